@@ -1,0 +1,34 @@
+# Everything a person does with the project; `make help` lists it.
+
+CARGO ?= cargo
+
+.PHONY: help
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+.DEFAULT_GOAL := help
+
+.PHONY: build
+build: ## build the plugin (target/release/libgstkendryte.so)
+	@scripts/setup.sh build
+	$(CARGO) build --release
+
+.PHONY: test
+test: ## install what the tests need and run them all
+	@scripts/setup.sh test
+	@if $(CARGO) nextest --version >/dev/null 2>&1; then \
+	    $(CARGO) nextest run --workspace; \
+	else \
+	    $(CARGO) test --workspace; \
+	fi
+
+.PHONY: lint
+lint: ## check formatting, and clippy with warnings as errors
+	@scripts/setup.sh build
+	$(CARGO) fmt --all --check
+	$(CARGO) clippy --workspace --all-targets -- -D warnings
+
+.PHONY: clean
+clean: ## remove what was built
+	$(CARGO) clean
+	rm -rf demo builddir
