@@ -28,6 +28,11 @@ lint: ## check formatting, and clippy with warnings as errors
 	$(CARGO) fmt --all --check
 	$(CARGO) clippy --workspace --all-targets -- -D warnings
 
+.PHONY: bench
+bench: ## measure against the peers, as ratios of paired runs
+	@scripts/setup.sh test
+	$(CARGO) bench --benches
+
 .PHONY: clean
 clean: ## remove what was built
 	$(CARGO) clean

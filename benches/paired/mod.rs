@@ -1,0 +1,287 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! Paired runs: two ways to do the same work, each in a process of its own, taken in turns.
+//!
+//! What else the machine does falls on both sides of a pair alike, so the ratio of the two is worth
+//! more than either figure. A bench is a program with `harness = false`:
+//!
+//! ```no_run
+//! mod paired;
+//! use paired::{Bench, Side};
+//!
+//! fn main() {
+//!     let mut bench = Bench::new("avimjpegmux");
+//!     bench.prepare(|scratch| std::fs::write(scratch.join("frames"), b"...").unwrap());
+//!     bench.pair(
+//!         "3 KB frames into fakesink",
+//!         Side::here("avimjpegmux", |scratch| { /* the work */ }),
+//!         Side::here("avimux", |scratch| { /* the same work */ }),
+//!     );
+//!     bench.finish();
+//! }
+//! ```
+//!
+//! The program starts itself again for each run and tells the copy which side to take; so everything
+//! in `main` before and between the calls runs in every copy and has to be cheap. What has to be made
+//! once for all runs goes into [`Bench::prepare`], which has a process of its own too: the peak
+//! memory that the kernel reports for a child begins with that of the parent it was forked from.
+//!
+//! `cargo bench --bench NAME -- [--runs N] [WORD]` takes N runs a side (9 unless told) of the pairs
+//! whose title contains WORD.
+#![allow(dead_code)]
+
+use std::path::{Path, PathBuf};
+use std::process::{Command, ExitStatus, Stdio};
+use std::time::{Duration, Instant};
+
+const TAKE: &str = "PAIRED_TAKE";
+const SCRATCH: &str = "PAIRED_SCRATCH";
+
+enum Doing<'a> {
+    Here(Box<dyn FnOnce(&Path) + 'a>),
+    Command(Box<dyn Fn(&Path) -> Command + 'a>),
+}
+
+/// One of the two ways to do the work.
+pub struct Side<'a> {
+    name: String,
+    doing: Doing<'a>,
+}
+
+impl<'a> Side<'a> {
+    /// Work done by this program, in a copy of it. The path is the bench's scratch directory.
+    pub fn here(name: impl Into<String>, work: impl FnOnce(&Path) + 'a) -> Self {
+        Self {
+            name: name.into(),
+            doing: Doing::Here(Box::new(work)),
+        }
+    }
+
+    /// Work done by another program.
+    pub fn command(name: impl Into<String>, command: impl Fn(&Path) -> Command + 'a) -> Self {
+        Self {
+            name: name.into(),
+            doing: Doing::Command(Box::new(command)),
+        }
+    }
+}
+
+/// What one run cost.
+#[derive(Clone, Copy, Debug)]
+pub struct Cost {
+    /// User and system time of the process and of the children it waited for.
+    pub cpu: Duration,
+    pub wall: Duration,
+    /// Peak resident memory in bytes.
+    pub memory: u64,
+}
+
+/// A bench program: a list of pairs, and the table that comes out.
+pub struct Bench {
+    name: &'static str,
+    runs: usize,
+    only: Option<String>,
+    take: Option<String>,
+    scratch: PathBuf,
+    owner: Option<tempfile::TempDir>,
+    rows: Vec<String>,
+}
+
+impl Bench {
+    pub fn new(name: &'static str) -> Self {
+        let take = std::env::var(TAKE).ok();
+        let (scratch, owner) = match std::env::var_os(SCRATCH) {
+            Some(path) if take.is_some() => (PathBuf::from(path), None),
+            _ => {
+                let dir = tempfile::tempdir().expect("a directory for the bench's files");
+                (dir.path().to_owned(), Some(dir))
+            }
+        };
+        let (mut runs, mut only) = (9, None);
+        let mut arguments = std::env::args().skip(1);
+        while let Some(argument) = arguments.next() {
+            match argument.as_str() {
+                "--bench" => {} // what cargo adds by itself
+                "--runs" => {
+                    runs = arguments
+                        .next()
+                        .and_then(|n| n.parse().ok())
+                        .filter(|n| *n > 0)
+                        .expect("--runs takes a number above 0")
+                }
+                _ => only = Some(argument),
+            }
+        }
+        if take.is_none() {
+            println!("## {name}\n");
+            println!(
+                "{runs} runs a side, in turns; medians, and the ratio's quartiles in brackets\n"
+            );
+        }
+        Self {
+            name,
+            runs,
+            only,
+            take,
+            scratch,
+            owner,
+            rows: Vec::new(),
+        }
+    }
+
+    /// Makes what all runs need, once, in the scratch directory.
+    pub fn prepare(&mut self, work: impl FnOnce(&Path)) {
+        match self.take.as_deref() {
+            None => {
+                let status = self
+                    .again("prepare")
+                    .status()
+                    .expect("the bench starts itself");
+                assert!(
+                    status.success(),
+                    "{}: preparing failed: {status}",
+                    self.name
+                );
+            }
+            Some("prepare") => {
+                work(&self.scratch);
+                std::process::exit(0);
+            }
+            Some(_) => {}
+        }
+    }
+
+    /// Runs the two sides in turns and prints how they compare.
+    pub fn pair(&mut self, title: &str, ours: Side<'_>, peer: Side<'_>) {
+        if let Some(take) = self.take.as_deref() {
+            if let Some(side) = take.strip_prefix(title).and_then(|t| t.strip_prefix('|')) {
+                let side = if side == "ours" { ours } else { peer };
+                if let Doing::Here(work) = side.doing {
+                    work(&self.scratch);
+                    std::process::exit(0);
+                }
+            }
+            return;
+        }
+        if self
+            .only
+            .as_ref()
+            .is_some_and(|word| !title.contains(word.as_str()))
+        {
+            return;
+        }
+        let (ours_name, peer_name) = (ours.name.clone(), peer.name.clone());
+        let run = |side: &Side<'_>, key: &str| match &side.doing {
+            Doing::Here(_) => self.cost(self.again(&format!("{title}|{key}"))),
+            Doing::Command(command) => self.cost(command(&self.scratch)),
+        };
+        // One run each to fill the page cache and GStreamer's registry, not counted.
+        run(&ours, "ours");
+        run(&peer, "peer");
+        let mut costs = Vec::new();
+        for n in 0..self.runs {
+            // Who goes first alternates, so that neither always follows the other.
+            costs.push(if n % 2 == 0 {
+                let ours = run(&ours, "ours");
+                (ours, run(&peer, "peer"))
+            } else {
+                let peer = run(&peer, "peer");
+                (run(&ours, "ours"), peer)
+            });
+        }
+        let column = |value: fn(&Cost) -> f64, unit: f64, digits: usize| {
+            let of = |pick: fn(&(Cost, Cost)) -> Cost| {
+                quartiles(costs.iter().map(|pair| value(&pick(pair)) / unit).collect())[1]
+            };
+            let [low, median, high] = quartiles(
+                costs
+                    .iter()
+                    .map(|(ours, peer)| value(ours) / value(peer).max(f64::MIN_POSITIVE))
+                    .collect(),
+            );
+            format!(
+                "{:.digits$} / {:.digits$} = {median:.2} ({low:.2}..{high:.2})",
+                of(|pair| pair.0),
+                of(|pair| pair.1),
+            )
+        };
+        let row = format!(
+            "| {title} | {ours_name} / {peer_name} | {} | {} | {} |",
+            column(|cost| cost.cpu.as_secs_f64(), 1.0, 3),
+            column(|cost| cost.wall.as_secs_f64(), 1.0, 3),
+            column(|cost| cost.memory as f64, 1024.0 * 1024.0, 1),
+        );
+        if self.rows.is_empty() {
+            println!(
+                "| work | sides | CPU, s | wall, s | peak memory, MiB |\n|---|---|---|---|---|"
+            );
+        }
+        println!("{row}");
+        self.rows.push(row);
+    }
+
+    /// A figure that is not a pair's, in the same list.
+    pub fn note(&mut self, text: impl AsRef<str>) {
+        if self.take.is_none() {
+            println!("\n{}\n", text.as_ref());
+        }
+    }
+
+    /// Whether this is the process that prints, not one of the copies that work.
+    pub fn is_reporting(&self) -> bool {
+        self.take.is_none()
+    }
+
+    /// Ends the bench; a copy that found nothing to do fails here instead of passing for a fast one.
+    pub fn finish(self) {
+        if let Some(take) = self.take {
+            panic!("{}: no work is called {take:?}", self.name);
+        }
+        println!();
+    }
+
+    fn again(&self, take: &str) -> Command {
+        let mut command = Command::new(std::env::current_exe().expect("the bench's own path"));
+        command.env(TAKE, take).env(SCRATCH, &self.scratch);
+        command
+    }
+
+    fn cost(&self, mut command: Command) -> Cost {
+        let start = Instant::now();
+        #[expect(clippy::zombie_processes, reason = "wait4 below is what waits for it")]
+        let child = command
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .spawn()
+            .unwrap_or_else(|error| panic!("{command:?} does not start: {error}"));
+        let pid = child.id() as libc::pid_t;
+        let mut status = 0;
+        // SAFETY: rusage is plain numbers, for which all zeros is a value, and both pointers are to
+        // locals that outlive the call. The child is waited for here only.
+        let usage = unsafe {
+            let mut usage: libc::rusage = std::mem::zeroed();
+            assert_eq!(libc::wait4(pid, &mut status, 0, &mut usage), pid);
+            usage
+        };
+        let wall = start.elapsed();
+        use std::os::unix::process::ExitStatusExt;
+        let status = ExitStatus::from_raw(status);
+        assert!(status.success(), "{command:?}: {status}");
+        let time = |t: libc::timeval| {
+            Duration::from_secs(t.tv_sec as u64) + Duration::from_micros(t.tv_usec as u64)
+        };
+        Cost {
+            cpu: time(usage.ru_utime) + time(usage.ru_stime),
+            wall,
+            memory: usage.ru_maxrss as u64 * 1024,
+        }
+    }
+}
+
+fn quartiles(mut values: Vec<f64>) -> [f64; 3] {
+    values.sort_by(f64::total_cmp);
+    [1, 2, 3].map(|n| {
+        let place = (values.len() - 1) as f64 * n as f64 / 4.0;
+        let (low, high) = (place.floor() as usize, place.ceil() as usize);
+        values[low] + (values[high] - values[low]) * (place - low as f64)
+    })
+}

@@ -1,0 +1,124 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! What the element tests share: the plugin in this process, pipelines run to their end, and the
+//! programs of other people that read our files.
+#![allow(dead_code)]
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::sync::Once;
+
+use gst::prelude::*;
+
+/// Long enough for the slowest machine; only a hang reaches it.
+pub const HANG: gst::ClockTime = gst::ClockTime::from_seconds(120);
+
+/// Starts GStreamer with the plugin registered in this process.
+pub fn init() {
+    static INIT: Once = Once::new();
+    INIT.call_once(|| {
+        gst::init().expect("GStreamer starts");
+        gstkendryte::plugin_register_static().expect("the plugin registers");
+    });
+}
+
+/// The footage that the tests carry: 5.28 s, 640x360, 25 frames a second, with sound.
+pub fn footage() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data/bigbuckbunny.webm")
+}
+
+/// A pipeline that is taken to NULL when a test ends, however it ends.
+pub struct Pipeline(pub gst::Pipeline);
+
+impl Pipeline {
+    /// Builds the pipeline that `gst-launch-1.0` would from the same words.
+    pub fn launch(description: &str) -> Self {
+        init();
+        Self(
+            gst::parse::launch(description)
+                .unwrap_or_else(|error| panic!("{description}: {error}"))
+                .downcast()
+                .expect("a pipeline"),
+        )
+    }
+
+    pub fn element(&self, name: &str) -> gst::Element {
+        self.0.by_name(name).unwrap_or_else(|| panic!("no element is called {name}"))
+    }
+
+    pub fn play(&self) {
+        self.0.set_state(gst::State::Playing).expect("the pipeline starts");
+    }
+
+    /// Plays to the end; an error on the bus comes back as its message and debug text.
+    pub fn run(&self) -> Result<(), String> {
+        if self.0.set_state(gst::State::Playing).is_err() {
+            return Err(self.error().unwrap_or_else(|| "state change failed".into()));
+        }
+        self.wait()
+    }
+
+    /// Waits for EOS or an error.
+    pub fn wait(&self) -> Result<(), String> {
+        let bus = self.0.bus().expect("a pipeline has a bus");
+        let message = bus
+            .timed_pop_filtered(HANG, &[gst::MessageType::Eos, gst::MessageType::Error])
+            .expect("neither EOS nor an error: the pipeline hangs");
+        match message.view() {
+            gst::MessageView::Error(error) => {
+                Err(format!("{} ({})", error.error(), error.debug().unwrap_or_default()))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// The error that is waiting on the bus, if there is one.
+    pub fn error(&self) -> Option<String> {
+        let message = self.0.bus()?.pop_filtered(&[gst::MessageType::Error])?;
+        match message.view() {
+            gst::MessageView::Error(error) => {
+                Some(format!("{} ({})", error.error(), error.debug().unwrap_or_default()))
+            }
+            _ => None,
+        }
+    }
+}
+
+impl Drop for Pipeline {
+    fn drop(&mut self) {
+        let _ = self.0.set_state(gst::State::Null);
+    }
+}
+
+/// Debian's Python, which sees Debian's gi and cv2; another one in the PATH would not.
+pub fn python() -> Command {
+    let debian = Path::new("/usr/bin/python3");
+    Command::new(if debian.exists() { debian } else { Path::new("python3") })
+}
+
+/// What a program printed; it has to succeed.
+pub fn output(command: &mut Command) -> String {
+    let output = command
+        .output()
+        .unwrap_or_else(|error| panic!("{command:?} does not start: {error}"));
+    assert!(
+        output.status.success(),
+        "{command:?}: {}\n{}",
+        output.status,
+        String::from_utf8_lossy(&output.stderr)
+    );
+    String::from_utf8(output.stdout).expect("text")
+}
+
+/// `ffprobe -show_entries`: the values, one a line, of entries such as `stream=nb_read_frames`.
+pub fn ffprobe(file: &Path, options: &[&str], entries: &str) -> Vec<String> {
+    output(
+        Command::new("ffprobe")
+            .args(["-v", "error"])
+            .args(options)
+            .args(["-show_entries", entries, "-of", "default=noprint_wrappers=1:nokey=1"])
+            .arg(file),
+    )
+    .lines()
+    .map(str::to_owned)
+    .collect()
+}
