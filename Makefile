@@ -13,6 +13,13 @@ build: ## build the plugin (target/release/libgstkendryte.so)
 	@scripts/setup.sh build
 	$(CARGO) build --release
 
+.PHONY: install
+install: ## install the plugin where GStreamer finds it (DESTDIR and MESON_FLAGS=--prefix=... are heeded)
+	@scripts/setup.sh install
+	meson setup $(MESON_FLAGS) $(if $(wildcard builddir/build.ninja),--reconfigure) builddir
+	meson compile -C builddir
+	$(if $(DESTDIR)$(filter 0,$(shell id -u)),,sudo )meson install -C builddir --no-rebuild
+
 .PHONY: test
 test: ## install what the tests need and run them all
 	@scripts/setup.sh test
@@ -32,6 +39,11 @@ lint: ## check formatting, and clippy with warnings as errors
 bench: ## measure against the peers, as ratios of paired runs
 	@scripts/setup.sh test
 	$(CARGO) bench --benches
+
+.PHONY: doc
+doc: ## build the API documentation (target/doc/gstkendryte)
+	@scripts/setup.sh build
+	$(CARGO) doc --no-deps
 
 .PHONY: clean
 clean: ## remove what was built

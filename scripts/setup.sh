@@ -1,9 +1,9 @@
 #!/usr/bin/env bash
 # Installs the Debian or Ubuntu packages that a make target needs, and only those that are missing.
 #
-#   scripts/setup.sh build|demo|test
+#   scripts/setup.sh build|install|demo|test
 #
-# `demo` includes `build`, `test` includes `demo`. On a distribution without apt the list is printed
+# `test` includes all the others, and each includes `build`. On a distribution without apt the list is printed
 # and the script goes on, so that whoever installed the packages by other means is not held up.
 set -euo pipefail
 
@@ -12,6 +12,10 @@ build=(
     pkg-config
     libgstreamer1.0-dev
     libgstreamer-plugins-base1.0-dev
+)
+install=(
+    meson
+    ninja-build
 )
 demo=(
     gstreamer1.0-tools
@@ -26,8 +30,6 @@ test=(
     gstreamer1.0-plugins-ugly
     gstreamer1.0-libav
     ffmpeg
-    meson
-    ninja-build
     python3-gi
     gir1.2-gstreamer-1.0
     gir1.2-gst-plugins-base-1.0
@@ -36,10 +38,11 @@ test=(
 
 case "${1:-}" in
     build) wanted=("${build[@]}") ;;
+    install) wanted=("${build[@]}" "${install[@]}") ;;
     demo) wanted=("${build[@]}" "${demo[@]}") ;;
-    test) wanted=("${build[@]}" "${demo[@]}" "${test[@]}") ;;
+    test) wanted=("${build[@]}" "${install[@]}" "${demo[@]}" "${test[@]}") ;;
     *)
-        echo "usage: $0 build|demo|test" >&2
+        echo "usage: $0 build|install|demo|test" >&2
         exit 2
         ;;
 esac
