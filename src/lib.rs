@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 #![doc = include_str!("../README.md")]
 
+pub mod avi;
 pub mod k210;
 
 fn plugin_init(_plugin: &gst::Plugin) -> Result<(), glib::BoolError> {
