@@ -3,6 +3,7 @@
 
 pub mod avi;
 pub mod k210;
+pub mod ring;
 
 fn plugin_init(_plugin: &gst::Plugin) -> Result<(), glib::BoolError> {
     Ok(())

@@ -1,0 +1,551 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! The ring against numbered frames: what it must hold, and what a recording must get.
+
+use std::collections::BTreeSet;
+
+use proptest::prelude::*;
+
+use super::*;
+
+const FRAME: i64 = 40_000_000;
+const SOUND: i64 = 20_000_000;
+
+const NO_LIMITS: Limits = Limits {
+    max_time: 0,
+    max_bytes: 0,
+    max_buffers: 0,
+};
+
+/// A payload that tells what it is: the number of the frame in display order, or of the sound.
+type Number = i64;
+
+/// Frames of a stream in decoding order: key units every `gop` frames and, in between, `bframes`
+/// frames that are shown before the one they follow. GOPs are closed.
+struct Frames {
+    gop: i64,
+    bframes: i64,
+    queue: std::collections::VecDeque<Number>,
+    next: Number,
+}
+
+impl Frames {
+    fn new(gop: i64, bframes: i64) -> Self {
+        Self {
+            gop,
+            bframes,
+            queue: Default::default(),
+            next: 0,
+        }
+    }
+
+    fn next(&mut self) -> Number {
+        if self.queue.is_empty() {
+            let first = self.next;
+            if first % self.gop == 0 {
+                self.queue.push_back(first);
+                self.next += 1;
+            } else {
+                let left = self.gop - first % self.gop;
+                let group = (self.bframes + 1).min(left);
+                self.queue.push_back(first + group - 1);
+                self.queue.extend(first..first + group - 1);
+                self.next += group;
+            }
+        }
+        self.queue.pop_front().unwrap_or_default()
+    }
+
+    fn item(&self, number: Number, bytes: u32) -> Item<Number> {
+        Item {
+            payload: number,
+            time: number * FRAME,
+            end: (number + 1) * FRAME,
+            bytes,
+            key: number % self.gop == 0,
+        }
+    }
+}
+
+fn sound(number: Number) -> Item<Number> {
+    Item {
+        payload: number,
+        time: number * SOUND,
+        end: (number + 1) * SOUND,
+        bytes: 10,
+        key: true,
+    }
+}
+
+fn drain(ring: &mut Ring<Number>, id: RecordingId, stream: usize) -> (Vec<Number>, Taken) {
+    let mut out = Vec::new();
+    loop {
+        match ring.take(id, stream, 7, u64::MAX, &mut out) {
+            Taken::Items => (),
+            other => return (out.iter().map(|i| i.payload).collect(), other),
+        }
+    }
+}
+
+#[test]
+fn keeps_what_was_asked_and_at_most_a_gop_more() {
+    for gop in [1, 30, 250] {
+        for bframes in [0, 2] {
+            let limits = Limits {
+                max_time: 2_000_000_000,
+                ..NO_LIMITS
+            };
+            let mut ring = Ring::new(limits);
+            let video = ring.add_stream(true);
+            let mut frames = Frames::new(gop, bframes);
+            for count in 0..1000 {
+                let number = frames.next();
+                ring.push(video, frames.item(number, 100));
+                let oldest = ring.oldest().expect("a key unit came first");
+                assert!(oldest.key);
+                let newest = ring.newest().expect("a frame was pushed");
+                let held = newest - oldest.time;
+                let longest = limits.max_time as i64 + gop * FRAME;
+                assert!(held < longest, "GOP {gop}: {held}");
+                if count > 50 + bframes {
+                    let passed = newest.min(limits.max_time as i64);
+                    assert!(held >= passed, "GOP {gop}: {held} < {passed}");
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn counts_what_it_holds() {
+    let mut ring = Ring::new(Limits {
+        max_buffers: 25,
+        ..NO_LIMITS
+    });
+    let video = ring.add_stream(true);
+    let audio = ring.add_stream(false);
+    let mut frames = Frames::new(10, 0);
+    for number in 0..100 {
+        let frame = frames.next();
+        ring.push(video, frames.item(frame, 100));
+        ring.push(audio, sound(2 * number));
+        ring.push(audio, sound(2 * number + 1));
+    }
+    // 100 frames: the GOPs from 80 and 90 are within 25 buffers, the one from 70 is not.
+    let level = ring.level();
+    assert_eq!(level.buffers, 20);
+    assert_eq!(level.time, 20 * FRAME as u64);
+    assert_eq!(level.bytes, 20 * 100 + 40 * 10);
+    assert_eq!(level.backlog, 0);
+}
+
+#[test]
+fn forgets_payloads_in_whole_gops() {
+    let mut ring = Ring::new(Limits {
+        max_bytes: 1000,
+        ..NO_LIMITS
+    });
+    let video = ring.add_stream(true);
+    let mut frames = Frames::new(4, 0);
+    let mut dropped = Vec::new();
+    for _ in 0..11 {
+        let frame = frames.next();
+        ring.push(video, frames.item(frame, 100));
+        dropped.extend(ring.take_dropped(Vec::new()));
+    }
+    assert_eq!(dropped, [0, 1, 2, 3]);
+    assert_eq!(ring.level().bytes, 700);
+}
+
+#[test]
+fn keeps_a_newest_gop_that_is_too_large_and_says_so_once() {
+    let mut ring = Ring::new(Limits {
+        max_bytes: 1000,
+        ..NO_LIMITS
+    });
+    let video = ring.add_stream(true);
+    let mut frames = Frames::new(30, 0);
+    let mut told = Vec::new();
+    for _ in 0..30 {
+        let frame = frames.next();
+        if ring.push(video, frames.item(frame, 100)).oversize {
+            told.push(frame);
+        }
+    }
+    assert_eq!(told, [10]);
+    assert_eq!(ring.level().buffers, 30);
+    // The next key unit makes it the second newest, which may not stay.
+    let frame = frames.next();
+    ring.push(video, frames.item(frame, 100));
+    assert_eq!(ring.level().buffers, 1);
+}
+
+#[test]
+fn gives_up_a_gop_that_never_ends() {
+    let mut ring = Ring::new(Limits {
+        max_bytes: 1000,
+        ..NO_LIMITS
+    });
+    let video = ring.add_stream(true);
+    let mut frames = Frames::new(i64::MAX, 0);
+    let mut given_up = false;
+    for _ in 0..1000 {
+        let frame = frames.next();
+        given_up |= ring.push(video, frames.item(frame, 100)).given_up;
+        assert!(ring.level().bytes <= 4 * 1000);
+    }
+    assert!(given_up);
+}
+
+#[test]
+fn begins_at_a_key_unit() {
+    let mut ring = Ring::new(NO_LIMITS);
+    let video = ring.add_stream(true);
+    let mut frames = Frames::new(10, 0);
+    for _ in 0..7 {
+        frames.next();
+    }
+    ring.open(1, Begin::Oldest, End::Open);
+    for _ in 7..10 {
+        let frame = frames.next();
+        assert!(ring.push(video, frames.item(frame, 1)).skipped);
+    }
+    let frame = frames.next();
+    assert!(ring.push(video, frames.item(frame, 1)).settled);
+    assert_eq!(drain(&mut ring, 1, video), (vec![10], Taken::Wait));
+}
+
+#[test]
+fn leaves_out_leading_pictures_of_an_open_gop() {
+    let mut ring = Ring::new(NO_LIMITS);
+    let video = ring.add_stream(true);
+    // Shown 0 1 2 [3] 4: the key unit 3 is followed by 1 and 2, which need 0.
+    for (number, key) in [(3, true), (1, false), (2, false), (4, false)] {
+        let item = Frames::new(1, 0).item(number, 1);
+        ring.push(video, Item { key, ..item });
+    }
+    ring.open(1, Begin::Oldest, End::Open);
+    assert_eq!(drain(&mut ring, 1, video).0, [3, 4]);
+}
+
+#[test]
+fn ends_where_no_frame_is_missing() {
+    // Decoded 0 3 1 2 6 4 5 9 7 8: told to end after 6 has arrived, 4 and 5 belong to it too.
+    let mut ring = Ring::new(NO_LIMITS);
+    let video = ring.add_stream(true);
+    let mut frames = Frames::new(100, 2);
+    for _ in 0..5 {
+        let frame = frames.next();
+        ring.push(video, frames.item(frame, 1));
+    }
+    ring.open(1, Begin::Oldest, End::Now);
+    for _ in 0..6 {
+        let frame = frames.next();
+        ring.push(video, frames.item(frame, 1));
+    }
+    let (taken, state) = drain(&mut ring, 1, video);
+    assert_eq!(state, Taken::End);
+    assert_eq!(taken, [0, 3, 1, 2, 6, 4, 5]);
+    assert_eq!(ring.span(1).and_then(|s| s.end), Some(7 * FRAME));
+}
+
+#[test]
+fn sound_follows_the_pictures_span() {
+    let mut ring = Ring::new(NO_LIMITS);
+    let video = ring.add_stream(true);
+    let audio = ring.add_stream(false);
+    let mut frames = Frames::new(5, 0);
+    // The sound is two seconds ahead of the picture, as behind an encoder that looks ahead.
+    for number in 0..100 {
+        ring.push(audio, sound(number));
+    }
+    for number in 0..40 {
+        let frame = frames.next();
+        ring.push(video, frames.item(frame, 1));
+        ring.push(audio, sound(100 + 2 * number));
+        ring.push(audio, sound(101 + 2 * number));
+        if number == 11 {
+            ring.open(1, Begin::NextKey, End::At(20 * FRAME));
+        }
+    }
+    assert_eq!(drain(&mut ring, 1, video), ((15..20).collect(), Taken::End));
+    assert_eq!(drain(&mut ring, 1, audio), ((30..40).collect(), Taken::End));
+}
+
+#[test]
+fn a_slow_recording_is_cut_off_and_the_fast_one_is_not() {
+    let limits = Limits {
+        max_time: 400_000_000,
+        max_bytes: 10_000,
+        max_buffers: 0,
+    };
+    let mut ring = Ring::new(limits);
+    let video = ring.add_stream(true);
+    let mut frames = Frames::new(10, 0);
+    let mut cut_off = Vec::new();
+    ring.open(1, Begin::Oldest, End::Open);
+    ring.open(2, Begin::Oldest, End::Open);
+    let mut fast = Vec::new();
+    for _ in 0..300 {
+        let frame = frames.next();
+        cut_off.extend(ring.push(video, frames.item(frame, 100)).cut_off);
+        fast.extend(drain(&mut ring, 2, video).0);
+        assert!(ring.level().backlog <= limits.max_bytes);
+    }
+    assert_eq!(cut_off, [1]);
+    assert_eq!(drain(&mut ring, 1, video), (vec![], Taken::CutOff));
+    assert_eq!(fast, (0..300).collect::<Vec<_>>());
+    // Nothing is held for it any more.
+    assert_eq!(ring.level().backlog, 0);
+}
+
+#[test]
+fn one_recording_succeeds_another_without_gap() {
+    let mut ring = Ring::new(NO_LIMITS);
+    let video = ring.add_stream(true);
+    let mut frames = Frames::new(10, 2);
+    let mut push = |ring: &mut Ring<Number>, count| {
+        for _ in 0..count {
+            let frame = frames.next();
+            ring.push(video, frames.item(frame, 1));
+        }
+    };
+    ring.open(1, Begin::Oldest, End::Open);
+    push(&mut ring, 15);
+    assert!(ring.set_end(1, End::NextKey));
+    ring.open(2, Begin::After(1), End::Open);
+    // A third one is asked for before the second has begun.
+    assert!(ring.set_end(2, End::NextKey));
+    ring.open(3, Begin::After(2), End::Open);
+    push(&mut ring, 25);
+    let sorted = |ring: &mut Ring<Number>, id| {
+        let (mut numbers, state) = drain(ring, id, video);
+        numbers.sort_unstable();
+        (numbers, state)
+    };
+    assert_eq!(sorted(&mut ring, 1), ((0..20).collect(), Taken::End));
+    assert_eq!(sorted(&mut ring, 2), ((20..30).collect(), Taken::End));
+    assert_eq!(sorted(&mut ring, 3), ((30..40).collect(), Taken::Wait));
+}
+
+#[test]
+fn a_reset_ends_recordings_and_starts_anew() {
+    let mut ring = Ring::new(NO_LIMITS);
+    let video = ring.add_stream(true);
+    let mut frames = Frames::new(10, 0);
+    for _ in 0..15 {
+        let frame = frames.next();
+        ring.push(video, frames.item(frame, 1));
+    }
+    ring.open(1, Begin::Oldest, End::Open);
+    ring.reset();
+    ring.open(2, Begin::Oldest, End::Open);
+    assert_eq!(ring.level().buffers, 0);
+    let mut frames = Frames::new(10, 0);
+    for _ in 0..5 {
+        let frame = frames.next();
+        ring.push(video, frames.item(frame, 1));
+    }
+    assert_eq!(drain(&mut ring, 1, video), ((0..15).collect(), Taken::End));
+    assert_eq!(drain(&mut ring, 2, video), ((0..5).collect(), Taken::Wait));
+}
+
+#[test]
+fn bookkeeping_takes_at_most_64_bytes_a_buffer() {
+    for gop in [1, 30] {
+        let mut ring: Ring<usize> = Ring::new(Limits {
+            max_time: 30_000_000_000,
+            ..NO_LIMITS
+        });
+        let video = ring.add_stream(true);
+        for number in 0..10_000 {
+            let time = number * 33_333_333;
+            ring.push(
+                video,
+                Item {
+                    payload: 0,
+                    time,
+                    end: time + 33_333_333,
+                    bytes: 1000,
+                    key: number % gop == 0,
+                },
+            );
+            ring.take_dropped(Vec::new());
+            let buffers = ring.level().buffers as usize;
+            if buffers >= 512 {
+                assert!(ring.overhead() <= 64 * buffers, "{buffers} buffers");
+            }
+        }
+    }
+}
+
+#[derive(Debug, Clone)]
+enum Step {
+    Frames(u8),
+    Trigger { post: u16 },
+    Finish,
+    Split,
+    Write { items: u8 },
+}
+
+fn steps() -> impl Strategy<Value = Vec<Step>> {
+    prop::collection::vec(
+        prop_oneof![
+            6 => (1u8..40).prop_map(Step::Frames),
+            2 => (0u16..100).prop_map(|post| Step::Trigger { post }),
+            1 => Just(Step::Finish),
+            1 => Just(Step::Split),
+            3 => (1u8..60).prop_map(|items| Step::Write { items }),
+        ],
+        1..60,
+    )
+}
+
+/// What a recording got, and what it was promised.
+struct Expected {
+    id: RecordingId,
+    oldest: Option<Number>,
+    post: Option<Number>,
+    follows: Option<RecordingId>,
+    video: Vec<Number>,
+    audio: Vec<Number>,
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 200, failure_persistence: None, ..ProptestConfig::default() })]
+
+    /// Whatever is triggered, split and finished in whatever order, at whatever speed it is
+    /// written: each recording has every frame from its first to its last once, the first is the
+    /// oldest key unit the ring had, and the sound covers the same span.
+    #[test]
+    fn recordings_are_whole(
+        gop in 1i64..40,
+        bframes in 0i64..4,
+        skew in -60i64..60,
+        keep in 1i64..100,
+        steps in steps(),
+    ) {
+        let limits = Limits { max_time: (keep * FRAME) as u64, ..NO_LIMITS };
+        let mut ring = Ring::new(limits);
+        let video = ring.add_stream(true);
+        let audio = ring.add_stream(false);
+        let mut frames = Frames::new(gop, bframes);
+        let (mut pushed, mut sounds) = (0, 0);
+        let mut expected: Vec<Expected> = Vec::new();
+        let mut id = 0;
+        let mut out = Vec::new();
+        for step in steps {
+            let last = expected.last().map(|e| e.id);
+            match step {
+                Step::Frames(count) => for _ in 0..count {
+                    let number = frames.next();
+                    ring.push(video, frames.item(number, 100));
+                    pushed += 1;
+                    while sounds < 2 * (pushed + skew) {
+                        ring.push(audio, sound(sounds));
+                        sounds += 1;
+                    }
+                    let (Some(oldest), Some(newest)) = (ring.oldest(), ring.newest()) else {
+                        return Err(TestCaseError::fail("no key unit in the ring"));
+                    };
+                    prop_assert!(oldest.key);
+                    let held = newest - oldest.time;
+                    prop_assert!(held >= newest.min(keep * FRAME));
+                    prop_assert!(held < (keep + gop) * FRAME);
+                },
+                Step::Trigger { post } => {
+                    let now = ring.newest().map_or(0, |t| t / FRAME);
+                    let at = now + i64::from(post);
+                    let end = End::At((at + 1) * FRAME);
+                    ring.open(id, Begin::Oldest, end);
+                    expected.push(Expected {
+                        id,
+                        oldest: ring.oldest().map(|i| i.payload),
+                        post: Some(at),
+                        follows: None,
+                        video: vec![],
+                        audio: vec![],
+                    });
+                    id += 1;
+                }
+                Step::Finish => for i in 0..expected.len() {
+                    // One that is to be followed by another already has its end.
+                    let followed = expected.iter().any(|e| e.follows == Some(expected[i].id));
+                    let e = &mut expected[i];
+                    if !followed && ring.set_end(e.id, End::Now) {
+                        e.post = None;
+                    }
+                },
+                Step::Split => if let Some(last) = last && ring.set_end(last, End::NextKey) {
+                    ring.open(id, Begin::After(last), End::Open);
+                    if let Some(e) = expected.last_mut() {
+                        e.post = None;
+                    }
+                    expected.push(Expected {
+                        id,
+                        oldest: None,
+                        post: None,
+                        follows: Some(last),
+                        video: vec![],
+                        audio: vec![],
+                    });
+                    id += 1;
+                },
+                Step::Write { items } => for e in &mut expected {
+                    for (stream, to) in [(video, &mut e.video), (audio, &mut e.audio)] {
+                        out.clear();
+                        ring.take(e.id, stream, usize::from(items), u64::MAX, &mut out);
+                        to.extend(out.iter().map(|i| i.payload));
+                    }
+                },
+            }
+        }
+        // An encoder that is told to stop gives out the frames it holds back.
+        while !frames.queue.is_empty() {
+            let number = frames.next();
+            ring.push(video, frames.item(number, 100));
+            pushed += 1;
+        }
+        ring.end_stream(video);
+        ring.end_stream(audio);
+        let mut last_of = std::collections::HashMap::new();
+        for mut e in expected {
+            let began = ring.span(e.id).and_then(|s| s.start);
+            let (rest, state) = drain(&mut ring, e.id, video);
+            e.video.extend(rest);
+            e.audio.extend(drain(&mut ring, e.id, audio).0);
+            ring.remove(e.id);
+            let Some(start) = began else {
+                prop_assert!(e.video.is_empty() && e.audio.is_empty());
+                continue;
+            };
+            prop_assert_eq!(state, Taken::End);
+            let set: BTreeSet<_> = e.video.iter().copied().collect();
+            prop_assert_eq!(set.len(), e.video.len(), "a frame came twice");
+            let (Some(&first), Some(&last)) = (set.first(), set.last()) else {
+                return Err(TestCaseError::fail("an empty recording"));
+            };
+            prop_assert_eq!(first * FRAME, start);
+            prop_assert_eq!(first % gop, 0);
+            prop_assert!(e.oldest.is_none_or(|oldest| oldest == first));
+            prop_assert_eq!(last - first + 1, set.len() as i64, "frames are missing");
+            prop_assert!(e.post.is_none_or(|post| last >= post.min(pushed - 1)));
+            last_of.insert(e.id, last);
+            if let Some(before) = e.follows.and_then(|id| last_of.get(&id)) {
+                prop_assert_eq!(first, before + 1, "a gap or an overlap at a split");
+            }
+            let end = ring_end(last, pushed, sounds);
+            let sound: Vec<_> = ((2 * first)..end).collect();
+            prop_assert_eq!(e.audio, sound);
+        }
+        prop_assert_eq!(ring.level().backlog, 0);
+    }
+}
+
+/// The sound ends with the last frame, or with the streams.
+fn ring_end(last: Number, pushed: i64, sounds: Number) -> Number {
+    if last + 1 == pushed {
+        sounds
+    } else {
+        sounds.min(2 * (last + 1))
+    }
+}
