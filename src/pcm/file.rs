@@ -1,0 +1,227 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! The file of a recording: WAV, or the samples alone.
+
+use std::fs::File;
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use super::Layout;
+use super::wav::Wav;
+
+/// How much a power cut can cost. One second is what the kernel's own timers (5 s and more) are
+/// too slow for, and rare enough not to wear an SD card out.
+const SYNC_INTERVAL: Duration = Duration::from_secs(1);
+
+/// What a file's name asks for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    /// `.wav`
+    Wav,
+    /// `.pcm`
+    Pcm,
+}
+
+/// Why a recording's file could not be made or written.
+#[derive(Debug, thiserror::Error)]
+pub enum FileError {
+    /// The extension names no format that is known here.
+    #[error("{0:?} ends neither in .wav nor in .pcm")]
+    Extension(PathBuf),
+    /// The file cannot be made.
+    #[error("cannot create {path:?}: {source}")]
+    Create {
+        /// The file.
+        path: PathBuf,
+        /// What the system says.
+        source: io::Error,
+    },
+    /// Samples or sizes cannot be written.
+    #[error("cannot write {path:?}: {source}")]
+    Write {
+        /// The file.
+        path: PathBuf,
+        /// What the system says.
+        source: io::Error,
+    },
+}
+
+impl Kind {
+    /// The format of `path`, by its extension in small or capital letters.
+    pub fn of(path: &Path) -> Result<Self, FileError> {
+        let extension = path.extension().unwrap_or_default();
+        if extension.eq_ignore_ascii_case("wav") {
+            Ok(Self::Wav)
+        } else if extension.eq_ignore_ascii_case("pcm") {
+            Ok(Self::Pcm)
+        } else {
+            Err(FileError::Extension(path.to_owned()))
+        }
+    }
+}
+
+#[derive(Debug)]
+enum Body {
+    Wav(Wav),
+    Pcm(File, u64),
+}
+
+/// A recording on its way to disk. Dropped without [`Recording::finish`] it is still whole but for
+/// the pad byte of an odd WAV.
+#[derive(Debug)]
+pub struct Recording {
+    path: PathBuf,
+    body: Body,
+    layout: Layout,
+    sync: Sync,
+}
+
+impl Recording {
+    /// Makes `path`, or empties it when it exists.
+    pub fn create(path: &Path, layout: Layout) -> Result<Self, FileError> {
+        let kind = Kind::of(path)?;
+        let create = |source| FileError::Create {
+            path: path.to_owned(),
+            source,
+        };
+        // Readable too: making room for RF64's sizes reads the samples back.
+        let file = File::options()
+            .read(true)
+            .write(true)
+            .create(true)
+            .truncate(true)
+            .open(path)
+            .map_err(create)?;
+        let sync = Sync::start(file.try_clone().map_err(create)?).map_err(create)?;
+        let body = match kind {
+            Kind::Wav => {
+                Body::Wav(Wav::start(file, layout).map_err(|source| FileError::Write {
+                    path: path.to_owned(),
+                    source,
+                })?)
+            }
+            Kind::Pcm => Body::Pcm(file, 0),
+        };
+        Ok(Self {
+            path: path.to_owned(),
+            body,
+            layout,
+            sync,
+        })
+    }
+
+    /// What the samples look like.
+    pub fn layout(&self) -> Layout {
+        self.layout
+    }
+
+    /// Appends samples.
+    pub fn write(&mut self, data: &[u8]) -> Result<(), FileError> {
+        match &mut self.body {
+            Body::Wav(wav) => wav.write(data),
+            Body::Pcm(file, len) => file.write_all(data).map(|()| *len += data.len() as u64),
+        }
+        .map_err(|source| FileError::Write {
+            path: self.path.clone(),
+            source,
+        })?;
+        self.sync.wanted();
+        Ok(())
+    }
+
+    /// Completes the file. Returns the bytes of samples in it.
+    pub fn finish(self) -> Result<u64, FileError> {
+        match self.body {
+            Body::Wav(wav) => wav.finish(),
+            Body::Pcm(_, len) => Ok(len),
+        }
+        .map_err(|source| FileError::Write {
+            path: self.path,
+            source,
+        })
+    }
+}
+
+/// Sends what has been written to the disk itself, from a thread of its own: on a slow card that
+/// takes longer than a sound card's buffer lasts.
+#[derive(Debug)]
+struct Sync {
+    written: Option<Sender<()>>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Sync {
+    fn start(file: File) -> io::Result<Self> {
+        let (written, news) = channel();
+        let thread = std::thread::Builder::new()
+            .name("pcm-sync".into())
+            .spawn(move || Self::run(&file, &news))?;
+        Ok(Self {
+            written: Some(written),
+            thread: Some(thread),
+        })
+    }
+
+    fn run(file: &File, news: &Receiver<()>) {
+        while news.recv().is_ok() {
+            // Whatever else comes within the interval goes to disk together.
+            let deadline = std::time::Instant::now() + SYNC_INTERVAL;
+            loop {
+                let left = deadline.saturating_duration_since(std::time::Instant::now());
+                match news.recv_timeout(left) {
+                    Ok(()) => (),
+                    Err(RecvTimeoutError::Timeout) => break,
+                    Err(RecvTimeoutError::Disconnected) => return,
+                }
+            }
+            // An error here shows up again where samples are written, with someone to tell.
+            let _ = file.sync_data();
+        }
+    }
+
+    fn wanted(&self) {
+        if let Some(written) = &self.written {
+            let _ = written.send(());
+        }
+    }
+}
+
+impl Drop for Sync {
+    fn drop(&mut self) {
+        self.written = None;
+        if let Some(thread) = self.thread.take() {
+            let _ = thread.join();
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::S16_MONO_48K;
+    use super::*;
+
+    #[test]
+    fn the_extension_decides() {
+        let dir = tempfile::tempdir().unwrap();
+        for (name, header) in [("a.wav", 44), ("A.WAV", 44), ("a.pcm", 0)] {
+            let path = dir.path().join(name);
+            let mut recording = Recording::create(&path, S16_MONO_48K).unwrap();
+            recording.write(&[1, 2, 3, 4]).unwrap();
+            assert_eq!(recording.finish().unwrap(), 4);
+            assert_eq!(std::fs::read(&path).unwrap()[header..], [1, 2, 3, 4]);
+        }
+        for name in ["a.mp3", "wav", "a"] {
+            let err = Recording::create(&dir.path().join(name), S16_MONO_48K).unwrap_err();
+            assert!(matches!(err, FileError::Extension(_)), "{name}: {err}");
+            assert!(!dir.path().join(name).exists());
+        }
+    }
+
+    #[test]
+    fn errors_name_the_file() {
+        let err = Recording::create(Path::new("/nonexistent/a.wav"), S16_MONO_48K).unwrap_err();
+        assert!(err.to_string().contains("/nonexistent/a.wav"));
+    }
+}
