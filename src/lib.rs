@@ -1,11 +1,14 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 #![doc = include_str!("../README.md")]
 
+mod audiorecordsink;
 pub mod avi;
 pub mod k210;
+pub mod pcm;
 pub mod ring;
 
-fn plugin_init(_plugin: &gst::Plugin) -> Result<(), glib::BoolError> {
+fn plugin_init(plugin: &gst::Plugin) -> Result<(), glib::BoolError> {
+    audiorecordsink::register(plugin)?;
     Ok(())
 }
 

@@ -1,0 +1,947 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+
+use std::path::PathBuf;
+use std::sync::{Condvar, LazyLock, Mutex, MutexGuard};
+
+use gst::glib;
+use gst::prelude::*;
+use gst::subclass::prelude::*;
+use gst_base::prelude::*;
+use gst_base::subclass::prelude::*;
+
+use crate::pcm::file::{FileError, Kind, Recording};
+use crate::pcm::ring::Ring;
+use crate::pcm::{ByteOrder, Encoding, Layout, gain};
+
+static CAT: LazyLock<gst::DebugCategory> = LazyLock::new(|| {
+    gst::DebugCategory::new(
+        "audiorecordsink",
+        gst::DebugColorFlags::empty(),
+        Some("Audio recorder"),
+    )
+});
+
+/// MaixCAM's sound card is opened with these (MaixCDK, `maix_audio_mmf.cpp`).
+const DEFAULT_PERIOD_SIZE: u32 = 1024;
+const DEFAULT_PERIOD_COUNT: u32 = 40;
+
+/// What a WAV file can hold: little endian, and 8 bits unsigned.
+const WAV_FORMATS: [gst_audio::AudioFormat; 6] = [
+    gst_audio::AudioFormat::S16le,
+    gst_audio::AudioFormat::S32le,
+    gst_audio::AudioFormat::S24le,
+    gst_audio::AudioFormat::U8,
+    gst_audio::AudioFormat::F32le,
+    gst_audio::AudioFormat::F64le,
+];
+
+/// What only a `.pcm` file or the application can take besides.
+const OTHER_FORMATS: [gst_audio::AudioFormat; 8] = [
+    gst_audio::AudioFormat::S8,
+    gst_audio::AudioFormat::S16be,
+    gst_audio::AudioFormat::S24be,
+    gst_audio::AudioFormat::S32be,
+    gst_audio::AudioFormat::U16le,
+    gst_audio::AudioFormat::U16be,
+    gst_audio::AudioFormat::U32le,
+    gst_audio::AudioFormat::U32be,
+];
+
+/// What the file holds.
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq, glib::Enum)]
+#[enum_type(name = "GstAudioRecordSinkFileContent")]
+pub enum FileContent {
+    /// Everything, until the application first calls `record()` or `reset()`; from then on what
+    /// `record()` returns.
+    #[default]
+    #[enum_value(
+        name = "Everything, or what record() returns once it is called",
+        nick = "auto"
+    )]
+    Auto,
+    /// Everything that reaches the element.
+    #[enum_value(name = "Everything that reaches the element", nick = "stream")]
+    Stream,
+    /// What `record()` returns.
+    #[enum_value(name = "Only what record() returns", nick = "calls")]
+    Calls,
+}
+
+#[derive(Debug, Clone)]
+struct Settings {
+    location: Option<PathBuf>,
+    volume: u32,
+    mute: bool,
+    block: bool,
+    sample_rate: u32,
+    channels: u32,
+    period_size: u32,
+    period_count: u32,
+    file_content: FileContent,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            location: None,
+            volume: 100,
+            mute: false,
+            block: true,
+            sample_rate: 0,
+            channels: 0,
+            period_size: DEFAULT_PERIOD_SIZE,
+            period_count: DEFAULT_PERIOD_COUNT,
+            file_content: FileContent::Auto,
+        }
+    }
+}
+
+/// Written by the streaming thread and by the threads that call the action signals.
+#[derive(Debug, Default)]
+struct State {
+    /// Between READY to PAUSED and PAUSED to READY.
+    running: bool,
+    /// The streaming thread must not wait (flush, or out of PLAYING).
+    unlocked: bool,
+    eos: bool,
+    layout: Option<Layout>,
+    /// Whether upstream is live; known from the first buffer on.
+    live: Option<bool>,
+    /// `record()` or `reset()` has been called.
+    called: bool,
+    /// Samples go into the ring.
+    listening: bool,
+    ring: Ring,
+    /// Bytes that blocked `record()` calls still wait for, on top of the ring's capacity.
+    wanted: usize,
+    /// `finish()` calls: a `record()` that began before one returns early.
+    finishes: u64,
+    overruns: u64,
+    lost_frames: u64,
+    /// Samples have been lost since the last `record()`.
+    overrunning: bool,
+}
+
+/// The file, under a mutex of its own: writing may take long. Taken before the state's.
+#[derive(Debug, Default)]
+struct Output {
+    recording: Option<Recording>,
+    /// No more of the stream goes to a file until `location` is set anew.
+    finished: bool,
+}
+
+#[derive(Debug, Default)]
+pub struct AudioRecordSink {
+    settings: Mutex<Settings>,
+    output: Mutex<Output>,
+    state: Mutex<State>,
+    /// Something in the state changed that a waiting thread may be interested in.
+    changed: Condvar,
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex
+        .lock()
+        .unwrap_or_else(|poisoned| poisoned.into_inner())
+}
+
+#[glib::object_subclass]
+impl ObjectSubclass for AudioRecordSink {
+    const NAME: &'static str = "GstAudioRecordSink";
+    type Type = super::AudioRecordSink;
+    type ParentType = gst_base::BaseSink;
+}
+
+impl ObjectImpl for AudioRecordSink {
+    fn constructed(&self) {
+        self.parent_constructed();
+        // A file is written as fast as samples come; a live source sets the pace by itself.
+        self.obj().set_sync(false);
+    }
+
+    fn properties() -> &'static [glib::ParamSpec] {
+        static PROPERTIES: LazyLock<Vec<glib::ParamSpec>> = LazyLock::new(|| {
+            vec![
+                glib::ParamSpecString::builder("location")
+                    .nick("Location")
+                    .blurb(
+                        "File to record to, .wav or .pcm; overwritten if it exists; unset: no file. \
+                         Can be set while no file is open: before PAUSED and after finish() \
+                         (default: unset)",
+                    )
+                    .mutable_playing()
+                    .build(),
+                glib::ParamSpecUInt::builder("volume")
+                    .nick("Volume")
+                    .blurb("Volume in percent of the input, 0 to 100 (default 100)")
+                    .maximum(100)
+                    .default_value(100)
+                    .mutable_playing()
+                    .build(),
+                glib::ParamSpecBoolean::builder("mute")
+                    .nick("Mute")
+                    .blurb("Record silence instead of the input (default false)")
+                    .mutable_playing()
+                    .build(),
+                glib::ParamSpecBoolean::builder("block")
+                    .nick("Block")
+                    .blurb(
+                        "record(ms) waits for all that it was asked for; otherwise it returns what \
+                         is ready, and only between reset(true) and reset(false) (default true)",
+                    )
+                    .default_value(true)
+                    .mutable_playing()
+                    .build(),
+                glib::ParamSpecUInt64::builder("remaining-frames")
+                    .nick("Remaining frames")
+                    .blurb("Frames, not bytes, that are ready for record()")
+                    .read_only()
+                    .build(),
+                glib::ParamSpecUInt::builder("sample-rate")
+                    .nick("Sample rate")
+                    .blurb(
+                        "Frames a second, in Hz, to accept; 0: any, 48000 preferred. Reads as the \
+                         stream's rate once it is known (default 0)",
+                    )
+                    .maximum(i32::MAX as u32)
+                    .mutable_ready()
+                    .build(),
+                glib::ParamSpecUInt::builder("channels")
+                    .nick("Channels")
+                    .blurb(
+                        "Number of channels to accept; 0: any, 1 preferred. Reads as the stream's \
+                         number once it is known (default 0)",
+                    )
+                    .maximum(u32::from(u16::MAX))
+                    .mutable_ready()
+                    .build(),
+                glib::ParamSpecUInt::builder("frame-size")
+                    .nick("Frame size")
+                    .blurb("Bytes of one frame, a sample of each channel; 0 until it is known")
+                    .read_only()
+                    .build(),
+                glib::ParamSpecUInt::builder("period-size")
+                    .nick("Period size")
+                    .blurb(
+                        "Frames of a period; the store of unread samples has period-count of them \
+                         (default 1024)",
+                    )
+                    .minimum(1)
+                    .maximum(1 << 20)
+                    .default_value(DEFAULT_PERIOD_SIZE)
+                    .mutable_playing()
+                    .build(),
+                glib::ParamSpecUInt::builder("period-count")
+                    .nick("Period count")
+                    .blurb("Periods that the store of unread samples has (default 40)")
+                    .minimum(1)
+                    .maximum(1 << 10)
+                    .default_value(DEFAULT_PERIOD_COUNT)
+                    .mutable_playing()
+                    .build(),
+                glib::ParamSpecUInt64::builder("overruns")
+                    .nick("Overruns")
+                    .blurb("How often the store of unread samples of a live source was full")
+                    .read_only()
+                    .build(),
+                glib::ParamSpecUInt64::builder("lost-frames")
+                    .nick("Lost frames")
+                    .blurb("Frames lost in overruns")
+                    .read_only()
+                    .build(),
+                glib::ParamSpecEnum::builder_with_default("file-content", FileContent::Auto)
+                    .nick("File content")
+                    .blurb(
+                        "What the file holds: everything until record() or reset() is called and \
+                         then what record() returns, always everything, or only what record() \
+                         returns (default auto)",
+                    )
+                    .mutable_ready()
+                    .build(),
+            ]
+        });
+        &PROPERTIES
+    }
+
+    fn set_property(&self, _id: usize, value: &glib::Value, pspec: &glib::ParamSpec) {
+        // The types are those of the specifications above, which GObject has checked.
+        let value_error = "value of the property's type";
+        match pspec.name() {
+            "location" => {
+                let mut output = lock(&self.output);
+                if output.recording.is_some() {
+                    gst::warning!(CAT, imp = self, "A file is open: finish() it first");
+                    return;
+                }
+                output.finished = false;
+                lock(&self.settings).location = value.get::<Option<PathBuf>>().expect(value_error);
+            }
+            "volume" => lock(&self.settings).volume = value.get().expect(value_error),
+            "mute" => lock(&self.settings).mute = value.get().expect(value_error),
+            "block" => lock(&self.settings).block = value.get().expect(value_error),
+            "sample-rate" => lock(&self.settings).sample_rate = value.get().expect(value_error),
+            "channels" => lock(&self.settings).channels = value.get().expect(value_error),
+            "period-size" => lock(&self.settings).period_size = value.get().expect(value_error),
+            "period-count" => lock(&self.settings).period_count = value.get().expect(value_error),
+            "file-content" => lock(&self.settings).file_content = value.get().expect(value_error),
+            name => gst::error!(CAT, imp = self, "Property {name} cannot be set"),
+        }
+    }
+
+    fn property(&self, _id: usize, pspec: &glib::ParamSpec) -> glib::Value {
+        let settings = lock(&self.settings).clone();
+        let state = lock(&self.state);
+        let layout = state.layout;
+        match pspec.name() {
+            "location" => settings.location.to_value(),
+            "volume" => settings.volume.to_value(),
+            "mute" => settings.mute.to_value(),
+            "block" => settings.block.to_value(),
+            "remaining-frames" => layout
+                .map_or(0, |layout| (state.ring.len() / layout.frame_bytes()) as u64)
+                .to_value(),
+            "sample-rate" => layout.map_or(settings.sample_rate, |l| l.rate).to_value(),
+            "channels" => layout
+                .map_or(settings.channels, |l| u32::from(l.channels))
+                .to_value(),
+            "frame-size" => layout.map_or(0, |l| l.frame_bytes() as u32).to_value(),
+            "period-size" => settings.period_size.to_value(),
+            "period-count" => settings.period_count.to_value(),
+            "overruns" => state.overruns.to_value(),
+            "lost-frames" => state.lost_frames.to_value(),
+            "file-content" => settings.file_content.to_value(),
+            name => {
+                gst::error!(CAT, imp = self, "Property {name} cannot be read");
+                pspec.default_value().clone()
+            }
+        }
+    }
+
+    fn signals() -> &'static [glib::subclass::Signal] {
+        static SIGNALS: LazyLock<Vec<glib::subclass::Signal>> = LazyLock::new(|| {
+            vec![
+                // record(ms) -> GstBuffer: the next `ms` milliseconds, all that is ready when
+                // negative. Never NULL; empty when there is nothing.
+                glib::subclass::Signal::builder("record")
+                    .param_types([i32::static_type()])
+                    .return_type::<gst::Buffer>()
+                    .action()
+                    .class_handler(|args| {
+                        let element = args[0].get::<super::AudioRecordSink>().ok()?;
+                        let ms = args[1].get::<i32>().ok()?;
+                        Some(element.imp().record(Amount::Ms(ms)).to_value())
+                    })
+                    .build(),
+                // record-bytes(bytes) -> GstBuffer: MaixCDK's record_bytes().
+                glib::subclass::Signal::builder("record-bytes")
+                    .param_types([i32::static_type()])
+                    .return_type::<gst::Buffer>()
+                    .action()
+                    .class_handler(|args| {
+                        let element = args[0].get::<super::AudioRecordSink>().ok()?;
+                        let bytes = args[1].get::<i32>().ok()?;
+                        Some(element.imp().record(Amount::Bytes(bytes)).to_value())
+                    })
+                    .build(),
+                // reset(start): forgets what is unread, then listens (true) or does not (false).
+                glib::subclass::Signal::builder("reset")
+                    .param_types([bool::static_type()])
+                    .action()
+                    .class_handler(|args| {
+                        let element = args[0].get::<super::AudioRecordSink>().ok()?;
+                        element.imp().reset(args[1].get().ok()?);
+                        None
+                    })
+                    .build(),
+                // finish(): completes and closes the file.
+                glib::subclass::Signal::builder("finish")
+                    .action()
+                    .class_handler(|args| {
+                        let element = args[0].get::<super::AudioRecordSink>().ok()?;
+                        element.imp().finish();
+                        None
+                    })
+                    .build(),
+            ]
+        });
+        &SIGNALS
+    }
+}
+
+impl GstObjectImpl for AudioRecordSink {}
+
+impl ElementImpl for AudioRecordSink {
+    fn metadata() -> Option<&'static gst::subclass::ElementMetadata> {
+        static METADATA: LazyLock<gst::subclass::ElementMetadata> = LazyLock::new(|| {
+            gst::subclass::ElementMetadata::new(
+                "Audio recorder",
+                "Sink/Audio",
+                "Records raw audio to WAV, to PCM or to the application, as MaixCAM's Recorder does",
+                "The gst-plugin-kendryte developers",
+            )
+        });
+        Some(&METADATA)
+    }
+
+    fn pad_templates() -> &'static [gst::PadTemplate] {
+        static TEMPLATES: LazyLock<Vec<gst::PadTemplate>> = LazyLock::new(|| {
+            gst::PadTemplate::new(
+                "sink",
+                gst::PadDirection::Sink,
+                gst::PadPresence::Always,
+                &caps_for(None, 0, 0),
+            )
+            .into_iter()
+            .collect()
+        });
+        &TEMPLATES
+    }
+
+    fn change_state(
+        &self,
+        transition: gst::StateChange,
+    ) -> Result<gst::StateChangeSuccess, gst::StateChangeError> {
+        match transition {
+            gst::StateChange::NullToReady => {
+                let location = lock(&self.settings).location.clone();
+                if let Some(Err(err)) = location.as_deref().map(Kind::of) {
+                    self.post(&err);
+                    return Err(gst::StateChangeError);
+                }
+            }
+            gst::StateChange::ReadyToPaused => {
+                lock(&self.output).finished = false;
+                let mut state = lock(&self.state);
+                *state = State {
+                    running: true,
+                    ..State::default()
+                };
+            }
+            gst::StateChange::PausedToReady => {
+                // Before the pad is shut: a blocked record() returns.
+                lock(&self.state).running = false;
+                self.changed.notify_all();
+            }
+            _ => (),
+        }
+        let success = self.parent_change_state(transition)?;
+        if transition == gst::StateChange::PausedToReady {
+            self.close_file();
+            let mut state = lock(&self.state);
+            state.layout = None;
+            state.ring.clear();
+        }
+        Ok(success)
+    }
+}
+
+impl BaseSinkImpl for AudioRecordSink {
+    fn caps(&self, filter: Option<&gst::Caps>) -> Option<gst::Caps> {
+        let (location, rate, channels) = {
+            let settings = lock(&self.settings);
+            (
+                settings.location.clone(),
+                settings.sample_rate,
+                settings.channels,
+            )
+        };
+        let kind = location.and_then(|location| Kind::of(&location).ok());
+        let caps = caps_for(kind, rate, channels);
+        Some(match filter {
+            Some(filter) => filter.intersect_with_mode(&caps, gst::CapsIntersectMode::First),
+            None => caps,
+        })
+    }
+
+    fn set_caps(&self, caps: &gst::Caps) -> Result<(), gst::LoggableError> {
+        let info = gst_audio::AudioInfo::from_caps(caps)
+            .map_err(|err| gst::loggable_error!(CAT, "{caps}: {err}"))?;
+        let layout = layout_of(&info)?;
+        let mut output = lock(&self.output);
+        if let Some(recording) = &output.recording
+            && recording.layout() != layout
+        {
+            drop(output);
+            gst::element_imp_error!(
+                self,
+                gst::StreamError::Format,
+                [
+                    "The audio format changed while recording, and a file holds one format: put \
+                     audioconvert ! audioresample and a caps filter before the recorder"
+                ]
+            );
+            return Err(gst::loggable_error!(CAT, "caps changed to {caps}"));
+        }
+        let mut state = lock(&self.state);
+        if state.layout.is_some_and(|old| old != layout) {
+            state.ring.clear();
+        }
+        state.layout = Some(layout);
+        let stream = self.file_takes_stream(&state);
+        drop(state);
+        self.changed.notify_all();
+        // Now rather than with the first sample: a directory that is not there shows before the
+        // pipeline plays.
+        if stream && let Err(err) = self.open_file(&mut output, layout) {
+            drop(output);
+            self.post(&err);
+            return Err(gst::loggable_error!(CAT, "{err}"));
+        }
+        Ok(())
+    }
+
+    fn render(&self, buffer: &gst::Buffer) -> Result<gst::FlowSuccess, gst::FlowError> {
+        let Some(layout) = lock(&self.state).layout else {
+            return Err(gst::FlowError::NotNegotiated);
+        };
+        let (volume, muted) = {
+            let settings = lock(&self.settings);
+            (settings.volume, settings.mute)
+        };
+        let volume = if muted { 0 } else { volume };
+        let map = buffer.map_readable().map_err(|_| {
+            gst::element_imp_error!(self, gst::ResourceError::Read, ["Cannot map a buffer"]);
+            gst::FlowError::Error
+        })?;
+        let mut scaled = Vec::new();
+        let data: &[u8] = if volume == 100 {
+            &map
+        } else {
+            scaled.extend_from_slice(&map);
+            gain::scale(&mut scaled, &layout, volume);
+            &scaled
+        };
+        // Half a frame at the end would shift the channels of all that follows.
+        let data = &data[..data.len() - data.len() % layout.frame_bytes()];
+
+        let result = {
+            let mut output = lock(&self.output);
+            if self.file_takes_stream(&lock(&self.state)) {
+                self.append(&mut output, layout, data)
+            } else {
+                Ok(())
+            }
+        };
+        if let Err(err) = result {
+            self.post(&err);
+            return Err(gst::FlowError::Error);
+        }
+        self.offer(data, &layout, self.running_time_ns(buffer))
+    }
+
+    fn event(&self, event: gst::Event) -> bool {
+        match event.view() {
+            gst::EventView::Eos(_) => {
+                let stream = {
+                    let mut state = lock(&self.state);
+                    state.eos = true;
+                    self.file_takes_stream(&state)
+                };
+                self.changed.notify_all();
+                // What record() returns may still grow after the last sample has arrived.
+                if stream {
+                    self.close_file();
+                    lock(&self.output).finished = true;
+                }
+            }
+            gst::EventView::FlushStop(_) => {
+                let mut state = lock(&self.state);
+                state.ring.clear();
+                state.eos = false;
+            }
+            _ => (),
+        }
+        self.parent_event(event)
+    }
+
+    fn unlock(&self) -> Result<(), gst::ErrorMessage> {
+        lock(&self.state).unlocked = true;
+        self.changed.notify_all();
+        Ok(())
+    }
+
+    fn unlock_stop(&self) -> Result<(), gst::ErrorMessage> {
+        lock(&self.state).unlocked = false;
+        Ok(())
+    }
+}
+
+/// How much `record()` is asked for. Negative: all that is ready.
+#[derive(Debug, Clone, Copy)]
+enum Amount {
+    Ms(i32),
+    Bytes(i32),
+}
+
+impl Amount {
+    /// Whole frames, in bytes; `None` for all that is ready.
+    fn bytes(self, layout: &Layout) -> Option<usize> {
+        let frame = layout.frame_bytes();
+        match self {
+            Self::Ms(ms) => {
+                let frames = layout.frames_in_ms(u32::try_from(ms).ok()?);
+                Some(usize::try_from(frames).ok()?.saturating_mul(frame))
+            }
+            Self::Bytes(bytes) => {
+                let bytes = usize::try_from(bytes).ok()?;
+                Some(bytes - bytes % frame)
+            }
+        }
+    }
+}
+
+impl AudioRecordSink {
+    fn record(&self, amount: Amount) -> gst::Buffer {
+        let block = lock(&self.settings).block;
+        self.take_over(|state| {
+            if block && !state.listening {
+                state.listening = true;
+            }
+        });
+
+        let mut data = Vec::new();
+        let mut pts = None;
+        let mut discont = false;
+        let mut layout = None;
+        let finishes = lock(&self.state).finishes;
+        loop {
+            // The file's lock first and over both steps, so that what one thread takes is in the
+            // file before another's finish() closes it.
+            let mut output = lock(&self.output);
+            let mut state = lock(&self.state);
+            if !state.running {
+                break;
+            }
+            let mut done = !block || state.eos || !state.listening || state.finishes != finishes;
+            if let Some(now) = state.layout {
+                if layout.is_some_and(|before| before != now) {
+                    gst::warning!(CAT, imp = self, "The audio format changed during record()");
+                    break;
+                }
+                layout = Some(now);
+                let already = data.len();
+                let want = match amount.bytes(&now) {
+                    Some(want) => want - already.min(want),
+                    None => {
+                        done = true;
+                        usize::MAX
+                    }
+                };
+                if already == 0 {
+                    discont |= state.ring.take_gap();
+                    pts = state
+                        .ring
+                        .start_ns(|n| now.duration_ns((n / now.frame_bytes()) as u64));
+                }
+                let n = state.ring.take(want, &mut data);
+                state.overrunning &= n == 0;
+                done |= n >= want;
+                state.wanted = if done { 0 } else { want - n };
+                let to_file = state.finishes == finishes && !self.file_is_streams();
+                drop(state);
+                if n > 0 {
+                    self.changed.notify_all();
+                    if to_file && let Err(err) = self.append(&mut output, now, &data[already..]) {
+                        drop(output);
+                        self.post(&err);
+                        break;
+                    }
+                }
+            } else {
+                drop(state);
+            }
+            drop(output);
+            if done {
+                break;
+            }
+            let state = lock(&self.state);
+            // Samples or one of the reasons to stop may have come since the locks were let go.
+            let nothing_new = state.running
+                && state.ring.is_empty()
+                && !state.eos
+                && state.listening
+                && state.finishes == finishes;
+            if nothing_new {
+                drop(
+                    self.changed
+                        .wait(state)
+                        .unwrap_or_else(|poisoned| poisoned.into_inner()),
+                );
+            }
+        }
+        lock(&self.state).wanted = 0;
+
+        let frames = layout.map_or(0, |layout| (data.len() / layout.frame_bytes()) as u64);
+        let mut buffer = gst::Buffer::from_mut_slice(data);
+        if let (Some(layout), Some(buffer)) = (layout, buffer.get_mut()) {
+            buffer.set_pts(pts.map(gst::ClockTime::from_nseconds));
+            buffer.set_duration(gst::ClockTime::from_nseconds(layout.duration_ns(frames)));
+            if discont && frames > 0 {
+                buffer.set_flags(gst::BufferFlags::DISCONT);
+            }
+        }
+        buffer
+    }
+
+    fn reset(&self, start: bool) {
+        self.take_over(|state| {
+            state.ring.clear();
+            state.overrunning = false;
+            state.listening = start;
+        });
+        self.changed.notify_all();
+    }
+
+    fn finish(&self) {
+        {
+            let mut output = lock(&self.output);
+            output.finished = true;
+            let mut state = lock(&self.state);
+            state.finishes += 1;
+        }
+        self.changed.notify_all();
+        self.close_file();
+    }
+
+    /// The application decides from now on what is recorded.
+    fn take_over(&self, change: impl FnOnce(&mut State)) {
+        let mut output = lock(&self.output);
+        let mut state = lock(&self.state);
+        if !state.running {
+            gst::warning!(
+                CAT,
+                imp = self,
+                "Nothing is recorded before the pipeline is PAUSED or PLAYING"
+            );
+            return;
+        }
+        // A file that the stream has filled to its end stays.
+        let first = !state.called && !state.eos;
+        let had_stream = self.file_takes_stream(&state);
+        if !state.eos {
+            state.called = true;
+        }
+        change(&mut state);
+        drop(state);
+        if first && had_stream && !self.file_is_streams() && output.recording.take().is_some() {
+            gst::info!(
+                CAT,
+                imp = self,
+                "The file starts anew with what record() returns"
+            );
+        }
+    }
+
+    fn file_is_streams(&self) -> bool {
+        lock(&self.settings).file_content == FileContent::Stream
+    }
+
+    /// Whether what arrives goes straight to the file.
+    fn file_takes_stream(&self, state: &State) -> bool {
+        match lock(&self.settings).file_content {
+            FileContent::Auto => !state.called,
+            FileContent::Stream => true,
+            FileContent::Calls => false,
+        }
+    }
+
+    fn open_file(&self, output: &mut Output, layout: Layout) -> Result<(), FileError> {
+        let location = lock(&self.settings).location.clone();
+        let Some(location) = location else {
+            return Ok(());
+        };
+        if output.recording.is_none() {
+            gst::info!(CAT, imp = self, "Recording {layout:?} to {location:?}");
+            output.recording = Some(Recording::create(&location, layout)?);
+        }
+        Ok(())
+    }
+
+    fn append(&self, output: &mut Output, layout: Layout, data: &[u8]) -> Result<(), FileError> {
+        if output.finished && self.file_takes_stream(&lock(&self.state)) {
+            return Ok(());
+        }
+        self.open_file(output, layout)?;
+        match &mut output.recording {
+            Some(recording) => recording.write(data),
+            None => Ok(()),
+        }
+    }
+
+    fn close_file(&self) {
+        let recording = lock(&self.output).recording.take();
+        match recording.map(Recording::finish) {
+            Some(Ok(bytes)) => gst::info!(CAT, imp = self, "Recorded {bytes} bytes"),
+            Some(Err(err)) => self.post(&err),
+            None => (),
+        }
+    }
+
+    /// Puts samples where `record()` finds them.
+    fn offer(
+        &self,
+        data: &[u8],
+        layout: &Layout,
+        start_ns: Option<u64>,
+    ) -> Result<gst::FlowSuccess, gst::FlowError> {
+        let frame = layout.frame_bytes();
+        let live = self.upstream_is_live();
+        let mut done = 0;
+        while done < data.len() {
+            let (capacity, block) = {
+                let settings = lock(&self.settings);
+                let frames = settings.period_size as usize * settings.period_count as usize;
+                (frames * frame, settings.block)
+            };
+            let mut state = lock(&self.state);
+            // A source that is not live has no "now" that a recording could begin at: what it
+            // says first is what record() returns first.
+            let listening = state.listening || (block && !state.called && !live);
+            if !listening {
+                return Ok(gst::FlowSuccess::Ok);
+            }
+            if state.running && state.unlocked {
+                drop(state);
+                self.obj().wait_preroll()?;
+                continue;
+            }
+            let waits = !live && state.called;
+            let room = (capacity + state.wanted).saturating_sub(state.ring.len());
+            let n = if waits {
+                room.min(data.len() - done)
+            } else {
+                data.len() - done
+            };
+            if n > 0 {
+                let end_ns =
+                    start_ns.map(|start| start + layout.duration_ns(((done + n) / frame) as u64));
+                state.ring.push(&data[done..done + n], end_ns);
+                done += n;
+                let limit = capacity + state.wanted;
+                let lost = (state.ring.shrink_to(limit, frame) / frame) as u64;
+                // Before the first call nobody has asked for these samples.
+                let overrun = (lost > 0 && state.called).then(|| {
+                    state.lost_frames += lost;
+                    let first = !std::mem::replace(&mut state.overrunning, true);
+                    state.overruns += u64::from(first);
+                    (first, state.overruns, state.lost_frames)
+                });
+                drop(state);
+                self.changed.notify_all();
+                if let Some((true, overruns, lost_frames)) = overrun {
+                    self.post_overrun(overruns, lost_frames);
+                }
+            } else {
+                drop(
+                    self.changed
+                        .wait(state)
+                        .unwrap_or_else(|poisoned| poisoned.into_inner()),
+                );
+            }
+        }
+        Ok(gst::FlowSuccess::Ok)
+    }
+
+    fn upstream_is_live(&self) -> bool {
+        if let Some(live) = lock(&self.state).live {
+            return live;
+        }
+        let mut query = gst::query::Latency::new();
+        let live = self.obj().sink_pad().peer_query(&mut query) && query.result().0;
+        lock(&self.state).live = Some(live);
+        gst::debug!(CAT, imp = self, "Upstream is live: {live}");
+        live
+    }
+
+    fn running_time_ns(&self, buffer: &gst::Buffer) -> Option<u64> {
+        let segment = self.obj().segment();
+        let segment = segment.downcast_ref::<gst::ClockTime>()?;
+        Some(segment.to_running_time(buffer.pts()?)?.nseconds())
+    }
+
+    fn post_overrun(&self, overruns: u64, lost_frames: u64) {
+        gst::warning!(
+            CAT,
+            imp = self,
+            "Overrun {overruns}: record() is not called often enough, {lost_frames} frames lost"
+        );
+        let details = gst::Structure::builder("audiorecordsink-overrun")
+            .field("overruns", overruns)
+            .field("lost-frames", lost_frames)
+            .build();
+        let obj = self.obj();
+        let message = gst::message::Element::builder(details).src(&*obj).build();
+        let _ = obj.post_message(message);
+    }
+
+    fn post(&self, err: &FileError) {
+        match err {
+            FileError::Extension(_) => gst::element_imp_error!(
+                self,
+                gst::ResourceError::Settings,
+                ["{err}: set location to a name with one of these extensions"]
+            ),
+            FileError::Create { .. } => {
+                gst::element_imp_error!(self, gst::ResourceError::OpenWrite, ["{err}"])
+            }
+            FileError::Write { source, .. } if source.kind() == std::io::ErrorKind::StorageFull => {
+                gst::element_imp_error!(
+                    self,
+                    gst::ResourceError::NoSpaceLeft,
+                    ["{err}: the disk is full; what was recorded until now is in the file"]
+                );
+            }
+            FileError::Write { .. } => {
+                gst::element_imp_error!(self, gst::ResourceError::Write, ["{err}"]);
+            }
+        }
+    }
+}
+
+/// What can be recorded to a file of `kind`, with MaixCAM's 48 kHz, 16 bits and one channel first.
+fn caps_for(kind: Option<Kind>, rate: u32, channels: u32) -> gst::Caps {
+    let formats = WAV_FORMATS.into_iter().chain(
+        OTHER_FORMATS
+            .into_iter()
+            .filter(|_| kind != Some(Kind::Wav)),
+    );
+    let mut any = gst_audio::AudioCapsBuilder::new_interleaved().format_list(formats);
+    let mut preferred =
+        gst_audio::AudioCapsBuilder::new_interleaved().format(gst_audio::AudioFormat::S16le);
+    any = match i32::try_from(rate) {
+        Ok(rate) if rate > 0 => any.rate(rate),
+        _ => any.rate_range(1..=i32::MAX),
+    };
+    any = match i32::try_from(channels) {
+        Ok(channels) if channels > 0 => any.channels(channels),
+        _ => any.channels_range(1..=i32::from(u16::MAX)),
+    };
+    preferred = preferred.rate(if rate > 0 { rate as i32 } else { 48_000 });
+    preferred = preferred.channels(if channels > 0 { channels as i32 } else { 1 });
+    let mut caps = preferred.build();
+    caps.merge(any.build());
+    caps
+}
+
+fn layout_of(info: &gst_audio::AudioInfo) -> Result<Layout, gst::LoggableError> {
+    let format = info.format_info();
+    let encoding = if format.is_float() {
+        Encoding::Float
+    } else if format.is_signed() {
+        Encoding::Signed
+    } else {
+        Encoding::Unsigned
+    };
+    let order = match format.endianness() {
+        gst_audio::AudioEndianness::BigEndian => ByteOrder::Big,
+        _ => ByteOrder::Little,
+    };
+    let too_wide = |_| gst::loggable_error!(CAT, "{info:?} is out of range");
+    Ok(Layout {
+        encoding,
+        order,
+        sample_bytes: u8::try_from(format.width() / 8).map_err(too_wide)?,
+        rate: info.rate(),
+        channels: u16::try_from(info.channels()).map_err(too_wide)?,
+    })
+}
