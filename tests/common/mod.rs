@@ -42,11 +42,15 @@ impl Pipeline {
     }
 
     pub fn element(&self, name: &str) -> gst::Element {
-        self.0.by_name(name).unwrap_or_else(|| panic!("no element is called {name}"))
+        self.0
+            .by_name(name)
+            .unwrap_or_else(|| panic!("no element is called {name}"))
     }
 
     pub fn play(&self) {
-        self.0.set_state(gst::State::Playing).expect("the pipeline starts");
+        self.0
+            .set_state(gst::State::Playing)
+            .expect("the pipeline starts");
     }
 
     /// Plays to the end; an error on the bus comes back as its message and debug text.
@@ -64,9 +68,11 @@ impl Pipeline {
             .timed_pop_filtered(HANG, &[gst::MessageType::Eos, gst::MessageType::Error])
             .expect("neither EOS nor an error: the pipeline hangs");
         match message.view() {
-            gst::MessageView::Error(error) => {
-                Err(format!("{} ({})", error.error(), error.debug().unwrap_or_default()))
-            }
+            gst::MessageView::Error(error) => Err(format!(
+                "{} ({})",
+                error.error(),
+                error.debug().unwrap_or_default()
+            )),
             _ => Ok(()),
         }
     }
@@ -75,9 +81,11 @@ impl Pipeline {
     pub fn error(&self) -> Option<String> {
         let message = self.0.bus()?.pop_filtered(&[gst::MessageType::Error])?;
         match message.view() {
-            gst::MessageView::Error(error) => {
-                Some(format!("{} ({})", error.error(), error.debug().unwrap_or_default()))
-            }
+            gst::MessageView::Error(error) => Some(format!(
+                "{} ({})",
+                error.error(),
+                error.debug().unwrap_or_default()
+            )),
             _ => None,
         }
     }
@@ -92,7 +100,11 @@ impl Drop for Pipeline {
 /// Debian's Python, which sees Debian's gi and cv2; another one in the PATH would not.
 pub fn python() -> Command {
     let debian = Path::new("/usr/bin/python3");
-    Command::new(if debian.exists() { debian } else { Path::new("python3") })
+    Command::new(if debian.exists() {
+        debian
+    } else {
+        Path::new("python3")
+    })
 }
 
 /// What a program printed; it has to succeed.
@@ -115,7 +127,12 @@ pub fn ffprobe(file: &Path, options: &[&str], entries: &str) -> Vec<String> {
         Command::new("ffprobe")
             .args(["-v", "error"])
             .args(options)
-            .args(["-show_entries", entries, "-of", "default=noprint_wrappers=1:nokey=1"])
+            .args([
+                "-show_entries",
+                entries,
+                "-of",
+                "default=noprint_wrappers=1:nokey=1",
+            ])
             .arg(file),
     )
     .lines()
