@@ -58,12 +58,24 @@ if ! command -v apt-get >/dev/null || ! command -v dpkg-query >/dev/null; then
     exit 0
 fi
 
+# Older ones are found by pkg-config as well, and the build would only say so after minutes.
+check_version() {
+    if ! pkg-config --exists 'gstreamer-1.0 >= 1.22'; then
+        echo "GStreamer 1.22 or newer is needed; this is $(pkg-config --modversion gstreamer-1.0 2>&1)." >&2
+        echo "Debian 12 and Ubuntu 24.04 have it." >&2
+        exit 1
+    fi
+}
+
 missing=()
 for package in "${wanted[@]}"; do
     state=$(dpkg-query -W -f '${db:Status-Status}' "$package" 2>/dev/null || true)
     [ "$state" = installed ] || missing+=("$package")
 done
-[ ${#missing[@]} -gt 0 ] || exit 0
+if [ ${#missing[@]} -eq 0 ]; then
+    check_version
+    exit 0
+fi
 
 as_root=()
 if [ "$(id -u)" -ne 0 ]; then
@@ -87,3 +99,4 @@ if ! { "${as_root[@]}" apt-get update && install; } >"$log" 2>&1; then
     echo "apt-get could not install them; its last lines are above." >&2
     exit 1
 fi
+check_version
