@@ -26,6 +26,24 @@ pub fn footage() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data/bigbuckbunny.webm")
 }
 
+/// The environment in which another program finds the plugin that was built along with the tests;
+/// the directory keeps what that takes.
+pub fn plugin_path(scratch: &Path) -> [(&'static str, PathBuf); 2] {
+    const NAME: &str = "libgstkendryte.so";
+    // Cargo leaves it beside the test, among libraries that are no plugins.
+    let test = std::env::current_exe().expect("a test has a path");
+    let plugins = scratch.join("plugins");
+    std::fs::create_dir_all(&plugins).expect("a directory");
+    let plugin = plugins.join(NAME);
+    if !plugin.exists() {
+        std::os::unix::fs::symlink(test.with_file_name(NAME), &plugin).expect("a link");
+    }
+    [
+        ("GST_PLUGIN_PATH", plugins),
+        ("GST_REGISTRY", scratch.join("registry")),
+    ]
+}
+
 /// A pipeline that is taken to NULL when a test ends, however it ends.
 pub struct Pipeline(pub gst::Pipeline);
 
