@@ -4,14 +4,13 @@
 mod audiorecordsink;
 pub mod avi;
 pub mod k210;
-pub mod k230venc;
+mod k210camerasrc;
 pub mod pcm;
 pub mod ring;
-pub mod venc;
 
 fn plugin_init(plugin: &gst::Plugin) -> Result<(), glib::BoolError> {
     audiorecordsink::register(plugin)?;
-    k230venc::register(plugin)?;
+    k210camerasrc::register(plugin)?;
     Ok(())
 }
 

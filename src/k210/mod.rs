@@ -11,11 +11,21 @@
 //!   repeated;
 //! - [`transport`]: what carries the bytes;
 //! - [`sim`]: the simulated board;
-//! - the session on top of them, which gets a board from any state to streaming.
+//! - [`session`]: talking to a board in IDE mode, over whatever noise there is;
+//! - [`connect`]: getting a board there from any state, and a [`script`] to run on it.
 //!
 //! Nothing here knows of GStreamer.
 
+pub mod address;
 pub mod command;
+pub mod connect;
+pub mod discovery;
+pub mod interrupt;
+pub mod jpeg;
+pub mod meter;
+pub mod pace;
+pub mod script;
+pub mod session;
 pub mod sim;
 pub mod transport;
 

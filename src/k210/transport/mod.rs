@@ -1,6 +1,9 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! What carries the bytes between host and board.
 
+pub mod serial;
+pub mod tcp;
+
 use std::io;
 use std::time::Duration;
 

@@ -1,0 +1,480 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! Getting a board from any state to running a script in IDE mode.
+//!
+//! Nobody tells in which state a board is, so it is asked, in turns: is it in IDE mode at the speed
+//! it ought to have, or at the firmware's own? Is there a MicroPython prompt at 115 200 baud, after
+//! a Ctrl-C if need be? A board that is booting answers neither until it is done. A board that
+//! answers nothing is reset by its adapter's modem lines, if it has them, one way of wiring after
+//! the other.
+
+use std::io;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use thiserror::Error;
+
+use super::interrupt::{Interrupt, Interrupted, SLICE};
+use super::script::GREETING;
+use super::session::{BoardIdentity, Counters, Session, SessionError, wire_time};
+use super::transport::Transport;
+use super::{IDE_BAUD_RATE, REPL_BAUD_RATE};
+
+/// How long a board may show no sign that it is one.
+pub const PATIENCE: Duration = Duration::from_millis(4300);
+
+/// How long connecting may take in all, with signs of life.
+const LIMIT: Duration = Duration::from_secs(12);
+
+/// When to pulse the modem lines, one way after the other: levels of DTR and RTS, and the time
+/// since the beginning. On most boards RTS resets and DTR selects the boot mode, on KD233 the
+/// other way round (kflash, `reset_to_boot`).
+const PULSES: [(Duration, bool, bool); 2] = [
+    (Duration::from_millis(1500), false, true),
+    (Duration::from_millis(2700), true, false),
+];
+
+/// Why a board could not be brought to stream.
+#[derive(Debug, Error)]
+pub enum ConnectError {
+    /// [`Interrupt::set`] was called.
+    #[error("interrupted")]
+    Interrupted,
+    /// Not a byte came.
+    #[error("the board is silent")]
+    Silent,
+    /// Bytes came, and none of them is of a board's making.
+    #[error("the line carries {0} bytes of garbage and no answer")]
+    Garbage(usize),
+    /// A script writes to the console and ignores Ctrl-C.
+    #[error("a script on the board ignores Ctrl-C (its last line is “{0}”)")]
+    Deaf(String),
+    /// A script in IDE mode does not stop, and a reset did not help.
+    #[error("a script on the board does not let itself be stopped")]
+    Wedged,
+    /// The prompt was there, and the command for IDE mode had no effect at this speed.
+    #[error("the board does not answer at {0} baud after it was switched there")]
+    NoIdeMode(u32),
+    /// The script ended at once.
+    #[error("the script ended at once: {0}")]
+    ScriptFailed(String),
+    /// The link failed.
+    #[error(transparent)]
+    Session(SessionError),
+}
+
+impl From<Interrupted> for ConnectError {
+    fn from(_: Interrupted) -> Self {
+        ConnectError::Interrupted
+    }
+}
+
+impl From<SessionError> for ConnectError {
+    fn from(error: SessionError) -> Self {
+        match error {
+            SessionError::Interrupted => ConnectError::Interrupted,
+            other => ConnectError::Session(other),
+        }
+    }
+}
+
+/// What to bring a board to.
+#[derive(Clone, Debug)]
+pub struct Goal {
+    /// Speed in IDE mode, in baud.
+    pub baud: u32,
+    /// MicroPython to run.
+    pub script: Vec<u8>,
+    /// Whether the script prints [`GREETING`] first.
+    pub greets: bool,
+    /// How long the board may show no sign that it is one, usually [`PATIENCE`].
+    pub patience: Duration,
+}
+
+/// A board that runs the script.
+pub struct Connected {
+    /// The link.
+    pub session: Session,
+    /// What the board says it is.
+    pub board: BoardIdentity,
+    /// What the script printed up to now.
+    pub console: Vec<u8>,
+}
+
+/// Brings the board behind `transport` to run the script of `goal`.
+pub fn connect(
+    transport: Box<dyn Transport>,
+    goal: &Goal,
+    interrupt: &Interrupt,
+    counters: &Arc<Counters>,
+) -> Result<Connected, ConnectError> {
+    let session = Session::new(transport, goal.baud, interrupt.clone(), counters.clone());
+    let mut approach = Approach {
+        session,
+        goal,
+        started: Instant::now(),
+        seen: Evidence::default(),
+        pulses: 0,
+    };
+    let mut resets = 0;
+    loop {
+        approach.reach_ide_mode()?;
+        let board = approach.session.identify()?;
+        match approach.start_script() {
+            Ok(console) => {
+                return Ok(Connected {
+                    session: approach.session,
+                    board,
+                    console,
+                });
+            }
+            // Reset works whatever the script does: it is done by the interrupt handler.
+            Err(ConnectError::Wedged) if resets == 0 => {
+                resets += 1;
+                approach.session.reset()?;
+                approach.started = Instant::now();
+                approach.seen = Evidence::default();
+            }
+            Err(error) => return Err(error),
+        }
+    }
+}
+
+/// What came from the board at 115 200 baud.
+#[derive(Default)]
+struct Evidence {
+    bytes: usize,
+    text: Vec<u8>,
+    /// The last time that something came which only a MaixPy board writes.
+    life: Option<Instant>,
+}
+
+impl Evidence {
+    /// Words of the boot log (`maixpy_main.c`, `_boot.py`) and of the prompt.
+    const SIGNS: [&'static str; 4] = ["MAIXPY", "MaixPy", "MicroPython", ">>> "];
+
+    fn add(&mut self, text: &[u8]) {
+        self.bytes += text.len();
+        self.text.extend_from_slice(text);
+        let tail =
+            String::from_utf8_lossy(&self.text[self.text.len().saturating_sub(256)..]).into_owned();
+        if Self::SIGNS.iter().any(|sign| tail.contains(sign)) {
+            self.life = Some(Instant::now());
+        }
+        let excess = self.text.len().saturating_sub(4096);
+        self.text.drain(..excess);
+    }
+
+    fn at_prompt(&self) -> bool {
+        self.text.ends_with(b">>> ")
+    }
+
+    /// Whether it reads as text rather than as noise.
+    fn is_text(&self) -> bool {
+        let tail = &self.text[self.text.len().saturating_sub(512)..];
+        let printable = tail
+            .iter()
+            .filter(|b| matches!(b, b' '..=b'~' | b'\r' | b'\n' | b'\t' | 0x1b))
+            .count();
+        tail.len() >= 16 && printable * 20 >= tail.len() * 19
+    }
+
+    fn last_line(&self) -> String {
+        String::from_utf8_lossy(&self.text)
+            .lines()
+            .map(str::trim)
+            .rfind(|line| !line.is_empty())
+            .unwrap_or_default()
+            .chars()
+            .take(80)
+            .collect()
+    }
+}
+
+struct Approach<'a> {
+    session: Session,
+    goal: &'a Goal,
+    started: Instant,
+    seen: Evidence,
+    /// How many of [`PULSES`] were given.
+    pulses: usize,
+}
+
+impl Approach<'_> {
+    /// Tries every state in turns until one answers.
+    fn reach_ide_mode(&mut self) -> Result<(), ConnectError> {
+        let mut speeds = vec![self.goal.baud];
+        // A board that went into IDE mode by itself while booting uses the firmware's speed.
+        if self.goal.baud != IDE_BAUD_RATE {
+            speeds.push(IDE_BAUD_RATE);
+        }
+        loop {
+            for speed in &speeds {
+                if self.answers_in_ide_mode(*speed)? {
+                    return Ok(());
+                }
+            }
+            if self.has_prompt()? {
+                match self.enter_ide_mode() {
+                    Err(ConnectError::NoIdeMode(_)) if !self.out_of_patience() => {}
+                    other => return other,
+                }
+            }
+            if self.out_of_patience() {
+                return Err(self.verdict());
+            }
+            self.pulse_when_due()?;
+        }
+    }
+
+    fn out_of_patience(&self) -> bool {
+        self.started.elapsed() > LIMIT
+            || self.seen.life.unwrap_or(self.started).elapsed() > self.goal.patience
+    }
+
+    fn verdict(&self) -> ConnectError {
+        match self.seen.bytes {
+            0 => ConnectError::Silent,
+            _ if self.seen.is_text() => ConnectError::Deaf(self.seen.last_line()),
+            bytes => ConnectError::Garbage(bytes),
+        }
+    }
+
+    /// Resets a board that has shown no sign of life, if its adapter can.
+    fn pulse_when_due(&mut self) -> Result<(), ConnectError> {
+        let Some((due, dtr, rts)) = PULSES.get(self.pulses) else {
+            return Ok(());
+        };
+        if self.started.elapsed() < *due {
+            return Ok(());
+        }
+        self.pulses += 1;
+        if self.seen.life.is_some() {
+            return Ok(());
+        }
+        let gone = |error| ConnectError::Session(SessionError::Gone(error));
+        let interrupt = self.session.interrupt().clone();
+        let lines = self.session.transport();
+        lines.set_control_lines(*dtr, *rts).map_err(gone)?;
+        let waited = interrupt.wait(Duration::from_millis(50));
+        // Not to be left in reset, whatever happens.
+        lines.set_control_lines(false, false).map_err(gone)?;
+        Ok(waited?)
+    }
+
+    /// Whether the debug dispatcher answers at `baud`.
+    fn answers_in_ide_mode(&mut self, baud: u32) -> Result<bool, ConnectError> {
+        const TRIES: usize = 2;
+        self.session.set_baud(baud)?;
+        for _ in 0..TRIES {
+            // What is still coming may be the rest of a frame that someone else asked for. What
+            // keeps coming is no board in IDE mode: it never speaks first.
+            match self
+                .session
+                .drain(Duration::from_millis(5), Duration::from_millis(200))
+            {
+                Err(SessionError::Babble(bytes)) => {
+                    self.seen.bytes += bytes;
+                    return Ok(false);
+                }
+                other => self.seen.bytes += other?,
+            }
+            // The header, or the data, that a client left unfinished.
+            self.session.pad(16)?;
+            if self.session.is_alive(Duration::from_millis(70))? {
+                // The rest of what may have been left unfinished.
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+
+    /// Whether there is a MicroPython prompt, made to appear by all means short of a reset.
+    fn has_prompt(&mut self) -> Result<bool, ConnectError> {
+        self.session.set_baud(REPL_BAUD_RATE)?;
+        self.seen.text.clear();
+        // One Ctrl-C at a time: a second one that comes before the interpreter has noticed the
+        // first takes it back (`uart_rx_irq`, `machine_uart.c`). Ctrl-B leaves the raw prompt.
+        for keys in [b"\x03".as_slice(), b"\x02", b"\r\x03"] {
+            self.type_keys(keys)?;
+            if self.read_prompt(Duration::from_millis(130))? {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+
+    fn type_keys(&mut self, keys: &[u8]) -> Result<(), ConnectError> {
+        let crossing = wire_time(keys.len(), REPL_BAUD_RATE);
+        self.session
+            .transport()
+            .write_all(keys, crossing * 2 + Duration::from_millis(500))
+            .map_err(|error| match error.kind() {
+                // A line that takes nothing is a silent one.
+                io::ErrorKind::TimedOut => ConnectError::Silent,
+                _ => ConnectError::Session(SessionError::Gone(error)),
+            })
+    }
+
+    /// Reads until the prompt is the last thing that came, and nothing more comes.
+    fn read_prompt(&mut self, patience: Duration) -> Result<bool, ConnectError> {
+        let mut deadline = Instant::now() + patience;
+        let end = Instant::now() + patience * 4;
+        let mut buf = [0; 1024];
+        loop {
+            if self.session.interrupt().is_set() {
+                return Err(ConnectError::Interrupted);
+            }
+            let settle = Duration::from_millis(15);
+            let slice = match self.seen.at_prompt() {
+                true => settle,
+                false => deadline
+                    .saturating_duration_since(Instant::now())
+                    .min(SLICE),
+            };
+            match self.session.transport().read(&mut buf, slice) {
+                Ok(n) => {
+                    self.seen.add(&buf[..n]);
+                    // While text flows there is hope, within bounds.
+                    deadline = (Instant::now() + patience).min(end);
+                }
+                Err(error) if error.kind() == io::ErrorKind::TimedOut => {
+                    if self.seen.at_prompt() {
+                        return Ok(true);
+                    }
+                }
+                Err(error) => return Err(ConnectError::Session(SessionError::Gone(error))),
+            }
+            if Instant::now() >= deadline {
+                return Ok(self.seen.at_prompt());
+            }
+        }
+    }
+
+    /// Types what puts the board into IDE mode, and follows it to its new speed.
+    fn enter_ide_mode(&mut self) -> Result<(), ConnectError> {
+        let baud = self.goal.baud;
+        for line in [
+            "from machine import UART\r",
+            "import sys\r",
+            "repl = UART.repl_uart()\r",
+        ] {
+            self.seen.text.clear();
+            self.type_keys(line.as_bytes())?;
+            if !self.read_prompt(Duration::from_millis(400))? {
+                return Err(ConnectError::NoIdeMode(baud));
+            }
+        }
+        // Everything after `init` arrives at the dispatcher, so leaving the prompt has to be on
+        // the same line.
+        let line = format!(
+            "repl.init({baud}, 8, None, 1, read_buf_len=2048, ide=True, from_ide=True); sys.exit()\r"
+        );
+        self.type_keys(line.as_bytes())?;
+        self.session
+            .interrupt()
+            .wait(wire_time(line.len(), REPL_BAUD_RATE) + Duration::from_millis(20))?;
+        self.session.set_baud(baud)?;
+        // It writes a file to its flash first, which may mean to erase a block.
+        let deadline = Instant::now() + Duration::from_millis(1500);
+        while Instant::now() < deadline {
+            if self.answers_in_ide_mode(baud)? {
+                return Ok(());
+            }
+        }
+        Err(ConnectError::NoIdeMode(baud))
+    }
+
+    /// Stops what runs, sends the script and sees that it has started; what it printed.
+    fn start_script(&mut self) -> Result<Vec<u8>, ConnectError> {
+        /// For the interpreter to notice an interrupt, which it does between two bytecodes: a
+        /// `sensor.reset()` takes a second.
+        const STOPPING: Duration = Duration::from_millis(2000);
+        const TRIES: u32 = 3;
+        let session = &mut self.session;
+        // Releases a frame that another client left locked.
+        session.enable_frames(false)?;
+        if session.script_running()? {
+            // In a full buffer there would be no room for the prompt.
+            while !session.console()?.is_empty() {}
+            session.stop_script()?;
+            // The dispatcher calls a script stopped as soon as it is told to stop it. That it has
+            // ended shows in the prompt, which the firmware writes next.
+            let deadline = Instant::now() + STOPPING;
+            let mut tail = Vec::new();
+            while !ends_with_prompt(&tail) {
+                if Instant::now() > deadline {
+                    return Err(ConnectError::Wedged);
+                }
+                session.interrupt().wait(Duration::from_millis(10))?;
+                tail.extend(session.console()?);
+            }
+        }
+        let mut console = Vec::new();
+        for _ in 0..TRIES {
+            while !session.console()?.is_empty() {}
+            session.enable_frames(true)?;
+            session.send_script(&self.goal.script)?;
+            console.clear();
+            if Self::has_started(session, self.goal.greets, &mut console)? {
+                return Ok(console);
+            }
+            let text = String::from_utf8_lossy(&console);
+            if text.contains("Error") || text.contains("Exception") {
+                return Err(ConnectError::ScriptFailed(last_line(&text)));
+            }
+        }
+        Err(match console.is_empty() {
+            true => SessionError::NotStarted.into(),
+            false => ConnectError::ScriptFailed(last_line(&String::from_utf8_lossy(&console))),
+        })
+    }
+
+    /// Whether the script that was sent runs. Its flag is set with the last byte of an upload and
+    /// cleared again if the interpreter was just on its way out of another script, so it has to
+    /// be seen for a while.
+    fn has_started(
+        session: &mut Session,
+        greets: bool,
+        console: &mut Vec<u8>,
+    ) -> Result<bool, ConnectError> {
+        const STEADY: Duration = Duration::from_millis(120);
+        const GREETED: Duration = Duration::from_millis(1500);
+        let sent = Instant::now();
+        loop {
+            let running = session.script_running()?;
+            console.extend(session.console()?);
+            let greeted = String::from_utf8_lossy(console).contains(GREETING);
+            if !running {
+                // A short script of the user's may have come and gone.
+                return Ok(!greets && !console.is_empty() && !has_traceback(console));
+            }
+            if greets && greeted {
+                return Ok(true);
+            }
+            if !greets && sent.elapsed() > STEADY {
+                return Ok(true);
+            }
+            if sent.elapsed() > GREETED {
+                return Err(ConnectError::Wedged);
+            }
+            session.interrupt().wait(Duration::from_millis(5))?;
+        }
+    }
+}
+
+fn ends_with_prompt(text: &[u8]) -> bool {
+    text.ends_with(b">>> ") || text.ends_with(b"\r\n>")
+}
+
+fn has_traceback(text: &[u8]) -> bool {
+    String::from_utf8_lossy(text).contains("Traceback")
+}
+
+/// The last line of a script's output that says something, which is the error if there was one.
+pub fn last_line(text: &str) -> String {
+    text.lines()
+        .map(str::trim)
+        .rfind(|line| !line.is_empty() && !line.starts_with(">>>"))
+        .unwrap_or_default()
+        .to_owned()
+}

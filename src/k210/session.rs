@@ -1,0 +1,669 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! Talking to a board that is in IDE mode.
+//!
+//! The dispatcher throws away what it receives while a reply goes out, so there is never more than
+//! one request in flight. What keeps the wire busy is to send the next request the moment the last
+//! byte of the answer is there.
+
+use std::io;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+use thiserror::Error;
+
+use super::MAX_JPEG_SIZE;
+use super::command::{
+    Attribute, Code, Command, FileImageError, FileStatus, STATUS_ALIVE, file_image,
+};
+use super::interrupt::{Interrupt, Interrupted, SLICE};
+use super::jpeg::{self, JpegError};
+use super::transport::Transport;
+
+/// Bits that a byte takes on the wire: 8N1.
+const BITS_PER_BYTE: u32 = 10;
+
+/// How long the line must be still to count as quiet: more than the 16 ms for which an FTDI
+/// adapter holds back the last bytes.
+const QUIET: Duration = Duration::from_millis(20);
+
+/// How many bytes may gather unread. The kernel's line discipline holds 4095 and stops the USB
+/// driver when it is full, whereupon the adapter loses bytes.
+const UNREAD: usize = 2048;
+
+/// More script output than the firmware's buffer holds (`read_buf_len=2048`) is a damaged number.
+const MAX_CONSOLE: u32 = 4096;
+
+/// Time that `bytes` take at `baud`.
+pub fn wire_time(bytes: usize, baud: u32) -> Duration {
+    let bits = bytes as u64 * u64::from(BITS_PER_BYTE);
+    Duration::from_nanos(bits.saturating_mul(1_000_000_000) / u64::from(baud.max(1)))
+}
+
+/// What went wrong between host and board.
+#[derive(Debug, Error)]
+pub enum SessionError {
+    /// The wait was cut short by [`Interrupt::set`].
+    #[error("interrupted")]
+    Interrupted,
+    /// The port or the connection is gone.
+    #[error("the connection to the board broke: {0}")]
+    Gone(io::Error),
+    /// No answer, or only a part of it.
+    #[error("the board did not answer {} ({received} of {expected} bytes came)", command.name())]
+    Silent {
+        /// What was asked.
+        command: Code,
+        /// Bytes that came.
+        received: usize,
+        /// Bytes that were due.
+        expected: usize,
+    },
+    /// An answer that cannot be one.
+    #[error("the board's answer to {} makes no sense ({detail})", command.name())]
+    Nonsense {
+        /// What was asked.
+        command: Code,
+        /// What is wrong with it.
+        detail: String,
+    },
+    /// Bytes keep coming that nobody asked for.
+    #[error("the line carries {0} bytes that are no answer")]
+    Babble(usize),
+    /// The board did not come back to order.
+    #[error("the board does not answer in an orderly way any more")]
+    OutOfStep,
+    /// The script that was sent does not run.
+    #[error("the board does not start the script")]
+    NotStarted,
+    /// The board did not take a file.
+    #[error("the board did not save the file: {0:?}")]
+    NotSaved(FileStatus),
+    /// The file cannot be sent.
+    #[error(transparent)]
+    File(#[from] FileImageError),
+}
+
+impl From<Interrupted> for SessionError {
+    fn from(_: Interrupted) -> Self {
+        SessionError::Interrupted
+    }
+}
+
+/// Traffic by command.
+#[derive(Debug, Default)]
+pub struct CommandCounter {
+    /// Requests sent.
+    pub requests: AtomicU64,
+    /// Bytes sent and received for them.
+    pub bytes: AtomicU64,
+}
+
+/// What happened on a link, readable from any thread while the session writes.
+#[derive(Debug, Default)]
+pub struct Counters {
+    commands: [CommandCounter; Code::ALL.len()],
+    /// Whole frames.
+    pub frames: AtomicU64,
+    /// Bytes of whole frames.
+    pub frame_bytes: AtomicU64,
+    /// Frames that were announced and did not arrive whole.
+    pub dropped: AtomicU64,
+    /// Times that the host had to find its place in the bytes again.
+    pub resyncs: AtomicU64,
+    /// All bytes received.
+    pub received: AtomicU64,
+    /// All bytes sent.
+    pub sent: AtomicU64,
+}
+
+impl Counters {
+    /// The counter of one command.
+    pub fn command(&self, code: Code) -> &CommandCounter {
+        let index = Code::ALL.iter().position(|c| *c == code).unwrap_or(0);
+        &self.commands[index]
+    }
+}
+
+fn add(counter: &AtomicU64, n: usize) {
+    counter.fetch_add(n as u64, Ordering::Relaxed);
+}
+
+/// What the board says it is.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct BoardIdentity {
+    /// MicroPython's version.
+    pub firmware: (u32, u32, u32),
+    /// `ARCH [BOARD:UID]`.
+    pub arch: String,
+}
+
+/// A frame that waits, locked, on the board.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Announced {
+    /// Pixels.
+    pub width: u16,
+    /// Pixels.
+    pub height: u16,
+    /// Bytes of the JPEG.
+    pub size: u32,
+}
+
+/// A whole frame.
+#[derive(Clone, Debug)]
+pub struct Frame {
+    /// The JPEG.
+    pub data: Vec<u8>,
+    /// Pixels.
+    pub width: u16,
+    /// Pixels.
+    pub height: u16,
+    /// When its transfer was requested.
+    pub requested: Instant,
+    /// When its last byte arrived.
+    pub arrived: Instant,
+}
+
+/// What asking for a frame came to.
+#[derive(Debug)]
+pub enum Fetched {
+    /// A frame.
+    Frame(Frame),
+    /// The board has none yet.
+    NotReady,
+    /// There was one, and it was damaged on the way; the link is in order again.
+    Lost(SessionError),
+}
+
+/// A link to a board in IDE mode.
+pub struct Session {
+    transport: Box<dyn Transport>,
+    baud: u32,
+    interrupt: Interrupt,
+    counters: Arc<Counters>,
+    /// Whether to sleep while a long answer crosses the wire; off when bytes come faster than the
+    /// nominal speed, as from a board across the network.
+    nap: bool,
+    picture: PictureCheck,
+}
+
+/// How thoroughly pictures are looked at.
+#[derive(Default)]
+struct PictureCheck {
+    /// The last damage, and how many frames in a row had that very same one.
+    last: Option<(JpegError, u32)>,
+    /// A picture passed, or the encoder turned out to be one whose data we cannot follow.
+    settled: Option<bool>,
+}
+
+impl PictureCheck {
+    /// Judges a picture; its ends are checked in any case.
+    ///
+    /// Noise damages at random places. When the first frames of a session all fail at the very
+    /// same place, it is the encoder that writes something else than this checker understands.
+    fn judge(&mut self, data: &[u8], width: u16, height: u16) -> Result<(), JpegError> {
+        const SAME: u32 = 3;
+        let result = match jpeg::check(data, width, height) {
+            Ok(()) => {
+                self.settled.get_or_insert(true);
+                return Ok(());
+            }
+            Err(error @ (JpegError::NoStart | JpegError::NoEnd)) => return Err(error),
+            Err(error) => error,
+        };
+        if self.settled.is_none() {
+            let same = match self.last {
+                Some((last, count)) if last == result => count + 1,
+                _ => 1,
+            };
+            self.last = Some((result, same));
+            if same >= SAME {
+                self.settled = Some(false);
+            }
+        }
+        match self.settled {
+            Some(false) => Ok(()),
+            _ => Err(result),
+        }
+    }
+}
+
+impl Session {
+    /// Wraps a transport whose other end is in IDE mode at `baud`.
+    pub fn new(
+        transport: Box<dyn Transport>,
+        baud: u32,
+        interrupt: Interrupt,
+        counters: Arc<Counters>,
+    ) -> Self {
+        Session {
+            transport,
+            baud,
+            interrupt,
+            counters,
+            nap: true,
+            picture: PictureCheck::default(),
+        }
+    }
+
+    /// The speed of the wire in baud.
+    pub fn baud(&self) -> u32 {
+        self.baud
+    }
+
+    /// Changes the speed of the host's side, and of what is expected of the wire.
+    pub fn set_baud(&mut self, baud: u32) -> Result<(), SessionError> {
+        self.transport
+            .set_baud_rate(baud)
+            .map_err(SessionError::Gone)?;
+        self.baud = baud;
+        Ok(())
+    }
+
+    /// The bytes underneath, for what is not a command.
+    pub fn transport(&mut self) -> &mut dyn Transport {
+        &mut *self.transport
+    }
+
+    /// The flag that cuts waits short.
+    pub fn interrupt(&self) -> &Interrupt {
+        &self.interrupt
+    }
+
+    /// Sends a request, and its data, without waiting for anything.
+    fn send(&mut self, command: &Command<'_>) -> Result<(), SessionError> {
+        let bytes = command.encode();
+        let counter = self.counters.command(command.code());
+        add(&counter.requests, 1);
+        add(&counter.bytes, bytes.len());
+        self.write(&bytes)
+    }
+
+    /// Writes in pieces, so that a board that takes nothing cannot hold us for long.
+    fn write(&mut self, bytes: &[u8]) -> Result<(), SessionError> {
+        for piece in bytes.chunks(UNREAD) {
+            if self.interrupt.is_set() {
+                return Err(SessionError::Interrupted);
+            }
+            let timeout = wire_time(piece.len(), self.baud) * 2 + Duration::from_secs(1);
+            self.transport
+                .write_all(piece, timeout)
+                .map_err(SessionError::Gone)?;
+            add(&self.counters.sent, piece.len());
+        }
+        Ok(())
+    }
+
+    /// Reads until `buf` is full; the number of bytes that came if it took too long.
+    ///
+    /// `first` is the patience for the first byte; later ones may be as late as USB and network
+    /// make them, but no later.
+    fn read(&mut self, buf: &mut [u8], first: Duration) -> Result<usize, SessionError> {
+        const GAP: Duration = Duration::from_millis(120);
+        /// Left to arrive while waiting in `read`, so as not to oversleep the last byte.
+        const AHEAD: Duration = Duration::from_millis(1);
+        let mut deadline = Instant::now() + first;
+        let mut got = 0;
+        while got < buf.len() {
+            if self.interrupt.is_set() {
+                return Err(SessionError::Interrupted);
+            }
+            // A wake-up for each millisecond's bytes would cost more than everything else here.
+            let pause = wire_time((buf.len() - got).min(UNREAD), self.baud).saturating_sub(AHEAD);
+            let napped = self.nap && pause > AHEAD;
+            if napped {
+                self.interrupt.wait(pause)?;
+            }
+            let patience = deadline.saturating_duration_since(Instant::now());
+            match self.transport.read(&mut buf[got..], patience.min(SLICE)) {
+                Ok(n) => {
+                    got += n;
+                    add(&self.counters.received, n);
+                    deadline = Instant::now() + GAP;
+                    if napped && n > 2 * UNREAD {
+                        self.nap = false;
+                    }
+                }
+                Err(error) if error.kind() == io::ErrorKind::TimedOut => {
+                    if Instant::now() >= deadline {
+                        break;
+                    }
+                }
+                Err(error) => return Err(SessionError::Gone(error)),
+            }
+        }
+        Ok(got)
+    }
+
+    /// Sends a request and reads its whole answer into `reply`.
+    fn ask(&mut self, command: &Command<'_>, reply: &mut [u8]) -> Result<(), SessionError> {
+        debug_assert_eq!(command.reply_len(), reply.len());
+        let stray = self.drain_now()?;
+        if stray > 0 {
+            return Err(SessionError::Babble(stray));
+        }
+        self.send(command)?;
+        let first = command.timeout() + wire_time(reply.len().min(64), self.baud);
+        let received = self.read(reply, first)?;
+        add(&self.counters.command(command.code()).bytes, received);
+        if received < reply.len() {
+            return Err(SessionError::Silent {
+                command: command.code(),
+                received,
+                expected: reply.len(),
+            });
+        }
+        Ok(())
+    }
+
+    /// [`ask`](Self::ask) for commands that may be repeated: once more after getting back in step.
+    fn ask_again(&mut self, command: &Command<'_>, reply: &mut [u8]) -> Result<(), SessionError> {
+        match self.ask(command, reply) {
+            Err(error) if error.is_line_noise() => {
+                self.resync()?;
+                self.ask(command, reply)
+            }
+            other => other,
+        }
+    }
+
+    fn ask_word(&mut self, command: &Command<'_>) -> Result<u32, SessionError> {
+        let mut reply = [0; 4];
+        self.ask_again(command, &mut reply)?;
+        Ok(u32::from_le_bytes(reply))
+    }
+
+    /// Throws away what has arrived; how much it was.
+    fn drain_now(&mut self) -> Result<usize, SessionError> {
+        let mut waste = [0; 4096];
+        match self.transport.read(&mut waste, Duration::ZERO) {
+            Ok(n) => {
+                add(&self.counters.received, n);
+                Ok(n)
+            }
+            Err(error) if error.kind() == io::ErrorKind::TimedOut => Ok(0),
+            Err(error) => Err(SessionError::Gone(error)),
+        }
+    }
+
+    /// Reads and throws away until nothing comes for `quiet`.
+    pub(super) fn drain(
+        &mut self,
+        quiet: Duration,
+        limit: Duration,
+    ) -> Result<usize, SessionError> {
+        let end = Instant::now() + limit;
+        let mut waste = [0; 4096];
+        let mut total = 0;
+        loop {
+            if self.interrupt.is_set() {
+                return Err(SessionError::Interrupted);
+            }
+            match self.transport.read(&mut waste, quiet) {
+                Ok(n) => total += n,
+                Err(error) if error.kind() == io::ErrorKind::TimedOut => break,
+                Err(error) => return Err(SessionError::Gone(error)),
+            }
+            if Instant::now() > end {
+                add(&self.counters.received, total);
+                return Err(SessionError::Babble(total));
+            }
+        }
+        add(&self.counters.received, total);
+        Ok(total)
+    }
+
+    /// Asks for a sign of life without any help for a board that is out of step.
+    pub(super) fn is_alive(&mut self, patience: Duration) -> Result<bool, SessionError> {
+        let mut reply = [0; 4];
+        self.send(&Command::QueryStatus)?;
+        let received = self.read(&mut reply, patience)?;
+        add(&self.counters.command(Code::QueryStatus).bytes, received);
+        Ok(received == 4 && u32::from_le_bytes(reply) == STATUS_ALIVE)
+    }
+
+    /// Completes whatever the dispatcher may be waiting for, with `count` bytes that mean nothing
+    /// to it: they are no start of a request, they make half a header one of length 0 or so, and
+    /// they feed armed data.
+    pub(super) fn pad(&mut self, count: usize) -> Result<(), SessionError> {
+        self.write(&vec![0; count])
+    }
+
+    /// Finds the place in the bytes again: waits until the line is quiet, releases the dispatcher
+    /// from whatever it waits for, and asks for a sign of life until it comes back exact.
+    pub fn resync(&mut self) -> Result<(), SessionError> {
+        /// With doubling twice each time, the last rounds release an upload of 512 KiB.
+        const ROUNDS: u32 = 7;
+        add(&self.counters.resyncs, 1);
+        for round in 0..ROUNDS {
+            // At most a frame is under way.
+            let limit = wire_time(MAX_JPEG_SIZE as usize, self.baud) + Duration::from_secs(1);
+            match self.drain(QUIET, limit) {
+                Ok(_) => {}
+                // The board may be sending a length that was damaged on the way there.
+                Err(SessionError::Babble(_)) if round < 2 => continue,
+                Err(error) => return Err(error),
+            }
+            self.pad(16 << (2 * round))?;
+            let patience = Duration::from_millis(60 + 60 * u64::from(round));
+            if self.is_alive(patience)? && self.drain_now()? == 0 {
+                return Ok(());
+            }
+        }
+        Err(SessionError::OutOfStep)
+    }
+
+    /// The board's firmware and kind.
+    ///
+    /// Also makes the board boot to its prompt the next time.
+    pub fn identify(&mut self) -> Result<BoardIdentity, SessionError> {
+        let mut version = [0; 12];
+        self.ask_again(&Command::FwVersion, &mut version)?;
+        let mut arch = [0; super::command::ARCH_STR_SIZE as usize];
+        self.ask_again(&Command::ArchStr, &mut arch)?;
+        let text = arch.split(|b| *b == 0).next().unwrap_or_default();
+        Ok(BoardIdentity {
+            firmware: (word(&version, 0), word(&version, 1), word(&version, 2)),
+            arch: String::from_utf8_lossy(text).trim().to_owned(),
+        })
+    }
+
+    /// Turns the making of JPEG frames on or off.
+    pub fn enable_frames(&mut self, enabled: bool) -> Result<(), SessionError> {
+        self.send(&Command::FbEnable { enabled })
+    }
+
+    /// Whether a script runs.
+    pub fn script_running(&mut self) -> Result<bool, SessionError> {
+        match self.ask_word(&Command::ScriptRunning)? {
+            0 => Ok(false),
+            1 => Ok(true),
+            other => Err(SessionError::Nonsense {
+                command: Code::ScriptRunning,
+                detail: format!("{other:#x}"),
+            }),
+        }
+    }
+
+    /// Interrupts the running script, without waiting for its end.
+    pub fn stop_script(&mut self) -> Result<(), SessionError> {
+        self.send(&Command::ScriptStop)
+    }
+
+    /// Sends a script. It runs when the board notices, unless one runs already.
+    pub fn send_script(&mut self, source: &[u8]) -> Result<(), SessionError> {
+        self.send(&Command::ScriptExec { source })?;
+        let crossing = wire_time(source.len(), self.baud);
+        Ok(self.interrupt.wait(crossing)?)
+    }
+
+    /// Script output that waits, empty if none.
+    pub fn console(&mut self) -> Result<Vec<u8>, SessionError> {
+        let waiting = self.ask_word(&Command::TxBufLen)?;
+        if waiting == 0 {
+            return Ok(Vec::new());
+        }
+        if waiting > MAX_CONSOLE {
+            return Err(SessionError::Nonsense {
+                command: Code::TxBufLen,
+                detail: format!("{waiting} bytes of output"),
+            });
+        }
+        let mut text = vec![0; waiting as usize];
+        self.ask(&Command::TxBuf { len: waiting }, &mut text)?;
+        Ok(text)
+    }
+
+    /// Changes a sensor setting while a script runs.
+    pub fn set_attribute(&mut self, attribute: Attribute, value: i16) -> Result<(), SessionError> {
+        let command = Command::AttrWrite { attribute, value };
+        self.send(&command)?;
+        // The board is deaf while it writes the sensor's registers.
+        Ok(self.interrupt.wait(command.timeout())?)
+    }
+
+    /// Reboots the board.
+    pub fn reset(&mut self) -> Result<(), SessionError> {
+        self.send(&Command::SysReset)
+    }
+
+    /// Writes a file to the board's flash, as `/flash/main.py`. Stops a running script.
+    ///
+    /// The board checks the content by its SHA-256; an upload that was damaged on the way is
+    /// repeated.
+    pub fn save_file(&mut self, path: &str, content: &[u8]) -> Result<(), SessionError> {
+        const TRIES: u32 = 3;
+        let image = file_image(path, content)?;
+        let mut status = FileStatus::Receiving;
+        for _ in 0..TRIES {
+            self.send(&Command::FileSave { image: &image })?;
+            self.interrupt.wait(wire_time(image.len(), self.baud))?;
+            // Erasing and writing flash: some 100 KB/s at the worst.
+            let patience = Duration::from_secs(3) + Duration::from_millis(image.len() as u64 / 50);
+            status = self.await_saved(Instant::now() + patience)?;
+            match status {
+                FileStatus::Ok => return Ok(()),
+                FileStatus::BadChecksum | FileStatus::Receiving => {}
+                _ => break,
+            }
+        }
+        Err(SessionError::NotSaved(status))
+    }
+
+    fn await_saved(&mut self, deadline: Instant) -> Result<FileStatus, SessionError> {
+        loop {
+            // Bytes that got lost leave the board waiting for as many: resynchronising feeds them.
+            let status = FileStatus::from(self.ask_word(&Command::FileSaveStatus)?);
+            match status {
+                FileStatus::Saving | FileStatus::Receiving if Instant::now() < deadline => {
+                    self.interrupt.wait(Duration::from_millis(20))?;
+                }
+                status => return Ok(status),
+            }
+        }
+    }
+
+    /// Leaves the board in peace: no script, no frames. Failure does no harm, as whoever connects
+    /// next sees to that too.
+    pub fn leave(&mut self) {
+        // It would be deaf to a request while an answer is under way.
+        let limit = wire_time(MAX_JPEG_SIZE as usize, self.baud) + Duration::from_millis(50);
+        let result = self
+            .drain(Duration::from_millis(3), limit)
+            .and_then(|_| self.enable_frames(false))
+            .and_then(|()| self.stop_script());
+        drop(result);
+    }
+
+    /// Asks whether a frame is ready, and locks it if so.
+    fn announced(&mut self) -> Result<Option<Announced>, SessionError> {
+        let mut reply = [0; 12];
+        self.ask(&Command::FrameSize, &mut reply)?;
+        let (width, height, size) = (word(&reply, 0), word(&reply, 1), word(&reply, 2));
+        if width == 0 {
+            return Ok(None);
+        }
+        match (u16::try_from(width), u16::try_from(height)) {
+            // 1600 is the widest frame there is (UXGA); windows are smaller.
+            (Ok(width @ ..=1600), Ok(height @ 1..=1600)) if (1..=MAX_JPEG_SIZE).contains(&size) => {
+                Ok(Some(Announced {
+                    width,
+                    height,
+                    size,
+                }))
+            }
+            _ => Err(SessionError::Nonsense {
+                command: Code::FrameSize,
+                detail: format!("{width}x{height}, {size} bytes"),
+            }),
+        }
+    }
+
+    /// Fetches the frame that is ready, if one is.
+    ///
+    /// Damage on the line is dealt with here and reported as [`Fetched::Lost`]; an error means
+    /// that the board could not be brought back in step.
+    pub fn fetch(&mut self) -> Result<Fetched, SessionError> {
+        let Announced {
+            width,
+            height,
+            size,
+        } = match self.announced() {
+            Ok(Some(announced)) => announced,
+            Ok(None) => return Ok(Fetched::NotReady),
+            Err(error) if error.is_line_noise() => {
+                // If the answer that got lost had locked a frame, asking twice more brings it.
+                self.resync()?;
+                return Ok(Fetched::Lost(error));
+            }
+            Err(error) => return Err(error),
+        };
+        let mut data = vec![0; size as usize];
+        let requested = Instant::now();
+        let dumped = self.ask(&Command::FrameDump { size }, &mut data);
+        let arrived = Instant::now();
+        match dumped {
+            Ok(()) => {}
+            Err(error) if error.is_line_noise() => {
+                add(&self.counters.dropped, 1);
+                self.resync()?;
+                return Ok(Fetched::Lost(error));
+            }
+            Err(error) => return Err(error),
+        }
+        if let Err(damage) = self.picture.judge(&data, width, height) {
+            // As many bytes came as were due: the next answer shows whether they were the right
+            // ones, so there is no need to stop and look.
+            add(&self.counters.dropped, 1);
+            return Ok(Fetched::Lost(SessionError::Nonsense {
+                command: Code::FrameDump,
+                detail: damage.to_string(),
+            }));
+        }
+        add(&self.counters.frames, 1);
+        add(&self.counters.frame_bytes, data.len());
+        Ok(Fetched::Frame(Frame {
+            data,
+            width,
+            height,
+            requested,
+            arrived,
+        }))
+    }
+}
+
+impl SessionError {
+    /// Whether getting back in step and asking again may help.
+    pub fn is_line_noise(&self) -> bool {
+        matches!(
+            self,
+            SessionError::Silent { .. } | SessionError::Nonsense { .. } | SessionError::Babble(_)
+        )
+    }
+}
+
+fn word(bytes: &[u8; 12], index: usize) -> u32 {
+    let mut word = [0; 4];
+    word.copy_from_slice(&bytes[4 * index..4 * index + 4]);
+    u32::from_le_bytes(word)
+}

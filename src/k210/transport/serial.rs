@@ -1,0 +1,326 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! A serial port: a USB adapter, a UART of the machine, or a pseudo-terminal.
+
+use std::fs;
+use std::io;
+use std::os::fd::AsRawFd;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use serial2::SerialPort;
+use thiserror::Error;
+
+use super::Transport;
+
+/// Why a serial port could not be opened.
+#[derive(Debug, Error)]
+pub enum OpenError {
+    /// There is no such file.
+    #[error("there is no “{}”", .0.display())]
+    NotFound(PathBuf),
+    /// The file's permissions keep us out; the group that may open it, where it has a name.
+    #[error("no permission to open “{}”", path.display())]
+    Denied {
+        /// The port.
+        path: PathBuf,
+        /// The group that owns it.
+        group: Option<String>,
+    },
+    /// Another program holds it.
+    #[error("“{}” is in use by {user}", path.display())]
+    InUse {
+        /// The port.
+        path: PathBuf,
+        /// The program's name and process id, as well as they could be found out.
+        user: String,
+    },
+    /// It is something else than a terminal device.
+    #[error("“{}” is not a serial port", .0.display())]
+    NotAPort(PathBuf),
+    /// The driver does not do the speed that was asked for.
+    #[error("“{}” cannot be set to {baud} baud", path.display())]
+    Speed {
+        /// The port.
+        path: PathBuf,
+        /// The speed.
+        baud: u32,
+    },
+    /// Anything else that the system has to say.
+    #[error("cannot open “{}”: {source}", path.display())]
+    Io {
+        /// The port.
+        path: PathBuf,
+        /// The system's reason.
+        source: io::Error,
+    },
+}
+
+/// An open serial port, 8 data bits, no parity, 1 stop bit, no flow control.
+///
+/// It is held exclusively: other programs that ask first (by `flock` or `TIOCEXCL`) are refused
+/// until it is dropped.
+pub struct Serial {
+    port: SerialPort,
+}
+
+impl Serial {
+    /// Opens `path` at `baud`.
+    ///
+    /// The kernel asserts DTR and RTS as a port opens, and both are released at once here: on K210
+    /// boards they drive reset and boot mode, and only ever act while they differ.
+    pub fn open(path: &Path, baud: u32) -> Result<Self, OpenError> {
+        let io_error = |source: io::Error| match source.kind() {
+            io::ErrorKind::NotFound => OpenError::NotFound(path.into()),
+            io::ErrorKind::PermissionDenied => OpenError::Denied {
+                path: path.into(),
+                group: owning_group(path),
+            },
+            _ if source.raw_os_error() == Some(libc::EBUSY) => OpenError::InUse {
+                path: path.into(),
+                user: user_of(path),
+            },
+            _ if source.raw_os_error() == Some(libc::ENOTTY) => OpenError::NotAPort(path.into()),
+            // The device node outlives the device, and a port of the 8250 driver may have none.
+            _ if matches!(source.raw_os_error(), Some(libc::ENXIO | libc::ENODEV)) => {
+                OpenError::NotFound(path.into())
+            }
+            _ => OpenError::Io {
+                path: path.into(),
+                source,
+            },
+        };
+        // Asked before opening: to open a port is already to move its modem lines.
+        let metadata = fs::metadata(path).map_err(io_error)?;
+        if !is_character_device(&metadata) {
+            return Err(OpenError::NotAPort(path.into()));
+        }
+        if let Some(user) = other_user(path) {
+            return Err(OpenError::InUse {
+                path: path.into(),
+                user,
+            });
+        }
+        let port = SerialPort::open(path, |mut settings: serial2::Settings| {
+            settings.set_raw();
+            settings.set_baud_rate(baud)?;
+            Ok(settings)
+        })
+        .map_err(|error| match error.kind() {
+            io::ErrorKind::Other | io::ErrorKind::InvalidInput
+                if error.raw_os_error() != Some(libc::EBUSY)
+                    && error.raw_os_error() != Some(libc::ENOTTY) =>
+            {
+                OpenError::Speed {
+                    path: path.into(),
+                    baud,
+                }
+            }
+            _ => io_error(error),
+        })?;
+        let mut serial = Serial { port };
+        serial.lock().map_err(|_| OpenError::InUse {
+            path: path.into(),
+            user: user_of(path),
+        })?;
+        // Adapters without modem lines, and pseudo-terminals, have nothing to release.
+        let _ = serial.set_control_lines(false, false);
+        Ok(serial)
+    }
+
+    fn lock(&self) -> io::Result<()> {
+        let fd = self.port.as_raw_fd();
+        // SAFETY: `fd` is open for as long as `self.port`; neither call takes a pointer.
+        unsafe {
+            if libc::flock(fd, libc::LOCK_EX | libc::LOCK_NB) != 0 {
+                return Err(io::Error::last_os_error());
+            }
+            // Best effort: it keeps out programs that do not ask for the lock.
+            libc::ioctl(fd, libc::TIOCEXCL);
+        }
+        Ok(())
+    }
+}
+
+impl Drop for Serial {
+    fn drop(&mut self) {
+        // The exclusive mode belongs to the terminal, not to the descriptor, and would outlive it
+        // on a pseudo-terminal whose other end stays open.
+        // SAFETY: the descriptor is open, the call takes no pointer.
+        unsafe {
+            libc::ioctl(self.port.as_raw_fd(), libc::TIOCNXCL);
+        }
+    }
+}
+
+impl Transport for Serial {
+    fn read(&mut self, buf: &mut [u8], timeout: Duration) -> io::Result<usize> {
+        self.port.set_read_timeout(timeout)?;
+        let deadline = Instant::now() + timeout;
+        loop {
+            match self.port.read(buf) {
+                Ok(0) => return Err(io::ErrorKind::UnexpectedEof.into()),
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {
+                    let left = deadline.saturating_duration_since(Instant::now());
+                    self.port.set_read_timeout(left)?;
+                }
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                    return Err(io::ErrorKind::TimedOut.into());
+                }
+                other => return other,
+            }
+        }
+    }
+
+    fn write_all(&mut self, mut data: &[u8], timeout: Duration) -> io::Result<()> {
+        let deadline = Instant::now() + timeout;
+        while !data.is_empty() {
+            let left = deadline.saturating_duration_since(Instant::now());
+            self.port.set_write_timeout(left)?;
+            match self.port.write(data) {
+                Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
+                Ok(n) => data = &data[n..],
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock && !left.is_zero() => {}
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                    return Err(io::ErrorKind::TimedOut.into());
+                }
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(())
+    }
+
+    fn set_baud_rate(&mut self, baud: u32) -> io::Result<()> {
+        // serial2 applies settings once the output has drained (TCSETSW2).
+        let mut settings = self.port.get_configuration()?;
+        settings.set_baud_rate(baud)?;
+        self.port.set_configuration(&settings)
+    }
+
+    fn set_control_lines(&mut self, dtr: bool, rts: bool) -> io::Result<()> {
+        let fd = self.port.as_raw_fd();
+        let mut lines: libc::c_int = 0;
+        // One call for both: set one after the other they differ in between, which is a reset.
+        // SAFETY: `fd` is open, and `lines` outlives the calls that read and write it.
+        let result = unsafe {
+            if libc::ioctl(fd, libc::TIOCMGET, &mut lines) != 0 {
+                -1
+            } else {
+                for (line, asserted) in [(libc::TIOCM_DTR, dtr), (libc::TIOCM_RTS, rts)] {
+                    lines = if asserted {
+                        lines | line
+                    } else {
+                        lines & !line
+                    };
+                }
+                libc::ioctl(fd, libc::TIOCMSET, &lines)
+            }
+        };
+        match result {
+            0 => Ok(()),
+            _ => match io::Error::last_os_error() {
+                error if matches!(error.raw_os_error(), Some(libc::ENOTTY | libc::EINVAL)) => {
+                    Ok(())
+                }
+                error => Err(error),
+            },
+        }
+    }
+
+    fn discard_input(&mut self) -> io::Result<()> {
+        self.port.discard_input_buffer()
+    }
+}
+
+fn is_character_device(metadata: &fs::Metadata) -> bool {
+    use std::os::unix::fs::FileTypeExt;
+    metadata.file_type().is_char_device()
+}
+
+/// The name of the group that owns `path`, from `/etc/group`.
+fn owning_group(path: &Path) -> Option<String> {
+    use std::os::unix::fs::MetadataExt;
+    let gid = fs::metadata(path).ok()?.gid().to_string();
+    fs::read_to_string("/etc/group")
+        .ok()?
+        .lines()
+        .find_map(|line| {
+            let mut fields = line.split(':');
+            let name = fields.next()?;
+            (fields.nth(1)? == gid).then(|| name.to_owned())
+        })
+}
+
+/// A process that has `path` open: its name and id.
+///
+/// `None` if there is none, or its descriptors may not be seen. The process behind a
+/// pseudo-terminal, which often keeps both ends open, is not counted.
+fn other_user(path: &Path) -> Option<String> {
+    let path = fs::canonicalize(path).ok()?;
+    let pts = path
+        .strip_prefix("/dev/pts")
+        .ok()
+        .and_then(|name| name.to_str()?.parse::<u32>().ok());
+    let own = std::process::id();
+    let processes = fs::read_dir("/proc").ok()?;
+    for process in processes.flatten() {
+        let Some(pid) = process
+            .file_name()
+            .to_str()
+            .and_then(|name| name.parse::<u32>().ok())
+        else {
+            continue;
+        };
+        // Our own descriptors are told apart by the lock: they may be the pseudo-terminal's.
+        if pid == own {
+            continue;
+        }
+        let Ok(descriptors) = fs::read_dir(process.path().join("fd")) else {
+            continue;
+        };
+        let open: Vec<(std::ffi::OsString, PathBuf)> = descriptors
+            .flatten()
+            .filter_map(|fd| Some((fd.file_name(), fs::read_link(fd.path()).ok()?)))
+            .collect();
+        let uses = open.iter().any(|(_, target)| *target == path);
+        let serves = pts.is_some_and(|pts| {
+            open.iter()
+                .filter(|(_, target)| target.ends_with("ptmx"))
+                .any(|(fd, _)| {
+                    fs::read_to_string(process.path().join("fdinfo").join(fd)).is_ok_and(|info| {
+                        info.lines()
+                            .filter_map(|line| line.strip_prefix("tty-index:"))
+                            .any(|index| index.trim().parse() == Ok(pts))
+                    })
+                })
+        });
+        if uses && !serves {
+            return Some(describe(pid));
+        }
+    }
+    None
+}
+
+fn describe(pid: u32) -> String {
+    match fs::read_to_string(format!("/proc/{pid}/comm")) {
+        Ok(name) => format!("{} (process {pid})", name.trim()),
+        Err(_) => format!("process {pid}"),
+    }
+}
+
+/// Who holds a port that the system says is taken.
+fn user_of(path: &Path) -> String {
+    other_user(path).unwrap_or_else(|| {
+        let own = std::process::id();
+        let path = fs::canonicalize(path).unwrap_or_else(|_| path.into());
+        let ours = fs::read_dir("/proc/self/fd").is_ok_and(|fds| {
+            fds.flatten()
+                .any(|fd| fs::read_link(fd.path()).is_ok_and(|target| target == path))
+        });
+        if ours {
+            format!("this program (process {own})")
+        } else {
+            "a program of another user".into()
+        }
+    })
+}
