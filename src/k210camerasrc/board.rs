@@ -1,0 +1,110 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! Finding the board that the user means, and opening the way to it.
+
+use std::path::{Path, PathBuf};
+
+use super::trouble::{self, Report, Trouble};
+use crate::k210::address::Address;
+use crate::k210::discovery::{Discovery, Port};
+use crate::k210::interrupt::Interrupt;
+use crate::k210::transport::Transport;
+use crate::k210::transport::serial::{OpenError, Serial};
+use crate::k210::transport::tcp::Tcp;
+
+/// Environment variable that names the board when the property does not.
+const VARIABLE: &str = "K210_DEVICE";
+
+/// A way to a board, known well enough to find it again.
+#[derive(Clone, Debug)]
+pub struct Board {
+    pub address: Address,
+    /// What its USB adapter is called, if it has one: boards come back under other names.
+    usb: Option<Port>,
+}
+
+impl Board {
+    fn new(address: Address) -> Self {
+        let usb = match &address {
+            Address::Serial(path) => Discovery::default().port_at(path),
+            _ => None,
+        };
+        Board { address, usb }
+    }
+
+    /// The boards that may be meant: the one that is named, or all that are plugged in.
+    pub fn candidates(device: Option<&str>) -> Result<Vec<Board>, Report> {
+        let named = match device {
+            Some(name) => Some(name.to_owned()),
+            None => std::env::var(VARIABLE).ok().filter(|name| !name.is_empty()),
+        };
+        if let Some(name) = named {
+            let address = name.parse().map_err(|e| trouble::bad_address(&e))?;
+            return Ok(vec![Board::new(address)]);
+        }
+        let boards: Vec<Board> = Discovery::default()
+            .ports()
+            .into_iter()
+            .map(|port| Board {
+                address: Address::Serial(port.path.clone()),
+                usb: Some(port),
+            })
+            .collect();
+        match boards.is_empty() {
+            true => Err(trouble::no_board()),
+            false => Ok(boards),
+        }
+    }
+
+    /// Opens the way to it.
+    pub fn open(&self, baud: u32, interrupt: &Interrupt) -> Result<Box<dyn Transport>, Trouble> {
+        match &self.address {
+            Address::Serial(path) => match Serial::open(path, baud) {
+                Ok(port) => Ok(Box::new(port)),
+                Err(error) => Err(failed_open(&error)),
+            },
+            Address::Tcp { host, port } => match Tcp::connect(host, *port, interrupt) {
+                Ok(stream) => Ok(Box::new(stream)),
+                Err(error) if error.kind() == std::io::ErrorKind::Interrupted => {
+                    Err(Trouble::Flushing)
+                }
+                Err(error) => Err(Trouble::Lost(trouble::tcp_error(&error, &self.address))),
+            },
+            Address::Simulated { video } => self.simulate(video.as_deref()),
+        }
+    }
+
+    fn simulate(&self, _video: Option<&Path>) -> Result<Box<dyn Transport>, Trouble> {
+        Err(Trouble::Fatal(trouble::sim_error(
+            "there is none yet",
+            &self.address,
+        )))
+    }
+
+    /// Follows the board to the port that it is plugged into now.
+    pub fn follow(&mut self) {
+        let Address::Serial(path) = &self.address else {
+            return;
+        };
+        if path.exists() {
+            return;
+        }
+        let moved: Option<PathBuf> = self
+            .usb
+            .as_ref()
+            .and_then(Port::identity)
+            .and_then(|identity| Discovery::default().find(identity))
+            .map(|port| port.path);
+        if let Some(path) = moved {
+            self.address = Address::Serial(path);
+        }
+    }
+
+    /// Whether opening it is a matter of milliseconds.
+    pub fn opens_at_once(&self) -> bool {
+        !matches!(self.address, Address::Tcp { .. })
+    }
+}
+
+fn failed_open(error: &OpenError) -> Trouble {
+    Trouble::Lost(trouble::open_error(error))
+}

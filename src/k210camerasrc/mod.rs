@@ -1,0 +1,76 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! A live source of the frames that a K210 board's camera takes.
+//!
+//! The board runs stock MaixPy firmware and hangs on a serial port, or on a serial server across
+//! the network; nothing has to be flashed. The element brings it from whatever state it is in to
+//! run a MicroPython script that takes pictures, and asks it for one frame after the other at the
+//! rate that downstream wants, or at `interval`.
+//!
+//! ```text
+//! gst-launch-1.0 -e k210camerasrc device=/dev/ttyUSB0 ! avimjpegmux ! filesink location=a.avi
+//! gst-launch-1.0 k210camerasrc device=sim: ! jpegdec ! videoconvert ! autovideosink
+//! ```
+//!
+//! # Timestamps
+//! The board has no clock that the host could read, so a frame's timestamp is the running time of
+//! its arrival less the time its transfer took: the moment at which it was asked for. Frames that
+//! come late are late, none is repeated to fill a gap. The picture itself is older by what the
+//! sensor and the board's JPEG encoder take, which the host cannot measure.
+//!
+//! # Interruptions
+//! A frame that arrives damaged is dropped, and the next one is marked `DISCONT`. When the board
+//! goes away the element stays as it is, posts `k210-disconnected`, looks for the board again (by
+//! its USB serial number, if the port has changed its name) and posts `k210-reconnected`; time goes
+//! on meanwhile. With `reconnect=false` it stops with an error instead.
+//!
+//! # Messages
+//! - `k210-board`: `firmware` (string), `arch` (string), `device` (string), once it is connected;
+//! - `k210-console`: `line` (string), for each line that the script prints;
+//! - `k210-disconnected`: `reason` (string), `device` (string);
+//! - `k210-reconnected`: `outage` (guint64, ns), `attempts` (guint), `device` (string).
+
+use gst::glib;
+use gst::prelude::*;
+
+mod board;
+mod device;
+mod enums;
+mod imp;
+mod provider;
+mod settings;
+mod trouble;
+
+glib::wrapper! {
+    /// The element `k210camerasrc`.
+    pub struct K210CameraSrc(ObjectSubclass<imp::K210CameraSrc>)
+        @extends gst_base::PushSrc, gst_base::BaseSrc, gst::Element, gst::Object;
+}
+
+glib::wrapper! {
+    /// The device provider `k210deviceprovider`, which lists boards by their USB ids.
+    pub struct K210DeviceProvider(ObjectSubclass<provider::K210DeviceProvider>)
+        @extends gst::DeviceProvider, gst::Object;
+}
+
+glib::wrapper! {
+    /// A board that the device provider found.
+    pub struct K210Device(ObjectSubclass<device::K210Device>)
+        @extends gst::Device, gst::Object;
+}
+
+/// Registers the element and its device provider.
+pub fn register(plugin: &gst::Plugin) -> Result<(), glib::BoolError> {
+    enums::register();
+    gst::Element::register(
+        Some(plugin),
+        "k210camerasrc",
+        gst::Rank::NONE,
+        K210CameraSrc::static_type(),
+    )?;
+    gst::DeviceProvider::register(
+        Some(plugin),
+        "k210deviceprovider",
+        gst::Rank::SECONDARY,
+        K210DeviceProvider::static_type(),
+    )
+}

@@ -1,0 +1,219 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! What to tell the user when something goes wrong: what it is, and what to do about it.
+
+use std::io;
+
+use crate::k210::address::{Address, AddressError};
+use crate::k210::connect::ConnectError;
+use crate::k210::session::SessionError;
+use crate::k210::transport::serial::OpenError;
+
+/// An error to post: its code, and the sentence that the user reads.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Report {
+    pub code: gst::ResourceError,
+    pub text: String,
+}
+
+impl From<Report> for gst::ErrorMessage {
+    fn from(report: Report) -> Self {
+        gst::ErrorMessage::new(
+            &report.code,
+            Some(&report.text),
+            None,
+            file!(),
+            module_path!(),
+            line!(),
+        )
+    }
+}
+
+macro_rules! report {
+    ($code:ident, $($text:tt)+) => {
+        Report { code: gst::ResourceError::$code, text: format!($($text)+) }
+    };
+}
+
+/// Why there is no frame.
+#[derive(Debug)]
+pub enum Trouble {
+    /// The element is being stopped or flushed.
+    Flushing,
+    /// The script came to its end.
+    Eos,
+    /// The board is gone, and may come back.
+    Lost(Report),
+    /// Nothing that waiting would mend.
+    Fatal(Report),
+}
+
+impl Trouble {
+    /// Something that may mend itself.
+    pub fn from_session(error: SessionError, device: &str) -> Self {
+        match error {
+            SessionError::Interrupted => Trouble::Flushing,
+            error => Trouble::Lost(session_error(&error, device)),
+        }
+    }
+}
+
+/// A device property, or `K210_DEVICE`, that names nothing.
+pub fn bad_address(error: &AddressError) -> Report {
+    report!(
+        Settings,
+        "{error}; the property device takes a serial port such as /dev/ttyUSB0, \
+             tcp://host:port, or sim: for the built-in simulated board"
+    )
+}
+
+/// No board was named and none was found.
+pub fn no_board() -> Report {
+    report!(
+        NotFound,
+        "No K210 board was found on USB. Plug one in, or name its port with the property \
+             device or the environment variable K210_DEVICE; device=sim: is a simulated board"
+    )
+}
+
+/// A serial port that cannot be opened.
+pub fn open_error(error: &OpenError) -> Report {
+    match error {
+        OpenError::NotFound(_) => report!(
+            NotFound,
+            "Cannot open the board's port: {error}. Is the board plugged in? \
+                 `gst-device-monitor-1.0 Video/Source` lists boards; device=sim: is a simulated one"
+        ),
+        OpenError::Denied { group, .. } => {
+            let group = group.as_deref().unwrap_or("dialout");
+            report!(
+                NotAuthorized,
+                "Cannot open the board's port: {error}. Join the group that may \
+                     (`sudo usermod -aG {group} $USER`) and log in again"
+            )
+        }
+        OpenError::InUse { .. } => report!(
+            Busy,
+            "Cannot open the board's port: {error}. Close that program first"
+        ),
+        OpenError::NotAPort(_) => report!(
+            Settings,
+            "{error}; the property device takes a serial port such as /dev/ttyUSB0, and \
+                 sim:FILE for a simulated board that looks at a video file"
+        ),
+        OpenError::Speed { .. } => report!(
+            Settings,
+            "{error}; set the property baudrate to a speed that the adapter does, such as 115200"
+        ),
+        OpenError::Io { .. } => {
+            report!(OpenReadWrite, "{error}")
+        }
+    }
+}
+
+/// A serial server that cannot be reached.
+pub fn tcp_error(error: &io::Error, address: &Address) -> Report {
+    let advice = match error.kind() {
+        io::ErrorKind::ConnectionRefused => {
+            "Nothing listens there: start the serial server (ser2net, say), or check the port"
+        }
+        io::ErrorKind::TimedOut => "There is no answer: check the address and the firewall",
+        _ => "Check the name and the network",
+    };
+    report!(
+        OpenReadWrite,
+        "Cannot connect to {address}: {error}. {advice}"
+    )
+}
+
+/// A simulated board that cannot be made.
+pub fn sim_error(error: &str, address: &Address) -> Report {
+    report!(
+        OpenRead,
+        "Cannot start the simulated board {address}: {error}"
+    )
+}
+
+/// A script file that cannot be read.
+pub fn script_error(error: &io::Error, path: &str) -> Report {
+    report!(OpenRead, "Cannot read the script “{path}”: {error}")
+}
+
+/// A board that could not be brought to stream.
+pub fn connect_error(error: &ConnectError, device: &str) -> Report {
+    match error {
+        ConnectError::Silent => report!(
+            Read,
+            "The board on {device} is silent. Is it a K210 board with MaixPy firmware, and is \
+                 this its port (some adapters have two)? Press its reset button and try again"
+        ),
+        ConnectError::Garbage(bytes) => report!(
+            Read,
+            "What comes from {device} is garbage ({bytes} bytes, no answer). Is it a K210 \
+                 board with MaixPy firmware? Check the cable, and that nothing else drives the line"
+        ),
+        ConnectError::Deaf(line) => report!(
+            Busy,
+            "A script on the board at {device} ignores Ctrl-C (it prints “{line}”). Press the \
+                 board's reset button, and remove or rename its main.py"
+        ),
+        ConnectError::Wedged => report!(
+            Busy,
+            "The board at {device} is stuck in a script that does not let itself be stopped. \
+                 Press its reset button and try again"
+        ),
+        ConnectError::NoIdeMode(baud) => report!(
+            Settings,
+            "The board at {device} does not answer at {baud} baud after it was switched there. \
+                 Reset it and set baudrate to a speed that both ends do; over tcp:// to the speed \
+                 that the serial server is set to"
+        ),
+        ConnectError::ScriptFailed(text) => {
+            report!(Failed, "The script on the board at {device} failed: {text}")
+        }
+        ConnectError::Session(error) => session_error(error, device),
+        ConnectError::Interrupted => {
+            report!(Failed, "Connecting was interrupted")
+        }
+    }
+}
+
+/// A link that failed.
+pub fn session_error(error: &SessionError, device: &str) -> Report {
+    match error {
+        SessionError::Gone(_) => report!(
+            Read,
+            "The board at {device} is gone: {error}. Check its cable and plug it in again"
+        ),
+        SessionError::NotStarted => report!(
+            Failed,
+            "The board at {device} does not start the script. Press its reset button"
+        ),
+        SessionError::Babble(_) | SessionError::Nonsense { .. } => report!(
+            Read,
+            "What comes from the board at {device} is garbage: {error}. Check the cable, and \
+                 that the adapter does the speed (property baudrate)"
+        ),
+        _ => report!(
+            Read,
+            "The board at {device} does not answer any more: {error}. Press its reset button, \
+                 or plug it in again"
+        ),
+    }
+}
+
+/// A script that raised an exception.
+pub fn script_failed(text: &str, device: &str) -> Report {
+    report!(
+        Failed,
+        "The script on the board at {device} ended with an error: {text}"
+    )
+}
+
+/// A script that runs and takes no pictures.
+pub fn no_frames(device: &str, seconds: f64) -> Report {
+    report!(
+        Read,
+        "The board at {device} is stuck: its script runs and has taken no picture for \
+             {seconds:.1} s. Press its reset button; if the script needs longer, set frame-timeout"
+    )
+}
