@@ -58,7 +58,8 @@ pub fn read(luma: &[u8], width: usize, height: usize, stride: usize) -> Option<u
     let bottom = (band(height) + rows - rows / 4).max(top + 1);
     let mut levels = [0u32; CELLS];
     for (cell, level) in levels.iter_mut().enumerate() {
-        let (start, end) = (cell * width / CELLS, (cell + 1) * width / CELLS);
+        let edge = |cell: usize| (cell * width).div_ceil(CELLS);
+        let (start, end) = (edge(cell), edge(cell + 1));
         let margin = (end - start) / 4;
         let (start, end) = (start + margin, end - margin);
         let sum: u32 = (top..bottom)

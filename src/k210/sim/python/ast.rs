@@ -1,0 +1,195 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! What the parser makes of a script.
+
+use std::collections::HashSet;
+use std::rc::Rc;
+
+/// An expression and its line.
+#[derive(Clone, Debug)]
+pub struct Expr {
+    pub line: u32,
+    pub kind: ExprKind,
+}
+
+#[derive(Clone, Debug)]
+pub enum ExprKind {
+    None,
+    Bool(bool),
+    Int(i64),
+    Float(f32),
+    Str(Rc<str>),
+    Bytes(Rc<[u8]>),
+    Name(Rc<str>),
+    Tuple(Vec<Expr>),
+    List(Vec<Expr>),
+    Set,
+    Dict(Vec<(Expr, Expr)>),
+    /// The element, and the loops from the outermost.
+    ListComp(Box<Expr>, Vec<Loop>),
+    Unary(&'static str, Box<Expr>),
+    Binary(&'static str, Box<Expr>, Box<Expr>),
+    /// `a < b < c`
+    Compare(Box<Expr>, Vec<(&'static str, Expr)>),
+    And(Box<Expr>, Box<Expr>),
+    Or(Box<Expr>, Box<Expr>),
+    /// Condition, then, else.
+    If(Box<Expr>, Box<Expr>, Box<Expr>),
+    Call(Box<Expr>, Vec<Argument>),
+    Attribute(Box<Expr>, Rc<str>),
+    Index(Box<Expr>, Box<Expr>),
+    /// Start, stop, step.
+    Slice([Option<Box<Expr>>; 3]),
+    Lambda(Rc<Function>),
+}
+
+/// `for target in iterable if condition`
+#[derive(Clone, Debug)]
+pub struct Loop {
+    pub target: Expr,
+    pub iterable: Expr,
+    pub conditions: Vec<Expr>,
+}
+
+#[derive(Clone, Debug)]
+pub enum Argument {
+    Positional(Expr),
+    Keyword(Rc<str>, Expr),
+    Star(Expr),
+    DoubleStar(Expr),
+}
+
+/// A function's or lambda's code.
+#[derive(Debug)]
+pub struct Function {
+    pub name: Rc<str>,
+    pub parameters: Vec<(Rc<str>, Option<Expr>)>,
+    pub star: Option<Rc<str>>,
+    pub double_star: Option<Rc<str>>,
+    pub body: Vec<Stmt>,
+    /// Names the function binds, which are its own.
+    pub locals: HashSet<Rc<str>>,
+}
+
+/// A statement and its line.
+#[derive(Clone, Debug)]
+pub struct Stmt {
+    pub line: u32,
+    pub kind: StmtKind,
+}
+
+#[derive(Clone, Debug)]
+pub enum StmtKind {
+    Expr(Expr),
+    /// Targets from the left, value.
+    Assign(Vec<Expr>, Expr),
+    Augment(&'static str, Expr, Expr),
+    /// Branches with their conditions, else.
+    If(Vec<(Expr, Vec<Stmt>)>, Vec<Stmt>),
+    While(Expr, Vec<Stmt>, Vec<Stmt>),
+    For(Expr, Expr, Vec<Stmt>, Vec<Stmt>),
+    Def(Rc<Function>),
+    Class(Rc<str>, Vec<Expr>, Vec<Stmt>),
+    Return(Option<Expr>),
+    Break,
+    Continue,
+    Pass,
+    /// Dotted name, name it is bound to.
+    Import(Rc<str>, Rc<str>),
+    FromImport(Rc<str>, Vec<(Rc<str>, Rc<str>)>),
+    Try {
+        body: Vec<Stmt>,
+        handlers: Vec<Handler>,
+        otherwise: Vec<Stmt>,
+        finally: Vec<Stmt>,
+    },
+    With(Expr, Option<Expr>, Vec<Stmt>),
+    Raise(Option<Expr>),
+    Assert(Expr, Option<Expr>),
+    Global(Vec<Rc<str>>),
+    Delete(Vec<Expr>),
+}
+
+#[derive(Clone, Debug)]
+pub struct Handler {
+    pub exception: Option<Expr>,
+    pub name: Option<Rc<str>>,
+    pub body: Vec<Stmt>,
+}
+
+/// The names that `body` binds, without those it declares global.
+pub fn bound_names(body: &[Stmt]) -> HashSet<Rc<str>> {
+    let mut bound = HashSet::new();
+    let mut global = HashSet::new();
+    collect(body, &mut bound, &mut global);
+    bound.retain(|name| !global.contains(name));
+    bound
+}
+
+fn collect(body: &[Stmt], bound: &mut HashSet<Rc<str>>, global: &mut HashSet<Rc<str>>) {
+    for statement in body {
+        match &statement.kind {
+            StmtKind::Assign(targets, _) => targets.iter().for_each(|target| bind(target, bound)),
+            StmtKind::Augment(_, target, _) => bind(target, bound),
+            StmtKind::If(branches, otherwise) => {
+                for (_, body) in branches {
+                    collect(body, bound, global);
+                }
+                collect(otherwise, bound, global);
+            }
+            StmtKind::While(_, body, otherwise) => {
+                collect(body, bound, global);
+                collect(otherwise, bound, global);
+            }
+            StmtKind::For(target, _, body, otherwise) => {
+                bind(target, bound);
+                collect(body, bound, global);
+                collect(otherwise, bound, global);
+            }
+            StmtKind::Def(function) => drop(bound.insert(function.name.clone())),
+            StmtKind::Class(name, ..) => drop(bound.insert(name.clone())),
+            StmtKind::Import(_, name) => drop(bound.insert(name.clone())),
+            StmtKind::FromImport(_, names) => {
+                bound.extend(names.iter().map(|(_, name)| name.clone()))
+            }
+            StmtKind::Try {
+                body,
+                handlers,
+                otherwise,
+                finally,
+            } => {
+                collect(body, bound, global);
+                for handler in handlers {
+                    bound.extend(handler.name.clone());
+                    collect(&handler.body, bound, global);
+                }
+                collect(otherwise, bound, global);
+                collect(finally, bound, global);
+            }
+            StmtKind::With(_, target, body) => {
+                if let Some(target) = target {
+                    bind(target, bound);
+                }
+                collect(body, bound, global);
+            }
+            StmtKind::Delete(targets) => targets.iter().for_each(|target| bind(target, bound)),
+            StmtKind::Global(names) => global.extend(names.iter().cloned()),
+            StmtKind::Expr(_)
+            | StmtKind::Return(_)
+            | StmtKind::Break
+            | StmtKind::Continue
+            | StmtKind::Pass
+            | StmtKind::Raise(_)
+            | StmtKind::Assert(..) => {}
+        }
+    }
+}
+
+fn bind(target: &Expr, bound: &mut HashSet<Rc<str>>) {
+    match &target.kind {
+        ExprKind::Name(name) => drop(bound.insert(name.clone())),
+        ExprKind::Tuple(items) | ExprKind::List(items) => {
+            items.iter().for_each(|item| bind(item, bound))
+        }
+        _ => {}
+    }
+}

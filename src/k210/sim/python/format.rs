@@ -1,0 +1,413 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! `%` and `str.format`.
+
+use std::iter::Peekable;
+use std::str::Chars;
+
+use super::value::{Value, general};
+use super::{Args, Raise, Result, float, int};
+
+/// What stands between `%` and its letter, or after `:`.
+#[derive(Default)]
+struct Spec {
+    fill: Option<char>,
+    align: Option<char>,
+    sign: Option<char>,
+    alternate: bool,
+    width: usize,
+    precision: Option<usize>,
+    kind: Option<char>,
+}
+
+/// Widest field that is padded; a board's heap holds no more.
+const WIDEST: usize = 100_000;
+
+fn number(characters: &mut Peekable<Chars>) -> Option<usize> {
+    let mut value: Option<usize> = None;
+    while let Some(digit) = characters.peek().and_then(|found| found.to_digit(10)) {
+        characters.next();
+        value = Some((value.unwrap_or(0) * 10 + digit as usize).min(WIDEST));
+    }
+    value
+}
+
+fn bad() -> Raise {
+    Raise::new("ValueError", "invalid format specifier")
+}
+
+/// `template % value`.
+pub fn percent(template: &str, value: &Value) -> Result<String> {
+    let values = match value {
+        Value::Tuple(items) => items.to_vec(),
+        other => vec![other.clone()],
+    };
+    let dictionary = matches!(value, Value::Dict(_));
+    let mut values = values.into_iter();
+    let mut out = String::new();
+    let mut characters = template.chars().peekable();
+    while let Some(character) = characters.next() {
+        if character != '%' {
+            out.push(character);
+            continue;
+        }
+        if characters.peek() == Some(&'%') {
+            characters.next();
+            out.push('%');
+            continue;
+        }
+        let mut keyed = None;
+        if characters.peek() == Some(&'(') {
+            characters.next();
+            let key: String = characters
+                .by_ref()
+                .take_while(|&found| found != ')')
+                .collect();
+            let Value::Dict(pairs) = value else {
+                return Err(Raise::new("TypeError", "format requires a dict"));
+            };
+            let found = pairs
+                .borrow()
+                .iter()
+                .find(|(name, _)| matches!(name, Value::Str(name) if **name == *key))
+                .map(|(_, value)| value.clone());
+            keyed = Some(found.ok_or_else(|| Raise::new("KeyError", key))?);
+        }
+        let mut spec = Spec::default();
+        while let Some(&flag) = characters.peek() {
+            match flag {
+                '-' => spec.align = Some('<'),
+                '+' | ' ' => spec.sign = Some(flag),
+                '#' => spec.alternate = true,
+                '0' => {
+                    spec.fill = Some('0');
+                    spec.align = spec.align.or(Some('='));
+                }
+                _ => break,
+            }
+            characters.next();
+        }
+        spec.width = if characters.peek() == Some(&'*') {
+            characters.next();
+            let width = values.next().ok_or_else(not_enough)?;
+            usize::try_from(int(&width)?)
+                .map_err(|_| bad())?
+                .min(WIDEST)
+        } else {
+            number(&mut characters).unwrap_or(0)
+        };
+        if characters.peek() == Some(&'.') {
+            characters.next();
+            spec.precision = Some(number(&mut characters).unwrap_or(0));
+        }
+        let kind = characters
+            .next()
+            .ok_or_else(|| Raise::new("ValueError", "incomplete format"))?;
+        let value = match keyed {
+            Some(value) => value,
+            None => values.next().ok_or_else(not_enough)?,
+        };
+        match kind {
+            's' | 'r' | 'a' => {
+                let text = if kind == 's' {
+                    value.str()
+                } else {
+                    value.repr()
+                };
+                spec.align = spec.align.filter(|&align| align != '=').or(Some('>'));
+                spec.fill = None;
+                out.push_str(&spec.text(&text));
+            }
+            'c' => {
+                let text = match &value {
+                    Value::Str(text) if text.chars().count() == 1 => text.to_string(),
+                    _ => u32::try_from(int(&value)?)
+                        .ok()
+                        .and_then(char::from_u32)
+                        .ok_or_else(|| Raise::new("TypeError", "integer required"))?
+                        .to_string(),
+                };
+                spec.align = spec.align.or(Some('>'));
+                out.push_str(&spec.text(&text));
+            }
+            'd' | 'i' | 'u' | 'x' | 'X' | 'o' => {
+                let value = match value {
+                    Value::Float(value) => value as i64,
+                    other => int(&other)?,
+                };
+                spec.kind = Some(if "iu".contains(kind) { 'd' } else { kind });
+                out.push_str(&spec.integer(value)?);
+            }
+            'e' | 'E' | 'f' | 'F' | 'g' | 'G' => {
+                spec.kind = Some(kind);
+                out.push_str(&spec.float(float(&value)?)?);
+            }
+            _ => {
+                return Err(Raise::new(
+                    "ValueError",
+                    format!(
+                        "unsupported format character '{kind}' (0x{:x})",
+                        u32::from(kind)
+                    ),
+                ));
+            }
+        }
+    }
+    if values.next().is_some() && !dictionary {
+        return Err(Raise::new(
+            "TypeError",
+            "not all arguments converted during string formatting",
+        ));
+    }
+    Ok(out)
+}
+
+fn not_enough() -> Raise {
+    Raise::new("TypeError", "not enough arguments for format string")
+}
+
+impl Spec {
+    fn parse(text: &str) -> Result<Spec> {
+        let mut spec = Spec::default();
+        let is_align = |found: char| "<>=^".contains(found);
+        let mut characters = text.chars().peekable();
+        let mut ahead = text.chars();
+        let (first, second) = (ahead.next(), ahead.next());
+        if second.is_some_and(is_align) {
+            spec.fill = first;
+            spec.align = second;
+            characters.nth(1);
+        } else if first.is_some_and(is_align) {
+            spec.align = first;
+            characters.next();
+        }
+        while let Some(&flag) = characters.peek() {
+            match flag {
+                '+' | '-' | ' ' => spec.sign = Some(flag),
+                '#' => spec.alternate = true,
+                '0' => {
+                    spec.fill = spec.fill.or(Some('0'));
+                    spec.align = spec.align.or(Some('='));
+                }
+                _ => break,
+            }
+            characters.next();
+        }
+        spec.width = number(&mut characters).unwrap_or(0);
+        if characters.peek() == Some(&',') {
+            characters.next();
+        }
+        if characters.peek() == Some(&'.') {
+            characters.next();
+            spec.precision = Some(number(&mut characters).ok_or_else(bad)?);
+        }
+        spec.kind = characters.next();
+        if characters.next().is_some() {
+            return Err(bad());
+        }
+        Ok(spec)
+    }
+
+    fn pad(&self, sign: &str, body: &str, default: char) -> String {
+        let length = sign.chars().count() + body.chars().count();
+        let missing = self.width.saturating_sub(length);
+        let fill = |count: usize| self.fill.unwrap_or(' ').to_string().repeat(count);
+        match self.align.unwrap_or(default) {
+            '<' => format!("{sign}{body}{}", fill(missing)),
+            '^' => format!(
+                "{}{sign}{body}{}",
+                fill(missing / 2),
+                fill(missing - missing / 2)
+            ),
+            '=' => format!("{sign}{}{body}", fill(missing)),
+            _ => format!("{}{sign}{body}", fill(missing)),
+        }
+    }
+
+    fn text(&self, text: &str) -> String {
+        let cut: String = match self.precision {
+            Some(length) => text.chars().take(length).collect(),
+            None => text.into(),
+        };
+        self.pad("", &cut, '<')
+    }
+
+    fn sign(&self, negative: bool) -> &'static str {
+        match (negative, self.sign) {
+            (true, _) => "-",
+            (false, Some('+')) => "+",
+            (false, Some(' ')) => " ",
+            _ => "",
+        }
+    }
+
+    fn integer(&self, value: i64) -> Result<String> {
+        let magnitude = value.unsigned_abs();
+        let (prefix, digits) = match self.kind {
+            None | Some('d' | 'n') => ("", magnitude.to_string()),
+            Some('x') => ("0x", format!("{magnitude:x}")),
+            Some('X') => ("0X", format!("{magnitude:X}")),
+            Some('o') => ("0o", format!("{magnitude:o}")),
+            Some('b') => ("0b", format!("{magnitude:b}")),
+            Some('c') => {
+                let character = char::from_u32(magnitude as u32).unwrap_or('\u{fffd}');
+                return Ok(self.pad("", &character.to_string(), '<'));
+            }
+            Some(_) => return Err(bad()),
+        };
+        let prefix = if self.alternate { prefix } else { "" };
+        let sign = format!("{}{prefix}", self.sign(value < 0));
+        Ok(self.pad(&sign, &digits, '>'))
+    }
+
+    fn float(&self, value: f32) -> Result<String> {
+        let magnitude = f64::from(value.abs());
+        let precision = self.precision.unwrap_or(6).min(60);
+        let digits = match self.kind {
+            _ if !value.is_finite() => general(magnitude, 6, false),
+            None => match self.precision {
+                Some(precision) => general(magnitude, precision, false),
+                None => super::value::float(value.abs()),
+            },
+            Some('f' | 'F') => format!("{magnitude:.precision$}"),
+            Some('g' | 'G' | 'n') => general(magnitude, precision, self.alternate),
+            Some('%') => format!("{:.precision$}%", magnitude * 100.0),
+            Some(kind @ ('e' | 'E')) => {
+                let text = format!("{magnitude:.precision$e}");
+                let (mantissa, exponent) = text.split_once('e').unwrap_or((&text, "0"));
+                let exponent: i32 = exponent.parse().unwrap_or(0);
+                let sign = if exponent < 0 { '-' } else { '+' };
+                format!("{mantissa}{kind}{sign}{:02}", exponent.abs())
+            }
+            Some(_) => return Err(bad()),
+        };
+        Ok(self.pad(self.sign(value.is_sign_negative()), &digits, '>'))
+    }
+
+    fn format(&self, value: &Value) -> Result<String> {
+        match (value, self.kind) {
+            (Value::Float(value), _) => self.float(*value),
+            (Value::Int(value), Some('e' | 'E' | 'f' | 'F' | 'g' | 'G' | '%')) => {
+                self.float(*value as f32)
+            }
+            (Value::Int(value), _) => self.integer(*value),
+            (_, None | Some('s')) => Ok(self.text(&value.str())),
+            (Value::Bool(value), _) => self.integer((*value).into()),
+            _ => Err(Raise::new(
+                "ValueError",
+                format!(
+                    "unknown format code '{}' for object of type '{}'",
+                    self.kind.unwrap_or('s'),
+                    value.type_name()
+                ),
+            )),
+        }
+    }
+}
+
+/// `template.format(...)`.
+pub fn braces(template: &str, args: &Args) -> Result<String> {
+    let mut out = String::new();
+    let mut next = 0;
+    let mut characters = template.chars().peekable();
+    while let Some(character) = characters.next() {
+        match character {
+            '{' if characters.peek() == Some(&'{') => {
+                characters.next();
+                out.push('{');
+            }
+            '}' if characters.peek() == Some(&'}') => {
+                characters.next();
+                out.push('}');
+            }
+            '}' => {
+                return Err(Raise::new(
+                    "ValueError",
+                    "single '}' encountered in format string",
+                ));
+            }
+            '{' => {
+                let mut field = String::new();
+                loop {
+                    match characters.next() {
+                        Some('}') => break,
+                        Some(found) => field.push(found),
+                        None => return Err(Raise::new("ValueError", "incomplete format key")),
+                    }
+                }
+                let (name, spec) = field.split_once(':').unwrap_or((&field, ""));
+                let (name, conversion) = match name.split_once('!') {
+                    Some((name, conversion)) => (name, Some(conversion)),
+                    None => (name, None),
+                };
+                let mut value = if name.is_empty() {
+                    next += 1;
+                    args.positional.get(next - 1)
+                } else if let Ok(index) = name.parse::<usize>() {
+                    args.positional.get(index)
+                } else {
+                    Some(
+                        args.keyword(name)
+                            .ok_or_else(|| Raise::new("KeyError", name))?,
+                    )
+                }
+                .ok_or_else(|| Raise::new("IndexError", "tuple index out of range"))?
+                .clone();
+                match conversion {
+                    Some("r") => value = super::value::string(value.repr()),
+                    Some("s") => value = super::value::string(value.str()),
+                    Some(_) => return Err(bad()),
+                    None => {}
+                }
+                out.push_str(&Spec::parse(spec)?.format(&value)?);
+            }
+            _ => out.push(character),
+        }
+    }
+    Ok(out)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::value::{string, tuple};
+    use super::*;
+
+    fn done(result: Result<String>) -> String {
+        result.unwrap_or_else(|_| panic!("raised"))
+    }
+
+    #[test]
+    fn percent_formats() {
+        let values = tuple(vec![Value::Int(-5), Value::Float(2.5), string("x")]);
+        assert_eq!(done(percent("%d %.2f %s%%", &values)), "-5 2.50 x%");
+        assert_eq!(
+            done(percent(
+                "%05d|%-4d|%+d",
+                &tuple(vec![Value::Int(-5), Value::Int(7), Value::Int(3)])
+            )),
+            "-0005|7   |+3"
+        );
+        assert_eq!(
+            done(percent(
+                "%5s|%x|%#X",
+                &tuple(vec![string("ab"), Value::Int(255), Value::Int(255)])
+            )),
+            "   ab|ff|0XFF"
+        );
+        assert!(percent("%d", &tuple(vec![])).is_err());
+        assert!(percent("x", &tuple(vec![Value::Int(1)])).is_err());
+    }
+
+    #[test]
+    fn brace_formats() {
+        let args = Args {
+            positional: vec![Value::Int(7), Value::Float(1.0 / 3.0), string("ab")],
+            keywords: vec![("name".into(), string("n"))],
+        };
+        assert_eq!(
+            done(braces("{} {:.2f} {:>4} {name} {{}}", &args)),
+            "7 0.33   ab n {}"
+        );
+        assert_eq!(done(braces("{0:03d} {0:x} {2!r}", &args)), "007 7 'ab'");
+        assert!(braces("{} {} {} {}", &args).is_err());
+    }
+}

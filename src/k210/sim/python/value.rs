@@ -1,0 +1,540 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! What a script computes with. Floats have single precision, as the firmware's do.
+
+use std::cell::RefCell;
+use std::collections::HashMap;
+use std::fmt::Write;
+use std::rc::Rc;
+
+use super::ast::Function;
+
+/// Names and what they are bound to.
+pub type Namespace = Rc<RefCell<HashMap<Rc<str>, Value>>>;
+
+/// A value.
+#[derive(Clone)]
+pub enum Value {
+    None,
+    Bool(bool),
+    Int(i64),
+    Float(f32),
+    Str(Rc<str>),
+    Bytes(Rc<[u8]>),
+    Tuple(Rc<[Value]>),
+    List(Rc<RefCell<Vec<Value>>>),
+    Dict(Rc<RefCell<Vec<(Value, Value)>>>),
+    Range(i64, i64, i64),
+    /// A function of the script.
+    Function(Rc<Closure>),
+    /// A function of the firmware: module (empty for a builtin) and name.
+    Native(&'static str, &'static str),
+    /// A method of a built-in value.
+    Method(Rc<(Value, Rc<str>)>),
+    Module(&'static str),
+    /// A built-in class, exceptions included.
+    Type(&'static str),
+    Exception(Rc<Exception>),
+    Clock(Rc<RefCell<Clock>>),
+    /// What `snapshot` returns: the camera's frame buffer.
+    Image,
+    /// The UART of the prompt.
+    Uart,
+    File(Rc<RefCell<File>>),
+    Class(Rc<Class>),
+    Instance(Rc<Instance>),
+}
+
+/// A script's function with where it was defined.
+pub struct Closure {
+    pub code: Rc<Function>,
+    pub defaults: Vec<Option<Value>>,
+    pub globals: Namespace,
+    /// The locals of the functions around it, the innermost last.
+    pub outer: Vec<Namespace>,
+}
+
+/// A script's class.
+pub struct Class {
+    pub name: Rc<str>,
+    pub bases: Vec<Value>,
+    pub names: Namespace,
+}
+
+/// An instance of a script's class.
+pub struct Instance {
+    pub class: Rc<Class>,
+    pub names: Namespace,
+}
+
+/// `time.clock()`, in milliseconds.
+#[derive(Default)]
+pub struct Clock {
+    pub start: u32,
+    pub ticks: u32,
+    pub frames: u32,
+}
+
+/// An open file; writing goes to flash at once.
+pub struct File {
+    pub path: String,
+    pub position: usize,
+    pub binary: bool,
+    pub writable: bool,
+    pub closed: bool,
+}
+
+/// An exception with the lines it came through, innermost first.
+#[derive(Clone)]
+pub struct Exception {
+    pub kind: Value,
+    pub args: Vec<Value>,
+    pub traceback: RefCell<Vec<(u32, Rc<str>)>>,
+}
+
+/// Built-in exceptions and their parents.
+const EXCEPTIONS: [(&str, &str); 27] = [
+    ("BaseException", ""),
+    ("SystemExit", "BaseException"),
+    ("KeyboardInterrupt", "BaseException"),
+    ("GeneratorExit", "BaseException"),
+    ("Exception", "BaseException"),
+    ("ArithmeticError", "Exception"),
+    ("OverflowError", "ArithmeticError"),
+    ("ZeroDivisionError", "ArithmeticError"),
+    ("AssertionError", "Exception"),
+    ("AttributeError", "Exception"),
+    ("EOFError", "Exception"),
+    ("ImportError", "Exception"),
+    ("LookupError", "Exception"),
+    ("IndexError", "LookupError"),
+    ("KeyError", "LookupError"),
+    ("MemoryError", "Exception"),
+    ("NameError", "Exception"),
+    ("OSError", "Exception"),
+    ("TimeoutError", "OSError"),
+    ("RuntimeError", "Exception"),
+    ("NotImplementedError", "RuntimeError"),
+    ("StopIteration", "Exception"),
+    ("SyntaxError", "Exception"),
+    ("IndentationError", "SyntaxError"),
+    ("TypeError", "Exception"),
+    ("ValueError", "Exception"),
+    ("UnicodeError", "ValueError"),
+];
+
+/// The built-in exception of that name.
+pub fn exception_type(name: &str) -> Option<&'static str> {
+    EXCEPTIONS
+        .iter()
+        .map(|(found, _)| *found)
+        .find(|found| *found == name)
+}
+
+/// Whether the class `kind` is `of` or comes from it.
+pub fn is_subclass(kind: &Value, of: &Value) -> bool {
+    match (kind, of) {
+        (Value::Type(kind), Value::Type(of)) => {
+            let mut kind = *kind;
+            loop {
+                if kind == *of || *of == "object" {
+                    return true;
+                }
+                match EXCEPTIONS.iter().find(|(name, _)| *name == kind) {
+                    Some((_, parent)) if !parent.is_empty() => kind = parent,
+                    _ => return false,
+                }
+            }
+        }
+        (Value::Class(kind), Value::Class(of)) if Rc::ptr_eq(kind, of) => true,
+        (Value::Class(kind), of) => kind.bases.iter().any(|base| is_subclass(base, of)),
+        _ => false,
+    }
+}
+
+/// A string's value.
+pub fn string(text: impl AsRef<str>) -> Value {
+    Value::Str(text.as_ref().into())
+}
+
+/// A list's value.
+pub fn list(items: Vec<Value>) -> Value {
+    Value::List(Rc::new(RefCell::new(items)))
+}
+
+/// A tuple's value.
+pub fn tuple(items: Vec<Value>) -> Value {
+    Value::Tuple(items.into())
+}
+
+impl Value {
+    /// `type(x).__name__`.
+    pub fn type_name(&self) -> &str {
+        match self {
+            Value::None => "NoneType",
+            Value::Bool(_) => "bool",
+            Value::Int(_) => "int",
+            Value::Float(_) => "float",
+            Value::Str(_) => "str",
+            Value::Bytes(_) => "bytes",
+            Value::Tuple(_) => "tuple",
+            Value::List(_) => "list",
+            Value::Dict(_) => "dict",
+            Value::Range(..) => "range",
+            Value::Function(_) | Value::Native(..) => "function",
+            Value::Method(_) => "bound_method",
+            Value::Module(_) => "module",
+            Value::Type(_) | Value::Class(_) => "type",
+            Value::Exception(exception) => match &exception.kind {
+                Value::Type(name) => name,
+                Value::Class(class) => &class.name,
+                _ => "Exception",
+            },
+            Value::Clock(_) => "clock",
+            Value::Image => "Image",
+            Value::Uart => "UART",
+            Value::File(file) if file.borrow().binary => "FileIO",
+            Value::File(_) => "TextIOWrapper",
+            Value::Instance(instance) => &instance.class.name,
+        }
+    }
+
+    /// Truth.
+    pub fn is_true(&self) -> bool {
+        match self {
+            Value::None => false,
+            Value::Bool(value) => *value,
+            Value::Int(value) => *value != 0,
+            Value::Float(value) => *value != 0.0,
+            Value::Str(text) => !text.is_empty(),
+            Value::Bytes(data) => !data.is_empty(),
+            Value::Tuple(items) => !items.is_empty(),
+            Value::List(items) => !items.borrow().is_empty(),
+            Value::Dict(pairs) => !pairs.borrow().is_empty(),
+            Value::Range(start, stop, step) => range_len(*start, *stop, *step) > 0,
+            _ => true,
+        }
+    }
+
+    /// An integer, if it is one or a truth value.
+    pub fn as_int(&self) -> Option<i64> {
+        match self {
+            Value::Int(value) => Some(*value),
+            Value::Bool(value) => Some((*value).into()),
+            _ => None,
+        }
+    }
+
+    /// A number as a float.
+    pub fn as_float(&self) -> Option<f32> {
+        match self {
+            Value::Float(value) => Some(*value),
+            _ => self.as_int().map(|value| value as f32),
+        }
+    }
+
+    /// The items of a tuple or list.
+    pub fn items(&self) -> Option<Vec<Value>> {
+        match self {
+            Value::Tuple(items) => Some(items.to_vec()),
+            Value::List(items) => Some(items.borrow().clone()),
+            _ => None,
+        }
+    }
+
+    /// `==`.
+    pub fn equals(&self, other: &Value) -> bool {
+        match (self, other) {
+            (Value::None, Value::None) => true,
+            (Value::Str(a), Value::Str(b)) => a == b,
+            (Value::Bytes(a), Value::Bytes(b)) => a == b,
+            (Value::Tuple(a), Value::Tuple(b)) => same(a, b),
+            (Value::List(a), Value::List(b)) => Rc::ptr_eq(a, b) || same(&a.borrow(), &b.borrow()),
+            (Value::Dict(a), Value::Dict(b)) => {
+                let (a, b) = (a.borrow(), b.borrow());
+                a.len() == b.len()
+                    && a.iter().all(|(key, value)| {
+                        b.iter()
+                            .any(|(other, found)| key.equals(other) && value.equals(found))
+                    })
+            }
+            (Value::Range(a, b, c), Value::Range(d, e, f)) => (a, b, c) == (d, e, f),
+            _ => match (self.as_int(), other.as_int()) {
+                (Some(a), Some(b)) => a == b,
+                _ => match (self.as_float(), other.as_float()) {
+                    (Some(a), Some(b)) => a == b,
+                    _ => self.is(other),
+                },
+            },
+        }
+    }
+
+    /// `is`.
+    pub fn is(&self, other: &Value) -> bool {
+        match (self, other) {
+            (Value::None, Value::None) | (Value::Image, Value::Image) => true,
+            (Value::Uart, Value::Uart) => true,
+            (Value::Bool(a), Value::Bool(b)) => a == b,
+            (Value::Int(a), Value::Int(b)) => a == b,
+            (Value::Str(a), Value::Str(b)) => a == b,
+            (Value::Type(a), Value::Type(b)) | (Value::Module(a), Value::Module(b)) => a == b,
+            (Value::Native(a, b), Value::Native(c, d)) => (a, b) == (c, d),
+            (Value::List(a), Value::List(b)) => Rc::ptr_eq(a, b),
+            (Value::Dict(a), Value::Dict(b)) => Rc::ptr_eq(a, b),
+            (Value::Tuple(a), Value::Tuple(b)) => Rc::ptr_eq(a, b),
+            (Value::Function(a), Value::Function(b)) => Rc::ptr_eq(a, b),
+            (Value::Class(a), Value::Class(b)) => Rc::ptr_eq(a, b),
+            (Value::Instance(a), Value::Instance(b)) => Rc::ptr_eq(a, b),
+            (Value::Exception(a), Value::Exception(b)) => Rc::ptr_eq(a, b),
+            (Value::Clock(a), Value::Clock(b)) => Rc::ptr_eq(a, b),
+            (Value::File(a), Value::File(b)) => Rc::ptr_eq(a, b),
+            _ => false,
+        }
+    }
+
+    /// `str(x)`.
+    pub fn str(&self) -> String {
+        match self {
+            Value::Str(text) => text.to_string(),
+            Value::Exception(exception) => exception.message(),
+            _ => self.repr(),
+        }
+    }
+
+    /// `repr(x)`.
+    pub fn repr(&self) -> String {
+        let mut out = String::new();
+        self.write_repr(&mut out, 0);
+        out
+    }
+
+    fn write_repr(&self, out: &mut String, depth: usize) {
+        // Containers may hold themselves.
+        if depth > 20 {
+            out.push_str("...");
+            return;
+        }
+        let items = |out: &mut String, items: &[Value]| {
+            for (index, item) in items.iter().enumerate() {
+                if index > 0 {
+                    out.push_str(", ");
+                }
+                item.write_repr(out, depth + 1);
+            }
+        };
+        // Writing to a string cannot fail.
+        let _ = match self {
+            Value::None => out.write_str("None"),
+            Value::Bool(true) => out.write_str("True"),
+            Value::Bool(false) => out.write_str("False"),
+            Value::Int(value) => write!(out, "{value}"),
+            Value::Float(value) => out.write_str(&float(*value)),
+            Value::Str(text) => {
+                quote(out, text.chars().map(u32::from), false);
+                Ok(())
+            }
+            Value::Bytes(data) => {
+                out.push('b');
+                quote(out, data.iter().map(|&byte| byte.into()), true);
+                Ok(())
+            }
+            Value::Tuple(values) => {
+                out.push('(');
+                items(out, values);
+                out.write_str(if values.len() == 1 { ",)" } else { ")" })
+            }
+            Value::List(values) => {
+                out.push('[');
+                items(out, &values.borrow());
+                out.write_str("]")
+            }
+            Value::Dict(pairs) => {
+                out.push('{');
+                for (index, (key, value)) in pairs.borrow().iter().enumerate() {
+                    if index > 0 {
+                        out.push_str(", ");
+                    }
+                    key.write_repr(out, depth + 1);
+                    out.push_str(": ");
+                    value.write_repr(out, depth + 1);
+                }
+                out.write_str("}")
+            }
+            Value::Range(start, stop, 1) => write!(out, "range({start}, {stop})"),
+            Value::Range(start, stop, step) => write!(out, "range({start}, {stop}, {step})"),
+            Value::Function(function) => {
+                write!(out, "<function {} at 0x80110000>", function.code.name)
+            }
+            Value::Native(..) => out.write_str("<function>"),
+            Value::Method(_) => out.write_str("<bound_method>"),
+            Value::Module(name) => write!(out, "<module '{name}'>"),
+            Value::Type(name) => write!(out, "<class '{name}'>"),
+            Value::Class(class) => write!(out, "<class '{}'>", class.name),
+            Value::Exception(exception) => {
+                out.push_str(self.type_name());
+                out.push('(');
+                items(out, &exception.args);
+                out.write_str(if exception.args.len() == 1 { ",)" } else { ")" })
+            }
+            Value::Clock(clock) => {
+                let clock = clock.borrow();
+                writeln!(
+                    out,
+                    "t_start:{} t_ticks:{} t_frame:{}",
+                    clock.start, clock.ticks, clock.frames
+                )
+            }
+            Value::Image => out.write_str("<image>"),
+            Value::Uart => {
+                out.write_str("[MAIXPY]UART5:( baudrate=1500000, bits=8, parity=None, stop=1)")
+            }
+            Value::File(_) => write!(out, "<io.{}>", self.type_name()),
+            Value::Instance(instance) => {
+                write!(out, "<{} object at 0x80110000>", instance.class.name)
+            }
+        };
+    }
+}
+
+fn same(a: &[Value], b: &[Value]) -> bool {
+    a.len() == b.len() && a.iter().zip(b).all(|(a, b)| a.equals(b))
+}
+
+impl Exception {
+    /// What follows the name in a traceback.
+    pub fn message(&self) -> String {
+        match &self.args[..] {
+            [] => String::new(),
+            [Value::Int(number)] if is_subclass(&self.kind, &Value::Type("OSError")) => {
+                match errno_name(*number) {
+                    Some(name) => format!("[Errno {number}] {name}"),
+                    None => number.to_string(),
+                }
+            }
+            [only] => only.str(),
+            args => tuple(args.to_vec()).repr(),
+        }
+    }
+}
+
+fn errno_name(number: i64) -> Option<&'static str> {
+    Some(match number {
+        1 => "EPERM",
+        2 => "ENOENT",
+        5 => "EIO",
+        9 => "EBADF",
+        11 => "EAGAIN",
+        12 => "ENOMEM",
+        13 => "EACCES",
+        17 => "EEXIST",
+        19 => "ENODEV",
+        21 => "EISDIR",
+        22 => "EINVAL",
+        _ => return None,
+    })
+}
+
+/// How many numbers a range has.
+pub fn range_len(start: i64, stop: i64, step: i64) -> i64 {
+    if step > 0 && start < stop {
+        (stop - start - 1) / step + 1
+    } else if step < 0 && start > stop {
+        (start - stop - 1) / -step + 1
+    } else {
+        0
+    }
+}
+
+fn quote(out: &mut String, characters: impl Iterator<Item = u32> + Clone, bytes: bool) {
+    let has = |wanted: char| characters.clone().any(|found| found == u32::from(wanted));
+    let mark = if has('\'') && !has('"') { '"' } else { '\'' };
+    out.push(mark);
+    for code in characters {
+        let character = char::from_u32(code).unwrap_or('\u{fffd}');
+        // Writing to a string cannot fail.
+        let _ = match character {
+            '\\' => out.write_str("\\\\"),
+            '\n' => out.write_str("\\n"),
+            '\r' => out.write_str("\\r"),
+            '\t' => out.write_str("\\t"),
+            found if found == mark => write!(out, "\\{found}"),
+            ' '..='~' => out.write_char(character),
+            found if !bytes && code >= 0x80 => out.write_char(found),
+            _ => write!(out, "\\x{code:02x}"),
+        };
+    }
+    out.push(mark);
+}
+
+/// A float as `print` shows it: seven digits, and a point.
+pub fn float(value: f32) -> String {
+    let text = general(value.into(), 7, false);
+    if text.contains(['.', 'e', 'n', 'i']) {
+        text
+    } else {
+        text + ".0"
+    }
+}
+
+/// C's `%g`.
+pub fn general(value: f64, precision: usize, alternate: bool) -> String {
+    if value.is_nan() {
+        return "nan".into();
+    }
+    if value.is_infinite() {
+        return if value > 0.0 { "inf" } else { "-inf" }.into();
+    }
+    let precision = precision.max(1);
+    let scientific = format!("{value:.*e}", precision - 1);
+    let (mantissa, exponent) = scientific.split_once('e').expect("scientific notation");
+    let exponent: i32 = exponent.parse().expect("an exponent");
+    let strip = |text: &str| {
+        if text.contains('.') && !alternate {
+            text.trim_end_matches('0').trim_end_matches('.').to_owned()
+        } else {
+            text.to_owned()
+        }
+    };
+    if exponent < -4 || exponent >= precision as i32 {
+        let sign = if exponent < 0 { '-' } else { '+' };
+        format!("{}e{sign}{:02}", strip(mantissa), exponent.abs())
+    } else {
+        let decimals = (precision as i32 - 1 - exponent).max(0) as usize;
+        strip(&format!("{value:.decimals$}"))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn floats_look_as_the_boards() {
+        for (value, text) in [
+            (30.0, "30.0"),
+            (29.411_764, "29.41176"),
+            (0.1, "0.1"),
+            (1e10, "1e+10"),
+            (0.000_01, "1e-05"),
+            (-2.5, "-2.5"),
+            (f32::INFINITY, "inf"),
+        ] {
+            assert_eq!(float(value), text);
+        }
+    }
+
+    #[test]
+    fn texts_are_quoted_as_needed() {
+        assert_eq!(string("a'b\n").repr(), "\"a'b\\n\"");
+        assert_eq!(string("plain").repr(), "'plain'");
+        assert_eq!(Value::Bytes((*b"\x00a").into()).repr(), "b'\\x00a'");
+        assert_eq!(tuple(vec![Value::Int(1)]).repr(), "(1,)");
+    }
+
+    #[test]
+    fn exceptions_have_parents() {
+        let is = |kind, of| is_subclass(&Value::Type(kind), &Value::Type(of));
+        assert!(is("ZeroDivisionError", "Exception"));
+        assert!(!is("KeyboardInterrupt", "Exception"));
+        assert!(is("SystemExit", "BaseException"));
+    }
+}
