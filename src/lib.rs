@@ -3,14 +3,17 @@
 
 mod audiorecordsink;
 pub mod avi;
+mod ffmpegsink;
 pub mod k210;
 mod k210camerasrc;
 pub mod pcm;
 pub mod ring;
+mod streams;
 
 fn plugin_init(plugin: &gst::Plugin) -> Result<(), glib::BoolError> {
     audiorecordsink::register(plugin)?;
     k210camerasrc::register(plugin)?;
+    ffmpegsink::register(plugin)?;
     Ok(())
 }
 

@@ -1,0 +1,46 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! `ffmpegsink`: hands streams to the program `ffmpeg`, with their timestamps.
+//!
+//! ```text
+//! gst-launch-1.0 -e videotestsrc num-buffers=90 ! video/x-raw,format=BGR,width=640,height=480 ! \
+//!     ffmpegsink args="-c:v mjpeg -q:v 3 output.avi"
+//! ```
+//!
+//! The streams go through a pipe to ffmpeg's standard input as Matroska, which carries raw and
+//! encoded pictures and sound together with their times (in steps of 0.1 ms). So a frame that comes
+//! late stays late, and the file is as long as the recording was: bare frames on a pipe get the
+//! times at which ffmpeg happens to read them, or none.
+//!
+//! The command is `ffmpeg -y -f matroska -i pipe:0 ARGS`, with `-n` instead of `-y` when
+//! `overwrite=false`. `args` is what a shell's user would write after the inputs: quotes,
+//! backslashes and comments mean what they mean there, but no shell runs and nothing is expanded.
+//!
+//! The program starts with the first data, gets the end of its input at EOS, and the element's own
+//! EOS comes when it has ended: the file is complete then. Its messages are log lines of the
+//! category `ffmpegsink`. Where it fails, the element's error has its last lines. When it ends
+//! by itself and is content (`-t 10`), the stream ends. Stopped without EOS, it is given five
+//! seconds to complete its file. It never outlives this process.
+
+use gst::glib;
+use gst::prelude::*;
+
+mod imp;
+mod pipe;
+pub mod process;
+
+glib::wrapper! {
+    /// A sink that is the program `ffmpeg`; see the module's documentation.
+    pub struct FfmpegSink(ObjectSubclass<imp::FfmpegSink>)
+        @extends gst::Bin, gst::Element, gst::Object,
+        @implements gst::ChildProxy;
+}
+
+/// Makes the element known to `plugin`.
+pub fn register(plugin: &gst::Plugin) -> Result<(), glib::BoolError> {
+    gst::Element::register(
+        Some(plugin),
+        "ffmpegsink",
+        gst::Rank::NONE,
+        FfmpegSink::static_type(),
+    )
+}

@@ -1,0 +1,376 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! The end of `ffmpegsink`'s bin: a sink that writes what it gets to the program.
+
+use std::ffi::OsString;
+use std::sync::{Arc, LazyLock, Mutex, MutexGuard};
+use std::time::Duration;
+
+use gst::glib;
+use gst::subclass::prelude::*;
+use gst_base::prelude::*;
+use gst_base::subclass::prelude::*;
+
+use super::imp::CAT;
+use super::process::{Interrupt, Outcome, Process, Written};
+
+/// How long a program may take to complete its file when the pipeline is stopped without EOS.
+const PATIENCE: Duration = Duration::from_secs(5);
+/// How long a program that has closed its input may take to end and say why.
+const FAREWELL: Duration = Duration::from_secs(5);
+/// How often a wait without end looks around.
+const TICK: Duration = Duration::from_millis(50);
+
+/// The command line.
+#[derive(Debug, Clone, Default)]
+pub struct Command {
+    pub program: OsString,
+    pub args: Vec<String>,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    process: Option<Arc<Mutex<Process>>>,
+    /// What a program that ended well before its input did is not told any more.
+    done: bool,
+    /// The pipeline is being stopped, or flushed.
+    leaving: bool,
+    /// The program's failure has been posted.
+    reported: bool,
+}
+
+#[derive(Default)]
+pub struct FfmpegPipe {
+    command: Mutex<Command>,
+    state: Mutex<State>,
+    interrupt: Mutex<Option<Arc<Interrupt>>>,
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex
+        .lock()
+        .unwrap_or_else(|poisoned| poisoned.into_inner())
+}
+
+#[glib::object_subclass]
+impl ObjectSubclass for FfmpegPipe {
+    const NAME: &'static str = "GstFfmpegSinkPipe";
+    type Type = Pipe;
+    type ParentType = gst_base::BaseSink;
+}
+
+glib::wrapper! {
+    pub struct Pipe(ObjectSubclass<FfmpegPipe>)
+        @extends gst_base::BaseSink, gst::Element, gst::Object;
+}
+
+impl Pipe {
+    pub fn new() -> Self {
+        glib::Object::builder().property("name", "pipe").build()
+    }
+
+    pub fn set_command(&self, command: Command) {
+        *lock(&self.imp().command) = command;
+    }
+}
+
+impl ObjectImpl for FfmpegPipe {
+    fn constructed(&self) {
+        self.parent_constructed();
+        // The file is written as fast as data comes.
+        self.obj().set_sync(false);
+    }
+}
+
+impl GstObjectImpl for FfmpegPipe {}
+
+impl ElementImpl for FfmpegPipe {
+    fn metadata() -> Option<&'static gst::subclass::ElementMetadata> {
+        static METADATA: LazyLock<gst::subclass::ElementMetadata> = LazyLock::new(|| {
+            gst::subclass::ElementMetadata::new(
+                "Pipe to ffmpeg",
+                "Sink",
+                "Writes to ffmpeg's standard input",
+                "The gst-plugin-kendryte developers",
+            )
+        });
+        Some(&METADATA)
+    }
+
+    fn pad_templates() -> &'static [gst::PadTemplate] {
+        static TEMPLATES: LazyLock<Vec<gst::PadTemplate>> = LazyLock::new(|| {
+            gst::PadTemplate::new(
+                "sink",
+                gst::PadDirection::Sink,
+                gst::PadPresence::Always,
+                &gst::Caps::builder_full()
+                    .structure(gst::Structure::new_empty("video/x-matroska"))
+                    .structure(gst::Structure::new_empty("audio/x-matroska"))
+                    .build(),
+            )
+            .into_iter()
+            .collect()
+        });
+        &TEMPLATES
+    }
+
+    fn change_state(
+        &self,
+        transition: gst::StateChange,
+    ) -> Result<gst::StateChangeSuccess, gst::StateChangeError> {
+        match transition {
+            gst::StateChange::ReadyToPaused => *lock(&self.state) = State::default(),
+            gst::StateChange::PausedToReady => lock(&self.state).leaving = true,
+            _ => (),
+        }
+        let success = self.parent_change_state(transition)?;
+        if transition == gst::StateChange::PausedToReady {
+            self.stop_process();
+        }
+        Ok(success)
+    }
+}
+
+impl BaseSinkImpl for FfmpegPipe {
+    fn start(&self) -> Result<(), gst::ErrorMessage> {
+        let interrupt = Interrupt::new().map_err(|err| {
+            gst::error_msg!(gst::ResourceError::Failed, ["No event descriptor: {err}"])
+        })?;
+        *lock(&self.interrupt) = Some(Arc::new(interrupt));
+        Ok(())
+    }
+
+    fn render(&self, buffer: &gst::Buffer) -> Result<gst::FlowSuccess, gst::FlowError> {
+        let map = buffer.map_readable().map_err(|_| {
+            gst::element_imp_error!(self, gst::ResourceError::Read, ["Cannot map a buffer"]);
+            gst::FlowError::Error
+        })?;
+        let Some(process) = self.running_process()? else {
+            return Err(gst::FlowError::Eos);
+        };
+        let Some(interrupt) = lock(&self.interrupt).clone() else {
+            return Err(gst::FlowError::Flushing);
+        };
+        let mut done = 0;
+        loop {
+            let written = lock(&process).write(&map[done..], &interrupt);
+            match written {
+                Ok(Written::All) => return Ok(gst::FlowSuccess::Ok),
+                Ok(Written::Interrupted(n)) => {
+                    done += n;
+                    self.obj().wait_preroll()?;
+                }
+                Ok(Written::Closed) => return Err(self.gone(&process)),
+                Err(err) => {
+                    gst::element_imp_error!(
+                        self,
+                        gst::ResourceError::Write,
+                        ["Cannot write to ffmpeg: {err}"]
+                    );
+                    return Err(gst::FlowError::Error);
+                }
+            }
+        }
+    }
+
+    fn event(&self, event: gst::Event) -> bool {
+        match event.view() {
+            gst::EventView::Eos(_) if !self.complete() => {
+                // An error has been posted, or the pipeline stops.
+                return false;
+            }
+            gst::EventView::FlushStart(_) => lock(&self.state).leaving = true,
+            gst::EventView::FlushStop(_) => lock(&self.state).leaving = false,
+            _ => (),
+        }
+        self.parent_event(event)
+    }
+
+    fn unlock(&self) -> Result<(), gst::ErrorMessage> {
+        if let Some(interrupt) = &*lock(&self.interrupt) {
+            interrupt.raise();
+        }
+        Ok(())
+    }
+
+    fn unlock_stop(&self) -> Result<(), gst::ErrorMessage> {
+        if let Some(interrupt) = &*lock(&self.interrupt) {
+            interrupt.lower();
+        }
+        Ok(())
+    }
+}
+
+impl FfmpegPipe {
+    /// The program, started when it is not; `None` when it has ended and wants no more.
+    fn running_process(&self) -> Result<Option<Arc<Mutex<Process>>>, gst::FlowError> {
+        {
+            let state = lock(&self.state);
+            if state.done {
+                return Ok(None);
+            }
+            if let Some(process) = &state.process {
+                return Ok(Some(process.clone()));
+            }
+        }
+        let command = lock(&self.command).clone();
+        gst::info!(CAT, imp = self, "Starting {command:?}");
+        let on_line = {
+            let obj = self.obj().downgrade();
+            move |line: &str| log(obj.upgrade().as_ref(), line)
+        };
+        let on_end = {
+            let obj = self.obj().downgrade();
+            move |outcome: &Outcome| {
+                if let Some(obj) = obj.upgrade() {
+                    obj.imp().ended(outcome);
+                }
+            }
+        };
+        let process = Process::start(&command.program, &command.args, on_line, on_end);
+        match process {
+            Ok(process) => {
+                let process = Arc::new(Mutex::new(process));
+                lock(&self.state).process = Some(process.clone());
+                Ok(Some(process))
+            }
+            Err(err) => {
+                let program = command.program.to_string_lossy();
+                if err.kind() == std::io::ErrorKind::NotFound {
+                    gst::element_imp_error!(
+                        self,
+                        gst::ResourceError::NotFound,
+                        [
+                            "The program {program} is not installed: apt install ffmpeg, or name \
+                             another with the property ffmpeg"
+                        ]
+                    );
+                } else {
+                    gst::element_imp_error!(
+                        self,
+                        gst::ResourceError::Failed,
+                        ["{program} cannot be started: {err}"]
+                    );
+                }
+                Err(gst::FlowError::Error)
+            }
+        }
+    }
+
+    /// In the program's thread, when it has ended.
+    fn ended(&self, outcome: &Outcome) {
+        gst::info!(CAT, imp = self, "ffmpeg ended: {}", outcome.reason());
+        lock(&self.state).done = true;
+        // At once, and not when the next frame comes: a still camera may take long.
+        self.report(outcome);
+    }
+
+    /// The program does not read any more. Whether that is an error is its exit code's to say.
+    fn gone(&self, process: &Mutex<Process>) -> gst::FlowError {
+        let watch = lock(process).watch();
+        match watch.wait(FAREWELL) {
+            Some(outcome) if outcome.status.success() => gst::FlowError::Eos,
+            Some(outcome) => {
+                // Before upstream has an error of its own to tell of.
+                self.report(&outcome);
+                gst::FlowError::Error
+            }
+            None => {
+                gst::element_imp_error!(
+                    self,
+                    gst::ResourceError::Write,
+                    ["ffmpeg has closed its input and goes on running"]
+                );
+                gst::FlowError::Error
+            }
+        }
+    }
+
+    /// The end of the stream: waits for the program to complete its file. False when that failed,
+    /// or when the pipeline stops meanwhile.
+    fn complete(&self) -> bool {
+        let process = lock(&self.state).process.clone();
+        let Some(process) = process else {
+            return true;
+        };
+        let watch = {
+            let mut process = lock(&process);
+            process.close();
+            process.watch()
+        };
+        gst::debug!(CAT, imp = self, "Waiting for ffmpeg to complete its file");
+        let outcome = loop {
+            if let Some(outcome) = watch.wait(TICK) {
+                break outcome;
+            }
+            if lock(&self.state).leaving {
+                return false;
+            }
+        };
+        self.report(&outcome);
+        outcome.status.success()
+    }
+
+    fn stop_process(&self) {
+        let Some(process) = lock(&self.state).process.take() else {
+            return;
+        };
+        // The streaming thread, which shares it, has stopped.
+        let Some(process) = Arc::into_inner(process) else {
+            return;
+        };
+        let process = process
+            .into_inner()
+            .unwrap_or_else(|poisoned| poisoned.into_inner());
+        // One that does not read will not notice the end of its input either.
+        let patience = if process.is_behind() {
+            Duration::ZERO
+        } else {
+            PATIENCE
+        };
+        let outcome = process.stop(patience);
+        gst::debug!(CAT, imp = self, "Stopped: {}", outcome.reason());
+    }
+
+    /// Posts a failure, once, unless it is the pipeline that stops.
+    fn report(&self, outcome: &Outcome) {
+        {
+            let mut state = lock(&self.state);
+            if outcome.status.success() || state.leaving || state.reported {
+                return;
+            }
+            state.reported = true;
+        }
+        gst::element_imp_error!(
+            self,
+            gst::ResourceError::Write,
+            [
+                "ffmpeg failed with {}: {}",
+                outcome.reason(),
+                outcome.last_lines
+            ]
+        );
+    }
+}
+
+/// One line of ffmpeg's as one of ours, at the level that it names.
+fn log(obj: Option<&Pipe>, line: &str) {
+    let level = if ["[error]", "[fatal]", "[panic]"]
+        .iter()
+        .any(|word| line.contains(word))
+    {
+        gst::DebugLevel::Error
+    } else if line.contains("[warning]") {
+        gst::DebugLevel::Warning
+    } else if ["[debug]", "[trace]", "[verbose]"]
+        .iter()
+        .any(|word| line.contains(word))
+    {
+        gst::DebugLevel::Debug
+    } else {
+        gst::DebugLevel::Info
+    };
+    match obj {
+        Some(obj) => gst::log_with_level!(CAT, level, obj = obj, "{line}"),
+        None => gst::log_with_level!(CAT, level, "{line}"),
+    }
+}

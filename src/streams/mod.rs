@@ -1,0 +1,146 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! What the recording bins share: the elements they are made of, and what is said when one of them
+//! is not installed.
+
+use gst::prelude::*;
+
+/// An element that a pipeline needs and this machine does not have.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "the element {factory} is not installed{}",
+    package.map(|package| format!(": apt install {package}")).unwrap_or_default()
+)]
+pub struct MissingElement {
+    /// The factory's name.
+    pub factory: String,
+    /// The Debian package that has it, where known.
+    pub package: Option<&'static str>,
+}
+
+/// Which Debian package has which of the elements that recordings are made with.
+const PACKAGES: &[(&str, &[&str])] = &[
+    (
+        "gstreamer1.0-plugins-base",
+        &[
+            "videoconvert",
+            "videorate",
+            "videoscale",
+            "audioconvert",
+            "audioresample",
+            "opusenc",
+            "vorbisenc",
+            "oggmux",
+        ],
+    ),
+    (
+        "gstreamer1.0-plugins-good",
+        &[
+            "matroskamux",
+            "webmmux",
+            "mp4mux",
+            "qtmux",
+            "flvmux",
+            "avimux",
+            "wavenc",
+            "jpegenc",
+            "splitmuxsink",
+            "multifilesink",
+            "autovideosink",
+            "vp8enc",
+            "vp9enc",
+            "v4l2h264enc",
+            "flacenc",
+            "lamemp3enc",
+        ],
+    ),
+    (
+        "gstreamer1.0-plugins-bad",
+        &[
+            "h264parse",
+            "h265parse",
+            "jpegparse",
+            "aacparse",
+            "mpegtsmux",
+            "x265enc",
+            "openh264enc",
+            "voaacenc",
+            "fdkaacenc",
+            "av1parse",
+        ],
+    ),
+    ("gstreamer1.0-plugins-ugly", &["x264enc"]),
+    ("gstreamer1.0-libav", &["avenc_aac", "avenc_mjpeg"]),
+];
+
+/// Makes the element `factory`.
+pub fn make(factory: &str) -> Result<gst::Element, MissingElement> {
+    gst::ElementFactory::make(factory)
+        .build()
+        .map_err(|_| MissingElement {
+            factory: factory.to_owned(),
+            package: PACKAGES
+                .iter()
+                .find(|(_, factories)| factories.contains(&factory))
+                .map(|(package, _)| *package)
+                .or_else(|| factory.starts_with("av").then_some("gstreamer1.0-libav")),
+        })
+}
+
+/// The parser that brings an encoded stream into the form its muxer wants: whole access units, the
+/// size known. `None` for streams that need none, raw ones among them.
+pub fn parser(caps: &gst::CapsRef) -> Option<&'static str> {
+    let structure = caps.structure(0)?;
+    match structure.name().as_str() {
+        "video/x-h264" => Some("h264parse"),
+        "video/x-h265" => Some("h265parse"),
+        "video/x-av1" => Some("av1parse"),
+        // A camera's caps have what a muxer wants; only bytes from a file need to be cut up.
+        "image/jpeg" if !(structure.has_field("width") && structure.has_field("height")) => {
+            Some("jpegparse")
+        }
+        "audio/mpeg"
+            if structure
+                .get("mpegversion")
+                .is_ok_and(|version: i32| version == 4) =>
+        {
+            Some("aacparse")
+        }
+        _ => None,
+    }
+}
+
+/// True for `video/x-raw` and `audio/x-raw`.
+pub fn is_raw(caps: &gst::CapsRef) -> bool {
+    caps.structure(0)
+        .is_some_and(|structure| matches!(structure.name().as_str(), "video/x-raw" | "audio/x-raw"))
+}
+
+/// Links `elements`, which are in `bin`, one behind the other.
+pub fn link(elements: &[gst::Element]) -> Result<(), gst::glib::BoolError> {
+    elements
+        .windows(2)
+        .try_for_each(|pair| pair[0].link(&pair[1]))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_missing_element_names_its_package() {
+        gst::init().unwrap();
+        let err = make("no-such-element").unwrap_err();
+        assert_eq!(
+            err.to_string(),
+            "the element no-such-element is not installed"
+        );
+        let err = MissingElement {
+            factory: "x264enc".into(),
+            package: Some("gstreamer1.0-plugins-ugly"),
+        };
+        assert_eq!(
+            err.to_string(),
+            "the element x264enc is not installed: apt install gstreamer1.0-plugins-ugly"
+        );
+    }
+}

@@ -1,0 +1,532 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! `ffmpegsink`: what ffmpeg makes of it, and what happens when ffmpeg, or something in its place,
+//! does not do as it should.
+
+mod common;
+
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+use common::Pipeline;
+use gst::prelude::*;
+use gst_video::prelude::*;
+
+/// A program to run in ffmpeg's place; it gets ffmpeg's arguments.
+fn program(dir: &Path, script: &str) -> PathBuf {
+    let path = dir.join("program");
+    // Written by a process that has ended: a file that is open for writing anywhere, a fork of
+    // another test's included, cannot be started.
+    let written = Command::new("/bin/sh")
+        .args(["-c", "printf '%s' \"$1\" > \"$2\" && chmod 755 \"$2\"", "-"])
+        .arg(format!("#!/bin/sh\n{script}\n"))
+        .arg(&path)
+        .status()
+        .unwrap();
+    assert!(written.success());
+    assert!(path.metadata().unwrap().permissions().mode() & 0o100 != 0);
+    path
+}
+
+fn seconds(file: &Path) -> f64 {
+    common::ffprobe(file, &[], "format=duration")[0]
+        .parse()
+        .unwrap()
+}
+
+fn frames(file: &Path) -> String {
+    common::ffprobe(
+        file,
+        &["-count_frames", "-select_streams", "v"],
+        "stream=nb_read_frames",
+    )
+    .remove(0)
+}
+
+fn until(mut condition: impl FnMut() -> bool) {
+    let start = std::time::Instant::now();
+    while !condition() {
+        assert!(
+            start.elapsed().as_nanos() < u128::from(common::HANG.nseconds()),
+            "what the test waits for never comes"
+        );
+        std::thread::sleep(std::time::Duration::from_millis(5));
+    }
+}
+
+#[test]
+fn opencvs_frames_become_an_avi() {
+    let dir = tempfile::tempdir().unwrap();
+    let avi = dir.path().join("output.avi");
+    let pipeline = Pipeline::launch(&format!(
+        "videotestsrc num-buffers=45 ! video/x-raw,format=BGR,width=640,height=480,framerate=30/1 ! \
+         ffmpegsink args=\"-c:v mjpeg -q:v 3 -f avi -r 30 {}\"",
+        avi.display()
+    ));
+    pipeline.run().unwrap();
+    assert_eq!(
+        common::ffprobe(&avi, &[], "stream=codec_name,width,height,r_frame_rate"),
+        ["mjpeg", "640", "480", "30/1"]
+    );
+    assert_eq!(frames(&avi), "45");
+    assert!((seconds(&avi) - 1.5).abs() < 0.001);
+}
+
+/// The bytes of a picture without any padding.
+fn tight(buffer: &gst::BufferRef, info: &gst_video::VideoInfo) -> Vec<u8> {
+    let frame = gst_video::VideoFrameRef::from_buffer_ref_readable(buffer, info).unwrap();
+    let mut bytes = Vec::new();
+    for plane in 0..frame.n_planes() {
+        let row = (frame.comp_width(plane) as i32 * frame.comp_pstride(plane)) as usize;
+        let row = if frame.n_planes() == 1 && info.format() == gst_video::VideoFormat::Yuy2 {
+            info.width().div_ceil(2) as usize * 4
+        } else {
+            row
+        };
+        let stride = frame.plane_stride()[plane as usize] as usize;
+        for line in frame
+            .plane_data(plane)
+            .unwrap()
+            .chunks(stride)
+            .take(frame.comp_height(plane) as usize)
+        {
+            bytes.extend_from_slice(&line[..row]);
+        }
+    }
+    bytes
+}
+
+#[test]
+fn raw_pictures_arrive_unchanged_at_any_width() {
+    let dir = tempfile::tempdir().unwrap();
+    for (format, pix_fmt) in [
+        ("BGR", "bgr24"),
+        ("RGB", "rgb24"),
+        ("I420", "yuv420p"),
+        ("YUY2", "yuyv422"),
+        ("GRAY8", "gray"),
+    ] {
+        for (width, height) in [(64, 48), (62, 46), (63, 47), (66, 49)] {
+            if format == "YUY2" && width % 2 == 1 {
+                // ffmpeg's own raw output of half a pair of pixels is not defined.
+                continue;
+            }
+            let raw = dir.path().join("picture.raw");
+            let pipeline = Pipeline::launch(&format!(
+                "videotestsrc num-buffers=2 pattern=smpte75 ! \
+                 video/x-raw,format={format},width={width},height={height},framerate=25/1 ! \
+                 tee name=t ! queue ! appsink name=a t. ! queue ! \
+                 ffmpegsink args=\"-f rawvideo -pix_fmt {pix_fmt} {}\"",
+                raw.display()
+            ));
+            pipeline.play();
+            let sink: gst_app::AppSink = pipeline.element("a").downcast().unwrap();
+            let mut expected = Vec::new();
+            while let Ok(sample) = sink.pull_sample() {
+                let info = gst_video::VideoInfo::from_caps(sample.caps().unwrap()).unwrap();
+                expected.extend(tight(sample.buffer().unwrap(), &info));
+            }
+            pipeline.wait().unwrap();
+            assert!(
+                std::fs::read(&raw).unwrap() == expected,
+                "{format} {width}x{height}"
+            );
+        }
+    }
+}
+
+#[test]
+fn other_raw_formats_are_converted() {
+    let dir = tempfile::tempdir().unwrap();
+    let mkv = dir.path().join("nv12.mkv");
+    Pipeline::launch(&format!(
+        "videotestsrc num-buffers=3 ! video/x-raw,format=NV12,width=64,height=48 ! \
+         ffmpegsink args=\"-c copy {}\"",
+        mkv.display()
+    ))
+    .run()
+    .unwrap();
+    assert_eq!(
+        common::ffprobe(&mkv, &[], "stream=codec_name,pix_fmt"),
+        ["rawvideo", "yuv420p"]
+    );
+}
+
+/// Frames of a camera that is now too early, now too late, and once away for half a second.
+fn jitter(n: u64) -> gst::ClockTime {
+    let ideal = n * 1_000_000_000 / 30;
+    let jitter = (n * 7919) % 20_000_000;
+    let pause = if n >= 40 { 500_000_000 } else { 0 };
+    gst::ClockTime::from_nseconds(ideal + jitter + pause)
+}
+
+fn jittering(sink: &str) -> Pipeline {
+    let pipeline = Pipeline::launch(&format!(
+        "appsrc name=s format=time block=true max-buffers=10 \
+         caps=video/x-raw,format=BGR,width=64,height=48,framerate=30/1 ! {sink}"
+    ));
+    let src: gst_app::AppSrc = pipeline.element("s").downcast().unwrap();
+    std::thread::spawn(move || {
+        for n in 0..90 {
+            let mut buffer = gst::Buffer::from_mut_slice(vec![(n * 2) as u8; 64 * 48 * 3]);
+            buffer.get_mut().unwrap().set_pts(jitter(n));
+            let _ = src.push_buffer(buffer);
+        }
+        let _ = src.end_of_stream();
+    });
+    pipeline
+}
+
+#[test]
+fn timestamps_survive() {
+    let dir = tempfile::tempdir().unwrap();
+    // NUT with a fine time base, so that what is measured is what reached ffmpeg.
+    let nut = dir.path().join("times.nut");
+    jittering(&format!(
+        "ffmpegsink args=\"-fps_mode passthrough -enc_time_base 1:10000 -c:v mjpeg {}\"",
+        nut.display()
+    ))
+    .run()
+    .unwrap();
+    let times = common::ffprobe(&nut, &[], "packet=pts_time");
+    assert_eq!(times.len(), 90);
+    let first: f64 = times[0].parse().unwrap();
+    for (n, time) in times.iter().enumerate() {
+        let time: f64 = time.parse().unwrap();
+        let expected = (jitter(n as u64) - jitter(0)).nseconds() as f64 / 1e9;
+        assert!(
+            (time - first - expected).abs() < 0.0002,
+            "frame {n}: {time} instead of {expected}"
+        );
+    }
+}
+
+#[test]
+fn the_duration_is_right_to_one_frame_at_jittering_input() {
+    let dir = tempfile::tempdir().unwrap();
+    let expected = (jitter(89) - jitter(0)).nseconds() as f64 / 1e9 + 1.0 / 30.0;
+    for (name, codec) in [("a.avi", "mjpeg"), ("a.mp4", "libx264"), ("a.mkv", "mjpeg")] {
+        let file = dir.path().join(name);
+        jittering(&format!(
+            "ffmpegsink args=\"-c:v {codec} -pix_fmt yuvj420p {}\"",
+            file.display()
+        ))
+        .run()
+        .unwrap();
+        let duration = seconds(&file);
+        assert!(
+            (duration - expected).abs() <= 1.0 / 30.0,
+            "{name}: {duration} instead of {expected}"
+        );
+    }
+}
+
+#[test]
+fn encoded_video_and_audio_pass_as_they_are() {
+    let dir = tempfile::tempdir().unwrap();
+    let mp4 = dir.path().join("both.mp4");
+    // A GOP longer than a Matroska cluster can be at this resolution of time.
+    Pipeline::launch(&format!(
+        "videotestsrc num-buffers=150 ! video/x-raw,width=64,height=48,framerate=30/1 ! \
+         x264enc speed-preset=ultrafast key-int-max=1000 ! f.video \
+         audiotestsrc num-buffers=240 samplesperbuffer=1000 ! audio/x-raw,rate=48000 ! f.audio \
+         ffmpegsink name=f args=\"-c:v copy -c:a aac {}\"",
+        mp4.display()
+    ))
+    .run()
+    .unwrap();
+    assert_eq!(
+        common::ffprobe(&mp4, &[], "stream=codec_name"),
+        ["h264", "aac"]
+    );
+    assert_eq!(frames(&mp4), "150");
+    assert!((seconds(&mp4) - 5.0).abs() < 0.05);
+}
+
+#[test]
+fn the_footage_goes_through_undecoded() {
+    let dir = tempfile::tempdir().unwrap();
+    let mkv = dir.path().join("copy.mkv");
+    Pipeline::launch(&format!(
+        "filesrc location={} ! matroskademux name=d d.video_0 ! queue ! f.video \
+         d.audio_0 ! queue ! f.audio ffmpegsink name=f args=\"-c copy {}\"",
+        common::footage().display(),
+        mkv.display()
+    ))
+    .run()
+    .unwrap();
+    assert_eq!(
+        common::ffprobe(&mkv, &[], "stream=codec_name"),
+        common::ffprobe(&common::footage(), &[], "stream=codec_name")
+    );
+    assert_eq!(frames(&mkv), frames(&common::footage()));
+}
+
+#[test]
+fn args_are_read_as_a_shell_reads_them() {
+    let dir = tempfile::tempdir().unwrap();
+    let out = dir.path().join("args");
+    let fake = program(
+        dir.path(),
+        &format!(
+            "for a; do echo \"$a\"; done > '{}'; exec cat > /dev/null",
+            out.display()
+        ),
+    );
+    let pipeline = Pipeline::launch("videotestsrc num-buffers=2 ! ffmpegsink name=f");
+    let sink = pipeline.element("f");
+    sink.set_property("ffmpeg", fake.to_str().unwrap());
+    sink.set_property(
+        "args",
+        r#"-vf 'scale=320:240, drawtext=text="a b"' -metadata title=It\'s\ "two $words" *.avi # no"#,
+    );
+    pipeline.run().unwrap();
+    let args = std::fs::read_to_string(&out).unwrap();
+    let (before, after) = args.split_once("pipe:0\n").unwrap();
+    assert!(before.ends_with("-y\n-f\nmatroska\n-i\n"), "{before}");
+    assert_eq!(
+        after.lines().collect::<Vec<_>>(),
+        [
+            "-vf",
+            "scale=320:240, drawtext=text=\"a b\"",
+            "-metadata",
+            "title=It's two $words",
+            "*.avi"
+        ]
+    );
+}
+
+#[test]
+fn a_file_that_exists_is_kept_when_asked() {
+    let dir = tempfile::tempdir().unwrap();
+    let avi = dir.path().join("there.avi");
+    std::fs::write(&avi, "mine").unwrap();
+    let run = |overwrite: bool| {
+        Pipeline::launch(&format!(
+            "videotestsrc num-buffers=300 ! ffmpegsink overwrite={overwrite} args=\"-c:v mjpeg {}\"",
+            avi.display()
+        ))
+        .run()
+    };
+    let err = run(false).unwrap_err();
+    assert!(err.contains("already exists"), "{err}");
+    assert_eq!(std::fs::read(&avi).unwrap(), b"mine");
+    run(true).unwrap();
+    assert_eq!(frames(&avi), "300");
+}
+
+#[test]
+fn the_error_has_ffmpegs_last_lines() {
+    let err = Pipeline::launch("videotestsrc ! ffmpegsink args=\"-c:v nosuchcodec a.avi\"")
+        .run()
+        .unwrap_err();
+    assert!(err.contains("Unknown encoder 'nosuchcodec'"), "{err}");
+    assert!(err.contains("exit code 1"), "{err}");
+}
+
+#[test]
+fn arguments_that_make_no_sense_are_refused_before_anything_starts() {
+    let err = Pipeline::launch("videotestsrc ! ffmpegsink name=f args=\"'a.avi\"")
+        .run()
+        .unwrap_err();
+    assert!(err.contains("quote is not closed"), "{err}");
+    let err = Pipeline::launch("videotestsrc ! ffmpegsink")
+        .run()
+        .unwrap_err();
+    assert!(err.contains("args is empty"), "{err}");
+}
+
+#[test]
+fn a_program_that_is_not_installed_is_named() {
+    let err = Pipeline::launch("videotestsrc ! ffmpegsink ffmpeg=/no/such/ffmpeg args=a.avi")
+        .run()
+        .unwrap_err();
+    assert!(err.contains("/no/such/ffmpeg is not installed"), "{err}");
+    assert!(err.contains("apt install ffmpeg"), "{err}");
+}
+
+#[test]
+fn a_program_that_dies_is_an_error_at_once() {
+    let dir = tempfile::tempdir().unwrap();
+    // It reads enough to be running, and dies while no more data comes.
+    let fake = program(
+        dir.path(),
+        "head -c 100 > /dev/null; echo out of luck >&2; exit 3",
+    );
+    let pipeline = Pipeline::launch(&format!(
+        "appsrc name=s format=time is-live=true \
+         caps=video/x-raw,format=BGR,width=64,height=48,framerate=30/1 ! \
+         ffmpegsink ffmpeg={} args=a.avi",
+        fake.display()
+    ));
+    let src: gst_app::AppSrc = pipeline.element("s").downcast().unwrap();
+    pipeline.play();
+    let mut buffer = gst::Buffer::from_slice(vec![0; 64 * 48 * 3]);
+    buffer.get_mut().unwrap().set_pts(gst::ClockTime::ZERO);
+    src.push_buffer(buffer).unwrap();
+    let err = pipeline.wait().unwrap_err();
+    assert!(
+        err.contains("exit code 3") && err.contains("out of luck"),
+        "{err}"
+    );
+}
+
+#[test]
+fn eos_comes_when_the_file_is_complete() {
+    let dir = tempfile::tempdir().unwrap();
+    let done = dir.path().join("done");
+    let fake = program(
+        dir.path(),
+        &format!(
+            "cat > /dev/null; sleep 0.3; echo complete > '{}'",
+            done.display()
+        ),
+    );
+    Pipeline::launch(&format!(
+        "videotestsrc num-buffers=3 ! ffmpegsink ffmpeg={} args=x",
+        fake.display()
+    ))
+    .run()
+    .unwrap();
+    assert_eq!(std::fs::read_to_string(done).unwrap(), "complete\n");
+}
+
+#[test]
+fn a_failure_after_the_last_frame_is_an_error_not_eos() {
+    let dir = tempfile::tempdir().unwrap();
+    let fake = program(dir.path(), "cat > /dev/null; echo disk full >&2; exit 1");
+    let err = Pipeline::launch(&format!(
+        "videotestsrc num-buffers=3 ! ffmpegsink ffmpeg={} args=x",
+        fake.display()
+    ))
+    .run()
+    .unwrap_err();
+    assert!(err.contains("disk full"), "{err}");
+}
+
+#[test]
+fn the_stream_ends_when_ffmpeg_has_had_enough() {
+    let dir = tempfile::tempdir().unwrap();
+    let avi = dir.path().join("second.avi");
+    // The source has no end of its own.
+    Pipeline::launch(&format!(
+        "videotestsrc ! video/x-raw,framerate=30/1 ! ffmpegsink args=\"-t 1 -c:v mjpeg {}\"",
+        avi.display()
+    ))
+    .run()
+    .unwrap();
+    assert_eq!(frames(&avi), "30");
+}
+
+#[test]
+fn stopping_without_eos_completes_the_file() {
+    let dir = tempfile::tempdir().unwrap();
+    let mp4 = dir.path().join("stopped.mp4");
+    let pipeline = Pipeline::launch(&format!(
+        "videotestsrc ! video/x-raw,width=64,height=48,framerate=30/1 ! \
+         identity name=i sync=true ! ffmpegsink args=\"-c:v mpeg4 {}\"",
+        mp4.display()
+    ));
+    pipeline.play();
+    until(|| mp4.exists());
+    pipeline.0.set_state(gst::State::Null).unwrap();
+    assert_eq!(common::ffprobe(&mp4, &[], "stream=codec_name"), ["mpeg4"]);
+}
+
+#[test]
+fn a_program_that_stops_reading_blocks_until_the_pipeline_stops() {
+    let dir = tempfile::tempdir().unwrap();
+    let fake = program(dir.path(), "exec sleep 100000");
+    let pipeline = Pipeline::launch(&format!(
+        "videotestsrc num-buffers=100 ! video/x-raw,width=640,height=480 ! \
+         ffmpegsink name=f ffmpeg={} args=x",
+        fake.display()
+    ));
+    pipeline.play();
+    let pad = pipeline.element("f").static_pad("video").unwrap();
+    let count = std::sync::Arc::new(std::sync::atomic::AtomicUsize::new(0));
+    pad.add_probe(gst::PadProbeType::BUFFER, {
+        let count = count.clone();
+        move |_, _| {
+            count.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+            gst::PadProbeReturn::Ok
+        }
+    });
+    until(|| count.load(std::sync::atomic::Ordering::Relaxed) > 1);
+    pipeline.0.set_state(gst::State::Paused).unwrap();
+    pipeline.0.set_state(gst::State::Playing).unwrap();
+    assert!(pipeline.error().is_none());
+    pipeline.0.set_state(gst::State::Null).unwrap();
+    assert!(count.load(std::sync::atomic::Ordering::Relaxed) < 100);
+}
+
+#[test]
+fn it_starts_anew_with_every_stream() {
+    let dir = tempfile::tempdir().unwrap();
+    let avi = dir.path().join("again.avi");
+    let pipeline = Pipeline::launch(&format!(
+        "videotestsrc num-buffers=2 ! video/x-raw,width=64,height=48 ! \
+         ffmpegsink args=\"-c:v mjpeg {}\"",
+        avi.display()
+    ));
+    for _ in 0..5 {
+        let _ = std::fs::remove_file(&avi);
+        pipeline.run().unwrap();
+        pipeline.0.set_state(gst::State::Ready).unwrap();
+        assert_eq!(frames(&avi), "2");
+    }
+    pipeline.0.set_state(gst::State::Null).unwrap();
+    pipeline.run().unwrap();
+}
+
+#[test]
+fn a_hundred_state_changes() {
+    let dir = tempfile::tempdir().unwrap();
+    let fake = program(dir.path(), "exec cat > /dev/null");
+    let pipeline = Pipeline::launch(&format!(
+        "videotestsrc ! video/x-raw,width=64,height=48 ! ffmpegsink ffmpeg={} args=x",
+        fake.display()
+    ));
+    for n in 0..100 {
+        let state = [gst::State::Paused, gst::State::Playing][n % 2];
+        pipeline.0.set_state(state).unwrap();
+        pipeline.0.state(common::HANG).0.unwrap();
+        let state = [gst::State::Ready, gst::State::Null][n / 2 % 2];
+        pipeline.0.set_state(state).unwrap();
+        assert_eq!(pipeline.error(), None);
+    }
+}
+
+#[test]
+fn the_program_never_outlives_the_process() {
+    let dir = tempfile::tempdir().unwrap();
+    let pid_file = dir.path().join("pid");
+    let fake = program(
+        dir.path(),
+        &format!("echo $$ > '{}'; exec sleep 100000", pid_file.display()),
+    );
+    let mut launch = Command::new("gst-launch-1.0")
+        .args(["-q", "videotestsrc", "!", "ffmpegsink", "args=x"])
+        .arg(format!("ffmpeg={}", fake.display()))
+        .envs(common::plugin_path(dir.path()))
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap();
+    let mut pid = String::new();
+    until(|| {
+        assert!(
+            launch.try_wait().unwrap().is_none(),
+            "gst-launch-1.0 has ended"
+        );
+        pid = std::fs::read_to_string(&pid_file).unwrap_or_default();
+        pid.ends_with('\n')
+    });
+    // SIGKILL: nobody gets to clean up.
+    launch.kill().unwrap();
+    launch.wait().unwrap();
+    let stat = PathBuf::from(format!("/proc/{}/stat", pid.trim()));
+    until(|| {
+        // Gone, or dead and waiting for whoever inherits orphans here.
+        std::fs::read_to_string(&stat).map_or(true, |stat| stat.contains(") Z "))
+    });
+}
