@@ -20,7 +20,7 @@ use super::transport::Transport;
 use super::{IDE_BAUD_RATE, REPL_BAUD_RATE};
 
 /// How long a board may show no sign that it is one.
-pub const PATIENCE: Duration = Duration::from_millis(4300);
+pub const PATIENCE: Duration = Duration::from_millis(3800);
 
 /// How long connecting may take in all, with signs of life.
 const LIMIT: Duration = Duration::from_secs(12);
@@ -29,8 +29,8 @@ const LIMIT: Duration = Duration::from_secs(12);
 /// since the beginning. On most boards RTS resets and DTR selects the boot mode, on KD233 the
 /// other way round (kflash, `reset_to_boot`).
 const PULSES: [(Duration, bool, bool); 2] = [
-    (Duration::from_millis(1500), false, true),
-    (Duration::from_millis(2700), true, false),
+    (Duration::from_millis(1200), false, true),
+    (Duration::from_millis(2200), true, false),
 ];
 
 /// Why a board could not be brought to stream.

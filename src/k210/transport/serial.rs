@@ -2,8 +2,9 @@
 //! A serial port: a USB adapter, a UART of the machine, or a pseudo-terminal.
 
 use std::fs;
-use std::io;
-use std::os::fd::AsRawFd;
+use std::io::{self, IsTerminal};
+use std::os::fd::{AsRawFd, OwnedFd};
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
@@ -89,39 +90,46 @@ impl Serial {
                 source,
             },
         };
-        // Asked before opening: to open a port is already to move its modem lines.
-        let metadata = fs::metadata(path).map_err(io_error)?;
-        if !is_character_device(&metadata) {
+        // Asked before opening: a file is not to be touched.
+        if !is_character_device(&fs::metadata(path).map_err(io_error)?) {
             return Err(OpenError::NotAPort(path.into()));
         }
+        let file = fs::OpenOptions::new()
+            .read(true)
+            .write(true)
+            .custom_flags(libc::O_NONBLOCK | libc::O_NOCTTY)
+            .open(path)
+            .map_err(io_error)?;
+        if !file.is_terminal() {
+            return Err(OpenError::NotAPort(path.into()));
+        }
+        // Before the settings are touched that the other program has made.
         if let Some(user) = other_user(path) {
             return Err(OpenError::InUse {
                 path: path.into(),
                 user,
             });
         }
-        let port = SerialPort::open(path, |mut settings: serial2::Settings| {
-            settings.set_raw();
-            settings.set_baud_rate(baud)?;
-            Ok(settings)
-        })
-        .map_err(|error| match error.kind() {
-            io::ErrorKind::Other | io::ErrorKind::InvalidInput
-                if error.raw_os_error() != Some(libc::EBUSY)
-                    && error.raw_os_error() != Some(libc::ENOTTY) =>
-            {
-                OpenError::Speed {
-                    path: path.into(),
-                    baud,
-                }
-            }
-            _ => io_error(error),
-        })?;
-        let mut serial = Serial { port };
+        let mut serial = Serial {
+            port: SerialPort::from(OwnedFd::from(file)),
+        };
         serial.lock().map_err(|_| OpenError::InUse {
             path: path.into(),
             user: user_of(path),
         })?;
+        let mut settings = serial.port.get_configuration().map_err(io_error)?;
+        settings.set_raw();
+        settings
+            .set_baud_rate(baud)
+            .and_then(|()| serial.port.set_configuration(&settings))
+            .map_err(|error| match error.raw_os_error() {
+                // What serial2 says when the driver has rounded or ignored the speed.
+                None | Some(libc::EINVAL) => OpenError::Speed {
+                    path: path.into(),
+                    baud,
+                },
+                Some(_) => io_error(error),
+            })?;
         // Adapters without modem lines, and pseudo-terminals, have nothing to release.
         let _ = serial.set_control_lines(false, false);
         Ok(serial)
