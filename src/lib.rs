@@ -6,14 +6,17 @@ pub mod avi;
 mod ffmpegsink;
 pub mod k210;
 mod k210camerasrc;
+pub mod k230venc;
 pub mod pcm;
 pub mod ring;
 mod streams;
+pub mod venc;
 
 fn plugin_init(plugin: &gst::Plugin) -> Result<(), glib::BoolError> {
     audiorecordsink::register(plugin)?;
     k210camerasrc::register(plugin)?;
     ffmpegsink::register(plugin)?;
+    k230venc::register(plugin)?;
     Ok(())
 }
 

@@ -1,0 +1,143 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! Splits an encoded frame into the packs that VENC would deliver.
+//!
+//! VENC hands out the parameter sets as a header pack of their own and the picture as an I or a
+//! P pack. Software encoders put them into one access unit; here is where the cut goes.
+
+use super::{Codec, Pack, PackKind};
+
+/// NAL unit types that carry picture (ITU-T H.264 table 7-1, H.265 table 7-1), whether such a
+/// picture starts a GOP, and those of parameter sets.
+fn classify(codec: Codec, first: u8) -> Nal {
+    match codec {
+        Codec::H264 => match first & 0x1f {
+            5 => Nal::Picture { key: true },
+            1..=4 => Nal::Picture { key: false },
+            7 | 8 => Nal::ParameterSet,
+            _ => Nal::Other,
+        },
+        Codec::H265 => match (first >> 1) & 0x3f {
+            16..=23 => Nal::Picture { key: true },
+            0..=31 => Nal::Picture { key: false },
+            32..=34 => Nal::ParameterSet,
+            _ => Nal::Other,
+        },
+        Codec::Jpeg => Nal::Picture { key: true },
+    }
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Nal {
+    Picture { key: bool },
+    ParameterSet,
+    Other,
+}
+
+/// The first start code at or after `from`: where it begins (its leading zero included) and where
+/// the NAL unit after it begins.
+fn start_code(data: &[u8], from: usize) -> Option<(usize, usize)> {
+    let at = from
+        + data
+            .get(from..)?
+            .windows(3)
+            .position(|bytes| bytes == [0, 0, 1])?;
+    let begin = if at > from && data[at - 1] == 0 {
+        at - 1
+    } else {
+        at
+    };
+    Some((begin, at + 3))
+}
+
+/// The packs of the access unit `data`. Everything before the first slice is the header pack if
+/// a parameter set is among it, else part of the picture's pack. Only the bytes before the first
+/// slice are looked at.
+pub fn split(codec: Codec, data: &[u8]) -> Vec<Pack> {
+    let whole = |kind| {
+        vec![Pack {
+            kind,
+            len: data.len(),
+        }]
+    };
+    if codec == Codec::Jpeg {
+        return whole(PackKind::I);
+    }
+    let mut has_parameter_sets = false;
+    let mut position = 0;
+    while let Some((begin, nal)) = start_code(data, position) {
+        let Some(first) = data.get(nal) else { break };
+        match classify(codec, *first) {
+            Nal::Picture { key } => {
+                let kind = if key { PackKind::I } else { PackKind::P };
+                if !has_parameter_sets || begin == 0 {
+                    return whole(kind);
+                }
+                return vec![
+                    Pack {
+                        kind: PackKind::Header,
+                        len: begin,
+                    },
+                    Pack {
+                        kind,
+                        len: data.len() - begin,
+                    },
+                ];
+            }
+            Nal::ParameterSet => has_parameter_sets = true,
+            Nal::Other => {}
+        }
+        position = nal;
+    }
+    whole(if has_parameter_sets {
+        PackKind::Header
+    } else {
+        PackKind::P
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn kinds(codec: Codec, data: &[u8]) -> Vec<(PackKind, usize)> {
+        split(codec, data).iter().map(|p| (p.kind, p.len)).collect()
+    }
+
+    #[test]
+    fn parameter_sets_are_a_pack_of_their_own() {
+        let idr = [
+            0, 0, 0, 1, 0x67, 1, 2, 0, 0, 0, 1, 0x68, 3, 0, 0, 1, 0x65, 9, 9,
+        ];
+        assert_eq!(
+            kinds(Codec::H264, &idr),
+            [(PackKind::Header, 13), (PackKind::I, 6)]
+        );
+        let p = [0, 0, 0, 1, 0x41, 9, 9];
+        assert_eq!(kinds(Codec::H264, &p), [(PackKind::P, 7)]);
+        // VPS, SPS, PPS, then IDR_N_LP.
+        let idr = [
+            0, 0, 0, 1, 0x40, 1, 0, 0, 0, 1, 0x42, 1, 0, 0, 0, 1, 0x44, 1, 0, 0, 1, 0x28, 1, 7,
+        ];
+        assert_eq!(
+            kinds(Codec::H265, &idr),
+            [(PackKind::Header, 18), (PackKind::I, 6)]
+        );
+        assert_eq!(
+            kinds(Codec::H265, &[0, 0, 1, 0x02, 1, 7]),
+            [(PackKind::P, 6)]
+        );
+        assert_eq!(kinds(Codec::Jpeg, &[0xff, 0xd8]), [(PackKind::I, 2)]);
+    }
+
+    #[test]
+    fn a_delimiter_alone_makes_no_header_pack() {
+        let p = [0, 0, 0, 1, 0x09, 0x30, 0, 0, 0, 1, 0x41, 9];
+        assert_eq!(kinds(Codec::H264, &p), [(PackKind::P, 12)]);
+        assert_eq!(
+            kinds(Codec::H264, &[0, 0, 1, 0x67, 1]),
+            [(PackKind::Header, 5)]
+        );
+        assert_eq!(kinds(Codec::H264, &[]), [(PackKind::P, 0)]);
+        assert_eq!(kinds(Codec::H264, &[0, 0, 1]), [(PackKind::P, 3)]);
+    }
+}
