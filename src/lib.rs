@@ -3,6 +3,7 @@
 
 mod audiorecordsink;
 pub mod avi;
+mod circularsink;
 mod ffmpegsink;
 pub mod k210;
 mod k210camerasrc;
@@ -17,6 +18,7 @@ fn plugin_init(plugin: &gst::Plugin) -> Result<(), glib::BoolError> {
     k210camerasrc::register(plugin)?;
     ffmpegsink::register(plugin)?;
     k230venc::register(plugin)?;
+    circularsink::register(plugin)?;
     Ok(())
 }
 

@@ -7,8 +7,8 @@
 
 use std::collections::VecDeque;
 
-/// Entries a block holds. With the ring's 32-byte entries a block is one page.
-const BLOCK: usize = 128;
+/// Entries a block holds: few enough that the unused room of a short ring is small beside it.
+const BLOCK: usize = 32;
 
 /// A first-in first-out queue of `T`, addressed by the entry's number since the beginning.
 #[derive(Debug)]

@@ -324,6 +324,13 @@ impl<P: Clone> Ring<P> {
         (reference.newest != i64::MIN).then_some(reference.newest)
     }
 
+    /// The running time up to which the reference stream has arrived, ns: where its newest
+    /// buffer's presentation ends.
+    pub fn reached(&self) -> Option<i64> {
+        let reference = self.reference_stream()?;
+        (reference.newest_end != i64::MIN).then_some(reference.newest_end)
+    }
+
     /// The bytes that bookkeeping takes: everything but the payloads themselves.
     pub fn overhead(&self) -> usize {
         let logs = self.streams.iter().flatten().map(|s| s.log.allocated());
@@ -706,6 +713,13 @@ impl<P: Clone> Ring<P> {
         Some(self.recordings[self.position(id)?].span)
     }
 
+    /// The next buffer of the reference stream that a recording takes, if it has begun.
+    pub fn first_of(&self, id: RecordingId) -> Option<&Item<P>> {
+        let reference = self.reference?;
+        let cursor = self.recordings[self.position(id)?].cursor(reference)?;
+        self.reference_stream()?.log.get(cursor.next)
+    }
+
     /// Takes the next items of a stream for a recording: at most `items`, and no more once they
     /// have `bytes` together. Of streams other than the reference, items that only overlap with
     /// the recording's span are taken too, for the caller to clip.
@@ -734,9 +748,6 @@ impl<P: Clone> Ring<P> {
         else {
             return Taken::End;
         };
-        // Until the end is known it may turn out to be as early as the reference stream is now:
-        // sound that is ahead of the picture has to wait for it.
-        let limit = recording.span.end.unwrap_or(reached);
         let (already, mut taken) = (out.len(), 0);
         while out.len() - already < items
             && taken < bytes
@@ -749,11 +760,17 @@ impl<P: Clone> Ring<P> {
             } else {
                 item.time < start && item.end <= start
             };
-            if !is_reference && item.time >= limit {
-                if recording.span.end.is_some() {
-                    cursor.end = Some(cursor.next);
+            if !is_reference {
+                match recording.span.end {
+                    Some(end) if item.time >= end => {
+                        cursor.end = Some(cursor.next);
+                        break;
+                    }
+                    // Until the end is known it may turn out to be as early as the reference
+                    // stream is now: sound that reaches beyond has to wait for the picture.
+                    None if item.end > reached => break,
+                    _ => (),
                 }
-                break;
             }
             cursor.next += 1;
             if !early {

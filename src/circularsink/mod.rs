@@ -1,0 +1,66 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! `circularsink`: records what happened before the trigger.
+//!
+//! The element keeps the last `max-time` of a video and any number of sounds in memory (see
+//! [`ring`](crate::ring)), beginning at a key unit. A trigger starts a *recording*, which writes
+//! what is kept and then what arrives to a file of its own, through a muxer and a sink of its own.
+//! Recordings may overlap; they share the buffers in memory.
+//!
+//! ```text
+//! video   ──► ┌──────┐   ┌ recording0 ───────────────────────────┐
+//!             │ ring │──►│ source ─► (parser) ─► muxer ─► filesink │
+//! audio_0 ──► └──────┘   └───────────────────────────────────────┘
+//!                 └────► ┌ recording1 ─ ...
+//! ```
+//!
+//! The pads' chain functions only put a reference into the ring under a short lock: whatever the
+//! storage does, the stream does not wait. Each recording has its own threads that take references
+//! out. Its elements are in the element's bin, and thus in its dot graph, but their errors, ends
+//! and states are not the pipeline's: an error becomes a `circularsink-recording-failed` message,
+//! and the end of the stream is posted when the last file is closed.
+//!
+//! ```console
+//! gst-launch-1.0 -e videotestsrc is-live=true ! x264enc key-int-max=30 ! circularsink \
+//!     location=event-%05d.mp4 max-time=10000000000 recording=true
+//! ```
+
+mod container;
+mod imp;
+mod input;
+mod location;
+mod nal;
+mod recording;
+mod session;
+mod shared;
+mod source;
+mod timefile;
+
+use std::sync::LazyLock;
+
+use gst::glib;
+use gst::prelude::*;
+
+static CAT: LazyLock<gst::DebugCategory> = LazyLock::new(|| {
+    gst::DebugCategory::new(
+        "circularsink",
+        gst::DebugColorFlags::empty(),
+        Some("Sink that records from before the trigger"),
+    )
+});
+
+glib::wrapper! {
+    /// The element `circularsink`.
+    pub struct CircularSink(ObjectSubclass<imp::CircularSink>)
+        @extends gst::Bin, gst::Element, gst::Object,
+        @implements gst::ChildProxy, gst::TagSetter;
+}
+
+/// Registers the element.
+pub fn register(plugin: &gst::Plugin) -> Result<(), glib::BoolError> {
+    gst::Element::register(
+        Some(plugin),
+        "circularsink",
+        gst::Rank::NONE,
+        CircularSink::static_type(),
+    )
+}

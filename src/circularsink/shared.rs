@@ -1,0 +1,106 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! What the element's pads write and the recordings read: the ring, and what is to be known of
+//! each stream.
+
+use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+
+use super::nal::Codec;
+use crate::ring::{Limits, Ring};
+
+/// What the ring holds of a buffer.
+#[derive(Debug, Clone)]
+pub struct Media {
+    pub buffer: gst::Buffer,
+    /// What is to be added to the buffer's timestamps to get running times, ns.
+    pub shift: i64,
+}
+
+/// A stream that arrives on a pad.
+#[derive(Debug, Clone)]
+pub struct Stream {
+    /// The pad's name.
+    pub name: String,
+    pub caps: Option<gst::Caps>,
+    pub tags: Option<gst::TagList>,
+    /// Set for byte streams, whose parameter sets have to be remembered.
+    pub codec: Option<Codec>,
+    /// Parameter sets of a byte stream, as the last access unit that had some brought them.
+    pub headers: Option<gst::Buffer>,
+    /// A peer may bring data.
+    pub linked: bool,
+    pub eos: bool,
+    pub removed: bool,
+}
+
+impl Stream {
+    pub fn new(name: &str) -> Self {
+        Self {
+            name: name.to_owned(),
+            caps: None,
+            tags: None,
+            codec: None,
+            headers: None,
+            linked: false,
+            eos: false,
+            removed: false,
+        }
+    }
+
+    /// Something may still come, and what it will be is not known.
+    pub fn undecided(&self) -> bool {
+        self.linked && !self.removed && !self.eos && self.caps.is_none()
+    }
+}
+
+/// The part under the lock. Streaming threads hold it for one buffer's bookkeeping, the threads of
+/// recordings for taking a few references; nothing is pushed, posted, allocated in bulk or freed
+/// meanwhile.
+#[derive(Debug)]
+pub struct Inner {
+    pub ring: Ring<Media>,
+    /// By the ring's stream number.
+    pub streams: Vec<Stream>,
+    /// Readers that wait for data, so that a stream without recordings wakes nobody.
+    pub waiting: usize,
+}
+
+/// Pads write, recordings read.
+#[derive(Debug)]
+pub struct Shared {
+    inner: Mutex<Inner>,
+    arrived: Condvar,
+}
+
+impl Shared {
+    pub fn new(limits: Limits) -> Self {
+        Self {
+            inner: Mutex::new(Inner {
+                ring: Ring::new(limits),
+                streams: Vec::new(),
+                waiting: 0,
+            }),
+            arrived: Condvar::new(),
+        }
+    }
+
+    pub fn lock(&self) -> MutexGuard<'_, Inner> {
+        // The ring's own code does not panic half-way; a panic elsewhere must not spread.
+        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Waits until something arrives or changes.
+    pub fn wait<'a>(&self, mut inner: MutexGuard<'a, Inner>) -> MutexGuard<'a, Inner> {
+        inner.waiting += 1;
+        let mut inner = self
+            .arrived
+            .wait(inner)
+            .unwrap_or_else(PoisonError::into_inner);
+        inner.waiting -= 1;
+        inner
+    }
+
+    /// Wakes all that wait; to be called without the lock.
+    pub fn notify(&self) {
+        self.arrived.notify_all();
+    }
+}

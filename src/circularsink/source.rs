@@ -1,0 +1,455 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! The element at the head of a recording's sub-pipeline: it takes references out of the ring and
+//! pushes them, a task for each stream, with timestamps that begin at zero.
+
+use std::fs::File;
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
+use std::sync::{Arc, LazyLock, Mutex, OnceLock, PoisonError};
+
+use gst::glib;
+use gst::prelude::*;
+use gst::subclass::prelude::*;
+
+use super::nal;
+use super::shared::{Media, Shared, Stream};
+use super::timefile::TimeFile;
+use crate::ring::{Item, RecordingId, Taken};
+
+static CAT: LazyLock<gst::DebugCategory> = LazyLock::new(|| {
+    gst::DebugCategory::new(
+        "circularsink-source",
+        gst::DebugColorFlags::empty(),
+        Some("Source of a recording of circularsink"),
+    )
+});
+
+/// Buffers taken at once, and the bytes at which fewer are: enough to take the lock rarely, little
+/// beside the ring, since what was taken counts no more against its limits.
+const BATCH: usize = 16;
+const BATCH_BYTES: u64 = 1 << 20;
+
+/// Where timestamps begin when some decoding times are before the first presentation time: buffers
+/// have no negative timestamps, running times may be. The figure is the one that GStreamer's video
+/// encoders use (gst_video_encoder_set_min_pts).
+const BEFORE_ZERO: i64 = 1000 * 3600 * 1_000_000_000;
+
+/// What has gone out, for messages, `stats` and to see whether anything moves.
+#[derive(Debug, Default)]
+pub struct Counters {
+    /// Frames of video; of the first sound if there is no video.
+    pub frames: AtomicU64,
+    /// Bytes of all streams.
+    pub bytes: AtomicU64,
+    /// Running time (ns) at which the last frame ends.
+    pub end: AtomicI64,
+    /// Goes up with whatever is handed on anywhere in the sub-pipeline.
+    pub progress: AtomicU64,
+}
+
+/// What a recording's source reads from.
+#[derive(Debug)]
+pub struct Feed {
+    pub shared: Arc<Shared>,
+    pub id: RecordingId,
+    /// Running time (ns) that becomes zero.
+    pub start: i64,
+    pub counters: Arc<Counters>,
+    pub times: Mutex<Option<TimeFile<File>>>,
+    group: gst::GroupId,
+    stopped: AtomicBool,
+}
+
+impl Feed {
+    pub fn new(
+        shared: Arc<Shared>,
+        id: RecordingId,
+        start: i64,
+        counters: Arc<Counters>,
+        times: Option<TimeFile<File>>,
+    ) -> Self {
+        counters.end.store(start, Ordering::Relaxed);
+        Self {
+            shared,
+            id,
+            start,
+            counters,
+            times: Mutex::new(times),
+            group: gst::GroupId::next(),
+            stopped: AtomicBool::new(false),
+        }
+    }
+
+    fn times(&self) -> std::sync::MutexGuard<'_, Option<TimeFile<File>>> {
+        self.times.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Takes what is there for a stream, or waits for it.
+    fn take(&self, stream: usize, out: &mut Vec<Item<Media>>) -> Taken {
+        let mut dropped = Vec::new();
+        let mut inner = self.shared.lock();
+        let taken = loop {
+            if self.stopped.load(Ordering::SeqCst) {
+                break Taken::CutOff;
+            }
+            let taken = inner.ring.take(self.id, stream, BATCH, BATCH_BYTES, out);
+            dropped.append(&mut inner.ring.take_dropped(Vec::new()));
+            match taken {
+                Taken::Wait => inner = self.shared.wait(inner),
+                other => break other,
+            }
+        };
+        drop(inner);
+        taken
+    }
+
+    /// Makes all readers of this recording return.
+    fn stop(&self) {
+        let inner = self.shared.lock();
+        self.stopped.store(true, Ordering::SeqCst);
+        drop(inner);
+        self.shared.notify();
+    }
+}
+
+/// The state of one stream's task.
+struct Task {
+    feed: Arc<Feed>,
+    stream: usize,
+    info: Stream,
+    is_reference: bool,
+    /// Rate and bytes a frame of raw sound, which is cut to the sample.
+    audio: Option<(u64, u32)>,
+    announced: bool,
+    /// Timestamp that stands for running time zero, once it is known.
+    base: Option<i64>,
+    items: Vec<Item<Media>>,
+}
+
+impl Task {
+    fn new(feed: Arc<Feed>, stream: usize, info: Stream, is_reference: bool) -> Self {
+        let audio = info
+            .caps
+            .as_ref()
+            .filter(|_| !is_reference)
+            .and_then(|caps| {
+                let info = gst_audio::AudioInfo::from_caps(caps).ok()?;
+                Some((u64::from(info.rate()), info.bpf()))
+            });
+        Self {
+            feed,
+            stream,
+            info,
+            is_reference,
+            audio,
+            announced: false,
+            base: None,
+            items: Vec::with_capacity(BATCH),
+        }
+    }
+
+    /// One round of the task; false when it is over.
+    fn step(&mut self, pad: &gst::Pad) -> bool {
+        if !self.announced {
+            self.announced = true;
+            let id = format!("circularsink/{}/{}", self.feed.id, self.info.name);
+            let start = gst::event::StreamStart::builder(&id).group_id(self.feed.group);
+            pad.push_event(start.build());
+            if let Some(caps) = &self.info.caps {
+                pad.push_event(gst::event::Caps::new(caps));
+            }
+        }
+        let mut items = std::mem::take(&mut self.items);
+        let taken = self.feed.take(self.stream, &mut items);
+        let mut flow = Ok(gst::FlowSuccess::Ok);
+        for item in items.drain(..) {
+            flow = self.push(pad, item);
+            if flow.is_err() {
+                break;
+            }
+        }
+        self.items = items;
+        match flow {
+            Ok(_) if taken == Taken::Items => return true,
+            Ok(_) => {
+                self.segment(pad, 0);
+                pad.push_event(gst::event::Eos::new());
+            }
+            // What failed has said so itself, or is being stopped.
+            Err(gst::FlowError::Flushing | gst::FlowError::Error | gst::FlowError::Eos) => (),
+            Err(error) => {
+                if let Some(element) = pad.parent_element() {
+                    gst::element_error!(
+                        element,
+                        gst::StreamError::Failed,
+                        ("The recording can't be written in this format"),
+                        ["{} could not be pushed on: {error}", self.info.name]
+                    );
+                }
+            }
+        }
+        gst::debug!(CAT, obj = pad, "Ended: {taken:?}, {flow:?}");
+        false
+    }
+
+    /// Says where timestamps begin; `earliest` is the first buffer's least running time in the
+    /// recording.
+    fn segment(&mut self, pad: &gst::Pad, earliest: i64) -> i64 {
+        *self.base.get_or_insert_with(|| {
+            let base = if earliest < 0 { BEFORE_ZERO } else { 0 };
+            let mut segment = gst::FormattedSegment::<gst::ClockTime>::new();
+            segment.set_start(clock_time(base));
+            segment.set_position(clock_time(base));
+            pad.push_event(gst::event::Segment::new(&segment));
+            if let Some(tags) = &self.info.tags {
+                pad.push_event(gst::event::Tag::new(tags.clone()));
+            }
+            base
+        })
+    }
+
+    fn push(
+        &mut self,
+        pad: &gst::Pad,
+        item: Item<Media>,
+    ) -> Result<gst::FlowSuccess, gst::FlowError> {
+        let start = self.feed.start;
+        let Media { mut buffer, shift } = item.payload;
+        let (mut time, mut end) = (item.time, item.end);
+        if !self.is_reference {
+            if let Some((rate, bpf)) = self.audio {
+                let until = {
+                    let inner = self.feed.shared.lock();
+                    inner.ring.span(self.feed.id).and_then(|span| span.end)
+                };
+                let Some(clipped) = clip(
+                    buffer,
+                    (time, end),
+                    (start, until.unwrap_or(i64::MAX)),
+                    rate,
+                    bpf,
+                ) else {
+                    return Ok(gst::FlowSuccess::Ok);
+                };
+                (buffer, time, end) = clipped;
+            } else if time < start {
+                // Encoded sound can't be cut; what begins before the picture is left out.
+                return Ok(gst::FlowSuccess::Ok);
+            }
+        }
+        let decoding = buffer.dts().map(|dts| dts.nseconds() as i64 + shift);
+        let first = self.base.is_none();
+        let earliest = decoding.unwrap_or(time).min(time) - start;
+        let base = self.segment(pad, earliest);
+        if first && self.is_reference {
+            buffer = with_headers(buffer, &self.info);
+        }
+        let bytes = buffer.size() as u64;
+        {
+            let buffer = buffer.make_mut();
+            buffer.set_pts(clock_time(time - start + base));
+            buffer.set_dts(decoding.map(|dts| clock_time((dts - start + base).max(0))));
+            if end > time {
+                buffer.set_duration(clock_time(end - time));
+            }
+            buffer.set_offset(u64::MAX);
+            buffer.set_offset_end(u64::MAX);
+            if first {
+                buffer.set_flags(gst::BufferFlags::DISCONT);
+            }
+        }
+        let flow = pad.push(buffer)?;
+        let counters = &self.feed.counters;
+        counters.bytes.fetch_add(bytes, Ordering::Relaxed);
+        counters.progress.fetch_add(1, Ordering::Relaxed);
+        if self.is_reference {
+            counters.frames.fetch_add(1, Ordering::Relaxed);
+            counters.end.fetch_max(end, Ordering::Relaxed);
+            let mut times = self.feed.times();
+            if let Some(file) = times.as_mut()
+                && let Err(error) = file.push((time - start).max(0).unsigned_abs())
+            {
+                *times = None;
+                drop(times);
+                if let Some(element) = pad.parent_element() {
+                    gst::element_warning!(
+                        element,
+                        gst::ResourceError::Write,
+                        ("The file of frame times can't be written: {error}")
+                    );
+                }
+            }
+        }
+        Ok(flow)
+    }
+}
+
+/// A time that is known not to be negative.
+fn clock_time(time: i64) -> gst::ClockTime {
+    gst::ClockTime::from_nseconds(time.max(0).unsigned_abs())
+}
+
+/// Raw sound from `time` to `end` cut to the part within the span, to the nearest sample.
+fn clip(
+    buffer: gst::Buffer,
+    (time, end): (i64, i64),
+    (from, to): (i64, i64),
+    rate: u64,
+    bpf: u32,
+) -> Option<(gst::Buffer, i64, i64)> {
+    if time >= from && end <= to {
+        return Some((buffer, time, end));
+    }
+    let samples = buffer.size() / bpf.max(1) as usize;
+    let to_samples = |ns: i64| {
+        let ns = ns.max(0).unsigned_abs();
+        (u128::from(ns) * u128::from(rate) + 500_000_000) / 1_000_000_000
+    };
+    let skip = to_samples(from - time) as usize;
+    let keep = (to_samples(to.min(end) - time) as usize).min(samples);
+    if skip >= keep {
+        return None;
+    }
+    let to_time = |samples: usize| (samples as u64 * 1_000_000_000 / rate.max(1)) as i64;
+    let (begin, finish) = ((time + to_time(skip)).max(from), time + to_time(keep));
+    let buffer = gst_audio::audio_buffer_truncate(buffer, bpf, skip, Some(keep - skip));
+    Some((buffer, begin, finish.max(begin)))
+}
+
+/// The first access unit with the stream's parameter sets in front, unless it has its own.
+fn with_headers(buffer: gst::Buffer, info: &Stream) -> gst::Buffer {
+    let (Some(codec), Some(headers)) = (info.codec, info.headers.as_ref()) else {
+        return buffer;
+    };
+    if nal::headers_of(codec, &buffer).is_some() {
+        return buffer;
+    }
+    let mut whole = headers.copy();
+    let target = whole.make_mut();
+    if let Err(error) = buffer.copy_into(target, gst::BUFFER_COPY_METADATA, ..) {
+        gst::warning!(CAT, "Can't put parameter sets in front: {error}");
+        return buffer;
+    }
+    for memory in buffer.iter_memories_owned() {
+        target.append_memory(memory);
+    }
+    whole
+}
+
+glib::wrapper! {
+    pub struct RecordingSource(ObjectSubclass<imp::RecordingSource>) @extends gst::Element, gst::Object;
+}
+
+impl RecordingSource {
+    /// A source that reads from `feed`. Streams are added before it starts.
+    pub fn new(feed: Arc<Feed>) -> Self {
+        let source: Self = glib::Object::builder().property("name", "ring").build();
+        // The cell is empty: the object was made a line ago.
+        let _ = source.imp().feed.set(feed);
+        source
+    }
+
+    /// Adds the pad of a stream.
+    pub fn add_stream(&self, number: usize, info: &Stream, is_reference: bool) -> Option<gst::Pad> {
+        let feed = self.imp().feed.get()?.clone();
+        let template = &self.pad_template("stream_%u")?;
+        let info = info.clone();
+        let pad = gst::Pad::builder_from_template(template)
+            .name(info.name.as_str())
+            .activatemode_function(move |pad, _, _, active| {
+                if active {
+                    let mut task = Task::new(feed.clone(), number, info.clone(), is_reference);
+                    let weak = pad.downgrade();
+                    pad.start_task(move || {
+                        if let Some(pad) = weak.upgrade()
+                            && !task.step(&pad)
+                        {
+                            // Refused only where the task is being stopped anyway.
+                            let _ = pad.pause_task();
+                        }
+                    })
+                } else {
+                    feed.stop();
+                    pad.stop_task()
+                }
+                .map_err(|error| gst::loggable_error!(CAT, "{error}"))
+            })
+            .build();
+        self.add_pad(&pad).ok()?;
+        Some(pad)
+    }
+}
+
+mod imp {
+    use super::*;
+
+    #[derive(Debug, Default)]
+    pub struct RecordingSource {
+        pub(super) feed: OnceLock<Arc<Feed>>,
+    }
+
+    #[glib::object_subclass]
+    impl ObjectSubclass for RecordingSource {
+        const NAME: &'static str = "GstCircularSinkRecordingSource";
+        type Type = super::RecordingSource;
+        type ParentType = gst::Element;
+    }
+
+    impl ObjectImpl for RecordingSource {
+        fn constructed(&self) {
+            self.parent_constructed();
+            self.obj().set_element_flags(gst::ElementFlags::SOURCE);
+        }
+    }
+
+    impl GstObjectImpl for RecordingSource {}
+
+    impl ElementImpl for RecordingSource {
+        fn metadata() -> Option<&'static gst::subclass::ElementMetadata> {
+            static METADATA: LazyLock<gst::subclass::ElementMetadata> = LazyLock::new(|| {
+                gst::subclass::ElementMetadata::new(
+                    "Source of a recording",
+                    "Source",
+                    "Pushes a recording's part of the ring of circularsink",
+                    env!("CARGO_PKG_AUTHORS"),
+                )
+            });
+            Some(&METADATA)
+        }
+
+        fn pad_templates() -> &'static [gst::PadTemplate] {
+            static TEMPLATES: LazyLock<Vec<gst::PadTemplate>> = LazyLock::new(|| {
+                gst::PadTemplate::new(
+                    "stream_%u",
+                    gst::PadDirection::Src,
+                    gst::PadPresence::Sometimes,
+                    &gst::Caps::new_any(),
+                )
+                .into_iter()
+                .collect()
+            });
+            &TEMPLATES
+        }
+
+        fn change_state(
+            &self,
+            transition: gst::StateChange,
+        ) -> Result<gst::StateChangeSuccess, gst::StateChangeError> {
+            if transition == gst::StateChange::PausedToReady
+                && let Some(feed) = self.feed.get()
+            {
+                feed.stop();
+            }
+            let result = self.parent_change_state(transition);
+            if transition == gst::StateChange::PausedToReady
+                && let Some(feed) = self.feed.get()
+                && let Some(mut file) = feed.times().take()
+            {
+                // The times of the last frames; if they are lost, the recording is not.
+                if let Err(error) = file.finish() {
+                    gst::warning!(CAT, imp = self, "Can't finish the file of times: {error}");
+                }
+            }
+            result
+        }
+    }
+}

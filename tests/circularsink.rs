@@ -1,0 +1,880 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! circularsink with numbered frames and numbered samples: what goes in is known to the frame and
+//! the sample, and what comes out of the files is compared with it.
+
+use std::collections::HashMap;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::sync::{Arc, Condvar, Mutex, OnceLock};
+
+use gst::prelude::*;
+
+/// Frames a second, and nanoseconds a frame.
+const RATE: u64 = 25;
+const FRAME: u64 = 1_000_000_000 / RATE;
+const SAMPLES: u64 = 48_000;
+
+/// No test waits for time to pass; this only ends those that would hang.
+const FAILSAFE: gst::ClockTime = gst::ClockTime::from_seconds(120);
+
+fn init() {
+    static INIT: OnceLock<()> = OnceLock::new();
+    INIT.get_or_init(|| {
+        gst::init().expect("GStreamer starts");
+        gstkendryte::plugin_register_static().expect("the plugin registers");
+    });
+}
+
+/// A stream as an encoder gave it out.
+#[derive(Clone)]
+struct Encoded {
+    caps: gst::Caps,
+    segment: gst::Segment,
+    buffers: Vec<gst::Buffer>,
+}
+
+/// A picture that shows its number: 16 squares, dark or light, the lowest bit first.
+fn picture(number: u64) -> gst::Buffer {
+    let mut data = vec![128u8; 64 * 64 * 3 / 2];
+    for y in 0..64 {
+        for x in 0..64 {
+            let bit = (y / 16) * 4 + x / 16;
+            data[y * 64 + x] = if number >> bit & 1 == 1 { 235 } else { 16 };
+        }
+    }
+    let mut buffer = gst::Buffer::from_mut_slice(data);
+    let it = buffer.get_mut().expect("nobody else has it");
+    it.set_pts(gst::ClockTime::from_nseconds(number * FRAME));
+    it.set_duration(gst::ClockTime::from_nseconds(FRAME));
+    buffer
+}
+
+/// The number that a picture shows.
+fn number_in(picture: &[u8], stride: usize) -> u64 {
+    (0..16).fold(0, |number, bit| {
+        let (x, y) = ((bit % 4) * 16 + 8, (bit / 4) * 16 + 8);
+        number | u64::from(picture[y * stride + x] > 128) << bit
+    })
+}
+
+const RAW: &str = "video/x-raw,format=I420,width=64,height=64,framerate=25/1";
+
+/// Numbered pictures through an encoder; each encoder's are made once.
+fn encoded(encoder: &str, frames: u64) -> Encoded {
+    static MADE: Mutex<Option<HashMap<String, Encoded>>> = Mutex::new(None);
+    init();
+    let key = format!("{encoder} {frames}");
+    let mut made = MADE.lock().unwrap_or_else(|e| e.into_inner());
+    let made = made.get_or_insert_default();
+    if let Some(stream) = made.get(&key) {
+        return stream.clone();
+    }
+    let pipeline = gst::parse::launch(&format!(
+        "appsrc name=in caps={RAW} format=time max-bytes=0 ! {encoder} ! appsink name=out sync=false"
+    ))
+    .expect("the encoder is installed")
+    .downcast::<gst::Pipeline>()
+    .expect("two elements make a pipeline");
+    let source: gst_app::AppSrc = get(&pipeline, "in");
+    let sink: gst_app::AppSink = get(&pipeline, "out");
+    pipeline.set_state(gst::State::Playing).expect("it plays");
+    for number in 0..frames {
+        source
+            .push_buffer(picture(number))
+            .expect("it takes frames");
+    }
+    source.end_of_stream().expect("it ends");
+    let mut stream: Option<Encoded> = None;
+    while let Ok(sample) = sink.pull_sample() {
+        let buffer = sample.buffer_owned().expect("samples have buffers");
+        stream
+            .get_or_insert_with(|| Encoded {
+                caps: sample.caps_owned().expect("samples have caps"),
+                segment: sample
+                    .segment()
+                    .expect("samples have segments")
+                    .clone()
+                    .upcast(),
+                buffers: Vec::new(),
+            })
+            .buffers
+            .push(buffer);
+    }
+    pipeline.set_state(gst::State::Null).expect("it stops");
+    let stream = stream.expect("the encoder gives something");
+    assert_eq!(stream.buffers.len() as u64, frames);
+    made.insert(key, stream.clone());
+    stream
+}
+
+fn get<T: IsA<gst::Element>>(bin: &gst::Pipeline, name: &str) -> T {
+    let element = bin.by_name(name).expect("it was named so");
+    element.downcast().expect("it is of that type")
+}
+
+fn x264(gop: u32, bframes: u32) -> String {
+    format!(
+        "x264enc speed-preset=veryfast key-int-max={gop} bframes={bframes} b-adapt=false \
+         rc-lookahead=4 option-string=scenecut=0 threads=1"
+    )
+}
+
+/// The running time of the first picture in the raw stream, as the encoder shifted it.
+fn raw_sound() -> gst::Caps {
+    gst::Caps::builder("audio/x-raw")
+        .field("format", "S16LE")
+        .field("layout", "interleaved")
+        .field("rate", SAMPLES as i32)
+        .field("channels", 1)
+        .build()
+}
+
+/// Samples that tell their number, modulo 30 000.
+fn samples(range: std::ops::Range<u64>) -> gst::Buffer {
+    let data: Vec<u8> = range
+        .clone()
+        .flat_map(|n| ((n % 30_000) as i16).to_le_bytes())
+        .collect();
+    let mut buffer = gst::Buffer::from_mut_slice(data);
+    let time = |n: u64| gst::ClockTime::from_nseconds(n * 1_000_000_000 / SAMPLES);
+    let it = buffer.get_mut().expect("nobody else has it");
+    it.set_pts(time(range.start));
+    it.set_duration(time(range.end) - time(range.start));
+    buffer
+}
+
+/// circularsink in a pipeline, fed from here.
+struct Rig {
+    pipeline: gst::Pipeline,
+    sink: gst::Element,
+    video: gst::Pad,
+    audio: Option<gst::Pad>,
+    stream: Encoded,
+    next: usize,
+    next_sample: u64,
+    dir: tempfile::TempDir,
+}
+
+impl Rig {
+    fn new(stream: Encoded, audio: bool) -> Self {
+        init();
+        let pipeline = gst::Pipeline::new();
+        let sink = gst::ElementFactory::make("circularsink")
+            .build()
+            .expect("the element exists");
+        pipeline.add(&sink).expect("it is added");
+        let video = gst::Pad::builder(gst::PadDirection::Src).name("v").build();
+        let to = sink.static_pad("video").expect("the pad is there");
+        video.link(&to).expect("the pads link");
+        video.set_active(true).expect("the pad starts");
+        let audio = audio.then(|| {
+            let to = sink.request_pad_simple("audio_%u").expect("a pad is made");
+            let pad = gst::Pad::builder(gst::PadDirection::Src).name("a").build();
+            pad.link(&to).expect("the pads link");
+            pad.set_active(true).expect("the pad starts");
+            pad
+        });
+        let dir = tempfile::tempdir().expect("there is a directory");
+        let pattern = dir.path().join("r%03d.mkv");
+        sink.set_property("location", pattern.to_str());
+        Self {
+            pipeline,
+            sink,
+            video,
+            audio,
+            stream,
+            next: 0,
+            next_sample: 0,
+            dir,
+        }
+    }
+
+    fn path(&self, name: &str) -> String {
+        self.dir.path().join(name).to_string_lossy().into_owned()
+    }
+
+    fn locate(&self, name: &str) {
+        self.sink.set_property("location", self.path(name));
+    }
+
+    fn start(&self) {
+        self.pipeline
+            .set_state(gst::State::Playing)
+            .expect("the pipeline plays");
+        self.announce();
+    }
+
+    fn announce(&self) {
+        let start = |pad: &gst::Pad, id: &str, caps: &gst::Caps, segment: &gst::Segment| {
+            pad.push_event(gst::event::StreamStart::new(id));
+            pad.push_event(gst::event::Caps::new(caps));
+            pad.push_event(gst::event::Segment::new(segment));
+        };
+        start(
+            &self.video,
+            "video",
+            &self.stream.caps,
+            &self.stream.segment,
+        );
+        if let Some(audio) = &self.audio {
+            let mut segment = gst::FormattedSegment::<gst::ClockTime>::new();
+            segment.set_start(gst::ClockTime::ZERO);
+            start(audio, "audio", &raw_sound(), &segment.upcast());
+        }
+    }
+
+    /// Pushes video frames, and sound up to the same time.
+    fn push(&mut self, frames: usize) {
+        for _ in 0..frames {
+            let buffer = self.stream.buffers[self.next].clone();
+            self.next += 1;
+            if let Some(audio) = &self.audio {
+                let until = self.next as u64 * SAMPLES / RATE;
+                while self.next_sample < until {
+                    // 1000 samples do not fit into a frame's 1920: nothing is aligned by chance.
+                    let range = self.next_sample..self.next_sample + 1000;
+                    self.next_sample = range.end;
+                    audio.push(samples(range)).expect("the sound is taken");
+                }
+            }
+            self.video.push(buffer).expect("the frame is taken");
+        }
+    }
+
+    fn push_all(&mut self) {
+        self.push(self.stream.buffers.len() - self.next);
+    }
+
+    fn trigger(&self, location: Option<&str>) -> u32 {
+        self.sink.emit_by_name("trigger", &[&location])
+    }
+
+    fn finish(&self) {
+        self.sink.emit_by_name::<()>("finish", &[]);
+    }
+
+    fn eos(&self) {
+        if let Some(audio) = &self.audio {
+            audio.push_event(gst::event::Eos::new());
+        }
+        self.video.push_event(gst::event::Eos::new());
+    }
+
+    fn bus(&self) -> gst::Bus {
+        self.pipeline.bus().expect("pipelines have a bus")
+    }
+
+    /// The next message of the element with this name; errors of the pipeline are failures.
+    fn wait(&self, name: &str) -> gst::Structure {
+        loop {
+            let message = self
+                .bus()
+                .timed_pop_filtered(
+                    FAILSAFE,
+                    &[gst::MessageType::Element, gst::MessageType::Error],
+                )
+                .unwrap_or_else(|| panic!("no {name}"));
+            match message.view() {
+                gst::MessageView::Error(error) => panic!("an error reached the pipeline: {error}"),
+                _ => {
+                    if let Some(structure) = message.structure() {
+                        let failed = structure.name() == "circularsink-recording-failed";
+                        if structure.name() == name {
+                            return structure.to_owned();
+                        }
+                        assert!(!failed, "{structure}");
+                    }
+                }
+            }
+        }
+    }
+
+    fn finished(&self) -> Done {
+        Done::new(&self.wait("circularsink-recording-finished"))
+    }
+
+    fn failed(&self) -> (Done, String) {
+        let structure = self.wait("circularsink-recording-failed");
+        let error = structure.get::<String>("error").expect("it says why");
+        (Done::new(&structure), error)
+    }
+
+    fn wait_eos(&self) {
+        let types = [gst::MessageType::Eos, gst::MessageType::Error];
+        let message = self.bus().timed_pop_filtered(FAILSAFE, &types);
+        let message = message.expect("the end of the stream is posted");
+        assert_eq!(message.type_(), gst::MessageType::Eos, "{message:?}");
+    }
+
+    fn stop(&self) {
+        self.pipeline
+            .set_state(gst::State::Null)
+            .expect("the pipeline stops");
+    }
+}
+
+impl Drop for Rig {
+    fn drop(&mut self) {
+        let _ = self.pipeline.set_state(gst::State::Null);
+    }
+}
+
+/// What a message says of a recording.
+#[derive(Debug, Clone)]
+struct Done {
+    id: u32,
+    location: Option<PathBuf>,
+    start: Option<u64>,
+    end: Option<u64>,
+    frames: u64,
+    bytes: u64,
+}
+
+impl Done {
+    fn new(structure: &gst::StructureRef) -> Self {
+        Self {
+            id: structure.get("id").expect("it has an id"),
+            location: structure
+                .get::<Option<String>>("location")
+                .expect("it has a location")
+                .map(PathBuf::from),
+            start: structure.get("start-running-time").ok(),
+            end: structure.get("end-running-time").ok(),
+            frames: structure.get("frames").expect("it counts frames"),
+            bytes: structure.get("bytes").expect("it counts bytes"),
+        }
+    }
+
+    fn path(&self) -> &Path {
+        self.location.as_deref().expect("it went to a file")
+    }
+}
+
+/// A file, decoded.
+struct Decoded {
+    /// Presentation time (ns) and number of each frame.
+    frames: Vec<(u64, u64)>,
+    /// Presentation time (ns) and number of the first sample of each buffer of sound, and how
+    /// many there are.
+    sound: Vec<(u64, u64, u64)>,
+}
+
+impl Decoded {
+    fn numbers(&self) -> Vec<u64> {
+        self.frames.iter().map(|f| f.1).collect()
+    }
+}
+
+fn decode(path: &Path, audio: bool) -> Decoded {
+    let sound = if audio {
+        "d. ! queue max-size-time=0 max-size-bytes=0 max-size-buffers=0 ! audioconvert ! \
+         audio/x-raw,format=S16LE,channels=1 ! appsink name=a sync=false"
+    } else {
+        ""
+    };
+    let pipeline = gst::parse::launch(&format!(
+        "filesrc name=src ! decodebin name=d d. ! queue max-size-time=0 max-size-bytes=0 \
+         max-size-buffers=0 ! video/x-raw ! videoconvert ! video/x-raw,format=GRAY8 ! \
+         appsink name=v sync=false {sound}"
+    ))
+    .expect("the elements are there")
+    .downcast::<gst::Pipeline>()
+    .expect("it is a pipeline");
+    let source: gst::Element = get(&pipeline, "src");
+    source.set_property("location", path.to_str());
+    pipeline.set_state(gst::State::Playing).expect("it plays");
+    let time = |sample: &gst::SampleRef| {
+        let buffer = sample.buffer().expect("samples have buffers");
+        let segment = sample.segment().expect("samples have segments");
+        let segment = segment.downcast_ref::<gst::ClockTime>().expect("in time");
+        segment
+            .to_running_time(buffer.pts())
+            .expect("frames have times")
+            .nseconds()
+    };
+    let mut decoded = Decoded {
+        frames: Vec::new(),
+        sound: Vec::new(),
+    };
+    let video: gst_app::AppSink = get(&pipeline, "v");
+    while let Ok(sample) = video.pull_sample() {
+        let map = sample.buffer().and_then(|b| b.map_readable().ok());
+        let map = map.expect("the picture can be read");
+        decoded.frames.push((time(&sample), number_in(&map, 64)));
+    }
+    if audio {
+        let audio: gst_app::AppSink = get(&pipeline, "a");
+        while let Ok(sample) = audio.pull_sample() {
+            let map = sample.buffer().and_then(|b| b.map_readable().ok());
+            let map = map.expect("the sound can be read");
+            let all: Vec<_> = map
+                .chunks_exact(2)
+                .map(|b| i16::from_le_bytes([b[0], b[1]]) as u64)
+                .collect();
+            for pair in all.windows(2) {
+                assert_eq!(pair[1], (pair[0] + 1) % 30_000, "a break in the sound");
+            }
+            let count = all.len() as u64;
+            decoded.sound.push((time(&sample), all[0], count));
+        }
+    }
+    let error = pipeline
+        .bus()
+        .and_then(|bus| bus.pop_filtered(&[gst::MessageType::Error]));
+    assert!(error.is_none(), "{}: {error:?}", path.display());
+    pipeline.set_state(gst::State::Null).expect("it stops");
+    decoded
+}
+
+/// ffprobe reads the whole file and has nothing to say against it.
+fn assert_sound(path: &Path) {
+    let output = Command::new("ffprobe")
+        .args([
+            "-v",
+            "error",
+            "-count_frames",
+            "-show_entries",
+            "stream=nb_read_frames",
+        ])
+        .arg(path)
+        .output()
+        .expect("ffprobe is installed");
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(
+        output.status.success() && said.is_empty(),
+        "{}: {said}",
+        path.display()
+    );
+}
+
+/// The frames are numbered without gap or repetition, from `first` to `last`, and shown when they
+/// should be, the first at zero.
+fn assert_frames(decoded: &Decoded, first: u64, last: u64) {
+    assert_eq!(decoded.numbers(), (first..=last).collect::<Vec<_>>());
+    for (time, number) in &decoded.frames {
+        let expected = (number - first) * FRAME;
+        assert!(
+            time.abs_diff(expected) <= 1_000_000,
+            "frame {number} at {time}"
+        );
+    }
+}
+
+/// The sound runs without a gap from the first frame on, to within 1 ms of the pictures.
+fn assert_sound_aligned(decoded: &Decoded, tolerance: u64) {
+    let first = decoded.frames[0].1;
+    let mut next = None;
+    assert!(!decoded.sound.is_empty());
+    for &(time, number, count) in &decoded.sound {
+        assert_eq!(number, next.unwrap_or(number), "a gap in the sound");
+        next = Some((number + count) % 30_000);
+        let expected = (first * SAMPLES / RATE + time * SAMPLES / 1_000_000_000) % 30_000;
+        let off = expected
+            .abs_diff(number)
+            .min(30_000 - expected.abs_diff(number));
+        assert!(
+            off <= tolerance * SAMPLES / 1000,
+            "sample {number} instead of {expected}"
+        );
+    }
+    let length = decoded.sound.iter().map(|s| s.2).sum::<u64>();
+    let pictures = decoded.frames.len() as u64 * SAMPLES / RATE;
+    assert!(
+        length.abs_diff(pictures) <= SAMPLES / 500,
+        "{length} samples, not {pictures}"
+    );
+}
+
+/// Keeps buffers from reaching a recording's sink until it is opened.
+#[derive(Clone, Default)]
+struct Stall(Arc<(Mutex<bool>, Condvar)>);
+
+impl Stall {
+    /// Stalls all sinks of the recordings that begin from now on.
+    fn on(rig: &Rig) -> Self {
+        let stall = Self::default();
+        let gate = stall.clone();
+        let bin = rig.sink.downcast_ref::<gst::Bin>().expect("it is a bin");
+        bin.connect_deep_element_added(move |_, _, element| {
+            if element.factory().is_some_and(|f| f.name() == "filesink") {
+                let gate = gate.clone();
+                let pad = element.static_pad("sink").expect("sinks have a pad");
+                pad.add_probe(gst::PadProbeType::BUFFER, move |_, _| {
+                    let (open, changed) = &*gate.0;
+                    let mut open = open.lock().expect("nobody panics");
+                    while !*open {
+                        open = changed.wait(open).expect("nobody panics");
+                    }
+                    gst::PadProbeReturn::Ok
+                });
+            }
+        });
+        stall
+    }
+
+    fn release(&self) {
+        *self.0.0.lock().expect("nobody panics") = true;
+        self.0.1.notify_all();
+    }
+}
+
+impl Drop for Stall {
+    fn drop(&mut self) {
+        if Arc::strong_count(&self.0) <= 2 {
+            self.release();
+        }
+    }
+}
+
+/// Triggered after `before` frames and finished after `after` more, a file of `extension` has
+/// what was kept and what came.
+fn check_preroll(stream: Encoded, gop: u64, name: &str, keep: u64, before: usize, after: usize) {
+    let mut rig = Rig::new(stream, false);
+    rig.locate(name);
+    rig.sink.set_property("max-time", keep * FRAME);
+    rig.start();
+    rig.push(before);
+    let level: u64 = rig.sink.property("level-time");
+    rig.trigger(None);
+    rig.push(after);
+    rig.finish();
+    rig.push_all();
+    let done = rig.finished();
+    assert_sound(done.path());
+    let decoded = decode(done.path(), false);
+    let (first, last) = (
+        decoded.frames[0].1,
+        decoded.frames[decoded.frames.len() - 1].1,
+    );
+    assert_frames(&decoded, first, last);
+    assert_eq!(first % gop, 0, "it begins at a key unit");
+    // In decoding order up to two B-frames more have arrived than can be shown without a gap.
+    let newest = before as u64;
+    assert!(
+        newest - first >= keep,
+        "{first} to {newest} is less than {keep}"
+    );
+    assert!(
+        newest - first <= keep + gop + 2,
+        "{first} to {newest} is more than {keep} and a GOP"
+    );
+    let end = (before + after) as u64;
+    assert!(
+        (end - 3..=end + 3).contains(&(last + 1)),
+        "{last} is not {end}"
+    );
+    assert!(level >= keep * FRAME);
+    assert_eq!(done.frames, decoded.frames.len() as u64);
+    assert_eq!(done.start, Some(first * FRAME));
+    assert_eq!(done.end, Some((last + 1) * FRAME));
+    assert!(done.bytes > 0);
+}
+
+#[test]
+fn preroll_of_h264() {
+    for (gop, before) in [(1, 110), (30, 170), (250, 560)] {
+        for bframes in [0, 2] {
+            if gop == 1 && bframes == 2 {
+                continue;
+            }
+            let stream = encoded(&x264(gop, bframes), 600);
+            check_preroll(stream, gop.into(), "r%d.mp4", 50, before, 20);
+        }
+    }
+}
+
+#[test]
+fn preroll_of_h264_in_other_containers() {
+    for name in ["r.mkv", "r.mov", "r.ts"] {
+        check_preroll(encoded(&x264(30, 0), 600), 30, name, 50, 170, 20);
+    }
+}
+
+#[test]
+fn preroll_of_h265() {
+    let encoder = "x265enc speed-preset=ultrafast key-int-max=30 option-string=open-gop=0:scenecut=0:log-level=0";
+    let stream = encoded(encoder, 200);
+    check_preroll(stream.clone(), 30, "r.mp4", 50, 130, 20);
+    check_preroll(stream, 30, "r.mkv", 50, 130, 20);
+}
+
+#[test]
+fn preroll_of_motion_jpeg_and_raw() {
+    let stream = encoded("jpegenc", 200);
+    check_preroll(stream.clone(), 1, "r.mkv", 50, 130, 20);
+    check_preroll(stream, 1, "r.avi", 50, 130, 20);
+    check_preroll(encoded("identity", 200), 1, "r.mkv", 50, 130, 20);
+}
+
+#[test]
+fn sound_and_picture_stay_together() {
+    for name in ["r.mkv", "r.mov", "r.avi"] {
+        let encoder = if name == "r.avi" {
+            "jpegenc".to_owned()
+        } else {
+            x264(30, 2)
+        };
+        let mut rig = Rig::new(encoded(&encoder, 600), true);
+        rig.locate(name);
+        rig.sink.set_property("max-time", 50 * FRAME);
+        rig.start();
+        rig.push(170);
+        rig.trigger(None);
+        rig.push(300);
+        rig.finish();
+        rig.push_all();
+        let done = rig.finished();
+        assert_sound(done.path());
+        let decoded = decode(done.path(), true);
+        let first = decoded.frames[0].1;
+        assert!(first > 0);
+        assert_frames(&decoded, first, first + decoded.frames.len() as u64 - 1);
+        assert_sound_aligned(&decoded, 1);
+    }
+}
+
+#[test]
+fn recording_from_the_start_writes_everything() {
+    let mut rig = Rig::new(encoded(&x264(30, 2), 600), true);
+    rig.locate("all.mkv");
+    rig.sink.set_property("recording", true);
+    rig.sink.set_property("pts-location", rig.path("all.txt"));
+    rig.start();
+    rig.push_all();
+    rig.eos();
+    let done = rig.finished();
+    rig.wait_eos();
+    assert_eq!(done.frames, 600);
+    let decoded = decode(done.path(), true);
+    assert_frames(&decoded, 0, 599);
+    rig.stop();
+    let times = std::fs::read_to_string(rig.path("all.txt")).expect("the times were written");
+    let expected: Vec<_> = (0..600).map(|n| format!("{}.000", n * 40)).collect();
+    assert_eq!(times.lines().collect::<Vec<_>>(), expected);
+}
+
+#[test]
+fn post_time_ends_and_triggers_extend() {
+    let mut rig = Rig::new(encoded(&x264(30, 2), 600), false);
+    rig.sink.set_property("max-time", 40 * FRAME);
+    rig.sink.set_property("post-time", 20 * FRAME);
+    rig.start();
+    rig.push(100);
+    let id = rig.trigger(None);
+    rig.push(15);
+    assert_eq!(rig.trigger(None), id, "the running one is extended");
+    rig.push(100);
+    let done = rig.finished();
+    let last = decode(done.path(), false).frames.last().map(|f| f.1);
+    // At least 20 frames after the second trigger, at most the rest of a group of B-frames more.
+    let last = last.expect("there are frames");
+    assert!((133..=140).contains(&last), "{last}");
+    assert_ne!(rig.trigger(None), id, "a later one is new");
+}
+
+#[test]
+fn recordings_overlap() {
+    let mut rig = Rig::new(encoded(&x264(30, 0), 600), true);
+    rig.sink.set_property("max-time", 40 * FRAME);
+    rig.start();
+    rig.push(100);
+    let names = ["a.mkv", "b.mkv", "c.mkv"].map(|name| rig.path(name));
+    let ids = names.each_ref().map(|name| {
+        rig.push(35);
+        rig.trigger(Some(name))
+    });
+    rig.push(50);
+    rig.finish();
+    rig.push(30);
+    let mut done: Vec<_> = (0..3).map(|_| rig.finished()).collect();
+    done.sort_by_key(|d| d.id);
+    for ((done, id), name) in done.iter().zip(ids).zip(&names) {
+        assert_eq!((done.id, done.path()), (id, Path::new(name)));
+        let decoded = decode(done.path(), true);
+        assert_frames(&decoded, decoded.frames[0].1, 254);
+        assert_sound_aligned(&decoded, 1);
+    }
+    assert!(done[0].start < done[1].start && done[1].start < done[2].start);
+}
+
+#[test]
+fn a_split_loses_nothing_and_repeats_nothing() {
+    let mut rig = Rig::new(encoded(&x264(30, 2), 600), true);
+    rig.sink.set_property("split-on-trigger", true);
+    rig.start();
+    rig.push(10);
+    let first = rig.trigger(Some(&rig.path("0.mkv")));
+    for number in 1..4 {
+        rig.push(100);
+        rig.trigger(Some(&rig.path(&format!("{number}.mkv"))));
+    }
+    rig.push_all();
+    rig.eos();
+    let mut done: Vec<_> = (0..4).map(|_| rig.finished()).collect();
+    rig.wait_eos();
+    done.sort_by_key(|d| d.id);
+    assert_eq!(done[0].id, first);
+    let (mut frames, mut sound) = (0, 0);
+    for done in &done {
+        assert_sound(done.path());
+        let decoded = decode(done.path(), true);
+        let count = decoded.frames.len() as u64;
+        assert_frames(&decoded, frames, frames + count - 1);
+        assert_sound_aligned(&decoded, 1);
+        assert_eq!(
+            decoded.sound[0].1,
+            sound % 30_000,
+            "the sound goes on to the sample"
+        );
+        sound += decoded.sound.iter().map(|s| s.2).sum::<u64>();
+        frames += count;
+    }
+    assert_eq!(frames, 600);
+    assert_eq!(sound, rig.next_sample);
+}
+
+#[test]
+fn events_trigger() {
+    let mut rig = Rig::new(encoded(&x264(30, 0), 600), false);
+    rig.start();
+    rig.push(50);
+    let event = |name: &str, post: u64| {
+        gst::Structure::builder("circularsink-trigger")
+            .field("location", rig.path(name))
+            .field("post-time", post * FRAME)
+            .build()
+    };
+    let (inband, outside) = (event("in.mkv", 10), event("out.mkv", 20));
+    rig.video
+        .push_event(gst::event::CustomDownstream::new(inband));
+    assert!(
+        rig.pipeline
+            .send_event(gst::event::CustomUpstream::new(outside))
+    );
+    rig.push(50);
+    let mut done = [rig.finished(), rig.finished()];
+    done.sort_by_key(|d| d.id);
+    assert_eq!(done[0].path(), Path::new(&rig.path("in.mkv")));
+    assert_eq!(done[0].frames, 60);
+    assert_eq!(done[1].path(), Path::new(&rig.path("out.mkv")));
+    assert_eq!(done[1].frames, 70);
+}
+
+#[test]
+fn names_are_chosen_and_kept() {
+    let mut rig = Rig::new(encoded(&x264(30, 0), 600), false);
+    std::fs::write(rig.path("r001.mkv"), "kept").expect("the file is written");
+    rig.start();
+    rig.push(50);
+    for expected in ["r000.mkv", "r002.mkv"] {
+        rig.trigger(None);
+        rig.push(5);
+        rig.finish();
+        rig.push(5);
+        assert_eq!(rig.finished().path(), Path::new(&rig.path(expected)));
+    }
+    let kept = std::fs::read(rig.path("r001.mkv")).expect("it is there");
+    assert_eq!(kept, b"kept");
+
+    let taken = rig.path("r001.mkv");
+    rig.trigger(Some(&taken));
+    let (done, error) = rig.failed();
+    assert_eq!(done.path(), Path::new(&taken));
+    assert!(error.contains("overwrite"), "{error}");
+
+    rig.sink.set_property("overwrite", true);
+    rig.trigger(Some(&taken));
+    rig.push(5);
+    rig.finish();
+    rig.push(5);
+    assert_eq!(rig.finished().path(), Path::new(&taken));
+    assert_sound(Path::new(&taken));
+
+    let named = rig.path("named.mkv");
+    let asked = Arc::new(Mutex::new(None));
+    let answer = (named.clone(), asked.clone());
+    rig.sink.connect("format-location", false, move |args| {
+        let sample = args[2].get::<gst::Sample>().expect("a sample comes along");
+        let first = sample
+            .buffer()
+            .is_some_and(|b| !b.flags().contains(gst::BufferFlags::DELTA_UNIT));
+        *answer.1.lock().expect("nobody panics") = Some((args[1].get::<u32>(), first));
+        Some(answer.0.to_value())
+    });
+    let id = rig.trigger(None);
+    rig.push(5);
+    rig.finish();
+    rig.push(5);
+    assert_eq!(rig.finished().path(), Path::new(&named));
+    let asked = asked.lock().expect("nobody panics").take();
+    assert_eq!(asked, Some((Ok(id), true)));
+}
+
+#[test]
+fn a_stalled_sink_does_not_stop_the_stream() {
+    let mut rig = Rig::new(encoded(&x264(30, 2), 600), true);
+    rig.sink.set_property("max-time", 40 * FRAME);
+    rig.start();
+    let stall = Stall::on(&rig);
+    rig.push(100);
+    rig.trigger(None);
+    // The pushes return though nothing can be written.
+    rig.push(400);
+    rig.finish();
+    rig.push_all();
+    let stats: gst::Structure = rig.sink.property("stats");
+    assert!(stats.get::<u64>("backlog-bytes").expect("it is counted") > 0);
+    stall.release();
+    let done = rig.finished();
+    let decoded = decode(done.path(), true);
+    let first = decoded.frames[0].1;
+    assert_frames(&decoded, first, first + done.frames - 1);
+    assert!(done.frames >= 440);
+    assert_sound_aligned(&decoded, 1);
+}
+
+#[test]
+fn a_recording_that_falls_behind_too_far_fails_alone() {
+    let stream = encoded(&x264(30, 0), 600);
+    let gop: u64 = stream.buffers[..30].iter().map(|b| b.size() as u64).sum();
+    let mut rig = Rig::new(stream, false);
+    rig.sink.set_property("max-bytes", 3 * gop);
+    rig.start();
+    rig.push(60);
+    let other = rig.path("other.mkv");
+    rig.trigger(Some(&other));
+    rig.wait("circularsink-recording-started");
+    let stall = Stall::on(&rig);
+    rig.trigger(Some(&rig.path("slow.mkv")));
+    let (mut most, mut written) = (0, 60 * gop / 30);
+    for _ in 0..500 {
+        let size = rig.stream.buffers[rig.next].size() as u64;
+        rig.push(1);
+        most = most.max(stats_of(&rig, "backlog-bytes"));
+        // The other one keeps up, given the time: a frame may be on its way.
+        let file = || std::fs::metadata(&other).map_or(0, |m| m.len());
+        while file() + gop < written {
+            std::thread::sleep(std::time::Duration::from_millis(1));
+        }
+        written += size;
+    }
+    assert!(most <= 3 * gop, "{most} bytes of backlog");
+    let (done, error) = rig.failed();
+    assert_eq!(done.id, 1);
+    assert!(error.contains("storage"), "{error}");
+    stall.release();
+    rig.finish();
+    rig.push_all();
+    // What it has is whole, and so is the other.
+    let finished = rig.finished();
+    assert_eq!(finished.path(), Path::new(&other));
+    assert_frames(&decode(finished.path(), false), 0, finished.frames - 1);
+}
+
+fn stats_of(rig: &Rig, name: &str) -> u64 {
+    let stats: gst::Structure = rig.sink.property("stats");
+    stats
+        .get::<u64>(name)
+        .or_else(|_| stats.get::<u32>(name).map(u64::from))
+        .expect("it is counted")
+}
