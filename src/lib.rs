@@ -3,6 +3,7 @@
 
 mod audiorecordsink;
 pub mod avi;
+mod avimjpegdemux;
 mod circularsink;
 mod ffmpegsink;
 pub mod k210;
@@ -19,6 +20,7 @@ fn plugin_init(plugin: &gst::Plugin) -> Result<(), glib::BoolError> {
     ffmpegsink::register(plugin)?;
     k230venc::register(plugin)?;
     circularsink::register(plugin)?;
+    avimjpegdemux::register(plugin)?;
     Ok(())
 }
 

@@ -6,3 +6,4 @@
 //! which both writes and parses itself.
 
 pub mod header;
+pub mod reader;

@@ -1,0 +1,514 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! Where every chunk of every stream is, in two to four bytes a chunk.
+//!
+//! Chunks mostly follow one another, so a position is kept only where one does
+//! not begin right behind the last; the rest is a byte for the stream and a
+//! variable-length size. Every [`GROUP`] chunks a full position and the
+//! streams' counts so far are kept, which is where a search lands. An hour of
+//! video at 30 frames a second and its sound take about 700 KiB.
+
+/// Chunks between two places a search can land on.
+const GROUP: u32 = 64;
+
+/// Streams an index can tell apart; files have two or three.
+pub const MAX_STREAMS: usize = 64;
+
+const GAP: u8 = 0x40;
+const MARK: u8 = 0x80;
+
+/// One chunk's payload, and which units of its stream it holds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Entry {
+    /// Which stream, from 0.
+    pub stream: usize,
+    /// Where in the file the payload begins, in bytes.
+    pub pos: u64,
+    /// The payload's size in bytes, padding inside the chunk included.
+    pub size: u32,
+    /// What was in the stream before it: frames of video, bytes of sound.
+    pub first: u64,
+    /// Whether the payload has no sound chunk header before it.
+    pub bare: bool,
+}
+
+#[derive(Debug, Clone)]
+struct Group {
+    /// Into `Index::data`.
+    at: usize,
+    /// Where the chunk after the previous group's last would begin.
+    pos: u64,
+}
+
+/// The chunks of a file, in the order they are to be played within a stream.
+#[derive(Debug, Clone)]
+pub struct Index {
+    data: Vec<u8>,
+    groups: Vec<Group>,
+    /// `streams` numbers for every group: the units before it.
+    group_counts: Vec<u64>,
+    in_last: u32,
+    /// For each stream: whether a unit is a byte, not a chunk.
+    by_bytes: Vec<bool>,
+    counts: Vec<u64>,
+    chunks: Vec<u64>,
+    /// Where the next chunk's header is expected.
+    next: u64,
+    /// The largest that ever was.
+    reach: u64,
+}
+
+impl Index {
+    /// An empty index of a file whose streams count in bytes (sound) or in
+    /// chunks (video).
+    pub fn new(by_bytes: impl IntoIterator<Item = bool>) -> Self {
+        let by_bytes: Vec<bool> = by_bytes.into_iter().take(MAX_STREAMS).collect();
+        let streams = by_bytes.len();
+        Self {
+            data: Vec::new(),
+            groups: Vec::new(),
+            group_counts: Vec::new(),
+            in_last: 0,
+            by_bytes,
+            counts: vec![0; streams],
+            chunks: vec![0; streams],
+            next: 0,
+            reach: 0,
+        }
+    }
+
+    /// Forgets all chunks.
+    pub fn clear(&mut self) {
+        *self = Self::new(std::mem::take(&mut self.by_bytes));
+    }
+
+    /// How many streams the index was made for.
+    pub fn streams(&self) -> usize {
+        self.by_bytes.len()
+    }
+
+    /// The units known of a stream: frames, or bytes of sound.
+    pub fn units(&self, stream: usize) -> u64 {
+        self.counts.get(stream).copied().unwrap_or(0)
+    }
+
+    /// The chunks known of a stream, empty ones too.
+    pub fn chunks(&self, stream: usize) -> u64 {
+        self.chunks.get(stream).copied().unwrap_or(0)
+    }
+
+    /// Where the chunk behind the farthest known one would begin.
+    pub fn end(&self) -> u64 {
+        self.reach
+    }
+
+    /// The memory the index holds on to, in bytes.
+    pub fn memory(&self) -> usize {
+        self.data.capacity()
+            + self.groups.capacity() * size_of::<Group>()
+            + self.group_counts.capacity() * size_of::<u64>()
+    }
+
+    fn start_item(&mut self) {
+        if self.groups.is_empty() || self.in_last == GROUP {
+            self.groups.push(Group {
+                at: self.data.len(),
+                pos: self.next,
+            });
+            self.group_counts.extend_from_slice(&self.counts);
+            self.in_last = 0;
+        }
+        self.in_last += 1;
+    }
+
+    /// Adds a chunk whose payload is at `pos`. Chunks of a stream beyond
+    /// those the index was made for are not kept.
+    pub fn push(&mut self, stream: usize, pos: u64, size: u32, bare: bool) {
+        if stream >= self.streams() {
+            return;
+        }
+        self.start_item();
+        let gap = pos.wrapping_sub(self.next.wrapping_add(8)) as i64;
+        let explicit = gap != 0 || bare;
+        self.data
+            .push(stream as u8 | if explicit { GAP } else { 0 });
+        put(&mut self.data, u64::from(size));
+        if explicit {
+            // The lowest bit says whether the payload is bare, the next is
+            // the sign.
+            let zigzag = (gap.unsigned_abs() << 2) | (u64::from(gap < 0) << 1) | u64::from(bare);
+            put(&mut self.data, zigzag);
+        }
+        self.next = pos + u64::from(size) + u64::from(size & 1);
+        self.reach = self.reach.max(self.next);
+        self.chunks[stream] += 1;
+        self.counts[stream] += self.units_of(stream, size);
+    }
+
+    /// Says that a stream lacks this many units here: its later ones keep
+    /// their times.
+    pub fn skip(&mut self, stream: usize, units: u64) {
+        if stream >= self.streams() || units == 0 {
+            return;
+        }
+        self.start_item();
+        self.data.push(stream as u8 | MARK);
+        put(&mut self.data, units);
+        self.counts[stream] = self.counts[stream].saturating_add(units);
+    }
+
+    fn units_of(&self, stream: usize, size: u32) -> u64 {
+        if self.by_bytes[stream] {
+            u64::from(size)
+        } else {
+            1
+        }
+    }
+
+    /// Runs through a group: each chunk, with the counts given.
+    fn each(&self, group: usize, counts: &mut [u64], mut f: impl FnMut(Entry) -> bool) {
+        let Some(head) = self.groups.get(group) else {
+            return;
+        };
+        let end = self
+            .groups
+            .get(group + 1)
+            .map_or(self.data.len(), |next| next.at);
+        let mut data = &self.data[head.at..end];
+        let mut next = head.pos;
+        while let Some((&tag, rest)) = data.split_first() {
+            data = rest;
+            let stream = usize::from(tag & 0x3F);
+            let value = take(&mut data);
+            if tag & MARK != 0 {
+                counts[stream] = counts[stream].saturating_add(value);
+                continue;
+            }
+            let size = value as u32;
+            let mut pos = next.wrapping_add(8);
+            let mut bare = false;
+            if tag & GAP != 0 {
+                let zigzag = take(&mut data);
+                bare = zigzag & 1 != 0;
+                let gap = (zigzag >> 2) as i64;
+                let gap = if zigzag & 2 != 0 { -gap } else { gap };
+                pos = pos.wrapping_add(gap as u64);
+            }
+            next = pos + u64::from(size) + u64::from(size & 1);
+            let more = f(Entry {
+                stream,
+                pos,
+                size,
+                first: counts[stream],
+                bare,
+            });
+            if !more {
+                return;
+            }
+            counts[stream] += self.units_of(stream, size);
+        }
+    }
+
+    fn counts_before(&self, group: usize) -> Vec<u64> {
+        let streams = self.streams();
+        self.group_counts
+            .get(group * streams..(group + 1) * streams)
+            .map_or_else(|| vec![0; streams], <[u64]>::to_vec)
+    }
+
+    /// Puts the chunks of a group that are a stream's into `out`.
+    fn decode(&self, group: usize, stream: usize, out: &mut Vec<Entry>) {
+        out.clear();
+        self.each(group, &mut self.counts_before(group), |entry| {
+            if entry.stream == stream {
+                out.push(entry);
+            }
+            true
+        });
+    }
+
+    /// The units of each stream in the chunks that lie before a place in the
+    /// file, in an index of a file that is in order.
+    pub fn counts_at(&self, pos: u64) -> Vec<u64> {
+        let after = self.groups.partition_point(|group| group.pos <= pos);
+        let mut counts = self.counts_before(after.saturating_sub(1));
+        self.each(after.saturating_sub(1), &mut counts, |entry| {
+            entry.pos <= pos
+        });
+        counts
+    }
+
+    /// The group that the unit of a stream is in, or the last one before it.
+    fn group_of(&self, stream: usize, unit: u64) -> usize {
+        let streams = self.streams();
+        let (mut low, mut high) = (0, self.groups.len());
+        while high - low > 1 {
+            let middle = (low + high) / 2;
+            if self.group_counts[middle * streams + stream] <= unit {
+                low = middle;
+            } else {
+                high = middle;
+            }
+        }
+        low
+    }
+}
+
+fn put(data: &mut Vec<u8>, mut value: u64) {
+    while value >= 0x80 {
+        data.push(value as u8 | 0x80);
+        value >>= 7;
+    }
+    data.push(value as u8);
+}
+
+fn take(data: &mut &[u8]) -> u64 {
+    let mut value = 0;
+    let mut shift = 0;
+    while let Some((&byte, rest)) = data.split_first() {
+        *data = rest;
+        value |= u64::from(byte & 0x7F) << shift;
+        shift += 7;
+        if byte & 0x80 == 0 || shift > 63 {
+            break;
+        }
+    }
+    value
+}
+
+/// A place in the chunks of one stream. It stays good while the index grows.
+#[derive(Debug, Clone)]
+pub struct Cursor {
+    stream: usize,
+    group: usize,
+    entries: Vec<Entry>,
+    /// How many items the group had when it was decoded; the last group grows.
+    at: usize,
+    decoded_bytes: usize,
+}
+
+impl Cursor {
+    /// Before the first chunk of a stream.
+    pub fn new(stream: usize) -> Self {
+        Self {
+            stream,
+            group: 0,
+            entries: Vec::new(),
+            at: 0,
+            decoded_bytes: usize::MAX,
+        }
+    }
+
+    /// The stream it runs through.
+    pub fn stream(&self) -> usize {
+        self.stream
+    }
+
+    fn load(&mut self, index: &Index) {
+        let end = index
+            .groups
+            .get(self.group + 1)
+            .map_or(index.data.len(), |next| next.at);
+        if self.decoded_bytes != end {
+            index.decode(self.group, self.stream, &mut self.entries);
+            self.decoded_bytes = end;
+        }
+    }
+
+    /// The chunk it stands before, if one is known.
+    pub fn peek(&mut self, index: &Index) -> Option<Entry> {
+        if self.stream >= index.streams() {
+            return None;
+        }
+        loop {
+            if let Some(entry) = self.entries.get(self.at) {
+                return Some(*entry);
+            }
+            self.load(index);
+            if let Some(entry) = self.entries.get(self.at) {
+                return Some(*entry);
+            }
+            if self.group + 1 >= index.groups.len() {
+                return None;
+            }
+            self.group += 1;
+            self.at = 0;
+            self.entries.clear();
+            self.decoded_bytes = usize::MAX;
+        }
+    }
+
+    /// Steps past the chunk it stands before.
+    pub fn advance(&mut self) {
+        self.at += 1;
+    }
+
+    /// The chunk before it, and steps back over that.
+    pub fn back(&mut self, index: &Index) -> Option<Entry> {
+        if self.stream >= index.streams() {
+            return None;
+        }
+        self.load(index);
+        while self.at == 0 {
+            if self.group == 0 {
+                return None;
+            }
+            self.group -= 1;
+            self.decoded_bytes = usize::MAX;
+            self.load(index);
+            self.at = self.entries.len();
+        }
+        self.at -= 1;
+        self.entries.get(self.at).copied()
+    }
+
+    /// Goes to the chunk that holds a unit, or if none does to the first
+    /// later one; behind the last known if there is none.
+    pub fn seek(&mut self, index: &Index, unit: u64) {
+        if self.stream >= index.streams() {
+            return;
+        }
+        self.group = index.group_of(self.stream, unit);
+        self.at = 0;
+        self.entries.clear();
+        self.decoded_bytes = usize::MAX;
+        while let Some(entry) = self.peek(index) {
+            if entry.first + index.units_of(self.stream, entry.size).max(1) > unit {
+                break;
+            }
+            self.advance();
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn sample() -> (Index, Vec<Entry>) {
+        let mut index = Index::new([false, true]);
+        let mut all = Vec::new();
+        let mut pos = 2000;
+        let (mut frames, mut bytes) = (0, 0);
+        for n in 0..1000u32 {
+            if n % 7 == 3 {
+                pos += 24;
+            }
+            let size = (n * 37) % 5000;
+            index.push(0, pos + 8, size, n % 11 == 5);
+            all.push(Entry {
+                stream: 0,
+                pos: pos + 8,
+                size,
+                first: frames,
+                bare: n % 11 == 5,
+            });
+            frames += 1;
+            pos += 8 + u64::from(size) + u64::from(size & 1);
+            if n % 3 == 0 {
+                index.push(1, pos + 8, 1600, false);
+                all.push(Entry {
+                    stream: 1,
+                    pos: pos + 8,
+                    size: 1600,
+                    first: bytes,
+                    bare: false,
+                });
+                bytes += 1600;
+                pos += 1608;
+            }
+            if n == 500 {
+                index.skip(0, 20);
+                frames += 20;
+                // A chunk that lies earlier in the file.
+                pos -= 100_000;
+            }
+        }
+        (index, all)
+    }
+
+    fn of(all: &[Entry], stream: usize) -> Vec<Entry> {
+        all.iter().filter(|e| e.stream == stream).copied().collect()
+    }
+
+    #[test]
+    fn forward_and_backward() {
+        let (index, all) = sample();
+        for stream in 0..2 {
+            let expected = of(&all, stream);
+            let mut cursor = Cursor::new(stream);
+            let mut seen = Vec::new();
+            while let Some(entry) = cursor.peek(&index) {
+                seen.push(entry);
+                cursor.advance();
+            }
+            assert_eq!(seen, expected);
+            seen.clear();
+            while let Some(entry) = cursor.back(&index) {
+                seen.push(entry);
+            }
+            seen.reverse();
+            assert_eq!(seen, expected);
+        }
+        assert_eq!(index.units(0), 1020);
+        assert_eq!(index.chunks(0), 1000);
+    }
+
+    #[test]
+    fn seeks_to_the_chunk_that_holds_a_unit() {
+        let (index, all) = sample();
+        for (stream, last) in [(0, 1019), (1, 334 * 1600 - 1)] {
+            for unit in (0..=last).step_by(if stream == 0 { 1 } else { 333 }) {
+                let expected = of(&all, stream)
+                    .into_iter()
+                    .find(|e| e.first + if stream == 0 { 1 } else { 1600 } > unit);
+                let mut cursor = Cursor::new(stream);
+                cursor.seek(&index, unit);
+                assert_eq!(cursor.peek(&index), expected, "unit {unit} of {stream}");
+            }
+        }
+        let mut cursor = Cursor::new(0);
+        cursor.seek(&index, 5000);
+        assert_eq!(cursor.peek(&index), None);
+        assert_eq!(cursor.back(&index).map(|e| e.first), Some(1019));
+    }
+
+    #[test]
+    fn a_cursor_at_the_end_sees_what_is_added() {
+        let mut index = Index::new([false, true]);
+        let mut cursor = Cursor::new(0);
+        assert_eq!(cursor.peek(&index), None);
+        for n in 0..300u64 {
+            index.push(0, n * 18 + 8, 10, false);
+            index.push(1, 100_000 + n * 18 + 8, 10, false);
+            assert_eq!(cursor.peek(&index).map(|e| e.first), Some(n));
+            cursor.advance();
+            assert_eq!(cursor.peek(&index), None);
+        }
+    }
+
+    #[test]
+    fn counts_before_a_place() {
+        let mut index = Index::new([false, true]);
+        for n in 0..500u64 {
+            index.push(0, n * 1000 + 8, 100, false);
+            index.push(1, n * 1000 + 500, 40, false);
+        }
+        for n in [0, 1, 31, 32, 33, 400] {
+            assert_eq!(index.counts_at(n * 1000), [n, n * 40]);
+            assert_eq!(index.counts_at(n * 1000 + 490), [n + 1, n * 40]);
+        }
+    }
+
+    #[test]
+    fn stays_small() {
+        let mut index = Index::new([false, true]);
+        let mut pos = 0;
+        for n in 0..30 * 3600u32 {
+            index.push(0, pos + 8, 3000 + n % 50, false);
+            pos = index.end();
+            index.push(1, pos + 8, 2940, false);
+            pos = index.end();
+        }
+        assert!(index.memory() < 1536 * 1024, "{}", index.memory());
+    }
+}

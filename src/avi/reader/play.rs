@@ -1,0 +1,148 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! Which chunk is played next: of all streams the earliest, or going backward
+//! the latest, even in files that are not interleaved.
+
+use super::Reader;
+use super::index::{Cursor, Entry};
+use super::window::ReadAt;
+
+/// While chunks are still being searched for, a stream that has none known is
+/// waited for so many bytes behind the one that would be next.
+const LOOK_AHEAD: u64 = 512 << 10;
+
+/// Chunks searched for with every one played, so that the search is soon over.
+const AHEAD: usize = 32;
+
+/// A chunk and when it is played, in nanoseconds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Next {
+    /// The chunk.
+    pub entry: Entry,
+    /// When it begins.
+    pub time: u64,
+}
+
+#[derive(Debug, Clone, Copy)]
+enum Head {
+    /// Not looked at yet.
+    Unknown,
+    Known(Next),
+    /// There is none (so far).
+    None,
+    /// Not to be played any more.
+    Off,
+}
+
+/// A place in each stream of a file.
+#[derive(Debug)]
+pub struct Playback {
+    cursors: Vec<Cursor>,
+    heads: Vec<Head>,
+    backward: bool,
+}
+
+impl Playback {
+    /// At the beginning of a file with so many streams.
+    pub fn new(streams: usize) -> Self {
+        Self {
+            cursors: (0..streams).map(Cursor::new).collect(),
+            heads: vec![Head::Unknown; streams],
+            backward: false,
+        }
+    }
+
+    /// Goes to a time in nanoseconds, as far as the file is known: the next
+    /// chunks are those that are being played then, or going `backward` the
+    /// ones that begin before.
+    pub fn seek<S: ReadAt>(&mut self, reader: &Reader<S>, ns: u64, backward: bool) {
+        self.backward = backward;
+        for (n, stream) in reader.header().streams.iter().enumerate() {
+            let cursor = &mut self.cursors[n];
+            cursor.seek(reader.index(), stream.count_at(ns));
+            if backward
+                && cursor
+                    .peek(reader.index())
+                    .is_some_and(|entry| stream.time(entry.first) < ns)
+            {
+                cursor.advance();
+            }
+            self.heads[n] = Head::Unknown;
+        }
+    }
+
+    /// Plays no more of a stream until the next seek.
+    pub fn turn_off(&mut self, stream: usize) {
+        if let Some(head) = self.heads.get_mut(stream) {
+            *head = Head::Off;
+        }
+    }
+
+    fn look<S: ReadAt>(&mut self, reader: &Reader<S>) -> Option<Next> {
+        let mut best: Option<Next> = None;
+        for (n, head) in self.heads.iter_mut().enumerate() {
+            if let Head::Unknown = head {
+                let cursor = &mut self.cursors[n];
+                let entry = if self.backward {
+                    cursor.back(reader.index())
+                } else {
+                    let entry = cursor.peek(reader.index());
+                    if entry.is_some() {
+                        cursor.advance();
+                    }
+                    entry
+                };
+                *head = match entry {
+                    Some(entry) => Head::Known(Next {
+                        entry,
+                        time: reader.header().streams[n].time(entry.first),
+                    }),
+                    None => Head::None,
+                };
+            }
+            if let Head::Known(next) = head
+                && best.is_none_or(|best| {
+                    if self.backward {
+                        next.time > best.time
+                    } else {
+                        next.time < best.time
+                    }
+                })
+            {
+                best = Some(*next);
+            }
+        }
+        best
+    }
+
+    /// The next chunk; `None` at the end.
+    pub fn next<S: ReadAt>(&mut self, reader: &mut Reader<S>) -> Result<Option<Next>, S::Error> {
+        loop {
+            let best = self.look(reader);
+            if !reader.is_complete() && !self.backward {
+                reader.scan(AHEAD)?;
+                let missing = self.heads.iter().any(|head| matches!(head, Head::None));
+                let far = best.is_some_and(|next| {
+                    reader.scanned() > next.entry.pos.saturating_add(LOOK_AHEAD)
+                });
+                if missing && !far {
+                    for head in &mut self.heads {
+                        if matches!(head, Head::None) {
+                            *head = Head::Unknown;
+                        }
+                    }
+                    continue;
+                }
+                // What was found meanwhile counts from the next chunk on.
+                for head in &mut self.heads {
+                    if matches!(head, Head::None) {
+                        *head = Head::Unknown;
+                    }
+                }
+            }
+            if let Some(next) = best {
+                self.heads[next.entry.stream] = Head::Unknown;
+            }
+            return Ok(best);
+        }
+    }
+}

@@ -1,0 +1,362 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! The index a file has of itself: OpenDML's (`indx`, `ix00`) or the old
+//! `idx1`, read in pieces and believed only if it leads to chunks.
+
+use super::headers::Header;
+use super::index::Index;
+use super::walk::{Stop, View};
+use super::window::{ReadAt, Window};
+use crate::avi::header::{
+    ChunkHeader, FourCc, IndexPreamble, OldIndexEntry, StandardIndex, StandardIndexEntry,
+    SuperIndex, SuperIndexEntry,
+};
+
+/// Entries read at once.
+const PIECE: usize = 4096;
+
+/// Of the first and the last chunks that an index names so many are looked at.
+const SAMPLE: usize = 4;
+
+/// Why the stored index is of no use.
+#[derive(Debug)]
+pub enum Unusable<E> {
+    /// Reading failed; nothing can be said of the index.
+    Read(E),
+    /// It does not fit the file.
+    Wrong(&'static str),
+}
+
+impl<E> From<Stop<E>> for Unusable<E> {
+    fn from(stop: Stop<E>) -> Self {
+        match stop {
+            Stop::Source(error) => Self::Read(error),
+            Stop::Short { .. } => Self::Wrong("it could not be read"),
+        }
+    }
+}
+
+/// A chunk as an index names it.
+#[derive(Debug, Clone, Copy)]
+struct Named {
+    stream: usize,
+    /// Of the payload.
+    pos: u64,
+    size: u32,
+}
+
+/// Fills `index` with what the file's own index says. `Ok(false)` if it has
+/// none.
+pub fn load<S: ReadAt>(
+    window: &mut Window<S>,
+    header: &Header,
+    index: &mut Index,
+) -> Result<bool, Unusable<S::Error>> {
+    let wrong = match load_open_dml(window, header, index) {
+        Ok(true) => return Ok(true),
+        Ok(false) => None,
+        Err(Unusable::Wrong(why)) => Some(why),
+        Err(error) => return Err(error),
+    };
+    index.clear();
+    match (find_old(window, header, index), wrong) {
+        // The old index of the first RIFF is better than none.
+        (Ok(true), _) => Ok(true),
+        (_, Some(why)) => Err(Unusable::Wrong(why)),
+        (result, None) => result,
+    }
+}
+
+fn find_old<S: ReadAt>(
+    window: &mut Window<S>,
+    header: &Header,
+    index: &mut Index,
+) -> Result<bool, Unusable<S::Error>> {
+    let Some(movi) = header.movi else {
+        return Ok(false);
+    };
+    // Where movi ends, by its size; JUNK may stand before the index.
+    let mut at = header.movi_end;
+    for _ in 0..8 {
+        let Ok(chunk) = ChunkHeader::parse(window.get(at, 8)?) else {
+            return Ok(false);
+        };
+        match chunk.id {
+            FourCc::IDX1 => return load_old(window, header, movi, at + 8, chunk.size, index),
+            FourCc::JUNK | FourCc::LIST => at += 8 + chunk.padded_size(),
+            _ => return Ok(false),
+        }
+    }
+    Ok(false)
+}
+
+/// Whether a named chunk is where it should be.
+fn is_there<S: ReadAt>(window: &mut Window<S>, named: Named) -> Result<bool, Stop<S::Error>> {
+    let Some(at) = named.pos.checked_sub(8) else {
+        return Ok(false);
+    };
+    let head = ChunkHeader::parse(window.get(at, 8)?);
+    Ok(head.is_ok_and(|chunk| {
+        chunk.size == named.size
+            && chunk
+                .id
+                .stream_and_kind()
+                .is_some_and(|(stream, _)| usize::from(stream) == named.stream)
+    }))
+}
+
+fn check_last<S: ReadAt>(
+    window: &mut Window<S>,
+    last: &std::collections::VecDeque<Named>,
+) -> Result<(), Unusable<S::Error>> {
+    let mut there = 0;
+    for named in last {
+        there += usize::from(is_there(window, *named)?);
+    }
+    if there * 2 < last.len() {
+        return Err(Unusable::Wrong("the last chunks it names are not there"));
+    }
+    Ok(())
+}
+
+fn remember(last: &mut std::collections::VecDeque<Named>, named: Named) {
+    if last.len() == SAMPLE {
+        last.pop_front();
+    }
+    last.push_back(named);
+}
+
+fn load_old<S: ReadAt>(
+    window: &mut Window<S>,
+    header: &Header,
+    movi: u64,
+    pos: u64,
+    size: u32,
+    index: &mut Index,
+) -> Result<bool, Unusable<S::Error>> {
+    let file = window.file_size();
+    let end = (pos + u64::from(size)).min(file);
+    let stream_of = |entry: &OldIndexEntry| match entry.id.stream_and_kind() {
+        Some((stream, [b'd', b'c' | b'b'] | [b'w', b'b'])) => Some(usize::from(stream)),
+        _ => None,
+    };
+    // Offsets count from `movi`, by the book; some writers count from the
+    // file's start.
+    let mut base = None;
+    let first = window.get(
+        pos,
+        (end - pos).min(64 * OldIndexEntry::SIZE as u64) as usize,
+    )?;
+    let first: Vec<OldIndexEntry> = first
+        .chunks_exact(OldIndexEntry::SIZE)
+        .filter_map(|e| OldIndexEntry::parse(e).ok())
+        .filter(|e| stream_of(e).is_some())
+        .take(SAMPLE)
+        .collect();
+    if first.is_empty() {
+        return Ok(false);
+    }
+    'bases: for candidate in [movi, 0, movi + 4, movi.saturating_sub(8)] {
+        for entry in &first {
+            let named = Named {
+                stream: stream_of(entry).unwrap_or(0),
+                pos: candidate + u64::from(entry.offset) + 8,
+                size: entry.size,
+            };
+            if is_there(window, named)? {
+                base = Some(candidate);
+                break 'bases;
+            }
+        }
+    }
+    // The first chunks may be damaged; the last ones will tell.
+    let base = base.unwrap_or(movi);
+    let mut last = std::collections::VecDeque::new();
+    let mut at = pos;
+    while at < end {
+        let len = ((end - at) as usize).min(PIECE * OldIndexEntry::SIZE);
+        let piece = window.get(at, len)?;
+        if piece.len() < OldIndexEntry::SIZE {
+            break;
+        }
+        for bytes in piece.chunks_exact(OldIndexEntry::SIZE) {
+            let Ok(entry) = OldIndexEntry::parse(bytes) else {
+                break;
+            };
+            let Some(stream) = stream_of(&entry) else {
+                if entry.id.0.iter().all(u8::is_ascii_graphic) || entry.id == FourCc::REC {
+                    // A list, a palette, an index chunk.
+                    continue;
+                }
+                return Err(Unusable::Wrong("it has entries that name no chunk"));
+            };
+            let named = Named {
+                stream,
+                pos: base + u64::from(entry.offset) + 8,
+                size: entry.size,
+            };
+            if named.pos + u64::from(named.size) > file {
+                return Err(Unusable::Wrong("it has entries that lie outside the file"));
+            }
+            if stream < header.streams.len() {
+                index.push(stream, named.pos, named.size, false);
+                remember(&mut last, named);
+            }
+        }
+        at += (piece.len() / OldIndexEntry::SIZE * OldIndexEntry::SIZE) as u64;
+    }
+    check_last(window, &last)?;
+    Ok(!last.is_empty())
+}
+
+/// The entries of one stream's standard indexes, read in pieces.
+struct StandardEntries {
+    stream: usize,
+    /// Where each standard index's payload is and how many bytes it has.
+    chunks: std::vec::IntoIter<(u64, u64)>,
+    /// The entries still to read of the current one.
+    at: u64,
+    left: u64,
+    base: u64,
+    piece: std::vec::IntoIter<StandardIndexEntry>,
+}
+
+impl StandardEntries {
+    fn next<S: ReadAt>(
+        &mut self,
+        window: &mut Window<S>,
+    ) -> Result<Option<Named>, Unusable<S::Error>> {
+        loop {
+            if let Some(entry) = self.piece.next() {
+                return Ok(Some(Named {
+                    stream: self.stream,
+                    pos: self.base.saturating_add(entry.offset.into()),
+                    size: entry.size,
+                }));
+            }
+            if self.left == 0 {
+                let Some((pos, len)) = self.chunks.next() else {
+                    return Ok(None);
+                };
+                let head = window.get(pos, StandardIndex::SIZE)?;
+                let preamble = IndexPreamble::parse(head);
+                let (Ok(preamble), Ok(standard)) = (preamble, StandardIndex::parse(head)) else {
+                    return Err(Unusable::Wrong("a part of it is cut off"));
+                };
+                if preamble.kind != IndexPreamble::OF_CHUNKS || preamble.longs_per_entry != 2 {
+                    // An index of indexes down here could lead in a circle.
+                    return Err(Unusable::Wrong(
+                        "a part of it is of a kind that has no place there",
+                    ));
+                }
+                self.base = standard.base_offset;
+                self.at = pos + StandardIndex::SIZE as u64;
+                let room = len.saturating_sub(StandardIndex::SIZE as u64);
+                self.left = u64::from(standard.entries).min(room / StandardIndexEntry::SIZE as u64);
+                continue;
+            }
+            let count = self.left.min(PIECE as u64);
+            let bytes = window.get(self.at, count as usize * StandardIndexEntry::SIZE)?;
+            let piece: Vec<StandardIndexEntry> = bytes
+                .chunks_exact(StandardIndexEntry::SIZE)
+                .filter_map(|b| StandardIndexEntry::parse(b).ok())
+                .collect();
+            if piece.len() as u64 != count {
+                return Err(Unusable::Wrong("a part of it is cut off"));
+            }
+            self.at += count * StandardIndexEntry::SIZE as u64;
+            self.left -= count;
+            self.piece = piece.into_iter();
+        }
+    }
+}
+
+fn load_open_dml<S: ReadAt>(
+    window: &mut Window<S>,
+    header: &Header,
+    index: &mut Index,
+) -> Result<bool, Unusable<S::Error>> {
+    let file = window.file_size();
+    let mut streams = Vec::new();
+    for (stream, of) in header.streams.iter().enumerate() {
+        let Ok(preamble) = IndexPreamble::parse(&of.super_index) else {
+            continue;
+        };
+        if preamble.kind != IndexPreamble::OF_INDEXES || preamble.longs_per_entry != 4 {
+            continue;
+        }
+        let entries = of.super_index.get(SuperIndex::SIZE..).unwrap_or(&[]);
+        let mut chunks: Vec<(u64, u64)> = Vec::new();
+        let entries = entries
+            .chunks_exact(SuperIndexEntry::SIZE)
+            .take(preamble.entries as usize);
+        for bytes in entries {
+            let Ok(entry) = SuperIndexEntry::parse(bytes) else {
+                break;
+            };
+            if entry.offset == 0 && entry.size == 0 {
+                // Room for later ones.
+                break;
+            }
+            if chunks
+                .iter()
+                .any(|(pos, _)| *pos == entry.offset.saturating_add(8))
+            {
+                return Err(Unusable::Wrong("it leads in a circle"));
+            }
+            if entry.offset >= file {
+                return Err(Unusable::Wrong("it leads outside the file"));
+            }
+            let chunk = ChunkHeader::parse(window.get(entry.offset, 8)?);
+            let Ok(chunk) = chunk else {
+                return Err(Unusable::Wrong("it leads outside the file"));
+            };
+            if chunk.id.standard_index_stream().is_none() && chunk.id != FourCc::INDX {
+                return Err(Unusable::Wrong("a part of it is not where it should be"));
+            }
+            let len = u64::from(chunk.size).min(file - entry.offset - 8);
+            chunks.push((entry.offset + 8, len));
+        }
+        if !chunks.is_empty() {
+            streams.push(StandardEntries {
+                stream,
+                chunks: chunks.into_iter(),
+                at: 0,
+                left: 0,
+                base: 0,
+                piece: Vec::new().into_iter(),
+            });
+        }
+    }
+    if streams.is_empty() {
+        return Ok(false);
+    }
+    // In the order of the file; that is how an index is smallest.
+    let mut heads = Vec::with_capacity(streams.len());
+    for stream in &mut streams {
+        heads.push(stream.next(window)?);
+    }
+    let mut last = std::collections::VecDeque::new();
+    let mut pushed = 0;
+    while let Some((n, named)) = heads
+        .iter()
+        .enumerate()
+        .filter_map(|(n, head)| head.map(|named| (n, named)))
+        .min_by_key(|(_, named)| named.pos)
+    {
+        if named.pos.saturating_add(named.size.into()) > file {
+            return Err(Unusable::Wrong("it has entries that lie outside the file"));
+        }
+        pushed += 1;
+        // Even empty chunks take 8 bytes.
+        if pushed > file / 8 {
+            return Err(Unusable::Wrong(
+                "it names more chunks than the file can hold",
+            ));
+        }
+        index.push(named.stream, named.pos, named.size, false);
+        remember(&mut last, named);
+        heads[n] = streams[n].next(window)?;
+    }
+    check_last(window, &last)?;
+    Ok(!last.is_empty())
+}

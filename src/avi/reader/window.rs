@@ -1,0 +1,210 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! Blocks of a file that can be read at any place, read once for many small
+//! chunks.
+
+use super::walk::{Stop, View};
+
+/// What is read at once when chunks are small. Larger blocks leave the
+/// processor's second-level cache.
+const BLOCK: usize = 128 << 10;
+
+/// A chunk of more than this is read by itself.
+const LARGE: usize = 32 << 10;
+
+/// What is read when only a chunk's header is wanted.
+const PEEK: usize = 32;
+
+/// Something that can be read at any place.
+pub trait ReadAt {
+    /// Bytes that were read; cheap to hand on.
+    type Block: AsRef<[u8]>;
+    /// Why reading failed.
+    type Error;
+
+    /// Bytes there are.
+    fn size(&self) -> u64;
+
+    /// `len` bytes at `pos`; both are within the size. Fewer if the file has
+    /// become shorter.
+    fn read_at(&mut self, pos: u64, len: usize) -> Result<Self::Block, Self::Error>;
+}
+
+struct Held<B> {
+    pos: u64,
+    block: B,
+}
+
+impl<B: AsRef<[u8]>> Held<B> {
+    fn range(&self, pos: u64, len: usize) -> Option<std::ops::Range<usize>> {
+        let from = usize::try_from(pos.checked_sub(self.pos)?).ok()?;
+        let to = from.checked_add(len)?;
+        (to <= self.block.as_ref().len()).then_some(from..to)
+    }
+}
+
+/// The last blocks read: one for looking about, one for each stream.
+pub struct Window<S: ReadAt> {
+    source: S,
+    size: u64,
+    look: Option<Held<S::Block>>,
+    slots: Vec<Option<Held<S::Block>>>,
+}
+
+impl<S: ReadAt> Window<S> {
+    /// Nothing is read yet.
+    pub fn new(source: S) -> Self {
+        let size = source.size();
+        Self {
+            source,
+            size,
+            look: None,
+            slots: Vec::new(),
+        }
+    }
+
+    /// Bytes of the file.
+    pub fn file_size(&self) -> u64 {
+        self.size
+    }
+
+    /// The source itself.
+    pub fn source(&mut self) -> &mut S {
+        &mut self.source
+    }
+
+    fn clip(&self, pos: u64, len: usize) -> usize {
+        let left = self.size.saturating_sub(pos);
+        usize::try_from(left).map_or(len, |left| left.min(len))
+    }
+
+    /// `len` bytes at `pos` (fewer at the end of the file), kept in a stream's
+    /// slot until the next call for the same stream.
+    pub fn slot(&mut self, slot: usize, pos: u64, len: usize) -> Result<&[u8], S::Error> {
+        let len = self.clip(pos, len);
+        if self.slots.len() <= slot {
+            self.slots.resize_with(slot + 1, || None);
+        }
+        if len == 0 {
+            return Ok(&[]);
+        }
+        let held = self.slots[slot].as_ref().and_then(|h| h.range(pos, len));
+        if held.is_none() {
+            let want = if len > LARGE {
+                len
+            } else {
+                self.clip(pos, BLOCK)
+            };
+            let block = self.source.read_at(pos, want)?;
+            self.slots[slot] = Some(Held { pos, block });
+        }
+        // After a read that came back short there is less than was asked for.
+        let Some(held) = &self.slots[slot] else {
+            return Ok(&[]);
+        };
+        let data = held.block.as_ref();
+        let from = usize::try_from(pos - held.pos).unwrap_or(usize::MAX);
+        let data = data.get(from..).unwrap_or(&[]);
+        Ok(&data[..data.len().min(len)])
+    }
+
+    /// The block in a stream's slot and where in it `len` bytes at `pos` are;
+    /// `None` if the last call for this stream was for others.
+    pub fn block(
+        &self,
+        slot: usize,
+        pos: u64,
+        len: usize,
+    ) -> Option<(&S::Block, std::ops::Range<usize>)> {
+        let held = self.slots.get(slot)?.as_ref()?;
+        Some((&held.block, held.range(pos, len)?))
+    }
+}
+
+impl<S: ReadAt> View for Window<S> {
+    type Error = S::Error;
+
+    fn some(&mut self, pos: u64, least: usize, most: usize) -> Result<&[u8], Stop<S::Error>> {
+        let least = self.clip(pos, least);
+        let most = self.clip(pos, most);
+        if least == 0 {
+            return Ok(&[]);
+        }
+        let held = self.look.as_ref();
+        if held.is_none_or(|h| h.range(pos, least).is_none()) {
+            // Going from header to header, a block is worth reading if the
+            // next header may be in it.
+            let near = held.is_some_and(|h| {
+                let end = h.pos + h.block.as_ref().len() as u64;
+                pos >= h.pos && pos < end + LARGE as u64
+            });
+            let want = if near { BLOCK } else { PEEK };
+            let want = self.clip(pos, want.max(most));
+            let block = self.source.read_at(pos, want).map_err(Stop::Source)?;
+            self.look = Some(Held { pos, block });
+        }
+        let Some(held) = &self.look else {
+            return Ok(&[]);
+        };
+        let data = held.block.as_ref();
+        let from = usize::try_from(pos - held.pos).unwrap_or(usize::MAX);
+        let data = data.get(from..).unwrap_or(&[]);
+        Ok(&data[..data.len().min(most)])
+    }
+
+    fn size(&self) -> Option<u64> {
+        Some(self.size)
+    }
+
+    fn streamed(&self) -> bool {
+        false
+    }
+}
+
+/// Bytes in memory.
+impl ReadAt for &[u8] {
+    type Block = Vec<u8>;
+    type Error = std::convert::Infallible;
+
+    fn size(&self) -> u64 {
+        self.len() as u64
+    }
+
+    fn read_at(&mut self, pos: u64, len: usize) -> Result<Vec<u8>, Self::Error> {
+        let from = usize::try_from(pos).unwrap_or(usize::MAX).min(self.len());
+        let to = from.saturating_add(len).min(self.len());
+        Ok(self[from..to].to_vec())
+    }
+}
+
+/// A file on disk.
+#[derive(Debug)]
+pub struct FileSource {
+    file: std::fs::File,
+    size: u64,
+}
+
+impl FileSource {
+    /// Opens a file for reading.
+    pub fn open(path: impl AsRef<std::path::Path>) -> std::io::Result<Self> {
+        let file = std::fs::File::open(path)?;
+        let size = file.metadata()?.len();
+        Ok(Self { file, size })
+    }
+}
+
+impl ReadAt for FileSource {
+    type Block = Vec<u8>;
+    type Error = std::io::Error;
+
+    fn size(&self) -> u64 {
+        self.size
+    }
+
+    fn read_at(&mut self, pos: u64, len: usize) -> std::io::Result<Vec<u8>> {
+        use std::io::{Read, Seek, SeekFrom};
+        self.file.seek(SeekFrom::Start(pos))?;
+        let mut block = Vec::with_capacity(len);
+        (&mut self.file).take(len as u64).read_to_end(&mut block)?;
+        Ok(block)
+    }
+}

@@ -1,0 +1,118 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! What GStreamer calls the streams and texts of an AVI file.
+
+use crate::avi::header::FourCc;
+use crate::avi::reader::headers::{Format, Header, Pcm, Stream};
+
+/// Caps of a stream; `None` if it is of a kind that is not taken apart.
+/// `sampling` is what the first picture of a file without header says.
+pub fn of_stream(stream: &Stream, sampling: Option<&str>) -> Option<gst::Caps> {
+    match &stream.format {
+        Format::Jpeg { width, height } => {
+            let mut caps = gst::Caps::builder("image/jpeg").field("parsed", true);
+            if let (Ok(width @ 1..), Ok(height @ 1..)) =
+                (i32::try_from(*width), i32::try_from(*height))
+            {
+                caps = caps.field("width", width).field("height", height);
+            }
+            if let Some(framerate) = framerate(stream) {
+                caps = caps.field("framerate", framerate);
+            }
+            if let Some(sampling) = sampling {
+                caps = caps.field("sampling", sampling);
+            }
+            Some(caps.build())
+        }
+        Format::Pcm(pcm) => Some(of_pcm(pcm)),
+        Format::Other { .. } => None,
+    }
+}
+
+fn framerate(stream: &Stream) -> Option<gst::Fraction> {
+    let (mut a, mut b) = (stream.timeline.rate(), stream.timeline.scale());
+    while b != 0 {
+        (a, b) = (b, a % b);
+    }
+    let num = i32::try_from(stream.timeline.rate() / a).ok()?;
+    let den = i32::try_from(stream.timeline.scale() / a).ok()?;
+    Some(gst::Fraction::new(num, den))
+}
+
+fn of_pcm(pcm: &Pcm) -> gst::Caps {
+    let format = match (pcm.float, pcm.bits, pcm.sample_bytes) {
+        (true, 64, _) => "F64LE",
+        (true, ..) => "F32LE",
+        (false, 8, _) => "U8",
+        (false, 16, _) => "S16LE",
+        (false, 24, 4) => "S24_32LE",
+        (false, 24, _) => "S24LE",
+        (false, ..) => "S32LE",
+    };
+    let mut caps = gst::Caps::builder("audio/x-raw")
+        .field("format", format)
+        .field("layout", "interleaved")
+        .field("rate", pcm.rate as i32)
+        .field("channels", i32::from(pcm.channels));
+    if pcm.channels > 2 {
+        // WAVE's speaker bits are GStreamer's channel positions. A mask that
+        // does not fit the channels says nothing.
+        let mask = pcm
+            .channel_mask
+            .filter(|mask| mask.count_ones() == u32::from(pcm.channels))
+            .unwrap_or(0);
+        caps = caps.field("channel-mask", gst::Bitmask::new(mask.into()));
+    }
+    caps.build()
+}
+
+/// Tags for the whole file.
+pub fn tags_of_file(header: &Header) -> gst::TagList {
+    let mut tags = gst::TagList::new();
+    {
+        let tags = tags.make_mut();
+        tags.set_scope(gst::TagScope::Global);
+        tags.add::<gst::tags::ContainerFormat>(&"AVI", gst::TagMergeMode::Replace);
+        for (code, text) in &header.info {
+            let text = text.as_str();
+            let append = gst::TagMergeMode::Append;
+            match *code {
+                FourCc::INAM => tags.add::<gst::tags::Title>(&text, append),
+                FourCc::IART => tags.add::<gst::tags::Artist>(&text, append),
+                FourCc::ICMT => tags.add::<gst::tags::Comment>(&text, append),
+                FourCc::ISFT => tags.add::<gst::tags::Encoder>(&text, append),
+                FourCc(code) => match &code {
+                    b"ICRD" | b"IDIT" => {
+                        if let Ok(date) = gst::DateTime::from_iso8601_string(text) {
+                            tags.add::<gst::tags::DateTime>(&date, gst::TagMergeMode::Keep);
+                        }
+                    }
+                    b"IGNR" => tags.add::<gst::tags::Genre>(&text, append),
+                    b"ICOP" => tags.add::<gst::tags::Copyright>(&text, append),
+                    b"IKEY" => tags.add::<gst::tags::Keywords>(&text, append),
+                    b"IPRD" => tags.add::<gst::tags::Album>(&text, append),
+                    b"ISBJ" => tags.add::<gst::tags::Description>(&text, append),
+                    _ => {}
+                },
+            }
+        }
+    }
+    tags
+}
+
+/// Tags for one stream.
+pub fn tags_of_stream(stream: &Stream) -> gst::TagList {
+    let mut tags = gst::TagList::new();
+    {
+        let tags = tags.make_mut();
+        tags.set_scope(gst::TagScope::Stream);
+        if stream.is_sound() {
+            tags.add::<gst::tags::AudioCodec>(&"Uncompressed PCM", gst::TagMergeMode::Replace);
+        } else {
+            tags.add::<gst::tags::VideoCodec>(&"Motion JPEG", gst::TagMergeMode::Replace);
+        }
+        if let Some(name) = &stream.name {
+            tags.add::<gst::tags::Title>(&name.as_str(), gst::TagMergeMode::Replace);
+        }
+    }
+    tags
+}

@@ -1,0 +1,673 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! The element: its pads, which mode it runs in, queries and seeks.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, LazyLock, Mutex, MutexGuard, PoisonError};
+
+use gst::glib;
+use gst::prelude::*;
+use gst::subclass::prelude::*;
+
+use super::output::{self, Output, PadInfo};
+use super::pull::Pull;
+use super::push::Push;
+
+pub static CAT: LazyLock<gst::DebugCategory> = LazyLock::new(|| {
+    gst::DebugCategory::new(
+        "avimjpegdemux",
+        gst::DebugColorFlags::empty(),
+        Some("AVI demuxer for Motion JPEG"),
+    )
+});
+
+/// What any thread may ask for.
+#[derive(Default)]
+struct State {
+    /// Written by the streaming thread.
+    duration: Option<gst::ClockTime>,
+    /// Written when the sink pad is activated.
+    pulling: bool,
+    /// The running segment, for queries; written by who begins one.
+    segment: Option<gst::FormattedSegment<gst::ClockTime>>,
+}
+
+pub struct AviMjpegDemux {
+    sinkpad: gst::Pad,
+    state: Mutex<State>,
+    /// Taken by the streaming thread while it runs, and by a seek that has
+    /// stopped that.
+    pull: Mutex<Option<Box<Pull>>>,
+    push: Mutex<Option<Box<Push>>>,
+    /// Set by who waits for the streaming thread; that gives up long searches.
+    stopping: AtomicBool,
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    // What another thread left behind in a panic is still a value.
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[glib::object_subclass]
+impl ObjectSubclass for AviMjpegDemux {
+    const NAME: &'static str = "GstAviMjpegDemux";
+    type Type = super::AviMjpegDemux;
+    type ParentType = gst::Element;
+
+    fn with_class(klass: &Self::Class) -> Self {
+        let template = klass
+            .pad_template("sink")
+            .expect("registered in class_init");
+        let sinkpad = gst::Pad::builder_from_template(&template)
+            .activate_function(|pad, parent| {
+                Self::catch_panic_pad_function(
+                    parent,
+                    || Err(gst::loggable_error!(CAT, "Panic activating the sink pad")),
+                    |this| this.sink_activate(pad),
+                )
+            })
+            .activatemode_function(|pad, parent, mode, active| {
+                Self::catch_panic_pad_function(
+                    parent,
+                    || Err(gst::loggable_error!(CAT, "Panic activating the sink pad")),
+                    |this| this.sink_activate_mode(pad, mode, active),
+                )
+            })
+            .chain_function(|_pad, parent, buffer| {
+                Self::catch_panic_pad_function(
+                    parent,
+                    || Err(gst::FlowError::Error),
+                    |this| this.sink_chain(buffer),
+                )
+            })
+            .event_function(|pad, parent, event| {
+                Self::catch_panic_pad_function(parent, || false, |this| this.sink_event(pad, event))
+            })
+            .build();
+        Self {
+            sinkpad,
+            state: Mutex::default(),
+            pull: Mutex::default(),
+            push: Mutex::default(),
+            stopping: AtomicBool::new(false),
+        }
+    }
+}
+
+impl ObjectImpl for AviMjpegDemux {
+    fn constructed(&self) {
+        self.parent_constructed();
+        if let Err(err) = self.obj().add_pad(&self.sinkpad) {
+            gst::error!(CAT, imp = self, "{err}");
+        }
+    }
+}
+
+impl GstObjectImpl for AviMjpegDemux {}
+
+impl ElementImpl for AviMjpegDemux {
+    fn metadata() -> Option<&'static gst::subclass::ElementMetadata> {
+        static METADATA: LazyLock<gst::subclass::ElementMetadata> = LazyLock::new(|| {
+            gst::subclass::ElementMetadata::new(
+                "AVI Motion JPEG demuxer",
+                "Codec/Demuxer",
+                "Takes AVI files of Motion JPEG and PCM apart, damaged and unfinished ones too",
+                "The gst-plugin-kendryte developers",
+            )
+        });
+        Some(&*METADATA)
+    }
+
+    fn pad_templates() -> &'static [gst::PadTemplate] {
+        static TEMPLATES: LazyLock<Vec<gst::PadTemplate>> = LazyLock::new(|| {
+            let sound = gst::Caps::builder("audio/x-raw")
+                .field(
+                    "format",
+                    gst::List::new([
+                        "U8", "S16LE", "S24LE", "S24_32LE", "S32LE", "F32LE", "F64LE",
+                    ]),
+                )
+                .field("layout", "interleaved")
+                .field("rate", gst::IntRange::new(1, 768_000))
+                .field("channels", gst::IntRange::new(1, 64))
+                .build();
+            let source = gst::PadDirection::Src;
+            let template = |name: &str, direction, presence, caps: &gst::Caps| {
+                gst::PadTemplate::new(name, direction, presence, caps)
+            };
+            [
+                template(
+                    "sink",
+                    gst::PadDirection::Sink,
+                    gst::PadPresence::Always,
+                    &gst::Caps::new_empty_simple("video/x-msvideo"),
+                ),
+                template(
+                    "video_%u",
+                    source,
+                    gst::PadPresence::Sometimes,
+                    &gst::Caps::new_empty_simple("image/jpeg"),
+                ),
+                template("audio_%u", source, gst::PadPresence::Sometimes, &sound),
+            ]
+            .into_iter()
+            .filter_map(Result::ok)
+            .collect()
+        });
+        TEMPLATES.as_ref()
+    }
+
+    fn change_state(
+        &self,
+        transition: gst::StateChange,
+    ) -> Result<gst::StateChangeSuccess, gst::StateChangeError> {
+        if transition == gst::StateChange::ReadyToPaused {
+            *lock(&self.state) = State::default();
+            self.stopping.store(false, Ordering::Release);
+        } else if transition == gst::StateChange::PausedToReady {
+            self.stopping.store(true, Ordering::Release);
+        }
+        let success = self.parent_change_state(transition)?;
+        if transition == gst::StateChange::PausedToReady {
+            // The pads are inactive now: no thread has these any more.
+            if let Some(mut pull) = lock(&self.pull).take() {
+                pull.cancel(self);
+            }
+            lock(&self.push).take();
+            for pad in self.obj().src_pads() {
+                if let Err(err) = self.obj().remove_pad(&pad) {
+                    gst::warning!(CAT, imp = self, "{err}");
+                }
+            }
+        }
+        Ok(success)
+    }
+}
+
+impl AviMjpegDemux {
+    /// A new source pad for a stream.
+    pub fn source_pad(&self, template: &str, number: u32, info: &Arc<PadInfo>) -> gst::Pad {
+        let obj = self.obj();
+        let name = template.replace("%u", &number.to_string());
+        let template = obj
+            .pad_template(template)
+            .expect("only templates of this class are asked for");
+        let for_query = info.clone();
+        let for_event = info.clone();
+        let pad = gst::Pad::builder_from_template(&template)
+            .name(name)
+            .query_function(move |pad, parent, query| {
+                Self::catch_panic_pad_function(
+                    parent,
+                    || false,
+                    |this| this.source_query(pad, query, &for_query),
+                )
+            })
+            .event_function(move |pad, parent, event| {
+                Self::catch_panic_pad_function(
+                    parent,
+                    || false,
+                    |this| this.source_event(pad, event, &for_event),
+                )
+            })
+            .flags(gst::PadFlags::FIXED_CAPS)
+            .build();
+        pad.use_fixed_caps();
+        pad
+    }
+
+    pub fn set_duration(&self, duration: gst::ClockTime) {
+        lock(&self.state).duration = Some(duration);
+    }
+
+    /// Whether a long search should be given up.
+    pub fn is_stopping(&self) -> bool {
+        self.stopping.load(Ordering::Acquire)
+    }
+
+    fn remember_segment(&self, output: Option<&Output>) {
+        lock(&self.state).segment = output.map(|output| output.segment.clone());
+    }
+
+    fn sink_activate(&self, pad: &gst::Pad) -> Result<(), gst::LoggableError> {
+        let mut query = gst::query::Scheduling::new();
+        let pull = pad.peer_query(&mut query)
+            && query
+                .has_scheduling_mode_with_flags(gst::PadMode::Pull, gst::SchedulingFlags::SEEKABLE);
+        let mode = if pull {
+            gst::PadMode::Pull
+        } else {
+            gst::PadMode::Push
+        };
+        gst::debug!(CAT, imp = self, "Running in {mode:?} mode");
+        pad.activate_mode(mode, true)?;
+        Ok(())
+    }
+
+    fn sink_activate_mode(
+        &self,
+        pad: &gst::Pad,
+        mode: gst::PadMode,
+        active: bool,
+    ) -> Result<(), gst::LoggableError> {
+        match (mode, active) {
+            (gst::PadMode::Pull, true) => {
+                lock(&self.state).pulling = true;
+                self.start_task()
+                    .map_err(|_| gst::loggable_error!(CAT, "The task cannot be started"))?;
+            }
+            (gst::PadMode::Pull, false) => {
+                self.stopping.store(true, Ordering::Release);
+                pad.stop_task()
+                    .map_err(|_| gst::loggable_error!(CAT, "The task cannot be stopped"))?;
+            }
+            (_, true) => {
+                lock(&self.state).pulling = false;
+                *lock(&self.push) = Some(Push::new());
+            }
+            (_, false) => {}
+        }
+        Ok(())
+    }
+
+    fn start_task(&self) -> Result<(), glib::BoolError> {
+        let weak = self.obj().downgrade();
+        self.sinkpad.start_task(move || {
+            if let Some(element) = weak.upgrade() {
+                element.imp().task();
+            }
+        })
+    }
+
+    /// One turn of the task that plays a file that can be read anywhere.
+    fn task(&self) {
+        let taken = lock(&self.pull).take();
+        let result = match taken {
+            Some(pull) => Ok(pull),
+            None => Pull::open(self, &self.sinkpad),
+        };
+        let (mut pull, result) = match result {
+            Ok(mut pull) => {
+                let result = pull.step(self);
+                (Some(pull), result)
+            }
+            Err(err) => (None, Err(err)),
+        };
+        if let Err(flow) = result {
+            gst::debug!(CAT, imp = self, "Pausing: {flow:?}");
+            let _ = self.sinkpad.pause_task();
+            match (flow, &mut pull) {
+                (gst::FlowError::Flushing, _) => {}
+                (gst::FlowError::Eos, Some(pull)) => pull.output.finish(self),
+                (flow, pull) => {
+                    gst::element_imp_error!(
+                        self,
+                        gst::StreamError::Failed,
+                        ("Playing the file stopped"),
+                        ["streaming stopped, reason {flow:?}"]
+                    );
+                    if let Some(pull) = pull {
+                        let eos = gst::event::Eos::builder()
+                            .seqnum(pull.output.seqnum)
+                            .build();
+                        pull.output.end(eos);
+                    }
+                }
+            }
+        }
+        self.remember_segment(pull.as_ref().map(|pull| &pull.output));
+        *lock(&self.pull) = pull;
+    }
+
+    fn sink_chain(&self, buffer: gst::Buffer) -> Result<gst::FlowSuccess, gst::FlowError> {
+        let Some(mut push) = lock(&self.push).take() else {
+            return Err(gst::FlowError::Flushing);
+        };
+        let result = push.feed(self, buffer);
+        self.remember_segment(push.output());
+        *lock(&self.push) = Some(push);
+        result.map(|()| gst::FlowSuccess::Ok)
+    }
+
+    fn sink_event(&self, pad: &gst::Pad, event: gst::Event) -> bool {
+        use gst::EventView;
+        match event.view() {
+            EventView::StreamStart(start) => {
+                if let Some(push) = &mut *lock(&self.push) {
+                    push.group = start.group_id();
+                }
+                true
+            }
+            // Those of the file as such; the streams have their own.
+            EventView::Caps(_) | EventView::Tag(_) | EventView::StreamCollection(_) => true,
+            EventView::Segment(segment) => {
+                let pos = segment
+                    .segment()
+                    .downcast_ref::<gst::format::Bytes>()
+                    .and_then(|segment| segment.start())
+                    .map_or(0, |start| *start);
+                if let Some(push) = &mut *lock(&self.push) {
+                    push.begin(pos);
+                }
+                true
+            }
+            EventView::FlushStop(_) => {
+                if let Some(push) = &mut *lock(&self.push) {
+                    push.flush();
+                }
+                gst::Pad::event_default(pad, Some(&*self.obj()), event)
+            }
+            EventView::Eos(_) => {
+                let Some(mut push) = lock(&self.push).take() else {
+                    return true;
+                };
+                if let Err(flow) = push.drain(self)
+                    && flow != gst::FlowError::Flushing
+                {
+                    gst::debug!(CAT, imp = self, "Draining: {flow:?}");
+                }
+                let pads = push.output().is_some_and(Output::has_pads);
+                *lock(&self.push) = Some(push);
+                if !pads {
+                    gst::element_imp_error!(
+                        self,
+                        gst::StreamError::Demux,
+                        ("The stream ended before there was a frame in it")
+                    );
+                }
+                true
+            }
+            _ => gst::Pad::event_default(pad, Some(&*self.obj()), event),
+        }
+    }
+
+    fn source_query(&self, pad: &gst::Pad, query: &mut gst::QueryRef, info: &PadInfo) -> bool {
+        use gst::QueryViewMut;
+        let stream = &info.stream;
+        let convert = |time: Option<gst::ClockTime>, format| {
+            output::convert(stream, gst::GenericFormattedValue::Time(time), format)
+        };
+        match query.view_mut() {
+            QueryViewMut::Position(query) => {
+                match convert(Some(output::position_of(info)), query.format()) {
+                    Some(position) => {
+                        query.set(position);
+                        true
+                    }
+                    None => false,
+                }
+            }
+            QueryViewMut::Duration(query) => {
+                let duration = lock(&self.state).duration;
+                match convert(duration, query.format()) {
+                    Some(duration) => {
+                        query.set(duration);
+                        true
+                    }
+                    None => false,
+                }
+            }
+            QueryViewMut::Convert(query) => {
+                let (value, to) = query.get();
+                match output::convert(stream, value, to) {
+                    Some(result) => {
+                        query.set(value, result);
+                        true
+                    }
+                    None => false,
+                }
+            }
+            QueryViewMut::Seeking(query) => {
+                let format = query.format();
+                let (pulling, duration) = {
+                    let state = lock(&self.state);
+                    (state.pulling, state.duration)
+                };
+                let zero = convert(Some(gst::ClockTime::ZERO), format);
+                let seekable = zero.is_some() && (pulling || self.upstream_seeks());
+                let (Some(zero), true) = (zero, seekable) else {
+                    let none = gst::GenericFormattedValue::new(format, -1);
+                    query.set(false, none, none);
+                    return true;
+                };
+                let end = convert(duration, format)
+                    .unwrap_or_else(|| gst::GenericFormattedValue::new(format, -1));
+                query.set(true, zero, end);
+                true
+            }
+            QueryViewMut::Segment(query) => {
+                let Some(segment) = lock(&self.state).segment.clone() else {
+                    return false;
+                };
+                let format = segment.format();
+                let start = segment.to_stream_time(segment.start());
+                let stop = segment.to_stream_time(segment.stop().or(segment.duration()));
+                let _ = format;
+                query.set(segment.rate(), start, stop);
+                true
+            }
+            _ => gst::Pad::query_default(pad, Some(&*self.obj()), query),
+        }
+    }
+
+    /// Whether a stream that comes in can be asked for other bytes.
+    fn upstream_seeks(&self) -> bool {
+        let mut query = gst::query::Seeking::new(gst::Format::Bytes);
+        self.sinkpad.peer_query(&mut query) && query.result().0
+    }
+
+    fn source_event(&self, pad: &gst::Pad, event: gst::Event, info: &PadInfo) -> bool {
+        match event.view() {
+            gst::EventView::Seek(seek) => {
+                let (rate, flags, start_type, start, stop_type, stop) = seek.get();
+                let to_time = |kind, value: gst::GenericFormattedValue| {
+                    if kind == gst::SeekType::None {
+                        return Some(None);
+                    }
+                    match value {
+                        gst::GenericFormattedValue::Time(time) => Some(time),
+                        // No stop is none in any format.
+                        value if value.value() == -1 => Some(None),
+                        value => match output::convert(&info.stream, value, gst::Format::Time)? {
+                            gst::GenericFormattedValue::Time(time) => Some(time),
+                            _ => None,
+                        },
+                    }
+                };
+                let (Some(start), Some(stop)) =
+                    (to_time(start_type, start), to_time(stop_type, stop))
+                else {
+                    gst::debug!(CAT, imp = self, "Cannot seek in this format: {seek:?}");
+                    return false;
+                };
+                if flags.contains(gst::SeekFlags::INSTANT_RATE_CHANGE) {
+                    return false;
+                }
+                let seek = Seek {
+                    rate,
+                    flags,
+                    start_type,
+                    start,
+                    stop_type,
+                    stop,
+                    seqnum: event.seqnum(),
+                };
+                if lock(&self.state).pulling {
+                    self.seek_pull(&seek)
+                } else {
+                    self.seek_push(&seek)
+                }
+            }
+            // There is nothing to adapt: a frame costs next to nothing here.
+            gst::EventView::Qos(_) => true,
+            _ => gst::Pad::event_default(pad, Some(&*self.obj()), event),
+        }
+    }
+
+    fn push_to_all(&self, event: &gst::Event) {
+        for pad in self.obj().src_pads() {
+            pad.push_event(event.clone());
+        }
+    }
+
+    fn seek_pull(&self, seek: &Seek) -> bool {
+        let flush = seek.flags.contains(gst::SeekFlags::FLUSH);
+        if flush {
+            let event = gst::event::FlushStart::builder()
+                .seqnum(seek.seqnum)
+                .build();
+            // Reading may be what the streaming thread waits for.
+            self.sinkpad.push_event(event.clone());
+            self.push_to_all(&event);
+        }
+        self.stopping.store(true, Ordering::Release);
+        if !flush {
+            let _ = self.sinkpad.pause_task();
+        }
+        let stream_lock = self.sinkpad.stream_lock();
+        self.stopping.store(false, Ordering::Release);
+        let taken = lock(&self.pull).take();
+        if flush {
+            let event = gst::event::FlushStop::builder(true)
+                .seqnum(seek.seqnum)
+                .build();
+            self.sinkpad.push_event(event.clone());
+            self.push_to_all(&event);
+        }
+        let Some(mut pull) = taken else {
+            return false;
+        };
+        let mut segment = pull.output.segment.clone();
+        segment.set_duration(pull.duration());
+        let result = seek.apply(&mut segment, pull.video());
+        if result {
+            pull.target = segment.position();
+            pull.output.begin_segment(segment, seek.seqnum);
+        }
+        self.remember_segment(Some(&pull.output));
+        *lock(&self.pull) = Some(pull);
+        let started = self.start_task();
+        drop(stream_lock);
+        result && started.is_ok()
+    }
+
+    fn seek_push(&self, seek: &Seek) -> bool {
+        let flush = gst::SeekFlags::FLUSH;
+        if seek.rate <= 0.0 || !seek.flags.contains(flush) || !self.upstream_seeks() {
+            gst::debug!(
+                CAT,
+                imp = self,
+                "In a stream only flushing seeks forward are possible, if the source can seek"
+            );
+            return false;
+        }
+        let event = gst::event::FlushStart::builder()
+            .seqnum(seek.seqnum)
+            .build();
+        self.push_to_all(&event);
+        let target = {
+            let _stream_lock = self.sinkpad.stream_lock();
+            let mut push = lock(&self.push);
+            push.as_mut().and_then(|push| {
+                let output = push.output()?;
+                let mut segment = output.segment.clone();
+                segment.set_duration(lock(&self.state).duration);
+                seek.apply(&mut segment, None)
+                    .then(|| push.prepare_seek(segment, seek.seqnum))?
+            })
+        };
+        let done = target.is_some_and(|pos| {
+            let event = gst::event::Seek::builder(
+                1.0,
+                flush,
+                gst::SeekType::Set,
+                gst::format::Bytes::from_u64(pos),
+                gst::SeekType::None,
+                gst::format::Bytes::NONE,
+            )
+            .seqnum(seek.seqnum)
+            .build();
+            self.sinkpad.push_event(event)
+        });
+        if !done {
+            let event = gst::event::FlushStop::builder(true)
+                .seqnum(seek.seqnum)
+                .build();
+            self.push_to_all(&event);
+        }
+        done
+    }
+}
+
+/// A seek event, in time.
+struct Seek {
+    rate: f64,
+    flags: gst::SeekFlags,
+    start_type: gst::SeekType,
+    start: Option<gst::ClockTime>,
+    stop_type: gst::SeekType,
+    stop: Option<gst::ClockTime>,
+    seqnum: gst::Seqnum,
+}
+
+impl Seek {
+    /// Makes the segment that is asked for; key unit seeks begin with a
+    /// picture of `video`.
+    fn apply(
+        &self,
+        segment: &mut gst::FormattedSegment<gst::ClockTime>,
+        video: Option<&crate::avi::reader::headers::Stream>,
+    ) -> bool {
+        if self.rate == 0.0 {
+            return false;
+        }
+        let done = segment.do_seek(
+            self.rate,
+            self.flags,
+            self.start_type,
+            self.start,
+            self.stop_type,
+            self.stop,
+        );
+        if done.is_none() {
+            return false;
+        }
+        if self.rate < 0.0 && segment.stop().is_none() {
+            let end = segment.duration();
+            segment.set_position(end);
+        }
+        if let (true, Some(video), Some(at)) = (
+            self.flags.contains(gst::SeekFlags::KEY_UNIT),
+            video,
+            segment.position(),
+        ) {
+            let snapped = snap(video, at, self.flags);
+            segment.set_position(snapped);
+            if self.rate > 0.0 {
+                segment.set_start(snapped);
+                segment.set_time(snapped);
+            }
+        }
+        true
+    }
+}
+
+/// When the picture begins that a key unit seek to `at` goes to.
+fn snap(
+    video: &crate::avi::reader::headers::Stream,
+    at: gst::ClockTime,
+    flags: gst::SeekFlags,
+) -> gst::ClockTime {
+    let unit = video.timeline.unit_at(at.nseconds());
+    let before = gst::ClockTime::from_nseconds(video.timeline.time(unit));
+    let after = gst::ClockTime::from_nseconds(video.timeline.time(unit + 1));
+    if before == at {
+        return at;
+    }
+    let after_wanted = flags.contains(gst::SeekFlags::SNAP_AFTER);
+    match flags.contains(gst::SeekFlags::SNAP_NEAREST) {
+        true if after - at < at - before => after,
+        true => before,
+        false if after_wanted => after,
+        false => before,
+    }
+}

@@ -1,0 +1,55 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! `avimjpegdemux` takes AVI files of Motion JPEG and PCM sound apart, whatever
+//! was wrong with them.
+//!
+//! ```text
+//! gst-launch-1.0 filesrc location=capture.avi ! avimjpegdemux ! jpegdec ! autovideosink
+//! gst-launch-1.0 fdsrc ! avimjpegdemux name=d d.video_0 ! queue ! jpegdec ! autovideosink \
+//!     d.audio_0 ! queue ! audioconvert ! autoaudiosink < capture.avi
+//! ```
+//!
+//! From a source that can be read at any place it plays by an index: the file's
+//! own if that leads to chunks, else one it makes by walking from chunk to chunk,
+//! a step ahead of what is played; a seek beyond that walks on to its target
+//! (progress messages of the code `index` tell how far it is). Chunks are pushed
+//! in the order of their times, as parts of larger blocks that are read once and
+//! never copied. What comes as a stream is walked through and pushed in the
+//! file's order.
+//!
+//! Frame `n` has the timestamp `n * scale / rate`, exactly. MaixPy's recorder cuts
+//! its rate down to whole frames a second; its files, and those whose `strh` has no
+//! rate, take the interval of `avih`. Padding behind a JPEG's end marker is cut
+//! off.
+//!
+//! Every damaged region is posted once as a warning with its offsets; what is
+//! intact behind it is played. A stream that was announced and has no chunks gets
+//! no pad. Streams that are neither Motion JPEG nor PCM are named in a warning.
+//!
+//! Seeks may be in time or frames (`default`), and on the sound's pads in bytes of
+//! sound; every picture is a key unit. Playing backward, trick modes and
+//! seeks need a source that can be read at any place; streams that
+//! can seek in bytes allow forward seeks.
+
+use gst::glib;
+use gst::prelude::*;
+
+mod caps;
+mod imp;
+mod output;
+mod pull;
+mod push;
+
+glib::wrapper! {
+    /// The element `avimjpegdemux`; see the module's documentation.
+    pub struct AviMjpegDemux(ObjectSubclass<imp::AviMjpegDemux>) @extends gst::Element, gst::Object;
+}
+
+/// Registers the element with a plugin.
+pub fn register(plugin: &gst::Plugin) -> Result<(), glib::BoolError> {
+    gst::Element::register(
+        Some(plugin),
+        "avimjpegdemux",
+        gst::Rank::MARGINAL,
+        AviMjpegDemux::static_type(),
+    )
+}
