@@ -4,6 +4,7 @@
 mod audiorecordsink;
 pub mod avi;
 mod avimjpegdemux;
+mod avimjpegmux;
 mod circularsink;
 mod ffmpegsink;
 pub mod k210;
@@ -21,6 +22,7 @@ fn plugin_init(plugin: &gst::Plugin) -> Result<(), glib::BoolError> {
     k230venc::register(plugin)?;
     circularsink::register(plugin)?;
     avimjpegdemux::register(plugin)?;
+    avimjpegmux::register(plugin)?;
     Ok(())
 }
 

@@ -3,7 +3,14 @@
 //! power cut, and the rules of the K210's player.
 //!
 //! Nothing here knows of GStreamer. [`header`] has the structures of the file, each of
-//! which both writes and parses itself.
+//! which both writes and parses itself; [`writer`] makes files of chunks, [`timeline`] decides
+//! which chunk a frame or a run of samples belongs into, [`k210`] knows what the K210's player
+//! accepts and [`jpeg`] reads as much of a picture as that takes. [`reader`] reads files of others.
 
 pub mod header;
+mod index;
+pub mod jpeg;
+pub mod k210;
 pub mod reader;
+pub mod timeline;
+pub mod writer;

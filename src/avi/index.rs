@@ -1,0 +1,314 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! What a writer has to remember of the chunks it wrote, to index them later.
+//!
+//! An `idx1` needs an entry for every chunk of a RIFF, but only once the last is written, so the
+//! chunks have to be remembered meanwhile. The order and the sizes are enough, since chunks follow
+//! one another, and sizes within a stream resemble each other: [`ChunkLog`] keeps the difference
+//! to the stream's last size as a variable-length number, 1 byte for a chunk of sound and 2 or 3
+//! for a picture where an index entry takes 16. An hour at 30 frames a second with sound
+//! is some 400 KiB.
+
+use super::header::{
+    ChunkHeader, FourCc, OldIndexEntry, StandardIndex, StandardIndexEntry, padded,
+};
+
+/// Bytes of a block of the log: blocks, unlike one growing vector, never hold twice what is used.
+const BLOCK: usize = 16 * 1024;
+
+/// The longest variable-length number of 64 bits.
+const LONGEST: usize = 10;
+
+/// The chunks of one RIFF, in the order of the file.
+#[derive(Debug)]
+pub(super) struct ChunkLog {
+    blocks: Vec<Vec<u8>>,
+    /// Past the last chunk.
+    end: Mark,
+    /// Chunks remembered, of all streams.
+    len: u64,
+}
+
+/// A place between two chunks of a [`ChunkLog`], and what is needed to read on from there.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Mark {
+    block: usize,
+    byte: usize,
+    /// Where the next chunk's header is in the file.
+    pub position: u64,
+    /// The size of each stream's last chunk.
+    sizes: Vec<u32>,
+}
+
+/// A chunk that a log remembers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct LoggedChunk {
+    pub stream: usize,
+    /// Where its header is in the file.
+    pub position: u64,
+    /// Bytes of payload.
+    pub size: u32,
+}
+
+impl LoggedChunk {
+    /// Where the chunk after this one starts.
+    pub fn end(&self) -> u64 {
+        self.position + ChunkHeader::SIZE as u64 + padded(self.size.into())
+    }
+}
+
+impl ChunkLog {
+    /// An empty log of `streams` streams whose first chunk will be at `position`.
+    pub fn new(streams: usize, position: u64) -> Self {
+        Self {
+            blocks: Vec::new(),
+            end: Mark {
+                block: 0,
+                byte: 0,
+                position,
+                sizes: vec![0; streams],
+            },
+            len: 0,
+        }
+    }
+
+    /// Chunks remembered.
+    pub fn len(&self) -> u64 {
+        self.len
+    }
+
+    /// Past the last chunk.
+    pub fn end(&self) -> &Mark {
+        &self.end
+    }
+
+    /// Remembers the chunk at the end.
+    pub fn push(&mut self, stream: usize, size: u32) {
+        let last = std::mem::replace(&mut self.end.sizes[stream], size);
+        let difference = i64::from(size) - i64::from(last);
+        // Zigzag: small differences of either sign become small numbers.
+        let zigzag = ((difference << 1) ^ (difference >> 63)) as u64;
+        let codes = self.end.sizes.len() as u64 + 1;
+        self.put(zigzag * codes + stream as u64);
+        self.end.position += ChunkHeader::SIZE as u64 + padded(size.into());
+        self.len += 1;
+    }
+
+    /// Remembers `bytes` at the end that are not a chunk of a stream.
+    pub fn skip(&mut self, bytes: u64) {
+        if bytes > 0 {
+            let streams = self.end.sizes.len() as u64;
+            self.put(bytes * (streams + 1) + streams);
+            self.end.position += bytes;
+        }
+    }
+
+    fn put(&mut self, mut code: u64) {
+        let full = |block: &Vec<u8>| block.len() + LONGEST > BLOCK;
+        if self.blocks.last().is_none_or(full) {
+            self.blocks.push(Vec::with_capacity(BLOCK));
+        }
+        self.end.block = self.blocks.len() - 1;
+        let block = &mut self.blocks[self.end.block];
+        while code >= 0x80 {
+            block.push(code as u8 | 0x80);
+            code >>= 7;
+        }
+        block.push(code as u8);
+        self.end.byte = block.len();
+    }
+
+    /// The chunks from `mark` to the end.
+    pub fn since(&self, mark: &Mark) -> Chunks<'_> {
+        Chunks {
+            log: self,
+            at: mark.clone(),
+        }
+    }
+
+    /// Forgets what comes after `mark`, of whose chunks `count` are forgotten.
+    pub fn truncate(&mut self, mark: Mark, count: u64) {
+        self.blocks.truncate(mark.block + 1);
+        if let Some(block) = self.blocks.get_mut(mark.block) {
+            block.truncate(mark.byte);
+        }
+        self.end = mark;
+        self.len -= count;
+    }
+}
+
+/// Reads a [`ChunkLog`].
+#[derive(Debug)]
+pub(super) struct Chunks<'a> {
+    log: &'a ChunkLog,
+    at: Mark,
+}
+
+impl Chunks<'_> {
+    /// Where the reading is.
+    pub fn mark(&self) -> &Mark {
+        &self.at
+    }
+
+    fn code(&mut self) -> Option<u64> {
+        if self.at.byte >= self.log.blocks.get(self.at.block)?.len() {
+            self.at.block += 1;
+            self.at.byte = 0;
+        }
+        let block = self.log.blocks.get(self.at.block)?;
+        let (mut code, mut shift) = (0, 0);
+        loop {
+            let byte = *block.get(self.at.byte)?;
+            self.at.byte += 1;
+            code |= u64::from(byte & 0x7f) << shift;
+            if byte < 0x80 {
+                return Some(code);
+            }
+            shift += 7;
+        }
+    }
+}
+
+impl Iterator for Chunks<'_> {
+    type Item = LoggedChunk;
+
+    fn next(&mut self) -> Option<LoggedChunk> {
+        let streams = self.at.sizes.len() as u64;
+        loop {
+            let before = (self.at.block, self.at.byte);
+            let Some(code) = self.code() else {
+                (self.at.block, self.at.byte) = before;
+                return None;
+            };
+            let (value, stream) = (code / (streams + 1), code % (streams + 1));
+            if stream == streams {
+                self.at.position += value;
+                continue;
+            }
+            let stream = stream as usize;
+            let difference = (value >> 1) as i64 ^ -((value & 1) as i64);
+            let size = (i64::from(self.at.sizes[stream]) + difference) as u32;
+            self.at.sizes[stream] = size;
+            let chunk = LoggedChunk {
+                stream,
+                position: self.at.position,
+                size,
+            };
+            self.at.position = chunk.end();
+            return Some(chunk);
+        }
+    }
+}
+
+/// A standard index of one stream, and what a super index has to know of it.
+#[derive(Debug)]
+pub(super) struct BuiltIndex {
+    /// The whole chunk, its header included.
+    pub bytes: Vec<u8>,
+    /// Chunks in it.
+    pub chunks: u32,
+    /// Bytes of payload of those chunks.
+    pub payload: u64,
+}
+
+/// Builds the standard indexes (`ix00`, ...) of all streams for the chunks from `mark` on; `None`
+/// for a stream that has no chunk there. `ids` are the streams' chunk names.
+pub(super) fn standard_indexes(
+    log: &ChunkLog,
+    mark: &Mark,
+    ids: &[FourCc],
+) -> Vec<Option<BuiltIndex>> {
+    let mut built: Vec<Option<BuiltIndex>> = ids.iter().map(|_| None).collect();
+    // The offsets' base: one header less than the first chunk, as no offset should be 0.
+    let base = mark.position;
+    for chunk in log.since(mark) {
+        let index = built[chunk.stream].get_or_insert_with(|| BuiltIndex {
+            bytes: vec![0; ChunkHeader::SIZE + StandardIndex::SIZE],
+            chunks: 0,
+            payload: 0,
+        });
+        let entry = StandardIndexEntry {
+            offset: (chunk.position + ChunkHeader::SIZE as u64 - base) as u32,
+            size: chunk.size,
+            delta: false,
+        };
+        index.bytes.extend(entry.to_bytes());
+        index.chunks += 1;
+        index.payload += u64::from(chunk.size);
+    }
+    for (stream, index) in built.iter_mut().enumerate() {
+        let Some(index) = index else { continue };
+        let size = index.bytes.len() - ChunkHeader::SIZE;
+        let header = ChunkHeader::new(FourCc::standard_index(stream as u8), size as u32);
+        index.bytes[..ChunkHeader::SIZE].copy_from_slice(&header.to_bytes());
+        let fixed = StandardIndex {
+            entries: index.chunks,
+            chunk_id: ids[stream],
+            base_offset: base,
+        };
+        index.bytes[ChunkHeader::SIZE..][..StandardIndex::SIZE].copy_from_slice(&fixed.to_bytes());
+    }
+    built
+}
+
+/// The entry of `idx1` for a chunk; `movi` is where the list's kind stands in the file.
+pub(super) fn old_index_entry(chunk: LoggedChunk, movi: u64, ids: &[FourCc]) -> OldIndexEntry {
+    OldIndexEntry {
+        id: ids[chunk.stream],
+        flags: OldIndexEntry::KEY_FRAME,
+        offset: (chunk.position - movi) as u32,
+        size: chunk.size,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        #[test]
+        fn a_log_gives_back_what_it_was_told(
+            chunks in prop::collection::vec((0usize..4, 0u32..=u32::MAX), 0..200),
+        ) {
+            // The fourth stream stands for bytes that are no chunk.
+            let mut log = ChunkLog::new(3, 12);
+            let mut expected = Vec::new();
+            let mut marks = vec![log.end().clone()];
+            let mut position = 12;
+            for &(stream, size) in &chunks {
+                if stream == 3 {
+                    log.skip(size.into());
+                    position += u64::from(size);
+                } else {
+                    let chunk = LoggedChunk { stream, position, size };
+                    log.push(stream, size);
+                    position = chunk.end();
+                    expected.push(chunk);
+                    marks.push(log.end().clone());
+                }
+            }
+            prop_assert_eq!(log.end().position, position);
+            prop_assert_eq!(log.len(), expected.len() as u64);
+            for (n, mark) in marks.iter().enumerate() {
+                let read: Vec<_> = log.since(mark).collect();
+                prop_assert_eq!(&read[..], &expected[n..]);
+            }
+            let half = expected.len() / 2;
+            log.truncate(marks[half].clone(), (expected.len() - half) as u64);
+            let read: Vec<_> = log.since(&marks[0]).collect();
+            prop_assert_eq!(&read[..], &expected[..half]);
+        }
+    }
+
+    #[test]
+    fn a_log_is_small() {
+        let mut log = ChunkLog::new(2, 0);
+        for frame in 0..108_000u32 {
+            log.push(0, 3000 + frame % 61);
+            log.push(1, 5880);
+        }
+        let bytes: usize = log.blocks.iter().map(Vec::capacity).sum();
+        assert!(bytes < 400 << 10, "{bytes}");
+    }
+}

@@ -1,0 +1,903 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! Writes AVI files that are valid at every checkpoint.
+//!
+//! [`Writer`] is told of chunks and gives operations on a file to an [`Output`]: append a chunk
+//! (whose payload it never looks at), append bytes, overwrite bytes. Nothing is ever read
+//! back, and with an output that cannot overwrite the file is still one that players play.
+//!
+//! # The file
+//!
+//! RIFFs of at most 1 GiB ([`Options::big_file`]), the first one with an `idx1`, all with OpenDML's
+//! standard indexes, which a super index for each stream in the header points to. Without
+//! `big_file`, and for the K210's player, it is one RIFF below 2 GiB with an `idx1`.
+//!
+//! # Checkpoints
+//!
+//! [`Writer::checkpoint`] brings the file up to date in this order:
+//!
+//! 1. The indexes of the chunks since the last checkpoint are appended. Nothing refers to them yet,
+//!    and readers that scan skip them.
+//! 2. Their entries are written into the super indexes, behind those in use.
+//! 3. Sizes, totals and the super indexes' numbers of entries are written, as one piece.
+//!
+//! Before step 3 the file is what it was at the last checkpoint, after it is what it is at this
+//! one. What was appended since the last is past the end that the headers tell.
+//!
+//! A super index has room for 254 entries, an hour of checkpoints every second would need 3600. So
+//! the index of every eighth checkpoint covers the last eight and its entry takes the place of
+//! theirs; the index of every 64th covers 64, and so on; and one index covers all of a RIFF
+//! in the end. Each chunk is indexed once for each of these levels.
+
+mod layout;
+
+use layout::{Places, SUPER_ENTRIES, lay_out};
+
+use super::header::{
+    ChunkHeader, ExtendedHeader, FourCc, IndexPreamble, ListHeader, MainHeader, OldIndexEntry,
+    StreamHeader, SuperIndex, SuperIndexEntry, WaveFormat, padded,
+};
+use super::index::{ChunkLog, Mark, old_index_entry, standard_indexes};
+use super::k210;
+use super::timeline::Rate;
+
+/// Checkpoints that one of the next level replaces.
+const FAN_OUT: usize = 8;
+
+/// Bytes of an `idx1` that are handed over at once.
+const INDEX_PIECE: usize = 64 * 1024;
+
+/// Streams that a file can have, as chunk names have two digits.
+pub const MAX_STREAMS: usize = 100;
+
+/// What takes the bytes of a file.
+pub trait Output {
+    /// A chunk's payload, which the writer hands through.
+    type Payload;
+    type Error;
+
+    /// Appends a chunk: its header, its payload and, if `padding`, a zero.
+    ///
+    /// `durable` asks for the chunk and all before it to be on the disk before anything
+    /// that follows.
+    fn chunk(
+        &mut self,
+        header: [u8; ChunkHeader::SIZE],
+        payload: Self::Payload,
+        padding: bool,
+        durable: bool,
+    ) -> Result<(), Self::Error>;
+
+    /// Appends bytes. `durable` is as for [`Output::chunk`].
+    fn append(&mut self, bytes: Vec<u8>, durable: bool) -> Result<(), Self::Error>;
+
+    /// Overwrites what is at `position`, counted from the start of the file. Never called
+    /// unless [`Options::seekable`].
+    fn overwrite(&mut self, position: u64, bytes: &[u8]) -> Result<(), Self::Error>;
+}
+
+/// Why a chunk was not written.
+#[derive(Debug, thiserror::Error, PartialEq, Eq)]
+pub enum WriteError<E> {
+    /// The output failed.
+    #[error("the output failed")]
+    Output(E),
+    /// The file has no room for the chunk, but still for its index.
+    #[error("an AVI file without OpenDML extensions ends at {limit} bytes")]
+    FileFull { limit: u64 },
+    /// The super index has no room for another RIFF.
+    #[error("the file's index has no room for more than {riffs} RIFFs")]
+    IndexFull { riffs: usize },
+    /// A chunk has at most 1 GiB less the RIFF's head.
+    #[error("a chunk of {size} bytes does not fit into an AVI file")]
+    ChunkTooLarge { size: u64 },
+}
+
+impl<E> From<E> for WriteError<E> {
+    fn from(error: E) -> Self {
+        Self::Output(error)
+    }
+}
+
+/// Whom the file is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Profile {
+    /// Any player.
+    #[default]
+    Standard,
+    /// MaixPy's player on the K210 as well.
+    K210,
+}
+
+/// What kind of file to write.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Options {
+    pub profile: Profile,
+    /// OpenDML: more than one RIFF, and indexes at each checkpoint.
+    pub big_file: bool,
+    /// The output can overwrite.
+    pub seekable: bool,
+    /// Bytes of a RIFF, if there may be more than one.
+    pub riff_limit: u64,
+    /// Bytes of a file, if there may not.
+    pub file_limit: u64,
+}
+
+impl Options {
+    pub fn new(profile: Profile) -> Self {
+        Self {
+            profile,
+            big_file: true,
+            seekable: true,
+            riff_limit: 1 << 30,
+            file_limit: k210::MAX_FILE,
+        }
+    }
+
+    /// Whether the file has OpenDML indexes.
+    fn indexed(&self) -> bool {
+        self.big_file && self.seekable && self.profile == Profile::Standard
+    }
+}
+
+/// What a stream has.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum StreamFormat {
+    /// Motion JPEG, of a size in pixels.
+    Video {
+        width: u32,
+        height: u32,
+        rate: Rate,
+    },
+    Audio(WaveFormat),
+}
+
+/// A stream of a file.
+#[derive(Debug, Clone)]
+struct Stream {
+    format: StreamFormat,
+    chunk_id: FourCc,
+    /// Frames, or blocks of samples, in the file.
+    length: u64,
+    /// Bytes of payload of the largest chunk.
+    largest: u32,
+    /// Bytes in the file, chunk headers and padding included.
+    bytes: u64,
+    /// The most bytes of a second.
+    busiest: u64,
+    /// Bytes of the second that is being written.
+    second: u64,
+    /// The length at which the next second begins, and its number.
+    next_second: (u64, u64),
+}
+
+impl Stream {
+    fn new(format: StreamFormat, number: u8) -> Self {
+        let chunk_id = match format {
+            StreamFormat::Video { .. } => FourCc::video_chunk(number),
+            StreamFormat::Audio(_) => FourCc::audio_chunk(number),
+        };
+        Self {
+            format,
+            chunk_id,
+            length: 0,
+            largest: 0,
+            bytes: 0,
+            busiest: 0,
+            second: 0,
+            next_second: (0, 0),
+        }
+    }
+
+    /// Units a second, as `(rate, scale)`.
+    fn rate(&self) -> (u32, u32) {
+        match self.format {
+            StreamFormat::Video { rate, .. } => (rate.numerator(), rate.denominator()),
+            StreamFormat::Audio(format) => (format.samples_per_sec, 1),
+        }
+    }
+
+    /// Units that chunks of so many bytes in all have.
+    fn units(&self, chunks: u64, bytes: u64) -> u64 {
+        match self.format {
+            StreamFormat::Video { .. } => chunks,
+            StreamFormat::Audio(format) => bytes / u64::from(format.block_align.max(1)),
+        }
+    }
+
+    fn count(&mut self, size: u32) {
+        if self.length >= self.next_second.0 {
+            self.busiest = self.busiest.max(self.second);
+            self.second = 0;
+            let (rate, scale) = self.rate();
+            let now = self.length * u64::from(scale) / u64::from(rate.max(1));
+            let next = (now + 1) * u64::from(rate);
+            self.next_second = (next.div_ceil(scale.into()), now + 1);
+        }
+        let bytes = ChunkHeader::SIZE as u64 + padded(size.into());
+        self.bytes += bytes;
+        self.second += bytes;
+        self.largest = self.largest.max(size);
+        self.length += self.units(1, size.into());
+    }
+
+    /// The most bytes a second, or their mean in what is shorter than one.
+    fn max_bytes_per_sec(&self) -> u64 {
+        let (rate, scale) = self.rate();
+        let mean = match self.length * u64::from(scale) {
+            0 => 0,
+            length => u128::from(self.bytes) * u128::from(rate) / u128::from(length),
+        };
+        (mean as u64).max(self.busiest).max(self.second)
+    }
+
+    fn header(&self) -> StreamHeader {
+        let (rate, scale) = self.rate();
+        let header = StreamHeader {
+            kind: FourCc::VIDS,
+            handler: FourCc::MJPG,
+            flags: 0,
+            priority: 0,
+            language: 0,
+            initial_frames: 0,
+            scale,
+            rate,
+            start: 0,
+            length: clamp(self.length),
+            suggested_buffer_size: padded(self.largest.into()) as u32,
+            quality: u32::MAX,
+            sample_size: 0,
+            frame: [0; 4],
+        };
+        match self.format {
+            StreamFormat::Video { width, height, .. } => StreamHeader {
+                frame: [0, 0, width as i16, height as i16],
+                ..header
+            },
+            StreamFormat::Audio(format) => StreamHeader {
+                kind: FourCc::AUDS,
+                handler: FourCc([0; 4]),
+                sample_size: format.block_align.into(),
+                ..header
+            },
+        }
+    }
+}
+
+fn clamp(value: u64) -> u32 {
+    value.try_into().unwrap_or(u32::MAX)
+}
+
+/// What the file's `INFO` list says. Empty texts are left out.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Tags {
+    pub title: String,
+    pub artist: String,
+    pub date: String,
+    pub software: String,
+    pub comment: String,
+}
+
+impl Tags {
+    /// The whole list as UTF-8, without bytes if there is nothing to say.
+    fn to_list(&self) -> Vec<u8> {
+        let mut chunks = Vec::new();
+        for (id, text) in [
+            (FourCc::INAM, &self.title),
+            (FourCc::IART, &self.artist),
+            (FourCc::ICRD, &self.date),
+            (FourCc::ISFT, &self.software),
+            (FourCc::ICMT, &self.comment),
+        ] {
+            // Texts end with a zero, which none has inside.
+            let text = text.split('\0').next().unwrap_or_default();
+            if !text.is_empty() {
+                let size = text.len() + 1;
+                chunks.extend(ChunkHeader::new(id, clamp(size as u64)).to_bytes());
+                chunks.extend(text.as_bytes());
+                chunks.resize(chunks.len() + 1 + size % 2, 0);
+            }
+        }
+        if chunks.is_empty() {
+            return chunks;
+        }
+        let list = ListHeader {
+            id: FourCc::LIST,
+            size: clamp(chunks.len() as u64 + 4),
+            kind: FourCc::INFO,
+        };
+        let mut bytes = list.to_bytes().to_vec();
+        bytes.extend(chunks);
+        bytes
+    }
+}
+
+/// An index of the RIFF being written, for all streams.
+#[derive(Debug)]
+struct Group {
+    /// Checkpoints in it: [`FAN_OUT`] to the power of this.
+    level: u32,
+    /// Where it begins.
+    start: Mark,
+    /// What points to it, for each stream that has a chunk in it.
+    entries: Vec<Option<SuperIndexEntry>>,
+}
+
+/// The RIFF being written.
+#[derive(Debug)]
+struct Riff {
+    start: u64,
+    /// Where the kind of its `movi` list is.
+    movi: u64,
+    /// Frames of the first video stream in it.
+    frames: u64,
+    log: ChunkLog,
+    /// Whether the log still has all chunks; an `idx1` is not written of a part.
+    complete: bool,
+    groups: Vec<Group>,
+    /// Up to where `groups` reach.
+    indexed: Mark,
+}
+
+/// Writes one file. See the [module](self).
+#[derive(Debug)]
+pub struct Writer {
+    options: Options,
+    streams: Vec<Stream>,
+    ids: Vec<FourCc>,
+    /// The head as it is in the file.
+    head: Vec<u8>,
+    places: Places,
+    /// Tags that the head cannot have.
+    late_tags: Vec<u8>,
+    /// Bytes in the file.
+    end: u64,
+    riff: Riff,
+    /// Entries of each stream's super index for the RIFFs that are complete.
+    closed: Vec<Vec<SuperIndexEntry>>,
+    /// RIFFs that are complete.
+    riffs: usize,
+    /// Frames of the first video stream in the first RIFF, once that is complete.
+    first_frames: Option<u64>,
+    has_old_index: bool,
+}
+
+impl Writer {
+    /// A writer of a file with `formats`' streams, in that order; at most [`MAX_STREAMS`].
+    pub fn new(options: Options, formats: &[StreamFormat], tags: &Tags) -> Self {
+        let streams: Vec<_> = (0..MAX_STREAMS as u8)
+            .zip(formats)
+            .map(|(number, format)| Stream::new(*format, number))
+            .collect();
+        let mut tags_at_end = Vec::new();
+        let (mut head, mut places) = lay_out(&options, &streams, tags);
+        let search = &head[..places.movi];
+        if options.profile == Profile::K210
+            && search
+                .windows(4)
+                .any(|bytes| bytes == k210::FORBIDDEN_IN_HEADER)
+        {
+            // A title such as "movie": the list goes behind the index.
+            tags_at_end = tags.to_list();
+            (head, places) = lay_out(&options, &streams, &Tags::default());
+        }
+        let end = head.len() as u64;
+        let log = ChunkLog::new(streams.len(), end);
+        Self {
+            ids: streams.iter().map(|stream| stream.chunk_id).collect(),
+            closed: vec![Vec::new(); streams.len()],
+            riff: Riff {
+                start: 0,
+                movi: places.movi as u64,
+                frames: 0,
+                indexed: log.end().clone(),
+                log,
+                complete: true,
+                groups: Vec::new(),
+            },
+            options,
+            streams,
+            head,
+            places,
+            late_tags: tags_at_end,
+            end,
+            riffs: 0,
+            first_frames: None,
+            has_old_index: false,
+        }
+    }
+
+    /// Bytes in the file so far.
+    pub fn len(&self) -> u64 {
+        self.end
+    }
+
+    /// Whether no chunk is written yet.
+    pub fn is_empty(&self) -> bool {
+        self.streams.iter().all(|stream| stream.bytes == 0)
+    }
+
+    /// Whether checkpoints append indexes.
+    pub fn is_indexed(&self) -> bool {
+        self.options.indexed()
+    }
+
+    /// Frames, or blocks of samples, that a stream has so far.
+    pub fn stream_length(&self, stream: usize) -> u64 {
+        self.streams[stream].length
+    }
+
+    /// Bytes before the first chunk.
+    pub fn head_len(&self) -> u64 {
+        self.head.len() as u64
+    }
+
+    /// Writes the head. It comes first.
+    pub fn start<O: Output>(&mut self, out: &mut O) -> Result<(), O::Error> {
+        self.head = self.current_head(self.end);
+        if !self.options.seekable {
+            // The sizes stay unknown; readers then take all that comes.
+            let unknown = u32::MAX.to_le_bytes();
+            self.head[4..8].copy_from_slice(&unknown);
+            let movi = self.places.movi;
+            self.head[movi - 4..movi].copy_from_slice(&unknown);
+        }
+        out.append(self.head.clone(), false)
+    }
+
+    /// Writes a chunk of `size` bytes for a stream.
+    ///
+    /// A chunk of a video stream is a frame and may be empty, one of an audio stream any number
+    /// of blocks. After an error that is not the output's the file can still be finished.
+    pub fn chunk<O: Output>(
+        &mut self,
+        stream: usize,
+        size: usize,
+        payload: O::Payload,
+        durable: bool,
+        out: &mut O,
+    ) -> Result<(), WriteError<O::Error>> {
+        let bytes = ChunkHeader::SIZE as u64 + padded(size as u64);
+        self.make_room(bytes, out)?;
+        let size = size as u32;
+        let header = ChunkHeader::new(self.ids[stream], size);
+        out.chunk(header.to_bytes(), payload, size % 2 == 1, durable)?;
+        if self.riff.complete {
+            self.riff.log.push(stream, size);
+        }
+        self.end += bytes;
+        self.streams[stream].count(size);
+        if self.first_video() == Some(stream) {
+            self.riff.frames += 1;
+        }
+        Ok(())
+    }
+
+    fn first_video(&self) -> Option<usize> {
+        let is_video = |stream: &Stream| matches!(stream.format, StreamFormat::Video { .. });
+        self.streams.iter().position(is_video)
+    }
+
+    /// Bytes that it takes to close the RIFF, with another chunk in it.
+    fn closing_bytes(&self) -> u64 {
+        let chunks = self.riff.log.len() + 1;
+        let mut bytes = self.late_tags.len() as u64;
+        if self.options.indexed() {
+            bytes += 8 * chunks + 32 * self.streams.len() as u64;
+        }
+        if self.riffs == 0 {
+            bytes += 8 + OldIndexEntry::SIZE as u64 * chunks;
+        }
+        bytes
+    }
+
+    /// Sees to it that `bytes` fit into the current RIFF.
+    fn make_room<O: Output>(
+        &mut self,
+        bytes: u64,
+        out: &mut O,
+    ) -> Result<(), WriteError<O::Error>> {
+        let limit = if self.options.indexed() {
+            self.options.riff_limit
+        } else {
+            self.options.file_limit
+        };
+        if bytes > limit {
+            return Err(WriteError::ChunkTooLarge { size: bytes });
+        }
+        if self.end - self.riff.start + bytes + self.closing_bytes() <= limit {
+            return Ok(());
+        }
+        if !self.options.seekable && self.options.big_file {
+            // A stream has no end: without an index, it may be of any length.
+            self.riff.complete = false;
+            self.riff.log = ChunkLog::new(self.streams.len(), self.end);
+            return Ok(());
+        }
+        if !self.options.indexed() {
+            return Err(WriteError::FileFull { limit });
+        }
+        // One entry for the RIFF, and the levels of the next one.
+        if self.closed.iter().map(Vec::len).max() >= Some(SUPER_ENTRIES - 8 * FAN_OUT) {
+            return Err(WriteError::IndexFull { riffs: self.riffs });
+        }
+        if self.riff.log.len() == 0 {
+            return Err(WriteError::ChunkTooLarge { size: bytes });
+        }
+        self.close_riff(out)?;
+        self.open_riff(out)?;
+        Ok(())
+    }
+
+    /// Brings the file up to date.
+    pub fn checkpoint<O: Output>(&mut self, durable: bool, out: &mut O) -> Result<(), O::Error> {
+        if !self.options.seekable {
+            return Ok(());
+        }
+        if self.options.indexed() && self.riff.log.end().position > self.riff.indexed.position {
+            // How many of the last groups the new one replaces, level by level.
+            let groups = &self.riff.groups;
+            let (mut level, mut kept) = (0, groups.len());
+            while kept >= FAN_OUT - 1
+                && groups[kept + 1 - FAN_OUT..kept]
+                    .iter()
+                    .all(|group| group.level == level)
+            {
+                kept -= FAN_OUT - 1;
+                level += 1;
+            }
+            self.index_from(kept, level, durable, out)?;
+        }
+        self.patch(out)
+    }
+
+    /// Appends an index of all chunks since the group `kept`, which takes its place.
+    fn index_from<O: Output>(
+        &mut self,
+        kept: usize,
+        level: u32,
+        durable: bool,
+        out: &mut O,
+    ) -> Result<(), O::Error> {
+        let start = match self.riff.groups.get(kept) {
+            Some(group) => group.start.clone(),
+            None => self.riff.indexed.clone(),
+        };
+        let mut bytes = Vec::new();
+        let mut entries = Vec::with_capacity(self.streams.len());
+        let indexes = standard_indexes(&self.riff.log, &start, &self.ids);
+        for (stream, index) in self.streams.iter().zip(indexes) {
+            entries.push(index.map(|index| {
+                let entry = SuperIndexEntry {
+                    offset: self.end + bytes.len() as u64,
+                    size: index.bytes.len() as u32,
+                    duration: clamp(stream.units(index.chunks.into(), index.payload)),
+                };
+                bytes.extend(index.bytes);
+                entry
+            }));
+        }
+        let len = bytes.len() as u64;
+        out.append(bytes, durable)?;
+        self.end += len;
+        self.riff.log.skip(len);
+        self.riff.indexed = self.riff.log.end().clone();
+        self.riff.groups.truncate(kept);
+        self.riff.groups.push(Group {
+            level,
+            start,
+            entries,
+        });
+        Ok(())
+    }
+
+    /// Indexes the RIFF as one piece, and puts its sizes in.
+    fn close_riff<O: Output>(&mut self, out: &mut O) -> Result<(), O::Error> {
+        let ends_indexed = self.riff.log.end().position == self.riff.indexed.position;
+        if self.options.indexed()
+            && self.riff.log.len() > 0
+            && !(ends_indexed && self.riff.groups.len() == 1)
+        {
+            self.index_from(0, 0, false, out)?;
+        }
+        let movi_end = self.end;
+        if self.riffs == 0 && self.riff.complete {
+            self.write_old_index(out)?;
+            if !self.late_tags.is_empty() {
+                let tags = std::mem::take(&mut self.late_tags);
+                self.end += tags.len() as u64;
+                out.append(tags, false)?;
+            }
+        }
+        if self.options.seekable {
+            self.patch_to(movi_end, out)?;
+        }
+        Ok(())
+    }
+
+    fn write_old_index<O: Output>(&mut self, out: &mut O) -> Result<(), O::Error> {
+        let size = self.riff.log.len() * OldIndexEntry::SIZE as u64;
+        let mut piece = Vec::with_capacity(INDEX_PIECE + OldIndexEntry::SIZE);
+        piece.extend(ChunkHeader::new(FourCc::IDX1, clamp(size)).to_bytes());
+        self.end += ChunkHeader::SIZE as u64 + size;
+        let mut first = ChunkLog::new(self.streams.len(), self.head_len());
+        std::mem::swap(&mut first, &mut self.riff.log);
+        let start = ChunkLog::new(self.streams.len(), self.head_len())
+            .end()
+            .clone();
+        let mut result = Ok(());
+        for chunk in first.since(&start) {
+            piece.extend(old_index_entry(chunk, self.riff.movi, &self.ids).to_bytes());
+            if piece.len() >= INDEX_PIECE {
+                let full = std::mem::replace(&mut piece, Vec::with_capacity(INDEX_PIECE + 16));
+                result = out.append(full, false);
+                if result.is_err() {
+                    break;
+                }
+            }
+        }
+        self.riff.log = first;
+        result?;
+        out.append(piece, false)?;
+        self.has_old_index = true;
+        Ok(())
+    }
+
+    /// Begins the next RIFF; the last one is closed.
+    fn open_riff<O: Output>(&mut self, out: &mut O) -> Result<(), O::Error> {
+        for (stream, closed) in self.closed.iter_mut().enumerate() {
+            closed.extend(
+                self.riff
+                    .groups
+                    .iter()
+                    .filter_map(|group| group.entries[stream]),
+            );
+        }
+        self.first_frames.get_or_insert(self.riff.frames);
+        self.riffs += 1;
+        let start = self.end;
+        let bytes = riff_head(FourCc::AVIX, 0);
+        self.end += bytes.len() as u64;
+        let log = ChunkLog::new(self.streams.len(), self.end);
+        self.riff = Riff {
+            start,
+            movi: self.end - 4,
+            frames: 0,
+            indexed: log.end().clone(),
+            log,
+            complete: true,
+            groups: Vec::new(),
+        };
+        out.append(bytes, false)
+    }
+
+    /// Writes the end of the file and brings its head up to date.
+    pub fn finish<O: Output>(&mut self, out: &mut O) -> Result<(), O::Error> {
+        self.close_riff(out)
+    }
+
+    /// Brings the head of a file up to date that cannot grow any more, since the output failed.
+    ///
+    /// `on_disk` is the number of bytes that the file certainly has. Chunks that are not all there
+    /// are given up, the others indexed in the space that is kept for this.
+    pub fn salvage<O: Output>(&mut self, on_disk: u64, out: &mut O) -> Result<(), O::Error> {
+        if !self.options.seekable || !self.riff.complete {
+            return Ok(());
+        }
+        let start = self.riff.log.since(&self.riff.indexed);
+        self.give_up_chunks_past(on_disk, start.mark().clone());
+        let tail = self.riff.indexed.clone();
+        if let Some((reserve, room)) = self.places.reserve
+            && self.end > tail.position
+        {
+            let mut bytes = Vec::new();
+            let mut entries = Vec::new();
+            for (stream, index) in
+                self.streams
+                    .iter()
+                    .zip(standard_indexes(&self.riff.log, &tail, &self.ids))
+            {
+                entries.push(index.map(|index| {
+                    let entry = SuperIndexEntry {
+                        offset: (reserve + bytes.len()) as u64,
+                        size: index.bytes.len() as u32,
+                        duration: clamp(stream.units(index.chunks.into(), index.payload)),
+                    };
+                    bytes.extend(index.bytes);
+                    entry
+                }));
+            }
+            // What is left of the reserve is junk again.
+            if bytes.len() + ChunkHeader::SIZE <= room {
+                let left = room - bytes.len() - ChunkHeader::SIZE;
+                bytes.extend(ChunkHeader::new(FourCc::JUNK, left as u32).to_bytes());
+                out.overwrite(reserve as u64, &bytes)?;
+                self.head[reserve..reserve + bytes.len()].copy_from_slice(&bytes);
+                self.riff.groups.push(Group {
+                    level: 0,
+                    start: tail,
+                    entries,
+                });
+                self.riff.indexed = self.riff.log.end().clone();
+            }
+        }
+        self.patch(out)?;
+        if !self.options.indexed() && on_disk >= self.end + ChunkHeader::SIZE as u64 {
+            // What is left of a chunk must not look like one: the K210 would play it.
+            let left = on_disk - self.end - ChunkHeader::SIZE as u64;
+            let junk = ChunkHeader::new(FourCc::JUNK, clamp(left));
+            out.overwrite(self.end, &junk.to_bytes())?;
+        }
+        Ok(())
+    }
+
+    /// Forgets the chunks after `mark` that do not end before `on_disk`.
+    fn give_up_chunks_past(&mut self, on_disk: u64, mark: Mark) {
+        let mut chunks = self.riff.log.since(&mark);
+        let mut kept = mark;
+        while chunks.next().is_some_and(|chunk| chunk.end() <= on_disk) {
+            kept = chunks.mark().clone();
+        }
+        let lost: Vec<_> = self.riff.log.since(&kept).collect();
+        for chunk in &lost {
+            let stream = &mut self.streams[chunk.stream];
+            stream.length -= stream.units(1, chunk.size.into());
+            stream.bytes -= chunk.end() - chunk.position;
+            if self.first_video() == Some(chunk.stream) {
+                self.riff.frames -= 1;
+            }
+        }
+        self.end = kept.position;
+        self.riff.log.truncate(kept, lost.len() as u64);
+    }
+
+    fn patch<O: Output>(&mut self, out: &mut O) -> Result<(), O::Error> {
+        self.patch_to(self.end, out)
+    }
+
+    /// Writes what changed in the heads of the file and of the current RIFF, whose `movi` list
+    /// ends at `movi_end`.
+    fn patch_to<O: Output>(&mut self, movi_end: u64, out: &mut O) -> Result<(), O::Error> {
+        let new = self.current_head(movi_end);
+        // Entries first, behind those that are in use.
+        for place in &self.places.streams {
+            let Some(index) = place.super_index else {
+                continue;
+            };
+            let entries = index + ChunkHeader::SIZE + SuperIndex::SIZE;
+            let end = index
+                + ChunkHeader::SIZE
+                + SuperIndex::SIZE
+                + SUPER_ENTRIES * SuperIndexEntry::SIZE;
+            let used = |head: &[u8]| {
+                let count = index + ChunkHeader::SIZE + IndexPreamble::ENTRIES_OFFSET;
+                head[count..count + 4]
+                    .iter()
+                    .rev()
+                    .fold(0, |n, b| n << 8 | usize::from(*b))
+            };
+            let end = end.min(entries + used(&new) * SuperIndexEntry::SIZE);
+            if let Some((from, to)) = difference(&self.head[entries..end], &new[entries..end]) {
+                out.overwrite((entries + from) as u64, &new[entries + from..entries + to])?;
+                self.head[entries..end].copy_from_slice(&new[entries..end]);
+            }
+        }
+        if self.riffs > 0 {
+            let size = self.end - self.riff.start;
+            let mut head = riff_head(FourCc::AVIX, clamp(size - 8));
+            let movi = clamp(movi_end - self.riff.movi);
+            head[16..20].copy_from_slice(&movi.to_le_bytes());
+            out.overwrite(self.riff.start, &head)?;
+        }
+        if let Some((from, to)) = difference(&self.head, &new) {
+            out.overwrite(from as u64, &new[from..to])?;
+            self.head = new;
+        }
+        Ok(())
+    }
+
+    /// The head with all that is known now.
+    fn current_head(&self, movi_end: u64) -> Vec<u8> {
+        let mut head = self.head.clone();
+        let mut put = |at: usize, bytes: &[u8]| head[at..at + bytes.len()].copy_from_slice(bytes);
+        let indexed = self.options.indexed();
+        if self.riffs == 0 {
+            put(4, &clamp(self.end - 8).to_le_bytes());
+            let movi = self.places.movi;
+            put(movi - 4, &clamp(movi_end - self.riff.movi).to_le_bytes());
+        }
+        let mut main = MainHeader {
+            flags: MainHeader::TRUST_CHUNK_TYPE,
+            streams: self.streams.len() as u32,
+            total_frames: clamp(self.first_frames.unwrap_or(self.riff.frames)),
+            ..MainHeader::default()
+        };
+        if self.has_old_index {
+            main.flags |= MainHeader::HAS_INDEX;
+        }
+        if self.streams.len() > 1 {
+            main.flags |= MainHeader::IS_INTERLEAVED;
+        }
+        let mut bytes_per_sec = 0;
+        for (number, (stream, place)) in self.streams.iter().zip(&self.places.streams).enumerate() {
+            let header = stream.header();
+            put(place.header, &header.to_bytes());
+            bytes_per_sec += stream.max_bytes_per_sec();
+            if stream.largest > 0 {
+                // The largest chunk, with its header.
+                main.suggested_buffer_size = main
+                    .suggested_buffer_size
+                    .max(header.suggested_buffer_size + ChunkHeader::SIZE as u32);
+            }
+            if let StreamFormat::Video {
+                width,
+                height,
+                rate,
+            } = stream.format
+                && main.width == 0
+            {
+                main.micro_sec_per_frame = rate.micro_sec();
+                (main.width, main.height) = (width, height);
+            }
+            let Some(at) = place.super_index else {
+                continue;
+            };
+            // Those of a larger index took the place of many.
+            let room = SUPER_ENTRIES * SuperIndexEntry::SIZE;
+            put(at + ChunkHeader::SIZE + SuperIndex::SIZE, &vec![0; room]);
+            let mut entries = 0;
+            let groups = self
+                .riff
+                .groups
+                .iter()
+                .filter_map(|group| group.entries[number]);
+            let all = self.closed[number].iter().copied().chain(groups);
+            for entry in all.take(SUPER_ENTRIES) {
+                let offset = ChunkHeader::SIZE + SuperIndex::SIZE + entries * SuperIndexEntry::SIZE;
+                put(at + offset, &entry.to_bytes());
+                entries += 1;
+            }
+            let index = SuperIndex {
+                entries: entries as u32,
+                chunk_id: stream.chunk_id,
+            };
+            if entries > 0 {
+                put(at, &FourCc::INDX.0);
+                put(at + ChunkHeader::SIZE, &index.to_bytes());
+            }
+        }
+        main.max_bytes_per_sec = clamp(bytes_per_sec);
+        put(self.places.main, &main.to_bytes());
+        if let (Some(at), true) = (self.places.extended, indexed) {
+            let frames = self
+                .first_video()
+                .map_or(0, |video| self.streams[video].length);
+            let extended = ExtendedHeader {
+                total_frames: clamp(frames),
+            };
+            put(at, &extended.to_bytes());
+        }
+        head
+    }
+}
+
+/// The head of a RIFF after the first, up to the kind of its `movi` list.
+fn riff_head(kind: FourCc, size: u32) -> Vec<u8> {
+    let riff = ListHeader {
+        id: FourCc::RIFF,
+        size,
+        kind,
+    };
+    let movi = ListHeader {
+        id: FourCc::LIST,
+        size: 4,
+        kind: FourCc::MOVI,
+    };
+    [riff.to_bytes(), movi.to_bytes()].concat()
+}
+
+/// The range from the first to the last byte that differ.
+fn difference(old: &[u8], new: &[u8]) -> Option<(usize, usize)> {
+    let from = old.iter().zip(new).position(|(a, b)| a != b)?;
+    let to = old.iter().zip(new).rposition(|(a, b)| a != b)?;
+    Some((from, to + 1))
+}

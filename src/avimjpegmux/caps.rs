@@ -1,0 +1,147 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! What the pads accept, and what that means in an AVI file.
+
+use super::Profile;
+use crate::avi::header::WaveFormat;
+use crate::avi::timeline::Rate;
+
+/// What a pad's caps say.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum PadFormat {
+    /// Size and rate may be left to the pictures and their timestamps.
+    Video {
+        size: Option<(u32, u32)>,
+        rate: Option<Rate>,
+    },
+    Audio(WaveFormat),
+}
+
+impl PadFormat {
+    /// Whether a stream can go on in this format: of a picture only the rate may change, which
+    /// timestamps make up for.
+    pub fn continues(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Self::Video { size: a, .. }, Self::Video { size: b, .. }) => {
+                a.is_none() || b.is_none() || a == b
+            }
+            _ => self == other,
+        }
+    }
+}
+
+/// Why caps were refused.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum CapsError {
+    #[error("{0} is not image/jpeg; encode it with jpegenc")]
+    NotJpeg(String),
+    #[error("pictures of {0}x{1} do not fit into an AVI file; scale them down to 32767x32767")]
+    TooLarge(i32, i32),
+    #[error(
+        "{0} is not PCM that an AVI file can have; convert it with audioconvert to \
+         U8, S16LE, S24LE or S32LE"
+    )]
+    NotPcm(String),
+}
+
+/// The formats of PCM, as `(name, bits)`.
+const PCM: [(gst_audio::AudioFormat, u16); 4] = [
+    (gst_audio::AudioFormat::U8, 8),
+    (gst_audio::AudioFormat::S16le, 16),
+    (gst_audio::AudioFormat::S24le, 24),
+    (gst_audio::AudioFormat::S32le, 32),
+];
+
+pub(super) fn video_template() -> gst::Caps {
+    gst::Caps::builder("image/jpeg").build()
+}
+
+pub(super) fn audio_template(profile: Profile) -> gst::Caps {
+    let (formats, channels) = match profile {
+        Profile::Standard => (&PCM[..], 8),
+        // The player knows no other; its I2S output has two channels.
+        Profile::K210 => (&PCM[1..2], 2),
+    };
+    gst_audio::AudioCapsBuilder::new_interleaved()
+        .format_list(formats.iter().map(|(format, _)| *format))
+        .rate_range(8000..=192_000)
+        .channels_range(1..=channels)
+        .build()
+}
+
+/// What video caps mean.
+pub(super) fn video_format(caps: &gst::Caps) -> Result<PadFormat, CapsError> {
+    let not_jpeg = || CapsError::NotJpeg(caps.to_string());
+    let structure = caps.structure(0).ok_or_else(not_jpeg)?;
+    if structure.name() != "image/jpeg" {
+        return Err(not_jpeg());
+    }
+    let size = match (structure.get("width"), structure.get("height")) {
+        (Ok(width), Ok(height)) => match (i16::try_from(width), i16::try_from(height)) {
+            (Ok(w @ 1..), Ok(h @ 1..)) => Some((w as u32, h as u32)),
+            _ => return Err(CapsError::TooLarge(width, height)),
+        },
+        _ => None,
+    };
+    let rate = ["framerate", "max-framerate"].iter().find_map(|field| {
+        let rate = structure.get::<gst::Fraction>(*field).ok()?;
+        Rate::new(rate.numer().try_into().ok()?, rate.denom().try_into().ok()?)
+    });
+    Ok(PadFormat::Video { size, rate })
+}
+
+/// What audio caps mean.
+pub(super) fn audio_format(caps: &gst::Caps) -> Result<PadFormat, CapsError> {
+    let not_pcm = || CapsError::NotPcm(caps.to_string());
+    let info = gst_audio::AudioInfo::from_caps(caps).map_err(|_| not_pcm())?;
+    let (_, bits) = PCM
+        .iter()
+        .find(|(format, _)| *format == info.format())
+        .ok_or_else(not_pcm)?;
+    let channels = u16::try_from(info.channels()).map_err(|_| not_pcm())?;
+    if info.layout() != gst_audio::AudioLayout::Interleaved {
+        return Err(not_pcm());
+    }
+    let mask = info.positions().map_or(0, speakers);
+    Ok(PadFormat::Audio(WaveFormat::pcm(
+        info.rate(),
+        channels,
+        *bits,
+        mask,
+    )))
+}
+
+/// The speakers as `WAVEFORMATEXTENSIBLE` has them, or 0 (no particular speakers) if it has not
+/// all of them, or the samples would have to be put into another order.
+fn speakers(positions: &[gst_audio::AudioChannelPosition]) -> u32 {
+    use gst_audio::AudioChannelPosition as P;
+    let mut mask = 0;
+    for position in positions {
+        let bit: u32 = match position {
+            P::FrontLeft => 1 << 0,
+            P::FrontRight => 1 << 1,
+            P::FrontCenter => 1 << 2,
+            P::Lfe1 => 1 << 3,
+            P::RearLeft => 1 << 4,
+            P::RearRight => 1 << 5,
+            P::FrontLeftOfCenter => 1 << 6,
+            P::FrontRightOfCenter => 1 << 7,
+            P::RearCenter => 1 << 8,
+            P::SideLeft => 1 << 9,
+            P::SideRight => 1 << 10,
+            P::TopCenter => 1 << 11,
+            P::TopFrontLeft => 1 << 12,
+            P::TopFrontCenter => 1 << 13,
+            P::TopFrontRight => 1 << 14,
+            P::TopRearLeft => 1 << 15,
+            P::TopRearCenter => 1 << 16,
+            P::TopRearRight => 1 << 17,
+            P::Mono => 1 << 2,
+            _ => return 0,
+        };
+        if bit <= mask {
+            return 0;
+        }
+        mask |= bit;
+    }
+    mask
+}
