@@ -7,6 +7,7 @@ use super::trouble::{self, Report, Trouble};
 use crate::k210::address::Address;
 use crate::k210::discovery::{Discovery, Port};
 use crate::k210::interrupt::Interrupt;
+use crate::k210::sim::{self, BootMode, Config};
 use crate::k210::transport::Transport;
 use crate::k210::transport::serial::{OpenError, Serial};
 use crate::k210::transport::tcp::Tcp;
@@ -73,11 +74,20 @@ impl Board {
         }
     }
 
-    fn simulate(&self, _video: Option<&Path>) -> Result<Box<dyn Transport>, Trouble> {
-        Err(Trouble::Fatal(trouble::sim_error(
-            "there is none yet",
-            &self.address,
-        )))
+    fn simulate(&self, video: Option<&Path>) -> Result<Box<dyn Transport>, Trouble> {
+        let failed = |error: &str| Trouble::Fatal(trouble::sim_error(error, &self.address));
+        if video.is_some() {
+            return Err(failed("it cannot look at a file yet"));
+        }
+        let config = Config {
+            // A board that was left in IDE mode answers at once; booting takes seconds.
+            boot: BootMode::Ide,
+            ..Config::default()
+        };
+        match sim::open(config) {
+            Ok(port) => Ok(Box::new(port)),
+            Err(error) => Err(failed(&error.to_string())),
+        }
     }
 
     /// Follows the board to the port that it is plugged into now.
