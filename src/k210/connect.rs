@@ -418,15 +418,14 @@ impl Approach<'_> {
             if Self::has_started(session, self.goal.greets, &mut console)? {
                 return Ok(console);
             }
-            let text = String::from_utf8_lossy(&console);
-            if text.contains("Error") || text.contains("Exception") {
-                return Err(ConnectError::ScriptFailed(last_line(&text)));
+            match exception(&String::from_utf8_lossy(&console)) {
+                // The interrupt that starts a script may hit the script itself.
+                Some(text) if text.contains("IDE interrupt") => {}
+                Some(text) => return Err(ConnectError::ScriptFailed(text)),
+                None => {}
             }
         }
-        Err(match console.is_empty() {
-            true => SessionError::NotStarted.into(),
-            false => ConnectError::ScriptFailed(last_line(&String::from_utf8_lossy(&console))),
-        })
+        Err(SessionError::NotStarted.into())
     }
 
     /// Whether the script that was sent runs. Its flag is set with the last byte of an upload and
@@ -446,7 +445,8 @@ impl Approach<'_> {
             let greeted = String::from_utf8_lossy(console).contains(GREETING);
             if !running {
                 // A short script of the user's may have come and gone.
-                return Ok(!greets && !console.is_empty() && !has_traceback(console));
+                let raised = exception(&String::from_utf8_lossy(console)).is_some();
+                return Ok(!greets && !console.is_empty() && !raised);
             }
             if greets && greeted {
                 return Ok(true);
@@ -466,15 +466,55 @@ fn ends_with_prompt(text: &[u8]) -> bool {
     text.ends_with(b">>> ") || text.ends_with(b"\r\n>")
 }
 
-fn has_traceback(text: &[u8]) -> bool {
-    String::from_utf8_lossy(text).contains("Traceback")
+/// The exception that ended a script, with the line it happened in, from the script's output;
+/// `None` if there was none.
+///
+/// The prompt writes its greeting behind it, so it is not simply the last line.
+pub fn exception(text: &str) -> Option<String> {
+    let (_, report) = text.rsplit_once("Traceback (most recent call last):")?;
+    let mut place = None;
+    for line in report.lines().skip(1) {
+        let line = line.trim_end();
+        if line.starts_with(' ') {
+            place = line.trim().strip_prefix("File \"<stdin>\", ").or(place);
+        } else if !line.is_empty() {
+            let place = place.and_then(|place| place.split(", in").next());
+            return Some(match place {
+                Some(place) => format!("{line} ({place})"),
+                None => line.to_owned(),
+            });
+        }
+    }
+    None
 }
 
-/// The last line of a script's output that says something, which is the error if there was one.
-pub fn last_line(text: &str) -> String {
-    text.lines()
-        .map(str::trim)
-        .rfind(|line| !line.is_empty() && !line.starts_with(">>>"))
-        .unwrap_or_default()
-        .to_owned()
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_exception_is_found_before_the_prompts_greeting() {
+        let output = "hello\r\nTraceback (most recent call last):\r\n  File \"<stdin>\", line 3, \
+                      in <module>\r\n  File \"<stdin>\", line 2, in f\r\nOSError: Reset \
+                      Failed\r\n\r\nMicroPython v0.6.2\r\nType \"help()\" for more \
+                      information.\r\n>>> ";
+        assert_eq!(
+            exception(output).as_deref(),
+            Some("OSError: Reset Failed (line 2)")
+        );
+        assert_eq!(exception("hello\r\n>>> "), None);
+        assert_eq!(exception("Traceback (most recent call last):\r\n"), None);
+    }
+
+    #[test]
+    fn patience_ends_in_good_time() {
+        // A board that says nothing, or garbage, is reported within five seconds, and a round of
+        // attempts may have begun before patience ended.
+        assert!(PATIENCE < Duration::from_secs(4));
+        assert!(
+            PULSES
+                .iter()
+                .all(|(due, ..)| *due + Duration::from_secs(1) < PATIENCE)
+        );
+    }
 }

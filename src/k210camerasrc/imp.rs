@@ -656,16 +656,17 @@ impl K210CameraSrc {
             return Ok(());
         }
         let tail = String::from_utf8_lossy(&stream.tail).into_owned();
-        let raised = tail.contains("Traceback") || tail.contains("Error:");
-        let last = connect::last_line(&tail);
-        match (stream.own_script, raised) {
-            (false, false) => {
+        match (stream.own_script, connect::exception(&tail)) {
+            (false, None) => {
                 gst::info!(CAT, imp = self, "the script has ended");
                 Err(Trouble::Eos)
             }
-            (false, true) => Err(Trouble::Fatal(trouble::script_failed(&last, &device))),
+            (false, Some(text)) => Err(Trouble::Fatal(trouble::script_failed(&text, &device))),
             // A sensor that stalls raises an exception; starting anew may mend it.
-            (true, _) => Err(Trouble::Lost(trouble::script_failed(&last, &device))),
+            (true, text) => {
+                let text = text.unwrap_or_else(|| "it was stopped".into());
+                Err(Trouble::Lost(trouble::script_failed(&text, &device)))
+            }
         }
     }
 
