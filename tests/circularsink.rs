@@ -59,9 +59,11 @@ fn number_in(picture: &[u8], stride: usize) -> u64 {
 
 const RAW: &str = "video/x-raw,format=I420,width=64,height=64,framerate=25/1";
 
+/// What encoders have given out already.
+static MADE: Mutex<Option<HashMap<String, Encoded>>> = Mutex::new(None);
+
 /// Numbered pictures through an encoder; each encoder's are made once.
 fn encoded(encoder: &str, frames: u64) -> Encoded {
-    static MADE: Mutex<Option<HashMap<String, Encoded>>> = Mutex::new(None);
     init();
     let key = format!("{encoder} {frames}");
     let mut made = MADE.lock().unwrap_or_else(|e| e.into_inner());
@@ -877,4 +879,676 @@ fn stats_of(rig: &Rig, name: &str) -> u64 {
         .get::<u64>(name)
         .or_else(|_| stats.get::<u32>(name).map(u64::from))
         .expect("it is counted")
+}
+
+/// Starts a recording that has to fail, and checks that nothing else does.
+fn check_failure(rig: &mut Rig, location: Option<&str>, says: &str) -> Done {
+    let good = rig.path("good.mkv");
+    rig.sink.set_property("overwrite", true);
+    rig.trigger(location);
+    rig.push(40);
+    let (done, error) = rig.failed();
+    assert!(error.contains(says), "'{error}' does not say '{says}'");
+    for property in ["muxer-factory", "sink-factory"] {
+        rig.sink.set_property(property, None::<String>);
+    }
+    for property in ["muxer-properties", "sink-properties"] {
+        rig.sink.set_property(property, None::<gst::Structure>);
+    }
+    rig.trigger(Some(&good));
+    rig.push(10);
+    rig.finish();
+    rig.push(10);
+    let finished = rig.finished();
+    assert_eq!(finished.path(), Path::new(&good));
+    assert_sound(Path::new(&good));
+    done
+}
+
+#[test]
+fn failures_end_one_recording_alone() {
+    let mut rig = Rig::new(encoded(&x264(30, 0), 600), true);
+    rig.sink.set_property("max-time", 10 * FRAME);
+    rig.start();
+    rig.push(40);
+
+    // A directory that is not there, and one that may not be.
+    let nowhere = rig.path("none/a.mkv");
+    check_failure(&mut rig, Some(&nowhere), "none/a.mkv");
+    // A device that is always full.
+    rig.sink.set_property("muxer-factory", "matroskamux");
+    check_failure(&mut rig, Some("/dev/full"), "space");
+    // Formats and elements that do not exist.
+    let odd = rig.path("a.xyz");
+    check_failure(&mut rig, Some(&odd), ".mkv");
+    assert!(!Path::new(&odd).exists(), "an empty file is left");
+    let name = rig.path("a.mkv");
+    rig.sink.set_property("muxer-factory", "nosuchmux");
+    check_failure(&mut rig, Some(&name), "nosuchmux");
+    let wrong = gst::Structure::builder("p").field("nosuch", 1).build();
+    rig.sink.set_property("sink-properties", wrong);
+    check_failure(&mut rig, Some(&name), "nosuch");
+    // Raw sound has no place in MP4.
+    let mp4 = rig.path("a.mp4");
+    check_failure(&mut rig, Some(&mp4), "audio_0");
+}
+
+#[test]
+fn a_directory_that_vanishes_is_reported() {
+    let mut rig = Rig::new(encoded(&x264(30, 0), 600), false);
+    rig.start();
+    rig.push(40);
+    let directory = rig.dir.path().join("gone");
+    std::fs::create_dir(&directory).expect("it is made");
+    rig.trigger(directory.join("a.mkv").to_str());
+    rig.wait("circularsink-recording-started");
+    std::fs::remove_dir_all(&directory).expect("it is removed");
+    rig.push(40);
+    rig.finish();
+    rig.push(10);
+    let (_, error) = rig.failed();
+    assert!(error.contains("gone"), "{error}");
+}
+
+#[test]
+fn a_change_of_state_finishes_what_is_open() {
+    let mut rig = Rig::new(encoded(&x264(30, 0), 600), true);
+    rig.locate("r%d.mov");
+    rig.start();
+    rig.push(100);
+    rig.trigger(None);
+    rig.push(53);
+    rig.stop();
+    let path = PathBuf::from(rig.path("r0.mov"));
+    assert_sound(&path);
+    assert_frames(&decode(&path, true), 0, 152);
+    assert_eq!(stats_of(&rig, "recordings-finished"), 1);
+}
+
+#[test]
+fn a_hanging_sink_can_not_hold_up_a_change_of_state() {
+    let mut rig = Rig::new(encoded(&x264(30, 0), 600), false);
+    rig.sink.set_property("finish-timeout", 200_000_000u64);
+    rig.start();
+    let stall = Stall::on(&rig);
+    rig.push(100);
+    rig.trigger(None);
+    rig.push(50);
+    // Would hang for as long as the sink does, which is for ever.
+    rig.stop();
+    assert_eq!(stats_of(&rig, "recordings-failed"), 1);
+    stall.release();
+}
+
+#[test]
+fn a_hanging_sink_can_not_hold_up_the_end_of_the_stream() {
+    let mut rig = Rig::new(encoded(&x264(30, 0), 600), false);
+    rig.sink.set_property("finish-timeout", 200_000_000u64);
+    rig.start();
+    let stall = Stall::on(&rig);
+    rig.push(100);
+    rig.trigger(None);
+    rig.eos();
+    let (_, error) = rig.failed();
+    assert!(error.contains("storage"), "{error}");
+    rig.wait_eos();
+    stall.release();
+}
+
+#[test]
+fn a_change_of_format_begins_a_new_file() {
+    let small = encoded(&x264(30, 0), 600);
+    let mut rig = Rig::new(small.clone(), false);
+    rig.sink.set_property("recording", true);
+    rig.start();
+    rig.push(100);
+    let other = encoded("jpegenc", 200);
+    rig.stream = other;
+    rig.announce();
+    rig.push(50);
+    rig.eos();
+    let mut done = [rig.finished(), rig.finished()];
+    rig.wait_eos();
+    done.sort_by_key(|d| d.id);
+    assert_frames(&decode(done[0].path(), false), 0, 99);
+    assert_frames(&decode(done[1].path(), false), 100, 149);
+}
+
+#[test]
+fn a_flush_begins_a_new_file() {
+    let mut rig = Rig::new(encoded(&x264(30, 0), 600), false);
+    rig.sink.set_property("recording", true);
+    rig.start();
+    rig.push(100);
+    rig.video.push_event(gst::event::FlushStart::new());
+    rig.video.push_event(gst::event::FlushStop::new(true));
+    assert_eq!(rig.sink.property::<u64>("level-bytes"), 0);
+    rig.next = 30;
+    rig.announce();
+    rig.push(60);
+    rig.eos();
+    let mut done = [rig.finished(), rig.finished()];
+    rig.wait_eos();
+    done.sort_by_key(|d| d.id);
+    assert_frames(&decode(done[0].path(), false), 0, 99);
+    assert_frames(&decode(done[1].path(), false), 30, 89);
+}
+
+#[test]
+fn states_change_back_and_forth() {
+    let mut rig = Rig::new(encoded(&x264(30, 0), 600), true);
+    let audio_bare = rig
+        .sink
+        .request_pad_simple("audio_%u")
+        .expect("a pad is made");
+    for round in 0..100 {
+        rig.next = 0;
+        rig.next_sample = 0;
+        rig.start();
+        rig.push(3);
+        if round % 10 == 0 {
+            rig.trigger(None);
+            rig.pipeline
+                .set_state(gst::State::Paused)
+                .expect("it pauses");
+            rig.pipeline
+                .set_state(gst::State::Playing)
+                .expect("it plays");
+            rig.push(2);
+        }
+        rig.stop();
+        // Pads go inactive with the element; ours have to forget what they sent.
+        for pad in [Some(&rig.video), rig.audio.as_ref()].into_iter().flatten() {
+            pad.set_active(false).expect("it stops");
+            pad.set_active(true).expect("it starts");
+        }
+    }
+    rig.sink.release_request_pad(&audio_bare);
+    assert_eq!(stats_of(&rig, "recordings-finished"), 10);
+    assert_eq!(stats_of(&rig, "recordings-failed"), 0);
+    for number in 0..10 {
+        assert_sound(Path::new(&rig.path(&format!("r{number:03}.mkv"))));
+    }
+}
+
+#[test]
+fn a_paused_pipeline_holds_the_stream() {
+    let mut rig = Rig::new(encoded(&x264(30, 0), 600), false);
+    rig.start();
+    rig.push(10);
+    rig.pipeline
+        .set_state(gst::State::Paused)
+        .expect("it pauses");
+    let before: u64 = rig.sink.property("level-bytes");
+    let (pad, buffer) = (rig.video.clone(), rig.stream.buffers[10].clone());
+    let pushed = std::thread::spawn(move || pad.push(buffer));
+    rig.pipeline
+        .set_state(gst::State::Playing)
+        .expect("it plays");
+    pushed
+        .join()
+        .expect("the thread ends")
+        .expect("the frame is taken");
+    assert!(rig.sink.property::<u64>("level-bytes") > before);
+    // One that waits is let go when the element stops.
+    rig.pipeline
+        .set_state(gst::State::Paused)
+        .expect("it pauses");
+    let (pad, buffer) = (rig.video.clone(), rig.stream.buffers[11].clone());
+    let pushed = std::thread::spawn(move || pad.push(buffer));
+    rig.stop();
+    let result = pushed.join().expect("the thread ends");
+    assert_eq!(result, Err(gst::FlowError::Flushing));
+}
+
+#[test]
+fn elementary_streams_and_sequences() {
+    let mut rig = Rig::new(encoded(&x264(30, 0), 600), true);
+    rig.start();
+    rig.push(40);
+    for name in ["a.h264", "a.wav"] {
+        rig.trigger(Some(&rig.path(name)));
+    }
+    rig.push(40);
+    rig.finish();
+    rig.push(10);
+    rig.finished();
+    rig.finished();
+    for name in ["a.h264", "a.wav"] {
+        assert_sound(Path::new(&rig.path(name)));
+    }
+    let bytes = std::fs::read(rig.path("a.h264")).expect("it is there");
+    assert!(bytes.starts_with(&[0, 0, 0, 1]), "no byte stream");
+    let wav = std::fs::read(rig.path("a.wav")).expect("it is there");
+    let expected = 80 * SAMPLES / RATE * 2;
+    assert!(
+        (wav.len() as u64).abs_diff(expected) < 200,
+        "{} bytes",
+        wav.len()
+    );
+
+    let mut rig = Rig::new(encoded("jpegenc", 200), false);
+    rig.start();
+    rig.push(20);
+    for name in ["a.mjpeg", "a.jpg"] {
+        rig.trigger(Some(&rig.path(name)));
+    }
+    rig.push(20);
+    rig.finish();
+    rig.push(10);
+    rig.finished();
+    rig.finished();
+    assert_sound(Path::new(&rig.path("a.mjpeg")));
+    for number in [0, 39] {
+        assert_sound(Path::new(&rig.path(&format!("a-{number:06}.jpg"))));
+    }
+    assert!(!Path::new(&rig.path("a-000040.jpg")).exists());
+}
+
+#[test]
+fn sound_alone_is_recorded_too() {
+    let rig = Rig::new(encoded("jpegenc", 200), true);
+    // Without a peer the pad for video takes no part.
+    let video = rig.sink.static_pad("video").expect("the pad is there");
+    rig.video.unlink(&video).expect("the pads part");
+    rig.locate("a%d.wav");
+    rig.sink.set_property("max-time", 1_000_000_000u64);
+    rig.start();
+    let audio = rig.audio.clone().expect("there is sound");
+    for number in 0..100 {
+        audio
+            .push(samples(number * 1000..(number + 1) * 1000))
+            .expect("taken");
+    }
+    rig.trigger(None);
+    audio.push_event(gst::event::Eos::new());
+    let done = rig.finished();
+    rig.wait_eos();
+    let bytes = std::fs::read(done.path()).expect("it is there");
+    let kept = (bytes.len() as u64 - 44) / 2;
+    assert!((SAMPLES..SAMPLES + 2000).contains(&kept), "{kept} samples");
+    let last = i16::from_le_bytes([bytes[bytes.len() - 2], bytes[bytes.len() - 1]]);
+    assert_eq!(u64::from(last.unsigned_abs()), 99_999 % 30_000);
+}
+
+#[test]
+fn parameter_sets_are_in_every_file() {
+    let stream = encoded(
+        &format!("{} ! video/x-h264,stream-format=byte-stream", x264(30, 0)),
+        600,
+    );
+    let mut bare = stream.clone();
+    for (number, buffer) in bare.buffers.iter_mut().enumerate().skip(1) {
+        if number % 30 != 0 {
+            continue;
+        }
+        // An encoder that sends its parameter sets once: of the others only the slice is kept.
+        let map = buffer.map_readable().expect("it can be read");
+        let slice = map
+            .windows(4)
+            .position(|w| w[..3] == [0, 0, 1] && w[3] & 0x1f == 5)
+            .expect("a key unit has a slice");
+        drop(map);
+        let mut cut = buffer
+            .copy_region(gst::BufferCopyFlags::all(), slice..)
+            .expect("it is longer");
+        let it = cut.make_mut();
+        it.set_pts(buffer.pts());
+        it.set_dts(buffer.dts());
+        it.set_duration(buffer.duration());
+        *buffer = cut;
+    }
+    for name in ["a.mp4", "a.h264"] {
+        let mut rig = Rig::new(bare.clone(), false);
+        rig.sink.set_property("max-time", 10 * FRAME);
+        rig.start();
+        rig.push(100);
+        rig.trigger(Some(&rig.path(name)));
+        rig.push(50);
+        rig.finish();
+        rig.push(10);
+        let done = rig.finished();
+        assert_sound(done.path());
+        if name == "a.mp4" {
+            assert_frames(&decode(done.path(), false), 60, 149);
+        }
+    }
+}
+
+#[test]
+fn tags_are_in_every_file() {
+    let mut rig = Rig::new(encoded(&x264(30, 0), 600), false);
+    rig.start();
+    let mut tags = gst::TagList::new();
+    tags.make_mut().set_scope(gst::TagScope::Global);
+    tags.make_mut()
+        .add::<gst::tags::Title>(&"Finches", gst::TagMergeMode::Append);
+    rig.video.push_event(gst::event::Tag::new(tags));
+    rig.push(40);
+    for name in ["a.mkv", "b.mkv"] {
+        rig.trigger(Some(&rig.path(name)));
+    }
+    rig.push(10);
+    rig.finish();
+    rig.push(10);
+    for _ in 0..2 {
+        let done = rig.finished();
+        let output = Command::new("ffprobe")
+            .args(["-v", "error", "-show_entries", "format_tags:stream_tags"])
+            .arg(done.path())
+            .output()
+            .expect("ffprobe is installed");
+        let text = String::from_utf8_lossy(&output.stdout);
+        assert!(text.contains("Finches"), "{text}");
+    }
+}
+
+#[test]
+fn encoded_sound_keeps_its_times() {
+    init();
+    let pipeline = gst::parse::launch(
+        "audiotestsrc num-buffers=500 samplesperbuffer=1024 ! audio/x-raw,rate=48000,channels=1 ! \
+         avenc_aac ! appsink name=out sync=false",
+    )
+    .expect("the encoder is installed")
+    .downcast::<gst::Pipeline>()
+    .expect("it is a pipeline");
+    let out: gst_app::AppSink = get(&pipeline, "out");
+    pipeline.set_state(gst::State::Playing).expect("it plays");
+    let mut caps = None;
+    let mut frames = Vec::new();
+    while let Ok(sample) = out.pull_sample() {
+        caps = sample.caps_owned();
+        frames.push(sample.buffer_owned().expect("samples have buffers"));
+    }
+    pipeline.set_state(gst::State::Null).expect("it stops");
+
+    let mut rig = Rig::new(encoded(&x264(30, 2), 600), true);
+    rig.sink.set_property("max-time", 50 * FRAME);
+    rig.start();
+    let audio = rig.audio.take().expect("there is sound");
+    audio.push_event(gst::event::Caps::new(&caps.expect("it has caps")));
+    let mut sent = frames.iter();
+    for count in 1..=200u64 {
+        while let Some(frame) = sent.as_slice().first()
+            && frame.pts() < Some(gst::ClockTime::from_nseconds(count * FRAME))
+        {
+            audio.push(frame.clone()).expect("taken");
+            sent.next();
+        }
+        rig.push(1);
+        if count == 170 {
+            rig.trigger(Some(&rig.path("a.mp4")));
+        }
+    }
+    rig.video.push_event(gst::event::Eos::new());
+    audio.push_event(gst::event::Eos::new());
+    let done = rig.finished();
+    let start = done.start.expect("it began") as f64 / 1e9;
+    let output = Command::new("ffprobe")
+        .args(["-v", "error", "-select_streams", "a", "-of", "csv=p=0"])
+        .args(["-show_entries", "packet=pts_time,size"])
+        .arg(done.path())
+        .output()
+        .expect("ffprobe is installed");
+    let text = String::from_utf8_lossy(&output.stdout);
+    let mut expected = frames
+        .iter()
+        .skip_while(|f| f.pts().map_or(0., |t| t.nseconds() as f64 / 1e9) < start);
+    let mut count = 0;
+    for line in text.lines() {
+        let mut fields = line.trim_end_matches(',').split(',');
+        let time: f64 = fields.next().and_then(|f| f.parse().ok()).expect("a time");
+        let size: usize = fields.next().and_then(|f| f.parse().ok()).expect("a size");
+        let frame = expected.next().expect("it was sent");
+        let sent = frame.pts().map_or(0., |t| t.nseconds() as f64 / 1e9) - start;
+        assert!((time - sent).abs() < 0.001, "{time} instead of {sent}");
+        assert_eq!(size, frame.size());
+        count += 1;
+    }
+    assert!(count > 100, "{count} frames of sound");
+}
+
+#[test]
+fn a_pool_that_has_few_buffers_gets_them_back() {
+    let rig = Rig::new(encoded("identity", 200), false);
+    rig.start();
+    let pool = gst::BufferPool::new();
+    let mut config = pool.config();
+    config.set_params(Some(&rig.stream.caps), 64 * 64 * 3 / 2, 4, 4);
+    pool.set_config(config).expect("the pool takes it");
+    pool.set_active(true).expect("the pool starts");
+    for number in 0..50 {
+        let params =
+            gst::BufferPoolAcquireParams::with_flags(gst::BufferPoolAcquireFlags::DONTWAIT);
+        let mut buffer = pool
+            .acquire_buffer(Some(&params))
+            .unwrap_or_else(|_| panic!("the ring keeps the pool's buffers: {number}"));
+        let it = buffer.get_mut().expect("nobody else has it");
+        it.set_pts(gst::ClockTime::from_nseconds(number * FRAME));
+        rig.video.push(buffer).expect("taken");
+    }
+    pool.set_active(false).expect("the pool stops");
+}
+
+#[test]
+fn properties_reach_muxer_and_sink() {
+    let mut rig = Rig::new(encoded(&x264(30, 0), 600), false);
+    let muxer = gst::Structure::builder("properties")
+        .field("writing-app", "birds")
+        .build();
+    rig.sink.set_property("muxer-properties", muxer);
+    rig.sink.set_property(
+        "sink-properties",
+        "properties,buffer-mode=full"
+            .parse::<gst::Structure>()
+            .expect("it parses"),
+    );
+    rig.start();
+    rig.push(40);
+    rig.trigger(None);
+    rig.wait("circularsink-recording-started");
+    let dot = rig
+        .pipeline
+        .debug_to_dot_data(gst::DebugGraphDetails::all());
+    for part in [
+        "recording0",
+        "GstMatroskaMux",
+        "writing-app=\\\"birds\\\"",
+        "level-time",
+    ] {
+        assert!(dot.contains(part), "{part} is not in the graph");
+    }
+    rig.finish();
+    rig.push(10);
+    rig.finished();
+    let dot = rig
+        .pipeline
+        .debug_to_dot_data(gst::DebugGraphDetails::all());
+    assert!(!dot.contains("recording0"), "it is still in the graph");
+}
+
+#[test]
+fn any_sink_can_take_a_recording() {
+    let mut rig = Rig::new(encoded(&x264(30, 0), 600), false);
+    rig.sink.set_property("location", None::<String>);
+    rig.sink.set_property("muxer-factory", "mpegtsmux");
+    rig.sink.set_property("sink-factory", "fakesink");
+    rig.start();
+    rig.push(40);
+    rig.trigger(None);
+    rig.push(10);
+    rig.finish();
+    rig.push(10);
+    let done = rig.finished();
+    assert_eq!((done.location, done.frames), (None, 50));
+}
+
+#[test]
+fn refuses_to_keep_without_limit() {
+    let rig = Rig::new(encoded("jpegenc", 200), false);
+    for property in ["max-time", "max-bytes", "max-buffers"] {
+        rig.sink.set_property(property, 0u64);
+    }
+    assert!(rig.pipeline.set_state(gst::State::Playing).is_err());
+    let message = rig.bus().pop_filtered(&[gst::MessageType::Error]);
+    let message = message.expect("it says why");
+    let gst::MessageView::Error(error) = message.view() else {
+        panic!("{message:?}");
+    };
+    assert!(error.error().message().contains("max-time"), "{error:?}");
+    assert_eq!(rig.trigger(None), u32::MAX);
+}
+
+#[test]
+fn latency_is_upstreams() {
+    init();
+    let pipeline = gst::parse::launch(
+        "videotestsrc is-live=true ! video/x-raw,framerate=25/1 ! circularsink name=c",
+    )
+    .expect("the elements are there")
+    .downcast::<gst::Pipeline>()
+    .expect("it is a pipeline");
+    pipeline.set_state(gst::State::Playing).expect("it plays");
+    let sink: gst::Element = get(&pipeline, "c");
+    // The source does not know before it has a format.
+    while sink.property::<u64>("level-bytes") == 0 {
+        std::thread::sleep(std::time::Duration::from_millis(1));
+    }
+    let mut query = gst::query::Latency::new();
+    assert!(sink.query(&mut query));
+    let (live, min, _) = query.result();
+    assert!(live);
+    assert_eq!(min, gst::ClockTime::from_mseconds(40));
+    pipeline.set_state(gst::State::Null).expect("it stops");
+}
+
+/// A generator of numbers that are the same each time (xorshift, Marsaglia 2003).
+struct Random(u64);
+
+impl Random {
+    fn below(&mut self, limit: u64) -> u64 {
+        self.0 ^= self.0 << 13;
+        self.0 ^= self.0 >> 7;
+        self.0 ^= self.0 << 17;
+        self.0 % limit
+    }
+}
+
+/// Triggers at random moments with random post-times, overlapping, split and extended: no frame is
+/// lost, none comes twice. `SOAK=1000` sets how many.
+#[test]
+fn random_triggers_lose_and_double_nothing() {
+    let count: u64 = std::env::var("SOAK")
+        .ok()
+        .and_then(|n| n.parse().ok())
+        .unwrap_or(60);
+    let mut random = Random(0x5eed_cafe_f00d_d00d);
+    let mut done = 0;
+    let mut round = 0;
+    while done < count {
+        round += 1;
+        let gop = [1, 12, 30][random.below(3) as usize];
+        let bframes = if gop > 1 { random.below(3) as u32 } else { 0 };
+        let mut rig = Rig::new(encoded(&x264(gop, bframes), 600), true);
+        let keep = 10 + random.below(100);
+        rig.sink.set_property("max-time", keep * FRAME);
+        rig.start();
+        let mut ids = std::collections::BTreeMap::new();
+        let mut asked = 0;
+        while rig.next < 560 {
+            let step = 1 + random.below(30) as usize;
+            rig.push(step.min(560 - rig.next));
+            rig.sink
+                .set_property("post-time", random.below(3) * random.below(60) * FRAME);
+            rig.sink
+                .set_property("split-on-trigger", random.below(4) == 0);
+            if random.below(8) == 0 {
+                rig.finish();
+            }
+            let name = rig.path(&format!("{asked}.mkv"));
+            let location = (random.below(2) == 0).then_some(name.as_str());
+            let newest = rig.next as u64;
+            let id = rig.trigger(location);
+            asked += 1;
+            ids.entry(id).or_insert(newest);
+        }
+        rig.push_all();
+        rig.eos();
+        let mut results = Vec::new();
+        while results.len() < ids.len() {
+            let types = [gst::MessageType::Element, gst::MessageType::Error];
+            let message = rig.bus().timed_pop_filtered(FAILSAFE, &types);
+            let message = message.expect("each recording ends");
+            let structure = message.structure().expect("no error").to_owned();
+            match structure.name().as_str() {
+                "circularsink-recording-finished" => results.push(Some(Done::new(&structure))),
+                "circularsink-recording-failed" => {
+                    // One that was to succeed another, and was called off before it began.
+                    let error = structure.get::<String>("error").expect("it says why");
+                    assert!(error.contains("before a key unit"), "{error}");
+                    results.push(None);
+                }
+                _ => (),
+            }
+        }
+        rig.wait_eos();
+        for result in results.into_iter().flatten() {
+            let decoded = decode(result.path(), true);
+            let (first, length) = (decoded.frames[0].1, decoded.frames.len() as u64);
+            assert_frames(&decoded, first, first + length - 1);
+            assert_sound_aligned(&decoded, 1);
+            assert_eq!(length, result.frames);
+        }
+        done += asked;
+        assert!(round < 10_000);
+    }
+}
+
+/// Whether a recording's thread is running still: it frees what it holds as its last deed.
+fn recordings_run() -> bool {
+    let tasks = std::fs::read_dir("/proc/self/task").expect("Linux lists threads");
+    tasks.flatten().any(|task| {
+        let name = std::fs::read_to_string(task.path().join("comm"));
+        name.is_ok_and(|name| name.starts_with("recording"))
+    })
+}
+
+/// Runs this test alone in a process with the leaks tracer, where it runs some of the others.
+#[test]
+fn nothing_leaks() {
+    if std::env::var_os("GST_TRACERS").is_some_and(|tracers| tracers == "leaks") {
+        recordings_overlap();
+        a_split_loses_nothing_and_repeats_nothing();
+        failures_end_one_recording_alone();
+        a_flush_begins_a_new_file();
+        a_hanging_sink_can_not_hold_up_a_change_of_state();
+        MADE.lock().unwrap_or_else(|e| e.into_inner()).take();
+        while recordings_run() {
+            std::thread::sleep(std::time::Duration::from_millis(1));
+        }
+        // SAFETY: this process has no other test and no thread that uses GStreamer.
+        unsafe { gst::deinit() };
+        return;
+    }
+    let output = Command::new(std::env::current_exe().expect("the program has a path"))
+        .args(["--exact", "nothing_leaks", "--nocapture"])
+        .env("GST_TRACERS", "leaks")
+        .env("GST_DEBUG", "GST_TRACER:7")
+        .env("GST_DEBUG_NO_COLOR", "1")
+        .output()
+        .expect("the program runs");
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{said}");
+    // The tracer announces the form of its lines before there are any.
+    assert!(
+        said.contains("object-alive.class"),
+        "the tracer did not run"
+    );
+    let alive: Vec<_> = said
+        .lines()
+        .filter(|line| line.contains(": object-alive, "))
+        .filter(|line| !line.contains("new format string"))
+        .collect();
+    assert!(alive.is_empty(), "{}", alive.join("\n"));
 }
