@@ -7,6 +7,7 @@ mod avimjpegdemux;
 mod avimjpegmux;
 mod circularsink;
 mod ffmpegsink;
+pub mod footage;
 pub mod k210;
 mod k210camerasrc;
 pub mod k230venc;

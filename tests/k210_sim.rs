@@ -5,7 +5,7 @@ use std::io;
 use std::time::{Duration, Instant};
 
 use gst::prelude::*;
-use gstkendryte::k210::sim::{self, BootMode, Config, Port, counter};
+use gstkendryte::k210::sim::{self, Board, BootMode, Config, Port, SerialPort, TcpPort, counter};
 use gstkendryte::k210::transport::Transport;
 
 /// Long enough that only a board that hangs reaches it.
@@ -286,4 +286,275 @@ fn commands_without_an_answer_stay_silent() {
     host.send(0x8d, 0, b"");
     host.assert_silent();
     assert_eq!(host.ask_word(0x8d), 0xffee_bbaa);
+}
+
+/// Opens a serial device as clients do.
+fn open_serial(path: &std::path::Path, baud_rate: u32) -> Serial {
+    use rustix::termios::{OptionalActions, tcgetattr, tcsetattr};
+    let file = std::fs::OpenOptions::new()
+        .read(true)
+        .write(true)
+        .open(path)
+        .unwrap();
+    let mut settings = tcgetattr(&file).unwrap();
+    settings.make_raw();
+    settings.set_speed(baud_rate).unwrap();
+    tcsetattr(&file, OptionalActions::Now, &settings).unwrap();
+    Serial(file)
+}
+
+struct Serial(std::fs::File);
+
+impl Serial {
+    /// Reads until `count` bytes came, or nothing for `patience`.
+    fn read(&mut self, count: usize, patience: Duration) -> io::Result<Vec<u8>> {
+        use rustix::event::{PollFd, PollFlags, Timespec, poll};
+        let mut data = Vec::new();
+        while data.len() < count {
+            let mut fds = [PollFd::new(&self.0, PollFlags::IN)];
+            let limit = Timespec::try_from(patience).unwrap();
+            if poll(&mut fds, Some(&limit))? == 0 {
+                break;
+            }
+            let mut piece = vec![0; count - data.len()];
+            let got = io::Read::read(&mut self.0, &mut piece)?;
+            if got == 0 {
+                return Err(io::ErrorKind::UnexpectedEof.into());
+            }
+            data.extend(&piece[..got]);
+        }
+        Ok(data)
+    }
+
+    fn query_status(&mut self) -> bool {
+        let sent = io::Write::write_all(&mut self.0, &[0x30, 0x8d, 4, 0, 0, 0]);
+        let reply = sent.and_then(|()| self.read(4, Duration::from_millis(300)));
+        reply.is_ok_and(|reply| reply == 0xffee_bbaa_u32.to_le_bytes())
+    }
+
+    fn wait_for_ide(&mut self) {
+        let deadline = Instant::now() + FAILSAFE;
+        while !self.query_status() {
+            assert!(Instant::now() < deadline, "no IDE mode");
+        }
+    }
+}
+
+fn ide_board() -> Board {
+    Board::new(Config {
+        boot: BootMode::Ide,
+        ..Config::default()
+    })
+    .unwrap()
+}
+
+fn wait_for(what: &str, mut test: impl FnMut() -> bool) {
+    let deadline = Instant::now() + FAILSAFE;
+    while !test() {
+        assert!(Instant::now() < deadline, "{what}");
+        std::thread::sleep(Duration::from_millis(5));
+    }
+}
+
+#[test]
+fn a_pseudo_terminal_is_a_serial_port() {
+    let folder = tempfile::tempdir().unwrap();
+    let link = folder.path().join("board");
+    let port = SerialPort::new(ide_board(), Some(&link)).unwrap();
+    assert_eq!(port.path(), link);
+    // The wrong speed, and the right one.
+    let mut slow = open_serial(&link, 115_200);
+    assert!(!slow.query_status());
+    drop(slow);
+    let mut client = open_serial(&link, 1_500_000);
+    client.wait_for_ide();
+    drop(client);
+    // A second client after the first.
+    let mut client = open_serial(&link, 1_500_000);
+    client.wait_for_ide();
+
+    port.unplug();
+    assert!(
+        std::fs::symlink_metadata(&link).is_err(),
+        "the link is gone"
+    );
+    wait_for(
+        "hang-up",
+        || !matches!(client.read(1, Duration::from_millis(1)), Ok(data) if data.is_empty()),
+    );
+    port.replug().unwrap();
+    // The IDE's file in flash brings the board back to IDE mode.
+    open_serial(&link, 1_500_000).wait_for_ide();
+
+    let other = SerialPort::new(ide_board(), Some(&link));
+    assert_eq!(
+        other.err().map(|error| error.kind()),
+        Some(io::ErrorKind::AlreadyExists)
+    );
+    drop(port);
+    assert!(std::fs::symlink_metadata(&link).is_err());
+}
+
+#[test]
+fn tcp_serves_one_client_after_the_other() {
+    use std::io::{Read, Write};
+    let port = TcpPort::new(ide_board(), "127.0.0.1:0", None).unwrap();
+    let connect = || {
+        let client = std::net::TcpStream::connect(port.address()).unwrap();
+        client.set_read_timeout(Some(FAILSAFE)).unwrap();
+        client
+    };
+    let ask = |client: &mut std::net::TcpStream| {
+        let mut reply = [0; 4];
+        client.write_all(&[0x30, 0x8d, 4, 0, 0, 0])?;
+        client.read_exact(&mut reply)?;
+        io::Result::Ok(u32::from_le_bytes(reply))
+    };
+    let mut first = connect();
+    // The board may still be on its way to IDE mode; what it misses is not answered.
+    first
+        .set_read_timeout(Some(Duration::from_millis(200)))
+        .unwrap();
+    wait_for("IDE mode", || {
+        ask(&mut first).is_ok_and(|status| status == 0xffee_bbaa)
+    });
+    let mut second = connect();
+    assert_eq!(second.read(&mut [0]).unwrap(), 0, "turned away");
+    drop(first);
+    wait_for("room for another", || {
+        ask(&mut connect()).is_ok_and(|status| status == 0xffee_bbaa)
+    });
+    let mut last = connect();
+    wait_for("room for the last", || {
+        let fine = ask(&mut last).is_ok();
+        if !fine {
+            last = connect();
+        }
+        fine
+    });
+    port.unplug();
+    assert_eq!(last.read(&mut [0]).unwrap(), 0, "disconnected");
+}
+
+/// The program, until it is dropped.
+struct Program {
+    child: std::process::Child,
+    lines: io::Lines<io::BufReader<std::process::ChildStdout>>,
+}
+
+impl Program {
+    fn start(args: &[&str]) -> Program {
+        let mut child = std::process::Command::new(env!("CARGO_BIN_EXE_k210-sim"))
+            .args(args)
+            .stdout(std::process::Stdio::piped())
+            .spawn()
+            .unwrap();
+        let output = child.stdout.take().unwrap();
+        Program {
+            child,
+            lines: io::BufRead::lines(io::BufReader::new(output)),
+        }
+    }
+
+    fn line(&mut self) -> String {
+        self.lines.next().expect("a line").unwrap()
+    }
+
+    fn stop(&mut self, signal: rustix::process::Signal) -> std::process::ExitStatus {
+        let pid = rustix::process::Pid::from_child(&self.child);
+        rustix::process::kill_process(pid, signal).unwrap();
+        self.child.wait().unwrap()
+    }
+}
+
+impl Drop for Program {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+#[test]
+fn the_program_serves_a_link_and_cleans_up() {
+    use rustix::process::Signal;
+    let folder = tempfile::tempdir().unwrap();
+    let link = folder.path().join("ttyK210");
+    for signal in [Signal::INT, Signal::TERM] {
+        let name = link.to_str().unwrap();
+        let mut program = Program::start(&["--link", name, "--boot-mode", "ide"]);
+        assert_eq!(program.line(), name);
+        open_serial(&link, 1_500_000).wait_for_ide();
+        assert!(program.stop(signal).success());
+        assert!(std::fs::symlink_metadata(&link).is_err(), "the link stays");
+    }
+}
+
+#[test]
+fn the_program_unplugs_its_board() {
+    let folder = tempfile::tempdir().unwrap();
+    let link = folder.path().join("ttyK210");
+    let name = link.to_str().unwrap();
+    let args = [
+        "--link",
+        name,
+        "--boot-mode",
+        "ide",
+        "--unplug-every",
+        "1.5",
+    ];
+    let mut program = Program::start(&args);
+    program.line();
+    open_serial(&link, 1_500_000).wait_for_ide();
+    let target = std::fs::read_link(&link).unwrap();
+    wait_for("the cable pulled", || !link.exists());
+    wait_for("the cable back", || link.exists());
+    assert!(target.starts_with("/dev/pts"));
+}
+
+#[test]
+fn the_program_listens_on_tcp_and_runs_main_py() {
+    use std::io::Read;
+    let folder = tempfile::tempdir().unwrap();
+    let main = folder.path().join("main.py");
+    std::fs::write(&main, "while True:\n    print('mine')\n").unwrap();
+    let args = [
+        "--tcp",
+        "[::1]:0",
+        "--boot-mode",
+        "main",
+        "--main",
+        main.to_str().unwrap(),
+    ];
+    let mut program = Program::start(&args);
+    let line = program.line();
+    let address = line.strip_prefix("tcp://").unwrap();
+    let mut client = std::net::TcpStream::connect(address).unwrap();
+    client.set_read_timeout(Some(FAILSAFE)).unwrap();
+    let mut text = [0; 64];
+    client.read_exact(&mut text).unwrap();
+    assert!(String::from_utf8_lossy(&text).contains("mine\r\n"));
+}
+
+#[test]
+fn the_program_says_what_it_does_not_understand() {
+    for (args, words) in [
+        (&["--boot-mode", "asleep"][..], "power-on, repl, ide"),
+        (&["--noise", "2"], "0 to 1"),
+        (&["--colour"], "--colour"),
+        (&["--video", "/nonexistent.webm"], "/nonexistent.webm"),
+        (&["--tcp", "127.0.0.1:0", "--link", "x"], "--link"),
+    ] {
+        let output = std::process::Command::new(env!("CARGO_BIN_EXE_k210-sim"))
+            .args(args)
+            .output()
+            .unwrap();
+        assert!(!output.status.success());
+        let text = String::from_utf8_lossy(&output.stderr);
+        assert!(text.contains(words), "{args:?}: {text}");
+    }
+    let output = std::process::Command::new(env!("CARGO_BIN_EXE_k210-sim"))
+        .arg("--help")
+        .output()
+        .unwrap();
+    assert!(String::from_utf8_lossy(&output.stdout).contains("--unplug-every SECONDS"));
 }

@@ -567,7 +567,8 @@ impl Transport for Port {
     }
 
     fn write_all(&mut self, data: &[u8], timeout: Duration) -> io::Result<()> {
-        let deadline = Instant::now() + timeout;
+        let timeout = u64::try_from(timeout.as_nanos()).unwrap_or(u64::MAX);
+        let deadline = self.shared.now().saturating_add(timeout);
         let mut state = self.shared.lock();
         let mut rest = data;
         loop {
@@ -586,10 +587,10 @@ impl Transport for Port {
                 rest = later;
                 continue;
             }
-            if Instant::now() >= deadline {
+            if now >= deadline {
                 return Err(io::ErrorKind::TimedOut.into());
             }
-            let until = state.core.up.free() - ahead;
+            let until = (state.core.up.free() - ahead).min(deadline);
             state = self.shared.wait(&self.shared.host, state, Some(until));
         }
     }

@@ -26,6 +26,7 @@
 //! ```
 
 mod board;
+mod cable;
 mod camera;
 mod console;
 pub mod counter;
@@ -40,6 +41,7 @@ mod readline;
 mod scene;
 
 pub use board::{Board, Config, Port, open};
+pub use cable::{SerialPort, TcpPort};
 pub use console::Console;
 pub use flash::{Errno, Flash};
 pub use jpeg::{JpegBuffer, Lock, Owner, Picture};
