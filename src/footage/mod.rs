@@ -336,7 +336,7 @@ mod tests {
         assert!(first != second);
         assert!(at(1001) == second || at(1050) != second);
         // Long after the end there is still a picture.
-        let later = at(100_000);
+        let later = at(100_000_000);
         assert!(later.iter().any(|&sample| sample > 16));
     }
 }
