@@ -493,7 +493,10 @@ impl<S: ReadAt> Reader<S> {
                 _ => entry.pos,
             };
             self.note_lost(from, to);
-        } else if let Some((from, to)) = self.lost.take() {
+        } else if let Some((from, to)) = self.lost
+            && entry.pos.saturating_sub(JOIN) > to
+        {
+            self.lost = None;
             self.tell_lost(from, to);
         }
         Ok(payload)
@@ -502,7 +505,9 @@ impl<S: ReadAt> Reader<S> {
     /// Chunks lost one after another are one region.
     fn note_lost(&mut self, from: u64, to: u64) {
         self.lost = match self.lost {
-            Some((start, end)) if from >= start && from <= end + JOIN => Some((start, end.max(to))),
+            Some((start, end)) if from <= end + JOIN && start <= to + JOIN => {
+                Some((start.min(from), end.max(to)))
+            }
             Some((start, end)) => {
                 self.tell_lost(start, end);
                 Some((from, to))
@@ -527,8 +532,9 @@ impl<S: ReadAt> Reader<S> {
     }
 }
 
-/// Lost chunks this near to one another are told of as one region.
-const JOIN: u64 = 64 << 10;
+/// Lost chunks this near to one another are told of as one region; the streams
+/// do not come in the order of the file.
+const JOIN: u64 = 16 << 10;
 
 /// Where a file was joined to another the second one's streams begin at the
 /// same time.

@@ -2,13 +2,15 @@
 //! The index a file has of itself: OpenDML's (`indx`, `ix00`) or the old
 //! `idx1`, read in pieces and believed only if it leads to chunks.
 
-use super::headers::Header;
+use std::collections::VecDeque;
+
+use super::headers::{Format, Header};
 use super::index::Index;
 use super::walk::{Stop, View};
 use super::window::{ReadAt, Window};
 use crate::avi::header::{
     ChunkHeader, FourCc, IndexPreamble, OldIndexEntry, StandardIndex, StandardIndexEntry,
-    SuperIndex, SuperIndexEntry,
+    SuperIndex, SuperIndexEntry, padded,
 };
 
 /// Entries read at once.
@@ -16,6 +18,9 @@ const PIECE: usize = 4096;
 
 /// Of the first and the last chunks that an index names so many are looked at.
 const SAMPLE: usize = 4;
+
+/// Gaps between the chunks an index names so many are looked into.
+const GAPS: u32 = 256;
 
 /// Why the stored index is of no use.
 #[derive(Debug)]
@@ -61,6 +66,10 @@ pub fn load<S: ReadAt>(
     match (find_old(window, header, index), wrong) {
         // The old index of the first RIFF is better than none.
         (Ok(true), _) => Ok(true),
+        (Ok(false), None) => {
+            index.clear();
+            Ok(false)
+        }
         (_, Some(why)) => Err(Unusable::Wrong(why)),
         (result, None) => result,
     }
@@ -89,40 +98,102 @@ fn find_old<S: ReadAt>(
     Ok(false)
 }
 
-/// Whether a named chunk is where it should be.
-fn is_there<S: ReadAt>(window: &mut Window<S>, named: Named) -> Result<bool, Stop<S::Error>> {
-    let Some(at) = named.pos.checked_sub(8) else {
-        return Ok(false);
-    };
-    let head = ChunkHeader::parse(window.get(at, 8)?);
-    Ok(head.is_ok_and(|chunk| {
-        chunk.size == named.size
-            && chunk
-                .id
-                .stream_and_kind()
-                .is_some_and(|(stream, _)| usize::from(stream) == named.stream)
-    }))
-}
-
-fn check_last<S: ReadAt>(
+/// Whether a named chunk is where it should be; `None` if there is a hole.
+fn is_there<S: ReadAt>(
     window: &mut Window<S>,
-    last: &std::collections::VecDeque<Named>,
-) -> Result<(), Unusable<S::Error>> {
-    let mut there = 0;
-    for named in last {
-        there += usize::from(is_there(window, *named)?);
-    }
-    if there * 2 < last.len() {
-        return Err(Unusable::Wrong("the last chunks it names are not there"));
-    }
-    Ok(())
+    named: Named,
+) -> Result<Option<bool>, Stop<S::Error>> {
+    let Some(at) = named.pos.checked_sub(8) else {
+        return Ok(Some(false));
+    };
+    let Ok(chunk) = ChunkHeader::parse(window.get(at, 8)?) else {
+        return Ok(Some(false));
+    };
+    let stream = chunk.id.stream_and_kind().map(|(stream, _)| stream.into());
+    Ok(
+        match (stream == Some(named.stream), chunk.size == named.size) {
+            (true, true) => Some(true),
+            // One of the two was overwritten.
+            (true, false) | (false, true) => None,
+            (false, false) if chunk.size == 0 && chunk.id == FourCc([0; 4]) => None,
+            (false, false) => Some(false),
+        },
+    )
 }
 
-fn remember(last: &mut std::collections::VecDeque<Named>, named: Named) {
-    if last.len() == SAMPLE {
-        last.pop_front();
+/// What speaks for and against an index, gathered while it is read.
+struct Evidence {
+    last: VecDeque<Named>,
+    /// Where the chunk behind the last one begins.
+    end: u64,
+    looks: u32,
+}
+
+impl Evidence {
+    fn new() -> Self {
+        Self {
+            last: VecDeque::new(),
+            end: 0,
+            looks: 0,
+        }
     }
-    last.push_back(named);
+
+    /// Takes an entry in. A gap before it that has a chunk in it says that the
+    /// index leaves chunks out.
+    fn take<S: ReadAt>(
+        &mut self,
+        window: &mut Window<S>,
+        header: &Header,
+        named: Named,
+    ) -> Result<(), Unusable<S::Error>> {
+        // The head of a `rec ` list may stand between chunks.
+        let gap = named.pos.saturating_sub(8 + 12) > self.end && self.end > 0;
+        if gap && self.looks < GAPS {
+            self.looks += 1;
+            let chunk = ChunkHeader::parse(window.get(self.end, 8)?);
+            let left_out = chunk.is_ok_and(|chunk| {
+                chunk.id.stream_and_kind().is_some_and(|(stream, kind)| {
+                    let known = header.streams.get(usize::from(stream));
+                    matches!(&kind, b"dc" | b"db" | b"wb")
+                        && known.is_some_and(|s| !matches!(s.format, Format::Other { .. }))
+                })
+            });
+            if left_out {
+                return Err(Unusable::Wrong("it leaves chunks out"));
+            }
+        }
+        self.end = named.pos + padded(named.size.into());
+        if self.last.len() == SAMPLE {
+            self.last.pop_front();
+        }
+        self.last.push_back(named);
+        Ok(())
+    }
+
+    /// Whether the last chunks are where it says.
+    fn verdict<S: ReadAt>(&self, window: &mut Window<S>) -> Result<(), Unusable<S::Error>> {
+        let (mut there, mut not) = (0, 0);
+        for named in &self.last {
+            match is_there(window, *named)? {
+                Some(true) => there += 1,
+                Some(false) => not += 1,
+                None => {}
+            }
+        }
+        if not > there {
+            return Err(Unusable::Wrong("the last chunks it names are not there"));
+        }
+        Ok(())
+    }
+}
+
+/// Whether the index has chunks of every stream that can be played; one that
+/// has none may be left out of it only.
+fn has_all(header: &Header, index: &Index) -> bool {
+    let streams = header.streams.iter().enumerate();
+    streams
+        .filter(|(_, s)| !matches!(s.format, Format::Other { .. }))
+        .all(|(n, _)| index.chunks(n) > 0)
 }
 
 fn load_old<S: ReadAt>(
@@ -142,35 +213,44 @@ fn load_old<S: ReadAt>(
     // Offsets count from `movi`, by the book; some writers count from the
     // file's start.
     let mut base = None;
-    let first = window.get(
-        pos,
-        (end - pos).min(64 * OldIndexEntry::SIZE as u64) as usize,
-    )?;
-    let first: Vec<OldIndexEntry> = first
-        .chunks_exact(OldIndexEntry::SIZE)
-        .filter_map(|e| OldIndexEntry::parse(e).ok())
-        .filter(|e| stream_of(e).is_some())
-        .take(SAMPLE)
-        .collect();
-    if first.is_empty() {
+    let mut samples: Vec<OldIndexEntry> = Vec::new();
+    let entry_size = OldIndexEntry::SIZE as u64;
+    let all = (end - pos) / entry_size * entry_size;
+    let some = all.min(64 * entry_size);
+    for at in [pos, pos + all - some] {
+        let entries = window.get(at, some as usize)?;
+        let entries: Vec<_> = entries
+            .chunks_exact(OldIndexEntry::SIZE)
+            .filter_map(|e| OldIndexEntry::parse(e).ok())
+            .filter(|e| stream_of(e).is_some())
+            .collect();
+        let count = entries.len().min(SAMPLE);
+        samples.extend(if at == pos {
+            &entries[..count]
+        } else {
+            &entries[entries.len() - count..]
+        });
+    }
+    if samples.is_empty() {
         return Ok(false);
     }
     'bases: for candidate in [movi, 0, movi + 4, movi.saturating_sub(8)] {
-        for entry in &first {
+        for entry in &samples {
             let named = Named {
                 stream: stream_of(entry).unwrap_or(0),
                 pos: candidate + u64::from(entry.offset) + 8,
                 size: entry.size,
             };
-            if is_there(window, named)? {
+            if is_there(window, named)? == Some(true) {
                 base = Some(candidate);
                 break 'bases;
             }
         }
     }
-    // The first chunks may be damaged; the last ones will tell.
+    // None of them may be there; the verdict will tell.
     let base = base.unwrap_or(movi);
-    let mut last = std::collections::VecDeque::new();
+    let mut evidence = Evidence::new();
+    let mut names = Vec::with_capacity(PIECE);
     let mut at = pos;
     while at < end {
         let len = ((end - at) as usize).min(PIECE * OldIndexEntry::SIZE);
@@ -178,6 +258,8 @@ fn load_old<S: ReadAt>(
         if piece.len() < OldIndexEntry::SIZE {
             break;
         }
+        let read = piece.len() / OldIndexEntry::SIZE * OldIndexEntry::SIZE;
+        names.clear();
         for bytes in piece.chunks_exact(OldIndexEntry::SIZE) {
             let Ok(entry) = OldIndexEntry::parse(bytes) else {
                 break;
@@ -198,14 +280,17 @@ fn load_old<S: ReadAt>(
                 return Err(Unusable::Wrong("it has entries that lie outside the file"));
             }
             if stream < header.streams.len() {
-                index.push(stream, named.pos, named.size, false);
-                remember(&mut last, named);
+                names.push(named);
             }
         }
-        at += (piece.len() / OldIndexEntry::SIZE * OldIndexEntry::SIZE) as u64;
+        at += read as u64;
+        for named in &names {
+            evidence.take(window, header, *named)?;
+            index.push(named.stream, named.pos, named.size, false);
+        }
     }
-    check_last(window, &last)?;
-    Ok(!last.is_empty())
+    evidence.verdict(window)?;
+    Ok(has_all(header, index))
 }
 
 /// The entries of one stream's standard indexes, read in pieces.
@@ -335,7 +420,7 @@ fn load_open_dml<S: ReadAt>(
     for stream in &mut streams {
         heads.push(stream.next(window)?);
     }
-    let mut last = std::collections::VecDeque::new();
+    let mut evidence = Evidence::new();
     let mut pushed = 0;
     while let Some((n, named)) = heads
         .iter()
@@ -353,10 +438,10 @@ fn load_open_dml<S: ReadAt>(
                 "it names more chunks than the file can hold",
             ));
         }
+        evidence.take(window, header, named)?;
         index.push(named.stream, named.pos, named.size, false);
-        remember(&mut last, named);
         heads[n] = streams[n].next(window)?;
     }
-    check_last(window, &last)?;
-    Ok(!last.is_empty())
+    evidence.verdict(window)?;
+    Ok(has_all(header, index))
 }

@@ -601,7 +601,6 @@ impl Walker {
                     if Self::fits(view, payload, size.into())
                         && u64::from(size) <= MAX_SOUND
                         && self.believable(view, next)?
-                        && view.size() != Some(next)
                     {
                         return Ok(Found::At(pos));
                     }

@@ -1,0 +1,812 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! What a user of `avimjpegdemux` notices: frames, times, pads, messages, seeks.
+
+#[path = "common/avi_bytes.rs"]
+mod avi_bytes;
+mod common;
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use avi_bytes::{Built, File, IndexKind, MaixPy, Piece, picture, pieces};
+use common::{HANG, Pipeline};
+use gst::prelude::*;
+
+/// Timestamp, duration and contents.
+type Frame = (u64, u64, Vec<u8>);
+
+struct Scratch(tempfile::TempDir);
+
+impl Scratch {
+    fn new() -> Self {
+        Self(tempfile::tempdir().expect("a directory"))
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.0.path().join(name)
+    }
+
+    fn write(&self, name: &str, bytes: &[u8]) -> PathBuf {
+        let path = self.path(name);
+        std::fs::write(&path, bytes).expect("written");
+        path
+    }
+}
+
+fn file_of(frames: u32, index: IndexKind) -> (Built, Vec<Piece>) {
+    let pieces = pieces(frames, Some(1068));
+    let file = File {
+        index,
+        audio: Some((16000, 1)),
+        ..File::default()
+    };
+    (file.build(&pieces), pieces)
+}
+
+fn frame_time(n: u64) -> u64 {
+    n * 1_001_000_000_000 / 30000
+}
+
+fn pull(path: &Path) -> String {
+    format!("filesrc location={} ! avimjpegdemux name=d", path.display())
+}
+
+/// Reads the file in order in odd pieces, as from a pipe.
+fn push(path: &Path) -> String {
+    format!(
+        "filesrc blocksize=1777 location={} ! queue ! avimjpegdemux name=d",
+        path.display()
+    )
+}
+
+const SINK: &str = "queue max-size-buffers=0 max-size-bytes=0 max-size-time=0 ! appsink sync=false";
+
+fn appsink(pipeline: &Pipeline, name: &str) -> gst_app::AppSink {
+    pipeline.element(name).downcast().expect("an appsink")
+}
+
+fn frames(sink: &gst_app::AppSink) -> Vec<Frame> {
+    let mut frames = Vec::new();
+    while let Ok(sample) = sink.pull_sample() {
+        let buffer = sample.buffer().expect("a buffer");
+        frames.push((
+            buffer.pts().expect("a timestamp").nseconds(),
+            buffer.duration().expect("a duration").nseconds(),
+            buffer.map_readable().expect("readable").to_vec(),
+        ));
+    }
+    frames
+}
+
+/// The frames of a pad, and what was on the bus meanwhile.
+fn play(source: &str, pad: &str) -> (Vec<Frame>, Vec<gst::Message>) {
+    let pipeline = Pipeline::launch(&format!("{source} d.{pad} ! {SINK} name=v"));
+    pipeline.play();
+    let frames = frames(&appsink(&pipeline, "v"));
+    let bus = pipeline.0.bus().expect("a bus");
+    let messages = std::iter::from_fn(|| bus.pop()).collect();
+    (frames, messages)
+}
+
+fn warnings(messages: &[gst::Message]) -> Vec<gst::Structure> {
+    messages
+        .iter()
+        .filter_map(|m| match m.view() {
+            gst::MessageView::Warning(w) => w.details().map(|d| d.to_owned()),
+            _ => None,
+        })
+        .collect()
+}
+
+fn pictures(pieces: &[Piece]) -> Vec<Vec<u8>> {
+    pieces
+        .iter()
+        .filter_map(|p| match p {
+            Piece::Video(p) => Some(p.clone()),
+            _ => None,
+        })
+        .collect()
+}
+
+#[track_caller]
+fn check_video(got: &[Frame], pictures: &[Vec<u8>]) {
+    assert_eq!(got.len(), pictures.len());
+    for (n, (frame, picture)) in (0..).zip(got.iter().zip(pictures)) {
+        assert_eq!(frame.0, frame_time(n));
+        assert_eq!(frame.1, frame_time(n + 1) - frame_time(n));
+        assert!(frame.2 == *picture, "frame {n}");
+    }
+}
+
+#[test]
+fn plays_in_both_modes() {
+    let scratch = Scratch::new();
+    for index in [IndexKind::None, IndexKind::Old, IndexKind::OpenDml] {
+        let (built, pieces) = file_of(150, index);
+        let path = scratch.write("a.avi", &built.bytes);
+        for source in [pull(&path), push(&path)] {
+            let pipeline = Pipeline::launch(&format!(
+                "{source} d.video_0 ! {SINK} name=v d.audio_0 ! {SINK} name=a"
+            ));
+            pipeline.play();
+            check_video(&frames(&appsink(&pipeline, "v")), &pictures(&pieces));
+            let sound = frames(&appsink(&pipeline, "a"));
+            let mut bytes = 0;
+            for frame in &sound {
+                assert_eq!(frame.0, bytes * 1_000_000_000 / 32000);
+                bytes += frame.2.len() as u64;
+            }
+            assert_eq!(bytes, 150 * 1068);
+            let caps = appsink(&pipeline, "v")
+                .static_pad("sink")
+                .and_then(|p| p.current_caps());
+            let caps = caps.expect("caps");
+            let expected = "image/jpeg,parsed=true,width=320,height=240,framerate=30000/1001";
+            assert!(
+                caps.is_equal(&expected.parse::<gst::Caps>().expect("caps")),
+                "{caps}"
+            );
+            let caps = appsink(&pipeline, "a")
+                .static_pad("sink")
+                .and_then(|p| p.current_caps());
+            let expected = "audio/x-raw,format=S16LE,layout=interleaved,rate=16000,channels=1";
+            let caps = caps.expect("caps");
+            assert!(
+                caps.is_equal(&expected.parse::<gst::Caps>().expect("caps")),
+                "{caps}"
+            );
+        }
+    }
+}
+
+#[test]
+fn agrees_with_avidemux_on_other_peoples_files() {
+    let scratch = Scratch::new();
+    let ffmpeg = scratch.path("ffmpeg.avi");
+    common::output(
+        Command::new("ffmpeg")
+            .args(["-v", "error", "-t", "2", "-i"])
+            .arg(common::footage())
+            .args(["-c:v", "mjpeg", "-q:v", "9", "-c:a", "pcm_s16le"])
+            .arg(&ffmpeg),
+    );
+    let gst = scratch.path("gst.avi");
+    Pipeline::launch(&format!(
+        "videotestsrc num-buffers=60 ! video/x-raw,framerate=30000/1001 ! jpegenc ! \
+         avimux name=m ! filesink location={} \
+         audiotestsrc num-buffers=80 ! audio/x-raw,rate=44100,channels=2,format=S16LE ! m.",
+        gst.display()
+    ))
+    .run()
+    .expect("written");
+    for path in [ffmpeg, gst] {
+        for pad in ["video_0", "audio_0"] {
+            let theirs = format!("filesrc location={} ! avidemux name=d", path.display());
+            let (theirs, _) = play(&theirs, pad);
+            let (ours, messages) = play(&pull(&path), pad);
+            assert!(warnings(&messages).is_empty());
+            if pad == "video_0" {
+                assert_eq!(ours.len(), theirs.len());
+                for (ours, theirs) in ours.iter().zip(&theirs) {
+                    assert_eq!(ours.0, theirs.0);
+                    assert!(ours.2 == theirs.2);
+                }
+            } else {
+                let all = |f: &[Frame]| f.iter().flat_map(|f| f.2.clone()).collect::<Vec<_>>();
+                assert!(all(&ours) == all(&theirs));
+            }
+            assert_eq!(play(&push(&path), pad).0, ours);
+        }
+    }
+}
+
+#[test]
+fn plays_from_a_pipe() {
+    let scratch = Scratch::new();
+    let (built, pieces) = file_of(100, IndexKind::Old);
+    let path = scratch.write("a.avi", &built.bytes);
+    let out = scratch.path("out");
+    let file = std::fs::File::open(&path).expect("opens");
+    let mut cat = Command::new("cat")
+        .stdin(file)
+        .stdout(std::process::Stdio::piped())
+        .spawn()
+        .expect("cat");
+    let pipe = cat.stdout.take().expect("a pipe");
+    let pipeline = Pipeline::launch(&format!(
+        "fdsrc fd={} ! avimjpegdemux name=d d.video_0 ! queue ! filesink location={}",
+        std::os::fd::AsRawFd::as_raw_fd(&pipe),
+        out.display()
+    ));
+    pipeline.run().expect("plays");
+    cat.wait().expect("cat ends");
+    assert!(std::fs::read(out).expect("written") == pictures(&pieces).concat());
+}
+
+#[test]
+fn maixpy_recordings() {
+    let scratch = Scratch::new();
+    for (interval, audio, finished) in [
+        (300_000, false, true),
+        (2_000_000, true, true),
+        (33_333, true, false),
+    ] {
+        let pictures: Vec<_> = (0..20).map(|n| picture(n, 500 + n as usize)).collect();
+        let maixpy = MaixPy {
+            interval,
+            audio,
+            finished,
+            ..MaixPy::default()
+        };
+        let path = scratch.write("m.avi", &maixpy.build(&pictures));
+        for source in [pull(&path), push(&path)] {
+            let pipeline = Pipeline::launch(&format!("{source} d.video_0 ! {SINK} name=v"));
+            pipeline.play();
+            let got = frames(&appsink(&pipeline, "v"));
+            for (n, (frame, picture)) in (0..).zip(got.iter().zip(&pictures)) {
+                assert_eq!(frame.0, n * u64::from(interval) * 1000);
+                assert_eq!(frame.1, u64::from(interval) * 1000);
+                assert!(frame.2 == *picture, "frame {n} ends at its end marker");
+            }
+            assert_eq!(got.len(), 20);
+            // The sound that was announced is not there.
+            assert_eq!(pipeline.element("d").src_pads().len(), 1);
+            let duration = pipeline.element("v").query_duration::<gst::ClockTime>();
+            if source == pull(&path) {
+                assert_eq!(
+                    duration.map(|d| d.nseconds()),
+                    Some(20_000 * u64::from(interval))
+                );
+            }
+        }
+    }
+}
+
+#[test]
+fn damage_is_told_once_a_region_and_nothing_intact_is_lost() {
+    let scratch = Scratch::new();
+    for index in [IndexKind::None, IndexKind::Old, IndexKind::OpenDml] {
+        let (built, pieces) = file_of(100, index);
+        let mut bytes = built.bytes.clone();
+        let (from, to) = (built.at[40], built.at[60]);
+        bytes[from..to].fill(0);
+        bytes[built.at[120] + 4..built.at[120] + 8].fill(0xFF);
+        let path = scratch.write("d.avi", &bytes);
+        let mut expected = pictures(&pieces);
+        expected.drain(20..30);
+        for source in [pull(&path), push(&path)] {
+            let (got, messages) = play(&source, "video_0");
+            let got_pictures: Vec<_> = got.iter().map(|f| f.2.clone()).collect();
+            assert!(got_pictures == expected, "{index:?}");
+            if index != IndexKind::None && source == pull(&path) {
+                assert_eq!(got[20].0, frame_time(30), "times by the index");
+            }
+            let damage = warnings(&messages);
+            assert_eq!(damage.len(), 2, "{index:?}: {damage:?}");
+            assert_eq!(damage[0].name(), "avi-damage");
+            assert_eq!(damage[0].get::<u64>("from"), Ok(from as u64));
+            assert_eq!(damage[0].get::<u64>("to"), Ok(to as u64));
+        }
+    }
+}
+
+#[test]
+fn a_lost_header() {
+    let scratch = Scratch::new();
+    let pictures: Vec<_> = (0..10).map(|n| picture(n, 800)).collect();
+    let content: Vec<_> = pictures.iter().cloned().map(Piece::Video).collect();
+    let built = File::default().build(&content);
+    let mut bytes = built.bytes.clone();
+    bytes[..built.at[0]].fill(0);
+    let path = scratch.write("h.avi", &bytes);
+    for source in [pull(&path), push(&path)] {
+        let pipeline = Pipeline::launch(&format!("{source} d.video_0 ! {SINK} name=v"));
+        pipeline.play();
+        let sink = appsink(&pipeline, "v");
+        let got: Vec<_> = frames(&sink).into_iter().map(|f| f.2).collect();
+        assert!(got == pictures);
+        let caps = sink
+            .static_pad("sink")
+            .and_then(|p| p.current_caps())
+            .expect("caps");
+        let s = caps.structure(0).expect("a structure");
+        assert_eq!(s.get::<i32>("width"), Ok(320));
+        assert_eq!(s.get::<i32>("height"), Ok(240));
+        assert_eq!(s.get::<String>("sampling").as_deref(), Ok("YCbCr-4:2:2"));
+    }
+}
+
+#[test]
+fn other_codecs_are_named_and_the_sound_plays() {
+    let scratch = Scratch::new();
+    let content = pieces(30, Some(1068));
+    let file = File {
+        handler: *b"H264",
+        audio: Some((16000, 1)),
+        ..File::default()
+    };
+    let path = scratch.write("x.avi", &file.build(&content).bytes);
+    for source in [pull(&path), push(&path)] {
+        let (sound, messages) = play(&source, "audio_0");
+        assert_eq!(sound.iter().map(|f| f.2.len()).sum::<usize>(), 30 * 1068);
+        let warned = messages.iter().any(|m| match m.view() {
+            gst::MessageView::Warning(w) => w.error().to_string().contains("H264"),
+            _ => false,
+        });
+        assert!(warned);
+    }
+    let file = File {
+        handler: *b"XVID",
+        ..File::default()
+    };
+    let path = scratch.write("y.avi", &file.build(&pieces(10, None)).bytes);
+    for source in [pull(&path), push(&path)] {
+        let error = Pipeline::launch(&format!("{source} ! fakesink"))
+            .run()
+            .expect_err("nothing to play");
+        assert!(error.contains("no Motion JPEG"), "{error}");
+    }
+}
+
+#[test]
+fn what_is_no_avi_is_one_clear_error() {
+    let scratch = Scratch::new();
+    for bytes in [vec![], vec![0; 10_000], b"RIFF\x04\0\0\0AVI ".to_vec()] {
+        let path = scratch.write("z.avi", &bytes);
+        let error = Pipeline::launch(&format!("{} ! fakesink", pull(&path)))
+            .run()
+            .expect_err("no AVI");
+        assert!(!error.contains("panic"), "{error}");
+    }
+    let path = scratch.write("z.avi", &[7; 10_000]);
+    let error = Pipeline::launch(&format!("{} ! fakesink", push(&path)))
+        .run()
+        .expect_err("no AVI");
+    assert!(error.contains("neither an AVI header"), "{error}");
+}
+
+#[test]
+fn announces_its_streams() {
+    let scratch = Scratch::new();
+    let file = File {
+        audio: Some((16000, 1)),
+        info: vec![
+            (b"INAM", "The title"),
+            (b"IART", "The artist"),
+            (b"ICMT", "A comment"),
+            (b"ISFT", "The software"),
+            (b"ICRD", "2024-05-06"),
+        ],
+        ..File::default()
+    };
+    let path = scratch.write("t.avi", &file.build(&pieces(20, Some(1068))).bytes);
+    for source in [pull(&path), push(&path)] {
+        let pipeline = Pipeline::launch(&format!(
+            "{source} d.video_0 ! {SINK} name=v d.audio_0 ! {SINK} name=a"
+        ));
+        let no_more = std::sync::Arc::new(std::sync::atomic::AtomicU32::new(0));
+        let count = no_more.clone();
+        pipeline.element("d").connect_no_more_pads(move |_| {
+            count.fetch_add(1, std::sync::atomic::Ordering::SeqCst);
+        });
+        pipeline.play();
+        for sink in ["v", "a"] {
+            frames(&appsink(&pipeline, sink));
+        }
+        assert_eq!(no_more.load(std::sync::atomic::Ordering::SeqCst), 1);
+        let start = |name: &str| {
+            let pad = pipeline.element(name).static_pad("sink").expect("a pad");
+            pad.sticky_event::<gst::event::StreamStart>(0)
+                .expect("a stream start")
+        };
+        let (video, audio) = (start("v"), start("a"));
+        assert!(video.group_id().is_some());
+        assert_eq!(video.group_id(), audio.group_id());
+        assert_ne!(video.stream_id(), audio.stream_id());
+        let bus = pipeline.0.bus().expect("a bus");
+        let messages: Vec<_> = std::iter::from_fn(|| bus.pop()).collect();
+        let collection = messages.iter().rev().find_map(|m| match m.view() {
+            gst::MessageView::StreamCollection(c) => Some(c.stream_collection()),
+            _ => None,
+        });
+        let collection = collection.expect("a stream collection");
+        let ids: Vec<_> = collection.iter().filter_map(|s| s.stream_id()).collect();
+        assert!(ids.contains(&video.stream_id().into()));
+        assert!(ids.contains(&audio.stream_id().into()));
+        let tags = messages.iter().filter_map(|m| match m.view() {
+            gst::MessageView::Tag(t) => Some(t.tags()),
+            _ => None,
+        });
+        let tags = tags.fold(gst::TagList::new(), |all, t| {
+            all.merge(&t, gst::TagMergeMode::Keep)
+        });
+        let text = tags.to_string();
+        for part in [
+            "The title",
+            "The artist",
+            "A comment",
+            "The software",
+            "2024-05-06",
+            "Motion",
+        ] {
+            assert!(text.contains(part), "{part} in {text}");
+        }
+    }
+}
+
+/// A pipeline with video (and sound) that stands at its first frame.
+fn paused(source: &str, sound: bool) -> Pipeline {
+    let mut description = format!("{source} d.video_0 ! {SINK} name=v");
+    if sound {
+        description += &format!(" d.audio_0 ! {SINK} name=a");
+    }
+    let pipeline = Pipeline::launch(&description);
+    pipeline.0.set_state(gst::State::Paused).expect("pauses");
+    let (result, ..) = pipeline.0.state(HANG);
+    result.expect("prerolls");
+    pipeline
+}
+
+fn seek(
+    pipeline: &Pipeline,
+    rate: f64,
+    flags: gst::SeekFlags,
+    start: u64,
+    stop: Option<u64>,
+) -> Vec<Frame> {
+    let stop_type = if stop.is_some() {
+        gst::SeekType::Set
+    } else {
+        gst::SeekType::None
+    };
+    pipeline
+        .0
+        .seek(
+            rate,
+            flags | gst::SeekFlags::FLUSH,
+            gst::SeekType::Set,
+            gst::ClockTime::from_nseconds(start),
+            stop_type,
+            stop.map(gst::ClockTime::from_nseconds),
+        )
+        .expect("seeks");
+    pipeline.play();
+    frames(&appsink(pipeline, "v"))
+}
+
+fn numbers(frames: &[Frame], pictures: &[Vec<u8>]) -> Vec<usize> {
+    frames
+        .iter()
+        .map(|f| {
+            pictures
+                .iter()
+                .position(|p| *p == f.2)
+                .expect("a frame of the file")
+        })
+        .collect()
+}
+
+#[test]
+fn seeks_forward_to_the_frame() {
+    let scratch = Scratch::new();
+    for index in [IndexKind::None, IndexKind::Old, IndexKind::OpenDml] {
+        let (built, pieces) = file_of(150, index);
+        let all = pictures(&pieces);
+        let path = scratch.write("s.avi", &built.bytes);
+        let pipeline = paused(&pull(&path), true);
+        let flags = gst::SeekFlags::ACCURATE;
+        for n in [75, 149, 0, 100] {
+            let got = seek(&pipeline, 1.0, flags, frame_time(n) + 5, None);
+            assert_eq!(numbers(&got, &all), (n as usize..150).collect::<Vec<_>>());
+            assert_eq!(got[0].0, frame_time(n));
+        }
+        let got = seek(&pipeline, 1.0, flags, frame_time(10), Some(frame_time(20)));
+        assert_eq!(numbers(&got, &all), (10..20).collect::<Vec<_>>());
+        // Beyond the end there is nothing, and that is no error.
+        let got = seek(&pipeline, 1.0, flags, 3_600_000_000_000, None);
+        assert!(got.is_empty());
+        assert_eq!(pipeline.error(), None);
+    }
+}
+
+#[test]
+fn key_unit_seeks_begin_with_a_frame() {
+    let scratch = Scratch::new();
+    let (built, _) = file_of(150, IndexKind::Old);
+    let path = scratch.write("k.avi", &built.bytes);
+    let pipeline = paused(&pull(&path), false);
+    let between = frame_time(50) + 1_000_000;
+    for (flags, first) in [
+        (gst::SeekFlags::empty(), 50),
+        (gst::SeekFlags::SNAP_BEFORE, 50),
+        (gst::SeekFlags::SNAP_AFTER, 51),
+        (gst::SeekFlags::SNAP_NEAREST, 50),
+    ] {
+        let got = seek(
+            &pipeline,
+            1.0,
+            flags | gst::SeekFlags::KEY_UNIT,
+            between,
+            None,
+        );
+        assert_eq!(got[0].0, frame_time(first), "{flags:?}");
+        let pad = pipeline.element("v").static_pad("sink").expect("a pad");
+        let segment = pad
+            .sticky_event::<gst::event::Segment>(0)
+            .expect("a segment");
+        let segment = segment
+            .segment()
+            .downcast_ref::<gst::ClockTime>()
+            .expect("in time");
+        assert_eq!(
+            segment.start().map(|s| s.nseconds()),
+            Some(frame_time(first))
+        );
+    }
+}
+
+#[test]
+fn plays_backward_and_in_trick_modes() {
+    let scratch = Scratch::new();
+    for index in [IndexKind::None, IndexKind::Old] {
+        let (built, pieces) = file_of(150, index);
+        let all = pictures(&pieces);
+        let path = scratch.write("r.avi", &built.bytes);
+        let pipeline = paused(&pull(&path), true);
+        let flags = gst::SeekFlags::ACCURATE;
+        let got = seek(&pipeline, -1.0, flags, 0, Some(frame_time(100)));
+        assert_eq!(numbers(&got, &all), (0..100).rev().collect::<Vec<_>>());
+        let got = seek(&pipeline, -2.0, flags, frame_time(20), Some(frame_time(50)));
+        assert_eq!(numbers(&got, &all), (20..50).rev().collect::<Vec<_>>());
+        let trick = gst::SeekFlags::TRICKMODE
+            | gst::SeekFlags::TRICKMODE_KEY_UNITS
+            | gst::SeekFlags::TRICKMODE_NO_AUDIO;
+        let got = seek(&pipeline, 5.0, trick, 0, None);
+        assert_eq!(numbers(&got, &all), (0..150).step_by(5).collect::<Vec<_>>());
+        assert_eq!(frames(&appsink(&pipeline, "a")), []);
+        let got = seek(&pipeline, -5.0, trick, 0, Some(frame_time(150)));
+        assert_eq!(
+            numbers(&got, &all),
+            (0..150).rev().step_by(5).collect::<Vec<_>>()
+        );
+    }
+}
+
+#[test]
+fn seeks_by_frames_and_by_bytes_of_sound() {
+    let scratch = Scratch::new();
+    let (built, pieces) = file_of(150, IndexKind::Old);
+    let all = pictures(&pieces);
+    let path = scratch.write("f.avi", &built.bytes);
+    let pipeline = paused(&pull(&path), true);
+    let demux = pipeline.element("d");
+    let event = |start: gst::GenericFormattedValue| {
+        gst::event::Seek::new(
+            1.0,
+            gst::SeekFlags::FLUSH,
+            gst::SeekType::Set,
+            start,
+            gst::SeekType::None,
+            gst::GenericFormattedValue::new(start.format(), -1),
+        )
+    };
+    let video = demux.static_pad("video_0").expect("a pad");
+    assert!(video.send_event(event(gst::format::Default::from_u64(120).into())));
+    pipeline.play();
+    let got = frames(&appsink(&pipeline, "v"));
+    assert_eq!(numbers(&got, &all), (120..150).collect::<Vec<_>>());
+    let audio = demux.static_pad("audio_0").expect("a pad");
+    assert!(audio.send_event(event(gst::format::Bytes::from_u64(106_800).into())));
+    let got = frames(&appsink(&pipeline, "v"));
+    // 100 chunks of sound are 3.3375 s.
+    assert_eq!(numbers(&got, &all), (100..150).collect::<Vec<_>>());
+    let sound = frames(&appsink(&pipeline, "a"));
+    assert_eq!(sound[0].0, 106_800 * 1_000_000_000 / 32000);
+    assert!(!video.send_event(event(gst::format::Bytes::from_u64(5).into())));
+}
+
+#[test]
+fn segment_seeks_end_with_segment_done() {
+    let scratch = Scratch::new();
+    let (built, pieces) = file_of(60, IndexKind::Old);
+    let all = pictures(&pieces);
+    let path = scratch.write("g.avi", &built.bytes);
+    let pipeline = paused(&pull(&path), false);
+    let at = |n| gst::ClockTime::from_nseconds(frame_time(n));
+    let set = gst::SeekType::Set;
+    let flags = gst::SeekFlags::SEGMENT;
+    let sink = appsink(&pipeline, "v");
+    pipeline
+        .0
+        .seek(1.0, flags | gst::SeekFlags::FLUSH, set, at(10), set, at(20))
+        .expect("seeks");
+    pipeline.play();
+    let bus = pipeline.0.bus().expect("a bus");
+    let wait = || {
+        let message = bus
+            .timed_pop_filtered(
+                HANG,
+                &[gst::MessageType::SegmentDone, gst::MessageType::Error],
+            )
+            .expect("no hang");
+        assert_eq!(message.type_(), gst::MessageType::SegmentDone);
+    };
+    wait();
+    // Without a flush the next one follows.
+    pipeline
+        .0
+        .seek(1.0, flags, set, at(40), set, at(50))
+        .expect("seeks");
+    wait();
+    pipeline
+        .0
+        .seek(1.0, gst::SeekFlags::empty(), set, at(0), set, at(3))
+        .expect("seeks");
+    let got = frames(&sink);
+    let expected: Vec<_> = (10..20).chain(40..50).chain(0..3).collect();
+    assert_eq!(numbers(&got, &all), expected);
+}
+
+#[test]
+fn seeks_in_a_stream_whose_source_can_seek() {
+    let scratch = Scratch::new();
+    let (built, pieces) = file_of(150, IndexKind::Old);
+    let all = pictures(&pieces);
+    let path = scratch.write("p.avi", &built.bytes);
+    let pipeline = paused(&push(&path), true);
+    for n in [100, 20, 149, 0] {
+        let got = seek(
+            &pipeline,
+            1.0,
+            gst::SeekFlags::ACCURATE,
+            frame_time(n) + 5,
+            None,
+        );
+        assert_eq!(numbers(&got, &all), (n as usize..150).collect::<Vec<_>>());
+        assert_eq!(got[0].0, frame_time(n));
+    }
+    let flags = gst::SeekFlags::FLUSH;
+    let set = gst::SeekType::Set;
+    let zero = gst::ClockTime::ZERO;
+    assert!(pipeline.0.seek(-1.0, flags, set, zero, set, zero).is_err());
+}
+
+#[test]
+fn answers_queries() {
+    let scratch = Scratch::new();
+    let (built, _) = file_of(150, IndexKind::Old);
+    let path = scratch.write("q.avi", &built.bytes);
+    for source in [pull(&path), push(&path)] {
+        let pipeline = paused(&source, true);
+        let pad = pipeline.element("d").static_pad("video_0").expect("a pad");
+        assert_eq!(
+            pad.query_duration::<gst::format::Default>().map(|d| *d),
+            Some(150)
+        );
+        let audio = pipeline.element("d").static_pad("audio_0").expect("a pad");
+        assert_eq!(
+            audio.query_duration::<gst::format::Bytes>().map(|d| *d),
+            Some(frame_time(150) * 32000 / 1_000_000_000 / 2 * 2)
+        );
+        assert_eq!(
+            pad.query_duration::<gst::ClockTime>().map(|d| d.nseconds()),
+            Some(frame_time(150).max(150 * 1068 * 1_000_000_000 / 32000))
+        );
+        let time = pad.query_convert::<gst::ClockTime>(gst::format::Default::from_u64(30));
+        assert_eq!(time.map(|t| t.nseconds()), Some(frame_time(30)));
+        let mut query = gst::query::Seeking::new(gst::Format::Time);
+        assert!(pad.query(&mut query));
+        assert!(query.result().0);
+        pipeline.play();
+        frames(&appsink(&pipeline, "v"));
+        assert_eq!(
+            pad.query_position::<gst::ClockTime>().map(|d| d.nseconds()),
+            Some(frame_time(150))
+        );
+        assert_eq!(
+            pad.query_position::<gst::format::Default>().map(|d| *d),
+            Some(150)
+        );
+    }
+}
+
+#[test]
+fn a_long_search_tells_how_far_it_is() {
+    let scratch = Scratch::new();
+    // More than 32 MiB, no index, and so many frames that the first look does
+    // not reach the end.
+    let mut content = Vec::new();
+    let frame = picture(1, 1600);
+    for _ in 0..26_000 {
+        content.push(Piece::Video(frame.clone()));
+    }
+    // The rest lies behind what is looked at first.
+    for n in 0..200 {
+        content.push(Piece::Video(picture(n, 200_000)));
+    }
+    let file = File {
+        index: IndexKind::None,
+        ..File::default()
+    };
+    let path = scratch.write("l.avi", &file.build(&content).bytes);
+    let pipeline = paused(&pull(&path), false);
+    let got = seek(
+        &pipeline,
+        1.0,
+        gst::SeekFlags::ACCURATE,
+        frame_time(26_100),
+        None,
+    );
+    assert_eq!(got.len(), 100);
+    let bus = pipeline.0.bus().expect("a bus");
+    let kinds: Vec<_> = std::iter::from_fn(|| bus.pop())
+        .filter_map(|m| match m.view() {
+            gst::MessageView::Progress(p) => Some(p.get().0),
+            _ => None,
+        })
+        .collect();
+    assert_eq!(kinds.first(), Some(&gst::ProgressType::Start), "{kinds:?}");
+    assert_eq!(
+        kinds.last(),
+        Some(&gst::ProgressType::Complete),
+        "{kinds:?}"
+    );
+    let duration = pipeline.0.query_duration::<gst::ClockTime>();
+    assert_eq!(duration.map(|d| d.nseconds()), Some(frame_time(26_200)));
+}
+
+#[test]
+fn pads_that_are_not_linked_do_not_matter() {
+    let scratch = Scratch::new();
+    let (built, pieces) = file_of(60, IndexKind::Old);
+    let path = scratch.write("u.avi", &built.bytes);
+    for source in [pull(&path), push(&path)] {
+        check_video(&play(&source, "video_0").0, &pictures(&pieces));
+        let sound: usize = play(&source, "audio_0").0.iter().map(|f| f.2.len()).sum();
+        assert_eq!(sound, 60 * 1068);
+    }
+}
+
+#[test]
+fn sound_that_ends_early_holds_nobody_up() {
+    let scratch = Scratch::new();
+    // A second of sound, then ten of pictures alone; small queues.
+    let mut content = pieces(30, Some(1068));
+    content.extend(pieces(300, None));
+    let file = File {
+        audio: Some((16000, 1)),
+        ..File::default()
+    };
+    let path = scratch.write("e.avi", &file.build(&content).bytes);
+    for source in [pull(&path), push(&path)] {
+        Pipeline::launch(&format!(
+            "{source} d.video_0 ! queue max-size-buffers=5 ! fakesink sync=false \
+             d.audio_0 ! queue max-size-buffers=5 ! fakesink sync=false"
+        ))
+        .run()
+        .expect("plays");
+    }
+}
+
+#[test]
+fn a_hundred_times_up_and_down() {
+    let scratch = Scratch::new();
+    let (built, pieces) = file_of(40, IndexKind::Old);
+    let path = scratch.write("c.avi", &built.bytes);
+    for source in [pull(&path), push(&path)] {
+        let pipeline = Pipeline::launch(&format!(
+            "{source} d.video_0 ! {SINK} name=v d.audio_0 ! {SINK} name=a"
+        ));
+        let ready = [gst::State::Ready, gst::State::Null];
+        for n in 0..100 {
+            pipeline.play();
+            let sample = appsink(&pipeline, "v").pull_sample().expect("a frame");
+            let pts = sample.buffer().and_then(|b| b.pts());
+            assert_eq!(pts, Some(gst::ClockTime::ZERO));
+            pipeline.0.set_state(ready[n % 2]).expect("stops");
+            assert_eq!(pipeline.element("d").src_pads().len(), 0);
+        }
+        pipeline.play();
+        check_video(&frames(&appsink(&pipeline, "v")), &pictures(&pieces));
+    }
+}
