@@ -143,7 +143,7 @@ fn plays_in_both_modes() {
             let caps = caps.expect("caps");
             let expected = "image/jpeg,parsed=true,width=320,height=240,framerate=30000/1001";
             assert!(
-                caps.is_equal(&expected.parse::<gst::Caps>().expect("caps")),
+                caps == expected.parse::<gst::Caps>().expect("caps"),
                 "{caps}"
             );
             let caps = appsink(&pipeline, "a")
@@ -152,7 +152,7 @@ fn plays_in_both_modes() {
             let expected = "audio/x-raw,format=S16LE,layout=interleaved,rate=16000,channels=1";
             let caps = caps.expect("caps");
             assert!(
-                caps.is_equal(&expected.parse::<gst::Caps>().expect("caps")),
+                caps == expected.parse::<gst::Caps>().expect("caps"),
                 "{caps}"
             );
         }
@@ -692,8 +692,8 @@ fn answers_queries() {
             pad.query_duration::<gst::ClockTime>().map(|d| d.nseconds()),
             Some(frame_time(150).max(150 * 1068 * 1_000_000_000 / 32000))
         );
-        let time = pad.query_convert::<gst::ClockTime>(gst::format::Default::from_u64(30));
-        assert_eq!(time.map(|t| t.nseconds()), Some(frame_time(30)));
+        let time = pad.query_convert::<Option<gst::ClockTime>>(gst::format::Default::from_u64(30));
+        assert_eq!(time.flatten().map(|t| t.nseconds()), Some(frame_time(30)));
         let mut query = gst::query::Seeking::new(gst::Format::Time);
         assert!(pad.query(&mut query));
         assert!(query.result().0);
