@@ -620,6 +620,19 @@ impl Seek {
         if self.rate == 0.0 {
             return false;
         }
+        // A bound that is not given stays as it is.
+        let bound = |kind, new: Option<gst::ClockTime>, old| match kind {
+            gst::SeekType::Set => Some(new),
+            gst::SeekType::None => Some(old),
+            _ => None,
+        };
+        if let (Some(Some(start)), Some(Some(stop))) = (
+            bound(self.start_type, self.start, segment.start()),
+            bound(self.stop_type, self.stop, segment.stop()),
+        ) && segment.duration().map_or(start, |end| start.min(end)) > stop
+        {
+            return false;
+        }
         let done = segment.do_seek(
             self.rate,
             self.flags,

@@ -365,9 +365,10 @@ impl Output {
         if time >= self.looked + gst::ClockTime::from_mseconds(100) && !self.backward() {
             self.keep_up(imp, time);
         }
-        // A pad that nothing is linked to is no reason to stop.
         match self.combiner.update_pad_flow(&pad, flow) {
             Ok(_) => Ok(()),
+            // Another pad that is yet to come may be linked.
+            Err(gst::FlowError::NotLinked) if !self.no_more_pads => Ok(()),
             Err(err) => Err(err),
         }
     }
