@@ -40,6 +40,18 @@ bench: ## measure against the peers, as ratios of paired runs
 	@scripts/setup.sh test
 	$(CARGO) bench --benches
 
+FUZZ_TIME ?= 60
+
+.PHONY: fuzz
+fuzz: ## fuzz the AVI reader and writer, FUZZ_TIME seconds each (60)
+	@$(CARGO) fuzz --version >/dev/null 2>&1 || { \
+	    echo "make fuzz needs cargo-fuzz (cargo install cargo-fuzz) and a C++ compiler" >&2; exit 1; }
+	@for target in reader writer; do \
+	    mkdir -p fuzz/corpus/$$target; \
+	    RUSTC_BOOTSTRAP=1 $(CARGO) fuzz run $$target fuzz/corpus/$$target fuzz/seeds/$$target \
+	        -- -max_total_time=$(FUZZ_TIME) -max_len=8192 || exit 1; \
+	done # sanitizers are a nightly feature; RUSTC_BOOTSTRAP lets a stable compiler have it
+
 .PHONY: doc
 doc: ## build the API documentation (target/doc/gstkendryte)
 	@scripts/setup.sh build
