@@ -558,3 +558,431 @@ fn the_program_says_what_it_does_not_understand() {
         .unwrap();
     assert!(String::from_utf8_lossy(&output.stdout).contains("--unplug-every SECONDS"));
 }
+
+/// Lines that print what an expression or its exception gives.
+fn tell(host: &mut Host, setup: &str, expressions: &[&str]) -> Vec<String> {
+    let mut script = format!("import sensor, time, sys, os\n{setup}\n");
+    for expression in expressions {
+        script += &format!(
+            "try:\n    print('>', {expression})\n\
+             except Exception as error:\n    print('>', type(error).__name__, error)\n"
+        );
+    }
+    let text = host.run_to_end(&script);
+    text.lines()
+        .filter_map(|line| line.strip_prefix("> "))
+        .map(str::to_owned)
+        .collect()
+}
+
+#[test]
+fn the_sensor_module_has_the_firmwares_limits() {
+    let mut host = Host::ide(Config::default());
+    let lines = tell(
+        &mut host,
+        "",
+        &[
+            "sensor.snapshot()",
+            "sensor.set_framesize(sensor.QVGA)",
+            "sensor.set_hmirror(1)",
+            "sensor.reset()",
+            "hex(sensor.get_id())",
+            "sensor.snapshot()",
+            "sensor.set_pixformat(sensor.BAYER)",
+            "sensor.set_pixformat(sensor.GRAYSCALE)",
+            "sensor.set_framesize(sensor.UXGA)",
+            "sensor.set_framesize(sensor.B128X128)",
+            "sensor.width(), sensor.height()",
+            "sensor.set_windowing((130, 8))",
+            "sensor.set_windowing((20, 20))",
+            "sensor.set_windowing((8, 8, 64, 64))",
+            "sensor.snapshot().width()",
+            "sensor.set_contrast(2), sensor.set_contrast(3)",
+            "sensor.set_gainceiling(3)",
+            "sensor.set_framerate(7)",
+            "sensor.set_jb_quality(1.5)",
+            "sensor.no_such",
+            "sensor.run(1)",
+            "sensor.set_auto_gain(0, gain_db=10), sensor.get_gain_db()",
+            "sensor.set_auto_exposure(0, exposure_us=5000), sensor.get_exposure_us()",
+        ],
+    );
+    assert_eq!(
+        lines,
+        [
+            "TypeError not found sensor",
+            "OSError [Errno 5] EIO",
+            "ValueError Sensor control failed!",
+            "None",
+            "0x2642",
+            "RuntimeError Not init!",
+            "OSError Pixel format is not supported!",
+            "True",
+            "OSError [Errno 12] ENOMEM",
+            "None",
+            "128 128",
+            "ValueError The selected window is outside the bounds of the frame",
+            "ValueError value must be multiple of 8",
+            "True",
+            "64",
+            "True False",
+            "ValueError Invalid gainceiling",
+            "ValueError Invalid framerate",
+            "ValueError must be int",
+            "AttributeError 'module' object has no attribute 'no_such'",
+            "True",
+            "None 10.0",
+            "None 5000",
+        ]
+    );
+}
+
+#[test]
+fn scripts_have_the_language() {
+    let mut host = Host::ide(Config::default());
+    let setup = "\
+class Box:
+    def __init__(self, x, *rest, y=2, **others):
+        self.x = x
+        self.y = y
+        self.rest = rest
+    def sum(self):
+        return self.x + self.y
+def counter():
+    n = [0]
+    def up(by=1):
+        n[0] += by
+        return n[0]
+    return up
+up = counter()
+total = 0
+for i in range(10):
+    if i == 3:
+        continue
+    elif i > 5:
+        break
+    total += i
+else:
+    total = -1
+def final():
+    try:
+        return 1 / 0
+    except (ValueError, ZeroDivisionError) as error:
+        return repr(error)
+    finally:
+        up(100)
+with open('/flash/t.txt', 'w') as f:
+    f.write('one\\ntwo\\n')
+";
+    let lines = tell(
+        &mut host,
+        setup,
+        &[
+            "Box(1, 7, y=5).sum(), Box(1, 7).rest",
+            "up(), up(5), total, final(), up()",
+            "[x * y for x in range(3) for y in (1, 10) if x]",
+            "7 // 2, -7 // 2, -7 % 3, 7 / 2, 2 ** 10, 1 << 4",
+            "'%-5s|%3d|%s' % ('a', 7, None), '{:>6.2f}'.format(3.14159)",
+            "sorted({'b': 1, 'a': 2}.items()), 'a' in 'cat', not 3",
+            "[1, 2, 3, 4][1:-1], 'hello'[::-1], (1,) + (2,)",
+            "max(3, 9, 2), sum([1, 2]), len('abc'), int('0x1f', 16)",
+            "open('t.txt').read().split(), os.listdir('/flash')",
+            "open('/flash/none')",
+            "undefined",
+            "[] + 1",
+            "int('x')",
+            "(lambda a, b=2: a + b)(1)",
+            "1 < 2 < 3, 1 if 0 else 2, b'ab'[0]",
+        ],
+    );
+    assert_eq!(
+        lines,
+        [
+            "6 (7,)",
+            "1 6 12 ZeroDivisionError('divide by zero',) 107",
+            "[1, 10, 2, 20]",
+            "3 -4 2 3.5 1024 16",
+            "a    |  7|None   3.14",
+            "[('a', 2), ('b', 1)] True False",
+            "[2, 3] olleh (1, 2)",
+            "9 3 3 31",
+            "['one', 'two'] ['ide_mode.conf', 't.txt']",
+            "OSError [Errno 2] ENOENT",
+            "NameError name 'undefined' isn't defined",
+            "TypeError unsupported types for __add__: 'list', 'int'",
+            "ValueError invalid syntax for integer with base 10",
+            "3",
+            "True 2 97",
+        ]
+    );
+    host.run("x = = 1\n");
+    let text = host.console_until(">>> ");
+    assert!(
+        text.starts_with(
+            "Traceback (most recent call last):\r\n  File \"<stdin>\", line 1\r\n\
+             SyntaxError: invalid syntax\r\n"
+        ),
+        "{text:?}"
+    );
+}
+
+/// A camera script that sets things up and then takes frames for ever.
+fn streaming(setup: &str) -> String {
+    format!(
+        "import sensor\nsensor.reset()\nsensor.set_pixformat(sensor.RGB565)\n\
+         sensor.set_framesize(sensor.QQVGA)\n{setup}\nwhile True:\n    sensor.snapshot()\n"
+    )
+}
+
+fn stream(setup: &str) -> Host {
+    let mut host = Host::ide(Config::default());
+    host.send(0x0d, 0, &[1, 0]);
+    host.run(&streaming(setup));
+    host
+}
+
+#[test]
+fn the_picture_follows_the_script() {
+    let mean = |luma: &[u8]| luma.iter().map(|&v| u64::from(v)).sum::<u64>() / luma.len() as u64;
+    let (_, _, plain) = stream("sensor.set_jb_quality(80)").frame();
+    let (width, height, plain_luma) = decode(&plain);
+    assert!(counter::read(&plain_luma, width, height, width).is_some());
+
+    let (_, _, mirrored) = stream("sensor.set_hmirror(1)").frame();
+    let (_, _, mut luma) = decode(&mirrored);
+    luma.chunks_exact_mut(width).for_each(<[u8]>::reverse);
+    assert!(counter::read(&luma, width, height, width).is_some());
+
+    let (_, _, flipped) = stream("sensor.set_vflip(1)").frame();
+    let (_, _, luma) = decode(&flipped);
+    let rows: Vec<u8> = luma.chunks_exact(width).rev().flatten().copied().collect();
+    assert!(counter::read(&rows, width, height, width).is_some());
+
+    let (_, _, bright) = stream("sensor.set_brightness(2)").frame();
+    assert!(mean(&decode(&bright).2) > mean(&plain_luma) + 10);
+
+    let (_, _, coarse) = stream("sensor.set_jb_quality(10)").frame();
+    assert!(coarse.len() * 2 < plain.len());
+
+    let (w, h, window) = stream("sensor.set_windowing((16, 8, 64, 48))").frame();
+    assert_eq!((w, h), (64, 48));
+    let (window_width, window_height, _) = decode(&window);
+    assert_eq!((window_width, window_height), (64, 48));
+
+    let (_, _, gray) = stream("sensor.set_pixformat(sensor.GRAYSCALE)").frame();
+    // One component.
+    let at = gray
+        .windows(2)
+        .position(|pair| pair == [0xff, 0xc0])
+        .unwrap();
+    assert_eq!(gray[at + 9], 1);
+
+    let (_, _, bars) = stream("sensor.set_colorbar(1)").frame();
+    let (_, _, luma) = decode(&bars);
+    assert!(luma[5] > 240 && luma[width - 5] < 16);
+
+    let drawn = "sensor.set_jb_quality(80)\nwhile True:\n    img = sensor.snapshot()\n    \
+                 img.draw_rectangle(40, 60, 80, 30, color=(255, 255, 255), fill=True)";
+    let (_, _, drawn) = stream(drawn).frame();
+    assert!(decode(&drawn).2[75 * width + 80] > 240);
+}
+
+#[test]
+fn attributes_change_the_picture_while_it_runs() {
+    let mut host = stream("");
+    let mean = |host: &mut Host| {
+        let (_, _, luma) = decode(&host.frame().2);
+        luma.iter().map(|&v| u64::from(v)).sum::<u64>() / luma.len() as u64
+    };
+    let before = mean(&mut host);
+    host.send(0x0b, 0, &[1, 0, 2, 0]);
+    wait_for("a brighter picture", || mean(&mut host) > before + 10);
+}
+
+#[test]
+fn a_frame_that_does_not_fit_is_skipped_at_half_the_quality() {
+    let mut host = Host::ide(Config::default());
+    host.send(0x0d, 0, &[1, 0]);
+    host.run(&streaming(
+        "sensor.set_framesize(sensor.VGA)\nsensor.set_jb_quality(100)",
+    ));
+    let (width, height, jpeg) = host.frame();
+    assert_eq!((width, height), (640, 480));
+    assert!(jpeg.len() < 23 * 1024 - 64);
+    let table = jpeg
+        .windows(2)
+        .position(|pair| pair == [0xff, 0xdb])
+        .unwrap();
+    // The first step of quality 50 is 16, of 100 it is 1.
+    assert!(jpeg[table + 5] >= 16);
+}
+
+#[test]
+fn a_receiver_keeps_eight_bytes_while_a_reply_goes_out() {
+    let mut host = Host::ide(Config::default());
+    // 30 000 bytes take 200 ms; a request behind fits into the receiver.
+    host.send(0x82, 30_000, b"");
+    host.send(0x8d, 4, b"");
+    host.read(30_000);
+    assert_eq!(host.read(4), 0xffee_bbaa_u32.to_le_bytes());
+    assert_eq!(host.port.board().unwrap().overruns(), 0);
+    // Two do not: of the second there are two bytes, and four are missing.
+    host.send(0x82, 30_000, b"");
+    host.send(0x8d, 4, b"");
+    host.send(0x8d, 4, b"");
+    host.read(30_004);
+    host.assert_silent();
+    assert_eq!(host.port.board().unwrap().overruns(), 4);
+    // What completes the header is the beginning of the next request.
+    host.write(&[4, 0, 0, 0]);
+    assert_eq!(host.read(4), 0xffee_bbaa_u32.to_le_bytes());
+}
+
+#[test]
+fn bytes_leave_no_faster_than_the_uart_sends_them() {
+    let mut host = Host::ide(Config::default());
+    let start = Instant::now();
+    host.send(0x82, 60_000, b"");
+    host.read(60_000);
+    // 60 006 bytes at 150 000 a second.
+    assert!(start.elapsed() >= Duration::from_millis(400));
+}
+
+#[test]
+fn ide_mode_survives_one_reset_and_fw_version_forbids_it() {
+    let mut host = Host::ide(Config::default());
+    host.send(0x0c, 0, b"");
+    host.port.set_baud_rate(115_200).unwrap();
+    host.read_until("[MaixPy] init end");
+    host.port.set_baud_rate(1_500_000).unwrap();
+    host.wait_for_ide();
+    // _boot.py has taken the file away.
+    host.send(0x0c, 0, b"");
+    host.port.set_baud_rate(115_200).unwrap();
+    host.read_until(">>> ");
+
+    let mut host = Host::ide(Config::default());
+    assert_eq!(host.ask(0x80, 12)[..8], [0, 0, 0, 0, 6, 0, 0, 0]);
+    host.send(0x0c, 0, b"");
+    host.port.set_baud_rate(115_200).unwrap();
+    host.read_until(">>> ");
+}
+
+#[test]
+fn a_file_that_arrives_ends_the_script_and_is_saved() {
+    use sha2::Digest;
+    let mut host = stream("");
+    host.frame();
+    let mut body = b"/flash/new.txt\0\0".to_vec();
+    body.extend(b"text");
+    let mut data = sha2::Sha256::digest(&body).to_vec();
+    data.extend(&body);
+    host.send(0x07, data.len() as u32, &data);
+    wait_for("a saved file", || host.ask_word(0x88) == 0);
+    let board = host.port.board().unwrap();
+    assert_eq!(
+        board.read_file("/flash/new.txt").as_deref(),
+        Some(&b"text"[..])
+    );
+    wait_for("the script's end", || host.ask_word(0x87) == 0);
+    assert!(
+        host.console_until(">>> ")
+            .contains("Exception: IDE interrupt")
+    );
+}
+
+#[test]
+fn control_lines_reset_and_hold_the_board() {
+    let mut host = Host::at(BootMode::Wedged);
+    host.write(b"\x03\x03\x03");
+    host.assert_silent();
+    host.port.set_control_lines(false, true).unwrap();
+    host.assert_silent();
+    host.port.set_control_lines(false, false).unwrap();
+    host.read_until(">>> ");
+    // Both lines together are as neither.
+    host.port.set_control_lines(true, true).unwrap();
+    host.write(b"1+1\r");
+    host.read_until("2\r\n>>> ");
+    // Released with the strap pulled, the ROM's loader starts.
+    host.port.set_control_lines(false, true).unwrap();
+    host.port.set_control_lines(true, false).unwrap();
+    host.assert_silent();
+}
+
+#[test]
+fn the_prompt_has_its_modes() {
+    let mut host = Host::at(BootMode::Repl);
+    host.write(b"\x03");
+    host.read_until(">>> ");
+    host.write(b"\x01");
+    host.read_until("raw REPL; CTRL-B to exit\r\n>");
+    host.write(b"print('raw')\n1/0\x04");
+    let text = host.read_until("\x04>");
+    assert!(text.starts_with("OKraw\r\n\x04Traceback"), "{text:?}");
+    host.write(b"\x02");
+    host.read_until(">>> ");
+    host.write(b"\x05");
+    host.read_until("=== ");
+    host.write(b"for i in range(2):\r    print(i)\r\x04");
+    host.read_until("0\r\n1\r\n>>> ");
+    host.write(b"while True:\r");
+    host.read_until("...     ");
+    host.write(b"pass\r\r\r");
+    host.read_until("...     pass\r\n");
+    wait_for("Ctrl-C", || {
+        host.write(b"\x03");
+        let mut text = [0; 512];
+        let count = host.port.read(&mut text, Duration::from_millis(100));
+        count.is_ok_and(|count| {
+            String::from_utf8_lossy(&text[..count]).contains("KeyboardInterrupt")
+        })
+    });
+    host.write(b"\r\x04");
+    host.read_until("[MaixPy]: soft reboot\r\n");
+    host.read_until(">>> ");
+
+    let mut raw = Host::at(BootMode::Raw);
+    raw.write(b"\x01");
+    raw.read_until("raw REPL");
+    let mut main = Host::at(BootMode::Main);
+    main.read_until("main.py is running\r\n");
+    main.write(b"\x03");
+    main.read_until("KeyboardInterrupt: \r\n");
+    let mut silent = Host::at(BootMode::Silent);
+    silent.write(b"\r\x03");
+    silent.assert_silent();
+}
+
+#[test]
+fn an_unplugged_port_is_dead_and_a_new_one_is_not() {
+    let board = ide_board();
+    let mut old = board.port();
+    board.unplug();
+    let error = old.read(&mut [0], FAILSAFE).unwrap_err();
+    assert_eq!(error.kind(), io::ErrorKind::BrokenPipe);
+    assert!(!board.is_plugged());
+    board.replug();
+    assert!(old.write_all(b"x", FAILSAFE).is_err());
+    let mut host = Host { port: board.port() };
+    host.port.set_baud_rate(1_500_000).unwrap();
+    host.wait_for_ide();
+}
+
+#[test]
+fn noise_is_where_it_was_asked_for() {
+    let mut host = Host::ide(Config {
+        noise: 0.01,
+        ..Config::default()
+    });
+    host.send(0x82, 20_000, b"");
+    let mut bytes = 0;
+    let mut wrong = 0;
+    let mut piece = [0; 4096];
+    while let Ok(count) = host.port.read(&mut piece, Duration::from_millis(300)) {
+        bytes += count;
+        wrong += piece[..count].iter().filter(|&&byte| byte != 0).count();
+    }
+    assert!((19_800..20_200).contains(&bytes), "{bytes}");
+    assert!((60..260).contains(&wrong), "{wrong}");
+}

@@ -40,8 +40,10 @@ Options:
                           (default 1500000), and with --tcp the speed of the
                           adapter, which else always has the board's
   --frame-rate RATE       frames a second of the camera's sensor (default 30)
-  --noise RATE            flip, lose or add this share of the bytes on the line,
-                          0 to 1 (default 0)
+  --noise RATE            flip, lose or add this share of the bytes that the
+                          board sends, 0 to 1 (default 0)
+  --request-noise RATE    the same for the bytes that it receives; one damaged
+                          bit can make a board send for hours, as real ones do
   --seed NUMBER           makes the noise repeatable (default 1)
   --unplug-every SECONDS  pull the cable that often, for one second; the board
                           loses its power
@@ -63,6 +65,7 @@ struct Options {
     baud: Option<u32>,
     frame_rate: Option<f64>,
     noise: f64,
+    request_noise: f64,
     seed: Option<u64>,
     unplug_every: Option<Duration>,
 }
@@ -77,6 +80,15 @@ fn choice<T: Copy>(value: OsString, option: &str, choices: &[(&str, T)]) -> Resu
             let names: Vec<&str> = choices.iter().map(|(name, _)| *name).collect();
             Err(format!("{option} {value}: not one of {}", names.join(", ")).into())
         }
+    }
+}
+
+fn share(option: &str, value: OsString) -> Result<f64, Error> {
+    let share: f64 = value.parse()?;
+    if (0.0..=1.0).contains(&share) {
+        Ok(share)
+    } else {
+        Err(format!("{option} {share}: not 0 to 1").into())
     }
 }
 
@@ -121,12 +133,9 @@ fn options() -> Result<Option<Options>, Error> {
                 }
                 options.frame_rate = Some(rate);
             }
-            Long("noise") => {
-                let noise: f64 = parser.value()?.parse()?;
-                if !(0.0..=1.0).contains(&noise) {
-                    return Err(format!("--noise {noise}: not 0 to 1").into());
-                }
-                options.noise = noise;
+            Long("noise") => options.noise = share("--noise", parser.value()?)?,
+            Long("request-noise") => {
+                options.request_noise = share("--request-noise", parser.value()?)?;
             }
             Long("seed") => options.seed = Some(parser.value()?.parse()?),
             Long("unplug-every") => {
@@ -159,6 +168,7 @@ fn config(options: &Options) -> Result<Config, Error> {
     let mut config = Config {
         boot: options.boot,
         noise: options.noise,
+        request_noise: options.request_noise,
         ..Config::default()
     };
     if let Some(path) = &options.video {

@@ -17,7 +17,7 @@ use super::console::Console;
 use super::dispatch::{Dispatcher, Peripherals};
 use super::flash::Flash;
 use super::jpeg::JpegBuffer;
-use super::line::{self, Line, Noise};
+use super::line::{self, Filler, Line, Noise};
 use super::scene::{Scene, TestScene};
 use super::{BootMode, firmware};
 use crate::k210::REPL_BAUD_RATE;
@@ -48,8 +48,11 @@ pub struct Config {
     pub frame_rate: f64,
     /// Files in flash, by path.
     pub files: Vec<(String, Vec<u8>)>,
-    /// Share of bytes, in each direction, that the line flips, loses or adds (0 to 1).
+    /// Share of the bytes from the board that the line flips, loses or adds (0 to 1).
     pub noise: f64,
+    /// The same for the bytes to the board. One damaged bit in the length of a request can keep a
+    /// board sending for hours, deaf to everything but its reset line.
+    pub request_noise: f64,
     /// Makes the noise repeatable.
     pub seed: u64,
 }
@@ -63,6 +66,7 @@ impl Default for Config {
             frame_rate: 30.0,
             files: Vec::new(),
             noise: 0.0,
+            request_noise: 0.0,
             seed: 1,
         }
     }
@@ -122,24 +126,33 @@ impl Core {
     }
 
     /// Sends from `time` on; gives the time when the last byte has entered the transmitter's FIFO.
-    fn transmit(&mut self, time: u64, data: &[u8], zeros: usize) -> u64 {
-        let to = self.host_baud_rate();
+    fn transmit(&mut self, time: u64, data: &[u8], length: usize, filler: Filler) -> u64 {
+        let (from, to) = (self.baud_rate, self.host_baud_rate());
         self.down.keep(time, HOST_BUFFER);
-        let end = self.down.send(time, data, zeros, self.baud_rate, to);
-        end.saturating_sub(line::duration(FIFO as u64, self.baud_rate))
+        let end = self.down.send_filled(time, data, length, filler, from, to);
+        end.saturating_sub(line::duration(FIFO as u64, from))
+    }
+
+    /// As [`transmit`](Self::transmit), by the interrupt handler, which waits for it.
+    fn reply(&mut self, data: &[u8], length: usize, filler: Filler) {
+        let done = self.transmit(self.time, data, length, filler);
+        self.busy_until = done.max(self.time);
     }
 }
 
 impl Peripherals for Core {
     fn send(&mut self, data: &[u8]) {
-        self.busy_until = self.transmit(self.time, data, 0).max(self.time);
+        self.reply(data, data.len(), Filler::Zeros);
+    }
+
+    fn send_repeated(&mut self, data: &[u8], count: usize) {
+        self.reply(data, data.len() * count, Filler::Repeat);
     }
 
     fn send_frame(&mut self, length: usize) {
         let pixels = self.jpeg.pixels();
         let data = pixels[..length.min(pixels.len())].to_vec();
-        let zeros = length - data.len();
-        self.busy_until = self.transmit(self.time, &data, zeros).max(self.time);
+        self.reply(&data, length, Filler::Zeros);
     }
 
     fn console(&mut self) -> &mut Console {
@@ -187,6 +200,8 @@ pub struct State {
     plugs: u64,
     /// The next start is into the ROM's loader, which says nothing.
     pub in_loader: bool,
+    /// The board is where its boot mode says.
+    pub settled: bool,
     quit: bool,
 }
 
@@ -331,9 +346,19 @@ impl Shared {
 
     /// `uarths_send_data` of the main program: gives the time when it is done.
     pub fn transmit(&self, state: &mut State, data: &[u8]) -> u64 {
-        let done = state.core.transmit(self.now(), data, 0);
+        let now = self.now();
+        let done = state.core.transmit(now, data, data.len(), Filler::Zeros);
         self.host.notify_all();
         done
+    }
+
+    /// Tells who made the board that it is where its boot mode says.
+    pub fn settle(&self) {
+        let mut state = self.lock();
+        if !state.settled {
+            state.settled = true;
+            self.host.notify_all();
+        }
     }
 
     /// Until when the interrupt handler keeps the processor from its program.
@@ -365,7 +390,8 @@ pub struct Board {
 }
 
 impl Board {
-    /// Makes a board and plugs it in.
+    /// Makes a board and plugs it in. A boot mode other than that of a start has been reached when
+    /// this returns.
     ///
     /// # Errors
     ///
@@ -381,7 +407,7 @@ impl Board {
             epoch: Instant::now(),
             state: Mutex::new(State {
                 core: Core {
-                    up: Line::new(Noise::new(config.noise, config.seed)),
+                    up: Line::new(Noise::new(config.request_noise, config.seed)),
                     down: Line::new(Noise::new(config.noise, !config.seed)),
                     baud_rate: REPL_BAUD_RATE,
                     host_baud_rate: Some(REPL_BAUD_RATE),
@@ -408,6 +434,7 @@ impl Board {
                 starts: 1,
                 plugs: 1,
                 in_loader: false,
+                settled: matches!(config.boot, BootMode::PowerOn | BootMode::Silent),
                 quit: false,
             }),
             line_changed: Condvar::new(),
@@ -430,6 +457,11 @@ impl Board {
                 .stack_size(8 << 20)
                 .spawn(move || firmware::run(shared, config))?,
         );
+        let mut state = board.shared.lock();
+        while !state.settled {
+            state = board.shared.wait(&board.shared.host, state, None);
+        }
+        drop(state);
         Ok(board)
     }
 
@@ -579,7 +611,7 @@ impl Transport for Port {
             if state.core.up.free() <= now + ahead {
                 let (piece, later) = rest.split_at(rest.len().min(HOST_WRITE_AHEAD as usize));
                 let to = state.core.baud_rate;
-                state.core.up.send(now, piece, 0, host, to);
+                state.core.up.send(now, piece, host, to);
                 self.shared.line_changed.notify_all();
                 if later.is_empty() {
                     return Ok(());

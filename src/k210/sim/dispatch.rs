@@ -71,6 +71,8 @@ mod command {
 pub trait Peripherals {
     /// `uarths_send_data`.
     fn send(&mut self, data: &[u8]);
+    /// `uarths_send_data`, `count` times the same.
+    fn send_repeated(&mut self, data: &[u8], count: usize);
     /// `uarths_send_data` from the JPEG buffer on, `length` bytes.
     fn send_frame(&mut self, length: usize);
     /// What scripts printed.
@@ -325,6 +327,7 @@ impl Dispatcher {
                 board.send(&self.cmd_buf[..length]);
                 self.xfer_bytes = self.xfer_bytes.wrapping_add(length as i32);
                 if self.xfer_bytes < self.xfer_length {
+                    self.repeat(board);
                     continue;
                 }
             }
@@ -333,6 +336,22 @@ impl Dispatcher {
                 self.is_busy_sending = false;
             }
             return;
+        }
+    }
+
+    /// Sends all but the last of the pieces that will be the same as the one before, which may be
+    /// millions when the length of the request was damaged.
+    fn repeat(&mut self, board: &mut impl Peripherals) {
+        let empty = self.cmd == command::TX_BUF && board.console().len() < MAX_PACKET;
+        if self.cmd != command::NONE && !empty {
+            return;
+        }
+        let rest = self.xfer_length.wrapping_sub(self.xfer_bytes) as usize;
+        let count = (rest - 1) / MAX_PACKET;
+        if count > 0 {
+            board.send_repeated(&self.cmd_buf, count);
+            let sent = (count * MAX_PACKET) as i32;
+            self.xfer_bytes = self.xfer_bytes.wrapping_add(sent);
         }
     }
 
@@ -415,5 +434,280 @@ impl Dispatcher {
             }
             _ => {}
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::jpeg::Owner;
+    use super::*;
+
+    #[derive(Default)]
+    struct Rest {
+        sent: Vec<u8>,
+        console: Console,
+        jpeg: JpegBuffer,
+        flash: Flash,
+        interrupts: usize,
+        resets: usize,
+        attributes: Vec<(i16, i16)>,
+    }
+
+    impl Peripherals for Rest {
+        fn send(&mut self, data: &[u8]) {
+            self.sent.extend(data);
+        }
+        fn send_repeated(&mut self, data: &[u8], count: usize) {
+            self.sent.extend(data.repeat(count.min(1000)));
+        }
+        fn send_frame(&mut self, length: usize) {
+            let mut data = self.jpeg.pixels().to_vec();
+            data.resize(length, 0);
+            self.sent.extend(data);
+        }
+        fn console(&mut self) -> &mut Console {
+            &mut self.console
+        }
+        fn jpeg(&mut self) -> &mut JpegBuffer {
+            &mut self.jpeg
+        }
+        fn flash(&mut self) -> &mut Flash {
+            &mut self.flash
+        }
+        fn raise_ide_interrupt(&mut self) {
+            self.interrupts += 1;
+        }
+        fn set_attribute(&mut self, attribute: i16, value: i16) {
+            self.attributes.push((attribute, value));
+        }
+        fn reset(&mut self) {
+            self.resets += 1;
+        }
+    }
+
+    #[derive(Default)]
+    struct Bench {
+        dispatcher: Dispatcher,
+        rest: Rest,
+    }
+
+    impl Bench {
+        fn new() -> Bench {
+            let mut bench = Bench::default();
+            bench.rest.console = Console::new(2048);
+            bench.dispatcher.init();
+            bench
+        }
+
+        fn feed(&mut self, bytes: &[u8]) -> Vec<u8> {
+            for &byte in bytes {
+                self.dispatcher.feed(byte, &mut self.rest);
+            }
+            std::mem::take(&mut self.rest.sent)
+        }
+
+        fn send(&mut self, command: u8, length: u32, data: &[u8]) -> Vec<u8> {
+            let mut request = vec![START_FLAG, command];
+            request.extend(length.to_le_bytes());
+            request.extend(data);
+            self.feed(&request)
+        }
+
+        fn is_alive(&mut self) -> bool {
+            self.send(0x8d, 4, b"") == 0xffee_bbaa_u32.to_le_bytes()
+        }
+
+        fn save(&mut self, path: &[u8], content: &[u8]) -> u32 {
+            let mut body = path.to_vec();
+            body.push(0);
+            body.resize(body.len().next_multiple_of(4), 0);
+            body.extend(content);
+            let mut data = Sha256::digest(&body).to_vec();
+            data.extend(body);
+            self.upload(&data)
+        }
+
+        fn upload(&mut self, data: &[u8]) -> u32 {
+            self.send(0x07, data.len() as u32, data);
+            if self.dispatcher.need_save_file() {
+                self.dispatcher.save_file(&mut self.rest.flash);
+            }
+            self.status()
+        }
+
+        fn status(&mut self) -> u32 {
+            let reply = self.send(0x88, 4, b"");
+            u32::from_le_bytes(reply.try_into().unwrap())
+        }
+
+        fn put_frame(&mut self, size: u32) {
+            self.rest.jpeg.enabled = 1;
+            self.rest.jpeg.width = 320;
+            self.rest.jpeg.height = 240;
+            self.rest.jpeg.size = size;
+        }
+    }
+
+    #[test]
+    fn words_that_a_reply_does_not_set_are_the_commands() {
+        let mut bench = Bench::new();
+        // The header's last two bytes of length, then nothing yet.
+        assert_eq!(bench.send(0x81, 12, b""), [0; 12]);
+        // ATTR_WRITE leaves its data where FRAME_SIZE's second and third words are.
+        bench.send(0x0b, 0, &[2, 0, 0xfe, 0xff]);
+        assert_eq!(bench.rest.attributes, [(2, -2)]);
+        assert_eq!(
+            bench.send(0x81, 12, b""),
+            [0, 0, 0, 0, 0, 0, 2, 0, 0xfe, 0xff, 0, 0]
+        );
+        // ARCH_STR is not padded: its text hides what was there only as far as it goes.
+        bench.put_frame(77);
+        let text = bench.send(0x83, 64, b"");
+        assert_eq!(&text[..37], b"K210 [Maix:000000000000000000000000]\0");
+        let mut after = *b"K210 [Maix:0";
+        after[1..6].copy_from_slice(&[0x8d, 12, 0, 0, 0]);
+        after[..4].copy_from_slice(&0xffee_bbaa_u32.to_le_bytes());
+        assert_eq!(bench.send(0x8d, 12, b""), after);
+    }
+
+    #[test]
+    fn a_length_too_long_repeats_the_buffer() {
+        let mut bench = Bench::new();
+        let reply = bench.send(0x8d, 300, b"");
+        assert_eq!(reply.len(), 300);
+        assert_eq!(reply[..4], 0xffee_bbaa_u32.to_le_bytes());
+        for piece in reply.chunks(64) {
+            assert_eq!(*piece, reply[..piece.len()]);
+        }
+        assert!(bench.is_alive());
+        // A gigabyte is told, not made.
+        assert_eq!(bench.send(0x8d, 1 << 30, b"").len(), 64 + 1000 * 64 + 64);
+        assert!(bench.is_alive());
+    }
+
+    #[test]
+    fn a_negative_length_leaves_the_rest_armed_or_the_machine_busy() {
+        let mut bench = Bench::new();
+        assert_eq!(bench.send(0x8d, 0xffff_ffff, b"").len(), 64);
+        assert!(!bench.is_alive(), "bytes to receive");
+        bench.dispatcher.init();
+        assert!(bench.is_alive());
+        assert_eq!(bench.send(0x82, 0x8000_0000, b"").len(), 0);
+        assert!(!bench.is_alive(), "busy");
+        bench.dispatcher.init();
+        assert!(!bench.is_alive(), "takes it for a JPEG once");
+        bench.feed(&[0; 4]);
+        assert!(bench.is_alive());
+    }
+
+    #[test]
+    fn fb_enable_arms_its_length() {
+        let mut bench = Bench::new();
+        bench.send(0x0d, 0, &[1, 0]);
+        assert_eq!(bench.rest.jpeg.enabled, 1);
+        assert!(bench.is_alive());
+        bench.send(0x0d, 2, &[0xff, 0xff]);
+        assert_eq!(bench.rest.jpeg.enabled, -1);
+        assert!(!bench.is_alive(), "its start was swallowed");
+        assert!(bench.is_alive());
+    }
+
+    #[test]
+    fn asking_twice_for_a_frame_lets_it_go() {
+        let mut bench = Bench::new();
+        bench.put_frame(5);
+        let told = bench.send(0x81, 12, b"");
+        assert_eq!(told, [64, 1, 0, 0, 240, 0, 0, 0, 5, 0, 0, 0]);
+        assert!(!bench.rest.jpeg.lock.try_lock(Owner::Camera), "locked");
+        assert_eq!(bench.send(0x81, 12, b"")[..4], [0; 4]);
+        assert!(bench.rest.jpeg.begin().is_some(), "free again");
+        bench.rest.jpeg.lock.unlock(Owner::Camera);
+        // A dump empties the buffer, with any length and with no lock.
+        assert_eq!(bench.send(0x82, 30_000, b"").len(), 30_000);
+        assert_eq!(bench.rest.jpeg.size, 0);
+        assert!(bench.is_alive());
+    }
+
+    #[test]
+    fn disabling_frees_the_frame() {
+        let mut bench = Bench::new();
+        bench.put_frame(5);
+        bench.send(0x81, 12, b"");
+        bench.send(0x0d, 0, &[0, 0]);
+        bench.rest.jpeg.enabled = 1;
+        assert!(bench.rest.jpeg.begin().is_some());
+    }
+
+    #[test]
+    fn output_that_is_not_there_is_made_of_the_buffer() {
+        let mut bench = Bench::new();
+        bench.rest.console.put(b"hello");
+        assert_eq!(bench.send(0x8e, 4, b""), [5, 0, 0, 0]);
+        assert_eq!(bench.send(0x8f, 6, b""), [5, 0x8f, 6, 0, 0, 0]);
+        assert_eq!(bench.send(0x8f, 5, b""), b"hello");
+        let long = "x".repeat(70);
+        bench.rest.console.put(long.as_bytes());
+        let reply = bench.send(0x8f, 200, b"");
+        assert_eq!(reply.len(), 200);
+        assert_eq!(reply[..64], long.as_bytes()[..64]);
+        assert_eq!(bench.rest.console.len(), 6, "a piece of 64 was not there");
+    }
+
+    #[test]
+    fn scripts_are_taken_unless_one_runs() {
+        let mut bench = Bench::new();
+        bench.send(0x05, 0, b"");
+        assert!(!bench.dispatcher.script_ready());
+        bench.send(0x05, 5, b"first");
+        assert!(bench.dispatcher.script_ready());
+        assert_eq!(bench.rest.interrupts, 1);
+        assert_eq!(bench.send(0x87, 4, b""), [1, 0, 0, 0]);
+        bench.send(0x05, 6, b"second");
+        assert_eq!(bench.rest.interrupts, 1);
+        assert!(bench.is_alive(), "its bytes were taken");
+        bench.send(0x06, 0, b"");
+        assert_eq!(bench.rest.interrupts, 2);
+        bench.send(0x06, 0, b"");
+        assert_eq!(bench.rest.interrupts, 2, "nothing runs");
+        // A script's end disarms an upload on its way: the rest of it is taken for commands.
+        bench.send(0x05, 10, b"half");
+        bench.dispatcher.init();
+        assert!(bench.is_alive());
+        assert!(!bench.dispatcher.script_ready());
+    }
+
+    #[test]
+    fn files_are_saved_with_every_status() {
+        let mut bench = Bench::new();
+        assert_eq!(bench.save(b"/flash/a.txt", b"content"), 0);
+        assert_eq!(bench.rest.flash.read("a.txt"), Ok(&b"content"[..]));
+        assert_eq!(bench.save(b"/sd/a.txt", b"content"), 3);
+        assert_eq!(bench.upload(&[0; 40]), 6);
+        assert_eq!(bench.upload(b"short"), 6);
+        bench.send(0x07, 1 << 30, b"");
+        assert_eq!(bench.status(), 2);
+        bench.send(0x07, 40, b"");
+        // The rest of it is awaited, whatever comes.
+        assert!(!bench.is_alive());
+        bench.dispatcher.init();
+        assert_eq!(bench.status(), 1);
+        // A path whose padding is not sent: the content's length is negative.
+        let mut data = Sha256::digest(b"/flash/bc\0").to_vec();
+        data.extend(b"/flash/bc\0");
+        assert_eq!(bench.upload(&data), 4);
+        assert_eq!(bench.rest.flash.read("bc"), Ok(&b""[..]));
+    }
+
+    #[test]
+    fn unknown_commands_are_dropped() {
+        let mut bench = Bench::new();
+        for command in [0x00, 0x8a, 0x99, 0xff] {
+            assert_eq!(bench.send(command, 4, b""), []);
+            assert!(bench.is_alive());
+        }
+        assert_eq!(bench.feed(b"noise without its start"), []);
+        assert_eq!(bench.send(0x80, 12, b"")[4..8], VERSION[1].to_le_bytes());
+        bench.send(0x0c, 0, b"");
+        assert_eq!(bench.rest.resets, 1);
     }
 }

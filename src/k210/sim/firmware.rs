@@ -377,11 +377,12 @@ impl Cpu {
                     ide: true,
                     from_ide: true,
                 })?;
+                // The prompt's text is in the console, as it is after a real entry.
                 self.mute = false;
                 return Ok(());
             }
             Some(BootMode::Wedged) => {
-                self.mute = false;
+                self.settle();
                 return self
                     .execute(WEDGED, Mode::Script, false, "main.py")
                     .map(drop);
@@ -404,10 +405,10 @@ impl Cpu {
                 }
             }
         }
-        self.mute = false;
         if self.ide_mode {
             return Ok(());
         }
+        self.settle();
         for name in ["boot.py", "main.py"] {
             let state = self.shared.lock();
             let Ok(content) = state.core.flash.read(name) else {
@@ -534,10 +535,16 @@ impl Cpu {
         Ok(())
     }
 
+    /// From here on the board is where its boot mode says, and heard.
+    fn settle(&mut self) {
+        self.mute = false;
+        self.shared.settle();
+    }
+
     /// `mp_hal_stdin_rx_chr`.
     fn read_byte(&mut self) -> Result<u8> {
         // Whoever looks at the board finds it waiting for input.
-        self.mute = false;
+        self.settle();
         let mut state = self.shared.lock();
         loop {
             self.check(&state)?;

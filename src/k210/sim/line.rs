@@ -101,6 +101,15 @@ fn resample(data: &[u8], from: u32, to: u32) -> Vec<u8> {
     out
 }
 
+/// What follows the data of a transmission that is longer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Filler {
+    /// Zeros.
+    Zeros,
+    /// The data, again and again.
+    Repeat,
+}
+
 /// Bytes that arrive at even intervals.
 #[derive(Debug)]
 struct Run {
@@ -108,14 +117,22 @@ struct Run {
     /// Nanoseconds the whole run takes.
     span: u64,
     data: Vec<u8>,
-    /// Zeros after the data.
-    zeros: usize,
+    length: usize,
+    filler: Filler,
     taken: usize,
 }
 
 impl Run {
     fn len(&self) -> usize {
-        self.data.len() + self.zeros
+        self.length
+    }
+
+    fn byte(&self, index: usize) -> u8 {
+        match (self.data.get(index), self.filler) {
+            (Some(&byte), _) => byte,
+            (None, Filler::Repeat) if !self.data.is_empty() => self.data[index % self.data.len()],
+            (None, _) => 0,
+        }
     }
 
     fn arrival(&self, index: usize) -> u64 {
@@ -161,16 +178,26 @@ impl Line {
         }
     }
 
-    /// Sends `data` and then `zeros` zero bytes from `time` on, or when the line is free, at `from`
-    /// baud to a receiver at `to` baud. Gives the time when the last has left.
-    pub fn send(&mut self, time: u64, data: &[u8], zeros: usize, from: u32, to: u32) -> u64 {
+    /// Sends `data` from `time` on, or when the line is free, at `from` baud to a receiver at `to`
+    /// baud. Gives the time when the last byte has left.
+    pub fn send(&mut self, time: u64, data: &[u8], from: u32, to: u32) -> u64 {
+        self.send_filled(time, data, data.len(), Filler::Zeros, from, to)
+    }
+
+    /// As [`send`](Self::send), `length` bytes; noise and a wrong speed spare the filler.
+    pub fn send_filled(
+        &mut self,
+        time: u64,
+        data: &[u8],
+        length: usize,
+        filler: Filler,
+        from: u32,
+        to: u32,
+    ) -> u64 {
         let start = self.free.max(time);
-        let length = data.len() + zeros;
-        if length == 0 {
-            return start;
-        }
         let span = duration(length as u64, from);
         self.free = start + span;
+        let rest = length - data.len();
         let mut data = match self.noise.disturb(data) {
             Some(disturbed) => disturbed,
             None => data.to_vec(),
@@ -179,12 +206,14 @@ impl Line {
         if from.abs_diff(to) > to / 25 {
             data = resample(&data, from, to);
         }
-        if data.len() + zeros > 0 {
+        let length = data.len() + rest;
+        if length > 0 {
             self.runs.push_back(Run {
                 start,
                 span,
                 data,
-                zeros,
+                length,
+                filler,
                 taken: 0,
             });
         }
@@ -230,7 +259,7 @@ impl Line {
         if arrival > now {
             return None;
         }
-        let byte = run.data.get(run.taken).copied().unwrap_or(0);
+        let byte = run.byte(run.taken);
         run.taken += 1;
         if run.taken == run.len() {
             self.runs.pop_front();
@@ -250,7 +279,7 @@ impl Line {
                 break;
             }
             for (index, byte) in into[filled..filled + count].iter_mut().enumerate() {
-                *byte = run.data.get(run.taken + index).copied().unwrap_or(0);
+                *byte = run.byte(run.taken + index);
             }
             filled += count;
             run.taken += count;
@@ -287,8 +316,7 @@ impl Line {
             }
             if arrived > run.taken {
                 let end = run.arrival(arrived - 1);
-                run.zeros = arrived.saturating_sub(run.data.len());
-                run.data.truncate(arrived);
+                run.length = arrived;
                 run.span = end - run.start;
                 break;
             }
@@ -311,8 +339,9 @@ mod tests {
     fn bytes_leave_at_the_lines_pace() {
         let mut line = Line::default();
         // 10 us a byte.
-        assert_eq!(line.send(1000, b"abcd", 0, 1_000_000, 1_000_000), 41_000);
-        assert_eq!(line.send(5000, b"ef", 1, 1_000_000, 1_000_000), 71_000);
+        assert_eq!(line.send(1000, b"abcd", 1_000_000, 1_000_000), 41_000);
+        let end = line.send_filled(5000, b"ef", 3, Filler::Zeros, 1_000_000, 1_000_000);
+        assert_eq!(end, 71_000);
         assert_eq!(line.waiting(10_999), 0);
         assert_eq!(line.waiting(11_000), 1);
         assert_eq!(line.take(10_999), None);
@@ -330,7 +359,7 @@ mod tests {
     #[test]
     fn a_cut_line_delivers_what_had_left() {
         let mut line = Line::default();
-        line.send(0, b"abcdef", 0, 1_000_000, 1_000_000);
+        line.send(0, b"abcdef", 1_000_000, 1_000_000);
         line.cut(35_000);
         let mut buffer = [0; 10];
         assert_eq!(line.take_into(u64::MAX / 2, &mut buffer), 3);

@@ -63,6 +63,8 @@ pub enum Argument {
 pub struct Function {
     pub name: Rc<str>,
     pub parameters: Vec<(Rc<str>, Option<Expr>)>,
+    /// How many of them may be given without their names.
+    pub positional: usize,
     pub star: Option<Rc<str>>,
     pub double_star: Option<Rc<str>>,
     pub body: Vec<Stmt>,

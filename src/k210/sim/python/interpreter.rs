@@ -836,12 +836,12 @@ fn bind(closure: &Closure, args: Args) -> Result<HashMap<Rc<str>, Value>> {
     let code = &closure.code;
     let mut locals = HashMap::new();
     let given = args.positional.len();
-    let wanted = code.parameters.len();
-    let mut positional = args.positional.into_iter();
-    for ((name, _), value) in code.parameters.iter().zip(positional.by_ref()) {
+    let wanted = code.positional;
+    let mut positional = args.positional;
+    let rest = positional.split_off(given.min(wanted));
+    for ((name, _), value) in code.parameters.iter().zip(positional) {
         locals.insert(name.clone(), value);
     }
-    let rest: Vec<Value> = positional.collect();
     match &code.star {
         Some(star) => drop(locals.insert(star.clone(), tuple(rest))),
         None if rest.is_empty() => {}
@@ -882,7 +882,7 @@ fn bind(closure: &Closure, args: Args) -> Result<HashMap<Rc<str>, Value>> {
             continue;
         }
         let value = default.clone().ok_or_else(|| {
-            let message = match index < given {
+            let message = match index >= wanted {
                 true => format!("function missing required keyword argument '{name}'"),
                 false => format!(
                     "function missing required positional argument #{}",

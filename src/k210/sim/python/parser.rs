@@ -502,20 +502,27 @@ impl Parser {
         let mut function = Function {
             name,
             parameters: Vec::new(),
+            positional: 0,
             star: None,
             double_star: None,
             body: Vec::new(),
             locals: Default::default(),
         };
+        let mut star = None;
         while !self.is_op(end) {
             if self.take_op("**") {
                 let name = self.name()?;
                 function.locals.insert(name.clone());
                 function.double_star = Some(name);
             } else if self.take_op("*") {
-                let name = self.name()?;
-                function.locals.insert(name.clone());
-                function.star = Some(name);
+                if star.replace(function.parameters.len()).is_some() {
+                    return self.error("can't have multiple *x");
+                }
+                if !self.is_op(",") {
+                    let name = self.name()?;
+                    function.locals.insert(name.clone());
+                    function.star = Some(name);
+                }
             } else {
                 let name = self.name()?;
                 if annotated && self.take_op(":") {
@@ -530,7 +537,7 @@ impl Parser {
                     .parameters
                     .last()
                     .is_some_and(|(_, default)| default.is_some());
-                if default.is_none() && after_default {
+                if default.is_none() && after_default && star.is_none() {
                     return self.error("non-default argument follows default argument");
                 }
                 if !function.locals.insert(name.clone()) {
@@ -542,6 +549,7 @@ impl Parser {
                 break;
             }
         }
+        function.positional = star.unwrap_or(function.parameters.len());
         Ok(function)
     }
 
