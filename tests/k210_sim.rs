@@ -928,8 +928,9 @@ fn the_prompt_has_its_modes() {
     host.read_until("0\r\n1\r\n>>> ");
     host.write(b"while True:\r");
     host.read_until("...     ");
-    host.write(b"pass\r\r\r");
-    host.read_until("...     pass\r\n");
+    // Two lines of nothing but the indentation end it, the third is empty.
+    host.write(b"pass\r\r\r\r");
+    host.read_until("pass\r\n...     \r\n...     \r\n... \r\n");
     wait_for("Ctrl-C", || {
         host.write(b"\x03");
         let mut text = [0; 512];
