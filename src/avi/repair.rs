@@ -138,7 +138,7 @@ pub fn repair<S: ReadAt, O: Output<Payload = Vec<u8>>>(
         let data = match payload {
             Payload::Bytes { pos, len, .. } => reader
                 .window()
-                .block(entry.stream, pos, len)
+                .block(pos, len)
                 .map(|(block, range)| block.as_ref()[range].to_vec()),
             Payload::Empty | Payload::Lost => None,
         };
@@ -261,7 +261,7 @@ fn first_size<S: ReadAt>(
     while let Some(entry) = cursor.peek(reader.index()) {
         cursor.advance();
         if let Payload::Bytes { pos, len, .. } = reader.payload(&entry)? {
-            let block = reader.window().block(stream, pos, len);
+            let block = reader.window().block(pos, len);
             let frame = block.and_then(|(block, range)| jpeg::frame(&block.as_ref()[range]));
             if let Some(frame) = frame {
                 return Ok(Some((frame.width.into(), frame.height.into())));

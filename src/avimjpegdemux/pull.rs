@@ -319,8 +319,7 @@ impl Pull {
                 len,
                 incomplete,
             } => {
-                let Some((Block(Some(block)), range)) = self.reader.window().block(n, pos, len)
-                else {
+                let Some((Block(Some(block)), range)) = self.reader.window().block(pos, len) else {
                     return self.output.gap(imp, n, next.time, until);
                 };
                 let buffer = block

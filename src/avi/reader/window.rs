@@ -11,6 +11,10 @@ const BLOCK: usize = 128 << 10;
 /// A chunk of more than this is read by itself.
 const LARGE: usize = 32 << 10;
 
+/// With chunks of this size on average, blocks would end in the middle of one
+/// too often.
+const ALONE: usize = 16 << 10;
+
 /// What is read when only a chunk's header is wanted.
 const PEEK: usize = 32;
 
@@ -48,6 +52,8 @@ pub struct Window<S: ReadAt> {
     size: u64,
     look: Option<Held<S::Block>>,
     slots: Vec<Option<Held<S::Block>>>,
+    /// The size of chunks, averaged over the last few.
+    typical: usize,
 }
 
 impl<S: ReadAt> Window<S> {
@@ -59,6 +65,7 @@ impl<S: ReadAt> Window<S> {
             size,
             look: None,
             slots: Vec::new(),
+            typical: 0,
         }
     }
 
@@ -77,46 +84,42 @@ impl<S: ReadAt> Window<S> {
         usize::try_from(left).map_or(len, |left| left.min(len))
     }
 
-    /// `len` bytes at `pos` (fewer at the end of the file), kept in a stream's
-    /// slot until the next call for the same stream.
+    /// The block that has `len` bytes at `pos`, and where in it they are.
+    fn find(&self, pos: u64, len: usize) -> Option<(&S::Block, std::ops::Range<usize>)> {
+        let mut held = self.slots.iter().flatten();
+        held.find_map(|held| Some((&held.block, held.range(pos, len)?)))
+    }
+
+    /// `len` bytes at `pos` (fewer at the end of the file). What is read for
+    /// them is kept in a stream's slot until something else is read for it;
+    /// streams that lie next to one another use each other's.
     pub fn slot(&mut self, slot: usize, pos: u64, len: usize) -> Result<&[u8], S::Error> {
         let len = self.clip(pos, len);
-        if self.slots.len() <= slot {
-            self.slots.resize_with(slot + 1, || None);
-        }
         if len == 0 {
             return Ok(&[]);
         }
-        let held = self.slots[slot].as_ref().and_then(|h| h.range(pos, len));
-        if held.is_none() {
-            let want = if len > LARGE {
-                len
-            } else {
-                self.clip(pos, BLOCK)
-            };
+        self.typical = (self.typical * 7 + len) / 8;
+        if self.find(pos, len).is_none() {
+            let alone = len > LARGE || self.typical > ALONE;
+            let want = if alone { len } else { self.clip(pos, BLOCK) };
+            if self.slots.len() <= slot {
+                self.slots.resize_with(slot + 1, || None);
+            }
             let block = self.source.read_at(pos, want)?;
             self.slots[slot] = Some(Held { pos, block });
         }
-        // After a read that came back short there is less than was asked for.
-        let Some(held) = &self.slots[slot] else {
-            return Ok(&[]);
-        };
-        let data = held.block.as_ref();
-        let from = usize::try_from(pos - held.pos).unwrap_or(usize::MAX);
-        let data = data.get(from..).unwrap_or(&[]);
-        Ok(&data[..data.len().min(len)])
+        if let Some((block, range)) = self.find(pos, len) {
+            return Ok(&block.as_ref()[range]);
+        }
+        // A read that came back short: the file has shrunk.
+        let held = self.slots.get(slot).and_then(Option::as_ref);
+        Ok(held.map_or(&[], |held| held.block.as_ref()))
     }
 
-    /// The block in a stream's slot and where in it `len` bytes at `pos` are;
-    /// `None` if the last call for this stream was for others.
-    pub fn block(
-        &self,
-        slot: usize,
-        pos: u64,
-        len: usize,
-    ) -> Option<(&S::Block, std::ops::Range<usize>)> {
-        let held = self.slots.get(slot)?.as_ref()?;
-        Some((&held.block, held.range(pos, len)?))
+    /// The block and where in it `len` bytes at `pos` are, as long as it is
+    /// kept: until the next call of [`slot`](Self::slot).
+    pub fn block(&self, pos: u64, len: usize) -> Option<(&S::Block, std::ops::Range<usize>)> {
+        self.find(pos, len)
     }
 }
 
