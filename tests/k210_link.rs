@@ -70,7 +70,7 @@ fn next_frame(session: &mut Session) -> Frame {
         match session.fetch().unwrap() {
             Fetched::Frame(frame) => return frame,
             Fetched::NotReady => std::thread::sleep(Duration::from_millis(2)),
-            Fetched::Lost(error) => println!("lost: {error}"),
+            Fetched::Lost(error) | Fetched::Disturbed(error) => println!("{error}"),
         }
     }
 }
@@ -440,6 +440,7 @@ fn noise_costs_frames_and_nothing_else() {
                     waiting = Instant::now();
                 }
                 Ok(Fetched::NotReady) => std::thread::sleep(Duration::from_millis(2)),
+                Ok(Fetched::Disturbed(_)) => waiting = Instant::now(),
                 Ok(Fetched::Lost(_)) => {
                     lost += 1;
                     waiting = Instant::now();

@@ -173,6 +173,8 @@ pub enum Fetched {
     NotReady,
     /// There was one, and it was damaged on the way; the link is in order again.
     Lost(SessionError),
+    /// The question or its answer was damaged, and no frame was lost by that.
+    Disturbed(SessionError),
 }
 
 /// A link to a board in IDE mode.
@@ -614,7 +616,7 @@ impl Session {
             Err(error) if error.is_line_noise() => {
                 // If the answer that got lost had locked a frame, asking twice more brings it.
                 self.resync()?;
-                return Ok(Fetched::Lost(error));
+                return Ok(Fetched::Disturbed(error));
             }
             Err(error) => return Err(error),
         };
@@ -629,7 +631,10 @@ impl Session {
                 self.resync()?;
                 return Ok(Fetched::Lost(error));
             }
-            Err(error) => return Err(error),
+            Err(error) => {
+                add(&self.counters.dropped, 1);
+                return Err(error);
+            }
         }
         if let Err(damage) = self.picture.judge(&data, width, height) {
             // As many bytes came as were due: the next answer shows whether they were the right

@@ -4,10 +4,11 @@
 use std::path::{Path, PathBuf};
 
 use super::trouble::{self, Report, Trouble};
+use crate::footage::{Footage, Pace};
 use crate::k210::address::Address;
 use crate::k210::discovery::{Discovery, Port};
 use crate::k210::interrupt::Interrupt;
-use crate::k210::sim::{self, BootMode, Config};
+use crate::k210::sim::{self, BootMode, Config, Scene, TestScene};
 use crate::k210::transport::Transport;
 use crate::k210::transport::serial::{OpenError, Serial};
 use crate::k210::transport::tcp::Tcp;
@@ -76,10 +77,15 @@ impl Board {
 
     fn simulate(&self, video: Option<&Path>) -> Result<Box<dyn Transport>, Trouble> {
         let failed = |error: &str| Trouble::Fatal(trouble::sim_error(error, &self.address));
-        if video.is_some() {
-            return Err(failed("it cannot look at a file yet"));
-        }
+        let scene: Box<dyn Scene> = match video {
+            None => Box::new(TestScene),
+            Some(file) => match Footage::new(file, Pace::Time) {
+                Ok(footage) => Box::new(footage),
+                Err(error) => return Err(failed(&error.to_string())),
+            },
+        };
         let config = Config {
+            scene,
             // A board that was left in IDE mode answers at once; booting takes seconds.
             boot: BootMode::Ide,
             ..Config::default()
@@ -109,9 +115,14 @@ impl Board {
         }
     }
 
-    /// Whether opening it is a matter of milliseconds.
+    /// Whether opening it is a matter of milliseconds: not across a network, and not while a
+    /// decoder has to find its way into a file.
     pub fn opens_at_once(&self) -> bool {
-        !matches!(self.address, Address::Tcp { .. })
+        match &self.address {
+            Address::Serial(_) | Address::Simulated { video: None } => true,
+            Address::Simulated { video: Some(file) } => !file.is_file(),
+            Address::Tcp { .. } => false,
+        }
     }
 }
 

@@ -70,8 +70,6 @@ struct Stream {
     own_script: bool,
     session: Option<Session>,
     pace: Pace,
-    /// Frames that there should have been, lost ones included.
-    sequence: u64,
     discont: bool,
     /// Since when frames fail to come.
     waiting_since: Instant,
@@ -123,10 +121,9 @@ impl ObjectImpl for K210CameraSrc {
     }
 
     fn property(&self, _id: usize, pspec: &glib::ParamSpec) -> glib::Value {
-        match lock(&self.settings).get(pspec.name()) {
-            Some(value) => value,
-            None => self.stats().to_value(),
-        }
+        // Statistics look at the settings themselves, so the lock must be gone by then.
+        let setting = lock(&self.settings).get(pspec.name());
+        setting.unwrap_or_else(|| self.stats().to_value())
     }
 
     fn constructed(&self) {
@@ -227,7 +224,6 @@ impl BaseSrcImpl for K210CameraSrc {
             own_script: settings.script.is_none(),
             session: None,
             pace: Pace::default(),
-            sequence: 0,
             discont: true,
             waiting_since: now,
             next_chores: now,
@@ -394,7 +390,8 @@ impl K210CameraSrc {
 
     /// Time between frames: what downstream asked for, else the property's.
     fn interval(&self) -> Duration {
-        match lock(&self.state).framerate {
+        let framerate = lock(&self.state).framerate;
+        match framerate {
             Some(rate) if rate.numer() > 0 => {
                 let (numer, denom) = (rate.numer() as u64, rate.denom() as u64);
                 Duration::from_nanos(1_000_000_000 * denom / numer)
@@ -582,8 +579,10 @@ impl K210CameraSrc {
                 Fetched::Lost(error) => {
                     gst::warning!(CAT, imp = self, "lost a frame: {error}");
                     stream.discont = true;
-                    stream.sequence += 1;
                     self.post_qos();
+                }
+                Fetched::Disturbed(error) => {
+                    gst::info!(CAT, imp = self, "the line was disturbed: {error}");
                 }
                 Fetched::NotReady => self.idle(stream, &device)?,
             }
@@ -603,11 +602,13 @@ impl K210CameraSrc {
             let seconds = waiting.as_secs_f64();
             return Err(Trouble::Lost(trouble::no_frames(device, seconds)));
         }
-        // Two looks cost 36 bytes; a board that is busy with its sensor needs none.
-        let pause = match waiting < Duration::from_millis(150) {
-            true => Duration::from_millis(1),
-            false => Duration::from_millis(10),
-        };
+        // A board that has just sent a frame has the next one when its sensor and its encoder are
+        // done, and what the wire waits for then is our question. Asking costs 18 bytes.
+        let pause = Duration::from_micros(match waiting.as_millis() {
+            0..10 => 250,
+            10..150 => 1000,
+            _ => 10_000,
+        });
         self.interrupt.wait(pause).map_err(|_| Trouble::Flushing)
     }
 
@@ -718,6 +719,12 @@ impl K210CameraSrc {
             }
             _ => None,
         };
+        // Lost frames leave a gap.
+        let number = {
+            let counters = lock(&self.counters).clone();
+            let load = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
+            (load(&counters.frames) + load(&counters.dropped)).saturating_sub(1)
+        };
         let mut buffer = gst::Buffer::from_mut_slice(frame.data);
         {
             let buffer = buffer.make_mut();
@@ -725,13 +732,12 @@ impl K210CameraSrc {
             // Every picture stands for itself.
             buffer.set_dts(pts);
             buffer.set_duration(duration);
-            buffer.set_offset(stream.sequence);
-            buffer.set_offset_end(stream.sequence + 1);
+            buffer.set_offset(number);
+            buffer.set_offset_end(number + 1);
             if std::mem::take(&mut stream.discont) {
                 buffer.set_flags(gst::BufferFlags::DISCONT);
             }
         }
-        stream.sequence += 1;
         Ok(buffer)
     }
 
