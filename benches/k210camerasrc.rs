@@ -1,0 +1,216 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! k210camerasrc against a plain loop of FRAME_SIZE and FRAME_DUMP on the same simulated board.
+//!
+//! The board is a process of its own (`k210-sim` on a pseudo-terminal), whose UART sends 150 000
+//! bytes a second and not one more.
+
+mod paired;
+
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
+
+use gst::prelude::*;
+use gstkendryte::k210::connect::{self, Goal};
+use gstkendryte::k210::interrupt::Interrupt;
+use gstkendryte::k210::session::{self, Counters};
+use gstkendryte::k210::transport::Transport;
+use gstkendryte::k210::transport::serial::Serial;
+use paired::{Bench, Side};
+
+const PORT: &str = "K210_BENCH_PORT";
+const BAUD: u32 = 1_500_000;
+
+/// Bytes of the protocol for each frame: two requests and the answer to FRAME_SIZE.
+const PROTOCOL: usize = 6 + 12 + 6;
+
+/// The simulated board, until the bench ends.
+struct Sim(Child);
+
+impl Sim {
+    fn start(link: &Path) -> Self {
+        let child = Command::new(env!("CARGO_BIN_EXE_k210-sim"))
+            .arg("--link")
+            .arg(link)
+            // So that the sensor is not what limits the rate.
+            .args(["--boot-mode", "ide", "--frame-rate", "1000"])
+            .stdout(Stdio::null())
+            .spawn()
+            .expect("k210-sim starts");
+        let deadline = Instant::now() + Duration::from_secs(30);
+        while !link.exists() {
+            assert!(Instant::now() < deadline, "k210-sim makes no link");
+            std::thread::sleep(Duration::from_millis(10));
+        }
+        Sim(child)
+    }
+}
+
+impl Drop for Sim {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+fn port() -> PathBuf {
+    std::env::var_os(PORT).expect("the bench sets it").into()
+}
+
+fn camera(properties: &str, rest: &str, frames: u32) -> gst::Pipeline {
+    gst::init().unwrap();
+    gstkendryte::plugin_register_static().unwrap();
+    gst::parse::launch(&format!(
+        "k210camerasrc name=camera device={} num-buffers={frames} {properties} ! {rest} \
+         fakesink name=sink sync=false",
+        port().display()
+    ))
+    .unwrap()
+    .downcast()
+    .unwrap()
+}
+
+fn run(pipeline: &gst::Pipeline) {
+    pipeline.set_state(gst::State::Playing).unwrap();
+    let kinds = [gst::MessageType::Eos, gst::MessageType::Error];
+    let message = pipeline.bus().unwrap().timed_pop_filtered(None, &kinds);
+    if let Some(gst::MessageView::Error(error)) = message.as_ref().map(|m| m.view()) {
+        panic!("{error:?}");
+    }
+    pipeline.set_state(gst::State::Null).unwrap();
+}
+
+fn read_exact(port: &mut Serial, buf: &mut [u8]) {
+    let mut got = 0;
+    while got < buf.len() {
+        got += port.read(&mut buf[got..], Duration::from_secs(1)).unwrap();
+    }
+}
+
+/// What a host script does: ask, wait a little if there is none, else take it.
+fn plain_loop(frames: u32, quality: u32, interval: Duration) {
+    let interrupt = Interrupt::default();
+    let goal = Goal {
+        baud: BAUD,
+        script: format!(
+            "import sensor\nsensor.reset()\nsensor.set_pixformat(sensor.RGB565)\n\
+             sensor.set_framesize(sensor.QVGA)\nsensor.set_jb_quality({quality})\n\
+             while True:\n    sensor.snapshot()\n"
+        )
+        .into_bytes(),
+        greets: false,
+        patience: connect::PATIENCE,
+    };
+    let serial = Box::new(Serial::open(&port(), BAUD).unwrap());
+    let connected =
+        connect::connect(serial, &goal, &interrupt, &Arc::new(Counters::default())).unwrap();
+    drop(connected);
+    let mut port = Serial::open(&port(), BAUD).unwrap();
+    let mut next = Instant::now();
+    let mut done = 0;
+    while done < frames {
+        port.write_all(&[0x30, 0x81, 12, 0, 0, 0], Duration::from_secs(1))
+            .unwrap();
+        let mut reply = [0; 12];
+        read_exact(&mut port, &mut reply);
+        let word = |at: usize| u32::from_le_bytes(reply[at..at + 4].try_into().unwrap());
+        if word(0) == 0 {
+            std::thread::sleep(Duration::from_millis(1));
+            continue;
+        }
+        let size = word(8);
+        let mut request = vec![0x30, 0x82];
+        request.extend(size.to_le_bytes());
+        port.write_all(&request, Duration::from_secs(1)).unwrap();
+        let mut frame = vec![0; size as usize];
+        read_exact(&mut port, &mut frame);
+        done += 1;
+        next += interval;
+        std::thread::sleep(next.saturating_duration_since(Instant::now()));
+    }
+}
+
+/// How full the wire is, and how long a frame takes from its last byte to the pad.
+fn wire(bench: &mut Bench, title: &str, properties: &str, frames: u32) {
+    let seen = Arc::new(Mutex::new(Vec::new()));
+    let pipeline = camera(properties, "", frames);
+    let clock = pipeline.clone();
+    let record = seen.clone();
+    let pad = pipeline
+        .by_name("camera")
+        .unwrap()
+        .static_pad("src")
+        .unwrap();
+    pad.add_probe(gst::PadProbeType::BUFFER, move |_, info| {
+        if let Some(buffer) = info.buffer() {
+            let now = clock.current_running_time().unwrap();
+            let entry = (buffer.pts().unwrap(), now, buffer.size());
+            record.lock().unwrap().push(entry);
+        }
+        gst::PadProbeReturn::Ok
+    });
+    run(&pipeline);
+    let seen = seen.lock().unwrap();
+    let (first, last) = (seen.first().unwrap(), seen.last().unwrap());
+    let elapsed: Duration = (last.1 - first.1).into();
+    let bytes: usize = seen[1..].iter().map(|(_, _, size)| size + PROTOCOL).sum();
+    let share = session::wire_time(bytes, BAUD).as_secs_f64() / elapsed.as_secs_f64();
+    let mut late: Vec<f64> = seen
+        .iter()
+        .map(|(pts, now, size)| {
+            let wire = session::wire_time(size + 6, BAUD);
+            (Duration::from(*now - *pts).as_secs_f64() - wire.as_secs_f64()) * 1000.0
+        })
+        .collect();
+    late.sort_by(f64::total_cmp);
+    let size = bytes / (seen.len() - 1) - PROTOCOL;
+    bench.note(format!(
+        "{title}: {} frames of {size} bytes, {:.1} a second, {:.1} % of what the wire carries; \
+         from the last byte to the buffer {:.2} ms (median), {:.2} ms (99th percentile)",
+        seen.len(),
+        (seen.len() - 1) as f64 / elapsed.as_secs_f64(),
+        share * 100.0,
+        late[late.len() / 2],
+        late[late.len() * 99 / 100],
+    ));
+}
+
+fn main() {
+    let mut bench = Bench::new("k210camerasrc");
+    let mut sim = None;
+    let directory = tempfile::tempdir().unwrap();
+    if bench.is_reporting() {
+        let link = directory.path().join("board");
+        sim = Some(Sim::start(&link));
+        // SAFETY: no other thread runs yet.
+        unsafe { std::env::set_var(PORT, &link) };
+        for quality in [50, 90] {
+            let title = format!("320x240 at quality {quality}");
+            let properties = format!("interval=0 quality={quality}");
+            wire(&mut bench, &title, &properties, 200);
+        }
+    }
+    for quality in [50, 90] {
+        bench.pair(
+            &format!("100 frames of 320x240 at quality {quality}, as fast as they come"),
+            Side::here("k210camerasrc", move |_| {
+                run(&camera(&format!("interval=0 quality={quality}"), "", 100));
+            }),
+            Side::here("plain loop", move |_| {
+                plain_loop(100, quality, Duration::ZERO);
+            }),
+        );
+    }
+    bench.pair(
+        "10 s of 320x240 at 15 frames a second",
+        Side::here("k210camerasrc", |_| {
+            run(&camera("", "image/jpeg,framerate=15/1 !", 150));
+        }),
+        Side::here("plain loop", |_| {
+            plain_loop(150, 50, Duration::from_micros(66_667));
+        }),
+    );
+    drop(sim);
+    bench.finish();
+}
