@@ -35,6 +35,12 @@ lint: ## check formatting, and clippy with warnings as errors
 	$(CARGO) fmt --all --check
 	$(CARGO) clippy --workspace --all-targets -- -D warnings
 
+.PHONY: soak
+soak: ## run the long tests: failures at many more moments, a file of 5 GiB
+	@scripts/setup.sh test
+	PROPTEST_CASES=20000 $(CARGO) test --lib avi::writer
+	$(CARGO) test --test avimjpegmux -- --ignored
+
 .PHONY: bench
 bench: ## measure against the peers, as ratios of paired runs
 	@scripts/setup.sh test

@@ -137,9 +137,10 @@ impl FrameGrid {
         if late < -interval - Self::ROUNDING {
             return Placement::Drop;
         }
-        let missing = if late * 100 >= interval * Self::MISSING {
-            // Not less than one: 0.9 of an interval is nearer to a whole one than to none.
-            (self.rate.nearest(time.unsigned_abs()) - self.next).max(1)
+        // As few as leave the frame in time: what follows may come earlier.
+        let least = interval * Self::MISSING / 100;
+        let missing = if late >= least {
+            ((late - least) / interval + 1) as u64
         } else {
             0
         };

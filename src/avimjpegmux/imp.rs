@@ -173,6 +173,10 @@ struct State {
     /// Tags from upstream.
     tags: gst::TagList,
     stats: Stats,
+    /// Threads that wait for `changed`. Waking none costs a system call too.
+    waiting: usize,
+    /// What the user set, as it was when the file was begun.
+    settings: Settings,
 }
 
 /// What there is to do next.
@@ -220,8 +224,21 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 }
 
 impl State {
+    /// How far a pad may be ahead of a silent one, in nanoseconds: a second, or three frames.
+    fn ahead(&self) -> i64 {
+        if !self.started {
+            return AHEAD_AT_START;
+        }
+        let frames = self.pads.iter().filter_map(|pad| match pad.format {
+            Some(PadFormat::Video { rate, .. }) => Some(rate?.time_of(3) as i64),
+            _ => None,
+        });
+        frames.fold(AHEAD, i64::max)
+    }
+
     /// The pad whose buffer is next, if that is certain.
-    fn turn(&self, now: Instant, ahead: i64, profile: Profile) -> Result<Option<usize>, Idle> {
+    fn turn(&self, now: Instant) -> Result<Option<usize>, Idle> {
+        let ahead = self.ahead();
         let waiting = self
             .pads
             .iter()
@@ -244,9 +261,7 @@ impl State {
             if pad.eos || pad.gap >= head || pad.head().is_some() {
                 continue;
             }
-            // In the K210's profile sound has to wait for frames, however long.
-            let patient = profile == Profile::K210 && pad.is_video;
-            if newest.saturating_sub(head) <= ahead || patient {
+            if newest.saturating_sub(head) <= ahead {
                 return Err(Idle::Waiting);
             }
             if now < pad.heard + SILENT {
@@ -263,8 +278,8 @@ impl AviMjpegMux {
         if state.failed.is_some() || state.finished {
             return Err(Idle::Waiting);
         }
-        let settings = lock(&self.settings).clone();
         if !state.started {
+            let settings = state.settings.clone();
             return self.try_start(state, &settings);
         }
         for pad in &mut state.pads {
@@ -274,7 +289,7 @@ impl AviMjpegMux {
                 return Ok(Work::Event(event));
             }
         }
-        let Some(next) = state.turn(Instant::now(), AHEAD, settings.profile)? else {
+        let Some(next) = state.turn(Instant::now())? else {
             return Ok(Work::Finish);
         };
         let pad = &mut state.pads[next];
@@ -310,6 +325,7 @@ impl AviMjpegMux {
             if is_ready || !pad.pad.is_linked() {
                 continue;
             }
+            // The K210's file begins with a frame, however long that takes.
             let patient = settings.profile == Profile::K210 && pad.is_video;
             if !far_ahead || patient {
                 return Err(Idle::Waiting);
@@ -349,10 +365,10 @@ impl AviMjpegMux {
                     gst::element_imp_warning!(
                         self,
                         gst::StreamError::Mux,
-                        [
+                        (
                             "Pad {} had nothing to say what it has; the file is without it.",
                             pad.pad.name()
-                        ]
+                        )
                     );
                 }
                 continue;
@@ -426,11 +442,41 @@ impl AviMjpegMux {
             if let Err(flow) = result {
                 state.failed = Some(flow);
             }
-            self.changed.notify_all();
+            self.wake(&state);
         };
         state.busy = false;
-        self.changed.notify_all();
+        self.wake(&state);
         (state, idle)
+    }
+
+    /// Wakes the threads that wait for a change.
+    fn wake(&self, state: &State) {
+        if state.waiting > 0 {
+            self.changed.notify_all();
+        }
+    }
+
+    /// Waits for a change, for no longer than `limit` if there is one.
+    fn wait<'a>(
+        &self,
+        mut state: MutexGuard<'a, State>,
+        limit: Option<Duration>,
+    ) -> MutexGuard<'a, State> {
+        state.waiting += 1;
+        let mut state = match limit {
+            Some(limit) => {
+                self.changed
+                    .wait_timeout(state, limit)
+                    .unwrap_or_else(|poisoned| poisoned.into_inner())
+                    .0
+            }
+            None => self
+                .changed
+                .wait(state)
+                .unwrap_or_else(|poisoned| poisoned.into_inner()),
+        };
+        state.waiting -= 1;
+        state
     }
 
     /// Does some work, without a lock.
@@ -486,12 +532,12 @@ impl AviMjpegMux {
         }
         match error {
             SessionError::Full(_) => {
-                gst::element_imp_error!(self, gst::ResourceError::NoSpaceLeft, ["{error}"]);
+                gst::element_imp_error!(self, gst::ResourceError::NoSpaceLeft, ("{error}"));
             }
             SessionError::Frame { .. } => {
-                gst::element_imp_error!(self, gst::StreamError::Format, ["{error}"]);
+                gst::element_imp_error!(self, gst::StreamError::Format, ("{error}"));
             }
-            _ => gst::element_imp_error!(self, gst::StreamError::Mux, ["{error}"]),
+            _ => gst::element_imp_error!(self, gst::StreamError::Mux, ("{error}")),
         }
         gst::FlowError::Error
     }
@@ -522,7 +568,7 @@ impl AviMjpegMux {
             gst::element_imp_error!(
                 self,
                 gst::CoreError::Negotiation,
-                ["Data came on pad {} before caps.", pad.name()]
+                ("Data came on pad {} before caps.", pad.name())
             );
             return Err(gst::FlowError::NotNegotiated);
         }
@@ -531,11 +577,11 @@ impl AviMjpegMux {
             gst::element_imp_error!(
                 self,
                 gst::StreamError::Mux,
-                [
+                (
                     "Pad {} came when the file was already begun; all streams of an AVI file \
                      are named in its head. Link it before the pipeline starts.",
                     pad.name()
-                ]
+                )
             );
             return Err(gst::FlowError::Error);
         }
@@ -579,24 +625,14 @@ impl AviMjpegMux {
             if sink.flushing {
                 return Err(gst::FlowError::Flushing);
             }
-            let ahead = if state.started { AHEAD } else { AHEAD_AT_START };
-            if sink.span() <= ahead || state.finished {
+            if sink.span() <= state.ahead() || state.finished {
                 return Ok(gst::FlowSuccess::Ok);
             }
-            state = match idle {
-                Idle::Until(time) => {
-                    let left = time.saturating_duration_since(Instant::now());
-                    let (state, _) = self
-                        .changed
-                        .wait_timeout(state, left)
-                        .unwrap_or_else(|poisoned| poisoned.into_inner());
-                    state
-                }
-                Idle::Waiting => self
-                    .changed
-                    .wait(state)
-                    .unwrap_or_else(|poisoned| poisoned.into_inner()),
+            let limit = match idle {
+                Idle::Until(time) => Some(time.saturating_duration_since(Instant::now())),
+                Idle::Waiting => None,
             };
+            state = self.wait(state, limit);
         }
     }
 
@@ -611,11 +647,11 @@ impl AviMjpegMux {
                     gst::element_imp_error!(
                         self,
                         gst::StreamError::Mux,
-                        [
+                        (
                             "Pad {} has no timestamps: its segment is in {:?}.",
                             pad.name(),
                             segment.segment().format()
-                        ]
+                        )
                     );
                     return false;
                 };
@@ -654,10 +690,7 @@ impl AviMjpegMux {
                 // Downstream forgets what it has of the file, so the next one begins anew.
                 let mut state = lock(&self.state);
                 while state.busy {
-                    state = self
-                        .changed
-                        .wait(state)
-                        .unwrap_or_else(|poisoned| poisoned.into_inner());
+                    state = self.wait(state, None);
                 }
                 if let Some(sink) = state.pads.iter_mut().find(|sink| sink.pad == *pad) {
                     sink.reset();
@@ -711,7 +744,7 @@ impl AviMjpegMux {
                 gst::element_imp_error!(
                     self,
                     gst::StreamError::Format,
-                    ["Pad {}: {error}.", pad.name()]
+                    ("Pad {}: {error}.", pad.name())
                 );
                 return false;
             }
@@ -721,10 +754,8 @@ impl AviMjpegMux {
             gst::element_imp_error!(
                 self,
                 gst::StreamError::Format,
-                [
-                    "The K210 plays sound of one or two channels in S16LE only; convert {caps} with \
-                  audioconvert."
-                ]
+                ("The K210 plays sound of one or two channels in S16LE only; convert {caps} with \
+                  audioconvert.")
             );
             return false;
         }
@@ -741,11 +772,11 @@ impl AviMjpegMux {
             gst::element_imp_error!(
                 self,
                 gst::StreamError::Format,
-                [
+                (
                     "The format of pad {} changed to {caps}; a stream of an AVI file has one \
                      format. Convert it to the first, or begin another file.",
                     pad.name()
-                ]
+                )
             );
             return false;
         }
@@ -792,6 +823,8 @@ impl AviMjpegMux {
         *state = State {
             pads: std::mem::take(&mut state.pads),
             stats: state.stats,
+            waiting: state.waiting,
+            settings: lock(&self.settings).clone(),
             ..State::default()
         };
     }

@@ -21,7 +21,8 @@
 //! - **Checkpoints.** Every `checkpoint-interval` of stream time the file is brought up to date in
 //!   place. Once a second of real time at most, the file system is also asked to write everything
 //!   to the disk first (the buffers' `sync-after` flag, which `filesink` follows), so that
-//!   a power cut cannot leave headers that tell of data that were never written.
+//!   a power cut cannot leave headers that tell of data that were never written. (Not when
+//!   more than 16 MiB come in that second: that is a copy, not a recording.)
 //! - **Errors.** If the sink fails (the disk is full), what it has is made a file that ends there.
 //!   `filesink` posts its error before, the moment that it fails.
 //!

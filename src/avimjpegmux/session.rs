@@ -20,6 +20,10 @@ use crate::avi::writer::{self, Options, Output, StreamFormat, Tags, WriteError, 
 /// How long to wait before the disk is asked again to write everything.
 const SYNC_INTERVAL: Duration = Duration::from_secs(1);
 
+/// Bytes between two of those beyond which nothing is being recorded, but copied faster than
+/// disks write; then it is left to the system when to write.
+const SYNC_BYTES: u64 = 16 << 20;
+
 /// A jump in the timestamps that cannot be a gap in a recording: a day.
 const LONGEST_GAP: u64 = 24 * 3600 * 1_000_000_000;
 
@@ -233,7 +237,8 @@ pub(super) struct Session {
     checkpoint_interval: u64,
     /// In nanoseconds since the start of the file.
     next_checkpoint: u64,
-    last_sync: Option<Instant>,
+    /// When the disk was last asked, or would have been, and the bytes there were.
+    last_sync: (Instant, u64),
     warned: bool,
     pub stats: Stats,
 }
@@ -349,7 +354,7 @@ impl Session {
                 0
             },
             next_checkpoint: start.checkpoint_interval,
-            last_sync: None,
+            last_sync: (Instant::now(), 0),
             warned: false,
             stats: Stats::default(),
         };
@@ -492,11 +497,9 @@ impl Session {
             gst::element_warning!(
                 self.element,
                 gst::StreamError::Mux,
-                [
-                    "Frames do not come at the interval that the caps say; to keep the time, \
+                ("Frames do not come at the interval that the caps say; to keep the time, \
                      missing ones are repeated and those too many dropped. The stats \
-                     property counts them."
-                ]
+                     property counts them.")
             );
         }
     }
@@ -658,19 +661,16 @@ impl Session {
             let reaches = self.time_after(stream, size);
             reaches >= self.next_checkpoint
         };
-        let now = due.then(Instant::now);
-        let sync = now.is_some_and(|now| {
-            self.last_sync
-                .is_none_or(|last| now.duration_since(last) >= SYNC_INTERVAL)
-        });
+        let mut sync = false;
+        if due && self.last_sync.0.elapsed() >= SYNC_INTERVAL {
+            sync = self.writer.len() - self.last_sync.1 <= SYNC_BYTES;
+            self.last_sync = (Instant::now(), self.writer.len());
+        }
         // With indexes, those are the last thing that has to be on the disk first.
         let indexed = self.writer.is_indexed();
         self.writer
             .chunk(stream, size, payload, sync && !indexed, &mut self.output)?;
         if due {
-            if sync {
-                self.last_sync = now;
-            }
             let reached = self.time_after(stream, 0).max(self.next_checkpoint);
             self.next_checkpoint =
                 (reached / self.checkpoint_interval + 1) * self.checkpoint_interval;

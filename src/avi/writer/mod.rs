@@ -17,7 +17,9 @@
 //!
 //! 1. The indexes of the chunks since the last checkpoint are appended. Nothing refers to them yet,
 //!    and readers that scan skip them.
-//! 2. Their entries are written into the super indexes, behind those in use.
+//! 2. Their entries are written into the super indexes, behind those in use. (Where an entry takes
+//!    the place of others, this is part of step 3: the entries and their number are then in
+//!    one page, which a disk has either old or new.)
 //! 3. Sizes, totals and the super indexes' numbers of entries are written, as one piece.
 //!
 //! Before step 3 the file is what it was at the last checkpoint, after it is what it is at this
@@ -29,6 +31,10 @@
 //! in the end. Each chunk is indexed once for each of these levels.
 
 mod layout;
+#[cfg(test)]
+mod tests;
+
+use std::sync::Arc;
 
 use layout::{Places, SUPER_ENTRIES, lay_out};
 
@@ -333,9 +339,28 @@ struct Riff {
     log: ChunkLog,
     /// Whether the log still has all chunks; an `idx1` is not written of a part.
     complete: bool,
-    groups: Vec<Group>,
+    groups: Vec<Arc<Group>>,
     /// Up to where `groups` reach.
     indexed: Mark,
+    /// The two as the head of the file has them.
+    committed: (Vec<Arc<Group>>, Mark),
+}
+
+impl Riff {
+    /// A RIFF that begins at `start` and whose first chunk will be at `end`.
+    fn new(start: u64, end: u64, streams: usize) -> Self {
+        let log = ChunkLog::new(streams, end);
+        Self {
+            start,
+            movi: end - 4,
+            frames: 0,
+            groups: Vec::new(),
+            indexed: log.end().clone(),
+            committed: (Vec::new(), log.end().clone()),
+            log,
+            complete: true,
+        }
+    }
 }
 
 /// Writes one file. See the [module](self).
@@ -381,19 +406,10 @@ impl Writer {
             (head, places) = lay_out(&options, &streams, &Tags::default());
         }
         let end = head.len() as u64;
-        let log = ChunkLog::new(streams.len(), end);
         Self {
             ids: streams.iter().map(|stream| stream.chunk_id).collect(),
             closed: vec![Vec::new(); streams.len()],
-            riff: Riff {
-                start: 0,
-                movi: places.movi as u64,
-                frames: 0,
-                indexed: log.end().clone(),
-                log,
-                complete: true,
-                groups: Vec::new(),
-            },
+            riff: Riff::new(0, end, streams.len()),
             options,
             streams,
             head,
@@ -482,7 +498,8 @@ impl Writer {
         let chunks = self.riff.log.len() + 1;
         let mut bytes = self.late_tags.len() as u64;
         if self.options.indexed() {
-            bytes += 8 * chunks + 32 * self.streams.len() as u64;
+            // An index of all, after a checkpoint that may append one as large.
+            bytes += 2 * (8 * chunks + 32 * self.streams.len() as u64);
         }
         if self.riffs == 0 {
             bytes += 8 + OldIndexEntry::SIZE as u64 * chunks;
@@ -582,11 +599,11 @@ impl Writer {
         self.riff.log.skip(len);
         self.riff.indexed = self.riff.log.end().clone();
         self.riff.groups.truncate(kept);
-        self.riff.groups.push(Group {
+        self.riff.groups.push(Arc::new(Group {
             level,
             start,
             entries,
-        });
+        }));
         Ok(())
     }
 
@@ -657,16 +674,7 @@ impl Writer {
         let start = self.end;
         let bytes = riff_head(FourCc::AVIX, 0);
         self.end += bytes.len() as u64;
-        let log = ChunkLog::new(self.streams.len(), self.end);
-        self.riff = Riff {
-            start,
-            movi: self.end - 4,
-            frames: 0,
-            indexed: log.end().clone(),
-            log,
-            complete: true,
-            groups: Vec::new(),
-        };
+        self.riff = Riff::new(start, self.end, self.streams.len());
         out.append(bytes, false)
     }
 
@@ -683,9 +691,15 @@ impl Writer {
         if !self.options.seekable || !self.riff.complete {
             return Ok(());
         }
-        let start = self.riff.log.since(&self.riff.indexed);
-        self.give_up_chunks_past(on_disk, start.mark().clone());
-        let tail = self.riff.indexed.clone();
+        if on_disk < self.riff.movi + 4 {
+            // The RIFF was hardly begun; those before it are complete.
+            return Ok(());
+        }
+        // Indexes that were appended since may not be there either.
+        let (groups, tail) = self.riff.committed.clone();
+        self.riff.groups = groups;
+        self.riff.indexed = tail.clone();
+        self.give_up_chunks_past(on_disk, tail.clone());
         if let Some((reserve, room)) = self.places.reserve
             && self.end > tail.position
         {
@@ -712,11 +726,11 @@ impl Writer {
                 bytes.extend(ChunkHeader::new(FourCc::JUNK, left as u32).to_bytes());
                 out.overwrite(reserve as u64, &bytes)?;
                 self.head[reserve..reserve + bytes.len()].copy_from_slice(&bytes);
-                self.riff.groups.push(Group {
+                self.riff.groups.push(Arc::new(Group {
                     level: 0,
                     start: tail,
                     entries,
-                });
+                }));
                 self.riff.indexed = self.riff.log.end().clone();
             }
         }
@@ -775,7 +789,11 @@ impl Writer {
                     .rev()
                     .fold(0, |n, b| n << 8 | usize::from(*b))
             };
+            if used(&new) <= used(&self.head) {
+                continue;
+            }
             let end = end.min(entries + used(&new) * SuperIndexEntry::SIZE);
+            // Whole entries only: what follows those in use is part of the next step.
             if let Some((from, to)) = difference(&self.head[entries..end], &new[entries..end]) {
                 out.overwrite((entries + from) as u64, &new[entries + from..entries + to])?;
                 self.head[entries..end].copy_from_slice(&new[entries..end]);
@@ -792,6 +810,7 @@ impl Writer {
             out.overwrite(from as u64, &new[from..to])?;
             self.head = new;
         }
+        self.riff.committed = (self.riff.groups.clone(), self.riff.indexed.clone());
         Ok(())
     }
 
@@ -895,9 +914,13 @@ fn riff_head(kind: FourCc, size: u32) -> Vec<u8> {
     [riff.to_bytes(), movi.to_bytes()].concat()
 }
 
-/// The range from the first to the last byte that differ.
+/// A range of bytes outside of which nothing differs; whole words of [`WORD`] bytes.
 fn difference(old: &[u8], new: &[u8]) -> Option<(usize, usize)> {
-    let from = old.iter().zip(new).position(|(a, b)| a != b)?;
-    let to = old.iter().zip(new).rposition(|(a, b)| a != b)?;
-    Some((from, to + 1))
+    let differ = |(old, new): (&[u8], &[u8])| old != new;
+    let from = old.chunks(WORD).zip(new.chunks(WORD)).position(differ)? * WORD;
+    let to = old.chunks(WORD).zip(new.chunks(WORD)).rposition(differ)? * WORD + WORD;
+    Some((from, to.min(new.len())))
 }
+
+/// Bytes that are compared at once.
+const WORD: usize = 64;

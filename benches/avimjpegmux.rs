@@ -1,0 +1,227 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! avimjpegmux against avimux and against ffmpeg's stream copy, on the same demuxed input.
+
+mod paired;
+
+use std::convert::Infallible;
+use std::io::Write;
+use std::path::Path;
+use std::process::Command;
+
+use gst::prelude::*;
+use gstkendryte::avi::header::WaveFormat;
+use gstkendryte::avi::timeline::Rate;
+use gstkendryte::avi::writer::{Options, Output, Profile, StreamFormat, Tags, Writer};
+use paired::{Bench, Side};
+
+/// A file that only grows.
+struct Growing(std::io::BufWriter<std::fs::File>);
+
+impl Output for Growing {
+    type Payload = Vec<u8>;
+    type Error = Infallible;
+
+    fn chunk(
+        &mut self,
+        header: [u8; 8],
+        payload: Vec<u8>,
+        padding: bool,
+        _durable: bool,
+    ) -> Result<(), Infallible> {
+        self.0.write_all(&header).expect("room on the disk");
+        self.0.write_all(&payload).expect("room on the disk");
+        self.0
+            .write_all(&[0][..usize::from(padding)])
+            .expect("room on the disk");
+        Ok(())
+    }
+
+    fn append(&mut self, bytes: Vec<u8>, _durable: bool) -> Result<(), Infallible> {
+        self.0.write_all(&bytes).expect("room on the disk");
+        Ok(())
+    }
+
+    fn overwrite(&mut self, _position: u64, _bytes: &[u8]) -> Result<(), Infallible> {
+        Ok(())
+    }
+}
+
+/// Makes a file of frames of about `size` bytes, 30 a second; with sound, 1470 samples a frame.
+fn make(path: &Path, frames: u32, size: usize, sound: bool) {
+    let mut formats = vec![StreamFormat::Video {
+        width: 320,
+        height: 240,
+        rate: Rate::new(30, 1).expect("not 0"),
+    }];
+    if sound {
+        formats.push(StreamFormat::Audio(WaveFormat::pcm(44_100, 2, 16, 3)));
+    }
+    let mut out = Growing(std::io::BufWriter::new(
+        std::fs::File::create(path).expect("a scratch file"),
+    ));
+    let mut options = Options::new(Profile::Standard);
+    options.seekable = false;
+    let mut writer = Writer::new(options, &formats, &Tags::default());
+    let mut ok = writer.start(&mut out).is_ok();
+    for n in 0..frames as usize {
+        // Sizes vary as a camera's do, and every other one is odd.
+        let frame = vec![n as u8; size - size / 10 + n * 7919 % (size / 5)];
+        ok &= writer.chunk(0, frame.len(), frame, false, &mut out).is_ok();
+        if sound {
+            let samples = vec![0; 1470 * 4];
+            ok &= writer
+                .chunk(1, samples.len(), samples, false, &mut out)
+                .is_ok();
+        }
+    }
+    assert!(ok && writer.finish(&mut out).is_ok());
+    out.0.flush().expect("room on the disk");
+}
+
+fn run(pipeline: &str) {
+    gst::init().expect("GStreamer starts");
+    gstkendryte::plugin_register_static().expect("the plugin registers");
+    let pipeline = gst::parse::launch(pipeline).expect("a pipeline");
+    pipeline.set_state(gst::State::Playing).expect("it starts");
+    let message = pipeline.bus().expect("a bus").timed_pop_filtered(
+        gst::ClockTime::NONE,
+        &[gst::MessageType::Eos, gst::MessageType::Error],
+    );
+    assert!(
+        matches!(message, Some(message) if message.type_() == gst::MessageType::Eos),
+        "the pipeline fails"
+    );
+    pipeline.set_state(gst::State::Null).expect("it stops");
+}
+
+fn mux(scratch: &Path, input: &str, sound: bool, muxer: &str, sink: &str) {
+    let input = scratch.join(input);
+    let sink = sink.replace("OUT", &scratch.join("out.avi").display().to_string());
+    let sound = if sound {
+        "demux.audio_0 ! queue ! mux."
+    } else {
+        ""
+    };
+    // Sound needs a queue in front of avimux; frames alone need none.
+    let queue = if sound.is_empty() { "" } else { "queue !" };
+    run(&format!(
+        "filesrc location={} ! avidemux name=demux {muxer} name=mux ! {sink} \
+         demux.video_0 ! {queue} mux. {sound}",
+        input.display()
+    ));
+}
+
+/// Pushes `seconds` of 30 frames a second and their sound straight into the muxer.
+fn push(seconds: u64) {
+    gst::init().expect("GStreamer starts");
+    gstkendryte::plugin_register_static().expect("the plugin registers");
+    let pipeline = gst::parse::launch("avimjpegmux name=mux ! filesink location=/dev/null")
+        .expect("a pipeline")
+        .downcast::<gst::Pipeline>()
+        .expect("a pipeline");
+    let mux = pipeline.by_name("mux").expect("the muxer");
+    let pads = [
+        ("video_0", "image/jpeg,width=320,height=240,framerate=30/1"),
+        (
+            "audio_0",
+            "audio/x-raw,format=S16LE,layout=interleaved,rate=44100,channels=2,\
+             channel-mask=(bitmask)3",
+        ),
+    ]
+    .map(|(name, caps)| {
+        let sink = mux.request_pad_simple(name).expect("a pad");
+        let pad = gst::Pad::builder(gst::PadDirection::Src).name(name).build();
+        pad.set_active(true).expect("it activates");
+        pad.link(&sink).expect("it links");
+        (pad, caps.parse::<gst::Caps>().expect("caps"))
+    });
+    pipeline.set_state(gst::State::Playing).expect("it starts");
+    for (pad, caps) in &pads {
+        pad.push_event(gst::event::StreamStart::new(&pad.name()));
+        pad.push_event(gst::event::Caps::new(caps));
+        pad.push_event(gst::event::Segment::new(&gst::FormattedSegment::<
+            gst::ClockTime,
+        >::new()));
+    }
+    let frame = gst::Memory::from_slice(vec![0u8; 4000]);
+    let samples = gst::Memory::from_slice(vec![0u8; 1470 * 4]);
+    for n in 0..seconds * 30 {
+        for (pad, memory) in [(&pads[0].0, &frame), (&pads[1].0, &samples)] {
+            let mut buffer = gst::Buffer::new();
+            let new = buffer.get_mut().expect("a new buffer");
+            // As a camera's: no two frames have the same size.
+            let size = memory.size()
+                - if *pad == pads[0].0 {
+                    (n * 7919 % 2000) as usize
+                } else {
+                    0
+                };
+            new.append_memory(memory.share(0..size));
+            new.set_pts(gst::ClockTime::from_nseconds(n * 1_000_000_000 / 30));
+            new.set_duration(gst::ClockTime::from_nseconds(1_000_000_000 / 30));
+            pad.push(buffer).expect("it flows");
+        }
+    }
+    for (pad, _) in &pads {
+        pad.push_event(gst::event::Eos::new());
+    }
+    pipeline.set_state(gst::State::Null).expect("it stops");
+}
+
+fn main() {
+    let mut bench = Bench::new("avimjpegmux");
+    bench.prepare(|scratch| {
+        make(&scratch.join("small.avi"), 60_000, 3000, false);
+        make(&scratch.join("sound.avi"), 30_000, 3000, true);
+        make(&scratch.join("large.avi"), 2000, 100_000, false);
+    });
+    let filesink = "filesink location=OUT";
+    for (input, what, sound) in [
+        ("small.avi", "60 000 frames of 3 KB", false),
+        ("sound.avi", "30 000 frames of 3 KB and sound", true),
+        ("large.avi", "2000 frames of 100 KB", false),
+    ] {
+        for (sink, name) in [("fakesink", "fakesink"), (filesink, "filesink")] {
+            bench.pair(
+                &format!("{what} into {name}"),
+                Side::here("avimjpegmux", move |scratch: &Path| {
+                    mux(scratch, input, sound, "avimjpegmux", sink)
+                }),
+                Side::here("avimux", move |scratch: &Path| {
+                    mux(scratch, input, sound, "avimux", sink)
+                }),
+            );
+        }
+        bench.pair(
+            &format!("{what} into a file"),
+            Side::here("avimjpegmux", move |scratch: &Path| {
+                mux(scratch, input, sound, "avimjpegmux", filesink)
+            }),
+            Side::command("ffmpeg -c copy", move |scratch: &Path| {
+                let mut command = Command::new("ffmpeg");
+                command
+                    .args(["-v", "error", "-nostdin", "-y", "-i"])
+                    .arg(scratch.join(input))
+                    .args(["-c", "copy"])
+                    .arg(scratch.join("out.avi"));
+                command
+            }),
+        );
+        bench.pair(
+            &format!("checkpoints, {what} into filesink"),
+            Side::here("each second", move |scratch: &Path| {
+                mux(scratch, input, sound, "avimjpegmux", filesink)
+            }),
+            Side::here("none", move |scratch: &Path| {
+                let none = "avimjpegmux checkpoint-interval=0";
+                mux(scratch, input, sound, none, filesink)
+            }),
+        );
+    }
+    bench.pair(
+        "memory, 4 KB frames and sound",
+        Side::here("an hour", |_: &Path| push(3600)),
+        Side::here("a minute", |_: &Path| push(60)),
+    );
+    bench.finish();
+}
