@@ -438,10 +438,8 @@ impl AviMjpegDemux {
                 let Some(segment) = lock(&self.state).segment.clone() else {
                     return false;
                 };
-                let format = segment.format();
                 let start = segment.to_stream_time(segment.start());
                 let stop = segment.to_stream_time(segment.stop().or(segment.duration()));
-                let _ = format;
                 query.set(segment.rate(), start, stop);
                 true
             }
