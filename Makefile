@@ -58,6 +58,14 @@ fuzz: ## fuzz the AVI reader and writer, FUZZ_TIME seconds each (60)
 	        -- -max_total_time=$(FUZZ_TIME) -max_len=8192 || exit 1; \
 	done # sanitizers are a nightly feature; RUSTC_BOOTSTRAP lets a stable compiler have it
 
+SOAK_SECONDS ?= 3600
+
+.PHONY: soak
+soak: ## stream for an hour over noise and a cable that is pulled (SOAK_SECONDS)
+	@scripts/setup.sh test
+	$(CARGO) build --release
+	/usr/bin/python3 tests/soak.py --seconds $(SOAK_SECONDS)
+
 .PHONY: doc
 doc: ## build the API documentation (target/doc/gstkendryte)
 	@scripts/setup.sh build
