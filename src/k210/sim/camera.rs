@@ -245,6 +245,16 @@ pub struct MainBuffer {
     pub bpp: i32,
     /// RGB with RGB565's precision, or luma when `bpp` is 1.
     pub pixels: Vec<u8>,
+    /// The script has drawn on the picture.
+    pub drawn: bool,
+}
+
+/// A picture compressed ahead of the snapshot that hands it out.
+struct Ahead {
+    width: usize,
+    height: usize,
+    quality: i32,
+    stream: Vec<u8>,
 }
 
 /// What the drawing methods of `image` do, as far as it shows.
@@ -267,6 +277,7 @@ impl MainBuffer {
 
     /// Fills what of a rectangle is inside of the picture.
     pub fn fill(&mut self, x: i64, y: i64, width: i64, height: i64, color: [u8; 3]) {
+        self.drawn = true;
         let clip = |value: i64, end: usize| value.clamp(0, end as i64) as usize;
         let (left, right) = (clip(x, self.width), clip(x + width, self.width));
         for row in clip(y, self.height)..clip(y + height, self.height) {
@@ -281,6 +292,12 @@ impl MainBuffer {
                 }
             }
         }
+    }
+
+    /// Makes the picture black.
+    pub fn clear(&mut self) {
+        self.drawn = true;
+        self.pixels.fill(0);
     }
 
     /// A straight line.
@@ -351,6 +368,7 @@ pub struct Camera {
     number: u32,
     frame: Frame,
     pub buffer: MainBuffer,
+    ahead: Option<Ahead>,
     reset_set: bool,
     size_set: bool,
     running: bool,
@@ -366,6 +384,7 @@ impl Camera {
             number: 0,
             frame: Frame::default(),
             buffer: MainBuffer::default(),
+            ahead: None,
             reset_set: false,
             size_set: false,
             running: false,
@@ -467,33 +486,64 @@ impl Camera {
         self.buffer.v = height;
     }
 
-    /// `fb_update_jpeg_buffer`.
-    pub fn update_jpeg(&mut self, shared: &Shared) {
+    /// The picture in the buffer, if there is one.
+    fn picture(&self) -> Option<Picture<'_>> {
         let buffer = &self.buffer;
         let grayscale = buffer.bpp == 1;
         let length = buffer.width * buffer.height * if grayscale { 1 } else { 3 };
-        if buffer.bpp <= 0 || length == 0 || length > buffer.pixels.len() {
-            return;
+        if buffer.bpp <= 0 || length == 0 {
+            return None;
         }
-        let Some(quality) = shared.lock().core.jpeg.begin() else {
-            return;
-        };
-        let picture = Picture {
+        Some(Picture {
             width: buffer.width as u16,
             height: buffer.height as u16,
             grayscale,
-            data: &buffer.pixels[..length],
+            data: buffer.pixels.get(..length)?,
+        })
+    }
+
+    /// `fb_update_jpeg_buffer`.
+    pub fn update_jpeg(&mut self, shared: &Shared) {
+        let ahead = self.ahead.take();
+        let Some(picture) = self.picture() else {
+            return;
         };
-        let stream = jpeg::encode(picture, quality);
+        let Some(quality) = shared.lock().core.jpeg.begin() else {
+            return;
+        };
+        let fits = |ahead: &Ahead| {
+            let size = (ahead.width, ahead.height);
+            size == (self.buffer.width, self.buffer.height) && ahead.quality == quality
+        };
+        let stream = match ahead.filter(|ahead| fits(ahead) && !self.buffer.drawn) {
+            Some(ahead) => ahead.stream,
+            None => jpeg::encode(picture, quality),
+        };
         shared.lock().core.jpeg.finish(picture, &stream);
     }
 
-    /// `sensor_snapshot`. `wait(until)` lets time pass and is false when the processor stopped.
+    /// Compresses the picture that has just come, which the next snapshot will want: the time it
+    /// takes here is not the board's.
+    fn compress_ahead(&mut self, shared: &Shared) {
+        let (enabled, quality) = {
+            let jpeg = &shared.lock().core.jpeg;
+            (jpeg.enabled != 0, jpeg.quality)
+        };
+        self.ahead = self.picture().filter(|_| enabled).map(|picture| Ahead {
+            width: self.buffer.width,
+            height: self.buffer.height,
+            quality,
+            stream: jpeg::encode(picture, quality),
+        });
+    }
+
+    /// `sensor_snapshot`. `wait(until, busy)` lets time pass, with `busy` also as long as an interrupt
+    /// handler keeps the processor; it is false when the processor stopped.
     pub fn snapshot(
         &mut self,
         shared: &Shared,
         update_jpeg: bool,
-        mut wait: impl FnMut(u64) -> bool,
+        mut wait: impl FnMut(u64, bool) -> bool,
     ) -> Result<(), SnapshotError> {
         if !self.reset_set || !self.size_set {
             return Err(SnapshotError::NotInitialized);
@@ -511,16 +561,21 @@ impl Camera {
         let start = shared.now();
         let end = (start / self.period + 1) * self.period;
         if !self.running {
-            return Err(match wait(start + 300_000_000) {
+            return Err(match wait(start + 300_000_000, true) {
                 true => SnapshotError::Timeout,
                 false => SnapshotError::Halt,
             });
         }
-        if !wait(end) {
+        // The sensor's picture comes into memory without the processor.
+        if !wait(end, false) {
             return Err(SnapshotError::Halt);
         }
         self.capture(shared, end);
-        Ok(())
+        self.compress_ahead(shared);
+        match wait(end, true) {
+            true => Ok(()),
+            false => Err(SnapshotError::Halt),
+        }
     }
 
     fn capture(&mut self, shared: &Shared, time: u64) {
@@ -533,6 +588,7 @@ impl Camera {
         registers.apply(&mut self.frame);
 
         let buffer = &mut self.buffer;
+        buffer.drawn = false;
         buffer.pixels.clear();
         for y in buffer.y..buffer.y + buffer.height {
             let start = 3 * (y * self.frame.width + buffer.x);

@@ -758,7 +758,7 @@ pub fn image_method(interpreter: &mut Interpreter, name: &str, args: &Args) -> R
             };
             buffer.text(at[0], at[1], scale, &text, color(args, used + 1)?);
         }
-        "clear" => buffer.pixels.fill(0),
+        "clear" => buffer.clear(),
         _ => {}
     }
     Ok(Value::Image)
