@@ -931,13 +931,14 @@ fn the_prompt_has_its_modes() {
     // Two lines of nothing but the indentation end it, the third is empty.
     host.write(b"pass\r\r\r\r");
     host.read_until("pass\r\n...     \r\n...     \r\n... \r\n");
+    let mut text = Vec::new();
     wait_for("Ctrl-C", || {
         host.write(b"\x03");
-        let mut text = [0; 512];
-        let count = host.port.read(&mut text, Duration::from_millis(100));
-        count.is_ok_and(|count| {
-            String::from_utf8_lossy(&text[..count]).contains("KeyboardInterrupt")
-        })
+        let mut piece = [0; 512];
+        while let Ok(count) = host.port.read(&mut piece, Duration::from_millis(100)) {
+            text.extend(&piece[..count]);
+        }
+        String::from_utf8_lossy(&text).contains("KeyboardInterrupt: \r\n")
     });
     host.write(b"\r\x04");
     host.read_until("[MaixPy]: soft reboot\r\n");
