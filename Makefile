@@ -8,6 +8,11 @@ help: ## list the targets
 
 .DEFAULT_GOAL := help
 
+.PHONY: demo
+demo: ## record five seconds from a simulated board, play them, show them as a picture (in demo/)
+	@scripts/setup.sh demo
+	@CARGO="$(CARGO)" scripts/demo.sh
+
 .PHONY: build
 build: ## build the plugin (target/release/libgstkendryte.so)
 	@scripts/setup.sh build

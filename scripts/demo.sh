@@ -1,0 +1,20 @@
+#!/usr/bin/env bash
+# Records five seconds from the simulated board looking at real footage, with sound, plays them, makes a
+# contact sheet and says what came of it. Everything goes to demo/.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+cargo=${CARGO:-cargo}
+footage=tests/data/bigbuckbunny.webm
+
+"$cargo" build --release --lib --example record --example play --example contact_sheet
+run() {
+    "$cargo" run --quiet --release --example "$@"
+}
+
+mkdir -p demo
+printf '\nA simulated K210 board looks at Big Buck Bunny ((c) Blender Foundation, CC BY 3.0).\n\n'
+run record -- --device "sim:$footage" --sound "$footage" --seconds 5 \
+    --summary demo/summary.txt demo/capture.avi
+run play -- demo/capture.avi
+run contact_sheet -- demo/capture.avi demo/contact-sheet.png
+printf '\n%s\n' "$(cat demo/summary.txt)"
