@@ -294,14 +294,19 @@ fn record(options: &Options) -> Result<String, Error> {
         main_loop.run();
     }
     let stats = camera.property::<gst::Structure>("stats");
+    // What says why it did not start; NULL would throw it away.
+    let error = bus.pop_filtered(&[gst::MessageType::Error]);
     pipeline.set_state(gst::State::Null)?;
     println!();
+    if let Some(gst::MessageView::Error(error)) = error.as_ref().map(|message| message.view()) {
+        let _ = failure.set(format!(
+            "{} ({})",
+            error.error(),
+            error.debug().unwrap_or_default()
+        ));
+    }
     if let Some(failure) = failure.get() {
         bail!("{failure}");
-    }
-    let error = bus.pop_filtered(&[gst::MessageType::Error]);
-    if let Some(gst::MessageView::Error(error)) = error.as_ref().map(|message| message.view()) {
-        bail!("{} ({})", error.error(), error.debug().unwrap_or_default());
     }
     outcome?;
 
