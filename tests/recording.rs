@@ -6,7 +6,7 @@ use std::path::Path;
 use std::sync::{Arc, Mutex};
 
 use gst::prelude::*;
-use gstkendryte::k210::sim::counter;
+use gstkendryte::k210::sim::{Board, BootMode, Config, SerialPort, counter};
 
 mod common;
 
@@ -155,11 +155,22 @@ fn assert_file_holds(sent: &[Frame], file: &Path, interval_us: u64) {
     assert_times(sent, &times, interval_ms, "OpenCV");
 }
 
+/// A board on a pseudo-terminal, which a program takes for a serial port.
+fn plug_in(boot: BootMode) -> SerialPort {
+    let board = Board::new(Config {
+        boot,
+        ..Config::default()
+    })
+    .expect("a board");
+    SerialPort::new(board, None).expect("a pseudo-terminal")
+}
+
 #[test]
 fn ten_frames_a_second() {
     let scratch = tempfile::tempdir().unwrap();
     let file = scratch.path().join("a.avi");
-    let sent = record("device=sim:", 50, &file);
+    let board = plug_in(BootMode::Repl);
+    let sent = record(&format!("device={}", board.path().display()), 50, &file);
     assert_file_holds(&sent, &file, 100_000);
 }
 
@@ -167,6 +178,8 @@ fn ten_frames_a_second() {
 fn an_interval_that_is_no_whole_rate() {
     let scratch = tempfile::tempdir().unwrap();
     let file = scratch.path().join("a.avi");
-    let sent = record("device=sim: interval=300000", 12, &file);
+    let board = plug_in(BootMode::Ide);
+    let device = board.path().display().to_string();
+    let sent = record(&format!("device={device} interval=300000"), 12, &file);
     assert_file_holds(&sent, &file, 300_000);
 }
