@@ -149,7 +149,9 @@ fn x264(engine: &mut Engine, attr: &ChannelAttr) {
         RateControl::Cbr { bitrate } => {
             e.set_property_from_str("pass", "cbr");
             e.set_property("bitrate", bitrate);
-            e.set_property("vbv-buf-capacity", 1000u32);
+            // Half a second deep: what the encoder may be ahead by at the start is below 5 % of
+            // ten seconds.
+            e.set_property("vbv-buf-capacity", 500u32);
         }
         RateControl::Vbr {
             bitrate,
@@ -193,7 +195,10 @@ fn x265(engine: &mut Engine, attr: &ChannelAttr) {
     match attr.rate {
         RateControl::Cbr { bitrate } => {
             e.set_property("bitrate", bitrate.min(102_400));
-            options.push(format!("vbv-maxrate={bitrate}:vbv-bufsize={bitrate}"));
+            options.push(format!(
+                "vbv-maxrate={bitrate}:vbv-bufsize={}",
+                (bitrate / 2).max(1)
+            ));
         }
         RateControl::Vbr {
             bitrate,

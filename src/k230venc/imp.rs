@@ -102,6 +102,8 @@ struct Running {
     attr: ChannelAttr,
     info: gst_video::VideoInfo,
     started: bool,
+    /// Frames that may be inside when a stream is waited for.
+    delay: u32,
     /// For the frames inside, oldest first, whether they came with DISCONT.
     inside: VecDeque<bool>,
     warned_of_stall: bool,
@@ -412,7 +414,7 @@ impl VideoEncoderImpl for K230Venc {
         }
 
         let attr = running.attr;
-        let delay = running.channel.delay();
+        let delay = running.delay;
         lock(&self.state).running = Some(running);
 
         let mut caps = encoded_caps(attr.codec);
@@ -617,6 +619,7 @@ impl K230Venc {
             state.counts.encoder = encoder;
             drop(state);
             return Ok(Running {
+                delay: channel.delay(),
                 channel,
                 attr,
                 info: info.clone(),
@@ -673,7 +676,7 @@ impl K230Venc {
         running.inside.push_back(discont);
         lock(&self.state).counts.frames_in += 1;
 
-        let delay = running.channel.delay() as usize;
+        let delay = running.delay as usize;
         while !running.inside.is_empty() {
             let limit = if running.inside.len() > delay {
                 STUCK_AFTER
@@ -723,7 +726,9 @@ impl K230Venc {
 
     /// Waits while all of the channel's stream buffers are out downstream.
     fn wait_for_room(&self, running: &mut Running) -> Result<(), gst::FlowError> {
-        let limit = lock(&self.settings).held_limit();
+        let Some(limit) = lock(&self.settings).held_limit() else {
+            return Ok(());
+        };
         let since = Instant::now();
         let mut stalled = false;
         loop {

@@ -17,7 +17,8 @@
 //! it knows the caps. Each input frame goes through [`crate::venc::Channel::send_frame`], and its
 //! stream is fetched before the next frame is taken, unless the encoder needs more of them inside,
 //! which is then reported as latency. A buffer handed downstream counts as one of the channel's
-//! stream buffers until it is freed; with all of them out the element waits.
+//! stream buffers until it is freed; where `output-buffers` is set, the element waits while so many
+//! are out.
 
 use glib::prelude::*;
 

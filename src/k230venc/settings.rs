@@ -153,14 +153,13 @@ impl Settings {
         self.output_buffers.unwrap_or(OUTPUT_BUFFERS)
     }
 
-    /// Buffers that may be out downstream at once. What the user set is obeyed to the letter.
-    /// Left alone, two GOPs more are let out: sinks that cut at key frames, `splitmuxsink` and
-    /// `hlssink2`, hold a whole GOP before they write one, and would wait for ever.
-    pub(super) fn held_limit(&self) -> u32 {
-        match self.output_buffers {
-            Some(set) => set.max(1),
-            None => OUTPUT_BUFFERS + 2 * self.gop_length,
-        }
+    /// Buffers that may be out downstream at once: what the user set, to the letter. Left alone
+    /// there is no limit, since what goes downstream is not the device's memory, and sinks that
+    /// collect a GOP (`splitmuxsink`, `hlssink2`) or half a minute (`circularsink`) would wait for
+    /// ever.
+    pub(super) fn held_limit(&self) -> Option<u32> {
+        // A sink keeps the last buffer it showed, so one alone would never come back.
+        self.output_buffers.map(|set| set.max(2))
     }
 
     pub(super) fn rate(&self, codec: Codec) -> RateControl {
@@ -381,9 +380,8 @@ pub(super) static PROPERTIES: LazyLock<Vec<glib::ParamSpec>> = LazyLock::new(|| 
         glib::ParamSpecUInt::builder("output-buffers")
             .nick("Output buffers")
             .blurb(
-                "Stream buffers of the channel, 1 to 256; with so many buffers held downstream \
-                 the element waits (default 15, and until it is set two GOPs more may be held, \
-                 for sinks that collect one)",
+                "Stream buffers of the channel, 1 to 256; once it is set, the element waits while \
+                 so many buffers, but at least 2, are held downstream (default 15, and no waiting)",
             )
             .default_value(OUTPUT_BUFFERS)
             .mutable_ready()

@@ -678,8 +678,8 @@ impl Inside {
         // SAFETY: `stream` has room for the packs it says it has.
         let result = unsafe { (f.kd_mpi_venc_get_stream)(self.number, &mut stream, ms) };
         match Code::from_raw(result) {
-            // The SDK's library turns every refusal of the kernel's, a timeout among them, into
-            // NOTREADY.
+            // A library may say so where the manual has BUF_EMPTY; that it never gets ready ends
+            // in a time-out all the same.
             Code::NotReady => return Err(Error::refused(Code::BufEmpty, CALL)),
             _ => check(result, CALL)?,
         }
@@ -756,7 +756,7 @@ impl Inside {
             "kd_mpi_venc_stop_chn",
         )?;
         self.started = false;
-        // The SDK's kernel lets a stopped channel do nothing but end; start() makes a new one.
+        // The manual does not say that a stopped channel starts again; start() makes a new one.
         self.destroy_channel();
         Ok(())
     }
