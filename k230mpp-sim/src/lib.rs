@@ -1,0 +1,31 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! `libk230mpp_sim.so`: the K230's MPP library for PCs.
+//!
+//! It exports what a recording program of the SDK links against, `kd_mpi_venc_*`, `kd_mpi_vb_*`,
+//! `kd_mpi_sys_*`, `kd_mpi_log_*` and `kd_mpi_vicap_*`, with the layouts and codes of the SDK's
+//! headers, so that such a program runs on a PC as it is:
+//!
+//! ```console
+//! cc -I "$SDK/include" -I "$SDK/include/comm" -I "$SDK/userapps/api" recorder.c -lk230mpp_sim
+//! ```
+//!
+//! Behind it are a piece of memory that stands for the chip's ([`memory`]), video buffer pools in
+//! it ([`vb`]), an encoder of this machine a channel ([`venc`]), and a camera that looks at a test
+//! picture ([`vicap`]).
+//!
+//! Where the manual, `K230_视频编解码_API参考.md`, says what happens, that is what happens. With
+//! `K230_MPP_SIM_STRICT=1` in the environment it is stricter than the manual, for programs that are
+//! not to count on its kindness: a stopped channel cannot be started again, nor stopped again, and
+//! an IDR can be requested only after `kd_mpi_venc_enable_idr`.
+//!
+//! Pointers that a program passes in are trusted to point to what the headers say, null aside;
+//! physical addresses are checked.
+
+mod ffi;
+pub mod memory;
+mod scene;
+mod sensors;
+pub mod sys;
+pub mod vb;
+pub mod venc;
+pub mod vicap;

@@ -1,0 +1,95 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! A C program against the software double of the MPP library.
+
+mod common;
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use common::ffprobe;
+
+/// The directory of `libk230mpp_sim.so`, which cargo builds as a dependency of the tests.
+fn library_directory() -> PathBuf {
+    let exe = std::env::current_exe().expect("a test has a path");
+    let deps = exe.parent().expect("a directory").to_owned();
+    let above = deps.join("..");
+    [deps, above]
+        .into_iter()
+        .find(|directory| directory.join("libk230mpp_sim.so").exists())
+        .expect("libk230mpp_sim.so is built with the tests")
+}
+
+/// Compiles the program as anybody would, with warnings as errors.
+fn compile(directory: &Path) -> PathBuf {
+    let program = directory.join("venc_abi");
+    let status = Command::new("cc")
+        .args([
+            "-std=gnu11",
+            "-Wall",
+            "-Wextra",
+            "-Werror",
+            "-g",
+            "-O1",
+            "-o",
+        ])
+        .arg(&program)
+        .arg(Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/venc_abi.c"))
+        .arg("-L")
+        .arg(library_directory())
+        .args(["-lk230mpp_sim", "-lpthread"])
+        .status()
+        .expect("cc starts");
+    assert!(status.success(), "the program compiles");
+    program
+}
+
+fn run(program: &Path, mode: &str, file: &Path, strict: bool) -> std::process::Output {
+    Command::new(program)
+        .arg(mode)
+        .arg(file)
+        .env("LD_LIBRARY_PATH", library_directory())
+        .env("K230_MPP_SIM_STRICT", if strict { "1" } else { "0" })
+        .output()
+        .expect("it starts")
+}
+
+#[test]
+fn a_c_program_walks_the_channel_api() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let program = compile(directory.path());
+    for (name, codec, frames) in [
+        ("send.264", "h264", "40"),
+        ("send.265", "hevc", "40"),
+        ("send.mjpeg", "mjpeg", "40"),
+        ("camera.265", "hevc", "15"),
+    ] {
+        let file = directory.path().join(name);
+        let mode = name.split('.').next().expect("a mode");
+        let output = run(&program, mode, &file, false);
+        assert!(
+            output.status.success(),
+            "{name}: {} {}",
+            output.status,
+            String::from_utf8_lossy(&output.stderr)
+        );
+        let facts = ffprobe(
+            &file,
+            &["-count_frames"],
+            "stream=codec_name,nb_read_frames",
+        );
+        assert_eq!(facts, [codec, frames], "{name}");
+    }
+}
+
+#[test]
+fn strictly_a_stopped_channel_is_not_stopped_again() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let program = compile(directory.path());
+    let output = run(&program, "send", &directory.path().join("send.264"), true);
+    let said = String::from_utf8_lossy(&output.stderr);
+    // The second stop is the first thing of the walk that is refused then, with NOT_PERM.
+    assert!(
+        said.contains("kd_mpi_venc_stop_chn(0) is 0xa0098009"),
+        "{said}"
+    );
+}
