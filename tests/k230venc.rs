@@ -1,19 +1,49 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! The element `k230venc`: its streams, its limits, its manners in a pipeline.
+//! The element `k230venc`: its streams, its limits, its manners in a pipeline, with a hosted
+//! encoder and through the MPP's ABI into the software double.
 
 mod common;
 
+use std::collections::HashMap;
+use std::path::{Path, PathBuf};
+use std::process::Command;
 use std::str::FromStr;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
 
-use common::{Pipeline, init};
+use common::{Pipeline, ffprobe, footage, init};
 use gst::prelude::*;
+use gst_video::prelude::*;
 use gstkendryte::k230venc::pack_meta;
 use gstkendryte::venc::PackKind;
 
-/// A way to the encoder, as properties of the element.
-fn backends() -> Vec<String> {
-    vec!["backend=element".into()]
+/// The double, which cargo builds as a dependency of the tests.
+fn double() -> PathBuf {
+    let exe = std::env::current_exe().expect("a test has a path");
+    let deps = exe.parent().expect("a directory");
+    let name = "libk230mpp_sim.so";
+    [deps.join(name), deps.join("..").join(name)]
+        .into_iter()
+        .find(|path| path.exists())
+        .expect("libk230mpp_sim.so is built with the tests")
 }
+
+/// Starts GStreamer, and keeps the other tests of this process waiting: it has four channels.
+fn alone() -> MutexGuard<'static, ()> {
+    static ALONE: Mutex<()> = Mutex::new(());
+    init();
+    ALONE.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// The ways to an encoder, as properties of the element.
+fn backends() -> [String; 2] {
+    [
+        "backend=element".into(),
+        format!("backend=mpp library={}", double().display()),
+    ]
+}
+
+const RAW: &str = "video/x-raw,format=NV12,width=320,height=240,framerate=30/1";
 
 /// What came out of an appsink.
 struct Out {
@@ -21,40 +51,55 @@ struct Out {
     buffers: Vec<gst::Buffer>,
 }
 
-/// Plays `description` to its end and takes everything out of the appsink `name`.
+/// Plays to the end and takes everything out of the appsink `name`.
 fn collect(pipeline: &Pipeline, name: &str) -> Result<Out, String> {
+    let out = tap(pipeline, name);
+    pipeline.run()?;
+    let mut out = out.lock().unwrap();
+    let caps = out.caps.take().ok_or("no buffer came")?;
+    Ok(Out {
+        caps,
+        buffers: std::mem::take(&mut out.buffers),
+    })
+}
+
+#[derive(Default)]
+struct Tapped {
+    caps: Option<gst::Caps>,
+    buffers: Vec<gst::Buffer>,
+}
+
+/// Collects what comes out of the appsink `name` while the pipeline plays.
+fn tap(pipeline: &Pipeline, name: &str) -> Arc<Mutex<Tapped>> {
     let sink: gst_app::AppSink = pipeline.element(name).downcast().expect("an appsink");
     sink.set_property("sync", false);
-    let caps = std::sync::Arc::new(std::sync::Mutex::new(None));
-    let buffers = std::sync::Arc::new(std::sync::Mutex::new(Vec::new()));
-    let (caps_in, buffers_in) = (caps.clone(), buffers.clone());
+    let tapped = Arc::new(Mutex::new(Tapped::default()));
+    let into = tapped.clone();
     sink.set_callbacks(
         gst_app::AppSinkCallbacks::builder()
             .new_sample(move |sink| {
                 let sample = sink.pull_sample().map_err(|_| gst::FlowError::Eos)?;
-                *caps_in.lock().unwrap() = sample.caps_owned();
+                let mut into = into.lock().unwrap();
+                into.caps = sample.caps_owned();
                 // A copy lets the encoder have its buffer back.
                 let buffer = sample
                     .buffer()
                     .expect("a buffer")
                     .copy_deep()
                     .expect("memory");
-                buffers_in.lock().unwrap().push(buffer);
+                into.buffers.push(buffer);
                 Ok(gst::FlowSuccess::Ok)
             })
             .build(),
     );
-    pipeline.run()?;
-    let caps = caps.lock().unwrap().take().ok_or("no buffer came")?;
-    let buffers = std::mem::take(&mut *buffers.lock().unwrap());
-    Ok(Out { caps, buffers })
+    tapped
 }
 
 /// `I` and `P` of each buffer, with `h` before those that carry a header pack, and the meta's
 /// promises checked.
-fn structure(out: &Out) -> String {
+fn structure(buffers: &[gst::Buffer]) -> String {
     let mut structure = String::new();
-    for buffer in &out.buffers {
+    for buffer in buffers {
         let packs = pack_meta::packs(buffer).expect("the meta that lists the packs");
         let sum: usize = packs.iter().map(|pack| pack.len).sum();
         assert_eq!(sum, buffer.size(), "the packs are the whole buffer");
@@ -86,7 +131,7 @@ fn gops(frames: usize, gop: usize, header: &str) -> String {
         .collect()
 }
 
-const CODECS: [(&str, &str, &str); 6] = [
+const CODECS: [(&str, &str, &str); 7] = [
     (
         "video/x-h264,profile=baseline",
         "h264parse ! avdec_h264",
@@ -94,6 +139,11 @@ const CODECS: [(&str, &str, &str); 6] = [
     ),
     ("video/x-h264,profile=main", "h264parse ! avdec_h264", "h"),
     ("video/x-h264,profile=high", "h264parse ! avdec_h264", "h"),
+    (
+        "video/x-h264,profile=high-10",
+        "h264parse ! avdec_h264",
+        "h",
+    ),
     ("video/x-h265,profile=main", "h265parse ! avdec_h265", "h"),
     (
         "video/x-h265,profile=main-10",
@@ -104,35 +154,30 @@ const CODECS: [(&str, &str, &str); 6] = [
 ];
 
 #[test]
-fn each_codec_decodes_frame_by_frame_in_gops() {
-    init();
+fn each_codec_decodes_frame_by_frame_with_the_same_structure_either_way() {
+    let _alone = alone();
     for backend in backends() {
         for (caps, decoder, header) in CODECS {
             let pipeline = Pipeline::launch(&format!(
-                "videotestsrc num-buffers=25 ! video/x-raw,format=NV12,width=320,height=240,framerate=30/1 \
-                 ! k230venc gop-length=10 {backend} ! {caps} ! tee name=t \
-                 t. ! queue ! appsink name=encoded t. ! queue ! {decoder} ! fakesink name=decoded sync=false"
+                "videotestsrc num-buffers=25 ! {RAW} ! k230venc gop-length=10 {backend} ! {caps} \
+                 ! tee name=t t. ! queue ! appsink name=encoded \
+                 t. ! queue ! {decoder} ! appsink name=decoded"
             ));
-            let decoded = std::sync::Arc::new(std::sync::atomic::AtomicUsize::new(0));
-            let counter = decoded.clone();
-            pipeline
-                .element("decoded")
-                .static_pad("sink")
-                .expect("a pad")
-                .add_probe(gst::PadProbeType::BUFFER, move |_, _| {
-                    counter.fetch_add(1, std::sync::atomic::Ordering::SeqCst);
-                    gst::PadProbeReturn::Ok
-                });
+            let decoded = tap(&pipeline, "decoded");
             let out =
                 collect(&pipeline, "encoded").unwrap_or_else(|e| panic!("{backend} {caps}: {e}"));
             assert_eq!(out.buffers.len(), 25, "{backend} {caps}");
             assert_eq!(
-                decoded.load(std::sync::atomic::Ordering::SeqCst),
+                decoded.lock().unwrap().buffers.len(),
                 25,
                 "{backend} {caps}"
             );
             let gop = if header.is_empty() { 1 } else { 10 };
-            assert_eq!(structure(&out), gops(25, gop, header), "{backend} {caps}");
+            assert_eq!(
+                structure(&out.buffers),
+                gops(25, gop, header),
+                "{backend} {caps}"
+            );
             let expected = gst::Caps::from_str(caps).expect("caps");
             assert!(out.caps.can_intersect(&expected), "{} is {caps}", out.caps);
             for (n, buffer) in out.buffers.iter().enumerate() {
@@ -142,4 +187,825 @@ fn each_codec_decodes_frame_by_frame_in_gops() {
             }
         }
     }
+}
+
+/// Mean luma PSNR of what `decoder` makes of the encoder's stream against the footage, scaled to
+/// 1280x720, and the number of frames compared.
+fn psnr(venc: &str, decoder: &str, frames: u32) -> (f64, usize) {
+    let pipeline = Pipeline::launch(&format!(
+        "filesrc location={} ! matroskademux ! vp8dec ! identity eos-after={} ! videoconvert \
+         ! videoscale ! video/x-raw,format=NV12,width=1280,height=720,pixel-aspect-ratio=1/1 \
+         ! tee name=t t. ! queue max-size-bytes=0 max-size-time=0 max-size-buffers=100 \
+         ! appsink name=source sync=false \
+         t. ! queue ! {venc} ! {decoder} ! videoconvert ! video/x-raw,format=NV12 \
+         ! appsink name=decoded sync=false",
+        footage().display(),
+        frames + 1,
+    ));
+    type Lumas = HashMap<gst::ClockTime, Vec<u8>>;
+    let sources: Arc<Mutex<Lumas>> = Arc::default();
+    let results: Arc<Mutex<Lumas>> = Arc::default();
+    let errors: Arc<Mutex<Vec<f64>>> = Arc::default();
+    for (name, own, other) in [
+        ("source", &sources, &results),
+        ("decoded", &results, &sources),
+    ] {
+        let sink: gst_app::AppSink = pipeline.element(name).downcast().expect("an appsink");
+        let (own, other, errors) = (own.clone(), other.clone(), errors.clone());
+        sink.set_callbacks(
+            gst_app::AppSinkCallbacks::builder()
+                .new_sample(move |sink| {
+                    let sample = sink.pull_sample().map_err(|_| gst::FlowError::Eos)?;
+                    let info = gst_video::VideoInfo::from_caps(sample.caps().expect("caps"))
+                        .expect("raw video");
+                    let buffer = sample.buffer().expect("a buffer");
+                    let frame = gst_video::VideoFrameRef::from_buffer_ref_readable(buffer, &info)
+                        .expect("a frame");
+                    let stride = frame.plane_stride()[0] as usize;
+                    let luma: Vec<u8> = frame
+                        .plane_data(0)
+                        .expect("luma")
+                        .chunks(stride)
+                        .take(720)
+                        .flat_map(|row| &row[..1280])
+                        .copied()
+                        .collect();
+                    let pts = buffer.pts().expect("a time");
+                    let pair = other.lock().unwrap().remove(&pts);
+                    match pair {
+                        Some(other) => {
+                            let sum: u64 = luma
+                                .iter()
+                                .zip(&other)
+                                .map(|(a, b)| u64::from(a.abs_diff(*b)).pow(2))
+                                .sum();
+                            errors.lock().unwrap().push(sum as f64 / luma.len() as f64);
+                        }
+                        None => {
+                            own.lock().unwrap().insert(pts, luma);
+                        }
+                    }
+                    Ok(gst::FlowSuccess::Ok)
+                })
+                .build(),
+        );
+    }
+    pipeline.run().unwrap_or_else(|e| panic!("{venc}: {e}"));
+    let errors = errors.lock().unwrap();
+    let mean: f64 = errors
+        .iter()
+        .map(|mse| 10.0 * (65025.0 / mse.max(1e-9)).log10())
+        .sum();
+    (mean / errors.len() as f64, errors.len())
+}
+
+#[test]
+fn real_footage_survives_4000_kbit_at_720p() {
+    let _alone = alone();
+    let mut venc: Vec<(String, &str)> = Vec::new();
+    for backend in backends() {
+        venc.push((
+            format!("k230venc {backend} ! video/x-h264,profile=high"),
+            CODECS[2].1,
+        ));
+        venc.push((
+            format!("k230venc {backend} ! video/x-h265,profile=main"),
+            CODECS[4].1,
+        ));
+        venc.push((
+            format!("k230venc {backend} jpeg-quality=85 ! image/jpeg"),
+            CODECS[6].1,
+        ));
+    }
+    venc.push((
+        "k230venc backend=element ! video/x-h264,profile=baseline".into(),
+        CODECS[0].1,
+    ));
+    venc.push((
+        "k230venc backend=element ! video/x-h264,profile=main".into(),
+        CODECS[1].1,
+    ));
+    for (venc, decoder) in venc {
+        let (psnr, frames) = psnr(&venc, decoder, 10);
+        assert_eq!(frames, 10, "{venc}");
+        assert!(psnr > 35.0, "{venc}: {psnr:.1} dB");
+    }
+}
+
+#[test]
+fn every_input_format_is_encoded_and_padded_strides_are_read() {
+    let _alone = alone();
+    let formats = ["NV12", "BGRA", "ARGB", "UYVY"];
+    for backend in backends() {
+        for format in formats {
+            let codec = if format == "UYVY" {
+                "image/jpeg"
+            } else {
+                "video/x-h264"
+            };
+            let pipeline = Pipeline::launch(&format!(
+                "videotestsrc num-buffers=3 pattern=solid-color foreground-color=0xff2060c0 \
+                 ! video/x-raw,format={format},width=330,height=242,framerate=30/1 \
+                 ! k230venc {backend} jpeg-quality=95 ! {codec} ! decodebin ! videoconvert \
+                 ! video/x-raw,format=RGB ! appsink name=decoded"
+            ));
+            let out =
+                collect(&pipeline, "decoded").unwrap_or_else(|e| panic!("{backend} {format}: {e}"));
+            let info = gst_video::VideoInfo::from_caps(&out.caps).expect("raw video");
+            assert_eq!(
+                (info.width(), info.height()),
+                (330, 242),
+                "{backend} {format}"
+            );
+            let frame = gst_video::VideoFrameRef::from_buffer_ref_readable(&out.buffers[2], &info)
+                .expect("a frame");
+            let stride = frame.plane_stride()[0] as usize;
+            let data = frame.plane_data(0).expect("pixels");
+            for (x, y) in [(2, 2), (319, 2), (165, 121), (2, 235), (319, 235)] {
+                let pixel = &data[y * stride + 3 * x..][..3];
+                for (is, should) in pixel.iter().zip([0x20u8, 0x60, 0xc0]) {
+                    assert!(
+                        is.abs_diff(should) < 12,
+                        "{backend} {format}: {pixel:x?} at {x},{y}"
+                    );
+                }
+            }
+        }
+    }
+}
+
+/// The mean luma of the four quarters of the first decoded picture of a scene that is white in
+/// its top left quarter.
+fn quarters(venc: &str) -> (u32, u32, [bool; 4]) {
+    let pipeline = Pipeline::launch(&format!(
+        "appsrc name=in format=time caps={RAW} ! {venc} ! h264parse ! avdec_h264 \
+         ! videoconvert ! video/x-raw,format=GRAY8 ! appsink name=decoded"
+    ));
+    let source: gst_app::AppSrc = pipeline.element("in").downcast().expect("an appsrc");
+    let mut picture = vec![16u8; 320 * 240];
+    for row in picture.chunks_mut(320).take(120) {
+        row[..160].fill(235);
+    }
+    picture.extend([128u8; 320 * 120]);
+    for n in 0..2u64 {
+        let mut buffer = gst::Buffer::from_slice(picture.clone());
+        buffer
+            .get_mut()
+            .unwrap()
+            .set_pts(gst::ClockTime::from_mseconds(n * 40));
+        source.push_buffer(buffer).expect("a buffer goes in");
+    }
+    source.end_of_stream().expect("EOS goes in");
+    let out = collect(&pipeline, "decoded").unwrap_or_else(|e| panic!("{venc}: {e}"));
+    let info = gst_video::VideoInfo::from_caps(&out.caps).expect("raw video");
+    let frame = gst_video::VideoFrameRef::from_buffer_ref_readable(&out.buffers[0], &info)
+        .expect("a frame");
+    let (w, h) = (info.width() as usize, info.height() as usize);
+    let data = frame.plane_data(0).expect("luma");
+    let stride = frame.plane_stride()[0] as usize;
+    let bright = |x: usize, y: usize| data[y * stride + x] > 128;
+    let (l, r, t, b) = (w / 4, w * 3 / 4, h / 4, h * 3 / 4);
+    (
+        info.width(),
+        info.height(),
+        [bright(l, t), bright(r, t), bright(l, b), bright(r, b)],
+    )
+}
+
+#[test]
+fn mirror_and_rotation_turn_the_picture_and_the_caps() {
+    let _alone = alone();
+    const TOP_LEFT: [bool; 4] = [true, false, false, false];
+    const TOP_RIGHT: [bool; 4] = [false, true, false, false];
+    const BOTTOM_LEFT: [bool; 4] = [false, false, true, false];
+    const BOTTOM_RIGHT: [bool; 4] = [false, false, false, true];
+    for backend in backends() {
+        for (settings, expected) in [
+            ("", (320, 240, TOP_LEFT)),
+            ("rotation=90", (240, 320, TOP_RIGHT)),
+            ("rotation=180", (320, 240, BOTTOM_RIGHT)),
+            ("rotation=270", (240, 320, BOTTOM_LEFT)),
+            ("mirror=horizontal", (320, 240, TOP_RIGHT)),
+            ("mirror=vertical", (320, 240, BOTTOM_LEFT)),
+            // Mirrored first: top right, and a quarter turn takes that to the bottom right.
+            ("mirror=horizontal rotation=90", (240, 320, BOTTOM_RIGHT)),
+        ] {
+            let venc = format!("k230venc {backend} {settings}");
+            assert_eq!(quarters(&venc), expected, "{venc}");
+        }
+    }
+}
+
+/// A pipeline that is fed frame by frame, and what comes out of it.
+struct Fed {
+    pipeline: Pipeline,
+    source: gst_app::AppSrc,
+    sink: gst_app::AppSink,
+    sent: u64,
+}
+
+impl Fed {
+    fn new(venc: &str) -> Self {
+        let pipeline = Pipeline::launch(&format!(
+            "appsrc name=in format=time caps={RAW} ! {venc} ! appsink name=out sync=false \
+             enable-last-sample=false"
+        ));
+        let source = pipeline.element("in").downcast().expect("an appsrc");
+        let sink = pipeline.element("out").downcast().expect("an appsink");
+        pipeline.play();
+        Self {
+            pipeline,
+            source,
+            sink,
+            sent: 0,
+        }
+    }
+
+    fn venc(&self) -> gst::Element {
+        self.pipeline
+            .0
+            .iterate_elements()
+            .into_iter()
+            .flatten()
+            .find(|e| e.factory().is_some_and(|f| f.name() == "k230venc"))
+            .expect("k230venc")
+    }
+
+    fn push(&mut self) {
+        // Noise at the frame's number's seed: pictures that differ.
+        let mut seed = self.sent.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1;
+        let mut picture = vec![0u8; 320 * 240];
+        for pixel in &mut picture {
+            seed ^= seed << 13;
+            seed ^= seed >> 7;
+            seed ^= seed << 17;
+            *pixel = 64 + (seed as u8 & 63);
+        }
+        picture.extend([128u8; 320 * 120]);
+        let mut buffer = gst::Buffer::from_slice(picture);
+        let time = gst::ClockTime::SECOND
+            .mul_div_floor(self.sent, 30)
+            .expect("a time");
+        buffer.get_mut().unwrap().set_pts(time);
+        self.sent += 1;
+        self.source.push_buffer(buffer).expect("a buffer goes in");
+    }
+
+    fn pull(&self) -> gst::Buffer {
+        match self.sink.try_pull_sample(common::HANG) {
+            Some(sample) => sample.buffer_owned().expect("a buffer"),
+            None => panic!("{:?}", self.pipeline.error()),
+        }
+    }
+
+    /// One frame in, one out.
+    fn step(&mut self) -> gst::Buffer {
+        self.push();
+        self.pull()
+    }
+}
+
+#[test]
+fn key_units_and_settings_change_while_playing() {
+    let _alone = alone();
+    for backend in backends() {
+        let mut fed = Fed::new(&format!("k230venc name=venc gop-length=10 {backend}"));
+        let venc = fed.venc();
+        let mut out: Vec<gst::Buffer> = (0..15).map(|_| fed.step()).collect();
+        assert_eq!(structure(&out), gops(15, 10, "h"), "{backend}");
+
+        // A key unit starts a GOP of its own.
+        let event = gst_video::UpstreamForceKeyUnitEvent::builder()
+            .all_headers(true)
+            .build();
+        assert!(venc.static_pad("src").expect("a pad").send_event(event));
+        out = (0..15).map(|_| fed.step()).collect();
+        assert_eq!(structure(&out), gops(15, 10, "h"), "{backend}, forced");
+
+        // So does a new GOP length, at the latest when it is due.
+        venc.set_property("gop-length", 5u32);
+        out = (0..20).map(|_| fed.step()).collect();
+        let changed = structure(&out);
+        assert!(changed.ends_with("hIPPPPhIPPPP"), "{backend}: {changed}");
+
+        // A tenth of the rate makes smaller frames, once the second that the rate is held over is
+        // past.
+        let size = |out: &[gst::Buffer]| out.iter().map(|b| b.size()).sum::<usize>();
+        let large = size(&(0..30).map(|_| fed.step()).collect::<Vec<_>>());
+        venc.set_property("bitrate", 400u32);
+        for _ in 0..30 {
+            fed.step();
+        }
+        let small = size(&(0..30).map(|_| fed.step()).collect::<Vec<_>>());
+        assert!(small * 3 < large, "{backend}: {large} then {small} bytes");
+
+        let stats = venc.property::<gst::Structure>("stats");
+        assert_eq!(stats.get::<u64>("frames-out"), Ok(fed.sent), "{backend}");
+        assert_eq!(stats.get::<u64>("frames-in"), Ok(fed.sent), "{backend}");
+    }
+}
+
+#[test]
+fn quantizers_change_while_playing() {
+    let _alone = alone();
+    for backend in backends() {
+        let mut fed = Fed::new(&format!(
+            "k230venc rate-control=fixqp qp-i=15 qp-p=15 {backend}"
+        ));
+        let fine: usize = (0..5).map(|_| fed.step().size()).sum();
+        fed.venc().set_property("qp-i", 45u32);
+        fed.venc().set_property("qp-p", 45u32);
+        let coarse: usize = (0..5).map(|_| fed.step().size()).sum();
+        assert!(coarse * 4 < fine, "{backend}: {fine} then {coarse} bytes");
+    }
+}
+
+#[test]
+fn the_encoder_waits_while_downstream_holds_all_its_buffers() {
+    let _alone = alone();
+    for backend in backends() {
+        let mut fed = Fed::new(&format!("k230venc output-buffers=3 {backend}"));
+        let mut held: Vec<gst::Buffer> = (0..3).map(|_| fed.step()).collect();
+        fed.push();
+        let venc = fed.venc();
+        let stat = |name: &str| venc.property::<gst::Structure>("stats").get::<u64>(name);
+        let deadline = Instant::now() + Duration::from_secs(120);
+        while stat("stalls") == Ok(0) {
+            assert!(Instant::now() < deadline, "{backend}: it does not wait");
+            std::thread::yield_now();
+        }
+        assert_eq!(stat("frames-out"), Ok(3), "{backend}");
+        assert_eq!(
+            venc.property::<gst::Structure>("stats").get::<u32>("held"),
+            Ok(3),
+            "{backend}"
+        );
+        held.remove(0);
+        held.push(fed.pull());
+        // On the way down the wait ends, whoever holds what.
+        fed.push();
+        while stat("stalls") == Ok(1) {
+            assert!(Instant::now() < deadline, "{backend}: it does not wait");
+            std::thread::yield_now();
+        }
+        fed.pipeline
+            .0
+            .set_state(gst::State::Null)
+            .expect("it stops");
+        assert!(
+            held.iter()
+                .all(|buffer| buffer.map_readable().is_ok_and(|map| map.len() > 4))
+        );
+    }
+}
+
+#[test]
+fn a_flush_ends_a_wait_and_the_stream_goes_on_with_an_idr() {
+    let _alone = alone();
+    for backend in backends() {
+        let mut fed = Fed::new(&format!("k230venc output-buffers=2 {backend}"));
+        let held: Vec<gst::Buffer> = (0..2).map(|_| fed.step()).collect();
+        fed.push();
+        assert!(fed.source.send_event(gst::event::FlushStart::new()));
+        assert!(fed.source.send_event(gst::event::FlushStop::new(true)));
+        drop(held);
+        let next = fed.step();
+        assert_eq!(structure(&[next]), "hI", "{backend}");
+    }
+}
+
+#[test]
+fn new_caps_make_a_new_channel_and_lose_nothing() {
+    let _alone = alone();
+    for backend in backends() {
+        let mut fed = Fed::new(&format!("k230venc {backend}"));
+        let first: Vec<gst::Buffer> = (0..3).map(|_| fed.step()).collect();
+        assert_eq!(structure(&first), "hIPP");
+        let caps =
+            gst::Caps::from_str("video/x-raw,format=NV12,width=640,height=360,framerate=30/1")
+                .expect("caps");
+        fed.source.set_caps(Some(&caps));
+        for n in 3..6 {
+            let mut buffer = gst::Buffer::from_slice(vec![90u8; 640 * 360 * 3 / 2]);
+            let time = gst::ClockTime::SECOND.mul_div_floor(n, 30);
+            buffer.get_mut().unwrap().set_pts(time);
+            fed.source.push_buffer(buffer).expect("a buffer goes in");
+        }
+        let sample = fed.sink.try_pull_sample(common::HANG).expect("a sample");
+        let caps = sample
+            .caps()
+            .expect("caps")
+            .structure(0)
+            .expect("one structure");
+        assert_eq!(caps.get::<i32>("width"), Ok(640), "{backend}");
+        let next = [
+            sample.buffer_owned().expect("a buffer"),
+            fed.pull(),
+            fed.pull(),
+        ];
+        assert_eq!(structure(&next), "hIPP", "{backend}");
+    }
+}
+
+#[test]
+fn a_discontinuity_is_marked_and_starts_a_gop() {
+    let _alone = alone();
+    for backend in backends() {
+        let mut fed = Fed::new(&format!("k230venc {backend}"));
+        fed.step();
+        fed.step();
+        let mut buffer = gst::Buffer::from_slice(vec![90u8; 320 * 240 * 3 / 2]);
+        let b = buffer.get_mut().unwrap();
+        b.set_pts(gst::ClockTime::from_seconds(2));
+        b.set_flags(gst::BufferFlags::DISCONT);
+        fed.source.push_buffer(buffer).expect("a buffer goes in");
+        let out = fed.pull();
+        assert!(out.flags().contains(gst::BufferFlags::DISCONT), "{backend}");
+        assert_eq!(structure(&[out]), "hI", "{backend}");
+    }
+}
+
+#[test]
+fn a_hundred_changes_of_state_leave_nothing_behind() {
+    let _alone = alone();
+    for backend in backends() {
+        let pipeline = Pipeline::launch(&format!(
+            "videotestsrc num-buffers=2 ! {RAW} ! k230venc {backend} ! fakesink"
+        ));
+        for round in 0..100 {
+            pipeline
+                .run()
+                .unwrap_or_else(|e| panic!("{backend}, round {round}: {e}"));
+            let state = if round % 2 == 0 {
+                gst::State::Ready
+            } else {
+                gst::State::Null
+            };
+            pipeline.0.set_state(state).expect("down");
+        }
+    }
+}
+
+#[test]
+fn limits_are_refused_with_vencs_code_and_what_to_do() {
+    let _alone = alone();
+    let bitten = |source: &str, settings: &str, target: &str, expected: &[&str]| {
+        let pipeline = Pipeline::launch(&format!(
+            "appsrc name=in format=time ! k230venc name=venc backend=element {settings} ! {target} \
+             ! fakesink"
+        ));
+        let source_element: gst_app::AppSrc = pipeline.element("in").downcast().expect("appsrc");
+        let caps = gst::Caps::from_str(source).expect("caps");
+        source_element.set_caps(Some(&caps));
+        let info = gst_video::VideoInfo::from_caps(&caps).expect("raw video");
+        let mut buffer = gst::Buffer::from_slice(vec![0u8; info.size()]);
+        buffer.get_mut().unwrap().set_pts(gst::ClockTime::ZERO);
+        let _ = source_element.push_buffer(buffer);
+        let _ = source_element.end_of_stream();
+        let error = pipeline.run().expect_err(settings);
+        for word in expected {
+            assert!(error.contains(word), "{source} {settings}: {error}");
+        }
+    };
+    let raw = |size: &str| format!("video/x-raw,format=NV12,{size},framerate=30/1");
+    const ILLEGAL: &str = "K_ERR_VENC_ILLEGAL_PARAM (0xa0098003)";
+    for (size, words) in [
+        (
+            "width=126,height=240",
+            "width of 126 is not within 128 to 4096",
+        ),
+        (
+            "width=4098,height=64",
+            "width of 4098 is not within 128 to 4096",
+        ),
+        (
+            "width=128,height=62",
+            "height of 62 is not within 64 to 4096",
+        ),
+        ("width=321,height=240", "must be even"),
+    ] {
+        bitten(&raw(size), "", "video/x-h264", &[ILLEGAL, words]);
+    }
+    bitten(
+        &raw("width=8194,height=64"),
+        "",
+        "image/jpeg",
+        &[ILLEGAL, "128 to 8192"],
+    );
+    for (settings, words) in [
+        ("bitrate=0", "bitrate of 0 is not within 1 to 240000"),
+        ("bitrate=300000", "bitrate of 300000"),
+        (
+            "rate-control=vbr bitrate=4000 max-bitrate=3000",
+            "max-bitrate of 3000 is not within 4000",
+        ),
+        (
+            "rate-control=fixqp qp-i=52",
+            "qp-i 52 is not within 0 to 51",
+        ),
+        ("gop-length=0", "gop-length 0 is not within 1 to 65535"),
+        (
+            "output-buffers=0",
+            "output-buffers 0 is not within 1 to 256",
+        ),
+    ] {
+        bitten(
+            RAW,
+            settings,
+            "video/x-h264",
+            &[ILLEGAL, words, "into its range"],
+        );
+    }
+    bitten(RAW, "jpeg-quality=100", "image/jpeg", &[ILLEGAL, "1 to 99"]);
+    bitten(
+        RAW,
+        "channel=4",
+        "video/x-h264",
+        &["K_ERR_VENC_INVALID_CHNID", "channels are 0 to 3"],
+    );
+    bitten(
+        &RAW.replace("NV12", "UYVY"),
+        "",
+        "video/x-h264",
+        &["K_ERR_VENC_NOT_SUPPORT", "JPEG only"],
+    );
+    bitten(
+        RAW,
+        "engine=nothing-of-the-kind",
+        "video/x-h264",
+        &["no encoder element", "install"],
+    );
+}
+
+#[test]
+fn a_profile_of_another_codec_is_not_offered() {
+    let _alone = alone();
+    let element = gst::ElementFactory::make("k230venc")
+        .build()
+        .expect("k230venc");
+    let caps = element
+        .static_pad("src")
+        .expect("a pad")
+        .pad_template_caps();
+    for (caps_text, offered) in [
+        ("video/x-h264,profile=main", true),
+        ("video/x-h264,profile=main-10", false),
+        ("video/x-h264,stream-format=avc", false),
+        ("video/x-h265,profile=high", false),
+    ] {
+        let wanted = gst::Caps::from_str(caps_text).expect("caps");
+        assert_eq!(caps.can_intersect(&wanted), offered, "{caps_text}");
+    }
+}
+
+#[test]
+fn libraries_that_are_not_the_mpp_are_named() {
+    let _alone = alone();
+    let run = |library: &str| {
+        Pipeline::launch(&format!(
+            "videotestsrc num-buffers=1 ! {RAW} ! k230venc backend=mpp library={library} ! fakesink"
+        ))
+        .run()
+        .expect_err("not the MPP")
+    };
+    let missing = run("/nonexistent/libmpp.so");
+    assert!(missing.contains("/nonexistent/libmpp.so") && missing.contains("cannot be loaded"));
+    let another = run("libc.so.6");
+    assert!(
+        another.contains("libc.so.6: has no function kd_mpi_venc_create_chn"),
+        "{another}"
+    );
+
+    // With backend=auto the next way is taken, and stats say which.
+    let pipeline = Pipeline::launch(&format!(
+        "videotestsrc num-buffers=1 ! {RAW} ! k230venc name=venc library=libc.so.6 ! fakesink"
+    ));
+    pipeline.run().expect("an element encodes");
+    let stats = pipeline.element("venc").property::<gst::Structure>("stats");
+    assert_eq!(stats.get::<&str>("backend"), Ok("element"));
+    assert!(!stats.get::<&str>("encoder").expect("a name").is_empty());
+    let pipeline = Pipeline::launch(&format!(
+        "videotestsrc num-buffers=1 ! {RAW} ! k230venc name=venc library={} ! fakesink",
+        double().display()
+    ));
+    pipeline.run().expect("the double encodes");
+    let stats = pipeline.element("venc").property::<gst::Structure>("stats");
+    assert_eq!(stats.get::<&str>("backend"), Ok("mpp"));
+}
+
+/// Builds a device that misbehaves, from C.
+fn device(directory: &Path, name: &str) -> PathBuf {
+    let library = directory.join(format!("lib{name}.so"));
+    let status = Command::new("cc")
+        .args(["-shared", "-fPIC", "-o"])
+        .arg(&library)
+        .arg(format!("-D{}", name.to_uppercase()))
+        .arg(Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/venc_broken.c"))
+        .status()
+        .expect("cc starts");
+    assert!(status.success());
+    library
+}
+
+#[test]
+fn a_device_that_fails_or_hangs_ends_the_stream_with_its_code() {
+    let _alone = alone();
+    let directory = tempfile::tempdir().expect("a directory");
+    for (name, words) in [
+        (
+            "refuses",
+            &["K_ERR_VENC_NOBUF", "kd_mpi_venc_create_chn"][..],
+        ),
+        ("fails", &["K_ERR_VENC_BADADDR", "kd_mpi_venc_get_stream"]),
+        (
+            "silent",
+            &[
+                "K_ERR_VENC_BUF_EMPTY",
+                "kd_mpi_venc_get_stream",
+                "5 s",
+                "hangs",
+            ],
+        ),
+        (
+            "hangs",
+            &[
+                "K_ERR_VENC_BUF_EMPTY",
+                "kd_mpi_venc_get_stream",
+                "5 s",
+                "hangs",
+            ],
+        ),
+    ] {
+        let library = device(directory.path(), name);
+        let error = Pipeline::launch(&format!(
+            "videotestsrc num-buffers=3 ! {RAW} ! k230venc backend=mpp library={} ! fakesink",
+            library.display()
+        ))
+        .run()
+        .expect_err(name);
+        for word in words {
+            assert!(error.contains(word), "{name}: {error}");
+        }
+    }
+}
+
+#[test]
+fn four_channels_at_once_and_the_fifth_knows_who_holds_them() {
+    let _alone = alone();
+    for backend in backends() {
+        let branch = |n: u32, channel: i32| {
+            format!(
+                "videotestsrc num-buffers=20 ! {RAW} ! k230venc name=venc{n} channel={channel} \
+                 {backend} ! video/x-h264 ! appsink name=out{n} sync=false "
+            )
+        };
+        let pipeline =
+            Pipeline::launch(&[branch(0, -1), branch(1, -1), branch(2, -1), branch(3, 3)].concat());
+        let outs: Vec<_> = (0..4).map(|n| tap(&pipeline, &format!("out{n}"))).collect();
+        pipeline.run().unwrap_or_else(|e| panic!("{backend}: {e}"));
+        let mut channels = Vec::new();
+        for (n, out) in outs.iter().enumerate() {
+            assert_eq!(
+                structure(&out.lock().unwrap().buffers),
+                gops(20, 30, "h"),
+                "{backend}"
+            );
+            let venc = pipeline.element(&format!("venc{n}"));
+            let stats = venc.property::<gst::Structure>("stats");
+            channels.push(stats.get::<i32>("channel").expect("a number"));
+        }
+        // Which of the first three has which depends on the order they are started in.
+        assert_eq!(channels.pop(), Some(3), "{backend}");
+        channels.sort_unstable();
+        assert_eq!(channels, [0, 1, 2], "{backend}");
+        let fifth = Pipeline::launch(&format!(
+            "videotestsrc ! {RAW} ! k230venc name=fifth {backend} ! fakesink"
+        ));
+        let error = fifth.run().expect_err("there is no fifth");
+        for word in ["K_ERR_VENC_BUSY", "venc0", "venc1", "venc2", "venc3"] {
+            assert!(error.contains(word), "{error}");
+        }
+        drop(fifth);
+        drop(pipeline);
+        Pipeline::launch(&format!(
+            "videotestsrc num-buffers=1 ! {RAW} ! k230venc {backend} ! fakesink"
+        ))
+        .run()
+        .expect("the channels are free again");
+    }
+}
+
+#[test]
+fn canmvs_example_as_a_pipeline() {
+    let _alone = alone();
+    let directory = tempfile::tempdir().expect("a directory");
+    let file = directory.path().join("venc_00.265");
+    Pipeline::launch(&format!(
+        "videotestsrc num-buffers=100 ! video/x-raw,format=NV12,width=1280,height=720,framerate=30/1 \
+         ! k230venc backend=element ! video/x-h265,profile=main ! filesink location={}",
+        file.display()
+    ))
+    .run()
+    .unwrap_or_else(|e| panic!("{e}"));
+    let facts = ffprobe(
+        &file,
+        &["-count_frames"],
+        "stream=codec_name,profile,width,height,nb_read_frames",
+    );
+    assert_eq!(facts, ["hevc", "Main", "1280", "720", "100"]);
+}
+
+#[test]
+fn muxers_payloaders_and_segmenters_take_the_streams() {
+    let _alone = alone();
+    let directory = tempfile::tempdir().expect("a directory");
+    let path = |name: &str| directory.path().join(name).display().to_string();
+    for backend in backends() {
+        let run = |rest: &str| {
+            Pipeline::launch(&format!(
+                "videotestsrc num-buffers=70 ! {RAW} ! k230venc {backend} ! {rest}"
+            ))
+            .run()
+            .unwrap_or_else(|e| panic!("{backend} {rest}: {e}"));
+        };
+        let frames = |name: &str| {
+            ffprobe(
+                Path::new(&path(name)),
+                &["-count_frames"],
+                "stream=nb_read_frames",
+            )
+        };
+        run(&format!(
+            "video/x-h264 ! h264parse ! mp4mux ! filesink location={}",
+            path("a.mp4")
+        ));
+        assert_eq!(frames("a.mp4"), ["70"], "{backend}");
+        run(&format!(
+            "video/x-h265 ! h265parse ! matroskamux ! filesink location={}",
+            path("a.mkv")
+        ));
+        assert_eq!(frames("a.mkv"), ["70"], "{backend}");
+        run(&format!(
+            "image/jpeg ! avimux ! filesink location={}",
+            path("a.avi")
+        ));
+        assert_eq!(frames("a.avi"), ["70"], "{backend}");
+        run("video/x-h264 ! rtph264pay ! rtph264depay ! h264parse ! avdec_h264 ! fakesink");
+        // Three segments, cut at key frames that splitmuxsink asks for or waits for, which holds
+        // a GOP more than output-buffers.
+        run(&format!(
+            "video/x-h264 ! h264parse ! hlssink2 target-duration=1 location={} playlist-location={}",
+            path("s%05d.ts"),
+            path("list.m3u8")
+        ));
+        let list = std::fs::read_to_string(path("list.m3u8")).expect("a playlist");
+        assert_eq!(list.matches(".ts").count(), 3, "{backend}: {list}");
+    }
+}
+
+#[test]
+fn latency_and_allocation_are_answered() {
+    let _alone = alone();
+    let fed = {
+        let mut fed = Fed::new("k230venc backend=element");
+        fed.step();
+        fed
+    };
+    let venc = fed.venc();
+    let mut query = gst::query::Latency::new();
+    assert!(venc.static_pad("src").expect("a pad").query(&mut query));
+    // x264enc as it is set up here gives each frame's stream before it takes the next frame.
+    assert_eq!(query.result().1, gst::ClockTime::ZERO);
+    let caps = gst::Caps::from_str(RAW).expect("caps");
+    let mut query = gst::query::Allocation::new(Some(&caps), true);
+    assert!(venc.static_pad("sink").expect("a pad").query(&mut query));
+    assert!(
+        query
+            .find_allocation_meta::<gst_video::VideoMeta>()
+            .is_some()
+    );
+}
+
+#[test]
+fn a_settings_conflict_is_said_once_in_a_warning() {
+    let _alone = alone();
+    let pipeline = Pipeline::launch(&format!(
+        "videotestsrc num-buffers=2 ! {RAW} ! k230venc backend=element entropy-mode=cavlc \
+         ! video/x-h265 ! fakesink"
+    ));
+    let heard = Arc::new(Mutex::new(0));
+    let counter = heard.clone();
+    pipeline
+        .0
+        .bus()
+        .expect("a bus")
+        .set_sync_handler(move |_, message| {
+            if let gst::MessageView::Warning(warning) = message.view() {
+                assert!(warning.error().to_string().contains("CAVLC"));
+                *counter.lock().unwrap() += 1;
+            }
+            gst::BusSyncReply::Pass
+        });
+    pipeline.run().expect("it encodes all the same");
+    assert_eq!(*heard.lock().unwrap(), 1);
 }
