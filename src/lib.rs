@@ -12,6 +12,7 @@ pub mod k210;
 mod k210camerasrc;
 pub mod k230venc;
 pub mod pcm;
+mod recordsink;
 pub mod ring;
 mod streams;
 pub mod venc;
@@ -24,6 +25,7 @@ fn plugin_init(plugin: &gst::Plugin) -> Result<(), glib::BoolError> {
     circularsink::register(plugin)?;
     avimjpegdemux::register(plugin)?;
     avimjpegmux::register(plugin)?;
+    recordsink::register(plugin)?;
     Ok(())
 }
 

@@ -11,7 +11,8 @@ use gst_base::subclass::prelude::*;
 
 use crate::pcm::file::{FileError, Kind, Recording};
 use crate::pcm::ring::Ring;
-use crate::pcm::{ByteOrder, Encoding, Layout, gain};
+use crate::pcm::{Layout, gain};
+use crate::streams::{WAV_FORMATS, layout_of};
 
 static CAT: LazyLock<gst::DebugCategory> = LazyLock::new(|| {
     gst::DebugCategory::new(
@@ -24,16 +25,6 @@ static CAT: LazyLock<gst::DebugCategory> = LazyLock::new(|| {
 /// MaixCAM's sound card is opened with these (MaixCDK, `maix_audio_mmf.cpp`).
 const DEFAULT_PERIOD_SIZE: u32 = 1024;
 const DEFAULT_PERIOD_COUNT: u32 = 40;
-
-/// What a WAV file can hold: little endian, and 8 bits unsigned.
-const WAV_FORMATS: [gst_audio::AudioFormat; 6] = [
-    gst_audio::AudioFormat::S16le,
-    gst_audio::AudioFormat::S32le,
-    gst_audio::AudioFormat::S24le,
-    gst_audio::AudioFormat::U8,
-    gst_audio::AudioFormat::F32le,
-    gst_audio::AudioFormat::F64le,
-];
 
 /// What only a `.pcm` file or the application can take besides.
 const OTHER_FORMATS: [gst_audio::AudioFormat; 8] = [
@@ -456,7 +447,8 @@ impl BaseSinkImpl for AudioRecordSink {
     fn set_caps(&self, caps: &gst::Caps) -> Result<(), gst::LoggableError> {
         let info = gst_audio::AudioInfo::from_caps(caps)
             .map_err(|err| gst::loggable_error!(CAT, "{caps}: {err}"))?;
-        let layout = layout_of(&info)?;
+        let layout = layout_of(&info)
+            .ok_or_else(|| gst::loggable_error!(CAT, "{info:?} is out of range"))?;
         let mut output = lock(&self.output);
         if let Some(recording) = &output.recording
             && recording.layout() != layout
@@ -921,27 +913,4 @@ fn caps_for(kind: Option<Kind>, rate: u32, channels: u32) -> gst::Caps {
     let mut caps = preferred.build();
     caps.merge(any.build());
     caps
-}
-
-fn layout_of(info: &gst_audio::AudioInfo) -> Result<Layout, gst::LoggableError> {
-    let format = info.format_info();
-    let encoding = if format.is_float() {
-        Encoding::Float
-    } else if format.is_signed() {
-        Encoding::Signed
-    } else {
-        Encoding::Unsigned
-    };
-    let order = match format.endianness() {
-        gst_audio::AudioEndianness::BigEndian => ByteOrder::Big,
-        _ => ByteOrder::Little,
-    };
-    let too_wide = |_| gst::loggable_error!(CAT, "{info:?} is out of range");
-    Ok(Layout {
-        encoding,
-        order,
-        sample_bytes: u8::try_from(format.width() / 8).map_err(too_wide)?,
-        rate: info.rate(),
-        channels: u16::try_from(info.channels()).map_err(too_wide)?,
-    })
 }

@@ -4,6 +4,8 @@
 
 use gst::prelude::*;
 
+use crate::pcm::{ByteOrder, Encoding, Layout};
+
 /// An element that a pipeline needs and this machine does not have.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error(
@@ -120,6 +122,39 @@ pub fn link(elements: &[gst::Element]) -> Result<(), gst::glib::BoolError> {
     elements
         .windows(2)
         .try_for_each(|pair| pair[0].link(&pair[1]))
+}
+
+/// What a WAV file can hold: little endian, and 8 bits unsigned.
+pub const WAV_FORMATS: [gst_audio::AudioFormat; 6] = [
+    gst_audio::AudioFormat::S16le,
+    gst_audio::AudioFormat::S32le,
+    gst_audio::AudioFormat::S24le,
+    gst_audio::AudioFormat::U8,
+    gst_audio::AudioFormat::F32le,
+    gst_audio::AudioFormat::F64le,
+];
+
+/// A stream's format in the terms of [`crate::pcm`]; `None` when it is out of range.
+pub fn layout_of(info: &gst_audio::AudioInfo) -> Option<Layout> {
+    let format = info.format_info();
+    let encoding = if format.is_float() {
+        Encoding::Float
+    } else if format.is_signed() {
+        Encoding::Signed
+    } else {
+        Encoding::Unsigned
+    };
+    let order = match format.endianness() {
+        gst_audio::AudioEndianness::BigEndian => ByteOrder::Big,
+        _ => ByteOrder::Little,
+    };
+    Some(Layout {
+        encoding,
+        order,
+        sample_bytes: u8::try_from(format.width() / 8).ok()?,
+        rate: info.rate(),
+        channels: u16::try_from(info.channels()).ok()?,
+    })
 }
 
 #[cfg(test)]

@@ -1,0 +1,64 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! `recordsink`: records video and sound, raw or encoded, to the file that `location` names.
+//!
+//! ```text
+//! gst-launch-1.0 -e videotestsrc num-buffers=150 ! video/x-raw,width=640,height=480 ! \
+//!     recordsink location=clip.mp4 quality=high
+//! gst-launch-1.0 -e videotestsrc is-live=true ! r.video audiotestsrc is-live=true ! r.audio \
+//!     recordsink name=r location=clip.avi duration=10000000000
+//! ```
+//!
+//! The extension chooses container and encoders:
+//!
+//! | file | raw video becomes | raw sound becomes |
+//! |---|---|---|
+//! | `.avi` | Motion JPEG | PCM |
+//! | `.mp4` `.mov` `.mkv` `.ts` | H.264 | AAC, or Opus where no AAC encoder is installed |
+//! | `.h264` `.h265` `.mjpeg` | that, without a container | |
+//! | `.jpg` | one picture; `%05d` in the name: one picture a frame | |
+//! | `.wav` `.pcm` | | samples |
+//!
+//! H.264 and H.265 are encoded by `k230venc`, or by a software encoder where pictures are smaller
+//! than VENC's 128x64. `video-encoder`, `audio-encoder` and `muxer` name other elements;
+//! `video-encoder=h265` (or `h264`, `mjpeg`) names a codec only. Encoded input is not decoded.
+//! Inside, everything is ordinary elements: they show in the dot graph and in `deep-element-added`.
+//!
+//! A new file begins when `split-time` or `split-bytes` is reached and when `split(location)` is
+//! emitted, each time at a key unit, with no frame lost. For each complete file the bin posts an
+//! element message `recordsink-file` with `location`, `frames`, `bytes` and `duration`; with
+//! `frame-messages=true` each frame posts `recordsink-frame` with its `bytes` and `pts`.
+//!
+//! `duration`, `finish()` and a single `.jpg` end the recording by itself: the bin posts EOS as if
+//! the stream had ended, and what still arrives is dropped.
+
+use gst::glib;
+use gst::prelude::*;
+
+mod chain;
+pub mod container;
+mod elementary;
+mod encoder;
+mod gate;
+mod imp;
+pub mod names;
+pub mod quality;
+
+pub use quality::Quality;
+
+glib::wrapper! {
+    /// Records to a file by its extension; see the module's documentation.
+    pub struct RecordSink(ObjectSubclass<imp::RecordSink>)
+        @extends gst::Bin, gst::Element, gst::Object,
+        @implements gst::ChildProxy;
+}
+
+/// Makes the element known to `plugin`.
+pub fn register(plugin: &gst::Plugin) -> Result<(), glib::BoolError> {
+    Quality::static_type().mark_as_plugin_api(gst::PluginAPIFlags::empty());
+    gst::Element::register(
+        Some(plugin),
+        "recordsink",
+        gst::Rank::NONE,
+        RecordSink::static_type(),
+    )
+}

@@ -1,0 +1,622 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! `recordsink`: the files it makes, when they begin and end, and what is said when it cannot.
+
+mod common;
+
+use std::path::{Path, PathBuf};
+
+use common::Pipeline;
+use gst::prelude::*;
+
+const VIDEO: &str = "videotestsrc num-buffers=60 ! video/x-raw,width=320,height=240,framerate=30/1";
+const AUDIO: &str = "audiotestsrc num-buffers=96 samplesperbuffer=1000 ! \
+    audio/x-raw,rate=48000,channels=1";
+
+/// What a `recordsink-file` message says.
+#[derive(Debug)]
+struct Recorded {
+    location: PathBuf,
+    frames: u64,
+    bytes: u64,
+    duration: gst::ClockTime,
+}
+
+/// The files that were complete when the stream had ended.
+fn recorded(pipeline: &Pipeline) -> Vec<Recorded> {
+    let bus = pipeline.0.bus().unwrap();
+    let mut files = Vec::new();
+    while let Some(message) = bus.timed_pop_filtered(
+        common::HANG,
+        &[
+            gst::MessageType::Element,
+            gst::MessageType::Eos,
+            gst::MessageType::Error,
+        ],
+    ) {
+        match message.view() {
+            gst::MessageView::Element(element) => {
+                let details = element.structure().unwrap();
+                if details.name() == "recordsink-file" {
+                    files.push(Recorded {
+                        location: details.get::<String>("location").unwrap().into(),
+                        frames: details.get("frames").unwrap(),
+                        bytes: details.get("bytes").unwrap(),
+                        duration: details.get("duration").unwrap(),
+                    });
+                }
+            }
+            gst::MessageView::Error(error) => {
+                panic!("{} ({:?})", error.error(), error.debug());
+            }
+            _ => break,
+        }
+    }
+    files
+}
+
+fn record(description: &str) -> Vec<Recorded> {
+    let pipeline = Pipeline::launch(description);
+    pipeline.play();
+    recorded(&pipeline)
+}
+
+fn frames(file: &Path) -> usize {
+    common::ffprobe(
+        file,
+        &["-count_frames", "-select_streams", "v"],
+        "stream=nb_read_frames",
+    )[0]
+    .parse()
+    .unwrap()
+}
+
+fn codecs(file: &Path) -> Vec<String> {
+    common::ffprobe(file, &[], "stream=codec_name")
+}
+
+fn error(description: &str) -> String {
+    Pipeline::launch(description).run().unwrap_err()
+}
+
+fn stat(sink: &gst::Element, name: &str) -> u64 {
+    sink.property::<gst::Structure>("stats").get(name).unwrap()
+}
+
+#[test]
+fn the_extension_chooses_container_and_codecs() {
+    let dir = tempfile::tempdir().unwrap();
+    for (name, expected) in [
+        ("a.avi", ["mjpeg", "pcm_s16le"]),
+        ("a.mp4", ["aac", "h264"]),
+        ("a.mov", ["aac", "h264"]),
+        ("a.mkv", ["aac", "h264"]),
+        ("a.ts", ["aac", "h264"]),
+    ] {
+        let file = dir.path().join(name);
+        let files = record(&format!(
+            "{VIDEO} ! r.video {AUDIO} ! r.audio recordsink name=r location={}",
+            file.display()
+        ));
+        // Muxers put the streams in an order of their own, and ffprobe tells those of an MPEG
+        // transport stream twice: once more by program.
+        let mut found = codecs(&file);
+        found.sort();
+        found.dedup();
+        assert_eq!(found, expected, "{name}");
+        assert_eq!(frames(&file), 60, "{name}");
+        assert_eq!(files.len(), 1, "{name}: {files:?}");
+        assert_eq!(files[0].location, file);
+        assert_eq!(files[0].frames, 60, "{name}");
+        assert_eq!(files[0].bytes, file.metadata().unwrap().len(), "{name}");
+        let duration = files[0].duration.mseconds();
+        assert!((1999..=2001).contains(&duration), "{name}: {duration} ms");
+    }
+}
+
+#[test]
+fn streams_without_a_container_have_files_too() {
+    let dir = tempfile::tempdir().unwrap();
+    for (name, codec) in [("a.h264", "h264"), ("a.h265", "hevc"), ("a.mjpeg", "mjpeg")] {
+        let file = dir.path().join(name);
+        let files = record(&format!("{VIDEO} ! recordsink location={}", file.display()));
+        assert_eq!(codecs(&file), [codec]);
+        assert_eq!(frames(&file), 60, "{name}");
+        assert_eq!(files[0].frames, 60, "{name}");
+        assert_eq!(files[0].bytes, file.metadata().unwrap().len(), "{name}");
+    }
+}
+
+#[test]
+fn sound_alone() {
+    let dir = tempfile::tempdir().unwrap();
+    for (name, codec) in [("a.wav", "pcm_s16le"), ("a.mp4", "aac")] {
+        let file = dir.path().join(name);
+        record(&format!("{AUDIO} ! recordsink location={}", file.display()));
+        assert_eq!(codecs(&file), [codec], "{name}");
+    }
+    assert_eq!(
+        dir.path().join("a.wav").metadata().unwrap().len(),
+        44 + 192_000
+    );
+    let pcm = dir.path().join("a.pcm");
+    let files = record(&format!("{AUDIO} ! recordsink location={}", pcm.display()));
+    assert_eq!(pcm.metadata().unwrap().len(), 192_000);
+    assert_eq!(files[0].frames, 96_000);
+    assert_eq!(files[0].duration, gst::ClockTime::from_seconds(2));
+}
+
+#[test]
+fn pictures_single_and_numbered() {
+    let dir = tempfile::tempdir().unwrap();
+    let single = dir.path().join("photo.jpg");
+    // The source has no end: one picture is all that is taken.
+    record(&format!(
+        "videotestsrc ! video/x-raw,width=320,height=240 ! recordsink location={}",
+        single.display()
+    ));
+    assert_eq!(frames(&single), 1);
+    let numbered = dir.path().join("p%03d.jpg");
+    let files = record(&format!(
+        "videotestsrc num-buffers=3 ! video/x-raw,width=320,height=240 ! recordsink location={}",
+        numbered.display()
+    ));
+    assert_eq!(files.len(), 3);
+    for n in 0..3 {
+        assert_eq!(codecs(&dir.path().join(format!("p{n:03}.jpg"))), ["mjpeg"]);
+    }
+    assert!(!dir.path().join("p003.jpg").exists());
+}
+
+#[test]
+fn h265_and_other_encoders_when_asked() {
+    let dir = tempfile::tempdir().unwrap();
+    for (options, name, codec) in [
+        ("video-encoder=h265", "a.mp4", "hevc"),
+        ("video-encoder=mjpeg", "a.mkv", "mjpeg"),
+        ("video-encoder=x264enc", "b.mp4", "h264"),
+        ("video-encoder=avenc_mjpeg", "c.avi", "mjpeg"),
+        ("muxer=matroskamux", "a.video", "h264"),
+    ] {
+        let file = dir.path().join(name);
+        record(&format!(
+            "{VIDEO} ! recordsink {options} location={}",
+            file.display()
+        ));
+        assert_eq!(codecs(&file), [codec], "{options}");
+        assert_eq!(frames(&file), 60, "{options}");
+    }
+}
+
+#[test]
+fn pictures_that_are_too_small_for_venc_are_recorded_nevertheless() {
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("small.mp4");
+    record(&format!(
+        "videotestsrc num-buffers=5 ! video/x-raw,width=64,height=48 ! recordsink location={}",
+        file.display()
+    ));
+    assert_eq!(frames(&file), 5);
+}
+
+#[test]
+fn encoded_streams_are_not_touched() {
+    let dir = tempfile::tempdir().unwrap();
+    let reference = dir.path().join("reference.mjpeg");
+    let file = dir.path().join("a.mjpeg");
+    record(&format!(
+        "{VIDEO} ! jpegenc ! tee name=t ! queue ! filesink location={} \
+         t. ! queue ! recordsink location={}",
+        reference.display(),
+        file.display()
+    ));
+    assert!(std::fs::read(&reference).unwrap() == std::fs::read(&file).unwrap());
+    let mp4 = dir.path().join("h264.mp4");
+    record(&format!(
+        "{VIDEO} ! x264enc speed-preset=ultrafast ! recordsink location={}",
+        mp4.display()
+    ));
+    assert_eq!((codecs(&mp4), frames(&mp4)), (vec!["h264".to_owned()], 60));
+}
+
+#[test]
+fn quality_sets_the_encoder_as_picamera2_does() {
+    let dir = tempfile::tempdir().unwrap();
+    let property = |options: &str, name: &str, factory: &'static str, property: &'static str| {
+        let pipeline = Pipeline::launch(&format!(
+            "videotestsrc num-buffers=1 ! video/x-raw,width=640,height=480,framerate=30/1 ! \
+             recordsink name=r {options} location={}",
+            dir.path().join(name).display()
+        ));
+        let found = std::sync::Arc::new(std::sync::Mutex::new(None));
+        let bin: gst::Bin = pipeline.element("r").downcast().unwrap();
+        bin.connect_deep_element_added({
+            let found = found.clone();
+            move |_, _, element| {
+                if element.factory().is_some_and(|f| f.name() == factory) {
+                    *found.lock().unwrap() = Some(element.clone());
+                }
+            }
+        });
+        pipeline.run().unwrap();
+        let encoder = found
+            .lock()
+            .unwrap()
+            .take()
+            .expect("the encoder is in the bin");
+        encoder
+            .property_value(property)
+            .transform::<u32>()
+            .unwrap()
+            .get::<u32>()
+            .unwrap()
+    };
+    for (quality, jpeg, h264) in [
+        ("very-low", 25, 296),
+        ("low", 35, 592),
+        ("medium", 50, 888),
+        ("high", 65, 1333),
+        ("very-high", 80, 2222),
+    ] {
+        let options = format!("quality={quality}");
+        assert_eq!(property(&options, "a.avi", "jpegenc", "quality"), jpeg);
+        assert_eq!(property(&options, "a.mp4", "k230venc", "bitrate"), h264);
+    }
+    // sqrt(640*480 / (1920*1080)) of 7 Mbit/s.
+    let x264 = "video-encoder=x264enc";
+    assert_eq!(property(x264, "b.mp4", "x264enc", "bitrate"), 2694);
+    let rate = "quality=high bitrate=1234";
+    assert_eq!(property(rate, "c.mp4", "k230venc", "bitrate"), 1234);
+}
+
+#[test]
+fn interval_limits_the_rate_as_maixpys_does() {
+    let dir = tempfile::tempdir().unwrap();
+    let avi = dir.path().join("slow.avi");
+    let pipeline = Pipeline::launch(&format!(
+        "videotestsrc num-buffers=90 ! video/x-raw,width=320,height=240,framerate=30/1 ! \
+         recordsink name=r interval=200000 location={}",
+        avi.display()
+    ));
+    pipeline.run().unwrap();
+    assert_eq!(frames(&avi), 15);
+    assert_eq!(common::ffprobe(&avi, &[], "stream=r_frame_rate"), ["5/1"]);
+    let sink = pipeline.element("r");
+    assert_eq!(stat(&sink, "frames"), 15);
+    assert_eq!(stat(&sink, "dropped"), 75);
+}
+
+#[test]
+fn duration_ends_the_recording_by_itself() {
+    let dir = tempfile::tempdir().unwrap();
+    for (name, sound) in [("a.mp4", true), ("a.avi", true), ("a.h264", false)] {
+        let file = dir.path().join(name);
+        let audio = "audiotestsrc ! audio/x-raw,rate=48000 ! r.audio";
+        // The sources have no end of their own.
+        let files = record(&format!(
+            "videotestsrc ! video/x-raw,width=320,height=240,framerate=30/1 ! r.video {} \
+             recordsink name=r duration=1000000000 location={}",
+            if sound { audio } else { "" },
+            file.display()
+        ));
+        assert_eq!(frames(&file), 30, "{name}");
+        assert_eq!(files[0].frames, 30, "{name}");
+    }
+}
+
+#[test]
+fn the_pts_file_is_picamera2s() {
+    let dir = tempfile::tempdir().unwrap();
+    let (file, pts) = (dir.path().join("a.h264"), dir.path().join("a.txt"));
+    record(&format!(
+        "videotestsrc num-buffers=5 timestamp-offset=7000000000 ! \
+         video/x-raw,width=320,height=240,framerate=24/1 ! \
+         recordsink location={} pts-location={}",
+        file.display(),
+        pts.display()
+    ));
+    assert_eq!(
+        std::fs::read_to_string(pts).unwrap(),
+        "0.000\n41.666\n83.333\n125.000\n166.666\n"
+    );
+}
+
+#[test]
+fn each_frames_length_is_known() {
+    let dir = tempfile::tempdir().unwrap();
+    let mjpeg = dir.path().join("a.mjpeg");
+    let pipeline = Pipeline::launch(&format!(
+        "videotestsrc num-buffers=4 pattern=snow ! video/x-raw,width=320,height=240 ! \
+         recordsink name=r frame-messages=true location={}",
+        mjpeg.display()
+    ));
+    pipeline.run().unwrap();
+    let bus = pipeline.0.bus().unwrap();
+    let mut lengths = Vec::new();
+    while let Some(message) = bus.pop_filtered(&[gst::MessageType::Element]) {
+        let details = message.structure().unwrap();
+        if details.name() == "recordsink-frame" {
+            lengths.push(details.get::<u64>("bytes").unwrap());
+        }
+    }
+    // They came before the EOS that has been taken from the bus.
+    let sink = pipeline.element("r");
+    assert_eq!(stat(&sink, "bytes"), mjpeg.metadata().unwrap().len());
+    assert!(lengths.iter().all(|&length| length > 100));
+    assert!(stat(&sink, "last-frame-bytes") > 100);
+}
+
+/// The frames of all files together, and that each starts with a key unit and plays.
+fn check_split(files: &[Recorded], total: usize) {
+    let mut sum = 0;
+    for file in files {
+        let n = frames(&file.location);
+        assert_eq!(file.frames as usize, n, "{file:?}");
+        sum += n;
+        let flags = common::ffprobe(&file.location, &["-select_streams", "v"], "packet=flags");
+        assert!(flags[0].starts_with('K'), "{file:?}");
+    }
+    assert_eq!(sum, total, "not a frame is lost: {files:?}");
+}
+
+#[test]
+fn splitting_by_time_loses_no_frame() {
+    let dir = tempfile::tempdir().unwrap();
+    for name in ["s%02d.mp4", "s.ts", "s%d.avi", "s.h264", "s%d.mjpeg"] {
+        let files = record(&format!(
+            "videotestsrc num-buffers=120 ! video/x-raw,width=320,height=240,framerate=30/1 ! \
+             recordsink split-time=1000000000 location={}",
+            dir.path().join(name).display()
+        ));
+        check_split(&files, 120);
+        assert!(files.len() >= 3, "{name}: {files:?}");
+        for file in &files[..files.len() - 1] {
+            assert_eq!(file.frames, 30, "{name}: {files:?}");
+        }
+    }
+    assert!(dir.path().join("s00.mp4").exists() && dir.path().join("s01.mp4").exists());
+    assert!(dir.path().join("s.ts").exists() && dir.path().join("s-00001.ts").exists());
+}
+
+#[test]
+fn splitting_by_size_loses_no_frame() {
+    let dir = tempfile::tempdir().unwrap();
+    for name in ["s%d.avi", "s%d.mjpeg"] {
+        let files = record(&format!(
+            "videotestsrc num-buffers=60 pattern=snow ! \
+             video/x-raw,width=320,height=240,framerate=30/1 ! \
+             recordsink split-bytes=300000 location={}",
+            dir.path().join(name).display()
+        ));
+        check_split(&files, 60);
+        assert!(files.len() > 2, "{name}: {files:?}");
+        assert!(
+            files.iter().all(|file| file.bytes <= 340_000),
+            "{name}: {files:?}"
+        );
+    }
+}
+
+#[test]
+fn split_begins_the_file_that_is_asked_for() {
+    let dir = tempfile::tempdir().unwrap();
+    for (first, second) in [("a.mp4", "b.mp4"), ("a.avi", "b.avi"), ("a.h264", "b.h264")] {
+        let (first, second) = (dir.path().join(first), dir.path().join(second));
+        let pipeline = Pipeline::launch(&format!(
+            "videotestsrc num-buffers=120 ! video/x-raw,width=320,height=240,framerate=30/1 ! \
+             identity name=i ! recordsink name=r location={}",
+            first.display()
+        ));
+        let sink = pipeline.element("r");
+        let count = std::sync::atomic::AtomicUsize::new(0);
+        let name = second.to_str().unwrap().to_owned();
+        pipeline.element("i").static_pad("src").unwrap().add_probe(
+            gst::PadProbeType::BUFFER,
+            move |_, _| {
+                if count.fetch_add(1, std::sync::atomic::Ordering::Relaxed) == 45 {
+                    sink.emit_by_name::<()>("split", &[&Some(&name)]);
+                }
+                gst::PadProbeReturn::Ok
+            },
+        );
+        pipeline.play();
+        let files = recorded(&pipeline);
+        check_split(&files, 120);
+        let names: Vec<_> = files.iter().map(|file| file.location.as_path()).collect();
+        assert_eq!(names, [first.as_path(), second.as_path()]);
+    }
+}
+
+#[test]
+fn finish_ends_one_recording_and_not_the_others() {
+    let dir = tempfile::tempdir().unwrap();
+    let (a, b) = (dir.path().join("a.avi"), dir.path().join("b.mp4"));
+    let pipeline = Pipeline::launch(&format!(
+        "videotestsrc num-buffers=90 ! video/x-raw,width=320,height=240,framerate=30/1 ! \
+         identity name=i ! tee name=t ! queue ! recordsink name=a location={} \
+         t. ! queue ! recordsink name=b location={}",
+        a.display(),
+        b.display()
+    ));
+    let sink = pipeline.element("a");
+    let count = std::sync::atomic::AtomicUsize::new(0);
+    sink.static_pad("video")
+        .unwrap()
+        .add_probe(gst::PadProbeType::BUFFER, move |pad, _| {
+            if count.fetch_add(1, std::sync::atomic::Ordering::Relaxed) == 30 {
+                let sink = pad.parent_element().unwrap();
+                sink.emit_by_name::<()>("finish", &[]);
+            }
+            gst::PadProbeReturn::Ok
+        });
+    pipeline.play();
+    recorded(&pipeline);
+    assert_eq!(frames(&a), 30);
+    assert_eq!(frames(&b), 90);
+}
+
+#[test]
+fn audio_sync_moves_sound_against_video() {
+    let dir = tempfile::tempdir().unwrap();
+    let start = |sync: i64| -> f64 {
+        let file = dir.path().join(format!("{sync}.mkv"));
+        record(&format!(
+            "{VIDEO} ! r.video {AUDIO} ! r.audio \
+             recordsink name=r audio-encoder=opusenc audio-sync={sync} location={}",
+            file.display()
+        ));
+        common::ffprobe(&file, &["-select_streams", "a"], "packet=pts_time")[1]
+            .parse()
+            .unwrap()
+    };
+    let (none, late) = (start(0), start(300_000_000));
+    assert!((late - none - 0.3).abs() < 0.002, "{none} {late}");
+    // What would be before the video's first frame is not recorded.
+    let file = dir.path().join("early.mkv");
+    record(&format!(
+        "{VIDEO} ! r.video {AUDIO} ! r.audio \
+         recordsink name=r audio-sync=-500000000 muxer=matroskamux location={}",
+        file.display()
+    ));
+    let duration: f64 = common::ffprobe(&file, &["-select_streams", "a"], "packet=pts_time")
+        .last()
+        .unwrap()
+        .parse()
+        .unwrap();
+    assert!((1.4..1.55).contains(&duration), "{duration}");
+}
+
+#[test]
+fn a_preview_does_not_change_the_recording() {
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("a.avi");
+    let pipeline = Pipeline::launch(&format!(
+        "{VIDEO} ! recordsink name=r preview=true location={}",
+        file.display()
+    ));
+    let shown = std::sync::Arc::new(std::sync::atomic::AtomicBool::new(false));
+    let bin: gst::Bin = pipeline.element("r").downcast().unwrap();
+    bin.connect_deep_element_added({
+        let shown = shown.clone();
+        move |_, _, element| {
+            // Which one depends on the machine; without a display none shows anything.
+            if element.factory().is_some_and(|f| {
+                ["autovideosink", "kmssink", "fakesink"].contains(&f.name().as_str())
+            }) {
+                shown.store(true, std::sync::atomic::Ordering::Relaxed);
+            }
+        }
+    });
+    pipeline.run().unwrap();
+    assert!(shown.load(std::sync::atomic::Ordering::Relaxed));
+    assert_eq!(frames(&file), 60);
+}
+
+#[test]
+fn it_can_be_started_again_and_again() {
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("again.avi");
+    let pipeline = Pipeline::launch(&format!(
+        "videotestsrc num-buffers=3 ! video/x-raw,width=320,height=240 ! recordsink location={}",
+        file.display()
+    ));
+    for _ in 0..20 {
+        pipeline.run().unwrap();
+        assert_eq!(frames(&file), 3);
+        std::fs::remove_file(&file).unwrap();
+        pipeline.0.set_state(gst::State::Ready).unwrap();
+    }
+    for n in 0..100 {
+        pipeline.0.set_state(gst::State::Paused).unwrap();
+        let state = [gst::State::Ready, gst::State::Null][n % 2];
+        pipeline.0.set_state(state).unwrap();
+        assert_eq!(pipeline.error(), None);
+    }
+}
+
+#[test]
+fn each_error_says_what_to_do() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = |name: &str| dir.path().join(name).display().to_string();
+    let err = error(&format!("{VIDEO} ! recordsink location={}", path("a.xyz")));
+    assert!(err.contains(".mp4") && err.contains("a.xyz"), "{err}");
+    let err = error(&format!("{VIDEO} ! recordsink"));
+    assert!(err.contains("location is not set"), "{err}");
+    let err = error(&format!(
+        "{VIDEO} ! recordsink location={}",
+        path("a%s.avi")
+    ));
+    assert!(err.contains("%05d"), "{err}");
+    let err = error(&format!(
+        "{VIDEO} ! recordsink location={}",
+        path("no/a.avi")
+    ));
+    assert!(err.contains("no/a.avi"), "{err}");
+
+    std::fs::write(path("there.avi"), "mine").unwrap();
+    let err = error(&format!(
+        "{VIDEO} ! recordsink overwrite=false location={}",
+        path("there.avi")
+    ));
+    assert!(err.contains("exists"), "{err}");
+    assert_eq!(std::fs::read(path("there.avi")).unwrap(), b"mine");
+    std::fs::write(path("p1.jpg"), "mine").unwrap();
+    let err = error(&format!(
+        "{VIDEO} ! recordsink overwrite=false location={}",
+        path("p%d.jpg")
+    ));
+    assert!(err.contains("exists"), "{err}");
+    assert_eq!(std::fs::read(path("p1.jpg")).unwrap(), b"mine");
+
+    let err = error(&format!(
+        "{VIDEO} ! x264enc ! recordsink location={}",
+        path("a.avi")
+    ));
+    assert!(err.contains("cannot hold video/x-h264"), "{err}");
+    let err = error(&format!(
+        "{VIDEO} ! jpegenc ! recordsink location={}",
+        path("a.h264")
+    ));
+    assert!(err.contains("asks for video/x-h264"), "{err}");
+    let err = error(&format!(
+        "{AUDIO} ! recordsink location={}",
+        path("a.mjpeg")
+    ));
+    assert!(err.contains("holds no audio"), "{err}");
+    let err = error(&format!(
+        "{VIDEO} ! recordsink video-encoder=nosuchenc location={}",
+        path("a.mp4")
+    ));
+    assert!(err.contains("nosuchenc is not installed"), "{err}");
+
+    for name in ["full.mjpeg", "full.avi"] {
+        std::os::unix::fs::symlink("/dev/full", path(name)).unwrap();
+        let err = error(&format!(
+            "videotestsrc pattern=snow ! video/x-raw,width=640,height=480 ! recordsink location={}",
+            path(name)
+        ));
+        assert!(
+            err.contains("disk is full") || err.to_lowercase().contains("no space left"),
+            "{name}: {err}"
+        );
+    }
+}
+
+#[test]
+fn jpegs_have_the_colours_they_were_made_from() {
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("white.mjpeg");
+    record(&format!(
+        "videotestsrc num-buffers=1 pattern=white ! \
+         video/x-raw,format=BGR,width=320,height=240,framerate=30/1 ! recordsink location={}",
+        file.display()
+    ));
+    let rgb = std::process::Command::new("ffmpeg")
+        .args(["-v", "error", "-i"])
+        .arg(&file)
+        .args(["-f", "rawvideo", "-pix_fmt", "rgb24", "-"])
+        .output()
+        .unwrap()
+        .stdout;
+    assert_eq!(rgb.len(), 320 * 240 * 3);
+    assert!(rgb.iter().all(|&byte| byte >= 253), "white is {}", rgb[0]);
+}
