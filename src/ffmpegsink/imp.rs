@@ -330,7 +330,7 @@ impl FfmpegSink {
                     && let Err(message) = this.caps_arrived(&name, caps.caps())
                 {
                     this.obj().post_error_message(message);
-                    return gst::PadProbeReturn::Drop;
+                    return gst::PadProbeReturn::Handled;
                 }
                 gst::PadProbeReturn::Ok
             }

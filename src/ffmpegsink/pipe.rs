@@ -2,7 +2,7 @@
 //! The end of `ffmpegsink`'s bin: a sink that writes what it gets to the program.
 
 use std::ffi::OsString;
-use std::sync::{Arc, LazyLock, Mutex, MutexGuard};
+use std::sync::{Arc, Condvar, LazyLock, Mutex, MutexGuard};
 use std::time::Duration;
 
 use gst::glib;
@@ -34,14 +34,18 @@ struct State {
     done: bool,
     /// The pipeline is being stopped, or flushed.
     leaving: bool,
-    /// The program's failure has been posted.
+    /// One of the threads that know of the program's failure posts it.
     reported: bool,
+    /// It has.
+    posted: bool,
 }
 
 #[derive(Default)]
 pub struct FfmpegPipe {
     command: Mutex<Command>,
     state: Mutex<State>,
+    /// `leaving` or `posted` is true now.
+    settled: Condvar,
     interrupt: Mutex<Option<Arc<Interrupt>>>,
 }
 
@@ -119,7 +123,7 @@ impl ElementImpl for FfmpegPipe {
     ) -> Result<gst::StateChangeSuccess, gst::StateChangeError> {
         match transition {
             gst::StateChange::ReadyToPaused => *lock(&self.state) = State::default(),
-            gst::StateChange::PausedToReady => lock(&self.state).leaving = true,
+            gst::StateChange::PausedToReady => self.leave(),
             _ => (),
         }
         let success = self.parent_change_state(transition)?;
@@ -178,7 +182,7 @@ impl BaseSinkImpl for FfmpegPipe {
                 // An error has been posted, or the pipeline stops.
                 return false;
             }
-            gst::EventView::FlushStart(_) => lock(&self.state).leaving = true,
+            gst::EventView::FlushStart(_) => self.leave(),
             gst::EventView::FlushStop(_) => lock(&self.state).leaving = false,
             _ => (),
         }
@@ -331,11 +335,22 @@ impl FfmpegPipe {
         gst::debug!(CAT, imp = self, "Stopped: {}", outcome.reason());
     }
 
-    /// Posts a failure, once, unless it is the pipeline that stops.
+    fn leave(&self) {
+        lock(&self.state).leaving = true;
+        self.settled.notify_all();
+    }
+
+    /// Posts a failure, once, unless it is the pipeline that stops. When this returns it is on the
+    /// bus, whichever thread has put it there.
     fn report(&self, outcome: &Outcome) {
         {
             let mut state = lock(&self.state);
-            if outcome.status.success() || state.leaving || state.reported {
+            if outcome.status.success() || state.leaving {
+                return;
+            }
+            if state.reported {
+                let unsettled = |state: &mut State| !state.posted && !state.leaving;
+                drop(self.settled.wait_while(state, unsettled));
                 return;
             }
             state.reported = true;
@@ -349,6 +364,8 @@ impl FfmpegPipe {
                 outcome.last_lines
             ]
         );
+        lock(&self.state).posted = true;
+        self.settled.notify_all();
     }
 }
 
