@@ -61,27 +61,21 @@ impl Source {
         data
     }
 
-    /// Waits for the element to have taken in all that was pushed.
+    /// Waits for the element to have taken in all that was pushed: an event that follows it arrives.
     fn drained(&self) {
         let (sender, receiver) = mpsc::channel();
-        self.src
-            .static_pad("src")
-            .unwrap()
-            .add_probe(gst::PadProbeType::IDLE, move |_, _| {
-                let _ = sender.send(());
-                gst::PadProbeReturn::Remove
-            });
-        receiver.recv().unwrap();
-        until(|| self.src.current_level_bytes() == 0);
-        // The pad is idle once more after the last buffer that the queue gave.
-        let (sender, receiver) = mpsc::channel();
-        self.src
-            .static_pad("src")
-            .unwrap()
-            .add_probe(gst::PadProbeType::IDLE, move |_, _| {
-                let _ = sender.send(());
-                gst::PadProbeReturn::Remove
-            });
+        self.sink.static_pad("sink").unwrap().add_probe(
+            gst::PadProbeType::EVENT_DOWNSTREAM,
+            move |_, info| match info.event().map(|event| event.type_()) {
+                Some(gst::EventType::CustomDownstream) => {
+                    let _ = sender.send(());
+                    gst::PadProbeReturn::Remove
+                }
+                _ => gst::PadProbeReturn::Ok,
+            },
+        );
+        let last = gst::Structure::new_empty("all-has-been-pushed");
+        assert!(self.src.send_event(gst::event::CustomDownstream::new(last)));
         receiver.recv().unwrap();
     }
 }
