@@ -1247,8 +1247,11 @@ fn tags_are_in_every_file() {
 fn encoded_sound_keeps_its_times() {
     init();
     let pipeline = gst::parse::launch(
-        "audiotestsrc num-buffers=500 samplesperbuffer=1024 ! audio/x-raw,rate=48000,channels=1 ! \
-         avenc_aac ! appsink name=out sync=false",
+        // The recording ends 128 samples into a frame of more than 128 bytes, which must not be
+        // cut as raw sound would be.
+        "audiotestsrc num-buffers=500 samplesperbuffer=1024 wave=white-noise ! \
+         audio/x-raw,rate=48000,channels=1 ! avenc_aac bitrate=256000 ! \
+         appsink name=out sync=false",
     )
     .expect("the encoder is installed")
     .downcast::<gst::Pipeline>()
@@ -1279,6 +1282,9 @@ fn encoded_sound_keeps_its_times() {
         rig.push(1);
         if count == 170 {
             rig.trigger(Some(&rig.path("a.mp4")));
+        }
+        if count == 194 {
+            rig.sink.emit_by_name::<()>("finish", &[]);
         }
     }
     rig.video.push_event(gst::event::Eos::new());

@@ -133,7 +133,8 @@ impl Task {
             .filter(|_| !is_reference)
             .and_then(|caps| {
                 let info = gst_audio::AudioInfo::from_caps(caps).ok()?;
-                Some((u64::from(info.rate()), info.bpf()))
+                // Encoded sound has such information too, with frames of no bytes.
+                (info.bpf() > 0).then(|| (u64::from(info.rate()), info.bpf()))
             });
         Self {
             feed,
@@ -216,23 +217,19 @@ impl Task {
         let Media { mut buffer, shift } = item.payload;
         let (mut time, mut end) = (item.time, item.end);
         if !self.is_reference {
+            let until = {
+                let inner = self.feed.shared.lock();
+                inner.ring.span(self.feed.id).and_then(|span| span.end)
+            };
+            let until = until.unwrap_or(i64::MAX);
             if let Some((rate, bpf)) = self.audio {
-                let until = {
-                    let inner = self.feed.shared.lock();
-                    inner.ring.span(self.feed.id).and_then(|span| span.end)
-                };
-                let Some(clipped) = clip(
-                    buffer,
-                    (time, end),
-                    (start, until.unwrap_or(i64::MAX)),
-                    rate,
-                    bpf,
-                ) else {
+                let span = (start, until);
+                let Some(clipped) = clip(buffer, (time, end), span, rate, bpf) else {
                     return Ok(gst::FlowSuccess::Ok);
                 };
                 (buffer, time, end) = clipped;
-            } else if time < start {
-                // Encoded sound can't be cut; what begins before the picture is left out.
+            } else if time < start || time >= until {
+                // Encoded sound can't be cut: what begins with the picture there is whole.
                 return Ok(gst::FlowSuccess::Ok);
             }
         }
