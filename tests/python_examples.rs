@@ -1,0 +1,285 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! The programs in examples/python, run as their users would run them, on cameras and microphones
+//! that are not there.
+
+mod common;
+
+use std::io::Write;
+use std::path::Path;
+use std::process::{Command, Stdio};
+
+/// A camera and a microphone whose streams end: what is recorded does not depend on the machine's
+/// speed, and the seconds that a program is given only have to be enough.
+const CAMERA: &str =
+    "videotestsrc num-buffers=45 ! video/x-raw,width=320,height=240,framerate=30/1";
+const MICROPHONE: &str =
+    "audiotestsrc num-buffers=72 samplesperbuffer=1000 ! audio/x-raw,rate=48000,channels=1";
+/// Ones that go on, for programs in which something happens meanwhile.
+const LIVE_CAMERA: &str =
+    "videotestsrc is-live=true ! video/x-raw,width=320,height=240,framerate=30/1";
+const LIVE_MICROPHONE: &str =
+    "audiotestsrc is-live=true samplesperbuffer=480 ! audio/x-raw,rate=48000,channels=1";
+
+fn program(dir: &Path, name: &str) -> Command {
+    let mut command = common::python();
+    command
+        .arg(
+            Path::new(env!("CARGO_MANIFEST_DIR"))
+                .join("examples/python")
+                .join(name),
+        )
+        .current_dir(dir)
+        .envs(common::plugin_path(dir))
+        .env("PYTHONDONTWRITEBYTECODE", "1")
+        .env("CAMERA", CAMERA)
+        .env("MICROPHONE", MICROPHONE)
+        .env_remove("DISPLAY")
+        .env_remove("WAYLAND_DISPLAY");
+    command
+}
+
+fn run(dir: &Path, name: &str, args: &[&str]) -> String {
+    common::output(program(dir, name).args(args))
+}
+
+fn run_live(dir: &Path, name: &str, args: &[&str]) -> String {
+    let mut command = program(dir, name);
+    command.env("CAMERA", LIVE_CAMERA);
+    command.env("MICROPHONE", LIVE_MICROPHONE);
+    common::output(command.args(args))
+}
+
+fn codecs(file: &Path) -> Vec<String> {
+    let mut codecs = common::ffprobe(file, &[], "stream=codec_name");
+    codecs.sort();
+    codecs
+}
+
+fn frames(file: &Path) -> usize {
+    common::ffprobe(
+        file,
+        &["-count_frames", "-select_streams", "v"],
+        "stream=nb_read_frames",
+    )[0]
+    .parse()
+    .unwrap()
+}
+
+/// An AVI of 20 frames with sound.
+fn avi(dir: &Path) {
+    common::init();
+    common::Pipeline::launch(&format!(
+        "videotestsrc num-buffers=20 ! video/x-raw,width=320,height=240,framerate=20/1 ! \
+         jpegenc ! m. audiotestsrc num-buffers=10 samplesperbuffer=4410 ! \
+         audio/x-raw,format=S16LE,rate=44100,channels=1 ! m. \
+         avimjpegmux name=m ! filesink location={}",
+        dir.join("film.avi").display()
+    ))
+    .run()
+    .unwrap();
+}
+
+#[test]
+fn maixpy_1_plays_with_its_statuses() {
+    let dir = tempfile::tempdir().unwrap();
+    avi(dir.path());
+    let output = run(dir.path(), "maixpy_play.py", &["film.avi", "50"]);
+    let lines: Vec<&str> = output.lines().collect();
+    assert_eq!(
+        lines.iter().filter(|line| **line == "3").count(),
+        20,
+        "{output}"
+    );
+    assert!(lines.contains(&"4"), "{output}");
+    assert_eq!(lines[lines.len() - 2..], ["0", "play end"]);
+}
+
+#[test]
+fn maixpy_2_records_and_plays() {
+    let dir = tempfile::tempdir().unwrap();
+    let output = run(
+        dir.path(),
+        "maixpy_record.py",
+        &["capture.avi", "5", "200000"],
+    );
+    let lengths: Vec<u64> = output
+        .lines()
+        .filter_map(|line| line.strip_prefix("record ")?.parse().ok())
+        .collect();
+    assert_eq!(lengths.len(), 5, "{output}");
+    assert!(lengths.iter().all(|&length| length > 100));
+    assert!(
+        output.contains("record_finish\n") && output.ends_with("play finish\n"),
+        "{output}"
+    );
+    let file = dir.path().join("capture.avi");
+    assert_eq!(frames(&file), 5);
+    assert_eq!(common::ffprobe(&file, &[], "stream=r_frame_rate"), ["5/1"]);
+}
+
+#[test]
+fn maixpy_3_steps_through_a_file() {
+    let dir = tempfile::tempdir().unwrap();
+    avi(dir.path());
+    let output = run(dir.path(), "maixpy_capture.py", &["film.avi"]);
+    assert_eq!(output.lines().count(), 21);
+    assert!(
+        output.starts_with("3 320x240 0 ms\n3 320x240 50 ms\n"),
+        "{output}"
+    );
+    assert!(output.ends_with("end\n"));
+}
+
+#[test]
+fn picamera2_basic_high_quality_audio_and_easy() {
+    let dir = tempfile::tempdir().unwrap();
+    let file = |name: &str| dir.path().join(name);
+    run(dir.path(), "picamera2_basic.py", &["a.h264", "60"]);
+    assert_eq!(codecs(&file("a.h264")), ["h264"]);
+    run(dir.path(), "picamera2_high_quality.py", &["b.h264", "60"]);
+    assert_eq!(
+        common::ffprobe(&file("b.h264"), &[], "stream=profile,width,height"),
+        ["High", "1920", "1080"]
+    );
+    run(dir.path(), "picamera2_audio.py", &["c.mp4", "60"]);
+    assert_eq!(codecs(&file("c.mp4")), ["aac", "h264"]);
+    let output = run(
+        dir.path(),
+        "picamera2_easy.py",
+        &["d.mp4", "1", "high", "true"],
+    );
+    assert_eq!(output, "Recording complete\n");
+    assert_eq!(codecs(&file("d.mp4")), ["h264"]);
+}
+
+#[test]
+fn picamera2_quality_makes_five_files() {
+    let dir = tempfile::tempdir().unwrap();
+    run(dir.path(), "picamera2_quality.py", &["q", "60"]);
+    for n in 0..5 {
+        assert_eq!(codecs(&dir.path().join(format!("q{n}.h264"))), ["h264"]);
+    }
+}
+
+#[test]
+fn picamera2_split_loses_no_frame() {
+    let dir = tempfile::tempdir().unwrap();
+    let output = run_live(dir.path(), "picamera2_split.py", &["a.mp4", "b.mp4", "3"]);
+    let files: Vec<(&str, usize)> = output
+        .lines()
+        .map(|line| {
+            let (name, count) = line.split_once(' ').unwrap();
+            (name, count.parse().unwrap())
+        })
+        .collect();
+    assert_eq!(
+        files.iter().map(|file| file.0).collect::<Vec<_>>(),
+        ["a.mp4", "b.mp4"]
+    );
+    for (name, count) in files {
+        assert_eq!(frames(&dir.path().join(name)), count);
+    }
+}
+
+#[test]
+fn picamera2_circular_saves_what_was_before() {
+    let dir = tempfile::tempdir().unwrap();
+    run_live(dir.path(), "picamera2_circular.py", &["a.mp4", "5", "3"]);
+    assert!(frames(&dir.path().join("a.mp4")) > 0);
+}
+
+#[test]
+fn picamera2_ffmpeg_streams() {
+    let dir = tempfile::tempdir().unwrap();
+    // A file stands for the server.
+    run(
+        dir.path(),
+        "picamera2_ffmpeg.py",
+        &["60", "-c:v", "copy", "-f", "flv", "live stream.flv"],
+    );
+    assert_eq!(codecs(&dir.path().join("live stream.flv")), ["h264"]);
+}
+
+#[test]
+fn opencvs_frames_on_standard_input() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut pipe = program(dir.path(), "opencv_pipe.py")
+        .arg("output.avi")
+        .stdin(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut stdin = pipe.stdin.take().unwrap();
+    for n in 0..30_u8 {
+        stdin.write_all(&vec![n * 8; 640 * 480 * 3]).unwrap();
+    }
+    drop(stdin);
+    assert!(pipe.wait().unwrap().success());
+    let file = dir.path().join("output.avi");
+    assert_eq!(frames(&file), 30);
+    assert_eq!(
+        common::ffprobe(&file, &[], "stream=r_frame_rate,width"),
+        ["640", "30/1"]
+    );
+
+    let again = program(dir.path(), "opencv_pipe.py")
+        .arg("output.avi")
+        .stdin(Stdio::null())
+        .output()
+        .unwrap();
+    assert!(!again.status.success());
+    assert!(String::from_utf8_lossy(&again.stderr).contains("exists"));
+    assert_eq!(frames(&file), 30);
+}
+
+#[test]
+fn opencvs_writer() {
+    let dir = tempfile::tempdir().unwrap();
+    run(dir.path(), "opencv_writer.py", &["output.avi", "20"]);
+    let file = dir.path().join("output.avi");
+    assert_eq!(codecs(&file), ["mjpeg"]);
+    assert_eq!(frames(&file), 20);
+}
+
+#[test]
+fn canmvs_encoder() {
+    let dir = tempfile::tempdir().unwrap();
+    let output = run(dir.path(), "canmv_encoder.py", &[".", "10"]);
+    assert_eq!(
+        output
+            .lines()
+            .filter(|line| line.starts_with("stream size:"))
+            .count(),
+        10
+    );
+    let file = dir.path().join("venc_chn_00.265");
+    assert_eq!(codecs(&file), ["hevc"]);
+    assert_eq!(frames(&file), 10);
+}
+
+#[test]
+fn maixcams_three() {
+    let dir = tempfile::tempdir().unwrap();
+    let output = run_live(dir.path(), "maixcam_record.py", &["test.wav", "300"]);
+    assert_eq!(output, "channel: 1\nsample rate: 48000\n");
+    assert_eq!(
+        dir.path().join("test.wav").metadata().unwrap().len(),
+        44 + 300 * 96
+    );
+
+    let output = run_live(dir.path(), "maixcam_nonblocking.py", &["n.wav", "1"]);
+    let bytes: u64 = output
+        .strip_prefix("finish! ")
+        .and_then(|rest| rest.strip_suffix(" bytes\n"))
+        .unwrap()
+        .parse()
+        .unwrap();
+    assert!(bytes > 0);
+    assert_eq!(
+        dir.path().join("n.wav").metadata().unwrap().len(),
+        44 + bytes
+    );
+
+    let output = run_live(dir.path(), "maixcam_stream.py", &["1"]);
+    assert_eq!(output.lines().count(), 20);
+    assert!(output.lines().all(|line| line.starts_with("record ")));
+}
