@@ -35,6 +35,11 @@ test=(
     gir1.2-gst-plugins-base-1.0
     python3-opencv
 )
+# For the test of the dashcam's page, which is skipped without. Ubuntu has them as snaps only.
+browser=(
+    chromium
+    chromium-driver
+)
 
 case "${1:-}" in
     build) wanted=("${build[@]}") ;;
@@ -67,36 +72,46 @@ check_version() {
     fi
 }
 
-missing=()
-for package in "${wanted[@]}"; do
-    state=$(dpkg-query -W -f '${db:Status-Status}' "$package" 2>/dev/null || true)
-    [ "$state" = installed ] || missing+=("$package")
-done
-if [ ${#missing[@]} -eq 0 ]; then
-    check_version
-    exit 0
-fi
+# Sets `missing` to those of the packages that are not installed.
+find_missing() {
+    missing=()
+    for package in "$@"; do
+        state=$(dpkg-query -W -f '${db:Status-Status}' "$package" 2>/dev/null || true)
+        [ "$state" = installed ] || missing+=("$package")
+    done
+}
 
 as_root=()
-if [ "$(id -u)" -ne 0 ]; then
-    if ! command -v sudo >/dev/null; then
+log=$(mktemp)
+trap 'rm -f "$log"' EXIT
+
+# Installs `missing`; the log says why if it can't.
+install_missing() {
+    echo "Installing: ${missing[*]}"
+    { "${as_root[@]}" apt-get update && "${as_root[@]}" env DEBIAN_FRONTEND=noninteractive \
+        apt-get install -y --no-install-recommends "${missing[@]}"; } >"$log" 2>&1
+}
+
+[ "$(id -u)" -eq 0 ] || as_root=(sudo)
+
+find_missing "${wanted[@]}"
+if [ ${#missing[@]} -ne 0 ]; then
+    if [ ${#as_root[@]} -ne 0 ] && ! command -v sudo >/dev/null; then
         echo "These packages are missing, and neither root nor sudo is at hand to install them:" >&2
         printf '  %s\n' "${missing[@]}" >&2
         exit 1
     fi
-    as_root=(sudo)
+    if ! install_missing; then
+        tail -n 20 "$log" >&2
+        echo "apt-get could not install them; its last lines are above." >&2
+        exit 1
+    fi
 fi
 
-echo "Installing: ${missing[*]}"
-log=$(mktemp)
-trap 'rm -f "$log"' EXIT
-install() {
-    "${as_root[@]}" env DEBIAN_FRONTEND=noninteractive \
-        apt-get install -y --no-install-recommends "${missing[@]}"
-}
-if ! { "${as_root[@]}" apt-get update && install; } >"$log" 2>&1; then
-    tail -n 20 "$log" >&2
-    echo "apt-get could not install them; its last lines are above." >&2
-    exit 1
+if [ "$1" = test ] && ! command -v chromedriver >/dev/null; then
+    find_missing "${browser[@]}"
+    if [ "$(. /etc/os-release && echo "${ID:-}")" != debian ] || ! install_missing; then
+        echo "Chromium could not be installed; the test of the dashcam's page will be skipped."
+    fi
 fi
 check_version
