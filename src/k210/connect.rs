@@ -409,6 +409,7 @@ impl Approach<'_> {
                 tail.extend(session.console()?);
             }
         }
+        session.discard_frame()?;
         let mut console = Vec::new();
         for _ in 0..TRIES {
             while !session.console()?.is_empty() {}

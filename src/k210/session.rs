@@ -601,6 +601,26 @@ impl Session {
         }
     }
 
+    /// Throws away the frame that is ready, if one is: the picture of a script that has ended stays
+    /// until somebody takes it, and is not what the next script was asked for.
+    pub fn discard_frame(&mut self) -> Result<(), SessionError> {
+        let dumped = match self.announced() {
+            Ok(None) => return Ok(()),
+            Ok(Some(Announced { size, .. })) => {
+                let mut data = vec![0; size as usize];
+                self.ask(&Command::FrameDump { size }, &mut data)
+            }
+            Err(error) => Err(error),
+        };
+        match dumped {
+            Err(error) if error.is_line_noise() => {
+                self.resync()?;
+                Ok(())
+            }
+            other => other,
+        }
+    }
+
     /// Fetches the frame that is ready, if one is.
     ///
     /// Damage on the line is dealt with here and reported as [`Fetched::Lost`]; an error means
