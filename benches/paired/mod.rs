@@ -226,6 +226,11 @@ impl Bench {
         }
     }
 
+    /// The directory that all runs share.
+    pub fn scratch(&self) -> &Path {
+        &self.scratch
+    }
+
     /// Whether this is the process that prints, not one of the copies that work.
     pub fn is_reporting(&self) -> bool {
         self.take.is_none()

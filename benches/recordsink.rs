@@ -1,0 +1,130 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! Raw BGR frames to a Motion JPEG AVI: our pipeline against ffmpeg's command for the same, and
+//! `recordsink` against the pipeline that it stands for.
+
+mod paired;
+
+use std::fs::File;
+use std::path::Path;
+use std::process::{Command, Stdio};
+
+use gst::prelude::*;
+use paired::{Bench, Side};
+
+const WIDTH: usize = 640;
+const HEIGHT: usize = 480;
+const FRAMES: usize = 300;
+
+fn run(description: &str) {
+    gst::init().expect("GStreamer starts");
+    gstkendryte::plugin_register_static().expect("the plugin registers");
+    let pipeline = gst::parse::launch(description).expect("the pipeline is one");
+    pipeline
+        .set_state(gst::State::Playing)
+        .expect("the pipeline plays");
+    let bus = pipeline.bus().expect("a pipeline has a bus");
+    let kinds = [gst::MessageType::Eos, gst::MessageType::Error];
+    let message = bus
+        .timed_pop_filtered(None, &kinds)
+        .expect("the pipeline ends");
+    assert_eq!(message.type_(), gst::MessageType::Eos, "{message:?}");
+    pipeline
+        .set_state(gst::State::Null)
+        .expect("the pipeline stops");
+}
+
+fn frames(scratch: &Path) -> String {
+    format!(
+        "filesrc blocksize={} location={} ! \
+         rawvideoparse format=bgr width={WIDTH} height={HEIGHT} framerate=30/1",
+        WIDTH * HEIGHT * 3,
+        scratch.join("frames").display()
+    )
+}
+
+/// The PSNR of a file against the frames it was made from, in dB, as ffmpeg measures it.
+fn psnr(scratch: &Path, file: &str) -> Option<f64> {
+    let size = format!("{WIDTH}x{HEIGHT}");
+    let output = Command::new("ffmpeg")
+        .args(["-hide_banner", "-i"])
+        .arg(scratch.join(file))
+        .args([
+            "-f", "rawvideo", "-pix_fmt", "bgr24", "-s", &size, "-r", "30", "-i",
+        ])
+        .arg(scratch.join("frames"))
+        .args([
+            "-lavfi",
+            "[0:v]format=yuv420p[a];[1:v]format=yuv420p[b];[a][b]psnr",
+        ])
+        .args(["-f", "null", "-"])
+        .output()
+        .ok()?;
+    let text = String::from_utf8_lossy(&output.stderr).into_owned();
+    let average = text.rsplit("average:").next()?;
+    average.split_whitespace().next()?.parse().ok()
+}
+
+fn main() {
+    let mut bench = Bench::new("recordsink");
+    bench.prepare(|scratch| {
+        // A picture with detail and motion; noise alone would be no camera's.
+        run(&format!(
+            "videotestsrc num-buffers={FRAMES} pattern=zone-plate kx2=6 ky2=6 kt=4 ! \
+             video/x-raw,format=BGR,width={WIDTH},height={HEIGHT},framerate=30/1 ! \
+             filesink location={}",
+            scratch.join("frames").display()
+        ));
+    });
+    bench.pair(
+        "300 raw BGR frames of 640x480 to AVI",
+        Side::here("recordsink", |scratch| {
+            // JPEG 80, whose PSNR is a little above that of ffmpeg's 3: see the note.
+            run(&format!(
+                "{} ! recordsink quality=very-high location={}",
+                frames(scratch),
+                scratch.join("ours.avi").display()
+            ));
+        }),
+        Side::command("ffmpeg -q:v 3", |scratch| {
+            let mut command = Command::new("ffmpeg");
+            let size = format!("{WIDTH}x{HEIGHT}");
+            command
+                .args([
+                    "-v", "error", "-y", "-f", "rawvideo", "-pix_fmt", "bgr24", "-s", &size,
+                ])
+                .args(["-r", "30", "-i", "-", "-an", "-c:v", "mjpeg", "-q:v", "3"])
+                .args(["-pix_fmt", "yuvj420p", "-f", "avi", "-r", "30"])
+                .arg(scratch.join("peer.avi"))
+                .stdin(match File::open(scratch.join("frames")) {
+                    Ok(frames) => Stdio::from(frames),
+                    Err(_) => Stdio::null(),
+                });
+            command
+        }),
+    );
+    if bench.is_reporting() {
+        let of = |file| psnr(bench.scratch(), file).unwrap_or_default();
+        let (ours, peer) = (of("ours.avi"), of("peer.avi"));
+        bench.note(format!("PSNR of the two files: {ours:.2} and {peer:.2} dB"));
+    }
+    bench.pair(
+        "recordsink and the pipeline it stands for",
+        Side::here("recordsink", |scratch| {
+            run(&format!(
+                "{} ! recordsink location={}",
+                frames(scratch),
+                scratch.join("bin.avi").display()
+            ));
+        }),
+        Side::here("videoconvert ! jpegenc ! avimjpegmux", |scratch| {
+            run(&format!(
+                "{} ! videoconvert ! video/x-raw,format=I420,colorimetry=1:4:0:0 ! \
+                 jpegenc quality=50 ! \
+                 avimjpegmux ! filesink location={}",
+                frames(scratch),
+                scratch.join("hand.avi").display()
+            ));
+        }),
+    );
+    bench.finish();
+}
