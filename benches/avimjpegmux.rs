@@ -98,7 +98,7 @@ fn mux(scratch: &Path, input: &str, sound: bool, muxer: &str, sink: &str) {
     let input = scratch.join(input);
     let sink = sink.replace("OUT", &scratch.join("out.avi").display().to_string());
     let sound = if sound {
-        "demux.audio_0 ! queue ! mux."
+        "demux.audio_0 ! queue ! mux.audio_0"
     } else {
         ""
     };
@@ -106,7 +106,7 @@ fn mux(scratch: &Path, input: &str, sound: bool, muxer: &str, sink: &str) {
     let queue = if sound.is_empty() { "" } else { "queue !" };
     run(&format!(
         "filesrc location={} ! avidemux name=demux {muxer} name=mux ! {sink} \
-         demux.video_0 ! {queue} mux. {sound}",
+         demux.video_0 ! {queue} mux.video_0 {sound}",
         input.display()
     ));
 }
@@ -200,7 +200,8 @@ fn main() {
             Side::command("ffmpeg -c copy", move |scratch: &Path| {
                 let mut command = Command::new("ffmpeg");
                 command
-                    .args(["-v", "error", "-nostdin", "-y", "-i"])
+                    // What it says of frames that are no pictures is not of interest.
+                    .args(["-v", "quiet", "-nostdin", "-y", "-i"])
                     .arg(scratch.join(input))
                     .args(["-c", "copy"])
                     .arg(scratch.join("out.avi"));
