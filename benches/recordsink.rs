@@ -4,16 +4,15 @@
 
 mod paired;
 
-use std::fs::File;
 use std::path::Path;
-use std::process::{Command, Stdio};
+use std::process::Command;
 
 use gst::prelude::*;
 use paired::{Bench, Side};
 
 const WIDTH: usize = 640;
 const HEIGHT: usize = 480;
-const FRAMES: usize = 300;
+const FRAMES: usize = 150;
 
 fn run(description: &str) {
     gst::init().expect("GStreamer starts");
@@ -33,12 +32,11 @@ fn run(description: &str) {
         .expect("the pipeline stops");
 }
 
-fn frames(scratch: &Path) -> String {
+/// Raw frames from standard input.
+fn frames() -> String {
     format!(
-        "filesrc blocksize={} location={} ! \
-         rawvideoparse format=bgr width={WIDTH} height={HEIGHT} framerate=30/1",
+        "fdsrc blocksize={} ! rawvideoparse format=bgr width={WIDTH} height={HEIGHT} framerate=30/1",
         WIDTH * HEIGHT * 3,
-        scratch.join("frames").display()
     )
 }
 
@@ -67,24 +65,27 @@ fn psnr(scratch: &Path, file: &str) -> Option<f64> {
 fn main() {
     let mut bench = Bench::new("recordsink");
     bench.prepare(|scratch| {
-        // A picture with detail and motion; noise alone would be no camera's.
+        let footage = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data/bigbuckbunny.webm");
         run(&format!(
-            "videotestsrc num-buffers={FRAMES} pattern=zone-plate kx2=6 ky2=6 kt=4 ! \
-             video/x-raw,format=BGR,width={WIDTH},height={HEIGHT},framerate=30/1 ! \
-             filesink location={}",
+            "filesrc location={} ! matroskademux ! vp8dec ! videorate ! videoconvert ! videoscale ! \
+             video/x-raw,format=BGR,width={WIDTH},height={HEIGHT},framerate=30/1,\
+             pixel-aspect-ratio=1/1 ! identity eos-after={} ! filesink location={}",
+            footage.display(),
+            FRAMES + 1,
             scratch.join("frames").display()
         ));
     });
     bench.pair(
-        "300 raw BGR frames of 640x480 to AVI",
+        "150 raw BGR frames of 640x480 to AVI",
         Side::here("recordsink", |scratch| {
             // JPEG 80, whose PSNR is a little above that of ffmpeg's 3: see the note.
             run(&format!(
                 "{} ! recordsink quality=very-high location={}",
-                frames(scratch),
+                frames(),
                 scratch.join("ours.avi").display()
             ));
-        }),
+        })
+        .input("frames"),
         Side::command("ffmpeg -q:v 3", |scratch| {
             let mut command = Command::new("ffmpeg");
             let size = format!("{WIDTH}x{HEIGHT}");
@@ -94,13 +95,10 @@ fn main() {
                 ])
                 .args(["-r", "30", "-i", "-", "-an", "-c:v", "mjpeg", "-q:v", "3"])
                 .args(["-pix_fmt", "yuvj420p", "-f", "avi", "-r", "30"])
-                .arg(scratch.join("peer.avi"))
-                .stdin(match File::open(scratch.join("frames")) {
-                    Ok(frames) => Stdio::from(frames),
-                    Err(_) => Stdio::null(),
-                });
+                .arg(scratch.join("peer.avi"));
             command
-        }),
+        })
+        .input("frames"),
     );
     if bench.is_reporting() {
         let of = |file| psnr(bench.scratch(), file).unwrap_or_default();
@@ -112,19 +110,21 @@ fn main() {
         Side::here("recordsink", |scratch| {
             run(&format!(
                 "{} ! recordsink location={}",
-                frames(scratch),
+                frames(),
                 scratch.join("bin.avi").display()
             ));
-        }),
+        })
+        .input("frames"),
         Side::here("videoconvert ! jpegenc ! avimjpegmux", |scratch| {
             run(&format!(
                 "{} ! videoconvert ! video/x-raw,format=I420,colorimetry=1:4:0:0 ! \
                  jpegenc quality=50 ! \
                  avimjpegmux ! filesink location={}",
-                frames(scratch),
+                frames(),
                 scratch.join("hand.avi").display()
             ));
-        }),
+        })
+        .input("frames"),
     );
     bench.finish();
 }

@@ -45,6 +45,7 @@ enum Doing<'a> {
 pub struct Side<'a> {
     name: String,
     doing: Doing<'a>,
+    input: Option<&'static str>,
 }
 
 impl<'a> Side<'a> {
@@ -53,6 +54,7 @@ impl<'a> Side<'a> {
         Self {
             name: name.into(),
             doing: Doing::Here(Box::new(work)),
+            input: None,
         }
     }
 
@@ -61,7 +63,14 @@ impl<'a> Side<'a> {
         Self {
             name: name.into(),
             doing: Doing::Command(Box::new(command)),
+            input: None,
         }
+    }
+
+    /// A file in the scratch directory that the work finds on its standard input.
+    pub fn input(mut self, file: &'static str) -> Self {
+        self.input = Some(file);
+        self
     }
 }
 
@@ -170,9 +179,12 @@ impl Bench {
             return;
         }
         let (ours_name, peer_name) = (ours.name.clone(), peer.name.clone());
-        let run = |side: &Side<'_>, key: &str| match &side.doing {
-            Doing::Here(_) => self.cost(self.again(&format!("{title}|{key}"))),
-            Doing::Command(command) => self.cost(command(&self.scratch)),
+        let run = |side: &Side<'_>, key: &str| {
+            let command = match &side.doing {
+                Doing::Here(_) => self.again(&format!("{title}|{key}")),
+                Doing::Command(command) => command(&self.scratch),
+            };
+            self.cost(command, side.input)
         };
         // One run each to fill the page cache and GStreamer's registry, not counted.
         run(&ours, "ours");
@@ -250,11 +262,16 @@ impl Bench {
         command
     }
 
-    fn cost(&self, mut command: Command) -> Cost {
+    fn cost(&self, mut command: Command, input: Option<&str>) -> Cost {
+        let input = input.map_or_else(Stdio::null, |file| {
+            std::fs::File::open(self.scratch.join(file))
+                .expect("the input is prepared")
+                .into()
+        });
         let start = Instant::now();
         #[expect(clippy::zombie_processes, reason = "wait4 below is what waits for it")]
         let child = command
-            .stdin(Stdio::null())
+            .stdin(input)
             .stdout(Stdio::null())
             .spawn()
             .unwrap_or_else(|error| panic!("{command:?} does not start: {error}"));
