@@ -40,12 +40,6 @@ lint: ## check formatting, and clippy with warnings as errors
 	$(CARGO) fmt --all --check
 	$(CARGO) clippy --workspace --all-targets -- -D warnings
 
-.PHONY: soak
-soak: ## run the long tests: failures at many more moments, a file of 5 GiB
-	@scripts/setup.sh test
-	PROPTEST_CASES=20000 $(CARGO) test --lib avi::writer
-	$(CARGO) test --test avimjpegmux -- --ignored
-
 .PHONY: bench
 bench: ## measure against the peers, as ratios of paired runs
 	@scripts/setup.sh test
@@ -64,9 +58,21 @@ fuzz: ## fuzz the AVI reader and writer, FUZZ_TIME seconds each (60)
 	done # sanitizers are a nightly feature; RUSTC_BOOTSTRAP lets a stable compiler have it
 
 SOAK_SECONDS ?= 3600
+SOAK_TRIGGERS ?= 1000
 
-.PHONY: soak
-soak: ## stream for an hour over noise and a cable that is pulled (SOAK_SECONDS)
+.PHONY: soak soak-avi soak-board soak-ring
+soak: soak-avi soak-ring soak-board ## run the long tests, each of which can be run alone: soak-avi, soak-ring, soak-board
+
+soak-avi: ## AVI: failures at many more moments, a file of 5 GiB
+	@scripts/setup.sh test
+	PROPTEST_CASES=20000 $(CARGO) test --lib avi::writer
+	$(CARGO) test --test avimjpegmux -- --ignored
+
+soak-ring: ## circularsink: SOAK_TRIGGERS triggers (1000) at random moments
+	@scripts/setup.sh test
+	SOAK=$(SOAK_TRIGGERS) $(CARGO) test --test circularsink random
+
+soak-board: ## k210camerasrc: an hour (SOAK_SECONDS) over noise and a cable that is pulled
 	@scripts/setup.sh test
 	$(CARGO) build --release
 	/usr/bin/python3 tests/soak.py --seconds $(SOAK_SECONDS)
