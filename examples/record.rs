@@ -312,9 +312,10 @@ fn record(options: &Options) -> Result<String, Error> {
 
     let size = std::fs::metadata(&options.file)?.len();
     Ok(format!(
-        "{}: {}, {} KiB on disk, {} frames lost",
+        "{}: {} frames, {:.1} s, {} KiB, {} frames lost",
         options.file.display(),
-        progress(&counters),
+        counters.frames.load(Ordering::Relaxed),
+        counters.length.load(Ordering::Relaxed) as f64 / 1e9,
         size / 1024,
         stats.get::<u64>("frames-dropped").unwrap_or_default(),
     ))
@@ -336,7 +337,7 @@ fn running_time(pad: &gst::Pad, info: &gst::PadProbeInfo) -> Option<gst::ClockTi
 
 fn progress(counters: &Counters) -> String {
     format!(
-        "{} frames, {:.1} s, {} KiB",
+        "{} frames, {:.1} s, {} KiB of pictures",
         counters.frames.load(Ordering::Relaxed),
         counters.length.load(Ordering::Relaxed) as f64 / 1e9,
         counters.bytes.load(Ordering::Relaxed) / 1024,
