@@ -22,6 +22,9 @@ use super::{IDE_BAUD_RATE, REPL_BAUD_RATE};
 /// How long a board may show no sign that it is one.
 pub const PATIENCE: Duration = Duration::from_millis(3800);
 
+/// The same after a reset that was to end a script: that it did not end took its time already.
+const PATIENCE_AFTER_RESET: Duration = Duration::from_millis(2400);
+
 /// How long connecting may take in all, with signs of life.
 const LIMIT: Duration = Duration::from_secs(12);
 
@@ -109,9 +112,10 @@ pub fn connect(
 ) -> Result<Connected, ConnectError> {
     let session = Session::new(transport, goal.baud, interrupt.clone(), counters.clone());
     let mut approach = Approach {
+        started: session.now(),
         session,
         goal,
-        started: Instant::now(),
+        patience: goal.patience,
         seen: Evidence::default(),
         pulses: 0,
     };
@@ -131,7 +135,8 @@ pub fn connect(
             Err(ConnectError::Wedged) if resets == 0 => {
                 resets += 1;
                 approach.session.reset()?;
-                approach.started = Instant::now();
+                approach.started = approach.session.now();
+                approach.patience = goal.patience.min(PATIENCE_AFTER_RESET);
                 approach.seen = Evidence::default();
             }
             Err(error) => return Err(error),
@@ -143,34 +148,45 @@ pub fn connect(
 #[derive(Default)]
 struct Evidence {
     bytes: usize,
+    /// What came since the prompt was last called for, or the end of it.
     text: Vec<u8>,
+    /// The end of all that came.
+    log: Vec<u8>,
     /// The last time that something came which only a MaixPy board writes.
     life: Option<Instant>,
 }
 
 impl Evidence {
     /// Words of the boot log (`maixpy_main.c`, `_boot.py`) and of the prompt.
-    const SIGNS: [&'static str; 4] = ["MAIXPY", "MaixPy", "MicroPython", ">>> "];
+    const SIGNS: [&'static str; 4] = ["[MAIXPY]", "[MaixPy]", "MicroPython", ">>> "];
 
-    fn add(&mut self, text: &[u8]) {
+    fn add(&mut self, text: &[u8], now: Instant) {
         self.bytes += text.len();
-        self.text.extend_from_slice(text);
+        for buffer in [&mut self.text, &mut self.log] {
+            buffer.extend_from_slice(text);
+            let excess = buffer.len().saturating_sub(4096);
+            buffer.drain(..excess);
+        }
         let tail =
             String::from_utf8_lossy(&self.text[self.text.len().saturating_sub(256)..]).into_owned();
         if Self::SIGNS.iter().any(|sign| tail.contains(sign)) {
-            self.life = Some(Instant::now());
+            self.life = Some(now);
         }
-        let excess = self.text.len().saturating_sub(4096);
-        self.text.drain(..excess);
     }
 
     fn at_prompt(&self) -> bool {
         self.text.ends_with(b">>> ")
     }
 
+    /// Whether the board has just written what it writes before it waits 200 ms for a Ctrl-C that
+    /// keeps it from running `main.py` (`_boot.py`).
+    fn at_crossroads(&self) -> bool {
+        self.text.ends_with(b"[MaixPy] init end\r\n")
+    }
+
     /// Whether it reads as text rather than as noise.
     fn is_text(&self) -> bool {
-        let tail = &self.text[self.text.len().saturating_sub(512)..];
+        let tail = &self.log[self.log.len().saturating_sub(512)..];
         let printable = tail
             .iter()
             .filter(|b| matches!(b, b' '..=b'~' | b'\r' | b'\n' | b'\t' | 0x1b))
@@ -179,7 +195,7 @@ impl Evidence {
     }
 
     fn last_line(&self) -> String {
-        String::from_utf8_lossy(&self.text)
+        String::from_utf8_lossy(&self.log)
             .lines()
             .map(str::trim)
             .rfind(|line| !line.is_empty())
@@ -194,6 +210,8 @@ struct Approach<'a> {
     session: Session,
     goal: &'a Goal,
     started: Instant,
+    /// How long the board may be without a sign of life.
+    patience: Duration,
     seen: Evidence,
     /// How many of [`PULSES`] were given.
     pulses: usize,
@@ -212,12 +230,17 @@ impl Approach<'_> {
                 if self.answers_in_ide_mode(*speed)? {
                     return Ok(());
                 }
+                if self.out_of_patience() {
+                    return Err(self.verdict());
+                }
             }
             if self.has_prompt()? {
                 match self.enter_ide_mode() {
                     Err(ConnectError::NoIdeMode(_)) if !self.out_of_patience() => {}
                     other => return other,
                 }
+            } else if self.seen.text.is_empty() && !speeds.contains(&REPL_BAUD_RATE) {
+                self.leave_slow_ide_mode()?;
             }
             if self.out_of_patience() {
                 return Err(self.verdict());
@@ -226,9 +249,16 @@ impl Approach<'_> {
         }
     }
 
+    /// When there is no hope left.
+    fn deadline(&self) -> Instant {
+        match self.seen.life {
+            None => self.started + self.patience,
+            Some(life) => (life + self.goal.patience).min(self.started + LIMIT),
+        }
+    }
+
     fn out_of_patience(&self) -> bool {
-        self.started.elapsed() > LIMIT
-            || self.seen.life.unwrap_or(self.started).elapsed() > self.goal.patience
+        self.session.now() >= self.deadline()
     }
 
     fn verdict(&self) -> ConnectError {
@@ -244,7 +274,7 @@ impl Approach<'_> {
         let Some((due, dtr, rts)) = PULSES.get(self.pulses) else {
             return Ok(());
         };
-        if self.started.elapsed() < *due {
+        if self.session.now() < self.started + *due {
             return Ok(());
         }
         self.pulses += 1;
@@ -288,6 +318,19 @@ impl Approach<'_> {
         Ok(false)
     }
 
+    /// Resets a board that another client has put into IDE mode at the prompt's own speed: only the
+    /// prompt leads to another one.
+    fn leave_slow_ide_mode(&mut self) -> Result<(), ConnectError> {
+        if self.answers_in_ide_mode(REPL_BAUD_RATE)? {
+            // Also keeps the board from going back by itself.
+            self.session.identify()?;
+            self.session.reset()?;
+            self.started = self.session.now();
+            self.seen = Evidence::default();
+        }
+        Ok(())
+    }
+
     /// Whether there is a MicroPython prompt, made to appear by all means short of a reset.
     fn has_prompt(&mut self) -> Result<bool, ConnectError> {
         self.session.set_baud(REPL_BAUD_RATE)?;
@@ -295,6 +338,9 @@ impl Approach<'_> {
         // One Ctrl-C at a time: a second one that comes before the interpreter has noticed the
         // first takes it back (`uart_rx_irq`, `machine_uart.c`). Ctrl-B leaves the raw prompt.
         for keys in [b"\x03".as_slice(), b"\x02", b"\r\x03"] {
+            if self.out_of_patience() {
+                break;
+            }
             self.type_keys(keys)?;
             if self.read_prompt(Duration::from_millis(130))? {
                 return Ok(true);
@@ -317,8 +363,8 @@ impl Approach<'_> {
 
     /// Reads until the prompt is the last thing that came, and nothing more comes.
     fn read_prompt(&mut self, patience: Duration) -> Result<bool, ConnectError> {
-        let mut deadline = Instant::now() + patience;
-        let end = Instant::now() + patience * 4;
+        let mut deadline = self.session.now() + patience;
+        let end = self.session.now() + patience * 4;
         let mut buf = [0; 1024];
         loop {
             if self.session.interrupt().is_set() {
@@ -328,14 +374,19 @@ impl Approach<'_> {
             let slice = match self.seen.at_prompt() {
                 true => settle,
                 false => deadline
-                    .saturating_duration_since(Instant::now())
+                    .saturating_duration_since(self.session.now())
                     .min(SLICE),
             };
             match self.session.transport().read(&mut buf, slice) {
                 Ok(n) => {
-                    self.seen.add(&buf[..n]);
+                    self.seen.add(&buf[..n], self.session.now());
                     // While text flows there is hope, within bounds.
-                    deadline = (Instant::now() + patience).min(end);
+                    deadline = (self.session.now() + patience)
+                        .min(end)
+                        .min(self.deadline());
+                    if self.seen.at_crossroads() {
+                        self.type_keys(b"\x03")?;
+                    }
                 }
                 Err(error) if error.kind() == io::ErrorKind::TimedOut => {
                     if self.seen.at_prompt() {
@@ -344,7 +395,7 @@ impl Approach<'_> {
                 }
                 Err(error) => return Err(ConnectError::Session(SessionError::Gone(error))),
             }
-            if Instant::now() >= deadline {
+            if self.session.now() >= deadline {
                 return Ok(self.seen.at_prompt());
             }
         }
@@ -375,8 +426,8 @@ impl Approach<'_> {
             .wait(wire_time(line.len(), REPL_BAUD_RATE) + Duration::from_millis(20))?;
         self.session.set_baud(baud)?;
         // It writes a file to its flash first, which may mean to erase a block.
-        let deadline = Instant::now() + Duration::from_millis(1500);
-        while Instant::now() < deadline {
+        let deadline = self.session.now() + Duration::from_millis(1500);
+        while self.session.now() < deadline {
             if self.answers_in_ide_mode(baud)? {
                 return Ok(());
             }
@@ -399,10 +450,10 @@ impl Approach<'_> {
             session.stop_script()?;
             // The dispatcher calls a script stopped as soon as it is told to stop it. That it has
             // ended shows in the prompt, which the firmware writes next.
-            let deadline = Instant::now() + STOPPING;
+            let deadline = session.now() + STOPPING;
             let mut tail = Vec::new();
             while !ends_with_prompt(&tail) {
-                if Instant::now() > deadline {
+                if session.now() > deadline {
                     return Err(ConnectError::Wedged);
                 }
                 session.interrupt().wait(Duration::from_millis(10))?;
@@ -439,7 +490,7 @@ impl Approach<'_> {
     ) -> Result<bool, ConnectError> {
         const STEADY: Duration = Duration::from_millis(120);
         const GREETED: Duration = Duration::from_millis(1500);
-        let sent = Instant::now();
+        let sent = session.now();
         loop {
             let running = session.script_running()?;
             console.extend(session.console()?);
@@ -452,10 +503,10 @@ impl Approach<'_> {
             if greets && greeted {
                 return Ok(true);
             }
-            if !greets && sent.elapsed() > STEADY {
+            if !greets && session.now() > sent + STEADY {
                 return Ok(true);
             }
-            if sent.elapsed() > GREETED {
+            if session.now() > sent + GREETED {
                 return Err(ConnectError::Wedged);
             }
             session.interrupt().wait(Duration::from_millis(5))?;
@@ -508,10 +559,7 @@ mod tests {
     }
 
     #[test]
-    fn patience_ends_in_good_time() {
-        // A board that says nothing, or garbage, is reported within five seconds, and a round of
-        // attempts may have begun before patience ended.
-        assert!(PATIENCE < Duration::from_secs(4));
+    fn a_reset_leaves_the_board_time_to_boot() {
         assert!(
             PULSES
                 .iter()

@@ -31,6 +31,10 @@ const QUIET: Duration = Duration::from_millis(20);
 /// driver when it is full, whereupon the adapter loses bytes.
 const UNREAD: usize = 2048;
 
+/// How long getting back in step may take. A board that has fallen silent, or sends garbage, is
+/// reported then.
+const RESYNC: Duration = Duration::from_millis(3500);
+
 /// More script output than the firmware's buffer holds (`read_buf_len=2048`) is a damaged number.
 const MAX_CONSOLE: u32 = 4096;
 
@@ -107,8 +111,10 @@ pub struct Counters {
     pub frames: AtomicU64,
     /// Bytes of whole frames.
     pub frame_bytes: AtomicU64,
-    /// Frames that were announced and did not arrive whole.
+    /// Frames that were asked for and did not arrive whole.
     pub dropped: AtomicU64,
+    /// Frames of an earlier script that were asked for to be rid of them.
+    pub discarded: AtomicU64,
     /// Times that the host had to find its place in the bytes again.
     pub resyncs: AtomicU64,
     /// All bytes received.
@@ -272,6 +278,11 @@ impl Session {
         &self.interrupt
     }
 
+    /// The time by which patience is measured.
+    pub(super) fn now(&self) -> Instant {
+        self.interrupt.now()
+    }
+
     /// Sends a request, and its data, without waiting for anything.
     fn send(&mut self, command: &Command<'_>) -> Result<(), SessionError> {
         let bytes = command.encode();
@@ -304,7 +315,7 @@ impl Session {
         const GAP: Duration = Duration::from_millis(120);
         /// Left to arrive while waiting in `read`, so as not to oversleep the last byte.
         const AHEAD: Duration = Duration::from_millis(1);
-        let mut deadline = Instant::now() + first;
+        let mut deadline = self.now() + first;
         let mut got = 0;
         while got < buf.len() {
             if self.interrupt.is_set() {
@@ -316,18 +327,18 @@ impl Session {
             if napped {
                 self.interrupt.wait(pause)?;
             }
-            let patience = deadline.saturating_duration_since(Instant::now());
+            let patience = deadline.saturating_duration_since(self.now());
             match self.transport.read(&mut buf[got..], patience.min(SLICE)) {
                 Ok(n) => {
                     got += n;
                     add(&self.counters.received, n);
-                    deadline = Instant::now() + GAP;
+                    deadline = self.now() + GAP;
                     if napped && n > 2 * UNREAD {
                         self.nap = false;
                     }
                 }
                 Err(error) if error.kind() == io::ErrorKind::TimedOut => {
-                    if Instant::now() >= deadline {
+                    if self.now() >= deadline {
                         break;
                     }
                 }
@@ -339,11 +350,21 @@ impl Session {
 
     /// Sends a request and reads its whole answer into `reply`.
     fn ask(&mut self, command: &Command<'_>, reply: &mut [u8]) -> Result<(), SessionError> {
-        debug_assert_eq!(command.reply_len(), reply.len());
-        let stray = self.drain_now()?;
-        if stray > 0 {
-            return Err(SessionError::Babble(stray));
+        self.expect_quiet()?;
+        self.exchange(command, reply)
+    }
+
+    /// Nothing is there that would be taken for the beginning of an answer.
+    fn expect_quiet(&mut self) -> Result<(), SessionError> {
+        match self.drain_now()? {
+            0 => Ok(()),
+            stray => Err(SessionError::Babble(stray)),
         }
+    }
+
+    /// [`ask`](Self::ask) on a line that is known to be quiet.
+    fn exchange(&mut self, command: &Command<'_>, reply: &mut [u8]) -> Result<(), SessionError> {
+        debug_assert_eq!(command.reply_len(), reply.len());
         self.send(command)?;
         let first = command.timeout() + wire_time(reply.len().min(64), self.baud);
         let received = self.read(reply, first)?;
@@ -394,7 +415,7 @@ impl Session {
         quiet: Duration,
         limit: Duration,
     ) -> Result<usize, SessionError> {
-        let end = Instant::now() + limit;
+        let end = self.now() + limit;
         let mut waste = [0; 4096];
         let mut total = 0;
         loop {
@@ -406,7 +427,7 @@ impl Session {
                 Err(error) if error.kind() == io::ErrorKind::TimedOut => break,
                 Err(error) => return Err(SessionError::Gone(error)),
             }
-            if Instant::now() > end {
+            if self.now() > end {
                 add(&self.counters.received, total);
                 return Err(SessionError::Babble(total));
             }
@@ -437,16 +458,22 @@ impl Session {
         /// With doubling twice each time, the last rounds release an upload of 512 KiB.
         const ROUNDS: u32 = 7;
         add(&self.counters.resyncs, 1);
+        let deadline = self.now() + RESYNC;
         for round in 0..ROUNDS {
             // At most a frame is under way.
             let limit = wire_time(MAX_JPEG_SIZE as usize, self.baud) + Duration::from_secs(1);
-            match self.drain(QUIET, limit) {
+            let left = deadline.saturating_duration_since(self.now());
+            match self.drain(QUIET, limit.min(left)) {
                 Ok(_) => {}
                 // The board may be sending a length that was damaged on the way there.
-                Err(SessionError::Babble(_)) if round < 2 => continue,
+                Err(SessionError::Babble(_)) if round < 2 && limit < left => continue,
                 Err(error) => return Err(error),
             }
-            self.pad(16 << (2 * round))?;
+            let padding = 16 << (2 * round);
+            if self.now() + wire_time(padding, self.baud) > deadline {
+                break;
+            }
+            self.pad(padding)?;
             let patience = Duration::from_millis(60 + 60 * u64::from(round));
             if self.is_alive(patience)? && self.drain_now()? == 0 {
                 return Ok(());
@@ -542,7 +569,7 @@ impl Session {
             self.interrupt.wait(wire_time(image.len(), self.baud))?;
             // Erasing and writing flash: some 100 KB/s at the worst.
             let patience = Duration::from_secs(3) + Duration::from_millis(image.len() as u64 / 50);
-            status = self.await_saved(Instant::now() + patience)?;
+            status = self.await_saved(self.now() + patience)?;
             match status {
                 FileStatus::Ok => return Ok(()),
                 FileStatus::BadChecksum | FileStatus::Receiving => {}
@@ -557,7 +584,7 @@ impl Session {
             // Bytes that got lost leave the board waiting for as many: resynchronising feeds them.
             let status = FileStatus::from(self.ask_word(&Command::FileSaveStatus)?);
             match status {
-                FileStatus::Saving | FileStatus::Receiving if Instant::now() < deadline => {
+                FileStatus::Saving | FileStatus::Receiving if self.now() < deadline => {
                     self.interrupt.wait(Duration::from_millis(20))?;
                 }
                 status => return Ok(status),
@@ -608,7 +635,10 @@ impl Session {
             Ok(None) => return Ok(()),
             Ok(Some(Announced { size, .. })) => {
                 let mut data = vec![0; size as usize];
-                self.ask(&Command::FrameDump { size }, &mut data)
+                self.expect_quiet().and_then(|()| {
+                    add(&self.counters.discarded, 1);
+                    self.exchange(&Command::FrameDump { size }, &mut data)
+                })
             }
             Err(error) => Err(error),
         };
@@ -640,10 +670,18 @@ impl Session {
             }
             Err(error) => return Err(error),
         };
+        match self.expect_quiet() {
+            Ok(()) => {}
+            Err(error) if error.is_line_noise() => {
+                self.resync()?;
+                return Ok(Fetched::Disturbed(error));
+            }
+            Err(error) => return Err(error),
+        }
         let mut data = vec![0; size as usize];
-        let requested = Instant::now();
-        let dumped = self.ask(&Command::FrameDump { size }, &mut data);
-        let arrived = Instant::now();
+        let requested = self.now();
+        let dumped = self.exchange(&Command::FrameDump { size }, &mut data);
+        let arrived = self.now();
         match dumped {
             Ok(()) => {}
             Err(error) if error.is_line_noise() => {

@@ -1,0 +1,595 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! How long it takes to bring a board to stream, or to find that it is not to be had: in simulated
+//! time, which passes only while the host waits, so that a busy machine makes no difference.
+//!
+//! The board here is slower than those of flesh: its delays are generous guesses of what boards
+//! take, and its adapter holds back short answers for 16 ms, as FTDI's do. Its protocol is the
+//! simulated board's dispatcher.
+
+use std::collections::VecDeque;
+use std::io;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use gstkendryte::k210::connect::{self, ConnectError, Connected, Goal};
+use gstkendryte::k210::interrupt::Interrupt;
+use gstkendryte::k210::script::GREETING;
+use gstkendryte::k210::session::{Fetched, SessionError, wire_time};
+use gstkendryte::k210::sim::dispatch::{Dispatcher, Peripherals};
+use gstkendryte::k210::sim::{Console, Flash, JpegBuffer, Picture};
+use gstkendryte::k210::transport::Transport;
+use gstkendryte::k210::{IDE_BAUD_RATE, REPL_BAUD_RATE};
+
+const MS: Duration = Duration::from_millis(1);
+
+/// From power to the first text, from there to the end of the initialisation (a flash file system
+/// and an SD card are looked for), and what `_boot.py` waits.
+const DARK: Duration = Duration::from_millis(500);
+const INITIALISING: Duration = Duration::from_millis(1500);
+const CROSSROADS: Duration = Duration::from_millis(200);
+
+/// Writing `ide_mode.conf`, which may erase a block of flash.
+const FLASHING: Duration = Duration::from_millis(400);
+
+/// `sensor.reset()` with what follows it until the first picture is there.
+const SENSOR: Duration = Duration::from_millis(1200);
+
+const FRAME: Duration = Duration::from_millis(33);
+
+/// What an FTDI adapter keeps to itself, and for how long.
+const HELD_BACK: (usize, Duration) = (62, Duration::from_millis(16));
+
+const BANNER: &str = "MicroPython v0.6.3\r\nType \"help()\" for more information.\r\n>>> ";
+
+/// What the board's `main.py`, or its script in IDE mode, is like.
+#[derive(Clone, Copy, PartialEq)]
+enum Program {
+    /// Ends at once, or when it is told to.
+    Tame,
+    /// Ignores every exception.
+    Deaf,
+}
+
+#[derive(Clone, Copy, PartialEq)]
+enum Phase {
+    /// Without power, or held in reset.
+    Dead,
+    /// Until the first text.
+    Dark,
+    Initialising,
+    Crossroads,
+    Prompt,
+    /// On the way to IDE mode.
+    Flashing,
+    Ide,
+    /// `main.py` runs and hears nothing.
+    Stuck,
+    /// It is no board: 10 bytes a millisecond that mean nothing.
+    Garbage,
+    /// `main.py` runs, hears nothing and prints a line every tenth of a second.
+    Chatter,
+}
+
+/// What the dispatcher reaches.
+struct Rest {
+    clock: Interrupt,
+    baud: u32,
+    /// Bytes on their way to the host, by arrival.
+    out: VecDeque<(Instant, u8)>,
+    console: Console,
+    jpeg: JpegBuffer,
+    flash: Flash,
+    interrupted: bool,
+    reset: bool,
+}
+
+impl Rest {
+    fn free(&self) -> Instant {
+        let last = self.out.back().map(|(time, _)| *time);
+        last.unwrap_or(self.clock.now()).max(self.clock.now())
+    }
+}
+
+impl Peripherals for Rest {
+    fn send(&mut self, data: &[u8]) {
+        let mut time = self.free();
+        for byte in data {
+            time += wire_time(1, self.baud);
+            self.out.push_back((time, *byte));
+        }
+    }
+    fn send_repeated(&mut self, data: &[u8], count: usize) {
+        self.send(&data.repeat(count));
+    }
+    fn send_frame(&mut self, length: usize) {
+        let mut data = self.jpeg.pixels().to_vec();
+        data.resize(length, 0);
+        self.send(&data);
+    }
+    fn console(&mut self) -> &mut Console {
+        &mut self.console
+    }
+    fn jpeg(&mut self) -> &mut JpegBuffer {
+        &mut self.jpeg
+    }
+    fn flash(&mut self) -> &mut Flash {
+        &mut self.flash
+    }
+    fn raise_ide_interrupt(&mut self) {
+        self.interrupted = true;
+    }
+    fn set_attribute(&mut self, _attribute: i16, _value: i16) {}
+    fn reset(&mut self) {
+        self.reset = true;
+    }
+}
+
+/// A board on its adapter.
+struct SlowBoard {
+    rest: Rest,
+    dispatcher: Dispatcher,
+    phase: Phase,
+    since: Instant,
+    host_baud: u32,
+    /// The modem lines reach the board.
+    wired: bool,
+    /// There is no reason to reset it.
+    well: bool,
+    main: Program,
+    script: Program,
+    /// The next boot is into IDE mode.
+    to_ide: bool,
+    line: Vec<u8>,
+    /// When the script in IDE mode began.
+    running: Option<Instant>,
+    next: Instant,
+    picture: Vec<u8>,
+}
+
+impl SlowBoard {
+    fn new(phase: Phase, clock: &Interrupt) -> Self {
+        let mut picture = Vec::new();
+        jpeg_encoder::Encoder::new(&mut picture, 50)
+            .encode(&[90; 320 * 240], 320, 240, jpeg_encoder::ColorType::Luma)
+            .unwrap();
+        let now = clock.now();
+        SlowBoard {
+            rest: Rest {
+                clock: clock.clone(),
+                baud: match phase {
+                    Phase::Ide => IDE_BAUD_RATE,
+                    _ => REPL_BAUD_RATE,
+                },
+                out: VecDeque::new(),
+                console: Console::new(2048),
+                jpeg: JpegBuffer::default(),
+                flash: Flash::default(),
+                interrupted: false,
+                reset: false,
+            },
+            dispatcher: Dispatcher::default(),
+            phase,
+            since: now,
+            host_baud: IDE_BAUD_RATE,
+            wired: false,
+            well: false,
+            main: Program::Tame,
+            script: Program::Tame,
+            to_ide: false,
+            line: Vec::new(),
+            running: None,
+            next: now,
+            picture,
+        }
+    }
+
+    fn enter(&mut self, phase: Phase) {
+        self.phase = phase;
+        self.since = self.rest.clock.now();
+        self.next = self.since;
+    }
+
+    fn boot(&mut self) {
+        self.rest.baud = REPL_BAUD_RATE;
+        self.dispatcher = Dispatcher::default();
+        self.running = None;
+        self.enter(Phase::Dark);
+    }
+
+    fn type_out(&mut self, text: &str) {
+        self.rest.send(text.as_bytes());
+    }
+
+    /// Does what is due by now; when there will be more to do.
+    fn run(&mut self) -> Option<Instant> {
+        let now = self.rest.clock.now();
+        loop {
+            let due = match self.phase {
+                Phase::Dead | Phase::Prompt | Phase::Stuck => return None,
+                Phase::Dark => self.since + DARK,
+                Phase::Initialising => self.since + INITIALISING,
+                Phase::Crossroads => self.since + CROSSROADS,
+                Phase::Flashing => self.since + FLASHING,
+                Phase::Garbage | Phase::Chatter => self.next,
+                Phase::Ide => match self.running {
+                    Some(_) => self.next,
+                    None => return None,
+                },
+            };
+            if due > now {
+                return Some(due);
+            }
+            match self.phase {
+                Phase::Dark => {
+                    self.type_out("\r\n[MAIXPY] Pll0:freq:832000000\r\n");
+                    self.enter(Phase::Initialising);
+                }
+                Phase::Initialising => {
+                    self.type_out("[MaixPy] init end\r\n");
+                    self.enter(Phase::Crossroads);
+                }
+                Phase::Crossroads if self.to_ide => self.enter(Phase::Flashing),
+                Phase::Crossroads if self.main == Program::Deaf => self.enter(Phase::Stuck),
+                Phase::Crossroads => {
+                    self.type_out(BANNER);
+                    self.enter(Phase::Prompt);
+                }
+                Phase::Flashing => {
+                    self.rest.baud = IDE_BAUD_RATE;
+                    self.dispatcher.init();
+                    self.enter(Phase::Ide);
+                }
+                Phase::Garbage => {
+                    let bytes: Vec<u8> = (0..10u8).map(|i| i.wrapping_mul(151) ^ 0xa5).collect();
+                    self.rest.send(&bytes);
+                    self.next += MS;
+                }
+                Phase::Chatter => {
+                    self.type_out("temperature 21.5 degrees\r\n");
+                    self.next += 100 * MS;
+                }
+                _ => {
+                    if self.rest.jpeg.begin().is_some() {
+                        let picture = Picture {
+                            width: 320,
+                            height: 240,
+                            grayscale: true,
+                            data: &[],
+                        };
+                        self.rest.jpeg.finish(picture, &self.picture);
+                    }
+                    self.next += FRAME;
+                }
+            }
+        }
+    }
+
+    fn hear(&mut self, byte: u8) {
+        match self.phase {
+            Phase::Crossroads if byte == 3 => {
+                let traceback = "Traceback (most recent call last):\r\nKeyboardInterrupt: \r\n";
+                self.type_out(traceback);
+                self.type_out(BANNER);
+                self.enter(Phase::Prompt);
+            }
+            Phase::Prompt => self.hear_at_prompt(byte),
+            Phase::Ide => {
+                // It is deaf while it answers.
+                if self.rest.free() > self.rest.clock.now() {
+                    return;
+                }
+                self.dispatcher.feed(byte, &mut self.rest);
+                self.after_command();
+            }
+            _ => {}
+        }
+    }
+
+    fn hear_at_prompt(&mut self, byte: u8) {
+        match byte {
+            2 => self.type_out(&format!("\r\n{BANNER}")),
+            3 => {
+                self.line.clear();
+                self.type_out("\r\n>>> ");
+            }
+            b'\r' => {
+                let line = String::from_utf8(std::mem::take(&mut self.line)).unwrap();
+                self.type_out("\r\n");
+                if line.starts_with("repl.init(1500000,") {
+                    self.enter(Phase::Flashing);
+                } else {
+                    self.type_out(">>> ");
+                }
+            }
+            byte => {
+                self.line.push(byte);
+                self.rest.send(&[byte]);
+            }
+        }
+    }
+
+    fn after_command(&mut self) {
+        if std::mem::take(&mut self.rest.reset) {
+            self.boot();
+            return;
+        }
+        if !std::mem::take(&mut self.rest.interrupted) || self.phase != Phase::Ide {
+            return;
+        }
+        if self.running.is_some() {
+            if self.script == Program::Tame {
+                self.dispatcher.init();
+                self.rest.console.put(b"Exception: IDE interrupt\r\n");
+                self.rest.console.put(BANNER.as_bytes());
+                self.running = None;
+            }
+        } else if self.dispatcher.script_ready() {
+            self.rest.console.put(format!("{GREETING}\r\n").as_bytes());
+            let now = self.rest.clock.now();
+            self.running = Some(now);
+            self.next = now + SENSOR;
+        }
+    }
+}
+
+impl Transport for SlowBoard {
+    fn read(&mut self, buf: &mut [u8], timeout: Duration) -> io::Result<usize> {
+        let deadline = self.rest.clock.now() + timeout;
+        loop {
+            let next = self.run();
+            let now = self.rest.clock.now();
+            let ready = self.rest.out.front().map(|(first, _)| {
+                let full = self.rest.out.get(HELD_BACK.0 - 1).map(|(time, _)| *time);
+                full.unwrap_or(*first + HELD_BACK.1)
+                    .min(*first + HELD_BACK.1)
+            });
+            if ready.is_some_and(|ready| ready <= now) {
+                let mut count = 0;
+                while count < buf.len()
+                    && let Some((time, byte)) = self.rest.out.front()
+                    && *time <= now
+                {
+                    buf[count] = *byte;
+                    count += 1;
+                    self.rest.out.pop_front();
+                }
+                // At the wrong speed it is read as something else.
+                if self.host_baud != self.rest.baud {
+                    buf[..count].fill(0xf8);
+                }
+                return Ok(count);
+            }
+            if now >= deadline {
+                return Err(io::ErrorKind::TimedOut.into());
+            }
+            let wake = [next, ready].into_iter().flatten().min();
+            let wake = wake.unwrap_or(deadline).clamp(now, deadline);
+            self.rest.clock.wait_until(wake).unwrap();
+        }
+    }
+
+    fn write_all(&mut self, data: &[u8], _timeout: Duration) -> io::Result<()> {
+        for byte in data {
+            // They are heard when they arrive; the host has gone on meanwhile on a real line.
+            self.rest.clock.wait(wire_time(1, self.host_baud)).unwrap();
+            self.run();
+            if self.host_baud == self.rest.baud {
+                self.hear(*byte);
+            }
+        }
+        Ok(())
+    }
+
+    fn set_baud_rate(&mut self, baud: u32) -> io::Result<()> {
+        self.host_baud = baud;
+        Ok(())
+    }
+
+    fn set_control_lines(&mut self, dtr: bool, rts: bool) -> io::Result<()> {
+        assert!(!self.well || dtr == rts, "a board that works is reset");
+        if self.wired && self.phase == Phase::Dead && !rts {
+            self.boot();
+        } else if self.wired && rts && !dtr {
+            self.rest.out.clear();
+            self.enter(Phase::Dead);
+        }
+        Ok(())
+    }
+
+    fn discard_input(&mut self) -> io::Result<()> {
+        self.rest.out.clear();
+        Ok(())
+    }
+}
+
+fn goal() -> Goal {
+    Goal {
+        baud: IDE_BAUD_RATE,
+        // As long as the element's own.
+        script: vec![b'#'; 400],
+        greets: true,
+        patience: connect::PATIENCE,
+    }
+}
+
+/// The simulated time to the first frame, or to the error.
+fn time_from(
+    phase: Phase,
+    prepare: impl FnOnce(&mut SlowBoard),
+) -> (Duration, Result<(), ConnectError>) {
+    let clock = Interrupt::simulated();
+    let mut board = SlowBoard::new(phase, &clock);
+    prepare(&mut board);
+    let start = clock.now();
+    let connected = connect::connect(Box::new(board), &goal(), &clock, &Arc::default());
+    let result = connected.and_then(|Connected { mut session, .. }| {
+        loop {
+            match session.fetch()? {
+                Fetched::Frame(frame) => {
+                    assert_eq!((frame.width, frame.height), (320, 240));
+                    return Ok(());
+                }
+                Fetched::NotReady => clock.wait(MS).map_err(|_| ConnectError::Interrupted)?,
+                other => panic!("{other:?}"),
+            }
+        }
+    });
+    (clock.now() - start, result)
+}
+
+fn streams_within(limit: Duration, what: &str, phase: Phase, prepare: impl FnOnce(&mut SlowBoard)) {
+    let (time, result) = time_from(phase, prepare);
+    println!("{what}: the first frame after {time:?}");
+    result.unwrap_or_else(|error| panic!("{what}: {error} after {time:?}"));
+    assert!(time <= limit, "{what}: {time:?}");
+}
+
+/// It answers if it is given the time.
+fn well(board: &mut SlowBoard) {
+    board.well = true;
+}
+
+/// A script runs that another client has left.
+fn left_running(board: &mut SlowBoard) {
+    let mut request = vec![0x30, 0x05, 4, 0, 0, 0];
+    request.extend(b"####");
+    board.write_all(&request, MS).unwrap();
+    assert!(board.running.is_some());
+}
+
+#[test]
+fn a_board_in_ide_mode_streams_within_three_seconds() {
+    let limit = Duration::from_secs(3);
+    streams_within(limit, "idle in IDE mode", Phase::Ide, well);
+    streams_within(limit, "busy in IDE mode", Phase::Ide, left_running);
+}
+
+#[test]
+fn a_board_that_boots_streams_within_eight_seconds() {
+    let limit = Duration::from_secs(8);
+    streams_within(limit, "from power", Phase::Dark, well);
+    streams_within(limit, "from power, to IDE mode", Phase::Dark, |board| {
+        board.to_ide = true;
+        board.well = true;
+    });
+    streams_within(limit, "at the prompt", Phase::Prompt, well);
+    streams_within(limit, "from power, main.py wedged", Phase::Dark, |board| {
+        board.main = Program::Deaf;
+    });
+}
+
+#[test]
+fn a_board_stuck_in_a_script_is_reset_where_the_adapter_can() {
+    let limit = Duration::from_secs(8);
+    streams_within(limit, "main.py wedged", Phase::Stuck, |board| {
+        board.main = Program::Deaf;
+        board.wired = true;
+    });
+    streams_within(limit, "wedged in IDE mode", Phase::Ide, |board| {
+        board.script = Program::Deaf;
+        left_running(board);
+    });
+}
+
+fn fails_in_time(
+    what: &str,
+    phase: Phase,
+    prepare: impl FnOnce(&mut SlowBoard),
+    expected: fn(&ConnectError) -> bool,
+) {
+    let (time, result) = time_from(phase, prepare);
+    let error = result.expect_err(what);
+    println!("{what}: “{error}” after {time:?}");
+    assert!(expected(&error), "{what}: {error:?}");
+    // What the element adds is opening the port.
+    assert!(time <= Duration::from_millis(4500), "{what}: {time:?}");
+}
+
+#[test]
+fn a_board_that_is_not_to_be_had_is_reported_within_five_seconds() {
+    let silent: fn(&ConnectError) -> bool = |error| matches!(error, ConnectError::Silent);
+    fails_in_time("silent", Phase::Dead, |_| {}, silent);
+    fails_in_time("stuck", Phase::Stuck, |_| {}, silent);
+    fails_in_time(
+        "garbage",
+        Phase::Garbage,
+        |_| {},
+        |error| matches!(error, ConnectError::Garbage(_)),
+    );
+    fails_in_time(
+        "chatter",
+        Phase::Chatter,
+        |_| {},
+        |error| matches!(error, ConnectError::Deaf(line) if line.contains("21.5 degrees")),
+    );
+}
+
+/// Streams, and lets something happen to the board.
+fn time_after(what: &str, happens: Phase) {
+    let clock = Interrupt::simulated();
+    let (mut session, change) = {
+        let board = SlowBoard::new(Phase::Ide, &clock);
+        let change = Arc::new(std::sync::Mutex::new(None));
+        let line = Changing {
+            board,
+            change: change.clone(),
+        };
+        let connected = connect::connect(Box::new(line), &goal(), &clock, &Arc::default());
+        (connected.unwrap().session, change)
+    };
+    while !matches!(session.fetch(), Ok(Fetched::Frame(_))) {
+        clock.wait(MS).unwrap();
+    }
+    *change.lock().unwrap() = Some(happens);
+    let start = clock.now();
+    let error = loop {
+        match session.fetch() {
+            Ok(_) => clock.wait(MS).unwrap(),
+            Err(error) => break error,
+        }
+    };
+    let time = clock.now() - start;
+    println!("{what}: “{error}” after {time:?}");
+    let expected = matches!(error, SessionError::OutOfStep | SessionError::Babble(_));
+    assert!(expected, "{what}: {error:?}");
+    assert!(time <= Duration::from_millis(4500), "{what}: {time:?}");
+}
+
+/// A board whose phase can be changed from outside.
+struct Changing {
+    board: SlowBoard,
+    change: Arc<std::sync::Mutex<Option<Phase>>>,
+}
+
+impl Changing {
+    fn board(&mut self) -> &mut SlowBoard {
+        if let Some(phase) = self.change.lock().unwrap().take() {
+            self.board.enter(phase);
+        }
+        &mut self.board
+    }
+}
+
+impl Transport for Changing {
+    fn read(&mut self, buf: &mut [u8], timeout: Duration) -> io::Result<usize> {
+        self.board().read(buf, timeout)
+    }
+    fn write_all(&mut self, data: &[u8], timeout: Duration) -> io::Result<()> {
+        self.board().write_all(data, timeout)
+    }
+    fn set_baud_rate(&mut self, baud: u32) -> io::Result<()> {
+        self.board().set_baud_rate(baud)
+    }
+    fn set_control_lines(&mut self, dtr: bool, rts: bool) -> io::Result<()> {
+        self.board().set_control_lines(dtr, rts)
+    }
+    fn discard_input(&mut self) -> io::Result<()> {
+        self.board().discard_input()
+    }
+}
+
+#[test]
+fn a_board_that_is_lost_while_it_streams_is_reported_within_five_seconds() {
+    time_after("falls silent", Phase::Dead);
+    time_after("turns to garbage", Phase::Garbage);
+}
