@@ -3,8 +3,8 @@
 //! through noise, and every command.
 
 use std::io;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, Ordering};
+use std::sync::{Arc, mpsc};
 use std::time::{Duration, Instant};
 
 use gstkendryte::k210::command::{Attribute, Code, FileStatus};
@@ -14,7 +14,7 @@ use gstkendryte::k210::script::{FrameSize, PixelFormat, Regulation, SensorSetup}
 use gstkendryte::k210::session::{Counters, Fetched, Frame, Session, SessionError};
 use gstkendryte::k210::sim::{self, Board, BootMode, Config, Port};
 use gstkendryte::k210::transport::Transport;
-use gstkendryte::k210::{IDE_BAUD_RATE, jpeg};
+use gstkendryte::k210::{IDE_BAUD_RATE, REPL_BAUD_RATE, jpeg};
 
 /// Only a hang takes that long.
 const FAILSAFE: Duration = Duration::from_secs(60);
@@ -121,6 +121,41 @@ fn streams_from_a_board_that_runs_its_main_program() {
 #[test]
 fn a_script_that_ctrl_c_does_not_end_is_ended_by_the_reset_line() {
     streams_from(BootMode::Wedged);
+}
+
+#[test]
+fn a_main_program_that_ctrl_c_does_not_end_is_caught_at_its_start() {
+    let wedged = b"while True:\n    try:\n        while True:\n            pass\n    except:\n        pass\n";
+    let config = Config {
+        boot: BootMode::Main,
+        files: vec![("/flash/main.py".into(), wedged.to_vec())],
+        ..Config::default()
+    };
+    let (mut connected, _) = bring_up(config, &camera()).unwrap();
+    next_frame(&mut connected.session);
+}
+
+#[test]
+fn a_board_in_ide_mode_at_the_prompts_speed_is_brought_to_the_one_that_is_wanted() {
+    let config = Config {
+        boot: BootMode::Ide,
+        ide_baud_rate: REPL_BAUD_RATE,
+        ..Config::default()
+    };
+    let (mut connected, _) = bring_up(config, &camera()).unwrap();
+    assert_eq!(connected.session.baud(), IDE_BAUD_RATE);
+    next_frame(&mut connected.session);
+}
+
+#[test]
+fn streams_from_a_board_that_boots_into_ide_mode() {
+    let config = Config {
+        boot: BootMode::PowerOn,
+        files: vec![("/flash/ide_mode.conf".into(), Vec::new())],
+        ..Config::default()
+    };
+    let (mut connected, _) = bring_up(config, &camera()).unwrap();
+    next_frame(&mut connected.session);
 }
 
 #[test]
@@ -247,6 +282,47 @@ fn settings_change_while_frames_come() {
 }
 
 #[test]
+fn a_frame_that_does_not_fit_into_the_boards_buffer_costs_quality() {
+    let board = ide_board();
+    let finest = SensorSetup {
+        frame_size: FrameSize::by_name("VGA").unwrap(),
+        quality: 100,
+        ..setup()
+    };
+    let goal = Goal {
+        script: finest.script().into_bytes(),
+        ..camera()
+    };
+    let mut connected = plugged_in(&board, &goal).unwrap();
+    for _ in 0..3 {
+        let frame = next_frame(&mut connected.session);
+        assert_eq!((frame.width, frame.height), (640, 480));
+        assert_eq!(jpeg::check(&frame.data, 640, 480), Ok(()));
+    }
+}
+
+#[test]
+fn the_board_is_never_spoken_to_while_it_answers() {
+    let board = ide_board();
+    let talk = script(
+        "import sensor\nsensor.reset()\nsensor.set_pixformat(sensor.RGB565)\n\
+         sensor.set_framesize(sensor.QQVGA)\nwhile True:\n    sensor.snapshot()\n    print('x' * 99)\n",
+    );
+    let mut connected = plugged_in(&board, &talk).unwrap();
+    let session = &mut connected.session;
+    for value in [-2, 0, 2] {
+        for _ in 0..5 {
+            next_frame(session);
+            session.console().unwrap();
+        }
+        session.set_attribute(Attribute::Brightness, value).unwrap();
+    }
+    session.save_file("/flash/x", &[0x30; 999]).unwrap();
+    session.leave();
+    assert_eq!(board.overruns(), 0);
+}
+
+#[test]
 fn files_are_saved_to_flash() {
     let board = ide_board();
     let mut connected = plugged_in(&board, &camera()).unwrap();
@@ -290,16 +366,19 @@ enum Fault {
     LoseRequest,
     /// The first byte of a request is changed.
     FlipRequest,
+    /// The answer that announces a frame gets lost, and the frame stays locked.
+    LoseAnswer,
 }
 
 impl Fault {
-    const ALL: [Fault; 6] = [
+    const ALL: [Fault; 7] = [
         Fault::None,
         Fault::Lose,
         Fault::Add,
         Fault::Flip,
         Fault::LoseRequest,
         Fault::FlipRequest,
+        Fault::LoseAnswer,
     ];
 }
 
@@ -327,6 +406,10 @@ impl Transport for Faulty {
         // Only frames come in pieces of this size.
         let space = buf.len() - usize::from(buf.len() > 200);
         let n = self.port.read(&mut buf[..space], timeout)?;
+        // Only FRAME_SIZE is answered with this many bytes; the first is the width's.
+        if n == 12 && buf[0] != 0 && self.take(&[Fault::LoseAnswer]) == Fault::LoseAnswer {
+            return Err(io::ErrorKind::TimedOut.into());
+        }
         if n < 200 {
             return Ok(n);
         }
@@ -415,6 +498,11 @@ fn noise_costs_frames_and_nothing_else() {
         seed: 7,
         ..Config::default()
     };
+    let (sender, sent) = mpsc::channel();
+    let config = Config {
+        sent: Some(sender),
+        ..config
+    };
     // Connecting may fail under noise; it is tried again, as the element does.
     let board = Board::new(config).unwrap();
     let counters = Arc::new(Counters::default());
@@ -436,6 +524,10 @@ fn noise_costs_frames_and_nothing_else() {
             match session.fetch() {
                 Ok(Fetched::Frame(frame)) => {
                     assert_eq!(jpeg::check(&frame.data, frame.width, frame.height), Ok(()));
+                    // It is what was sent last, unless noise has hit a place of it that does not
+                    // show.
+                    let sent = sent.try_iter().last().expect("the board sent one");
+                    assert!(sent.data == frame.data || sent.hits > 0);
                     whole += 1;
                     waiting = Instant::now();
                 }
@@ -459,6 +551,10 @@ fn noise_costs_frames_and_nothing_else() {
     );
     assert_eq!(load(&counters.frames), whole);
     assert!(load(&counters.dropped) <= lost);
+    // Whatever was asked for is accounted for.
+    let accounted = whole + load(&counters.dropped) + load(&counters.discarded);
+    let asked = load(&counters.command(Code::FrameDump).requests);
+    assert_eq!(asked, accounted);
     // Each costs at most one, but for those that befall the requests of connecting.
     assert!(load(&counters.command(Code::FrameDump).requests) >= whole);
 }

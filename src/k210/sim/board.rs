@@ -8,7 +8,7 @@
 
 use std::collections::VecDeque;
 use std::io;
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, mpsc};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
@@ -55,6 +55,19 @@ pub struct Config {
     pub request_noise: f64,
     /// Makes the noise repeatable.
     pub seed: u64,
+    /// Who is told of each frame that the board sends.
+    pub sent: Option<mpsc::Sender<SentFrame>>,
+}
+
+/// What a board sent in answer to one FRAME_DUMP.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SentFrame {
+    /// The JPEG as the board has it; empty when there was none to send.
+    pub data: Vec<u8>,
+    /// Bytes that were asked for, which is how many were sent.
+    pub asked: usize,
+    /// Bytes of them that noise flipped, lost or added.
+    pub hits: u64,
 }
 
 impl Default for Config {
@@ -68,6 +81,7 @@ impl Default for Config {
             noise: 0.0,
             request_noise: 0.0,
             seed: 1,
+            sent: None,
         }
     }
 }
@@ -118,6 +132,8 @@ pub struct Core {
     pub flash: Flash,
     /// The dispatcher asked for a reset.
     reset: bool,
+    /// Who is told of frames.
+    sent: Option<mpsc::Sender<SentFrame>>,
 }
 
 impl Core {
@@ -152,7 +168,17 @@ impl Peripherals for Core {
     fn send_frame(&mut self, length: usize) {
         let pixels = self.jpeg.pixels();
         let data = pixels[..length.min(pixels.len())].to_vec();
+        let hits = self.down.hits();
         self.reply(&data, length, Filler::Zeros);
+        if let Some(sent) = &self.sent {
+            let frame = SentFrame {
+                data: self.jpeg.pixels()[..self.jpeg.size as usize].to_vec(),
+                asked: length,
+                hits: self.down.hits() - hits,
+            };
+            // Whoever wanted to know may have gone.
+            let _ = sent.send(frame);
+        }
     }
 
     fn console(&mut self) -> &mut Console {
@@ -396,7 +422,7 @@ impl Board {
     /// # Errors
     ///
     /// When the system has no more threads.
-    pub fn new(config: Config) -> io::Result<Self> {
+    pub fn new(mut config: Config) -> io::Result<Self> {
         let mut flash = Flash::default();
         for (path, content) in &config.files {
             flash
@@ -424,6 +450,7 @@ impl Board {
                     registers: Registers::default(),
                     flash,
                     reset: false,
+                    sent: config.sent.take(),
                 },
                 dispatcher: Dispatcher::default(),
                 fifo: VecDeque::new(),

@@ -20,6 +20,8 @@ pub struct Noise {
     /// Bytes in a thousand million that are hit.
     rate: u64,
     state: u64,
+    /// Bytes that were hit.
+    hits: u64,
 }
 
 impl Noise {
@@ -28,6 +30,7 @@ impl Noise {
         Noise {
             rate: (rate.clamp(0.0, 1.0) * 1e9) as u64,
             state: seed,
+            hits: 0,
         }
     }
 
@@ -52,6 +55,7 @@ impl Noise {
                 out.push(byte);
                 continue;
             }
+            self.hits += 1;
             let dice = self.next();
             match dice % 3 {
                 0 => out.push(byte ^ (1 << (dice >> 32 & 7))),
@@ -223,6 +227,11 @@ impl Line {
     /// When the sender's last byte has left.
     pub fn free(&self) -> u64 {
         self.free
+    }
+
+    /// Bytes that noise has flipped, lost or added until now.
+    pub fn hits(&self) -> u64 {
+        self.noise.hits
     }
 
     /// When the next byte arrives that was not taken.

@@ -40,7 +40,7 @@ mod python;
 mod readline;
 mod scene;
 
-pub use board::{Board, Config, Port, open};
+pub use board::{Board, Config, Port, SentFrame, open};
 pub use cable::{SerialPort, TcpPort};
 pub use console::Console;
 pub use flash::{Errno, Flash};
