@@ -26,6 +26,7 @@ demo=(
     gstreamer1.0-pulseaudio
 )
 test=(
+    gstreamer1.0-plugins-base-apps
     gstreamer1.0-plugins-bad
     gstreamer1.0-plugins-ugly
     gstreamer1.0-libav

@@ -18,6 +18,7 @@ use common::{HANG, Pipeline, init};
 use gst::glib;
 use gst::prelude::*;
 use gstkendryte::k210::sim::{Board, BootMode, Config, SerialPort, TcpPort, counter};
+use gstkendryte::k210::transport::Transport;
 
 /// A pseudo-terminal whose other end this test plays.
 struct Line {
@@ -214,6 +215,31 @@ fn a_server_that_does_not_listen_is_said_so() {
     drop(listener);
     let text = refusal(&format!("device=tcp://127.0.0.1:{port}"));
     assert_mentions(&text, &["Cannot connect", "serial server"]);
+}
+
+#[test]
+fn a_server_that_does_not_answer_is_said_so() {
+    // One whose queue of connections is full: further ones are left waiting.
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    // SAFETY: the descriptor is open, the call takes no pointer.
+    assert_eq!(unsafe { libc::listen(listener.as_raw_fd(), 0) }, 0);
+    let address = listener.local_addr().unwrap();
+    let _waiting: Vec<_> = (0..4)
+        .map_while(|_| {
+            std::net::TcpStream::connect_timeout(&address, Duration::from_millis(200)).ok()
+        })
+        .collect();
+    let text = refusal(&format!("device=tcp://{address}"));
+    assert_mentions(&text, &["Cannot connect", "no answer", "firewall"]);
+}
+
+#[test]
+fn a_server_that_hangs_up_is_said_so() {
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap();
+    std::thread::spawn(move || while listener.accept().is_ok() {});
+    let text = refusal(&format!("device=tcp://{address}"));
+    assert_mentions(&text, &[&address.to_string(), "gone"]);
 }
 
 #[test]
@@ -778,8 +804,23 @@ fn a_pulled_cable_costs_the_time_it_is_out() {
 }
 
 #[test]
+fn a_board_that_is_reset_streams_again() {
+    let board = Simulated::new();
+    let (pipeline, sink) = board.launch("interval=0", "");
+    let press = |down| {
+        let mut port = board.port.board().port();
+        port.set_control_lines(false, down).unwrap();
+    };
+    survives(|| press(true), || press(false), &pipeline, &sink);
+}
+
+#[test]
 fn a_server_that_goes_away_is_found_again() {
-    for address in ["127.0.0.1:0", "[::1]:0"] {
+    for (address, name) in [
+        ("127.0.0.1:0", "127.0.0.1"),
+        ("127.0.0.1:0", "localhost"),
+        ("[::1]:0", "[::1]"),
+    ] {
         let board = Board::new(Config {
             boot: BootMode::Repl,
             ..Config::default()
@@ -789,7 +830,8 @@ fn a_server_that_goes_away_is_found_again() {
             assert!(address.contains("::"));
             continue;
         };
-        let device = format!("device=tcp://{} interval=0", server.address());
+        let port = server.address().port();
+        let device = format!("device=tcp://{name}:{port} interval=0");
         let (pipeline, sink) = launch(&device, "");
         survives(|| server.unplug(), || server.replug(), &pipeline, &sink);
     }

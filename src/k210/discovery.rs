@@ -59,12 +59,15 @@ pub struct Discovery {
     dev: PathBuf,
 }
 
+/// Environment variable that names a directory whose `sys` and `dev` are looked at instead of the
+/// system's.
+pub const ROOT_VARIABLE: &str = "K210_SYSROOT";
+
 impl Default for Discovery {
     fn default() -> Self {
-        Discovery {
-            sysfs: "/sys".into(),
-            dev: "/dev".into(),
-        }
+        let root = std::env::var_os(ROOT_VARIABLE).unwrap_or_else(|| "/".into());
+        let root = Path::new(&root);
+        Discovery::at(root.join("sys"), root.join("dev"))
     }
 }
 

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! Finding the board that the user means, and opening the way to it.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use super::trouble::{self, Report, Trouble};
 use crate::footage::{Footage, Pace};
@@ -96,22 +96,25 @@ impl Board {
         }
     }
 
-    /// Follows the board to the port that it is plugged into now.
-    pub fn follow(&mut self) {
-        let Address::Serial(path) = &self.address else {
-            return;
+    /// Follows the board to the port that it is plugged into now. An error means that its port has
+    /// become another board's.
+    pub fn follow(&mut self) -> Result<(), Report> {
+        let identity = self.usb.as_ref().and_then(Port::identity);
+        let (Address::Serial(path), Some(identity)) = (&self.address, identity) else {
+            return Ok(());
         };
-        if path.exists() {
-            return;
+        let discovery = Discovery::default();
+        let there = discovery.port_at(path);
+        if there.as_ref().and_then(Port::identity) == Some(identity) {
+            return Ok(());
         }
-        let moved: Option<PathBuf> = self
-            .usb
-            .as_ref()
-            .and_then(Port::identity)
-            .and_then(|identity| Discovery::default().find(identity))
-            .map(|port| port.path);
-        if let Some(path) = moved {
-            self.address = Address::Serial(path);
+        match (discovery.find(identity), there) {
+            (Some(port), _) => {
+                self.address = Address::Serial(port.path);
+                Ok(())
+            }
+            (None, Some(_)) => Err(trouble::other_board(path)),
+            (None, None) => Ok(()),
         }
     }
 

@@ -4,7 +4,7 @@
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, LazyLock, Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use gst::glib;
 use gst::prelude::*;
@@ -15,17 +15,15 @@ use gst_base::subclass::prelude::*;
 
 use super::board::Board;
 use super::settings::{PROPERTIES, Settings};
+use super::streaming::Stream;
 use super::trouble::{self, Report, Trouble};
-use crate::k210::command::{Attribute, Code};
-use crate::k210::connect::{self, ConnectError, Connected, Goal};
+use crate::k210::MAX_JPEG_SIZE;
+use crate::k210::command::Attribute;
 use crate::k210::interrupt::Interrupt;
 use crate::k210::meter::Meter;
-use crate::k210::pace::Pace;
-use crate::k210::session::{Counters, Fetched, Frame, Session, wire_time};
-use crate::k210::transport::Transport;
-use crate::k210::{MAX_JPEG_SIZE, session};
+use crate::k210::session::{Counters, Frame, wire_time};
 
-static CAT: LazyLock<gst::DebugCategory> = LazyLock::new(|| {
+pub(super) static CAT: LazyLock<gst::DebugCategory> = LazyLock::new(|| {
     gst::DebugCategory::new(
         "k210camerasrc",
         gst::DebugColorFlags::empty(),
@@ -33,22 +31,10 @@ static CAT: LazyLock<gst::DebugCategory> = LazyLock::new(|| {
     )
 });
 
-/// How often to look for script output, and whether the script still runs.
-const CHORES: Duration = Duration::from_millis(200);
-
-/// How long to wait between two looks for a board that is gone.
-const RETRY: Duration = Duration::from_millis(250);
-
-/// Patience with a board that nobody named, when there are others to try.
-const SHORT_PATIENCE: Duration = Duration::from_millis(2200);
-
-/// Script output that is kept to tell why a script ended.
-const CONSOLE_TAIL: usize = 2048;
-
 /// What the stream made. Shared by the streaming thread, which writes it, and whoever queries
 /// latency, negotiates, or sets a property.
 #[derive(Debug, Default)]
-struct State {
+pub(super) struct State {
     /// The pictures' size, once it is known.
     size: Option<(u16, u16)>,
     /// The framerate in the caps; 0/1 if it varies.
@@ -57,42 +43,24 @@ struct State {
     latency: Option<gst::ClockTime>,
     /// Sensor settings that the board has not been told of yet. `set_property` adds, the streaming
     /// thread takes.
-    attributes: VecDeque<(Attribute, i16)>,
-}
-
-/// What only the streaming thread uses, and `start` and `stop` while there is none. It is taken
-/// out of its mutex for as long as a frame is being fetched, so that no lock is held meanwhile.
-struct Stream {
-    boards: Vec<Board>,
-    /// A way to the first of `boards` that was opened already.
-    opened: Option<Box<dyn Transport>>,
-    script: Vec<u8>,
-    own_script: bool,
-    session: Option<Session>,
-    pace: Pace,
-    discont: bool,
-    /// Since when frames fail to come.
-    waiting_since: Instant,
-    next_chores: Instant,
-    /// Script output without its line end yet, and all the recent output.
-    line: Vec<u8>,
-    tail: Vec<u8>,
-    had_frame: bool,
+    pub(super) attributes: VecDeque<(Attribute, i16)>,
 }
 
 #[derive(Default)]
 pub struct K210CameraSrc {
-    settings: Mutex<Settings>,
-    state: Mutex<State>,
+    pub(super) settings: Mutex<Settings>,
+    pub(super) state: Mutex<State>,
+    /// Taken out of its mutex for as long as a frame is being fetched, so that no lock is held
+    /// meanwhile.
     stream: Mutex<Option<Stream>>,
-    interrupt: Interrupt,
+    pub(super) interrupt: Interrupt,
     /// Replaced at each start; the session writes, anyone reads.
-    counters: Mutex<Arc<Counters>>,
-    meter: Mutex<Meter>,
-    reconnections: AtomicU64,
+    pub(super) counters: Mutex<Arc<Counters>>,
+    pub(super) meter: Mutex<Meter>,
+    pub(super) reconnections: AtomicU64,
 }
 
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+pub(super) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
@@ -216,21 +184,12 @@ impl BaseSrcImpl for K210CameraSrc {
         *lock(&self.counters) = Arc::default();
         *lock(&self.meter) = Meter::default();
         self.reconnections.store(0, Ordering::Relaxed);
-        let now = Instant::now();
-        *lock(&self.stream) = Some(Stream {
+        *lock(&self.stream) = Some(Stream::new(
             boards,
             opened,
             script,
-            own_script: settings.script.is_none(),
-            session: None,
-            pace: Pace::default(),
-            discont: true,
-            waiting_since: now,
-            next_chores: now,
-            line: Vec::new(),
-            tail: Vec::new(),
-            had_frame: false,
-        });
+            settings.script.is_none(),
+        ));
         Ok(())
     }
 
@@ -241,6 +200,7 @@ impl BaseSrcImpl for K210CameraSrc {
             self.interrupt.clear();
             session.leave();
         }
+        gst::info!(CAT, imp = self, "stopped; {}", self.stats());
         Ok(())
     }
 
@@ -322,7 +282,7 @@ fn expected_latency((width, height): (u16, u16), settings: &Settings) -> gst::Cl
     clock_time(wire_time(bytes, settings.baud_rate) + Duration::from_millis(5))
 }
 
-fn clock_time(duration: Duration) -> gst::ClockTime {
+pub(super) fn clock_time(duration: Duration) -> gst::ClockTime {
     gst::ClockTime::from_nseconds(u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX / 2))
 }
 
@@ -389,7 +349,7 @@ impl K210CameraSrc {
     }
 
     /// Time between frames: what downstream asked for, else the property's.
-    fn interval(&self) -> Duration {
+    pub(super) fn interval(&self) -> Duration {
         let framerate = lock(&self.state).framerate;
         match framerate {
             Some(rate) if rate.numer() > 0 => {
@@ -400,303 +360,11 @@ impl K210CameraSrc {
         }
     }
 
-    /// The next frame, whatever it takes.
-    fn next_buffer(&self, stream: &mut Stream) -> Result<gst::Buffer, Trouble> {
-        loop {
-            if stream.session.is_none() {
-                let connected = self.connect(stream, false)?;
-                self.welcome(stream, connected);
-            }
-            match self.next_frame(stream) {
-                Ok(frame) => return self.make_buffer(stream, frame),
-                Err(Trouble::Lost(report)) => self.reconnect(stream, report)?,
-                Err(trouble) => return Err(trouble),
-            }
-        }
-    }
-
-    /// Brings a board to stream; the error of the last one if none does.
-    fn connect(&self, stream: &mut Stream, again: bool) -> Result<Connected, Trouble> {
-        let settings = lock(&self.settings).clone();
-        let counters = lock(&self.counters).clone();
-        let script = match (again, stream.own_script) {
-            // Sensor settings may have changed since.
-            (true, true) => settings.sensor_setup().script().into_bytes(),
-            _ => stream.script.clone(),
-        };
-        let mut last = None;
-        for index in 0..stream.boards.len() {
-            let board = &mut stream.boards[index];
-            board.follow();
-            let device = board.address.to_string();
-            let transport = match stream.opened.take() {
-                Some(transport) => transport,
-                None => match board.open(settings.baud_rate, &self.interrupt) {
-                    Ok(transport) => transport,
-                    Err(Trouble::Lost(report)) => {
-                        gst::info!(CAT, imp = self, "{}", report.text);
-                        last = Some(report);
-                        continue;
-                    }
-                    Err(trouble) => return Err(trouble),
-                },
-            };
-            let goal = Goal {
-                baud: settings.baud_rate,
-                script: script.clone(),
-                greets: stream.own_script,
-                patience: match index + 1 == stream.boards.len() {
-                    true => connect::PATIENCE,
-                    false => SHORT_PATIENCE,
-                },
-            };
-            // The script is about to set all of them.
-            if stream.own_script {
-                lock(&self.state).attributes.clear();
-            }
-            match connect::connect(transport, &goal, &self.interrupt, &counters) {
-                Ok(connected) => {
-                    // The one that answered is the one to stay with.
-                    stream.boards.swap(0, index);
-                    stream.boards.truncate(1);
-                    return Ok(connected);
-                }
-                Err(ConnectError::Interrupted) => return Err(Trouble::Flushing),
-                Err(error) => {
-                    gst::info!(CAT, imp = self, "{device}: {error}");
-                    last = Some(trouble::connect_error(&error, &device));
-                }
-            }
-        }
-        Err(Trouble::Lost(last.unwrap_or_else(trouble::no_board)))
-    }
-
-    /// Begins to stream from a board.
-    fn welcome(&self, stream: &mut Stream, connected: Connected) {
-        let Connected {
-            session,
-            board,
-            console,
-        } = connected;
-        let (major, minor, patch) = board.firmware;
-        let firmware = format!("{major}.{minor}.{patch}");
-        let device = stream.boards[0].address.to_string();
-        gst::info!(
-            CAT,
-            imp = self,
-            "{} with firmware {firmware} on {device}",
-            board.arch
-        );
-        self.post(
-            gst::Structure::builder("k210-board")
-                .field("firmware", firmware)
-                .field("arch", board.arch)
-                .field("device", device)
-                .build(),
-        );
-        stream.session = Some(session);
-        stream.discont = true;
-        stream.waiting_since = Instant::now();
-        stream.next_chores = Instant::now();
-        stream.pace.restart();
-        stream.line.clear();
-        stream.tail.clear();
-        self.print(stream, &console);
-    }
-
-    /// Waits for a board that went away.
-    fn reconnect(&self, stream: &mut Stream, report: Report) -> Result<(), Trouble> {
-        stream.session = None;
-        // A board that never gave a picture is no board that went away.
-        if !lock(&self.settings).reconnect || !stream.had_frame {
-            return Err(Trouble::Fatal(report));
-        }
-        let device = stream.boards[0].address.to_string();
-        gst::warning!(CAT, imp = self, "{}", report.text);
-        self.post(
-            gst::Structure::builder("k210-disconnected")
-                .field("reason", &report.text)
-                .field("device", device)
-                .build(),
-        );
-        let since = Instant::now();
-        let mut attempts = 0u32;
-        let connected = loop {
-            attempts += 1;
-            match self.connect(stream, true) {
-                Ok(connected) => break connected,
-                Err(Trouble::Lost(_)) => {}
-                Err(trouble) => return Err(trouble),
-            }
-            let settings = lock(&self.settings).clone();
-            let timeout = Duration::from_nanos(settings.reconnect_timeout);
-            if !settings.reconnect || (!timeout.is_zero() && since.elapsed() >= timeout) {
-                return Err(Trouble::Fatal(report));
-            }
-            self.interrupt.wait(RETRY).map_err(|_| Trouble::Flushing)?;
-        };
-        self.reconnections.fetch_add(1, Ordering::Relaxed);
-        self.post(
-            gst::Structure::builder("k210-reconnected")
-                .field("outage", clock_time(since.elapsed()).nseconds())
-                .field("attempts", attempts)
-                .field("device", stream.boards[0].address.to_string())
-                .build(),
-        );
-        self.welcome(stream, connected);
-        Ok(())
-    }
-
-    /// Asks the board until it has a frame.
-    fn next_frame(&self, stream: &mut Stream) -> Result<Frame, Trouble> {
-        loop {
-            self.do_chores(stream)?;
-            stream.pace.set_interval(self.interval());
-            let now = Instant::now();
-            let due = stream.pace.due(now);
-            if due > now {
-                // The wait for the next frame is no fault of the board's.
-                self.interrupt
-                    .wait_until(due)
-                    .map_err(|_| Trouble::Flushing)?;
-                stream.waiting_since = stream.waiting_since.max(due);
-            }
-            let device = stream.boards[0].address.to_string();
-            let Some(session) = stream.session.as_mut() else {
-                return Err(Trouble::Flushing);
-            };
-            match session
-                .fetch()
-                .map_err(|error| Trouble::from_session(error, &device))?
-            {
-                Fetched::Frame(frame) => {
-                    stream.pace.advance(frame.requested, frame.arrived);
-                    stream.waiting_since = frame.arrived;
-                    stream.had_frame = true;
-                    self.measure();
-                    return Ok(frame);
-                }
-                Fetched::Lost(error) => {
-                    gst::warning!(CAT, imp = self, "lost a frame: {error}");
-                    stream.discont = true;
-                    self.post_qos();
-                }
-                Fetched::Disturbed(error) => {
-                    gst::info!(CAT, imp = self, "the line was disturbed: {error}");
-                }
-                Fetched::NotReady => self.idle(stream, &device)?,
-            }
-        }
-    }
-
-    /// Waits a little for a frame that is not ready, but not for ever.
-    fn idle(&self, stream: &mut Stream, device: &str) -> Result<(), Trouble> {
-        let waiting = stream.waiting_since.elapsed();
-        let timeout = Duration::from_nanos(lock(&self.settings).frame_timeout);
-        let settling = match stream.had_frame || !stream.own_script {
-            true => Duration::ZERO,
-            // The slowest sensors deliver 10 frames a second.
-            false => Duration::from_millis(100) * lock(&self.settings).skip_frames,
-        };
-        if !timeout.is_zero() && waiting > timeout + settling {
-            let seconds = waiting.as_secs_f64();
-            return Err(Trouble::Lost(trouble::no_frames(device, seconds)));
-        }
-        // A board that has just sent a frame has the next one when its sensor and its encoder are
-        // done, and what the wire waits for then is our question. Asking costs 18 bytes.
-        let pause = Duration::from_micros(match waiting.as_millis() {
-            0..10 => 250,
-            10..150 => 1000,
-            _ => 10_000,
-        });
-        self.interrupt.wait(pause).map_err(|_| Trouble::Flushing)
-    }
-
-    /// What has to be done besides frames: sensor settings, script output, the script's end.
-    fn do_chores(&self, stream: &mut Stream) -> Result<(), Trouble> {
-        let device = stream.boards[0].address.to_string();
-        let Some(session) = stream.session.as_mut() else {
-            return Err(Trouble::Flushing);
-        };
-        let failed = |error| Trouble::from_session(error, &device);
-        loop {
-            let Some((attribute, value)) = lock(&self.state).attributes.pop_front() else {
-                break;
-            };
-            gst::debug!(CAT, imp = self, "{attribute:?} becomes {value}");
-            session.set_attribute(attribute, value).map_err(failed)?;
-        }
-        let now = Instant::now();
-        if now < stream.next_chores {
-            return Ok(());
-        }
-        stream.next_chores = now + CHORES;
-        // Asked first, so that the output read after it is all that there will be.
-        let running = match session.script_running() {
-            Err(error) if error.is_line_noise() => true,
-            other => other.map_err(failed)?,
-        };
-        let mut output = Vec::new();
-        loop {
-            match session.console() {
-                Ok(more) if more.is_empty() => break,
-                Ok(more) => output.extend(more),
-                // Output that got lost is not asked for again.
-                Err(error) if error.is_line_noise() => {
-                    session.resync().map_err(failed)?;
-                    break;
-                }
-                Err(error) => return Err(failed(error)),
-            }
-            if output.len() > 8 * CONSOLE_TAIL {
-                break;
-            }
-        }
-        self.print(stream, &output);
-        if running {
-            return Ok(());
-        }
-        let tail = String::from_utf8_lossy(&stream.tail).into_owned();
-        match (stream.own_script, connect::exception(&tail)) {
-            (false, None) => {
-                gst::info!(CAT, imp = self, "the script has ended");
-                Err(Trouble::Eos)
-            }
-            (false, Some(text)) => Err(Trouble::Fatal(trouble::script_failed(&text, &device))),
-            // A sensor that stalls raises an exception; starting anew may mend it.
-            (true, text) => {
-                let text = text.unwrap_or_else(|| "it was stopped".into());
-                Err(Trouble::Lost(trouble::script_failed(&text, &device)))
-            }
-        }
-    }
-
-    /// Posts script output line by line.
-    fn print(&self, stream: &mut Stream, output: &[u8]) {
-        stream.tail.extend_from_slice(output);
-        let excess = stream.tail.len().saturating_sub(CONSOLE_TAIL);
-        stream.tail.drain(..excess);
-        for byte in output {
-            match byte {
-                b'\n' => {
-                    let line = String::from_utf8_lossy(&std::mem::take(&mut stream.line))
-                        .trim_end_matches('\r')
-                        .to_owned();
-                    gst::debug!(CAT, imp = self, "the script prints: {line}");
-                    self.post(
-                        gst::Structure::builder("k210-console")
-                            .field("line", line)
-                            .build(),
-                    );
-                }
-                // A NUL would end the string inside GStreamer.
-                0 => {}
-                byte => stream.line.push(*byte),
-            }
-        }
-    }
-
-    fn make_buffer(&self, stream: &mut Stream, frame: Frame) -> Result<gst::Buffer, Trouble> {
+    pub(super) fn make_buffer(
+        &self,
+        stream: &mut Stream,
+        frame: Frame,
+    ) -> Result<gst::Buffer, Trouble> {
         let size = (frame.width, frame.height);
         let resized = {
             let mut state = lock(&self.state);
@@ -734,7 +402,7 @@ impl K210CameraSrc {
             buffer.set_duration(duration);
             buffer.set_offset(number);
             buffer.set_offset_end(number + 1);
-            if std::mem::take(&mut stream.discont) {
+            if stream.take_discont() {
                 buffer.set_flags(gst::BufferFlags::DISCONT);
             }
         }
@@ -756,62 +424,10 @@ impl K210CameraSrc {
         let _ = obj.post_message(gst::message::Latency::builder().src(&*obj).build());
     }
 
-    fn post(&self, structure: gst::Structure) {
+    pub(super) fn post(&self, structure: gst::Structure) {
         let obj = self.obj();
         let message = gst::message::Element::builder(structure).src(&*obj).build();
         // Without a bus there is nobody to tell.
         let _ = obj.post_message(message);
-    }
-
-    fn post_qos(&self) {
-        let counters = lock(&self.counters).clone();
-        let load = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
-        let (frames, dropped) = (load(&counters.frames), load(&counters.dropped));
-        let obj = self.obj();
-        let now = obj.current_running_time();
-        let message = gst::message::Qos::builder(true)
-            .running_time(now)
-            .stats(
-                gst::format::Buffers::from_u64(frames),
-                gst::format::Buffers::from_u64(dropped),
-            )
-            .src(&*obj)
-            .build();
-        let _ = obj.post_message(message);
-    }
-
-    /// Takes the counters for the rates in `stats`.
-    fn measure(&self) {
-        let counters = lock(&self.counters).clone();
-        let load = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
-        lock(&self.meter).update(
-            Instant::now(),
-            [load(&counters.frames), load(&counters.received)],
-        );
-    }
-
-    fn stats(&self) -> gst::Structure {
-        self.measure();
-        let counters = lock(&self.counters).clone();
-        let load = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
-        let [fps, received] = lock(&self.meter).rates();
-        let baud = lock(&self.settings).baud_rate;
-        let second = session::wire_time(1, baud).as_secs_f64();
-        let mut by_command = gst::Structure::new_empty("bytes-by-command");
-        for code in Code::ALL {
-            by_command.set(code.name(), load(&counters.command(code).bytes));
-        }
-        gst::Structure::builder("k210camerasrc-stats")
-            .field("frames", load(&counters.frames))
-            .field("bytes", load(&counters.frame_bytes))
-            .field("frames-dropped", load(&counters.dropped))
-            .field("resynchronisations", load(&counters.resyncs))
-            .field("reconnections", load(&self.reconnections))
-            .field("fps", fps)
-            .field("link-utilisation", received * second)
-            .field("received", load(&counters.received))
-            .field("sent", load(&counters.sent))
-            .field("bytes-by-command", by_command)
-            .build()
     }
 }

@@ -18,7 +18,9 @@
 //! sensor and the board's JPEG encoder take, which the host cannot measure.
 //!
 //! # Interruptions
-//! A frame that arrives damaged is dropped, and the next one is marked `DISCONT`. When the board
+//! A frame that arrives damaged is dropped, and the next one is marked `DISCONT`. The protocol has no
+//! checksum, so damage is what shows in a JPEG: a picture that is cut short or lacks a part never
+//! passes, a changed bit that spoils no more than a few blocks of it does. When the board
 //! goes away the element stays as it is, posts `k210-disconnected`, looks for the board again (by
 //! its USB serial number, if the port has changed its name) and posts `k210-reconnected`; time goes
 //! on meanwhile. With `reconnect=false` it stops with an error instead.
@@ -38,6 +40,8 @@ mod enums;
 mod imp;
 mod provider;
 mod settings;
+mod stats;
+mod streaming;
 mod trouble;
 
 glib::wrapper! {

@@ -48,7 +48,7 @@ impl ObjectImpl for K210DeviceProvider {
             vec![
                 glib::ParamSpecString::builder("sysfs")
                     .nick("sysfs")
-                    .blurb("Where sysfs is mounted (default: /sys)")
+                    .blurb("Where sysfs is mounted (default: /sys, or sys below K210_SYSROOT)")
                     .build(),
             ]
         });

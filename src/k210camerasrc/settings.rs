@@ -348,8 +348,9 @@ pub static PROPERTIES: LazyLock<Vec<glib::ParamSpec>> = LazyLock::new(|| {
         glib::ParamSpecBoxed::builder::<gst::Structure>("stats")
             .nick("Statistics")
             .blurb(
-                "frames, bytes, frames-dropped, resynchronisations, reconnections (counts since \
-                 the start), fps and link-utilisation (0 to 1, over the last second or so), \
+                "frames, bytes, frames-dropped (asked for and not arrived whole), \
+                 frames-discarded (left behind by another script), resynchronisations, \
+                 reconnections (counts since the start), fps and link-utilisation (0 to 1, over the last second or so), \
                  received and sent (bytes on the line), bytes-by-command",
             )
             .read_only()

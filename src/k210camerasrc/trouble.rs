@@ -2,6 +2,7 @@
 //! What to tell the user when something goes wrong: what it is, and what to do about it.
 
 use std::io;
+use std::path::Path;
 
 use crate::k210::address::{Address, AddressError};
 use crate::k210::connect::ConnectError;
@@ -83,14 +84,19 @@ pub fn open_error(error: &OpenError) -> Report {
             "Cannot open the board's port: {error}. Is the board plugged in? \
                  `gst-device-monitor-1.0 Video/Source` lists boards; device=sim: is a simulated one"
         ),
-        OpenError::Denied { group, .. } => {
-            let group = group.as_deref().unwrap_or("dialout");
-            report!(
-                NotAuthorized,
-                "Cannot open the board's port: {error}. Join the group that may \
-                     (`sudo usermod -aG {group} $USER`) and log in again"
-            )
-        }
+        OpenError::Denied {
+            group: Some(group), ..
+        } => report!(
+            NotAuthorized,
+            "Cannot open the board's port: {error}. Join the group that may \
+                 (`sudo usermod -aG {group} $USER`) and log in again"
+        ),
+        OpenError::Denied { path, group: None } => report!(
+            NotAuthorized,
+            "Cannot open the board's port: {error}. No group may: have its owner let you \
+                 (`sudo chmod a+rw {}`), or a udev rule do so each time",
+            path.display()
+        ),
         OpenError::InUse { .. } => report!(
             Busy,
             "Cannot open the board's port: {error}. Close that program first"
@@ -108,6 +114,15 @@ pub fn open_error(error: &OpenError) -> Report {
             report!(OpenReadWrite, "{error}")
         }
     }
+}
+
+/// A board whose port belongs to another one now.
+pub fn other_board(path: &Path) -> Report {
+    report!(
+        NotFound,
+        "The board is gone, and {} is another board's port now. Plug it in again",
+        path.display()
+    )
 }
 
 /// A serial server that cannot be reached.
@@ -180,6 +195,11 @@ pub fn connect_error(error: &ConnectError, device: &str) -> Report {
 /// A link that failed.
 pub fn session_error(error: &SessionError, device: &str) -> Report {
     match error {
+        SessionError::Gone(_) if device.starts_with("tcp://") => report!(
+            Read,
+            "The board at {device} is gone: {error}. Is it plugged in there? Serial servers also \
+                 turn away whoever comes second: close other programs that use it"
+        ),
         SessionError::Gone(_) => report!(
             Read,
             "The board at {device} is gone: {error}. Check its cable and plug it in again"

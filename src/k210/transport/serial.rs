@@ -19,12 +19,12 @@ pub enum OpenError {
     /// There is no such file.
     #[error("there is no “{}”", .0.display())]
     NotFound(PathBuf),
-    /// The file's permissions keep us out; the group that may open it, where it has a name.
+    /// The file's permissions keep us out; the group whose members they let in, if there is one.
     #[error("no permission to open “{}”", path.display())]
     Denied {
         /// The port.
         path: PathBuf,
-        /// The group that owns it.
+        /// The group that may open it.
         group: Option<String>,
     },
     /// Another program holds it.
@@ -74,7 +74,7 @@ impl Serial {
             io::ErrorKind::NotFound => OpenError::NotFound(path.into()),
             io::ErrorKind::PermissionDenied => OpenError::Denied {
                 path: path.into(),
-                group: owning_group(path),
+                group: admitted_group(path),
             },
             _ if source.raw_os_error() == Some(libc::EBUSY) => OpenError::InUse {
                 path: path.into(),
@@ -245,10 +245,15 @@ fn is_character_device(metadata: &fs::Metadata) -> bool {
     metadata.file_type().is_char_device()
 }
 
-/// The name of the group that owns `path`, from `/etc/group`.
-fn owning_group(path: &Path) -> Option<String> {
+/// The name of the group whose members may open `path`, from `/etc/group`. There is none where
+/// nobody but root may, as without the system's rules for serial ports.
+fn admitted_group(path: &Path) -> Option<String> {
     use std::os::unix::fs::MetadataExt;
-    let gid = fs::metadata(path).ok()?.gid().to_string();
+    let metadata = fs::metadata(path).ok()?;
+    if metadata.mode() & 0o060 != 0o060 || metadata.gid() == 0 {
+        return None;
+    }
+    let gid = metadata.gid().to_string();
     fs::read_to_string("/etc/group")
         .ok()?
         .lines()
@@ -316,19 +321,44 @@ fn describe(pid: u32) -> String {
     }
 }
 
+/// The process that holds a lock on `path`, from `/proc/locks`, which shows those of other users.
+fn lock_holder(path: &Path) -> Option<u32> {
+    use std::os::unix::fs::MetadataExt;
+    let metadata = fs::metadata(path).ok()?;
+    let device = metadata.dev();
+    let file = format!(
+        "{:02x}:{:02x}:{}",
+        libc::major(device),
+        libc::minor(device),
+        metadata.ino()
+    );
+    // As in “1: FLOCK  ADVISORY  WRITE 2023 00:17:6 0 EOF”.
+    fs::read_to_string("/proc/locks")
+        .ok()?
+        .lines()
+        .find_map(|line| {
+            let fields: Vec<&str> = line.split_whitespace().collect();
+            let at = fields.iter().position(|field| *field == file)?;
+            fields.get(at.checked_sub(1)?)?.parse().ok()
+        })
+}
+
+/// Whether this process has `path` open.
+fn is_ours(path: &Path) -> bool {
+    let path = fs::canonicalize(path).unwrap_or_else(|_| path.into());
+    fs::read_dir("/proc/self/fd").is_ok_and(|fds| {
+        fds.flatten()
+            .any(|fd| fs::read_link(fd.path()).is_ok_and(|target| target == path))
+    })
+}
+
 /// Who holds a port that the system says is taken.
 fn user_of(path: &Path) -> String {
-    other_user(path).unwrap_or_else(|| {
-        let own = std::process::id();
-        let path = fs::canonicalize(path).unwrap_or_else(|_| path.into());
-        let ours = fs::read_dir("/proc/self/fd").is_ok_and(|fds| {
-            fds.flatten()
-                .any(|fd| fs::read_link(fd.path()).is_ok_and(|target| target == path))
-        });
-        if ours {
-            format!("this program (process {own})")
-        } else {
-            "a program of another user".into()
-        }
-    })
+    let own = std::process::id();
+    other_user(path)
+        .or_else(|| lock_holder(path).filter(|pid| *pid != own).map(describe))
+        .unwrap_or_else(|| match is_ours(path) {
+            true => format!("this program (process {own})"),
+            false => "a program of another user".into(),
+        })
 }

@@ -1,0 +1,381 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! What the streaming thread does: bring a board to stream, ask it for one frame after the other,
+//! and find it again when it is lost.
+
+use std::sync::atomic::Ordering;
+use std::time::{Duration, Instant};
+
+use gst::subclass::prelude::*;
+
+use super::board::Board;
+use super::imp::{CAT, K210CameraSrc, clock_time, lock};
+use super::trouble::{self, Report, Trouble};
+use crate::k210::connect::{self, ConnectError, Connected, Goal};
+use crate::k210::pace::Pace;
+use crate::k210::session::{Fetched, Frame, Session};
+use crate::k210::transport::Transport;
+
+/// How often to look for script output, and whether the script still runs.
+const CHORES: Duration = Duration::from_millis(200);
+
+/// How long to wait between two looks for a board that is gone.
+const RETRY: Duration = Duration::from_millis(250);
+
+/// Patience with a board that nobody named, when there are others to try: two ports, as many boards
+/// have, take no longer than one that was named.
+const SHORT_PATIENCE: Duration = Duration::from_millis(1900);
+
+/// Script output that is kept to tell why a script ended.
+const CONSOLE_TAIL: usize = 2048;
+
+/// What only the streaming thread uses, and `start` and `stop` while there is none.
+pub(super) struct Stream {
+    boards: Vec<Board>,
+    /// A way to the first of `boards` that was opened already.
+    opened: Option<Box<dyn Transport>>,
+    script: Vec<u8>,
+    own_script: bool,
+    pub session: Option<Session>,
+    pace: Pace,
+    discont: bool,
+    /// Since when frames fail to come.
+    waiting_since: Instant,
+    next_chores: Instant,
+    /// Script output without its line end yet, and all the recent output.
+    line: Vec<u8>,
+    tail: Vec<u8>,
+    had_frame: bool,
+}
+
+impl Stream {
+    /// A stream from one of `boards`; `opened` is a way to the first of them. `own_script` tells
+    /// that the script is the one that the element has made.
+    pub fn new(
+        boards: Vec<Board>,
+        opened: Option<Box<dyn Transport>>,
+        script: Vec<u8>,
+        own_script: bool,
+    ) -> Self {
+        let now = Instant::now();
+        Stream {
+            boards,
+            opened,
+            script,
+            own_script,
+            session: None,
+            pace: Pace::default(),
+            discont: true,
+            waiting_since: now,
+            next_chores: now,
+            line: Vec::new(),
+            tail: Vec::new(),
+            had_frame: false,
+        }
+    }
+
+    /// Whether the next frame is the first after a gap; it is taken to be pushed.
+    pub fn take_discont(&mut self) -> bool {
+        std::mem::take(&mut self.discont)
+    }
+}
+
+impl K210CameraSrc {
+    /// The next frame, whatever it takes.
+    pub(super) fn next_buffer(&self, stream: &mut Stream) -> Result<gst::Buffer, Trouble> {
+        loop {
+            if stream.session.is_none() {
+                let connected = self.connect(stream, false)?;
+                self.welcome(stream, connected);
+            }
+            match self.next_frame(stream) {
+                Ok(frame) => return self.make_buffer(stream, frame),
+                Err(Trouble::Lost(report)) => self.reconnect(stream, report)?,
+                Err(trouble) => return Err(trouble),
+            }
+        }
+    }
+
+    /// Brings a board to stream; the error of the last one if none does.
+    fn connect(&self, stream: &mut Stream, again: bool) -> Result<Connected, Trouble> {
+        let settings = lock(&self.settings).clone();
+        let counters = lock(&self.counters).clone();
+        let script = match (again, stream.own_script) {
+            // Sensor settings may have changed since.
+            (true, true) => settings.sensor_setup().script().into_bytes(),
+            _ => stream.script.clone(),
+        };
+        let mut last = None;
+        for index in 0..stream.boards.len() {
+            let board = &mut stream.boards[index];
+            if let Err(report) = board.follow() {
+                last = Some(report);
+                continue;
+            }
+            let device = board.address.to_string();
+            let transport = match stream.opened.take() {
+                Some(transport) => transport,
+                None => match board.open(settings.baud_rate, &self.interrupt) {
+                    Ok(transport) => transport,
+                    Err(Trouble::Lost(report)) => {
+                        gst::info!(CAT, imp = self, "{}", report.text);
+                        last = Some(report);
+                        continue;
+                    }
+                    Err(trouble) => return Err(trouble),
+                },
+            };
+            let goal = Goal {
+                baud: settings.baud_rate,
+                script: script.clone(),
+                greets: stream.own_script,
+                patience: match stream.boards.len() {
+                    1 => connect::PATIENCE,
+                    _ => SHORT_PATIENCE,
+                },
+            };
+            // The script is about to set all of them.
+            if stream.own_script {
+                lock(&self.state).attributes.clear();
+            }
+            match connect::connect(transport, &goal, &self.interrupt, &counters) {
+                Ok(connected) => {
+                    // The one that answered is the one to stay with.
+                    stream.boards.swap(0, index);
+                    stream.boards.truncate(1);
+                    return Ok(connected);
+                }
+                Err(ConnectError::Interrupted) => return Err(Trouble::Flushing),
+                Err(error) => {
+                    gst::info!(CAT, imp = self, "{device}: {error}");
+                    last = Some(trouble::connect_error(&error, &device));
+                }
+            }
+        }
+        Err(Trouble::Lost(last.unwrap_or_else(trouble::no_board)))
+    }
+
+    /// Begins to stream from a board.
+    fn welcome(&self, stream: &mut Stream, connected: Connected) {
+        let Connected {
+            session,
+            board,
+            console,
+        } = connected;
+        let (major, minor, patch) = board.firmware;
+        let firmware = format!("{major}.{minor}.{patch}");
+        let device = stream.boards[0].address.to_string();
+        gst::info!(
+            CAT,
+            imp = self,
+            "{} with firmware {firmware} on {device}",
+            board.arch
+        );
+        self.post(
+            gst::Structure::builder("k210-board")
+                .field("firmware", firmware)
+                .field("arch", board.arch)
+                .field("device", device)
+                .build(),
+        );
+        stream.session = Some(session);
+        stream.discont = true;
+        stream.waiting_since = Instant::now();
+        stream.next_chores = Instant::now();
+        stream.pace.restart();
+        stream.line.clear();
+        stream.tail.clear();
+        self.print(stream, &console);
+    }
+
+    /// Waits for a board that went away.
+    fn reconnect(&self, stream: &mut Stream, report: Report) -> Result<(), Trouble> {
+        stream.session = None;
+        // A board that never gave a picture is no board that went away.
+        if !lock(&self.settings).reconnect || !stream.had_frame {
+            return Err(Trouble::Fatal(report));
+        }
+        let device = stream.boards[0].address.to_string();
+        gst::warning!(CAT, imp = self, "{}", report.text);
+        self.post(
+            gst::Structure::builder("k210-disconnected")
+                .field("reason", &report.text)
+                .field("device", device)
+                .build(),
+        );
+        let since = Instant::now();
+        let mut attempts = 0u32;
+        let connected = loop {
+            attempts += 1;
+            match self.connect(stream, true) {
+                Ok(connected) => break connected,
+                Err(Trouble::Lost(_)) => {}
+                Err(trouble) => return Err(trouble),
+            }
+            let settings = lock(&self.settings).clone();
+            let timeout = Duration::from_nanos(settings.reconnect_timeout);
+            if !settings.reconnect || (!timeout.is_zero() && since.elapsed() >= timeout) {
+                return Err(Trouble::Fatal(report));
+            }
+            self.interrupt.wait(RETRY).map_err(|_| Trouble::Flushing)?;
+        };
+        self.reconnections.fetch_add(1, Ordering::Relaxed);
+        self.post(
+            gst::Structure::builder("k210-reconnected")
+                .field("outage", clock_time(since.elapsed()).nseconds())
+                .field("attempts", attempts)
+                .field("device", stream.boards[0].address.to_string())
+                .build(),
+        );
+        self.welcome(stream, connected);
+        Ok(())
+    }
+
+    /// Asks the board until it has a frame.
+    fn next_frame(&self, stream: &mut Stream) -> Result<Frame, Trouble> {
+        loop {
+            self.do_chores(stream)?;
+            stream.pace.set_interval(self.interval());
+            let now = Instant::now();
+            let due = stream.pace.due(now);
+            if due > now {
+                // The wait for the next frame is no fault of the board's.
+                self.interrupt
+                    .wait_until(due)
+                    .map_err(|_| Trouble::Flushing)?;
+                stream.waiting_since = stream.waiting_since.max(due);
+            }
+            let device = stream.boards[0].address.to_string();
+            let Some(session) = stream.session.as_mut() else {
+                return Err(Trouble::Flushing);
+            };
+            match session
+                .fetch()
+                .map_err(|error| Trouble::from_session(error, &device))?
+            {
+                Fetched::Frame(frame) => {
+                    stream.pace.advance(frame.requested, frame.arrived);
+                    stream.waiting_since = frame.arrived;
+                    stream.had_frame = true;
+                    self.measure();
+                    return Ok(frame);
+                }
+                Fetched::Lost(error) => {
+                    gst::warning!(CAT, imp = self, "lost a frame: {error}");
+                    stream.discont = true;
+                    self.post_qos();
+                }
+                Fetched::Disturbed(error) => {
+                    gst::info!(CAT, imp = self, "the line was disturbed: {error}");
+                }
+                Fetched::NotReady => self.idle(stream, &device)?,
+            }
+        }
+    }
+
+    /// Waits a little for a frame that is not ready, but not for ever.
+    fn idle(&self, stream: &mut Stream, device: &str) -> Result<(), Trouble> {
+        let waiting = stream.waiting_since.elapsed();
+        let timeout = Duration::from_nanos(lock(&self.settings).frame_timeout);
+        let settling = match stream.had_frame || !stream.own_script {
+            true => Duration::ZERO,
+            // The slowest sensors deliver 10 frames a second.
+            false => Duration::from_millis(100) * lock(&self.settings).skip_frames,
+        };
+        if !timeout.is_zero() && waiting > timeout + settling {
+            let seconds = waiting.as_secs_f64();
+            return Err(Trouble::Lost(trouble::no_frames(device, seconds)));
+        }
+        // A board that has just sent a frame has the next one when its sensor and its encoder are
+        // done, and what the wire waits for then is our question. Asking costs 18 bytes.
+        let pause = Duration::from_micros(match waiting.as_millis() {
+            0..10 => 250,
+            10..150 => 1000,
+            _ => 10_000,
+        });
+        self.interrupt.wait(pause).map_err(|_| Trouble::Flushing)
+    }
+
+    /// What has to be done besides frames: sensor settings, script output, the script's end.
+    fn do_chores(&self, stream: &mut Stream) -> Result<(), Trouble> {
+        let device = stream.boards[0].address.to_string();
+        let Some(session) = stream.session.as_mut() else {
+            return Err(Trouble::Flushing);
+        };
+        let failed = |error| Trouble::from_session(error, &device);
+        loop {
+            let Some((attribute, value)) = lock(&self.state).attributes.pop_front() else {
+                break;
+            };
+            gst::debug!(CAT, imp = self, "{attribute:?} becomes {value}");
+            session.set_attribute(attribute, value).map_err(failed)?;
+        }
+        let now = Instant::now();
+        if now < stream.next_chores {
+            return Ok(());
+        }
+        stream.next_chores = now + CHORES;
+        // Asked first, so that the output read after it is all that there will be.
+        let running = match session.script_running() {
+            Err(error) if error.is_line_noise() => true,
+            other => other.map_err(failed)?,
+        };
+        let mut output = Vec::new();
+        loop {
+            match session.console() {
+                Ok(more) if more.is_empty() => break,
+                Ok(more) => output.extend(more),
+                // Output that got lost is not asked for again.
+                Err(error) if error.is_line_noise() => {
+                    session.resync().map_err(failed)?;
+                    break;
+                }
+                Err(error) => return Err(failed(error)),
+            }
+            if output.len() > 8 * CONSOLE_TAIL {
+                break;
+            }
+        }
+        self.print(stream, &output);
+        if running {
+            return Ok(());
+        }
+        let tail = String::from_utf8_lossy(&stream.tail).into_owned();
+        match (stream.own_script, connect::exception(&tail)) {
+            (false, None) => {
+                gst::info!(CAT, imp = self, "the script has ended");
+                Err(Trouble::Eos)
+            }
+            (false, Some(text)) => Err(Trouble::Fatal(trouble::script_failed(&text, &device))),
+            // A sensor that stalls raises an exception; starting anew may mend it.
+            (true, text) => {
+                let text = text.unwrap_or_else(|| "it was stopped".into());
+                Err(Trouble::Lost(trouble::script_failed(&text, &device)))
+            }
+        }
+    }
+
+    /// Posts script output line by line.
+    fn print(&self, stream: &mut Stream, output: &[u8]) {
+        stream.tail.extend_from_slice(output);
+        let excess = stream.tail.len().saturating_sub(CONSOLE_TAIL);
+        stream.tail.drain(..excess);
+        for byte in output {
+            match byte {
+                b'\n' => {
+                    let line = String::from_utf8_lossy(&std::mem::take(&mut stream.line))
+                        .trim_end_matches('\r')
+                        .to_owned();
+                    gst::debug!(CAT, imp = self, "the script prints: {line}");
+                    self.post(
+                        gst::Structure::builder("k210-console")
+                            .field("line", line)
+                            .build(),
+                    );
+                }
+                // A NUL would end the string inside GStreamer.
+                0 => {}
+                byte => stream.line.push(*byte),
+            }
+        }
+    }
+}
