@@ -2,14 +2,18 @@
 //! A simulated K210 board for any program that talks to one over a serial port or TCP.
 
 use std::ffi::OsString;
-use std::io::{self, Write};
-use std::path::PathBuf;
+use std::fs::File;
+use std::io::{self, LineWriter, Write};
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+use std::sync::mpsc;
+use std::thread::JoinHandle;
 use std::time::Duration;
 
 use gstkendryte::footage::{Footage, Pace};
-use gstkendryte::k210::sim::{Board, BootMode, Config, SerialPort, TcpPort};
+use gstkendryte::k210::sim::{Board, BootMode, Config, SentFrame, SerialPort, TcpPort};
 use lexopt::ValueExt;
+use sha2::{Digest, Sha256};
 
 const HELP: &str = "\
 A simulated K210 board that runs MaixPy, on a pseudo-terminal or a TCP port.
@@ -47,6 +51,9 @@ Options:
   --seed NUMBER           makes the noise repeatable (default 1)
   --unplug-every SECONDS  pull the cable that often, for one second; the board
                           loses its power
+  --frames FILE           write a line to FILE for each frame that is sent: bytes
+                          asked for, bytes of the JPEG (0 if there was none), bytes
+                          that noise hit, SHA-256 of the JPEG, with commas between
   --help                  show this
   --version               show the version
 ";
@@ -68,6 +75,7 @@ struct Options {
     request_noise: f64,
     seed: Option<u64>,
     unplug_every: Option<Duration>,
+    frames: Option<PathBuf>,
 }
 
 type Error = Box<dyn std::error::Error>;
@@ -147,6 +155,7 @@ fn options() -> Result<Option<Options>, Error> {
                         .ok_or_else(|| format!("--unplug-every {seconds}: not a positive time"))?,
                 );
             }
+            Long("frames") => options.frames = Some(parser.value()?.into()),
             Long("help") | Short('h') => {
                 print!("{HELP}");
                 return Ok(None);
@@ -264,6 +273,25 @@ impl Cable {
     }
 }
 
+/// A thread that writes a line for each frame until nobody sends any more.
+fn list_frames(path: &Path, frames: mpsc::Receiver<SentFrame>) -> io::Result<JoinHandle<()>> {
+    let mut file = LineWriter::new(File::create(path)?);
+    std::thread::Builder::new()
+        .name("k210-sim-frames".into())
+        .spawn(move || {
+            for frame in frames {
+                let mut line = format!("{},{},{},", frame.asked, frame.data.len(), frame.hits);
+                for byte in Sha256::digest(&frame.data) {
+                    line += &format!("{byte:02x}");
+                }
+                if let Err(error) = writeln!(file, "{line}") {
+                    eprintln!("k210-sim: the list of frames ends here: {error}");
+                    return;
+                }
+            }
+        })
+}
+
 /// Says something on standard output, which whoever started us may have closed.
 fn say(text: &str) -> io::Result<()> {
     let mut out = io::stdout().lock();
@@ -276,7 +304,15 @@ fn run() -> Result<(), Error> {
         return Ok(());
     };
     let signals = Signals::block()?;
-    let board = Board::new(config(&options)?)?;
+    let mut config = config(&options)?;
+    let mut list = None;
+    if let Some(path) = &options.frames {
+        let (sender, frames) = mpsc::channel();
+        config.sent = Some(sender);
+        let thread = list_frames(path, frames);
+        list = Some(thread.map_err(|error| format!("{}: {error}", path.display()))?);
+    }
+    let board = Board::new(config)?;
     let cable = match &options.tcp {
         Some(address) => {
             let port = TcpPort::new(board, address, options.baud);
@@ -285,6 +321,18 @@ fn run() -> Result<(), Error> {
         None => Cable::Serial(SerialPort::new(board, options.link.as_deref())?),
     };
     say(&cable.address())?;
+    let result = work(&cable, &options, &signals);
+    // Takes the board along, and with it the sender of frames.
+    drop(cable);
+    if let Some(thread) = list {
+        // The thread's panic was reported when it happened.
+        let _ = thread.join();
+    }
+    result
+}
+
+/// Pulls the cable as often as was asked for, until a signal comes.
+fn work(cable: &Cable, options: &Options, signals: &Signals) -> Result<(), Error> {
     let Some(every) = options.unplug_every else {
         signals.wait(None);
         return Ok(());
