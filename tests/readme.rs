@@ -2,63 +2,116 @@
 //! The README's command lines, run as they are written.
 
 use std::path::Path;
-use std::process::Command;
+use std::process::{Child, Command, Stdio};
 
+#[path = "common/command_line.rs"]
+mod command_line;
 mod common;
 
+use command_line::{Place, in_markdown};
+use gstkendryte::k210::sim::{Board, BootMode, Config, SerialPort};
+
+const README: &str = include_str!("../README.md");
+
 /// The lines that the README shows after a `$`.
-fn commands() -> Vec<String> {
-    include_str!("../README.md")
-        .lines()
-        .filter_map(|line| line.strip_prefix("$ "))
-        .map(str::to_owned)
-        .collect()
+fn commands() -> Vec<&'static str> {
+    let lines = README.lines();
+    lines.filter_map(|line| line.strip_prefix("$ ")).collect()
+}
+
+/// The one pipeline that has these words.
+fn pipeline_with(words: &str) -> String {
+    let mut found = in_markdown(README);
+    found.retain(|line| line.contains(words));
+    assert_eq!(found.len(), 1, "{words}: {found:#?}");
+    found.remove(0)
 }
 
 #[test]
 fn pipelines_run_as_written() {
-    let scratch = tempfile::tempdir().unwrap();
-    let pipelines: Vec<String> = commands()
+    let place = Place::new();
+    let pipelines: Vec<&str> = commands()
         .into_iter()
         .filter(|command| command.starts_with("gst-launch-1.0 "))
         .collect();
     assert!(pipelines.len() >= 5, "{pipelines:#?}");
     // In the README's order: what is played was recorded before.
     for pipeline in pipelines {
-        let output = Command::new("sh")
-            .args(["-c", &pipeline])
-            .current_dir(scratch.path())
-            .envs(common::plugin_path(scratch.path()))
-            // There is no window to be had here, and autovideosink then makes do without.
-            .env_remove("DISPLAY")
-            .env_remove("WAYLAND_DISPLAY")
-            // Without a display this one takes the program down (Debian 12).
-            .env("GST_PLUGIN_FEATURE_RANK", "dfbvideosink:NONE")
-            .output()
-            .expect("a shell");
-        assert!(
-            output.status.success() && !String::from_utf8_lossy(&output.stderr).contains("ERROR"),
-            "{pipeline}\n{}{}",
-            String::from_utf8_lossy(&output.stdout),
-            String::from_utf8_lossy(&output.stderr),
-        );
+        place.run(pipeline);
     }
     for (file, streams) in [("capture.avi", 1), ("sound.avi", 2)] {
-        let output = Command::new("ffprobe")
-            .args([
-                "-v",
-                "error",
-                "-count_frames",
-                "-show_entries",
-                "stream=codec_name,nb_read_frames",
-            ])
-            .args(["-of", "csv=print_section=0"])
-            .arg(scratch.path().join(file))
-            .output()
-            .expect("ffprobe");
-        let output = String::from_utf8(output.stdout).unwrap();
-        assert_eq!(output.lines().count(), streams, "{file}: {output}");
-        assert!(output.contains("mjpeg,50"), "{file}: {output}");
+        let entries = "stream=codec_name,nb_read_frames";
+        let counts = common::ffprobe(&place.path().join(file), &["-count_frames"], entries);
+        assert_eq!(counts.len(), 2 * streams, "{file}: {counts:?}");
+        assert_eq!(counts[..2], ["mjpeg", "50"], "{file}");
+    }
+}
+
+#[test]
+fn what_is_sent_over_the_network_is_shown_there() {
+    let place = Place::new();
+    let mut receiver = place.start(&pipeline_with(" udpsrc "));
+    while !receiver.has_shown_something() {
+        assert!(receiver.is_running(), "the receiver has ended");
+        place.run(&pipeline_with(" udpsink "));
+    }
+    receiver.finish();
+}
+
+#[test]
+fn a_real_board_is_recorded_from() {
+    let mut place = Place::new();
+    let board = Board::new(Config {
+        boot: BootMode::PowerOn,
+        ..Config::default()
+    });
+    let port = SerialPort::new(board.unwrap(), None).unwrap();
+    place.substitute("/dev/ttyUSB0", port.path());
+    place.run(&pipeline_with("device=/dev/ttyUSB0"));
+}
+
+/// A program that is killed at the end.
+struct Background(Child);
+
+impl Drop for Background {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+#[test]
+fn the_simulated_board_is_looked_at() {
+    let mut place = Place::new();
+    let link = place.path().join("k210");
+    place.substitute("/tmp/k210", &link);
+    let line = README
+        .lines()
+        .find_map(|line| line.strip_prefix("cargo run --release --bin k210-sim -- "))
+        .expect("it shows how to start k210-sim");
+    let arguments = line.replace("/tmp/k210", link.to_str().unwrap());
+    let _sim = Background(
+        Command::new(env!("CARGO_BIN_EXE_k210-sim"))
+            .args(arguments.split(' '))
+            .stdout(Stdio::null())
+            .spawn()
+            .unwrap(),
+    );
+    while !link.exists() {
+        std::thread::sleep(std::time::Duration::from_millis(20));
+    }
+    place.run(&pipeline_with("device=/tmp/k210"));
+}
+
+#[test]
+fn every_pipeline_is_run_by_one_of_these_tests() {
+    let run = [" udpsrc ", "device=/dev/ttyUSB0", "device=/tmp/k210"];
+    for line in in_markdown(README) {
+        let shown = commands().contains(&line.as_str());
+        assert!(
+            shown || run.iter().any(|words| line.contains(words)),
+            "{line}"
+        );
     }
 }
 
@@ -71,7 +124,7 @@ fn everything_it_names_is_there() {
             assert!(makefile.contains(&format!("\n{target}: ")), "{command}");
         }
     }
-    for link in include_str!("../README.md").split("](").skip(1) {
+    for link in README.split("](").skip(1) {
         let link = link.split(')').next().unwrap().trim();
         if !link.starts_with("https://") {
             assert!(root.join(link).exists(), "{link}");
