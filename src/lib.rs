@@ -15,6 +15,7 @@ pub mod pcm;
 mod recordsink;
 pub mod ring;
 mod streams;
+mod sync;
 pub mod venc;
 
 fn plugin_init(plugin: &gst::Plugin) -> Result<(), glib::BoolError> {

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
 use std::path::PathBuf;
-use std::sync::{Condvar, LazyLock, Mutex, MutexGuard};
+use std::sync::{Condvar, LazyLock, Mutex};
 
 use gst::glib;
 use gst::prelude::*;
@@ -13,6 +13,7 @@ use crate::pcm::file::{FileError, Kind, Recording};
 use crate::pcm::ring::Ring;
 use crate::pcm::{Layout, gain};
 use crate::streams::{WAV_FORMATS, layout_of};
+use crate::sync::lock;
 
 static CAT: LazyLock<gst::DebugCategory> = LazyLock::new(|| {
     gst::DebugCategory::new(
@@ -128,12 +129,6 @@ pub struct AudioRecordSink {
     state: Mutex<State>,
     /// Something in the state changed that a waiting thread may be interested in.
     changed: Condvar,
-}
-
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex
-        .lock()
-        .unwrap_or_else(|poisoned| poisoned.into_inner())
 }
 
 #[glib::object_subclass]

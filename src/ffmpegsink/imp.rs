@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::ffi::OsString;
-use std::sync::{LazyLock, Mutex, MutexGuard};
+use std::sync::{LazyLock, Mutex};
 
 use gst::glib;
 use gst::prelude::*;
@@ -10,7 +10,8 @@ use gst::subclass::prelude::*;
 use gst_video::prelude::*;
 
 use super::pipe::{Command, Pipe};
-use crate::streams::{self, MissingElement};
+use crate::streams::{self, missing};
+use crate::sync::lock;
 
 pub static CAT: LazyLock<gst::DebugCategory> = LazyLock::new(|| {
     gst::DebugCategory::new(
@@ -105,12 +106,6 @@ struct State {
 pub struct FfmpegSink {
     settings: Mutex<Settings>,
     state: Mutex<State>,
-}
-
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex
-        .lock()
-        .unwrap_or_else(|poisoned| poisoned.into_inner())
 }
 
 fn video_caps() -> gst::Caps {
@@ -529,10 +524,6 @@ impl FfmpegSink {
         self.obj().post_error_message(message);
         gst::StateChangeError
     }
-}
-
-fn missing(err: &MissingElement) -> gst::ErrorMessage {
-    gst::error_msg!(gst::CoreError::MissingPlugin, ["{err}"])
 }
 
 /// Removes the bytes that GStreamer leaves at the end of a planar picture's rows when the width is

@@ -2,7 +2,7 @@
 //! The end of `ffmpegsink`'s bin: a sink that writes what it gets to the program.
 
 use std::ffi::OsString;
-use std::sync::{Arc, Condvar, LazyLock, Mutex, MutexGuard};
+use std::sync::{Arc, Condvar, LazyLock, Mutex};
 use std::time::Duration;
 
 use gst::glib;
@@ -12,6 +12,8 @@ use gst_base::subclass::prelude::*;
 
 use super::imp::CAT;
 use super::process::{Interrupt, Outcome, Process, Written};
+
+use crate::sync::lock;
 
 /// How long a program may take to complete its file when the pipeline is stopped without EOS.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -47,12 +49,6 @@ pub struct FfmpegPipe {
     /// `leaving` or `posted` is true now.
     settled: Condvar,
     interrupt: Mutex<Option<Arc<Interrupt>>>,
-}
-
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex
-        .lock()
-        .unwrap_or_else(|poisoned| poisoned.into_inner())
 }
 
 #[glib::object_subclass]

@@ -8,8 +8,10 @@ use std::os::fd::{AsFd, AsRawFd, FromRawFd, OwnedFd};
 use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::process::{Child, ChildStderr, Command, ExitStatus, Stdio};
 use std::sync::mpsc;
-use std::sync::{Arc, Condvar, Mutex, MutexGuard};
+use std::sync::{Arc, Condvar, Mutex};
 use std::time::{Duration, Instant};
+
+use crate::sync::lock;
 
 /// Lines of the program's messages that are kept for an error.
 const TAIL: usize = 12;
@@ -19,12 +21,6 @@ const LAST_WORDS: Duration = Duration::from_millis(500);
 /// The largest pipe an ordinary user may ask for (`/proc/sys/fs/pipe-max-size`'s default): a raw
 /// 640x480 picture goes in at once.
 const PIPE_SIZE: libc::c_int = 1 << 20;
-
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex
-        .lock()
-        .unwrap_or_else(|poisoned| poisoned.into_inner())
-}
 
 /// How the program ended, and the last that it said.
 #[derive(Debug, Clone)]

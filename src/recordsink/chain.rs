@@ -8,11 +8,7 @@ use super::container::{Container, Elementary, VideoCodec};
 use super::encoder::{self, Wish};
 use super::imp::{CAT, Settings};
 use super::quality::Pace;
-use crate::streams::{self, MissingElement, WAV_FORMATS};
-
-pub fn missing(err: &MissingElement) -> gst::ErrorMessage {
-    gst::error_msg!(gst::CoreError::MissingPlugin, ["{err}"])
-}
+use crate::streams::{self, WAV_FORMATS, missing};
 
 /// Pictures with colour at half the resolution: every player decodes what becomes of them, which
 /// cannot be said of 4:4:4 and of more than eight bits.

@@ -5,7 +5,7 @@
 use std::fs::File;
 use std::io::Write;
 use std::path::PathBuf;
-use std::sync::{LazyLock, Mutex, MutexGuard};
+use std::sync::{LazyLock, Mutex};
 
 use gst::glib;
 use gst::subclass::prelude::*;
@@ -16,6 +16,7 @@ use super::container::Elementary;
 use super::imp::CAT;
 use crate::pcm::file::{FileError, Recording};
 use crate::streams::layout_of;
+use crate::sync::lock;
 
 /// Where a file's name comes from: `None` refuses it, with the error posted already.
 pub type NextFile = Box<dyn Fn() -> Option<PathBuf> + Send>;
@@ -67,12 +68,6 @@ struct State {
 #[derive(Default)]
 pub struct ElementarySink {
     state: Mutex<State>,
-}
-
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex
-        .lock()
-        .unwrap_or_else(|poisoned| poisoned.into_inner())
 }
 
 #[glib::object_subclass]

@@ -4,20 +4,21 @@ use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::Write;
 use std::path::PathBuf;
-use std::sync::{Arc, LazyLock, Mutex, MutexGuard};
+use std::sync::{Arc, LazyLock, Mutex};
 
 use gst::glib;
 use gst::prelude::*;
 use gst::subclass::prelude::*;
 
-use super::chain::{PLAYABLE, audio_chain, link_preview, missing, preview_chain, video_chain};
+use super::chain::{PLAYABLE, audio_chain, link_preview, preview_chain, video_chain};
 use super::container::{Container, Elementary, VideoCodec};
 use super::elementary::{Elements, Limits, Tally};
 use super::encoder;
 use super::gate::{Gate, Verdict};
 use super::names::Names;
 use super::quality::Quality;
-use crate::streams;
+use crate::streams::{self, missing};
+use crate::sync::lock;
 
 pub static CAT: LazyLock<gst::DebugCategory> = LazyLock::new(|| {
     gst::DebugCategory::new(
@@ -190,12 +191,6 @@ impl Default for RecordSink {
             names: Mutex::default(),
         }
     }
-}
-
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex
-        .lock()
-        .unwrap_or_else(|poisoned| poisoned.into_inner())
 }
 
 /// Raw pictures as encoders take them first: a source that can choose gives those.

@@ -88,6 +88,11 @@ pub fn make(factory: &str) -> Result<gst::Element, MissingElement> {
         })
 }
 
+/// What an element says when one of those that it is made of is not installed.
+pub fn missing(err: &MissingElement) -> gst::ErrorMessage {
+    gst::error_msg!(gst::CoreError::MissingPlugin, ["{err}"])
+}
+
 /// The parser that brings an encoded stream into the form its muxer wants: whole access units, the
 /// size known. `None` for streams that need none, raw ones among them.
 pub fn parser(caps: &gst::CapsRef) -> Option<&'static str> {
