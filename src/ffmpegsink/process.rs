@@ -9,6 +9,7 @@ use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::process::{Child, ChildStderr, Command, ExitStatus, Stdio};
 use std::sync::mpsc;
 use std::sync::{Arc, Condvar, Mutex};
+use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use crate::sync::lock;
@@ -21,6 +22,8 @@ const LAST_WORDS: Duration = Duration::from_millis(500);
 /// The largest pipe an ordinary user may ask for (`/proc/sys/fs/pipe-max-size`'s default): a raw
 /// 640x480 picture goes in at once.
 const PIPE_SIZE: libc::c_int = 1 << 20;
+/// Long enough for a wait that is begun anew when it is over.
+const FOREVER: Duration = Duration::from_secs(3600);
 
 /// How the program ended, and the last that it said.
 #[derive(Debug, Clone)]
@@ -98,6 +101,8 @@ pub struct Process {
     pid: libc::pid_t,
     stdin: Option<OwnedFd>,
     shared: Arc<Shared>,
+    /// The thread that started the program and calls `on_end`.
+    attendant: Option<JoinHandle<()>>,
 }
 
 impl Process {
@@ -140,7 +145,8 @@ impl Process {
         let (started, has_started) = mpsc::channel();
         // PR_SET_PDEATHSIG counts the thread that forked as the parent, and streaming threads come
         // and go: the program gets a thread that stays until it has ended.
-        std::thread::Builder::new().name("ffmpeg".into()).spawn({
+        let thread = std::thread::Builder::new().name("ffmpeg".into());
+        let attendant = thread.spawn({
             let shared = shared.clone();
             move || match command.spawn() {
                 Ok(mut child) => {
@@ -169,7 +175,12 @@ impl Process {
                 libc::fcntl(stdin.as_raw_fd(), libc::F_SETPIPE_SZ, PIPE_SIZE);
             }
         }
-        Ok(Self { pid, stdin, shared })
+        Ok(Self {
+            pid,
+            stdin,
+            shared,
+            attendant: Some(attendant),
+        })
     }
 
     /// Writes `data`, waiting for the program to read for as long as it takes.
@@ -229,24 +240,30 @@ impl Process {
     }
 
     /// Ends the program: its input, then, where that does not help within `patience`, a polite
-    /// signal and, a second later, one that it cannot refuse.
+    /// signal and, a second later, one that it cannot refuse. `on_end` has returned when this does.
     pub fn stop(mut self, patience: Duration) -> Outcome {
         self.close();
         let watch = self.watch();
         let mut patience = patience;
+        let mut ended = None;
         for signal in [libc::SIGTERM, libc::SIGKILL] {
-            if let Some(outcome) = watch.wait(patience) {
-                return outcome;
+            ended = watch.wait(patience);
+            if ended.is_some() {
+                break;
             }
             self.signal(signal);
             patience = Duration::from_secs(1);
         }
-        loop {
+        let outcome = loop {
             // SIGKILL: only a program in an uninterruptible system call makes us wait here.
-            if let Some(outcome) = watch.wait(Duration::from_secs(3600)) {
-                return outcome;
+            if let Some(outcome) = ended.take().or_else(|| watch.wait(FOREVER)) {
+                break outcome;
             }
+        };
+        if let Some(attendant) = self.attendant.take() {
+            let _ = attendant.join();
         }
+        outcome
     }
 
     fn signal(&self, signal: libc::c_int) {
@@ -531,6 +548,27 @@ mod tests {
         assert_eq!(lines.recv().unwrap(), "ready");
         let outcome = process.stop(Duration::ZERO);
         assert_eq!(outcome.reason(), "signal 9");
+    }
+
+    #[test]
+    fn what_is_told_of_one_that_is_stopped_is_told_by_then() {
+        let told = Arc::new(Mutex::new(false));
+        let process = Process::start(
+            OsStr::new("/bin/sh"),
+            &["-c".into(), "read line".into()],
+            |_| (),
+            {
+                let told = told.clone();
+                move |_| {
+                    // Whoever has stopped it may have started another by now.
+                    std::thread::sleep(Duration::from_millis(100));
+                    *lock(&told) = true;
+                }
+            },
+        )
+        .unwrap();
+        process.stop(LONG);
+        assert!(*lock(&told));
     }
 
     #[test]
