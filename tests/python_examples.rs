@@ -33,6 +33,8 @@ fn program(dir: &Path, name: &str) -> Command {
         .env("PYTHONDONTWRITEBYTECODE", "1")
         .env("CAMERA", CAMERA)
         .env("MICROPHONE", MICROPHONE)
+        .env("SCREEN", "fakesink")
+        .env("SPEAKER", "fakesink")
         .env_remove("DISPLAY")
         .env_remove("WAYLAND_DISPLAY");
     command
@@ -179,6 +181,45 @@ fn picamera2_split_loses_no_frame() {
     for (name, count) in files {
         assert_eq!(frames(&dir.path().join(name)), count);
     }
+}
+
+/// From one frame to the next in milliseconds; the camera gives one every 33.3 ms.
+fn assert_no_frame_is_missing(file: &str, times: &[f64]) {
+    assert!(times.len() > 10, "{file}: {times:?}");
+    for pair in times.windows(2) {
+        let step = pair[1] - pair[0];
+        assert!((32.0..=35.0).contains(&step), "{file}: {pair:?}");
+    }
+}
+
+#[test]
+fn picamera2_several_encoders_do_not_disturb_each_other() {
+    let dir = tempfile::tempdir().unwrap();
+    let output = run_live(
+        dir.path(),
+        "picamera2_multiple.py",
+        &["a.h264", "b.mjpeg", "c.mkv", "8"],
+    );
+    assert_eq!(
+        output,
+        "c.mkv is complete\nb.mjpeg is complete\na.h264 is complete\n"
+    );
+    for (name, codec) in [("a.h264", "h264"), ("b.mjpeg", "mjpeg"), ("c.mkv", "h264")] {
+        let file = dir.path().join(name);
+        assert_eq!(codecs(&file), [codec]);
+        assert!(frames(&file) > 10, "{name}");
+    }
+    // The one that went on while the three others came and went, and the one that saw two of them.
+    let times = std::fs::read_to_string(dir.path().join("a.h264.txt")).unwrap();
+    let times: Vec<f64> = times.lines().map(|line| line.parse().unwrap()).collect();
+    assert_eq!(times.len(), frames(&dir.path().join("a.h264")));
+    assert_no_frame_is_missing("a.h264", &times);
+    let times = common::ffprobe(&dir.path().join("c.mkv"), &[], "packet=pts_time");
+    let times: Vec<f64> = times
+        .iter()
+        .map(|time| time.parse::<f64>().unwrap() * 1000.0)
+        .collect();
+    assert_no_frame_is_missing("c.mkv", &times);
 }
 
 #[test]

@@ -454,6 +454,105 @@ fn finish_ends_one_recording_and_not_the_others() {
     assert_eq!(frames(&b), 90);
 }
 
+fn until(mut condition: impl FnMut() -> bool) {
+    let start = std::time::Instant::now();
+    while !condition() {
+        assert!(
+            start.elapsed().as_nanos() < u128::from(common::HANG.nseconds()),
+            "what the test waits for never comes"
+        );
+        std::thread::sleep(std::time::Duration::from_millis(2));
+    }
+}
+
+/// Gives `count` pictures more, and waits until the tee has handed them to all of its branches.
+fn give(pipeline: &Pipeline, given: &mut u64, count: u64) {
+    let source: gst_app::AppSrc = pipeline.element("s").downcast().unwrap();
+    for _ in 0..count {
+        let mut buffer = gst::Buffer::from_slice(vec![*given as u8; 160 * 128 * 3 / 2]);
+        let times = buffer.get_mut().unwrap();
+        times.set_pts(gst::ClockTime::from_mseconds(*given * 40));
+        times.set_duration(gst::ClockTime::from_mseconds(40));
+        source.push_buffer(buffer).unwrap();
+        *given += 1;
+    }
+    let sink = pipeline.element("i");
+    until(|| {
+        sink.property::<gst::Structure>("stats")
+            .get::<u64>("num-buffers")
+            == Ok(*given)
+    });
+}
+
+#[test]
+fn recordings_come_and_go_while_others_lose_no_frame() {
+    let dir = tempfile::tempdir().unwrap();
+    let kept = ["kept.h264", "kept.mjpeg", "kept.mp4"].map(|name| dir.path().join(name));
+    let branches: Vec<String> = kept
+        .iter()
+        .map(|file| format!("t. ! queue ! recordsink location={}", file.display()))
+        .collect();
+    // The tee hands a picture to its pads in the order in which they were requested: when the last
+    // of the first ones has it, all but those that came later have.
+    let pipeline = Pipeline::launch(&format!(
+        "appsrc name=s format=time \
+         caps=video/x-raw,format=I420,width=160,height=128,framerate=25/1 ! \
+         tee name=t {} t. ! identity name=i ! fakesink async=false",
+        branches.join(" ")
+    ));
+    pipeline.play();
+    let tee = pipeline.element("t");
+    let mut given = 0;
+    give(&pipeline, &mut given, 7);
+    for name in ["a.mjpeg", "b.mp4", "c.h264", "d.avi", "e.mkv", "f.mjpeg"] {
+        let file = dir.path().join(name);
+        let branch = gst::parse::bin_from_description(
+            &format!("queue ! recordsink name=r location={}", file.display()),
+            true,
+        )
+        .unwrap();
+        let recorder = branch.by_name("r").unwrap();
+        pipeline.0.add(&branch).unwrap();
+        branch.sync_state_with_parent().unwrap();
+        let sink = branch.static_pad("sink").unwrap();
+        let source = tee.request_pad_simple("src_%u").unwrap();
+        source.link(&sink).unwrap();
+        give(&pipeline, &mut given, 10);
+
+        // The stream lock is free when the tee has handed everything over.
+        let (stopped, has_stopped) = std::sync::mpsc::channel();
+        source.add_probe(gst::PadProbeType::IDLE, move |_, _| {
+            stopped.send(()).unwrap();
+            gst::PadProbeReturn::Remove
+        });
+        has_stopped.recv().unwrap();
+        source.unlink(&sink).unwrap();
+        tee.release_request_pad(&source);
+        sink.send_event(gst::event::Eos::new());
+        until(|| stat(&recorder, "files") == 1);
+        branch.set_state(gst::State::Null).unwrap();
+        pipeline.0.remove(&branch).unwrap();
+        assert_eq!(frames(&file), 10, "{name}");
+        give(&pipeline, &mut given, 3);
+    }
+    let source: gst_app::AppSrc = pipeline.element("s").downcast().unwrap();
+    source.end_of_stream().unwrap();
+    recorded(&pipeline);
+    for file in kept {
+        assert_eq!(frames(&file) as u64, given, "{file:?}");
+    }
+}
+
+#[test]
+fn no_pad_inside_is_taken_for_one_of_an_outer_bin() {
+    for sink in ["recordsink location=a.mp4", "ffmpegsink args=a.mp4"] {
+        common::init();
+        let bin = gst::parse::bin_from_description(&format!("queue ! {sink}"), true).unwrap();
+        assert_eq!(bin.num_src_pads(), 0, "{sink}");
+        assert_eq!(bin.num_sink_pads(), 1, "{sink}");
+    }
+}
+
 #[test]
 fn audio_sync_moves_sound_against_video() {
     let dir = tempfile::tempdir().unwrap();

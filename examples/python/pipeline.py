@@ -25,6 +25,9 @@ MICROPHONE = os.environ.get(
     "MICROPHONE",
     "audiotestsrc is-live=true ! audio/x-raw,rate=48000,channels=1",
 )
+# Where they are shown and heard.
+SCREEN = os.environ.get("SCREEN", "autovideosink")
+SPEAKER = os.environ.get("SPEAKER", "autoaudiosink")
 
 
 class Pipeline:

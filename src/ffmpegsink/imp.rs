@@ -10,6 +10,7 @@ use gst::subclass::prelude::*;
 use gst_video::prelude::*;
 
 use super::pipe::{Command, Pipe};
+use crate::streams::entry::{self, Entry};
 use crate::streams::{self, missing};
 use crate::sync::lock;
 
@@ -82,12 +83,7 @@ impl Default for Settings {
 /// One stream's way from its pad to the muxer.
 #[derive(Debug)]
 struct Stream {
-    ghost: gst::GhostPad,
-    /// Tells upstream what is accepted while nothing is behind it yet.
-    head: gst::Element,
-    /// What follows it, built when the stream's caps are known; perhaps nothing.
-    chain: Vec<gst::Element>,
-    built: bool,
+    entry: Entry,
     muxer_pad: Option<gst::Pad>,
 }
 
@@ -222,20 +218,8 @@ impl ElementImpl for FfmpegSink {
     }
 
     fn pad_templates() -> &'static [gst::PadTemplate] {
-        static TEMPLATES: LazyLock<Vec<gst::PadTemplate>> = LazyLock::new(|| {
-            [("video", video_caps()), ("audio", audio_caps())]
-                .into_iter()
-                .filter_map(|(name, caps)| {
-                    gst::PadTemplate::new(
-                        name,
-                        gst::PadDirection::Sink,
-                        gst::PadPresence::Request,
-                        &caps,
-                    )
-                    .ok()
-                })
-                .collect()
-        });
+        static TEMPLATES: LazyLock<Vec<gst::PadTemplate>> =
+            LazyLock::new(|| entry::pad_templates(&video_caps(), &audio_caps()));
         &TEMPLATES
     }
 
@@ -245,22 +229,16 @@ impl ElementImpl for FfmpegSink {
         _name: Option<&str>,
         _caps: Option<&gst::Caps>,
     ) -> Option<gst::Pad> {
-        let name = template.name_template().to_owned();
-        match self.add_stream(template, &name) {
-            Ok(pad) => Some(pad),
-            Err(err) => {
-                gst::warning!(CAT, imp = self, "No pad {name}: {err}");
-                None
-            }
-        }
+        self.add_stream(template)
+            .inspect_err(|err| gst::warning!(CAT, imp = self, "{err}"))
+            .ok()
     }
 
     fn release_pad(&self, pad: &gst::Pad) {
         let stream = lock(&self.state).streams.remove(pad.name().as_str());
         if let Some(mut stream) = stream {
             self.dismantle(&mut stream);
-            let _ = stream.ghost.set_target(None::<&gst::Pad>);
-            self.discard(stream.head);
+            stream.entry.remove(self.obj().upcast_ref());
         }
         let _ = pad.set_active(false);
         let _ = self.obj().remove_pad(pad);
@@ -294,29 +272,17 @@ impl ElementImpl for FfmpegSink {
 impl BinImpl for FfmpegSink {}
 
 impl FfmpegSink {
-    fn add_stream(
-        &self,
-        template: &gst::PadTemplate,
-        name: &str,
-    ) -> Result<gst::Pad, Box<dyn std::error::Error>> {
-        if lock(&self.state).streams.contains_key(name) {
-            return Err("there is one already".into());
+    fn add_stream(&self, template: &gst::PadTemplate) -> Result<gst::Pad, glib::BoolError> {
+        let name = template.name_template().to_owned();
+        if lock(&self.state).streams.contains_key(&name) {
+            return Err(glib::bool_error!("There is a pad {name} already"));
         }
-        let head = gst::ElementFactory::make("capsfilter")
-            .name(format!("{name}-caps"))
-            .property("caps", template.caps())
-            .build()?;
-        self.obj().add(&head)?;
-        head.sync_state_with_parent()?;
-        let target = head
-            .static_pad("sink")
-            .ok_or("a capsfilter has a sink pad")?;
-        let ghost = gst::GhostPad::builder_from_template_with_target(template, &target)?
-            .name(name)
-            .build();
+        let bin = self.obj();
+        let entry = Entry::new(bin.upcast_ref(), template, |ghost| ghost)?;
+        let ghost = entry.pad().clone();
         ghost.add_probe(gst::PadProbeType::EVENT_DOWNSTREAM, {
             let this = self.downgrade();
-            let name = name.to_owned();
+            let name = name.clone();
             move |_, info| {
                 let (Some(this), Some(event)) = (this.upgrade(), info.event()) else {
                     return gst::PadProbeReturn::Ok;
@@ -330,24 +296,14 @@ impl FfmpegSink {
                 gst::PadProbeReturn::Ok
             }
         });
-        let mut stream = Stream {
-            ghost: ghost.clone(),
-            head,
-            chain: Vec::new(),
-            built: false,
-            muxer_pad: None,
-        };
         {
             let mut state = lock(&self.state);
-            if state.running
-                && let Some(muxer) = &state.muxer
-            {
-                stream.muxer_pad = muxer.request_pad_simple(&format!("{name}_%u"));
-            }
-            state.streams.insert(name.to_owned(), stream);
+            let muxer = state.muxer.as_ref().filter(|_| state.running);
+            let muxer_pad = muxer.and_then(|muxer| muxer.request_pad_simple(&format!("{name}_%u")));
+            state.streams.insert(name, Stream { entry, muxer_pad });
         }
         ghost.set_active(true)?;
-        self.obj().add_pad(&ghost)?;
+        bin.add_pad(&ghost)?;
         Ok(ghost.upcast())
     }
 
@@ -436,12 +392,12 @@ impl FfmpegSink {
             let Some(stream) = state.streams.get(name) else {
                 return Ok(());
             };
-            if stream.built {
+            if stream.entry.is_built() {
                 // What was built for the first caps says whether it can take these.
                 return Ok(());
             }
             (
-                stream.head.clone(),
+                stream.entry.head(),
                 stream.muxer_pad.clone(),
                 state.streams.len() == 1,
             )
@@ -478,46 +434,20 @@ impl FfmpegSink {
                 ["{name} cannot be brought to ffmpeg: {err}"]
             )
         };
-        let bin = self.obj();
-        bin.add_many(&chain).map_err(failed)?;
-        for element in chain.iter().rev() {
-            element.sync_state_with_parent().map_err(failed)?;
-        }
-        let mut all = vec![head];
-        all.extend(chain.iter().cloned());
-        streams::link(&all).map_err(failed)?;
-        all.last()
-            .and_then(|last| last.static_pad("src"))
-            .ok_or_else(|| gst::error_msg!(gst::CoreError::Pad, ["No source pad"]))?
-            .link(&muxer_pad)
-            .map_err(|err| {
-                gst::error_msg!(
-                    gst::CoreError::Negotiation,
-                    ["{name} cannot be brought to ffmpeg: {err}"]
-                )
-            })?;
+        entry::extend(self.obj().upcast_ref(), &head, &chain, &muxer_pad).map_err(failed)?;
         if let Some(stream) = lock(&self.state).streams.get_mut(name) {
-            stream.chain = chain;
-            stream.built = true;
+            stream.entry.built(chain);
         }
         Ok(())
     }
 
     /// Takes away what was built for a stream's caps.
     fn dismantle(&self, stream: &mut Stream) {
-        stream.built = false;
-        for element in std::mem::take(&mut stream.chain) {
-            self.discard(element);
-        }
+        stream.entry.dismantle(self.obj().upcast_ref());
         let muxer = lock(&self.state).muxer.clone();
         if let (Some(pad), Some(muxer)) = (stream.muxer_pad.take(), muxer) {
             muxer.release_request_pad(&pad);
         }
-    }
-
-    fn discard(&self, element: gst::Element) {
-        let _ = self.obj().remove(&element);
-        let _ = element.set_state(gst::State::Null);
     }
 
     fn refuse(&self, message: gst::ErrorMessage) -> gst::StateChangeError {

@@ -253,25 +253,28 @@ fn display() -> Option<&'static str> {
     }
 }
 
-/// Links a preview; a decoder's pad comes when it knows what it decodes.
-pub fn link_preview(branch: &[gst::Element]) -> Result<(), glib::BoolError> {
-    let decoder = branch.iter().position(|element| {
+/// Links a preview behind `tee`; a decoder's pad comes when it knows what it decodes.
+pub fn link_preview(tee: &gst::Element, preview: &[gst::Element]) -> Result<(), glib::BoolError> {
+    for element in preview.iter().rev() {
+        element.sync_state_with_parent()?;
+    }
+    let decoder = preview.iter().position(|element| {
         element
             .factory()
             .is_some_and(|factory| factory.name() == "decodebin")
     });
-    let Some(decoder) = decoder else {
-        return streams::link(branch);
-    };
-    streams::link(&branch[..=decoder])?;
-    streams::link(&branch[decoder + 1..])?;
-    let next = branch[decoder + 1].downgrade();
-    branch[decoder].connect_pad_added(move |_, pad| {
-        if let Some(sink) = next.upgrade().and_then(|next| next.static_pad("sink"))
-            && !sink.is_linked()
-        {
-            let _ = pad.link(&sink);
-        }
-    });
-    Ok(())
+    let (before, after) = preview.split_at(decoder.map_or(0, |decoder| decoder + 1));
+    streams::link(before)?;
+    streams::link(after)?;
+    if let (Some(decoder), Some(next)) = (before.last(), after.first()) {
+        let next = next.downgrade();
+        decoder.connect_pad_added(move |_, pad| {
+            if let Some(sink) = next.upgrade().and_then(|next| next.static_pad("sink"))
+                && !sink.is_linked()
+            {
+                let _ = pad.link(&sink);
+            }
+        });
+    }
+    preview.first().map_or(Ok(()), |first| tee.link(first))
 }

@@ -17,6 +17,7 @@ use super::encoder;
 use super::gate::{Gate, Verdict};
 use super::names::Names;
 use super::quality::Quality;
+use crate::streams::entry::{self, Entry};
 use crate::streams::{self, missing};
 use crate::sync::lock;
 
@@ -72,13 +73,7 @@ pub struct Settings {
 /// One stream's way from its pad to the end.
 #[derive(Debug)]
 struct Stream {
-    ghost: gst::GhostPad,
-    /// Tells upstream what is accepted while nothing is behind it yet.
-    head: gst::Element,
-    /// What follows it, built when the stream's caps are known; perhaps nothing.
-    chain: Vec<gst::Element>,
-    preview: Vec<gst::Element>,
-    built: bool,
+    entry: Entry,
     target: Option<gst::Pad>,
 }
 
@@ -440,16 +435,7 @@ impl ElementImpl for RecordSink {
 
     fn pad_templates() -> &'static [gst::PadTemplate] {
         static TEMPLATES: LazyLock<Vec<gst::PadTemplate>> = LazyLock::new(|| {
-            [
-                ("video", video_caps()),
-                ("audio", caps_of("audio/x-raw", ENCODED_AUDIO)),
-            ]
-            .into_iter()
-            .filter_map(|(name, caps)| {
-                let sink = gst::PadDirection::Sink;
-                gst::PadTemplate::new(name, sink, gst::PadPresence::Request, &caps).ok()
-            })
-            .collect()
+            entry::pad_templates(&video_caps(), &caps_of("audio/x-raw", ENCODED_AUDIO))
         });
         &TEMPLATES
     }
@@ -460,22 +446,15 @@ impl ElementImpl for RecordSink {
         _name: Option<&str>,
         _caps: Option<&gst::Caps>,
     ) -> Option<gst::Pad> {
-        let name = template.name_template().to_owned();
-        match self.add_stream(template, &name) {
-            Ok(pad) => Some(pad),
-            Err(err) => {
-                gst::warning!(CAT, imp = self, "No pad {name}: {err}");
-                None
-            }
-        }
+        self.add_stream(template)
+            .inspect_err(|err| gst::warning!(CAT, imp = self, "{err}"))
+            .ok()
     }
 
     fn release_pad(&self, pad: &gst::Pad) {
         let stream = lock(&self.state).streams.remove(pad.name().as_str());
-        if let Some(mut stream) = stream {
-            self.dismantle(&mut stream);
-            let _ = stream.ghost.set_target(None::<&gst::Pad>);
-            self.discard(stream.head);
+        if let Some(stream) = stream {
+            stream.entry.remove(self.obj().upcast_ref());
         }
         let _ = pad.set_active(false);
         let _ = self.obj().remove_pad(pad);
@@ -562,41 +541,31 @@ impl RecordSink {
                 .iter()
                 .filter_map(|(name, stream)| {
                     let gate = flow.gates.get_mut(name)?;
-                    (!std::mem::replace(&mut gate.ended, true)).then(|| stream.head.clone())
+                    (!std::mem::replace(&mut gate.ended, true)).then(|| stream.entry.head())
                 })
                 .collect()
         };
-        for pad in heads.iter().filter_map(|head| head.static_pad("sink")) {
-            pad.send_event(gst::event::Eos::new());
+        for head in &heads {
+            entry::end(head);
         }
     }
 
-    fn add_stream(
-        &self,
-        template: &gst::PadTemplate,
-        name: &str,
-    ) -> Result<gst::Pad, Box<dyn std::error::Error>> {
+    fn add_stream(&self, template: &gst::PadTemplate) -> Result<gst::Pad, glib::BoolError> {
+        let name = template.name_template().to_owned();
         {
             let state = lock(&self.state);
-            if state.streams.contains_key(name) {
-                return Err("there is one already".into());
+            if state.streams.contains_key(&name) {
+                return Err(glib::bool_error!("There is a pad {name} already"));
             }
             if state.running {
-                return Err("a recording's streams are chosen before it begins".into());
+                return Err(glib::bool_error!(
+                    "No pad {name}: a recording's streams are chosen before it begins"
+                ));
             }
         }
-        let head = gst::ElementFactory::make("capsfilter")
-            .name(format!("{name}-caps"))
-            .property("caps", template.caps())
-            .build()?;
-        self.obj().add(&head)?;
-        head.sync_state_with_parent()?;
-        let target = head
-            .static_pad("sink")
-            .ok_or("a capsfilter has a sink pad")?;
-        let ghost = gst::GhostPad::builder_from_template_with_target(template, &target)?
-            .name(name)
-            .chain_function({
+        let bin = self.obj();
+        let entry = Entry::new(bin.upcast_ref(), template, |ghost| {
+            ghost.chain_function({
                 let this = self.downgrade();
                 let name = name.to_owned();
                 move |pad, parent, buffer| {
@@ -617,7 +586,8 @@ impl RecordSink {
                     }
                 }
             })
-            .build();
+        })?;
+        let ghost = entry.pad().clone();
         let kinds = gst::PadProbeType::EVENT_DOWNSTREAM | gst::PadProbeType::BUFFER;
         ghost.add_probe(kinds, {
             let this = self.downgrade();
@@ -635,19 +605,13 @@ impl RecordSink {
                 _ => gst::PadProbeReturn::Ok,
             }
         });
-        lock(&self.state).streams.insert(
-            name.to_owned(),
-            Stream {
-                ghost: ghost.clone(),
-                head,
-                chain: Vec::new(),
-                preview: Vec::new(),
-                built: false,
-                target: None,
-            },
-        );
+        let stream = Stream {
+            entry,
+            target: None,
+        };
+        lock(&self.state).streams.insert(name, stream);
         ghost.set_active(true)?;
-        self.obj().add_pad(&ghost)?;
+        bin.add_pad(&ghost)?;
         Ok(ghost.upcast())
     }
 
@@ -755,7 +719,7 @@ impl RecordSink {
         let mut state = lock(&self.state);
         for (name, stream) in &mut state.streams {
             if name == "audio" {
-                stream.ghost.set_offset(settings.audio_sync);
+                stream.entry.pad().set_offset(settings.audio_sync);
             }
             stream.target = match &end {
                 End::Split { splitter, .. } => {
@@ -844,28 +808,16 @@ impl RecordSink {
             state.running = false;
             (std::mem::take(&mut state.streams), state.end.take())
         };
+        let bin = self.obj();
         for stream in streams.values_mut() {
-            self.dismantle(stream);
+            stream.target = None;
+            stream.entry.dismantle(bin.upcast_ref());
         }
         lock(&self.state).streams = streams;
         if let Some(end) = end {
-            self.discard(end.element().clone());
+            entry::discard(bin.upcast_ref(), end.element());
         }
         lock(&self.flow).pts_file = None;
-    }
-
-    fn dismantle(&self, stream: &mut Stream) {
-        stream.built = false;
-        stream.target = None;
-        let preview = std::mem::take(&mut stream.preview);
-        for element in std::mem::take(&mut stream.chain).into_iter().chain(preview) {
-            self.discard(element);
-        }
-    }
-
-    fn discard(&self, element: gst::Element) {
-        let _ = self.obj().remove(&element);
-        let _ = element.set_state(gst::State::Null);
     }
 
     /// Everything that reaches one of the pads, in the stream's thread.
@@ -921,9 +873,9 @@ impl RecordSink {
                     }
                     Verdict::End => {
                         gst::info!(CAT, imp = self, "{name} has been recorded");
-                        let head = lock(&self.state).streams.get(name).map(|s| s.head.clone());
-                        if let Some(sink) = head.and_then(|head| head.static_pad("sink")) {
-                            sink.send_event(gst::event::Eos::new());
+                        let head = lock(&self.state).streams.get(name).map(|s| s.entry.head());
+                        if let Some(head) = head {
+                            entry::end(&head);
                         }
                         info.flow_res = Ok(gst::FlowSuccess::Ok);
                         gst::PadProbeReturn::Handled
@@ -961,7 +913,7 @@ impl RecordSink {
             let Some(stream) = state.streams.get(name) else {
                 return Ok(());
             };
-            if stream.built {
+            if stream.entry.is_built() {
                 // What was built for the first caps says whether it can take these.
                 return Ok(());
             }
@@ -969,7 +921,7 @@ impl RecordSink {
                 return Ok(());
             };
             (
-                stream.head.clone(),
+                stream.entry.head(),
                 stream.target.clone(),
                 container,
                 end,
@@ -1023,58 +975,38 @@ impl RecordSink {
                 ["{name} cannot be brought to the file: {err}"]
             )
         };
-        let bin = self.obj();
-        let mut preview = Vec::new();
-        if settings.preview && name == "video" {
-            preview = preview_chain(raw)?;
+        if name == "video" {
+            // The end is new for each recording, and the probe goes with it.
+            self.count(&target);
         }
-        bin.add_many(chain.iter().chain(&preview)).map_err(failed)?;
-        let mut all = vec![head];
-        if !preview.is_empty() {
+        let bin = self.obj();
+        let preview = if settings.preview && name == "video" {
             let tee = streams::make("tee").map_err(|err| missing(&err))?;
             tee.set_property("allow-not-linked", true);
-            bin.add(&tee).map_err(failed)?;
-            let mut branch = vec![tee.clone()];
-            branch.extend(preview.iter().cloned());
-            link_preview(&branch).map_err(failed)?;
-            all.push(tee.clone());
-            preview.push(tee);
-        }
-        all.extend(chain.iter().cloned());
-        for element in chain.iter().chain(&preview).rev() {
-            element.sync_state_with_parent().map_err(failed)?;
-        }
-        streams::link(&all).map_err(failed)?;
-        let last = all
-            .last()
-            .and_then(|last| {
-                last.static_pad("src")
-                    .or_else(|| last.request_pad_simple("src_%u"))
-            })
-            .ok_or_else(|| gst::error_msg!(gst::CoreError::Pad, ["No source pad"]))?;
-        if name == "video" {
-            self.count(&last);
-        }
-        last.link(&target).map_err(|err| {
-            gst::error_msg!(
-                gst::CoreError::Negotiation,
-                ["{name} cannot be brought to the file: {err}"]
-            )
-        })?;
+            chain.insert(0, tee.clone());
+            let preview = preview_chain(raw)?;
+            bin.add_many(&preview).map_err(failed)?;
+            Some((tee, preview))
+        } else {
+            None
+        };
         match &end {
             End::Split { splitter, .. } => splitter.sync_state_with_parent(),
             End::Elements(sink) => sink.sync_state_with_parent(),
         }
         .map_err(failed)?;
+        entry::extend(bin.upcast_ref(), &head, &chain, &target).map_err(failed)?;
+        if let Some((tee, preview)) = preview {
+            link_preview(&tee, &preview).map_err(failed)?;
+            chain.extend(preview);
+        }
         if let Some(stream) = lock(&self.state).streams.get_mut(name) {
-            stream.chain = chain;
-            stream.preview = preview;
-            stream.built = true;
+            stream.entry.built(chain);
         }
         Ok(())
     }
 
-    /// Counts the encoded frames that leave `pad`, and writes down their times.
+    /// Counts the encoded frames that reach `pad`, and writes down their times.
     fn count(&self, pad: &gst::Pad) {
         let this = self.downgrade();
         let messages = lock(&self.settings).frame_messages;

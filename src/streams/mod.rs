@@ -4,6 +4,8 @@
 
 use gst::prelude::*;
 
+pub mod entry;
+
 use crate::pcm::{ByteOrder, Encoding, Layout};
 
 /// An element that a pipeline needs and this machine does not have.

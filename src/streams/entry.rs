@@ -1,0 +1,170 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! How streams get into a recording bin: pads called `video` and `audio` that are requested, and
+//! behind each of them what the caps call for when they arrive.
+
+use gst::glib;
+use gst::prelude::*;
+
+/// The templates of a recording bin's pads.
+pub fn pad_templates(video: &gst::Caps, audio: &gst::Caps) -> Vec<gst::PadTemplate> {
+    [("video", video), ("audio", audio)]
+        .into_iter()
+        .filter_map(|(name, caps)| {
+            let sink = gst::PadDirection::Sink;
+            gst::PadTemplate::new(name, sink, gst::PadPresence::Request, caps).ok()
+        })
+        .collect()
+}
+
+/// One stream's way from its pad towards the end of the bin.
+#[derive(Debug)]
+pub struct Entry {
+    ghost: gst::GhostPad,
+    /// Tells upstream what is accepted while nothing is behind it yet.
+    head: gst::Element,
+    /// Linked to `head` as long as that is so: `gst_parse_bin_from_description()` would take a pad
+    /// that is not linked, however deep in the bin, for one of its own bin's.
+    plug: gst::Pad,
+    /// What follows `head`, built when the stream's caps are known; perhaps nothing.
+    behind: Vec<gst::Element>,
+    built: bool,
+}
+
+impl Entry {
+    /// A way into `bin` through a pad of `template`, which `customise` may give functions of its
+    /// own. The pad is not on the bin yet.
+    pub fn new(
+        bin: &gst::Bin,
+        template: &gst::PadTemplate,
+        customise: impl FnOnce(gst::PadBuilder<gst::GhostPad>) -> gst::PadBuilder<gst::GhostPad>,
+    ) -> Result<Self, glib::BoolError> {
+        let name = template.name_template();
+        let head = gst::ElementFactory::make("capsfilter")
+            .name(format!("{name}-caps"))
+            .property("caps", template.caps())
+            .build()?;
+        bin.add(&head)?;
+        head.sync_state_with_parent()?;
+        let plug = gst::Pad::builder(gst::PadDirection::Sink)
+            .name("plug")
+            .build();
+        source_of(&head)?.link(&plug).map_err(no_link)?;
+        let target = sink_of(&head)?;
+        let ghost = gst::GhostPad::builder_from_template_with_target(template, &target)?;
+        Ok(Self {
+            ghost: customise(ghost.name(name)).build(),
+            head,
+            plug,
+            behind: Vec::new(),
+            built: false,
+        })
+    }
+
+    /// The bin's pad.
+    pub fn pad(&self) -> &gst::GhostPad {
+        &self.ghost
+    }
+
+    /// The element behind the pad, and what keeps its source pad until there is something else.
+    pub fn head(&self) -> (gst::Element, gst::Pad) {
+        (self.head.clone(), self.plug.clone())
+    }
+
+    /// Whether [`Entry::built`] has been called since the stream began.
+    pub fn is_built(&self) -> bool {
+        self.built
+    }
+
+    /// What was built for the stream's caps, to be taken away with it.
+    pub fn built(&mut self, behind: Vec<gst::Element>) {
+        self.behind = behind;
+        self.built = true;
+    }
+
+    /// Takes away what was built.
+    pub fn dismantle(&mut self, bin: &gst::Bin) {
+        self.built = false;
+        for element in std::mem::take(&mut self.behind) {
+            discard(bin, &element);
+        }
+        if let Some(src) = self.head.static_pad("src") {
+            if let Some(target) = src.peer() {
+                let _ = src.unlink(&target);
+            }
+            let _ = src.link(&self.plug);
+        }
+    }
+
+    /// Takes the pad, and what is behind it, away for good.
+    pub fn remove(mut self, bin: &gst::Bin) {
+        self.dismantle(bin);
+        let _ = self.ghost.set_target(None::<&gst::Pad>);
+        discard(bin, &self.head);
+    }
+}
+
+/// Brings what comes out of `head`, whose source pad `plug` has kept, through `chain`, which is
+/// added to `bin`, to `target`.
+pub fn extend(
+    bin: &gst::Bin,
+    head: &(gst::Element, gst::Pad),
+    chain: &[gst::Element],
+    target: &gst::Pad,
+) -> Result<(), glib::BoolError> {
+    bin.add_many(chain)?;
+    join(head, chain, target).inspect_err(|_| {
+        for element in chain {
+            discard(bin, element);
+        }
+    })
+}
+
+fn join(
+    (head, plug): &(gst::Element, gst::Pad),
+    chain: &[gst::Element],
+    target: &gst::Pad,
+) -> Result<(), glib::BoolError> {
+    let mut elements = vec![head.clone()];
+    elements.extend(chain.iter().cloned());
+    for element in chain.iter().rev() {
+        element.sync_state_with_parent()?;
+    }
+    source_of(head)?.unlink(plug)?;
+    super::link(&elements)?;
+    source_of(&elements[elements.len() - 1])?
+        .link(target)
+        .map(drop)
+        .map_err(no_link)
+}
+
+/// Ends the stream at `head`, as if EOS had come from upstream.
+pub fn end((head, _): &(gst::Element, gst::Pad)) {
+    if let Some(sink) = head.static_pad("sink") {
+        sink.send_event(gst::event::Eos::new());
+    }
+}
+
+/// Takes `element` out of `bin` and lets it go.
+pub fn discard(bin: &gst::Bin, element: &gst::Element) {
+    let _ = bin.remove(element);
+    let _ = element.set_state(gst::State::Null);
+}
+
+/// The sink pad of an element that has one.
+pub fn sink_of(element: &gst::Element) -> Result<gst::Pad, glib::BoolError> {
+    element
+        .static_pad("sink")
+        .ok_or_else(|| glib::bool_error!("{} has no sink pad", element.name()))
+}
+
+/// The source pad of an element that has one, or gives one when asked.
+pub fn source_of(element: &gst::Element) -> Result<gst::Pad, glib::BoolError> {
+    element
+        .static_pad("src")
+        .or_else(|| element.request_pad_simple("src_%u"))
+        .ok_or_else(|| glib::bool_error!("{} has no source pad", element.name()))
+}
+
+fn no_link(err: gst::PadLinkError) -> glib::BoolError {
+    glib::bool_error!("the pads cannot be linked: {err}")
+}
