@@ -701,6 +701,27 @@ fn each_error_says_what_to_do() {
 }
 
 #[test]
+fn jpegs_have_half_the_colour_unless_the_camera_gives_more() {
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("a.mjpeg");
+    for (format, expected) in [
+        ("BGR", "yuvj420p"),
+        ("NV12", "yuvj420p"),
+        ("YUY2", "yuvj422p"),
+        ("UYVY", "yuvj422p"),
+        ("GRAY8", "gray"),
+    ] {
+        record(&format!(
+            "videotestsrc num-buffers=1 ! video/x-raw,format={format},width=320,height=240 ! \
+             recordsink location={}",
+            file.display()
+        ));
+        let found = common::ffprobe(&file, &[], "stream=pix_fmt");
+        assert_eq!(found, [expected], "{format}");
+    }
+}
+
+#[test]
 fn jpegs_have_the_colours_they_were_made_from() {
     let dir = tempfile::tempdir().unwrap();
     let file = dir.path().join("white.mjpeg");

@@ -19,25 +19,32 @@ pub const PLAYABLE: [gst_video::VideoFormat; 3] = [
 ];
 
 /// Pictures as a JPEG has them: JFIF's colours are BT.601's in the full range, and `jpegenc` stores
-/// what it gets. 4:2:2 is kept, for players take it and there is less to convert.
-fn jpeg_caps() -> gst::Caps {
-    let mut caps = gst::Caps::new_empty();
-    for format in PLAYABLE
-        .iter()
-        .chain(&[gst_video::VideoFormat::Yuy2, gst_video::VideoFormat::Uyvy])
+/// what it gets. Colour is at half the resolution both ways, as picamera2's `JpegEncoder` has it by
+/// default; a camera that gives 4:2:2 keeps it, for players take it and there is less to convert,
+/// and one without colour gets no colour.
+fn jpeg_caps(input: &gst::CapsRef) -> gst::Caps {
+    use gst_video::VideoFormat::{Gray8, Uyvy, Y42b, Yuy2};
+    let info = gst_video::VideoInfo::from_caps(input).ok();
+    let format = info.as_ref().map(gst_video::VideoInfo::format_info);
+    if format
+        .as_ref()
+        .is_some_and(gst_video::VideoFormatInfo::is_gray)
     {
-        let full_range = gst_video::VideoCapsBuilder::new()
-            .format(*format)
-            .field("colorimetry", "1:4:0:0")
-            .build();
-        caps.merge(full_range);
+        return gst_video::VideoCapsBuilder::new().format(Gray8).build();
     }
-    caps.merge(
-        gst_video::VideoCapsBuilder::new()
-            .format(gst_video::VideoFormat::Gray8)
-            .build(),
-    );
-    caps
+    let halved = |component: usize| {
+        let format = format.as_ref();
+        format.is_some_and(|f| f.w_sub().get(component) == Some(&1) && f.h_sub()[component] == 0)
+    };
+    let formats: &[gst_video::VideoFormat] = if halved(1) {
+        &[Yuy2, Uyvy, Y42b]
+    } else {
+        &PLAYABLE
+    };
+    gst_video::VideoCapsBuilder::new()
+        .format_list(formats.iter().copied())
+        .field("colorimetry", "1:4:0:0")
+        .build()
 }
 
 /// From the video pad: an encoder for raw pictures, a parser where one is needed.
@@ -91,9 +98,13 @@ pub fn video_chain(
                 encoder.name()
             );
         }
+        let made = encoder
+            .static_pad("src")
+            .map_or_else(gst::Caps::new_empty, |pad| pad.pad_template_caps());
+        let jpeg = |structure: &gst::StructureRef| structure.name() == "image/jpeg";
         chain.push(make("videoconvert")?);
-        let playable = if wanted == VideoCodec::Jpeg {
-            jpeg_caps()
+        let playable = if wanted == VideoCodec::Jpeg || (made.size() > 0 && made.iter().all(jpeg)) {
+            jpeg_caps(caps)
         } else {
             gst_video::VideoCapsBuilder::new()
                 .format_list(PLAYABLE)
@@ -107,9 +118,6 @@ pub fn video_chain(
             filter.set_property("caps", playable);
             chain.push(filter);
         }
-        let made = encoder
-            .static_pad("src")
-            .map_or_else(gst::Caps::new_empty, |pad| pad.pad_template_caps());
         chain.push(encoder);
         // One encoder may make several codecs.
         if made
