@@ -11,6 +11,7 @@ pub mod footage;
 pub mod k210;
 mod k210camerasrc;
 pub mod k230venc;
+mod parallelenc;
 pub mod pcm;
 mod recordsink;
 pub mod ring;
@@ -26,6 +27,7 @@ fn plugin_init(plugin: &gst::Plugin) -> Result<(), glib::BoolError> {
     circularsink::register(plugin)?;
     avimjpegdemux::register(plugin)?;
     avimjpegmux::register(plugin)?;
+    parallelenc::register(plugin)?;
     recordsink::register(plugin)?;
     Ok(())
 }

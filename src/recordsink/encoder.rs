@@ -128,6 +128,9 @@ fn configure(encoder: &gst::Element, wish: &Wish) {
                 .build();
             encoder.set_property("extra-controls", controls);
         }
+        Some("parallelenc") => {
+            encoder.set_property("encoder", format!("jpegenc quality={}", quality.jpeg()));
+        }
         Some("jpegenc") => encoder.set_property("quality", quality.jpeg() as i32),
         Some("avenc_mjpeg") => {
             let quantizer = if bitrate > 0 {
@@ -147,7 +150,10 @@ fn configure(encoder: &gst::Element, wish: &Wish) {
 
 /// True when a rate in bits a second means nothing to the encoder.
 pub fn has_no_rate(encoder: &gst::Element) -> bool {
-    encoder
-        .factory()
-        .is_some_and(|factory| matches!(factory.name().as_str(), "jpegenc" | "v4l2jpegenc"))
+    encoder.factory().is_some_and(|factory| {
+        matches!(
+            factory.name().as_str(),
+            "jpegenc" | "parallelenc" | "v4l2jpegenc"
+        )
+    })
 }

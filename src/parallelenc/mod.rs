@@ -1,0 +1,45 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! `parallelenc`: one stream's pictures encoded on several cores, in order.
+//!
+//! ```text
+//! gst-launch-1.0 -e videotestsrc num-buffers=150 ! video/x-raw,width=1920,height=1080 ! \
+//!     parallelenc encoder="jpegenc quality=80" ! avimjpegmux ! filesink location=big.avi
+//! ```
+//!
+//! `threads` encoders, one for each core unless it is set, take the next picture whenever they are
+//! free. What they make leaves in the order in which the pictures came, with the pictures' own
+//! times. It is for encoders whose pictures stand alone and that give each one back before they
+//! take another: `jpegenc`, `pngenc`, `openjpegenc`. One that keeps pictures back, or whose
+//! pictures refer to each other, is refused with an error.
+//!
+//! The encoders are elements inside this one, written in `encoder` as for `gst-launch-1.0`; they
+//! show in the dot graph and in `deep-element-added`. Caps may change at any time: each encoder
+//! learns of them with its next picture, and none waits for the others.
+//!
+//! What there is besides: `avenc_mjpeg threads=auto` uses several cores too, but rounds times to
+//! the frame rate's grid and knows quantizers instead of a JPEG's quality. The design is that of
+//! picamera2's `MultiEncoder`, a pool of threads and a queue of what they were given.
+
+use gst::glib;
+use gst::prelude::*;
+
+mod imp;
+mod lane;
+mod line;
+
+glib::wrapper! {
+    /// Several encoders side by side; see the module's documentation.
+    pub struct ParallelEnc(ObjectSubclass<imp::ParallelEnc>)
+        @extends gst::Bin, gst::Element, gst::Object,
+        @implements gst::ChildProxy;
+}
+
+/// Makes the element known to `plugin`.
+pub fn register(plugin: &gst::Plugin) -> Result<(), glib::BoolError> {
+    gst::Element::register(
+        Some(plugin),
+        "parallelenc",
+        gst::Rank::NONE,
+        ParallelEnc::static_type(),
+    )
+}
