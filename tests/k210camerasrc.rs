@@ -905,6 +905,31 @@ fn noise_on_the_line_never_lets_half_a_picture_out() {
 }
 
 #[test]
+fn a_line_that_spoils_every_picture_is_warned_of() {
+    // Short answers come through more often than not, frames of this size never do.
+    let board = Simulated::with(Config {
+        boot: BootMode::Ide,
+        noise: 0.004,
+        ..Config::default()
+    });
+    let (pipeline, _sink) = board.launch("interval=0", "");
+    let bus = pipeline.0.bus().unwrap();
+    let kinds = [gst::MessageType::Warning, gst::MessageType::Error];
+    // Connecting goes through the same noise; a user would start again, too.
+    for _ in 0..20 {
+        pipeline.play();
+        let message = bus.timed_pop_filtered(HANG, &kinds).expect("a message");
+        if let gst::MessageView::Warning(warning) = message.view() {
+            assert_mentions(&warning.error().to_string(), &["damaged", "cable"]);
+            return;
+        }
+        pipeline.0.set_state(gst::State::Null).unwrap();
+        while pipeline.error().is_some() {}
+    }
+    panic!("no warning");
+}
+
+#[test]
 fn two_boards_stream_side_by_side() {
     let (left, right) = (Simulated::new(), Simulated::new());
     let pipeline = Pipeline::launch(&format!(

@@ -18,6 +18,9 @@ use crate::k210::transport::Transport;
 /// How often to look for script output, and whether the script still runs.
 const CHORES: Duration = Duration::from_millis(200);
 
+/// How long all frames may arrive damaged before the user is told.
+const DAMAGED: Duration = Duration::from_secs(3);
+
 /// How long to wait between two looks for a board that is gone.
 const RETRY: Duration = Duration::from_millis(250);
 
@@ -40,6 +43,8 @@ pub(super) struct Stream {
     discont: bool,
     /// Since when frames fail to come.
     waiting_since: Instant,
+    /// Since when all frames arrive damaged, and whether the user was told.
+    damaged_since: Option<(Instant, bool)>,
     next_chores: Instant,
     /// Script output without its line end yet, and all the recent output.
     line: Vec<u8>,
@@ -66,6 +71,7 @@ impl Stream {
             pace: Pace::default(),
             discont: true,
             waiting_since: now,
+            damaged_since: None,
             next_chores: now,
             line: Vec::new(),
             tail: Vec::new(),
@@ -180,6 +186,7 @@ impl K210CameraSrc {
         stream.session = Some(session);
         stream.discont = true;
         stream.waiting_since = Instant::now();
+        stream.damaged_since = None;
         stream.next_chores = Instant::now();
         stream.pace.restart();
         stream.line.clear();
@@ -255,6 +262,7 @@ impl K210CameraSrc {
                 Fetched::Frame(frame) => {
                     stream.pace.advance(frame.requested, frame.arrived);
                     stream.waiting_since = frame.arrived;
+                    stream.damaged_since = None;
                     stream.had_frame = true;
                     self.measure();
                     return Ok(frame);
@@ -263,6 +271,15 @@ impl K210CameraSrc {
                     gst::warning!(CAT, imp = self, "lost a frame: {error}");
                     stream.discont = true;
                     self.post_qos();
+                    // The board is not stuck, whatever the line makes of its pictures.
+                    let now = Instant::now();
+                    stream.waiting_since = now;
+                    let (since, told) = stream.damaged_since.get_or_insert((now, false));
+                    if !*told && now - *since > DAMAGED {
+                        *told = true;
+                        let text = trouble::damaged(&device);
+                        gst::element_imp_warning!(self, gst::ResourceError::Read, ("{text}"));
+                    }
                 }
                 Fetched::Disturbed(error) => {
                     gst::info!(CAT, imp = self, "the line was disturbed: {error}");

@@ -229,6 +229,14 @@ pub fn script_failed(text: &str, device: &str) -> Report {
     )
 }
 
+/// A line that spoils every picture.
+pub fn damaged(device: &str) -> String {
+    format!(
+        "Every picture from the board at {device} arrives damaged. Check the cable, and that the \
+         adapter does the speed (property baudrate)"
+    )
+}
+
 /// A script that runs and takes no pictures.
 pub fn no_frames(device: &str, seconds: f64) -> Report {
     report!(
