@@ -250,6 +250,40 @@ fn without_a_name_the_first_board_is_taken_and_no_other_port_is_touched() {
 }
 
 #[test]
+fn a_board_that_was_talked_to_is_listed_with_its_firmware() {
+    let scratch = tempfile::tempdir().unwrap();
+    let root = Sysroot::new();
+    let board = board();
+    let port = root.plug(&board.path(), K210, "A1");
+    let program = format!(
+        "import gi\n\
+         gi.require_version('Gst', '1.0')\n\
+         from gi.repository import Gst\n\
+         Gst.init(None)\n\
+         provider = Gst.DeviceProviderFactory.get_by_name('k210deviceprovider')\n\
+         device = lambda: provider.get_devices()[0].get_properties().to_string()\n\
+         print('before', device())\n\
+         pipeline = Gst.parse_launch('k210camerasrc device={} num-buffers=1 ! fakesink')\n\
+         pipeline.set_state(Gst.State.PLAYING)\n\
+         kinds = Gst.MessageType.EOS | Gst.MessageType.ERROR\n\
+         pipeline.get_bus().timed_pop_filtered(Gst.CLOCK_TIME_NONE, kinds)\n\
+         pipeline.set_state(Gst.State.NULL)\n\
+         print('after', device())\n",
+        port.display()
+    );
+    let mut python = common::python();
+    python
+        .args(["-c", &program])
+        .envs(common::plugin_path(scratch.path()))
+        .env(ROOT_VARIABLE, root.0.path());
+    let said = common::output(&mut python);
+    let lines: Vec<&str> = said.lines().collect();
+    assert_eq!(lines.len(), 2, "{said}");
+    assert!(!lines[0].contains("device.firmware"), "{said}");
+    assert_mentions(lines[1], &["device.firmware=(string)0.6.3", "K210"]);
+}
+
+#[test]
 fn a_board_that_comes_back_under_another_name_is_found_by_its_serial_number() {
     let scratch = tempfile::tempdir().unwrap();
     let root = Sysroot::new();

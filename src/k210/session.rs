@@ -144,6 +144,14 @@ pub struct BoardIdentity {
     pub arch: String,
 }
 
+impl BoardIdentity {
+    /// The version as people write it.
+    pub fn firmware(&self) -> String {
+        let (major, minor, patch) = self.firmware;
+        format!("{major}.{minor}.{patch}")
+    }
+}
+
 /// A frame that waits, locked, on the board.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Announced {

@@ -2,12 +2,14 @@
 //! Finding the board that the user means, and opening the way to it.
 
 use std::path::Path;
+use std::sync::{Mutex, PoisonError};
 
 use super::trouble::{self, Report, Trouble};
 use crate::footage::{Footage, Pace};
 use crate::k210::address::Address;
 use crate::k210::discovery::{Discovery, Port};
 use crate::k210::interrupt::Interrupt;
+use crate::k210::session::BoardIdentity;
 use crate::k210::sim::{self, BootMode, Config, Scene, TestScene};
 use crate::k210::transport::Transport;
 use crate::k210::transport::serial::{OpenError, Serial};
@@ -15,6 +17,16 @@ use crate::k210::transport::tcp::Tcp;
 
 /// Environment variable that names the board when the property does not.
 const VARIABLE: &str = "K210_DEVICE";
+
+/// Boards that this program has talked to.
+static KNOWN: Mutex<Vec<(Port, BoardIdentity)>> = Mutex::new(Vec::new());
+
+/// What the board at `port` said it was when it was last talked to.
+pub fn known_identity(port: &Port) -> Option<BoardIdentity> {
+    let known = KNOWN.lock().unwrap_or_else(PoisonError::into_inner);
+    let found = known.iter().find(|(other, _)| other == port);
+    found.map(|(_, identity)| identity.clone())
+}
 
 /// A way to a board, known well enough to find it again.
 #[derive(Clone, Debug)]
@@ -110,11 +122,21 @@ impl Board {
         }
         match (discovery.find(identity), there) {
             (Some(port), _) => {
-                self.address = Address::Serial(port.path);
+                self.address = Address::Serial(port.path.clone());
+                self.usb = Some(port);
                 Ok(())
             }
             (None, Some(_)) => Err(trouble::other_board(path)),
             (None, None) => Ok(()),
+        }
+    }
+
+    /// Keeps what the board says it is for whoever lists boards.
+    pub fn remember(&self, identity: &BoardIdentity) {
+        if let Some(port) = &self.usb {
+            let mut known = KNOWN.lock().unwrap_or_else(PoisonError::into_inner);
+            known.retain(|(other, _)| other != port);
+            known.push((port.clone(), identity.clone()));
         }
     }
 

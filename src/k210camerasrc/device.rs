@@ -7,6 +7,7 @@ use gst::glib;
 use gst::prelude::*;
 use gst::subclass::prelude::*;
 
+use super::board::known_identity;
 use super::provider::CAT;
 use crate::k210::discovery::Port;
 
@@ -69,8 +70,12 @@ impl super::K210Device {
         if let Some(serial) = &port.serial {
             properties = properties.field("device.serial", serial);
         }
-        // The firmware is only known to whoever has talked to the board, and that means to open
-        // its port.
+        // Only who has talked to the board knows more, and that means to open its port.
+        if let Some(identity) = known_identity(port) {
+            properties = properties
+                .field("device.firmware", identity.firmware())
+                .field("device.arch", identity.arch);
+        }
         let device = gst::Object::builder::<super::K210Device>()
             .property("caps", &caps)
             .property("display-name", port.display_name())

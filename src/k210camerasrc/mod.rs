@@ -51,7 +51,8 @@ glib::wrapper! {
 }
 
 glib::wrapper! {
-    /// The device provider `k210deviceprovider`, which lists boards by their USB ids.
+    /// The device provider `k210deviceprovider`, which lists boards by their USB ids. A board that
+    /// this program has talked to before has its firmware's version in `device.firmware`.
     pub struct K210DeviceProvider(ObjectSubclass<provider::K210DeviceProvider>)
         @extends gst::DeviceProvider, gst::Object;
 }

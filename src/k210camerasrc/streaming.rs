@@ -167,8 +167,8 @@ impl K210CameraSrc {
             board,
             console,
         } = connected;
-        let (major, minor, patch) = board.firmware;
-        let firmware = format!("{major}.{minor}.{patch}");
+        let firmware = board.firmware();
+        stream.boards[0].remember(&board);
         let device = stream.boards[0].address.to_string();
         gst::info!(
             CAT,
