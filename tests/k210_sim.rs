@@ -536,6 +536,48 @@ fn the_program_listens_on_tcp_and_runs_main_py() {
 }
 
 #[test]
+fn the_program_lists_the_frames_it_sends() {
+    use sha2::Digest;
+    use std::io::Write;
+    let folder = tempfile::tempdir().unwrap();
+    let list = folder.path().join("frames");
+    let args = ["--boot-mode", "ide", "--frames", list.to_str().unwrap()];
+    let mut program = Program::start(&args);
+    let mut client = open_serial(program.line().as_ref(), 1_500_000);
+    client.wait_for_ide();
+    // One that is not there.
+    client.0.write_all(&[0x30, 0x82, 10, 0, 0, 0]).unwrap();
+    assert_eq!(client.read(10, FAILSAFE).unwrap().len(), 10);
+    let script = streaming("");
+    let mut request = vec![0x30, 0x0d, 0, 0, 0, 0, 1, 0, 0x30, 0x05];
+    request.extend((script.len() as u32).to_le_bytes());
+    request.extend(script.as_bytes());
+    client.0.write_all(&request).unwrap();
+    let deadline = Instant::now() + FAILSAFE;
+    let size = loop {
+        assert!(Instant::now() < deadline, "no frame");
+        client.0.write_all(&[0x30, 0x81, 12, 0, 0, 0]).unwrap();
+        let reply = client.read(12, FAILSAFE).unwrap();
+        if reply[..4] != [0; 4] {
+            break u32::from_le_bytes(reply[8..12].try_into().unwrap());
+        }
+    };
+    let mut request = vec![0x30, 0x82];
+    request.extend(size.to_le_bytes());
+    client.0.write_all(&request).unwrap();
+    let frame = client.read(size as usize, FAILSAFE).unwrap();
+    assert!(program.stop(rustix::process::Signal::INT).success());
+    let hash = |data: &[u8]| -> String {
+        let digest = sha2::Sha256::digest(data);
+        digest.iter().map(|byte| format!("{byte:02x}")).collect()
+    };
+    assert_eq!(
+        std::fs::read_to_string(&list).unwrap(),
+        format!("10,0,0,{}\n{size},{size},0,{}\n", hash(b""), hash(&frame))
+    );
+}
+
+#[test]
 fn the_program_says_what_it_does_not_understand() {
     for (args, words) in [
         (&["--boot-mode", "asleep"][..], "power-on, repl, ide"),

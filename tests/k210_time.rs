@@ -473,6 +473,10 @@ fn a_board_that_boots_streams_within_eight_seconds() {
         board.well = true;
     });
     streams_within(limit, "at the prompt", Phase::Prompt, well);
+    streams_within(limit, "in IDE mode at 115200 baud", Phase::Ide, |board| {
+        board.rest.baud = REPL_BAUD_RATE;
+        board.well = true;
+    });
     streams_within(limit, "from power, main.py wedged", Phase::Dark, |board| {
         board.main = Program::Deaf;
     });
