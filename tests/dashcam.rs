@@ -2,9 +2,10 @@
 //! The example `dashcam` as its user sees it: the page in headless Chromium shows a picture, and
 //! the button, pressed with the keyboard, makes a clip that plays.
 
+mod common;
+
 use std::io::{self, BufRead, BufReader, Read, Write};
 use std::net::TcpStream;
-use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
@@ -40,27 +41,6 @@ impl Drop for Program {
         let _ = self.0.kill();
         let _ = self.0.wait();
     }
-}
-
-/// The example's program, built along with the tests.
-fn dashcam() -> PathBuf {
-    let test = std::env::current_exe().expect("the test has a path");
-    let target = test
-        .parent()
-        .and_then(|p| p.parent())
-        .expect("it lies in target");
-    let program = target.join("examples/dashcam");
-    if !program.exists() {
-        let status = Command::new(env!("CARGO"))
-            .args(["build", "--example", "dashcam"])
-            .current_dir(env!("CARGO_MANIFEST_DIR"))
-            .status();
-        assert!(
-            status.is_ok_and(|status| status.success()),
-            "the example does not build"
-        );
-    }
-    program
 }
 
 /// A request to a server on this computer; the answer's status and body.
@@ -197,7 +177,7 @@ impl Drop for Browser {
 
 fn start(directory: &std::path::Path) -> (Program, String, u16) {
     let mut program = Program::start(
-        Command::new(dashcam())
+        Command::new(common::example("dashcam"))
             .args(["--port", "0", "--seconds", "3", "--directory"])
             .arg(directory),
     );

@@ -7,12 +7,8 @@ use std::process::{Command, Stdio};
 
 mod common;
 
-/// The Rust example, which is built along with the tests.
 fn rust_example() -> Command {
-    let test = std::env::current_exe().expect("a test has a path");
-    // target/PROFILE/deps/examples-HASH
-    let profile = test.ancestors().nth(2).expect("a profile's directory");
-    Command::new(profile.join("examples/record"))
+    Command::new(common::example("record"))
 }
 
 fn python_example(scratch: &Path) -> Command {

@@ -44,6 +44,32 @@ pub fn plugin_path(scratch: &Path) -> [(&'static str, PathBuf); 2] {
     ]
 }
 
+/// The program of an example, as its source is now. `cargo test --test NAME` builds no examples, so
+/// that the one that lies there may be of any age.
+pub fn example(name: &str) -> PathBuf {
+    let test = std::env::current_exe().expect("a test has a path");
+    // target/PROFILE/deps/TEST-HASH
+    let profile = test.ancestors().nth(2).expect("a profile's directory");
+    let target = profile.parent().expect("the directory of all profiles");
+    let profile_name = match profile.file_name().and_then(|name| name.to_str()) {
+        Some("debug") | None => "dev",
+        Some(other) => other,
+    };
+    let output = Command::new(env!("CARGO"))
+        .args(["build", "--quiet", "--locked", "--example", name])
+        .args(["--profile", profile_name, "--target-dir"])
+        .arg(target)
+        .current_dir(env!("CARGO_MANIFEST_DIR"))
+        .output()
+        .expect("cargo starts");
+    assert!(
+        output.status.success(),
+        "the example does not build:\n{}",
+        String::from_utf8_lossy(&output.stderr)
+    );
+    profile.join("examples").join(name)
+}
+
 /// A pipeline that is taken to NULL when a test ends, however it ends.
 pub struct Pipeline(pub gst::Pipeline);
 
