@@ -202,12 +202,19 @@ pub fn join(
         return Err(BuildError::NothingToWrite(name(), "a stream with a format"));
     };
     let unsupported = || BuildError::Unsupported(name(), stream.name.clone(), caps.to_string());
-    let as_it_is = form.map_or_else(|| takes(to, caps), |form| form.can_intersect(caps));
+    let parser = parser_for(caps);
+    let as_it_is = match form {
+        Some(form) => form.can_intersect(caps),
+        // Pads take what is in their caps; a parser can add a field that is missing.
+        None => takes(to, |form| {
+            caps.is_subset(form) || (parser.is_none() && caps.can_intersect(form))
+        }),
+    };
     if as_it_is && let Some(sink) = to.compatible_pad(pad, Some(caps)) {
         pad.link(&sink).map_err(|_| unsupported())?;
         return Ok(());
     }
-    let parser = make(parser_for(caps).ok_or_else(unsupported)?)?;
+    let parser = make(parser.ok_or_else(unsupported)?)?;
     // Without it parameter sets are sent once, which is enough for no format that needs a parser
     // because it has none outside the stream.
     set_if_there(&parser, "config-interval", "-1");
@@ -226,11 +233,11 @@ pub fn join(
     Ok(())
 }
 
-/// Whether one of the element's sink pad templates takes these caps.
-fn takes(element: &gst::Element, caps: &gst::Caps) -> bool {
+/// Whether one of the element's sink pad templates has caps that suit.
+fn takes(element: &gst::Element, suits: impl Fn(&gst::Caps) -> bool) -> bool {
     element
         .pad_template_list()
         .iter()
         .filter(|t| t.direction() == gst::PadDirection::Sink)
-        .any(|t| t.caps().can_intersect(caps))
+        .any(|t| suits(t.caps()))
 }

@@ -150,6 +150,78 @@ impl Input {
     fn target(&self) -> Option<(Arc<Shared>, usize)> {
         self.state().target.clone()
     }
+
+    /// Puts a buffer into the ring. Nothing is posted or pushed under the lock.
+    fn take(&self, buffer: gst::Buffer) -> Result<Accepted, Refusal> {
+        let mut state = self.state();
+        let state = &mut *state;
+        let Some((shared, number)) = &state.target else {
+            return Err(Refusal::Flushing);
+        };
+        let Some(segment) = &state.segment else {
+            return Err(Refusal::NoSegment);
+        };
+        let stamp = buffer.pts().or(buffer.dts());
+        let time = stamp.and_then(|stamp| running_time(segment, stamp));
+        let untimed = time.is_none() && !std::mem::replace(&mut state.warned_untimed, true);
+        let time = time.unwrap_or(state.position);
+        let duration = buffer.duration().map_or(0, |d| d.nseconds() as i64);
+        let shift = stamp.map_or(0, |stamp| time - stamp.nseconds() as i64);
+        let delta = buffer.flags().contains(gst::BufferFlags::DELTA_UNIT);
+        let mut item = Item {
+            time,
+            end: time.saturating_add(duration),
+            bytes: u32::try_from(buffer.size()).unwrap_or(u32::MAX),
+            key: !self.is_video() || !delta,
+            payload: Media { buffer, shift },
+        };
+        state.position = state.position.max(item.end);
+        if from_bounded_pool(&item.payload.buffer, &mut state.pool) {
+            // Kept for seconds, such buffers would be missing where they come from.
+            match item.payload.buffer.copy_deep() {
+                Ok(copy) => item.payload.buffer = copy,
+                Err(error) => return Err(Refusal::NoMemory(error)),
+            }
+        }
+        let headers = match state.codec {
+            Some(codec) if item.key => nal::headers_of(codec, &item.payload.buffer),
+            _ => None,
+        };
+
+        let (pushed, dropped, waiting, former) = {
+            let mut inner = shared.lock();
+            let former = headers.and_then(|h| inner.streams[*number].headers.replace(h));
+            let pushed = inner.ring.push(*number, item);
+            let dropped = inner.ring.take_dropped(Vec::new());
+            (pushed, dropped, inner.waiting > 0, former)
+        };
+        if waiting {
+            shared.notify();
+        }
+        drop((dropped, former));
+        let first_skipped = pushed.skipped && !std::mem::replace(&mut state.warned_skipped, true);
+        Ok(Accepted {
+            pushed,
+            first_skipped,
+            untimed,
+        })
+    }
+}
+
+/// What happened to a buffer.
+struct Accepted {
+    pushed: Pushed,
+    first_skipped: bool,
+    /// The first one without a time.
+    untimed: bool,
+}
+
+/// Why a buffer could not be taken.
+enum Refusal {
+    /// The element is being stopped.
+    Flushing,
+    NoSegment,
+    NoMemory(glib::BoolError),
 }
 
 impl CircularSink {
@@ -205,88 +277,44 @@ impl CircularSink {
         buffer: gst::Buffer,
     ) -> Result<gst::FlowSuccess, gst::FlowError> {
         self.wait_for_playing(pad)?;
-        let mut state = input.state();
-        let state = &mut *state;
-        let Some((shared, number)) = &state.target else {
-            return Err(gst::FlowError::Flushing);
-        };
-        let flags = buffer.flags();
-        if buffer.pts().is_none() && flags.contains(gst::BufferFlags::HEADER) {
+        if buffer.pts().is_none() && buffer.flags().contains(gst::BufferFlags::HEADER) {
             // Stream headers are in the caps as well, from where each recording has them.
             return Ok(gst::FlowSuccess::Ok);
         }
-        let item = {
-            let Some(segment) = &state.segment else {
-                gst::element_imp_error!(
-                    self,
-                    gst::StreamError::Failed,
-                    ("The stream on {} has no segment in time", input.name)
-                );
-                return Err(gst::FlowError::Error);
-            };
-            let stamp = buffer.pts().or(buffer.dts());
-            let time = stamp.and_then(|stamp| running_time(segment, stamp));
-            if time.is_none() && !state.warned_untimed {
-                state.warned_untimed = true;
-                gst::element_imp_warning!(
-                    self,
-                    gst::StreamError::Format,
-                    (
-                        "Buffers on {} have no timestamps: put a parser in front",
-                        input.name
-                    )
-                );
-            }
-            let time = time.unwrap_or(state.position);
-            let duration = buffer.duration().map_or(0, |d| d.nseconds() as i64);
-            let shift = stamp.map_or(0, |stamp| time - stamp.nseconds() as i64);
-            let key = !input.is_video() || !flags.contains(gst::BufferFlags::DELTA_UNIT);
-            Item {
-                time,
-                end: time.saturating_add(duration),
-                bytes: u32::try_from(buffer.size()).unwrap_or(u32::MAX),
-                key,
-                payload: Media { buffer, shift },
-            }
-        };
-        let mut item = item;
-        state.position = state.position.max(item.end);
-        if from_bounded_pool(&item.payload.buffer, &mut state.pool) {
-            // Kept for seconds, such buffers would be missing where they come from.
-            match item.payload.buffer.copy_deep() {
-                Ok(copy) => item.payload.buffer = copy,
-                Err(error) => {
-                    gst::element_imp_error!(
-                        self,
-                        gst::ResourceError::NoSpaceLeft,
-                        ("No memory for a copy of a buffer: {error}")
-                    );
-                    return Err(gst::FlowError::Error);
-                }
-            }
+        let taken = input
+            .take(buffer)
+            .map_err(|refusal| self.refuse(input, refusal))?;
+        if taken.untimed {
+            gst::element_imp_warning!(
+                self,
+                gst::StreamError::Format,
+                (
+                    "Buffers on {} have no timestamps: put a parser in front",
+                    input.name
+                )
+            );
         }
-        let headers = match state.codec {
-            Some(codec) if item.key => nal::headers_of(codec, &item.payload.buffer),
-            _ => None,
-        };
-
-        let (pushed, dropped, waiting, former) = {
-            let mut inner = shared.lock();
-            let former = headers.and_then(|h| inner.streams[*number].headers.replace(h));
-            let pushed = inner.ring.push(*number, item);
-            let dropped = inner.ring.take_dropped(Vec::new());
-            (pushed, dropped, inner.waiting > 0, former)
-        };
-        if waiting {
-            shared.notify();
-        }
-        drop((dropped, former));
-        if pushed != Pushed::default() {
-            let first_skipped =
-                pushed.skipped && !std::mem::replace(&mut state.warned_skipped, true);
-            self.react(pad, input, &pushed, first_skipped);
+        if taken.pushed != Pushed::default() {
+            self.react(pad, input, &taken.pushed, taken.first_skipped);
         }
         Ok(gst::FlowSuccess::Ok)
+    }
+
+    fn refuse(&self, input: &Input, refusal: Refusal) -> gst::FlowError {
+        match refusal {
+            Refusal::Flushing => return gst::FlowError::Flushing,
+            Refusal::NoSegment => gst::element_imp_error!(
+                self,
+                gst::StreamError::Failed,
+                ("The stream on {} has no segment in time", input.name)
+            ),
+            Refusal::NoMemory(error) => gst::element_imp_error!(
+                self,
+                gst::ResourceError::NoSpaceLeft,
+                ("No memory for a copy of a buffer: {error}")
+            ),
+        }
+        gst::FlowError::Error
     }
 
     /// Acts on what rarely happens when a buffer goes into the ring.
@@ -363,6 +391,14 @@ impl CircularSink {
                 input.state().segment = Some(segment);
                 true
             }
+            EventView::Gap(gap) => {
+                if self.wait_for_playing(pad).is_err() {
+                    return false;
+                }
+                let (start, duration) = gap.get();
+                self.gap(input, start + duration.unwrap_or(gst::ClockTime::ZERO));
+                true
+            }
             EventView::Tag(tag) => {
                 if let Some((shared, number)) = input.target() {
                     let mut inner = shared.lock();
@@ -430,6 +466,25 @@ impl CircularSink {
             // A sink has nothing to pass on to.
             _ => true,
         }
+    }
+
+    /// Upstream has nothing up to a timestamp: nobody is to wait for it.
+    fn gap(&self, input: &Input, until: gst::ClockTime) {
+        let mut state = input.state();
+        let Some(time) = state
+            .segment
+            .as_ref()
+            .and_then(|segment| running_time(segment, until))
+        else {
+            return;
+        };
+        state.position = state.position.max(time);
+        let Some((shared, number)) = state.target.clone() else {
+            return;
+        };
+        drop(state);
+        shared.lock().ring.gap(number, time);
+        shared.notify();
     }
 
     fn tell_progress(&self) {
@@ -503,7 +558,7 @@ fn from_bounded_pool(buffer: &gst::BufferRef, last: &mut Option<(usize, bool)>) 
 }
 
 /// Asks upstream for a key unit.
-fn request_key_unit(pad: &gst::Pad) {
+pub fn request_key_unit(pad: &gst::Pad) {
     let event = gst_video::UpstreamForceKeyUnitEvent::builder()
         .all_headers(true)
         .build();

@@ -32,6 +32,7 @@ mod nal;
 mod recording;
 mod session;
 mod shared;
+mod silence;
 mod source;
 mod timefile;
 

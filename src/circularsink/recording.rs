@@ -224,7 +224,8 @@ impl Recorder {
                 if let (Some(start), Some(reference)) = (start, reference) {
                     let newest = inner.ring.newest().unwrap_or(start);
                     let decided = !inner.streams.iter().any(Stream::undecided);
-                    if decided || last_chance || newest - start > WAIT_FOR_FORMAT {
+                    let waited = newest - start > WAIT_FOR_FORMAT || inner.ring.pressed();
+                    if decided || last_chance || waited {
                         let streams: Vec<_> = inner
                             .streams
                             .iter()
@@ -526,6 +527,14 @@ impl Recorder {
                 .factory()
                 .map_or_else(String::new, |f| f.name().to_string());
             return Err(BuildError::NothingToWrite(name, what));
+        }
+        {
+            let mut inner = self.shared.lock();
+            for other in 0..inner.streams.len() {
+                if !chosen.iter().any(|(number, _)| *number == other) {
+                    inner.ring.leave(order.id, other);
+                }
+            }
         }
         for (number, stream) in chosen {
             let is_reference = *number == ready.reference;

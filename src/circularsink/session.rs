@@ -136,6 +136,11 @@ impl CircularSink {
                     running.end = End::NextKey;
                     running.successor = Some(next);
                 }
+                drop(session);
+                // Encoders answer with one that has no leading pictures; others go on as they do.
+                if let Some(pad) = self.obj().static_pad("video") {
+                    super::input::request_key_unit(&pad);
+                }
                 return next;
             }
         }

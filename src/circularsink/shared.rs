@@ -3,6 +3,7 @@
 //! each stream.
 
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use super::nal::Codec;
 use crate::ring::{Limits, Ring};
@@ -88,13 +89,23 @@ impl Shared {
         self.inner.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Waits until something arrives or changes.
-    pub fn wait<'a>(&self, mut inner: MutexGuard<'a, Inner>) -> MutexGuard<'a, Inner> {
+    /// Waits until something arrives or changes, or the time is over.
+    pub fn wait<'a>(
+        &self,
+        mut inner: MutexGuard<'a, Inner>,
+        limit: Option<Duration>,
+    ) -> MutexGuard<'a, Inner> {
         inner.waiting += 1;
-        let mut inner = self
-            .arrived
-            .wait(inner)
-            .unwrap_or_else(PoisonError::into_inner);
+        let mut inner = match limit {
+            None => self
+                .arrived
+                .wait(inner)
+                .unwrap_or_else(PoisonError::into_inner),
+            Some(limit) => {
+                let waited = self.arrived.wait_timeout(inner, limit);
+                waited.unwrap_or_else(PoisonError::into_inner).0
+            }
+        };
         inner.waiting -= 1;
         inner
     }

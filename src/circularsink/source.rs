@@ -5,6 +5,7 @@
 use std::fs::File;
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
 use std::sync::{Arc, LazyLock, Mutex, OnceLock, PoisonError};
+use std::time::Instant;
 
 use gst::glib;
 use gst::prelude::*;
@@ -12,6 +13,7 @@ use gst::subclass::prelude::*;
 
 use super::nal;
 use super::shared::{Media, Shared, Stream};
+use super::silence::{HOLE, Patience, Stuff};
 use super::timefile::TimeFile;
 use crate::ring::{Item, RecordingId, Taken};
 
@@ -83,23 +85,44 @@ impl Feed {
         self.times.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Takes what is there for a stream, or waits for it.
-    fn take(&self, stream: usize, out: &mut Vec<Item<Media>>) -> Taken {
+    /// Takes what is there for a stream, or waits for it, but not longer than there is patience.
+    fn take(&self, stream: usize, patience: &mut Patience, out: &mut Vec<Item<Media>>) -> Got {
         let mut dropped = Vec::new();
         let mut inner = self.shared.lock();
-        let taken = loop {
+        let got = loop {
             if self.stopped.load(Ordering::SeqCst) {
-                break Taken::CutOff;
+                break Got::Taken(Taken::CutOff);
             }
             let taken = inner.ring.take(self.id, stream, BATCH, BATCH_BYTES, out);
             dropped.append(&mut inner.ring.take_dropped(Vec::new()));
-            match taken {
-                Taken::Wait => inner = self.shared.wait(inner),
-                other => break other,
+            if taken != Taken::Wait {
+                patience.heard();
+                break Got::Taken(taken);
             }
+            let limit = match inner.ring.silence(self.id, stream) {
+                None => None,
+                Some(silence) => {
+                    let now = Instant::now();
+                    if let Some(until) = patience.over(&silence, now) {
+                        break Got::Silence(until);
+                    }
+                    patience.left(now)
+                }
+            };
+            inner = self.shared.wait(inner, limit);
         };
         drop(inner);
-        taken
+        got
+    }
+
+    /// Nothing more is taken of a stream: what comes on it need not be kept.
+    fn leave(&self, stream: usize) {
+        let dropped = {
+            let mut inner = self.shared.lock();
+            inner.ring.leave(self.id, stream);
+            inner.ring.take_dropped(Vec::new())
+        };
+        drop(dropped);
     }
 
     /// Makes all readers of this recording return.
@@ -111,14 +134,27 @@ impl Feed {
     }
 }
 
+/// What a stream has for its task.
+enum Got {
+    Taken(Taken),
+    /// Nothing up to this running time, ns.
+    Silence(i64),
+}
+
 /// The state of one stream's task.
 struct Task {
     feed: Arc<Feed>,
     stream: usize,
     info: Stream,
     is_reference: bool,
-    /// Rate and bytes a frame of raw sound, which is cut to the sample.
-    audio: Option<(u64, u32)>,
+    /// The format of raw sound, which is cut to the sample.
+    audio: Option<gst_audio::AudioInfo>,
+    /// What the stream gets in the place of sound that does not come.
+    stuff: Option<Stuff>,
+    patience: Patience,
+    /// Running time (ns) up to which there is sound, and up to which it is silence.
+    sounded: i64,
+    filled: i64,
     announced: bool,
     /// Timestamp that stands for running time zero, once it is known.
     base: Option<i64>,
@@ -134,14 +170,25 @@ impl Task {
             .and_then(|caps| {
                 let info = gst_audio::AudioInfo::from_caps(caps).ok()?;
                 // Encoded sound has such information too, with frames of no bytes.
-                (info.bpf() > 0).then(|| (u64::from(info.rate()), info.bpf()))
+                (info.bpf() > 0).then_some(info)
             });
+        let start = feed.start;
+        let stuff = info
+            .caps
+            .as_deref()
+            .filter(|_| !is_reference)
+            .and_then(Stuff::new);
+        let patience = Patience::new(stuff.is_some());
         Self {
             feed,
             stream,
             info,
             is_reference,
             audio,
+            stuff,
+            patience,
+            sounded: start,
+            filled: start,
             announced: false,
             base: None,
             items: Vec::with_capacity(BATCH),
@@ -160,7 +207,7 @@ impl Task {
             }
         }
         let mut items = std::mem::take(&mut self.items);
-        let taken = self.feed.take(self.stream, &mut items);
+        let got = self.feed.take(self.stream, &mut self.patience, &mut items);
         let mut flow = Ok(gst::FlowSuccess::Ok);
         for item in items.drain(..) {
             flow = self.push(pad, item);
@@ -169,8 +216,12 @@ impl Task {
             }
         }
         self.items = items;
+        let mut goes_on = matches!(got, Got::Taken(Taken::Items));
+        if let Got::Silence(until) = got {
+            (flow, goes_on) = self.silence(pad, until);
+        }
         match flow {
-            Ok(_) if taken == Taken::Items => return true,
+            Ok(_) if goes_on => return true,
             Ok(_) => {
                 self.segment(pad, 0);
                 pad.push_event(gst::event::Eos::new());
@@ -188,7 +239,7 @@ impl Task {
                 }
             }
         }
-        gst::debug!(CAT, obj = pad, "Ended: {taken:?}, {flow:?}");
+        gst::debug!(CAT, obj = pad, "Ended: {flow:?}");
         false
     }
 
@@ -208,6 +259,57 @@ impl Task {
         })
     }
 
+    /// Goes on without the stream up to a running time. Returns whether it may come back.
+    fn silence(
+        &mut self,
+        pad: &gst::Pad,
+        until: i64,
+    ) -> (Result<gst::FlowSuccess, gst::FlowError>, bool) {
+        if self.patience.told_user()
+            && let Some(element) = pad.parent_element()
+        {
+            let name = &self.info.name;
+            let what = if self.patience.lasting {
+                "it has silence until something comes"
+            } else {
+                "this format has no silence in it, what comes later goes into the next recording"
+            };
+            gst::element_warning!(
+                element,
+                gst::StreamError::Failed,
+                ("Nothing comes on {name}: the recording goes on without it, {what}")
+            );
+        }
+        if !self.patience.lasting {
+            self.feed.leave(self.stream);
+            return (Ok(gst::FlowSuccess::Ok), false);
+        }
+        (self.fill(pad, until), true)
+    }
+
+    /// Pushes silence up to a running time.
+    fn fill(&mut self, pad: &gst::Pad, until: i64) -> Result<gst::FlowSuccess, gst::FlowError> {
+        let Some(stuff) = self.stuff.clone() else {
+            return Ok(gst::FlowSuccess::Ok);
+        };
+        let base = self.segment(pad, 0);
+        while let Some((mut buffer, end)) = stuff.next(self.sounded, until) {
+            {
+                let buffer = buffer.make_mut();
+                buffer.set_pts(clock_time(self.sounded - self.feed.start + base));
+                buffer.set_duration(clock_time(end - self.sounded));
+            }
+            let bytes = buffer.size() as u64;
+            pad.push(buffer)?;
+            let counters = &self.feed.counters;
+            counters.bytes.fetch_add(bytes, Ordering::Relaxed);
+            counters.progress.fetch_add(1, Ordering::Relaxed);
+            self.sounded = end;
+            self.filled = self.filled.max(end);
+        }
+        Ok(gst::FlowSuccess::Ok)
+    }
+
     fn push(
         &mut self,
         pad: &gst::Pad,
@@ -222,16 +324,30 @@ impl Task {
                 inner.ring.span(self.feed.id).and_then(|span| span.end)
             };
             let until = until.unwrap_or(i64::MAX);
-            if let Some((rate, bpf)) = self.audio {
-                let span = (start, until);
+            // What was late by so much that there is silence in its place is too late.
+            let from = start.max(self.filled);
+            let raw = self
+                .audio
+                .as_ref()
+                .map(|info| (u64::from(info.rate()), info.bpf()));
+            if let Some((rate, bpf)) = raw {
+                let span = (from, until);
                 let Some(clipped) = clip(buffer, (time, end), span, rate, bpf) else {
                     return Ok(gst::FlowSuccess::Ok);
                 };
                 (buffer, time, end) = clipped;
-            } else if time < start || time >= until {
+                if time - self.sounded >= HOLE {
+                    self.fill(pad, time)?;
+                }
+            } else if time < from || time >= until {
                 // Encoded sound can't be cut: what begins with the picture there is whole.
                 return Ok(gst::FlowSuccess::Ok);
             }
+            if self.filled == self.sounded {
+                // The silence lasts until here.
+                self.fill(pad, time)?;
+            }
+            self.sounded = self.sounded.max(end);
         }
         let decoding = buffer.dts().map(|dts| dts.nseconds() as i64 + shift);
         let first = self.base.is_none();

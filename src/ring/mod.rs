@@ -25,6 +25,16 @@
 //! With B-frames the buffers arrive in decoding order, so an end anywhere would leave holes in the
 //! picture. A *clean cut* is in front of a buffer that is shown later than all before it; ends are
 //! moved to the next clean cut, so that a recording holds every frame from its first to its last.
+//!
+//! # Open GOPs
+//! Behind a key unit may come *leading pictures*, which are shown before it and may need what was
+//! decoded before it (RASL pictures in H.265). A recording that begins with the ring leaves them
+//! out: its file begins with the key unit and each of its pictures can be decoded. Where one
+//! recording succeeds another no picture may be missing: the split is made at a key unit without
+//! leading pictures, which takes the next picture to see. One key unit with leading pictures is
+//! passed over for that; a stream that has no others is split at the second, and the leading
+//! pictures go behind it into the new recording, which begins when the first of them is shown.
+//! Every picture is then in one of the files, and those can be decoded when the files are joined.
 
 mod log;
 #[cfg(test)]
@@ -125,7 +135,7 @@ pub enum End {
     At(i64),
     /// With what has arrived.
     Now,
-    /// In front of the next key unit.
+    /// In front of the next key unit; see [Open GOPs](self#open-gops).
     NextKey,
 }
 
@@ -140,6 +150,19 @@ pub enum Taken {
     End,
     /// The recording was cut off or does not exist (any more).
     CutOff,
+}
+
+/// A stream that a recording waits for while the reference stream goes on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Silence {
+    /// Running time (ns) up to which there are items, not before the recording's start.
+    pub heard: i64,
+    /// Running time (ns) up to which the stream said that there is nothing; not before `heard`.
+    pub told: i64,
+    /// Running time (ns) up to which the reference stream has come, or at which the recording ends.
+    pub reached: i64,
+    /// The recording is the one that is furthest behind, by more than half of what it may be.
+    pub pressed: bool,
 }
 
 /// The span of a recording, as far as it is known.
@@ -162,6 +185,8 @@ struct Stream<P> {
     /// Latest presentation time and end among all items since the last reset.
     newest: i64,
     newest_end: i64,
+    /// Running time up to which nothing but those items comes, as the stream itself said.
+    gap_end: i64,
     ended: bool,
 }
 
@@ -174,6 +199,7 @@ impl<P> Stream<P> {
             stored: 0,
             newest: i64::MIN,
             newest_end: i64::MIN,
+            gap_end: i64::MIN,
             ended: false,
         }
     }
@@ -193,6 +219,16 @@ struct Cursor {
     next: u64,
     /// The first item that is not to be taken, once it is known.
     end: Option<u64>,
+    /// Nothing is taken any more: what is ahead is not kept for it.
+    left: bool,
+}
+
+impl Cursor {
+    /// The first item that is to be kept for it.
+    fn needs(&self) -> Option<u64> {
+        let needs = !self.left && self.end.is_none_or(|end| self.next < end);
+        needs.then_some(self.next)
+    }
 }
 
 #[derive(Debug)]
@@ -208,11 +244,33 @@ struct Recording {
     /// One a stream; `None` for a stream that came later, and for all until `first` is known.
     cursors: Vec<Option<Cursor>>,
     cut_off: bool,
+    /// A key unit that it ends at, unless leading pictures follow.
+    held: Option<Held>,
+    /// A key unit with leading pictures was passed over already.
+    passed: bool,
+}
+
+/// A key unit of the reference stream at which a split may be made.
+#[derive(Debug, Clone, Copy)]
+struct Held {
+    number: u64,
+    /// When it is shown, and when the presentation of all before it ends.
+    time: i64,
+    before_end: i64,
 }
 
 impl Recording {
     fn cursor(&self, stream: usize) -> Option<&Cursor> {
         self.cursors.get(stream)?.as_ref()
+    }
+
+    /// The running time that its end is not before, given how far the reference stream has come.
+    fn reached(&self, newest_end: i64) -> i64 {
+        match (self.span.end, self.held) {
+            (Some(end), _) => newest_end.min(end),
+            (None, Some(held)) => newest_end.min(held.before_end).min(held.time),
+            (None, None) => newest_end,
+        }
     }
 }
 
@@ -402,6 +460,18 @@ impl<P: Clone> Ring<P> {
         pushed
     }
 
+    /// Notes that a stream has nothing up to a running time (ns) but what was pushed.
+    pub fn gap(&mut self, stream: usize, until: i64) {
+        let is_reference = self.reference == Some(stream);
+        if let Some(Some(stream)) = self.streams.get_mut(stream) {
+            stream.gap_end = stream.gap_end.max(until);
+            if is_reference && stream.newest_end != i64::MIN {
+                // The last picture stays that long.
+                stream.newest_end = stream.newest_end.max(until);
+            }
+        }
+    }
+
     /// Finds the beginnings and ends that become known by the arrival of buffer `number` of the
     /// reference stream, whose predecessors are shown up to `before` and end at `before_end`.
     fn settle(&mut self, number: u64, time: i64, key: bool, before: i64, before_end: i64) -> bool {
@@ -417,6 +487,7 @@ impl<P: Clone> Ring<P> {
             }
             match recording.first {
                 None => {
+                    // One that succeeds another was begun by the split, if there was one.
                     let begins = key
                         && match recording.begin {
                             Begin::Oldest | Begin::NextKey => true,
@@ -440,7 +511,10 @@ impl<P: Clone> Ring<P> {
                         End::Open => None,
                         End::At(at) => (clean && before_end >= at).then_some(before_end),
                         End::Now => clean.then_some(before_end),
-                        End::NextKey => key.then_some(time),
+                        End::NextKey => {
+                            settled |= self.look_for_split(index, number, time, key, before_end);
+                            None
+                        }
                     };
                     if let Some(end) = end {
                         self.close(index, number, end);
@@ -450,6 +524,70 @@ impl<P: Clone> Ring<P> {
             }
         }
         settled
+    }
+
+    /// Looks whether a recording can be split now that buffer `number` of the reference stream
+    /// is there: before the key unit in front of it, if it is not one of its leading pictures.
+    fn look_for_split(
+        &mut self,
+        index: usize,
+        number: u64,
+        time: i64,
+        key: bool,
+        before_end: i64,
+    ) -> bool {
+        let recording = &mut self.recordings[index];
+        let Some(held) = recording.held else {
+            recording.held = key.then_some(Held {
+                number,
+                time,
+                before_end,
+            });
+            return false;
+        };
+        let leads = time < held.time;
+        if leads && !recording.passed {
+            recording.passed = true;
+            recording.held = None;
+            return false;
+        }
+        let at = if leads {
+            held.before_end.min(time)
+        } else {
+            held.time
+        };
+        self.split(index, held.number, at);
+        true
+    }
+
+    /// Ends a recording in front of a key unit, at time `at`, and begins those that succeed it.
+    fn split(&mut self, index: usize, number: u64, at: i64) {
+        self.close(index, number, at);
+        let id = self.recordings[index].id;
+        for next in 0..self.recordings.len() {
+            let recording = &self.recordings[next];
+            let succeeds = recording.begin == Begin::After(id);
+            if succeeds && recording.first.is_none() && !recording.cut_off {
+                self.begin(next, number, at);
+                self.reach_back(next, at);
+            }
+        }
+    }
+
+    /// Lets a recording begin with what the other streams have from a time on that may be before
+    /// the ring's beginning, which is a key unit's.
+    fn reach_back(&mut self, index: usize, from: i64) {
+        let reference = self.reference;
+        let cursors = self.recordings[index].cursors.iter_mut().enumerate();
+        for (number, cursor) in cursors.filter(|(number, _)| Some(*number) != reference) {
+            if let (Some(cursor), Some(Some(stream))) = (cursor, self.streams.get(number)) {
+                while let Some(before) = cursor.next.checked_sub(1)
+                    && stream.log.get(before).is_some_and(|item| item.end > from)
+                {
+                    cursor.next = before;
+                }
+            }
+        }
     }
 
     fn position(&self, id: RecordingId) -> Option<usize> {
@@ -466,7 +604,11 @@ impl<P: Clone> Ring<P> {
             } else {
                 stream.start
             };
-            Some(Cursor { next, end: None })
+            Some(Cursor {
+                next,
+                end: None,
+                left: false,
+            })
         });
         let recording = &mut self.recordings[index];
         recording.cursors = cursors.collect();
@@ -478,6 +620,7 @@ impl<P: Clone> Ring<P> {
     fn close(&mut self, index: usize, number: u64, end: i64) {
         let reference = self.reference;
         let recording = &mut self.recordings[index];
+        recording.held = None;
         recording.span.end = Some(end);
         if let Some(Some(cursor)) = reference.and_then(|r| recording.cursors.get_mut(r)) {
             cursor.end = Some(number.max(cursor.next));
@@ -597,9 +740,7 @@ impl<P: Clone> Ring<P> {
         let needed = self
             .recordings
             .iter()
-            .filter_map(|r| r.cursor(number))
-            .filter(|c| c.end.is_none_or(|end| c.next < end))
-            .map(|c| c.next)
+            .filter_map(|r| r.cursor(number)?.needs())
             .fold(stream.start, u64::min);
         while stream.log.first() < needed
             && let Some(item) = stream.log.pop()
@@ -626,11 +767,7 @@ impl<P: Clone> Ring<P> {
                 .recordings
                 .iter_mut()
                 .filter(|r| !r.cut_off)
-                .filter_map(|r| {
-                    let cursor = r.cursor(stream)?;
-                    let waits = cursor.end.is_none_or(|end| cursor.next < end);
-                    waits.then_some((cursor.next, r))
-                })
+                .filter_map(|r| Some((r.cursor(stream)?.needs()?, r)))
                 .min_by_key(|(next, _)| *next);
             let Some((_, recording)) = slowest else {
                 return;
@@ -656,6 +793,8 @@ impl<P: Clone> Ring<P> {
             span: Span::default(),
             cursors: Vec::new(),
             cut_off: false,
+            held: None,
+            passed: false,
         });
         if begin == Begin::Oldest
             && let Some(time) = self.oldest().map(|item| item.time)
@@ -682,6 +821,8 @@ impl<P: Clone> Ring<P> {
         }
         recording.end = end;
         recording.asked_at = asked_at;
+        recording.held = None;
+        recording.passed = false;
         true
     }
 
@@ -691,6 +832,9 @@ impl<P: Clone> Ring<P> {
         let Some(index) = self.position(id) else {
             return;
         };
+        if let Some(held) = self.recordings[index].held {
+            self.split(index, held.number, held.time);
+        }
         let ends: Vec<_> = self
             .streams
             .iter()
@@ -735,11 +879,13 @@ impl<P: Clone> Ring<P> {
             return Taken::CutOff;
         };
         let is_reference = self.reference == Some(stream);
-        let reached = self.reference_stream().map_or(i64::MAX, |r| r.newest_end);
+        let newest_end = self.reference_stream().map_or(i64::MAX, |r| r.newest_end);
         let recording = &mut self.recordings[index];
         if recording.cut_off {
             return Taken::CutOff;
         }
+        let reached = recording.reached(newest_end);
+        let held = recording.held.filter(|_| is_reference).map(|h| h.number);
         let Some(start) = recording.span.start else {
             return Taken::Wait;
         };
@@ -751,10 +897,10 @@ impl<P: Clone> Ring<P> {
         let (already, mut taken) = (out.len(), 0);
         while out.len() - already < items
             && taken < bytes
-            && cursor.end.is_none_or(|end| cursor.next < end)
+            && cursor.end.or(held).is_none_or(|end| cursor.next < end)
             && let Some(item) = from.log.get(cursor.next)
         {
-            // Leading pictures of an open GOP refer to pictures before it, which are not there.
+            // Leading pictures may refer to pictures before the key unit, which are not there.
             let early = if is_reference {
                 item.time < start
             } else {
@@ -791,6 +937,43 @@ impl<P: Clone> Ring<P> {
         result
     }
 
+    /// What a recording that got [`Taken::Wait`] of a stream waits for: `None` if it is the
+    /// reference stream, or has items that wait for the reference stream.
+    pub fn silence(&self, id: RecordingId, stream: usize) -> Option<Silence> {
+        let recording = &self.recordings[self.position(id)?];
+        let start = recording.span.start?;
+        let reference = self.reference.filter(|&reference| reference != stream)?;
+        let (cursor, waiting) = (recording.cursor(stream)?, recording.cursor(reference)?);
+        let silent = self.streams.get(stream)?.as_ref()?;
+        if cursor.next < silent.log.end() {
+            return None;
+        }
+        let reference = self.reference_stream()?;
+        let heard = silent.newest_end.max(start);
+        Some(Silence {
+            heard,
+            told: silent.gap_end.max(heard),
+            reached: recording.reached(reference.newest_end),
+            pressed: !waiting.left && waiting.next == reference.log.first() && self.pressed(),
+        })
+    }
+
+    /// Whether recordings are behind by more than half of what they may be.
+    pub fn pressed(&self) -> bool {
+        self.stored() - self.bytes() > self.limits.backlog() / 2
+    }
+
+    /// A recording takes no more of a stream; its end is found all the same.
+    pub fn leave(&mut self, id: RecordingId, stream: usize) {
+        let Some(index) = self.position(id) else {
+            return;
+        };
+        if let Some(Some(cursor)) = self.recordings[index].cursors.get_mut(stream) {
+            cursor.left = true;
+            self.trim(stream);
+        }
+    }
+
     /// Forgets a recording.
     pub fn remove(&mut self, id: RecordingId) {
         self.recordings.retain(|r| r.id != id);
@@ -811,6 +994,9 @@ impl<P: Clone> Ring<P> {
             return;
         }
         for index in 0..self.recordings.len() {
+            if let Some(held) = self.recordings[index].held {
+                self.split(index, held.number, held.time);
+            }
             let recording = &self.recordings[index];
             if recording.first.is_some() && recording.span.end.is_none() {
                 self.close(index, number, i64::MAX);
@@ -831,6 +1017,7 @@ impl<P: Clone> Ring<P> {
         for stream in self.streams.iter_mut().flatten() {
             stream.newest = i64::MIN;
             stream.newest_end = i64::MIN;
+            stream.gap_end = i64::MIN;
             stream.ended = false;
         }
         for stream in 0..self.streams.len() {

@@ -272,6 +272,71 @@ fn sound_follows_the_pictures_span() {
 }
 
 #[test]
+fn tells_of_silence() {
+    let limits = Limits {
+        max_time: 400_000_000,
+        max_bytes: 4000,
+        max_buffers: 0,
+    };
+    let mut ring = Ring::new(limits);
+    let video = ring.add_stream(true);
+    let audio = ring.add_stream(false);
+    let mut frames = Frames::new(10, 0);
+    let mut push = |ring: &mut Ring<Number>, count| {
+        for _ in 0..count {
+            let frame = frames.next();
+            let pushed = ring.push(video, frames.item(frame, 100));
+            assert!(pushed.cut_off.is_empty());
+        }
+    };
+    ring.open(1, Begin::Oldest, End::Open);
+    assert_eq!(ring.silence(1, audio), None, "it has not begun");
+    push(&mut ring, 1);
+    let silence = |heard, told, reached, pressed| {
+        Some(Silence {
+            heard,
+            told,
+            reached,
+            pressed,
+        })
+    };
+    // Nothing was heard yet: the silence begins where the recording does.
+    assert_eq!(ring.silence(1, audio), silence(0, 0, FRAME, false));
+    ring.push(audio, sound(0));
+    assert_eq!(ring.silence(1, audio), None, "there is something to take");
+    assert_eq!(drain(&mut ring, 1, audio), (vec![0], Taken::Wait));
+    push(&mut ring, 3);
+    assert_eq!(
+        ring.silence(1, audio),
+        silence(SOUND, SOUND, 4 * FRAME, false)
+    );
+    ring.gap(audio, 2 * FRAME);
+    assert_eq!(
+        ring.silence(1, audio),
+        silence(SOUND, 2 * FRAME, 4 * FRAME, false)
+    );
+    assert_eq!(
+        ring.silence(1, video),
+        None,
+        "the reference stream is never silent"
+    );
+    // The ring keeps up to two GOPs, the recording may be 40 frames behind that.
+    push(&mut ring, 31);
+    assert_eq!(ring.silence(1, audio).map(|s| s.pressed), Some(false));
+    push(&mut ring, 10);
+    assert_eq!(ring.silence(1, audio).map(|s| s.pressed), Some(true));
+    // A gap in the picture is one of the last frame's.
+    ring.gap(video, 100 * FRAME);
+    assert_eq!(ring.silence(1, audio).map(|s| s.reached), Some(100 * FRAME));
+    // Another that is not behind is not pressed by the first.
+    ring.open(2, Begin::Oldest, End::Open);
+    assert_eq!(ring.silence(2, audio).map(|s| s.pressed), Some(false));
+    ring.set_end(1, End::Now);
+    push(&mut ring, 1);
+    assert_eq!(ring.silence(1, audio).map(|s| s.reached), Some(100 * FRAME));
+}
+
+#[test]
 fn a_slow_recording_is_cut_off_and_the_fast_one_is_not() {
     let limits = Limits {
         max_time: 400_000_000,
@@ -296,6 +361,43 @@ fn a_slow_recording_is_cut_off_and_the_fast_one_is_not() {
     assert_eq!(fast, (0..300).collect::<Vec<_>>());
     // Nothing is held for it any more.
     assert_eq!(ring.level().backlog, 0);
+}
+
+#[test]
+fn nothing_is_kept_for_a_recording_that_does_not_want_it() {
+    let limits = Limits {
+        max_time: 400_000_000,
+        max_bytes: 10_000,
+        max_buffers: 0,
+    };
+    let mut ring = Ring::new(limits);
+    let video = ring.add_stream(true);
+    let audio = ring.add_stream(false);
+    let mut frames = Frames::new(10, 0);
+    ring.open(1, Begin::Oldest, End::Open);
+    ring.open(2, Begin::Oldest, End::At(250 * FRAME));
+    for number in 0..300 {
+        if number == 1 {
+            ring.leave(1, audio);
+            ring.leave(2, video);
+        }
+        let frame = frames.next();
+        let pushed = ring.push(video, frames.item(frame, 100));
+        assert!(pushed.cut_off.is_empty());
+        for number in [2 * number, 2 * number + 1] {
+            ring.push(
+                audio,
+                Item {
+                    bytes: 100,
+                    ..sound(number)
+                },
+            );
+        }
+        drain(&mut ring, 1, video);
+        drain(&mut ring, 2, audio);
+    }
+    assert_eq!(ring.level().backlog, 0);
+    assert_eq!(ring.span(2).and_then(|s| s.end), Some(250 * FRAME));
 }
 
 #[test]
@@ -325,6 +427,106 @@ fn one_recording_succeeds_another_without_gap() {
     assert_eq!(sorted(&mut ring, 1), ((0..20).collect(), Taken::End));
     assert_eq!(sorted(&mut ring, 2), ((20..30).collect(), Taken::End));
     assert_eq!(sorted(&mut ring, 3), ((30..40).collect(), Taken::Wait));
+}
+
+/// Pushes frames in decoding order, each with the sound up to its number.
+fn push_in_order(ring: &mut Ring<Number>, order: &[(Number, bool)], sounds: &mut Number) {
+    for &(number, key) in order {
+        while *sounds < 2 * (number + 1) {
+            ring.push(1, sound(*sounds));
+            *sounds += 1;
+        }
+        let item = Frames::new(1, 0).item(number, 1);
+        ring.push(0, Item { key, ..item });
+    }
+}
+
+/// Frames 0 to 25 in open GOPs of six: 0, then 3 1 2, then the key unit 6 before 4 5, and so on.
+fn open_gops() -> Vec<(Number, bool)> {
+    let mut order = vec![(0, true)];
+    for anchor in (3..26).step_by(3) {
+        order.push((anchor, anchor % 6 == 0));
+        order.extend([(anchor - 2, false), (anchor - 1, false)]);
+    }
+    order
+}
+
+#[test]
+fn a_split_of_open_gops_loses_nothing() {
+    for max_time in [0, 1] {
+        let mut ring = Ring::new(Limits {
+            max_time,
+            max_buffers: 100,
+            ..NO_LIMITS
+        });
+        let (video, audio) = (ring.add_stream(true), ring.add_stream(false));
+        let mut sounds = 0;
+        let order = open_gops();
+        ring.open(1, Begin::Oldest, End::Open);
+        push_in_order(&mut ring, &order[..4], &mut sounds);
+        assert!(ring.set_end(1, End::NextKey));
+        ring.open(2, Begin::After(1), End::Open);
+        push_in_order(&mut ring, &order[4..], &mut sounds);
+        // The key unit 6 is passed over: there might be one without leading pictures.
+        let sorted = |ring: &mut Ring<Number>, id| {
+            let (mut numbers, state) = drain(ring, id, video);
+            numbers.sort_unstable();
+            (numbers, state)
+        };
+        assert_eq!(sorted(&mut ring, 1), ((0..10).collect(), Taken::End));
+        assert_eq!(drain(&mut ring, 1, audio), ((0..20).collect(), Taken::End));
+        assert_eq!(ring.span(2).and_then(|s| s.start), Some(10 * FRAME));
+        assert_eq!(sorted(&mut ring, 2), ((10..25).collect(), Taken::Wait));
+        assert_eq!(drain(&mut ring, 2, audio).0, (20..50).collect::<Vec<_>>());
+    }
+}
+
+#[test]
+fn a_split_waits_for_a_key_unit_without_leading_pictures() {
+    let mut ring = Ring::new(NO_LIMITS);
+    let (video, audio) = (ring.add_stream(true), ring.add_stream(false));
+    let mut sounds = 0;
+    let mut order = open_gops();
+    // As an encoder that is asked for a key unit makes one: after 6 comes 7.
+    order.truncate(7);
+    order.extend([(7, true), (10, false), (8, false), (9, false)]);
+    ring.open(1, Begin::Oldest, End::Open);
+    push_in_order(&mut ring, &order[..2], &mut sounds);
+    assert!(ring.set_end(1, End::NextKey));
+    ring.open(2, Begin::After(1), End::Open);
+    push_in_order(&mut ring, &order[2..8], &mut sounds);
+    // It may turn out to be the place of the split: nothing behind it is given out yet.
+    assert_eq!(
+        drain(&mut ring, 1, video),
+        (vec![0, 3, 1, 2, 6, 4, 5], Taken::Wait)
+    );
+    assert_eq!(drain(&mut ring, 1, audio), ((0..14).collect(), Taken::Wait));
+    push_in_order(&mut ring, &order[8..], &mut sounds);
+    assert_eq!(drain(&mut ring, 1, video), (vec![], Taken::End));
+    assert_eq!(drain(&mut ring, 2, video), (vec![7, 10, 8, 9], Taken::Wait));
+    assert_eq!(drain(&mut ring, 2, audio).0, (14..22).collect::<Vec<_>>());
+}
+
+#[test]
+fn an_end_of_the_stream_settles_a_split() {
+    for sealed in [false, true] {
+        let mut ring = Ring::new(NO_LIMITS);
+        let video = ring.add_stream(true);
+        ring.add_stream(false);
+        ring.open(1, Begin::Oldest, End::Open);
+        push_in_order(&mut ring, &[(0, true), (1, false)], &mut 0);
+        assert!(ring.set_end(1, End::NextKey));
+        ring.open(2, Begin::After(1), End::Open);
+        push_in_order(&mut ring, &[(2, true)], &mut 0);
+        if sealed {
+            ring.seal(1);
+            ring.seal(2);
+        } else {
+            ring.end_stream(video);
+        }
+        assert_eq!(drain(&mut ring, 1, video), (vec![0, 1], Taken::End));
+        assert_eq!(drain(&mut ring, 2, video), (vec![2], Taken::End));
+    }
 }
 
 #[test]

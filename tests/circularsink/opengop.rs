@@ -1,0 +1,184 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! Open GOPs: pictures that follow a key unit, are shown before it and need what came before it.
+
+use std::path::Path;
+use std::process::Command;
+
+use gst::prelude::*;
+
+use crate::rig::*;
+
+const H264: &str = "x264enc speed-preset=veryfast key-int-max=30 bframes=2 b-adapt=false \
+     rc-lookahead=4 threads=1 option-string=open-gop=1:scenecut=0 ! h264parse ! \
+     video/x-h264,stream-format=byte-stream,alignment=au";
+const H265: &str = "x265enc speed-preset=ultrafast key-int-max=30 \
+     option-string=open-gop=1:bframes=2:b-adapt=0:b-pyramid=0:scenecut=0:log-level=0 ! h265parse ! \
+     video/x-h265,stream-format=byte-stream,alignment=au";
+
+/// A stream of open GOPs; that it is one is looked at.
+fn open_gops(encoder: &str) -> Encoded {
+    let stream = encoded(encoder, 300);
+    let is_key = |b: &gst::Buffer| !b.flags().contains(gst::BufferFlags::DELTA_UNIT);
+    let pairs = stream.buffers[1..].windows(2).filter(|w| is_key(&w[0]));
+    let open: Vec<_> = pairs.map(|w| w[1].pts() < w[0].pts()).collect();
+    assert!(open.len() > 5 && open.iter().all(|&open| open), "{open:?}");
+    stream
+}
+
+/// Decodes a bitstream with ffmpeg, which may not complain, and reads the frames' numbers.
+fn numbers(path: &Path) -> Vec<u64> {
+    let output = Command::new("ffmpeg")
+        .args(["-v", "error", "-i"])
+        .arg(path)
+        .args([
+            "-map",
+            "0:v",
+            "-fps_mode",
+            "passthrough",
+            "-pix_fmt",
+            "gray",
+            "-f",
+            "rawvideo",
+            "-",
+        ])
+        .output()
+        .expect("ffmpeg is installed");
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(said.is_empty(), "{}: {said}", path.display());
+    let pictures = output.stdout.chunks_exact(64 * 64);
+    pictures.map(|picture| number_in(picture, 64)).collect()
+}
+
+#[test]
+fn a_recording_from_open_gops_begins_with_a_picture_that_decodes() {
+    for (encoder, raw) in [(H264, "a.h264"), (H265, "a.h265")] {
+        let stream = open_gops(encoder);
+        for name in ["a.mp4", "a.mkv", raw] {
+            let mut rig = Rig::new(stream.clone(), false);
+            rig.sink.set_property("max-time", 50 * FRAME);
+            rig.start();
+            rig.push(170);
+            rig.trigger(Some(&rig.path(name)));
+            rig.push(50);
+            rig.finish();
+            rig.push(10);
+            let done = rig.finished();
+            assert_sound(done.path());
+            let frames = numbers(done.path());
+            let first = done.start.expect("it began") / FRAME;
+            assert!(first > 0 && frames.len() as u64 == done.frames, "{done:?}");
+            assert_eq!(frames, (first..first + done.frames).collect::<Vec<_>>());
+            if name != raw {
+                assert_frames(&decode_picture(done.path()), first, first + done.frames - 1);
+            }
+        }
+    }
+}
+
+/// The stream recorded to files of one extension, split three times.
+fn split(stream: &Encoded, extension: &str) -> (Rig, Vec<Done>) {
+    let mut rig = Rig::new(stream.clone(), true);
+    rig.sink.set_property("split-on-trigger", true);
+    rig.start();
+    for number in 0..4 {
+        rig.push(50);
+        rig.trigger(Some(&rig.path(&format!("{number}.{extension}"))));
+    }
+    rig.push_all();
+    rig.eos();
+    let mut done: Vec<_> = (0..4).map(|_| rig.finished()).collect();
+    rig.wait_eos();
+    done.sort_by_key(|d| d.id);
+    (rig, done)
+}
+
+#[test]
+fn files_split_from_open_gops_join_without_a_gap() {
+    for (encoder, extension) in [(H264, "h264"), (H265, "h265")] {
+        let stream = open_gops(encoder);
+        let (rig, done) = split(&stream, extension);
+        assert_eq!(done.iter().map(|d| d.frames).sum::<u64>(), 300);
+        let mut joined = Vec::new();
+        for done in &done {
+            assert!(done.frames > 20, "{done:?}");
+            joined.extend(std::fs::read(done.path()).expect("the file is there"));
+        }
+        let path = rig.path(&format!("joined.{extension}"));
+        std::fs::write(&path, joined).expect("it is written");
+        assert_eq!(numbers(Path::new(&path)), (0..300).collect::<Vec<_>>());
+    }
+}
+
+#[test]
+fn files_split_from_open_gops_are_sound_each() {
+    for encoder in [H264, H265] {
+        let stream = open_gops(encoder);
+        let (rig, done) = split(&stream, "mkv");
+        let (mut end, mut sound) = (0, 0);
+        for (number, done) in done.iter().enumerate() {
+            if encoder == H265 {
+                assert_sound(done.path());
+            }
+            // Spans follow one another, to the sample and the frame.
+            assert_eq!(done.start, Some(end));
+            end = done.end.expect("it has an end");
+            let decoded = decode(done.path(), true);
+            let first = done.start.expect("it has a start") / FRAME;
+            // Leading pictures wait for the file before to be decoded: decoders of H.265 leave
+            // them out by its rules, those of H.264 do as they like, and may say so.
+            let numbers = decoded.numbers();
+            let leading = numbers[0] - first;
+            assert!(leading <= if number == 0 { 0 } else { 2 }, "{numbers:?}");
+            let whole: Vec<_> = (numbers[0]..first + done.frames).collect();
+            assert_eq!(numbers, whole);
+            for (time, number) in &decoded.frames {
+                assert!(time.abs_diff((number - first) * FRAME) <= 1_000_000);
+            }
+            assert_eq!(decoded.sound[0].1, sound % 30_000);
+            sound += decoded.sound.iter().map(|s| s.2).sum::<u64>();
+        }
+        assert_eq!((end, sound), (300 * FRAME, rig.next_sample));
+    }
+}
+
+/// An encoder that is asked makes a key unit without leading pictures, and soon.
+#[test]
+fn a_split_asks_for_a_key_unit() {
+    init();
+    let directory = tempfile::tempdir().expect("there is a directory");
+    let pipeline = gst::parse::launch(
+        "videotestsrc num-buffers=400 ! video/x-raw,width=64,height=64,framerate=25/1 ! \
+         x264enc speed-preset=veryfast key-int-max=1000 bframes=2 b-adapt=false rc-lookahead=4 \
+         threads=1 option-string=open-gop=1:scenecut=0 ! h264parse ! identity name=gate ! \
+         circularsink name=c split-on-trigger=true recording=true",
+    )
+    .expect("the elements are there")
+    .downcast::<gst::Pipeline>()
+    .expect("it is a pipeline");
+    let sink: gst::Element = get(&pipeline, "c");
+    let location = directory.path().join("%d.mkv");
+    sink.set_property("location", location.to_str());
+    let gate: gst::Element = get(&pipeline, "gate");
+    let pad = gate.static_pad("src").expect("it has a pad");
+    let count = std::sync::atomic::AtomicU32::new(0);
+    pad.add_probe(gst::PadProbeType::BUFFER, move |_, _| {
+        if count.fetch_add(1, std::sync::atomic::Ordering::SeqCst) == 100 {
+            sink.emit_by_name::<u32>("trigger", &[&None::<String>]);
+        }
+        gst::PadProbeReturn::Ok
+    });
+    pipeline.set_state(gst::State::Playing).expect("it plays");
+    let types = [gst::MessageType::Eos, gst::MessageType::Error];
+    let bus = pipeline.bus().expect("pipelines have a bus");
+    let message = bus.timed_pop_filtered(FAILSAFE, &types).expect("it ends");
+    assert_eq!(message.type_(), gst::MessageType::Eos, "{message:?}");
+    pipeline.set_state(gst::State::Null).expect("it stops");
+    let frames = |number: u32| {
+        let path = directory.path().join(format!("{number}.mkv"));
+        assert_sound(&path);
+        decode_picture(&path).frames.len()
+    };
+    let (before, after) = (frames(0), frames(1));
+    assert_eq!(before + after, 400);
+    assert!((100..200).contains(&before), "{before}");
+}

@@ -1,0 +1,305 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! Sound that stops: with GAP events, and like that of a microphone whose cable was pulled.
+
+use std::path::Path;
+use std::process::Command;
+
+use gst::prelude::*;
+
+use crate::rig::*;
+
+/// Frames between which there is no sound.
+const STOPS: u64 = 150;
+const COMES_BACK: u64 = 400;
+
+/// The samples in a file, as they are stored.
+fn stored_samples(path: &Path) -> Vec<i64> {
+    let output = Command::new("ffmpeg")
+        .args(["-v", "error", "-i"])
+        .arg(path)
+        .args(["-map", "0:a", "-c:a", "pcm_s16le", "-f", "s16le", "-"])
+        .output()
+        .expect("ffmpeg is installed");
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success() && said.is_empty(), "{said}");
+    output
+        .stdout
+        .chunks_exact(2)
+        .map(|b| i64::from(i16::from_le_bytes([b[0], b[1]])))
+        .collect()
+}
+
+/// Sound where there was some, silence where not, to within 1 ms, in a file that begins with
+/// frame `first`.
+fn assert_silence(path: &Path, first: u64) {
+    let samples = stored_samples(path);
+    let at = |frame: u64| frame * SAMPLES / RATE;
+    let near = |sample: u64, edge: u64| sample.abs_diff(at(edge)) < SAMPLES / 500;
+    for (index, &value) in samples.iter().enumerate() {
+        let sample = at(first) + index as u64;
+        let silent = (at(STOPS)..at(COMES_BACK)).contains(&sample);
+        if near(sample, STOPS) || near(sample, COMES_BACK) || sample % 30_000 < 100 {
+            continue;
+        }
+        if silent {
+            assert_eq!(value, 0, "sample {sample} of {}", path.display());
+        } else {
+            let off = value.abs_diff((sample % 30_000) as i64);
+            assert!(off <= SAMPLES / 1000, "sample {sample} is {value}");
+        }
+    }
+    let end = at(first) + samples.len() as u64;
+    assert!(end > at(COMES_BACK + 50), "the sound ends at sample {end}");
+}
+
+fn caught_up(rig: &Rig) {
+    until("the recording catches up", || {
+        stats_of(rig, "backlog-bytes") == 0
+    });
+}
+
+fn warnings(rig: &Rig) -> Vec<String> {
+    rig.warnings.lock().expect("nobody panics").clone()
+}
+
+/// A recording whose sound stops at one frame and comes back at another.
+fn record_silence(name: &str, gaps: bool) -> (Rig, Done) {
+    let encoder = match name {
+        "r.avi" => "jpegenc".to_owned(),
+        _ => x264(30, 2),
+    };
+    let mut rig = Rig::new(encoded(&encoder, 600), true);
+    rig.locate(name);
+    rig.sink.set_property("max-time", 100 * FRAME);
+    rig.start();
+    rig.push(120);
+    rig.trigger(None);
+    rig.push(STOPS as usize - 120);
+    let audio = rig.audio.take().expect("there is sound");
+    for _ in (STOPS..COMES_BACK).step_by(10) {
+        if gaps {
+            let start = gst::ClockTime::from_nseconds(rig.next as u64 * FRAME);
+            let gap = gst::event::Gap::builder(start);
+            let length = gst::ClockTime::from_nseconds(10 * FRAME);
+            audio.push_event(gap.duration(length).build());
+        }
+        rig.push(10);
+    }
+    // It goes on while it is open, not only once its end is known.
+    caught_up(&rig);
+    rig.next_sample = COMES_BACK * SAMPLES / RATE;
+    rig.audio = Some(audio);
+    rig.push(100);
+    rig.finish();
+    rig.push(20);
+    let done = rig.finished();
+    (rig, done)
+}
+
+#[test]
+fn a_microphone_that_is_unplugged_leaves_silence() {
+    for name in ["r.mkv", "r.mov", "r.avi"] {
+        let (rig, done) = record_silence(name, false);
+        assert_sound(done.path());
+        let first = done.start.expect("it began") / FRAME;
+        let decoded = decode_picture(done.path());
+        assert_frames(&decoded, first, first + done.frames - 1);
+        assert!(first + done.frames >= 499, "{}", done.frames);
+        assert_silence(done.path(), first);
+        let said = warnings(&rig);
+        // avimjpegmux goes on by itself, so that here the sound may be back before it is missed.
+        let told = said.iter().any(|text| text.contains("audio_0"));
+        assert!(told || name == "r.avi", "{said:?}");
+    }
+}
+
+#[test]
+fn announced_gaps_are_silence_and_no_news() {
+    for name in ["r.mkv", "r.mov", "r.avi"] {
+        let (rig, done) = record_silence(name, true);
+        assert_sound(done.path());
+        let first = done.start.expect("it began") / FRAME;
+        assert_frames(&decode_picture(done.path()), first, first + done.frames - 1);
+        assert_silence(done.path(), first);
+        assert_eq!(warnings(&rig), [""; 0]);
+    }
+}
+
+/// The root mean square of a file's sound between two times (s); the decoder may not complain.
+fn loudness(path: &Path, from: f64, to: f64) -> f64 {
+    let output = Command::new("ffmpeg")
+        .args(["-v", "error", "-i"])
+        .arg(path)
+        .args(["-map", "0:a", "-ac", "1", "-ar", "48000", "-f", "f32le"])
+        .args(["-af", &format!("atrim={from}:{to}"), "-"])
+        .output()
+        .expect("ffmpeg is installed");
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success() && said.is_empty(), "{said}");
+    let squares: Vec<_> = output
+        .stdout
+        .chunks_exact(4)
+        .map(|b| f64::from(f32::from_le_bytes([b[0], b[1], b[2], b[3]])).powi(2))
+        .collect();
+    let expected = (to - from) * 48_000.;
+    assert!(
+        (squares.len() as f64 - expected).abs() < 9600.,
+        "{}",
+        squares.len()
+    );
+    (squares.iter().sum::<f64>() / squares.len() as f64).sqrt()
+}
+
+/// Presentation times (s) of the packets of sound.
+fn sound_packets(path: &Path) -> Vec<f64> {
+    let output = Command::new("ffprobe")
+        .args(["-v", "error", "-select_streams", "a", "-of", "csv=p=0"])
+        .args(["-show_entries", "packet=pts_time"])
+        .arg(path)
+        .output()
+        .expect("ffprobe is installed");
+    let text = String::from_utf8_lossy(&output.stdout);
+    text.lines()
+        .filter_map(|line| line.trim_matches(',').parse().ok())
+        .collect()
+}
+
+#[test]
+fn encoded_sound_that_stops_does_not_stop_the_picture() {
+    let mp3 = "lamemp3enc target=bitrate bitrate=128 cbr=true";
+    for (name, encoder, comes_back) in [
+        ("r.mp4", "avenc_aac", true),
+        ("r.ts", "avenc_aac", true),
+        ("r.mkv", "avenc_aac", true),
+        ("r.mkv", "opusenc", true),
+        ("r.mkv", mp3, false),
+    ] {
+        let (caps, sound) = sound(encoder);
+        let mut rig = Rig::new(encoded(&x264(30, 2), 600), true);
+        rig.locate(name);
+        rig.sink.set_property("max-time", 100 * FRAME);
+        rig.start();
+        let audio = rig.audio.take().expect("there is sound");
+        audio.push_event(gst::event::Caps::new(&caps));
+        let (push, mut sent) = (audio.clone(), sound.iter().peekable());
+        let mut play = |rig: &mut Rig, frames: u64, heard: bool| {
+            for _ in 0..frames {
+                let until = gst::ClockTime::from_nseconds((rig.next as u64 + 1) * FRAME);
+                while let Some(frame) = sent.next_if(|frame| frame.pts() < Some(until)) {
+                    if heard {
+                        push.push(frame.clone()).expect("the sound is taken");
+                    }
+                }
+                rig.push(1);
+            }
+        };
+        play(&mut rig, 120, true);
+        rig.trigger(None);
+        play(&mut rig, STOPS - 120, true);
+        play(&mut rig, COMES_BACK - STOPS, false);
+        caught_up(&rig);
+        play(&mut rig, 100, true);
+        if !comes_back {
+            caught_up(&rig);
+        }
+        rig.finish();
+        play(&mut rig, 20, true);
+        let done = rig.finished();
+        assert_sound(done.path());
+        let first = done.start.expect("it began") / FRAME;
+        assert_frames(&decode_picture(done.path()), first, first + done.frames - 1);
+        let second = |frame: u64| (frame - first) as f64 / RATE as f64;
+        let loud = |from: f64, to: f64| loudness(done.path(), from, to);
+        assert!(loud(0., second(STOPS) - 0.2) > 0.1, "{name} {encoder}");
+        if comes_back {
+            // Decoders fade from the noise to silence within two packets.
+            let silence = loud(second(STOPS) + 0.2, second(COMES_BACK) - 0.2);
+            assert!(silence < 0.0001, "{name} {encoder}: {silence}");
+            let back = loud(second(COMES_BACK) + 0.2, second(COMES_BACK + 90));
+            assert!(back > 0.1, "{name} {encoder}: {back}");
+        } else {
+            let end = sound_packets(done.path()).last().copied().unwrap_or(0.);
+            assert!((end - second(STOPS)).abs() < 0.1, "{end}");
+            let said = warnings(&rig);
+            assert!(
+                said.iter().any(|text| text.contains("next recording")),
+                "{said:?}"
+            );
+        }
+    }
+}
+
+#[test]
+fn sound_that_never_comes_is_not_waited_for() {
+    for name in ["r.mkv", "r.mp4"] {
+        let mut rig = Rig::new(encoded(&x264(30, 2), 600), true);
+        rig.locate(name);
+        rig.sink.set_property("max-time", 100 * FRAME);
+        rig.start();
+        let audio = rig.audio.take().expect("there is sound");
+        if name == "r.mp4" {
+            audio.push_event(gst::event::Caps::new(&sound("avenc_aac").0));
+        }
+        rig.trigger(None);
+        rig.push(400);
+        caught_up(&rig);
+        rig.finish();
+        rig.push(20);
+        let done = rig.finished();
+        assert_sound(done.path());
+        assert_frames(&decode_picture(done.path()), 0, done.frames - 1);
+        assert!(done.frames >= 400, "{}", done.frames);
+    }
+}
+
+/// Pushes frames no faster than they are written.
+fn push_paced(rig: &mut Rig, frames: usize, limit: u64) {
+    for _ in 0..frames {
+        rig.push(1);
+        until("the recording keeps up", || {
+            stats_of(rig, "backlog-bytes") <= limit * 3 / 4
+        });
+    }
+}
+
+#[test]
+fn sound_that_stops_where_memory_is_short_cuts_nothing_off() {
+    let stream = encoded(&x264(30, 0), 600);
+    let gop: u64 = stream.buffers[..30].iter().map(|b| b.size() as u64).sum();
+    let limit = 4 * gop;
+    let mut rig = Rig::new(stream, true);
+    rig.sink.set_property("max-time", 30 * FRAME);
+    rig.start();
+    let audio = rig.audio.take().expect("there is sound");
+    rig.trigger(None);
+    rig.push(30);
+    rig.sink.set_property("max-bytes", limit);
+    push_paced(&mut rig, 400, limit);
+    audio.push_event(gst::event::Eos::new());
+    rig.video.push_event(gst::event::Eos::new());
+    let done = rig.finished();
+    assert_sound(done.path());
+    assert_frames(&decode_picture(done.path()), 0, 429);
+}
+
+#[test]
+fn what_a_recording_does_not_take_is_not_kept_for_it() {
+    // Sound beside a recording of the picture alone, and the picture beside one of sound.
+    let mut rig = Rig::new(encoded(&x264(30, 0), 600), true);
+    rig.sink.set_property("max-time", 30 * FRAME);
+    rig.start();
+    rig.push(30);
+    for name in ["a.h264", "a.wav"] {
+        rig.trigger(Some(&rig.path(name)));
+        rig.wait("circularsink-recording-started");
+    }
+    rig.push(500);
+    caught_up(&rig);
+    rig.finish();
+    rig.push(10);
+    let mut done = [rig.finished(), rig.finished()];
+    done.sort_by_key(|d| d.id);
+    assert_eq!(done[0].frames, 530);
+    let samples = stored_samples(done[1].path()).len() as u64;
+    assert!(samples.abs_diff(530 * SAMPLES / RATE) < 100, "{samples}");
+}
