@@ -78,10 +78,12 @@ fn preroll_of_h264_in_other_containers() {
     }
 }
 
+const X265: &str = "x265enc speed-preset=ultrafast key-int-max=30 \
+                    option-string=open-gop=0:scenecut=0:log-level=0";
+
 #[test]
 fn preroll_of_h265() {
-    let encoder = "x265enc speed-preset=ultrafast key-int-max=30 option-string=open-gop=0:scenecut=0:log-level=0";
-    let stream = encoded(encoder, 200);
+    let stream = encoded(X265, 200);
     check_preroll(stream.clone(), 30, "r.mp4", 50, 130, 20);
     check_preroll(stream, 30, "r.mkv", 50, 130, 20);
 }
@@ -96,19 +98,23 @@ fn preroll_of_motion_jpeg_and_raw() {
 
 #[test]
 fn sound_and_picture_stay_together() {
-    for name in ["r.mkv", "r.mov", "r.avi"] {
-        let encoder = if name == "r.avi" {
-            "jpegenc".to_owned()
-        } else {
-            x264(30, 2)
-        };
-        let mut rig = Rig::new(encoded(&encoder, 600), true);
+    for (name, encoder, before, after) in [
+        ("r.mkv", x264(1, 0).as_str(), 170, 300),
+        ("r.mkv", &x264(30, 2), 170, 300),
+        ("r.mkv", &x264(250, 2), 560, 30),
+        ("r.mov", &x264(30, 2), 170, 300),
+        ("r.mkv", X265, 130, 50),
+        ("r.avi", "jpegenc", 130, 50),
+        ("r.mkv", "identity", 130, 50),
+    ] {
+        let frames = if before + after > 200 { 600 } else { 200 };
+        let mut rig = Rig::new(encoded(encoder, frames), true);
         rig.locate(name);
         rig.sink.set_property("max-time", 50 * FRAME);
         rig.start();
-        rig.push(170);
+        rig.push(before);
         rig.trigger(None);
-        rig.push(300);
+        rig.push(after);
         rig.finish();
         rig.push_all();
         let done = rig.finished();
@@ -353,7 +359,12 @@ fn a_recording_that_falls_behind_too_far_fails_alone() {
     stall.release();
     rig.finish();
     rig.push_all();
-    // What it has is whole, and so is the other.
+    // What it has becomes whole once the storage takes it, and so is the other.
+    let slow = done.path();
+    until("the file is whole", || frames_that_decode(slow) > 0);
+    assert_sound(slow);
+    let decoded = decode_picture(slow);
+    assert_frames(&decoded, 0, decoded.frames.len() as u64 - 1);
     let finished = rig.finished();
     assert_eq!(finished.path(), Path::new(&other));
     assert_frames(&decode(finished.path(), false), 0, finished.frames - 1);
@@ -409,6 +420,129 @@ fn failures_end_one_recording_alone() {
     // Raw sound has no place in MP4.
     let mp4 = rig.path("a.mp4");
     check_failure(&mut rig, Some(&mp4), "audio_0");
+}
+
+/// How many frames ffprobe counts in a file that it has nothing to say against.
+fn frames_that_decode(path: &Path) -> u64 {
+    let output = Command::new("ffprobe")
+        .args(["-v", "error", "-count_frames", "-of", "csv=p=0"])
+        .args(["-show_entries", "stream=nb_read_frames"])
+        .arg(path)
+        .output()
+        .expect("ffprobe is installed");
+    let text = String::from_utf8_lossy(&output.stdout);
+    if output.stderr.is_empty() {
+        text.trim().parse().unwrap_or(0)
+    } else {
+        0
+    }
+}
+
+#[test]
+fn errors_in_the_midst_of_a_recording_end_it_alone() {
+    let mut rig = Rig::new(encoded(&x264(30, 0), 600), false);
+    rig.sink.set_property("max-time", 10 * FRAME);
+    rig.start();
+    rig.push(40);
+    // A disk that is full after the first 4 KiB.
+    rig.sink.set_property("muxer-factory", "matroskamux");
+    let full = "properties,buffer-mode=full,buffer-size=(uint)4096";
+    let full: gst::Structure = full.parse().expect("it parses");
+    rig.sink.set_property("sink-properties", full);
+    check_failure(&mut rig, Some("/dev/full"), "space");
+    // A muxer that fails after 20 buffers.
+    rig.sink.set_property("muxer-factory", "identity");
+    let fails: gst::Structure = "properties,error-after=20".parse().expect("it parses");
+    rig.sink.set_property("muxer-properties", fails);
+    let name = rig.path("a.bin");
+    let done = check_failure(&mut rig, Some(&name), "identity");
+    assert!((1..30).contains(&done.frames), "{done:?}");
+}
+
+#[test]
+fn a_disk_that_stalls_for_ten_seconds_loses_nothing() {
+    let mut rig = Rig::new(encoded(&x264(30, 2), 600), true);
+    rig.locate("r%d.mov");
+    rig.start();
+    let stall = Stall::on(&rig);
+    rig.push(100);
+    rig.trigger(None);
+    let disk = std::thread::spawn(move || {
+        std::thread::sleep(std::time::Duration::from_secs(10));
+        stall.release();
+    });
+    // Neither the frames nor the end of the stream wait for it.
+    rig.push_all();
+    rig.eos();
+    assert!(!disk.is_finished(), "the stream waited for the disk");
+    let done = rig.finished();
+    rig.wait_eos();
+    disk.join().expect("the thread ends");
+    let decoded = decode(done.path(), true);
+    assert_frames(&decoded, 0, 599);
+    assert_sound_aligned(&decoded, 1);
+}
+
+/// Everything that can be read, read from all sides while a camera's stream and recordings go on.
+#[test]
+fn reading_while_a_camera_feeds_it_locks_nothing_up() {
+    init();
+    let directory = tempfile::tempdir().expect("there is a directory");
+    let pipeline = gst::parse::launch(
+        "k210camerasrc device=sim: interval=20000 ! circularsink name=c max-time=1000000000",
+    )
+    .expect("the elements are there")
+    .downcast::<gst::Pipeline>()
+    .expect("it is a pipeline");
+    let sink: gst::Element = get(&pipeline, "c");
+    let location = directory.path().join("%d.avi");
+    sink.set_property("location", location.to_str());
+    let read = |sink: &gst::Element| {
+        sink.property::<gst::Structure>("stats");
+        sink.property::<u64>("level-time") + sink.property::<u64>("level-bytes")
+    };
+    let bus = pipeline.bus().expect("pipelines have a bus");
+    let in_handler = sink.clone();
+    bus.set_sync_handler(move |_, _| {
+        read(&in_handler);
+        gst::BusSyncReply::Pass
+    });
+    pipeline.set_state(gst::State::Playing).expect("it plays");
+    let stop = Arc::new(std::sync::atomic::AtomicBool::new(false));
+    let readers: Vec<_> = (0..2)
+        .map(|_| {
+            let (sink, stop) = (sink.clone(), stop.clone());
+            std::thread::spawn(move || {
+                while !stop.load(std::sync::atomic::Ordering::SeqCst) {
+                    read(&sink);
+                    let mut query = gst::query::Latency::new();
+                    sink.query(&mut query);
+                    std::thread::yield_now();
+                }
+            })
+        })
+        .collect();
+    until("a frame comes", || sink.property::<u64>("level-bytes") > 0);
+    for number in 0..20 {
+        sink.set_property("split-on-trigger", number % 3 == 0);
+        sink.emit_by_name::<u32>("trigger", &[&None::<String>]);
+        sink.emit_by_name::<()>("finish", &[]);
+        let types = [gst::MessageType::Element, gst::MessageType::Error];
+        loop {
+            let message = bus.timed_pop_filtered(FAILSAFE, &types);
+            let message = message.expect("the recording ends");
+            assert_eq!(message.type_(), gst::MessageType::Element, "{message:?}");
+            let ended = |s: &gst::StructureRef| s.name() == "circularsink-recording-finished";
+            if message.structure().is_some_and(ended) {
+                break;
+            }
+        }
+    }
+    pipeline.set_state(gst::State::Null).expect("it stops");
+    stop.store(true, std::sync::atomic::Ordering::SeqCst);
+    for reader in readers {
+        reader.join().expect("the thread ends");
+    }
 }
 
 #[test]
