@@ -32,7 +32,10 @@ use gst::glib;
 use gst::prelude::*;
 
 mod caps;
+mod flow;
 mod imp;
+mod output;
+mod queue;
 mod session;
 
 glib::wrapper! {

@@ -4,18 +4,18 @@
 //! A session belongs to whichever thread is writing; no lock is held while it pushes.
 
 use std::collections::VecDeque;
-use std::sync::LazyLock;
 use std::time::{Duration, Instant};
 
 use gst::prelude::*;
 
 use super::Profile;
 use super::imp::CAT;
-use crate::avi::header::{ChunkHeader, WaveFormat};
+use super::output::PadOutput;
+use crate::avi::header::WaveFormat;
 use crate::avi::jpeg::FrameHeader;
 use crate::avi::k210;
 use crate::avi::timeline::{FrameGrid, Placement, Rate, SampleClock};
-use crate::avi::writer::{self, Options, Output, StreamFormat, Tags, WriteError, Writer};
+use crate::avi::writer::{self, Options, StreamFormat, Tags, WriteError, Writer};
 
 /// How long to wait before the disk is asked again to write everything.
 const SYNC_INTERVAL: Duration = Duration::from_secs(1);
@@ -87,120 +87,6 @@ impl From<WriteError<gst::FlowError>> for SessionError {
 impl From<gst::FlowError> for SessionError {
     fn from(flow: gst::FlowError) -> Self {
         Self::Flow(flow)
-    }
-}
-
-/// The source pad as a file.
-#[derive(Debug)]
-pub(super) struct PadOutput {
-    pad: gst::Pad,
-    /// Where downstream is going to write.
-    position: u64,
-    /// The end of the file.
-    end: u64,
-    /// What failed was appended, not overwritten.
-    failed_appending: bool,
-}
-
-impl PadOutput {
-    fn new(pad: gst::Pad) -> Self {
-        Self {
-            pad,
-            position: 0,
-            end: 0,
-            failed_appending: false,
-        }
-    }
-
-    /// Has downstream write at `position`, and what it holds back so far before that.
-    fn seek(&mut self, position: u64) -> Result<(), gst::FlowError> {
-        if self.position == position {
-            return Ok(());
-        }
-        let mut segment = gst::FormattedSegment::<gst::format::Bytes>::new();
-        let start = gst::format::Bytes::from_u64(position);
-        segment.set_start(start);
-        segment.set_time(start);
-        segment.set_position(start);
-        if !self.pad.push_event(gst::event::Segment::new(&segment)) {
-            return Err(if self.pad.pad_flags().contains(gst::PadFlags::FLUSHING) {
-                gst::FlowError::Flushing
-            } else {
-                gst::FlowError::Error
-            });
-        }
-        self.position = position;
-        Ok(())
-    }
-
-    fn push(&mut self, buffer: gst::Buffer, appending: bool) -> Result<(), gst::FlowError> {
-        let size = buffer.size() as u64;
-        match self.pad.push(buffer) {
-            Ok(_) => {
-                self.position += size;
-                if appending {
-                    self.end = self.position;
-                }
-                Ok(())
-            }
-            Err(error) => {
-                self.failed_appending = appending;
-                // Wherever downstream is now, it is not where we are.
-                self.position = u64::MAX;
-                Err(error)
-            }
-        }
-    }
-
-    /// Bytes that are certainly in the file, after a failure.
-    fn on_disk(&self) -> Option<u64> {
-        if !self.failed_appending {
-            return Some(self.end);
-        }
-        let position = self.pad.peer_query_position::<gst::format::Bytes>()?;
-        Some(u64::from(position).min(self.end + u64::from(u32::MAX)))
-    }
-}
-
-/// What chunks of odd sizes are followed by.
-static PADDING: LazyLock<gst::Memory> = LazyLock::new(|| gst::Memory::from_slice([0]));
-
-impl Output for PadOutput {
-    type Payload = Option<gst::Buffer>;
-    type Error = gst::FlowError;
-
-    fn chunk(
-        &mut self,
-        header: [u8; ChunkHeader::SIZE],
-        payload: Option<gst::Buffer>,
-        padding: bool,
-        durable: bool,
-    ) -> Result<(), gst::FlowError> {
-        self.seek(self.end)?;
-        let mut chunk = payload.unwrap_or_default();
-        let buffer = chunk.make_mut();
-        buffer.prepend_memory(gst::Memory::from_slice(header));
-        if padding {
-            buffer.append_memory(PADDING.clone());
-        }
-        if durable {
-            buffer.set_flags(gst::BufferFlags::SYNC_AFTER);
-        }
-        self.push(chunk, true)
-    }
-
-    fn append(&mut self, bytes: Vec<u8>, durable: bool) -> Result<(), gst::FlowError> {
-        self.seek(self.end)?;
-        let mut buffer = gst::Buffer::from_slice(bytes);
-        if durable && let Some(buffer) = buffer.get_mut() {
-            buffer.set_flags(gst::BufferFlags::SYNC_AFTER);
-        }
-        self.push(buffer, true)
-    }
-
-    fn overwrite(&mut self, position: u64, bytes: &[u8]) -> Result<(), gst::FlowError> {
-        self.seek(position)?;
-        self.push(gst::Buffer::from_slice(bytes.to_vec()), false)
     }
 }
 
