@@ -7,7 +7,19 @@
 //! not run away from it. [`FrameGrid`] and [`SampleClock`] decide; their callers write.
 
 /// Nanoseconds in a second.
-const SECOND: i128 = 1_000_000_000;
+const SECOND: u64 = 1_000_000_000;
+
+/// `(a * b + plus) / divisor`, cut off, or the largest number if that is too large. Without the
+/// slow division of 128 bits when 64 are enough, as they are for days.
+fn multiply_divide(a: u64, b: u64, plus: u64, divisor: u64) -> u64 {
+    if let Some(product) = a.checked_mul(b).and_then(|ab| ab.checked_add(plus)) {
+        return product / divisor;
+    }
+    let product = u128::from(a) * u128::from(b) + u128::from(plus);
+    (product / u128::from(divisor))
+        .try_into()
+        .unwrap_or(u64::MAX)
+}
 
 /// A rate as a fraction: units a second.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -29,6 +41,29 @@ impl Rate {
         denominator: 1,
     };
 
+    /// MaixPy's default interval of 100 000 us, for files that do not say.
+    pub const TEN_A_SECOND: Self = Self {
+        numerator: 10,
+        denominator: 1,
+    };
+
+    /// One unit every so many microseconds; `None` for 0.
+    pub fn from_micro_sec(interval: u32) -> Option<Self> {
+        Self::new(1_000_000, interval)
+    }
+
+    /// The same rate in the smallest numbers.
+    pub fn reduced(self) -> Self {
+        let (mut a, mut b) = (self.numerator, self.denominator);
+        while b != 0 {
+            (a, b) = (b, a % b);
+        }
+        Self {
+            numerator: self.numerator / a,
+            denominator: self.denominator / a,
+        }
+    }
+
     /// `numerator / denominator` units a second; `None` if either is 0.
     pub fn new(numerator: u32, denominator: u32) -> Option<Self> {
         (numerator > 0 && denominator > 0).then_some(Self {
@@ -47,26 +82,30 @@ impl Rate {
         self.denominator
     }
 
-    /// When unit `n` begins, in nanoseconds (rounded down).
+    /// Nanoseconds of [numerator](Self::numerator) units.
+    fn span(self) -> u64 {
+        u64::from(self.denominator) * SECOND
+    }
+
+    /// When unit `n` begins, in nanoseconds, cut off as GStreamer's own scaling does; the last
+    /// nanosecond but one if it is later, as the last is GStreamer's "no time".
     pub fn time_of(self, n: u64) -> u64 {
-        let time = i128::from(n) * i128::from(self.denominator) * SECOND;
-        (time / i128::from(self.numerator))
-            .try_into()
-            .unwrap_or(u64::MAX)
+        multiply_divide(n, self.span(), 0, self.numerator.into()).min(u64::MAX - 1)
     }
 
     /// The unit whose beginning is nearest to a time in nanoseconds.
     pub fn nearest(self, time: u64) -> u64 {
-        let step = i128::from(self.denominator) * SECOND;
-        let unit = (2 * i128::from(time) * i128::from(self.numerator) + step) / (2 * step);
-        unit.try_into().unwrap_or(u64::MAX)
+        multiply_divide(time, self.numerator.into(), self.span() / 2, self.span())
     }
 
     /// Units that a time in nanoseconds takes, the last one begun counting whole.
     pub fn covering(self, time: u64) -> u64 {
-        let step = i128::from(self.denominator) * SECOND;
-        let unit = (i128::from(time) * i128::from(self.numerator) + step - 1) / step;
-        unit.try_into().unwrap_or(u64::MAX)
+        multiply_divide(time, self.numerator.into(), self.span() - 1, self.span())
+    }
+
+    /// The unit that a time in nanoseconds falls into.
+    pub fn unit_at(self, time: u64) -> u64 {
+        self.covering(time.saturating_add(1)) - 1
     }
 
     /// Microseconds a unit, to the nearest: `dwMicroSecPerFrame`.
@@ -90,23 +129,36 @@ pub enum Placement {
 ///
 /// A frame goes into the next place as long as that is within an interval of its time, so jitter
 /// changes nothing. Only a frame that comes a whole interval late leaves places empty (they were
-/// missed), and one that would be shown more than an interval late is dropped.
+/// missed), and one that would be shown more than an interval late is dropped. Some half of an
+/// interval is enough if frames are off by that in the mean: then it is no jitter but a camera
+/// that is slower or faster than it says, and sound may be off to the other side.
 #[derive(Debug, Clone)]
 pub struct FrameGrid {
     rate: Rate,
+    /// Nanoseconds; 1 at least.
+    interval: i64,
     /// Places taken.
     next: u64,
+    /// When the next place is shown.
+    next_time: u64,
+    /// How late frames come on the whole, in nanoseconds: the mean of some [`Self::STEADY`].
+    mean: i64,
 }
 
 impl FrameGrid {
-    /// How late a frame has to be for a place to stay empty, in percent of an interval: less
-    /// than all of it, as the first frame after a gap may itself be early.
-    const MISSING: i128 = 90;
     /// Timestamps of other containers are rounded to milliseconds; that is no reason to drop.
-    const ROUNDING: i128 = 2_000_000;
+    const ROUNDING: i64 = 2_000_000;
+    /// Frames that are enough to tell a camera's clock from its jitter.
+    const STEADY: i64 = 32;
 
     pub fn new(rate: Rate) -> Self {
-        Self { rate, next: 0 }
+        Self {
+            rate,
+            interval: rate.time_of(1).clamp(1, i64::MAX as u64) as i64,
+            next: 0,
+            next_time: 0,
+            mean: 0,
+        }
     }
 
     /// Frames a second.
@@ -126,25 +178,45 @@ impl FrameGrid {
 
     /// When the next place is shown, in nanoseconds since the start of the file.
     pub fn next_time(&self) -> u64 {
-        self.rate.time_of(self.next)
+        self.next_time
+    }
+
+    /// Takes the next place for a frame that is shown once more.
+    pub fn fill(&mut self) {
+        self.next += 1;
+        self.next_time = self.rate.time_of(self.next);
     }
 
     /// Places the frame of a time in nanoseconds since the start of the file (negative before
     /// it). Unless it is dropped, the place is taken.
     pub fn place(&mut self, time: i64) -> Placement {
-        let interval = SECOND * i128::from(self.rate.denominator) / i128::from(self.rate.numerator);
-        let late = i128::from(time) - i128::from(self.next_time());
-        if late < -interval - Self::ROUNDING {
+        let next_time = i64::try_from(self.next_time).unwrap_or(i64::MAX);
+        let late = time.saturating_sub(next_time);
+        if late < (-self.interval).saturating_sub(Self::ROUNDING) {
+            self.mean = self.mean.saturating_add(self.interval).min(0);
             return Placement::Drop;
         }
-        // As few as leave the frame in time: what follows may come earlier.
-        let least = interval * Self::MISSING / 100;
+        let mean = self.mean + (late - self.mean) / Self::STEADY;
+        // No frame is given up for having left a place empty before.
+        if mean < -(self.interval / 20 * 13) - Self::ROUNDING {
+            self.mean = mean + self.interval;
+            return Placement::Drop;
+        }
+        // Less than all of an interval, as the first frame after a gap may itself be early; and as
+        // few places as leave the frame in time, as what follows may come earlier.
+        let least = self.interval - self.interval / 10;
         let missing = if late >= least {
-            ((late - least) / interval + 1) as u64
+            self.mean = 0;
+            ((late - least) / self.interval + 1) as u64
+        } else if mean > self.interval / 2 {
+            self.mean = mean - self.interval;
+            1
         } else {
+            self.mean = mean;
             0
         };
         self.next += missing + 1;
+        self.next_time = self.rate.time_of(self.next);
         Placement::Next { missing }
     }
 }
@@ -255,6 +327,28 @@ mod tests {
         assert_eq!(rate(30, 1).micro_sec(), 33_333);
         assert_eq!(rate(10, 1).covering(100_000_001), 2);
         assert_eq!(Rate::new(0, 1), None);
+        // Beyond what 64 bits can multiply.
+        assert_eq!(
+            rate(1, u32::MAX).time_of(4),
+            4 * 4_294_967_295 * 1_000_000_000
+        );
+        assert_eq!(rate(1, u32::MAX).time_of(1 << 40), u64::MAX - 1);
+        assert_eq!(rate(90_000, 1).nearest(u64::MAX - 1), 1_660_206_966_633_860);
+    }
+
+    #[test]
+    fn units_are_found_by_their_time() {
+        for rate in [(30_000, 1001), (30, 1), (10, 3), (44_100, 1), (3, 7)] {
+            let rate = Rate::new(rate.0, rate.1).unwrap();
+            for n in (0..200).chain([1 << 31, (1 << 31) + 1]) {
+                let time = rate.time_of(n);
+                assert_eq!(rate.unit_at(time), n);
+                assert_eq!(rate.unit_at(rate.time_of(n + 1) - 1), n);
+            }
+        }
+        assert_eq!(rate(1, u32::MAX).unit_at(u64::MAX), 4);
+        assert_eq!(rate(1_000_000, 300_000).reduced(), rate(10, 3));
+        assert_eq!(Rate::from_micro_sec(0), None);
     }
 
     #[test]
@@ -263,6 +357,33 @@ mod tests {
         for n in 0..1000 {
             assert_eq!(grid.place(n * 300 * MS), Placement::Next { missing: 0 });
         }
+    }
+
+    #[test]
+    fn a_camera_that_is_slower_or_faster_is_followed() {
+        for step in [100_100_000, 99_900_000] {
+            let mut grid = FrameGrid::new(rate(10, 1));
+            let mut worst = 0;
+            for n in 0..36_000 {
+                let time = n * step;
+                if grid.place(time) != Placement::Drop {
+                    let shown = rate(10, 1).time_of(grid.len() - 1) as i64;
+                    worst = worst.max((shown - time).abs());
+                }
+            }
+            assert!(worst <= 72 * MS, "{worst}");
+            assert!(grid.len().abs_diff(36_000 * step as u64 / 100_000_000) <= 1);
+        }
+    }
+
+    #[test]
+    fn a_rate_beyond_nanoseconds_has_places_too() {
+        let mut grid = FrameGrid::new(rate(u32::MAX, 1));
+        assert_eq!(grid.place(0), Placement::Next { missing: 0 });
+        assert!(matches!(
+            grid.place(1000),
+            Placement::Next { missing: 900.. }
+        ));
     }
 
     #[test]
