@@ -4,7 +4,7 @@ CARGO ?= cargo
 
 .PHONY: help
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 .DEFAULT_GOAL := help
 
@@ -57,15 +57,17 @@ fuzz: ## fuzz the AVI reader and writer, FUZZ_TIME seconds each (60)
 	        -- -max_total_time=$(FUZZ_TIME) -max_len=8192 || exit 1; \
 	done # sanitizers are a nightly feature; RUSTC_BOOTSTRAP lets a stable compiler have it
 
+CRASH_MOMENTS ?= 1000
 SOAK_SECONDS ?= 3600
 SOAK_TRIGGERS ?= 1000
 
 .PHONY: soak soak-avi soak-board soak-ring
 soak: soak-avi soak-ring soak-board ## run the long tests, each of which can be run alone: soak-avi, soak-ring, soak-board
 
-soak-avi: ## AVI: failures at many more moments, a file of 5 GiB
+soak-avi: ## AVI: CRASH_MOMENTS failures (1000), a file of 5 GiB
 	@scripts/setup.sh test
 	PROPTEST_CASES=20000 $(CARGO) test --lib avi::writer
+	CRASH_MOMENTS=$(CRASH_MOMENTS) $(CARGO) test --test avimjpegmux_crash
 	$(CARGO) test --test avimjpegmux -- --ignored
 
 soak-ring: ## circularsink: SOAK_TRIGGERS triggers (1000) at random moments
@@ -76,6 +78,9 @@ soak-board: ## k210camerasrc: an hour (SOAK_SECONDS) over noise and a cable that
 	@scripts/setup.sh test
 	$(CARGO) build --release
 	/usr/bin/python3 tests/soak.py --seconds $(SOAK_SECONDS)
+
+.PHONY: soak
+soak: soak-avi soak-k210 ## run all the long tests: soak-avi and soak-k210
 
 .PHONY: doc
 doc: ## build the API documentation (target/doc/gstkendryte)

@@ -111,30 +111,34 @@ fn mux(scratch: &Path, input: &str, sound: bool, muxer: &str, sink: &str) {
     ));
 }
 
-/// Pushes `seconds` of 30 frames a second and their sound straight into the muxer.
-fn push(seconds: u64) {
+/// Pushes frames of about `size` bytes, 30 a second, and their sound if there is any, straight into
+/// a muxer: what it is given costs next to nothing.
+fn push(muxer: &str, sink: &str, frames: u64, size: usize, sound: bool) {
     gst::init().expect("GStreamer starts");
     gstkendryte::plugin_register_static().expect("the plugin registers");
-    let pipeline = gst::parse::launch("avimjpegmux name=mux ! filesink location=/dev/null")
+    let pipeline = gst::parse::launch(&format!("{muxer} name=mux ! {sink}"))
         .expect("a pipeline")
         .downcast::<gst::Pipeline>()
         .expect("a pipeline");
     let mux = pipeline.by_name("mux").expect("the muxer");
-    let pads = [
-        ("video_0", "image/jpeg,width=320,height=240,framerate=30/1"),
-        (
+    let mut streams = vec![("video_0", "image/jpeg,width=320,height=240,framerate=30/1")];
+    if sound {
+        streams.push((
             "audio_0",
             "audio/x-raw,format=S16LE,layout=interleaved,rate=44100,channels=2,\
              channel-mask=(bitmask)3",
-        ),
-    ]
-    .map(|(name, caps)| {
-        let sink = mux.request_pad_simple(name).expect("a pad");
-        let pad = gst::Pad::builder(gst::PadDirection::Src).name(name).build();
-        pad.set_active(true).expect("it activates");
-        pad.link(&sink).expect("it links");
-        (pad, caps.parse::<gst::Caps>().expect("caps"))
-    });
+        ));
+    }
+    let pads: Vec<_> = streams
+        .into_iter()
+        .map(|(name, caps)| {
+            let sink = mux.request_pad_simple(name).expect("a pad");
+            let pad = gst::Pad::builder(gst::PadDirection::Src).name(name).build();
+            pad.set_active(true).expect("it activates");
+            pad.link(&sink).expect("it links");
+            (pad, caps.parse::<gst::Caps>().expect("caps"))
+        })
+        .collect();
     pipeline.set_state(gst::State::Playing).expect("it starts");
     for (pad, caps) in &pads {
         pad.push_event(gst::event::StreamStart::new(&pad.name()));
@@ -143,29 +147,48 @@ fn push(seconds: u64) {
             gst::ClockTime,
         >::new()));
     }
-    let frame = gst::Memory::from_slice(vec![0u8; 4000]);
+    let frame = gst::Memory::from_slice(vec![0u8; size + size / 10]);
     let samples = gst::Memory::from_slice(vec![0u8; 1470 * 4]);
-    for n in 0..seconds * 30 {
-        for (pad, memory) in [(&pads[0].0, &frame), (&pads[1].0, &samples)] {
-            let mut buffer = gst::Buffer::new();
-            let new = buffer.get_mut().expect("a new buffer");
-            // As a camera's: no two frames have the same size.
-            let size = memory.size()
-                - if *pad == pads[0].0 {
-                    (n * 7919 % 2000) as usize
-                } else {
-                    0
-                };
-            new.append_memory(memory.share(0..size));
-            new.set_pts(gst::ClockTime::from_nseconds(n * 1_000_000_000 / 30));
-            new.set_duration(gst::ClockTime::from_nseconds(1_000_000_000 / 30));
-            pad.push(buffer).expect("it flows");
+    // One pad after the other would wait for a muxer that waits for the other pad.
+    std::thread::scope(|scope| {
+        for (n, (pad, _)) in pads.iter().enumerate() {
+            let memory = if n == 0 { &frame } else { &samples };
+            scope.spawn(move || {
+                for k in 0..frames {
+                    let mut buffer = gst::Buffer::new();
+                    let new = buffer.get_mut().expect("a new buffer");
+                    // As a camera's: no two frames have the same size.
+                    let size = match n {
+                        0 => size - size / 10 + k as usize * 7919 % (size / 5),
+                        _ => memory.size(),
+                    };
+                    new.append_memory(memory.share(0..size));
+                    new.set_pts(gst::ClockTime::from_nseconds(k * 1_000_000_000 / 30));
+                    new.set_duration(gst::ClockTime::from_nseconds(1_000_000_000 / 30));
+                    pad.push(buffer).expect("it flows");
+                }
+                pad.push_event(gst::event::Eos::new());
+            });
         }
-    }
-    for (pad, _) in &pads {
-        pad.push_event(gst::event::Eos::new());
-    }
+    });
     pipeline.set_state(gst::State::Null).expect("it stops");
+}
+
+/// The same into the file that ffmpeg's copy goes to as well.
+fn push_into_file(scratch: &Path, muxer: &str, frames: u64, size: usize, sound: bool) {
+    let sink = format!("filesink location={}", scratch.join("out.avi").display());
+    push(muxer, &sink, frames, size, sound);
+}
+
+fn copy(scratch: &Path, input: &str) -> Command {
+    let mut command = Command::new("ffmpeg");
+    command
+        // What it says of frames that are no pictures is not of interest.
+        .args(["-v", "quiet", "-nostdin", "-y", "-i"])
+        .arg(scratch.join(input))
+        .args(["-c", "copy"])
+        .arg(scratch.join("out.avi"));
+    command
 }
 
 fn main() {
@@ -197,16 +220,7 @@ fn main() {
             Side::here("avimjpegmux", move |scratch: &Path| {
                 mux(scratch, input, sound, "avimjpegmux", filesink)
             }),
-            Side::command("ffmpeg -c copy", move |scratch: &Path| {
-                let mut command = Command::new("ffmpeg");
-                command
-                    // What it says of frames that are no pictures is not of interest.
-                    .args(["-v", "quiet", "-nostdin", "-y", "-i"])
-                    .arg(scratch.join(input))
-                    .args(["-c", "copy"])
-                    .arg(scratch.join("out.avi"));
-                command
-            }),
+            Side::command("ffmpeg -c copy", move |scratch: &Path| copy(scratch, input)),
         );
         bench.pair(
             &format!("checkpoints, {what} into filesink"),
@@ -219,10 +233,53 @@ fn main() {
             }),
         );
     }
+    // Without a demuxer in the way, as a camera would.
+    for (input, what, frames, size, sound) in [
+        ("small.avi", "60 000 frames of 3 KB", 60_000, 3000, false),
+        (
+            "sound.avi",
+            "30 000 frames of 3 KB and sound",
+            30_000,
+            3000,
+            true,
+        ),
+        ("large.avi", "2000 frames of 100 KB", 2000, 100_000, false),
+    ] {
+        bench.pair(
+            &format!("already demuxed, {what} into fakesink"),
+            Side::here("avimjpegmux", move |_: &Path| {
+                push("avimjpegmux", "fakesink", frames, size, sound)
+            }),
+            Side::here("avimux", move |_: &Path| {
+                push("avimux", "fakesink", frames, size, sound)
+            }),
+        );
+        bench.pair(
+            &format!("already demuxed, {what} into filesink"),
+            Side::here("avimjpegmux", move |scratch: &Path| {
+                push_into_file(scratch, "avimjpegmux", frames, size, sound)
+            }),
+            Side::here("avimux", move |scratch: &Path| {
+                push_into_file(scratch, "avimux", frames, size, sound)
+            }),
+        );
+        bench.pair(
+            &format!("already demuxed, {what} into a file, and ffmpeg that demuxes them too"),
+            Side::here("avimjpegmux", move |scratch: &Path| {
+                push_into_file(scratch, "avimjpegmux", frames, size, sound)
+            }),
+            Side::command("ffmpeg -c copy", move |scratch: &Path| copy(scratch, input)),
+        );
+    }
+    let null = "filesink location=/dev/null";
     bench.pair(
         "memory, 4 KB frames and sound",
-        Side::here("an hour", |_: &Path| push(3600)),
-        Side::here("a minute", |_: &Path| push(60)),
+        Side::here("an hour", move |_: &Path| {
+            push("avimjpegmux", null, 3600 * 30, 4000, true)
+        }),
+        Side::here("a minute", move |_: &Path| {
+            push("avimjpegmux", null, 60 * 30, 4000, true)
+        }),
     );
     bench.finish();
 }

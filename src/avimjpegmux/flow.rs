@@ -11,7 +11,7 @@ use gst::subclass::prelude::*;
 use super::Profile;
 use super::caps::PadFormat;
 use super::imp::{AviMjpegMux, CAT, lock};
-use super::queue::{AHEAD_AT_START, Idle, Item, SILENT, SinkPad, State, Work};
+use super::queue::{AHEAD, AHEAD_AT_START, Idle, Item, SILENT, SinkPad, State, Work};
 use super::session::{Session, SessionError, Start, picture_size};
 use crate::avi::timeline::Rate;
 use crate::avi::writer::{StreamFormat, Tags};
@@ -36,8 +36,7 @@ impl AviMjpegMux {
             return Err(Idle::Waiting);
         }
         if !state.started {
-            let settings = state.settings.clone();
-            return self.try_start(state, &settings);
+            return self.try_start(state);
         }
         for pad in &mut state.pads {
             if let Some(Item::Event(_)) = pad.queue.front()
@@ -46,8 +45,11 @@ impl AviMjpegMux {
                 return Ok(Work::Event(event));
             }
         }
-        let Some(next) = state.turn(Instant::now())? else {
-            return Ok(Work::Finish);
+        if std::mem::take(&mut state.tags_are_new) {
+            return Ok(Work::Tags(self.tags(&state.tags)));
+        }
+        let Some(next) = state.turn()? else {
+            return Ok(Work::Finish(self.tags(&state.tags)));
         };
         let pad = &mut state.pads[next];
         match (pad.stream, pad.queue.pop_front()) {
@@ -65,12 +67,12 @@ impl AviMjpegMux {
     }
 
     /// Begins the file when it is known what it will have.
-    fn try_start(&self, state: &mut State, settings: &Settings) -> Result<Work, Idle> {
+    fn try_start(&self, state: &mut State) -> Result<Work, Idle> {
         if state.pads.iter().all(|pad| pad.eos && pad.head().is_none()) {
             return if state.pads.is_empty() {
                 Err(Idle::Waiting)
             } else {
-                Ok(Work::Finish)
+                Ok(Work::Finish(Tags::default()))
             };
         }
         let span = |pad: &SinkPad| pad.span();
@@ -83,7 +85,11 @@ impl AviMjpegMux {
                 continue;
             }
             // The K210's file begins with a frame, however long that takes.
-            let patient = settings.profile == Profile::K210 && pad.is_video;
+            let patient = state.settings.profile == Profile::K210 && pad.is_video;
+            if far_ahead && patient && !state.told_of_waiting {
+                state.told_of_waiting = true;
+                return Ok(Work::TellOfWaiting);
+            }
             if !far_ahead || patient {
                 return Err(Idle::Waiting);
             }
@@ -91,14 +97,14 @@ impl AviMjpegMux {
                 return Err(Idle::Until(pad.heard + SILENT));
             }
         }
-        Ok(Work::Start(Box::new(self.prepare(state, settings))))
+        Ok(Work::Start(Box::new(self.prepare(state))))
     }
 
     /// Numbers the streams, video first, and collects what the head of the file says.
-    fn prepare(&self, state: &mut State, settings: &Settings) -> Start {
+    fn prepare(&self, state: &mut State) -> Start {
         let mut order: Vec<usize> = (0..state.pads.len()).collect();
         order.sort_by_key(|n| !state.pads[*n].is_video);
-        let (mut formats, mut first) = (Vec::new(), Vec::new());
+        let (mut formats, mut first, mut left_out) = (Vec::new(), Vec::new(), Vec::new());
         for n in order {
             let pad = &mut state.pads[n];
             let rate = pad.rate();
@@ -119,14 +125,7 @@ impl AviMjpegMux {
             };
             let Some(format) = format else {
                 if pad.pad.is_linked() {
-                    gst::element_imp_warning!(
-                        self,
-                        gst::StreamError::Mux,
-                        (
-                            "Pad {} had nothing to say what it has; the file is without it.",
-                            pad.pad.name()
-                        )
-                    );
+                    left_out.push(pad.pad.clone());
                 }
                 continue;
             };
@@ -134,7 +133,13 @@ impl AviMjpegMux {
             formats.push(format);
             first.push(pad.head());
         }
+        let frames = formats.iter().filter_map(|format| match format {
+            StreamFormat::Video { rate, .. } => i64::try_from(rate.time_of(3)).ok(),
+            StreamFormat::Audio(_) => None,
+        });
+        state.ahead = frames.fold(AHEAD, i64::max);
         state.started = true;
+        let settings = &state.settings;
         Start {
             element: self.obj().clone(),
             pad: self.src.clone(),
@@ -144,6 +149,7 @@ impl AviMjpegMux {
             tags: self.tags(&state.tags),
             formats,
             first,
+            left_out,
         }
     }
 
@@ -174,7 +180,10 @@ impl AviMjpegMux {
     }
 
     /// Writes what can be written, unless another thread does.
-    pub(super) fn drain<'a>(&'a self, mut state: MutexGuard<'a, State>) -> (MutexGuard<'a, State>, Idle) {
+    pub(super) fn drain<'a>(
+        &'a self,
+        mut state: MutexGuard<'a, State>,
+    ) -> (MutexGuard<'a, State>, Idle) {
         if state.busy {
             return (state, Idle::Waiting);
         }
@@ -185,7 +194,7 @@ impl AviMjpegMux {
                 Err(idle) => break idle,
             };
             let session = state.session.take();
-            let finished = matches!(work, Work::Finish);
+            let finished = matches!(work, Work::Finish(_));
             drop(state);
             let panicking = Panicking(self);
             let (session, result) = self.work(session, work);
@@ -244,6 +253,18 @@ impl AviMjpegMux {
     ) -> (Option<Box<Session>>, Result<(), gst::FlowError>) {
         let mut session = session;
         let result = match (work, &mut session) {
+            (Work::TellOfWaiting, _) => {
+                gst::element_imp_warning!(
+                    self,
+                    gst::StreamError::Mux,
+                    (
+                        "There are {} s of sound and no frame yet; a file for the K210 begins \
+                         with a frame, so the sound is held back until one comes.",
+                        AHEAD_AT_START / 1_000_000_000
+                    )
+                );
+                Ok(())
+            }
             (Work::Start(start), _) => match Session::start(*start) {
                 Ok(started) => {
                     session = Some(Box::new(started));
@@ -258,8 +279,15 @@ impl AviMjpegMux {
                 session.event(event);
                 Ok(())
             }
-            (Work::Finish, session) => {
-                let result = session.as_mut().map_or(Ok(()), |session| session.finish());
+            (Work::Tags(tags), Some(session)) => {
+                session.set_tags(&tags);
+                Ok(())
+            }
+            (Work::Finish(tags), session) => {
+                let result = session.as_mut().map_or(Ok(()), |session| {
+                    session.set_tags(&tags);
+                    session.finish()
+                });
                 if result.is_ok() {
                     self.src.push_event(gst::event::Eos::new());
                 }
@@ -282,13 +310,15 @@ impl AviMjpegMux {
             }
             return flow;
         }
-        if let Some(session) = session
-            && session.finish().is_ok()
-        {
-            self.src.push_event(gst::event::Eos::new());
+        if let Some(session) = session {
+            if session.finish().is_ok() {
+                self.src.push_event(gst::event::Eos::new());
+            } else {
+                session.salvage();
+            }
         }
         match error {
-            SessionError::Full(_) => {
+            SessionError::Full(_) | SessionError::NoSpace(_) => {
                 gst::element_imp_error!(self, gst::ResourceError::NoSpaceLeft, ("{error}"));
             }
             SessionError::Frame { .. } => {
@@ -308,18 +338,18 @@ impl AviMjpegMux {
         if let Some(failed) = state.failed {
             return Err(failed);
         }
-        let started = state.started;
+        let (started, alone) = (state.started, state.pads.len() == 1);
         let Some(n) = state.pads.iter().position(|sink| sink.pad == *pad) else {
             return Err(gst::FlowError::Error);
         };
+        let finished = state.finished;
         let sink = &mut state.pads[n];
         if sink.flushing {
             return Err(gst::FlowError::Flushing);
         }
-        if sink.eos || state.finished {
+        if sink.eos || finished {
             return Err(gst::FlowError::Eos);
         }
-        let sink = &mut state.pads[n];
         if sink.format.is_none() {
             drop(state);
             gst::element_imp_error!(
@@ -354,29 +384,31 @@ impl AviMjpegMux {
             .duration()
             .map_or(0, |duration| duration.nseconds() as i64);
         sink.newest = sink.newest.max(order.saturating_add(duration));
-        sink.heard = Instant::now();
+        if !alone {
+            // Nobody else would wait for it.
+            sink.heard = Instant::now();
+        }
         sink.queue.push_back(Item::Buffer {
             buffer,
             running_time,
             order,
         });
-        self.settle(state, n)
+        self.settle(state, pad)
     }
 
     /// Writes what can be written, and holds a thread back that is far ahead of the others.
     fn settle<'a>(
         &'a self,
         mut state: MutexGuard<'a, State>,
-        n: usize,
+        pad: &gst::Pad,
     ) -> Result<gst::FlowSuccess, gst::FlowError> {
-        let pad = state.pads[n].pad.clone();
         loop {
             let idle;
             (state, idle) = self.drain(state);
             if let Some(failed) = state.failed {
                 return Err(failed);
             }
-            let Some(sink) = state.pads.iter().find(|sink| sink.pad == pad) else {
+            let Some(sink) = state.pads.iter().find(|sink| sink.pad == *pad) else {
                 return Err(gst::FlowError::Flushing);
             };
             if sink.flushing {

@@ -82,7 +82,13 @@ impl AviMjpegMux {
             }
             EventView::Tag(tag) => {
                 let mut state = lock(&self.state);
-                state.tags = state.tags.merge(tag.tag(), gst::TagMergeMode::Keep);
+                // What is said of the whole may be said anew; a stream only adds to it.
+                let mode = match tag.tag().scope() {
+                    gst::TagScope::Global => gst::TagMergeMode::Replace,
+                    _ => gst::TagMergeMode::Keep,
+                };
+                state.tags = state.tags.merge(tag.tag(), mode);
+                state.tags_are_new = state.started;
                 true
             }
             EventView::Gap(gap) => {

@@ -23,8 +23,19 @@
 //!   to the disk first (the buffers' `sync-after` flag, which `filesink` follows), so that
 //!   a power cut cannot leave headers that tell of data that were never written. (Not when
 //!   more than 16 MiB come in that second: that is a copy, not a recording.)
-//! - **Errors.** If the sink fails (the disk is full), what it has is made a file that ends there.
-//!   `filesink` posts its error before, the moment that it fails.
+//! - **Errors.** Before the disk is full (or the file at the limit of its process or file system)
+//!   the file is finished with its indexes, and the error is posted after that. For this the muxer
+//!   asks downstream for its URI and the file's disk for what is free. If the sink fails
+//!   all the same, what it has is made a file that ends there; the sink has then posted why,
+//!   the moment that it failed.
+//!
+//! - **Tags.** Title, artist, date, software and comment of the tag setter and of upstream are in the
+//!   head. Those that come while it records get in with the next checkpoint or the end, as
+//!   far as the head has room (4 KiB; 512 bytes without `big-file`). Beyond that, in the K210's
+//!   profile and in a pipe they follow the index, where few programs look.
+//! - **The K210's sound** waits for the frame that it is heard with. If no frame comes for ten seconds
+//!   of sound, the last one is repeated, which is warned of. Before the first frame sound is
+//!   held back, upstream after ten seconds; that is warned of too.
 //!
 //! The `stats` property counts what was written, repeated, missed and dropped.
 
@@ -37,6 +48,7 @@ mod imp;
 mod output;
 mod queue;
 mod session;
+mod space;
 
 glib::wrapper! {
     /// The element.

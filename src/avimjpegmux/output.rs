@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! The source pad as the file that the writer writes.
 
+use std::path::PathBuf;
 use std::sync::LazyLock;
 
 use gst::prelude::*;
@@ -68,6 +69,16 @@ impl PadOutput {
                 Err(error)
             }
         }
+    }
+
+    /// Where downstream writes, if it is a file and says so.
+    pub fn path(&self) -> Option<PathBuf> {
+        let mut query = gst::query::Uri::new();
+        if !self.pad.peer_query(&mut query) {
+            return None;
+        }
+        let (path, host) = gst::glib::filename_from_uri(&query.uri()?).ok()?;
+        host.is_none().then_some(path)
     }
 
     /// Bytes that are certainly in the file, after a failure.

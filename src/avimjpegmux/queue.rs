@@ -4,12 +4,11 @@
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
-use gst::prelude::*;
-
 use super::caps::PadFormat;
 use super::imp::Settings;
 use super::session::{Session, Start, Stats};
 use crate::avi::timeline::Rate;
+use crate::avi::writer::Tags;
 
 /// How far a pad may be ahead of one that is silent before that is not waited for any more.
 pub(super) const AHEAD: i64 = 1_000_000_000;
@@ -135,24 +134,35 @@ pub(super) struct State {
     /// A thread is writing. It looks for more to write before it stops.
     pub busy: bool,
     pub started: bool,
+    /// The user knows that the file waits for its first frame.
+    pub told_of_waiting: bool,
     pub finished: bool,
     /// Once writing failed: what every pad answers.
     pub failed: Option<gst::FlowError>,
     /// Tags from upstream.
     pub tags: gst::TagList,
+    /// Some of them came when the file was begun already.
+    pub tags_are_new: bool,
     pub stats: Stats,
     /// Threads that wait for `changed`. Waking none costs a system call too.
     pub waiting: usize,
     /// What the user set, as it was when the file was begun.
     pub settings: Settings,
+    /// How far a pad may be ahead of a silent one once the file is begun: a second, or three
+    /// frames.
+    pub ahead: i64,
 }
 
 /// What there is to do next.
 pub(super) enum Work {
+    /// Tells the user that sound waits for the first frame.
+    TellOfWaiting,
     Start(Box<Start>),
     Buffer(usize, gst::Buffer, Option<i64>),
     Event(gst::Event),
-    Finish,
+    Tags(Tags),
+    /// With the tags that there are by now.
+    Finish(Tags),
 }
 
 /// Why there is nothing to do.
@@ -163,48 +173,48 @@ pub(super) enum Idle {
     Until(Instant),
 }
 impl State {
-    /// How far a pad may be ahead of a silent one, in nanoseconds: a second, or three frames.
+    /// How far a pad may be ahead of a silent one, in nanoseconds.
     pub fn ahead(&self) -> i64 {
-        if !self.started {
-            return AHEAD_AT_START;
+        if self.started {
+            self.ahead
+        } else {
+            AHEAD_AT_START
         }
-        let frames = self.pads.iter().filter_map(|pad| match pad.format {
-            Some(PadFormat::Video { rate, .. }) => Some(rate?.time_of(3) as i64),
-            _ => None,
-        });
-        frames.fold(AHEAD, i64::max)
     }
 
-    /// The pad whose buffer is next, if that is certain.
-    pub fn turn(&self, now: Instant) -> Result<Option<usize>, Idle> {
-        let ahead = self.ahead();
-        let waiting = self
-            .pads
-            .iter()
-            .enumerate()
-            .filter(|(_, pad)| pad.stream.is_some());
-        let key = |(n, pad): &(usize, &SinkPad)| pad.head().map(|head| (head, pad.stream, *n));
-        let Some((head, _, next)) = waiting.clone().filter_map(|pad| key(&pad)).min() else {
-            return if waiting.clone().all(|(_, pad)| pad.eos) {
+    /// The pad whose buffer is next, if that is certain; `None` when all have ended.
+    pub fn turn(&self) -> Result<Option<usize>, Idle> {
+        let in_file = |pad: &&SinkPad| pad.stream.is_some();
+        let mut first: Option<(i64, Option<usize>, usize)> = None;
+        let (mut newest, mut all_ended) = (i64::MIN, true);
+        for (n, pad) in self.pads.iter().enumerate() {
+            if pad.stream.is_none() {
+                continue;
+            }
+            all_ended &= pad.eos;
+            newest = newest.max(pad.newest);
+            if let Some(head) = pad.head() {
+                let key = (head, pad.stream, n);
+                first = Some(first.map_or(key, |first| first.min(key)));
+            }
+        }
+        let Some((head, _, next)) = first else {
+            return if all_ended {
                 Ok(None)
             } else {
                 Err(Idle::Waiting)
             };
         };
-        let newest = waiting
-            .clone()
-            .map(|(_, pad)| pad.newest)
-            .max()
-            .unwrap_or(head);
-        for (_, pad) in waiting {
+        for pad in self.pads.iter().filter(in_file) {
             if pad.eos || pad.gap >= head || pad.head().is_some() {
                 continue;
             }
-            if newest.saturating_sub(head) <= ahead {
+            if newest.saturating_sub(head) <= self.ahead() {
                 return Err(Idle::Waiting);
             }
-            if now < pad.heard + SILENT {
-                return Err(Idle::Until(pad.heard + SILENT));
+            let patience = pad.heard + SILENT;
+            if Instant::now() < patience {
+                return Err(Idle::Until(patience));
             }
         }
         Ok(Some(next))

@@ -11,6 +11,7 @@ use gst::prelude::*;
 use super::Profile;
 use super::imp::CAT;
 use super::output::PadOutput;
+use super::space::Space;
 use crate::avi::header::WaveFormat;
 use crate::avi::jpeg::FrameHeader;
 use crate::avi::k210;
@@ -26,6 +27,10 @@ const SYNC_BYTES: u64 = 16 << 20;
 
 /// A jump in the timestamps that cannot be a gap in a recording: a day.
 const LONGEST_GAP: u64 = 24 * 3600 * 1_000_000_000;
+
+/// How far sound may be ahead of the frames in the K210's profile, where it waits for them, in
+/// nanoseconds (three frames at least).
+const SOUND_AHEAD: u64 = 10_000_000_000;
 
 /// Bytes of silence in one chunk.
 const SILENCE_CHUNK: usize = 64 * 1024;
@@ -58,6 +63,11 @@ pub(super) enum SessionError {
     Flow(gst::FlowError),
     #[error("{0}")]
     Full(String),
+    #[error(
+        "There is no space left for the file: it was finished at {0} bytes. Make room, or record \
+         on elsewhere."
+    )]
+    NoSpace(u64),
     #[error("Frame {number} cannot be in a file for the K210: {error}.")]
     Frame {
         number: u64,
@@ -110,6 +120,16 @@ enum Track {
     },
 }
 
+impl Track {
+    /// Bytes of sound that wait for a chunk to be full.
+    fn pending_bytes(&self) -> usize {
+        match self {
+            Self::Audio { pending_bytes, .. } => *pending_bytes,
+            Self::Video { .. } => 0,
+        }
+    }
+}
+
 /// A file being written.
 #[derive(Debug)]
 pub(super) struct Session {
@@ -125,7 +145,14 @@ pub(super) struct Session {
     next_checkpoint: u64,
     /// When the disk was last asked, or would have been, and the bytes there were.
     last_sync: (Instant, u64),
+    /// Frames did not come at their interval, which was told.
     warned: bool,
+    /// No frame comes, which was told.
+    stalled: bool,
+    /// `None` if it is not known.
+    space: Option<Space>,
+    /// What is written now is what `space` was kept for.
+    finishing: bool,
     pub stats: Stats,
 }
 
@@ -141,11 +168,23 @@ pub(super) struct Start {
     pub formats: Vec<StreamFormat>,
     /// The running time of each stream's first buffer, if it is known.
     pub first: Vec<Option<i64>>,
+    /// The pads that the file is without.
+    pub left_out: Vec<gst::Pad>,
 }
 
 impl Session {
     /// Tells downstream what comes, and writes the head of the file.
     pub fn start(start: Start) -> Result<Self, SessionError> {
+        for pad in &start.left_out {
+            gst::element_warning!(
+                start.element,
+                gst::StreamError::Mux,
+                (
+                    "Pad {} had nothing to say what it has; the file is without it.",
+                    pad.name()
+                )
+            );
+        }
         // Made of several streams, it is none of them.
         let stream_id = format!("avimjpegmux-{:08x}", gst::glib::random_int());
         start.pad.push_event(
@@ -242,8 +281,12 @@ impl Session {
             next_checkpoint: start.checkpoint_interval,
             last_sync: (Instant::now(), 0),
             warned: false,
+            stalled: false,
+            space: None,
+            finishing: false,
             stats: Stats::default(),
         };
+        session.space = session.output.path().and_then(|path| Space::of(&path));
         session.writer.start(&mut session.output)?;
         session.stats.bytes = session.writer.len();
         Ok(session)
@@ -263,6 +306,11 @@ impl Session {
         };
         self.stats.bytes = self.writer.len();
         result
+    }
+
+    /// Has other tags in the file.
+    pub fn set_tags(&mut self, tags: &Tags) {
+        self.writer.set_tags(tags);
     }
 
     /// Passes an event on in its turn.
@@ -317,13 +365,13 @@ impl Session {
             None
         };
         for n in 0..missing {
-            let shown = if was_empty {
+            // Before the first frame, sound begins as if that were written already.
+            let place = if was_empty {
                 n
             } else {
                 self.writer.stream_length(stream)
             };
-            let shown_at = self.rate_of(stream).time_of(shown);
-            self.sound_before_frame(stream, shown_at)?;
+            self.sound_before_frame(stream, place)?;
             let size = filler.as_ref().map_or(0, |frame| frame.size());
             self.write(stream, size, filler.clone())?;
             if filler.is_some() {
@@ -335,11 +383,9 @@ impl Session {
         if missing > 0 && filler.is_some() {
             self.warn_of_rate();
         }
-        let shown_at = self
-            .rate_of(stream)
-            .time_of(self.writer.stream_length(stream));
-        self.sound_before_frame(stream, shown_at)?;
+        self.sound_before_frame(stream, self.writer.stream_length(stream))?;
         self.stats.frames += 1;
+        self.stalled = false;
         let size = buffer.size();
         self.write(stream, size, Some(buffer))?;
         self.full_sound_chunks(false)
@@ -459,7 +505,8 @@ impl Session {
         if chunk.is_some() {
             *pending_bytes += buffer.size();
             pending.push_back(buffer);
-            return self.full_sound_chunks(false);
+            self.full_sound_chunks(false)?;
+            return self.frames_for_sound(stream);
         }
         let size = buffer.size();
         self.write(stream, size, Some(buffer))
@@ -467,11 +514,12 @@ impl Session {
 
     /// In the K210's profile, sees to it that the sound of the time before a frame is in the file
     /// or made up for: the player has little of it in stock.
-    fn sound_before_frame(&mut self, video: usize, shown_at: u64) -> Result<(), SessionError> {
+    fn sound_before_frame(&mut self, video: usize, place: u64) -> Result<(), SessionError> {
         if self.profile != Profile::K210 || self.writer.stream_length(video) == 0 {
             return Ok(());
         }
-        let interval = self.rate_of(video).time_of(1);
+        let rate = self.rate_of(video);
+        let (shown_at, interval) = (rate.time_of(place), rate.time_of(1));
         for stream in 0..self.tracks.len() {
             let Track::Audio {
                 clock,
@@ -495,6 +543,51 @@ impl Session {
         self.full_sound_chunks(false)
     }
 
+    /// In the K210's profile sound waits for the frames that it is heard with. If none comes for
+    /// long the last one is repeated, or what waits would grow without end.
+    fn frames_for_sound(&mut self, sound: usize) -> Result<(), SessionError> {
+        let (Some(video), Track::Audio { clock, .. }) = (self.video(), &self.tracks[sound]) else {
+            return Ok(());
+        };
+        let (heard_until, rate) = (clock.next_time(), self.rate_of(video));
+        let ahead = SOUND_AHEAD.max(rate.time_of(3));
+        while rate.time_of(self.writer.stream_length(video)) + ahead < heard_until {
+            let Track::Video { grid, last, .. } = &mut self.tracks[video] else {
+                return Ok(());
+            };
+            let Some(frame) = last.clone() else {
+                return Err(SessionError::Format(format!(
+                    "There are {} s of sound and no frame yet, but a file for the K210 begins \
+                     with one; look at where the frames should come from.",
+                    ahead / 1_000_000_000
+                )));
+            };
+            grid.fill();
+            self.stats.repeated += 1;
+            if !self.stalled {
+                self.stalled = true;
+                gst::element_warning!(
+                    self.element,
+                    gst::StreamError::Mux,
+                    (
+                        "No frame came in {} s of sound; the last one is repeated until another \
+                         comes. The stats property counts how often.",
+                        ahead / 1_000_000_000
+                    )
+                );
+            }
+            self.write(video, frame.size(), Some(frame))?;
+            self.full_sound_chunks(false)?;
+        }
+        Ok(())
+    }
+
+    /// The stream that sound waits for.
+    fn video(&self) -> Option<usize> {
+        let is_video = |track: &Track| matches!(track, Track::Video { .. });
+        self.tracks.iter().position(is_video)
+    }
+
     /// Writes what fills chunks of the K210's profile, and at the end what is left.
     ///
     /// A chunk goes before the frame that is shown when it ends. None goes before the first frame.
@@ -502,11 +595,9 @@ impl Session {
         if self.profile != Profile::K210 {
             return Ok(());
         }
-        let video = self
-            .tracks
-            .iter()
-            .position(|track| matches!(track, Track::Video { .. }));
-        let Some(video) = video else { return Ok(()) };
+        let Some(video) = self.video() else {
+            return Ok(());
+        };
         if self.writer.stream_length(video) == 0 {
             return Ok(());
         }
@@ -543,15 +634,17 @@ impl Session {
         size: usize,
         payload: Option<gst::Buffer>,
     ) -> Result<(), SessionError> {
-        let due = self.checkpoint_interval > 0 && {
-            let reaches = self.time_after(stream, size);
-            reaches >= self.next_checkpoint
-        };
+        let due =
+            self.checkpoint_interval > 0 && self.time_after(stream, size) >= self.next_checkpoint;
         let mut sync = false;
         if due && self.last_sync.0.elapsed() >= SYNC_INTERVAL {
+            if let Some(space) = &mut self.space {
+                space.forget();
+            }
             sync = self.writer.len() - self.last_sync.1 <= SYNC_BYTES;
             self.last_sync = (Instant::now(), self.writer.len());
         }
+        self.keep_space(size)?;
         // With indexes, those are the last thing that has to be on the disk first.
         let indexed = self.writer.is_indexed();
         self.writer
@@ -568,6 +661,21 @@ impl Session {
         Ok(())
     }
 
+    /// Refuses a chunk of `size` bytes after which the file could not be finished.
+    fn keep_space(&mut self, size: usize) -> Result<(), SessionError> {
+        let Some(space) = self.space.as_mut().filter(|_| !self.finishing) else {
+            return Ok(());
+        };
+        let pending: usize = self.tracks.iter().map(Track::pending_bytes).sum();
+        // It will be in chunks, each with an entry in an index.
+        let wanted = self.writer.finished_len(size + pending + pending / 8);
+        if space.has_room(self.writer.len(), wanted) {
+            Ok(())
+        } else {
+            Err(SessionError::NoSpace(self.writer.len()))
+        }
+    }
+
     /// The time of a stream's end in the file, once a chunk of `size` bytes more is there.
     fn time_after(&self, stream: usize, size: usize) -> u64 {
         let length = self.writer.stream_length(stream);
@@ -582,6 +690,7 @@ impl Session {
 
     /// Writes the end of the file.
     pub fn finish(&mut self) -> Result<(), SessionError> {
+        self.finishing = true;
         self.full_sound_chunks(true)?;
         self.writer.finish(&mut self.output)?;
         self.output.seek(self.output.end)?;
@@ -616,9 +725,12 @@ impl Session {
     }
 }
 
-/// Sound is left alone up to half a frame, but for 20 ms at most.
+/// Sound is left alone up to 35 % of a frame, but for 20 ms at most: with the 65 % that frames may be
+/// off for long, both are within a frame of each other.
 fn sound_tolerance(video: Option<Rate>) -> u64 {
-    video.map_or(20_000_000, |rate| (rate.time_of(1) / 2).min(20_000_000))
+    video.map_or(20_000_000, |rate| {
+        (rate.time_of(1) / 20 * 7).min(20_000_000)
+    })
 }
 
 /// The first `size` bytes of some buffers, without a copy.

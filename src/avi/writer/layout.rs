@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! The head of a file, from `RIFF` to `movi`, as bytes with known places in them.
 
-use super::{Options, Stream, StreamFormat, Tags};
+use super::{Options, Profile, Stream, StreamFormat, Tags};
 use crate::avi::header::{
     BitmapInfo, ChunkHeader, ExtendedHeader, FourCc, ListHeader, MainHeader, SuperIndex,
     SuperIndexEntry, padded,
@@ -20,6 +20,10 @@ const PAGE: usize = 4096;
 /// full and nothing can be appended: more than 500 chunks.
 const RESERVE: usize = 4096;
 
+/// Bytes kept for tags that come late, where there is no such reserve. The K210's profile has neither:
+/// what the head takes is missing for the first frame.
+const TAG_ROOM: usize = 512;
+
 /// Where things are in the head.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Places {
@@ -28,6 +32,8 @@ pub(super) struct Places {
     pub streams: Vec<StreamPlaces>,
     /// Payload of `dmlh`, when the file has indexes.
     pub extended: Option<usize>,
+    /// Where the `INFO` list begins, and where the room for it and the reserve behind it ends.
+    pub tags: (usize, usize),
     /// A whole `JUNK` chunk (where it is and its size) that indexes may be put into.
     pub reserve: Option<(usize, usize)>,
     /// The kind of the `movi` list.
@@ -115,11 +121,15 @@ pub(super) fn lay_out(options: &Options, streams: &[Stream], tags: &Tags) -> (Ve
         nest.close();
     }
     nest.close();
+    places.tags.0 = nest.bytes.len();
     nest.bytes.extend(tags.to_list());
     if options.indexed() {
         places.reserve = Some((nest.bytes.len(), RESERVE));
         nest.chunk(FourCc::JUNK, &[0; RESERVE - ChunkHeader::SIZE]);
+    } else if options.profile == Profile::Standard {
+        nest.chunk(FourCc::JUNK, &[0; TAG_ROOM - ChunkHeader::SIZE]);
     }
+    places.tags.1 = nest.bytes.len();
     nest.open_list(FourCc::LIST, FourCc::MOVI);
     places.movi = nest.bytes.len() - 4;
     (nest.bytes, places)

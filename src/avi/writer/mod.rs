@@ -17,13 +17,15 @@
 //!
 //! 1. The indexes of the chunks since the last checkpoint are appended. Nothing refers to them yet,
 //!    and readers that scan skip them.
-//! 2. Their entries are written into the super indexes, behind those in use. (Where an entry takes
-//!    the place of others, this is part of step 3: the entries and their number are then in
-//!    one page, which a disk has either old or new.)
-//! 3. Sizes, totals and the super indexes' numbers of entries are written, as one piece.
+//! 2. The head of the file is written as one piece: sizes, totals, and the super indexes with what
+//!    points to the new indexes. Each super index is one page of 4 KiB, its number of entries
+//!    included, which systems and disks write whole.
 //!
-//! Before step 3 the file is what it was at the last checkpoint, after it is what it is at this
-//! one. What was appended since the last is past the end that the headers tell.
+//! Before step 2 the file is what it was at the last checkpoint, after it is what it is at this
+//! one, and where only some of its pages are written, each of them is true of what is there.
+//! What was appended since the last is past the end that the headers tell. (To write the entries
+//! first and their number after them would be no safer: both are in one page, which the system
+//! writes to the disk when it likes, and once.)
 //!
 //! A super index has room for 254 entries, an hour of checkpoints every second would need 3600. So
 //! the index of every eighth checkpoint covers the last eight and its entry takes the place of
@@ -39,8 +41,8 @@ use std::sync::Arc;
 use layout::{Places, SUPER_ENTRIES, lay_out};
 
 use super::header::{
-    ChunkHeader, ExtendedHeader, FourCc, IndexPreamble, ListHeader, MainHeader, OldIndexEntry,
-    StreamHeader, SuperIndex, SuperIndexEntry, WaveFormat, padded,
+    ChunkHeader, ExtendedHeader, FourCc, ListHeader, MainHeader, OldIndexEntry, StreamHeader,
+    SuperIndex, SuperIndexEntry, WaveFormat, padded,
 };
 use super::index::{ChunkLog, Mark, old_index_entry, standard_indexes};
 use super::k210;
@@ -393,20 +395,9 @@ impl Writer {
             .zip(formats)
             .map(|(number, format)| Stream::new(*format, number))
             .collect();
-        let mut tags_at_end = Vec::new();
-        let (mut head, mut places) = lay_out(&options, &streams, tags);
-        let search = &head[..places.movi];
-        if options.profile == Profile::K210
-            && search
-                .windows(4)
-                .any(|bytes| bytes == k210::FORBIDDEN_IN_HEADER)
-        {
-            // A title such as "movie": the list goes behind the index.
-            tags_at_end = tags.to_list();
-            (head, places) = lay_out(&options, &streams, &Tags::default());
-        }
+        let (head, places) = lay_out(&options, &streams, tags);
         let end = head.len() as u64;
-        Self {
+        let mut writer = Self {
             ids: streams.iter().map(|stream| stream.chunk_id).collect(),
             closed: vec![Vec::new(); streams.len()],
             riff: Riff::new(0, end, streams.len()),
@@ -414,12 +405,21 @@ impl Writer {
             streams,
             head,
             places,
-            late_tags: tags_at_end,
+            late_tags: Vec::new(),
             end,
             riffs: 0,
             first_frames: None,
             has_old_index: false,
+        };
+        if writer.hides_movi(&writer.head[..writer.places.movi]) {
+            // A title such as "movie": the list goes behind the index.
+            (writer.head, writer.places) =
+                lay_out(&writer.options, &writer.streams, &Tags::default());
+            writer.end = writer.head.len() as u64;
+            writer.riff = Riff::new(0, writer.end, writer.streams.len());
+            writer.late_tags = tags.to_list();
         }
+        writer
     }
 
     /// Bytes in the file so far.
@@ -449,7 +449,7 @@ impl Writer {
 
     /// Writes the head. It comes first.
     pub fn start<O: Output>(&mut self, out: &mut O) -> Result<(), O::Error> {
-        self.head = self.current_head(self.end);
+        self.update_head(self.end);
         if !self.options.seekable {
             // The sizes stay unknown; readers then take all that comes.
             let unknown = u32::MAX.to_le_bytes();
@@ -458,6 +458,41 @@ impl Writer {
             self.head[movi - 4..movi].copy_from_slice(&unknown);
         }
         out.append(self.head.clone(), false)
+    }
+
+    /// Replaces the tags, while the file is written. They get into it with the next checkpoint or
+    /// with the end; behind the index if the head has no room for them.
+    pub fn set_tags(&mut self, tags: &Tags) {
+        let mut list = tags.to_list();
+        let (from, to) = self.places.tags;
+        let fits = list.len() == to - from || list.len() + ChunkHeader::SIZE <= to - from;
+        if !fits || !self.options.seekable || self.hides_movi(&list) {
+            if self.head[from..to].starts_with(&list) {
+                list.clear();
+            }
+            self.late_tags = list;
+            return;
+        }
+        self.late_tags.clear();
+        let (room, junk) = self.head[from..to].split_at_mut(list.len());
+        room.copy_from_slice(&list);
+        junk.fill(0);
+        if !junk.is_empty() {
+            let size = junk.len() - ChunkHeader::SIZE;
+            let header = ChunkHeader::new(FourCc::JUNK, size as u32);
+            junk[..ChunkHeader::SIZE].copy_from_slice(&header.to_bytes());
+        }
+        if let Some(reserve) = &mut self.places.reserve {
+            *reserve = (from + list.len(), junk.len());
+        }
+    }
+
+    /// Whether the K210 would take bytes before `movi` for that.
+    fn hides_movi(&self, bytes: &[u8]) -> bool {
+        self.options.profile == Profile::K210
+            && bytes
+                .windows(k210::FORBIDDEN_IN_HEADER.len())
+                .any(|bytes| bytes == k210::FORBIDDEN_IN_HEADER)
     }
 
     /// Writes a chunk of `size` bytes for a stream.
@@ -491,6 +526,11 @@ impl Writer {
     fn first_video(&self) -> Option<usize> {
         let is_video = |stream: &Stream| matches!(stream.format, StreamFormat::Video { .. });
         self.streams.iter().position(is_video)
+    }
+
+    /// Bytes that the file will have once it is finished, with another chunk of `size` bytes in it.
+    pub fn finished_len(&self, size: usize) -> u64 {
+        self.end + ChunkHeader::SIZE as u64 + padded(size as u64) + self.closing_bytes()
     }
 
     /// Bytes that it takes to close the RIFF, with another chunk in it.
@@ -768,37 +808,9 @@ impl Writer {
         self.patch_to(self.end, out)
     }
 
-    /// Writes what changed in the heads of the file and of the current RIFF, whose `movi` list
-    /// ends at `movi_end`.
+    /// Brings the heads of the file and of the current RIFF up to date, whose `movi` list ends at
+    /// `movi_end`.
     fn patch_to<O: Output>(&mut self, movi_end: u64, out: &mut O) -> Result<(), O::Error> {
-        let new = self.current_head(movi_end);
-        // Entries first, behind those that are in use.
-        for place in &self.places.streams {
-            let Some(index) = place.super_index else {
-                continue;
-            };
-            let entries = index + ChunkHeader::SIZE + SuperIndex::SIZE;
-            let end = index
-                + ChunkHeader::SIZE
-                + SuperIndex::SIZE
-                + SUPER_ENTRIES * SuperIndexEntry::SIZE;
-            let used = |head: &[u8]| {
-                let count = index + ChunkHeader::SIZE + IndexPreamble::ENTRIES_OFFSET;
-                head[count..count + 4]
-                    .iter()
-                    .rev()
-                    .fold(0, |n, b| n << 8 | usize::from(*b))
-            };
-            if used(&new) <= used(&self.head) {
-                continue;
-            }
-            let end = end.min(entries + used(&new) * SuperIndexEntry::SIZE);
-            // Whole entries only: what follows those in use is part of the next step.
-            if let Some((from, to)) = difference(&self.head[entries..end], &new[entries..end]) {
-                out.overwrite((entries + from) as u64, &new[entries + from..entries + to])?;
-                self.head[entries..end].copy_from_slice(&new[entries..end]);
-            }
-        }
         if self.riffs > 0 {
             let size = self.end - self.riff.start;
             let mut head = riff_head(FourCc::AVIX, clamp(size - 8));
@@ -806,17 +818,16 @@ impl Writer {
             head[16..20].copy_from_slice(&movi.to_le_bytes());
             out.overwrite(self.riff.start, &head)?;
         }
-        if let Some((from, to)) = difference(&self.head, &new) {
-            out.overwrite(from as u64, &new[from..to])?;
-            self.head = new;
-        }
+        self.update_head(movi_end);
+        // All but `RIFF` itself.
+        out.overwrite(4, &self.head[4..])?;
         self.riff.committed = (self.riff.groups.clone(), self.riff.indexed.clone());
         Ok(())
     }
 
-    /// The head with all that is known now.
-    fn current_head(&self, movi_end: u64) -> Vec<u8> {
-        let mut head = self.head.clone();
+    /// Puts all that is known now into the head.
+    fn update_head(&mut self, movi_end: u64) {
+        let mut head = std::mem::take(&mut self.head);
         let mut put = |at: usize, bytes: &[u8]| head[at..at + bytes.len()].copy_from_slice(bytes);
         let indexed = self.options.indexed();
         if self.riffs == 0 {
@@ -860,21 +871,24 @@ impl Writer {
             let Some(at) = place.super_index else {
                 continue;
             };
-            // Those of a larger index took the place of many.
-            let room = SUPER_ENTRIES * SuperIndexEntry::SIZE;
-            put(at + ChunkHeader::SIZE + SuperIndex::SIZE, &vec![0; room]);
-            let mut entries = 0;
             let groups = self
                 .riff
                 .groups
                 .iter()
                 .filter_map(|group| group.entries[number]);
             let all = self.closed[number].iter().copied().chain(groups);
+            let first = at + ChunkHeader::SIZE + SuperIndex::SIZE;
+            let mut entries = 0;
             for entry in all.take(SUPER_ENTRIES) {
-                let offset = ChunkHeader::SIZE + SuperIndex::SIZE + entries * SuperIndexEntry::SIZE;
-                put(at + offset, &entry.to_bytes());
+                put(first + entries * SuperIndexEntry::SIZE, &entry.to_bytes());
                 entries += 1;
             }
+            // What is left of those whose place a larger index took.
+            let unused = (SUPER_ENTRIES - entries) * SuperIndexEntry::SIZE;
+            put(
+                first + entries * SuperIndexEntry::SIZE,
+                &[0; SUPER_ENTRIES * SuperIndexEntry::SIZE][..unused],
+            );
             let index = SuperIndex {
                 entries: entries as u32,
                 chunk_id: stream.chunk_id,
@@ -895,7 +909,7 @@ impl Writer {
             };
             put(at, &extended.to_bytes());
         }
-        head
+        self.head = head;
     }
 }
 
@@ -913,14 +927,3 @@ fn riff_head(kind: FourCc, size: u32) -> Vec<u8> {
     };
     [riff.to_bytes(), movi.to_bytes()].concat()
 }
-
-/// A range of bytes outside of which nothing differs; whole words of [`WORD`] bytes.
-fn difference(old: &[u8], new: &[u8]) -> Option<(usize, usize)> {
-    let differ = |(old, new): (&[u8], &[u8])| old != new;
-    let from = old.chunks(WORD).zip(new.chunks(WORD)).position(differ)? * WORD;
-    let to = old.chunks(WORD).zip(new.chunks(WORD)).rposition(differ)? * WORD + WORD;
-    Some((from, to.min(new.len())))
-}
-
-/// Bytes that are compared at once.
-const WORD: usize = 64;

@@ -4,7 +4,7 @@
 use proptest::prelude::*;
 
 use super::*;
-use crate::avi::header::{StandardIndex, StandardIndexEntry};
+use crate::avi::header::{IndexPreamble, StandardIndex, StandardIndexEntry};
 
 /// A file in memory, on a disk that fails after so many bytes.
 #[derive(Default)]
@@ -564,4 +564,91 @@ fn the_k210_finds_its_list_whatever_the_title() {
     let info = list(&disk.bytes, (12, disk.bytes.len()), FourCc::INFO);
     assert_eq!(info.len(), 1, "the title is behind the index");
     assert_eq!(word(&disk.bytes, 4) + 8, disk.bytes.len());
+}
+
+/// The texts of the `INFO` lists of a file, and where each list is.
+fn info(bytes: &[u8]) -> Vec<(usize, Vec<String>)> {
+    let end = 8 + word(bytes, 4);
+    list(bytes, (12, end), FourCc::INFO)
+        .into_iter()
+        .map(|(from, to)| {
+            let texts = chunks(bytes, from, to).into_iter();
+            let text = |(_, at, size): (FourCc, usize, usize)| {
+                String::from_utf8_lossy(&bytes[at..at + size - 1]).into_owned()
+            };
+            (from, texts.map(text).collect())
+        })
+        .collect()
+}
+
+#[test]
+fn tags_that_come_late_are_in_the_file() {
+    let titled = |title: &str| Tags {
+        title: title.into(),
+        ..Tags::default()
+    };
+    let k210 = Options::new(Profile::K210);
+    let mut one_riff = Options::new(Profile::Standard);
+    one_riff.big_file = false;
+    for (options, late, in_head) in [
+        (Options::new(Profile::Standard), "A longer title", true),
+        (Options::new(Profile::Standard), "", true),
+        (one_riff, "A longer title", true),
+        (k210.clone(), "A longer title", false),
+        (k210, "Of another length, a movie", false),
+    ] {
+        let mut disk = Disk::default();
+        let mut writer = Writer::new(options, &[video()], &titled("First"));
+        writer.start(&mut disk).unwrap();
+        let frame = payload(0, 99);
+        writer
+            .chunk(0, 99, frame.clone(), false, &mut disk)
+            .unwrap();
+        writer.set_tags(&titled(late));
+        writer.checkpoint(false, &mut disk).unwrap();
+        writer.finish(&mut disk).unwrap();
+        inspect(&disk.bytes, &[vec![frame]], 1 << 30);
+        let movi = disk.bytes.windows(4).position(|four| four == b"movi");
+        let expected = if late.is_empty() {
+            vec![]
+        } else {
+            vec![late.to_owned()]
+        };
+        let found = info(&disk.bytes);
+        let texts = found
+            .last()
+            .map(|(_, texts)| texts.clone())
+            .unwrap_or_default();
+        assert_eq!(texts, expected);
+        if in_head {
+            assert!(found.iter().all(|(at, _)| Some(*at) < movi));
+        }
+    }
+}
+
+#[test]
+fn the_reserve_serves_behind_tags_that_came_late() {
+    let mut disk = Disk::default();
+    let mut writer = Writer::new(
+        Options::new(Profile::Standard),
+        &[video()],
+        &Tags::default(),
+    );
+    writer.start(&mut disk).unwrap();
+    let tags = Tags {
+        comment: "c".repeat(3000),
+        ..Tags::default()
+    };
+    writer.set_tags(&tags);
+    writer.checkpoint(false, &mut disk).unwrap();
+    for n in 0..50 {
+        writer
+            .chunk(0, 20, payload(n, 20), false, &mut disk)
+            .unwrap();
+    }
+    let on_disk = disk.bytes.len() as u64;
+    writer.salvage(on_disk, &mut disk).unwrap();
+    let inspected = inspect_head(&disk.bytes);
+    assert_eq!(inspected.indexed[0].as_ref().map(Vec::len), Some(50));
+    assert_eq!(info(&disk.bytes)[0].1, [tags.comment]);
 }
