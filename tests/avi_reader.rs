@@ -9,11 +9,12 @@ mod avi_bytes;
 use std::convert::Infallible;
 
 use avi_bytes::{Built, File, IndexKind, MaixPy, Piece, picture, picture_of, pieces, sound};
+use gstkendryte::avi::jpeg;
 use gstkendryte::avi::reader::headers::{self, Format};
 use gstkendryte::avi::reader::index::Index;
 use gstkendryte::avi::reader::play::Playback;
 use gstkendryte::avi::reader::walk::{Item, Stop, View, Walker};
-use gstkendryte::avi::reader::{self, Finding, Payload, Reader, jpeg};
+use gstkendryte::avi::reader::{self, Finding, Payload, Reader};
 use proptest::prelude::*;
 
 /// A payload and when it is played, in nanoseconds.
@@ -71,7 +72,7 @@ fn stream(bytes: &[u8], step: usize) -> (Vec<Played>, Vec<Finding>) {
     };
     let mut findings = Vec::new();
     let start = header.movi.map_or(0, |movi| movi + 4);
-    let (header, start) = if header.streams.is_empty() {
+    let (mut header, start) = if header.streams.is_empty() {
         findings.push(Finding::NoHeader);
         pipe.come = bytes.len();
         match reader::probe(&mut pipe, start) {
@@ -115,7 +116,9 @@ fn stream(bytes: &[u8], step: usize) -> (Vec<Played>, Vec<Finding>) {
             }
             Ok(Item::Riff { pos, first: true }) if pos > 0 => {
                 findings.push(Finding::Joined { pos });
-                reader::align(&header, &mut index);
+                let other = headers::parse(&bytes[pos as usize..], pos, true);
+                reader::join(&mut header, &index, &other.expect("complete"));
+                walker.set_streams(reader::kinds(&header), reader::picture_size(&header));
             }
             Ok(Item::End) => return (played, findings),
             Ok(_) => {}
@@ -495,6 +498,100 @@ fn two_files_joined_play_one_after_the_other() {
             let sound = of(&played, 1)[40].1;
             assert!(start.abs_diff(sound) < 33_400_000, "{start} {sound}");
         }
+    }
+}
+
+#[test]
+fn joined_files_keep_their_own_rates_and_formats() {
+    let ends = |played: &[Played], byte_rate: u64, frame: u64| {
+        let video = of(played, 0).last().map_or(0, |p| p.1 + frame);
+        let sound = of(played, 1)
+            .last()
+            .map_or(0, |p| p.1 + p.2.len() as u64 * 1_000_000_000 / byte_rate);
+        video.max(sound)
+    };
+    for index in ALL {
+        let (a, _, first) = build(index, 40);
+        let content: Vec<_> = (0..30)
+            .flat_map(|n| {
+                let picture = picture_of(n, 900, 640, 480);
+                [
+                    Piece::Video(picture),
+                    Piece::Sound(avi_bytes::sound(n, 3000)),
+                ]
+            })
+            .collect();
+        let other = File {
+            scale: 3,
+            rate: 10,
+            interval: 300_000,
+            audio: Some((8000, 2)),
+            size: (640, 480),
+            index,
+            ..File::default()
+        };
+        let b = other.build(&content);
+        let second = expected(&content, 3, 10, 32_000);
+        let bytes = [&a.bytes[..], &b.bytes, &a.bytes].concat();
+        let begins = ends(&first, 32_000, 33_366_667);
+        let third = begins + ends(&second, 32_000, 300_000_000);
+        let later = |played: &[Played], by: u64| {
+            let moved = |p: &Played| (p.0, p.1 + by, p.2.clone());
+            played.iter().map(moved).collect::<Vec<_>>()
+        };
+        let all = [first.clone(), later(&second, begins), later(&first, third)].concat();
+        for (played, _) in [read(&bytes), stream(&bytes, 4000)] {
+            for n in 0..2 {
+                let (played, all) = (of(&played, n), of(&all, n));
+                assert_eq!(played.len(), all.len(), "{index:?}");
+                for (played, expected) in played.iter().zip(&all) {
+                    assert!(
+                        played.1.abs_diff(expected.1) <= 2,
+                        "{index:?}: {} {}",
+                        played.1,
+                        expected.1
+                    );
+                    assert!(played.2 == expected.2, "{index:?}");
+                }
+            }
+        }
+        // Seeks go by those times too.
+        let mut reader = Reader::open(bytes.as_slice()).expect("opens");
+        while !reader.scan(100).expect("no I/O") {}
+        for (number, at) in [
+            (39, 39 * 33_366_667),
+            (45, begins + 1_700_000_000),
+            (75, third + 200_000_000),
+        ] {
+            let mut playback = Playback::new(2);
+            playback.seek(&reader, at, false);
+            let next = std::iter::from_fn(|| playback.next(&mut reader).expect("no I/O"));
+            let next = next
+                .take(4)
+                .find(|next| next.entry.stream == 0)
+                .expect("a frame");
+            assert_eq!(next.entry.first, number, "{index:?} at {at}");
+        }
+    }
+}
+
+#[test]
+fn frames_that_are_missing_are_counted_by_the_header() {
+    let (built, ..) = build(IndexKind::None, 100);
+    let mut hole = built.bytes.clone();
+    hole[built.at[40]..built.at[60]].fill(0);
+    let cut = built.bytes[..built.at[150]].to_vec();
+    for (bytes, frames) in [(&built.bytes, 0), (&hole, 10), (&cut, 25)] {
+        let missing: Vec<_> = read(bytes)
+            .1
+            .into_iter()
+            .filter_map(|finding| match finding {
+                Finding::Missing { stream, frames } => Some((stream, frames)),
+                _ => None,
+            })
+            .collect();
+        let expected = (frames > 0).then_some((0, frames));
+        assert_eq!(missing, Vec::from_iter(expected));
     }
 }
 

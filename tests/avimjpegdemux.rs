@@ -282,11 +282,86 @@ fn damage_is_told_once_a_region_and_nothing_intact_is_lost() {
                 assert_eq!(got[20].0, frame_time(30), "times by the index");
             }
             let damage = warnings(&messages);
-            assert_eq!(damage.len(), 2, "{index:?}: {damage:?}");
+            let by_count = index == IndexKind::None || source == push(&path);
+            assert_eq!(
+                damage.len(),
+                2 + usize::from(by_count),
+                "{index:?}: {damage:?}"
+            );
+            if by_count {
+                // Without an index it is not known where frames are missing, but how many.
+                assert_eq!(damage[2].name(), "avi-missing");
+                assert_eq!(damage[2].get::<u64>("frames"), Ok(10));
+            }
             assert_eq!(damage[0].name(), "avi-damage");
             assert_eq!(damage[0].get::<u64>("from"), Ok(from as u64));
             assert_eq!(damage[0].get::<u64>("to"), Ok(to as u64));
         }
+    }
+}
+
+#[test]
+fn a_joined_file_has_its_own_caps_and_times() {
+    let scratch = Scratch::new();
+    let (built, _) = file_of(40, IndexKind::Old);
+    let content: Vec<_> = (0..20)
+        .flat_map(|n| {
+            let sound = Piece::Sound(avi_bytes::sound(n, 9600));
+            [Piece::Video(avi_bytes::picture_of(n, 900, 640, 480)), sound]
+        })
+        .collect();
+    let other = File {
+        scale: 3,
+        rate: 10,
+        interval: 300_000,
+        audio: Some((8000, 2)),
+        size: (640, 480),
+        ..File::default()
+    };
+    let bytes = [&built.bytes[..], &other.build(&content).bytes].concat();
+    let path = scratch.write("j.avi", &bytes);
+    // The sound of the first lasts longer than its frames.
+    let begins = 40 * 1068 * 1_000_000_000 / 32_000;
+    for source in [pull(&path), push(&path)] {
+        let pipeline = Pipeline::launch(&format!(
+            "{source} d.video_0 ! {SINK} name=v d.audio_0 ! {SINK} name=a"
+        ));
+        pipeline.play();
+        let (sink, mut n) = (appsink(&pipeline, "v"), 0);
+        while let Some(sample) = sink.try_pull_sample(HANG) {
+            let caps = sample
+                .caps()
+                .expect("caps")
+                .structure(0)
+                .expect("one")
+                .to_owned();
+            let size = (caps.get::<i32>("width"), caps.get::<i32>("height"));
+            let rate = caps.get::<gst::Fraction>("framerate");
+            let time = sample.buffer().and_then(|b| b.pts()).map(|t| t.nseconds());
+            if n < 40 {
+                assert_eq!((size, time), ((Ok(320), Ok(240)), Some(frame_time(n))));
+            } else {
+                assert_eq!(size, (Ok(640), Ok(480)));
+                assert_eq!(rate, Ok(gst::Fraction::new(10, 3)));
+                assert_eq!(time, Some(begins + (n - 40) * 300_000_000));
+            }
+            n += 1;
+        }
+        assert_eq!(n, 60);
+        let (sink, mut bytes) = (appsink(&pipeline, "a"), 0);
+        while let Some(sample) = sink.try_pull_sample(HANG) {
+            let caps = sample
+                .caps()
+                .expect("caps")
+                .structure(0)
+                .expect("one")
+                .to_owned();
+            let rate = if bytes < 40 * 1068 { 16_000 } else { 8000 };
+            assert_eq!(caps.get::<i32>("rate"), Ok(rate));
+            bytes += sample.buffer().map_or(0, |b| b.size());
+        }
+        assert_eq!(bytes, 40 * 1068 + 20 * 9600);
+        assert_eq!(pipeline.error(), None);
     }
 }
 

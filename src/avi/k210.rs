@@ -147,7 +147,7 @@ mod tests {
     #[test]
     fn frames_are_checked() {
         let baseline = [
-            0xff, 0xd8, 0xff, 0xc0, 0, 17, 8, 0, 240, 1, 64, 3, 1, 0x22, 0,
+            0xff, 0xd8, 0xff, 0xc0, 0, 17, 8, 0, 240, 1, 64, 3, 1, 0x22, 0, 2, 0x11, 1, 3, 0x11, 1,
         ];
         assert_eq!(check_frame(&baseline, 320, 240), Ok(()));
         assert!(matches!(

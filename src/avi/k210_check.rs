@@ -11,8 +11,8 @@
 use super::header::{
     BitmapInfo, ChunkHeader, FourCc, ListHeader, MainHeader, StreamHeader, WaveFormat, padded,
 };
+use super::jpeg;
 use super::k210;
-use super::reader::jpeg;
 use super::reader::walk::{Stop, View};
 use super::reader::window::{ReadAt, Window};
 
@@ -556,14 +556,13 @@ pub(super) fn frame_fault(data: &[u8], width: i64, height: i64) -> Option<String
     if data.is_empty() {
         return Some("is empty".to_owned());
     }
-    let Some(frame) = jpeg::frame(data) else {
+    let Some(frame) = jpeg::FrameHeader::parse(data).ok() else {
         return Some("is no JPEG picture".to_owned());
     };
     if !frame.is_baseline() {
         return Some(format!(
             "is not baseline (SOF{}, {} bits)",
-            frame.marker - 0xC0,
-            frame.precision
+            frame.process, frame.precision
         ));
     }
     let size = (i64::from(frame.width), i64::from(frame.height));

@@ -15,10 +15,8 @@
 
 pub mod headers;
 pub mod index;
-pub mod jpeg;
 pub mod play;
 pub mod stored;
-pub mod timeline;
 pub mod walk;
 pub mod window;
 
@@ -28,6 +26,7 @@ use walk::{Item, Kind, Stop, View, Walker};
 use window::{ReadAt, Window};
 
 use super::header::{ChunkHeader, FourCc};
+use super::jpeg;
 
 /// How far into a file without a header its first picture is searched for.
 const PROBE: u64 = 64 << 20;
@@ -76,6 +75,13 @@ pub enum Finding {
         /// Bytes of it that are there.
         have: u64,
     },
+    /// There are fewer frames than the header tells.
+    Missing {
+        /// The stream.
+        stream: usize,
+        /// How many are not there.
+        frames: u64,
+    },
     /// Another file begins here.
     Joined {
         /// Its offset.
@@ -105,6 +111,10 @@ impl std::fmt::Display for Finding {
             Self::Cut { stream, pos, have } => write!(
                 f,
                 "the file ends inside a chunk of stream {stream}: {have} bytes are left of it at {pos}"
+            ),
+            Self::Missing { stream, frames } => write!(
+                f,
+                "stream {stream} has {frames} frames fewer than the file's header tells; without an index it is not known when they were, and what follows comes as much earlier"
             ),
             Self::Joined { pos } => write!(f, "another file was joined to this one at {pos}"),
         }
@@ -139,15 +149,15 @@ pub struct Reader<S: ReadAt> {
     findings: Vec<Finding>,
     /// The region that indexed chunks were found lost in, not yet told of.
     lost: Option<(u64, u64)>,
-    first_picture: Option<jpeg::Frame>,
+    first_picture: Option<jpeg::FrameHeader>,
 }
 
-/// What the walker has to know of the streams.
+/// What the walker has to know of the streams, as they are in the end.
 pub fn kinds(header: &Header) -> Vec<Kind> {
     header
         .streams
         .iter()
-        .map(|stream| match &stream.format {
+        .map(|stream| match &stream.last_part().stream.format {
             Format::Jpeg { .. } => Kind::Jpeg,
             Format::Pcm(pcm) => Kind::Sound(pcm.frame_bytes()),
             Format::Other { .. } => Kind::Other,
@@ -155,12 +165,12 @@ pub fn kinds(header: &Header) -> Vec<Kind> {
         .collect()
 }
 
-/// The size of the file's pictures, if the header has it.
+/// The size of the file's pictures in the end, if the header has it.
 pub fn picture_size(header: &Header) -> Option<(u32, u32)> {
     header
         .streams
         .iter()
-        .find_map(|stream| match stream.format {
+        .find_map(|stream| match stream.last_part().stream.format {
             Format::Jpeg { width, height } if width > 0 && height > 0 => Some((width, height)),
             _ => None,
         })
@@ -174,7 +184,7 @@ pub struct FirstPicture {
     /// Where its chunk, or itself if it has none, begins.
     pub pos: u64,
     /// Its size and layout.
-    pub frame: jpeg::Frame,
+    pub frame: jpeg::FrameHeader,
 }
 
 /// Finds the video of a file whose header is lost.
@@ -196,7 +206,7 @@ pub fn probe<V: View>(view: &mut V, from: u64) -> Result<Option<FirstPicture>, S
         let mut least = 4 << 10;
         let frame = loop {
             let data = view.some(pos, least, least.max(64 << 10))?;
-            match jpeg::frame(data) {
+            match jpeg::FrameHeader::parse(data).ok() {
                 Some(frame) => break Some(frame),
                 // Frame headers are among the first segments.
                 None if data.len() < least || least >= 256 << 10 => break None,
@@ -223,7 +233,7 @@ pub fn probe<V: View>(view: &mut V, from: u64) -> Result<Option<FirstPicture>, S
 }
 
 /// The header of a file that has none, for the video that [`probe`] found.
-pub fn header_of_lost(mut header: Header, stream: usize, frame: &jpeg::Frame) -> Header {
+pub fn header_of_lost(mut header: Header, stream: usize, frame: &jpeg::FrameHeader) -> Header {
     header.streams.clear();
     for _ in 0..stream {
         header.streams.push(headers::Stream {
@@ -316,7 +326,7 @@ impl<S: ReadAt> Reader<S> {
     }
 
     /// What the streams of a file without header were made up from.
-    pub fn first_picture(&self) -> Option<&jpeg::Frame> {
+    pub fn first_picture(&self) -> Option<&jpeg::FrameHeader> {
         self.first_picture.as_ref()
     }
 
@@ -381,17 +391,45 @@ impl<S: ReadAt> Reader<S> {
                 }
                 Item::Riff { pos, first: true } if pos > 0 => {
                     self.findings.push(Finding::Joined { pos });
-                    align(&self.header, &mut self.index);
+                    let other = self.header_at(pos)?;
+                    join(&mut self.header, &self.index, &other);
+                    self.walker
+                        .set_streams(kinds(&self.header), picture_size(&self.header));
                 }
                 Item::Searching => break,
                 Item::Riff { .. } | Item::Index { .. } => {}
                 Item::End => {
                     self.complete = true;
+                    let missing = missing(&self.header, |n| self.index.units(n));
+                    self.findings.extend(missing);
                     break;
                 }
             }
         }
         Ok(self.complete)
+    }
+
+    /// The header of a file that was joined on.
+    fn header_at(&mut self, pos: u64) -> Result<Header, S::Error> {
+        let mut need = 16 << 10;
+        loop {
+            let data = match self.window.get(pos, need) {
+                Ok(data) => data,
+                Err(Stop::Source(error)) => return Err(error),
+                Err(Stop::Short { .. }) => &[],
+            };
+            let complete = data.len() < need || need >= MAX_JOINED_HEADER;
+            match headers::parse(data, pos, complete) {
+                Ok(header) => return Ok(header),
+                Err(headers::Short(more)) => need = more.max(need * 2).min(MAX_JOINED_HEADER),
+            }
+        }
+    }
+
+    /// How often another file was joined on, as far as is known.
+    pub fn joined(&self) -> usize {
+        let joined = self.header.streams.iter().map(|s| s.joined.len());
+        joined.max().unwrap_or(0)
     }
 
     /// Until when every stream that has been met is known, in nanoseconds.
@@ -424,7 +462,7 @@ impl<S: ReadAt> Reader<S> {
                 Format::Jpeg { .. } => stream.length.max(self.header.total_frames),
                 _ => stream.length,
             };
-            stream.timeline.time(units.saturating_add(stream.start))
+            stream.rate.time_of(units.saturating_add(stream.start))
         });
         let told = told.max().unwrap_or(0);
         if told > 0 && told >= known {
@@ -536,24 +574,62 @@ impl<S: ReadAt> Reader<S> {
 /// do not come in the order of the file.
 const JOIN: u64 = 16 << 10;
 
-/// Where a file was joined to another the second one's streams begin at the
-/// same time.
-pub fn align(header: &Header, index: &mut Index) {
-    let present = |index: &Index, n: usize| index.chunks(n) > 0;
-    let end = header
-        .streams
-        .iter()
-        .enumerate()
-        .filter(|(n, _)| present(index, *n))
-        .map(|(n, stream)| stream.time(index.units(n)))
+/// The frames that the header knows of and the file, of whose streams `units` were found, does not
+/// have.
+pub fn missing(header: &Header, units: impl Fn(usize) -> u64) -> Vec<Finding> {
+    let streams = header.streams.iter().enumerate();
+    streams
+        .filter(|(_, stream)| {
+            matches!(stream.format, Format::Jpeg { .. })
+                && stream.joined.is_empty()
+                && !header.maixpy
+        })
+        .filter_map(|(n, stream)| {
+            let frames = stream.length.checked_sub(units(n))?;
+            (frames > 0).then_some(Finding::Missing { stream: n, frames })
+        })
+        .collect()
+}
+
+/// Files that were joined beyond this number have the last one's rates and formats.
+const MAX_JOINED: usize = 100;
+
+/// The header of a file that was joined on is no longer than this.
+pub const MAX_JOINED_HEADER: usize = 256 << 10;
+
+/// Where a file was joined to another the second one's streams begin at the same time, when all
+/// before has ended. They have their own rates and formats, if `other`, the second one's header,
+/// has streams of the same kinds in the same order.
+pub fn join(header: &mut Header, index: &Index, other: &Header) {
+    let ends = header.streams.iter().enumerate();
+    let time = ends
+        .filter(|(n, _)| index.chunks(*n) > 0)
+        .map(|(n, stream)| stream.end(index.units(n)))
         .max()
         .unwrap_or(0);
-    for (n, stream) in header.streams.iter().enumerate() {
-        let units = stream
-            .timeline
-            .unit_from(end)
-            .saturating_sub(stream.start)
-            .saturating_mul(stream.unit_bytes());
-        index.skip(n, units.saturating_sub(index.units(n)));
+    for (n, stream) in header.streams.iter_mut().enumerate() {
+        let from = index.units(n);
+        let same = other.streams.get(n).filter(|other| {
+            std::mem::discriminant(&other.format) == std::mem::discriminant(&stream.format)
+        });
+        let mut part = match same {
+            Some(same) => same.clone(),
+            None => headers::Stream {
+                start: 0,
+                ..stream.last_part().stream.clone()
+            },
+        };
+        part.name = None;
+        part.super_index = Vec::new();
+        part.joined = Vec::new();
+        // What has no chunk is no part.
+        stream.joined.pop_if(|last| last.from == from);
+        if stream.joined.len() < MAX_JOINED {
+            stream.joined.push(headers::Joined {
+                from,
+                time,
+                stream: part,
+            });
+        }
     }
 }

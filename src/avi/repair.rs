@@ -3,14 +3,13 @@
 //! [`Reader`] finds, at its time, through the [`Writer`].
 
 use super::header::WaveFormat;
+use super::jpeg;
 use super::k210;
 use super::k210_check;
 use super::reader::headers::{Format, Pcm, Stream};
-use super::reader::jpeg;
-use super::reader::play::Playback;
+use super::reader::play::{Next, Playback};
 use super::reader::window::ReadAt;
 use super::reader::{Finding, OpenError, Payload, Reader};
-use super::timeline::Rate;
 use super::writer::{Options, Output, Profile, StreamFormat, Tags, WriteError, Writer};
 use crate::avi::header::FourCc;
 
@@ -130,10 +129,14 @@ pub fn repair<S: ReadAt, O: Output<Payload = Vec<u8>>>(
     };
     copy.prepare();
     copy.writer.start(out).map_err(WriteError::Output)?;
-    let mut playback = Playback::new(reader.header().streams.len());
+    let streams = reader.header().streams.clone();
+    let mut playback = Playback::new(streams.len());
     while let Some(next) = playback.next(&mut reader).map_err(RepairError::Read)? {
         let entry = next.entry;
         progress(size / 2 + entry.pos.min(size) / 2, size);
+        let Some(first) = copy.place(&streams[entry.stream], &next) else {
+            continue;
+        };
         let payload = reader.payload(&entry).map_err(RepairError::Read)?;
         let data = match payload {
             Payload::Bytes { pos, len, .. } => reader
@@ -142,7 +145,7 @@ pub fn repair<S: ReadAt, O: Output<Payload = Vec<u8>>>(
                 .map(|(block, range)| block.as_ref()[range].to_vec()),
             Payload::Empty | Payload::Lost => None,
         };
-        copy.entry(entry.stream, entry.first, entry.size, data, out)?;
+        copy.entry(entry.stream, first, entry.size, data, out)?;
     }
     copy.drain(out)?;
     copy.writer.finish(out).map_err(WriteError::Output)?;
@@ -199,7 +202,7 @@ fn choose<S: ReadAt, W>(
                 let Some((width, height)) = size else {
                     return Err(RepairError::NoSize);
                 };
-                let rate = rate_of(stream);
+                let rate = stream.rate.reduced();
                 let format = StreamFormat::Video {
                     width,
                     height,
@@ -232,14 +235,6 @@ fn choose<S: ReadAt, W>(
     Ok((chosen.into_iter().map(|c| c.2).collect(), copied))
 }
 
-fn rate_of(stream: &Stream) -> Rate {
-    let (mut a, mut b) = (stream.timeline.rate(), stream.timeline.scale());
-    while b != 0 {
-        (a, b) = (b, a % b);
-    }
-    Rate::new(stream.timeline.rate() / a, stream.timeline.scale() / a).unwrap_or(Rate::PAL)
-}
-
 fn wave_of(pcm: &Pcm) -> WaveFormat {
     let mask = pcm.channel_mask.unwrap_or(0);
     let mut wave = WaveFormat::pcm(pcm.rate, pcm.channels, pcm.bits, mask);
@@ -262,7 +257,8 @@ fn first_size<S: ReadAt>(
         cursor.advance();
         if let Payload::Bytes { pos, len, .. } = reader.payload(&entry)? {
             let block = reader.window().block(pos, len);
-            let frame = block.and_then(|(block, range)| jpeg::frame(&block.as_ref()[range]));
+            let frame = block
+                .and_then(|(block, range)| jpeg::FrameHeader::parse(&block.as_ref()[range]).ok());
             if let Some(frame) = frame {
                 return Ok(Some((frame.width.into(), frame.height.into())));
             }
@@ -295,6 +291,38 @@ impl Copy {
                 self.pieces.size = k210::sound_chunk(rate, wave) as usize;
             }
         }
+    }
+
+    /// Where a chunk goes, counted as the new file's stream is: it has the rate of the first of
+    /// joined files. `None` if it cannot be in it.
+    fn place(&mut self, stream: &Stream, next: &Next) -> Option<u64> {
+        let entry = next.entry;
+        let of = self.copied[entry.stream].as_ref()?;
+        let part = stream.part(entry.first);
+        if part.number == 0 {
+            return Some(entry.first);
+        }
+        if stream.is_sound() {
+            if part.stream.format == stream.format {
+                let unit = stream.rate.unit_at(next.time);
+                return Some(unit.saturating_sub(stream.start) * stream.unit_bytes());
+            }
+            let why = "the sound of a file that was joined on is of another kind";
+            if self.summary.left_out.iter().all(|(_, told)| told != why) {
+                self.summary.left_out.push((entry.stream, why.to_owned()));
+            }
+            return None;
+        }
+        let half = stream.rate.time_of(1) / 2;
+        let place = stream.rate.unit_at(next.time.saturating_add(half));
+        let place = place.saturating_sub(stream.start);
+        if place < of.done {
+            self.summary.refused += 1;
+            let why = "a file that was joined on has more frames a second than the first";
+            self.summary.refused_why.get_or_insert(why.to_owned());
+            return None;
+        }
+        Some(place)
     }
 
     fn write<O: Output<Payload = Vec<u8>>>(

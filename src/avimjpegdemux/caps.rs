@@ -29,12 +29,9 @@ pub fn of_stream(stream: &Stream, sampling: Option<&str>) -> Option<gst::Caps> {
 }
 
 fn framerate(stream: &Stream) -> Option<gst::Fraction> {
-    let (mut a, mut b) = (stream.timeline.rate(), stream.timeline.scale());
-    while b != 0 {
-        (a, b) = (b, a % b);
-    }
-    let num = i32::try_from(stream.timeline.rate() / a).ok()?;
-    let den = i32::try_from(stream.timeline.scale() / a).ok()?;
+    let rate = stream.rate.reduced();
+    let num = i32::try_from(rate.numerator()).ok()?;
+    let den = i32::try_from(rate.denominator()).ok()?;
     Some(gst::Fraction::new(num, den))
 }
 

@@ -668,9 +668,9 @@ fn snap(
     at: gst::ClockTime,
     flags: gst::SeekFlags,
 ) -> gst::ClockTime {
-    let unit = video.timeline.unit_at(at.nseconds());
-    let before = gst::ClockTime::from_nseconds(video.timeline.time(unit));
-    let after = gst::ClockTime::from_nseconds(video.timeline.time(unit + 1));
+    let unit = video.rate.unit_at(at.nseconds());
+    let before = gst::ClockTime::from_nseconds(video.rate.time_of(unit));
+    let after = gst::ClockTime::from_nseconds(video.rate.time_of(unit + 1));
     if before == at {
         return at;
     }

@@ -9,7 +9,7 @@ use gst::prelude::*;
 use gst::subclass::prelude::*;
 
 use crate::avi::reader::Finding;
-use crate::avi::reader::headers::{Format, Header, Stream};
+use crate::avi::reader::headers::{Format, Header, Part, Stream};
 
 use super::caps;
 use super::imp::{AviMjpegDemux, CAT};
@@ -25,6 +25,10 @@ pub struct PadInfo {
 
 struct OutStream {
     info: Arc<PadInfo>,
+    /// With the files that were joined on, as far as they are known.
+    stream: Arc<Stream>,
+    /// The part of it that the pad's caps are of.
+    part: usize,
     /// `None` for streams that are not taken apart.
     template: Option<(&'static str, u32)>,
     pad: Option<gst::Pad>,
@@ -96,6 +100,13 @@ impl Output {
             no_more_pads: false,
             patience,
             looked: gst::ClockTime::ZERO,
+        }
+    }
+
+    /// Learns of files that were joined on.
+    pub fn join(&mut self, header: &Header) {
+        for (out, stream) in self.streams.iter_mut().zip(&header.streams) {
+            out.stream = Arc::new(stream.clone());
         }
     }
 
@@ -277,7 +288,7 @@ impl Output {
             return false;
         }
         // No more pictures a second than there are at normal speed.
-        let frame = stream.info.stream.timeline.time(1) as f64;
+        let frame = stream.info.stream.rate.time_of(1) as f64;
         match stream.last_shown {
             Some(last) if (last.absdiff(time).nseconds() as f64) < (rate * frame - 1.0) => true,
             _ => {
@@ -323,21 +334,28 @@ impl Output {
         let Some(pad) = stream.pad.clone() else {
             return Ok(());
         };
-        let description = &stream.info.stream;
-        let unit = description.unit_bytes();
+        let description = stream.stream.clone();
+        let part = description.part(chunk.first);
+        if std::mem::replace(&mut stream.part, part.number) != part.number {
+            stream.discont = true;
+            stream.rest = None;
+            if let Some(caps) = caps::of_stream(part.stream, self.sampling) {
+                pad.push_event(gst::event::Caps::new(&caps));
+            }
+        }
+        let unit = part.stream.unit_bytes();
         let (mut buffer, mut first) = (chunk.buffer, chunk.first);
         let mut end = first + 1;
         if description.is_sound() {
             let backward = self.segment.rate() < 0.0;
-            (buffer, first) = match stream.whole_samples(buffer, first, unit, backward) {
+            (buffer, first) = match stream.whole_samples(buffer, first, part, backward) {
                 Some(whole) => whole,
                 None => return Ok(()),
             };
             end = first + buffer.size() as u64;
         }
-        let description = &stream.info.stream;
-        let time = gst::ClockTime::from_nseconds(description.time(first));
-        let until = gst::ClockTime::from_nseconds(description.time(end));
+        let time = gst::ClockTime::from_nseconds(part.time(first));
+        let until = gst::ClockTime::from_nseconds(part.time(end));
         {
             let buffer = buffer.make_mut();
             buffer.set_pts(time);
@@ -439,6 +457,8 @@ impl OutStream {
                 stream: stream.clone(),
                 position: AtomicU64::new(0),
             }),
+            stream: Arc::new(stream.clone()),
+            part: 0,
             template,
             pad: None,
             discont: true,
@@ -473,9 +493,10 @@ impl OutStream {
         &mut self,
         mut buffer: gst::Buffer,
         mut first: u64,
-        unit: u64,
+        part: Part,
         backward: bool,
     ) -> Option<(gst::Buffer, u64)> {
+        let unit = part.stream.unit_bytes();
         let rest = self.rest.take();
         if let Some((mut head, at)) = rest
             && at + head.size() as u64 == first
@@ -485,7 +506,7 @@ impl OutStream {
             head.append(buffer);
             (buffer, first) = (head, at);
         }
-        let over = first % unit;
+        let over = first.saturating_sub(part.from) % unit;
         let skip = if over == 0 { 0 } else { unit - over };
         let size = buffer.size() as u64;
         if skip == 0 && size.is_multiple_of(unit) {
@@ -516,6 +537,10 @@ pub fn tell(imp: &AviMjpegDemux, finding: &Finding) {
             .field("stream", *stream as u32)
             .field("from", pos)
             .field("have", have)
+            .build(),
+        Finding::Missing { stream, frames } => gst::Structure::builder("avi-missing")
+            .field("stream", *stream as u32)
+            .field("frames", frames)
             .build(),
         Finding::Joined { pos } => gst::Structure::builder("avi-joined")
             .field("from", pos)
@@ -555,11 +580,11 @@ pub fn convert(
     let unit = stream.unit_bytes();
     let ns = match value {
         Value::Time(time) => time?.nseconds(),
-        Value::Default(units) => stream.timeline.time(u64::from(units?)),
-        Value::Bytes(bytes) if stream.is_sound() => stream.timeline.time(u64::from(bytes?) / unit),
+        Value::Default(units) => stream.rate.time_of(u64::from(units?)),
+        Value::Bytes(bytes) if stream.is_sound() => stream.rate.time_of(u64::from(bytes?) / unit),
         _ => return None,
     };
-    let units = stream.timeline.unit_at(ns);
+    let units = stream.rate.unit_at(ns);
     Some(match to {
         gst::Format::Time => Value::Time(Some(gst::ClockTime::from_nseconds(ns))),
         gst::Format::Default => Value::Default(Some(gst::format::Default::from_u64(units))),

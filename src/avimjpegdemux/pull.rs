@@ -79,6 +79,8 @@ pub struct Pull {
     pub target: Option<gst::ClockTime>,
     told_duration: u64,
     started: bool,
+    /// Files joined on that the output knows of.
+    joined: usize,
     /// How far a told search was when it was last told.
     told: Option<u64>,
 }
@@ -132,6 +134,7 @@ impl Pull {
             target: None,
             told_duration: 0,
             started: false,
+            joined: 0,
             told: None,
         }))
     }
@@ -275,6 +278,10 @@ impl Pull {
             self.tell_findings(imp);
             return Err(gst::FlowError::Eos);
         };
+        if self.reader.joined() != self.joined {
+            self.joined = self.reader.joined();
+            self.output.join(self.reader.header());
+        }
         let entry = next.entry;
         let n = entry.stream;
         let time = gst::ClockTime::from_nseconds(next.time);
@@ -284,7 +291,7 @@ impl Pull {
         } else {
             1
         };
-        let until = stream.time(entry.first + counted);
+        let until = stream.part(entry.first).time(entry.first + counted);
         let segment = &self.output.segment;
         let beyond = if segment.rate() < 0.0 {
             segment

@@ -4,10 +4,11 @@
 
 use gst::subclass::prelude::*;
 
+use crate::avi::jpeg;
 use crate::avi::reader::headers::{self, Format, Header};
 use crate::avi::reader::index::{Cursor, Index};
 use crate::avi::reader::walk::{Item, Stop, View, Walker};
-use crate::avi::reader::{self, Finding, jpeg};
+use crate::avi::reader::{self, Finding};
 
 use super::imp::{AviMjpegDemux, CAT};
 use super::output::{self, Chunk, Output};
@@ -107,6 +108,10 @@ struct Body {
     counts: Vec<u64>,
     output: Output,
     chunks: u32,
+    /// A file was joined on whose header has not all come.
+    joining: bool,
+    /// The end was met, and what was missing has been told.
+    ended: bool,
 }
 
 /// The stream being taken apart. Only the streaming thread has it, or who
@@ -182,9 +187,9 @@ impl Push {
             };
             let told = if told > 0 { told + stream.start } else { 0 };
             stream
-                .timeline
-                .time(told)
-                .max(stream.time(body.index.units(n)))
+                .rate
+                .time_of(told)
+                .max(stream.end(body.index.units(n)))
         });
         ends.max()
             .filter(|&end| end > 0)
@@ -302,13 +307,15 @@ impl Push {
             output,
             header,
             chunks: 0,
+            joining: false,
+            ended: false,
         });
         if let Some(body) = &mut self.body
             && let Some(duration) = {
                 let body = &*body;
                 let told = body.header.streams.iter().map(|s| match s.format {
-                    Format::Jpeg { .. } => s.timeline.time(s.length.max(body.header.total_frames)),
-                    _ => s.timeline.time(s.length),
+                    Format::Jpeg { .. } => s.rate.time_of(s.length.max(body.header.total_frames)),
+                    _ => s.rate.time_of(s.length),
                 });
                 told.max().filter(|&end| end > 0)
             }
@@ -360,6 +367,9 @@ enum Pause {
 impl Body {
     fn run(&mut self, imp: &AviMjpegDemux, feed: &mut Feed) -> Result<(), Pause> {
         loop {
+            if self.joining {
+                self.join(feed)?;
+            }
             let item = match self.walker.next(feed) {
                 Ok(item) => item,
                 Err(Stop::Short { pos, len }) => {
@@ -396,13 +406,45 @@ impl Body {
                 }
                 Item::Riff { pos, first: true } if pos > 0 => {
                     output::tell(imp, &Finding::Joined { pos });
-                    if pos >= self.index.end() {
-                        reader::align(&self.header, &mut self.index);
-                    }
+                    // One that was met before is known.
+                    self.joining = pos >= self.index.end();
                     self.counts = self.index.counts_at(pos + 1);
                 }
                 Item::Riff { .. } | Item::Index { .. } | Item::Searching => {}
-                Item::End => return Err(Pause::Flow(gst::FlowError::Eos)),
+                Item::End => {
+                    if !std::mem::replace(&mut self.ended, true) {
+                        for finding in reader::missing(&self.header, |n| self.counts[n]) {
+                            output::tell(imp, &finding);
+                        }
+                    }
+                    return Err(Pause::Flow(gst::FlowError::Eos));
+                }
+            }
+        }
+    }
+
+    /// Reads the header of a file that was joined on, once it is there.
+    fn join(&mut self, feed: &mut Feed) -> Result<(), Pause> {
+        let pos = self.walker.pos();
+        let complete = feed.end.is_some();
+        let Ok(data) = feed.some(pos, 0, reader::MAX_JOINED_HEADER) else {
+            return Err(Pause::Short(pos + 1));
+        };
+        let have = data.len();
+        match headers::parse(data, pos, complete || have >= reader::MAX_JOINED_HEADER) {
+            Ok(other) => {
+                reader::join(&mut self.header, &self.index, &other);
+                self.walker.set_streams(
+                    reader::kinds(&self.header),
+                    reader::picture_size(&self.header),
+                );
+                self.output.join(&self.header);
+                self.joining = false;
+                Ok(())
+            }
+            Err(headers::Short(need)) => {
+                feed.skip_to(pos);
+                Err(Pause::Short(pos + need.max(have + 1) as u64))
             }
         }
     }
@@ -417,7 +459,7 @@ impl Body {
     ) -> Result<(), gst::FlowError> {
         let stream = &self.header.streams[n];
         let time = stream.time(first);
-        let until = stream.time(first + units);
+        let until = stream.part(first).time(first + units);
         self.output.start_segment(false);
         if !self.output.is_exposed(n) {
             if matches!(stream.format, Format::Other { .. }) {

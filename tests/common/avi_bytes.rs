@@ -88,6 +88,8 @@ pub struct File {
     pub index: IndexKind,
     pub info: Vec<(&'static [u8; 4], &'static str)>,
     pub handler: [u8; 4],
+    /// Of the pictures, by the header.
+    pub size: (u32, u32),
 }
 
 impl Default for File {
@@ -100,6 +102,7 @@ impl Default for File {
             index: IndexKind::Old,
             info: Vec::new(),
             handler: *b"MJPG",
+            size: (320, 240),
         }
     }
 }
@@ -182,15 +185,15 @@ impl File {
             0,
             1 + u32::from(self.audio.is_some()),
             0,
-            320,
-            240,
+            self.size.0,
+            self.size.1,
         ]);
         avih.extend([0; 16]);
         let mut video = chunk(
             b"strh",
             &strh(b"vids", &self.handler, self.scale, self.rate, frames, 0),
         );
-        let mut strf = words(&[40, 320, 240]);
+        let mut strf = words(&[40, self.size.0, self.size.1]);
         strf.extend([1, 0, 24, 0]);
         strf.extend(self.handler);
         strf.extend([0; 20]);

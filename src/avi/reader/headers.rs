@@ -3,11 +3,11 @@
 //! recorder that was cut off leaves zeros or old memory in them), chunks are
 //! taken one by one wherever they are, and what is no chunk is stepped over.
 
-use super::jpeg;
-use super::timeline::Timeline;
 use crate::avi::header::{
     BitmapInfo, ChunkHeader, ExtendedHeader, FourCc, MainHeader, StreamHeader, WaveFormat, padded,
 };
+use crate::avi::jpeg;
+use crate::avi::timeline::Rate;
 
 /// More than any header; a file whose `movi` is later has none we know of.
 pub const MAX_HEADER: usize = 16 << 20;
@@ -63,7 +63,7 @@ pub struct Stream {
     /// What it carries.
     pub format: Format,
     /// Frames of video, or for sound samples of all channels, to time.
-    pub timeline: Timeline,
+    pub rate: Rate,
     /// The unit the stream begins with; what is before it is silence.
     pub start: u64,
     /// Units by the header; 0 if the recorder did not say.
@@ -72,9 +72,75 @@ pub struct Stream {
     pub name: Option<String>,
     /// `indx`, the OpenDML super index or index: its body.
     pub super_index: Vec<u8>,
+    /// Where other files were joined on, in order.
+    pub joined: Vec<Joined>,
+}
+
+/// What a stream is from where another file was joined on.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Joined {
+    /// The counts before, as [`super::index::Entry`] has them.
+    pub from: u64,
+    /// When it begins, in nanoseconds.
+    pub time: u64,
+    /// What it is; nothing is joined to this in turn.
+    pub stream: Stream,
+}
+
+/// A part of a stream: all of it, unless files were joined.
+#[derive(Debug, Clone, Copy)]
+pub struct Part<'a> {
+    /// Parts before it.
+    pub number: usize,
+    /// What it is.
+    pub stream: &'a Stream,
+    /// Counts before it.
+    pub from: u64,
+    time: u64,
+}
+
+impl Part<'_> {
+    /// When a count within it is played, in nanoseconds.
+    pub fn time(&self, count: u64) -> u64 {
+        let units = count.saturating_sub(self.from) / self.stream.unit_bytes();
+        let time = self
+            .stream
+            .rate
+            .time_of(units.saturating_add(self.stream.start));
+        self.time.saturating_add(time)
+    }
 }
 
 impl Stream {
+    /// The part that a count is in.
+    pub fn part(&self, count: u64) -> Part<'_> {
+        let number = self.joined.partition_point(|joined| joined.from <= count);
+        match number.checked_sub(1).and_then(|last| self.joined.get(last)) {
+            Some(joined) => Part {
+                number,
+                stream: &joined.stream,
+                from: joined.from,
+                time: joined.time,
+            },
+            None => Part {
+                number: 0,
+                stream: self,
+                from: 0,
+                time: 0,
+            },
+        }
+    }
+
+    /// The last part.
+    pub fn last_part(&self) -> Part<'_> {
+        self.part(u64::MAX)
+    }
+
+    /// When the last of so many units ends, in nanoseconds.
+    pub fn end(&self, units: u64) -> u64 {
+        self.part(units.saturating_sub(1)).time(units)
+    }
+
     /// Whether its units are bytes of sound, not chunks.
     pub fn is_sound(&self) -> bool {
         matches!(self.format, Format::Pcm(_))
@@ -92,17 +158,25 @@ impl Stream {
     /// When a place in the stream, counted as [`super::index::Entry`] does,
     /// is played, in nanoseconds.
     pub fn time(&self, count: u64) -> u64 {
-        self.timeline
-            .time((count / self.unit_bytes()).saturating_add(self.start))
+        self.part(count).time(count)
     }
 
     /// The count of what is played at a time in nanoseconds; 0 before the
     /// stream's start.
     pub fn count_at(&self, ns: u64) -> u64 {
-        self.timeline
-            .unit_at(ns)
-            .saturating_sub(self.start)
-            .saturating_mul(self.unit_bytes())
+        let count = |stream: &Self, ns| {
+            let unit = stream.rate.unit_at(ns).saturating_sub(stream.start);
+            unit.saturating_mul(stream.unit_bytes())
+        };
+        let later = self.joined.partition_point(|joined| joined.time <= ns);
+        let next = self.joined.get(later).map_or(u64::MAX, |next| next.from);
+        let at = match later.checked_sub(1).and_then(|last| self.joined.get(last)) {
+            Some(part) => part
+                .from
+                .saturating_add(count(&part.stream, ns - part.time)),
+            None => count(self, ns),
+        };
+        at.min(next)
     }
 }
 
@@ -375,16 +449,14 @@ fn stream_of(raw: RawStream, avih: &MainHeader, maixpy: bool) -> Stream {
             codec: printable(kind),
         },
     };
-    let timeline = match &format {
-        Format::Pcm(pcm) => Timeline::new(1, pcm.rate),
-        Format::Jpeg { .. } => {
-            video_timeline(scale, rate, length, avih.micro_sec_per_frame, maixpy)
-        }
-        Format::Other { .. } => Timeline::new(scale, rate),
+    let own_rate = match &format {
+        Format::Pcm(pcm) => Rate::new(pcm.rate, 1),
+        Format::Jpeg { .. } => video_rate(scale, rate, length, avih.micro_sec_per_frame, maixpy),
+        Format::Other { .. } => Rate::new(rate, scale),
     };
-    let timeline = timeline.unwrap_or_else(|| fallback(avih.micro_sec_per_frame));
+    let own_rate = own_rate.unwrap_or_else(|| fallback(avih.micro_sec_per_frame));
     // ffmpeg gives up on starts of more than an hour too: they are garbage.
-    if timeline.time(start) > 3_600_000_000_000 {
+    if own_rate.time_of(start) > 3_600_000_000_000 {
         start = 0;
     }
     if let (Format::Pcm(pcm), Some(strh)) = (&format, &raw.strh) {
@@ -396,28 +468,23 @@ fn stream_of(raw: RawStream, avih: &MainHeader, maixpy: bool) -> Stream {
     }
     Stream {
         format,
-        timeline,
+        rate: own_rate,
         start,
         length,
         name: raw.name,
         super_index: raw.super_index,
+        joined: Vec::new(),
     }
 }
 
-fn fallback(interval: u32) -> Timeline {
-    Timeline::from_interval(interval).unwrap_or(Timeline::TEN_A_SECOND)
+fn fallback(interval: u32) -> Rate {
+    Rate::from_micro_sec(interval).unwrap_or(Rate::TEN_A_SECOND)
 }
 
 /// `strh`'s rate, unless it is none or `avih`'s interval cut down to whole
 /// frames a second, as MaixPy writes it: then the interval is the truth.
-fn video_timeline(
-    scale: u32,
-    rate: u32,
-    length: u64,
-    interval: u32,
-    maixpy: bool,
-) -> Option<Timeline> {
-    let by_interval = Timeline::from_interval(interval);
+fn video_rate(scale: u32, rate: u32, length: u64, interval: u32, maixpy: bool) -> Option<Rate> {
+    let by_interval = Rate::from_micro_sec(interval);
     // More than 100 000 frames a second, or less than one in a day, is no
     // rate but old memory.
     let sane = scale > 0
@@ -435,7 +502,7 @@ fn video_timeline(
     if (maixpy || cut_down) && by_interval.is_some() {
         return by_interval;
     }
-    Timeline::new(scale, rate)
+    Rate::new(rate, scale)
 }
 
 fn printable(id: FourCc) -> String {
@@ -509,16 +576,17 @@ fn sound_format(strf: &[u8], maixpy: bool) -> Format {
 }
 
 /// The streams of a file whose header is lost, from the first picture found.
-pub fn without_header(frame: Option<&jpeg::Frame>, interval: u32) -> Stream {
+pub fn without_header(frame: Option<&jpeg::FrameHeader>, interval: u32) -> Stream {
     Stream {
         format: Format::Jpeg {
             width: frame.map_or(0, |f| u32::from(f.width)),
             height: frame.map_or(0, |f| u32::from(f.height)),
         },
-        timeline: fallback(interval),
+        rate: fallback(interval),
         start: 0,
         length: 0,
         name: None,
         super_index: Vec::new(),
+        joined: Vec::new(),
     }
 }

@@ -9,8 +9,8 @@
 //! walker searches byte by byte for the next one that can be believed, or for a
 //! whole picture without a header, and reports the region once.
 
-use super::jpeg;
 use crate::avi::header::{ChunkHeader, FourCc, padded};
+use crate::avi::jpeg;
 
 /// Bytes looked at in one go while searching.
 const WINDOW: usize = 64 << 10;
@@ -165,6 +165,12 @@ impl Walker {
             queue: [None; 2],
             ended: false,
         }
+    }
+
+    /// What is known of the streams from here on.
+    pub fn set_streams(&mut self, kinds: Vec<Kind>, size: Option<(u32, u32)>) {
+        self.kinds = kinds;
+        self.size = size;
     }
 
     /// Where it is; no byte before this will be looked at again.
@@ -607,7 +613,7 @@ impl Walker {
                 }
                 Sign::Picture => {
                     if let Picture::Whole(len) = walk_picture(view, pos)?
-                        && self.is_ours(jpeg::frame(view.get(pos, len)?))
+                        && self.is_ours(jpeg::FrameHeader::parse(view.get(pos, len)?).ok())
                     {
                         return Ok(Found::Picture { pos, len });
                     }
@@ -625,7 +631,7 @@ impl Walker {
 
     /// Whether a picture has the size of the stream's, not that of a
     /// thumbnail in it.
-    fn is_ours(&self, frame: Option<jpeg::Frame>) -> bool {
+    fn is_ours(&self, frame: Option<jpeg::FrameHeader>) -> bool {
         match (frame, self.size) {
             (Some(frame), Some((width, height))) => {
                 // A field has half the lines.
