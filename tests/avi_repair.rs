@@ -4,48 +4,18 @@
 
 #[path = "common/avi_bytes.rs"]
 mod avi_bytes;
-
-use std::convert::Infallible;
+#[path = "common/avi_memory.rs"]
+mod avi_memory;
 
 use avi_bytes::{File, IndexKind, MaixPy, Piece, picture, picture_of, pieces};
+use avi_memory::Memory;
+use gstkendryte::avi;
 use gstkendryte::avi::k210_check::{self, Report, Rule, Verdict};
 use gstkendryte::avi::reader::play::Playback;
 use gstkendryte::avi::reader::{Payload, Reader};
 use gstkendryte::avi::repair::{RepairError, Summary, repair};
-use gstkendryte::avi::writer::{Output, Profile};
+use gstkendryte::avi::writer::Profile;
 use proptest::prelude::*;
-
-#[derive(Default)]
-struct Memory(Vec<u8>);
-
-impl Output for Memory {
-    type Payload = Vec<u8>;
-    type Error = Infallible;
-
-    fn chunk(
-        &mut self,
-        header: [u8; 8],
-        payload: Vec<u8>,
-        padding: bool,
-        _durable: bool,
-    ) -> Result<(), Infallible> {
-        self.0.extend(header);
-        self.0.extend(payload);
-        self.0.extend(padding.then_some(0));
-        Ok(())
-    }
-
-    fn append(&mut self, bytes: Vec<u8>, _durable: bool) -> Result<(), Infallible> {
-        self.0.extend(bytes);
-        Ok(())
-    }
-
-    fn overwrite(&mut self, position: u64, bytes: &[u8]) -> Result<(), Infallible> {
-        let at = position as usize;
-        self.0[at..at + bytes.len()].copy_from_slice(bytes);
-        Ok(())
-    }
-}
 
 fn mend(bytes: &[u8], profile: Profile) -> (Vec<u8>, Summary) {
     let mut out = Memory::default();
@@ -162,6 +132,42 @@ fn what_was_lost_leaves_a_gap_of_its_length() {
 }
 
 #[test]
+fn a_joined_file_of_another_rate_keeps_its_time() {
+    let second = File {
+        scale: 1,
+        rate: 10,
+        interval: 100_000,
+        ..File::default()
+    };
+    let bytes = [
+        File::default().build(&pieces(30, None)).bytes,
+        second.build(&pieces(20, None)).bytes,
+    ]
+    .concat();
+    let before: Vec<_> = {
+        let mut reader = Reader::open(bytes.as_slice()).expect("opens");
+        let mut playback = Playback::new(1);
+        std::iter::from_fn(|| {
+            playback
+                .next(&mut reader)
+                .expect("no I/O")
+                .map(|next| next.time)
+        })
+        .collect()
+    };
+    let (mended, summary) = mend(&bytes, Profile::Standard);
+    assert_eq!(summary.frames, 50);
+    let after: Vec<_> = read_sound(&mended)
+        .into_iter()
+        .map(|played| played.1)
+        .collect();
+    assert_eq!(after.len(), 50);
+    for (before, after) in before.iter().zip(&after) {
+        assert!(before.abs_diff(*after) < 17_000_000, "{before} {after}");
+    }
+}
+
+#[test]
 fn frames_the_k210_cannot_show_are_named() {
     let mut content = pieces(10, None);
     content[4] = Piece::Video(picture(4, 40_000));
@@ -248,6 +254,175 @@ fn the_check_names_the_rule_that_is_broken() {
         broken(&sound.build(&pieces(8, Some(20_000))).bytes),
         [Rule::SoundSize]
     );
+}
+
+/// Where a sound file says what its second stream is.
+fn position(bytes: &[u8], of: &[u8; 4], nth: usize) -> usize {
+    let places = bytes.windows(4).enumerate().filter(|(_, four)| *four == of);
+    places.map(|(at, _)| at).nth(nth).expect("it is there")
+}
+
+/// A file as it is, and then nothing for gigabytes.
+struct Padded<'a>(&'a [u8]);
+
+impl gstkendryte::avi::reader::window::ReadAt for Padded<'_> {
+    type Block = Vec<u8>;
+    type Error = std::convert::Infallible;
+
+    fn size(&self) -> u64 {
+        (2 << 30) + 1
+    }
+
+    fn read_at(&mut self, pos: u64, len: usize) -> Result<Vec<u8>, Self::Error> {
+        let there = self.0.get(pos as usize..).unwrap_or_default();
+        let mut block = there[..there.len().min(len)].to_vec();
+        block.resize(len, 0);
+        Ok(block)
+    }
+}
+
+#[test]
+fn the_check_knows_the_rules_of_streams_and_sizes() {
+    let broken = |report: Report| {
+        assert!(!report.plays());
+        let rules = report.verdicts.into_iter();
+        rules
+            .filter(|(_, v)| matches!(v, Verdict::Broken(_)))
+            .map(|(rule, _)| rule)
+            .collect::<Vec<_>>()
+    };
+    let sound = File {
+        audio: Some((16000, 1)),
+        ..File::default()
+    };
+    let bytes = sound.build(&pieces(8, Some(1000))).bytes;
+    plays(&bytes, 8);
+    let with = |at: usize, with: &[u8]| {
+        let mut bytes = bytes.clone();
+        bytes[at..at + with.len()].copy_from_slice(with);
+        broken(check(&bytes))
+    };
+    assert_eq!(
+        with(position(&bytes, b"strl", 0) - 8, b"JUNK"),
+        [Rule::FirstStream]
+    );
+    assert_eq!(
+        with(position(&bytes, b"strf", 0), b"JUNK"),
+        [Rule::FirstStream]
+    );
+    assert_eq!(
+        with(position(&bytes, b"auds", 0), b"mids"),
+        [Rule::SecondStream]
+    );
+    let bits = position(&bytes, b"strf", 1) + 8 + 14;
+    assert_eq!(with(bits, &[8, 0]), [Rule::Sound]);
+    let large = k210_check::check(Padded(&bytes), |_| {}).expect("no I/O");
+    assert_eq!(broken(large), [Rule::FileSize]);
+}
+
+/// The program, which is built along with the tests.
+fn program() -> std::process::Command {
+    let test = std::env::current_exe().expect("a test has a path");
+    // target/PROFILE/deps/avi_repair-HASH
+    let profile = test.ancestors().nth(2).expect("a profile's directory");
+    std::process::Command::new(profile.join("examples/avi_repair"))
+}
+
+/// What it prints, and its exit status.
+fn run(arguments: &[&std::ffi::OsStr]) -> (String, Option<i32>) {
+    let output = program().args(arguments).output().expect("it starts");
+    let text = [output.stdout, output.stderr].concat();
+    (String::from_utf8(text).expect("text"), output.status.code())
+}
+
+#[test]
+fn the_program_mends_tells_what_was_lost_and_checks() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let (old, new) = (dir.path().join("old.avi"), dir.path().join("new.avi"));
+    let built = File {
+        audio: Some((16000, 1)),
+        ..File::default()
+    }
+    .build(&pieces(60, Some(1066)));
+    let mut bytes = built.bytes.clone();
+    bytes[built.at[40]..built.at[60]].fill(0);
+    std::fs::write(&old, bytes).expect("written");
+    let (old, new) = (old.as_os_str(), new.as_os_str());
+    for profile in ["standard", "k210"] {
+        let (said, code) = run(&[
+            "--force".as_ref(),
+            "--profile".as_ref(),
+            profile.as_ref(),
+            old,
+            new,
+        ]);
+        assert_eq!(code, Some(0), "{said}");
+        let region = format!("bytes {} to {}", built.at[40], built.at[60]);
+        for part in [
+            region.as_str(),
+            "50 frames were copied",
+            "10 places have no frame of their own",
+            "10660 are silence",
+        ] {
+            assert!(said.contains(part), "{part} in {said}");
+        }
+        assert!(!said.contains("nothing was lost"), "{said}");
+        let (said, code) = run(&["--check-k210".as_ref(), new]);
+        let plays = profile == "k210";
+        assert_eq!(code, Some(if plays { 0 } else { 1 }), "{said}");
+        assert_eq!(
+            said.contains("it plays on a K210: 60 frames"),
+            plays,
+            "{said}"
+        );
+        for rule in Rule::ALL {
+            assert!(said.contains(rule.text()), "{rule:?} in {said}");
+        }
+    }
+    // It does not overwrite unless told to, nor what it reads, and leaves nothing half done.
+    let (said, code) = run(&[old, new]);
+    assert!(code == Some(2) && said.contains("--force"), "{said}");
+    let (said, code) = run(&["--force".as_ref(), old, old]);
+    assert!(
+        code == Some(2) && said.contains("cannot be the old one"),
+        "{said}"
+    );
+    std::fs::write(old, [7; 5000]).expect("written");
+    std::fs::remove_file(new).expect("removed");
+    let (said, code) = run(&[old, new]);
+    assert!(
+        code == Some(2) && said.contains("neither an AVI header"),
+        "{said}"
+    );
+    assert!(!std::path::Path::new(new).exists());
+}
+
+#[test]
+fn the_program_shows_a_bar_on_a_terminal() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let (old, new) = (dir.path().join("old.avi"), dir.path().join("new.avi"));
+    let built = File::default().build(&pieces(60, None));
+    std::fs::write(&old, &built.bytes).expect("written");
+    // It runs its command on a terminal.
+    let command = format!(
+        "{} {} {}",
+        program().get_program().display(),
+        old.display(),
+        new.display()
+    );
+    let output = std::process::Command::new("script")
+        .args(["-qec", &command, "/dev/null"])
+        .stdin(std::process::Stdio::null())
+        .output()
+        .expect("script starts");
+    let said = String::from_utf8(output.stdout).expect("text");
+    assert!(output.status.success(), "{said}");
+    let full = format!("[{}] 100 %", "#".repeat(40));
+    assert!(said.contains(&full), "{said}");
+    assert!(said.contains("nothing was lost"), "{said}");
+    // None elsewhere.
+    let (said, _) = run(&["--force".as_ref(), old.as_os_str(), new.as_os_str()]);
+    assert!(!said.contains('#'), "{said}");
 }
 
 proptest! {

@@ -6,46 +6,15 @@
 
 #[path = "../../src/avi/mod.rs"]
 mod avi;
-
-use std::convert::Infallible;
+#[path = "../../tests/common/avi_memory.rs"]
+mod avi_memory;
 
 use avi::header::WaveFormat;
 use avi::reader::{Payload, Reader, index::Cursor};
 use avi::timeline::Rate;
-use avi::writer::{Options, Output, Profile, StreamFormat, Tags, Writer};
+use avi::writer::{Options, Profile, StreamFormat, Tags, Writer};
+use avi_memory::Memory;
 use libfuzzer_sys::fuzz_target;
-
-#[derive(Default)]
-struct Memory(Vec<u8>);
-
-impl Output for Memory {
-    type Payload = Vec<u8>;
-    type Error = Infallible;
-
-    fn chunk(
-        &mut self,
-        header: [u8; 8],
-        payload: Vec<u8>,
-        padding: bool,
-        _: bool,
-    ) -> Result<(), Infallible> {
-        self.0.extend(header);
-        self.0.extend(payload);
-        self.0.extend(padding.then_some(0));
-        Ok(())
-    }
-
-    fn append(&mut self, bytes: Vec<u8>, _: bool) -> Result<(), Infallible> {
-        self.0.extend(bytes);
-        Ok(())
-    }
-
-    fn overwrite(&mut self, position: u64, bytes: &[u8]) -> Result<(), Infallible> {
-        let at = position as usize;
-        self.0[at..at + bytes.len()].copy_from_slice(bytes);
-        Ok(())
-    }
-}
 
 /// A picture as far as markers go.
 fn picture(n: usize, len: usize) -> Vec<u8> {
