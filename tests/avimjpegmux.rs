@@ -688,7 +688,7 @@ fn the_contract_is_kept() {
     );
 }
 
-/// A recording beyond 4 GiB, which takes minutes and as much disk: `make soak` runs it.
+/// A recording beyond 4 GiB, which takes minutes and as much disk: `make soak-avi` runs it.
 #[test]
 #[ignore = "writes 5 GiB"]
 fn a_large_file_plays_and_seeks_to_its_end() {

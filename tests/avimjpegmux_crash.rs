@@ -36,7 +36,7 @@ impl Dice {
     }
 }
 
-/// Moments at which something goes wrong: few in the suite, CRASH_MOMENTS in `make soak`.
+/// Moments at which something goes wrong: few in the suite, CRASH_MOMENTS in `make soak-avi`.
 fn moments() -> u64 {
     std::env::var("CRASH_MOMENTS")
         .ok()
