@@ -36,8 +36,9 @@ impl Sim {
         let child = Command::new(env!("CARGO_BIN_EXE_k210-sim"))
             .arg("--link")
             .arg(link)
-            // So that the sensor is not what limits the rate.
-            .args(["--boot-mode", "ide", "--frame-rate", "1000"])
+            // Twice as many as the wire carries, so that the sensor is not what limits the rate.
+            // Many more would only keep the simulated processor busy, at the price of its UART.
+            .args(["--boot-mode", "ide", "--frame-rate", "60"])
             .stdout(Stdio::null())
             .spawn()
             .expect("k210-sim starts");
