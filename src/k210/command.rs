@@ -322,6 +322,9 @@ impl Command<'_> {
     }
 
     /// What may be done when the answer did not come.
+    ///
+    /// Where a lost answer to `FRAME_SIZE` had locked a frame, its repetition lets go of it and
+    /// announces none; the one after announces it again.
     pub fn retry(&self) -> Retry {
         match self {
             Command::FwVersion

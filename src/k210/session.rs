@@ -14,7 +14,7 @@ use thiserror::Error;
 
 use super::MAX_JPEG_SIZE;
 use super::command::{
-    Attribute, Code, Command, FileImageError, FileStatus, STATUS_ALIVE, file_image,
+    Attribute, Code, Command, FileImageError, FileStatus, Retry, STATUS_ALIVE, file_image,
 };
 use super::interrupt::{Interrupt, Interrupted, SLICE};
 use super::jpeg::{self, JpegError};
@@ -356,8 +356,19 @@ impl Session {
         Ok(got)
     }
 
-    /// Sends a request and reads its whole answer into `reply`.
+    /// Sends a request and reads its whole answer into `reply`; once more after getting back in step
+    /// if the request may be repeated.
     fn ask(&mut self, command: &Command<'_>, reply: &mut [u8]) -> Result<(), SessionError> {
+        match self.ask_once(command, reply) {
+            Err(error) if error.is_line_noise() && command.retry() == Retry::Repeat => {
+                self.resync()?;
+                self.ask_once(command, reply)
+            }
+            other => other,
+        }
+    }
+
+    fn ask_once(&mut self, command: &Command<'_>, reply: &mut [u8]) -> Result<(), SessionError> {
         self.expect_quiet()?;
         self.exchange(command, reply)
     }
@@ -370,7 +381,7 @@ impl Session {
         }
     }
 
-    /// [`ask`](Self::ask) on a line that is known to be quiet.
+    /// The same on a line that is known to be quiet, without repeating anything.
     fn exchange(&mut self, command: &Command<'_>, reply: &mut [u8]) -> Result<(), SessionError> {
         debug_assert_eq!(command.reply_len(), reply.len());
         self.send(command)?;
@@ -387,20 +398,9 @@ impl Session {
         Ok(())
     }
 
-    /// [`ask`](Self::ask) for commands that may be repeated: once more after getting back in step.
-    fn ask_again(&mut self, command: &Command<'_>, reply: &mut [u8]) -> Result<(), SessionError> {
-        match self.ask(command, reply) {
-            Err(error) if error.is_line_noise() => {
-                self.resync()?;
-                self.ask(command, reply)
-            }
-            other => other,
-        }
-    }
-
     fn ask_word(&mut self, command: &Command<'_>) -> Result<u32, SessionError> {
         let mut reply = [0; 4];
-        self.ask_again(command, &mut reply)?;
+        self.ask(command, &mut reply)?;
         Ok(u32::from_le_bytes(reply))
     }
 
@@ -495,9 +495,9 @@ impl Session {
     /// Also makes the board boot to its prompt the next time.
     pub fn identify(&mut self) -> Result<BoardIdentity, SessionError> {
         let mut version = [0; 12];
-        self.ask_again(&Command::FwVersion, &mut version)?;
+        self.ask(&Command::FwVersion, &mut version)?;
         let mut arch = [0; super::command::ARCH_STR_SIZE as usize];
-        self.ask_again(&Command::ArchStr, &mut arch)?;
+        self.ask(&Command::ArchStr, &mut arch)?;
         let text = arch.split(|b| *b == 0).next().unwrap_or_default();
         Ok(BoardIdentity {
             firmware: (word(&version, 0), word(&version, 1), word(&version, 2)),

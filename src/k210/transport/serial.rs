@@ -82,7 +82,11 @@ impl Serial {
             },
             _ if source.raw_os_error() == Some(libc::ENOTTY) => OpenError::NotAPort(path.into()),
             // The device node outlives the device, and a port of the 8250 driver may have none.
-            _ if matches!(source.raw_os_error(), Some(libc::ENXIO | libc::ENODEV)) => {
+            _ if matches!(
+                source.raw_os_error(),
+                Some(libc::ENXIO | libc::ENODEV | libc::EIO)
+            ) =>
+            {
                 OpenError::NotFound(path.into())
             }
             _ => OpenError::Io {
