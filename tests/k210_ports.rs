@@ -15,6 +15,8 @@ use std::process::{Child, Command, Stdio};
 use std::sync::mpsc::{self, Receiver};
 use std::time::{Duration, Instant};
 
+use common::{HANG, assert_mentions, init};
+use gst::prelude::*;
 use gstkendryte::k210::discovery::ROOT_VARIABLE;
 use gstkendryte::k210::sim::{Board, BootMode, Config, SerialPort};
 use gstkendryte::k210::transport::serial::Serial;
@@ -193,10 +195,51 @@ fn launch(scratch: &Path, root: Option<&Sysroot>, pipeline: &str) -> Program {
     Program::start(command.arg("-m").args(pipeline.split(' ')))
 }
 
-fn assert_mentions(text: &str, words: &[&str]) {
-    for word in words {
-        assert!(text.contains(word), "“{word}” is missing in: {text}");
+#[test]
+fn boards_are_listed_and_followed_without_opening_them() {
+    init();
+    let root = Sysroot::new();
+    root.plug("ttyUSB7".as_ref(), K210, "A7");
+    let provider = gst::DeviceProviderFactory::by_name("k210deviceprovider").unwrap();
+    provider.set_property("sysfs", root.sys().to_str().unwrap());
+
+    let devices: Vec<_> = provider.devices().into_iter().collect();
+    assert_eq!(devices.len(), 1);
+    assert_eq!(devices[0].device_class(), "Source/Video");
+    assert_mentions(&devices[0].display_name(), &["K210"]);
+    let properties = devices[0].properties().unwrap();
+    assert_eq!(properties.get::<&str>("device.path"), Ok("/dev/ttyUSB7"));
+    assert_eq!(properties.get::<&str>("device.serial"), Ok("A7"));
+    let element = devices[0].create_element(None).unwrap();
+    assert_eq!(element.property::<String>("device"), "/dev/ttyUSB7");
+
+    let bus = provider.bus();
+    provider.start().unwrap();
+    let next = |kind| {
+        bus.timed_pop_filtered(HANG, &[kind])
+            .expect("a message")
+            .to_owned()
+    };
+    let path = |device: gst::Device| {
+        let properties = device.properties().unwrap();
+        properties.get::<String>("device.path").unwrap()
+    };
+    let added = |message: gst::Message| match message.view() {
+        gst::MessageView::DeviceAdded(added) => path(added.device()),
+        other => panic!("{other:?}"),
+    };
+    assert_eq!(added(next(gst::MessageType::DeviceAdded)), "/dev/ttyUSB7");
+    root.plug("ttyUSB8".as_ref(), K210, "A8");
+    root.plug("ttyUSB9".as_ref(), OTHER, "other");
+    assert_eq!(added(next(gst::MessageType::DeviceAdded)), "/dev/ttyUSB8");
+    root.unplug("ttyUSB7".as_ref());
+    match next(gst::MessageType::DeviceRemoved).view() {
+        gst::MessageView::DeviceRemoved(removed) => {
+            assert_eq!(path(removed.device()), "/dev/ttyUSB7")
+        }
+        other => panic!("{other:?}"),
     }
+    provider.stop();
 }
 
 #[test]

@@ -141,6 +141,13 @@ impl Drop for Pipeline {
     }
 }
 
+/// Asserts that a message has all of these words.
+pub fn assert_mentions(text: &str, words: &[&str]) {
+    for word in words {
+        assert!(text.contains(word), "“{word}” is missing in: {text}");
+    }
+}
+
 /// Debian's Python, which sees Debian's gi and cv2; another one in the PATH would not.
 pub fn python() -> Command {
     let debian = Path::new("/usr/bin/python3");
