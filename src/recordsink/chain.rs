@@ -6,8 +6,9 @@ use gst::prelude::*;
 
 use super::container::{Container, Elementary, VideoCodec};
 use super::encoder::{self, Wish};
-use super::imp::{CAT, Settings};
+use super::imp::CAT;
 use super::quality::Pace;
+use super::settings::Settings;
 use crate::streams::{self, WAV_FORMATS, missing};
 
 /// Pictures with colour at half the resolution: every player decodes what becomes of them, which

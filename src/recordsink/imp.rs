@@ -1,8 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
 use std::collections::BTreeMap;
-use std::fs::File;
-use std::io::Write;
 use std::path::PathBuf;
 use std::sync::{Arc, LazyLock, Mutex};
 
@@ -10,13 +8,14 @@ use gst::glib;
 use gst::prelude::*;
 use gst::subclass::prelude::*;
 
-use super::chain::{PLAYABLE, audio_chain, link_preview, preview_chain, video_chain};
+use super::chain::PLAYABLE;
 use super::container::{Container, Elementary, VideoCodec};
 use super::elementary::{Elements, Limits, Tally};
 use super::encoder;
-use super::gate::{Gate, Verdict};
+use super::gate::Gate;
 use super::names::Names;
-use super::quality::Quality;
+use super::settings::{self, Settings};
+use super::tally::{Current, PtsFile, Totals};
 use crate::streams::entry::{self, Entry};
 use crate::streams::{self, missing};
 use crate::sync::lock;
@@ -50,36 +49,16 @@ const ENCODED_AUDIO: &[&str] = &[
     "audio/x-mulaw",
 ];
 
-/// What the user set.
-#[derive(Debug, Default, Clone)]
-pub struct Settings {
-    pub location: Option<String>,
-    pub quality: Quality,
-    pub bitrate: u32,
-    pub interval: u64,
-    pub duration: u64,
-    pub pts_location: Option<PathBuf>,
-    pub split_time: u64,
-    pub split_bytes: u64,
-    pub overwrite: bool,
-    pub video_encoder: Option<String>,
-    pub audio_encoder: Option<String>,
-    pub muxer: Option<String>,
-    pub audio_sync: i64,
-    pub preview: bool,
-    pub frame_messages: bool,
-}
-
 /// One stream's way from its pad to the end.
 #[derive(Debug)]
-struct Stream {
-    entry: Entry,
-    target: Option<gst::Pad>,
+pub(super) struct Stream {
+    pub(super) entry: Entry,
+    pub(super) target: Option<gst::Pad>,
 }
 
 /// What the streams end in.
 #[derive(Debug, Clone)]
-enum End {
+pub(super) enum End {
     Split {
         splitter: gst::Element,
         muxer: gst::Element,
@@ -96,96 +75,33 @@ impl End {
     }
 }
 
-/// Counted over the whole recording.
-#[derive(Debug, Default)]
-struct Totals {
-    frames: u64,
-    bytes: u64,
-    last_frame_bytes: u64,
-    files: u64,
-}
-
-/// Frames of the file that is open, counted where they enter the muxer.
-#[derive(Debug, Default)]
-struct Current {
-    frames: u64,
-    first: Option<gst::ClockTime>,
-    end: Option<gst::ClockTime>,
-    step: Option<gst::ClockTime>,
-}
-
-impl Current {
-    fn add(&mut self, buffer: &gst::BufferRef) {
-        self.frames += 1;
-        let Some(pts) = buffer.pts() else { return };
-        if let Some(last) = self.end {
-            self.step = pts.checked_sub(last).or(self.step);
-        }
-        let first = self.first.unwrap_or(pts);
-        self.first = Some(first.min(pts));
-        self.end = Some(self.end.unwrap_or(pts).max(pts));
-        if buffer.duration().is_some() {
-            self.step = buffer.duration();
-        }
-    }
-
-    fn duration(&self) -> gst::ClockTime {
-        match (self.first, self.end) {
-            (Some(first), Some(end)) => end - first + self.step.unwrap_or_default(),
-            _ => gst::ClockTime::ZERO,
-        }
-    }
-}
-
-/// The PTS file: picamera2's format, one line a frame, milliseconds with three decimals after the
-/// first frame (`picamera2/outputs/output.py`).
-#[derive(Debug)]
-struct PtsFile {
-    file: File,
-    first: Option<gst::ClockTime>,
-}
-
 /// Written by the application's threads when pads come and go, by a stream's thread when its first
 /// caps arrive, and by whoever changes the state.
 #[derive(Debug, Default)]
-struct State {
-    streams: BTreeMap<String, Stream>,
-    container: Option<Container>,
-    end: Option<End>,
+pub(super) struct State {
+    pub(super) streams: BTreeMap<String, Stream>,
+    pub(super) container: Option<Container>,
+    pub(super) end: Option<End>,
     /// Between READY to PAUSED and PAUSED to READY.
     running: bool,
 }
 
 /// What frames change. A mutex of its own: it is taken for every one of them.
 #[derive(Debug, Default)]
-struct Flow {
-    start: Option<u64>,
-    gates: BTreeMap<String, Gate>,
-    totals: Totals,
+pub(super) struct Flow {
+    pub(super) start: Option<u64>,
+    pub(super) gates: BTreeMap<String, Gate>,
+    pub(super) totals: Totals,
     current: Arc<Mutex<Current>>,
-    pts_file: Option<PtsFile>,
+    pub(super) pts_file: Option<PtsFile>,
 }
 
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub struct RecordSink {
-    settings: Mutex<Settings>,
-    state: Mutex<State>,
-    flow: Mutex<Flow>,
+    pub(super) settings: Mutex<Settings>,
+    pub(super) state: Mutex<State>,
+    pub(super) flow: Mutex<Flow>,
     names: Mutex<Option<Names>>,
-}
-
-impl Default for RecordSink {
-    fn default() -> Self {
-        Self {
-            settings: Mutex::new(Settings {
-                overwrite: true,
-                ..Settings::default()
-            }),
-            state: Mutex::default(),
-            flow: Mutex::default(),
-            names: Mutex::default(),
-        }
-    }
 }
 
 /// Raw pictures as encoders take them first: a source that can choose gives those.
@@ -220,174 +136,27 @@ impl ObjectImpl for RecordSink {
     }
 
     fn properties() -> &'static [glib::ParamSpec] {
-        static PROPERTIES: LazyLock<Vec<glib::ParamSpec>> = LazyLock::new(|| {
-            vec![
-                glib::ParamSpecString::builder("location")
-                    .nick("Location")
-                    .blurb(
-                        "File to record to; its extension chooses the format. %d or %05d stands \
-                         for the file's number (default: none)",
-                    )
-                    .mutable_ready()
-                    .build(),
-                glib::ParamSpecEnum::builder_with_default("quality", Quality::Medium)
-                    .nick("Quality")
-                    .blurb("Quality where bitrate is 0, in picamera2's levels (default medium)")
-                    .mutable_ready()
-                    .build(),
-                glib::ParamSpecUInt::builder("bitrate")
-                    .nick("Bit rate")
-                    .blurb("Bit rate of encoded video in kbit/s; 0: as quality says (default 0)")
-                    .maximum(1_000_000)
-                    .mutable_ready()
-                    .build(),
-                glib::ParamSpecUInt64::builder("interval")
-                    .nick("Interval")
-                    .blurb(
-                        "Least time from one frame to the next in microseconds, as MaixPy's \
-                         video.open(interval); frames that come sooner are not recorded; 0: all \
-                         frames (default 0)",
-                    )
-                    .maximum(u64::MAX / 1000)
-                    .mutable_ready()
-                    .build(),
-                glib::ParamSpecUInt64::builder("duration")
-                    .nick("Duration")
-                    .blurb(
-                        "Length of the recording in nanoseconds, after which it ends with EOS; 0: \
-                         until it is ended (default 0)",
-                    )
-                    .mutable_ready()
-                    .build(),
-                glib::ParamSpecString::builder("pts-location")
-                    .nick("PTS location")
-                    .blurb(
-                        "File for the frames' times: one line a frame, milliseconds with three \
-                         decimals, the first 0.000 (default: none)",
-                    )
-                    .mutable_ready()
-                    .build(),
-                glib::ParamSpecUInt64::builder("split-time")
-                    .nick("Split time")
-                    .blurb(
-                        "Length of a file in nanoseconds, after which the next key unit begins \
-                         another; 0: no limit (default 0)",
-                    )
-                    .mutable_ready()
-                    .build(),
-                glib::ParamSpecUInt64::builder("split-bytes")
-                    .nick("Split bytes")
-                    .blurb(
-                        "Size of a file in bytes that is not passed as long as key units come \
-                         often enough; 0: no limit (default 0)",
-                    )
-                    .mutable_ready()
-                    .build(),
-                glib::ParamSpecBoolean::builder("overwrite")
-                    .nick("Overwrite")
-                    .blurb("Overwrite files that exist; otherwise that is an error (default true)")
-                    .default_value(true)
-                    .mutable_ready()
-                    .build(),
-                glib::ParamSpecString::builder("video-encoder")
-                    .nick("Video encoder")
-                    .blurb(
-                        "Element that encodes raw video, or the name of a codec: h264, h265, \
-                         mjpeg (default: by extension)",
-                    )
-                    .mutable_ready()
-                    .build(),
-                glib::ParamSpecString::builder("audio-encoder")
-                    .nick("Audio encoder")
-                    .blurb("Element that encodes raw sound (default: by extension)")
-                    .mutable_ready()
-                    .build(),
-                glib::ParamSpecString::builder("muxer")
-                    .nick("Muxer")
-                    .blurb("Element that makes the container (default: by extension)")
-                    .mutable_ready()
-                    .build(),
-                glib::ParamSpecInt64::builder("audio-sync")
-                    .nick("Audio sync")
-                    .blurb(
-                        "Nanoseconds to add to the time of sound; negative: sound comes earlier, \
-                         as with picamera2's FfmpegOutput (default 0)",
-                    )
-                    .mutable_ready()
-                    .build(),
-                glib::ParamSpecBoolean::builder("preview")
-                    .nick("Preview")
-                    .blurb("Show the video while it is recorded (default false)")
-                    .mutable_ready()
-                    .build(),
-                glib::ParamSpecBoolean::builder("frame-messages")
-                    .nick("Frame messages")
-                    .blurb("Post an element message for each recorded frame (default false)")
-                    .mutable_ready()
-                    .build(),
-                glib::ParamSpecBoxed::builder::<gst::Structure>("stats")
-                    .nick("Statistics")
-                    .blurb(
-                        "frames, bytes (encoded video), last-frame-bytes (what MaixPy's record() \
-                         returns), dropped (frames that came before the interval had passed), \
-                         files (complete ones)",
-                    )
-                    .read_only()
-                    .build(),
-            ]
-        });
+        static PROPERTIES: LazyLock<Vec<glib::ParamSpec>> = LazyLock::new(settings::specifications);
         &PROPERTIES
     }
 
     fn set_property(&self, _id: usize, value: &glib::Value, pspec: &glib::ParamSpec) {
-        let mut settings = lock(&self.settings);
-        // The types are those of the specifications above, which GObject has checked.
-        let value_error = "value of the property's type";
-        let text = || value.get::<Option<String>>().expect(value_error);
-        match pspec.name() {
-            "location" => settings.location = text(),
-            "quality" => settings.quality = value.get().expect(value_error),
-            "bitrate" => settings.bitrate = value.get().expect(value_error),
-            "interval" => settings.interval = value.get().expect(value_error),
-            "duration" => settings.duration = value.get().expect(value_error),
-            "pts-location" => settings.pts_location = text().map(PathBuf::from),
-            "split-time" => settings.split_time = value.get().expect(value_error),
-            "split-bytes" => settings.split_bytes = value.get().expect(value_error),
-            "overwrite" => settings.overwrite = value.get().expect(value_error),
-            "video-encoder" => settings.video_encoder = text(),
-            "audio-encoder" => settings.audio_encoder = text(),
-            "muxer" => settings.muxer = text(),
-            "audio-sync" => settings.audio_sync = value.get().expect(value_error),
-            "preview" => settings.preview = value.get().expect(value_error),
-            "frame-messages" => settings.frame_messages = value.get().expect(value_error),
-            name => gst::error!(CAT, imp = self, "Property {name} cannot be set"),
+        let name = pspec.name();
+        if !lock(&self.settings).set(name, value) {
+            gst::error!(CAT, imp = self, "Property {name} cannot be set");
         }
     }
 
     fn property(&self, _id: usize, pspec: &glib::ParamSpec) -> glib::Value {
-        let settings = lock(&self.settings).clone();
-        match pspec.name() {
-            "location" => settings.location.to_value(),
-            "quality" => settings.quality.to_value(),
-            "bitrate" => settings.bitrate.to_value(),
-            "interval" => settings.interval.to_value(),
-            "duration" => settings.duration.to_value(),
-            "pts-location" => settings.pts_location.to_value(),
-            "split-time" => settings.split_time.to_value(),
-            "split-bytes" => settings.split_bytes.to_value(),
-            "overwrite" => settings.overwrite.to_value(),
-            "video-encoder" => settings.video_encoder.to_value(),
-            "audio-encoder" => settings.audio_encoder.to_value(),
-            "muxer" => settings.muxer.to_value(),
-            "audio-sync" => settings.audio_sync.to_value(),
-            "preview" => settings.preview.to_value(),
-            "frame-messages" => settings.frame_messages.to_value(),
-            "stats" => self.stats().to_value(),
-            name => {
-                gst::error!(CAT, imp = self, "Property {name} cannot be read");
-                pspec.default_value().clone()
-            }
+        let name = pspec.name();
+        if name == "stats" {
+            return self.stats().to_value();
         }
+        let value = lock(&self.settings).get(name);
+        value.unwrap_or_else(|| {
+            gst::error!(CAT, imp = self, "Property {name} cannot be read");
+            pspec.default_value().clone()
+        })
     }
 
     fn signals() -> &'static [glib::subclass::Signal] {
@@ -659,15 +428,12 @@ impl RecordSink {
         let location = settings.location.as_deref().unwrap_or_default();
         *lock(&self.names) = Names::new(location).ok();
         let pts_file = match &settings.pts_location {
-            Some(path) => Some(PtsFile {
-                file: File::create(path).map_err(|err| {
-                    gst::error_msg!(
-                        gst::ResourceError::OpenWrite,
-                        ["The PTS file {path:?} cannot be created: {err}"]
-                    )
-                })?,
-                first: None,
-            }),
+            Some(path) => Some(PtsFile::create(path).map_err(|err| {
+                gst::error_msg!(
+                    gst::ResourceError::OpenWrite,
+                    ["The PTS file {path:?} cannot be created: {err}"]
+                )
+            })?),
             None => None,
         };
         let photograph = container == Container::Elementary(Elementary::Picture)
@@ -820,231 +586,6 @@ impl RecordSink {
         lock(&self.flow).pts_file = None;
     }
 
-    /// Everything that reaches one of the pads, in the stream's thread.
-    fn arrived(
-        &self,
-        name: &str,
-        pad: &gst::GhostPad,
-        info: &mut gst::PadProbeInfo,
-    ) -> gst::PadProbeReturn {
-        match &info.data {
-            Some(gst::PadProbeData::Event(event)) => {
-                let gst::EventView::Caps(caps) = event.view() else {
-                    return gst::PadProbeReturn::Ok;
-                };
-                let caps = self.paced(name, caps.caps_owned());
-                if let Err(message) = self.build(name, &caps) {
-                    self.obj().post_error_message(message);
-                    return gst::PadProbeReturn::Handled;
-                }
-                info.data = Some(gst::PadProbeData::Event(gst::event::Caps::new(&caps)));
-                gst::PadProbeReturn::Ok
-            }
-            Some(gst::PadProbeData::Buffer(buffer)) => {
-                let segment = pad.sticky_event::<gst::event::Segment>(0);
-                let time = segment.as_ref().and_then(|segment| {
-                    let segment = segment.segment().downcast_ref::<gst::ClockTime>()?;
-                    Some(segment.to_running_time(buffer.pts()?)?.nseconds())
-                });
-                if name == "audio" && time.is_none() && buffer.pts().is_some() {
-                    // audio-sync has moved it before the beginning.
-                    info.flow_res = Ok(gst::FlowSuccess::Ok);
-                    return gst::PadProbeReturn::Handled;
-                }
-                let verdict = {
-                    let mut flow = lock(&self.flow);
-                    let start = flow.start;
-                    let Some(gate) = flow.gates.get_mut(name) else {
-                        return gst::PadProbeReturn::Ok;
-                    };
-                    gate.start = start;
-                    let verdict = match name {
-                        "video" => gate.video(time),
-                        _ => gate.audio(time),
-                    };
-                    flow.start = gate.start;
-                    verdict
-                };
-                match verdict {
-                    Verdict::Pass => gst::PadProbeReturn::Ok,
-                    Verdict::Drop => {
-                        info.flow_res = Ok(gst::FlowSuccess::Ok);
-                        gst::PadProbeReturn::Handled
-                    }
-                    Verdict::End => {
-                        gst::info!(CAT, imp = self, "{name} has been recorded");
-                        let head = lock(&self.state).streams.get(name).map(|s| s.entry.head());
-                        if let Some(head) = head {
-                            entry::end(&head);
-                        }
-                        info.flow_res = Ok(gst::FlowSuccess::Ok);
-                        gst::PadProbeReturn::Handled
-                    }
-                }
-            }
-            _ => gst::PadProbeReturn::Ok,
-        }
-    }
-
-    /// With `interval` set, fewer frames a second than upstream says are recorded.
-    fn paced(&self, name: &str, mut caps: gst::Caps) -> gst::Caps {
-        let interval = lock(&self.settings).interval;
-        if name != "video" || interval == 0 {
-            return caps;
-        }
-        let Ok(interval) = i32::try_from(interval) else {
-            return caps;
-        };
-        let rate = gst::Fraction::new(1_000_000, interval);
-        let slower = caps
-            .structure(0)
-            .and_then(|structure| structure.get::<gst::Fraction>("framerate").ok())
-            .is_some_and(|framerate| framerate.numer() > 0 && framerate <= rate);
-        if !slower {
-            caps.make_mut().set("framerate", rate);
-        }
-        caps
-    }
-
-    /// Builds what follows a pad, for the first caps that arrive.
-    fn build(&self, name: &str, caps: &gst::Caps) -> Result<(), gst::ErrorMessage> {
-        let (head, target, container, end, alone) = {
-            let state = lock(&self.state);
-            let Some(stream) = state.streams.get(name) else {
-                return Ok(());
-            };
-            if stream.entry.is_built() {
-                // What was built for the first caps says whether it can take these.
-                return Ok(());
-            }
-            let (Some(container), Some(end)) = (state.container, state.end.clone()) else {
-                return Ok(());
-            };
-            (
-                stream.entry.head(),
-                stream.target.clone(),
-                container,
-                end,
-                state.streams.len() == 1,
-            )
-        };
-        let target = target.ok_or_else(|| {
-            gst::error_msg!(
-                gst::StreamError::Mux,
-                ["The file's container holds no {name}: choose another extension"]
-            )
-        })?;
-        let settings = lock(&self.settings).clone();
-        let mut chain = match name {
-            "video" => video_chain(&settings, container, caps)?,
-            _ => audio_chain(&settings, container, caps)?,
-        };
-        if !alone && matches!(end, End::Elements(_)) {
-            chain.push(streams::make("queue").map_err(|err| missing(&err))?);
-        }
-        let last_caps = match chain.last().and_then(|last| last.static_pad("src")) {
-            Some(pad) => pad.query_caps(None),
-            None => caps.clone(),
-        };
-        let raw = streams::is_raw(caps);
-        if let End::Split { muxer, .. } = &end
-            && !holds(muxer, &last_caps)
-        {
-            let muxer = muxer.factory().map(|factory| factory.name().to_string());
-            return Err(gst::error_msg!(
-                gst::StreamError::Mux,
-                [
-                    "{} cannot hold {}: choose another extension, or give raw {name} to have it \
-                     encoded",
-                    muxer.as_deref().unwrap_or("The muxer"),
-                    last_caps
-                        .structure(0)
-                        .map_or("it", |structure| structure.name().as_str())
-                ]
-            ));
-        }
-        gst::debug!(
-            CAT,
-            imp = self,
-            "{name} is {caps}, {chain:?} makes {last_caps}"
-        );
-
-        let failed = |err: glib::BoolError| {
-            gst::error_msg!(
-                gst::CoreError::Negotiation,
-                ["{name} cannot be brought to the file: {err}"]
-            )
-        };
-        if name == "video" {
-            // The end is new for each recording, and the probe goes with it.
-            self.count(&target);
-        }
-        let bin = self.obj();
-        let preview = if settings.preview && name == "video" {
-            let tee = streams::make("tee").map_err(|err| missing(&err))?;
-            tee.set_property("allow-not-linked", true);
-            chain.insert(0, tee.clone());
-            let preview = preview_chain(raw)?;
-            bin.add_many(&preview).map_err(failed)?;
-            Some((tee, preview))
-        } else {
-            None
-        };
-        match &end {
-            End::Split { splitter, .. } => splitter.sync_state_with_parent(),
-            End::Elements(sink) => sink.sync_state_with_parent(),
-        }
-        .map_err(failed)?;
-        entry::extend(bin.upcast_ref(), &head, &chain, &target).map_err(failed)?;
-        if let Some((tee, preview)) = preview {
-            link_preview(&tee, &preview).map_err(failed)?;
-            chain.extend(preview);
-        }
-        if let Some(stream) = lock(&self.state).streams.get_mut(name) {
-            stream.entry.built(chain);
-        }
-        Ok(())
-    }
-
-    /// Counts the encoded frames that reach `pad`, and writes down their times.
-    fn count(&self, pad: &gst::Pad) {
-        let this = self.downgrade();
-        let messages = lock(&self.settings).frame_messages;
-        pad.add_probe(gst::PadProbeType::BUFFER, move |_, info| {
-            let (Some(this), Some(buffer)) = (this.upgrade(), info.buffer()) else {
-                return gst::PadProbeReturn::Ok;
-            };
-            let bytes = buffer.size() as u64;
-            let pts = buffer.pts();
-            let failed = {
-                let mut flow = lock(&this.flow);
-                flow.totals.frames += 1;
-                flow.totals.bytes += bytes;
-                flow.totals.last_frame_bytes = bytes;
-                flow.pts_file
-                    .as_mut()
-                    .and_then(|file| file.write(pts?).err())
-            };
-            if let Some(err) = failed {
-                // Once: without the file there is nothing more to write to.
-                lock(&this.flow).pts_file = None;
-                gst::element_imp_error!(
-                    this,
-                    gst::ResourceError::Write,
-                    ["The PTS file cannot be written: {err}"]
-                );
-            }
-            if messages {
-                let details = gst::Structure::builder("recordsink-frame")
-                    .field("bytes", bytes)
-                    .field("pts", pts)
-                    .build();
-                this.post_element(details);
-            }
-            gst::PadProbeReturn::Ok
-        });
-    }
-
     fn file_done(&self, tally: &Tally) {
         lock(&self.flow).totals.files += 1;
         gst::info!(CAT, imp = self, "Complete: {tally:?}");
@@ -1057,18 +598,10 @@ impl RecordSink {
         self.post_element(details);
     }
 
-    fn post_element(&self, details: gst::Structure) {
+    pub(super) fn post_element(&self, details: gst::Structure) {
         let obj = self.obj();
         let message = gst::message::Element::builder(details).src(&*obj).build();
         let _ = obj.post_message(message);
-    }
-}
-
-impl PtsFile {
-    fn write(&mut self, pts: gst::ClockTime) -> std::io::Result<()> {
-        let first = *self.first.get_or_insert(pts);
-        let us = pts.saturating_sub(first).useconds();
-        writeln!(self.file, "{}.{:03}", us / 1000, us % 1000)
     }
 }
 
@@ -1077,16 +610,4 @@ fn exists(file: &std::path::Path) -> gst::ErrorMessage {
         gst::ResourceError::OpenWrite,
         ["{file:?} exists: remove it, choose another location, or set overwrite=true"]
     )
-}
-
-/// Which form of H.264 it is does not matter here: a parser makes the one that is wanted.
-fn holds(muxer: &gst::Element, caps: &gst::Caps) -> bool {
-    let held = |name: &str| {
-        muxer
-            .pad_template_list()
-            .iter()
-            .filter(|template| template.direction() == gst::PadDirection::Sink)
-            .any(|template| template.caps().iter().any(|held| held.name() == name))
-    };
-    caps.iter().any(|structure| held(structure.name().as_str()))
 }

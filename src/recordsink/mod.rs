@@ -42,6 +42,9 @@ mod gate;
 mod imp;
 pub mod names;
 pub mod quality;
+mod settings;
+mod stream;
+mod tally;
 
 pub use quality::Quality;
 
