@@ -56,6 +56,7 @@ pages! {
         Some(port)
     },
     k230venc: |_| None,
+    parallelenc: |_| None,
     recordsink: |_| None,
 }
 
