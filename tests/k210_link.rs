@@ -560,6 +560,22 @@ fn noise_costs_frames_and_nothing_else() {
 }
 
 #[test]
+fn connecting_goes_through_noise() {
+    let failures: Vec<(u64, ConnectError)> = (1..=60)
+        .filter_map(|seed| {
+            let config = Config {
+                boot: BootMode::Ide,
+                noise: 0.003,
+                seed,
+                ..Config::default()
+            };
+            Some((seed, bring_up(config, &camera()).err()?))
+        })
+        .collect();
+    assert!(failures.is_empty(), "{failures:?}");
+}
+
+#[test]
 fn an_unplugged_board_is_gone_at_once() {
     let board = ide_board();
     let mut connected = plugged_in(&board, &camera()).unwrap();

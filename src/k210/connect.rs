@@ -121,10 +121,8 @@ pub fn connect(
     };
     let mut resets = 0;
     loop {
-        approach.reach_ide_mode()?;
-        let board = approach.session.identify()?;
-        match approach.start_script() {
-            Ok(console) => {
+        match approach.bring_up() {
+            Ok((board, console)) => {
                 return Ok(Connected {
                     session: approach.session,
                     board,
@@ -139,6 +137,9 @@ pub fn connect(
                 approach.patience = goal.patience.min(PATIENCE_AFTER_RESET);
                 approach.seen = Evidence::default();
             }
+            // A disturbed line: from the beginning, which takes the board as it is now.
+            Err(ConnectError::Session(error))
+                if error.is_line_noise() && !approach.out_of_patience() => {}
             Err(error) => return Err(error),
         }
     }
@@ -218,6 +219,13 @@ struct Approach<'a> {
 }
 
 impl Approach<'_> {
+    /// From whatever state to the script running: what the board is, and what the script printed.
+    fn bring_up(&mut self) -> Result<(BoardIdentity, Vec<u8>), ConnectError> {
+        self.reach_ide_mode()?;
+        let board = self.session.identify()?;
+        Ok((board, self.start_script()?))
+    }
+
     /// Tries every state in turns until one answers.
     fn reach_ide_mode(&mut self) -> Result<(), ConnectError> {
         let mut speeds = vec![self.goal.baud];
