@@ -195,6 +195,34 @@ fn sizes_are_right_after_every_buffer() {
     }
 }
 
+/// A power cut, as far as this process is concerned: nobody gets to complete the file.
+#[test]
+fn a_recorder_that_is_killed_leaves_a_file_that_plays() {
+    let dir = tempfile::tempdir().unwrap();
+    let wav = dir.path().join("killed.wav");
+    let mut launch = std::process::Command::new("gst-launch-1.0")
+        .args("-q audiotestsrc is-live=true samplesperbuffer=480 !".split(' '))
+        .args("audio/x-raw,format=S16LE,rate=48000,channels=1 ! audiorecordsink".split(' '))
+        .arg(format!("location={}", wav.display()))
+        .envs(common::plugin_path(dir.path()))
+        .spawn()
+        .unwrap();
+    until(|| {
+        assert!(
+            launch.try_wait().unwrap().is_none(),
+            "gst-launch-1.0 has ended"
+        );
+        wav.metadata()
+            .is_ok_and(|metadata| metadata.len() > 44 + 20 * 960)
+    });
+    launch.kill().unwrap();
+    launch.wait().unwrap();
+    let frames = (wav.metadata().unwrap().len() - 44) / 2;
+    let counted = common::ffprobe(&wav, &[], "stream=duration_ts")[0].parse::<u64>();
+    // The buffer that was being written may not be in the header yet.
+    assert!((frames - 480..=frames).contains(&counted.unwrap()));
+}
+
 #[test]
 fn blocking_record_is_exact_and_is_what_the_file_holds() {
     let dir = tempfile::tempdir().unwrap();

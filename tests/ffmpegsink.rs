@@ -325,6 +325,41 @@ fn the_error_has_ffmpegs_last_lines() {
 }
 
 #[test]
+fn its_messages_are_log_lines_of_their_level() {
+    let dir = tempfile::tempdir().unwrap();
+    let fake = program(
+        dir.path(),
+        "for level in error warning info debug; do echo \"[$level] about $level\" >&2; done; \
+         exec cat > /dev/null",
+    );
+    let pipeline = Pipeline::launch(&format!(
+        "videotestsrc num-buffers=2 ! ffmpegsink ffmpeg={} args=x",
+        fake.display()
+    ));
+    gst::log::set_threshold_from_string("ffmpegsink:DEBUG", false);
+    let (sender, lines) = std::sync::mpsc::channel();
+    gst::log::add_log_function(move |category, level, _, _, _, _, message| {
+        let text = message
+            .get()
+            .map(|text| text.to_string())
+            .unwrap_or_default();
+        if category.name() == "ffmpegsink" && text.contains("] about ") {
+            let _ = sender.send((level, text));
+        }
+    });
+    pipeline.run().unwrap();
+    for (level, name) in [
+        (gst::DebugLevel::Error, "error"),
+        (gst::DebugLevel::Warning, "warning"),
+        (gst::DebugLevel::Info, "info"),
+        (gst::DebugLevel::Debug, "debug"),
+    ] {
+        let expected = (level, format!("[{name}] about {name}"));
+        assert_eq!(lines.recv().unwrap(), expected);
+    }
+}
+
+#[test]
 fn arguments_that_make_no_sense_are_refused_before_anything_starts() {
     let err = Pipeline::launch("videotestsrc ! ffmpegsink name=f args=\"'a.avi\"")
         .run()

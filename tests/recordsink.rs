@@ -700,6 +700,72 @@ fn each_error_says_what_to_do() {
     }
 }
 
+/// GStreamer's plugins but for the one that has the element `without`, in `place`.
+fn plugins_without(without: &str, place: &Path) -> PathBuf {
+    common::init();
+    let file = |factory: &str| {
+        let factory = gst::ElementFactory::find(factory).unwrap();
+        factory.plugin().unwrap().filename().unwrap()
+    };
+    let missing = file(without);
+    let plugins = place.join("system");
+    std::fs::create_dir_all(&plugins).unwrap();
+    for plugin in std::fs::read_dir(file("queue").parent().unwrap()).unwrap() {
+        let plugin = plugin.unwrap();
+        if plugin.path() != missing && plugin.path().extension().is_some_and(|e| e == "so") {
+            std::os::unix::fs::symlink(plugin.path(), plugins.join(plugin.file_name())).unwrap();
+        }
+    }
+    plugins
+}
+
+#[test]
+fn what_is_not_installed_is_named_with_its_package() {
+    for (element, options, expected) in [
+        (
+            "x264enc",
+            "video-encoder=x264enc location=a.mp4",
+            "the element x264enc is not installed: apt install gstreamer1.0-plugins-ugly",
+        ),
+        (
+            "jpegenc",
+            "location=a.avi",
+            "the element jpegenc is not installed: apt install gstreamer1.0-plugins-good",
+        ),
+        (
+            "matroskamux",
+            "location=a.mkv",
+            "the element matroskamux is not installed: apt install gstreamer1.0-plugins-good",
+        ),
+        (
+            "h264parse",
+            "location=a.h264",
+            "the element h264parse is not installed: apt install gstreamer1.0-plugins-bad",
+        ),
+    ] {
+        let dir = tempfile::tempdir().unwrap();
+        let output = std::process::Command::new("gst-launch-1.0")
+            .args(
+                "videotestsrc num-buffers=5 ! video/x-raw,width=320,height=240 ! recordsink"
+                    .split(' '),
+            )
+            .args(options.split(' '))
+            .current_dir(dir.path())
+            .envs(common::plugin_path(dir.path()))
+            .env(
+                "GST_PLUGIN_SYSTEM_PATH",
+                plugins_without(element, dir.path()),
+            )
+            .output()
+            .unwrap();
+        let text = String::from_utf8_lossy(&output.stderr);
+        assert!(
+            !output.status.success() && text.contains(expected),
+            "{element}: {text}"
+        );
+    }
+}
+
 #[test]
 fn jpegs_have_half_the_colour_unless_the_camera_gives_more() {
     let dir = tempfile::tempdir().unwrap();

@@ -363,6 +363,39 @@ mod tests {
         check_rf64(&std::fs::read(named.path()).unwrap(), &samples);
     }
 
+    /// The real limit, with a hole in place of the first 4 GiB: it takes no room on the disk.
+    #[test]
+    fn beyond_4_gib_others_read_all_of_it() {
+        let (named, file) = temp();
+        let mut wav = Wav::start(file, S16_MONO_48K).unwrap();
+        wav.data_len = wav.limit / 96_000 * 96_000;
+        wav.file.set_len(HEADER_LEN + wav.data_len).unwrap();
+        wav.write_sizes().unwrap();
+        let seconds = || -> f64 {
+            let output = std::process::Command::new("ffprobe")
+                .args(["-v", "error", "-show_entries", "stream=duration"])
+                .args(["-of", "default=noprint_wrappers=1:nokey=1"])
+                .arg(named.path())
+                .output()
+                .unwrap();
+            let text = String::from_utf8(output.stdout).unwrap();
+            text.trim().parse().unwrap()
+        };
+        let before = wav.data_len / 96_000;
+        assert_eq!(seconds(), before as f64);
+        for _ in 0..3 {
+            wav.write(&[1; 96_000]).unwrap();
+        }
+        if wav.form == Form::Open {
+            // This file system would have 4 GiB moved to make room for the sizes.
+            return;
+        }
+        assert_eq!(seconds(), before as f64 + 3.0, "while it is recorded");
+        assert_eq!(wav.finish().unwrap(), (before + 3) * 96_000);
+        assert!(named.as_file().metadata().unwrap().len() > 1 << 32);
+        assert_eq!(seconds(), before as f64 + 3.0);
+    }
+
     #[test]
     fn a_full_disk_is_an_error_not_a_panic() {
         let file = File::options().write(true).open("/dev/full").unwrap();
