@@ -247,7 +247,10 @@ impl Approach<'_> {
                     Err(ConnectError::NoIdeMode(_)) if !self.out_of_patience() => {}
                     other => return other,
                 }
-            } else if self.seen.text.is_empty() && !speeds.contains(&REPL_BAUD_RATE) {
+            } else if self.seen.text.is_empty()
+                && self.session.transport().sets_speed()
+                && !speeds.contains(&REPL_BAUD_RATE)
+            {
                 self.leave_slow_ide_mode()?;
             }
             if self.out_of_patience() {

@@ -26,6 +26,11 @@ pub trait Transport: Send {
     /// Does nothing where the host has no say in it, as over raw TCP.
     fn set_baud_rate(&mut self, baud: u32) -> io::Result<()>;
 
+    /// Whether [`set_baud_rate`](Self::set_baud_rate) has an effect.
+    fn sets_speed(&self) -> bool {
+        true
+    }
+
     /// Sets both modem control lines in one step; `true` is asserted.
     ///
     /// USB adapters on K210 boards wire them to the reset and boot-mode pins, and a reset happens

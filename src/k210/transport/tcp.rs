@@ -139,6 +139,10 @@ impl Transport for Tcp {
         Ok(())
     }
 
+    fn sets_speed(&self) -> bool {
+        false
+    }
+
     fn set_control_lines(&mut self, _dtr: bool, _rts: bool) -> io::Result<()> {
         Ok(())
     }
