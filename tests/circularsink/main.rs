@@ -340,6 +340,8 @@ fn a_recording_that_falls_behind_too_far_fails_alone() {
     rig.wait("circularsink-recording-started");
     let stall = Stall::on(&rig);
     rig.trigger(Some(&rig.path("slow.mkv")));
+    // One that is cut off before its thread has come to anything has no file to be whole.
+    rig.wait("circularsink-recording-started");
     let (mut most, mut written) = (0, 60 * gop / 30);
     for _ in 0..500 {
         let size = rig.stream.buffers[rig.next].size() as u64;
