@@ -13,10 +13,8 @@
 //! it ([`vb`]), an encoder of this machine a channel ([`venc`]), and a camera that looks at a test
 //! picture ([`vicap`]).
 //!
-//! Where the manual, `K230_视频编解码_API参考.md`, says what happens, that is what happens. With
-//! `K230_MPP_SIM_STRICT=1` in the environment it is stricter than the manual, for programs that are
-//! not to count on its kindness: a stopped channel cannot be started again, nor stopped again, and
-//! an IDR can be requested only after `kd_mpi_venc_enable_idr`.
+//! Where the manual, `K230_视频编解码_API参考.md`, says what happens, that is what happens; where it
+//! says nothing against a call, as starting a stopped channel again, the call succeeds.
 //!
 //! Pointers that a program passes in are trusted to point to what the headers say, null aside;
 //! physical addresses are checked.

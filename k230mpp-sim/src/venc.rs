@@ -71,13 +71,6 @@ static CAT: LazyLock<gst::DebugCategory> = LazyLock::new(|| {
     )
 });
 
-/// Whether what the manual allows, or says nothing against, is refused; the crate's page lists it.
-fn strict() -> bool {
-    static STRICT: LazyLock<bool> =
-        LazyLock::new(|| std::env::var_os("K230_MPP_SIM_STRICT").is_some_and(|v| v == "1"));
-    *STRICT
-}
-
 /// A picture in the chip's memory.
 struct Picture {
     planes: [(NonNull<u8>, usize, usize); 2],
@@ -530,7 +523,7 @@ impl Venc {
         let mut inner = lock(&self.inner);
         match inner.state {
             State::Created => {}
-            State::Stopped if !strict() => {
+            State::Stopped => {
                 inner.state = State::Started;
                 inner.idr_wanted = true;
                 return Ok(());
@@ -665,8 +658,6 @@ pub extern "C" fn kd_mpi_venc_stop_chn(chn_num: u32) -> i32 {
         if inner.state == State::Started {
             inner.state = State::Stopped;
             channel.changed.notify_all();
-        } else if strict() {
-            return Err(NOT_PERM);
         }
         Ok(())
     })
@@ -954,7 +945,7 @@ pub extern "C" fn kd_mpi_venc_request_idr(chn_num: u32) -> i32 {
     status(NOTREADY, || {
         let channel = channel(chn_num)?;
         let mut inner = lock(&channel.inner);
-        if channel.attr.codec == Codec::Jpeg || (strict() && !inner.params.idr_enabled) {
+        if channel.attr.codec == Codec::Jpeg {
             return Err(ILLEGAL_PARAM);
         }
         inner.idr_wanted = true;

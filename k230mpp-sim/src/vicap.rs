@@ -415,16 +415,15 @@ pub unsafe extern "C-unwind" fn kd_mpi_vicap_dump_frame(
     vf_info: *mut k_video_frame_info,
     milli_sec: u32,
 ) -> i32 {
-    // 0 waits for ever in the SDK's samples, and for as long as k_u32 goes.
-    let patience = match milli_sec {
-        0 => -1,
-        ms => i32::try_from(ms).unwrap_or(i32::MAX),
-    };
-    wait(patience, BUF_EMPTY, move |slice| {
-        // SAFETY: the caller's promise.
-        unsafe { try_dump(dev_num, chn_num, vf_info, slice) }
-            .map_or_else(Some, |got| got.then_some(0))
-    })
+    wait(
+        i32::try_from(milli_sec).unwrap_or(i32::MAX),
+        BUF_EMPTY,
+        move |slice| {
+            // SAFETY: the caller's promise.
+            unsafe { try_dump(dev_num, chn_num, vf_info, slice) }
+                .map_or_else(Some, |got| got.then_some(0))
+        },
+    )
 }
 
 /// # Safety

@@ -677,12 +677,7 @@ impl Inside {
         };
         // SAFETY: `stream` has room for the packs it says it has.
         let result = unsafe { (f.kd_mpi_venc_get_stream)(self.number, &mut stream, ms) };
-        match Code::from_raw(result) {
-            // A library may say so where the manual has BUF_EMPTY; that it never gets ready ends
-            // in a time-out all the same.
-            Code::NotReady => return Err(Error::refused(Code::BufEmpty, CALL)),
-            _ => check(result, CALL)?,
-        }
+        check(result, CALL)?;
         let count = stream.pack_cnt as usize;
         if count > MAX_PACKS {
             return Err(Error::refused(
