@@ -900,19 +900,63 @@ fn canmvs_example_as_a_pipeline() {
     let _alone = alone();
     let directory = tempfile::tempdir().expect("a directory");
     let file = directory.path().join("venc_00.265");
-    Pipeline::launch(&format!(
-        "videotestsrc num-buffers=100 ! video/x-raw,format=NV12,width=1280,height=720,framerate=30/1 \
-         ! k230venc backend=element ! video/x-h265,profile=main ! filesink location={}",
-        file.display()
-    ))
-    .run()
-    .unwrap_or_else(|e| panic!("{e}"));
-    let facts = ffprobe(
-        &file,
-        &["-count_frames"],
-        "stream=codec_name,profile,width,height,nb_read_frames",
-    );
-    assert_eq!(facts, ["hevc", "Main", "1280", "720", "100"]);
+    for backend in backends() {
+        Pipeline::launch(&format!(
+            "videotestsrc pattern=ball num-buffers=100 ! video/x-raw,format=NV12,width=1280,height=720,framerate=30/1 \
+             ! k230venc {backend} ! video/x-h265,profile=main ! filesink location={}",
+            file.display()
+        ))
+        .run()
+        .unwrap_or_else(|e| panic!("{backend}: {e}"));
+        let facts = ffprobe(
+            &file,
+            &["-count_frames"],
+            "stream=codec_name,profile,width,height,nb_read_frames",
+        );
+        assert_eq!(facts, ["hevc", "Main", "1280", "720", "100"], "{backend}");
+    }
+}
+
+#[test]
+fn channel_3_is_left_alone_unless_asked_for() {
+    let _alone = alone();
+    for backend in backends() {
+        let venc =
+            |n: u32| format!("videotestsrc ! {RAW} ! k230venc name=venc{n} {backend} ! fakesink ");
+        let three = Pipeline::launch(&[venc(0), venc(1), venc(2)].concat());
+        three.play();
+        let (state, _, _) = three.0.state(common::HANG);
+        assert!(state.is_ok(), "{backend}");
+        let error = Pipeline::launch(&venc(3))
+            .run()
+            .expect_err("0 to 2 are held");
+        for word in ["K_ERR_VENC_BUSY", "venc0", "venc1", "venc2", "channel=3"] {
+            assert!(error.contains(word), "{backend}: {error}");
+        }
+        Pipeline::launch(&format!(
+            "videotestsrc num-buffers=1 ! {RAW} ! k230venc channel=3 {backend} ! fakesink"
+        ))
+        .run()
+        .unwrap_or_else(|e| panic!("{backend}: {e}"));
+    }
+}
+
+/// Another encoder gives streams of the same structure; its library has nothing to complain of.
+#[test]
+fn openh264_is_an_engine_too() {
+    let _alone = alone();
+    for profile in ["baseline", "main", "high"] {
+        let pipeline = Pipeline::launch(&format!(
+            "videotestsrc num-buffers=45 ! {RAW} ! k230venc backend=element engine=openh264enc \
+             gop-length=20 ! video/x-h264,profile={profile} ! tee name=t \
+             t. ! queue ! appsink name=encoded \
+             t. ! queue ! h264parse ! avdec_h264 ! appsink name=decoded"
+        ));
+        let decoded = tap(&pipeline, "decoded");
+        let out = collect(&pipeline, "encoded").unwrap_or_else(|e| panic!("{profile}: {e}"));
+        assert_eq!(structure(&out.buffers), gops(45, 20, "h"), "{profile}");
+        assert_eq!(decoded.lock().unwrap().buffers.len(), 45, "{profile}");
+    }
 }
 
 #[test]
@@ -945,11 +989,13 @@ fn muxers_payloaders_and_segmenters_take_the_streams() {
             path("a.mkv")
         ));
         assert_eq!(frames("a.mkv"), ["70"], "{backend}");
-        run(&format!(
-            "image/jpeg ! avimux ! filesink location={}",
-            path("a.avi")
-        ));
-        assert_eq!(frames("a.avi"), ["70"], "{backend}");
+        for muxer in ["avimux", "avimjpegmux", "avimjpegmux profile=k210"] {
+            run(&format!(
+                "image/jpeg ! {muxer} ! filesink location={}",
+                path("a.avi")
+            ));
+            assert_eq!(frames("a.avi"), ["70"], "{backend} {muxer}");
+        }
         run("video/x-h264 ! rtph264pay ! rtph264depay ! h264parse ! avdec_h264 ! fakesink");
         // Three segments, cut at key frames that splitmuxsink asks for or waits for, which holds
         // a GOP more than output-buffers.
@@ -1008,4 +1054,27 @@ fn a_settings_conflict_is_said_once_in_a_warning() {
         });
     pipeline.run().expect("it encodes all the same");
     assert_eq!(*heard.lock().unwrap(), 1);
+}
+
+/// A channel's whole life through the ABI, short enough for `make valgrind`: H.264 and JPEG, changes
+/// while playing, a flush, a second start.
+#[test]
+#[ignore = "what the other tests do, for valgrind"]
+fn a_life_through_the_abi_under_valgrind() {
+    let _alone = alone();
+    for caps in ["video/x-h264", "image/jpeg"] {
+        let pipeline = Pipeline::launch(&format!(
+            "videotestsrc num-buffers=6 ! video/x-raw,format=NV12,width=128,height=64,framerate=30/1 \
+             ! k230venc name=venc gop-length=3 backend=mpp library={} ! {caps} ! fakesink",
+            double().display()
+        ));
+        for _ in 0..2 {
+            pipeline.run().unwrap_or_else(|e| panic!("{caps}: {e}"));
+            pipeline
+                .0
+                .set_state(gst::State::Ready)
+                .expect("the pipeline stops");
+            pipeline.element("venc").set_property("bitrate", 1000u32);
+        }
+    }
 }

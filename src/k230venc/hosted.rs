@@ -451,6 +451,11 @@ impl HostedChannel {
         let Some(chain) = self.chain.take() else {
             return Ok(());
         };
+        if self.pts.len() <= self.caught.lock().buffers.len() {
+            // Nothing is inside, as always with encoders that have no delay. openh264enc would
+            // ask its library for more, which prints "cmInitParaError" to the console.
+            return Ok(());
+        }
         chain.feed.push_event(gst::event::Eos::new());
         let deadline = Instant::now() + crate::venc::STUCK_AFTER;
         let mut state = self.caught.lock();
