@@ -82,6 +82,16 @@ soak-board: ## k210camerasrc: an hour (SOAK_SECONDS) over noise and a cable that
 .PHONY: soak
 soak: soak-avi soak-k210 ## run all the long tests: soak-avi and soak-k210
 
+VALGRIND = valgrind --quiet --error-exitcode=99 --leak-check=no --suppressions=$(CURDIR)/tests/valgrind.supp
+RUNNER = CARGO_TARGET_$(shell rustc -vV | sed -n 's/host: //p' | tr a-z- A-Z_)_RUNNER
+
+.PHONY: valgrind
+valgrind: ## k230venc's ABI layers and the MPP library's double under valgrind
+	@scripts/setup.sh test
+	VENC_ABI_UNDER="$(VALGRIND)" $(CARGO) test --test venc_abi
+	env $(RUNNER)="$(VALGRIND)" $(CARGO) test --lib venc::
+	env $(RUNNER)="$(VALGRIND)" $(CARGO) test --test k230venc under_valgrind -- --ignored
+
 .PHONY: doc
 doc: ## build the API documentation (target/doc/gstkendryte)
 	@scripts/setup.sh build
