@@ -79,9 +79,6 @@ soak-board: ## k210camerasrc: an hour (SOAK_SECONDS) over noise and a cable that
 	$(CARGO) build --release
 	/usr/bin/python3 tests/soak.py --seconds $(SOAK_SECONDS)
 
-.PHONY: soak
-soak: soak-avi soak-k210 ## run all the long tests: soak-avi and soak-k210
-
 VALGRIND = valgrind --quiet --error-exitcode=99 --leak-check=no --suppressions=$(CURDIR)/tests/valgrind.supp
 RUNNER = CARGO_TARGET_$(shell rustc -vV | sed -n 's/host: //p' | tr a-z- A-Z_)_RUNNER
 
