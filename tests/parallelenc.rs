@@ -71,6 +71,28 @@ fn times_that_follow_no_grid_survive() {
     assert_eq!(times, (0..60).map(time).collect::<Vec<_>>());
 }
 
+/// What the documentation says of GStreamer's own way.
+#[test]
+fn avenc_mjpeg_keeps_order_and_times_on_several_cores() {
+    let [one, several] = ["1", "auto"].map(|threads| {
+        pictures(&Pipeline::launch(&format!(
+            "videotestsrc num-buffers=60 pattern=ball ! \
+             video/x-raw,format=I420,width=320,height=240,framerate=30/1 ! \
+             avenc_mjpeg pass=quant quantizer=5 {} ! appsink name=a sync=false",
+            if threads == "auto" {
+                "threads=auto"
+            } else {
+                ""
+            }
+        )))
+    });
+    assert_eq!((one.len(), several.len()), (60, 60));
+    for (n, (one, other)) in one.iter().zip(&several).enumerate() {
+        assert!(bytes(one) == bytes(other), "picture {n}");
+        assert_eq!(pts(one), pts(other));
+    }
+}
+
 #[test]
 fn there_are_as_many_encoders_as_cores_unless_threads_says() {
     let cores = std::thread::available_parallelism().unwrap().get();

@@ -16,9 +16,11 @@
 //! show in the dot graph and in `deep-element-added`. Caps may change at any time: each encoder
 //! learns of them with its next picture, and none waits for the others.
 //!
-//! What there is besides: `avenc_mjpeg threads=auto` uses several cores too, but rounds times to
-//! the frame rate's grid and knows quantizers instead of a JPEG's quality. The design is that of
-//! picamera2's `MultiEncoder`, a pool of threads and a queue of what they were given.
+//! What there is besides: `avenc_mjpeg pass=quant quantizer=5 threads=auto`, of GStreamer's libav
+//! plugin, encodes on all cores too, in order. It has quantizers in place of a JPEG's quality, all
+//! cores or one, no 4:2:2 of the kind that cameras give, and without `pass=quant` it silently uses
+//! one core. This element is for the rest. Its design is that of picamera2's `MultiEncoder`, a pool
+//! of threads and a queue of what they were given.
 
 use gst::glib;
 use gst::prelude::*;

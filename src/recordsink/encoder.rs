@@ -139,6 +139,8 @@ fn configure(encoder: &gst::Element, wish: &Wish) {
                 quality.mjpeg_quantizer()
             };
             encoder.set_property_from_str("pass", "quant");
+            // picamera2's LibavMjpegEncoder has eight threads.
+            encoder.set_property_from_str("threads", "auto");
             encoder.set_property("quantizer", quantizer as f32);
             encoder.set_property("qmin", quantizer as i32);
             encoder.set_property("qmax", quantizer as i32);
