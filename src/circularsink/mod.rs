@@ -19,6 +19,18 @@
 //! and states are not the pipeline's: an error becomes a `circularsink-recording-failed` message,
 //! and the end of the stream is posted when the last file is closed.
 //!
+//! # Sound that stops
+//! A recording goes on without sound that stops without an end, as that of a microphone that was
+//! unplugged: two seconds later, or earlier where memory is short, a warning says so and the file
+//! gets silence until something comes (raw sound, AAC, Opus). Sound of other formats ends there in
+//! that file. GAP events upstream are silence at once, without a warning.
+//!
+//! # Splitting
+//! With `split-on-trigger` a trigger asks upstream for a key unit and splits at the next one that
+//! no leading pictures follow (those of an open GOP, shown before it). A stream that has no such
+//! key units is split at its second one; its leading pictures are in the new file, but a player
+//! can show them only if it plays the files as one.
+//!
 //! ```console
 //! gst-launch-1.0 -e videotestsrc is-live=true ! x264enc key-int-max=30 ! circularsink \
 //!     location=event-%05d.mp4 max-time=10000000000 recording=true
