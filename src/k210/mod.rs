@@ -19,11 +19,13 @@
 pub mod address;
 pub mod command;
 pub mod connect;
+mod counters;
 pub mod discovery;
 pub mod interrupt;
 pub mod jpeg;
 pub mod meter;
 pub mod pace;
+mod picture;
 pub mod script;
 pub mod session;
 pub mod sim;

@@ -7,7 +7,6 @@
 
 use std::io;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use thiserror::Error;
@@ -16,8 +15,10 @@ use super::MAX_JPEG_SIZE;
 use super::command::{
     Attribute, Code, Command, FileImageError, FileStatus, Retry, STATUS_ALIVE, file_image,
 };
+use super::counters::add;
+pub use super::counters::{CommandCounter, Counters};
 use super::interrupt::{Interrupt, Interrupted, SLICE};
-use super::jpeg::{self, JpegError};
+use super::picture::PictureCheck;
 use super::transport::Transport;
 
 /// Bits that a byte takes on the wire: 8N1.
@@ -94,47 +95,6 @@ impl From<Interrupted> for SessionError {
     }
 }
 
-/// Traffic by command.
-#[derive(Debug, Default)]
-pub struct CommandCounter {
-    /// Requests sent.
-    pub requests: AtomicU64,
-    /// Bytes sent and received for them.
-    pub bytes: AtomicU64,
-}
-
-/// What happened on a link, readable from any thread while the session writes.
-#[derive(Debug, Default)]
-pub struct Counters {
-    commands: [CommandCounter; Code::ALL.len()],
-    /// Whole frames.
-    pub frames: AtomicU64,
-    /// Bytes of whole frames.
-    pub frame_bytes: AtomicU64,
-    /// Frames that were asked for and did not arrive whole.
-    pub dropped: AtomicU64,
-    /// Frames of an earlier script that were asked for to be rid of them.
-    pub discarded: AtomicU64,
-    /// Times that the host had to find its place in the bytes again.
-    pub resyncs: AtomicU64,
-    /// All bytes received.
-    pub received: AtomicU64,
-    /// All bytes sent.
-    pub sent: AtomicU64,
-}
-
-impl Counters {
-    /// The counter of one command.
-    pub fn command(&self, code: Code) -> &CommandCounter {
-        let index = Code::ALL.iter().position(|c| *c == code).unwrap_or(0);
-        &self.commands[index]
-    }
-}
-
-fn add(counter: &AtomicU64, n: usize) {
-    counter.fetch_add(n as u64, Ordering::Relaxed);
-}
-
 /// What the board says it is.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct BoardIdentity {
@@ -201,47 +161,6 @@ pub struct Session {
     /// nominal speed, as from a board across the network.
     nap: bool,
     picture: PictureCheck,
-}
-
-/// How thoroughly pictures are looked at.
-#[derive(Default)]
-struct PictureCheck {
-    /// The last damage, and how many frames in a row had that very same one.
-    last: Option<(JpegError, u32)>,
-    /// A picture passed, or the encoder turned out to be one whose data we cannot follow.
-    settled: Option<bool>,
-}
-
-impl PictureCheck {
-    /// Judges a picture; its ends are checked in any case.
-    ///
-    /// Noise damages at random places. When the first frames of a session all fail at the very
-    /// same place, it is the encoder that writes something else than this checker understands.
-    fn judge(&mut self, data: &[u8], width: u16, height: u16) -> Result<(), JpegError> {
-        const SAME: u32 = 3;
-        let result = match jpeg::check(data, width, height) {
-            Ok(()) => {
-                self.settled.get_or_insert(true);
-                return Ok(());
-            }
-            Err(error @ (JpegError::NoStart | JpegError::NoEnd)) => return Err(error),
-            Err(error) => error,
-        };
-        if self.settled.is_none() {
-            let same = match self.last {
-                Some((last, count)) if last == result => count + 1,
-                _ => 1,
-            };
-            self.last = Some((result, same));
-            if same >= SAME {
-                self.settled = Some(false);
-            }
-        }
-        match self.settled {
-            Some(false) => Ok(()),
-            _ => Err(result),
-        }
-    }
 }
 
 impl Session {
