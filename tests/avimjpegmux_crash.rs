@@ -258,7 +258,8 @@ fn a_killed_recording_has_all_up_to_its_last_checkpoint() {
         child.wait().unwrap();
         let bytes = std::fs::read(&path).unwrap();
         let safe = frame_sizes(&bytes).len();
-        assert!(safe > 0, "{what}");
+        // The head takes some 20 000, a checkpoint's frames 13 000.
+        assert!(safe > 0 || length < 60_000, "{what}");
         assert!(
             chunks_before_end(&bytes) <= safe + 2 * CHECKPOINT as usize,
             "{what}: {} frames are in the file, its head tells of {safe}",

@@ -2,7 +2,7 @@
 //! The element: its pads, which mode it runs in, queries and seeks.
 
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, LazyLock, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, LazyLock, Mutex};
 
 use gst::glib;
 use gst::prelude::*;
@@ -11,6 +11,7 @@ use gst::subclass::prelude::*;
 use super::output::{self, Output, PadInfo};
 use super::pull::Pull;
 use super::push::Push;
+use crate::sync::lock;
 
 pub static CAT: LazyLock<gst::DebugCategory> = LazyLock::new(|| {
     gst::DebugCategory::new(
@@ -40,11 +41,6 @@ pub struct AviMjpegDemux {
     push: Mutex<Option<Box<Push>>>,
     /// Set by who waits for the streaming thread; that gives up long searches.
     stopping: AtomicBool,
-}
-
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    // What another thread left behind in a panic is still a value.
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 #[glib::object_subclass]

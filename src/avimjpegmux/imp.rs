@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! The element: its pads, events and properties. See the [module](super).
 
-use std::sync::{Condvar, LazyLock, Mutex, MutexGuard};
+use std::sync::{Condvar, LazyLock, Mutex};
 use std::time::Instant;
 
 use gst::glib;
@@ -13,6 +13,7 @@ use super::caps;
 use super::queue::{Item, SinkPad, State};
 use super::session::Stats;
 use crate::avi::writer::MAX_STREAMS;
+use crate::sync::lock;
 
 pub(super) static CAT: LazyLock<gst::DebugCategory> = LazyLock::new(|| {
     gst::DebugCategory::new(
@@ -48,13 +49,6 @@ pub struct AviMjpegMux {
     pub(super) settings: Mutex<Settings>,
     pub(super) state: Mutex<State>,
     pub(super) changed: Condvar,
-}
-
-/// A lock that a panic elsewhere does not spoil: the state is consistent between statements.
-pub(super) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex
-        .lock()
-        .unwrap_or_else(|poisoned| poisoned.into_inner())
 }
 
 impl AviMjpegMux {
@@ -305,8 +299,8 @@ impl ObjectImpl for AviMjpegMux {
                     .nick("Checkpoint interval")
                     .blurb(
                         "Time between two checkpoints, in nanoseconds of stream time; at each \
-                         the file is brought up to date in place, if the sink can seek (0: never; \
-                         default: 1 s)",
+                         the file is brought up to date in place, if the sink can seek; no more \
+                         than 500 in a second of real time (0: never; default: 1 s)",
                     )
                     .default_value(DEFAULT_CHECKPOINT_INTERVAL.nseconds())
                     .mutable_ready()

@@ -19,16 +19,17 @@
 //!   frame rate and sound is moved to its time by [`crate::avi::timeline`]: missing frames
 //!   are empty chunks (in the K210's profile the last frame again), missing sound is silence.
 //! - **Checkpoints.** Every `checkpoint-interval` of stream time the file is brought up to date in
-//!   place. Once a second of real time at most, the file system is also asked to write everything
-//!   to the disk first (the buffers' `sync-after` flag, which `filesink` follows), so that
-//!   a power cut cannot leave headers that tell of data that were never written. (Not when
+//!   place. (A file that is copied much faster than it plays has one every 2 ms of real time instead,
+//!   once 32 came faster than that.) Once a second of real time at most, the file system is also
+//!   asked to write everything to the disk first (the buffers' `sync-after` flag, which
+//!   `filesink` follows), so that a power cut cannot leave headers that tell of data that were
+//!   never written. (Not when
 //!   more than 16 MiB come in that second: that is a copy, not a recording.)
 //! - **Errors.** Before the disk is full (or the file at the limit of its process or file system)
 //!   the file is finished with its indexes, and the error is posted after that. For this the muxer
 //!   asks downstream for its URI and the file's disk for what is free. If the sink fails
 //!   all the same, what it has is made a file that ends there; the sink has then posted why,
 //!   the moment that it failed.
-//!
 //! - **Tags.** Title, artist, date, software and comment of the tag setter and of upstream are in the
 //!   head. Those that come while it records get in with the next checkpoint or the end, as
 //!   far as the head has room (4 KiB; 512 bytes without `big-file`). Beyond that, in the K210's
