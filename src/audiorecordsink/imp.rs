@@ -9,13 +9,15 @@ use gst::subclass::prelude::*;
 use gst_base::prelude::*;
 use gst_base::subclass::prelude::*;
 
+use super::calls::Amount;
+use super::settings::{self, FileContent, Settings, caps_for};
 use crate::pcm::file::{FileError, Kind, Recording};
 use crate::pcm::ring::Ring;
 use crate::pcm::{Layout, gain};
-use crate::streams::{WAV_FORMATS, layout_of};
+use crate::streams::{file_error, layout_of};
 use crate::sync::lock;
 
-static CAT: LazyLock<gst::DebugCategory> = LazyLock::new(|| {
+pub(super) static CAT: LazyLock<gst::DebugCategory> = LazyLock::new(|| {
     gst::DebugCategory::new(
         "audiorecordsink",
         gst::DebugColorFlags::empty(),
@@ -23,112 +25,47 @@ static CAT: LazyLock<gst::DebugCategory> = LazyLock::new(|| {
     )
 });
 
-/// MaixCAM's sound card is opened with these (MaixCDK, `maix_audio_mmf.cpp`).
-const DEFAULT_PERIOD_SIZE: u32 = 1024;
-const DEFAULT_PERIOD_COUNT: u32 = 40;
-
-/// What only a `.pcm` file or the application can take besides.
-const OTHER_FORMATS: [gst_audio::AudioFormat; 8] = [
-    gst_audio::AudioFormat::S8,
-    gst_audio::AudioFormat::S16be,
-    gst_audio::AudioFormat::S24be,
-    gst_audio::AudioFormat::S32be,
-    gst_audio::AudioFormat::U16le,
-    gst_audio::AudioFormat::U16be,
-    gst_audio::AudioFormat::U32le,
-    gst_audio::AudioFormat::U32be,
-];
-
-/// What the file holds.
-#[derive(Debug, Default, Clone, Copy, PartialEq, Eq, glib::Enum)]
-#[enum_type(name = "GstAudioRecordSinkFileContent")]
-pub enum FileContent {
-    /// Everything, until the application first calls `record()` or `reset()`; from then on what
-    /// `record()` returns.
-    #[default]
-    #[enum_value(
-        name = "Everything, or what record() returns once it is called",
-        nick = "auto"
-    )]
-    Auto,
-    /// Everything that reaches the element.
-    #[enum_value(name = "Everything that reaches the element", nick = "stream")]
-    Stream,
-    /// What `record()` returns.
-    #[enum_value(name = "Only what record() returns", nick = "calls")]
-    Calls,
-}
-
-#[derive(Debug, Clone)]
-struct Settings {
-    location: Option<PathBuf>,
-    volume: u32,
-    mute: bool,
-    block: bool,
-    sample_rate: u32,
-    channels: u32,
-    period_size: u32,
-    period_count: u32,
-    file_content: FileContent,
-}
-
-impl Default for Settings {
-    fn default() -> Self {
-        Self {
-            location: None,
-            volume: 100,
-            mute: false,
-            block: true,
-            sample_rate: 0,
-            channels: 0,
-            period_size: DEFAULT_PERIOD_SIZE,
-            period_count: DEFAULT_PERIOD_COUNT,
-            file_content: FileContent::Auto,
-        }
-    }
-}
-
 /// Written by the streaming thread and by the threads that call the action signals.
 #[derive(Debug, Default)]
-struct State {
+pub(super) struct State {
     /// Between READY to PAUSED and PAUSED to READY.
-    running: bool,
+    pub(super) running: bool,
     /// The streaming thread must not wait (flush, or out of PLAYING).
-    unlocked: bool,
-    eos: bool,
-    layout: Option<Layout>,
+    pub(super) unlocked: bool,
+    pub(super) eos: bool,
+    pub(super) layout: Option<Layout>,
     /// Whether upstream is live; known from the first buffer on.
-    live: Option<bool>,
+    pub(super) live: Option<bool>,
     /// `record()` or `reset()` has been called.
-    called: bool,
+    pub(super) called: bool,
     /// Samples go into the ring.
-    listening: bool,
-    ring: Ring,
+    pub(super) listening: bool,
+    pub(super) ring: Ring,
     /// Bytes that blocked `record()` calls still wait for, on top of the ring's capacity.
-    wanted: usize,
+    pub(super) wanted: usize,
     /// `finish()` calls: a `record()` that began before one returns early.
-    finishes: u64,
-    overruns: u64,
-    lost_frames: u64,
+    pub(super) finishes: u64,
+    pub(super) overruns: u64,
+    pub(super) lost_frames: u64,
     /// Samples have been lost since the last `record()`.
-    overrunning: bool,
+    pub(super) overrunning: bool,
 }
 
 /// The file, under a mutex of its own: writing may take long. Taken before the state's.
 #[derive(Debug, Default)]
-struct Output {
-    recording: Option<Recording>,
+pub(super) struct Output {
+    pub(super) recording: Option<Recording>,
     /// No more of the stream goes to a file until `location` is set anew.
-    finished: bool,
+    pub(super) finished: bool,
 }
 
 #[derive(Debug, Default)]
 pub struct AudioRecordSink {
-    settings: Mutex<Settings>,
-    output: Mutex<Output>,
-    state: Mutex<State>,
+    pub(super) settings: Mutex<Settings>,
+    pub(super) output: Mutex<Output>,
+    pub(super) state: Mutex<State>,
     /// Something in the state changed that a waiting thread may be interested in.
-    changed: Condvar,
+    pub(super) changed: Condvar,
 }
 
 #[glib::object_subclass]
@@ -146,106 +83,7 @@ impl ObjectImpl for AudioRecordSink {
     }
 
     fn properties() -> &'static [glib::ParamSpec] {
-        static PROPERTIES: LazyLock<Vec<glib::ParamSpec>> = LazyLock::new(|| {
-            vec![
-                glib::ParamSpecString::builder("location")
-                    .nick("Location")
-                    .blurb(
-                        "File to record to, .wav or .pcm; overwritten if it exists; unset: no file. \
-                         Can be set while no file is open: before PAUSED and after finish() \
-                         (default: unset)",
-                    )
-                    .mutable_playing()
-                    .build(),
-                glib::ParamSpecUInt::builder("volume")
-                    .nick("Volume")
-                    .blurb("Volume in percent of the input, 0 to 100 (default 100)")
-                    .maximum(100)
-                    .default_value(100)
-                    .mutable_playing()
-                    .build(),
-                glib::ParamSpecBoolean::builder("mute")
-                    .nick("Mute")
-                    .blurb("Record silence instead of the input (default false)")
-                    .mutable_playing()
-                    .build(),
-                glib::ParamSpecBoolean::builder("block")
-                    .nick("Block")
-                    .blurb(
-                        "record(ms) waits for all that it was asked for; otherwise it returns what \
-                         is ready, and only between reset(true) and reset(false) (default true)",
-                    )
-                    .default_value(true)
-                    .mutable_playing()
-                    .build(),
-                glib::ParamSpecUInt64::builder("remaining-frames")
-                    .nick("Remaining frames")
-                    .blurb("Frames, not bytes, that are ready for record()")
-                    .read_only()
-                    .build(),
-                glib::ParamSpecUInt::builder("sample-rate")
-                    .nick("Sample rate")
-                    .blurb(
-                        "Frames a second, in Hz, to accept; 0: any, 48000 preferred. Reads as the \
-                         stream's rate once it is known (default 0)",
-                    )
-                    .maximum(i32::MAX as u32)
-                    .mutable_ready()
-                    .build(),
-                glib::ParamSpecUInt::builder("channels")
-                    .nick("Channels")
-                    .blurb(
-                        "Number of channels to accept; 0: any, 1 preferred. Reads as the stream's \
-                         number once it is known (default 0)",
-                    )
-                    .maximum(u32::from(u16::MAX))
-                    .mutable_ready()
-                    .build(),
-                glib::ParamSpecUInt::builder("frame-size")
-                    .nick("Frame size")
-                    .blurb("Bytes of one frame, a sample of each channel; 0 until it is known")
-                    .read_only()
-                    .build(),
-                glib::ParamSpecUInt::builder("period-size")
-                    .nick("Period size")
-                    .blurb(
-                        "Frames of a period; the store of unread samples has period-count of them \
-                         (default 1024)",
-                    )
-                    .minimum(1)
-                    .maximum(1 << 20)
-                    .default_value(DEFAULT_PERIOD_SIZE)
-                    .mutable_playing()
-                    .build(),
-                glib::ParamSpecUInt::builder("period-count")
-                    .nick("Period count")
-                    .blurb("Periods that the store of unread samples has (default 40)")
-                    .minimum(1)
-                    .maximum(1 << 10)
-                    .default_value(DEFAULT_PERIOD_COUNT)
-                    .mutable_playing()
-                    .build(),
-                glib::ParamSpecUInt64::builder("overruns")
-                    .nick("Overruns")
-                    .blurb("How often the store of unread samples of a live source was full")
-                    .read_only()
-                    .build(),
-                glib::ParamSpecUInt64::builder("lost-frames")
-                    .nick("Lost frames")
-                    .blurb("Frames lost in overruns")
-                    .read_only()
-                    .build(),
-                glib::ParamSpecEnum::builder_with_default("file-content", FileContent::Auto)
-                    .nick("File content")
-                    .blurb(
-                        "What the file holds: everything until record() or reset() is called and \
-                         then what record() returns, always everything, or only what record() \
-                         returns (default auto)",
-                    )
-                    .mutable_ready()
-                    .build(),
-            ]
-        });
+        static PROPERTIES: LazyLock<Vec<glib::ParamSpec>> = LazyLock::new(settings::specifications);
         &PROPERTIES
     }
 
@@ -391,7 +229,7 @@ impl ElementImpl for AudioRecordSink {
             gst::StateChange::NullToReady => {
                 let location = lock(&self.settings).location.clone();
                 if let Some(Err(err)) = location.as_deref().map(Kind::of) {
-                    self.post(&err);
+                    self.obj().post_error_message(file_error(&err));
                     return Err(gst::StateChangeError);
                 }
             }
@@ -471,7 +309,7 @@ impl BaseSinkImpl for AudioRecordSink {
         // pipeline plays.
         if stream && let Err(err) = self.open_file(&mut output, layout) {
             drop(output);
-            self.post(&err);
+            self.obj().post_error_message(file_error(&err));
             return Err(gst::loggable_error!(CAT, "{err}"));
         }
         Ok(())
@@ -510,7 +348,7 @@ impl BaseSinkImpl for AudioRecordSink {
             }
         };
         if let Err(err) = result {
-            self.post(&err);
+            self.obj().post_error_message(file_error(&err));
             return Err(gst::FlowError::Error);
         }
         self.offer(data, &layout, self.running_time_ns(buffer))
@@ -553,178 +391,13 @@ impl BaseSinkImpl for AudioRecordSink {
     }
 }
 
-/// How much `record()` is asked for. Negative: all that is ready.
-#[derive(Debug, Clone, Copy)]
-enum Amount {
-    Ms(i32),
-    Bytes(i32),
-}
-
-impl Amount {
-    /// Whole frames, in bytes; `None` for all that is ready.
-    fn bytes(self, layout: &Layout) -> Option<usize> {
-        let frame = layout.frame_bytes();
-        match self {
-            Self::Ms(ms) => {
-                let frames = layout.frames_in_ms(u32::try_from(ms).ok()?);
-                Some(usize::try_from(frames).ok()?.saturating_mul(frame))
-            }
-            Self::Bytes(bytes) => {
-                let bytes = usize::try_from(bytes).ok()?;
-                Some(bytes - bytes % frame)
-            }
-        }
-    }
-}
-
 impl AudioRecordSink {
-    fn record(&self, amount: Amount) -> gst::Buffer {
-        let block = lock(&self.settings).block;
-        self.take_over(|state| {
-            if block && !state.listening {
-                state.listening = true;
-            }
-        });
-
-        let mut data = Vec::new();
-        let mut pts = None;
-        let mut discont = false;
-        let mut layout = None;
-        let finishes = lock(&self.state).finishes;
-        loop {
-            // The file's lock first and over both steps, so that what one thread takes is in the
-            // file before another's finish() closes it.
-            let mut output = lock(&self.output);
-            let mut state = lock(&self.state);
-            if !state.running {
-                break;
-            }
-            let mut done = !block || state.eos || !state.listening || state.finishes != finishes;
-            if let Some(now) = state.layout {
-                if layout.is_some_and(|before| before != now) {
-                    gst::warning!(CAT, imp = self, "The audio format changed during record()");
-                    break;
-                }
-                layout = Some(now);
-                let already = data.len();
-                let want = match amount.bytes(&now) {
-                    Some(want) => want - already.min(want),
-                    None => {
-                        done = true;
-                        usize::MAX
-                    }
-                };
-                if already == 0 {
-                    discont |= state.ring.take_gap();
-                    pts = state
-                        .ring
-                        .start_ns(|n| now.duration_ns((n / now.frame_bytes()) as u64));
-                }
-                let n = state.ring.take(want, &mut data);
-                state.overrunning &= n == 0;
-                done |= n >= want;
-                state.wanted = if done { 0 } else { want - n };
-                let to_file = state.finishes == finishes && !self.file_is_streams();
-                drop(state);
-                if n > 0 {
-                    self.changed.notify_all();
-                    if to_file && let Err(err) = self.append(&mut output, now, &data[already..]) {
-                        drop(output);
-                        self.post(&err);
-                        break;
-                    }
-                }
-            } else {
-                drop(state);
-            }
-            drop(output);
-            if done {
-                break;
-            }
-            let state = lock(&self.state);
-            // Samples or one of the reasons to stop may have come since the locks were let go.
-            let nothing_new = state.running
-                && state.ring.is_empty()
-                && !state.eos
-                && state.listening
-                && state.finishes == finishes;
-            if nothing_new {
-                drop(
-                    self.changed
-                        .wait(state)
-                        .unwrap_or_else(|poisoned| poisoned.into_inner()),
-                );
-            }
-        }
-        lock(&self.state).wanted = 0;
-
-        let frames = layout.map_or(0, |layout| (data.len() / layout.frame_bytes()) as u64);
-        let mut buffer = gst::Buffer::from_mut_slice(data);
-        if let (Some(layout), Some(buffer)) = (layout, buffer.get_mut()) {
-            buffer.set_pts(pts.map(gst::ClockTime::from_nseconds));
-            buffer.set_duration(gst::ClockTime::from_nseconds(layout.duration_ns(frames)));
-            if discont && frames > 0 {
-                buffer.set_flags(gst::BufferFlags::DISCONT);
-            }
-        }
-        buffer
-    }
-
-    fn reset(&self, start: bool) {
-        self.take_over(|state| {
-            state.ring.clear();
-            state.overrunning = false;
-            state.listening = start;
-        });
-        self.changed.notify_all();
-    }
-
-    fn finish(&self) {
-        {
-            let mut output = lock(&self.output);
-            output.finished = true;
-            let mut state = lock(&self.state);
-            state.finishes += 1;
-        }
-        self.changed.notify_all();
-        self.close_file();
-    }
-
-    /// The application decides from now on what is recorded.
-    fn take_over(&self, change: impl FnOnce(&mut State)) {
-        let mut output = lock(&self.output);
-        let mut state = lock(&self.state);
-        if !state.running {
-            gst::warning!(
-                CAT,
-                imp = self,
-                "Nothing is recorded before the pipeline is PAUSED or PLAYING"
-            );
-            return;
-        }
-        // A file that the stream has filled to its end stays.
-        let first = !state.called && !state.eos;
-        let had_stream = self.file_takes_stream(&state);
-        if !state.eos {
-            state.called = true;
-        }
-        change(&mut state);
-        drop(state);
-        if first && had_stream && !self.file_is_streams() && output.recording.take().is_some() {
-            gst::info!(
-                CAT,
-                imp = self,
-                "The file starts anew with what record() returns"
-            );
-        }
-    }
-
-    fn file_is_streams(&self) -> bool {
+    pub(super) fn file_is_streams(&self) -> bool {
         lock(&self.settings).file_content == FileContent::Stream
     }
 
     /// Whether what arrives goes straight to the file.
-    fn file_takes_stream(&self, state: &State) -> bool {
+    pub(super) fn file_takes_stream(&self, state: &State) -> bool {
         match lock(&self.settings).file_content {
             FileContent::Auto => !state.called,
             FileContent::Stream => true,
@@ -744,7 +417,12 @@ impl AudioRecordSink {
         Ok(())
     }
 
-    fn append(&self, output: &mut Output, layout: Layout, data: &[u8]) -> Result<(), FileError> {
+    pub(super) fn append(
+        &self,
+        output: &mut Output,
+        layout: Layout,
+        data: &[u8],
+    ) -> Result<(), FileError> {
         if output.finished && self.file_takes_stream(&lock(&self.state)) {
             return Ok(());
         }
@@ -755,11 +433,11 @@ impl AudioRecordSink {
         }
     }
 
-    fn close_file(&self) {
+    pub(super) fn close_file(&self) {
         let recording = lock(&self.output).recording.take();
         match recording.map(Recording::finish) {
             Some(Ok(bytes)) => gst::info!(CAT, imp = self, "Recorded {bytes} bytes"),
-            Some(Err(err)) => self.post(&err),
+            Some(Err(err)) => self.obj().post_error_message(file_error(&err)),
             None => (),
         }
     }
@@ -840,7 +518,7 @@ impl AudioRecordSink {
         live
     }
 
-    fn running_time_ns(&self, buffer: &gst::Buffer) -> Option<u64> {
+    pub(super) fn running_time_ns(&self, buffer: &gst::Buffer) -> Option<u64> {
         let segment = self.obj().segment();
         let segment = segment.downcast_ref::<gst::ClockTime>()?;
         Some(segment.to_running_time(buffer.pts()?)?.nseconds())
@@ -860,52 +538,4 @@ impl AudioRecordSink {
         let message = gst::message::Element::builder(details).src(&*obj).build();
         let _ = obj.post_message(message);
     }
-
-    fn post(&self, err: &FileError) {
-        match err {
-            FileError::Extension(_) => gst::element_imp_error!(
-                self,
-                gst::ResourceError::Settings,
-                ["{err}: set location to a name with one of these extensions"]
-            ),
-            FileError::Create { .. } => {
-                gst::element_imp_error!(self, gst::ResourceError::OpenWrite, ["{err}"])
-            }
-            FileError::Write { source, .. } if source.kind() == std::io::ErrorKind::StorageFull => {
-                gst::element_imp_error!(
-                    self,
-                    gst::ResourceError::NoSpaceLeft,
-                    ["{err}: the disk is full; what was recorded until now is in the file"]
-                );
-            }
-            FileError::Write { .. } => {
-                gst::element_imp_error!(self, gst::ResourceError::Write, ["{err}"]);
-            }
-        }
-    }
-}
-
-/// What can be recorded to a file of `kind`, with MaixCAM's 48 kHz, 16 bits and one channel first.
-fn caps_for(kind: Option<Kind>, rate: u32, channels: u32) -> gst::Caps {
-    let formats = WAV_FORMATS.into_iter().chain(
-        OTHER_FORMATS
-            .into_iter()
-            .filter(|_| kind != Some(Kind::Wav)),
-    );
-    let mut any = gst_audio::AudioCapsBuilder::new_interleaved().format_list(formats);
-    let mut preferred =
-        gst_audio::AudioCapsBuilder::new_interleaved().format(gst_audio::AudioFormat::S16le);
-    any = match i32::try_from(rate) {
-        Ok(rate) if rate > 0 => any.rate(rate),
-        _ => any.rate_range(1..=i32::MAX),
-    };
-    any = match i32::try_from(channels) {
-        Ok(channels) if channels > 0 => any.channels(channels),
-        _ => any.channels_range(1..=i32::from(u16::MAX)),
-    };
-    preferred = preferred.rate(if rate > 0 { rate as i32 } else { 48_000 });
-    preferred = preferred.channels(if channels > 0 { channels as i32 } else { 1 });
-    let mut caps = preferred.build();
-    caps.merge(any.build());
-    caps
 }

@@ -35,9 +35,11 @@
 use gst::glib;
 use gst::prelude::*;
 
+mod calls;
 mod imp;
+mod settings;
 
-pub use imp::FileContent;
+pub use settings::FileContent;
 
 glib::wrapper! {
     /// Records raw audio to `.wav`, `.pcm` or the application; see the module's documentation.

@@ -15,7 +15,7 @@ use gst_base::subclass::prelude::*;
 use super::container::Elementary;
 use super::imp::CAT;
 use crate::pcm::file::{FileError, Recording};
-use crate::streams::layout_of;
+use crate::streams::{file_error, layout_of};
 use crate::sync::lock;
 
 /// Where a file's name comes from: `None` refuses it, with the error posted already.
@@ -201,7 +201,7 @@ impl BaseSinkImpl for ElementarySink {
             .or(open.end);
         drop(state);
         if let Err(err) = result {
-            self.post(&err);
+            self.obj().post_error_message(file_error(&err));
             return Err(gst::FlowError::Error);
         }
         Ok(gst::FlowSuccess::Ok)
@@ -254,7 +254,7 @@ impl ElementarySink {
                 }),
         };
         let body = body.map_err(|err| {
-            self.post(&err);
+            self.obj().post_error_message(file_error(&err));
             gst::FlowError::Error
         })?;
         lock(&self.state).open = Some(Open {
@@ -282,7 +282,7 @@ impl ElementarySink {
             if let Body::Samples(recording) = open.body
                 && let Err(err) = recording.finish()
             {
-                self.post(&err);
+                self.obj().post_error_message(file_error(&err));
             }
             if let Some(file_done) = &file_done {
                 file_done(&tally);
@@ -295,23 +295,5 @@ impl ElementarySink {
         let segment = self.obj().segment();
         let segment = segment.downcast_ref::<gst::ClockTime>()?;
         segment.to_running_time(buffer.pts()?)
-    }
-
-    fn post(&self, err: &FileError) {
-        match err {
-            FileError::Extension(_) | FileError::Create { .. } => {
-                gst::element_imp_error!(self, gst::ResourceError::OpenWrite, ["{err}"]);
-            }
-            FileError::Write { source, .. } if source.kind() == std::io::ErrorKind::StorageFull => {
-                gst::element_imp_error!(
-                    self,
-                    gst::ResourceError::NoSpaceLeft,
-                    ["{err}: the disk is full; what was recorded until now is in the file"]
-                );
-            }
-            FileError::Write { .. } => {
-                gst::element_imp_error!(self, gst::ResourceError::Write, ["{err}"]);
-            }
-        }
     }
 }

@@ -6,6 +6,7 @@ use gst::prelude::*;
 
 pub mod entry;
 
+use crate::pcm::file::FileError;
 use crate::pcm::{ByteOrder, Encoding, Layout};
 
 /// An element that a pipeline needs and this machine does not have.
@@ -93,6 +94,25 @@ pub fn make(factory: &str) -> Result<gst::Element, MissingElement> {
 /// What an element says when one of those that it is made of is not installed.
 pub fn missing(err: &MissingElement) -> gst::ErrorMessage {
     gst::error_msg!(gst::CoreError::MissingPlugin, ["{err}"])
+}
+
+/// What an element says when a file of samples or frames cannot be made or written.
+pub fn file_error(err: &FileError) -> gst::ErrorMessage {
+    use gst::ResourceError::{NoSpaceLeft, OpenWrite, Settings, Write};
+    match err {
+        FileError::Extension(_) => gst::error_msg!(
+            Settings,
+            ["{err}: set location to a name with one of these extensions"]
+        ),
+        FileError::Create { .. } => gst::error_msg!(OpenWrite, ["{err}"]),
+        FileError::Write { source, .. } if source.kind() == std::io::ErrorKind::StorageFull => {
+            gst::error_msg!(
+                NoSpaceLeft,
+                ["{err}: the disk is full; what was recorded until now is in the file"]
+            )
+        }
+        FileError::Write { .. } => gst::error_msg!(Write, ["{err}"]),
+    }
 }
 
 /// The parser that brings an encoded stream into the form its muxer wants: whole access units, the
