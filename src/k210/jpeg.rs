@@ -499,13 +499,12 @@ mod tests {
     fn changed_bytes_are_seen_when_they_reach_beyond_a_block() {
         let scan = scan_start(COLOUR);
         let (mut seen, mut all) = (0u32, 0u32);
-        for at in (scan..COLOUR.len() - 2).step_by(5) {
-            for bit in 0..8 {
-                let mut damaged = COLOUR.to_vec();
-                damaged[at] ^= 1 << bit;
-                seen += u32::from(check(&damaged, 320, 240).is_err());
-                all += 1;
-            }
+        // Nine and eight have no divisor in common: every bit has its turn.
+        for at in (scan..COLOUR.len() - 2).step_by(9) {
+            let mut damaged = COLOUR.to_vec();
+            damaged[at] ^= 1 << (at % 8);
+            seen += u32::from(check(&damaged, 320, 240).is_err());
+            all += 1;
         }
         println!("{seen} of {all} changed bits are seen");
         assert!(seen * 5 > all, "{seen} of {all}");
@@ -515,12 +514,10 @@ mod tests {
     fn damage_never_panics() {
         for jpeg in [COLOUR, GREY] {
             for at in (0..jpeg.len()).step_by(3) {
-                for bit in 0..8 {
-                    let mut damaged = jpeg.to_vec();
-                    damaged[at] ^= 1 << bit;
-                    let _ = check(&damaged, 320, 240);
-                    let _ = check(&damaged, 100, 75);
-                }
+                let mut damaged = jpeg.to_vec();
+                damaged[at] ^= 1 << (at % 8);
+                let _ = check(&damaged, 320, 240);
+                let _ = check(&damaged, 100, 75);
             }
         }
     }
