@@ -614,8 +614,10 @@ fn a_preview_does_not_change_the_recording() {
 fn it_can_be_started_again_and_again() {
     let dir = tempfile::tempdir().unwrap();
     let file = dir.path().join("again.avi");
+    // No capsfilter: one that is stopped while its first events pass makes the source fail, in front
+    // of a fakesink as well.
     let pipeline = Pipeline::launch(&format!(
-        "videotestsrc num-buffers=3 ! video/x-raw,width=320,height=240 ! recordsink location={}",
+        "videotestsrc num-buffers=3 ! recordsink location={}",
         file.display()
     ));
     for _ in 0..20 {

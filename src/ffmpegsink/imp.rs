@@ -250,7 +250,11 @@ impl ElementImpl for FfmpegSink {
     ) -> Result<gst::StateChangeSuccess, gst::StateChangeError> {
         match transition {
             gst::StateChange::NullToReady => self.prepare()?,
-            gst::StateChange::ReadyToPaused => self.reserve_muxer_pads()?,
+            gst::StateChange::ReadyToPaused => {
+                self.set_stopping(false);
+                self.reserve_muxer_pads()?;
+            }
+            gst::StateChange::PausedToReady => self.set_stopping(true),
             _ => (),
         }
         let success = self.parent_change_state(transition)?;
@@ -272,13 +276,27 @@ impl ElementImpl for FfmpegSink {
 impl BinImpl for FfmpegSink {}
 
 impl FfmpegSink {
+    fn set_stopping(&self, stopping: bool) {
+        for stream in lock(&self.state).streams.values() {
+            stream.entry.set_stopping(stopping);
+        }
+    }
+
+    fn is_stopping(&self, name: &str) -> bool {
+        let state = lock(&self.state);
+        state
+            .streams
+            .get(name)
+            .is_none_or(|stream| stream.entry.is_stopping())
+    }
+
     fn add_stream(&self, template: &gst::PadTemplate) -> Result<gst::Pad, glib::BoolError> {
         let name = template.name_template().to_owned();
         if lock(&self.state).streams.contains_key(&name) {
             return Err(glib::bool_error!("There is a pad {name} already"));
         }
         let bin = self.obj();
-        let entry = Entry::new(bin.upcast_ref(), template, |ghost| ghost)?;
+        let entry = Entry::new(bin.upcast_ref(), template, || false)?;
         let ghost = entry.pad().clone();
         ghost.add_probe(gst::PadProbeType::EVENT_DOWNSTREAM, {
             let this = self.downgrade();
@@ -290,7 +308,9 @@ impl FfmpegSink {
                 if let gst::EventView::Caps(caps) = event.view()
                     && let Err(message) = this.caps_arrived(&name, caps.caps())
                 {
-                    this.obj().post_error_message(message);
+                    if !this.is_stopping(&name) {
+                        this.obj().post_error_message(message);
+                    }
                     return gst::PadProbeReturn::Handled;
                 }
                 gst::PadProbeReturn::Ok

@@ -239,7 +239,14 @@ impl ElementImpl for RecordSink {
         };
         match transition {
             gst::StateChange::NullToReady => self.check().map_err(refuse)?,
-            gst::StateChange::ReadyToPaused => self.prepare().map_err(refuse)?,
+            gst::StateChange::ReadyToPaused => {
+                self.set_stopping(false);
+                self.prepare().map_err(refuse)?;
+            }
+            gst::StateChange::PausedToReady => {
+                self.set_stopping(true);
+                self.release_streams();
+            }
             _ => (),
         }
         let success = self.parent_change_state(transition)?;
@@ -270,6 +277,38 @@ impl BinImpl for RecordSink {
 }
 
 impl RecordSink {
+    fn set_stopping(&self, stopping: bool) {
+        for stream in lock(&self.state).streams.values() {
+            stream.entry.set_stopping(stopping);
+        }
+    }
+
+    /// Lets go of the threads that bring the streams. splitmuxsink wakes those that wait in it when
+    /// it is stopped, but one that is about to open a file then goes to sleep for ever.
+    fn release_streams(&self) {
+        let targets: Vec<_> = {
+            let state = lock(&self.state);
+            match state.end {
+                Some(End::Split { .. }) => {
+                    let streams = state.streams.values();
+                    streams.filter_map(|stream| stream.target.clone()).collect()
+                }
+                _ => Vec::new(),
+            }
+        };
+        for target in targets {
+            target.send_event(gst::event::FlushStart::new());
+        }
+    }
+
+    pub(super) fn is_stopping(&self, name: &str) -> bool {
+        let state = lock(&self.state);
+        state
+            .streams
+            .get(name)
+            .is_none_or(|stream| stream.entry.is_stopping())
+    }
+
     fn stats(&self) -> gst::Structure {
         let flow = lock(&self.flow);
         let dropped = flow.gates.get("video").map_or(0, |gate| gate.dropped);
@@ -333,29 +372,17 @@ impl RecordSink {
             }
         }
         let bin = self.obj();
-        let entry = Entry::new(bin.upcast_ref(), template, |ghost| {
-            ghost.chain_function({
-                let this = self.downgrade();
-                let name = name.to_owned();
-                move |pad, parent, buffer| {
-                    let flow = gst::ProxyPad::chain_default(pad, parent, buffer);
-                    // A tee upstream would stop its other branches at the EOS that finish() puts
-                    // ahead of a buffer on its way.
-                    let ended = || {
-                        this.upgrade().is_some_and(|this| {
-                            lock(&this.flow)
-                                .gates
-                                .get(&name)
-                                .is_some_and(|gate| gate.ended)
-                        })
-                    };
-                    match flow {
-                        Err(gst::FlowError::Eos) if ended() => Ok(gst::FlowSuccess::Ok),
-                        flow => flow,
-                    }
-                }
-            })
-        })?;
+        let ended = {
+            let this = self.downgrade();
+            let name = name.clone();
+            move || {
+                this.upgrade().is_some_and(|this| {
+                    let flow = lock(&this.flow);
+                    flow.gates.get(&name).is_some_and(|gate| gate.ended)
+                })
+            }
+        };
+        let entry = Entry::new(bin.upcast_ref(), template, ended)?;
         let ghost = entry.pad().clone();
         let kinds = gst::PadProbeType::EVENT_DOWNSTREAM | gst::PadProbeType::BUFFER;
         ghost.add_probe(kinds, {

@@ -28,7 +28,9 @@ impl RecordSink {
                 };
                 let caps = self.paced(name, caps.caps_owned());
                 if let Err(message) = self.build(name, &caps) {
-                    self.obj().post_error_message(message);
+                    if !self.is_stopping(name) {
+                        self.obj().post_error_message(message);
+                    }
                     return gst::PadProbeReturn::Handled;
                 }
                 info.data = Some(gst::PadProbeData::Event(gst::event::Caps::new(&caps)));

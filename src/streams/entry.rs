@@ -2,6 +2,9 @@
 //! How streams get into a recording bin: pads called `video` and `audio` that are requested, and
 //! behind each of them what the caps call for when they arrive.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
 use gst::glib;
 use gst::prelude::*;
 
@@ -28,15 +31,16 @@ pub struct Entry {
     /// What follows `head`, built when the stream's caps are known; perhaps nothing.
     behind: Vec<gst::Element>,
     built: bool,
+    stopping: Arc<AtomicBool>,
 }
 
 impl Entry {
-    /// A way into `bin` through a pad of `template`, which `customise` may give functions of its
-    /// own. The pad is not on the bin yet.
+    /// A way into `bin` through a pad of `template`. The pad is not on the bin yet. EOS that comes
+    /// back while `ended` is not passed on: a tee upstream would stop its other branches at it.
     pub fn new(
         bin: &gst::Bin,
         template: &gst::PadTemplate,
-        customise: impl FnOnce(gst::PadBuilder<gst::GhostPad>) -> gst::PadBuilder<gst::GhostPad>,
+        ended: impl Fn() -> bool + Send + Sync + 'static,
     ) -> Result<Self, glib::BoolError> {
         let name = template.name_template();
         let head = gst::ElementFactory::make("capsfilter")
@@ -50,14 +54,63 @@ impl Entry {
             .build();
         source_of(&head)?.link(&plug).map_err(no_link)?;
         let target = sink_of(&head)?;
-        let ghost = gst::GhostPad::builder_from_template_with_target(template, &target)?;
+        let stopping = Arc::new(AtomicBool::new(false));
+        // What is behind the pad is taken away while upstream may still be pushing.
+        let refusal = |stopping: &AtomicBool, error| match stopping.load(Ordering::Acquire) {
+            true => gst::FlowError::Flushing,
+            false => error,
+        };
+        let outcome = {
+            let stopping = stopping.clone();
+            Arc::new(move |flow| match flow {
+                Err(gst::FlowError::Eos) if ended() => Ok(gst::FlowSuccess::Ok),
+                flow => flow.map_err(|error| refusal(&stopping, error)),
+            })
+        };
+        let ghost = gst::GhostPad::builder_from_template_with_target(template, &target)?
+            .name(name)
+            .chain_function({
+                let outcome = outcome.clone();
+                move |pad, parent, buffer| {
+                    outcome(gst::ProxyPad::chain_default(pad, parent, buffer))
+                }
+            })
+            .chain_list_function(move |pad, parent, list| {
+                outcome(gst::ProxyPad::chain_list_default(pad, parent, list))
+            })
+            .event_full_function({
+                let stopping = stopping.clone();
+                move |pad, parent, event| {
+                    // As gst_pad_send_event() has it for functions that say yes or no.
+                    let error = match event.type_() {
+                        gst::EventType::Caps => gst::FlowError::NotNegotiated,
+                        _ => gst::FlowError::Error,
+                    };
+                    match gst::Pad::event_default(pad, parent, event) {
+                        true => Ok(gst::FlowSuccess::Ok),
+                        false => Err(refusal(&stopping, error)),
+                    }
+                }
+            })
+            .build();
         Ok(Self {
-            ghost: customise(ghost.name(name)).build(),
+            ghost,
             head,
             plug,
             behind: Vec::new(),
             built: false,
+            stopping,
         })
+    }
+
+    /// Whether the bin is on its way out of PAUSED: what fails from then on fails because of it.
+    pub fn set_stopping(&self, stopping: bool) {
+        self.stopping.store(stopping, Ordering::Release);
+    }
+
+    /// Whether [`Entry::set_stopping`] says so.
+    pub fn is_stopping(&self) -> bool {
+        self.stopping.load(Ordering::Acquire)
     }
 
     /// The bin's pad.
