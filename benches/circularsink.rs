@@ -48,6 +48,7 @@ impl Stream {
         let to = first
             .static_pad("video")
             .or_else(|| first.static_pad("sink"))
+            .or_else(|| first.static_pad("video_sink"))
             .or_else(|| first.request_pad_simple("video"))
             .expect("it has a pad");
         let pad = gst::Pad::builder(gst::PadDirection::Src).build();
