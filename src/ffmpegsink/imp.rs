@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::ffi::OsString;
+use std::sync::atomic::Ordering;
 use std::sync::{LazyLock, Mutex};
 
 use gst::glib;
@@ -278,16 +279,8 @@ impl BinImpl for FfmpegSink {}
 impl FfmpegSink {
     fn set_stopping(&self, stopping: bool) {
         for stream in lock(&self.state).streams.values() {
-            stream.entry.set_stopping(stopping);
+            stream.entry.stopping().store(stopping, Ordering::Release);
         }
-    }
-
-    fn is_stopping(&self, name: &str) -> bool {
-        let state = lock(&self.state);
-        state
-            .streams
-            .get(name)
-            .is_none_or(|stream| stream.entry.is_stopping())
     }
 
     fn add_stream(&self, template: &gst::PadTemplate) -> Result<gst::Pad, glib::BoolError> {
@@ -301,6 +294,7 @@ impl FfmpegSink {
         ghost.add_probe(gst::PadProbeType::EVENT_DOWNSTREAM, {
             let this = self.downgrade();
             let name = name.clone();
+            let stopping = entry.stopping().clone();
             move |_, info| {
                 let (Some(this), Some(event)) = (this.upgrade(), info.event()) else {
                     return gst::PadProbeReturn::Ok;
@@ -308,7 +302,7 @@ impl FfmpegSink {
                 if let gst::EventView::Caps(caps) = event.view()
                     && let Err(message) = this.caps_arrived(&name, caps.caps())
                 {
-                    if !this.is_stopping(&name) {
+                    if !stopping.load(Ordering::Acquire) {
                         this.obj().post_error_message(message);
                     }
                     return gst::PadProbeReturn::Handled;

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
+use std::sync::atomic::Ordering;
 use std::sync::{Arc, LazyLock, Mutex};
 
 use gst::glib;
@@ -279,7 +280,7 @@ impl BinImpl for RecordSink {
 impl RecordSink {
     fn set_stopping(&self, stopping: bool) {
         for stream in lock(&self.state).streams.values() {
-            stream.entry.set_stopping(stopping);
+            stream.entry.stopping().store(stopping, Ordering::Release);
         }
     }
 
@@ -299,14 +300,6 @@ impl RecordSink {
         for target in targets {
             target.send_event(gst::event::FlushStart::new());
         }
-    }
-
-    pub(super) fn is_stopping(&self, name: &str) -> bool {
-        let state = lock(&self.state);
-        state
-            .streams
-            .get(name)
-            .is_none_or(|stream| stream.entry.is_stopping())
     }
 
     fn stats(&self) -> gst::Structure {
@@ -388,8 +381,9 @@ impl RecordSink {
         ghost.add_probe(kinds, {
             let this = self.downgrade();
             let name = name.to_owned();
+            let stopping = entry.stopping().clone();
             move |pad, info| match this.upgrade() {
-                Some(this) => this.arrived(&name, pad, info),
+                Some(this) => this.arrived(&name, pad, info, &stopping),
                 None => gst::PadProbeReturn::Ok,
             }
         });

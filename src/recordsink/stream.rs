@@ -2,6 +2,8 @@
 //! What happens in a stream's thread: what arrives is let through or not, and for its first caps
 //! the elements to the file are built.
 
+use std::sync::atomic::{AtomicBool, Ordering};
+
 use gst::glib;
 use gst::prelude::*;
 use gst::subclass::prelude::*;
@@ -20,6 +22,7 @@ impl RecordSink {
         name: &str,
         pad: &gst::GhostPad,
         info: &mut gst::PadProbeInfo,
+        stopping: &AtomicBool,
     ) -> gst::PadProbeReturn {
         match &info.data {
             Some(gst::PadProbeData::Event(event)) => {
@@ -28,7 +31,7 @@ impl RecordSink {
                 };
                 let caps = self.paced(name, caps.caps_owned());
                 if let Err(message) = self.build(name, &caps) {
-                    if !self.is_stopping(name) {
+                    if !stopping.load(Ordering::Acquire) {
                         self.obj().post_error_message(message);
                     }
                     return gst::PadProbeReturn::Handled;

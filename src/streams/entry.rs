@@ -104,13 +104,8 @@ impl Entry {
     }
 
     /// Whether the bin is on its way out of PAUSED: what fails from then on fails because of it.
-    pub fn set_stopping(&self, stopping: bool) {
-        self.stopping.store(stopping, Ordering::Release);
-    }
-
-    /// Whether [`Entry::set_stopping`] says so.
-    pub fn is_stopping(&self) -> bool {
-        self.stopping.load(Ordering::Acquire)
+    pub fn stopping(&self) -> &Arc<AtomicBool> {
+        &self.stopping
     }
 
     /// The bin's pad.
@@ -150,6 +145,7 @@ impl Entry {
 
     /// Takes the pad, and what is behind it, away for good.
     pub fn remove(mut self, bin: &gst::Bin) {
+        self.stopping.store(true, Ordering::Release);
         self.dismantle(bin);
         let _ = self.ghost.set_target(None::<&gst::Pad>);
         discard(bin, &self.head);
