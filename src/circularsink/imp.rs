@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Condvar, LazyLock, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Condvar, LazyLock, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use gst::glib;
@@ -14,6 +14,7 @@ use super::recording::{Notice, Order};
 use super::session::Session;
 use super::shared::Shared;
 use crate::ring::{Level, Limits};
+use crate::sync::lock;
 
 const DEFAULT_MAX_TIME: u64 = 30_000_000_000;
 const DEFAULT_MAX_BYTES: u64 = 256 << 20;
@@ -78,11 +79,6 @@ impl Settings {
             finish_timeout: Duration::from_nanos(self.finish_timeout),
         }
     }
-}
-
-/// Locks a mutex whose data are valid at every step, whoever panicked.
-pub fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// Holds buffers back while the element is paused, as every sink does.

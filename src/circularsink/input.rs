@@ -8,11 +8,12 @@ use gst::prelude::*;
 use gst::subclass::prelude::*;
 
 use super::CAT;
-use super::imp::{CircularSink, lock};
+use super::imp::CircularSink;
 use super::nal::{self, Codec};
 use super::recording::Notice;
 use super::shared::{Media, Shared, Stream};
 use crate::ring::{Item, Pushed};
+use crate::sync::lock;
 
 /// Formats of video. H.264 and H.265 come an access unit a buffer, which makes parsers in front
 /// give them so.
@@ -103,7 +104,7 @@ impl Input {
     }
 
     fn state(&self) -> std::sync::MutexGuard<'_, InputState> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.state)
     }
 
     fn is_video(&self) -> bool {

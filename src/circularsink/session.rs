@@ -10,11 +10,12 @@ use gst::prelude::*;
 use gst::subclass::prelude::*;
 
 use super::CAT;
-use super::imp::{CircularSink, REFUSED, Settings, lock};
+use super::imp::{CircularSink, REFUSED, Settings};
 use super::recording::{Notice, Outcome, Recorder};
 use super::shared::Shared;
 use super::source::Counters;
 use crate::ring::{Begin, End, RecordingId};
+use crate::sync::lock;
 
 /// The event by which elements and applications trigger.
 pub const TRIGGER_EVENT: &str = "circularsink-trigger";

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use super::nal::Codec;
 use crate::ring::{Limits, Ring};
+use crate::sync::lock;
 
 /// What the ring holds of a buffer.
 #[derive(Debug, Clone)]
@@ -86,7 +87,7 @@ impl Shared {
 
     pub fn lock(&self) -> MutexGuard<'_, Inner> {
         // The ring's own code does not panic half-way; a panic elsewhere must not spread.
-        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.inner)
     }
 
     /// Waits until something arrives or changes, or the time is over.

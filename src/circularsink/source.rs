@@ -4,7 +4,7 @@
 
 use std::fs::File;
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
-use std::sync::{Arc, LazyLock, Mutex, OnceLock, PoisonError};
+use std::sync::{Arc, LazyLock, Mutex, OnceLock};
 use std::time::Instant;
 
 use gst::glib;
@@ -16,6 +16,7 @@ use super::shared::{Media, Shared, Stream};
 use super::silence::{HOLE, Patience, Stuff};
 use super::timefile::TimeFile;
 use crate::ring::{Item, RecordingId, Taken};
+use crate::sync::lock;
 
 static CAT: LazyLock<gst::DebugCategory> = LazyLock::new(|| {
     gst::DebugCategory::new(
@@ -82,7 +83,7 @@ impl Feed {
     }
 
     fn times(&self) -> std::sync::MutexGuard<'_, Option<TimeFile<File>>> {
-        self.times.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.times)
     }
 
     /// Takes what is there for a stream, or waits for it, but not longer than there is patience.

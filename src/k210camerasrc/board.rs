@@ -2,7 +2,7 @@
 //! Finding the board that the user means, and opening the way to it.
 
 use std::path::Path;
-use std::sync::{Mutex, PoisonError};
+use std::sync::Mutex;
 
 use super::trouble::{self, Report, Trouble};
 use crate::footage::{Footage, Pace};
@@ -14,6 +14,7 @@ use crate::k210::sim::{self, BootMode, Config, Scene, TestScene};
 use crate::k210::transport::Transport;
 use crate::k210::transport::serial::{OpenError, Serial};
 use crate::k210::transport::tcp::Tcp;
+use crate::sync::lock;
 
 /// Environment variable that names the board when the property does not.
 const VARIABLE: &str = "K210_DEVICE";
@@ -23,7 +24,7 @@ static KNOWN: Mutex<Vec<(Port, BoardIdentity)>> = Mutex::new(Vec::new());
 
 /// What the board at `port` said it was when it was last talked to.
 pub fn known_identity(port: &Port) -> Option<BoardIdentity> {
-    let known = KNOWN.lock().unwrap_or_else(PoisonError::into_inner);
+    let known = lock(&KNOWN);
     let found = known.iter().find(|(other, _)| other == port);
     found.map(|(_, identity)| identity.clone())
 }
@@ -134,7 +135,7 @@ impl Board {
     /// Keeps what the board says it is for whoever lists boards.
     pub fn remember(&self, identity: &BoardIdentity) {
         if let Some(port) = &self.usb {
-            let mut known = KNOWN.lock().unwrap_or_else(PoisonError::into_inner);
+            let mut known = lock(&KNOWN);
             known.retain(|(other, _)| other != port);
             known.push((port.clone(), identity.clone()));
         }

@@ -3,7 +3,7 @@
 
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, LazyLock, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, LazyLock, Mutex};
 use std::time::Duration;
 
 use gst::glib;
@@ -22,6 +22,7 @@ use crate::k210::command::Attribute;
 use crate::k210::interrupt::Interrupt;
 use crate::k210::meter::Meter;
 use crate::k210::session::{Counters, Frame, wire_time};
+use crate::sync::lock;
 
 pub(super) static CAT: LazyLock<gst::DebugCategory> = LazyLock::new(|| {
     gst::DebugCategory::new(
@@ -58,10 +59,6 @@ pub struct K210CameraSrc {
     pub(super) counters: Mutex<Arc<Counters>>,
     pub(super) meter: Mutex<Meter>,
     pub(super) reconnections: AtomicU64,
-}
-
-pub(super) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 #[glib::object_subclass]

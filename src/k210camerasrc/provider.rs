@@ -13,6 +13,7 @@ use gst::subclass::prelude::*;
 
 use crate::k210::discovery::{Discovery, Port};
 use crate::k210::interrupt::Interrupt;
+use crate::sync::lock;
 
 pub(super) static CAT: LazyLock<gst::DebugCategory> = LazyLock::new(|| {
     gst::DebugCategory::new(
@@ -57,15 +58,12 @@ impl ObjectImpl for K210DeviceProvider {
 
     fn set_property(&self, _id: usize, value: &glib::Value, _pspec: &glib::ParamSpec) {
         if let Ok(root) = value.get() {
-            *self.sysfs.lock().unwrap_or_else(PoisonError::into_inner) = root;
+            *lock(&self.sysfs) = root;
         }
     }
 
     fn property(&self, _id: usize, _pspec: &glib::ParamSpec) -> glib::Value {
-        self.sysfs
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .to_value()
+        lock(&self.sysfs).to_value()
     }
 }
 
@@ -94,7 +92,7 @@ impl DeviceProviderImpl for K210DeviceProvider {
     }
 
     fn start(&self) -> Result<(), gst::LoggableError> {
-        let running = || self.watch.lock().unwrap_or_else(PoisonError::into_inner);
+        let running = || lock(&self.watch);
         if running().is_some() {
             return Ok(());
         }
@@ -131,16 +129,13 @@ impl DeviceProviderImpl for K210DeviceProvider {
                 let _ = thread.join();
             }
         }
-        self.known
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .clear();
+        lock(&self.known).clear();
     }
 }
 
 impl K210DeviceProvider {
     fn discovery(&self) -> Discovery {
-        match &*self.sysfs.lock().unwrap_or_else(PoisonError::into_inner) {
+        match &*lock(&self.sysfs) {
             Some(root) => Discovery::at(root, "/dev"),
             None => Discovery::default(),
         }
@@ -150,7 +145,7 @@ impl K210DeviceProvider {
     fn look(&self) {
         let ports = self.discovery().ports();
         let (gone, new) = {
-            let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+            let mut known = lock(&self.known);
             let there =
                 |device: &super::K210Device| device.port().is_some_and(|port| ports.contains(port));
             let gone: Vec<_> = known.iter().filter(|d| !there(d)).cloned().collect();

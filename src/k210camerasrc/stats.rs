@@ -7,9 +7,10 @@ use std::time::Instant;
 use gst::prelude::*;
 use gst::subclass::prelude::*;
 
-use super::imp::{K210CameraSrc, lock};
+use super::imp::K210CameraSrc;
 use crate::k210::command::Code;
 use crate::k210::session;
+use crate::sync::lock;
 
 fn load(counter: &AtomicU64) -> u64 {
     counter.load(Ordering::Relaxed)

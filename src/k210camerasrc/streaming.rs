@@ -8,12 +8,13 @@ use std::time::{Duration, Instant};
 use gst::subclass::prelude::*;
 
 use super::board::Board;
-use super::imp::{CAT, K210CameraSrc, clock_time, lock};
+use super::imp::{CAT, K210CameraSrc, clock_time};
 use super::trouble::{self, Report, Trouble};
 use crate::k210::connect::{self, ConnectError, Connected, Goal};
 use crate::k210::pace::Pace;
 use crate::k210::session::{Fetched, Frame, Session};
 use crate::k210::transport::Transport;
+use crate::sync::lock;
 
 /// How often to look for script output, and whether the script still runs.
 const CHORES: Duration = Duration::from_millis(200);

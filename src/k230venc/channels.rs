@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! Who holds which of VENC's four channels in this process.
 
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Mutex, MutexGuard};
 
+use crate::sync::lock;
 use crate::venc::{Code, Error, MAX_CHANNELS};
 
 /// The channel that carries the IDE's picture on CanMV; taken only when asked for by number.
@@ -13,7 +14,7 @@ static HOLDERS: Mutex<[Option<String>; MAX_CHANNELS as usize]> =
     Mutex::new([const { None }; MAX_CHANNELS as usize]);
 
 fn holders() -> MutexGuard<'static, [Option<String>; MAX_CHANNELS as usize]> {
-    HOLDERS.lock().unwrap_or_else(PoisonError::into_inner)
+    lock(&HOLDERS)
 }
 
 /// A channel's number, held until dropped.

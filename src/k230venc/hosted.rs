@@ -21,6 +21,7 @@ use gst::prelude::*;
 use gst_video::prelude::*;
 
 use super::engines::{self, Engine};
+use crate::sync::lock;
 use crate::venc::{
     Channel, ChannelAttr, Code, Codec, Device, Error, Frame, FrameData, Mirror, Pack, PackData,
     PackKind, RateControl, Rotation, Status, Stream, packs,
@@ -146,7 +147,7 @@ struct CaughtState {
 
 impl Caught {
     fn lock(&self) -> MutexGuard<'_, CaughtState> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.state)
     }
 }
 

@@ -18,6 +18,7 @@ use super::{
     pack_meta,
     settings::{Backend, PROPERTIES, Settings},
 };
+use crate::sync::lock;
 use crate::venc::{
     Channel, ChannelAttr, Code, Codec, Device, Error, Frame, PackData, PackKind, PixelFormat,
     Profile, STUCK_AFTER, SizeLimits, Stream, library, mpp::MppDevice,
@@ -48,7 +49,7 @@ struct Held {
 
 impl Held {
     fn lock(&self) -> MutexGuard<'_, u32> {
-        self.count.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.count)
     }
 }
 
@@ -117,10 +118,6 @@ pub struct K230Venc {
     /// Set while a flush or the way down to READY makes waiting pointless; read by the streaming
     /// thread.
     flushing: AtomicBool,
-}
-
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 #[glib::object_subclass]
