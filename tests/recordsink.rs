@@ -4,6 +4,8 @@
 mod common;
 
 use std::path::{Path, PathBuf};
+use std::sync::{Mutex, mpsc};
+use std::time::Duration;
 
 use common::Pipeline;
 use gst::prelude::*;
@@ -744,8 +746,7 @@ fn without_an_aac_encoder_sound_is_opus() {
         std::fs::create_dir(&dir).unwrap();
         launch_without(
             &["fdkaacenc", "avenc_aac", "voaacenc"],
-            // Live: where EOS comes while gst-launch-1.0 goes to PLAYING, splitmuxsink may keep it.
-            &format!("audiotestsrc is-live=true num-buffers=20 ! recordsink location={name}"),
+            &format!("audiotestsrc num-buffers=50 ! recordsink location={name}"),
             &dir,
         )
         .unwrap();
@@ -829,4 +830,60 @@ fn jpegs_have_the_colours_they_were_made_from() {
         .stdout;
     assert_eq!(rgb.len(), 320 * 240 * 3);
     assert!(rgb.iter().all(|&byte| byte >= 253), "white is {}", rgb[0]);
+}
+
+/// As gst-launch-1.0 starts a pipeline, on a machine on which the thread that tells of PAUSED is held
+/// up: PLAYING must wait for it, else the pipeline keeps EOS to itself.
+#[test]
+fn an_application_in_a_hurry_gets_eos() {
+    let dir = tempfile::tempdir().unwrap();
+    let pipeline = Pipeline::launch(&format!(
+        "audiotestsrc num-buffers=50 ! recordsink location={}",
+        dir.path().join("a.avi").display()
+    ));
+    let (paused, reached) = mpsc::channel();
+    let (playing, started) = mpsc::channel();
+    let started = Mutex::new(started);
+    let bus = pipeline.0.bus().unwrap();
+    bus.set_sync_handler(move |_, message| {
+        if let gst::MessageView::StateChanged(change) = message.view()
+            && (change.old(), change.current()) == (gst::State::Ready, gst::State::Paused)
+            && message.src().is_some_and(|src| src.is::<gst::Pipeline>())
+        {
+            paused.send(()).unwrap();
+            // As long as PLAYING takes, were it not to wait for this.
+            let _ = started
+                .lock()
+                .unwrap()
+                .recv_timeout(Duration::from_millis(500));
+        }
+        gst::BusSyncReply::Pass
+    });
+    pipeline.0.set_state(gst::State::Paused).unwrap();
+    reached.recv().unwrap();
+    pipeline.play();
+    playing.send(()).unwrap();
+    pipeline.wait().unwrap();
+}
+
+/// A handler in the stream's thread may start the pipeline.
+#[test]
+fn the_thread_that_reaches_paused_may_go_on_to_playing() {
+    let dir = tempfile::tempdir().unwrap();
+    let pipeline = Pipeline::launch(&format!(
+        "audiotestsrc num-buffers=50 ! recordsink location={}",
+        dir.path().join("a.avi").display()
+    ));
+    let weak = pipeline.0.downgrade();
+    let bus = pipeline.0.bus().unwrap();
+    bus.set_sync_handler(move |_, message| {
+        if let gst::MessageView::AsyncDone(_) = message.view()
+            && let Some(pipeline) = weak.upgrade()
+        {
+            pipeline.set_state(gst::State::Playing).unwrap();
+        }
+        gst::BusSyncReply::Pass
+    });
+    pipeline.0.set_state(gst::State::Paused).unwrap();
+    pipeline.wait().unwrap();
 }

@@ -15,6 +15,7 @@ use super::elementary::{Elements, Limits, Tally};
 use super::encoder;
 use super::gate::Gate;
 use super::names::Names;
+use super::preroll::Preroll;
 use super::settings::{self, Settings};
 use super::tally::{Current, PtsFile, Totals};
 use crate::streams::entry::{self, Entry};
@@ -103,6 +104,7 @@ pub struct RecordSink {
     pub(super) state: Mutex<State>,
     pub(super) flow: Mutex<Flow>,
     names: Mutex<Option<Names>>,
+    preroll: Preroll,
 }
 
 /// Raw pictures as encoders take them first: a source that can choose gives those.
@@ -244,6 +246,7 @@ impl ElementImpl for RecordSink {
                 self.set_stopping(false);
                 self.prepare().map_err(refuse)?;
             }
+            gst::StateChange::PausedToPlaying => self.preroll.wait(),
             gst::StateChange::PausedToReady => {
                 self.set_stopping(true);
                 self.release_streams();
@@ -273,7 +276,12 @@ impl BinImpl for RecordSink {
                 duration: current.duration(),
             });
         }
-        self.parent_handle_message(message);
+        match message.type_() {
+            gst::MessageType::AsyncDone => {
+                self.preroll.tell(|| self.parent_handle_message(message));
+            }
+            _ => self.parent_handle_message(message),
+        }
     }
 }
 

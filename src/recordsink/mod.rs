@@ -41,6 +41,7 @@ mod encoder;
 mod gate;
 mod imp;
 pub mod names;
+mod preroll;
 pub mod quality;
 mod settings;
 mod stream;
