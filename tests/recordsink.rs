@@ -4,6 +4,7 @@
 mod common;
 
 use std::path::{Path, PathBuf};
+use std::process::Command;
 use std::sync::{Mutex, mpsc};
 use std::time::Duration;
 
@@ -377,6 +378,70 @@ fn splitting_by_time_loses_no_frame() {
     }
     assert!(dir.path().join("s00.mp4").exists() && dir.path().join("s01.mp4").exists());
     assert!(dir.path().join("s.ts").exists() && dir.path().join("s-00001.ts").exists());
+}
+
+/// What ffmpeg makes of a file's sound, as S16.
+fn samples(file: &Path) -> Vec<i16> {
+    let output = Command::new("ffmpeg")
+        .args(["-v", "error", "-i"])
+        .arg(file)
+        .args(["-f", "s16le", "-"])
+        .output()
+        .unwrap();
+    assert!(output.status.success(), "{output:?}");
+    let pairs = output.stdout.chunks_exact(2);
+    pairs
+        .map(|pair| i16::from_le_bytes([pair[0], pair[1]]))
+        .collect()
+}
+
+#[test]
+fn splitting_loses_no_sample() {
+    let dir = tempfile::tempdir().unwrap();
+    for (how, name) in [
+        ("split-time=1000000000", "t%d.avi"),
+        ("split-bytes=300000", "b%d.avi"),
+    ] {
+        // A saw that rises by 1 a sample and is never 0: any gap or repetition shows.
+        let pipeline = Pipeline::launch(&format!(
+            "videotestsrc num-buffers=120 pattern=snow ! \
+             video/x-raw,width=160,height=120,framerate=30/1 ! r.video \
+             appsrc name=sound format=time caps=audio/x-raw,format=S16LE,rate=8000,channels=1,\
+             layout=interleaved ! r.audio recordsink name=r {how} location={}",
+            dir.path().join(name).display()
+        ));
+        let sound: gst_app::AppSrc = pipeline.element("sound").downcast().unwrap();
+        let saw = |sample: usize| (sample % 8192) as i16 + 1;
+        const PIECE: usize = 500;
+        for piece in 0..4 * 8000 / PIECE {
+            let first = piece * PIECE;
+            let bytes: Vec<u8> = (first..first + PIECE)
+                .flat_map(|sample| saw(sample).to_le_bytes())
+                .collect();
+            let mut buffer = gst::Buffer::from_slice(bytes);
+            let time = |sample: usize| gst::ClockTime::from_useconds(sample as u64 * 125);
+            let inside = buffer.get_mut().unwrap();
+            inside.set_pts(time(first));
+            inside.set_duration(time(PIECE));
+            sound.push_buffer(buffer).unwrap();
+        }
+        sound.end_of_stream().unwrap();
+        pipeline.play();
+        let files = recorded(&pipeline);
+        check_split(&files, 120);
+        assert!(files.len() >= 3, "{how}: {files:?}");
+        let mut recorded = Vec::new();
+        for file in &files {
+            // Buffers are not cut: a file has silence from its first frame to its first buffer.
+            let sound = samples(&file.location);
+            let silence = sound.iter().take_while(|sample| **sample == 0).count();
+            assert!(silence < PIECE, "{how}: {silence}");
+            recorded.extend_from_slice(&sound[silence..]);
+        }
+        assert_eq!(recorded.len(), 4 * 8000, "{how}");
+        let wrong = (0..recorded.len()).find(|sample| recorded[*sample] != saw(*sample));
+        assert_eq!(wrong, None, "{how}");
+    }
 }
 
 #[test]
