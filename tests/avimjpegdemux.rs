@@ -858,6 +858,84 @@ fn sound_that_ends_early_holds_nobody_up() {
     }
 }
 
+/// Two flashes with a bang each, at 0.4 and 1.4 s, recorded, and played by sinks that wait for the
+/// time of what they show.
+#[test]
+fn sound_and_pictures_play_in_step() {
+    const FLASHES: [u64; 2] = [10, 35];
+    let scratch = Scratch::new();
+    for profile in ["standard", "k210"] {
+        let path = scratch.path("flash.avi");
+        let pipeline = Pipeline::launch(&format!(
+            "appsrc name=v format=time \
+             caps=video/x-raw,format=GRAY8,width=320,height=240,framerate=25/1 ! \
+             videoconvert ! jpegenc ! m. \
+             appsrc name=a format=time \
+             caps=audio/x-raw,format=S16LE,rate=8000,channels=1,layout=interleaved ! m.audio_0 \
+             avimjpegmux name=m profile={profile} ! filesink location={}",
+            path.display()
+        ));
+        let source = |name: &str| -> gst_app::AppSrc {
+            pipeline.element(name).downcast().expect("an appsrc")
+        };
+        let (video, audio) = (source("v"), source("a"));
+        let piece = |bytes: Vec<u8>, n: u64| {
+            let mut buffer = gst::Buffer::from_slice(bytes);
+            let inside = buffer.get_mut().expect("a buffer of ours");
+            inside.set_pts(n * gst::ClockTime::from_mseconds(40));
+            inside.set_duration(gst::ClockTime::from_mseconds(40));
+            buffer
+        };
+        for n in 0..50 {
+            let flash = FLASHES.contains(&n);
+            let picture = vec![if flash { 235 } else { 16 }; 320 * 240];
+            let mut sound = vec![0; 320 * 2];
+            if flash {
+                sound[..2].copy_from_slice(&30_000_i16.to_le_bytes());
+            }
+            video.push_buffer(piece(picture, n)).expect("pushed");
+            audio.push_buffer(piece(sound, n)).expect("pushed");
+        }
+        video.end_of_stream().expect("ends");
+        audio.end_of_stream().expect("ends");
+        pipeline.run().expect("records");
+
+        let pipeline = Pipeline::launch(&format!(
+            "{} d.video_0 ! queue ! jpegdec ! videoconvert ! video/x-raw,format=GRAY8 ! \
+             appsink name=v d.audio_0 ! queue ! audioconvert ! appsink name=a",
+            pull(&path)
+        ));
+        pipeline.play();
+        // When a sink shows what: by the clock and by the file.
+        let seen = |name: &'static str, loud: fn(&[u8]) -> Option<usize>| {
+            let (sink, pipeline) = (appsink(&pipeline, name), pipeline.0.clone());
+            std::thread::spawn(move || {
+                let mut seen = Vec::new();
+                while let Some(sample) = sink.try_pull_sample(HANG) {
+                    let now = pipeline.current_running_time().expect("it plays");
+                    let buffer = sample.buffer().expect("a buffer");
+                    let start = buffer.pts().expect("a timestamp");
+                    assert!(now >= start, "{name}: {start} is shown at {now}");
+                    let bytes = buffer.map_readable().expect("readable");
+                    if let Some(place) = loud(&bytes) {
+                        seen.push(
+                            (start + place as u64 * gst::ClockTime::from_useconds(125)).mseconds(),
+                        );
+                    }
+                }
+                seen
+            })
+        };
+        let flashes = seen("v", |picture| (picture[0] > 128).then_some(0));
+        let bangs = seen("a", |sound| {
+            let mut samples = sound.chunks_exact(2);
+            samples.position(|sample| i16::from_le_bytes([sample[0], sample[1]]) > 15_000)
+        });
+        assert_eq!(flashes.join().expect("plays"), [400, 1400], "{profile}");
+        assert_eq!(bangs.join().expect("plays"), [400, 1400], "{profile}");
+    }
+}
+
 #[test]
 fn a_hundred_times_up_and_down() {
     let scratch = Scratch::new();
