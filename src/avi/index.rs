@@ -199,55 +199,86 @@ impl Iterator for Chunks<'_> {
     }
 }
 
-/// A standard index of one stream, and what a super index has to know of it.
-#[derive(Debug)]
-pub(super) struct BuiltIndex {
-    /// The whole chunk, its header included.
-    pub bytes: Vec<u8>,
-    /// Chunks in it.
+/// What the standard index of a stream is of.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Indexed {
     pub chunks: u32,
     /// Bytes of payload of those chunks.
     pub payload: u64,
 }
 
-/// Builds the standard indexes (`ix00`, ...) of all streams for the chunks from `mark` on; `None`
-/// for a stream that has no chunk there. `ids` are the streams' chunk names.
-pub(super) fn standard_indexes(
-    log: &ChunkLog,
-    mark: &Mark,
-    ids: &[FourCc],
-) -> Vec<Option<BuiltIndex>> {
-    let mut built: Vec<Option<BuiltIndex>> = ids.iter().map(|_| None).collect();
-    // The offsets' base: one header less than the first chunk, as no offset should be 0.
-    let base = mark.position;
-    for chunk in log.since(mark) {
-        let index = built[chunk.stream].get_or_insert_with(|| BuiltIndex {
-            bytes: vec![0; ChunkHeader::SIZE + StandardIndex::SIZE],
-            chunks: 0,
-            payload: 0,
-        });
-        let entry = StandardIndexEntry {
-            offset: (chunk.position + ChunkHeader::SIZE as u64 - base) as u32,
-            size: chunk.size,
-            delta: false,
-        };
-        index.bytes.extend(entry.to_bytes());
-        index.chunks += 1;
-        index.payload += u64::from(chunk.size);
+impl Indexed {
+    /// Bytes of the index, its header included; 0 for a stream that has no chunk.
+    pub fn index_size(&self) -> usize {
+        match self.chunks as usize {
+            0 => 0,
+            n => ChunkHeader::SIZE + StandardIndex::SIZE + n * StandardIndexEntry::SIZE,
+        }
     }
-    for (stream, index) in built.iter_mut().enumerate() {
-        let Some(index) = index else { continue };
-        let size = index.bytes.len() - ChunkHeader::SIZE;
-        let header = ChunkHeader::new(FourCc::standard_index(stream as u8), size as u32);
-        index.bytes[..ChunkHeader::SIZE].copy_from_slice(&header.to_bytes());
-        let fixed = StandardIndex {
-            entries: index.chunks,
-            chunk_id: ids[stream],
-            base_offset: base,
-        };
-        index.bytes[ChunkHeader::SIZE..][..StandardIndex::SIZE].copy_from_slice(&fixed.to_bytes());
+}
+
+/// The standard indexes (`ix00`, ...) of all streams for the chunks of a log from a mark on.
+///
+/// They are counted first and then made entry by entry, once more for each stream, since those of a
+/// whole RIFF take megabytes.
+#[derive(Debug)]
+pub(super) struct StandardIndexes<'a> {
+    log: &'a ChunkLog,
+    mark: &'a Mark,
+    /// The streams' chunk names.
+    ids: &'a [FourCc],
+    pub streams: Vec<Indexed>,
+}
+
+impl<'a> StandardIndexes<'a> {
+    pub fn new(log: &'a ChunkLog, mark: &'a Mark, ids: &'a [FourCc]) -> Self {
+        let mut streams = vec![Indexed::default(); ids.len()];
+        for chunk in log.since(mark) {
+            let indexed = &mut streams[chunk.stream];
+            indexed.chunks += 1;
+            indexed.payload += u64::from(chunk.size);
+        }
+        Self {
+            log,
+            mark,
+            ids,
+            streams,
+        }
     }
-    built
+
+    /// Bytes of all of them.
+    pub fn size(&self) -> usize {
+        self.streams.iter().map(Indexed::index_size).sum()
+    }
+
+    /// Hands them over in small parts, one index after the other.
+    pub fn write<E>(&self, mut put: impl FnMut(&[u8]) -> Result<(), E>) -> Result<(), E> {
+        // The offsets' base: one header less than the first chunk, as no offset should be 0.
+        let base = self.mark.position;
+        for (stream, indexed) in self.streams.iter().enumerate() {
+            if indexed.chunks == 0 {
+                continue;
+            }
+            let size = indexed.index_size() - ChunkHeader::SIZE;
+            put(&ChunkHeader::new(FourCc::standard_index(stream as u8), size as u32).to_bytes())?;
+            let fixed = StandardIndex {
+                entries: indexed.chunks,
+                chunk_id: self.ids[stream],
+                base_offset: base,
+            };
+            put(&fixed.to_bytes())?;
+            let chunks = self.log.since(self.mark);
+            for chunk in chunks.filter(|chunk| chunk.stream == stream) {
+                let entry = StandardIndexEntry {
+                    offset: (chunk.position + ChunkHeader::SIZE as u64 - base) as u32,
+                    size: chunk.size,
+                    delta: false,
+                };
+                put(&entry.to_bytes())?;
+            }
+        }
+        Ok(())
+    }
 }
 
 /// The entry of `idx1` for a chunk; `movi` is where the list's kind stands in the file.

@@ -44,14 +44,14 @@ use super::header::{
     ChunkHeader, ExtendedHeader, FourCc, ListHeader, MainHeader, OldIndexEntry, StreamHeader,
     SuperIndex, SuperIndexEntry, WaveFormat, padded,
 };
-use super::index::{ChunkLog, Mark, old_index_entry, standard_indexes};
+use super::index::{ChunkLog, Indexed, Mark, StandardIndexes, old_index_entry};
 use super::k210;
 use super::timeline::Rate;
 
 /// Checkpoints that one of the next level replaces.
 const FAN_OUT: usize = 8;
 
-/// Bytes of an `idx1` that are handed over at once.
+/// The most bytes of an index that are handed over at once.
 const INDEX_PIECE: usize = 64 * 1024;
 
 /// Streams that a file can have, as chunk names have two digits.
@@ -339,6 +339,8 @@ struct Riff {
     /// Frames of the first video stream in it.
     frames: u64,
     log: ChunkLog,
+    /// Where the log begins.
+    first: Mark,
     /// Whether the log still has all chunks; an `idx1` is not written of a part.
     complete: bool,
     groups: Vec<Arc<Group>>,
@@ -359,6 +361,7 @@ impl Riff {
             groups: Vec::new(),
             indexed: log.end().clone(),
             committed: (Vec::new(), log.end().clone()),
+            first: log.end().clone(),
             log,
             complete: true,
         }
@@ -619,22 +622,13 @@ impl Writer {
             Some(group) => group.start.clone(),
             None => self.riff.indexed.clone(),
         };
-        let mut bytes = Vec::new();
-        let mut entries = Vec::with_capacity(self.streams.len());
-        let indexes = standard_indexes(&self.riff.log, &start, &self.ids);
-        for (stream, index) in self.streams.iter().zip(indexes) {
-            entries.push(index.map(|index| {
-                let entry = SuperIndexEntry {
-                    offset: self.end + bytes.len() as u64,
-                    size: index.bytes.len() as u32,
-                    duration: clamp(stream.units(index.chunks.into(), index.payload)),
-                };
-                bytes.extend(index.bytes);
-                entry
-            }));
-        }
-        let len = bytes.len() as u64;
-        out.append(bytes, durable)?;
+        let indexes = StandardIndexes::new(&self.riff.log, &start, &self.ids);
+        let entries = entries_of(&indexes, &self.streams, self.end);
+        let size = indexes.size();
+        let mut pieces = Pieces::new(out, size);
+        indexes.write(|bytes| pieces.put(bytes))?;
+        pieces.finish(durable)?;
+        let len = size as u64;
         self.end += len;
         self.riff.log.skip(len);
         self.riff.indexed = self.riff.log.end().clone();
@@ -673,28 +667,14 @@ impl Writer {
 
     fn write_old_index<O: Output>(&mut self, out: &mut O) -> Result<(), O::Error> {
         let size = self.riff.log.len() * OldIndexEntry::SIZE as u64;
-        let mut piece = Vec::with_capacity(INDEX_PIECE + OldIndexEntry::SIZE);
-        piece.extend(ChunkHeader::new(FourCc::IDX1, clamp(size)).to_bytes());
-        self.end += ChunkHeader::SIZE as u64 + size;
-        let mut first = ChunkLog::new(self.streams.len(), self.head_len());
-        std::mem::swap(&mut first, &mut self.riff.log);
-        let start = ChunkLog::new(self.streams.len(), self.head_len())
-            .end()
-            .clone();
-        let mut result = Ok(());
-        for chunk in first.since(&start) {
-            piece.extend(old_index_entry(chunk, self.riff.movi, &self.ids).to_bytes());
-            if piece.len() >= INDEX_PIECE {
-                let full = std::mem::replace(&mut piece, Vec::with_capacity(INDEX_PIECE + 16));
-                result = out.append(full, false);
-                if result.is_err() {
-                    break;
-                }
-            }
+        let len = ChunkHeader::SIZE as u64 + size;
+        self.end += len;
+        let mut pieces = Pieces::new(out, len as usize);
+        pieces.put(&ChunkHeader::new(FourCc::IDX1, clamp(size)).to_bytes())?;
+        for chunk in self.riff.log.since(&self.riff.first) {
+            pieces.put(&old_index_entry(chunk, self.riff.movi, &self.ids).to_bytes())?;
         }
-        self.riff.log = first;
-        result?;
-        out.append(piece, false)?;
+        pieces.finish(false)?;
         self.has_old_index = true;
         Ok(())
     }
@@ -743,26 +723,17 @@ impl Writer {
         if let Some((reserve, room)) = self.places.reserve
             && self.end > tail.position
         {
-            let mut bytes = Vec::new();
-            let mut entries = Vec::new();
-            for (stream, index) in
-                self.streams
-                    .iter()
-                    .zip(standard_indexes(&self.riff.log, &tail, &self.ids))
-            {
-                entries.push(index.map(|index| {
-                    let entry = SuperIndexEntry {
-                        offset: (reserve + bytes.len()) as u64,
-                        size: index.bytes.len() as u32,
-                        duration: clamp(stream.units(index.chunks.into(), index.payload)),
-                    };
-                    bytes.extend(index.bytes);
-                    entry
-                }));
-            }
+            let indexes = StandardIndexes::new(&self.riff.log, &tail, &self.ids);
+            let size = indexes.size();
             // What is left of the reserve is junk again.
-            if bytes.len() + ChunkHeader::SIZE <= room {
-                let left = room - bytes.len() - ChunkHeader::SIZE;
+            if size + ChunkHeader::SIZE <= room {
+                let entries = entries_of(&indexes, &self.streams, reserve as u64);
+                let mut bytes = Vec::with_capacity(size + ChunkHeader::SIZE);
+                indexes.write(|part| -> Result<(), O::Error> {
+                    bytes.extend(part);
+                    Ok(())
+                })?;
+                let left = room - size - ChunkHeader::SIZE;
                 bytes.extend(ChunkHeader::new(FourCc::JUNK, left as u32).to_bytes());
                 out.overwrite(reserve as u64, &bytes)?;
                 self.head[reserve..reserve + bytes.len()].copy_from_slice(&bytes);
@@ -910,6 +881,55 @@ impl Writer {
             put(at, &extended.to_bytes());
         }
         self.head = head;
+    }
+}
+
+/// What points to standard indexes, the first of which is at `position`.
+fn entries_of(
+    indexes: &StandardIndexes<'_>,
+    streams: &[Stream],
+    position: u64,
+) -> Vec<Option<SuperIndexEntry>> {
+    let mut next = position;
+    let entry = |(stream, indexed): (&Stream, &Indexed)| {
+        let (offset, size) = (next, indexed.index_size());
+        next += size as u64;
+        (size > 0).then(|| SuperIndexEntry {
+            offset,
+            size: size as u32,
+            duration: clamp(stream.units(indexed.chunks.into(), indexed.payload)),
+        })
+    };
+    streams.iter().zip(&indexes.streams).map(entry).collect()
+}
+
+/// An index that is appended in pieces of at most [`INDEX_PIECE`].
+struct Pieces<'a, O> {
+    out: &'a mut O,
+    piece: Vec<u8>,
+}
+
+impl<'a, O: Output> Pieces<'a, O> {
+    /// For an index of `size` bytes.
+    fn new(out: &'a mut O, size: usize) -> Self {
+        Self {
+            out,
+            piece: Vec::with_capacity(size.min(INDEX_PIECE)),
+        }
+    }
+
+    fn put(&mut self, bytes: &[u8]) -> Result<(), O::Error> {
+        if self.piece.len() + bytes.len() > INDEX_PIECE {
+            let next = Vec::with_capacity(INDEX_PIECE);
+            let full = std::mem::replace(&mut self.piece, next);
+            self.out.append(full, false)?;
+        }
+        self.piece.extend(bytes);
+        Ok(())
+    }
+
+    fn finish(self, durable: bool) -> Result<(), O::Error> {
+        self.out.append(self.piece, durable)
     }
 }
 

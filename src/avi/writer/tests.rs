@@ -462,6 +462,55 @@ fn a_day_of_checkpoints_fits_the_index() {
     inspect(&disk.bytes, &written, 1 << 30);
 }
 
+/// Takes a file of any length and remembers how large the largest piece of an index was.
+#[derive(Default)]
+struct Largest {
+    appended: usize,
+    overwritten: usize,
+}
+
+impl Output for Largest {
+    type Payload = ();
+    type Error = Failed;
+
+    fn chunk(&mut self, _: [u8; 8], _: (), _: bool, _: bool) -> Result<(), Failed> {
+        Ok(())
+    }
+
+    fn append(&mut self, bytes: Vec<u8>, _durable: bool) -> Result<(), Failed> {
+        self.appended = self.appended.max(bytes.capacity());
+        Ok(())
+    }
+
+    fn overwrite(&mut self, _position: u64, bytes: &[u8]) -> Result<(), Failed> {
+        self.overwritten = self.overwritten.max(bytes.len());
+        Ok(())
+    }
+}
+
+#[test]
+fn no_index_is_held_in_memory_as_a_whole() {
+    let mut out = Largest::default();
+    let mut writer = Writer::new(
+        Options::new(Profile::Standard),
+        &[video(), audio()],
+        &Tags::default(),
+    );
+    writer.start(&mut out).unwrap();
+    // More than an hour, in two RIFFs; the index of the first is 1.5 MB.
+    for n in 0..120_000 {
+        writer.chunk(0, 4000 + n % 50, (), false, &mut out).unwrap();
+        writer.chunk(1, 5880, (), false, &mut out).unwrap();
+        if n % 30 == 0 {
+            writer.checkpoint(false, &mut out).unwrap();
+        }
+    }
+    writer.finish(&mut out).unwrap();
+    assert_eq!(writer.riffs, 1);
+    assert!(out.appended <= INDEX_PIECE, "{}", out.appended);
+    assert!(out.overwritten <= 32 * 1024, "{}", out.overwritten);
+}
+
 #[test]
 fn a_file_without_extensions_ends_before_its_limit() {
     let mut options = Options::new(Profile::Standard);
