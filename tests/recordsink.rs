@@ -6,7 +6,7 @@ mod common;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::{Mutex, mpsc};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use common::Pipeline;
 use gst::prelude::*;
@@ -359,6 +359,63 @@ fn check_split(files: &[Recorded], total: usize) {
         assert!(flags[0].starts_with('K'), "{file:?}");
     }
     assert_eq!(sum, total, "not a frame is lost: {files:?}");
+}
+
+/// A copy of the file is what a program that is killed leaves.
+#[test]
+fn a_recording_that_is_cut_off_plays() {
+    let dir = tempfile::tempdir().unwrap();
+    for name in [
+        "a.avi", "a.mp4", "a.mov", "a.mkv", "a.ts", "a.h264", "a.mjpeg",
+    ] {
+        let pipeline = Pipeline::launch(&format!(
+            "appsrc name=camera format=time \
+             caps=video/x-raw,format=I420,width=320,height=240,framerate=30/1 ! \
+             recordsink bitrate=2000 location={}",
+            dir.path().join(name).display()
+        ));
+        let camera: gst_app::AppSrc = pipeline.element("camera").downcast().unwrap();
+        pipeline.play();
+        let mut noise = 1_u32;
+        for n in 0..180_u64 {
+            let picture: Vec<u8> = (0..320 * 240 * 3 / 2)
+                .map(|_| {
+                    noise = noise.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+                    (noise >> 24) as u8
+                })
+                .collect();
+            let mut buffer = gst::Buffer::from_slice(picture);
+            let frame = gst::ClockTime::SECOND.mul_div_floor(1, 30).unwrap();
+            let inside = buffer.get_mut().unwrap();
+            inside.set_pts(n * frame);
+            inside.set_duration(frame);
+            camera.push_buffer(buffer).unwrap();
+        }
+        // A group of pictures is in the encoder or the splitter and one in the muxer, at most.
+        let copy = dir.path().join(format!("cut-{name}"));
+        let deadline = Instant::now() + Duration::from_nanos(common::HANG.nseconds());
+        loop {
+            std::fs::copy(dir.path().join(name), &copy).unwrap();
+            let probe = Command::new("ffprobe")
+                .args(["-v", "quiet", "-count_frames", "-select_streams", "v"])
+                .args(["-show_entries", "stream=nb_read_frames", "-of", "csv=p=0"])
+                .arg(&copy)
+                .output()
+                .unwrap();
+            let count = String::from_utf8_lossy(&probe.stdout);
+            // Twice in a transport stream: by program too.
+            let count = count.lines().next().unwrap_or_default();
+            let count = count.trim_end_matches(',').parse().unwrap_or(0);
+            if count >= 120 {
+                break;
+            }
+            assert!(Instant::now() < deadline, "{name}: {count} frames");
+            std::thread::sleep(Duration::from_millis(20));
+        }
+        camera.end_of_stream().unwrap();
+        pipeline.wait().unwrap();
+        assert_eq!(frames(&dir.path().join(name)), 180, "{name}");
+    }
 }
 
 #[test]

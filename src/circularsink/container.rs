@@ -6,6 +6,7 @@ use gst::prelude::*;
 
 use super::location;
 use super::shared::Stream;
+use crate::streams;
 
 /// Why a recording's elements can't be put together. Each says what to do.
 #[derive(Debug, thiserror::Error)]
@@ -97,16 +98,6 @@ pub fn make(factory: &str) -> Result<gst::Element, BuildError> {
     gst::ElementFactory::make(factory)
         .build()
         .map_err(|_| BuildError::Missing(factory.to_owned()))
-}
-
-/// Sets a property if the element has it, from text; for our own defaults.
-pub fn set_if_there(element: &gst::Element, property: &str, value: &str) {
-    if element
-        .find_property(property)
-        .is_some_and(|p| p.flags().contains(glib::ParamFlags::WRITABLE))
-    {
-        element.set_property_from_str(property, value);
-    }
 }
 
 /// Sets an element's properties from the fields of a structure.
@@ -217,7 +208,7 @@ pub fn join(
     let parser = make(parser.ok_or_else(unsupported)?)?;
     // Without it parameter sets are sent once, which is enough for no format that needs a parser
     // because it has none outside the stream.
-    set_if_there(&parser, "config-interval", "-1");
+    streams::set_if_there(&parser, "config-interval", "-1");
     bin.add(&parser)?;
     let (Some(parser_sink), Some(parser_src)) =
         (parser.static_pad("sink"), parser.static_pad("src"))

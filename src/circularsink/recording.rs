@@ -19,6 +19,7 @@ use super::source::{Counters, Feed, RecordingSource};
 use super::timefile::TimeFile;
 use super::{CAT, CircularSink};
 use crate::ring::RecordingId;
+use crate::streams;
 
 /// How long the first buffers of a recording wait for the format of streams that are linked but
 /// have brought nothing, in ns of video. Sound cards and encoders take part of a second to start.
@@ -430,10 +431,10 @@ impl Recorder {
         let sink = container::make(sink_factory)?;
         // Written as fast as the storage takes it, and to disk at once: 64 KiB in memory are
         // seconds of picture that a power cut would take.
-        container::set_if_there(&sink, "sync", "false");
-        container::set_if_there(&sink, "async", "false");
+        streams::set_if_there(&sink, "sync", "false");
+        streams::set_if_there(&sink, "async", "false");
         if sink_factory == "filesink" {
-            container::set_if_there(&sink, "buffer-mode", "unbuffered");
+            streams::set_if_there(&sink, "buffer-mode", "unbuffered");
         }
         if let Some(place) = place
             && sink
@@ -490,19 +491,7 @@ impl Recorder {
         let last = match last {
             None => sink,
             Some(muxer) => {
-                let factory = muxer.factory().map(|f| f.name());
-                if matches!(factory.as_deref(), Some("mp4mux" | "qtmux")) {
-                    // A file that is whole up to the last second at any moment, and a plain one
-                    // with its index complete once it is closed.
-                    container::set_if_there(&muxer, "fragment-duration", "1000");
-                    if sink_factory == "filesink" {
-                        container::set_if_there(
-                            &muxer,
-                            "fragment-mode",
-                            "first-moov-then-finalise",
-                        );
-                    }
-                }
+                streams::write_in_fragments(&muxer, sink_factory);
                 if matches!(container, Container::Muxer(_)) {
                     container::set_properties(&muxer, order.muxer_properties.as_ref())?;
                 }

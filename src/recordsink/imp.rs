@@ -554,6 +554,7 @@ impl RecordSink {
             None => encoder::first(muxers),
         }
         .map_err(|err| missing(&err))?;
+        streams::write_in_fragments(&muxer, "filesink");
         let splitter = streams::make("splitmuxsink").map_err(|err| missing(&err))?;
         splitter.set_property("muxer", &muxer);
         splitter.set_property("max-size-time", settings.split_time);

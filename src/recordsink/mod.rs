@@ -28,6 +28,11 @@
 //! element message `recordsink-file` with `location`, `frames`, `bytes` and `duration`; with
 //! `frame-messages=true` each frame posts `recordsink-frame` with its `bytes` and `pts`.
 //!
+//! What a killed program, a full disk or a power cut leaves of a file plays: an AVI up to its last
+//! checkpoint (a second), MP4 and MOV, which are written in fragments and made plain files at their
+//! end, up to the last second or group of pictures, the others as far as they go. What the kernel
+//! has not yet written to the disk is lost with the power.
+//!
 //! `duration`, `finish()` and a single `.jpg` end the recording by itself: the bin posts EOS as if
 //! the stream had ended, and what still arrives is dropped.
 

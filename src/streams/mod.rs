@@ -2,6 +2,7 @@
 //! What the recording bins share: the elements they are made of, and what is said when one of them
 //! is not installed.
 
+use gst::glib;
 use gst::prelude::*;
 
 pub mod entry;
@@ -89,6 +90,29 @@ pub fn make(factory: &str) -> Result<gst::Element, MissingElement> {
                 .map(|(package, _)| *package)
                 .or_else(|| factory.starts_with("av").then_some("gstreamer1.0-libav")),
         })
+}
+
+/// Sets a property if the element has it, from text; for our own defaults.
+pub fn set_if_there(element: &gst::Element, property: &str, value: &str) {
+    if element
+        .find_property(property)
+        .is_some_and(|p| p.flags().contains(glib::ParamFlags::WRITABLE))
+    {
+        element.set_property_from_str(property, value);
+    }
+}
+
+/// Has an MP4 muxer write a file that is whole up to its last fragment, which is a second or a GOP,
+/// at any moment. Where its `sink` can go back in the file, closing it makes it a plain one with one
+/// index.
+pub fn write_in_fragments(muxer: &gst::Element, sink: &str) {
+    let factory = muxer.factory().map(|factory| factory.name());
+    if matches!(factory.as_deref(), Some("mp4mux" | "qtmux")) {
+        set_if_there(muxer, "fragment-duration", "1000");
+        if sink == "filesink" {
+            set_if_there(muxer, "fragment-mode", "first-moov-then-finalise");
+        }
+    }
 }
 
 /// What an element says when one of those that it is made of is not installed.
