@@ -826,6 +826,24 @@ fn each_error_says_what_to_do() {
     }
 }
 
+#[test]
+fn half_a_picture_is_not_left_on_a_full_disk() {
+    let dir = tempfile::tempdir().unwrap();
+    let picture = dir.path().join("full.jpg");
+    std::os::unix::fs::symlink("/dev/full", &picture).unwrap();
+    let pipeline = Pipeline::launch(&format!(
+        "{VIDEO} ! recordsink location={}",
+        picture.display()
+    ));
+    assert!(pipeline.run().unwrap_err().contains("disk is full"));
+    pipeline.0.set_state(gst::State::Null).unwrap();
+    assert!(picture.symlink_metadata().is_err());
+    let bus = pipeline.0.bus().unwrap();
+    while let Some(message) = bus.pop_filtered(&[gst::MessageType::Element]) {
+        assert!(!message.has_name("recordsink-file"), "{message:?}");
+    }
+}
+
 /// GStreamer's plugins but for those that have the elements `without`, in `place`.
 fn plugins_without(without: &[&str], place: &Path) -> PathBuf {
     common::init();

@@ -199,7 +199,14 @@ impl BaseSinkImpl for ElementarySink {
         open.end = start
             .map(|start| start + buffer.duration().unwrap_or_default())
             .or(open.end);
+        let half = (result.is_err() && state.kind == Some(Elementary::Picture))
+            .then(|| state.open.take())
+            .flatten();
         drop(state);
+        if let Some(half) = half {
+            // Half a picture is none. That it cannot be removed is no news beside the error.
+            let _ = std::fs::remove_file(half.tally.location);
+        }
         if let Err(err) = result {
             self.obj().post_error_message(file_error(&err));
             return Err(gst::FlowError::Error);
