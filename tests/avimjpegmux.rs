@@ -282,8 +282,11 @@ fn frames_that_the_k210_cannot_play_are_refused() {
         let feed = Feed::new("profile=k210", &path, &caps);
         feed.push(0, picture(0, 35_832), 0.0).unwrap();
         feed.push(0, picture(1, 100), 100.0).unwrap();
+        let (playing, ..) = feed.pipeline.0.state(common::HANG);
+        playing.unwrap();
         assert_eq!(feed.push(0, bad, 200.0), Err(gst::FlowError::Error));
-        let error = feed.pipeline.error().unwrap();
+        // The file's end must not be heard of first.
+        let error = feed.pipeline.wait().unwrap_err();
         for word in words {
             assert!(error.contains(word), "{word:?} is not in {error:?}");
         }

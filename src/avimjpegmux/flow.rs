@@ -311,13 +311,13 @@ impl AviMjpegMux {
             }
             return flow;
         }
-        if let Some(session) = session {
-            if session.finish().is_ok() {
-                self.src.push_event(gst::event::Eos::new());
-            } else {
+        let finished = session.is_some_and(|session| {
+            let finished = session.finish().is_ok();
+            if !finished {
                 session.salvage();
             }
-        }
+            finished
+        });
         match error {
             SessionError::Full(_) | SessionError::NoSpace(_) => {
                 gst::element_imp_error!(self, gst::ResourceError::NoSpaceLeft, ("{error}"));
@@ -326,6 +326,10 @@ impl AviMjpegMux {
                 gst::element_imp_error!(self, gst::StreamError::Format, ("{error}"));
             }
             _ => gst::element_imp_error!(self, gst::StreamError::Mux, ("{error}")),
+        }
+        if finished {
+            // Behind the error: an application that sees the end first takes it for the good one.
+            self.src.push_event(gst::event::Eos::new());
         }
         gst::FlowError::Error
     }
