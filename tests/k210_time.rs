@@ -8,7 +8,7 @@
 
 use std::collections::VecDeque;
 use std::io;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::{Duration, Instant};
 
 use gstkendryte::k210::connect::{self, ConnectError, Connected, Goal};
@@ -144,6 +144,19 @@ struct SlowBoard {
     running: Option<Instant>,
     next: Instant,
     picture: Vec<u8>,
+    /// What will happen to it, and when.
+    fate: Option<(Instant, Fate)>,
+    /// The cable was pulled.
+    gone: bool,
+}
+
+/// What a hand can do to a board.
+#[derive(Clone, Copy, PartialEq)]
+enum Fate {
+    /// Pull its cable.
+    Pulled,
+    /// Press its reset button.
+    Reset,
 }
 
 impl SlowBoard {
@@ -180,6 +193,8 @@ impl SlowBoard {
             running: None,
             next: now,
             picture,
+            fate: None,
+            gone: false,
         }
     }
 
@@ -203,6 +218,21 @@ impl SlowBoard {
     /// Does what is due by now; when there will be more to do.
     fn run(&mut self) -> Option<Instant> {
         let now = self.rest.clock.now();
+        if let Some((_, fate)) = self.fate.take_if(|(time, _)| *time <= now) {
+            self.rest.out.clear();
+            match fate {
+                Fate::Pulled => self.gone = true,
+                Fate::Reset => self.boot(),
+            }
+        }
+        match (self.due(now), self.fate) {
+            (Some(due), Some((fate, _))) => Some(due.min(fate)),
+            (due, fate) => due.or(fate.map(|(time, _)| time)),
+        }
+    }
+
+    /// Does what the firmware does by now; when there will be more to do.
+    fn due(&mut self, now: Instant) -> Option<Instant> {
         loop {
             let due = match self.phase {
                 Phase::Dead | Phase::Prompt | Phase::Stuck => return None,
@@ -337,6 +367,9 @@ impl Transport for SlowBoard {
         let deadline = self.rest.clock.now() + timeout;
         loop {
             let next = self.run();
+            if self.gone {
+                return Err(io::ErrorKind::BrokenPipe.into());
+            }
             let now = self.rest.clock.now();
             let ready = self.rest.out.front().map(|(first, _)| {
                 let full = self.rest.out.get(HELD_BACK.0 - 1).map(|(time, _)| *time);
@@ -373,6 +406,9 @@ impl Transport for SlowBoard {
             // They are heard when they arrive; the host has gone on meanwhile on a real line.
             self.rest.clock.wait(wire_time(1, self.host_baud)).unwrap();
             self.run();
+            if self.gone {
+                return Err(io::ErrorKind::BrokenPipe.into());
+            }
             if self.host_baud == self.rest.baud {
                 self.hear(*byte);
             }
@@ -412,6 +448,22 @@ fn goal() -> Goal {
     }
 }
 
+/// Opens the port of a board, whose clock this is, and streams until the first frame.
+fn first_frame(board: &Cable, clock: &Interrupt) -> Result<(), ConnectError> {
+    let port = Box::new(board.clone());
+    let Connected { mut session, .. } = connect::connect(port, &goal(), clock, &Arc::default())?;
+    loop {
+        match session.fetch().map_err(ConnectError::Lost)? {
+            Fetched::Frame(frame) => {
+                assert_eq!((frame.width, frame.height), (320, 240));
+                return Ok(());
+            }
+            Fetched::NotReady => clock.wait(MS).map_err(|_| ConnectError::Interrupted)?,
+            other => panic!("{other:?}"),
+        }
+    }
+}
+
 /// The simulated time to the first frame, or to the error.
 fn time_from(
     phase: Phase,
@@ -421,19 +473,7 @@ fn time_from(
     let mut board = SlowBoard::new(phase, &clock);
     prepare(&mut board);
     let start = clock.now();
-    let connected = connect::connect(Box::new(board), &goal(), &clock, &Arc::default());
-    let result = connected.and_then(|Connected { mut session, .. }| {
-        loop {
-            match session.fetch()? {
-                Fetched::Frame(frame) => {
-                    assert_eq!((frame.width, frame.height), (320, 240));
-                    return Ok(());
-                }
-                Fetched::NotReady => clock.wait(MS).map_err(|_| ConnectError::Interrupted)?,
-                other => panic!("{other:?}"),
-            }
-        }
-    });
+    let result = first_frame(&Cable::to(board), &clock);
     (clock.now() - start, result)
 }
 
@@ -531,20 +571,14 @@ fn a_board_that_is_not_to_be_had_is_reported_within_five_seconds() {
 /// Streams, and lets something happen to the board.
 fn time_after(what: &str, happens: Phase) {
     let clock = Interrupt::simulated();
-    let (mut session, change) = {
-        let board = SlowBoard::new(Phase::Ide, &clock);
-        let change = Arc::new(std::sync::Mutex::new(None));
-        let line = Changing {
-            board,
-            change: change.clone(),
-        };
-        let connected = connect::connect(Box::new(line), &goal(), &clock, &Arc::default());
-        (connected.unwrap().session, change)
-    };
+    let board = Cable::to(SlowBoard::new(Phase::Ide, &clock));
+    let port = Box::new(board.clone());
+    let connected = connect::connect(port, &goal(), &clock, &Arc::default());
+    let mut session = connected.unwrap().session;
     while !matches!(session.fetch(), Ok(Fetched::Frame(_))) {
         clock.wait(MS).unwrap();
     }
-    *change.lock().unwrap() = Some(happens);
+    board.board().enter(happens);
     let start = clock.now();
     let error = loop {
         match session.fetch() {
@@ -559,22 +593,21 @@ fn time_after(what: &str, happens: Phase) {
     assert!(time <= Duration::from_millis(4500), "{what}: {time:?}");
 }
 
-/// A board whose phase can be changed from outside.
-struct Changing {
-    board: SlowBoard,
-    change: Arc<std::sync::Mutex<Option<Phase>>>,
-}
+/// A way to a board that can be opened again.
+#[derive(Clone)]
+struct Cable(Arc<Mutex<SlowBoard>>);
 
-impl Changing {
-    fn board(&mut self) -> &mut SlowBoard {
-        if let Some(phase) = self.change.lock().unwrap().take() {
-            self.board.enter(phase);
-        }
-        &mut self.board
+impl Cable {
+    fn to(board: SlowBoard) -> Self {
+        Cable(Arc::new(Mutex::new(board)))
+    }
+
+    fn board(&self) -> MutexGuard<'_, SlowBoard> {
+        self.0.lock().unwrap()
     }
 }
 
-impl Transport for Changing {
+impl Transport for Cable {
     fn read(&mut self, buf: &mut [u8], timeout: Duration) -> io::Result<usize> {
         self.board().read(buf, timeout)
     }
@@ -596,4 +629,63 @@ impl Transport for Changing {
 fn a_board_that_is_lost_while_it_streams_is_reported_within_five_seconds() {
     time_after("falls silent", Phase::Dead);
     time_after("turns to garbage", Phase::Garbage);
+}
+
+/// Lets that happen at every moment on the way to the first frame: the moment, the board and its
+/// clock at the start.
+fn at_every_moment(
+    phase: Phase,
+    fate: Fate,
+    step: usize,
+    mut check: impl FnMut(Duration, Cable, Interrupt),
+) {
+    let (usual, result) = time_from(phase, well);
+    result.unwrap();
+    for ms in (0..usual.as_millis() as u32).step_by(step) {
+        let clock = Interrupt::simulated();
+        let mut board = SlowBoard::new(phase, &clock);
+        board.fate = Some((clock.now() + ms * MS, fate));
+        check(ms * MS, Cable::to(board), clock);
+    }
+}
+
+#[test]
+fn a_cable_that_is_pulled_before_the_first_frame_is_noticed_at_once() {
+    for phase in [Phase::Dark, Phase::Prompt, Phase::Ide] {
+        let mut answered = false;
+        at_every_moment(phase, Fate::Pulled, 23, |moment, board, clock| {
+            let start = clock.now();
+            match first_frame(&board, &clock).expect_err("the cable is out") {
+                // What has shown itself to be a board may be waited for.
+                ConnectError::Lost(SessionError::Gone(_)) => answered = true,
+                ConnectError::Session(SessionError::Gone(_)) => {
+                    assert!(!answered, "forgotten after {moment:?}");
+                }
+                other => panic!("after {moment:?}: {other:?}"),
+            }
+            let time = clock.now() - start;
+            assert!(time <= moment + 100 * MS, "{time:?} for {moment:?}");
+        });
+        assert!(answered);
+    }
+}
+
+#[test]
+fn a_board_that_is_reset_before_the_first_frame_streams_within_eight_seconds() {
+    for phase in [Phase::Prompt, Phase::Ide] {
+        let mut longest = Duration::ZERO;
+        at_every_moment(phase, Fate::Reset, 61, |moment, board, clock| {
+            let reset = clock.now() + moment;
+            while let Err(error) = first_frame(&board, &clock) {
+                // Otherwise the element would not try again.
+                assert!(
+                    matches!(error, ConnectError::Lost(_)),
+                    "after {moment:?}: {error:?}"
+                );
+            }
+            longest = longest.max(clock.now() - reset);
+        });
+        println!("the first frame at most {longest:?} after the reset");
+        assert!(longest <= Duration::from_secs(8));
+    }
 }

@@ -229,14 +229,16 @@ fn a_script_that_ignores_ctrl_c_is_quoted() {
 
 #[test]
 fn a_cable_pulled_while_connecting_is_reported() {
-    let mut heard = 0;
-    let line = Line::new(move |bytes| {
-        heard += bytes.len();
-        // After a few attempts.
-        (heard < 100).then(Vec::new)
-    });
-    let text = line.launch("").wait_for_refusal();
-    assert_mentions(&text, &["gone", "plug it in again"]);
+    for properties in ["reconnect=false", "reconnect-timeout=1"] {
+        let mut heard = 0;
+        let line = Line::new(move |bytes| {
+            heard += bytes.len();
+            // After a few attempts.
+            (heard < 100).then(Vec::new)
+        });
+        let text = line.launch(properties).wait_for_refusal();
+        assert_mentions(&text, &["gone", "plug it in again"]);
+    }
 }
 
 #[test]

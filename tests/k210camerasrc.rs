@@ -430,9 +430,40 @@ fn latency_is_what_a_frame_takes() {
 }
 
 /// Unplugs a board while it streams, and plugs it in again.
-fn survives(unplug: impl Fn(), replug: impl Fn(), pipeline: &Pipeline, sink: &gst_app::AppSink) {
+fn survives(unplug: &dyn Fn(), replug: &dyn Fn(), pipeline: &Pipeline, sink: &gst_app::AppSink) {
     pipeline.play();
-    let before = pull(sink);
+    let before = pts(&pull(sink));
+    comes_back(unplug, replug, pipeline, sink, before);
+}
+
+type Survives = fn(&dyn Fn(), &dyn Fn(), &Pipeline, &gst_app::AppSink);
+
+/// So many frames to skip that the first takes half a minute.
+const MANY: u32 = 1000;
+
+/// Unplugs a board that is there and has not given a frame, and plugs it in again.
+fn survives_early(
+    unplug: &dyn Fn(),
+    replug: &dyn Fn(),
+    pipeline: &Pipeline,
+    sink: &gst_app::AppSink,
+) {
+    let camera = pipeline.element("camera");
+    camera.set_property("skip-frames", MANY);
+    pipeline.play();
+    message(pipeline, "k210-board");
+    camera.set_property("skip-frames", 0u32);
+    comes_back(unplug, replug, pipeline, sink, gst::ClockTime::ZERO);
+}
+
+/// Unplugs a board after the frame with this timestamp, and plugs it in again.
+fn comes_back(
+    unplug: &dyn Fn(),
+    replug: &dyn Fn(),
+    pipeline: &Pipeline,
+    sink: &gst_app::AppSink,
+    before: gst::ClockTime,
+) {
     unplug();
     let lost = message(pipeline, "k210-disconnected");
     assert_mentions(lost.get("reason").unwrap(), &["board"]);
@@ -453,7 +484,7 @@ fn survives(unplug: impl Fn(), replug: impl Fn(), pipeline: &Pipeline, sink: &gs
         }
     };
     let outage = gst::ClockTime::from_nseconds(back.get("outage").unwrap());
-    assert!(pts(&after) >= pts(&before) + outage);
+    assert!(pts(&after) >= before + outage);
     pull(sink);
     assert_eq!(pipeline.0.current_state(), gst::State::Playing);
     let stats = pipeline
@@ -464,34 +495,59 @@ fn survives(unplug: impl Fn(), replug: impl Fn(), pipeline: &Pipeline, sink: &gs
 
 #[test]
 fn a_pulled_cable_costs_the_time_it_is_out() {
-    let board = Simulated::new();
+    for survives in [survives as Survives, survives_early] {
+        let board = Simulated::new();
+        let (pipeline, sink) = board.launch("interval=0", "");
+        survives(
+            &|| board.port.unplug(),
+            &|| board.port.replug().unwrap(),
+            &pipeline,
+            &sink,
+        );
+    }
+}
+
+#[test]
+fn a_cable_pulled_before_the_board_has_answered_costs_the_time_it_is_out() {
+    // It runs a script that hears nothing when the cable goes, and starts as usual when it is back.
+    let board = Simulated::with(Config {
+        boot: BootMode::Wedged,
+        ..Config::default()
+    });
     let (pipeline, sink) = board.launch("interval=0", "");
-    survives(
-        || board.port.unplug(),
-        || board.port.replug().unwrap(),
+    pipeline.play();
+    comes_back(
+        &|| board.port.unplug(),
+        &|| board.port.replug().unwrap(),
         &pipeline,
         &sink,
+        gst::ClockTime::ZERO,
     );
 }
 
 #[test]
 fn a_board_that_is_reset_streams_again() {
-    let board = Simulated::new();
-    let (pipeline, sink) = board.launch("interval=0", "");
-    let press = |down| {
-        let mut port = board.port.board().port();
-        port.set_control_lines(false, down).unwrap();
-    };
-    survives(|| press(true), || press(false), &pipeline, &sink);
+    for survives in [survives as Survives, survives_early] {
+        let board = Simulated::new();
+        let (pipeline, sink) = board.launch("interval=0", "");
+        let press = |down| {
+            let mut port = board.port.board().port();
+            port.set_control_lines(false, down).unwrap();
+        };
+        survives(&|| press(true), &|| press(false), &pipeline, &sink);
+    }
 }
 
 #[test]
 fn a_server_that_goes_away_is_found_again() {
-    for (address, name) in [
+    for ((address, name), survives) in [
         ("127.0.0.1:0", "127.0.0.1"),
         ("127.0.0.1:0", "localhost"),
         ("[::1]:0", "[::1]"),
-    ] {
+    ]
+    .into_iter()
+    .zip([survives as Survives, survives_early, survives])
+    {
         let board = Board::new(Config {
             boot: BootMode::Repl,
             ..Config::default()
@@ -504,7 +560,7 @@ fn a_server_that_goes_away_is_found_again() {
         let port = server.address().port();
         let device = format!("device=tcp://{name}:{port} interval=0");
         let (pipeline, sink) = launch(&device, "");
-        survives(|| server.unplug(), || server.replug(), &pipeline, &sink);
+        survives(&|| server.unplug(), &|| server.replug(), &pipeline, &sink);
     }
 }
 
@@ -515,6 +571,16 @@ fn without_reconnection_a_pulled_cable_is_an_error() {
         let (pipeline, sink) = board.launch(properties, "");
         pipeline.play();
         pull(&sink);
+        board.port.unplug();
+        let text = pipeline.wait().expect_err("the board is gone");
+        assert_mentions(&text, &["gone", "plug it in again"]);
+        drop(pipeline);
+        board.port.replug().unwrap();
+
+        // Before the first frame, too.
+        let (pipeline, _sink) = board.launch(&format!("skip-frames={MANY} {properties}"), "");
+        pipeline.play();
+        message(&pipeline, "k210-board");
         board.port.unplug();
         let text = pipeline.wait().expect_err("the board is gone");
         assert_mentions(&text, &["gone", "plug it in again"]);

@@ -60,9 +60,13 @@ pub enum ConnectError {
     /// The script ended at once.
     #[error("the script ended at once: {0}")]
     ScriptFailed(String),
-    /// The link failed.
+    /// The link failed before there was a sign of a board.
     #[error(transparent)]
     Session(SessionError),
+    /// The link failed once a board had answered: it was reset, its cable was pulled, or the line is
+    /// a bad one.
+    #[error(transparent)]
+    Lost(SessionError),
 }
 
 impl From<Interrupted> for ConnectError {
@@ -117,31 +121,19 @@ pub fn connect(
         goal,
         patience: goal.patience,
         seen: Evidence::default(),
+        answered: false,
         pulses: 0,
     };
-    let mut resets = 0;
-    loop {
-        match approach.bring_up() {
-            Ok((board, console)) => {
-                return Ok(Connected {
-                    session: approach.session,
-                    board,
-                    console,
-                });
-            }
-            // Reset works whatever the script does: it is done by the interrupt handler.
-            Err(ConnectError::Wedged) if resets == 0 => {
-                resets += 1;
-                approach.session.reset()?;
-                approach.started = approach.session.now();
-                approach.patience = goal.patience.min(PATIENCE_AFTER_RESET);
-                approach.seen = Evidence::default();
-            }
-            // A disturbed line: from the beginning, which takes the board as it is now.
-            Err(ConnectError::Session(error))
-                if error.is_line_noise() && !approach.out_of_patience() => {}
-            Err(error) => return Err(error),
+    match approach.bring_up_somehow() {
+        Ok((board, console)) => Ok(Connected {
+            session: approach.session,
+            board,
+            console,
+        }),
+        Err(ConnectError::Session(error)) if approach.has_answered() => {
+            Err(ConnectError::Lost(error))
         }
+        Err(error) => Err(error),
     }
 }
 
@@ -214,11 +206,34 @@ struct Approach<'a> {
     /// How long the board may be without a sign of life.
     patience: Duration,
     seen: Evidence,
+    /// The debug dispatcher has answered.
+    answered: bool,
     /// How many of [`PULSES`] were given.
     pulses: usize,
 }
 
 impl Approach<'_> {
+    /// As [`bring_up`](Self::bring_up), once more where that may help.
+    fn bring_up_somehow(&mut self) -> Result<(BoardIdentity, Vec<u8>), ConnectError> {
+        let mut resets = 0;
+        loop {
+            match self.bring_up() {
+                // Reset works whatever the script does: it is done by the interrupt handler.
+                Err(ConnectError::Wedged) if resets == 0 => {
+                    resets += 1;
+                    self.session.reset()?;
+                    self.started = self.session.now();
+                    self.patience = self.goal.patience.min(PATIENCE_AFTER_RESET);
+                    self.seen = Evidence::default();
+                }
+                // A disturbed line: from the beginning, which takes the board as it is now.
+                Err(ConnectError::Session(error))
+                    if error.is_line_noise() && !self.out_of_patience() => {}
+                other => return other,
+            }
+        }
+    }
+
     /// From whatever state to the script running: what the board is, and what the script printed.
     fn bring_up(&mut self) -> Result<(BoardIdentity, Vec<u8>), ConnectError> {
         self.reach_ide_mode()?;
@@ -258,6 +273,11 @@ impl Approach<'_> {
             }
             self.pulse_when_due()?;
         }
+    }
+
+    /// Whether there is a board, or was.
+    fn has_answered(&self) -> bool {
+        self.answered || self.seen.life.is_some()
     }
 
     /// When there is no hope left.
@@ -323,6 +343,7 @@ impl Approach<'_> {
             self.session.pad(16)?;
             if self.session.is_alive(Duration::from_millis(70))? {
                 // The rest of what may have been left unfinished.
+                self.answered = true;
                 return Ok(true);
             }
         }

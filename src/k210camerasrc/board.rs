@@ -82,7 +82,7 @@ impl Board {
                 Err(error) if error.kind() == std::io::ErrorKind::Interrupted => {
                     Err(Trouble::Flushing)
                 }
-                Err(error) => Err(Trouble::Lost(trouble::tcp_error(&error, &self.address))),
+                Err(error) => Err(Trouble::Unfit(trouble::tcp_error(&error, &self.address))),
             },
             Address::Simulated { video } => self.simulate(video.as_deref()),
         }
@@ -153,5 +153,5 @@ impl Board {
 }
 
 fn failed_open(error: &OpenError) -> Trouble {
-    Trouble::Lost(trouble::open_error(error))
+    Trouble::Unfit(trouble::open_error(error))
 }

@@ -165,9 +165,9 @@ impl BaseSrcImpl for K210CameraSrc {
             [board] if board.opens_at_once() => {
                 match board.open(settings.baud_rate, &self.interrupt) {
                     Ok(transport) => Some(transport),
-                    Err(Trouble::Lost(report) | Trouble::Fatal(report)) => {
-                        return Err(report.into());
-                    }
+                    Err(
+                        Trouble::Lost(report) | Trouble::Unfit(report) | Trouble::Fatal(report),
+                    ) => return Err(report.into()),
                     Err(Trouble::Flushing | Trouble::Eos) => None,
                 }
             }
@@ -262,7 +262,7 @@ impl PushSrcImpl for K210CameraSrc {
             Ok(buffer) => Ok(CreateSuccess::NewBuffer(buffer)),
             Err(Trouble::Flushing) => Err(gst::FlowError::Flushing),
             Err(Trouble::Eos) => Err(gst::FlowError::Eos),
-            Err(Trouble::Lost(report) | Trouble::Fatal(report)) => {
+            Err(Trouble::Lost(report) | Trouble::Unfit(report) | Trouble::Fatal(report)) => {
                 self.post_error_message(report.into());
                 Err(gst::FlowError::Error)
             }

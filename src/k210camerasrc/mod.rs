@@ -23,7 +23,10 @@
 //! passes, a changed bit that spoils no more than a few blocks of it does. When the board
 //! goes away the element stays as it is, posts `k210-disconnected`, looks for the board again (by
 //! its USB serial number, if the port has changed its name) and posts `k210-reconnected`; time goes
-//! on meanwhile. With `reconnect=false` it stops with an error instead.
+//! on meanwhile. That holds from the moment its port was opened, or with `tcp://` the board has
+//! answered, the first frame or not. With `reconnect=false` it stops with an error instead, as it
+//! always does when it finds no board at its start, when a port may not be opened or is in use, and
+//! when what is there does not answer as a board does or never takes a picture.
 //!
 //! # Messages
 //! - `k210-board`: `firmware` (string), `arch` (string), `device` (string), once it is connected;

@@ -322,8 +322,8 @@ pub static PROPERTIES: LazyLock<Vec<glib::ParamSpec>> = LazyLock::new(|| {
         glib::ParamSpecBoolean::builder("reconnect")
             .nick("Reconnect")
             .blurb(
-                "Wait for a board that went away, and go on when it is back, rather than stop \
-                 with an error (default true)",
+                "Wait for a board that went away, before its first frame or later, and go on when \
+                 it is back, rather than stop with an error (default true)",
             )
             .default_value(true)
             .mutable_playing()

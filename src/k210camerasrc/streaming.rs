@@ -10,9 +10,10 @@ use gst::subclass::prelude::*;
 use super::board::Board;
 use super::imp::{CAT, K210CameraSrc, clock_time};
 use super::trouble::{self, Report, Trouble};
+use crate::k210::address::Address;
 use crate::k210::connect::{self, ConnectError, Connected, Goal};
 use crate::k210::pace::Pace;
-use crate::k210::session::{Fetched, Frame, Session};
+use crate::k210::session::{Fetched, Frame, Session, SessionError};
 use crate::k210::transport::Transport;
 use crate::sync::lock;
 
@@ -80,6 +81,12 @@ impl Stream {
         }
     }
 
+    /// Keeps to the board that has answered.
+    fn stay_with(&mut self, index: usize) {
+        self.boards.swap(0, index);
+        self.boards.truncate(1);
+    }
+
     /// Whether the next frame is the first after a gap; it is taken to be pushed.
     pub fn take_discont(&mut self) -> bool {
         std::mem::take(&mut self.discont)
@@ -90,19 +97,28 @@ impl K210CameraSrc {
     /// The next frame, whatever it takes.
     pub(super) fn next_buffer(&self, stream: &mut Stream) -> Result<gst::Buffer, Trouble> {
         loop {
-            if stream.session.is_none() {
-                let connected = self.connect(stream, false)?;
-                self.welcome(stream, connected);
-            }
-            match self.next_frame(stream) {
+            match self.try_next_frame(stream) {
                 Ok(frame) => return self.make_buffer(stream, frame),
                 Err(Trouble::Lost(report)) => self.reconnect(stream, report)?,
+                Err(Trouble::Unfit(report)) if stream.had_frame => {
+                    self.reconnect(stream, report)?;
+                }
                 Err(trouble) => return Err(trouble),
             }
         }
     }
 
-    /// Brings a board to stream; the error of the last one if none does.
+    /// The next frame, from a board that is connected to if there is none yet.
+    fn try_next_frame(&self, stream: &mut Stream) -> Result<Frame, Trouble> {
+        if stream.session.is_none() {
+            let connected = self.connect(stream, false)?;
+            self.welcome(stream, connected);
+        }
+        self.next_frame(stream)
+    }
+
+    /// Brings a board to stream; what is wrong with the one that was lost meanwhile, or with the
+    /// last, if none does.
     fn connect(&self, stream: &mut Stream, again: bool) -> Result<Connected, Trouble> {
         let settings = lock(&self.settings).clone();
         let counters = lock(&self.counters).clone();
@@ -112,6 +128,7 @@ impl K210CameraSrc {
             _ => stream.script.clone(),
         };
         let mut last = None;
+        let mut lost = None;
         for index in 0..stream.boards.len() {
             let board = &mut stream.boards[index];
             if let Err(report) = board.follow() {
@@ -123,7 +140,7 @@ impl K210CameraSrc {
                 Some(transport) => transport,
                 None => match board.open(settings.baud_rate, &self.interrupt) {
                     Ok(transport) => transport,
-                    Err(Trouble::Lost(report)) => {
+                    Err(Trouble::Unfit(report)) => {
                         gst::info!(CAT, imp = self, "{}", report.text);
                         last = Some(report);
                         continue;
@@ -131,6 +148,7 @@ impl K210CameraSrc {
                     Err(trouble) => return Err(trouble),
                 },
             };
+            let is_serial = matches!(board.address, Address::Serial(_));
             let goal = Goal {
                 baud: settings.baud_rate,
                 script: script.clone(),
@@ -146,19 +164,37 @@ impl K210CameraSrc {
             }
             match connect::connect(transport, &goal, &self.interrupt, &counters) {
                 Ok(connected) => {
-                    // The one that answered is the one to stay with.
-                    stream.boards.swap(0, index);
-                    stream.boards.truncate(1);
+                    stream.stay_with(index);
                     return Ok(connected);
                 }
                 Err(ConnectError::Interrupted) => return Err(Trouble::Flushing),
                 Err(error) => {
                     gst::info!(CAT, imp = self, "{device}: {error}");
-                    last = Some(trouble::connect_error(&error, &device));
+                    let report = trouble::connect_error(&error, &device);
+                    match error {
+                        // No other script will be sent.
+                        ConnectError::ScriptFailed(_) if !stream.own_script => {
+                            return Err(Trouble::Fatal(report));
+                        }
+                        ConnectError::Lost(_) => {
+                            stream.stay_with(index);
+                            return Err(Trouble::Lost(report));
+                        }
+                        // A port that was open goes away only with its adapter, while a serial
+                        // server that hangs up at once turns us away.
+                        ConnectError::Session(SessionError::Gone(_)) if is_serial => {
+                            lost = Some((index, report));
+                        }
+                        _ => last = Some(report),
+                    }
                 }
             }
         }
-        Err(Trouble::Lost(last.unwrap_or_else(trouble::no_board)))
+        if let Some((index, report)) = lost {
+            stream.boards.swap(0, index);
+            return Err(Trouble::Lost(report));
+        }
+        Err(Trouble::Unfit(last.unwrap_or_else(trouble::no_board)))
     }
 
     /// Begins to stream from a board.
@@ -198,8 +234,7 @@ impl K210CameraSrc {
     /// Waits for a board that went away.
     fn reconnect(&self, stream: &mut Stream, report: Report) -> Result<(), Trouble> {
         stream.session = None;
-        // A board that never gave a picture is no board that went away.
-        if !lock(&self.settings).reconnect || !stream.had_frame {
+        if !lock(&self.settings).reconnect {
             return Err(Trouble::Fatal(report));
         }
         let device = stream.boards[0].address.to_string();
@@ -216,7 +251,7 @@ impl K210CameraSrc {
             attempts += 1;
             match self.connect(stream, true) {
                 Ok(connected) => break connected,
-                Err(Trouble::Lost(_)) => {}
+                Err(Trouble::Lost(_) | Trouble::Unfit(_)) => {}
                 Err(trouble) => return Err(trouble),
             }
             let settings = lock(&self.settings).clone();
@@ -301,7 +336,7 @@ impl K210CameraSrc {
         };
         if !timeout.is_zero() && waiting > timeout + settling {
             let seconds = waiting.as_secs_f64();
-            return Err(Trouble::Lost(trouble::no_frames(device, seconds)));
+            return Err(Trouble::Unfit(trouble::no_frames(device, seconds)));
         }
         // A board that has just sent a frame has the next one when its sensor and its encoder are
         // done, and what the wire waits for then is our question. Asking costs 18 bytes.
@@ -365,10 +400,11 @@ impl K210CameraSrc {
             }
             (false, Some(text)) => Err(Trouble::Fatal(trouble::script_failed(&text, &device))),
             // A sensor that stalls raises an exception; starting anew may mend it.
-            (true, text) => {
-                let text = text.unwrap_or_else(|| "it was stopped".into());
-                Err(Trouble::Lost(trouble::script_failed(&text, &device)))
-            }
+            (true, Some(text)) => Err(Trouble::Unfit(trouble::script_failed(&text, &device))),
+            (true, None) => Err(Trouble::Lost(trouble::script_failed(
+                "it was stopped",
+                &device,
+            ))),
         }
     }
 

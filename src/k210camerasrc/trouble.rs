@@ -44,6 +44,8 @@ pub enum Trouble {
     Eos,
     /// The board is gone, and may come back.
     Lost(Report),
+    /// There is no board, or none that gives pictures. One that has given some may do so again.
+    Unfit(Report),
     /// Nothing that waiting would mend.
     Fatal(Report),
 }
@@ -185,7 +187,7 @@ pub fn connect_error(error: &ConnectError, device: &str) -> Report {
         ConnectError::ScriptFailed(text) => {
             report!(Failed, "The script on the board at {device} failed: {text}")
         }
-        ConnectError::Session(error) => session_error(error, device),
+        ConnectError::Session(error) | ConnectError::Lost(error) => session_error(error, device),
         ConnectError::Interrupted => {
             report!(Failed, "Connecting was interrupted")
         }
