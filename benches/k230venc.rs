@@ -79,7 +79,7 @@ const BARE: [(&str, &str, &str); 3] = [
         "H.265",
         "video/x-h265,profile=main",
         "videoconvert ! x265enc tune=zerolatency speed-preset=ultrafast key-int-max=30 bitrate=4000 \
-         option-string=bframes=0:scenecut=0:open-gop=0:aud=0:info=0:sao=1:deblock=1:vbv-maxrate=4000:vbv-bufsize=2000",
+         option-string=bframes=0:scenecut=0:open-gop=0:aud=0:info=0:sao=1:vbv-maxrate=4000:vbv-bufsize=2000",
     ),
     ("JPEG", "image/jpeg", "jpegenc quality=50"),
 ];

@@ -941,7 +941,152 @@ fn channel_3_is_left_alone_unless_asked_for() {
     }
 }
 
-/// Another encoder gives streams of the same structure; its library has nothing to complain of.
+/// The syntax elements called `name` in a stream's headers, in order, as ffmpeg reads them.
+fn syntax(trace: &str, name: &str) -> Vec<i64> {
+    trace
+        .lines()
+        .filter_map(|line| {
+            let mut words = line.split_once("] ")?.1.split_whitespace();
+            (words.nth(1)? == name)
+                .then(|| words.last()?.parse().ok())
+                .flatten()
+        })
+        .collect()
+}
+
+/// The quantizer of each slice.
+fn quantizers(trace: &str) -> Vec<i64> {
+    let initial = ["pic_init_qp_minus26", "init_qp_minus26"]
+        .iter()
+        .find_map(|name| syntax(trace, name).first().copied())
+        .expect("picture parameters");
+    syntax(trace, "slice_qp_delta")
+        .iter()
+        .map(|delta| 26 + initial + delta)
+        .collect()
+}
+
+/// Counts the warnings on the bus, and keeps their words.
+fn warnings(pipeline: &Pipeline) -> Arc<Mutex<Vec<String>>> {
+    let heard: Arc<Mutex<Vec<String>>> = Arc::default();
+    let keep = heard.clone();
+    let bus = pipeline.0.bus().expect("a bus");
+    bus.set_sync_handler(move |_, message| {
+        if let gst::MessageView::Warning(warning) = message.view() {
+            keep.lock().unwrap().push(warning.error().to_string());
+        }
+        gst::BusSyncReply::Pass
+    });
+    heard
+}
+
+#[test]
+fn settings_reach_the_stream_or_a_warning_says_that_they_do_not() {
+    let _alone = alone();
+    type Case = (
+        &'static str,
+        &'static str,
+        &'static [(&'static str, &'static [i64])],
+        &'static [i64],
+        &'static [&'static str],
+    );
+    // Settings, caps, values that syntax elements may have, quantizers as they change, and words
+    // of the warnings.
+    const BOTH_WAYS: &[Case] = &[
+        (
+            "",
+            "video/x-h264,profile=high",
+            &[
+                ("profile_idc", &[100]),
+                ("entropy_coding_mode_flag", &[1]),
+                ("transform_8x8_mode_flag", &[1]),
+                ("disable_deblocking_filter_idc", &[0, 2]),
+            ],
+            &[],
+            &[],
+        ),
+        (
+            "entropy-mode=cavlc deblock=false",
+            "video/x-h264,profile=main",
+            &[
+                ("profile_idc", &[77]),
+                ("entropy_coding_mode_flag", &[0]),
+                ("disable_deblocking_filter_idc", &[1]),
+            ],
+            &[],
+            &[],
+        ),
+        (
+            "rate-control=fixqp qp-i=24 qp-p=30",
+            "video/x-h264,profile=baseline",
+            &[("profile_idc", &[66]), ("entropy_coding_mode_flag", &[0])],
+            &[24, 30, 24, 30],
+            &[],
+        ),
+        (
+            "",
+            "video/x-h265,profile=main",
+            &[
+                ("general_profile_idc", &[1]),
+                ("sample_adaptive_offset_enabled_flag", &[1]),
+                ("deblocking_filter_control_present_flag", &[0]),
+            ],
+            &[],
+            &[],
+        ),
+        (
+            "sao=false deblock=false rate-control=fixqp qp-i=24 qp-p=30",
+            "video/x-h265,profile=main-10",
+            &[
+                ("general_profile_idc", &[2]),
+                ("sample_adaptive_offset_enabled_flag", &[0]),
+                ("pps_deblocking_filter_disabled_flag", &[1]),
+            ],
+            &[24, 30, 24, 30],
+            &[],
+        ),
+    ];
+    let directory = tempfile::tempdir().expect("a directory");
+    let file = directory.path().join("stream");
+    for way in backends() {
+        for (settings, caps, elements, qp, words) in BOTH_WAYS {
+            let venc = format!("k230venc {way} {settings} gop-length=4");
+            let pipeline = Pipeline::launch(&format!(
+                "videotestsrc num-buffers=8 ! {RAW} ! {venc} ! {caps} ! filesink location={}",
+                file.display()
+            ));
+            let heard = warnings(&pipeline);
+            pipeline.run().unwrap_or_else(|e| panic!("{venc}: {e}"));
+            let heard = heard.lock().unwrap();
+            assert_eq!(heard.len(), words.len(), "{venc}: {heard:?}");
+            for (heard, word) in heard.iter().zip(*words) {
+                assert!(heard.contains(word), "{venc}: {heard}");
+            }
+            let output = Command::new("ffmpeg")
+                .args(["-hide_banner", "-v", "info", "-i"])
+                .arg(&file)
+                .args(["-c", "copy", "-bsf:v", "trace_headers", "-f", "null", "-"])
+                .output()
+                .expect("ffmpeg starts");
+            let trace = String::from_utf8_lossy(&output.stderr);
+            for (name, values) in *elements {
+                let found = syntax(&trace, name);
+                assert!(
+                    !found.is_empty() && found.iter().all(|is| values.contains(is)),
+                    "{venc} ! {caps}: {name} is {found:?}"
+                );
+            }
+            if !qp.is_empty() {
+                // A picture may be in several slices.
+                let mut found = quantizers(&trace);
+                found.dedup();
+                assert_eq!(found, *qp, "{venc}");
+            }
+        }
+    }
+}
+
+/// Another encoder gives streams of the same structure.
 #[test]
 fn openh264_is_an_engine_too() {
     let _alone = alone();
@@ -1039,21 +1184,10 @@ fn a_settings_conflict_is_said_once_in_a_warning() {
         "videotestsrc num-buffers=2 ! {RAW} ! k230venc backend=element entropy-mode=cavlc \
          ! video/x-h265 ! fakesink"
     ));
-    let heard = Arc::new(Mutex::new(0));
-    let counter = heard.clone();
-    pipeline
-        .0
-        .bus()
-        .expect("a bus")
-        .set_sync_handler(move |_, message| {
-            if let gst::MessageView::Warning(warning) = message.view() {
-                assert!(warning.error().to_string().contains("CAVLC"));
-                *counter.lock().unwrap() += 1;
-            }
-            gst::BusSyncReply::Pass
-        });
+    let heard = warnings(&pipeline);
     pipeline.run().expect("it encodes all the same");
-    assert_eq!(*heard.lock().unwrap(), 1);
+    let heard = heard.lock().unwrap();
+    assert!(heard.len() == 1 && heard[0].contains("CAVLC"), "{heard:?}");
 }
 
 /// A channel's whole life through the ABI, short enough for `make valgrind`: H.264 and JPEG, changes

@@ -184,14 +184,15 @@ fn x265(engine: &mut Engine, attr: &ChannelAttr) {
     e.set_property_from_str("tune", "zerolatency");
     e.set_property_from_str("speed-preset", "ultrafast");
     e.set_property("key-int-max", NEVER);
-    let switch = |on: bool| if on { 1 } else { 0 };
     // Not repeat-headers: x265enc writes the headers before the first picture itself, and with
     // that option it does so into a buffer of the wrong size. The channel repeats them.
     let mut options = vec![
         "bframes=0:scenecut=0:open-gop=0:aud=0:info=0".to_string(),
-        format!("sao={}", switch(attr.sao)),
-        format!("deblock={}", switch(attr.deblock)),
+        format!("sao={}", u8::from(attr.sao)),
     ];
+    if !attr.deblock {
+        options.push("no-deblock=1".into());
+    }
     match attr.rate {
         RateControl::Cbr { bitrate } => {
             e.set_property("bitrate", bitrate.min(102_400));
