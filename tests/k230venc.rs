@@ -980,6 +980,15 @@ fn warnings(pipeline: &Pipeline) -> Arc<Mutex<Vec<String>>> {
     heard
 }
 
+/// Whether there is openh264enc, which not every distribution has.
+fn has_openh264enc() -> bool {
+    let found = gst::ElementFactory::find("openh264enc").is_some();
+    if !found {
+        eprintln!("skipped: openh264enc is not installed (Debian: gstreamer1.0-plugins-bad)");
+    }
+    found
+}
+
 #[test]
 fn settings_reach_the_stream_or_a_warning_says_that_they_do_not() {
     let _alone = alone();
@@ -1046,10 +1055,44 @@ fn settings_reach_the_stream_or_a_warning_says_that_they_do_not() {
             &[],
         ),
     ];
+    const OPENH264: &[Case] = &[
+        (
+            "",
+            "video/x-h264,profile=high",
+            &[
+                ("profile_idc", &[100]),
+                ("entropy_coding_mode_flag", &[0]),
+                ("disable_deblocking_filter_idc", &[0, 2]),
+            ],
+            &[],
+            &["openh264enc codes with CAVLC"],
+        ),
+        (
+            "entropy-mode=cavlc deblock=false rate-control=fixqp qp-i=30 qp-p=30",
+            "video/x-h264,profile=main",
+            &[
+                ("profile_idc", &[77]),
+                ("disable_deblocking_filter_idc", &[1]),
+            ],
+            &[30],
+            &[],
+        ),
+        (
+            "rate-control=fixqp qp-i=5 qp-p=9",
+            "video/x-h264,profile=baseline",
+            &[("profile_idc", &[66])],
+            &[12],
+            &["12 is used for qp-i=5 and qp-p=9"],
+        ),
+    ];
+    let mut ways: Vec<(String, &[Case])> = backends().map(|backend| (backend, BOTH_WAYS)).into();
+    if has_openh264enc() {
+        ways.push(("backend=element engine=openh264enc".into(), OPENH264));
+    }
     let directory = tempfile::tempdir().expect("a directory");
     let file = directory.path().join("stream");
-    for way in backends() {
-        for (settings, caps, elements, qp, words) in BOTH_WAYS {
+    for (way, cases) in ways {
+        for (settings, caps, elements, qp, words) in cases {
             let venc = format!("k230venc {way} {settings} gop-length=4");
             let pipeline = Pipeline::launch(&format!(
                 "videotestsrc num-buffers=8 ! {RAW} ! {venc} ! {caps} ! filesink location={}",
@@ -1086,10 +1129,144 @@ fn settings_reach_the_stream_or_a_warning_says_that_they_do_not() {
     }
 }
 
+/// Takes features out of the registry while it lives.
+struct Without(Vec<gst::PluginFeature>);
+
+impl Without {
+    fn new(names: &[&str]) -> Self {
+        let registry = gst::Registry::get();
+        let features: Vec<_> = names
+            .iter()
+            .filter_map(|name| registry.lookup_feature(name))
+            .collect();
+        for feature in &features {
+            registry.remove_feature(feature);
+        }
+        Self(features)
+    }
+}
+
+impl Drop for Without {
+    fn drop(&mut self) {
+        for feature in &self.0 {
+            gst::Registry::get()
+                .add_feature(feature)
+                .expect("it was there before");
+        }
+    }
+}
+
+#[test]
+fn with_openh264enc_alone_a_recording_is_what_was_asked_for() {
+    let _alone = alone();
+    if !has_openh264enc() {
+        return;
+    }
+    let without = Without::new(&["v4l2h264enc", "x264enc"]);
+    let directory = tempfile::tempdir().expect("a directory");
+    let file = directory.path().join("a.mp4");
+    let pipeline = Pipeline::launch(&format!(
+        "filesrc location={} ! matroskademux ! vp8dec ! videoconvert ! video/x-raw,format=NV12 \
+         ! k230venc name=venc backend=element bitrate=1000 gop-length=20 \
+         ! video/x-h264,profile=main ! h264parse ! mp4mux ! filesink location={}",
+        footage().display(),
+        file.display()
+    ));
+    pipeline.run().expect("openh264enc encodes");
+    let stats = pipeline.element("venc").property::<gst::Structure>("stats");
+    assert_eq!(stats.get::<&str>("encoder"), Ok("openh264enc"));
+    let kbit = stats.get::<u64>("bytes-out").expect("a size") as f64 * 8.0 / 1000.0;
+    assert!(
+        (kbit / 5.28 - 1000.0).abs() < 100.0,
+        "{kbit} kbit in 5.28 s"
+    );
+    let facts = ffprobe(
+        &file,
+        &["-count_frames"],
+        "stream=codec_name,profile,nb_read_frames",
+    );
+    assert_eq!(facts, ["h264", "Main", "132"]);
+
+    // What it cannot do is said once, whatever becomes of the caps.
+    let mut fed = Fed::new("k230venc backend=element");
+    fed.step();
+    let caps = gst::Caps::from_str(&RAW.replace("framerate=30", "framerate=25")).expect("caps");
+    fed.source.set_caps(Some(&caps));
+    fed.step();
+    let heard: Vec<String> = fed
+        .pipeline
+        .0
+        .bus()
+        .expect("a bus")
+        .iter_filtered(&[gst::MessageType::Warning])
+        .map(|message| format!("{:?}", message.view()))
+        .collect();
+    assert!(heard.len() == 1 && heard[0].contains("CAVLC"), "{heard:?}");
+    drop(fed);
+
+    // What makes it useless is an error that says why.
+    let error = Pipeline::launch(&format!(
+        "videotestsrc num-buffers=1 ! {RAW} ! k230venc backend=element \
+         ! video/x-h264,profile=high-10 ! fakesink"
+    ))
+    .run()
+    .expect_err("eight bits a sample");
+    common::assert_mentions(
+        &error,
+        &[
+            "openh264enc does not encode H.264, profile high-10",
+            "K_ERR_VENC_NOT_SUPPORT",
+        ],
+    );
+
+    // Without that one too, the error names all that would do.
+    let none = Without::new(&["openh264enc"]);
+    let error = Pipeline::launch(&format!(
+        "videotestsrc num-buffers=1 ! {RAW} ! k230venc backend=element ! video/x-h264 ! fakesink"
+    ))
+    .run()
+    .expect_err("nothing is left");
+    common::assert_mentions(
+        &error,
+        &[
+            "no encoder element for H.264",
+            "v4l2h264enc, x264enc, openh264enc",
+        ],
+    );
+    drop((none, without));
+}
+
+/// OpenH264 writes to the console by itself when it is asked for what it cannot give.
+#[test]
+fn openh264_has_nothing_to_say_on_the_console() {
+    let _alone = alone();
+    if !has_openh264enc() {
+        return;
+    }
+    let directory = tempfile::tempdir().expect("a directory");
+    let output = Command::new("gst-launch-1.0")
+        .envs(common::plugin_path(directory.path()))
+        .args(
+            format!(
+                "-q videotestsrc num-buffers=20 ! {RAW} ! k230venc backend=element \
+                 engine=openh264enc entropy-mode=cavlc ! video/x-h264 ! fakesink"
+            )
+            .split_whitespace(),
+        )
+        .output()
+        .expect("gst-launch-1.0 starts");
+    assert!(output.status.success());
+    let said = [output.stdout, output.stderr].concat();
+    assert_eq!(String::from_utf8_lossy(&said), "");
+}
+
 /// Another encoder gives streams of the same structure.
 #[test]
 fn openh264_is_an_engine_too() {
     let _alone = alone();
+    if !has_openh264enc() {
+        return;
+    }
     for profile in ["baseline", "main", "high"] {
         let pipeline = Pipeline::launch(&format!(
             "videotestsrc num-buffers=45 ! {RAW} ! k230venc backend=element engine=openh264enc \

@@ -8,7 +8,7 @@
 use gst::prelude::*;
 use gst_video::VideoFormat;
 
-use crate::venc::{ChannelAttr, Codec, Entropy, PixelFormat, Profile, RateControl};
+use crate::venc::{ChannelAttr, Code, Codec, Entropy, Error, PixelFormat, Profile, RateControl};
 
 /// An encoder element with the settings applied.
 pub(super) struct Engine {
@@ -42,10 +42,51 @@ pub(super) fn video_format(format: PixelFormat) -> VideoFormat {
     }
 }
 
-/// Makes `factory` and applies `attr`. `None` if the factory is not installed or cannot encode
-/// the codec.
-pub(super) fn make(factory: &str, attr: &ChannelAttr) -> Option<Engine> {
+/// The caps that the encoder is asked for.
+pub(super) fn wanted_caps(attr: &ChannelAttr) -> gst::Caps {
+    let builder = match attr.codec {
+        Codec::Jpeg => return gst::Caps::new_empty_simple("image/jpeg"),
+        Codec::H264 => gst::Caps::builder("video/x-h264"),
+        Codec::H265 => gst::Caps::builder("video/x-h265"),
+    };
+    let builder = builder
+        .field("stream-format", "byte-stream")
+        .field("alignment", "au");
+    match attr.profile {
+        // x264's baseline is the constrained one, as every encoder's without slice groups is.
+        Profile::H264Baseline => builder.field(
+            "profile",
+            gst::List::new(["constrained-baseline", "baseline"]),
+        ),
+        profile => builder.field("profile", profile.name()),
+    }
+    .build()
+}
+
+/// Makes `factory` and applies `attr`. `None` if the factory is not installed.
+///
+/// # Errors
+/// `K_ERR_VENC_NOT_SUPPORT` if it does not encode the codec with the profile.
+pub(super) fn make(factory: &str, attr: &ChannelAttr) -> Option<Result<Engine, Error>> {
     let element = gst::ElementFactory::make(factory).build().ok()?;
+    let encodes = element
+        .static_pad("src")
+        .is_some_and(|pad| pad.pad_template_caps().can_intersect(&wanted_caps(attr)));
+    Some(if encodes {
+        Ok(set_up(factory, element, attr))
+    } else {
+        Err(Error::refused(
+            Code::NotSupport,
+            format!(
+                "{factory} does not encode {}, profile {}",
+                attr.codec.name(),
+                attr.profile.name()
+            ),
+        ))
+    })
+}
+
+fn set_up(factory: &str, element: gst::Element, attr: &ChannelAttr) -> Engine {
     let mut engine = Engine {
         element,
         convert_to: None,
@@ -82,12 +123,12 @@ pub(super) fn make(factory: &str, attr: &ChannelAttr) -> Option<Engine> {
                 engine.element.set_property("quality", factor as i32);
             }
         }
-        (v4l2, codec) if v4l2.starts_with("v4l2") && encodes(&engine.element, codec) => {
+        (v4l2, _) if v4l2.starts_with("v4l2") => {
             engine.convert_to = takes(&[VideoFormat::Nv12, VideoFormat::Uyvy]);
             engine.asynchronous = true;
             v4l2_controls(&mut engine, attr);
         }
-        (_, codec) if encodes(&engine.element, codec) => {
+        _ => {
             engine.convert_to = takes(&[VideoFormat::I420]);
             engine.asynchronous = true;
             engine.unmapped.push(format!(
@@ -95,22 +136,8 @@ pub(super) fn make(factory: &str, attr: &ChannelAttr) -> Option<Engine> {
                  defaults"
             ));
         }
-        _ => return None,
     }
-    Some(engine)
-}
-
-fn encodes(element: &gst::Element, codec: Codec) -> bool {
-    let media_type = match codec {
-        Codec::H264 => "video/x-h264",
-        Codec::H265 => "video/x-h265",
-        Codec::Jpeg => "image/jpeg",
-    };
-    element.static_pad("src").is_some_and(|pad| {
-        pad.pad_template_caps()
-            .iter()
-            .any(|s| s.name() == media_type)
-    })
+    engine
 }
 
 /// What x264 and x265 call the factor between the quantizers of I and P frames: a step of six
@@ -225,6 +252,9 @@ fn x265(engine: &mut Engine, attr: &ChannelAttr) {
         .set_property("option-string", options.join(":"));
 }
 
+/// What OpenH264 2.3 raises lower quantizers to.
+const OPENH264_MIN_QP: u32 = 12;
+
 fn openh264(engine: &mut Engine, attr: &ChannelAttr) {
     let e = &engine.element;
     e.set_property("gop-size", 0u32);
@@ -246,28 +276,25 @@ fn openh264(engine: &mut Engine, attr: &ChannelAttr) {
             e.set_property("max-bitrate", max_bitrate.saturating_mul(1000));
         }
         RateControl::FixQp { i, p } => {
+            // A range of one; of a wider one it would choose by a bitrate.
+            let nearest = p.max(OPENH264_MIN_QP);
             e.set_property_from_str("rate-control", "quality");
-            e.set_property("qp-min", i.min(p));
-            e.set_property("qp-max", i.max(p));
-            if i != p {
+            e.set_property("adaptive-quantization", false);
+            e.set_property("qp-min", nearest);
+            e.set_property("qp-max", nearest);
+            if (i, p) != (nearest, nearest) {
                 engine.unmapped.push(format!(
-                    "openh264enc has no quantizer a frame type; it chooses between {} and {}",
-                    i.min(p),
-                    i.max(p)
+                    "openh264enc has one quantizer for I and P frames, {OPENH264_MIN_QP} or more: \
+                     {nearest} is used for qp-i={i} and qp-p={p}"
                 ));
             }
         }
         RateControl::JpegQuality { .. } => {}
     }
-    if attr.profile == Profile::H264High10 {
+    if attr.entropy == Entropy::Cabac && attr.profile != Profile::H264Baseline {
         engine
             .unmapped
-            .push("openh264enc has eight bits a sample only".into());
-    }
-    if attr.entropy == Entropy::Cavlc && attr.profile != Profile::H264Baseline {
-        engine
-            .unmapped
-            .push("openh264enc chooses the entropy coding by the profile".into());
+            .push("openh264enc codes with CAVLC whatever entropy-mode is".into());
     }
 }
 

@@ -228,27 +228,6 @@ fn converters(attr: &ChannelAttr, engine: &Engine) -> Result<Vec<gst::Element>, 
     Ok(elements)
 }
 
-/// The caps that the encoder is asked for.
-fn wanted_caps(attr: &ChannelAttr) -> gst::Caps {
-    let builder = match attr.codec {
-        Codec::Jpeg => return gst::Caps::new_empty_simple("image/jpeg"),
-        Codec::H264 => gst::Caps::builder("video/x-h264"),
-        Codec::H265 => gst::Caps::builder("video/x-h265"),
-    };
-    let builder = builder
-        .field("stream-format", "byte-stream")
-        .field("alignment", "au");
-    match attr.profile {
-        // x264's baseline is the constrained one, as every encoder's without slice groups is.
-        crate::venc::Profile::H264Baseline => builder.field(
-            "profile",
-            gst::List::new(["constrained-baseline", "baseline"]),
-        ),
-        profile => builder.field("profile", profile.name()),
-    }
-    .build()
-}
-
 impl Chain {
     fn new(attr: &ChannelAttr, engine: &Engine, caught: &Arc<Caught>) -> Result<Self, Error> {
         let factory = factory_name(&engine.element);
@@ -288,7 +267,7 @@ impl Chain {
         .map_err(|_| failed("the picture's format"))?;
         let caps = info.to_caps().map_err(|_| failed("the picture's caps"))?;
         let feed = feed_pad(caps.clone());
-        let catch = catch_pad(wanted_caps(attr), caught);
+        let catch = catch_pad(engines::wanted_caps(attr), caught);
 
         let sink = elements[0]
             .static_pad("sink")
@@ -427,10 +406,14 @@ impl HostedChannel {
             let Some(engine) = engines::make(name, &self.attr) else {
                 continue;
             };
-            match Chain::new(&self.attr, &engine, &self.caught) {
-                Ok(chain) => {
+            let chain = engine.and_then(|engine| {
+                let chain = Chain::new(&self.attr, &engine, &self.caught)?;
+                Ok((chain, engine.unmapped))
+            });
+            match chain {
+                Ok((chain, unmapped)) => {
                     self.chain = Some(chain);
-                    self.unmapped = engine.unmapped;
+                    self.unmapped = unmapped;
                     self.name = (*name).to_string();
                     gst::info!(CAT, "channel {}: {name} encodes", self.number);
                     return Ok(());

@@ -93,6 +93,8 @@ struct State {
     claim: Option<Claim>,
     devices: Vec<Way>,
     counts: Counts,
+    /// What could not be mapped and has been warned of.
+    said: Vec<String>,
     /// Taken out by the streaming thread for as long as it works with it.
     running: Option<Running>,
 }
@@ -407,6 +409,12 @@ impl VideoEncoderImpl for K230Venc {
             }
         };
         for sentence in running.channel.unmapped() {
+            let mut state = lock(&self.state);
+            if state.said.contains(sentence) {
+                continue;
+            }
+            state.said.push(sentence.clone());
+            drop(state);
             gst::element_warning!(obj, gst::LibraryError::Settings, ("{sentence}"));
         }
 
