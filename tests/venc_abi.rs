@@ -50,7 +50,13 @@ fn run(program: &Path, mode: &str, file: &Path) -> std::process::Output {
     let mut command = match words.next() {
         Some(tool) => {
             let mut command = Command::new(tool);
-            command.args(words).arg(program);
+            command.args(words);
+            if file.extension().is_some_and(|extension| extension == "265") {
+                // x265's vector code reads past its blocks, after which everything that it gives
+                // counts as undefined; what is read and written where can still be checked.
+                command.arg("--undef-value-errors=no");
+            }
+            command.arg(program);
             command
         }
         None => Command::new(program),
