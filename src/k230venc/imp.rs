@@ -3,7 +3,7 @@
 use std::{
     collections::VecDeque,
     sync::{
-        Arc, Condvar, LazyLock, Mutex, MutexGuard, PoisonError,
+        Arc, LazyLock, Mutex, PoisonError,
         atomic::{AtomicBool, Ordering},
     },
     time::{Duration, Instant},
@@ -13,15 +13,18 @@ use gst::{glib, prelude::*, subclass::prelude::*};
 use gst_video::{prelude::*, subclass::prelude::*};
 
 use super::{
+    caps::{CODECS, choose, codec_of, encoded_caps, pad_templates, pixel_format, raw_caps},
     channels::{self, Claim},
+    held::{Held, HeldStream},
     hosted::{BufferFrame, HostedDevice},
+    messages::error_message,
     pack_meta,
     settings::{Backend, PROPERTIES, Settings},
 };
 use crate::sync::lock;
 use crate::venc::{
-    Channel, ChannelAttr, Code, Codec, Device, Error, Frame, PackData, PackKind, PixelFormat,
-    Profile, STUCK_AFTER, SizeLimits, Stream, library, mpp::MppDevice,
+    Channel, ChannelAttr, Code, Device, Error, Frame, PackKind, STUCK_AFTER, Stream, library,
+    mpp::MppDevice,
 };
 
 static CAT: LazyLock<gst::DebugCategory> = LazyLock::new(|| {
@@ -38,39 +41,6 @@ const SLICE: Duration = Duration::from_millis(100);
 
 /// With all stream buffers held downstream for so long, the user hears of it.
 const HELD_WARNING: Duration = Duration::from_secs(2);
-
-/// Buffers that downstream has not freed. Written by the streaming thread and by whichever thread
-/// frees a buffer.
-#[derive(Default)]
-struct Held {
-    count: Mutex<u32>,
-    freed: Condvar,
-}
-
-impl Held {
-    fn lock(&self) -> MutexGuard<'_, u32> {
-        lock(&self.count)
-    }
-}
-
-/// A stream's bytes on their way downstream.
-struct HeldStream {
-    data: Box<dyn PackData>,
-    held: Arc<Held>,
-}
-
-impl AsRef<[u8]> for HeldStream {
-    fn as_ref(&self) -> &[u8] {
-        self.data.bytes()
-    }
-}
-
-impl Drop for HeldStream {
-    fn drop(&mut self) {
-        *self.held.lock() -= 1;
-        self.held.freed.notify_all();
-    }
-}
 
 /// Counts since the start; written by the streaming thread, read by `stats`.
 #[derive(Debug, Clone, Default)]
@@ -182,166 +152,6 @@ impl ElementImpl for K230Venc {
             _ => {}
         }
         self.parent_change_state(transition)
-    }
-}
-
-/// Raw caps that VENC reads for `codec`.
-fn raw_caps(codec: Codec) -> gst::Caps {
-    let limits = SizeLimits::of(codec);
-    let mut formats = vec!["NV12", "BGRA", "ARGB"];
-    if codec == Codec::Jpeg {
-        formats.push("UYVY");
-    }
-    gst::Caps::builder("video/x-raw")
-        .field("format", gst::List::new(formats))
-        .field(
-            "width",
-            gst::IntRange::with_step(limits.min_width as i32, limits.max_width as i32, 2),
-        )
-        .field(
-            "height",
-            gst::IntRange::with_step(limits.min_height as i32, limits.max_height as i32, 2),
-        )
-        .field(
-            "framerate",
-            gst::FractionRange::new(gst::Fraction::new(0, 1), gst::Fraction::new(i32::MAX, 1)),
-        )
-        .build()
-}
-
-const H264_PROFILES: [&str; 5] = [
-    "high",
-    "main",
-    "baseline",
-    "constrained-baseline",
-    "high-10",
-];
-const H265_PROFILES: [&str; 2] = ["main", "main-10"];
-
-fn encoded_caps(codec: Codec) -> gst::Caps {
-    let limits = SizeLimits::of(codec);
-    // Either side can be the other after a rotation.
-    let range = gst::IntRange::new(
-        limits.min_width.min(limits.min_height) as i32,
-        limits.max_width as i32,
-    );
-    let builder = match codec {
-        Codec::H264 => gst::Caps::builder("video/x-h264")
-            .field("stream-format", "byte-stream")
-            .field("alignment", "au")
-            .field("profile", gst::List::new(H264_PROFILES)),
-        Codec::H265 => gst::Caps::builder("video/x-h265")
-            .field("stream-format", "byte-stream")
-            .field("alignment", "au")
-            .field("profile", gst::List::new(H265_PROFILES)),
-        Codec::Jpeg => gst::Caps::builder("image/jpeg").field("parsed", true),
-    };
-    builder
-        .field("width", range)
-        .field("height", range)
-        .field(
-            "framerate",
-            gst::FractionRange::new(gst::Fraction::new(0, 1), gst::Fraction::new(i32::MAX, 1)),
-        )
-        .build()
-}
-
-const CODECS: [Codec; 3] = [Codec::H264, Codec::H265, Codec::Jpeg];
-
-fn codec_of(structure: &gst::StructureRef) -> Option<Codec> {
-    match structure.name().as_str() {
-        "video/x-h264" => Some(Codec::H264),
-        "video/x-h265" => Some(Codec::H265),
-        "image/jpeg" => Some(Codec::Jpeg),
-        _ => None,
-    }
-}
-
-fn pad_templates() -> Result<Vec<gst::PadTemplate>, glib::BoolError> {
-    // JPEG's limits contain the others'; which codec it is decides in the caps query.
-    let sink = raw_caps(Codec::Jpeg);
-    let mut src = gst::Caps::new_empty();
-    for codec in CODECS {
-        src.merge(encoded_caps(codec));
-    }
-    Ok(vec![
-        gst::PadTemplate::new(
-            "sink",
-            gst::PadDirection::Sink,
-            gst::PadPresence::Always,
-            &sink,
-        )?,
-        gst::PadTemplate::new(
-            "src",
-            gst::PadDirection::Src,
-            gst::PadPresence::Always,
-            &src,
-        )?,
-    ])
-}
-
-/// The codec and profile that downstream takes, in its order of preference.
-fn choose(allowed: &gst::CapsRef) -> Option<(Codec, Profile, Option<&'static str>)> {
-    let structure = allowed.structure(0)?;
-    let codec = codec_of(structure)?;
-    let names: &[&'static str] = match codec {
-        Codec::Jpeg => return Some((codec, Profile::None, None)),
-        Codec::H264 => &H264_PROFILES,
-        Codec::H265 => &H265_PROFILES,
-    };
-    let accepted = |name: &str| match structure.value("profile") {
-        Ok(value) => value.intersect(&name.to_value()).is_some(),
-        Err(_) => true,
-    };
-    let name = *names.iter().find(|name| accepted(name))?;
-    let profile = match (codec, name) {
-        (Codec::H265, "main-10") => Profile::H265Main10,
-        (Codec::H265, _) => Profile::H265Main,
-        (_, "main") => Profile::H264Main,
-        (_, "baseline" | "constrained-baseline") => Profile::H264Baseline,
-        (_, "high-10") => Profile::H264High10,
-        _ => Profile::H264High,
-    };
-    Some((codec, profile, Some(name)))
-}
-
-fn pixel_format(format: gst_video::VideoFormat) -> Option<PixelFormat> {
-    match format {
-        gst_video::VideoFormat::Nv12 => Some(PixelFormat::Nv12),
-        gst_video::VideoFormat::Argb => Some(PixelFormat::Argb),
-        gst_video::VideoFormat::Bgra => Some(PixelFormat::Bgra),
-        gst_video::VideoFormat::Uyvy => Some(PixelFormat::Uyvy),
-        _ => None,
-    }
-}
-
-/// One element error for one of ours.
-fn error_message(error: &Error) -> gst::ErrorMessage {
-    let text = error.to_string();
-    match error {
-        Error::Library { .. } | Error::NoLibrary { .. } => {
-            gst::error_msg!(gst::ResourceError::NotFound, ("{text}"))
-        }
-        Error::NoElement { .. } => gst::error_msg!(gst::CoreError::MissingPlugin, ("{text}")),
-        Error::Stuck { .. } => gst::error_msg!(gst::ResourceError::Failed, ("{text}")),
-        Error::Refused { code, .. } => match code {
-            Code::IllegalParam | Code::NotSupport => {
-                gst::error_msg!(gst::LibraryError::Settings, ("{text}"))
-            }
-            Code::InvalidChnId | Code::InvalidDevId | Code::Unexist => {
-                gst::error_msg!(gst::ResourceError::NotFound, ("{text}"))
-            }
-            Code::Busy | Code::Exist | Code::BufFull => {
-                gst::error_msg!(gst::ResourceError::Busy, ("{text}"))
-            }
-            Code::NoMem | Code::NoBuf => {
-                gst::error_msg!(gst::ResourceError::NoSpaceLeft, ("{text}"))
-            }
-            Code::NotReady | Code::NotConfig => {
-                gst::error_msg!(gst::ResourceError::OpenReadWrite, ("{text}"))
-            }
-            _ => gst::error_msg!(gst::StreamError::Encode, ("{text}")),
-        },
     }
 }
 
@@ -841,11 +651,7 @@ impl K230Venc {
         };
         let key = stream.is_key();
         let packs = stream.packs;
-        *self.held.lock() += 1;
-        let mut buffer = gst::Buffer::from_slice(HeldStream {
-            data: stream.data,
-            held: self.held.clone(),
-        });
+        let mut buffer = gst::Buffer::from_slice(HeldStream::new(stream.data, self.held.clone()));
         {
             let mut state = lock(&self.state);
             state.counts.frames_out += 1;

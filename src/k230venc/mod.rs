@@ -22,10 +22,13 @@
 
 use glib::prelude::*;
 
+mod caps;
 mod channels;
 pub(crate) mod engines;
+mod held;
 pub mod hosted;
 mod imp;
+mod messages;
 pub mod pack_meta;
 mod settings;
 

@@ -1,0 +1,136 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! VENC's formats, codecs, profiles and sizes as caps.
+
+use gst_video::prelude::*;
+
+use crate::venc::{Codec, PixelFormat, Profile, SizeLimits};
+
+/// Raw caps that VENC reads for `codec`.
+pub(super) fn raw_caps(codec: Codec) -> gst::Caps {
+    let limits = SizeLimits::of(codec);
+    let mut formats = vec!["NV12", "BGRA", "ARGB"];
+    if codec == Codec::Jpeg {
+        formats.push("UYVY");
+    }
+    gst::Caps::builder("video/x-raw")
+        .field("format", gst::List::new(formats))
+        .field(
+            "width",
+            gst::IntRange::with_step(limits.min_width as i32, limits.max_width as i32, 2),
+        )
+        .field(
+            "height",
+            gst::IntRange::with_step(limits.min_height as i32, limits.max_height as i32, 2),
+        )
+        .field(
+            "framerate",
+            gst::FractionRange::new(gst::Fraction::new(0, 1), gst::Fraction::new(i32::MAX, 1)),
+        )
+        .build()
+}
+
+const H264_PROFILES: [&str; 5] = [
+    "high",
+    "main",
+    "baseline",
+    "constrained-baseline",
+    "high-10",
+];
+const H265_PROFILES: [&str; 2] = ["main", "main-10"];
+
+pub(super) fn encoded_caps(codec: Codec) -> gst::Caps {
+    let limits = SizeLimits::of(codec);
+    // Either side can be the other after a rotation.
+    let range = gst::IntRange::new(
+        limits.min_width.min(limits.min_height) as i32,
+        limits.max_width as i32,
+    );
+    let builder = match codec {
+        Codec::H264 => gst::Caps::builder("video/x-h264")
+            .field("stream-format", "byte-stream")
+            .field("alignment", "au")
+            .field("profile", gst::List::new(H264_PROFILES)),
+        Codec::H265 => gst::Caps::builder("video/x-h265")
+            .field("stream-format", "byte-stream")
+            .field("alignment", "au")
+            .field("profile", gst::List::new(H265_PROFILES)),
+        Codec::Jpeg => gst::Caps::builder("image/jpeg").field("parsed", true),
+    };
+    builder
+        .field("width", range)
+        .field("height", range)
+        .field(
+            "framerate",
+            gst::FractionRange::new(gst::Fraction::new(0, 1), gst::Fraction::new(i32::MAX, 1)),
+        )
+        .build()
+}
+
+pub(super) const CODECS: [Codec; 3] = [Codec::H264, Codec::H265, Codec::Jpeg];
+
+pub(super) fn codec_of(structure: &gst::StructureRef) -> Option<Codec> {
+    match structure.name().as_str() {
+        "video/x-h264" => Some(Codec::H264),
+        "video/x-h265" => Some(Codec::H265),
+        "image/jpeg" => Some(Codec::Jpeg),
+        _ => None,
+    }
+}
+
+pub(super) fn pad_templates() -> Result<Vec<gst::PadTemplate>, glib::BoolError> {
+    // JPEG's limits contain the others'; which codec it is decides in the caps query.
+    let sink = raw_caps(Codec::Jpeg);
+    let mut src = gst::Caps::new_empty();
+    for codec in CODECS {
+        src.merge(encoded_caps(codec));
+    }
+    Ok(vec![
+        gst::PadTemplate::new(
+            "sink",
+            gst::PadDirection::Sink,
+            gst::PadPresence::Always,
+            &sink,
+        )?,
+        gst::PadTemplate::new(
+            "src",
+            gst::PadDirection::Src,
+            gst::PadPresence::Always,
+            &src,
+        )?,
+    ])
+}
+
+/// The codec and profile that downstream takes, in its order of preference.
+pub(super) fn choose(allowed: &gst::CapsRef) -> Option<(Codec, Profile, Option<&'static str>)> {
+    let structure = allowed.structure(0)?;
+    let codec = codec_of(structure)?;
+    let names: &[&'static str] = match codec {
+        Codec::Jpeg => return Some((codec, Profile::None, None)),
+        Codec::H264 => &H264_PROFILES,
+        Codec::H265 => &H265_PROFILES,
+    };
+    let accepted = |name: &str| match structure.value("profile") {
+        Ok(value) => value.intersect(&name.to_value()).is_some(),
+        Err(_) => true,
+    };
+    let name = *names.iter().find(|name| accepted(name))?;
+    let profile = match (codec, name) {
+        (Codec::H265, "main-10") => Profile::H265Main10,
+        (Codec::H265, _) => Profile::H265Main,
+        (_, "main") => Profile::H264Main,
+        (_, "baseline" | "constrained-baseline") => Profile::H264Baseline,
+        (_, "high-10") => Profile::H264High10,
+        _ => Profile::H264High,
+    };
+    Some((codec, profile, Some(name)))
+}
+
+pub(super) fn pixel_format(format: gst_video::VideoFormat) -> Option<PixelFormat> {
+    match format {
+        gst_video::VideoFormat::Nv12 => Some(PixelFormat::Nv12),
+        gst_video::VideoFormat::Argb => Some(PixelFormat::Argb),
+        gst_video::VideoFormat::Bgra => Some(PixelFormat::Bgra),
+        gst_video::VideoFormat::Uyvy => Some(PixelFormat::Uyvy),
+        _ => None,
+    }
+}
