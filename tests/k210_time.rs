@@ -11,7 +11,7 @@ use std::io;
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::{Duration, Instant};
 
-use gstkendryte::k210::connect::{self, ConnectError, Connected, Goal};
+use gstkendryte::k210::connect::{self, ConnectError, Connected, Goal, Search};
 use gstkendryte::k210::interrupt::Interrupt;
 use gstkendryte::k210::script::GREETING;
 use gstkendryte::k210::session::{Fetched, SessionError, wire_time};
@@ -566,6 +566,57 @@ fn a_board_that_is_not_to_be_had_is_reported_within_five_seconds() {
         |_| {},
         |error| matches!(error, ConnectError::Deaf(line) if line.contains("21.5 degrees")),
     );
+}
+
+/// Looks for a board at these ports, as the element does: how many were tried, the time it took and
+/// what came of the last.
+fn search(phases: &[Phase]) -> (usize, Duration, Result<(), ConnectError>) {
+    let clock = Interrupt::simulated();
+    let start = clock.now();
+    let mut search = Search::new(phases.len(), &clock);
+    let mut result = Ok(());
+    let mut tried = 0;
+    for phase in phases {
+        let port = Box::new(SlowBoard::new(*phase, &clock));
+        let goal = Goal {
+            patience: search.next(&clock),
+            ..goal()
+        };
+        tried += 1;
+        result = connect::connect(port, &goal, &clock, &Arc::default()).map(drop);
+        if result.is_ok() {
+            break;
+        }
+    }
+    (tried, clock.now() - start, result)
+}
+
+#[test]
+fn many_ports_without_a_board_take_no_longer_than_one() {
+    for other in [Phase::Dead, Phase::Garbage, Phase::Chatter] {
+        for count in 1..=8 {
+            let (tried, time, result) = search(&vec![other; count]);
+            println!("{count} ports: {time:?}");
+            assert!(result.is_err());
+            assert_eq!(tried, count);
+            assert!(time <= Duration::from_millis(4850), "{count}: {time:?}");
+        }
+    }
+}
+
+#[test]
+fn a_board_is_found_behind_many_other_ports() {
+    for phase in [Phase::Prompt, Phase::Ide] {
+        for count in 1..=8 {
+            let mut ports = vec![Phase::Dead; count];
+            ports.push(phase);
+            let (tried, time, result) = search(&ports);
+            println!("behind {count} ports: {time:?}");
+            result.unwrap();
+            assert_eq!(tried, count + 1);
+            assert!(time <= Duration::from_secs(8), "{count}: {time:?}");
+        }
+    }
 }
 
 /// Streams, and lets something happen to the board.

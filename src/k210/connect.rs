@@ -25,6 +25,9 @@ pub const PATIENCE: Duration = Duration::from_millis(3800);
 /// The same after a reset that was to end a script: that it did not end took its time already.
 const PATIENCE_AFTER_RESET: Duration = Duration::from_millis(2400);
 
+/// How long it takes to ask once in every way.
+const LEAST_PATIENCE: Duration = Duration::from_millis(400);
+
 /// How long connecting may take in all, with signs of life.
 const LIMIT: Duration = Duration::from_secs(12);
 
@@ -95,6 +98,33 @@ pub struct Goal {
     pub greets: bool,
     /// How long the board may show no sign that it is one, usually [`PATIENCE`].
     pub patience: Duration,
+}
+
+/// The [`PATIENCE`] of somebody who looks for a board at several ports, one after the other.
+///
+/// Every port gets its share of what is left, and at least what it takes to ask once in every way.
+/// Only one is open at a time: the others may be boards that somebody else is about to open, or whose
+/// program is not to be interrupted.
+pub struct Search {
+    ports: u32,
+    deadline: Instant,
+}
+
+impl Search {
+    /// Begins to look at as many ports.
+    pub fn new(ports: usize, clock: &Interrupt) -> Self {
+        Search {
+            ports: u32::try_from(ports).unwrap_or(u32::MAX),
+            deadline: clock.now() + PATIENCE,
+        }
+    }
+
+    /// The patience with the next port.
+    pub fn next(&mut self, clock: &Interrupt) -> Duration {
+        let share = self.deadline.saturating_duration_since(clock.now()) / self.ports.max(1);
+        self.ports = self.ports.saturating_sub(1);
+        share.max(LEAST_PATIENCE)
+    }
 }
 
 /// A board that runs the script.
@@ -284,7 +314,7 @@ impl Approach<'_> {
     fn deadline(&self) -> Instant {
         match self.seen.life {
             None => self.started + self.patience,
-            Some(life) => (life + self.goal.patience).min(self.started + LIMIT),
+            Some(life) => (life + PATIENCE).min(self.started + LIMIT),
         }
     }
 

@@ -11,7 +11,7 @@ use super::board::Board;
 use super::imp::{CAT, K210CameraSrc, clock_time};
 use super::trouble::{self, Report, Trouble};
 use crate::k210::address::Address;
-use crate::k210::connect::{self, ConnectError, Connected, Goal};
+use crate::k210::connect::{self, ConnectError, Connected, Goal, Search};
 use crate::k210::pace::Pace;
 use crate::k210::session::{Fetched, Frame, Session, SessionError};
 use crate::k210::transport::Transport;
@@ -25,10 +25,6 @@ const DAMAGED: Duration = Duration::from_secs(3);
 
 /// How long to wait between two looks for a board that is gone.
 const RETRY: Duration = Duration::from_millis(250);
-
-/// Patience with a board that nobody named, when there are others to try: two ports, as many boards
-/// have, take no longer than one that was named.
-const SHORT_PATIENCE: Duration = Duration::from_millis(1900);
 
 /// Script output that is kept to tell why a script ended.
 const CONSOLE_TAIL: usize = 2048;
@@ -129,7 +125,9 @@ impl K210CameraSrc {
         };
         let mut last = None;
         let mut lost = None;
+        let mut search = Search::new(stream.boards.len(), &self.interrupt);
         for index in 0..stream.boards.len() {
+            let patience = search.next(&self.interrupt);
             let board = &mut stream.boards[index];
             if let Err(report) = board.follow() {
                 last = Some(report);
@@ -153,10 +151,7 @@ impl K210CameraSrc {
                 baud: settings.baud_rate,
                 script: script.clone(),
                 greets: stream.own_script,
-                patience: match stream.boards.len() {
-                    1 => connect::PATIENCE,
-                    _ => SHORT_PATIENCE,
-                },
+                patience,
             };
             // The script is about to set all of them.
             if stream.own_script {
