@@ -109,8 +109,8 @@ impl Board {
         }
     }
 
-    /// Follows the board to the port that it is plugged into now. An error means that its port has
-    /// become another board's.
+    /// Follows the board to the port that it is plugged into now. An error means that it is not
+    /// plugged in; its port may have become another board's.
     pub fn follow(&mut self) -> Result<(), Report> {
         let identity = self.usb.as_ref().and_then(Port::identity);
         let (Address::Serial(path), Some(identity)) = (&self.address, identity) else {
@@ -128,7 +128,8 @@ impl Board {
                 Ok(())
             }
             (None, Some(_)) => Err(trouble::other_board(path)),
-            (None, None) => Ok(()),
+            // Whatever has its name now is not described yet, and not this board.
+            (None, None) => Err(trouble::open_error(&OpenError::NotFound(path.clone()))),
         }
     }
 
