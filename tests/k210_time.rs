@@ -137,6 +137,8 @@ struct SlowBoard {
     well: bool,
     main: Program,
     script: Program,
+    /// It hears no Ctrl-C at the crossroads.
+    misses: bool,
     /// The next boot is into IDE mode.
     to_ide: bool,
     line: Vec<u8>,
@@ -188,6 +190,7 @@ impl SlowBoard {
             well: false,
             main: Program::Tame,
             script: Program::Tame,
+            misses: false,
             to_ide: false,
             line: Vec::new(),
             running: None,
@@ -296,7 +299,7 @@ impl SlowBoard {
 
     fn hear(&mut self, byte: u8) {
         match self.phase {
-            Phase::Crossroads if byte == 3 => {
+            Phase::Crossroads if byte == 3 && !self.misses => {
                 let traceback = "Traceback (most recent call last):\r\nKeyboardInterrupt: \r\n";
                 self.type_out(traceback);
                 self.type_out(BANNER);
@@ -546,7 +549,7 @@ fn fails_in_time(
     println!("{what}: “{error}” after {time:?}");
     assert!(expected(&error), "{what}: {error:?}");
     // What the element adds is opening the port.
-    assert!(time <= Duration::from_millis(4500), "{what}: {time:?}");
+    assert!(time <= Duration::from_millis(4850), "{what}: {time:?}");
 }
 
 #[test]
@@ -565,6 +568,40 @@ fn a_board_that_is_not_to_be_had_is_reported_within_five_seconds() {
         Phase::Chatter,
         |_| {},
         |error| matches!(error, ConnectError::Deaf(line) if line.contains("21.5 degrees")),
+    );
+}
+
+/// Its `main.py` ignores Ctrl-C, and begins before it has noticed the one that is to prevent it.
+fn wedges(board: &mut SlowBoard) {
+    board.main = Program::Deaf;
+    board.misses = true;
+}
+
+#[test]
+fn a_board_that_starts_and_wedges_again_is_reported_within_five_seconds() {
+    let wedged: fn(&ConnectError) -> bool =
+        |error| matches!(error, ConnectError::Deaf(line) if line.contains("init end"));
+    fails_in_time("from power", Phase::Dark, wedges, wedged);
+    let what = "reset by the adapter's lines";
+    fails_in_time(
+        what,
+        Phase::Stuck,
+        |board| {
+            wedges(board);
+            board.wired = true;
+        },
+        wedged,
+    );
+    let what = "reset from IDE mode";
+    fails_in_time(
+        what,
+        Phase::Ide,
+        |board| {
+            wedges(board);
+            board.script = Program::Deaf;
+            left_running(board);
+        },
+        wedged,
     );
 }
 

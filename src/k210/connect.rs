@@ -25,6 +25,13 @@ pub const PATIENCE: Duration = Duration::from_millis(3800);
 /// The same after a reset that was to end a script: that it did not end took its time already.
 const PATIENCE_AFTER_RESET: Duration = Duration::from_millis(2400);
 
+/// How long a board that has started may take to get to its prompt, which means to end its
+/// `main.py` if the Ctrl-C at the crossroads came too late.
+const PATIENCE_AFTER_START: Duration = Duration::from_millis(2400);
+
+/// The same where we have reset it, as its `main.py` is what had to be ended before.
+const PATIENCE_AFTER_RESTART: Duration = Duration::from_millis(500);
+
 /// How long it takes to ask once in every way.
 const LEAST_PATIENCE: Duration = Duration::from_millis(400);
 
@@ -152,6 +159,7 @@ pub fn connect(
         patience: goal.patience,
         seen: Evidence::default(),
         answered: false,
+        was_reset: false,
         pulses: 0,
     };
     match approach.bring_up_somehow() {
@@ -175,13 +183,34 @@ struct Evidence {
     text: Vec<u8>,
     /// The end of all that came.
     log: Vec<u8>,
-    /// The last time that something came which only a MaixPy board writes.
-    life: Option<Instant>,
+    /// How far it is, and when that showed last; none unless something came that only a MaixPy board
+    /// writes.
+    stage: Option<(Stage, Instant)>,
+}
+
+/// How far a board is on its way to the prompt.
+#[derive(Clone, Copy, PartialEq)]
+enum Stage {
+    /// Writes its boot log.
+    Starting,
+    /// Waits, or has waited, 200 ms for a Ctrl-C that keeps it from running `main.py`.
+    Crossroads,
+    /// Has come to the prompt.
+    Prompt,
 }
 
 impl Evidence {
-    /// Words of the boot log (`maixpy_main.c`, `_boot.py`) and of the prompt.
-    const SIGNS: [&'static str; 4] = ["[MAIXPY]", "[MaixPy]", "MicroPython", ">>> "];
+    /// What is written last before the crossroads (`_boot.py`).
+    const CROSSROADS: &'static str = "[MaixPy] init end";
+
+    /// Words of the boot log (`maixpy_main.c`), of its end, and of the prompt.
+    const SIGNS: [(&'static str, Stage); 5] = [
+        ("[MAIXPY]", Stage::Starting),
+        ("[MaixPy]", Stage::Starting),
+        (Self::CROSSROADS, Stage::Crossroads),
+        ("MicroPython", Stage::Prompt),
+        (">>> ", Stage::Prompt),
+    ];
 
     fn add(&mut self, text: &[u8], now: Instant) {
         self.bytes += text.len();
@@ -190,10 +219,19 @@ impl Evidence {
             let excess = buffer.len().saturating_sub(4096);
             buffer.drain(..excess);
         }
-        let tail =
-            String::from_utf8_lossy(&self.text[self.text.len().saturating_sub(256)..]).into_owned();
-        if Self::SIGNS.iter().any(|sign| tail.contains(sign)) {
-            self.life = Some(now);
+        let tail = String::from_utf8_lossy(&self.text[self.text.len().saturating_sub(256)..]);
+        let place = |(sign, stage)| Some((tail.rfind(sign)?, stage));
+        // The last of them, and of two at one place the longer.
+        let last = Self::SIGNS
+            .into_iter()
+            .filter_map(place)
+            .max_by_key(|(at, _)| *at);
+        if let Some((_, stage)) = last {
+            match self.stage {
+                // More text behind it says nothing new.
+                Some((Stage::Crossroads, _)) if stage == Stage::Crossroads => {}
+                _ => self.stage = Some((stage, now)),
+            }
         }
     }
 
@@ -201,10 +239,10 @@ impl Evidence {
         self.text.ends_with(b">>> ")
     }
 
-    /// Whether the board has just written what it writes before it waits 200 ms for a Ctrl-C that
-    /// keeps it from running `main.py` (`_boot.py`).
+    /// Whether the board has just come to the crossroads.
     fn at_crossroads(&self) -> bool {
-        self.text.ends_with(b"[MaixPy] init end\r\n")
+        let line = self.text.strip_suffix(b"\r\n");
+        line.is_some_and(|line| line.ends_with(Self::CROSSROADS.as_bytes()))
     }
 
     /// Whether it reads as text rather than as noise.
@@ -238,6 +276,8 @@ struct Approach<'a> {
     seen: Evidence,
     /// The debug dispatcher has answered.
     answered: bool,
+    /// We have reset the board.
+    was_reset: bool,
     /// How many of [`PULSES`] were given.
     pulses: usize,
 }
@@ -251,10 +291,8 @@ impl Approach<'_> {
                 // Reset works whatever the script does: it is done by the interrupt handler.
                 Err(ConnectError::Wedged) if resets == 0 => {
                     resets += 1;
-                    self.session.reset()?;
-                    self.started = self.session.now();
+                    self.reset()?;
                     self.patience = self.goal.patience.min(PATIENCE_AFTER_RESET);
-                    self.seen = Evidence::default();
                 }
                 // A disturbed line: from the beginning, which takes the board as it is now.
                 Err(ConnectError::Session(error))
@@ -280,6 +318,10 @@ impl Approach<'_> {
         }
         loop {
             for speed in &speeds {
+                // The text that tells of the crossroads is not to be missed.
+                if self.is_starting() {
+                    break;
+                }
                 if self.answers_in_ide_mode(*speed)? {
                     return Ok(());
                 }
@@ -305,16 +347,27 @@ impl Approach<'_> {
         }
     }
 
+    /// Whether the board is writing its boot log, and has not come to the crossroads.
+    fn is_starting(&self) -> bool {
+        const INITIALISING: Duration = Duration::from_millis(2000);
+        match self.seen.stage {
+            Some((Stage::Starting, time)) => self.session.now() < time + INITIALISING,
+            _ => false,
+        }
+    }
+
     /// Whether there is a board, or was.
     fn has_answered(&self) -> bool {
-        self.answered || self.seen.life.is_some()
+        self.answered || self.seen.stage.is_some()
     }
 
     /// When there is no hope left.
     fn deadline(&self) -> Instant {
-        match self.seen.life {
+        match self.seen.stage {
             None => self.started + self.patience,
-            Some(life) => (life + PATIENCE).min(self.started + LIMIT),
+            Some((Stage::Crossroads, time)) if self.was_reset => time + PATIENCE_AFTER_RESTART,
+            Some((Stage::Crossroads, time)) => time + PATIENCE_AFTER_START,
+            Some((_, time)) => (time + PATIENCE).min(self.started + LIMIT),
         }
     }
 
@@ -339,13 +392,14 @@ impl Approach<'_> {
             return Ok(());
         }
         self.pulses += 1;
-        if self.seen.life.is_some() {
+        if self.seen.stage.is_some() {
             return Ok(());
         }
         let gone = |error| ConnectError::Session(SessionError::Gone(error));
         let interrupt = self.session.interrupt().clone();
         let lines = self.session.transport();
         lines.set_control_lines(*dtr, *rts).map_err(gone)?;
+        self.was_reset = true;
         let waited = interrupt.wait(Duration::from_millis(50));
         // Not to be left in reset, whatever happens.
         lines.set_control_lines(false, false).map_err(gone)?;
@@ -386,10 +440,17 @@ impl Approach<'_> {
         if self.answers_in_ide_mode(REPL_BAUD_RATE)? {
             // Also keeps the board from going back by itself.
             self.session.identify()?;
-            self.session.reset()?;
-            self.started = self.session.now();
-            self.seen = Evidence::default();
+            self.reset()?;
         }
+        Ok(())
+    }
+
+    /// Resets a board that answers in IDE mode.
+    fn reset(&mut self) -> Result<(), ConnectError> {
+        self.session.reset()?;
+        self.was_reset = true;
+        self.started = self.session.now();
+        self.seen = Evidence::default();
         Ok(())
     }
 

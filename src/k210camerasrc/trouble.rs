@@ -170,8 +170,8 @@ pub fn connect_error(error: &ConnectError, device: &str) -> Report {
         ),
         ConnectError::Deaf(line) => report!(
             Busy,
-            "A script on the board at {device} ignores Ctrl-C (it prints “{line}”). Press the \
-                 board's reset button, and remove or rename its main.py"
+            "A script on the board at {device} ignores Ctrl-C (its last line is “{line}”). Press \
+                 the board's reset button, and remove or rename its main.py"
         ),
         ConnectError::Wedged => report!(
             Busy,
