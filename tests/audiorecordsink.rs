@@ -6,7 +6,7 @@ mod common;
 use std::path::Path;
 use std::sync::mpsc;
 
-use common::Pipeline;
+use common::{Pipeline, until};
 use gst::prelude::*;
 
 /// 48 kHz, 16 bits, one channel: MaixCAM's default, 96 bytes a millisecond.
@@ -77,18 +77,6 @@ impl Source {
         let last = gst::Structure::new_empty("all-has-been-pushed");
         assert!(self.src.send_event(gst::event::CustomDownstream::new(last)));
         receiver.recv().unwrap();
-    }
-}
-
-/// Waits for something that another thread brings about.
-fn until(mut condition: impl FnMut() -> bool) {
-    let start = std::time::Instant::now();
-    while !condition() {
-        assert!(
-            start.elapsed().as_nanos() < u128::from(common::HANG.nseconds()),
-            "what the test waits for never comes"
-        );
-        std::thread::sleep(std::time::Duration::from_millis(2));
     }
 }
 
@@ -189,8 +177,12 @@ fn sizes_are_right_after_every_buffer() {
         all.extend(source.push(333));
         source.drained();
         // What a power cut would leave: nobody has finished anything.
-        until(|| std::fs::metadata(&wav).is_ok_and(|m| m.len() == 44 + all.len() as u64));
-        until(|| u32_at(&std::fs::read(&wav).unwrap(), 4) == 36 + all.len());
+        until("the header is right", || {
+            std::fs::metadata(&wav).is_ok_and(|m| m.len() == 44 + all.len() as u64)
+        });
+        until("the header is right", || {
+            u32_at(&std::fs::read(&wav).unwrap(), 4) == 36 + all.len()
+        });
         assert_eq!(wav_samples(&wav), all);
     }
 }
@@ -207,7 +199,7 @@ fn a_recorder_that_is_killed_leaves_a_file_that_plays() {
         .envs(common::plugin_path(dir.path()))
         .spawn()
         .unwrap();
-    until(|| {
+    until("some sound is in the file", || {
         assert!(
             launch.try_wait().unwrap().is_none(),
             "gst-launch-1.0 has ended"
@@ -301,18 +293,18 @@ fn not_blocking_returns_what_is_ready() {
     sink.emit_by_name::<()>("reset", &[&true]);
     assert!(record(&sink, 50).is_empty(), "nothing is ready yet");
     let data = source.push(960);
-    until(|| remaining(&sink) == 960);
+    until("the samples are ready", || remaining(&sink) == 960);
     assert_eq!(record(&sink, 5), data[..240 * 2]);
     assert_eq!(remaining(&sink), 720, "frames, not bytes");
     assert_eq!(record(&sink, 50), data[240 * 2..], "20 ms asked for as 50");
     assert_eq!(remaining(&sink), 0);
 
     source.push(480);
-    until(|| remaining(&sink) == 480);
+    until("the samples are ready", || remaining(&sink) == 480);
     assert_eq!(record(&sink, -1).len(), 960, "all that is ready");
 
     source.push(480);
-    until(|| remaining(&sink) == 480);
+    until("the samples are ready", || remaining(&sink) == 480);
     sink.emit_by_name::<()>("reset", &[&false]);
     assert_eq!(remaining(&sink), 0, "reset forgets what is unread");
     source.push(480);
@@ -321,7 +313,7 @@ fn not_blocking_returns_what_is_ready() {
 
     sink.emit_by_name::<()>("reset", &[&true]);
     let data = source.push(480);
-    until(|| remaining(&sink) == 480);
+    until("the samples are ready", || remaining(&sink) == 480);
     assert_eq!(record(&sink, 10), data);
 }
 
@@ -338,7 +330,7 @@ fn volume_and_mute_act_at_once() {
                 .collect::<Vec<_>>()
         };
         let pushed = decode(source.push(480));
-        until(|| remaining(&sink) == 480);
+        until("the samples are ready", || remaining(&sink) == 480);
         (pushed, decode(record(&sink, 10)))
     };
     let (pushed, recorded) = samples(&mut source);
@@ -361,7 +353,9 @@ fn an_overrun_of_a_live_source_is_counted_and_posted() {
     source.sink.emit_by_name::<()>("reset", &[&true]);
     source.push(300);
     let newest = source.push(300);
-    until(|| source.sink.property::<u64>("lost-frames") == 200);
+    until("the store is full", || {
+        source.sink.property::<u64>("lost-frames") == 200
+    });
     assert_eq!(source.sink.property::<u64>("overruns"), 1);
     let bus = source.pipeline.0.bus().unwrap();
     let message = loop {
@@ -419,7 +413,9 @@ fn finish_ends_a_record_that_waits() {
     sink.emit_by_name::<()>("reset", &[&true]);
     let waiting = std::thread::spawn(move || record(&sink, 3_600_000));
     let data = source.push(480);
-    until(|| std::fs::metadata(&wav).is_ok_and(|m| m.len() == 44 + 960));
+    until("the sound is in the file", || {
+        std::fs::metadata(&wav).is_ok_and(|m| m.len() == 44 + 960)
+    });
     source.sink.emit_by_name::<()>("finish", &[]);
     assert_eq!(waiting.join().unwrap(), data);
     assert_eq!(wav_samples(&wav), data);
@@ -451,7 +447,9 @@ fn the_stream_goes_on_to_the_next_file_after_finish() {
     let mut source = Source::new(true, &format!("location={}", a.display()));
     source.pipeline.play();
     let first = source.push(480);
-    until(|| std::fs::metadata(&a).is_ok_and(|m| m.len() == 44 + 960));
+    until("the sound is in the file", || {
+        std::fs::metadata(&a).is_ok_and(|m| m.len() == 44 + 960)
+    });
     source.sink.set_property("location", b.to_str().unwrap());
     assert_eq!(
         source.sink.property::<String>("location"),

@@ -24,17 +24,7 @@ fn python_example(scratch: &Path) -> Command {
 /// Runs to the end, and gives the frames that ffprobe counts.
 fn frames_recorded(mut command: Command, file: PathBuf) -> usize {
     common::output(command.arg(&file));
-    frames_in(&file)
-}
-
-fn frames_in(file: &Path) -> usize {
-    common::ffprobe(
-        file,
-        &["-count_frames", "-select_streams", "v"],
-        "stream=nb_read_frames",
-    )[0]
-    .parse()
-    .expect("a number")
+    common::frames(&file)
 }
 
 /// Interrupts the program once it says that it has recorded something: it has to end by itself, with
@@ -75,7 +65,7 @@ fn frames_after_interrupt(mut command: Command, file: PathBuf) -> usize {
         bytes.windows(4).any(|id| id == b"idx1"),
         "the file has no index"
     );
-    frames_in(&file)
+    common::frames(&file)
 }
 
 #[test]

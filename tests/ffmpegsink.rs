@@ -8,7 +8,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-use common::Pipeline;
+use common::{Pipeline, frames, until};
 use gst::prelude::*;
 use gst_video::prelude::*;
 
@@ -34,26 +34,6 @@ fn seconds(file: &Path) -> f64 {
         .unwrap()
 }
 
-fn frames(file: &Path) -> String {
-    common::ffprobe(
-        file,
-        &["-count_frames", "-select_streams", "v"],
-        "stream=nb_read_frames",
-    )
-    .remove(0)
-}
-
-fn until(mut condition: impl FnMut() -> bool) {
-    let start = std::time::Instant::now();
-    while !condition() {
-        assert!(
-            start.elapsed().as_nanos() < u128::from(common::HANG.nseconds()),
-            "what the test waits for never comes"
-        );
-        std::thread::sleep(std::time::Duration::from_millis(5));
-    }
-}
-
 #[test]
 fn opencvs_frames_become_an_avi() {
     let dir = tempfile::tempdir().unwrap();
@@ -68,7 +48,7 @@ fn opencvs_frames_become_an_avi() {
         common::ffprobe(&avi, &[], "stream=codec_name,width,height,r_frame_rate"),
         ["mjpeg", "640", "480", "30/1"]
     );
-    assert_eq!(frames(&avi), "45");
+    assert_eq!(frames(&avi), 45);
     assert!((seconds(&avi) - 1.5).abs() < 0.001);
 }
 
@@ -239,7 +219,7 @@ fn encoded_video_and_audio_pass_as_they_are() {
         common::ffprobe(&mp4, &[], "stream=codec_name"),
         ["h264", "aac"]
     );
-    assert_eq!(frames(&mp4), "150");
+    assert_eq!(frames(&mp4), 150);
     assert!((seconds(&mp4) - 5.0).abs() < 0.05);
 }
 
@@ -312,7 +292,7 @@ fn a_file_that_exists_is_kept_when_asked() {
     assert!(err.contains("already exists"), "{err}");
     assert_eq!(std::fs::read(&avi).unwrap(), b"mine");
     run(true).unwrap();
-    assert_eq!(frames(&avi), "300");
+    assert_eq!(frames(&avi), 300);
 }
 
 #[test]
@@ -450,7 +430,7 @@ fn the_stream_ends_when_ffmpeg_has_had_enough() {
     ))
     .run()
     .unwrap();
-    assert_eq!(frames(&avi), "30");
+    assert_eq!(frames(&avi), 30);
 }
 
 #[test]
@@ -463,7 +443,7 @@ fn stopping_without_eos_completes_the_file() {
         mp4.display()
     ));
     pipeline.play();
-    until(|| mp4.exists());
+    until("ffmpeg has begun", || mp4.exists());
     pipeline.0.set_state(gst::State::Null).unwrap();
     assert_eq!(common::ffprobe(&mp4, &[], "stream=codec_name"), ["mpeg4"]);
 }
@@ -487,7 +467,9 @@ fn a_program_that_stops_reading_blocks_until_the_pipeline_stops() {
             gst::PadProbeReturn::Ok
         }
     });
-    until(|| count.load(std::sync::atomic::Ordering::Relaxed) > 1);
+    until("frames pass", || {
+        count.load(std::sync::atomic::Ordering::Relaxed) > 1
+    });
     pipeline.0.set_state(gst::State::Paused).unwrap();
     pipeline.0.set_state(gst::State::Playing).unwrap();
     assert!(pipeline.error().is_none());
@@ -508,7 +490,7 @@ fn it_starts_anew_with_every_stream() {
         let _ = std::fs::remove_file(&avi);
         pipeline.run().unwrap();
         pipeline.0.set_state(gst::State::Ready).unwrap();
-        assert_eq!(frames(&avi), "2");
+        assert_eq!(frames(&avi), 2);
     }
     pipeline.0.set_state(gst::State::Null).unwrap();
     pipeline.run().unwrap();
@@ -548,7 +530,7 @@ fn the_program_never_outlives_the_process() {
         .spawn()
         .unwrap();
     let mut pid = String::new();
-    until(|| {
+    until("the process is there", || {
         assert!(
             launch.try_wait().unwrap().is_none(),
             "gst-launch-1.0 has ended"
@@ -560,7 +542,7 @@ fn the_program_never_outlives_the_process() {
     launch.kill().unwrap();
     launch.wait().unwrap();
     let stat = PathBuf::from(format!("/proc/{}/stat", pid.trim()));
-    until(|| {
+    until("the process is gone", || {
         // Gone, or dead and waiting for whoever inherits orphans here.
         std::fs::read_to_string(&stat).map_or(true, |stat| stat.contains(") Z "))
     });

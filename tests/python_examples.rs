@@ -57,16 +57,6 @@ fn codecs(file: &Path) -> Vec<String> {
     codecs
 }
 
-fn frames(file: &Path) -> usize {
-    common::ffprobe(
-        file,
-        &["-count_frames", "-select_streams", "v"],
-        "stream=nb_read_frames",
-    )[0]
-    .parse()
-    .unwrap()
-}
-
 /// An AVI of 20 frames with sound.
 fn avi(dir: &Path) {
     common::init();
@@ -115,7 +105,7 @@ fn maixpy_2_records_and_plays() {
         "{output}"
     );
     let file = dir.path().join("capture.avi");
-    assert_eq!(frames(&file), 5);
+    assert_eq!(common::frames(&file), 5);
     assert_eq!(common::ffprobe(&file, &[], "stream=r_frame_rate"), ["5/1"]);
 }
 
@@ -179,7 +169,7 @@ fn picamera2_split_loses_no_frame() {
         ["a.mp4", "b.mp4"]
     );
     for (name, count) in files {
-        assert_eq!(frames(&dir.path().join(name)), count);
+        assert_eq!(common::frames(&dir.path().join(name)), count);
     }
 }
 
@@ -207,12 +197,12 @@ fn picamera2_several_encoders_do_not_disturb_each_other() {
     for (name, codec) in [("a.h264", "h264"), ("b.mjpeg", "mjpeg"), ("c.mkv", "h264")] {
         let file = dir.path().join(name);
         assert_eq!(codecs(&file), [codec]);
-        assert!(frames(&file) > 10, "{name}");
+        assert!(common::frames(&file) > 10, "{name}");
     }
     // The one that went on while the three others came and went, and the one that saw two of them.
     let times = std::fs::read_to_string(dir.path().join("a.h264.txt")).unwrap();
     let times: Vec<f64> = times.lines().map(|line| line.parse().unwrap()).collect();
-    assert_eq!(times.len(), frames(&dir.path().join("a.h264")));
+    assert_eq!(times.len(), common::frames(&dir.path().join("a.h264")));
     assert_no_frame_is_missing("a.h264", &times);
     let times = common::ffprobe(&dir.path().join("c.mkv"), &[], "packet=pts_time");
     let times: Vec<f64> = times
@@ -226,7 +216,7 @@ fn picamera2_several_encoders_do_not_disturb_each_other() {
 fn picamera2_circular_saves_what_was_before() {
     let dir = tempfile::tempdir().unwrap();
     run_live(dir.path(), "picamera2_circular.py", &["a.mp4", "5", "3"]);
-    assert!(frames(&dir.path().join("a.mp4")) > 0);
+    assert!(common::frames(&dir.path().join("a.mp4")) > 0);
 }
 
 #[test]
@@ -256,7 +246,7 @@ fn opencvs_frames_on_standard_input() {
     drop(stdin);
     assert!(pipe.wait().unwrap().success());
     let file = dir.path().join("output.avi");
-    assert_eq!(frames(&file), 30);
+    assert_eq!(common::frames(&file), 30);
     assert_eq!(
         common::ffprobe(&file, &[], "stream=r_frame_rate,width"),
         ["640", "30/1"]
@@ -269,7 +259,7 @@ fn opencvs_frames_on_standard_input() {
         .unwrap();
     assert!(!again.status.success());
     assert!(String::from_utf8_lossy(&again.stderr).contains("exists"));
-    assert_eq!(frames(&file), 30);
+    assert_eq!(common::frames(&file), 30);
 }
 
 #[test]
@@ -278,7 +268,7 @@ fn opencvs_writer() {
     run(dir.path(), "opencv_writer.py", &["output.avi", "20"]);
     let file = dir.path().join("output.avi");
     assert_eq!(codecs(&file), ["mjpeg"]);
-    assert_eq!(frames(&file), 20);
+    assert_eq!(common::frames(&file), 20);
 }
 
 #[test]
@@ -294,7 +284,7 @@ fn canmvs_encoder() {
     );
     let file = dir.path().join("venc_chn_00.265");
     assert_eq!(codecs(&file), ["hevc"]);
-    assert_eq!(frames(&file), 10);
+    assert_eq!(common::frames(&file), 10);
 }
 
 #[test]

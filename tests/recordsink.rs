@@ -6,9 +6,9 @@ mod common;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::{Mutex, mpsc};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use common::Pipeline;
+use common::{Pipeline, frames, until};
 use gst::prelude::*;
 
 const VIDEO: &str = "videotestsrc num-buffers=60 ! video/x-raw,width=320,height=240,framerate=30/1";
@@ -61,16 +61,6 @@ fn record(description: &str) -> Vec<Recorded> {
     let pipeline = Pipeline::launch(description);
     pipeline.play();
     recorded(&pipeline)
-}
-
-fn frames(file: &Path) -> usize {
-    common::ffprobe(
-        file,
-        &["-count_frames", "-select_streams", "v"],
-        "stream=nb_read_frames",
-    )[0]
-    .parse()
-    .unwrap()
 }
 
 fn codecs(file: &Path) -> Vec<String> {
@@ -393,9 +383,9 @@ fn a_recording_that_is_cut_off_plays() {
         }
         // A group of pictures is in the encoder or the splitter and one in the muxer, at most.
         let copy = dir.path().join(format!("cut-{name}"));
-        let deadline = Instant::now() + Duration::from_nanos(common::HANG.nseconds());
-        loop {
+        until(&format!("{name} has 120 frames"), || {
             std::fs::copy(dir.path().join(name), &copy).unwrap();
+            // Silent: before the first second there may be nothing that plays.
             let probe = Command::new("ffprobe")
                 .args(["-v", "quiet", "-count_frames", "-select_streams", "v"])
                 .args(["-show_entries", "stream=nb_read_frames", "-of", "csv=p=0"])
@@ -405,13 +395,8 @@ fn a_recording_that_is_cut_off_plays() {
             let count = String::from_utf8_lossy(&probe.stdout);
             // Twice in a transport stream: by program too.
             let count = count.lines().next().unwrap_or_default();
-            let count = count.trim_end_matches(',').parse().unwrap_or(0);
-            if count >= 120 {
-                break;
-            }
-            assert!(Instant::now() < deadline, "{name}: {count} frames");
-            std::thread::sleep(Duration::from_millis(20));
-        }
+            count.trim_end_matches(',').parse().unwrap_or(0) >= 120
+        });
         camera.end_of_stream().unwrap();
         pipeline.wait().unwrap();
         assert_eq!(frames(&dir.path().join(name)), 180, "{name}");
@@ -578,17 +563,6 @@ fn finish_ends_one_recording_and_not_the_others() {
     assert_eq!(frames(&b), 90);
 }
 
-fn until(mut condition: impl FnMut() -> bool) {
-    let start = std::time::Instant::now();
-    while !condition() {
-        assert!(
-            start.elapsed().as_nanos() < u128::from(common::HANG.nseconds()),
-            "what the test waits for never comes"
-        );
-        std::thread::sleep(std::time::Duration::from_millis(2));
-    }
-}
-
 /// Gives `count` pictures more, and waits until the tee has handed them to all of its branches.
 fn give(pipeline: &Pipeline, given: &mut u64, count: u64) {
     let source: gst_app::AppSrc = pipeline.element("s").downcast().unwrap();
@@ -601,7 +575,7 @@ fn give(pipeline: &Pipeline, given: &mut u64, count: u64) {
         *given += 1;
     }
     let sink = pipeline.element("i");
-    until(|| {
+    until("the branches have it", || {
         sink.property::<gst::Structure>("stats")
             .get::<u64>("num-buffers")
             == Ok(*given)
@@ -653,7 +627,7 @@ fn recordings_come_and_go_while_others_lose_no_frame() {
         source.unlink(&sink).unwrap();
         tee.release_request_pad(&source);
         sink.send_event(gst::event::Eos::new());
-        until(|| stat(&recorder, "files") == 1);
+        until("a file is complete", || stat(&recorder, "files") == 1);
         branch.set_state(gst::State::Null).unwrap();
         pipeline.0.remove(&branch).unwrap();
         assert_eq!(frames(&file), 10, "{name}");

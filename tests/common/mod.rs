@@ -6,6 +6,7 @@
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::Once;
+use std::time::{Duration, Instant};
 
 use gst::prelude::*;
 
@@ -189,4 +190,21 @@ pub fn ffprobe(file: &Path, options: &[&str], entries: &str) -> Vec<String> {
     .lines()
     .map(str::to_owned)
     .collect()
+}
+
+/// The pictures in a file, decoded and counted.
+pub fn frames(file: &Path) -> usize {
+    let options = ["-count_frames", "-select_streams", "v"];
+    let counts = ffprobe(file, &options, "stream=nb_read_frames");
+    counts[0].parse().expect("a number")
+}
+
+/// Waits for something that has to come about.
+pub fn until(what: &str, mut condition: impl FnMut() -> bool) {
+    let start = Instant::now();
+    while !condition() {
+        let waited = start.elapsed().as_nanos();
+        assert!(waited < u128::from(HANG.nseconds()), "never: {what}");
+        std::thread::sleep(Duration::from_millis(2));
+    }
 }
