@@ -168,6 +168,25 @@ fn a_joined_file_of_another_rate_keeps_its_time() {
 }
 
 #[test]
+fn gaps_are_filled_within_a_bound_for_the_whole_file() {
+    // At the first file's rate, each frame of the second has more than 100 000 places.
+    let slow = File {
+        scale: 4000,
+        rate: 1,
+        interval: 4_000_000_000,
+        ..File::default()
+    };
+    let bytes = [
+        File::default().build(&pieces(30, None)).bytes,
+        slow.build(&pieces(20, None)).bytes,
+    ]
+    .concat();
+    let (mended, summary) = mend(&bytes, Profile::Standard);
+    assert_eq!((summary.frames, summary.missing), (50, 1_000_000));
+    assert_eq!(read_sound(&mended).len(), 50);
+}
+
+#[test]
 fn frames_the_k210_cannot_show_are_named() {
     let mut content = pieces(10, None);
     content[4] = Piece::Video(picture(4, 40_000));

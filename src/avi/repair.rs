@@ -13,9 +13,12 @@ use super::reader::{Finding, OpenError, Payload, Reader};
 use super::writer::{Options, Output, Profile, StreamFormat, Tags, WriteError, Writer};
 use crate::avi::header::FourCc;
 
-/// A place that no frame was found for is filled up to this many times in a
-/// row; larger gaps are errors in an index.
+/// So many places of a file that no frame was found for are filled; more are
+/// errors in its headers.
 const MAX_FILL: u64 = 1_000_000;
+
+/// The same in bytes of silence.
+const MAX_SILENCE: u64 = 100_000_000;
 
 /// Why there is no sound file now.
 #[derive(Debug, thiserror::Error)]
@@ -351,7 +354,8 @@ impl Copy {
         let missing = first.saturating_sub(done);
         if of.sound {
             of.done = done.max(first + u64::from(size));
-            let gap = missing.min(MAX_FILL * 100) as usize;
+            let left = MAX_SILENCE.saturating_sub(self.summary.silence);
+            let gap = missing.min(left) as usize;
             self.summary.silence += gap as u64;
             let mut sound = vec![quiet; gap];
             // Silence that was put before it has taken the place of its start.
@@ -383,7 +387,8 @@ impl Copy {
             };
         }
         of.done = first + 1;
-        for _ in 0..missing.min(MAX_FILL) {
+        let left = MAX_FILL.saturating_sub(self.summary.missing);
+        for _ in 0..missing.min(left) {
             self.fill(to, out)?;
         }
         match data {
