@@ -3,7 +3,7 @@
 //! finds that there is something to write.
 
 use std::sync::MutexGuard;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use gst::prelude::*;
 use gst::subclass::prelude::*;
@@ -206,42 +206,31 @@ impl AviMjpegMux {
             }
             state.session = session;
             state.finished |= finished;
+            let failed = result.is_err();
             if let Err(flow) = result {
                 state.failed = Some(flow);
             }
-            self.wake(&state);
+            if state.release() || finished || failed {
+                self.changed.notify_all();
+            }
         };
         state.busy = false;
-        self.wake(&state);
-        (state, idle)
-    }
-
-    /// Wakes the threads that wait for a change.
-    pub(super) fn wake(&self, state: &State) {
         if state.waiting > 0 {
             self.changed.notify_all();
         }
+        (state, idle)
     }
 
-    /// Waits for a change, for no longer than `limit` if there is one.
-    pub(super) fn wait<'a>(
+    /// Waits until no thread writes.
+    pub(super) fn wait_until_idle<'a>(
         &self,
         mut state: MutexGuard<'a, State>,
-        limit: Option<Duration>,
     ) -> MutexGuard<'a, State> {
         state.waiting += 1;
-        let mut state = match limit {
-            Some(limit) => {
-                self.changed
-                    .wait_timeout(state, limit)
-                    .unwrap_or_else(|poisoned| poisoned.into_inner())
-                    .0
-            }
-            None => self
-                .changed
-                .wait(state)
-                .unwrap_or_else(|poisoned| poisoned.into_inner()),
-        };
+        let mut state = self
+            .changed
+            .wait_while(state, |state| state.busy)
+            .unwrap_or_else(|poisoned| poisoned.into_inner());
         state.waiting -= 1;
         state
     }
@@ -413,20 +402,35 @@ impl AviMjpegMux {
             if let Some(failed) = state.failed {
                 return Err(failed);
             }
-            let Some(sink) = state.pads.iter().find(|sink| sink.pad == *pad) else {
+            let (most, again) = (state.ahead(), state.ahead_again());
+            let finished = state.finished;
+            let Some(sink) = state.pads.iter_mut().find(|sink| sink.pad == *pad) else {
                 return Err(gst::FlowError::Flushing);
             };
             if sink.flushing {
                 return Err(gst::FlowError::Flushing);
             }
-            if sink.span() <= state.ahead() || state.finished {
+            if finished || sink.span() <= if sink.held { again } else { most } {
+                sink.held = false;
                 return Ok(gst::FlowSuccess::Ok);
             }
+            sink.held = true;
             let limit = match idle {
-                Idle::Until(time) => Some(time.saturating_duration_since(Instant::now())),
-                Idle::Waiting => None,
+                Idle::Until(time) => time.saturating_duration_since(Instant::now()),
+                // Another thread writes, which may have to wait for a silent pad.
+                Idle::Waiting => SILENT,
             };
-            state = self.wait(state, limit);
+            let timeout;
+            (state, timeout) = self
+                .changed
+                .wait_timeout(state, limit)
+                .unwrap_or_else(|poisoned| poisoned.into_inner());
+            if timeout.timed_out()
+                && let Some(sink) = state.pads.iter_mut().find(|sink| sink.pad == *pad)
+            {
+                // The others are silent, and are not waited for any longer than need be.
+                sink.held = false;
+            }
         }
     }
 }

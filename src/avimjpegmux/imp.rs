@@ -110,10 +110,7 @@ impl AviMjpegMux {
             }
             EventView::FlushStop(_) => {
                 // Downstream forgets what it has of the file, so the next one begins anew.
-                let mut state = lock(&self.state);
-                while state.busy {
-                    state = self.wait(state, None);
-                }
+                let mut state = self.wait_until_idle(lock(&self.state));
                 if let Some(sink) = state.pads.iter_mut().find(|sink| sink.pad == *pad) {
                     sink.reset();
                 }

@@ -46,6 +46,8 @@ pub(super) struct SinkPad {
     pub gap: i64,
     pub eos: bool,
     pub flushing: bool,
+    /// Its thread waits, since it is far ahead of the others.
+    pub held: bool,
     /// When something came last.
     pub heard: Instant,
     /// Its number in the file.
@@ -64,6 +66,7 @@ impl SinkPad {
             gap: i64::MIN,
             eos: false,
             flushing: false,
+            held: false,
             heard: Instant::now(),
             stream: None,
         }
@@ -144,7 +147,7 @@ pub(super) struct State {
     /// Some of them came when the file was begun already.
     pub tags_are_new: bool,
     pub stats: Stats,
-    /// Threads that wait for `changed`. Waking none costs a system call too.
+    /// Threads that wait for `busy` to end. Waking none costs a system call too.
     pub waiting: usize,
     /// What the user set, as it was when the file was begun.
     pub settings: Settings,
@@ -180,6 +183,23 @@ impl State {
         } else {
             AHEAD_AT_START
         }
+    }
+
+    /// How far a pad that was further ahead than that may still be when its thread goes on: to go on
+    /// for each buffer would be a change of threads for each.
+    pub fn ahead_again(&self) -> i64 {
+        self.ahead() / 4 * 3
+    }
+
+    /// Lets the threads go on that were held back for long enough. Whether there are any.
+    pub fn release(&mut self) -> bool {
+        let most = self.ahead_again();
+        let mut any = false;
+        for pad in self.pads.iter_mut().filter(|pad| pad.held) {
+            pad.held = pad.span() > most;
+            any |= !pad.held;
+        }
+        any
     }
 
     /// The pad whose buffer is next, if that is certain; `None` when all have ended.
