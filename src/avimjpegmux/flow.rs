@@ -265,10 +265,7 @@ impl AviMjpegMux {
             (Work::Buffer(stream, buffer, time), Some(session)) => {
                 session.buffer(stream, buffer, time)
             }
-            (Work::Event(event), Some(session)) => {
-                session.event(event);
-                Ok(())
-            }
+            (Work::Event(event), Some(session)) => session.event(event),
             (Work::Tags(tags), Some(session)) => {
                 session.set_tags(&tags);
                 Ok(())

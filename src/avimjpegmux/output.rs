@@ -9,30 +9,93 @@ use gst::prelude::*;
 use crate::avi::header::ChunkHeader;
 use crate::avi::writer::Output;
 
+/// Chunks up to this size are copied, so that the sink is given many of them as one piece: the copy
+/// costs less than a buffer's way through a sink, and systems write large pieces faster.
+const COPIED: usize = 16 * 1024;
+
+/// Bytes of such a piece.
+pub(super) const PIECE: usize = 256 * 1024;
+
 /// The source pad as a file.
 #[derive(Debug)]
 pub(super) struct PadOutput {
-    pub pad: gst::Pad,
+    pad: gst::Pad,
     /// Where downstream is going to write.
     position: u64,
-    /// The end of the file.
-    pub end: u64,
+    /// The end of the file, as far as downstream has it.
+    end: u64,
+    /// What comes behind that, if downstream is a file.
+    piece: Option<Vec<u8>>,
     /// What failed was appended, not overwritten.
     failed_appending: bool,
 }
 
 impl PadOutput {
-    pub fn new(pad: gst::Pad) -> Self {
+    /// `is_file` says that nobody waits for the bytes of the file before it is complete.
+    pub fn new(pad: gst::Pad, is_file: bool) -> Self {
         Self {
             pad,
             position: 0,
             end: 0,
+            piece: is_file.then(Vec::new),
             failed_appending: false,
         }
     }
 
+    /// Passes an event on behind what is written.
+    pub fn event(&mut self, event: gst::Event) -> Result<(), gst::FlowError> {
+        self.flush(false)?;
+        self.pad.push_event(event);
+        Ok(())
+    }
+
+    /// Has downstream write all there is: it does when it is sent elsewhere.
+    pub fn write_through(&mut self) -> Result<(), gst::FlowError> {
+        self.flush(false)?;
+        self.seek(self.end)
+    }
+
+    /// Pushes what is held back.
+    fn flush(&mut self, durable: bool) -> Result<(), gst::FlowError> {
+        match &mut self.piece {
+            Some(piece) if !piece.is_empty() => {
+                let piece = std::mem::take(piece);
+                self.push_at_end(gst::Buffer::from_slice(piece), durable)
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// Where to put `size` bytes that need not be pushed at once. `None` if they do; then all before
+    /// them is.
+    fn room(&mut self, size: usize) -> Result<Option<&mut Vec<u8>>, gst::FlowError> {
+        let used = self.piece.as_ref().map_or(0, Vec::len);
+        if size > COPIED || used + size > PIECE {
+            self.flush(false)?;
+        }
+        let mut piece = self.piece.as_mut().filter(|_| size <= COPIED);
+        if let Some(piece) = &mut piece
+            && piece.capacity() == 0
+        {
+            piece.reserve_exact(PIECE);
+        }
+        Ok(piece)
+    }
+
+    fn push_at_end(
+        &mut self,
+        mut buffer: gst::Buffer,
+        durable: bool,
+    ) -> Result<(), gst::FlowError> {
+        self.seek(self.end)?;
+        if durable {
+            buffer.make_mut().set_flags(gst::BufferFlags::SYNC_AFTER);
+        }
+        self.push(buffer, true)
+    }
+
     /// Has downstream write at `position`, and what it holds back so far before that.
-    pub fn seek(&mut self, position: u64) -> Result<(), gst::FlowError> {
+    fn seek(&mut self, position: u64) -> Result<(), gst::FlowError> {
         if self.position == position {
             return Ok(());
         }
@@ -42,6 +105,9 @@ impl PadOutput {
         segment.set_time(start);
         segment.set_position(start);
         if !self.pad.push_event(gst::event::Segment::new(&segment)) {
+            // What the sink held back until now is what failed.
+            self.failed_appending = self.position == self.end;
+            self.position = u64::MAX;
             return Err(if self.pad.pad_flags().contains(gst::PadFlags::FLUSHING) {
                 gst::FlowError::Flushing
             } else {
@@ -105,29 +171,35 @@ impl Output for PadOutput {
         padding: bool,
         durable: bool,
     ) -> Result<(), gst::FlowError> {
-        self.seek(self.end)?;
+        let size = payload.as_ref().map_or(0, |payload| payload.size());
+        if let Some(piece) = self.room(header.len() + size + 1)? {
+            piece.extend(header);
+            if let Some(payload) = payload {
+                piece
+                    .extend_from_slice(&payload.map_readable().map_err(|_| gst::FlowError::Error)?);
+            }
+            piece.extend(padding.then_some(0));
+            return if durable { self.flush(true) } else { Ok(()) };
+        }
         let mut chunk = payload.unwrap_or_default();
         let buffer = chunk.make_mut();
         buffer.prepend_memory(gst::Memory::from_slice(header));
         if padding {
             buffer.append_memory(PADDING.clone());
         }
-        if durable {
-            buffer.set_flags(gst::BufferFlags::SYNC_AFTER);
-        }
-        self.push(chunk, true)
+        self.push_at_end(chunk, durable)
     }
 
     fn append(&mut self, bytes: Vec<u8>, durable: bool) -> Result<(), gst::FlowError> {
-        self.seek(self.end)?;
-        let mut buffer = gst::Buffer::from_slice(bytes);
-        if durable && let Some(buffer) = buffer.get_mut() {
-            buffer.set_flags(gst::BufferFlags::SYNC_AFTER);
+        if let Some(piece) = self.room(bytes.len())? {
+            piece.extend(bytes);
+            return if durable { self.flush(true) } else { Ok(()) };
         }
-        self.push(buffer, true)
+        self.push_at_end(gst::Buffer::from_slice(bytes), durable)
     }
 
     fn overwrite(&mut self, position: u64, bytes: &[u8]) -> Result<(), gst::FlowError> {
+        self.flush(false)?;
         self.seek(position)?;
         self.push(gst::Buffer::from_slice(bytes.to_vec()), false)
     }

@@ -309,7 +309,7 @@ impl Session {
         let mut session = Self {
             element: start.element,
             profile: start.profile,
-            output: PadOutput::new(start.pad),
+            output: PadOutput::new(start.pad, seekable),
             writer: Writer::new(options, &start.formats, &start.tags),
             tracks,
             base,
@@ -355,8 +355,8 @@ impl Session {
     }
 
     /// Passes an event on in its turn.
-    pub fn event(&self, event: gst::Event) {
-        self.output.pad.push_event(event);
+    pub fn event(&mut self, event: gst::Event) -> Result<(), SessionError> {
+        Ok(self.output.event(event)?)
     }
 
     fn frame(
@@ -696,8 +696,7 @@ impl Session {
             self.next_checkpoint =
                 (reached / self.checkpoint_interval + 1) * self.checkpoint_interval;
             self.writer.checkpoint(sync && indexed, &mut self.output)?;
-            // What the sink has of the checkpoint it writes when it is sent elsewhere.
-            self.output.seek(self.output.end)?;
+            self.output.write_through()?;
             self.stats.checkpoints += 1;
         }
         Ok(())
@@ -735,7 +734,7 @@ impl Session {
         self.finishing = true;
         self.full_sound_chunks(true)?;
         self.writer.finish(&mut self.output)?;
-        self.output.seek(self.output.end)?;
+        self.output.write_through()?;
         self.stats.bytes = self.writer.len();
         Ok(())
     }
@@ -753,8 +752,7 @@ impl Session {
                     "the file ends at {}",
                     self.writer.len()
                 );
-                // Has the sink write what it has of it.
-                let _ = self.output.seek(self.writer.len());
+                let _ = self.output.write_through();
             }
             Err(error) => {
                 gst::warning!(

@@ -6,9 +6,11 @@ use std::path::{Path, PathBuf};
 
 use rustix::process::Resource;
 
-/// Bytes of the file that the sink may hold back and the disk does not know of (`filesink`: 64 KiB),
-/// and what the file system needs for itself to make the file longer.
-const MARGIN: u64 = 128 * 1024;
+use super::output::PIECE;
+
+/// Bytes of the file that we and the sink may hold back and the disk does not know of (`filesink`:
+/// 64 KiB), and what the file system needs for itself to make the file longer.
+const MARGIN: u64 = 128 * 1024 + PIECE as u64;
 
 /// Bytes to write before the disk is asked again, as others write to it too.
 const ASK_AGAIN: u64 = 16 << 20;
