@@ -7,6 +7,8 @@ mod common;
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use avi_bytes::{Built, File, IndexKind, MaixPy, Piece, picture, pieces};
 use common::{HANG, Pipeline};
@@ -739,6 +741,76 @@ fn seeks_in_a_stream_whose_source_can_seek() {
     let set = gst::SeekType::Set;
     let zero = gst::ClockTime::ZERO;
     assert!(pipeline.0.seek(-1.0, flags, set, zero, set, zero).is_err());
+}
+
+#[test]
+fn a_seek_ahead_in_a_stream_reads_the_index_and_not_what_is_between() {
+    let scratch = Scratch::new();
+    let content = pieces(2000, None);
+    let all = pictures(&content);
+    for index in [
+        IndexKind::Old,
+        IndexKind::OldAbsolute,
+        IndexKind::OpenDml,
+        IndexKind::None,
+    ] {
+        let file = File {
+            index,
+            ..File::default()
+        };
+        let bytes = file.build(&content).bytes;
+        let path = scratch.write("p.avi", &bytes);
+        // Nothing is read ahead, or all would be known before the seek.
+        let pipeline = Pipeline::launch(&format!(
+            "filesrc blocksize=1777 location={} ! identity name=i ! avimjpegdemux name=d d.video_0 \
+             ! appsink name=v sync=false max-buffers=1",
+            path.display()
+        ));
+        let read = Arc::new(AtomicUsize::new(0));
+        let count = read.clone();
+        let pad = pipeline.element("i").static_pad("src").expect("it has one");
+        pad.add_probe(gst::PadProbeType::BUFFER, move |_, info| {
+            let size = info.buffer().map_or(0, |buffer| buffer.size());
+            count.fetch_add(size, Ordering::Relaxed);
+            gst::PadProbeReturn::Ok
+        });
+        pipeline.0.set_state(gst::State::Paused).expect("pauses");
+        pipeline.0.state(HANG).0.expect("prerolls");
+        for n in [1900, 1000, 1950] {
+            read.store(0, Ordering::Relaxed);
+            let flags = gst::SeekFlags::ACCURATE;
+            let got = seek(&pipeline, 1.0, flags, frame_time(n) + 5, None);
+            assert_eq!(numbers(&got, &all), (n as usize..2000).collect::<Vec<_>>());
+            assert_eq!(got[0].0, frame_time(n));
+            let read = read.load(Ordering::Relaxed);
+            let rest = bytes.len() * (2000 - n as usize) / 2000;
+            assert!(
+                read < rest + bytes.len() / 4 || (index == IndexKind::None && n == 1900),
+                "{read} of {} bytes for frame {n}",
+                bytes.len()
+            );
+        }
+        assert_eq!(pipeline.error(), None);
+    }
+}
+
+#[test]
+fn a_stream_that_cannot_seek_plays_on_when_asked_to() {
+    let (built, pieces) = file_of(150, IndexKind::Old);
+    let pipeline = Pipeline::launch(&format!(
+        "appsrc name=s ! avimjpegdemux name=d d.video_0 ! {SINK} name=v"
+    ));
+    let source: gst_app::AppSrc = pipeline.element("s").downcast().expect("an appsrc");
+    pipeline.0.set_state(gst::State::Paused).expect("pauses");
+    let buffer = gst::Buffer::from_slice(built.bytes);
+    source.push_buffer(buffer).expect("it flows");
+    source.end_of_stream().expect("it ends");
+    pipeline.0.state(HANG).0.expect("prerolls");
+    let to = gst::ClockTime::SECOND;
+    assert!(pipeline.0.seek_simple(gst::SeekFlags::FLUSH, to).is_err());
+    pipeline.play();
+    let got = frames(&appsink(&pipeline, "v"));
+    check_video(&got, &pictures(&pieces));
 }
 
 #[test]

@@ -301,7 +301,7 @@ impl<S: ReadAt> Reader<S> {
         match stored::load(&mut window, &header, &mut index) {
             Ok(true) => start = index.end().max(start),
             Ok(false) => {}
-            Err(stored::Unusable::Read(error)) => return Err(OpenError::Read(error)),
+            Err(stored::Unusable::Read(stop)) => return Err(read_error(stop)),
             Err(stored::Unusable::Wrong(why)) => {
                 index.clear();
                 findings.push(Finding::BadIndex { why });

@@ -321,7 +321,17 @@ impl AviMjpegDemux {
         let result = push.feed(self, buffer);
         self.remember_segment(push.output());
         *lock(&self.push) = Some(push);
-        result.map(|()| gst::FlowSuccess::Ok)
+        if let Some((pos, seqnum)) = result?
+            && !self.seek_upstream(pos, seqnum)
+        {
+            gst::element_imp_error!(
+                self,
+                gst::ResourceError::Seek,
+                ("The source said that it can seek, but does not go to byte {pos}")
+            );
+            return Err(gst::FlowError::Error);
+        }
+        Ok(gst::FlowSuccess::Ok)
     }
 
     fn sink_event(&self, pad: &gst::Pad, event: gst::Event) -> bool {
@@ -356,6 +366,10 @@ impl AviMjpegDemux {
                 let Some(mut push) = lock(&self.push).take() else {
                     return true;
                 };
+                if let Some((pos, seqnum)) = push.end_early() {
+                    *lock(&self.push) = Some(push);
+                    return self.seek_upstream(pos, seqnum);
+                }
                 if let Err(flow) = push.drain(self)
                     && flow != gst::FlowError::Flushing
                 {
@@ -545,8 +559,8 @@ impl AviMjpegDemux {
     }
 
     fn seek_push(&self, seek: &Seek) -> bool {
-        let flush = gst::SeekFlags::FLUSH;
-        if seek.rate <= 0.0 || !seek.flags.contains(flush) || !self.upstream_seeks() {
+        if seek.rate <= 0.0 || !seek.flags.contains(gst::SeekFlags::FLUSH) || !self.upstream_seeks()
+        {
             gst::debug!(
                 CAT,
                 imp = self,
@@ -565,23 +579,12 @@ impl AviMjpegDemux {
                 let output = push.output()?;
                 let mut segment = output.segment.clone();
                 segment.set_duration(lock(&self.state).duration);
+                let size = self.sinkpad.peer_query_duration::<gst::format::Bytes>();
                 seek.apply(&mut segment, None)
-                    .then(|| push.prepare_seek(segment, seek.seqnum))?
+                    .then(|| push.prepare_seek(segment, seek.seqnum, size.map(u64::from)))?
             })
         };
-        let done = target.is_some_and(|pos| {
-            let event = gst::event::Seek::builder(
-                1.0,
-                flush,
-                gst::SeekType::Set,
-                gst::format::Bytes::from_u64(pos),
-                gst::SeekType::None,
-                gst::format::Bytes::NONE,
-            )
-            .seqnum(seek.seqnum)
-            .build();
-            self.sinkpad.push_event(event)
-        });
+        let done = target.is_some_and(|pos| self.seek_upstream(pos, seek.seqnum));
         if !done {
             let event = gst::event::FlushStop::builder(true)
                 .seqnum(seek.seqnum)
@@ -589,6 +592,21 @@ impl AviMjpegDemux {
             self.push_to_all(&event);
         }
         done
+    }
+
+    /// Has a stream go on from another byte.
+    fn seek_upstream(&self, pos: u64, seqnum: gst::Seqnum) -> bool {
+        let event = gst::event::Seek::builder(
+            1.0,
+            gst::SeekFlags::FLUSH,
+            gst::SeekType::Set,
+            gst::format::Bytes::from_u64(pos),
+            gst::SeekType::None,
+            gst::format::Bytes::NONE,
+        )
+        .seqnum(seqnum)
+        .build();
+        self.sinkpad.push_event(event)
     }
 }
 

@@ -27,8 +27,9 @@
 //!
 //! Seeks may be in time or frames (`default`), and on the sound's pads in bytes of
 //! sound; every picture is a key unit. Playing backward, trick modes and
-//! seeks need a source that can be read at any place; streams that
-//! can seek in bytes allow forward seeks.
+//! seeks need a source that can be read at any place; in streams that
+//! can seek in bytes one can seek and play forward. A seek beyond what has come of a
+//! stream fetches the file's own index first, if it has one.
 
 use gst::glib;
 use gst::prelude::*;

@@ -7,6 +7,7 @@ use gst::subclass::prelude::*;
 use crate::avi::jpeg;
 use crate::avi::reader::headers::{self, Format, Header};
 use crate::avi::reader::index::{Cursor, Index};
+use crate::avi::reader::stored::{self, Unusable};
 use crate::avi::reader::walk::{Item, Stop, View, Walker};
 use crate::avi::reader::{self, Finding};
 
@@ -19,6 +20,12 @@ const PATIENCE: gst::ClockTime = gst::ClockTime::from_seconds(2);
 
 /// After so many chunks a stream that was announced is not waited for.
 const ALL_PADS: u32 = 64;
+
+/// What is asked of upstream at least when a part of the file's index is wanted.
+const INDEX_READ: usize = 64 << 10;
+
+/// An index of more than this is left alone.
+const MAX_INDEX: usize = 64 << 20;
 
 /// The bytes that have come and are still of use.
 pub struct Feed {
@@ -99,6 +106,63 @@ pub struct Landing {
     seqnum: gst::Seqnum,
 }
 
+/// The parts of a file that its index is in.
+struct Parts {
+    /// Where each begins; the last one grows.
+    parts: Vec<(u64, Vec<u8>)>,
+    size: u64,
+}
+
+impl Parts {
+    /// Where the part that grows begins and ends.
+    fn last(&self) -> (u64, u64) {
+        let last = self.parts.last();
+        last.map_or((0, 0), |(pos, bytes)| (*pos, pos + bytes.len() as u64))
+    }
+
+    fn len(&self) -> usize {
+        self.parts.iter().map(|(_, bytes)| bytes.len()).sum()
+    }
+}
+
+impl View for Parts {
+    type Error = std::convert::Infallible;
+
+    fn some(&mut self, pos: u64, least: usize, most: usize) -> Result<&[u8], Stop<Self::Error>> {
+        let left = self.size.saturating_sub(pos);
+        let least = usize::try_from(left).map_or(least, |left| left.min(least));
+        for (start, bytes) in &self.parts {
+            let from = pos.checked_sub(*start).map(usize::try_from);
+            let Some(Ok(from)) = from else { continue };
+            let found = bytes.get(from..).unwrap_or(&[]);
+            if found.len() >= least {
+                return Ok(&found[..found.len().min(most)]);
+            }
+        }
+        if least == 0 {
+            return Ok(&[]);
+        }
+        Err(Stop::Short { pos, len: least })
+    }
+
+    fn size(&self) -> Option<u64> {
+        Some(self.size)
+    }
+
+    fn streamed(&self) -> bool {
+        true
+    }
+}
+
+/// A seek beyond what has been seen, for which the file's index is fetched.
+struct Lookup {
+    parts: Parts,
+    /// Up to where the last part has to come.
+    need: u64,
+    segment: gst::FormattedSegment<gst::ClockTime>,
+    seqnum: gst::Seqnum,
+}
+
 /// What is taken apart once the header has come.
 struct Body {
     header: Header,
@@ -122,6 +186,9 @@ pub struct Push {
     /// Nothing can be done before this much of the file has come.
     need: u64,
     pub landing: Option<Landing>,
+    lookup: Option<Lookup>,
+    /// The file's index was looked for.
+    looked: bool,
     pub group: Option<gst::GroupId>,
 }
 
@@ -132,6 +199,8 @@ impl Push {
             body: None,
             need: 0,
             landing: None,
+            lookup: None,
+            looked: false,
             group: None,
         })
     }
@@ -146,6 +215,10 @@ impl Push {
 
     /// The bytes that follow begin at `pos`.
     pub fn begin(&mut self, pos: u64) {
+        if let Some(lookup) = &mut self.lookup {
+            lookup.parts.parts.push((pos, Vec::new()));
+            return;
+        }
         self.feed.adapter.clear();
         self.feed.base = pos;
         self.feed.end = None;
@@ -196,13 +269,56 @@ impl Push {
             .map(gst::ClockTime::from_nseconds)
     }
 
-    /// Takes a piece of the file in.
-    pub fn feed(&mut self, imp: &AviMjpegDemux, buffer: gst::Buffer) -> Result<(), gst::FlowError> {
+    /// Takes a piece of the file in. Answers where upstream has to go next, if it has to.
+    pub fn feed(
+        &mut self,
+        imp: &AviMjpegDemux,
+        buffer: gst::Buffer,
+    ) -> Result<Option<(u64, gst::Seqnum)>, gst::FlowError> {
+        if let Some(lookup) = &mut self.lookup {
+            let map = buffer.map_readable().map_err(|_| gst::FlowError::Error)?;
+            if let Some((_, bytes)) = lookup.parts.parts.last_mut() {
+                bytes.extend_from_slice(&map);
+            }
+            let have = lookup.parts.last().1;
+            if have < lookup.need.min(lookup.parts.size) {
+                return Ok(None);
+            }
+            return Ok(self.look_up());
+        }
         self.feed.adapter.push(buffer);
         if self.feed.have() < self.need {
-            return Ok(());
+            return Ok(None);
         }
-        self.advance(imp)
+        self.advance(imp).map(|()| None)
+    }
+
+    /// The file ends earlier than was said. Answers as [`feed`](Self::feed) does, if that is of
+    /// importance for an index that is being fetched.
+    pub fn end_early(&mut self) -> Option<(u64, gst::Seqnum)> {
+        let parts = &mut self.lookup.as_mut()?.parts;
+        parts.size = parts.last().1;
+        self.look_up()
+    }
+
+    /// Reads the file's index as far as it has come. Answers where upstream has to go next.
+    fn look_up(&mut self) -> Option<(u64, gst::Seqnum)> {
+        let mut lookup = self.lookup.take()?;
+        let body = self.body.as_mut()?;
+        let mut index = Index::new(body.header.streams.iter().map(headers::Stream::is_sound));
+        match stored::load(&mut lookup.parts, &body.header, &mut index) {
+            Err(Unusable::Read(Stop::Short { pos, len })) if lookup.parts.len() < MAX_INDEX => {
+                let (start, end) = lookup.parts.last();
+                let (goes_on, seqnum) = ((start..=end).contains(&pos), lookup.seqnum);
+                lookup.need = pos + len.max(INDEX_READ) as u64;
+                self.lookup = Some(lookup);
+                return (!goes_on || start == end).then_some((pos, seqnum));
+            }
+            Ok(true) if index.end() > body.index.end() => body.index = index,
+            _ => {}
+        }
+        let pos = self.land(lookup.segment, lookup.seqnum)?;
+        Some((pos, lookup.seqnum))
     }
 
     /// There is no more of the file.
@@ -329,7 +445,48 @@ impl Push {
 
     /// Where upstream has to go for a seek; the caller has stopped the
     /// streaming thread. `None` if nothing has been seen of the file yet.
+    ///
+    /// If that is beyond what has been seen of a file of `size` bytes, it first
+    /// goes to the file's index.
     pub fn prepare_seek(
+        &mut self,
+        segment: gst::FormattedSegment<gst::ClockTime>,
+        seqnum: gst::Seqnum,
+        size: Option<u64>,
+    ) -> Option<u64> {
+        let parts = match (self.lookup.take(), size) {
+            (Some(lookup), _) => lookup.parts,
+            (None, Some(size)) if !self.looked && !self.knows(segment.position()?.nseconds()) => {
+                self.looked = true;
+                Parts {
+                    parts: Vec::new(),
+                    size,
+                }
+            }
+            _ => return self.land(segment, seqnum),
+        };
+        self.lookup = Some(Lookup {
+            parts,
+            need: 0,
+            segment,
+            seqnum,
+        });
+        self.look_up().map(|(pos, _)| pos)
+    }
+
+    /// Whether a time lies in what has been seen of every stream.
+    fn knows(&self, time: u64) -> bool {
+        let Some(body) = &self.body else {
+            return true;
+        };
+        let streams = body.header.streams.iter().enumerate();
+        streams
+            .filter(|(_, stream)| !matches!(stream.format, Format::Other { .. }))
+            .all(|(n, stream)| stream.end(body.index.units(n)) > time)
+    }
+
+    /// Where upstream has to go for a seek, by what is known of the file.
+    fn land(
         &mut self,
         segment: gst::FormattedSegment<gst::ClockTime>,
         seqnum: gst::Seqnum,

@@ -1,13 +1,13 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! The index a file has of itself: OpenDML's (`indx`, `ix00`) or the old
-//! `idx1`, read in pieces and believed only if it leads to chunks.
+//! `idx1`, read in pieces and believed only if it leads to chunks, as far as it
+//! costs nothing to look there.
 
 use std::collections::VecDeque;
 
 use super::headers::{Format, Header};
 use super::index::Index;
 use super::walk::{Stop, View};
-use super::window::{ReadAt, Window};
 use crate::avi::header::{
     ChunkHeader, FourCc, IndexPreamble, OldIndexEntry, StandardIndex, StandardIndexEntry,
     SuperIndex, SuperIndexEntry, padded,
@@ -25,18 +25,16 @@ const GAPS: u32 = 256;
 /// Why the stored index is of no use.
 #[derive(Debug)]
 pub enum Unusable<E> {
-    /// Reading failed; nothing can be said of the index.
-    Read(E),
+    /// Reading failed, or a part of the file has to come first; nothing can
+    /// be said of the index.
+    Read(Stop<E>),
     /// It does not fit the file.
     Wrong(&'static str),
 }
 
 impl<E> From<Stop<E>> for Unusable<E> {
     fn from(stop: Stop<E>) -> Self {
-        match stop {
-            Stop::Source(error) => Self::Read(error),
-            Stop::Short { .. } => Self::Wrong("it could not be read"),
-        }
+        Self::Read(stop)
     }
 }
 
@@ -51,19 +49,19 @@ struct Named {
 
 /// Fills `index` with what the file's own index says. `Ok(false)` if it has
 /// none.
-pub fn load<S: ReadAt>(
-    window: &mut Window<S>,
+pub fn load<V: View>(
+    view: &mut V,
     header: &Header,
     index: &mut Index,
-) -> Result<bool, Unusable<S::Error>> {
-    let wrong = match load_open_dml(window, header, index) {
+) -> Result<bool, Unusable<V::Error>> {
+    let wrong = match load_open_dml(view, header, index) {
         Ok(true) => return Ok(true),
         Ok(false) => None,
         Err(Unusable::Wrong(why)) => Some(why),
         Err(error) => return Err(error),
     };
     index.clear();
-    match (find_old(window, header, index), wrong) {
+    match (find_old(view, header, index), wrong) {
         // The old index of the first RIFF is better than none.
         (Ok(true), _) => Ok(true),
         (Ok(false), None) => {
@@ -75,22 +73,22 @@ pub fn load<S: ReadAt>(
     }
 }
 
-fn find_old<S: ReadAt>(
-    window: &mut Window<S>,
+fn find_old<V: View>(
+    view: &mut V,
     header: &Header,
     index: &mut Index,
-) -> Result<bool, Unusable<S::Error>> {
+) -> Result<bool, Unusable<V::Error>> {
     let Some(movi) = header.movi else {
         return Ok(false);
     };
     // Where movi ends, by its size; JUNK may stand before the index.
     let mut at = header.movi_end;
     for _ in 0..8 {
-        let Ok(chunk) = ChunkHeader::parse(window.get(at, 8)?) else {
+        let Ok(chunk) = ChunkHeader::parse(view.get(at, 8)?) else {
             return Ok(false);
         };
         match chunk.id {
-            FourCc::IDX1 => return load_old(window, header, movi, at + 8, chunk.size, index),
+            FourCc::IDX1 => return load_old(view, header, movi, at + 8, chunk.size, index),
             FourCc::JUNK | FourCc::LIST => at += 8 + chunk.padded_size(),
             _ => return Ok(false),
         }
@@ -99,14 +97,11 @@ fn find_old<S: ReadAt>(
 }
 
 /// Whether a named chunk is where it should be; `None` if there is a hole.
-fn is_there<S: ReadAt>(
-    window: &mut Window<S>,
-    named: Named,
-) -> Result<Option<bool>, Stop<S::Error>> {
+fn is_there<V: View>(view: &mut V, named: Named) -> Result<Option<bool>, Stop<V::Error>> {
     let Some(at) = named.pos.checked_sub(8) else {
         return Ok(Some(false));
     };
-    let Ok(chunk) = ChunkHeader::parse(window.get(at, 8)?) else {
+    let Ok(chunk) = ChunkHeader::parse(view.get(at, 8)?) else {
         return Ok(Some(false));
     };
     let stream = chunk.id.stream_and_kind().map(|(stream, _)| stream.into());
@@ -140,17 +135,17 @@ impl Evidence {
 
     /// Takes an entry in. A gap before it that has a chunk in it says that the
     /// index leaves chunks out.
-    fn take<S: ReadAt>(
+    fn take<V: View>(
         &mut self,
-        window: &mut Window<S>,
+        view: &mut V,
         header: &Header,
         named: Named,
-    ) -> Result<(), Unusable<S::Error>> {
+    ) -> Result<(), Unusable<V::Error>> {
         // The head of a `rec ` list may stand between chunks.
         let gap = named.pos.saturating_sub(8 + 12) > self.end && self.end > 0;
-        if gap && self.looks < GAPS {
+        if gap && self.looks < GAPS && !view.streamed() {
             self.looks += 1;
-            let chunk = ChunkHeader::parse(window.get(self.end, 8)?);
+            let chunk = ChunkHeader::parse(view.get(self.end, 8)?);
             let left_out = chunk.is_ok_and(|chunk| {
                 chunk.id.stream_and_kind().is_some_and(|(stream, kind)| {
                     let known = header.streams.get(usize::from(stream));
@@ -171,10 +166,14 @@ impl Evidence {
     }
 
     /// Whether the last chunks are where it says.
-    fn verdict<S: ReadAt>(&self, window: &mut Window<S>) -> Result<(), Unusable<S::Error>> {
+    fn verdict<V: View>(&self, view: &mut V) -> Result<(), Unusable<V::Error>> {
+        if view.streamed() {
+            // Each look would be a seek; who goes there will see.
+            return Ok(());
+        }
         let (mut there, mut not) = (0, 0);
         for named in &self.last {
-            match is_there(window, *named)? {
+            match is_there(view, *named)? {
                 Some(true) => there += 1,
                 Some(false) => not += 1,
                 None => {}
@@ -196,15 +195,15 @@ fn has_all(header: &Header, index: &Index) -> bool {
         .all(|(n, _)| index.chunks(n) > 0)
 }
 
-fn load_old<S: ReadAt>(
-    window: &mut Window<S>,
+fn load_old<V: View>(
+    view: &mut V,
     header: &Header,
     movi: u64,
     pos: u64,
     size: u32,
     index: &mut Index,
-) -> Result<bool, Unusable<S::Error>> {
-    let file = window.file_size();
+) -> Result<bool, Unusable<V::Error>> {
+    let file = view.size().unwrap_or(u64::MAX);
     let end = (pos + u64::from(size)).min(file);
     let stream_of = |entry: &OldIndexEntry| match entry.id.stream_and_kind() {
         Some((stream, [b'd', b'c' | b'b'] | [b'w', b'b'])) => Some(usize::from(stream)),
@@ -218,7 +217,7 @@ fn load_old<S: ReadAt>(
     let all = (end - pos) / entry_size * entry_size;
     let some = all.min(64 * entry_size);
     for at in [pos, pos + all - some] {
-        let entries = window.get(at, some as usize)?;
+        let entries = view.get(at, some as usize)?;
         let entries: Vec<_> = entries
             .chunks_exact(OldIndexEntry::SIZE)
             .filter_map(|e| OldIndexEntry::parse(e).ok())
@@ -241,7 +240,7 @@ fn load_old<S: ReadAt>(
                 pos: candidate + u64::from(entry.offset) + 8,
                 size: entry.size,
             };
-            if is_there(window, named)? == Some(true) {
+            if is_there(view, named)? == Some(true) {
                 base = Some(candidate);
                 break 'bases;
             }
@@ -254,7 +253,7 @@ fn load_old<S: ReadAt>(
     let mut at = pos;
     while at < end {
         let len = ((end - at) as usize).min(PIECE * OldIndexEntry::SIZE);
-        let piece = window.get(at, len)?;
+        let piece = view.get(at, len)?;
         if piece.len() < OldIndexEntry::SIZE {
             break;
         }
@@ -285,11 +284,11 @@ fn load_old<S: ReadAt>(
         }
         at += read as u64;
         for named in &names {
-            evidence.take(window, header, *named)?;
+            evidence.take(view, header, *named)?;
             index.push(named.stream, named.pos, named.size, false);
         }
     }
-    evidence.verdict(window)?;
+    evidence.verdict(view)?;
     Ok(has_all(header, index))
 }
 
@@ -306,10 +305,7 @@ struct StandardEntries {
 }
 
 impl StandardEntries {
-    fn next<S: ReadAt>(
-        &mut self,
-        window: &mut Window<S>,
-    ) -> Result<Option<Named>, Unusable<S::Error>> {
+    fn next<V: View>(&mut self, view: &mut V) -> Result<Option<Named>, Unusable<V::Error>> {
         loop {
             if let Some(entry) = self.piece.next() {
                 return Ok(Some(Named {
@@ -322,7 +318,7 @@ impl StandardEntries {
                 let Some((pos, len)) = self.chunks.next() else {
                     return Ok(None);
                 };
-                let head = window.get(pos, StandardIndex::SIZE)?;
+                let head = view.get(pos, StandardIndex::SIZE)?;
                 let preamble = IndexPreamble::parse(head);
                 let (Ok(preamble), Ok(standard)) = (preamble, StandardIndex::parse(head)) else {
                     return Err(Unusable::Wrong("a part of it is cut off"));
@@ -340,7 +336,7 @@ impl StandardEntries {
                 continue;
             }
             let count = self.left.min(PIECE as u64);
-            let bytes = window.get(self.at, count as usize * StandardIndexEntry::SIZE)?;
+            let bytes = view.get(self.at, count as usize * StandardIndexEntry::SIZE)?;
             let piece: Vec<StandardIndexEntry> = bytes
                 .chunks_exact(StandardIndexEntry::SIZE)
                 .filter_map(|b| StandardIndexEntry::parse(b).ok())
@@ -355,12 +351,12 @@ impl StandardEntries {
     }
 }
 
-fn load_open_dml<S: ReadAt>(
-    window: &mut Window<S>,
+fn load_open_dml<V: View>(
+    view: &mut V,
     header: &Header,
     index: &mut Index,
-) -> Result<bool, Unusable<S::Error>> {
-    let file = window.file_size();
+) -> Result<bool, Unusable<V::Error>> {
+    let file = view.size().unwrap_or(u64::MAX);
     let mut streams = Vec::new();
     for (stream, of) in header.streams.iter().enumerate() {
         let Ok(preamble) = IndexPreamble::parse(&of.super_index) else {
@@ -391,7 +387,7 @@ fn load_open_dml<S: ReadAt>(
             if entry.offset >= file {
                 return Err(Unusable::Wrong("it leads outside the file"));
             }
-            let chunk = ChunkHeader::parse(window.get(entry.offset, 8)?);
+            let chunk = ChunkHeader::parse(view.get(entry.offset, 8)?);
             let Ok(chunk) = chunk else {
                 return Err(Unusable::Wrong("it leads outside the file"));
             };
@@ -418,7 +414,7 @@ fn load_open_dml<S: ReadAt>(
     // In the order of the file; that is how an index is smallest.
     let mut heads = Vec::with_capacity(streams.len());
     for stream in &mut streams {
-        heads.push(stream.next(window)?);
+        heads.push(stream.next(view)?);
     }
     let mut evidence = Evidence::new();
     let mut pushed = 0;
@@ -438,10 +434,10 @@ fn load_open_dml<S: ReadAt>(
                 "it names more chunks than the file can hold",
             ));
         }
-        evidence.take(window, header, named)?;
+        evidence.take(view, header, named)?;
         index.push(named.stream, named.pos, named.size, false);
-        heads[n] = streams[n].next(window)?;
+        heads[n] = streams[n].next(view)?;
     }
-    evidence.verdict(window)?;
+    evidence.verdict(view)?;
     Ok(has_all(header, index))
 }
