@@ -537,13 +537,13 @@ impl Camera {
         });
     }
 
-    /// `sensor_snapshot`. `wait(until, busy)` lets time pass, with `busy` also as long as an interrupt
-    /// handler keeps the processor; it is false when the processor stopped.
+    /// `sensor_snapshot`. `wait` lets time pass until then, and until no interrupt handler keeps the
+    /// processor; it is false when the processor stopped.
     pub fn snapshot(
         &mut self,
         shared: &Shared,
         update_jpeg: bool,
-        mut wait: impl FnMut(u64, bool) -> bool,
+        wait: impl FnOnce(u64) -> bool,
     ) -> Result<(), SnapshotError> {
         if !self.reset_set || !self.size_set {
             return Err(SnapshotError::NotInitialized);
@@ -561,18 +561,16 @@ impl Camera {
         let start = shared.now();
         let end = (start / self.period + 1) * self.period;
         if !self.running {
-            return Err(match wait(start + 300_000_000, true) {
+            return Err(match wait(start + 300_000_000) {
                 true => SnapshotError::Timeout,
                 false => SnapshotError::Halt,
             });
         }
-        // The sensor's picture comes into memory without the processor.
-        if !wait(end, false) {
-            return Err(SnapshotError::Halt);
-        }
+        // Drawn and compressed while the board waits for it, so that it is there in time although
+        // that takes time here. A sensor has its settings before it exposes a frame, too.
         self.capture(shared, end);
         self.compress_ahead(shared);
-        match wait(end, true) {
+        match wait(end) {
             true => Ok(()),
             false => Err(SnapshotError::Halt),
         }

@@ -104,9 +104,9 @@ enum Prompt {
     SoftReset,
 }
 
-/// Lets time pass until then, and with `busy` until the interrupt handler lets go of the processor;
-/// false when the program is over.
-fn wait(shared: &Shared, start: u64, until: u64, busy: bool) -> bool {
+/// Lets time pass until then, and until the interrupt handler lets go of the processor; false when
+/// the program is over.
+fn wait(shared: &Shared, start: u64, until: u64) -> bool {
     let mut state = shared.lock();
     loop {
         if state.starts != start || !state.running() {
@@ -114,9 +114,9 @@ fn wait(shared: &Shared, start: u64, until: u64, busy: bool) -> bool {
         }
         let now = shared.now();
         let next = match shared.stalled(&state) {
-            Some(free) if busy => free.max(until),
-            _ if now >= until => return true,
-            _ => until,
+            Some(free) => free.max(until),
+            None if now >= until => return true,
+            None => until,
         };
         state = shared.idle(state, Some(next));
     }
@@ -198,7 +198,7 @@ impl Cpu {
 
     /// Lets time pass; only the end of the program interrupts.
     fn wait(&self, until: u64) -> Result<()> {
-        match wait(&self.shared, self.start, until, true) {
+        match wait(&self.shared, self.start, until) {
             true => Ok(()),
             false => Err(Raise::Halt),
         }
@@ -339,9 +339,8 @@ impl Cpu {
     /// `sensor_snapshot`, which nothing but the end of the program interrupts.
     pub fn snapshot(&mut self, update_jpeg: bool) -> std::result::Result<(), SnapshotError> {
         let (shared, start) = (self.shared.clone(), self.start);
-        self.camera.snapshot(&shared, update_jpeg, |until, busy| {
-            wait(&shared, start, until, busy)
-        })
+        self.camera
+            .snapshot(&shared, update_jpeg, |until| wait(&shared, start, until))
     }
 
     /// `mp_task`, from the start on.
