@@ -335,6 +335,7 @@ impl Approach<'_> {
                     other => return other,
                 }
             } else if self.seen.text.is_empty()
+                && !self.is_starting()
                 && self.session.transport().sets_speed()
                 && !speeds.contains(&REPL_BAUD_RATE)
             {
