@@ -334,6 +334,36 @@ fn every_input_format_is_encoded_and_padded_strides_are_read() {
     }
 }
 
+/// What is fed to an encoder in another shape than it came is the same picture, byte for byte.
+#[test]
+fn a_jpeg_is_the_one_that_jpegenc_makes() {
+    let _alone = alone();
+    for backend in backends() {
+        // In width whole blocks of 16 pixels: of others jpegenc encodes what happens to lie behind.
+        for size in ["width=320,height=240", "width=640,height=362"] {
+            let pipeline = Pipeline::launch(&format!(
+                "videotestsrc num-buffers=3 ! video/x-raw,format=NV12,{size} ! tee name=t \
+                 t. ! queue ! jpegenc quality=70 ! appsink name=theirs \
+                 t. ! queue ! k230venc jpeg-quality=70 {backend} ! image/jpeg ! appsink name=ours"
+            ));
+            let theirs = tap(&pipeline, "theirs");
+            let ours =
+                collect(&pipeline, "ours").unwrap_or_else(|e| panic!("{backend} {size}: {e}"));
+            let bytes = |buffers: &[gst::Buffer]| -> Vec<Vec<u8>> {
+                buffers
+                    .iter()
+                    .map(|buffer| buffer.map_readable().expect("memory").to_vec())
+                    .collect()
+            };
+            assert_eq!(ours.buffers.len(), 3);
+            assert!(
+                bytes(&ours.buffers) == bytes(&theirs.lock().unwrap().buffers),
+                "{backend} {size}"
+            );
+        }
+    }
+}
+
 /// The mean luma of the four quarters of the first decoded picture of a scene that is white in
 /// its top left quarter.
 fn quarters(venc: &str) -> (u32, u32, [bool; 4]) {

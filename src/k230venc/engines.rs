@@ -13,7 +13,9 @@ use crate::venc::{ChannelAttr, Code, Codec, Entropy, Error, PixelFormat, Profile
 /// An encoder element with the settings applied.
 pub(super) struct Engine {
     pub element: gst::Element,
-    /// The picture it is fed, if not the channel's own.
+    /// How the channel's pictures enter: as they are, or NV12 with its chroma apart, which is I420.
+    pub fed: VideoFormat,
+    /// What a converter makes of them, if anything.
     pub convert_to: Option<VideoFormat>,
     /// Whether streams come from another thread, some time after their frame.
     pub asynchronous: bool,
@@ -87,14 +89,15 @@ pub(super) fn make(factory: &str, attr: &ChannelAttr) -> Option<Result<Engine, E
 }
 
 fn set_up(factory: &str, element: gst::Element, attr: &ChannelAttr) -> Engine {
+    let own = video_format(attr.format);
     let mut engine = Engine {
         element,
+        fed: own,
         convert_to: None,
         asynchronous: false,
         unmapped: Vec::new(),
     };
-    let own = video_format(attr.format);
-    let takes = |formats: &[VideoFormat]| {
+    let takes = |engine: &mut Engine, formats: &[VideoFormat]| {
         let best = if attr.profile.is_ten_bit() {
             VideoFormat::I42010le
         } else if formats.contains(&own) {
@@ -102,34 +105,44 @@ fn set_up(factory: &str, element: gst::Element, attr: &ChannelAttr) -> Engine {
         } else {
             formats[0]
         };
-        (best != own).then_some(best)
+        match (own, best) {
+            (VideoFormat::Nv12, VideoFormat::I420) => engine.fed = best,
+            _ => engine.convert_to = (best != own).then_some(best),
+        }
     };
     match (factory, attr.codec) {
         ("x264enc", Codec::H264) => {
-            engine.convert_to = takes(&[VideoFormat::Nv12]);
+            takes(&mut engine, &[VideoFormat::Nv12]);
             x264(&mut engine, attr);
         }
         ("x265enc", Codec::H265) => {
-            engine.convert_to = takes(&[VideoFormat::I420]);
+            takes(&mut engine, &[VideoFormat::I420]);
             x265(&mut engine, attr);
         }
         ("openh264enc", Codec::H264) => {
-            engine.convert_to = takes(&[VideoFormat::I420]);
+            takes(&mut engine, &[VideoFormat::I420]);
             openh264(&mut engine, attr);
         }
         ("jpegenc", Codec::Jpeg) => {
-            engine.convert_to = takes(&[VideoFormat::Nv12, VideoFormat::Uyvy]);
+            // It reads NV12 too, byte by byte, which is a third of its work. I420 it reads in whole
+            // blocks of 16 pixels, past the end of a plane that has no such width.
+            let planar = if attr.encoded_size().0.is_multiple_of(16) {
+                VideoFormat::I420
+            } else {
+                VideoFormat::Nv12
+            };
+            takes(&mut engine, &[planar, VideoFormat::Uyvy]);
             if let RateControl::JpegQuality { factor } = attr.rate {
                 engine.element.set_property("quality", factor as i32);
             }
         }
         (v4l2, _) if v4l2.starts_with("v4l2") => {
-            engine.convert_to = takes(&[VideoFormat::Nv12, VideoFormat::Uyvy]);
+            takes(&mut engine, &[VideoFormat::Nv12, VideoFormat::Uyvy]);
             engine.asynchronous = true;
             v4l2_controls(&mut engine, attr);
         }
         _ => {
-            engine.convert_to = takes(&[VideoFormat::I420]);
+            takes(&mut engine, &[VideoFormat::I420]);
             engine.asynchronous = true;
             engine.unmapped.push(format!(
                 "{factory} is not one of the encoders whose settings are known: it runs with its \

@@ -4,7 +4,8 @@
 //! The encoder's pads are linked to two pads of ours and to nothing else: a frame is pushed into
 //! it on the caller's thread, and what it pushes out lands in a queue that
 //! [`Channel::get_stream`] reads. No thread, no queue element, no copy: the encoder gets the
-//! buffer that the frame came in, and a stream is the buffer that the encoder made.
+//! buffer that the frame came in, and a stream is the buffer that the encoder made. Encoders that
+//! want the chroma planes of NV12 apart get these, and only these, in memory of their own.
 //!
 //! This is an implementation of a trait of [`crate::venc`] and would belong there, were it not
 //! that nothing there knows GStreamer. It uses no type of the element `k230venc` and registers
@@ -18,7 +19,7 @@ use std::{
 };
 
 use gst::prelude::*;
-use gst_video::prelude::*;
+use gst_video::{VideoFormat, prelude::*};
 
 use super::engines::{self, Engine};
 use crate::sync::lock;
@@ -79,6 +80,29 @@ impl AsRef<[u8]> for PlaneBytes {
     }
 }
 
+/// Memory for chroma planes that no encoder reads any more. Taken by the channel, brought back by
+/// whichever thread frees a buffer.
+type Spare = Arc<Mutex<Vec<Vec<u8>>>>;
+
+/// The chroma planes of a picture, one after the other. Fresh memory for each would cost more than
+/// what is written to it, as the pages come from the kernel.
+struct Chroma {
+    bytes: Vec<u8>,
+    home: Spare,
+}
+
+impl AsRef<[u8]> for Chroma {
+    fn as_ref(&self) -> &[u8] {
+        &self.bytes
+    }
+}
+
+impl Drop for Chroma {
+    fn drop(&mut self) {
+        lock(&self.home).push(std::mem::take(&mut self.bytes));
+    }
+}
+
 /// An encoder's output buffer, mapped.
 struct MappedPacks(gst::MappedBuffer<gst::buffer::Readable>);
 
@@ -122,6 +146,7 @@ impl Device for HostedDevice {
             pts: VecDeque::new(),
             last_pts: None,
             parameter_sets: Vec::new(),
+            spare: Spare::default(),
             unmapped: Vec::new(),
             name: String::new(),
         };
@@ -157,6 +182,7 @@ struct Chain {
     encoder: gst::Element,
     feed: gst::Pad,
     catch: gst::Pad,
+    fed: VideoFormat,
     asynchronous: bool,
 }
 
@@ -183,6 +209,7 @@ struct HostedChannel {
     last_pts: Option<gst::ClockTime>,
     /// The last header pack, for encoders that send it once.
     parameter_sets: Vec<u8>,
+    spare: Spare,
     unmapped: Vec<String>,
     name: String,
 }
@@ -254,17 +281,13 @@ impl Chain {
         });
         bin.set_bus(Some(&bus));
 
-        let info = gst_video::VideoInfo::builder(
-            engines::video_format(attr.format),
-            attr.width,
-            attr.height,
-        )
-        .fps(gst::Fraction::new(
-            attr.framerate.0 as i32,
-            attr.framerate.1.max(1) as i32,
-        ))
-        .build()
-        .map_err(|_| failed("the picture's format"))?;
+        let info = gst_video::VideoInfo::builder(engine.fed, attr.width, attr.height)
+            .fps(gst::Fraction::new(
+                attr.framerate.0 as i32,
+                attr.framerate.1.max(1) as i32,
+            ))
+            .build()
+            .map_err(|_| failed("the picture's format"))?;
         let caps = info.to_caps().map_err(|_| failed("the picture's caps"))?;
         let feed = feed_pad(caps.clone());
         let catch = catch_pad(engines::wanted_caps(attr), caught);
@@ -283,6 +306,7 @@ impl Chain {
             encoder: engine.element.clone(),
             feed,
             catch,
+            fed: engine.fed,
             asynchronous: engine.asynchronous,
         };
         let active = chain
@@ -461,11 +485,14 @@ impl HostedChannel {
         Ok(())
     }
 
-    /// The frame as a buffer for the encoder: its own buffer where it is one.
-    fn buffer(&mut self, frame: &Frame) -> Result<gst::Buffer, Error> {
-        let mut buffer = match frame.data.as_any().downcast_ref::<BufferFrame>() {
-            Some(own) => own.buffer.clone(),
-            None => wrap(frame)?,
+    /// The frame as a buffer for an encoder that is fed `format`: its own buffer where it is one.
+    fn buffer(&mut self, frame: &Frame, format: VideoFormat) -> Result<gst::Buffer, Error> {
+        let mut buffer = if format != engines::video_format(frame.format) {
+            wrap_apart(frame, &self.spare)?
+        } else if let Some(own) = frame.data.as_any().downcast_ref::<BufferFrame>() {
+            own.buffer.clone()
+        } else {
+            wrap(frame)?
         };
         let mut pts = gst::ClockTime::from_useconds(frame.pts);
         if let Some(last) = self.last_pts.filter(|last| pts <= *last) {
@@ -537,36 +564,97 @@ impl HostedChannel {
     }
 }
 
+fn unreadable() -> Error {
+    Error::refused(Code::BadAddr, "reading the frame's planes")
+}
+
+/// The bytes of a plane, as many as the picture needs, and the distance of its rows.
+fn plane(frame: &Frame, plane: usize) -> Result<(&[u8], usize), Error> {
+    let (bytes, stride) = frame.data.plane(plane).ok_or_else(unreadable)?;
+    let rows = frame.format.rows(plane, frame.height);
+    let row = frame.format.row_bytes(plane, frame.width);
+    if stride < row || bytes.len() < stride * rows.saturating_sub(1) + row {
+        return Err(unreadable());
+    }
+    Ok((bytes, stride))
+}
+
+/// A plane as a memory that has it without a copy, and the distance of its rows.
+fn plane_memory(frame: &Frame, number: usize) -> Result<(gst::Memory, usize), Error> {
+    let (_, stride) = plane(frame, number)?;
+    let bytes = PlaneBytes(frame.data.clone(), number);
+    Ok((gst::Memory::from_slice(bytes), stride))
+}
+
 /// A buffer around memory that is not GStreamer's, each plane a memory of its own, none copied.
 fn wrap(frame: &Frame) -> Result<gst::Buffer, Error> {
-    let unreadable = || Error::refused(Code::BadAddr, "reading the frame's planes");
-    let mut buffer = gst::Buffer::new();
-    let b = buffer.make_mut();
+    let mut memories = Vec::new();
     let mut offsets = Vec::new();
     let mut strides = Vec::new();
     let mut offset = 0;
-    for plane in 0..frame.format.planes() {
-        let (bytes, stride) = frame.data.plane(plane).ok_or_else(unreadable)?;
-        let rows = frame.format.rows(plane, frame.height);
-        let row = frame.format.row_bytes(plane, frame.width);
-        if stride < row || bytes.len() < stride * rows.saturating_sub(1) + row {
-            return Err(unreadable());
-        }
+    for number in 0..frame.format.planes() {
+        let (memory, stride) = plane_memory(frame, number)?;
         offsets.push(offset);
-        strides.push(i32::try_from(stride).map_err(|_| unreadable())?);
-        offset += bytes.len();
-        b.append_memory(gst::Memory::from_slice(PlaneBytes(
-            frame.data.clone(),
-            plane,
-        )));
+        strides.push(stride);
+        offset += memory.size();
+        memories.push(memory);
+    }
+    let format = engines::video_format(frame.format);
+    assemble(frame, format, memories, &offsets, &strides)
+}
+
+/// NV12 as I420: the luma plane as it is, the chroma planes in memory of their own.
+fn wrap_apart(frame: &Frame, spare: &Spare) -> Result<gst::Buffer, Error> {
+    let (bytes, stride) = plane(frame, 1)?;
+    let row = frame.format.row_bytes(1, frame.width);
+    let rows = frame.format.rows(1, frame.height);
+    let mut chroma = Chroma {
+        bytes: lock(spare).pop().unwrap_or_default(),
+        home: spare.clone(),
+    };
+    chroma.bytes.resize(row * rows, 0);
+    let (u, v) = chroma.bytes.split_at_mut(row / 2 * rows);
+    let apart = u.chunks_exact_mut(row / 2).zip(v.chunks_exact_mut(row / 2));
+    for ((u, v), both) in apart.zip(bytes.chunks(stride)) {
+        for ((u, v), pair) in u.iter_mut().zip(v).zip(both[..row].chunks_exact(2)) {
+            (*u, *v) = (pair[0], pair[1]);
+        }
+    }
+    let (luma, luma_stride) = plane_memory(frame, 0)?;
+    let u_at = luma.size();
+    assemble(
+        frame,
+        VideoFormat::I420,
+        [luma, gst::Memory::from_slice(chroma)],
+        &[0, u_at, u_at + row / 2 * rows],
+        &[luma_stride, row / 2, row / 2],
+    )
+}
+
+fn assemble(
+    frame: &Frame,
+    format: VideoFormat,
+    memories: impl IntoIterator<Item = gst::Memory>,
+    offsets: &[usize],
+    strides: &[usize],
+) -> Result<gst::Buffer, Error> {
+    let strides: Vec<i32> = strides
+        .iter()
+        .map(|stride| i32::try_from(*stride))
+        .collect::<Result<_, _>>()
+        .map_err(|_| unreadable())?;
+    let mut buffer = gst::Buffer::new();
+    let b = buffer.make_mut();
+    for memory in memories {
+        b.append_memory(memory);
     }
     gst_video::VideoMeta::add_full(
         b,
         gst_video::VideoFrameFlags::empty(),
-        engines::video_format(frame.format),
+        format,
         frame.width,
         frame.height,
-        &offsets,
+        offsets,
         &strides,
     )
     .map_err(|_| unreadable())?;
@@ -605,7 +693,10 @@ impl Channel for HostedChannel {
             self.build()?;
             self.since_idr = 0;
         }
-        let buffer = self.buffer(frame)?;
+        let Some(fed) = self.chain.as_ref().map(|chain| chain.fed) else {
+            return Err(Error::refused(Code::NotReady, "no encoder"));
+        };
+        let buffer = self.buffer(frame, fed)?;
         let starts_gop = self.idr_wanted || self.since_idr >= self.attr.gop;
         self.idr_wanted = false;
         if starts_gop {
