@@ -8,7 +8,7 @@ use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::str::FromStr;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, LazyLock, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use common::{Pipeline, ffprobe, footage, init};
@@ -805,6 +805,12 @@ fn libraries_that_are_not_the_mpp_are_named() {
         another.contains("libc.so.6: has no function kd_mpi_venc_create_chn"),
         "{another}"
     );
+    let directory = tempfile::tempdir().expect("a directory");
+    let old = run(&device(directory.path(), "lacks").display().to_string());
+    assert!(
+        old.contains("liblacks.so: has no function kd_mpi_venc_set_h265_sao"),
+        "{old}"
+    );
 
     // With backend=auto the next way is taken, and stats say which.
     let pipeline = Pipeline::launch(&format!(
@@ -821,6 +827,26 @@ fn libraries_that_are_not_the_mpp_are_named() {
     pipeline.run().expect("the double encodes");
     let stats = pipeline.element("venc").property::<gst::Structure>("stats");
     assert_eq!(stats.get::<&str>("backend"), Ok("mpp"));
+
+    // Without `library` the environment names it.
+    let launch = |library: &Path| {
+        Command::new("gst-launch-1.0")
+            .envs(common::plugin_path(directory.path()))
+            .env("K230_MPP_LIBRARY", library)
+            .args(
+                format!("videotestsrc num-buffers=1 ! {RAW} ! k230venc backend=mpp ! fakesink")
+                    .split_whitespace(),
+            )
+            .output()
+            .expect("gst-launch-1.0 starts")
+    };
+    assert!(launch(&double()).status.success());
+    let missing = launch(Path::new("/nonexistent/libmpp.so"));
+    assert!(!missing.status.success());
+    common::assert_mentions(
+        &String::from_utf8_lossy(&missing.stderr),
+        &["/nonexistent/libmpp.so", "cannot be loaded"],
+    );
 }
 
 /// Builds a device that misbehaves, from C.
@@ -1288,6 +1314,253 @@ fn openh264_has_nothing_to_say_on_the_console() {
     assert!(output.status.success());
     let said = [output.stdout, output.stderr].concat();
     assert_eq!(String::from_utf8_lossy(&said), "");
+}
+
+/// What stands for the codec of a Linux SDK: an encoder that has `v4l2h264enc`'s name and controls,
+/// keeps a frame inside, and remembers what it was given.
+mod v4l2 {
+    use super::*;
+    use gst::glib;
+    use gst_video::subclass::prelude::*;
+
+    /// For each frame where its planes were and how far apart their rows.
+    pub static SEEN: Mutex<Vec<[(usize, i32); 2]>> = Mutex::new(Vec::new());
+    pub static CONTROLS: Mutex<Option<gst::Structure>> = Mutex::new(None);
+
+    #[derive(Default)]
+    pub struct Encoder(Mutex<Option<gst_video::VideoInfo>>);
+
+    #[glib::object_subclass]
+    impl ObjectSubclass for Encoder {
+        const NAME: &'static str = "TestV4l2H264Enc";
+        type Type = super::V4l2H264Enc;
+        type ParentType = gst_video::VideoEncoder;
+    }
+
+    impl ObjectImpl for Encoder {
+        fn properties() -> &'static [glib::ParamSpec] {
+            static PROPERTIES: LazyLock<Vec<glib::ParamSpec>> = LazyLock::new(|| {
+                vec![glib::ParamSpecBoxed::builder::<gst::Structure>("extra-controls").build()]
+            });
+            &PROPERTIES
+        }
+
+        fn set_property(&self, _: usize, value: &glib::Value, _: &glib::ParamSpec) {
+            *CONTROLS.lock().unwrap() = value.get().expect("a structure");
+        }
+
+        fn property(&self, _: usize, _: &glib::ParamSpec) -> glib::Value {
+            CONTROLS.lock().unwrap().to_value()
+        }
+    }
+
+    impl GstObjectImpl for Encoder {}
+
+    impl ElementImpl for Encoder {
+        fn metadata() -> Option<&'static gst::subclass::ElementMetadata> {
+            static METADATA: LazyLock<gst::subclass::ElementMetadata> = LazyLock::new(|| {
+                gst::subclass::ElementMetadata::new("Test", "Codec/Encoder/Video", "Test", "Test")
+            });
+            Some(&METADATA)
+        }
+
+        fn pad_templates() -> &'static [gst::PadTemplate] {
+            static TEMPLATES: LazyLock<Vec<gst::PadTemplate>> = LazyLock::new(|| {
+                let template = |name, direction, caps| {
+                    let caps = gst::Caps::from_str(caps).expect("caps");
+                    gst::PadTemplate::new(name, direction, gst::PadPresence::Always, &caps)
+                        .expect("a template")
+                };
+                vec![
+                    template(
+                        "sink",
+                        gst::PadDirection::Sink,
+                        "video/x-raw,format=NV12,width=[1,4096],height=[1,4096]",
+                    ),
+                    template(
+                        "src",
+                        gst::PadDirection::Src,
+                        "video/x-h264,stream-format=byte-stream,alignment=au",
+                    ),
+                ]
+            });
+            &TEMPLATES
+        }
+    }
+
+    impl Encoder {
+        fn give(&self) -> Result<gst::FlowSuccess, gst::FlowError> {
+            let obj = self.obj();
+            let mut frame = obj.oldest_frame().ok_or(gst::FlowError::Error)?;
+            let key = frame.system_frame_number() == 0
+                || frame
+                    .flags()
+                    .contains(gst_video::VideoCodecFrameFlags::FORCE_KEYFRAME);
+            let bytes: &[u8] = if key {
+                frame.set_flags(gst_video::VideoCodecFrameFlags::SYNC_POINT);
+                &[
+                    0, 0, 0, 1, 0x67, 100, 0, 31, 0, 0, 0, 1, 0x68, 1, 0, 0, 1, 0x65, 9,
+                ]
+            } else {
+                &[0, 0, 0, 1, 0x41, 9]
+            };
+            frame.set_output_buffer(gst::Buffer::from_slice(bytes));
+            obj.finish_frame(frame)
+        }
+    }
+
+    impl VideoEncoderImpl for Encoder {
+        fn set_format(
+            &self,
+            input: &gst_video::VideoCodecState<'static, gst_video::video_codec_state::Readable>,
+        ) -> Result<(), gst::LoggableError> {
+            *self.0.lock().unwrap() = Some(input.info().clone());
+            let caps = gst::Caps::from_str(
+                "video/x-h264,stream-format=byte-stream,alignment=au,profile=high",
+            )
+            .expect("caps");
+            let obj = self.obj();
+            let output = obj.set_output_state(caps, Some(input)).expect("caps");
+            obj.negotiate(output).expect("caps");
+            Ok(())
+        }
+
+        fn handle_frame(
+            &self,
+            frame: gst_video::VideoCodecFrame,
+        ) -> Result<gst::FlowSuccess, gst::FlowError> {
+            let info = self.0.lock().unwrap().clone().expect("a format");
+            let input = frame.input_buffer_owned().expect("a picture");
+            let mapped = gst_video::VideoFrame::from_buffer_readable(input, &info)
+                .expect("a mapped picture");
+            let plane = |n: u32| {
+                let bytes = mapped.plane_data(n).expect("a plane");
+                (bytes.as_ptr().addr(), mapped.plane_stride()[n as usize])
+            };
+            let planes = [plane(0), plane(1)];
+            let mut seen = SEEN.lock().unwrap();
+            seen.push(planes);
+            let keeps = seen.len() == 1;
+            drop((seen, frame));
+            if keeps {
+                return Ok(gst::FlowSuccess::Ok);
+            }
+            self.give()
+        }
+
+        fn finish(&self) -> Result<gst::FlowSuccess, gst::FlowError> {
+            self.give()
+        }
+    }
+}
+
+gst::glib::wrapper! {
+    pub struct V4l2H264Enc(ObjectSubclass<v4l2::Encoder>)
+        @extends gst_video::VideoEncoder, gst::Element, gst::Object;
+}
+
+#[test]
+fn a_v4l2_encoder_is_taken_first_and_reads_the_buffers_that_came() {
+    let _alone = alone();
+    gst::Element::register(
+        None,
+        "v4l2h264enc",
+        gst::Rank::NONE,
+        V4l2H264Enc::static_type(),
+    )
+    .expect("it registers");
+    let pipeline = Pipeline::launch(&format!(
+        "appsrc name=in format=time caps={RAW} ! k230venc name=venc backend=element bitrate=3000 \
+         gop-length=4 ! video/x-h264,profile=high ! appsink name=out"
+    ));
+    let out = tap(&pipeline, "out");
+    let source: gst_app::AppSrc = pipeline.element("in").downcast().expect("an appsrc");
+    let mut given = Vec::new();
+    for n in 0..6u64 {
+        // Rows 384 bytes apart, and the planes as well.
+        const STRIDE: usize = 384;
+        const CHROMA: usize = STRIDE * 256;
+        let mut buffer = gst::Buffer::from_slice(vec![90u8; CHROMA + STRIDE * 120]);
+        let at = buffer.map_readable().expect("memory").as_ptr().addr();
+        given.push([(at, STRIDE as i32), (at + CHROMA, STRIDE as i32)]);
+        let b = buffer.get_mut().unwrap();
+        b.set_pts(gst::ClockTime::SECOND.mul_div_floor(n, 30));
+        gst_video::VideoMeta::add_full(
+            b,
+            gst_video::VideoFrameFlags::empty(),
+            gst_video::VideoFormat::Nv12,
+            320,
+            240,
+            &[0, CHROMA],
+            &[STRIDE as i32; 2],
+        )
+        .expect("a layout");
+        source.push_buffer(buffer).expect("a buffer goes in");
+    }
+    source.end_of_stream().expect("EOS goes in");
+    pipeline.run().expect("it encodes");
+
+    let venc = pipeline.element("venc");
+    let stats = venc.property::<gst::Structure>("stats");
+    assert_eq!(stats.get::<&str>("encoder"), Ok("v4l2h264enc"));
+    assert_eq!(
+        structure(&out.lock().unwrap().buffers),
+        gops(6, 4, "h"),
+        "the frame inside comes out at the end"
+    );
+    assert_eq!(*v4l2::SEEN.lock().unwrap(), given, "no copy");
+    let controls = v4l2::CONTROLS.lock().unwrap().clone().expect("controls");
+    for (name, value) in [
+        ("video_bitrate_mode", 1),
+        ("video_bitrate", 3_000_000),
+        ("video_gop_size", 4),
+        ("h264_entropy_mode", 1),
+        ("h264_loop_filter_mode", 0),
+    ] {
+        assert_eq!(controls.get::<i32>(name), Ok(value), "{name}");
+    }
+    let mut query = gst::query::Latency::new();
+    assert!(venc.static_pad("src").expect("a pad").query(&mut query));
+    let two_frames = gst::ClockTime::SECOND.mul_div_ceil(1, 30).expect("a time") * 2;
+    assert_eq!(query.result().1, two_frames);
+    let registry = gst::Registry::get();
+    let feature = registry.lookup_feature("v4l2h264enc");
+    registry.remove_feature(&feature.expect("it was registered"));
+}
+
+#[test]
+fn a_gap_stays_where_it_was() {
+    let _alone = alone();
+    for backend in backends() {
+        let mut fed = Fed::new(&format!("k230venc name=venc {backend}"));
+        let passed: Arc<Mutex<String>> = Arc::default();
+        let note = passed.clone();
+        let pad = fed.venc().static_pad("src").expect("a pad");
+        pad.add_probe(
+            gst::PadProbeType::BUFFER | gst::PadProbeType::EVENT_DOWNSTREAM,
+            move |_, info| {
+                match &info.data {
+                    Some(gst::PadProbeData::Buffer(_)) => note.lock().unwrap().push('b'),
+                    Some(gst::PadProbeData::Event(event))
+                        if event.type_() == gst::EventType::Gap =>
+                    {
+                        note.lock().unwrap().push('g');
+                    }
+                    _ => {}
+                }
+                gst::PadProbeReturn::Ok
+            },
+        );
+        fed.push();
+        let gap = gst::event::Gap::builder(gst::ClockTime::from_mseconds(33))
+            .duration(gst::ClockTime::from_mseconds(33))
+            .build();
+        assert!(fed.source.send_event(gap));
+        fed.push();
+        fed.pull();
+        fed.pull();
+        assert_eq!(*passed.lock().unwrap(), "bgb", "{backend}");
+    }
 }
 
 /// Another encoder gives streams of the same structure.

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT OR Apache-2.0
  *
  * An MPP library that misbehaves, one way a macro: REFUSES to create a channel, FAILS when asked
- * for a stream, stays SILENT when asked for one, or HANGS there whatever time it is given.
+ * for a stream, stays SILENT when asked for one, HANGS there whatever time it is given, or LACKS a function.
  */
 #include <stdint.h>
 #include <stdlib.h>
@@ -19,7 +19,9 @@ OK(kd_mpi_venc_set_rotation)
 OK(kd_mpi_venc_set_mirror)
 OK(kd_mpi_venc_set_dblk)
 OK(kd_mpi_venc_set_h264_entropy)
+#ifndef LACKS
 OK(kd_mpi_venc_set_h265_sao)
+#endif
 OK(kd_mpi_vb_set_config)
 OK(kd_mpi_vb_init)
 OK(kd_mpi_vb_exit)
