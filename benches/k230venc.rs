@@ -4,7 +4,9 @@
 
 mod paired;
 
+use std::ops::Range;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use gst::prelude::*;
 use paired::{Bench, Side};
@@ -12,9 +14,14 @@ use paired::{Bench, Side};
 const FPS: usize = 25;
 
 fn run(description: &str) {
+    play(description, |_| {});
+}
+
+fn play(description: &str, prepare: impl FnOnce(&gst::Bin)) {
     gst::init().expect("GStreamer starts");
     gstkendryte::plugin_register_static().expect("the plugin registers");
     let pipeline = gst::parse::launch(description).expect(description);
+    prepare(pipeline.downcast_ref().expect("a pipeline"));
     pipeline
         .set_state(gst::State::Playing)
         .expect("the pipeline starts");
@@ -47,12 +54,50 @@ fn footage(scratch: &Path, width: u32, height: u32, buffers: u32, file: &str) {
     ));
 }
 
-fn source(scratch: &Path, file: &str, width: u32, height: u32) -> String {
-    format!(
-        "filesrc location={} ! rawvideoparse format=nv12 width={width} height={height} \
-         framerate={FPS}/1",
-        scratch.join(file).display()
-    )
+/// The pictures of a file.
+struct Pictures(Arc<Vec<u8>>, Range<usize>);
+
+impl AsRef<[u8]> for Pictures {
+    fn as_ref(&self) -> &[u8] {
+        &self.0[self.1.clone()]
+    }
+}
+
+/// Encodes `count` pictures from memory, those of a file over and over, as a camera's few buffers
+/// come: no side pays for reading or for memory that the other would find where it left it.
+fn encode(file: &Path, (width, height): (u32, u32), count: u64, rest: &str) {
+    gst::init().expect("GStreamer starts");
+    let raw = Arc::new(std::fs::read(file).expect("the footage"));
+    let size = (width * height * 3 / 2) as usize;
+    let memories: Vec<gst::Memory> = (0..raw.len() / size)
+        .map(|n| gst::Memory::from_slice(Pictures(raw.clone(), n * size..(n + 1) * size)))
+        .collect();
+    let mut sent = 0;
+    play(
+        &format!(
+            "appsrc name=in format=time \
+             caps=video/x-raw,format=NV12,width={width},height={height},framerate={FPS}/1 ! {rest}"
+        ),
+        |pipeline| {
+            let Some(source) = pipeline.by_name("in") else {
+                return;
+            };
+            let source: gst_app::AppSrc = source.downcast().expect("an appsrc");
+            let feed = gst_app::AppSrcCallbacks::builder().need_data(move |source, _| {
+                if sent == count {
+                    let _ = source.end_of_stream();
+                    return;
+                }
+                let mut buffer = gst::Buffer::new();
+                let b = buffer.make_mut();
+                b.append_memory(memories[sent as usize % memories.len()].clone());
+                b.set_pts(gst::ClockTime::SECOND.mul_div_floor(sent, FPS as u64));
+                sent += 1;
+                let _ = source.push_buffer(buffer);
+            });
+            source.set_callbacks(feed.build());
+        },
+    );
 }
 
 /// `libk230mpp_sim.so`, which cargo builds as a dependency of this bench.
@@ -66,22 +111,25 @@ fn double() -> PathBuf {
         .expect("the double is built with the benches")
 }
 
-/// The bare element with what `k230venc` sets.
-const BARE: [(&str, &str, &str); 3] = [
+/// The bare element with what `k230venc` sets, and the seconds of 720p that it is given, for runs of
+/// some seconds: the pictures of 1080p are as much fewer as they are larger.
+const BARE: [(&str, &str, &str, u64); 3] = [
     (
         "H.264",
         "video/x-h264,profile=high",
         "x264enc tune=zerolatency speed-preset=veryfast key-int-max=30 bframes=0 byte-stream=true \
          aud=false qp-min=0 cabac=true dct8x8=true pass=cbr bitrate=4000 vbv-buf-capacity=500 \
          option-string=scenecut=0:open-gop=0",
+        12,
     ),
     (
         "H.265",
         "video/x-h265,profile=main",
         "videoconvert ! x265enc tune=zerolatency speed-preset=ultrafast key-int-max=30 bitrate=4000 \
          option-string=bframes=0:scenecut=0:open-gop=0:aud=0:info=0:sao=1:vbv-maxrate=4000:vbv-bufsize=2000",
+        3,
     ),
-    ("JPEG", "image/jpeg", "jpegenc quality=50"),
+    ("JPEG", "image/jpeg", "jpegenc quality=50", 24),
 ];
 
 /// kbit/s of each frame's place in time: sizes in order, `FPS` a second.
@@ -133,43 +181,37 @@ fn kbit(sizes: &[usize]) -> f64 {
 fn main() {
     let mut bench = Bench::new("k230venc");
     bench.prepare(|scratch| {
-        footage(scratch, 1280, 720, 60, "720");
-        footage(scratch, 1920, 1080, 30, "1080");
-        // A JPEG takes milliseconds: of the frames above alone the start of the process would be
-        // as long. What x264's threads take differs from run to run by more than is looked for.
-        for file in ["720", "1080"] {
-            let frames = std::fs::read(scratch.join(file)).expect("the footage");
-            std::fs::write(scratch.join(format!("{file}-long")), frames.repeat(5))
-                .expect("room for the footage");
-        }
+        footage(scratch, 1280, 720, 25, "720");
+        footage(scratch, 1920, 1080, 25, "1080");
     });
-    for (file, width, height) in [("720", 1280, 720), ("1080", 1920, 1080)] {
-        for (name, caps, bare) in BARE {
-            let bare = bare.to_string();
-            let long = if name == "H.265" { "" } else { "-long" };
-            let line = move |scratch: &Path, venc: &str| {
-                format!(
-                    "{} ! {venc} ! {caps} ! fakesink",
-                    source(scratch, &format!("{file}{long}"), width, height)
-                )
+    for (width, height) in [(1280, 720), (1920, 1080)] {
+        for (name, caps, bare, seconds) in BARE {
+            let count = seconds * 1280 * 720 / u64::from(width * height) * FPS as u64;
+            let work = move |scratch: &Path, venc: &str| {
+                encode(
+                    &scratch.join(height.to_string()),
+                    (width, height),
+                    count,
+                    &format!("{venc} ! {caps} ! fakesink"),
+                );
             };
-            let hosted = "k230venc backend=element jpeg-quality=50".to_string();
-            let mpp = move || {
+            let mpp = || {
                 format!(
                     "k230venc backend=mpp library={} jpeg-quality=50",
                     double().display()
                 )
             };
-            let peer = bare.clone();
             bench.pair(
                 &format!("{name} at {height}p, hosted"),
-                Side::here("k230venc", move |s| run(&line(s, &hosted))),
-                Side::here("bare element", move |s| run(&line(s, &peer))),
+                Side::here("k230venc", move |s| {
+                    work(s, "k230venc backend=element jpeg-quality=50")
+                }),
+                Side::here("bare element", move |s| work(s, bare)),
             );
             bench.pair(
                 &format!("{name} at {height}p, through the ABI"),
-                Side::here("k230venc and double", move |s| run(&line(s, &mpp()))),
-                Side::here("bare element", move |s| run(&line(s, &bare))),
+                Side::here("k230venc and double", move |s| work(s, &mpp())),
+                Side::here("bare element", move |s| work(s, bare)),
             );
         }
     }
