@@ -387,6 +387,52 @@ fn several_programs_have_a_board_each_and_none_takes_anothers() {
     }
 }
 
+/// The program `k210-sim` with a board in IDE mode behind this link.
+fn simulator(link: &Path) -> Program {
+    let mut program = Command::new(env!("CARGO_BIN_EXE_k210-sim"));
+    program.args(["--boot-mode", "ide", "--link"]).arg(link);
+    let mut program = Program::start(&mut program);
+    program.expect(&[link.to_str().unwrap()]);
+    program
+}
+
+#[test]
+fn a_simulator_that_is_killed_is_one_clear_error_or_waited_for() {
+    let scratch = tempfile::tempdir().unwrap();
+    let link = scratch.path().join("board");
+    let device = link.to_str().unwrap();
+
+    let killed = simulator(&link);
+    let pipeline = format!("k210camerasrc device={device} reconnect=false ! fakesink");
+    let mut stream = launch(scratch.path(), None, &pipeline);
+    stream.expect(&["k210-console,"]);
+    drop(killed);
+    let (succeeded, said) = stream.finish();
+    assert!(!succeeded, "{said}");
+    // Behind it, as behind any source's, comes the base class's own.
+    let errors: Vec<&str> = said
+        .lines()
+        .filter(|line| line.starts_with("ERROR"))
+        .collect();
+    assert_mentions(errors[0], &["is gone", device, "Check its cable"]);
+    assert!(
+        errors[1..]
+            .iter()
+            .all(|line| line.ends_with("Internal data stream error.")),
+        "{said}"
+    );
+
+    // The link that it left behind leads nowhere.
+    let killed = simulator(&link);
+    let pipeline = format!("k210camerasrc device={device} ! fakesink");
+    let mut stream = launch(scratch.path(), None, &pipeline);
+    stream.expect(&["k210-console,"]);
+    drop(killed);
+    stream.expect(&["k210-disconnected,"]);
+    let _again = simulator(&link);
+    stream.expect(&["k210-reconnected,"]);
+}
+
 /// `gst-launch-1.0 k210camerasrc device=PORT ! fakesink` as a user without rights: `nobody` when
 /// the test runs as root. What it said.
 fn said_to_nobody(port: &Path) -> String {

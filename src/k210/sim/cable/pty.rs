@@ -49,7 +49,7 @@ impl SerialPort {
     /// # Errors
     ///
     /// When there are no pseudo-terminals, or the link's name is taken by something else than a
-    /// link that leads nowhere.
+    /// link that a board has left.
     pub fn new(board: Board, link: Option<&Path>) -> io::Result<Self> {
         let port = SerialPort {
             board,
@@ -120,9 +120,9 @@ impl Drop for SerialPort {
 
 /// Makes `link` lead to `target`, in one step.
 fn make_link(target: &Path, link: &Path) -> io::Result<()> {
-    if let Ok(metadata) = fs::symlink_metadata(link)
-        && (!metadata.is_symlink() || link.exists())
-    {
+    // A board that was killed has left one, and the kernel gives the terminal's name out again.
+    let is_left = || fs::read_link(link).is_ok_and(|old| old == target || !link.exists());
+    if fs::symlink_metadata(link).is_ok() && !is_left() {
         return Err(io::Error::new(
             io::ErrorKind::AlreadyExists,
             format!("{} exists already", link.display()),
