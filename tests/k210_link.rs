@@ -386,6 +386,8 @@ impl Fault {
 struct Faulty {
     port: Port,
     next: Arc<AtomicU8>,
+    /// The command whose request is hit; 0 for any.
+    only: Arc<AtomicU8>,
 }
 
 impl Faulty {
@@ -431,7 +433,12 @@ impl Transport for Faulty {
     }
 
     fn write_all(&mut self, data: &[u8], timeout: Duration) -> io::Result<()> {
-        match self.take(&[Fault::LoseRequest, Fault::FlipRequest]) {
+        let only = self.only.load(Ordering::SeqCst);
+        let faults: &[Fault] = match only == 0 || data.get(1) == Some(&only) {
+            true => &[Fault::LoseRequest, Fault::FlipRequest],
+            false => &[],
+        };
+        match self.take(faults) {
             Fault::LoseRequest => Ok(()),
             Fault::FlipRequest => {
                 let mut data = data.to_vec();
@@ -462,6 +469,7 @@ fn each_fault_costs_at_most_one_frame_and_one_resynchronisation() {
     let line = Faulty {
         port: board.port(),
         next: next.clone(),
+        only: Arc::default(),
     };
     let counters = Arc::new(Counters::default());
     let connected = connect::connect(Box::new(line), &camera(), &Interrupt::default(), &counters);
@@ -488,6 +496,85 @@ fn each_fault_costs_at_most_one_frame_and_one_resynchronisation() {
         let harmed = matches!(fault, Fault::Lose | Fault::Add | Fault::Flip);
         assert_eq!(dropped == 1, harmed, "{fault:?}");
     }
+}
+
+/// Loses one request of that command while `ask` asks: what came of it, how many requests of the
+/// command were sent, and how many resynchronisations it took.
+fn losing<T>(code: Code, goal: &Goal, ask: fn(&mut Session) -> T) -> (T, u64, u64) {
+    let board = ide_board();
+    let (next, only) = (Arc::new(AtomicU8::new(0)), Arc::new(AtomicU8::new(0)));
+    let line = Faulty {
+        port: board.port(),
+        next: next.clone(),
+        only: only.clone(),
+    };
+    let counters = Arc::new(Counters::default());
+    let connected = connect::connect(Box::new(line), goal, &Interrupt::default(), &counters);
+    let mut session = connected.unwrap().session;
+    let requests = || counters.command(code).requests.load(Ordering::Relaxed);
+    let resyncs = || counters.resyncs.load(Ordering::Relaxed);
+    only.store(code as u8, Ordering::SeqCst);
+    let before = (requests(), resyncs());
+    next.store(Fault::LoseRequest as u8, Ordering::SeqCst);
+    let result = ask(&mut session);
+    assert_eq!(next.load(Ordering::SeqCst), 0, "{code:?} was not asked");
+    (result, requests() - before.0, resyncs() - before.1)
+}
+
+#[test]
+fn a_question_without_an_answer_is_asked_again_where_nothing_is_lost_by_that() {
+    type Ask = fn(&mut Session) -> Result<(), SessionError>;
+    let questions: [(Code, Ask); 5] = [
+        (Code::FwVersion, |session| session.identify().map(drop)),
+        (Code::ArchStr, |session| session.identify().map(drop)),
+        (Code::ScriptRunning, |session| {
+            session.script_running().map(|running| assert!(running))
+        }),
+        (Code::TxBufLen, |session| session.console().map(drop)),
+        (Code::FrameSize, |session| {
+            next_frame(session);
+            Ok(())
+        }),
+    ];
+    for (code, ask) in questions {
+        let (result, requests, resyncs) = losing(code, &camera(), ask);
+        result.unwrap();
+        assert!(requests >= 2, "{code:?}: {requests}");
+        assert_eq!(resyncs, 1, "{code:?}");
+    }
+    let (saved, requests, _) = losing(Code::FileSaveStatus, &camera(), |session| {
+        session.save_file("/flash/note.txt", b"hello")
+    });
+    saved.unwrap();
+    assert!(requests >= 2, "{requests}");
+}
+
+#[test]
+fn output_and_frames_that_were_not_answered_are_lost_and_said_to_be() {
+    let talker = script("while True:\n    print('tick')\n");
+    let (result, requests, _) = losing(Code::TxBuf, &talker, |session| {
+        loop {
+            match session.console() {
+                Ok(_) => {}
+                Err(error) => break error,
+            }
+        }
+    });
+    let silent = |error: &SessionError, asked| matches!(error, SessionError::Silent { command, received: 0, .. } if *command == asked);
+    assert!(silent(&result, Code::TxBuf), "{result:?}");
+    assert_eq!(requests, 1);
+
+    let (result, requests, resyncs) = losing(Code::FrameDump, &camera(), |session| {
+        loop {
+            match session.fetch().unwrap() {
+                Fetched::NotReady => std::thread::sleep(Duration::from_millis(1)),
+                Fetched::Lost(error) => break error,
+                other => panic!("{other:?}"),
+            }
+        }
+    });
+    assert!(silent(&result, Code::FrameDump), "{result:?}");
+    assert_eq!((requests, resyncs), (1, 1));
 }
 
 #[test]

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! The simulated K210 board, seen from its cable.
 
+mod common;
+
 use std::io;
 use std::time::{Duration, Instant};
 
@@ -338,6 +340,29 @@ impl Serial {
             assert!(Instant::now() < deadline, "no IDE mode");
         }
     }
+
+    /// Runs a script on a board in IDE mode, and takes its first frame.
+    fn first_frame(&mut self) -> Vec<u8> {
+        use std::io::Write;
+        let script = streaming("");
+        let mut request = vec![0x30, 0x0d, 0, 0, 0, 0, 1, 0, 0x30, 0x05];
+        request.extend((script.len() as u32).to_le_bytes());
+        request.extend(script.as_bytes());
+        self.0.write_all(&request).unwrap();
+        let deadline = Instant::now() + FAILSAFE;
+        let size = loop {
+            assert!(Instant::now() < deadline, "no frame");
+            self.0.write_all(&[0x30, 0x81, 12, 0, 0, 0]).unwrap();
+            let reply = self.read(12, FAILSAFE).unwrap();
+            if reply[..4] != [0; 4] {
+                break u32::from_le_bytes(reply[8..12].try_into().unwrap());
+            }
+        };
+        let mut request = vec![0x30, 0x82];
+        request.extend(size.to_le_bytes());
+        self.0.write_all(&request).unwrap();
+        self.read(size as usize, FAILSAFE).unwrap()
+    }
 }
 
 fn ide_board() -> Board {
@@ -548,24 +573,8 @@ fn the_program_lists_the_frames_it_sends() {
     // One that is not there.
     client.0.write_all(&[0x30, 0x82, 10, 0, 0, 0]).unwrap();
     assert_eq!(client.read(10, FAILSAFE).unwrap().len(), 10);
-    let script = streaming("");
-    let mut request = vec![0x30, 0x0d, 0, 0, 0, 0, 1, 0, 0x30, 0x05];
-    request.extend((script.len() as u32).to_le_bytes());
-    request.extend(script.as_bytes());
-    client.0.write_all(&request).unwrap();
-    let deadline = Instant::now() + FAILSAFE;
-    let size = loop {
-        assert!(Instant::now() < deadline, "no frame");
-        client.0.write_all(&[0x30, 0x81, 12, 0, 0, 0]).unwrap();
-        let reply = client.read(12, FAILSAFE).unwrap();
-        if reply[..4] != [0; 4] {
-            break u32::from_le_bytes(reply[8..12].try_into().unwrap());
-        }
-    };
-    let mut request = vec![0x30, 0x82];
-    request.extend(size.to_le_bytes());
-    client.0.write_all(&request).unwrap();
-    let frame = client.read(size as usize, FAILSAFE).unwrap();
+    let frame = client.first_frame();
+    let size = frame.len();
     assert!(program.stop(rustix::process::Signal::INT).success());
     let hash = |data: &[u8]| -> String {
         let digest = sha2::Sha256::digest(data);
@@ -575,6 +584,48 @@ fn the_program_lists_the_frames_it_sends() {
         std::fs::read_to_string(&list).unwrap(),
         format!("10,0,0,{}\n{size},{size},0,{}\n", hash(b""), hash(&frame))
     );
+}
+
+#[test]
+fn the_program_shows_a_film_at_the_speed_it_is_told() {
+    let film = common::footage();
+    let args = ["--boot-mode", "ide", "--baud", "460800", "--video"];
+    let mut program = Program::start(&[&args[..], &[film.to_str().unwrap()]].concat());
+    let mut client = open_serial(program.line().as_ref(), 460_800);
+    client.wait_for_ide();
+    let frame = client.first_frame();
+    decode(&frame);
+    assert_eq!(number(&frame), None, "that is the test picture");
+}
+
+#[test]
+fn the_program_disturbs_what_the_board_sends() {
+    use std::io::Write;
+    let folder = tempfile::tempdir().unwrap();
+    let list = folder.path().join("frames");
+    let list_name = list.to_str().unwrap();
+    let args = [
+        "--boot-mode",
+        "ide",
+        "--noise",
+        "0.05",
+        "--frames",
+        list_name,
+    ];
+    let mut program = Program::start(&args);
+    let mut client = open_serial(program.line().as_ref(), 1_500_000);
+    // 2000 bytes of the buffer, whatever is in it.
+    let listed = || std::fs::read_to_string(&list).unwrap_or_default();
+    wait_for("an answer", || {
+        client.0.write_all(&[0x30, 0x82, 0xd0, 7, 0, 0]).unwrap();
+        let _ = client.read(4096, Duration::from_millis(100));
+        listed().ends_with('\n')
+    });
+    let line = listed();
+    let fields: Vec<&str> = line.lines().next().unwrap().split(',').collect();
+    assert_eq!(fields[0], "2000");
+    let hits: u32 = fields[2].parse().unwrap();
+    assert!((40..=200).contains(&hits), "{hits}");
 }
 
 #[test]
