@@ -703,6 +703,16 @@ fn indexes_that_are_wrong_do_no_harm() {
         bytes[entry..entry + 8].copy_from_slice(&target.to_le_bytes());
         same(&read(&bytes).0, &all);
     }
+    // A standard index whose first chunk lies in the file's first bytes, or behind all numbers.
+    let part = u64::from_le_bytes(built.bytes[entry..entry + 8].try_into().unwrap()) as usize;
+    for (base, offset) in [(0, 0), (0, 4), (0, 7), (u64::MAX, 0), (u64::MAX - 9, 4)] {
+        let mut bytes = built.bytes.clone();
+        bytes[part + 20..part + 28].copy_from_slice(&u64::to_le_bytes(base));
+        bytes[part + 32..part + 36].copy_from_slice(&u32::to_le_bytes(offset));
+        same(&read(&bytes).0, &all);
+        let (played, _) = stream(&bytes, 1000);
+        same(&played, &all);
+    }
     for entries in [0u32, 2, 1000, u32::MAX] {
         let mut bytes = built.bytes.clone();
         bytes[built.indx + 4..built.indx + 8].copy_from_slice(&entries.to_le_bytes());

@@ -47,6 +47,15 @@ struct Named {
     size: u32,
 }
 
+impl Named {
+    /// Whether there is room for it and its header in a file of `len` bytes.
+    fn fits(&self, len: u64) -> bool {
+        let end = self.pos.checked_add(padded(self.size.into()));
+        self.pos >= ChunkHeader::SIZE as u64
+            && end.is_some_and(|_| self.pos + u64::from(self.size) <= len)
+    }
+}
+
 /// Fills `index` with what the file's own index says. `Ok(false)` if it has
 /// none.
 pub fn load<V: View>(
@@ -275,7 +284,7 @@ fn load_old<V: View>(
                 pos: base + u64::from(entry.offset) + 8,
                 size: entry.size,
             };
-            if named.pos + u64::from(named.size) > file {
+            if !named.fits(file) {
                 return Err(Unusable::Wrong("it has entries that lie outside the file"));
             }
             if stream < header.streams.len() {
@@ -424,7 +433,7 @@ fn load_open_dml<V: View>(
         .filter_map(|(n, head)| head.map(|named| (n, named)))
         .min_by_key(|(_, named)| named.pos)
     {
-        if named.pos.saturating_add(named.size.into()) > file {
+        if !named.fits(file) {
             return Err(Unusable::Wrong("it has entries that lie outside the file"));
         }
         pushed += 1;
