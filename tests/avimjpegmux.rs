@@ -9,6 +9,8 @@ mod k210_player;
 
 use std::path::Path;
 use std::process::Command;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use common::{Pipeline, ffprobe, output, python};
 use feed::{Feed, JPEG, PCM, begin, link, numbers, picture};
@@ -174,6 +176,38 @@ fn a_pipe_gets_a_file_that_plays() {
     );
     assert_eq!(avidemux_times(&path).len(), 20);
     assert_eq!(opencv_frames(&path), 20);
+}
+
+#[test]
+fn small_chunks_reach_a_file_in_large_pieces_and_a_pipe_at_once() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = file(&dir, "a.avi");
+    let caps = [format!("{JPEG},framerate=25/1")];
+    let into_file = format!("filesink location={}", path.display());
+    for (sink, buffers) in [(into_file.as_str(), 1..10), ("fakesink", 1001..1002)] {
+        let feed = Feed::into_sink("checkpoint-interval=0", sink, &caps);
+        let pushed = Arc::new(AtomicUsize::new(0));
+        let count = pushed.clone();
+        let source = feed.mux.static_pad("src").unwrap();
+        source.add_probe(gst::PadProbeType::BUFFER, move |_, _| {
+            count.fetch_add(1, Ordering::Relaxed);
+            gst::PadProbeReturn::Ok
+        });
+        for n in 0..1000 {
+            feed.push(0, picture(n, 1000), f64::from(n) * 40.0).unwrap();
+        }
+        let pushed = pushed.load(Ordering::Relaxed);
+        assert!(buffers.contains(&pushed), "{pushed} buffers into {sink}");
+        feed.end().unwrap();
+    }
+    // A checkpoint waits for no piece to be full.
+    let feed = Feed::new("checkpoint-interval=1000000000", &path, &caps);
+    for n in 0..30 {
+        feed.push(0, picture(n, 1000), f64::from(n) * 40.0).unwrap();
+    }
+    assert_eq!(feed.stat("checkpoints"), 1);
+    let in_file = numbers(&std::fs::read(&path).unwrap());
+    assert_eq!(in_file, (0..25).map(Some).collect::<Vec<_>>());
 }
 
 #[test]
