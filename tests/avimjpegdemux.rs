@@ -803,6 +803,30 @@ fn a_seek_ahead_in_a_stream_reads_the_index_and_not_what_is_between() {
 }
 
 #[test]
+fn a_seek_ahead_in_a_stream_does_not_believe_a_wrong_index() {
+    let scratch = Scratch::new();
+    let content = pieces(600, None);
+    let all = pictures(&content);
+    let mut bytes = File::default().build(&content).bytes;
+    let index = bytes.windows(4).rposition(|four| four == b"idx1");
+    let index = index.expect("the file has one") + 8;
+    for entry in bytes[index..].chunks_exact_mut(16) {
+        entry[8] ^= 0x55;
+    }
+    let path = scratch.write("w.avi", &bytes);
+    let pipeline = Pipeline::launch(&format!(
+        "{} d.video_0 ! appsink name=v sync=false max-buffers=1",
+        push(&path)
+    ));
+    pipeline.0.set_state(gst::State::Paused).expect("pauses");
+    pipeline.0.state(HANG).0.expect("prerolls");
+    let flags = gst::SeekFlags::ACCURATE;
+    let got = seek(&pipeline, 1.0, flags, frame_time(500) + 5, None);
+    assert_eq!(numbers(&got, &all), (500..600).collect::<Vec<_>>());
+    assert_eq!(got[0].0, frame_time(500));
+}
+
+#[test]
 fn a_stream_that_cannot_seek_plays_on_when_asked_to() {
     let (built, pieces) = file_of(150, IndexKind::Old);
     let pipeline = Pipeline::launch(&format!(

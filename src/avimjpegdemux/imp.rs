@@ -41,6 +41,9 @@ pub struct AviMjpegDemux {
     push: Mutex<Option<Box<Push>>>,
     /// Set by who waits for the streaming thread; that gives up long searches.
     stopping: AtomicBool,
+    /// The streaming thread itself sends the source elsewhere. Downstream has nothing to flush then,
+    /// and to flush it would refuse an application's seeks meanwhile.
+    fetching: AtomicBool,
 }
 
 #[glib::object_subclass]
@@ -85,6 +88,7 @@ impl ObjectSubclass for AviMjpegDemux {
             pull: Mutex::default(),
             push: Mutex::default(),
             stopping: AtomicBool::new(false),
+            fetching: AtomicBool::new(false),
         }
     }
 }
@@ -322,8 +326,11 @@ impl AviMjpegDemux {
         self.remember_segment(push.output());
         *lock(&self.push) = Some(push);
         if let Some((pos, seqnum)) = result?
-            && !self.seek_upstream(pos, seqnum)
+            && !self.fetch(pos, seqnum)
         {
+            if self.is_stopping() {
+                return Err(gst::FlowError::Flushing);
+            }
             gst::element_imp_error!(
                 self,
                 gst::ResourceError::Seek,
@@ -356,9 +363,13 @@ impl AviMjpegDemux {
                 }
                 true
             }
+            EventView::FlushStart(_) if self.fetching.load(Ordering::Acquire) => true,
             EventView::FlushStop(_) => {
                 if let Some(push) = &mut *lock(&self.push) {
                     push.flush();
+                }
+                if self.fetching.load(Ordering::Acquire) {
+                    return true;
                 }
                 gst::Pad::event_default(pad, Some(&*self.obj()), event)
             }
@@ -366,9 +377,13 @@ impl AviMjpegDemux {
                 let Some(mut push) = lock(&self.push).take() else {
                     return true;
                 };
+                if push.awaits_flush {
+                    *lock(&self.push) = Some(push);
+                    return true;
+                }
                 if let Some((pos, seqnum)) = push.end_early() {
                     *lock(&self.push) = Some(push);
-                    return self.seek_upstream(pos, seqnum);
+                    return self.fetch(pos, seqnum);
                 }
                 if let Err(flow) = push.drain(self)
                     && flow != gst::FlowError::Flushing
@@ -580,12 +595,18 @@ impl AviMjpegDemux {
                 let mut segment = output.segment.clone();
                 segment.set_duration(lock(&self.state).duration);
                 let size = self.sinkpad.peer_query_duration::<gst::format::Bytes>();
-                seek.apply(&mut segment, None)
-                    .then(|| push.prepare_seek(segment, seek.seqnum, size.map(u64::from)))?
+                let target = seek
+                    .apply(&mut segment, None)
+                    .then(|| push.prepare_seek(segment, seek.seqnum, size.map(u64::from)))??;
+                push.awaits_flush = true;
+                Some(target)
             })
         };
         let done = target.is_some_and(|pos| self.seek_upstream(pos, seek.seqnum));
         if !done {
+            if let Some(push) = &mut *lock(&self.push) {
+                push.awaits_flush = false;
+            }
             let event = gst::event::FlushStop::builder(true)
                 .seqnum(seek.seqnum)
                 .build();
@@ -607,6 +628,14 @@ impl AviMjpegDemux {
         .seqnum(seqnum)
         .build();
         self.sinkpad.push_event(event)
+    }
+
+    /// The same from the streaming thread, when nothing was pushed since the last flush.
+    fn fetch(&self, pos: u64, seqnum: gst::Seqnum) -> bool {
+        self.fetching.store(true, Ordering::Release);
+        let done = self.seek_upstream(pos, seqnum);
+        self.fetching.store(false, Ordering::Release);
+        done
     }
 }
 

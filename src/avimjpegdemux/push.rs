@@ -187,6 +187,9 @@ pub struct Push {
     need: u64,
     pub landing: Option<Landing>,
     lookup: Option<Lookup>,
+    /// A seek was asked for; until upstream flushes for it what comes is of no use, and must not
+    /// have upstream go elsewhere again.
+    pub awaits_flush: bool,
     /// The file's index was looked for.
     looked: bool,
     pub group: Option<gst::GroupId>,
@@ -200,6 +203,7 @@ impl Push {
             need: 0,
             landing: None,
             lookup: None,
+            awaits_flush: false,
             looked: false,
             group: None,
         })
@@ -207,6 +211,7 @@ impl Push {
 
     /// A flush drops what has come.
     pub fn flush(&mut self) {
+        self.awaits_flush = false;
         self.feed.base = self.feed.have();
         self.feed.adapter.clear();
         self.feed.end = None;
@@ -215,6 +220,9 @@ impl Push {
 
     /// The bytes that follow begin at `pos`.
     pub fn begin(&mut self, pos: u64) {
+        if self.awaits_flush {
+            return;
+        }
         if let Some(lookup) = &mut self.lookup {
             lookup.parts.parts.push((pos, Vec::new()));
             return;
@@ -275,6 +283,9 @@ impl Push {
         imp: &AviMjpegDemux,
         buffer: gst::Buffer,
     ) -> Result<Option<(u64, gst::Seqnum)>, gst::FlowError> {
+        if self.awaits_flush {
+            return Ok(None);
+        }
         if let Some(lookup) = &mut self.lookup {
             let map = buffer.map_readable().map_err(|_| gst::FlowError::Error)?;
             if let Some((_, bytes)) = lookup.parts.parts.last_mut() {
@@ -455,7 +466,11 @@ impl Push {
         size: Option<u64>,
     ) -> Option<u64> {
         let parts = match (self.lookup.take(), size) {
-            (Some(lookup), _) => lookup.parts,
+            // What had come of the last part ends here.
+            (Some(mut lookup), _) => {
+                lookup.parts.parts.push((u64::MAX, Vec::new()));
+                lookup.parts
+            }
             (None, Some(size)) if !self.looked && !self.knows(segment.position()?.nseconds()) => {
                 self.looked = true;
                 Parts {

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! The index a file has of itself: OpenDML's (`indx`, `ix00`) or the old
-//! `idx1`, read in pieces and believed only if it leads to chunks, as far as it
-//! costs nothing to look there.
+//! `idx1`, read in pieces and believed only if it leads to chunks.
 
 use std::collections::VecDeque;
 
@@ -152,6 +151,7 @@ impl Evidence {
     ) -> Result<(), Unusable<V::Error>> {
         // The head of a `rec ` list may stand between chunks.
         let gap = named.pos.saturating_sub(8 + 12) > self.end && self.end > 0;
+        // In a stream each look would be a seek.
         if gap && self.looks < GAPS && !view.streamed() {
             self.looks += 1;
             let chunk = ChunkHeader::parse(view.get(self.end, 8)?);
@@ -176,10 +176,6 @@ impl Evidence {
 
     /// Whether the last chunks are where it says.
     fn verdict<V: View>(&self, view: &mut V) -> Result<(), Unusable<V::Error>> {
-        if view.streamed() {
-            // Each look would be a seek; who goes there will see.
-            return Ok(());
-        }
         let (mut there, mut not) = (0, 0);
         for named in &self.last {
             match is_there(view, *named)? {
