@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! avimjpegmux against avimux and against ffmpeg's stream copy, on the same demuxed input.
 
+#[path = "../tests/common/avi_bytes.rs"]
+mod avi_bytes;
 mod paired;
 
 use std::convert::Infallible;
@@ -8,6 +10,7 @@ use std::io::Write;
 use std::path::Path;
 use std::process::Command;
 
+use avi_bytes::picture;
 use gst::prelude::*;
 use gstkendryte::avi::header::WaveFormat;
 use gstkendryte::avi::timeline::Rate;
@@ -65,7 +68,7 @@ fn make(path: &Path, frames: u32, size: usize, sound: bool) {
     let mut ok = writer.start(&mut out).is_ok();
     for n in 0..frames as usize {
         // Sizes vary as a camera's do, and every other one is odd.
-        let frame = vec![n as u8; size - size / 10 + n * 7919 % (size / 5)];
+        let frame = picture(n as u32, size - size / 10 + n * 7919 % (size / 5));
         ok &= writer.chunk(0, frame.len(), frame, false, &mut out).is_ok();
         if sound {
             let samples = vec![0; 1470 * 4];
@@ -109,6 +112,35 @@ fn mux(scratch: &Path, input: &str, sound: bool, muxer: &str, sink: &str) {
          demux.video_0 ! {queue} mux.video_0 {sound}",
         input.display()
     ));
+}
+
+/// The whole way from a file to a file by this crate. Its muxer needs no queues.
+fn remux(scratch: &Path, input: &str, sound: bool, sink: &str) {
+    let sink = sink.replace("OUT", &scratch.join("out.avi").display().to_string());
+    let sound = if sound {
+        "demux.audio_0 ! mux.audio_0"
+    } else {
+        ""
+    };
+    run(&format!(
+        "filesrc location={} ! avimjpegdemux name=demux avimjpegmux name=mux ! {sink} \
+         demux.video_0 ! mux.video_0 {sound}",
+        scratch.join(input).display()
+    ));
+}
+
+/// Writes as many bytes as a file has, 1 MiB at a time: what the system takes for that alone.
+fn write_alone(scratch: &Path, input: &str) {
+    let mut left = std::fs::metadata(scratch.join(input))
+        .expect("the input")
+        .len() as usize;
+    let bytes = vec![1; 1 << 20];
+    let mut file = std::fs::File::create(scratch.join("out.avi")).expect("a scratch file");
+    while left > 0 {
+        let size = left.min(bytes.len());
+        file.write_all(&bytes[..size]).expect("room on the disk");
+        left -= size;
+    }
 }
 
 /// Pushes frames of about `size` bytes, 30 a second, and their sound if there is any, straight into
@@ -180,14 +212,15 @@ fn push_into_file(scratch: &Path, muxer: &str, frames: u64, size: usize, sound: 
     push(muxer, &sink, frames, size, sound);
 }
 
-fn copy(scratch: &Path, input: &str) -> Command {
+fn copy(scratch: &Path, input: &str, output: &str) -> Command {
     let mut command = Command::new("ffmpeg");
     command
-        // What it says of frames that are no pictures is not of interest.
+        // What it says of frames that hold no picture is not of interest.
         .args(["-v", "quiet", "-nostdin", "-y", "-i"])
         .arg(scratch.join(input))
-        .args(["-c", "copy"])
-        .arg(scratch.join("out.avi"));
+        .args(["-c", "copy", "-f", "avi"])
+        // A path that is absolute stays what it is.
+        .arg(scratch.join(output));
     command
 }
 
@@ -220,16 +253,35 @@ fn main() {
             Side::here("avimjpegmux", move |scratch: &Path| {
                 mux(scratch, input, sound, "avimjpegmux", filesink)
             }),
-            Side::command("ffmpeg -c copy", move |scratch: &Path| copy(scratch, input)),
+            Side::command("ffmpeg -c copy", move |scratch: &Path| {
+                copy(scratch, input, "out.avi")
+            }),
         );
         bench.pair(
-            &format!("checkpoints, {what} into filesink"),
-            Side::here("each second", move |scratch: &Path| {
-                mux(scratch, input, sound, "avimjpegmux", filesink)
+            &format!("copying, {what} into a file"),
+            Side::here("avimjpegdemux ! avimjpegmux", move |scratch: &Path| {
+                remux(scratch, input, sound, filesink)
             }),
-            Side::here("none", move |scratch: &Path| {
-                let none = "avimjpegmux checkpoint-interval=0";
-                mux(scratch, input, sound, none, filesink)
+            Side::command("ffmpeg -c copy", move |scratch: &Path| {
+                copy(scratch, input, "out.avi")
+            }),
+        );
+        bench.pair(
+            &format!("copying, {what} into nothing"),
+            Side::here("avimjpegdemux ! avimjpegmux", move |scratch: &Path| {
+                remux(scratch, input, sound, "fakesink")
+            }),
+            Side::command("ffmpeg -c copy", move |scratch: &Path| {
+                copy(scratch, input, "/dev/null")
+            }),
+        );
+        bench.pair(
+            &format!("writing alone, {what} into a file"),
+            Side::here("write(2)", move |scratch: &Path| {
+                write_alone(scratch, input)
+            }),
+            Side::command("ffmpeg -c copy", move |scratch: &Path| {
+                copy(scratch, input, "out.avi")
             }),
         );
     }
@@ -268,7 +320,28 @@ fn main() {
             Side::here("avimjpegmux", move |scratch: &Path| {
                 push_into_file(scratch, "avimjpegmux", frames, size, sound)
             }),
-            Side::command("ffmpeg -c copy", move |scratch: &Path| copy(scratch, input)),
+            Side::command("ffmpeg -c copy", move |scratch: &Path| {
+                copy(scratch, input, "out.avi")
+            }),
+        );
+        bench.pair(
+            &format!("already demuxed, {what} into nothing, and ffmpeg that demuxes them too"),
+            Side::here("avimjpegmux", move |_: &Path| {
+                push("avimjpegmux", "fakesink", frames, size, sound)
+            }),
+            Side::command("ffmpeg -c copy", move |scratch: &Path| {
+                copy(scratch, input, "/dev/null")
+            }),
+        );
+        bench.pair(
+            &format!("checkpoints, {what} into filesink"),
+            Side::here("each second", move |scratch: &Path| {
+                push_into_file(scratch, "avimjpegmux", frames, size, sound)
+            }),
+            Side::here("none", move |scratch: &Path| {
+                let none = "avimjpegmux checkpoint-interval=0";
+                push_into_file(scratch, none, frames, size, sound)
+            }),
         );
     }
     let null = "filesink location=/dev/null";
