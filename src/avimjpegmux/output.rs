@@ -6,6 +6,7 @@ use std::sync::LazyLock;
 
 use gst::prelude::*;
 
+use super::pace::Pace;
 use crate::avi::header::ChunkHeader;
 use crate::avi::writer::Output;
 
@@ -26,6 +27,8 @@ pub(super) struct PadOutput {
     end: u64,
     /// What comes behind that, if downstream is a file.
     piece: Option<Vec<u8>>,
+    /// Of chunks that are pushed at once, so that a recording that is stopped without an end has them.
+    pace: Pace,
     /// What failed was appended, not overwritten.
     failed_appending: bool,
 }
@@ -38,6 +41,7 @@ impl PadOutput {
             position: 0,
             end: 0,
             piece: is_file.then(Vec::new),
+            pace: Pace::new(),
             failed_appending: false,
         }
     }
@@ -70,10 +74,11 @@ impl PadOutput {
     /// them is.
     fn room(&mut self, size: usize) -> Result<Option<&mut Vec<u8>>, gst::FlowError> {
         let used = self.piece.as_ref().map_or(0, Vec::len);
-        if size > COPIED || used + size > PIECE {
+        let at_once = size > COPIED || self.pace.take();
+        if at_once || used + size > PIECE {
             self.flush(false)?;
         }
-        let mut piece = self.piece.as_mut().filter(|_| size <= COPIED);
+        let mut piece = self.piece.as_mut().filter(|_| !at_once);
         if let Some(piece) = &mut piece
             && piece.capacity() == 0
         {

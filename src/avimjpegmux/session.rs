@@ -11,6 +11,7 @@ use gst::prelude::*;
 use super::Profile;
 use super::imp::CAT;
 use super::output::PadOutput;
+use super::pace::Pace;
 use super::space::Space;
 use crate::avi::header::WaveFormat;
 use crate::avi::jpeg::FrameHeader;
@@ -24,13 +25,6 @@ const SYNC_INTERVAL: Duration = Duration::from_secs(1);
 /// Bytes between two of those beyond which nothing is being recorded, but copied faster than
 /// disks write; then it is left to the system when to write.
 const SYNC_BYTES: u64 = 16 << 20;
-
-/// Real time from one checkpoint to the next, on the whole: one costs some 50 us, and files are
-/// copied at thousands of seconds of stream time in a second.
-const CHECKPOINT_PACE: Duration = Duration::from_millis(2);
-
-/// Checkpoints that may follow one another faster than that.
-const CHECKPOINT_BURST: u32 = 32;
 
 /// A jump in the timestamps that cannot be a gap in a recording: a day.
 const LONGEST_GAP: u64 = 24 * 3600 * 1_000_000_000;
@@ -137,38 +131,6 @@ impl Track {
     }
 }
 
-/// How many checkpoints there is time for.
-#[derive(Debug)]
-struct Pace {
-    left: u32,
-    /// When `left` was counted.
-    at: Instant,
-}
-
-impl Pace {
-    fn new() -> Self {
-        Self {
-            left: CHECKPOINT_BURST,
-            at: Instant::now(),
-        }
-    }
-
-    /// Whether there is time for one, which is taken.
-    fn take(&mut self) -> bool {
-        let earned = self.at.elapsed().as_nanos() / CHECKPOINT_PACE.as_nanos();
-        let earned = u32::try_from(earned).unwrap_or(u32::MAX);
-        if earned >= CHECKPOINT_BURST {
-            *self = Self::new();
-        } else {
-            self.at += CHECKPOINT_PACE * earned;
-            self.left = (self.left + earned).min(CHECKPOINT_BURST);
-        }
-        let is_time = self.left > 0;
-        self.left -= u32::from(is_time);
-        is_time
-    }
-}
-
 /// A file being written.
 #[derive(Debug)]
 pub(super) struct Session {
@@ -182,6 +144,8 @@ pub(super) struct Session {
     checkpoint_interval: u64,
     /// In nanoseconds since the start of the file.
     next_checkpoint: u64,
+    /// Of checkpoints: one costs some 50 us, and files are copied at thousands of seconds of stream
+    /// time in a second.
     pace: Pace,
     /// When the disk was last asked, or would have been, and the bytes there were.
     last_sync: (Instant, u64),
@@ -797,20 +761,4 @@ pub(super) fn picture_size(buffer: &gst::BufferRef) -> Option<(u32, u32)> {
     let map = buffer.map_readable().ok()?;
     let header = FrameHeader::parse(&map).ok()?;
     (header.width > 0 && header.height > 0).then_some((header.width.into(), header.height.into()))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn checkpoints_in_a_row_are_few_and_those_of_a_recording_all_there() {
-        let mut pace = Pace::new();
-        assert!((0..CHECKPOINT_BURST).all(|_| pace.take()));
-        pace.left = 0;
-        pace.at = Instant::now() - CHECKPOINT_PACE;
-        assert!(pace.take());
-        pace.at = Instant::now() - 100 * CHECKPOINT_PACE;
-        assert!((0..CHECKPOINT_BURST).all(|_| pace.take()));
-    }
 }

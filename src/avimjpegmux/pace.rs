@@ -1,0 +1,58 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! Work that a recording has time for and a file that is copied at full speed has not.
+
+use std::time::{Duration, Instant};
+
+/// Real time from one piece of such work to the next, on the whole.
+const PACE: Duration = Duration::from_millis(2);
+
+/// Pieces that may follow one another faster than that.
+const BURST: u32 = 32;
+
+/// How many pieces there is time for.
+#[derive(Debug)]
+pub(super) struct Pace {
+    left: u32,
+    /// When `left` was counted.
+    at: Instant,
+}
+
+impl Pace {
+    pub fn new() -> Self {
+        Self {
+            left: BURST,
+            at: Instant::now(),
+        }
+    }
+
+    /// Whether there is time for one, which is taken.
+    pub fn take(&mut self) -> bool {
+        let earned = self.at.elapsed().as_nanos() / PACE.as_nanos();
+        let earned = u32::try_from(earned).unwrap_or(u32::MAX);
+        if earned >= BURST {
+            *self = Self::new();
+        } else {
+            self.at += PACE * earned;
+            self.left = (self.left + earned).min(BURST);
+        }
+        let is_time = self.left > 0;
+        self.left -= u32::from(is_time);
+        is_time
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_comes_in_a_row_is_little_and_that_of_a_recording_all_there() {
+        let mut pace = Pace::new();
+        assert!((0..BURST).all(|_| pace.take()));
+        pace.left = 0;
+        pace.at = Instant::now() - PACE;
+        assert!(pace.take());
+        pace.at = Instant::now() - 100 * PACE;
+        assert!((0..BURST).all(|_| pace.take()));
+    }
+}
