@@ -6,7 +6,7 @@
 
 mod paired;
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Barrier};
 use std::time::{Duration, Instant};
@@ -124,6 +124,36 @@ fn percentile(sorted: &[Duration], part: f64) -> Duration {
     sorted[((sorted.len() - 1) as f64 * part) as usize]
 }
 
+/// How long it takes from when something is begun until a file has its first byte, 100 times:
+/// `begin` is given the file's name, and `end` follows when it is there.
+fn first_bytes(
+    what: &str,
+    name: impl Fn(u32) -> PathBuf,
+    mut begin: impl FnMut(&Path),
+    mut end: impl FnMut(),
+) -> String {
+    let mut times = Vec::new();
+    for number in 0..100 {
+        let path = name(number);
+        let start = Instant::now();
+        begin(&path);
+        while std::fs::metadata(&path).map_or(0, |m| m.len()) == 0 {
+            // Nobody who triggers keeps a core busy meanwhile, of two.
+            std::thread::sleep(Duration::from_micros(20));
+        }
+        times.push(start.elapsed());
+        end();
+        let _ = std::fs::remove_file(path);
+    }
+    times.sort_unstable();
+    format!(
+        "{what}, 100 times: median {:.2?}, 90th percentile {:.2?}, longest {:.2?}.",
+        percentile(&times, 0.5),
+        percentile(&times, 0.9),
+        percentile(&times, 1.0),
+    )
+}
+
 /// From a trigger to the first byte in the file, for each container.
 fn time_to_first_byte(scratch: &Path, extension: &str) -> String {
     let pattern = scratch.join(format!("first%d.{extension}"));
@@ -133,31 +163,35 @@ fn time_to_first_byte(scratch: &Path, extension: &str) -> String {
     for _ in 0..600 {
         stream.push();
     }
-    let mut times = Vec::new();
-    for number in 0..100 {
-        let path = scratch.join(format!("first{number}.{extension}"));
-        let start = Instant::now();
-        sink.emit_by_name::<u32>("trigger", &[&None::<String>]);
-        while std::fs::metadata(&path).map_or(0, |m| m.len()) == 0 {
-            // Nobody who triggers keeps a core busy meanwhile, of two.
-            std::thread::sleep(Duration::from_micros(20));
-        }
-        times.push(start.elapsed());
-        sink.emit_by_name::<()>("finish", &[]);
-        stream.push();
-        // The next one is to find the machine as this one did.
-        while open_recordings(&sink) > 0 {
-            std::thread::sleep(Duration::from_millis(1));
-        }
-        let _ = std::fs::remove_file(path);
-    }
+    let line = first_bytes(
+        &format!("From trigger to the first byte in .{extension}"),
+        |number| scratch.join(format!("first{number}.{extension}")),
+        |_| {
+            sink.emit_by_name::<u32>("trigger", &[&None::<String>]);
+        },
+        || {
+            sink.emit_by_name::<()>("finish", &[]);
+            stream.push();
+            // The next one is to find the machine as this one did.
+            while open_recordings(&sink) > 0 {
+                std::thread::sleep(Duration::from_millis(1));
+            }
+        },
+    );
     stream.stop();
-    times.sort_unstable();
-    format!(
-        "From trigger to the first byte in .{extension}, 100 times: median {:.2?}, 90th percentile {:.2?}, longest {:.2?}.",
-        percentile(&times, 0.5),
-        percentile(&times, 0.9),
-        percentile(&times, 1.0),
+    line
+}
+
+/// What the machine itself takes: a new thread that makes a file with one byte in it.
+fn time_of_a_bare_thread(scratch: &Path) -> String {
+    first_bytes(
+        "From the start of a bare thread to the one byte that it writes",
+        |number| scratch.join(format!("bare{number}")),
+        |path| {
+            let path = path.to_owned();
+            std::thread::spawn(move || std::fs::write(path, [0]));
+        },
+        || std::thread::sleep(Duration::from_millis(1)),
     )
 }
 
@@ -324,6 +358,7 @@ fn main() {
         for extension in ["mp4", "mkv"] {
             bench.note(time_to_first_byte(scratch.path(), extension));
         }
+        bench.note(time_of_a_bare_thread(scratch.path()));
         bench.note(chain_beside_a_sleeping_sink(scratch.path()));
         bench.note(hundred_cameras());
     }

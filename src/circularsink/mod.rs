@@ -46,6 +46,7 @@ mod session;
 mod shared;
 mod silence;
 mod source;
+mod standby;
 mod timefile;
 
 use std::sync::LazyLock;

@@ -14,6 +14,7 @@ use super::imp::{CircularSink, REFUSED, Settings};
 use super::recording::{Notice, Outcome, Recorder};
 use super::shared::Shared;
 use super::source::Counters;
+use super::standby::{self, Standby};
 use crate::ring::{Begin, End, RecordingId};
 use crate::sync::lock;
 
@@ -48,6 +49,7 @@ impl Open {
 #[derive(Debug, Default)]
 pub struct Session {
     pub shared: Option<Arc<Shared>>,
+    standby: Option<Standby>,
     pub open: Vec<Open>,
     /// Numbers go on from one session to the next: the files are still there.
     next: RecordingId,
@@ -64,6 +66,7 @@ pub struct Session {
 impl Session {
     pub fn start(&mut self, shared: Arc<Shared>) {
         self.shared = Some(shared);
+        self.standby = Some(Standby::new());
         self.stopping = false;
         self.ended = None;
         self.eos_posted = false;
@@ -73,6 +76,7 @@ impl Session {
     /// Recordings that are open still are on their own.
     pub fn end(&mut self) {
         self.open.clear();
+        self.standby = None;
     }
 
     pub fn tell_all(&self, notice: impl Fn() -> Notice) {
@@ -215,8 +219,7 @@ impl CircularSink {
             notices: receiver,
             counters,
         };
-        let thread = std::thread::Builder::new().name(format!("recording{id}"));
-        if let Err(error) = thread.spawn(move || recorder.run()) {
+        if let Err(error) = standby::run(move || recorder.run()) {
             session.open.retain(|open| open.id != id);
             session.failed += 1;
             gst::error!(CAT, imp = self, "No thread for recording {id}: {error}");
@@ -391,6 +394,7 @@ impl CircularSink {
 
     /// Says that a recording's file is open.
     pub fn recording_started(&self, id: RecordingId, location: Option<&str>, start: i64) {
+        standby::replenish();
         let structure = gst::Structure::builder("circularsink-recording-started")
             .field("id", id)
             .field("location", location)
