@@ -240,17 +240,18 @@ impl Session {
     /// make them, but no later.
     fn read(&mut self, buf: &mut [u8], first: Duration) -> Result<usize, SessionError> {
         const GAP: Duration = Duration::from_millis(120);
-        /// Left to arrive while waiting in `read`, so as not to oversleep the last byte.
-        const AHEAD: Duration = Duration::from_millis(1);
+        /// What is left for a wait in the transport's `read`.
+        const SHORT: Duration = Duration::from_millis(1);
         let mut deadline = self.now() + first;
         let mut got = 0;
         while got < buf.len() {
             if self.interrupt.is_set() {
                 return Err(SessionError::Interrupted);
             }
-            // A wake-up for each millisecond's bytes would cost more than everything else here.
-            let pause = wire_time((buf.len() - got).min(UNREAD), self.baud).saturating_sub(AHEAD);
-            let napped = self.nap && pause > AHEAD;
+            // A wake-up for each millisecond's bytes would cost more than everything else here. And
+            // on a busy machine each comes milliseconds late: there is one at the end, not two.
+            let pause = wire_time((buf.len() - got).min(UNREAD), self.baud);
+            let napped = self.nap && pause > SHORT;
             if napped {
                 self.interrupt.wait(pause)?;
             }
