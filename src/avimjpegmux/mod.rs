@@ -22,8 +22,8 @@
 //!   frame rate and sound is moved to its time by [`crate::avi::timeline`]: missing frames
 //!   are empty chunks (in the K210's profile the last frame again), missing sound is silence.
 //! - **Checkpoints.** Every `checkpoint-interval` of stream time the file is brought up to date in
-//!   place. (A file that is copied much faster than it plays has one every 2 ms of real time instead,
-//!   once 32 came faster than that.) Once a second of real time at most, the file system is also
+//!   place. (A file that is copied so fast that they would follow one another in less than 40 ms of
+//!   real time has one every 40 ms, after the first 32.) Once a second of real time at most, the file system is also
 //!   asked to write everything to the disk first (the buffers' `sync-after` flag, which
 //!   `filesink` follows), so that a power cut cannot leave headers that tell of data that were
 //!   never written. (Not when

@@ -3,6 +3,7 @@
 
 use std::path::PathBuf;
 use std::sync::LazyLock;
+use std::time::Duration;
 
 use gst::prelude::*;
 
@@ -16,6 +17,9 @@ const COPIED: usize = 16 * 1024;
 
 /// Bytes of such a piece.
 pub(super) const PIECE: usize = 256 * 1024;
+
+/// How often a chunk is pushed at once.
+const CHUNK_PACE: Duration = Duration::from_millis(2);
 
 /// The source pad as a file.
 #[derive(Debug)]
@@ -41,7 +45,7 @@ impl PadOutput {
             position: 0,
             end: 0,
             piece: is_file.then(Vec::new),
-            pace: Pace::new(),
+            pace: Pace::new(CHUNK_PACE),
             failed_appending: false,
         }
     }

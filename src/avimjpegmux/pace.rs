@@ -3,23 +3,23 @@
 
 use std::time::{Duration, Instant};
 
-/// Real time from one piece of such work to the next, on the whole.
-const PACE: Duration = Duration::from_millis(2);
-
-/// Pieces that may follow one another faster than that.
+/// Pieces that may follow one another faster than they are to on the whole.
 const BURST: u32 = 32;
 
 /// How many pieces there is time for.
 #[derive(Debug)]
 pub(super) struct Pace {
+    /// Real time from one to the next, on the whole.
+    interval: Duration,
     left: u32,
     /// When `left` was counted.
     at: Instant,
 }
 
 impl Pace {
-    pub fn new() -> Self {
+    pub fn new(interval: Duration) -> Self {
         Self {
+            interval,
             left: BURST,
             at: Instant::now(),
         }
@@ -27,12 +27,12 @@ impl Pace {
 
     /// Whether there is time for one, which is taken.
     pub fn take(&mut self) -> bool {
-        let earned = self.at.elapsed().as_nanos() / PACE.as_nanos();
+        let earned = self.at.elapsed().as_nanos() / self.interval.as_nanos();
         let earned = u32::try_from(earned).unwrap_or(u32::MAX);
         if earned >= BURST {
-            *self = Self::new();
+            *self = Self::new(self.interval);
         } else {
-            self.at += PACE * earned;
+            self.at += self.interval * earned;
             self.left = (self.left + earned).min(BURST);
         }
         let is_time = self.left > 0;
@@ -47,12 +47,13 @@ mod tests {
 
     #[test]
     fn what_comes_in_a_row_is_little_and_that_of_a_recording_all_there() {
-        let mut pace = Pace::new();
+        const INTERVAL: Duration = Duration::from_millis(2);
+        let mut pace = Pace::new(INTERVAL);
         assert!((0..BURST).all(|_| pace.take()));
         pace.left = 0;
-        pace.at = Instant::now() - PACE;
+        pace.at = Instant::now() - INTERVAL;
         assert!(pace.take());
-        pace.at = Instant::now() - 100 * PACE;
+        pace.at = Instant::now() - 100 * INTERVAL;
         assert!((0..BURST).all(|_| pace.take()));
     }
 }
