@@ -616,8 +616,11 @@ fn wrap_apart(frame: &Frame, spare: &Spare) -> Result<gst::Buffer, Error> {
     let (u, v) = chroma.bytes.split_at_mut(row / 2 * rows);
     let apart = u.chunks_exact_mut(row / 2).zip(v.chunks_exact_mut(row / 2));
     for ((u, v), both) in apart.zip(bytes.chunks(stride)) {
-        for ((u, v), pair) in u.iter_mut().zip(v).zip(both[..row].chunks_exact(2)) {
-            (*u, *v) = (pair[0], pair[1]);
+        let (pairs, _) = both[..row].as_chunks::<2>();
+        for ((u, v), pair) in u.iter_mut().zip(v).zip(pairs) {
+            // As one number of which the halves are taken, pairs are done sixteen at a time.
+            let pair = u16::from_le_bytes(*pair);
+            (*u, *v) = (pair as u8, (pair >> 8) as u8);
         }
     }
     let (luma, luma_stride) = plane_memory(frame, 0)?;
