@@ -6,7 +6,7 @@ use gst::prelude::*;
 
 use super::location;
 use super::shared::Stream;
-use crate::streams;
+use crate::streams::{self, MissingElement};
 
 /// Why a recording's elements can't be put together. Each says what to do.
 #[derive(Debug, thiserror::Error)]
@@ -17,8 +17,8 @@ pub enum BuildError {
     Extension(String),
     #[error("set location, or muxer-factory and sink-factory")]
     NoLocation,
-    #[error("there is no element '{0}': install the GStreamer plugin that has it")]
-    Missing(String),
+    #[error(transparent)]
+    Missing(#[from] MissingElement),
     #[error("'{0}' has no property '{1}'")]
     NoProperty(String, String),
     #[error("'{1}' of '{0}' can't be set to {2}")]
@@ -91,13 +91,6 @@ pub fn choose(
         "wav" => Ok(Container::Sound("wavenc")),
         _ => Err(BuildError::Extension(location.to_owned())),
     }
-}
-
-/// Makes an element, with an error that names what is missing.
-pub fn make(factory: &str) -> Result<gst::Element, BuildError> {
-    gst::ElementFactory::make(factory)
-        .build()
-        .map_err(|_| BuildError::Missing(factory.to_owned()))
 }
 
 /// Sets an element's properties from the fields of a structure.
@@ -205,7 +198,7 @@ pub fn join(
         pad.link(&sink).map_err(|_| unsupported())?;
         return Ok(());
     }
-    let parser = make(parser.ok_or_else(unsupported)?)?;
+    let parser = streams::make(parser.ok_or_else(unsupported)?)?;
     // Without it parameter sets are sent once, which is enough for no format that needs a parser
     // because it has none outside the stream.
     streams::set_if_there(&parser, "config-interval", "-1");

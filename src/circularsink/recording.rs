@@ -428,7 +428,7 @@ impl Recorder {
             None if sequence => "multifilesink",
             None => "filesink",
         };
-        let sink = container::make(sink_factory)?;
+        let sink = streams::make(sink_factory)?;
         // Written as fast as the storage takes it, and to disk at once: 64 KiB in memory are
         // seconds of picture that a power cut would take.
         streams::set_if_there(&sink, "sync", "false");
@@ -479,10 +479,10 @@ impl Recorder {
             _ => None,
         };
         let last = match &container {
-            Container::Muxer(factory) => Some(container::make(factory)?),
-            Container::Sound(factory) => Some(container::make(factory)?),
+            Container::Muxer(factory) => Some(streams::make(factory)?),
+            Container::Sound(factory) => Some(streams::make(factory)?),
             Container::Elementary(caps) => {
-                let filter = container::make("capsfilter")?;
+                let filter = streams::make("capsfilter")?;
                 filter.set_property_from_str("caps", caps);
                 Some(filter)
             }
