@@ -187,6 +187,33 @@ fn gaps_are_filled_within_a_bound_for_the_whole_file() {
 }
 
 #[test]
+fn silence_is_filled_in_within_a_bound_for_the_whole_file() {
+    // Between the sound of the two files is the video of the first: a day of it, 2.8 GB of silence.
+    let slow = File {
+        scale: 4000,
+        rate: 1,
+        interval: 4_000_000_000,
+        audio: Some((16000, 1)),
+        ..File::default()
+    };
+    let mut first = pieces(22, Some(1066));
+    first.truncate(4);
+    first.extend(pieces(22, None));
+    let bytes = [
+        slow.build(&first).bytes,
+        slow.build(&pieces(2, Some(1066))).bytes,
+    ]
+    .concat();
+    let (mended, summary) = mend(&bytes, Profile::Standard);
+    let sound = |played: Vec<(usize, u64, Vec<u8>)>| {
+        let of_stream = played.into_iter().filter(|piece| piece.0 == 1);
+        of_stream.map(|piece| piece.2.len() as u64).sum::<u64>()
+    };
+    assert_eq!(summary.silence, 100_000_000);
+    assert_eq!(sound(read_sound(&mended)), 4 * 1066 + summary.silence);
+}
+
+#[test]
 fn frames_the_k210_cannot_show_are_named() {
     let mut content = pieces(10, None);
     content[4] = Piece::Video(picture(4, 40_000));
