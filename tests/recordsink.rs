@@ -505,6 +505,28 @@ fn splitting_by_size_loses_no_frame() {
     }
 }
 
+/// Calls `act` with the recorder before each frame that reaches it, through `identity name=i`.
+fn before_each_frame(
+    pipeline: &Pipeline,
+    act: impl Fn(usize, &gst::Element) + Send + Sync + 'static,
+) {
+    let sink = pipeline.element("r");
+    let count = std::sync::atomic::AtomicUsize::new(0);
+    let pad = pipeline.element("i").static_pad("src").unwrap();
+    pad.add_probe(gst::PadProbeType::BUFFER, move |_, _| {
+        act(
+            count.fetch_add(1, std::sync::atomic::Ordering::Relaxed),
+            &sink,
+        );
+        gst::PadProbeReturn::Ok
+    });
+}
+
+fn split(sink: &gst::Element, location: Option<&Path>) {
+    let location = location.map(|location| location.to_str().unwrap());
+    sink.emit_by_name::<()>("split", &[&location]);
+}
+
 #[test]
 fn split_begins_the_file_that_is_asked_for() {
     let dir = tempfile::tempdir().unwrap();
@@ -515,24 +537,261 @@ fn split_begins_the_file_that_is_asked_for() {
              identity name=i ! recordsink name=r location={}",
             first.display()
         ));
-        let sink = pipeline.element("r");
-        let count = std::sync::atomic::AtomicUsize::new(0);
-        let name = second.to_str().unwrap().to_owned();
-        pipeline.element("i").static_pad("src").unwrap().add_probe(
-            gst::PadProbeType::BUFFER,
-            move |_, _| {
-                if count.fetch_add(1, std::sync::atomic::Ordering::Relaxed) == 45 {
-                    sink.emit_by_name::<()>("split", &[&Some(&name)]);
+        before_each_frame(&pipeline, {
+            let second = second.clone();
+            move |n, sink| {
+                if n == 45 {
+                    split(sink, Some(&second));
                 }
-                gst::PadProbeReturn::Ok
-            },
-        );
+            }
+        });
         pipeline.play();
         let files = recorded(&pipeline);
         check_split(&files, 120);
         let names: Vec<_> = files.iter().map(|file| file.location.as_path()).collect();
         assert_eq!(names, [first.as_path(), second.as_path()]);
     }
+}
+
+/// A recording of one stream has its muxer and its file behind the encoder; one that also splits by
+/// itself has splitmuxsink. The files are to be the same.
+#[test]
+fn one_stream_is_split_as_splitmuxsink_splits_it() {
+    const X264: &str = "videotestsrc num-buffers=90 timestamp-offset=5000000000 ! \
+        video/x-raw,width=160,height=120,framerate=30/1 ! \
+        x264enc key-int-max=9 bframes=2 b-adapt=false speed-preset=faster";
+    const JPEG: &str = "videotestsrc num-buffers=90 timestamp-offset=5000000000 ! \
+        video/x-raw,width=160,height=120,framerate=30/1 ! jpegenc";
+    const SOUND: &str = "audiotestsrc num-buffers=90 samplesperbuffer=800 ! \
+        audio/x-raw,format=S16LE,rate=8000,channels=1";
+    let dir = tempfile::tempdir().unwrap();
+    for (source, extension) in [
+        (X264, "mp4"),
+        (X264, "mkv"),
+        (X264, "ts"),
+        (JPEG, "avi"),
+        (SOUND, "avi"),
+        (SOUND, "mkv"),
+    ] {
+        let [plain, split_too] = ["", "split-time=3600000000000"].map(|how| {
+            let pipeline = Pipeline::launch(&format!(
+                "{source} ! identity name=i ! recordsink name=r {how} location={}",
+                dir.path()
+                    .join(format!("{}%d.{extension}", how.len()))
+                    .display()
+            ));
+            before_each_frame(&pipeline, |n, sink| {
+                if [13, 40, 60].contains(&n) {
+                    split(sink, None);
+                }
+            });
+            pipeline.play();
+            let files = recorded(&pipeline);
+            assert_eq!(files.len(), 4, "{extension}: {files:?}");
+            assert!(source == SOUND || files.iter().map(|file| file.frames).sum::<u64>() == 90);
+            let packets = |file: &Recorded| {
+                assert_eq!(file.bytes, file.location.metadata().unwrap().len());
+                let packets =
+                    common::ffprobe(&file.location, &[], "packet=pts_time,dts_time,size,flags");
+                assert!(packets[3].starts_with('K'), "{extension}: {packets:?}");
+                (packets, file.frames, file.duration)
+            };
+            files.iter().map(packets).collect::<Vec<_>>()
+        });
+        assert_eq!(plain, split_too, "{extension}");
+        if ["mp4", "avi"].contains(&extension) {
+            for (packets, _, _) in plain {
+                assert!(packets[0].contains("0.000000"), "{extension}: {packets:?}");
+            }
+        }
+    }
+}
+
+#[test]
+fn twenty_splits_make_twenty_files_more_and_one_end() {
+    let dir = tempfile::tempdir().unwrap();
+    for options in ["", "split-time=3600000000000"] {
+        let pipeline = Pipeline::launch(&format!(
+            "videotestsrc num-buffers=30 ! video/x-raw,width=160,height=120,framerate=30/1 ! \
+             identity name=i ! recordsink name=r pts-location={} {options} location={}",
+            dir.path().join("times").display(),
+            dir.path().join("s%02d.avi").display()
+        ));
+        before_each_frame(&pipeline, |n, sink| {
+            if (1..=20).contains(&n) {
+                split(sink, None);
+            }
+        });
+        pipeline.play();
+        let files = recorded(&pipeline);
+        assert_eq!(files.len(), 21, "{options}: {files:?}");
+        for (n, file) in files.iter().enumerate() {
+            assert_eq!(file.location, dir.path().join(format!("s{n:02}.avi")));
+            assert_eq!(
+                file.frames,
+                if n < 20 { 1 } else { 10 },
+                "{options}: {files:?}"
+            );
+        }
+        let bus = pipeline.0.bus().unwrap();
+        assert!(bus.pop_filtered(&[gst::MessageType::Eos]).is_none());
+        let sink = pipeline.element("r");
+        assert_eq!((stat(&sink, "frames"), stat(&sink, "files")), (30, 21));
+        let times = std::fs::read_to_string(dir.path().join("times")).unwrap();
+        assert_eq!(times.lines().count(), 30);
+    }
+}
+
+#[test]
+fn a_split_that_no_key_unit_follows_makes_no_file() {
+    let dir = tempfile::tempdir().unwrap();
+    for (last, finish) in [(9, false), (10, false), (5, true)] {
+        let pipeline = Pipeline::launch(&format!(
+            "videotestsrc num-buffers=10 ! video/x-raw,width=160,height=120,framerate=30/1 ! \
+             identity name=i ! recordsink name=r location={}",
+            dir.path().join(format!("{last}-%d.avi")).display()
+        ));
+        let pad = pipeline.element("i").static_pad("src").unwrap();
+        let sink = pipeline.element("r");
+        pad.add_probe(gst::PadProbeType::EVENT_DOWNSTREAM, {
+            let sink = sink.clone();
+            move |_, info| {
+                if last == 10 && info.event().unwrap().type_() == gst::EventType::Eos {
+                    split(&sink, None);
+                }
+                gst::PadProbeReturn::Ok
+            }
+        });
+        before_each_frame(&pipeline, move |n, sink| {
+            if n == last {
+                if finish {
+                    sink.emit_by_name::<()>("finish", &[]);
+                }
+                split(sink, None);
+            }
+        });
+        pipeline.play();
+        let files = recorded(&pipeline);
+        let frames: Vec<_> = files.iter().map(|file| file.frames).collect();
+        let expected: &[u64] = match (last, finish) {
+            (9, _) => &[9, 1],
+            (_, false) => &[10],
+            (_, true) => &[5],
+        };
+        assert_eq!(frames, expected, "{last}");
+    }
+}
+
+/// A pipeline that gets its pictures by [`give`].
+fn given_pictures(options: &str, location: &Path) -> Pipeline {
+    Pipeline::launch(&format!(
+        "appsrc name=s format=time \
+         caps=video/x-raw,format=I420,width=160,height=128,framerate=25/1 ! \
+         identity name=i ! recordsink name=r {options} location={}",
+        location.display()
+    ))
+}
+
+#[test]
+fn split_before_the_first_frame_and_while_paused() {
+    let dir = tempfile::tempdir().unwrap();
+    let [first, second] = ["b.avi", "c.avi"].map(|name| dir.path().join(name));
+    let pipeline = given_pictures("", &dir.path().join("a.avi"));
+    let sink = pipeline.element("r");
+    pipeline.0.set_state(gst::State::Paused).unwrap();
+    split(&sink, Some(&first));
+    assert!(!first.exists(), "nothing has arrived");
+    pipeline.play();
+    let mut given = 0;
+    give(&pipeline, &mut given, 3);
+    until("it is recorded", || stat(&sink, "frames") == 3);
+    pipeline.0.set_state(gst::State::Paused).unwrap();
+    split(&sink, Some(&second));
+    // The first of these waits for PLAYING in the midst of the split.
+    give(&pipeline, &mut given, 1);
+    let source: gst_app::AppSrc = pipeline.element("s").downcast().unwrap();
+    source.end_of_stream().unwrap();
+    pipeline.play();
+    let files = recorded(&pipeline);
+    check_split(&files, 4);
+    let found: Vec<_> = files
+        .iter()
+        .map(|f| (f.location.as_path(), f.frames))
+        .collect();
+    assert_eq!(found, [(first.as_path(), 3), (second.as_path(), 1)]);
+    assert!(!dir.path().join("a.avi").exists());
+}
+
+#[test]
+fn a_recording_may_be_stopped_amid_a_split() {
+    let dir = tempfile::tempdir().unwrap();
+    for name in ["s%d.avi", "s%d.mp4", "s%d.ts"] {
+        let pipeline = Pipeline::launch(&format!(
+            "videotestsrc is-live=true ! video/x-raw,width=160,height=128,framerate=100/1 ! \
+             x264enc key-int-max=1 tune=zerolatency speed-preset=ultrafast ! \
+             identity name=i ! recordsink name=r muxer={} location={}",
+            match name {
+                "s%d.avi" => "avimux",
+                "s%d.mp4" => "mp4mux",
+                _ => "mpegtsmux",
+            },
+            dir.path().join(name).display()
+        ));
+        before_each_frame(&pipeline, |_, sink| split(sink, None));
+        let sink = pipeline.element("r");
+        for n in 0..20 {
+            pipeline.play();
+            until("it splits", || stat(&sink, "files") >= 2 + n % 3);
+            let state = [gst::State::Ready, gst::State::Null, gst::State::Paused][n as usize % 3];
+            pipeline.0.set_state(state).unwrap();
+            pipeline.0.set_state(gst::State::Ready).unwrap();
+            assert_eq!(pipeline.error(), None, "{name}");
+        }
+    }
+    // Amid it for certain: it waits for PLAYING.
+    let pipeline = given_pictures("", &dir.path().join("a.avi"));
+    let sink = pipeline.element("r");
+    let mut given = 0;
+    pipeline.play();
+    give(&pipeline, &mut given, 3);
+    until("it is recorded", || stat(&sink, "frames") == 3);
+    pipeline.0.set_state(gst::State::Paused).unwrap();
+    split(&sink, None);
+    give(&pipeline, &mut given, 1);
+    pipeline.0.set_state(gst::State::Null).unwrap();
+    assert_eq!(pipeline.error(), None);
+}
+
+#[test]
+fn a_split_that_fails_says_why() {
+    let dir = tempfile::tempdir().unwrap();
+    let (first, taken) = (dir.path().join("a.avi"), dir.path().join("b.avi"));
+    let outcome = |options, location: &Path, next: &Path| {
+        let pipeline = given_pictures(options, location);
+        let sink = pipeline.element("r");
+        pipeline.play();
+        let mut given = 0;
+        give(&pipeline, &mut given, 3);
+        split(&sink, Some(next));
+        give(&pipeline, &mut given, 1);
+        let err = pipeline.wait().unwrap_err();
+        pipeline.0.set_state(gst::State::Null).unwrap();
+        err
+    };
+    std::fs::write(&taken, "mine").unwrap();
+    let err = outcome("overwrite=false", &first, &taken);
+    assert!(err.contains("exists") && err.contains("b.avi"), "{err}");
+    assert_eq!(std::fs::read(&taken).unwrap(), b"mine");
+    assert_eq!(frames(&first), 3);
+    let err = outcome("", &first, &dir.path().join("no/b.avi"));
+    assert!(err.contains("no/b.avi"), "{err}");
+    assert_eq!(frames(&first), 3);
+
+    let full = dir.path().join("full.avi");
+    std::os::unix::fs::symlink("/dev/full", &full).unwrap();
+    let err = outcome("", &full, &dir.path().join("c.avi"));
+    assert!(err.to_lowercase().contains("no space left"), "{err}");
+    assert!(!dir.path().join("c.avi").exists());
 }
 
 #[test]
@@ -768,9 +1027,10 @@ fn each_error_says_what_to_do() {
 
     let err = error(&format!(
         "{VIDEO} ! x264enc ! recordsink location={}",
-        path("a.avi")
+        path("there.avi")
     ));
     assert!(err.contains("cannot hold video/x-h264"), "{err}");
+    assert_eq!(std::fs::read(path("there.avi")).unwrap(), b"mine");
     let err = error(&format!(
         "{VIDEO} ! jpegenc ! recordsink location={}",
         path("a.h264")

@@ -15,6 +15,7 @@ use super::elementary::{Elements, Limits, Tally};
 use super::encoder;
 use super::gate::Gate;
 use super::names::Names;
+use super::plain::Plain;
 use super::preroll::Preroll;
 use super::settings::{self, Settings};
 use super::tally::{Current, PtsFile, Totals};
@@ -65,14 +66,17 @@ pub(super) enum End {
         splitter: gst::Element,
         muxer: gst::Element,
     },
+    Plain(Arc<Plain>),
     Elements(Elements),
 }
 
 impl End {
-    fn element(&self) -> &gst::Element {
+    /// What the bin has for it.
+    fn elements(&self) -> Vec<gst::Element> {
         match self {
-            Self::Split { splitter, .. } => splitter,
-            Self::Elements(sink) => sink.upcast_ref(),
+            Self::Split { splitter, .. } => vec![splitter.clone()],
+            Self::Plain(plain) => plain.elements().map(Clone::clone).into(),
+            Self::Elements(sink) => vec![sink.clone().upcast()],
         }
     }
 }
@@ -94,7 +98,7 @@ pub(super) struct Flow {
     pub(super) start: Option<u64>,
     pub(super) gates: BTreeMap<String, Gate>,
     pub(super) totals: Totals,
-    current: Arc<Mutex<Current>>,
+    pub(super) current: Arc<Mutex<Current>>,
     pub(super) pts_file: Option<PtsFile>,
 }
 
@@ -104,7 +108,7 @@ pub struct RecordSink {
     pub(super) state: Mutex<State>,
     pub(super) flow: Mutex<Flow>,
     names: Mutex<Option<Names>>,
-    preroll: Preroll,
+    pub(super) preroll: Preroll,
 }
 
 /// Raw pictures as encoders take them first: a source that can choose gives those.
@@ -263,25 +267,34 @@ impl ElementImpl for RecordSink {
 
 impl BinImpl for RecordSink {
     fn handle_message(&self, message: gst::Message) {
-        if let gst::MessageView::Element(element) = message.view()
-            && let Some(structure) = element.structure()
-            && structure.name() == "splitmuxsink-fragment-closed"
-            && let Ok(location) = structure.get::<String>("location")
-        {
-            let current = std::mem::take(&mut *lock(&lock(&self.flow).current));
-            self.file_done(&Tally {
-                bytes: std::fs::metadata(&location).map_or(0, |metadata| metadata.len()),
-                location: location.into(),
-                frames: current.frames,
-                duration: current.duration(),
-            });
-        }
-        match message.type_() {
-            gst::MessageType::AsyncDone => {
-                self.preroll.tell(|| self.parent_handle_message(message));
+        match message.view() {
+            gst::MessageView::Element(element) => {
+                if let Some(structure) = element.structure()
+                    && structure.name() == "splitmuxsink-fragment-closed"
+                    && let Ok(location) = structure.get::<String>("location")
+                {
+                    self.muxed(location.into());
+                }
             }
-            _ => self.parent_handle_message(message),
+            gst::MessageView::Eos(eos) => {
+                if let Some(plain) = self.plain().filter(|plain| plain.is_sink(eos.src())) {
+                    self.muxed(plain.location());
+                    if plain.goes_on() {
+                        return;
+                    }
+                }
+            }
+            gst::MessageView::Error(_) => {
+                if let Some(plain) = self.plain() {
+                    plain.failed();
+                }
+            }
+            gst::MessageView::AsyncDone(_) => {
+                return self.preroll.tell(|| self.parent_handle_message(message));
+            }
+            _ => (),
         }
+        self.parent_handle_message(message);
     }
 }
 
@@ -292,9 +305,19 @@ impl RecordSink {
         }
     }
 
+    fn plain(&self) -> Option<Arc<Plain>> {
+        match &lock(&self.state).end {
+            Some(End::Plain(plain)) => Some(plain.clone()),
+            _ => None,
+        }
+    }
+
     /// Lets go of the threads that bring the streams. splitmuxsink wakes those that wait in it when
     /// it is stopped, but one that is about to open a file then goes to sleep for ever.
     fn release_streams(&self) {
+        if let Some(plain) = self.plain() {
+            plain.stop();
+        }
         let targets: Vec<_> = {
             let state = lock(&self.state);
             match state.end {
@@ -337,6 +360,7 @@ impl RecordSink {
         }
         match end {
             End::Split { splitter, .. } => splitter.emit_by_name::<()>("split-after", &[]),
+            End::Plain(plain) => plain.split(),
             End::Elements(sink) => sink.split(),
         }
     }
@@ -444,7 +468,7 @@ impl RecordSink {
         Ok(())
     }
 
-    /// The end of the recording: a splitter around a muxer, or a file.
+    /// The end of the recording: a muxer and a file, a splitter around them, or a file.
     fn prepare(&self) -> Result<(), gst::ErrorMessage> {
         let settings = lock(&self.settings).clone();
         let (container, names) = {
@@ -479,7 +503,7 @@ impl RecordSink {
         };
 
         let end = match container {
-            Container::Muxed { muxers, .. } => self.splitter(&settings, muxers)?,
+            Container::Muxed { muxers, .. } => self.muxed_end(&settings, muxers, names.len())?,
             Container::Elementary(kind) => {
                 for name in &names {
                     let fits = match kind {
@@ -498,7 +522,7 @@ impl RecordSink {
                         .then(|| gst::ClockTime::from_nseconds(settings.split_time)),
                     bytes: settings.split_bytes,
                 };
-                let next_file = self.next_file_of();
+                let next_file = Box::new(self.next_file_of());
                 let this = self.downgrade();
                 let file_done = Box::new(move |tally: &Tally| {
                     if let Some(this) = this.upgrade() {
@@ -508,7 +532,7 @@ impl RecordSink {
                 End::Elements(Elements::new(kind, limits, next_file, file_done))
             }
         };
-        self.obj().add(end.element()).map_err(|err| {
+        self.obj().add_many(end.elements()).map_err(|err| {
             gst::error_msg!(gst::CoreError::Failed, ["The bin takes no sink: {err}"])
         })?;
         let mut state = lock(&self.state);
@@ -521,6 +545,7 @@ impl RecordSink {
                     let pad = if name == "video" { "video" } else { "audio_%u" };
                     splitter.request_pad_simple(pad)
                 }
+                End::Plain(plain) => plain.pad(name),
                 End::Elements(sink) => sink.static_pad("sink"),
             };
         }
@@ -529,25 +554,31 @@ impl RecordSink {
         Ok(())
     }
 
-    fn next_file_of(&self) -> Box<dyn Fn() -> Option<PathBuf> + Send> {
+    pub(super) fn next_file_of(&self) -> impl Fn() -> Option<PathBuf> + Send + Sync + 'static {
         let this = self.downgrade();
-        Box::new(move || this.upgrade()?.next_file())
-    }
-
-    /// The name of the file that is about to be opened; `None`, and an error, when it is taken.
-    fn next_file(&self) -> Option<PathBuf> {
-        let name = lock(&self.names).as_mut()?.next_name();
-        if !lock(&self.settings).overwrite && name.exists() {
-            self.obj().post_error_message(exists(&name));
-            return None;
+        move || {
+            let this = this.upgrade()?;
+            let name = this.next_file();
+            name.map_err(|err| this.obj().post_error_message(err)).ok()
         }
-        Some(name)
     }
 
-    fn splitter(
+    /// The name of the file that is about to be opened.
+    pub(super) fn next_file(&self) -> Result<PathBuf, gst::ErrorMessage> {
+        let name = lock(&self.names).as_mut().map(Names::next_name);
+        let name = name.unwrap_or_default();
+        if !lock(&self.settings).overwrite && name.exists() {
+            return Err(exists(&name));
+        }
+        Ok(name)
+    }
+
+    /// What `streams` streams are muxed in.
+    fn muxed_end(
         &self,
         settings: &Settings,
         muxers: &'static [&'static str],
+        streams: usize,
     ) -> Result<End, gst::ErrorMessage> {
         let muxer = match &settings.muxer {
             Some(muxer) => streams::make(muxer),
@@ -555,6 +586,13 @@ impl RecordSink {
         }
         .map_err(|err| missing(&err))?;
         streams::write_in_fragments(&muxer, "filesink");
+        self.count_muxed(&muxer);
+        // A preview behind a tee needs a thread that goes on while this one waits for PLAYING.
+        let alone = streams == 1 && !settings.preview;
+        if alone && settings.split_time == 0 && settings.split_bytes == 0 {
+            let plain = Plain::new(muxer).map_err(|err| missing(&err))?;
+            return Ok(End::Plain(Arc::new(plain)));
+        }
         let splitter = streams::make("splitmuxsink").map_err(|err| missing(&err))?;
         splitter.set_property("muxer", &muxer);
         splitter.set_property("max-size-time", settings.split_time);
@@ -562,11 +600,16 @@ impl RecordSink {
         if settings.split_time > 0 && settings.split_bytes == 0 {
             splitter.set_property("send-keyframe-requests", true);
         }
-        let next_file = Mutex::new(self.next_file_of());
+        let next_file = self.next_file_of();
         splitter.connect("format-location-full", false, move |_| {
-            let name = lock(&next_file)()?;
+            let name = next_file()?;
             Some(name.to_str()?.to_value())
         });
+        Ok(End::Split { splitter, muxer })
+    }
+
+    /// Counts the frames of the file that is open where they enter its muxer.
+    fn count_muxed(&self, muxer: &gst::Element) {
         let current = lock(&self.flow).current.clone();
         muxer.connect_pad_added(move |_, pad| {
             let current = current.clone();
@@ -594,7 +637,6 @@ impl RecordSink {
                 gst::PadProbeReturn::Ok
             });
         });
-        Ok(End::Split { splitter, muxer })
     }
 
     /// Everything that was made for one recording.
@@ -610,10 +652,31 @@ impl RecordSink {
             stream.entry.dismantle(bin.upcast_ref());
         }
         lock(&self.state).streams = streams;
-        if let Some(end) = end {
-            entry::discard(bin.upcast_ref(), end.element());
+        for element in end.iter().flat_map(End::elements) {
+            if element.parent().is_some() {
+                entry::discard(bin.upcast_ref(), &element);
+            }
         }
         lock(&self.flow).pts_file = None;
+    }
+
+    /// A file that a muxer made is complete.
+    fn muxed(&self, location: PathBuf) {
+        let current = {
+            let flow = lock(&self.flow);
+            let current = std::mem::take(&mut *lock(&flow.current));
+            if current.frames == 0 && flow.totals.files > 0 {
+                // A sink that goes to PLAYING while EOS passes says twice that it is complete.
+                return;
+            }
+            current
+        };
+        self.file_done(&Tally {
+            bytes: std::fs::metadata(&location).map_or(0, |metadata| metadata.len()),
+            location,
+            frames: current.frames,
+            duration: current.duration(),
+        });
     }
 
     fn file_done(&self, tally: &Tally) {

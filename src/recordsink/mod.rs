@@ -46,6 +46,7 @@ mod encoder;
 mod gate;
 mod imp;
 pub mod names;
+mod plain;
 mod preroll;
 pub mod quality;
 mod settings;

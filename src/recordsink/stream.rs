@@ -40,6 +40,11 @@ impl RecordSink {
                 gst::PadProbeReturn::Ok
             }
             Some(gst::PadProbeData::Buffer(buffer)) => {
+                if stopping.load(Ordering::Acquire) {
+                    // Its caps may have found nothing to be built to any more.
+                    info.flow_res = Err(gst::FlowError::Flushing);
+                    return gst::PadProbeReturn::Handled;
+                }
                 let segment = pad.sticky_event::<gst::event::Segment>(0);
                 let time = segment.as_ref().and_then(|segment| {
                     let segment = segment.segment().downcast_ref::<gst::ClockTime>()?;
@@ -146,9 +151,12 @@ impl RecordSink {
             None => caps.clone(),
         };
         let raw = streams::is_raw(caps);
-        if let End::Split { muxer, .. } = &end
-            && !holds(muxer, &last_caps)
-        {
+        let muxer = match &end {
+            End::Split { muxer, .. } => Some(muxer),
+            End::Plain(plain) => Some(plain.muxer()),
+            End::Elements(_) => None,
+        };
+        if let Some(muxer) = muxer.filter(|muxer| !holds(muxer, &last_caps)) {
             let muxer = muxer.factory().map(|factory| factory.name().to_string());
             return Err(gst::error_msg!(
                 gst::StreamError::Mux,
@@ -191,10 +199,18 @@ impl RecordSink {
         };
         match &end {
             End::Split { splitter, .. } => splitter.sync_state_with_parent(),
+            End::Plain(plain) => plain.begin(&self.next_file()?).map(|placeholder| {
+                let discard = || entry::discard(bin.upcast_ref(), placeholder);
+                self.preroll.tell(discard);
+            }),
             End::Elements(sink) => sink.sync_state_with_parent(),
         }
         .map_err(failed)?;
         entry::extend(bin.upcast_ref(), &head, &chain, &target).map_err(failed)?;
+        if let End::Plain(plain) = &end {
+            let current = lock(&self.flow).current.clone();
+            plain.cut(&target, current, self.next_file_of());
+        }
         if let Some((tee, preview)) = preview {
             link_preview(&tee, &preview).map_err(failed)?;
             chain.extend(preview);
