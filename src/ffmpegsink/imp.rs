@@ -302,7 +302,7 @@ impl FfmpegSink {
                 if let gst::EventView::Caps(caps) = event.view()
                     && let Err(message) = this.caps_arrived(&name, caps.caps())
                 {
-                    if !stopping.load(Ordering::Acquire) {
+                    if !stopping.swap(true, Ordering::AcqRel) {
                         this.obj().post_error_message(message);
                     }
                     return gst::PadProbeReturn::Handled;

@@ -31,7 +31,7 @@ impl RecordSink {
                 };
                 let caps = self.paced(name, caps.caps_owned());
                 if let Err(message) = self.build(name, &caps) {
-                    if !stopping.load(Ordering::Acquire) {
+                    if !stopping.swap(true, Ordering::AcqRel) {
                         self.obj().post_error_message(message);
                     }
                     return gst::PadProbeReturn::Handled;
@@ -40,11 +40,6 @@ impl RecordSink {
                 gst::PadProbeReturn::Ok
             }
             Some(gst::PadProbeData::Buffer(buffer)) => {
-                if stopping.load(Ordering::Acquire) {
-                    // Its caps may have found nothing to be built to any more.
-                    info.flow_res = Err(gst::FlowError::Flushing);
-                    return gst::PadProbeReturn::Handled;
-                }
                 let segment = pad.sticky_event::<gst::event::Segment>(0);
                 let time = segment.as_ref().and_then(|segment| {
                     let segment = segment.segment().downcast_ref::<gst::ClockTime>()?;

@@ -70,13 +70,18 @@ impl Entry {
         let ghost = gst::GhostPad::builder_from_template_with_target(template, &target)?
             .name(name)
             .chain_function({
-                let outcome = outcome.clone();
-                move |pad, parent, buffer| {
-                    outcome(gst::ProxyPad::chain_default(pad, parent, buffer))
+                let (outcome, stopping) = (outcome.clone(), stopping.clone());
+                move |pad, parent, buffer| match stopping.load(Ordering::Acquire) {
+                    true => Err(gst::FlowError::Flushing),
+                    false => outcome(gst::ProxyPad::chain_default(pad, parent, buffer)),
                 }
             })
-            .chain_list_function(move |pad, parent, list| {
-                outcome(gst::ProxyPad::chain_list_default(pad, parent, list))
+            .chain_list_function({
+                let stopping = stopping.clone();
+                move |pad, parent, list| match stopping.load(Ordering::Acquire) {
+                    true => Err(gst::FlowError::Flushing),
+                    false => outcome(gst::ProxyPad::chain_list_default(pad, parent, list)),
+                }
             })
             .event_full_function({
                 let stopping = stopping.clone();
@@ -103,7 +108,8 @@ impl Entry {
         })
     }
 
-    /// Whether the bin is on its way out of PAUSED: what fails from then on fails because of it.
+    /// Whether the bin is on its way out of PAUSED, or the stream was refused: what fails from then
+    /// on fails because of it, and what comes is turned away.
     pub fn stopping(&self) -> &Arc<AtomicBool> {
         &self.stopping
     }
