@@ -172,10 +172,11 @@ fn time_to_first_byte(scratch: &Path, extension: &str) -> String {
         || {
             sink.emit_by_name::<()>("finish", &[]);
             stream.push();
-            // The next one is to find the machine as this one did.
             while open_recordings(&sink) > 0 {
                 std::thread::sleep(Duration::from_millis(1));
             }
+            // The next one is to find the machine as this one did, and not at work on its remains.
+            std::thread::sleep(Duration::from_millis(20));
         },
     );
     stream.stop();
@@ -191,7 +192,7 @@ fn time_of_a_bare_thread(scratch: &Path) -> String {
             let path = path.to_owned();
             std::thread::spawn(move || std::fs::write(path, [0]));
         },
-        || std::thread::sleep(Duration::from_millis(1)),
+        || std::thread::sleep(Duration::from_millis(20)),
     )
 }
 
