@@ -48,14 +48,7 @@ const TALKING_MAIN: &[u8] =
     b"import time\nwhile True:\n    print('main.py is running')\n    time.sleep(1)\n";
 
 /// What [`BootMode::Wedged`] runs.
-const WEDGED: &str = "\
-import time
-while True:
-    try:
-        time.sleep(1)
-    except:
-        pass
-";
+const WEDGED: &str = "import time\nwhile True:\n    time.sleep(1)\n";
 
 const CTRL_A: u8 = 1;
 const CTRL_B: u8 = 2;
@@ -385,9 +378,15 @@ impl Cpu {
             }
             Some(BootMode::Wedged) => {
                 self.settle();
-                return self
-                    .execute(WEDGED, Mode::Script, false, "main.py")
-                    .map(drop);
+                self.file = "main.py".into();
+                let globals = self.globals.clone();
+                // Not by `execute`: a script that hears of no Ctrl-C, as after
+                // `micropython.kbd_intr(-1)`. One that catches the exceptions is not wedged where
+                // another comes before it is in its `try` again.
+                return match Interpreter::run(self, WEDGED, &globals, Mode::Script) {
+                    Err(Raise::Halt) => Err(Raise::Halt),
+                    _ => Ok(()),
+                };
             }
             Some(BootMode::Raw) => {
                 self.raw = true;
