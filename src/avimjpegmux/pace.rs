@@ -27,13 +27,17 @@ impl Pace {
 
     /// Whether there is time for one, which is taken.
     pub fn take(&mut self) -> bool {
-        let earned = self.at.elapsed().as_nanos() / self.interval.as_nanos();
-        let earned = u32::try_from(earned).unwrap_or(u32::MAX);
-        if earned >= BURST {
-            *self = Self::new(self.interval);
-        } else {
-            self.at += self.interval * earned;
-            self.left = (self.left + earned).min(BURST);
+        let passed = self.at.elapsed();
+        // Mostly there is none: that is to be told without a division.
+        if passed >= self.interval {
+            let earned = passed.as_nanos() / self.interval.as_nanos();
+            let earned = u32::try_from(earned).unwrap_or(u32::MAX);
+            if earned >= BURST {
+                *self = Self::new(self.interval);
+            } else {
+                self.at += self.interval * earned;
+                self.left = (self.left + earned).min(BURST);
+            }
         }
         let is_time = self.left > 0;
         self.left -= u32::from(is_time);
