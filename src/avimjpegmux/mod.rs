@@ -15,9 +15,9 @@
 //!   second, although others are a second ahead, is not waited for; a thread is blocked
 //!   no longer than that. Positions in an AVI are counted for each stream alone, so what
 //!   comes late is still played at its time.
-//! - **Writing.** A file that is copied at full speed is given chunks of up to 16 KiB in pieces of
-//!   256 KiB, with the next checkpoint at the latest. What comes no faster than it is recorded, and
-//!   what goes into a pipe, is passed on at once.
+//! - **Writing.** A file that is copied at full speed is given its bytes in pieces that end at multiples
+//!   of 256 KiB, or with the next checkpoint. What comes no faster than it is recorded, and what goes
+//!   into a pipe, is passed on at once and as it is.
 //! - **Time.** The file begins with the earliest buffer. Frames are put on the grid of the
 //!   frame rate and sound is moved to its time by [`crate::avi::timeline`]: missing frames
 //!   are empty chunks (in the K210's profile the last frame again), missing sound is silence.

@@ -2,7 +2,7 @@
 //! The source pad as the file that the writer writes.
 
 use std::path::PathBuf;
-use std::sync::LazyLock;
+use std::sync::{Arc, LazyLock, Mutex};
 use std::time::Duration;
 
 use gst::prelude::*;
@@ -10,16 +10,34 @@ use gst::prelude::*;
 use super::pace::Pace;
 use crate::avi::header::ChunkHeader;
 use crate::avi::writer::Output;
+use crate::sync::lock;
 
-/// Chunks up to this size are copied, so that the sink is given many of them as one piece: the copy
-/// costs less than a buffer's way through a sink, and systems write large pieces faster.
-const COPIED: usize = 16 * 1024;
-
-/// Bytes of such a piece.
+/// Chunks that are copied at full speed are collected into pieces of so many bytes, which end where a
+/// multiple of that ends in the file: systems keep files in pages and in runs of pages, and whole ones
+/// cost them so much less that the copy is paid for.
 pub(super) const PIECE: usize = 256 * 1024;
 
 /// How often a chunk is pushed at once.
 const CHUNK_PACE: Duration = Duration::from_millis(2);
+
+/// A piece on its way. Its memory comes back when downstream is done with it: the system clears what it
+/// gives anew.
+struct Lent {
+    bytes: Vec<u8>,
+    back: Arc<Mutex<Vec<u8>>>,
+}
+
+impl AsRef<[u8]> for Lent {
+    fn as_ref(&self) -> &[u8] {
+        &self.bytes
+    }
+}
+
+impl Drop for Lent {
+    fn drop(&mut self) {
+        *lock(&self.back) = std::mem::take(&mut self.bytes);
+    }
+}
 
 /// The source pad as a file.
 #[derive(Debug)]
@@ -31,6 +49,8 @@ pub(super) struct PadOutput {
     end: u64,
     /// What comes behind that, if downstream is a file.
     piece: Option<Vec<u8>>,
+    /// Memory of a piece that downstream is done with, if any.
+    back: Arc<Mutex<Vec<u8>>>,
     /// Of chunks that are pushed at once, so that a recording that is stopped without an end has them.
     pace: Pace,
     /// What failed was appended, not overwritten.
@@ -45,6 +65,7 @@ impl PadOutput {
             position: 0,
             end: 0,
             piece: is_file.then(Vec::new),
+            back: Arc::default(),
             pace: Pace::new(CHUNK_PACE),
             failed_appending: false,
         }
@@ -52,43 +73,57 @@ impl PadOutput {
 
     /// Passes an event on behind what is written.
     pub fn event(&mut self, event: gst::Event) -> Result<(), gst::FlowError> {
-        self.flush(false)?;
+        self.flush()?;
         self.pad.push_event(event);
         Ok(())
     }
 
     /// Has downstream write all there is: it does when it is sent elsewhere.
     pub fn write_through(&mut self) -> Result<(), gst::FlowError> {
-        self.flush(false)?;
+        self.flush()?;
         self.seek(self.end)
     }
 
     /// Pushes what is held back.
-    fn flush(&mut self, durable: bool) -> Result<(), gst::FlowError> {
+    fn flush(&mut self) -> Result<(), gst::FlowError> {
         match &mut self.piece {
             Some(piece) if !piece.is_empty() => {
-                let piece = std::mem::take(piece);
-                self.push_at_end(gst::Buffer::from_slice(piece), durable)
+                let lent = Lent {
+                    bytes: std::mem::take(piece),
+                    back: self.back.clone(),
+                };
+                self.push_at_end(gst::Buffer::from_slice(lent), false)
             }
             _ => Ok(()),
         }
     }
 
-    /// Where to put `size` bytes that need not be pushed at once. `None` if they do; then all before
-    /// them is.
-    fn room(&mut self, size: usize) -> Result<Option<&mut Vec<u8>>, gst::FlowError> {
-        let used = self.piece.as_ref().map_or(0, Vec::len);
-        let at_once = size > COPIED || self.pace.take();
-        if at_once || used + size > PIECE {
-            self.flush(false)?;
+    /// Whether what comes next is collected. If it is not, all before it is pushed.
+    fn collects(&mut self, durable: bool) -> Result<bool, gst::FlowError> {
+        let collects = self.piece.is_some() && !durable && !self.pace.take();
+        if !collects {
+            self.flush()?;
         }
-        let mut piece = self.piece.as_mut().filter(|_| !at_once);
-        if let Some(piece) = &mut piece
-            && piece.capacity() == 0
-        {
-            piece.reserve_exact(PIECE);
+        Ok(collects)
+    }
+
+    /// Collects bytes, and pushes each piece that is full.
+    fn collect(&mut self, mut bytes: &[u8]) -> Result<(), gst::FlowError> {
+        while let (Some(piece), false) = (&mut self.piece, bytes.is_empty()) {
+            if piece.capacity() == 0 {
+                *piece = std::mem::take(&mut lock(&self.back));
+                piece.clear();
+                piece.reserve_exact(PIECE);
+            }
+            let room = PIECE - (self.end as usize + piece.len()) % PIECE;
+            let (fits, rest) = bytes.split_at(room.min(bytes.len()));
+            piece.extend_from_slice(fits);
+            bytes = rest;
+            if fits.len() == room {
+                self.flush()?;
+            }
         }
-        Ok(piece)
+        Ok(())
     }
 
     fn push_at_end(
@@ -180,15 +215,13 @@ impl Output for PadOutput {
         padding: bool,
         durable: bool,
     ) -> Result<(), gst::FlowError> {
-        let size = payload.as_ref().map_or(0, |payload| payload.size());
-        if let Some(piece) = self.room(header.len() + size + 1)? {
-            piece.extend(header);
-            if let Some(payload) = payload {
-                piece
-                    .extend_from_slice(&payload.map_readable().map_err(|_| gst::FlowError::Error)?);
+        if self.collects(durable)? {
+            self.collect(&header)?;
+            // A map of the whole would put parts together first.
+            for part in payload.iter().flat_map(|payload| payload.iter_memories()) {
+                self.collect(&part.map_readable().map_err(|_| gst::FlowError::Error)?)?;
             }
-            piece.extend(padding.then_some(0));
-            return if durable { self.flush(true) } else { Ok(()) };
+            return self.collect(&[0][..usize::from(padding)]);
         }
         let mut chunk = payload.unwrap_or_default();
         let buffer = chunk.make_mut();
@@ -200,15 +233,14 @@ impl Output for PadOutput {
     }
 
     fn append(&mut self, bytes: Vec<u8>, durable: bool) -> Result<(), gst::FlowError> {
-        if let Some(piece) = self.room(bytes.len())? {
-            piece.extend(bytes);
-            return if durable { self.flush(true) } else { Ok(()) };
+        if self.collects(durable)? {
+            return self.collect(&bytes);
         }
         self.push_at_end(gst::Buffer::from_slice(bytes), durable)
     }
 
     fn overwrite(&mut self, position: u64, bytes: &[u8]) -> Result<(), gst::FlowError> {
-        self.flush(false)?;
+        self.flush()?;
         self.seek(position)?;
         self.push(gst::Buffer::from_slice(bytes.to_vec()), false)
     }
