@@ -297,7 +297,8 @@ impl ObjectImpl for AviMjpegMux {
                     .blurb(
                         "Time between two checkpoints, in nanoseconds of stream time; at each \
                          the file is brought up to date in place, if the sink can seek; no more \
-                         than 500 in a second of real time (0: never; default: 1 s)",
+                         than 25 in a second of real time, but for the first 32 (0: never; \
+                         default: 1 s)",
                     )
                     .default_value(DEFAULT_CHECKPOINT_INTERVAL.nseconds())
                     .mutable_ready()
