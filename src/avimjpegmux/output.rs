@@ -3,7 +3,7 @@
 
 use std::path::PathBuf;
 use std::sync::{Arc, LazyLock, Mutex};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use gst::prelude::*;
 
@@ -53,6 +53,8 @@ pub(super) struct PadOutput {
     back: Arc<Mutex<Vec<u8>>>,
     /// Of chunks that are pushed at once, so that a recording that is stopped without an end has them.
     pace: Pace,
+    /// When the last chunk came.
+    now: Instant,
     /// What failed was appended, not overwritten.
     failed_appending: bool,
 }
@@ -67,8 +69,15 @@ impl PadOutput {
             piece: is_file.then(Vec::new),
             back: Arc::default(),
             pace: Pace::new(CHUNK_PACE),
+            now: Instant::now(),
             failed_appending: false,
         }
+    }
+
+    /// Asks the clock, once for a chunk and all that is decided by its time.
+    pub fn tick(&mut self) -> Instant {
+        self.now = Instant::now();
+        self.now
     }
 
     /// Passes an event on behind what is written.
@@ -100,7 +109,7 @@ impl PadOutput {
 
     /// Whether what comes next is collected. If it is not, all before it is pushed.
     fn collects(&mut self, durable: bool) -> Result<bool, gst::FlowError> {
-        let collects = self.piece.is_some() && !durable && !self.pace.take();
+        let collects = self.piece.is_some() && !durable && !self.pace.take(self.now);
         if !collects {
             self.flush()?;
         }

@@ -25,15 +25,15 @@ impl Pace {
         }
     }
 
-    /// Whether there is time for one, which is taken.
-    pub fn take(&mut self) -> bool {
-        let passed = self.at.elapsed();
+    /// Whether there is time for one at `now`, which is taken.
+    pub fn take(&mut self, now: Instant) -> bool {
+        let passed = now.saturating_duration_since(self.at);
         // Mostly there is none: that is to be told without a division.
         if passed >= self.interval {
             let earned = passed.as_nanos() / self.interval.as_nanos();
             let earned = u32::try_from(earned).unwrap_or(u32::MAX);
             if earned >= BURST {
-                *self = Self::new(self.interval);
+                (self.left, self.at) = (BURST, now);
             } else {
                 self.at += self.interval * earned;
                 self.left = (self.left + earned).min(BURST);
@@ -53,11 +53,13 @@ mod tests {
     fn what_comes_in_a_row_is_little_and_that_of_a_recording_all_there() {
         const INTERVAL: Duration = Duration::from_millis(2);
         let mut pace = Pace::new(INTERVAL);
-        assert!((0..BURST).all(|_| pace.take()));
-        pace.left = 0;
-        pace.at = Instant::now() - INTERVAL;
-        assert!(pace.take());
-        pace.at = Instant::now() - 100 * INTERVAL;
-        assert!((0..BURST).all(|_| pace.take()));
+        let start = pace.at;
+        assert!((0..BURST).all(|_| pace.take(start)));
+        assert!(!pace.take(start));
+        assert!(!pace.take(start + INTERVAL - Duration::from_nanos(1)));
+        assert!(pace.take(start + INTERVAL));
+        assert!(!pace.take(start + INTERVAL));
+        assert!((0..BURST).all(|_| pace.take(start + 100 * INTERVAL)));
+        assert!(!pace.take(start + 100 * INTERVAL));
     }
 }

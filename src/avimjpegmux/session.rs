@@ -641,16 +641,17 @@ impl Session {
         size: usize,
         payload: Option<gst::Buffer>,
     ) -> Result<(), SessionError> {
+        let now = self.output.tick();
         let due = self.checkpoint_interval > 0
             && self.time_after(stream, size) >= self.next_checkpoint
-            && self.pace.take();
+            && self.pace.take(now);
         let mut sync = false;
-        if due && self.last_sync.0.elapsed() >= SYNC_INTERVAL {
+        if due && now.saturating_duration_since(self.last_sync.0) >= SYNC_INTERVAL {
             if let Some(space) = &mut self.space {
                 space.forget();
             }
             sync = self.writer.len() - self.last_sync.1 <= SYNC_BYTES;
-            self.last_sync = (Instant::now(), self.writer.len());
+            self.last_sync = (now, self.writer.len());
         }
         self.keep_space(size)?;
         // With indexes, those are the last thing that has to be on the disk first.
