@@ -51,6 +51,7 @@ mod flow;
 mod imp;
 mod output;
 mod pace;
+mod piece;
 mod queue;
 mod session;
 mod space;

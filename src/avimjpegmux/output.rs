@@ -2,42 +2,18 @@
 //! The source pad as the file that the writer writes.
 
 use std::path::PathBuf;
-use std::sync::{Arc, LazyLock, Mutex};
+use std::sync::LazyLock;
 use std::time::{Duration, Instant};
 
 use gst::prelude::*;
 
 use super::pace::Pace;
+use super::piece::Piece;
 use crate::avi::header::ChunkHeader;
 use crate::avi::writer::Output;
-use crate::sync::lock;
-
-/// Chunks that are copied at full speed are collected into pieces of so many bytes, which end where a
-/// multiple of that ends in the file: systems keep files in pages and in runs of pages, and whole ones
-/// cost them so much less that the copy is paid for.
-pub(super) const PIECE: usize = 256 * 1024;
 
 /// How often a chunk is pushed at once.
 const CHUNK_PACE: Duration = Duration::from_millis(2);
-
-/// A piece on its way. Its memory comes back when downstream is done with it: the system clears what it
-/// gives anew.
-struct Lent {
-    bytes: Vec<u8>,
-    back: Arc<Mutex<Vec<u8>>>,
-}
-
-impl AsRef<[u8]> for Lent {
-    fn as_ref(&self) -> &[u8] {
-        &self.bytes
-    }
-}
-
-impl Drop for Lent {
-    fn drop(&mut self) {
-        *lock(&self.back) = std::mem::take(&mut self.bytes);
-    }
-}
 
 /// The source pad as a file.
 #[derive(Debug)]
@@ -48,9 +24,7 @@ pub(super) struct PadOutput {
     /// The end of the file, as far as downstream has it.
     end: u64,
     /// What comes behind that, if downstream is a file.
-    piece: Option<Vec<u8>>,
-    /// Memory of a piece that downstream is done with, if any.
-    back: Arc<Mutex<Vec<u8>>>,
+    piece: Option<Piece>,
     /// Of chunks that are pushed at once, so that a recording that is stopped without an end has them.
     pace: Pace,
     /// When the last chunk came.
@@ -66,8 +40,7 @@ impl PadOutput {
             pad,
             position: 0,
             end: 0,
-            piece: is_file.then(Vec::new),
-            back: Arc::default(),
+            piece: is_file.then(Piece::default),
             pace: Pace::new(CHUNK_PACE),
             now: Instant::now(),
             failed_appending: false,
@@ -97,11 +70,8 @@ impl PadOutput {
     fn flush(&mut self) -> Result<(), gst::FlowError> {
         match &mut self.piece {
             Some(piece) if !piece.is_empty() => {
-                let lent = Lent {
-                    bytes: std::mem::take(piece),
-                    back: self.back.clone(),
-                };
-                self.push_at_end(gst::Buffer::from_slice(lent), false)
+                let buffer = piece.take();
+                self.push_at_end(buffer, false)
             }
             _ => Ok(()),
         }
@@ -119,20 +89,31 @@ impl PadOutput {
     /// Collects bytes, and pushes each piece that is full.
     fn collect(&mut self, mut bytes: &[u8]) -> Result<(), gst::FlowError> {
         while let (Some(piece), false) = (&mut self.piece, bytes.is_empty()) {
-            if piece.capacity() == 0 {
-                *piece = std::mem::take(&mut lock(&self.back));
-                piece.clear();
-                piece.reserve_exact(PIECE);
-            }
-            let room = PIECE - (self.end as usize + piece.len()) % PIECE;
-            let (fits, rest) = bytes.split_at(room.min(bytes.len()));
-            piece.extend_from_slice(fits);
-            bytes = rest;
-            if fits.len() == room {
-                self.flush()?;
-            }
+            let size = piece.copy(bytes, self.end);
+            bytes = &bytes[size..];
+            self.flush_if_full()?;
         }
         Ok(())
+    }
+
+    /// The same, without a copy if there is much of it.
+    fn collect_memory(&mut self, memory: &gst::MemoryRef) -> Result<(), gst::FlowError> {
+        if !Piece::can_share(memory) {
+            return self.collect(&memory.map_readable().map_err(|_| gst::FlowError::Error)?);
+        }
+        let mut from = 0;
+        while let (Some(piece), true) = (&mut self.piece, from < memory.size()) {
+            from += piece.share(memory, from, self.end);
+            self.flush_if_full()?;
+        }
+        Ok(())
+    }
+
+    fn flush_if_full(&mut self) -> Result<(), gst::FlowError> {
+        match &self.piece {
+            Some(piece) if piece.is_full(self.end) => self.flush(),
+            _ => Ok(()),
+        }
     }
 
     fn push_at_end(
@@ -228,7 +209,7 @@ impl Output for PadOutput {
             self.collect(&header)?;
             // A map of the whole would put parts together first.
             for part in payload.iter().flat_map(|payload| payload.iter_memories()) {
-                self.collect(&part.map_readable().map_err(|_| gst::FlowError::Error)?)?;
+                self.collect_memory(part)?;
             }
             return self.collect(&[0][..usize::from(padding)]);
         }

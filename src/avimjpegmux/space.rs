@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use rustix::process::Resource;
 
-use super::output::PIECE;
+use super::piece::PIECE;
 
 /// Bytes of the file that we and the sink may hold back and the disk does not know of (`filesink`:
 /// 64 KiB), and what the file system needs for itself to make the file longer.
