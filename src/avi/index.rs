@@ -15,6 +15,9 @@ use super::header::{
 /// Bytes of a block of the log: blocks, unlike one growing vector, never hold twice what is used.
 const BLOCK: usize = 16 * 1024;
 
+/// Bytes of an index that are made at once.
+const PART: usize = 4096;
+
 /// The longest variable-length number of 64 bits.
 const LONGEST: usize = 10;
 
@@ -35,8 +38,25 @@ pub(super) struct Mark {
     byte: usize,
     /// Where the next chunk's header is in the file.
     pub position: u64,
-    /// The size of each stream's last chunk.
-    sizes: Vec<u32>,
+    streams: Vec<Passed>,
+}
+
+/// What a [`Mark`] knows of a stream.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+struct Passed {
+    /// The size of its last chunk.
+    size: u32,
+    /// Its chunks from the beginning of the log.
+    indexed: Indexed,
+}
+
+impl Passed {
+    /// Goes past a chunk.
+    fn pass(&mut self, size: u32) {
+        self.size = size;
+        self.indexed.chunks += 1;
+        self.indexed.payload += u64::from(size);
+    }
 }
 
 /// A chunk that a log remembers.
@@ -65,7 +85,7 @@ impl ChunkLog {
                 block: 0,
                 byte: 0,
                 position,
-                sizes: vec![0; streams],
+                streams: vec![Passed::default(); streams],
             },
             len: 0,
         }
@@ -83,11 +103,12 @@ impl ChunkLog {
 
     /// Remembers the chunk at the end.
     pub fn push(&mut self, stream: usize, size: u32) {
-        let last = std::mem::replace(&mut self.end.sizes[stream], size);
-        let difference = i64::from(size) - i64::from(last);
+        let passed = &mut self.end.streams[stream];
+        let difference = i64::from(size) - i64::from(passed.size);
+        passed.pass(size);
         // Zigzag: small differences of either sign become small numbers.
         let zigzag = ((difference << 1) ^ (difference >> 63)) as u64;
-        let codes = self.end.sizes.len() as u64 + 1;
+        let codes = self.end.streams.len() as u64 + 1;
         self.put(zigzag * codes + stream as u64);
         self.end.position += ChunkHeader::SIZE as u64 + padded(size.into());
         self.len += 1;
@@ -96,7 +117,7 @@ impl ChunkLog {
     /// Remembers `bytes` at the end that are not a chunk of a stream.
     pub fn skip(&mut self, bytes: u64) {
         if bytes > 0 {
-            let streams = self.end.sizes.len() as u64;
+            let streams = self.end.streams.len() as u64;
             self.put(bytes * (streams + 1) + streams);
             self.end.position += bytes;
         }
@@ -168,26 +189,36 @@ impl Chunks<'_> {
     }
 }
 
+/// Quotient and remainder, without the slow division of 64 bits where 32 are enough, as they are for a
+/// chunk's.
+fn divide(code: u64, divisor: u64) -> (u64, u64) {
+    match (u32::try_from(code), u32::try_from(divisor)) {
+        (Ok(code), Ok(divisor)) => ((code / divisor).into(), (code % divisor).into()),
+        _ => (code / divisor, code % divisor),
+    }
+}
+
 impl Iterator for Chunks<'_> {
     type Item = LoggedChunk;
 
     fn next(&mut self) -> Option<LoggedChunk> {
-        let streams = self.at.sizes.len() as u64;
+        let streams = self.at.streams.len() as u64;
         loop {
             let before = (self.at.block, self.at.byte);
             let Some(code) = self.code() else {
                 (self.at.block, self.at.byte) = before;
                 return None;
             };
-            let (value, stream) = (code / (streams + 1), code % (streams + 1));
+            let (value, stream) = divide(code, streams + 1);
             if stream == streams {
                 self.at.position += value;
                 continue;
             }
             let stream = stream as usize;
             let difference = (value >> 1) as i64 ^ -((value & 1) as i64);
-            let size = (i64::from(self.at.sizes[stream]) + difference) as u32;
-            self.at.sizes[stream] = size;
+            let passed = &mut self.at.streams[stream];
+            let size = (i64::from(passed.size) + difference) as u32;
+            passed.pass(size);
             let chunk = LoggedChunk {
                 stream,
                 position: self.at.position,
@@ -200,7 +231,7 @@ impl Iterator for Chunks<'_> {
 }
 
 /// What the standard index of a stream is of.
-#[derive(Debug, Clone, Copy, Default)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(super) struct Indexed {
     pub chunks: u32,
     /// Bytes of payload of those chunks.
@@ -219,8 +250,7 @@ impl Indexed {
 
 /// The standard indexes (`ix00`, ...) of all streams for the chunks of a log from a mark on.
 ///
-/// They are counted first and then made entry by entry, once more for each stream, since those of a
-/// whole RIFF take megabytes.
+/// They are made entry by entry, once more for each stream, since those of a whole RIFF take megabytes.
 #[derive(Debug)]
 pub(super) struct StandardIndexes<'a> {
     log: &'a ChunkLog,
@@ -232,12 +262,13 @@ pub(super) struct StandardIndexes<'a> {
 
 impl<'a> StandardIndexes<'a> {
     pub fn new(log: &'a ChunkLog, mark: &'a Mark, ids: &'a [FourCc]) -> Self {
-        let mut streams = vec![Indexed::default(); ids.len()];
-        for chunk in log.since(mark) {
-            let indexed = &mut streams[chunk.stream];
-            indexed.chunks += 1;
-            indexed.payload += u64::from(chunk.size);
-        }
+        let streams = log.end.streams.iter().zip(&mark.streams);
+        let streams = streams
+            .map(|(end, start)| Indexed {
+                chunks: end.indexed.chunks - start.indexed.chunks,
+                payload: end.indexed.payload - start.indexed.payload,
+            })
+            .collect();
         Self {
             log,
             mark,
@@ -251,7 +282,7 @@ impl<'a> StandardIndexes<'a> {
         self.streams.iter().map(Indexed::index_size).sum()
     }
 
-    /// Hands them over in small parts, one index after the other.
+    /// Hands them over in parts of some [`PART`], one index after the other.
     pub fn write<E>(&self, mut put: impl FnMut(&[u8]) -> Result<(), E>) -> Result<(), E> {
         // The offsets' base: one header less than the first chunk, as no offset should be 0.
         let base = self.mark.position;
@@ -267,6 +298,7 @@ impl<'a> StandardIndexes<'a> {
                 base_offset: base,
             };
             put(&fixed.to_bytes())?;
+            let mut part = Vec::with_capacity(PART);
             let chunks = self.log.since(self.mark);
             for chunk in chunks.filter(|chunk| chunk.stream == stream) {
                 let entry = StandardIndexEntry {
@@ -274,8 +306,13 @@ impl<'a> StandardIndexes<'a> {
                     size: chunk.size,
                     delta: false,
                 };
-                put(&entry.to_bytes())?;
+                part.extend(entry.to_bytes());
+                if part.len() + StandardIndexEntry::SIZE > PART {
+                    put(&part)?;
+                    part.clear();
+                }
             }
+            put(&part)?;
         }
         Ok(())
     }
@@ -321,12 +358,27 @@ mod tests {
             }
             prop_assert_eq!(log.end().position, position);
             prop_assert_eq!(log.len(), expected.len() as u64);
+            let counted = |chunks: &[LoggedChunk]| {
+                let mut streams = vec![Indexed::default(); 3];
+                for chunk in chunks {
+                    streams[chunk.stream].chunks += 1;
+                    streams[chunk.stream].payload += u64::from(chunk.size);
+                }
+                streams
+            };
+            let indexed = |log: &ChunkLog, mark| StandardIndexes::new(log, mark, &[]).streams;
             for (n, mark) in marks.iter().enumerate() {
                 let read: Vec<_> = log.since(mark).collect();
                 prop_assert_eq!(&read[..], &expected[n..]);
+                prop_assert_eq!(indexed(&log, mark), counted(&read));
             }
             let half = expected.len() / 2;
-            log.truncate(marks[half].clone(), (expected.len() - half) as u64);
+            // The mark that reading comes to is as good as the one that writing left.
+            let mut chunks = log.since(&marks[0]);
+            chunks.by_ref().take(half).for_each(drop);
+            let reached = chunks.mark().clone();
+            log.truncate(reached, (expected.len() - half) as u64);
+            prop_assert_eq!(indexed(&log, &marks[0]), counted(&expected[..half]));
             let read: Vec<_> = log.since(&marks[0]).collect();
             prop_assert_eq!(&read[..], &expected[..half]);
         }
