@@ -81,6 +81,9 @@ fn make(path: &Path, frames: u32, size: usize, sound: bool) {
     out.0.flush().expect("room on the disk");
 }
 
+/// The file that is written, in the scratch directory.
+const OUT: &str = "out.avi";
+
 fn run(pipeline: &str) {
     gst::init().expect("GStreamer starts");
     gstkendryte::plugin_register_static().expect("the plugin registers");
@@ -99,7 +102,7 @@ fn run(pipeline: &str) {
 
 fn mux(scratch: &Path, input: &str, sound: bool, muxer: &str, sink: &str) {
     let input = scratch.join(input);
-    let sink = sink.replace("OUT", &scratch.join("out.avi").display().to_string());
+    let sink = sink.replace("OUT", &scratch.join(OUT).display().to_string());
     let sound = if sound {
         "demux.audio_0 ! queue ! mux.audio_0"
     } else {
@@ -116,7 +119,7 @@ fn mux(scratch: &Path, input: &str, sound: bool, muxer: &str, sink: &str) {
 
 /// The whole way from a file to a file by this crate. Its muxer needs no queues.
 fn remux(scratch: &Path, input: &str, sound: bool, sink: &str) {
-    let sink = sink.replace("OUT", &scratch.join("out.avi").display().to_string());
+    let sink = sink.replace("OUT", &scratch.join(OUT).display().to_string());
     let sound = if sound {
         "demux.audio_0 ! mux.audio_0"
     } else {
@@ -135,7 +138,7 @@ fn write_alone(scratch: &Path, input: &str) {
         .expect("the input")
         .len() as usize;
     let bytes = vec![1; 1 << 20];
-    let mut file = std::fs::File::create(scratch.join("out.avi")).expect("a scratch file");
+    let mut file = std::fs::File::create(scratch.join(OUT)).expect("a scratch file");
     while left > 0 {
         let size = left.min(bytes.len());
         file.write_all(&bytes[..size]).expect("room on the disk");
@@ -143,9 +146,25 @@ fn write_alone(scratch: &Path, input: &str) {
     }
 }
 
-/// Pushes frames of about `size` bytes, 30 a second, and their sound if there is any, straight into
-/// a muxer: what it is given costs next to nothing.
-fn push(muxer: &str, sink: &str, frames: u64, size: usize, sound: bool) {
+/// Frames of about `size` bytes, 30 a second, and their sound if there is any, that are pushed straight
+/// into a muxer: what it is given costs next to nothing.
+#[derive(Clone, Copy)]
+struct Pushed {
+    frames: u64,
+    size: usize,
+    sound: bool,
+    /// Whether each stream has a thread, as sources do and `avimux` needs, or one thread pushes both in
+    /// turns, as a demuxer does.
+    threads: bool,
+}
+
+fn push(muxer: &str, sink: &str, pushed: Pushed) {
+    let Pushed {
+        frames,
+        size,
+        sound,
+        threads,
+    } = pushed;
     gst::init().expect("GStreamer starts");
     gstkendryte::plugin_register_static().expect("the plugin registers");
     let pipeline = gst::parse::launch(&format!("{muxer} name=mux ! {sink}"))
@@ -181,35 +200,42 @@ fn push(muxer: &str, sink: &str, frames: u64, size: usize, sound: bool) {
     }
     let frame = gst::Memory::from_slice(vec![0u8; size + size / 10]);
     let samples = gst::Memory::from_slice(vec![0u8; 1470 * 4]);
-    // One pad after the other would wait for a muxer that waits for the other pad.
-    std::thread::scope(|scope| {
-        for (n, (pad, _)) in pads.iter().enumerate() {
-            let memory = if n == 0 { &frame } else { &samples };
-            scope.spawn(move || {
-                for k in 0..frames {
-                    let mut buffer = gst::Buffer::new();
-                    let new = buffer.get_mut().expect("a new buffer");
-                    // As a camera's: no two frames have the same size.
-                    let size = match n {
-                        0 => size - size / 10 + k as usize * 7919 % (size / 5),
-                        _ => memory.size(),
-                    };
-                    new.append_memory(memory.share(0..size));
-                    new.set_pts(gst::ClockTime::from_nseconds(k * 1_000_000_000 / 30));
-                    new.set_duration(gst::ClockTime::from_nseconds(1_000_000_000 / 30));
-                    pad.push(buffer).expect("it flows");
-                }
-                pad.push_event(gst::event::Eos::new());
-            });
+    let give = |n: usize, k: u64| {
+        if k == frames {
+            assert!(pads[n].0.push_event(gst::event::Eos::new()));
+            return;
         }
-    });
+        let mut buffer = gst::Buffer::new();
+        let new = buffer.get_mut().expect("a new buffer");
+        // As a camera's: no two frames have the same size.
+        let (memory, size) = match n {
+            0 => (&frame, size - size / 10 + k as usize * 7919 % (size / 5)),
+            _ => (&samples, samples.size()),
+        };
+        new.append_memory(memory.share(0..size));
+        new.set_pts(gst::ClockTime::from_nseconds(k * 1_000_000_000 / 30));
+        new.set_duration(gst::ClockTime::from_nseconds(1_000_000_000 / 30));
+        pads[n].0.push(buffer).expect("it flows");
+    };
+    if threads {
+        std::thread::scope(|scope| {
+            for n in 0..pads.len() {
+                let give = &give;
+                scope.spawn(move || (0..=frames).for_each(|k| give(n, k)));
+            }
+        });
+    } else {
+        for k in 0..=frames {
+            (0..pads.len()).for_each(|n| give(n, k));
+        }
+    }
     pipeline.set_state(gst::State::Null).expect("it stops");
 }
 
 /// The same into the file that ffmpeg's copy goes to as well.
-fn push_into_file(scratch: &Path, muxer: &str, frames: u64, size: usize, sound: bool) {
-    let sink = format!("filesink location={}", scratch.join("out.avi").display());
-    push(muxer, &sink, frames, size, sound);
+fn push_into_file(scratch: &Path, muxer: &str, pushed: Pushed) {
+    let sink = format!("filesink location={}", scratch.join(OUT).display());
+    push(muxer, &sink, pushed);
 }
 
 fn copy(scratch: &Path, input: &str, output: &str) -> Command {
@@ -227,50 +253,57 @@ fn copy(scratch: &Path, input: &str, output: &str) -> Command {
 fn main() {
     let mut bench = Bench::new("avimjpegmux");
     bench.prepare(|scratch| {
-        make(&scratch.join("small.avi"), 60_000, 3000, false);
-        make(&scratch.join("sound.avi"), 30_000, 3000, true);
-        make(&scratch.join("large.avi"), 2000, 100_000, false);
+        make(&scratch.join("small.avi"), 108_000, 3000, false);
+        make(&scratch.join("sound.avi"), 54_000, 3000, true);
+        make(&scratch.join("large.avi"), 3600, 100_000, false);
     });
     let filesink = "filesink location=OUT";
     for (input, what, sound) in [
-        ("small.avi", "60 000 frames of 3 KB", false),
-        ("sound.avi", "30 000 frames of 3 KB and sound", true),
-        ("large.avi", "2000 frames of 100 KB", false),
+        ("small.avi", "108 000 frames of 3 KB", false),
+        ("sound.avi", "54 000 frames of 3 KB and sound", true),
+        ("large.avi", "3600 frames of 100 KB", false),
     ] {
         for (sink, name) in [("fakesink", "fakesink"), (filesink, "filesink")] {
             bench.pair(
                 &format!("{what} into {name}"),
                 Side::here("avimjpegmux", move |scratch: &Path| {
                     mux(scratch, input, sound, "avimjpegmux", sink)
-                }),
+                })
+                .output(OUT),
                 Side::here("avimux", move |scratch: &Path| {
                     mux(scratch, input, sound, "avimux", sink)
-                }),
+                })
+                .output(OUT),
             );
         }
         bench.pair(
             &format!("{what} into a file"),
             Side::here("avimjpegmux", move |scratch: &Path| {
                 mux(scratch, input, sound, "avimjpegmux", filesink)
-            }),
+            })
+            .output(OUT),
             Side::command("ffmpeg -c copy", move |scratch: &Path| {
-                copy(scratch, input, "out.avi")
-            }),
+                copy(scratch, input, OUT)
+            })
+            .output(OUT),
         );
         bench.pair(
             &format!("copying, {what} into a file"),
             Side::here("avimjpegdemux ! avimjpegmux", move |scratch: &Path| {
                 remux(scratch, input, sound, filesink)
-            }),
+            })
+            .output(OUT),
             Side::command("ffmpeg -c copy", move |scratch: &Path| {
-                copy(scratch, input, "out.avi")
-            }),
+                copy(scratch, input, OUT)
+            })
+            .output(OUT),
         );
         bench.pair(
             &format!("copying, {what} into nothing"),
             Side::here("avimjpegdemux ! avimjpegmux", move |scratch: &Path| {
                 remux(scratch, input, sound, "fakesink")
-            }),
+            })
+            .output(OUT),
             Side::command("ffmpeg -c copy", move |scratch: &Path| {
                 copy(scratch, input, "/dev/null")
             }),
@@ -279,55 +312,71 @@ fn main() {
             &format!("writing alone, {what} into a file"),
             Side::here("write(2)", move |scratch: &Path| {
                 write_alone(scratch, input)
-            }),
+            })
+            .output(OUT),
             Side::command("ffmpeg -c copy", move |scratch: &Path| {
-                copy(scratch, input, "out.avi")
-            }),
+                copy(scratch, input, OUT)
+            })
+            .output(OUT),
         );
     }
     // Without a demuxer in the way, as a camera would.
     for (input, what, frames, size, sound) in [
-        ("small.avi", "60 000 frames of 3 KB", 60_000, 3000, false),
+        ("small.avi", "108 000 frames of 3 KB", 108_000, 3000, false),
         (
             "sound.avi",
-            "30 000 frames of 3 KB and sound",
-            30_000,
+            "54 000 frames of 3 KB and sound",
+            54_000,
             3000,
             true,
         ),
-        ("large.avi", "2000 frames of 100 KB", 2000, 100_000, false),
+        ("large.avi", "3600 frames of 100 KB", 3600, 100_000, false),
     ] {
+        let threads = Pushed {
+            frames,
+            size,
+            sound,
+            threads: true,
+        };
+        let in_turns = Pushed {
+            threads: false,
+            ..threads
+        };
         bench.pair(
             &format!("already demuxed, {what} into fakesink"),
             Side::here("avimjpegmux", move |_: &Path| {
-                push("avimjpegmux", "fakesink", frames, size, sound)
+                push("avimjpegmux", "fakesink", threads)
             }),
             Side::here("avimux", move |_: &Path| {
-                push("avimux", "fakesink", frames, size, sound)
+                push("avimux", "fakesink", threads)
             }),
         );
         bench.pair(
             &format!("already demuxed, {what} into filesink"),
             Side::here("avimjpegmux", move |scratch: &Path| {
-                push_into_file(scratch, "avimjpegmux", frames, size, sound)
-            }),
+                push_into_file(scratch, "avimjpegmux", threads)
+            })
+            .output(OUT),
             Side::here("avimux", move |scratch: &Path| {
-                push_into_file(scratch, "avimux", frames, size, sound)
-            }),
+                push_into_file(scratch, "avimux", threads)
+            })
+            .output(OUT),
         );
         bench.pair(
             &format!("already demuxed, {what} into a file, and ffmpeg that demuxes them too"),
             Side::here("avimjpegmux", move |scratch: &Path| {
-                push_into_file(scratch, "avimjpegmux", frames, size, sound)
-            }),
+                push_into_file(scratch, "avimjpegmux", in_turns)
+            })
+            .output(OUT),
             Side::command("ffmpeg -c copy", move |scratch: &Path| {
-                copy(scratch, input, "out.avi")
-            }),
+                copy(scratch, input, OUT)
+            })
+            .output(OUT),
         );
         bench.pair(
             &format!("already demuxed, {what} into nothing, and ffmpeg that demuxes them too"),
             Side::here("avimjpegmux", move |_: &Path| {
-                push("avimjpegmux", "fakesink", frames, size, sound)
+                push("avimjpegmux", "fakesink", in_turns)
             }),
             Side::command("ffmpeg -c copy", move |scratch: &Path| {
                 copy(scratch, input, "/dev/null")
@@ -336,22 +385,48 @@ fn main() {
         bench.pair(
             &format!("checkpoints, {what} into filesink"),
             Side::here("each second", move |scratch: &Path| {
-                push_into_file(scratch, "avimjpegmux", frames, size, sound)
-            }),
+                push_into_file(scratch, "avimjpegmux", in_turns)
+            })
+            .output(OUT),
             Side::here("none", move |scratch: &Path| {
                 let none = "avimjpegmux checkpoint-interval=0";
-                push_into_file(scratch, none, frames, size, sound)
-            }),
+                push_into_file(scratch, none, in_turns)
+            })
+            .output(OUT),
         );
     }
+    let record = |scratch: &Path, muxer: &str| {
+        run(&format!(
+            "videotestsrc is-live=true num-buffers=300 ! video/x-raw,format=I420,width=640,height=480,\
+             framerate=30/1 ! jpegenc ! {muxer} ! filesink location={}",
+            scratch.join(OUT).display()
+        ))
+    };
+    bench.pair(
+        "checkpoints, a recording of 10 s",
+        Side::here("each second", |scratch: &Path| {
+            record(scratch, "avimjpegmux")
+        })
+        .output(OUT),
+        Side::here("none", |scratch: &Path| {
+            record(scratch, "avimjpegmux checkpoint-interval=0")
+        })
+        .output(OUT),
+    );
     let null = "filesink location=/dev/null";
+    let of = |seconds: u64| Pushed {
+        frames: seconds * 30,
+        size: 4000,
+        sound: true,
+        threads: true,
+    };
     bench.pair(
         "memory, 4 KB frames and sound",
         Side::here("an hour", move |_: &Path| {
-            push("avimjpegmux", null, 3600 * 30, 4000, true)
+            push("avimjpegmux", null, of(3600))
         }),
         Side::here("a minute", move |_: &Path| {
-            push("avimjpegmux", null, 60 * 30, 4000, true)
+            push("avimjpegmux", null, of(60))
         }),
     );
     bench.finish();

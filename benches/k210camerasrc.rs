@@ -11,6 +11,7 @@ mod paired;
 
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
@@ -138,6 +139,32 @@ fn plain_loop(frames: u32, quality: u32, interval: Duration) {
     }
 }
 
+/// Median, 99th percentile and longest of some delays, in milliseconds.
+fn spread(mut late: Vec<f64>) -> String {
+    late.sort_by(f64::total_cmp);
+    format!(
+        "{:.2} ms (median), {:.2} ms (99th percentile), {:.2} ms (longest)",
+        late[late.len() / 2],
+        late[late.len() * 99 / 100],
+        late[late.len() - 1],
+    )
+}
+
+/// How late a thread wakes that does nothing but sleep, 20 ms at a time, until it is told to end: what
+/// the machine adds to any wait.
+fn sleeper(end: Arc<AtomicBool>) -> std::thread::JoinHandle<Vec<f64>> {
+    const PAUSE: Duration = Duration::from_millis(20);
+    std::thread::spawn(move || {
+        let mut late = Vec::new();
+        while !end.load(Ordering::Relaxed) {
+            let start = Instant::now();
+            std::thread::sleep(PAUSE);
+            late.push((start.elapsed() - PAUSE).as_secs_f64() * 1000.0);
+        }
+        late
+    })
+}
+
 /// How full the wire is, and how long a frame takes from its last byte to the pad.
 fn wire(bench: &mut Bench, title: &str, device: &str, properties: &str, frames: u32) {
     let seen = Arc::new(Mutex::new(Vec::new()));
@@ -157,31 +184,32 @@ fn wire(bench: &mut Bench, title: &str, device: &str, properties: &str, frames: 
         }
         gst::PadProbeReturn::Ok
     });
+    let end = Arc::new(AtomicBool::new(false));
+    let sleeper = sleeper(end.clone());
     run(&pipeline);
+    end.store(true, Ordering::Relaxed);
+    let asleep = sleeper.join().expect("it only sleeps");
     let seen = seen.lock().unwrap();
     let (first, last) = (seen.first().unwrap(), seen.last().unwrap());
     let elapsed: Duration = (last.1 - first.1).into();
     let bytes: usize = seen[1..].iter().map(|(_, _, size)| size + PROTOCOL).sum();
     let share = session::wire_time(bytes, BAUD).as_secs_f64() / elapsed.as_secs_f64();
-    let mut late: Vec<f64> = seen
+    let late = seen
         .iter()
         .map(|(pts, now, size)| {
             let wire = session::wire_time(size + 6, BAUD);
             (Duration::from(*now - *pts).as_secs_f64() - wire.as_secs_f64()) * 1000.0
         })
         .collect();
-    late.sort_by(f64::total_cmp);
     let size = bytes / (seen.len() - 1) - PROTOCOL;
     bench.note(format!(
         "{title}: {} frames of {size} bytes, {:.1} a second, {:.1} % of what the wire carries; \
-         from the last byte to the buffer {:.2} ms (median), {:.2} ms (99th percentile), \
-         {:.2} ms (longest)",
+         from the last byte to the buffer {}; a thread beside it that only sleeps wakes late by {}",
         seen.len(),
         (seen.len() - 1) as f64 / elapsed.as_secs_f64(),
         share * 100.0,
-        late[late.len() / 2],
-        late[late.len() * 99 / 100],
-        late[late.len() - 1],
+        spread(late),
+        spread(asleep),
     ));
 }
 

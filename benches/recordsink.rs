@@ -90,7 +90,8 @@ fn main() {
                 scratch.join("ours.avi").display()
             ));
         })
-        .input("frames"),
+        .input("frames")
+        .output("ours.avi"),
         Side::command("ffmpeg -q:v 4", |scratch| {
             let mut command = Command::new("ffmpeg");
             let size = format!("{WIDTH}x{HEIGHT}");
@@ -103,7 +104,8 @@ fn main() {
                 .arg(scratch.join("peer.avi"));
             command
         })
-        .input("frames"),
+        .input("frames")
+        .output("peer.avi"),
     );
     if bench.is_reporting() {
         let of = |file| psnr(bench.scratch(), file).unwrap_or_default();
@@ -119,7 +121,8 @@ fn main() {
                 scratch.join("bin.avi").display()
             ));
         })
-        .input("frames"),
+        .input("frames")
+        .output("bin.avi"),
         Side::here(
             "videoconvert ! jpegenc ! avimjpegmux ! filesink",
             |scratch| {
@@ -131,7 +134,8 @@ fn main() {
                 ));
             },
         )
-        .input("frames"),
+        .input("frames")
+        .output("hand.avi"),
     );
     bench.finish();
 }

@@ -46,6 +46,7 @@ pub struct Side<'a> {
     name: String,
     doing: Doing<'a>,
     input: Option<&'static str>,
+    output: Option<&'static str>,
 }
 
 impl<'a> Side<'a> {
@@ -55,6 +56,7 @@ impl<'a> Side<'a> {
             name: name.into(),
             doing: Doing::Here(Box::new(work)),
             input: None,
+            output: None,
         }
     }
 
@@ -64,12 +66,20 @@ impl<'a> Side<'a> {
             name: name.into(),
             doing: Doing::Command(Box::new(command)),
             input: None,
+            output: None,
         }
     }
 
     /// A file in the scratch directory that the work finds on its standard input.
     pub fn input(mut self, file: &'static str) -> Self {
         self.input = Some(file);
+        self
+    }
+
+    /// A file in the scratch directory that the work writes. It is removed before each run: to write
+    /// over the last one would cost its truncation, and file systems hurry such a file to the disk.
+    pub fn output(mut self, file: &'static str) -> Self {
+        self.output = Some(file);
         self
     }
 }
@@ -180,6 +190,10 @@ impl Bench {
         }
         let (ours_name, peer_name) = (ours.name.clone(), peer.name.clone());
         let run = |side: &Side<'_>, key: &str| {
+            if let Some(file) = side.output {
+                // There is none before the first run.
+                let _ = std::fs::remove_file(self.scratch.join(file));
+            }
             let command = match &side.doing {
                 Doing::Here(_) => self.again(&format!("{title}|{key}")),
                 Doing::Command(command) => command(&self.scratch),
