@@ -190,35 +190,49 @@ impl AviMjpegMux {
         }
         state.busy = true;
         let idle = loop {
-            let work = match self.next_work(&mut state) {
-                Ok(work) => work,
+            match self.next_work(&mut state) {
+                Ok(work) => state = self.perform(state, work),
                 Err(idle) => break idle,
-            };
-            let session = state.session.take();
-            let finished = matches!(work, Work::Finish(_));
-            drop(state);
-            let panicking = Panicking(self);
-            let (session, result) = self.work(session, work);
-            std::mem::forget(panicking);
-            state = lock(&self.state);
-            if let Some(session) = &session {
-                state.stats = session.stats;
-            }
-            state.session = session;
-            state.finished |= finished;
-            let failed = result.is_err();
-            if let Err(flow) = result {
-                state.failed = Some(flow);
-            }
-            if state.release() || finished || failed {
-                self.changed.notify_all();
             }
         };
+        self.let_go(&mut state);
+        (state, idle)
+    }
+
+    /// Does some work, without the lock meanwhile. The caller has set `busy`.
+    fn perform<'a>(
+        &'a self,
+        mut state: MutexGuard<'a, State>,
+        work: Work,
+    ) -> MutexGuard<'a, State> {
+        let session = state.session.take();
+        let finished = matches!(work, Work::Finish(_));
+        drop(state);
+        let panicking = Panicking(self);
+        let (session, result) = self.work(session, work);
+        std::mem::forget(panicking);
+        state = lock(&self.state);
+        if let Some(session) = &session {
+            state.stats = session.stats;
+        }
+        state.session = session;
+        state.finished |= finished;
+        let failed = result.is_err();
+        if let Err(flow) = result {
+            state.failed = Some(flow);
+        }
+        if state.release() || finished || failed {
+            self.changed.notify_all();
+        }
+        state
+    }
+
+    /// Has another thread write.
+    fn let_go(&self, state: &mut State) {
         state.busy = false;
         if state.waiting > 0 {
             self.changed.notify_all();
         }
-        (state, idle)
     }
 
     /// Waits until no thread writes.
@@ -379,11 +393,20 @@ impl AviMjpegMux {
             // Nobody else would wait for it.
             sink.heard = Instant::now();
         }
-        sink.queue.push_back(Item::Buffer {
-            buffer,
-            running_time,
-            order,
-        });
+        if let Some(stream) = state.only_stream(pad) {
+            state.busy = true;
+            state = self.perform(state, Work::Buffer(stream, buffer, running_time));
+            self.let_go(&mut state);
+            if state.only_stream(pad).is_some() {
+                return Ok(gst::FlowSuccess::Ok);
+            }
+        } else {
+            state.pads[n].queue.push_back(Item::Buffer {
+                buffer,
+                running_time,
+                order,
+            });
+        }
         self.settle(state, pad)
     }
 

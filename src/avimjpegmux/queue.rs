@@ -202,6 +202,21 @@ impl State {
         any
     }
 
+    /// The stream of a pad whose buffers need no queue: it is the only one, and there is nothing else to
+    /// do.
+    pub fn only_stream(&self, pad: &gst::Pad) -> Option<usize> {
+        let [sink] = self.pads.as_slice() else {
+            return None;
+        };
+        let is_free = self.started
+            && !self.busy
+            && !self.finished
+            && self.failed.is_none()
+            && !self.tags_are_new;
+        let is_next = sink.pad == *pad && sink.queue.is_empty() && !sink.flushing && !sink.eos;
+        sink.stream.filter(|_| is_free && is_next)
+    }
+
     /// The pad whose buffer is next, if that is certain; `None` when all have ended.
     pub fn turn(&self) -> Result<Option<usize>, Idle> {
         let in_file = |pad: &&SinkPad| pad.stream.is_some();
