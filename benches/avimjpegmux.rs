@@ -84,6 +84,23 @@ fn make(path: &Path, frames: u32, size: usize, sound: bool) {
 /// The file that is written, in the scratch directory.
 const OUT: &str = "out.avi";
 
+/// Where a pipeline ends.
+#[derive(Clone, Copy)]
+enum Sink {
+    Nothing,
+    File,
+}
+
+impl Sink {
+    /// As `gst-launch-1.0` has it.
+    fn description(self, scratch: &Path) -> String {
+        match self {
+            Self::Nothing => "fakesink".into(),
+            Self::File => format!("filesink location={}", scratch.join(OUT).display()),
+        }
+    }
+}
+
 fn run(pipeline: &str) {
     gst::init().expect("GStreamer starts");
     gstkendryte::plugin_register_static().expect("the plugin registers");
@@ -100,9 +117,9 @@ fn run(pipeline: &str) {
     pipeline.set_state(gst::State::Null).expect("it stops");
 }
 
-fn mux(scratch: &Path, input: &str, sound: bool, muxer: &str, sink: &str) {
+fn mux(scratch: &Path, input: &str, sound: bool, muxer: &str, sink: Sink) {
     let input = scratch.join(input);
-    let sink = sink.replace("OUT", &scratch.join(OUT).display().to_string());
+    let sink = sink.description(scratch);
     let sound = if sound {
         "demux.audio_0 ! queue ! mux.audio_0"
     } else {
@@ -118,8 +135,8 @@ fn mux(scratch: &Path, input: &str, sound: bool, muxer: &str, sink: &str) {
 }
 
 /// The whole way from a file to a file by this crate. Its muxer needs no queues.
-fn remux(scratch: &Path, input: &str, sound: bool, sink: &str) {
-    let sink = sink.replace("OUT", &scratch.join(OUT).display().to_string());
+fn remux(scratch: &Path, input: &str, sound: bool, sink: Sink) {
+    let sink = sink.description(scratch);
     let sound = if sound {
         "demux.audio_0 ! mux.audio_0"
     } else {
@@ -147,7 +164,7 @@ fn write_alone(scratch: &Path, input: &str) {
 }
 
 /// Frames of about `size` bytes, 30 a second, and their sound if there is any, that are pushed straight
-/// into a muxer: what it is given costs next to nothing.
+/// into a muxer. What that costs without one is a pair of its own.
 #[derive(Clone, Copy)]
 struct Pushed {
     frames: u64,
@@ -158,7 +175,9 @@ struct Pushed {
     threads: bool,
 }
 
-fn push(muxer: &str, sink: &str, pushed: Pushed) {
+/// Pushes into the muxer called `mux` of a pipeline, or if it has none, into its sinks called as
+/// the muxer's pads would be.
+fn push(pipeline: &str, pushed: Pushed) {
     let Pushed {
         frames,
         size,
@@ -167,11 +186,11 @@ fn push(muxer: &str, sink: &str, pushed: Pushed) {
     } = pushed;
     gst::init().expect("GStreamer starts");
     gstkendryte::plugin_register_static().expect("the plugin registers");
-    let pipeline = gst::parse::launch(&format!("{muxer} name=mux ! {sink}"))
+    let pipeline = gst::parse::launch(pipeline)
         .expect("a pipeline")
         .downcast::<gst::Pipeline>()
         .expect("a pipeline");
-    let mux = pipeline.by_name("mux").expect("the muxer");
+    let mux = pipeline.by_name("mux");
     let mut streams = vec![("video_0", "image/jpeg,width=320,height=240,framerate=30/1")];
     if sound {
         streams.push((
@@ -183,7 +202,13 @@ fn push(muxer: &str, sink: &str, pushed: Pushed) {
     let pads: Vec<_> = streams
         .into_iter()
         .map(|(name, caps)| {
-            let sink = mux.request_pad_simple(name).expect("a pad");
+            let sink = match &mux {
+                Some(mux) => mux.request_pad_simple(name),
+                None => pipeline
+                    .by_name(name)
+                    .and_then(|sink| sink.static_pad("sink")),
+            };
+            let sink = sink.expect("a pad");
             let pad = gst::Pad::builder(gst::PadDirection::Src).name(name).build();
             pad.set_active(true).expect("it activates");
             pad.link(&sink).expect("it links");
@@ -198,8 +223,14 @@ fn push(muxer: &str, sink: &str, pushed: Pushed) {
             gst::ClockTime,
         >::new()));
     }
-    let frame = gst::Memory::from_slice(vec![0u8; size + size / 10]);
-    let samples = gst::Memory::from_slice(vec![0u8; 1470 * 4]);
+    // As a camera's: no two frames in a row have the same size, and every other one is odd.
+    let frame = gst::Memory::from_slice(vec![1u8; size + size / 10]);
+    let memory: [Vec<gst::Memory>; 2] = [
+        (0..100)
+            .map(|n| frame.share(0..size - size / 10 + n * 7919 % (size / 5)))
+            .collect(),
+        vec![gst::Memory::from_slice(vec![1u8; 1470 * 4])],
+    ];
     let give = |n: usize, k: u64| {
         if k == frames {
             assert!(pads[n].0.push_event(gst::event::Eos::new()));
@@ -207,12 +238,8 @@ fn push(muxer: &str, sink: &str, pushed: Pushed) {
         }
         let mut buffer = gst::Buffer::new();
         let new = buffer.get_mut().expect("a new buffer");
-        // As a camera's: no two frames have the same size.
-        let (memory, size) = match n {
-            0 => (&frame, size - size / 10 + k as usize * 7919 % (size / 5)),
-            _ => (&samples, samples.size()),
-        };
-        new.append_memory(memory.share(0..size));
+        let memory = &memory[n];
+        new.append_memory(memory[k as usize % memory.len()].clone());
         new.set_pts(gst::ClockTime::from_nseconds(k * 1_000_000_000 / 30));
         new.set_duration(gst::ClockTime::from_nseconds(1_000_000_000 / 30));
         pads[n].0.push(buffer).expect("it flows");
@@ -232,10 +259,10 @@ fn push(muxer: &str, sink: &str, pushed: Pushed) {
     pipeline.set_state(gst::State::Null).expect("it stops");
 }
 
-/// The same into the file that ffmpeg's copy goes to as well.
-fn push_into_file(scratch: &Path, muxer: &str, pushed: Pushed) {
-    let sink = format!("filesink location={}", scratch.join(OUT).display());
-    push(muxer, &sink, pushed);
+/// Pushes into a muxer, and what it makes of it into a sink.
+fn push_and_mux(scratch: &Path, muxer: &str, sink: Sink, pushed: Pushed) {
+    let sink = sink.description(scratch);
+    push(&format!("{muxer} name=mux ! {sink}"), pushed);
 }
 
 fn copy(scratch: &Path, input: &str, output: &str) -> Command {
@@ -257,13 +284,12 @@ fn main() {
         make(&scratch.join("sound.avi"), 54_000, 3000, true);
         make(&scratch.join("large.avi"), 3600, 100_000, false);
     });
-    let filesink = "filesink location=OUT";
     for (input, what, sound) in [
         ("small.avi", "108 000 frames of 3 KB", false),
         ("sound.avi", "54 000 frames of 3 KB and sound", true),
         ("large.avi", "3600 frames of 100 KB", false),
     ] {
-        for (sink, name) in [("fakesink", "fakesink"), (filesink, "filesink")] {
+        for (sink, name) in [(Sink::Nothing, "fakesink"), (Sink::File, "filesink")] {
             bench.pair(
                 &format!("{what} into {name}"),
                 Side::here("avimjpegmux", move |scratch: &Path| {
@@ -279,7 +305,7 @@ fn main() {
         bench.pair(
             &format!("{what} into a file"),
             Side::here("avimjpegmux", move |scratch: &Path| {
-                mux(scratch, input, sound, "avimjpegmux", filesink)
+                mux(scratch, input, sound, "avimjpegmux", Sink::File)
             })
             .output(OUT),
             Side::command("ffmpeg -c copy", move |scratch: &Path| {
@@ -290,7 +316,7 @@ fn main() {
         bench.pair(
             &format!("copying, {what} into a file"),
             Side::here("avimjpegdemux ! avimjpegmux", move |scratch: &Path| {
-                remux(scratch, input, sound, filesink)
+                remux(scratch, input, sound, Sink::File)
             })
             .output(OUT),
             Side::command("ffmpeg -c copy", move |scratch: &Path| {
@@ -301,7 +327,7 @@ fn main() {
         bench.pair(
             &format!("copying, {what} into nothing"),
             Side::here("avimjpegdemux ! avimjpegmux", move |scratch: &Path| {
-                remux(scratch, input, sound, "fakesink")
+                remux(scratch, input, sound, Sink::Nothing)
             })
             .output(OUT),
             Side::command("ffmpeg -c copy", move |scratch: &Path| {
@@ -344,28 +370,28 @@ fn main() {
         };
         bench.pair(
             &format!("already demuxed, {what} into fakesink"),
-            Side::here("avimjpegmux", move |_: &Path| {
-                push("avimjpegmux", "fakesink", threads)
+            Side::here("avimjpegmux", move |scratch: &Path| {
+                push_and_mux(scratch, "avimjpegmux", Sink::Nothing, threads)
             }),
-            Side::here("avimux", move |_: &Path| {
-                push("avimux", "fakesink", threads)
+            Side::here("avimux", move |scratch: &Path| {
+                push_and_mux(scratch, "avimux", Sink::Nothing, threads)
             }),
         );
         bench.pair(
             &format!("already demuxed, {what} into filesink"),
             Side::here("avimjpegmux", move |scratch: &Path| {
-                push_into_file(scratch, "avimjpegmux", threads)
+                push_and_mux(scratch, "avimjpegmux", Sink::File, threads)
             })
             .output(OUT),
             Side::here("avimux", move |scratch: &Path| {
-                push_into_file(scratch, "avimux", threads)
+                push_and_mux(scratch, "avimux", Sink::File, threads)
             })
             .output(OUT),
         );
         bench.pair(
             &format!("already demuxed, {what} into a file, and ffmpeg that demuxes them too"),
             Side::here("avimjpegmux", move |scratch: &Path| {
-                push_into_file(scratch, "avimjpegmux", in_turns)
+                push_and_mux(scratch, "avimjpegmux", Sink::File, in_turns)
             })
             .output(OUT),
             Side::command("ffmpeg -c copy", move |scratch: &Path| {
@@ -375,22 +401,35 @@ fn main() {
         );
         bench.pair(
             &format!("already demuxed, {what} into nothing, and ffmpeg that demuxes them too"),
-            Side::here("avimjpegmux", move |_: &Path| {
-                push("avimjpegmux", "fakesink", in_turns)
+            Side::here("avimjpegmux", move |scratch: &Path| {
+                push_and_mux(scratch, "avimjpegmux", Sink::Nothing, in_turns)
             }),
             Side::command("ffmpeg -c copy", move |scratch: &Path| {
                 copy(scratch, input, "/dev/null")
             }),
         );
         bench.pair(
+            &format!("pushing alone, {what}"),
+            Side::here("no muxer", move |_: &Path| {
+                push(
+                    "fakesink name=video_0 async=false fakesink name=audio_0 async=false",
+                    in_turns,
+                )
+            }),
+            Side::command("ffmpeg -c copy", move |scratch: &Path| {
+                copy(scratch, input, OUT)
+            })
+            .output(OUT),
+        );
+        bench.pair(
             &format!("checkpoints, {what} into filesink"),
             Side::here("each second", move |scratch: &Path| {
-                push_into_file(scratch, "avimjpegmux", in_turns)
+                push_and_mux(scratch, "avimjpegmux", Sink::File, in_turns)
             })
             .output(OUT),
             Side::here("none", move |scratch: &Path| {
                 let none = "avimjpegmux checkpoint-interval=0";
-                push_into_file(scratch, none, in_turns)
+                push_and_mux(scratch, none, Sink::File, in_turns)
             })
             .output(OUT),
         );
@@ -413,7 +452,7 @@ fn main() {
         })
         .output(OUT),
     );
-    let null = "filesink location=/dev/null";
+    let null = "avimjpegmux name=mux ! filesink location=/dev/null";
     let of = |seconds: u64| Pushed {
         frames: seconds * 30,
         size: 4000,
@@ -422,12 +461,8 @@ fn main() {
     };
     bench.pair(
         "memory, 4 KB frames and sound",
-        Side::here("an hour", move |_: &Path| {
-            push("avimjpegmux", null, of(3600))
-        }),
-        Side::here("a minute", move |_: &Path| {
-            push("avimjpegmux", null, of(60))
-        }),
+        Side::here("an hour", move |_: &Path| push(null, of(3600))),
+        Side::here("a minute", move |_: &Path| push(null, of(60))),
     );
     bench.finish();
 }
