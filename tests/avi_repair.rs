@@ -270,6 +270,12 @@ fn the_check_names_the_rule_that_is_broken() {
         [Rule::OnlyChunks, Rule::TotalFrames]
     );
     assert_eq!(broken(&with(built.at[3] + 8, b"none")), [Rule::FrameFormat]);
+    // A picture without its Huffman tables.
+    let tables = built.bytes.windows(2).position(|two| two == [0xff, 0xc4]);
+    assert_eq!(
+        broken(&with(tables.unwrap(), &[0xff, 0xe4])),
+        [Rule::FrameFormat]
+    );
     assert_eq!(broken(&built.bytes[..built.idx1 - 100]), [Rule::Ending]);
     let text = File {
         info: vec![(b"INAM", "my movie")],

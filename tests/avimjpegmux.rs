@@ -13,6 +13,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Instant;
 
 use common::{Pipeline, ffprobe, output, python};
+use feed::jpeg_head::{HALVED, jpeg_head};
 use feed::{Feed, JPEG, PCM, begin, link, numbers, picture};
 use gst::prelude::*;
 
@@ -334,22 +335,40 @@ fn frames_that_the_k210_cannot_play_are_refused() {
     let dir = tempfile::tempdir().unwrap();
     let path = file(&dir, "a.avi");
     let caps = [format!("{JPEG},framerate=10/1")];
-    let mut progressive = picture(2, 1000);
-    progressive[3] = 0xc2;
-    let mut larger = picture(2, 1000);
-    larger[7] = 1;
+    let with = |from: [u8; 2], to: [u8; 2]| {
+        let mut bytes = picture(2, 1000);
+        let at = bytes.windows(2).position(|two| two == from).unwrap();
+        bytes[at..at + 2].copy_from_slice(&to);
+        bytes
+    };
     for (bad, words) in [
         (
             picture(2, 35_833),
             &["Frame 2", "35833 bytes", "35832", "quality"][..],
         ),
-        (progressive, &["Frame 2", "baseline", "SOF2"]),
-        (larger, &["Frame 2", "320x496", "320x240"]),
+        (
+            with([0xff, 0xc0], [0xff, 0xc2]),
+            &["Frame 2", "baseline", "SOF2"],
+        ),
+        (
+            jpeg_head(320, 496, &HALVED),
+            &["Frame 2", "320x496", "320x240"],
+        ),
+        // As ffmpeg encodes 4:2:2.
+        (
+            jpeg_head(320, 240, &[(2, 2), (1, 2), (1, 2)]),
+            &["Frame 2", "2x2, 1x2, 1x2", "jpegenc", "I420"],
+        ),
+        // As many webcams do: an application segment where the tables should be.
+        (
+            with([0xff, 0xc4], [0xff, 0xe4]),
+            &["Frame 2", "without DC Huffman table 0", "jpegenc"],
+        ),
         (Vec::new(), &["Frame 2", "empty"]),
     ] {
         let feed = Feed::new("profile=k210", &path, &caps);
         feed.push(0, picture(0, 35_832), 0.0).unwrap();
-        feed.push(0, picture(1, 100), 100.0).unwrap();
+        feed.push(0, picture(1, 200), 100.0).unwrap();
         let (playing, ..) = feed.pipeline.0.state(common::HANG);
         playing.unwrap();
         assert_eq!(feed.push(0, bad, 200.0), Err(gst::FlowError::Error));

@@ -46,45 +46,16 @@ impl FrameHeader {
     /// Only the segments before the picture's data are looked at, so the start of a picture is
     /// enough (some hundred bytes, unless there are large application segments).
     pub fn parse(data: &[u8]) -> Result<Self, JpegError> {
-        if !data.starts_with(&[0xff, 0xd8]) {
-            return Err(JpegError::NotJpeg);
-        }
-        let mut at = 2;
-        loop {
-            if *data.get(at).ok_or(JpegError::Truncated)? != 0xff {
-                return Err(JpegError::NoMarker(at));
-            }
-            // Any number of fill bytes may precede a marker (ITU-T T.81, B.1.1.2).
-            while *data.get(at).ok_or(JpegError::Truncated)? == 0xff {
-                at += 1;
-            }
-            let marker = data[at];
-            at += 1;
-            match marker {
-                _ if is_frame_header(marker) => {
-                    let segment = data.get(at..at + 8).ok_or(JpegError::Truncated)?;
-                    let components = at + 8..at + 8 + 3 * usize::from(segment[7]);
-                    let components = data.get(components).ok_or(JpegError::Truncated)?;
-                    let sampling = components.chunks_exact(3);
-                    return Ok(Self {
-                        process: marker - 0xc0,
-                        precision: segment[2],
-                        height: u16::from_be_bytes([segment[3], segment[4]]),
-                        width: u16::from_be_bytes([segment[5], segment[6]]),
-                        sampling: sampling.map(|c| (c[1] >> 4, c[1] & 15)).collect(),
-                    });
-                }
-                0x00 => return Err(JpegError::NoMarker(at - 1)),
-                // Start of scan, end of image: too late for a frame header.
+        for segment in Segments::of(data)? {
+            let segment = segment?;
+            match segment.marker {
+                marker if is_frame_header(marker) => return segment.frame_header(),
+                // Too late for a frame header.
                 0xda | 0xd9 => return Err(JpegError::NoFrameHeader),
-                // Markers that stand alone: TEM, RSTn, SOI.
-                0x01 | 0xd0..=0xd8 => {}
-                _ => {
-                    let length = data.get(at..at + 2).ok_or(JpegError::Truncated)?;
-                    at += usize::from(u16::from_be_bytes([length[0], length[1]])).max(2);
-                }
+                _ => {}
             }
         }
+        Err(JpegError::NoFrameHeader)
     }
 
     /// The sampling by GStreamer's name for it in `image/jpeg` caps.
@@ -101,6 +72,93 @@ impl FrameHeader {
             },
             _ => None,
         }
+    }
+}
+
+/// A marker, and what it stands before.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Segment<'a> {
+    /// The marker's second byte.
+    pub marker: u8,
+    /// What follows the segment's length, as far as it is there; nothing for a marker that stands alone.
+    pub data: &'a [u8],
+}
+
+impl Segment<'_> {
+    /// Reads the data of a `SOFn`.
+    pub fn frame_header(&self) -> Result<FrameHeader, JpegError> {
+        let (head, rest) = self.data.split_at_checked(6).ok_or(JpegError::Truncated)?;
+        let components = rest.get(..3 * usize::from(head[5]));
+        let components = components.ok_or(JpegError::Truncated)?.chunks_exact(3);
+        Ok(FrameHeader {
+            process: self.marker.saturating_sub(0xc0),
+            precision: head[0],
+            height: u16::from_be_bytes([head[1], head[2]]),
+            width: u16::from_be_bytes([head[3], head[4]]),
+            sampling: components.map(|c| (c[1] >> 4, c[1] & 15)).collect(),
+        })
+    }
+}
+
+/// The segments of a JPEG up to its picture's data, or to its end if that comes first: the
+/// last is then a start of scan (`0xda`) or end of image (`0xd9`).
+#[derive(Debug, Clone)]
+pub struct Segments<'a> {
+    data: &'a [u8],
+    /// Where the next one is; `None` behind the last.
+    at: Option<usize>,
+}
+
+impl<'a> Segments<'a> {
+    /// The segments of the JPEG that `data` starts with.
+    pub fn of(data: &'a [u8]) -> Result<Self, JpegError> {
+        match data.starts_with(&[0xff, 0xd8]) {
+            true => Ok(Self { data, at: Some(2) }),
+            false => Err(JpegError::NotJpeg),
+        }
+    }
+
+    /// The segment at a place, and where the next one is.
+    fn read(&self, mut at: usize) -> Result<(Segment<'a>, usize), JpegError> {
+        let byte = |at: usize| self.data.get(at).copied().ok_or(JpegError::Truncated);
+        if byte(at)? != 0xff {
+            return Err(JpegError::NoMarker(at));
+        }
+        // Any number of fill bytes may precede a marker (ITU-T T.81, B.1.1.2).
+        while byte(at)? == 0xff {
+            at += 1;
+        }
+        let marker = byte(at)?;
+        at += 1;
+        let mut data: &[u8] = &[];
+        match marker {
+            0x00 => return Err(JpegError::NoMarker(at - 1)),
+            // Markers that stand alone: TEM, RSTn, SOI, EOI.
+            0x01 | 0xd0..=0xd9 => {}
+            _ => {
+                let length = usize::from(u16::from_be_bytes([byte(at)?, byte(at + 1)?])).max(2);
+                let end = (at + length).min(self.data.len());
+                data = &self.data[at + 2..end];
+                at += length;
+            }
+        }
+        Ok((Segment { marker, data }, at))
+    }
+}
+
+impl<'a> Iterator for Segments<'a> {
+    type Item = Result<Segment<'a>, JpegError>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        let at = self.at.take()?;
+        let (segment, next) = match self.read(at) {
+            Ok(read) => read,
+            Err(error) => return Some(Err(error)),
+        };
+        if !matches!(segment.marker, 0xda | 0xd9) {
+            self.at = Some(next);
+        }
+        Some(Ok(segment))
     }
 }
 
@@ -332,7 +390,7 @@ mod tests {
             Err(JpegError::NoMarker(2))
         );
         assert_eq!(
-            FrameHeader::parse(&[0xff, 0xd8, 0xff, 0xda]),
+            FrameHeader::parse(&[0xff, 0xd8, 0xff, 0xda, 0, 2]),
             Err(JpegError::NoFrameHeader)
         );
     }

@@ -17,10 +17,13 @@
 //!   `01wb` was found. That is its size in the documentation, but its name in the code (`avi_init`
 //!   goes 4 bytes on from the search's start, not from what it found): `01`, or 12 592 bytes,
 //!   whatever the chunk's size. Chunks that are no larger than that, nor than the first, suit both.
+//! - Frames are decoded by picojpeg, which does not know all that baseline JPEG has: see
+//!   [`picojpeg`](super::picojpeg).
 //! - Frames are paced by `avih` alone, and `avih` has to have the number of frames.
 
 use super::header::{ChunkHeader, FourCc, WaveFormat};
 use super::jpeg::{FrameHeader, JpegError};
+use super::picojpeg::{self, Refusal};
 use super::timeline::Rate;
 
 /// Bytes that the player reads at once, its `VIDEO_AVI_BUFF_SIZE`.
@@ -39,7 +42,7 @@ pub const MAX_FILE: u64 = i32::MAX as u64;
 pub const FORBIDDEN_IN_HEADER: [u8; 4] = FourCc::MOVI.0;
 
 /// Why a frame cannot be in a file for the K210's player.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum FrameError {
     #[error(
         "it has {size} bytes and the player's buffer takes {limit}; \
@@ -69,6 +72,8 @@ pub enum FrameError {
     },
     #[error("it is empty or no JPEG: {0}")]
     NotJpeg(#[from] JpegError),
+    #[error("the player's decoder does not take it: {0}; encode it with jpegenc, from I420")]
+    NotDecodable(#[from] Refusal),
 }
 
 /// Bytes that the first frame may have when a header of `header` bytes (`movi` included) is
@@ -80,8 +85,8 @@ pub fn max_first_frame(header: u64) -> u32 {
     room.min(MAX_FRAME.into()) as u32
 }
 
-/// Checks that the player can show `data` in a file of frames of `width` by `height`, the
-/// chunk of which may have `limit` bytes.
+/// Checks that the player can show `data` in a file of frames of `width` by `height` pixels; whether
+/// it has room for it is another matter ([`MAX_FRAME`], [`max_first_frame`]).
 pub fn check_frame(data: &[u8], width: u32, height: u32) -> Result<(), FrameError> {
     let header = FrameHeader::parse(data)?;
     if !header.is_baseline() {
@@ -98,7 +103,7 @@ pub fn check_frame(data: &[u8], width: u32, height: u32) -> Result<(), FrameErro
             expected_height: height,
         });
     }
-    Ok(())
+    Ok(picojpeg::check(data)?)
 }
 
 /// Bytes of each chunk of sound of a recording: those of an interval between two frames, or the
@@ -121,6 +126,7 @@ pub fn sound_chunk(frames: Rate, format: &WaveFormat) -> u32 {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::avi::picojpeg::jpeg_head::{HALVED, jpeg_head};
 
     #[test]
     fn limits_are_the_firmwares() {
@@ -146,16 +152,15 @@ mod tests {
 
     #[test]
     fn frames_are_checked() {
-        let baseline = [
-            0xff, 0xd8, 0xff, 0xc0, 0, 17, 8, 0, 240, 1, 64, 3, 1, 0x22, 0, 2, 0x11, 1, 3, 0x11, 1,
-        ];
+        let baseline = jpeg_head(320, 240, &HALVED);
         assert_eq!(check_frame(&baseline, 320, 240), Ok(()));
         assert!(matches!(
             check_frame(&baseline, 640, 480),
             Err(FrameError::WrongSize { width: 320, .. })
         ));
         let mut progressive = baseline;
-        progressive[3] = 0xc2;
+        let at = progressive.windows(2).position(|two| two == [0xff, 0xc0]);
+        progressive[at.unwrap() + 1] = 0xc2;
         assert!(matches!(
             check_frame(&progressive, 320, 240),
             Err(FrameError::NotBaseline { process: 2, .. })
@@ -163,6 +168,10 @@ mod tests {
         assert!(matches!(
             check_frame(b"", 320, 240),
             Err(FrameError::NotJpeg(_))
+        ));
+        assert!(matches!(
+            check_frame(&jpeg_head(320, 240, &[(2, 2)]), 320, 240),
+            Err(FrameError::NotDecodable(Refusal::Sampling(_)))
         ));
     }
 }

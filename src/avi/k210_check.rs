@@ -42,7 +42,7 @@ pub enum Rule {
     OnlyChunks,
     /// A frame fits the read buffer.
     FrameSize,
-    /// A frame is a baseline JPEG of the header's size.
+    /// A frame is a baseline JPEG of the header's size, and one that picojpeg decodes.
     FrameFormat,
     /// A chunk of sound fits the playback buffers.
     SoundSize,
@@ -87,7 +87,9 @@ impl Rule {
             Self::Interval => "avih has the microseconds between two frames",
             Self::OnlyChunks => "movi has nothing but dc and wb chunks",
             Self::FrameSize => "each frame, with the 8 bytes behind it, fits into 35 KiB",
-            Self::FrameFormat => "each frame is a baseline JPEG of the header's size",
+            Self::FrameFormat => {
+                "each frame is a baseline JPEG of the header's size that picojpeg decodes"
+            }
             Self::SoundSize => "each chunk of sound fits the playback buffers",
             Self::Ending => "behind the last frame another chunk begins, as an index",
             Self::TotalFrames => "avih has the number of frames",
@@ -462,8 +464,10 @@ fn play<S: ReadAt>(
                 return Ok(());
             }
             let data = get(payload, chunk.size as usize)?;
-            if let Some(why) = frame_fault(&data, opened.width.into(), opened.height.into()) {
-                report.breaks(Rule::FrameFormat, format!("frame {frame} {why}"));
+            // A picture that is upside down has no frame that fits.
+            let (width, height) = (opened.width.max(0), opened.height.max(0));
+            if let Some(why) = frame_fault(&data, width as u32, height as u32) {
+                report.breaks(Rule::FrameFormat, format!("frame {frame}: {why}"));
                 return Ok(());
             }
             report.frames = frame;
@@ -551,39 +555,12 @@ fn is_inside<E>(
     Ok(false)
 }
 
-/// Why picojpeg would not decode a frame.
-pub(super) fn frame_fault(data: &[u8], width: i64, height: i64) -> Option<String> {
-    if data.is_empty() {
-        return Some("is empty".to_owned());
+/// Why a frame is not shown as it should be.
+pub(super) fn frame_fault(data: &[u8], width: u32, height: u32) -> Option<String> {
+    if let Err(error) = k210::check_frame(data, width, height) {
+        return Some(error.to_string());
     }
-    let Some(frame) = jpeg::FrameHeader::parse(data).ok() else {
-        return Some("is no JPEG picture".to_owned());
-    };
-    if !frame.is_baseline() {
-        return Some(format!(
-            "is not baseline (SOF{}, {} bits)",
-            frame.process, frame.precision
-        ));
-    }
-    let size = (i64::from(frame.width), i64::from(frame.height));
-    if size != (width, height) {
-        return Some(format!(
-            "is {}x{}, the header says {width}x{height}",
-            size.0, size.1
-        ));
-    }
-    if jpeg::trimmed(data).is_none() {
-        return Some("has no end".to_owned());
-    }
-    // picojpeg's scan types.
-    let luma = frame.sampling.first().copied().unwrap_or((0, 0));
-    let known = match frame.sampling.len() {
-        1 => true,
-        3 => {
-            matches!(luma, (1, 1) | (2, 1) | (1, 2) | (2, 2))
-                && frame.sampling[1..].iter().all(|&s| s == (1, 1))
-        }
-        _ => false,
-    };
-    (!known).then(|| "has a chroma sampling that the player's decoder does not know".to_owned())
+    jpeg::trimmed(data)
+        .is_none()
+        .then(|| "it has no end".to_owned())
 }

@@ -13,6 +13,7 @@ mod index;
 pub mod jpeg;
 pub mod k210;
 pub mod k210_check;
+pub mod picojpeg;
 pub mod reader;
 pub mod repair;
 pub mod timeline;

@@ -451,9 +451,9 @@ impl Copy {
         let StreamFormat::Video { width, height, .. } = self.formats[to] else {
             return None;
         };
-        let fault = k210_check::frame_fault(data, width.into(), height.into());
-        if let Some(fault) = fault {
-            return Some(format!("it {fault}"));
+        let fault = k210_check::frame_fault(data, width, height);
+        if fault.is_some() {
+            return fault;
         }
         let with_sound = self.formats.len() > 1;
         let first = self.writer.stream_length(to) == 0;

@@ -37,6 +37,10 @@
 //!   head. Those that come while it records get in with the next checkpoint or the end, as
 //!   far as the head has room (4 KiB; 512 bytes without `big-file`). Beyond that, in the K210's
 //!   profile and in a pipe they follow the index, where few programs look.
+//! - **The K210's frames** have to be what its player has room for and its decoder, picojpeg, knows
+//!   ([`crate::avi::k210`], [`crate::avi::picojpeg`]): any other is an error that says what to do. `jpegenc`
+//!   makes such frames from I420, `ffmpeg` from yuvj420p; its 4:2:2 and grey ones, and those of webcams that
+//!   leave the Huffman tables out, have to be decoded and encoded again.
 //! - **The K210's sound** waits for the frame that it is heard with. If no frame comes for ten seconds
 //!   of sound, the last one is repeated, which is warned of. Before the first frame sound is
 //!   held back, upstream after ten seconds; that is warned of too.

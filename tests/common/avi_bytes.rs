@@ -2,6 +2,11 @@
 //! AVI files built byte by byte, sound ones and those that cameras leave behind.
 #![allow(dead_code)]
 
+#[path = "jpeg_head.rs"]
+mod jpeg_head;
+
+use jpeg_head::jpeg_head;
+
 /// A picture that is legal as far as a JPEG's markers go, `len` bytes or a
 /// little more, different for every `n`.
 pub fn picture(n: u32, len: usize) -> Vec<u8> {
@@ -9,13 +14,7 @@ pub fn picture(n: u32, len: usize) -> Vec<u8> {
 }
 
 pub fn picture_of(n: u32, len: usize, width: u16, height: u16) -> Vec<u8> {
-    let mut v = vec![0xFF, 0xD8, 0xFF, 0xE0, 0, 16];
-    v.extend(b"JFIF\0\x01\x01\0\0\x01\0\x01\0\0");
-    v.extend([0xFF, 0xC0, 0, 17, 8]);
-    v.extend(height.to_be_bytes());
-    v.extend(width.to_be_bytes());
-    v.extend([3, 1, 0x21, 0, 2, 0x11, 1, 3, 0x11, 1]);
-    v.extend([0xFF, 0xDA, 0, 12, 3, 1, 0, 2, 0x11, 3, 0x11, 0, 0x3F, 0]);
+    let mut v = jpeg_head(width, height, &[(2, 1), (1, 1), (1, 1)]);
     v.extend(n.to_le_bytes().map(|b| b & 0x7F));
     let mut x = n.wrapping_mul(2_654_435_761) | 1;
     while v.len() + 2 < len {

@@ -2,17 +2,19 @@
 //! A muxer that a test feeds by hand, and what is in the file that comes out.
 #![allow(dead_code)]
 
+#[path = "jpeg_head.rs"]
+pub mod jpeg_head;
+
 use std::path::Path;
 
 use gst::prelude::*;
 
 use crate::common::Pipeline;
+use jpeg_head::{HALVED, jpeg_head};
 
 /// A picture's start, as far as a muxer looks at it, and then bytes that tell its number.
 pub fn picture(number: u32, size: usize) -> Vec<u8> {
-    let mut bytes = vec![
-        0xff, 0xd8, 0xff, 0xc0, 0, 17, 8, 0, 240, 1, 64, 3, 1, 0x22, 0, 2, 0x11, 1, 3, 0x11, 1,
-    ];
+    let mut bytes = jpeg_head(320, 240, &HALVED);
     bytes.extend(number.to_be_bytes());
     bytes.resize(size.max(bytes.len()), 0xa5);
     bytes
@@ -132,9 +134,14 @@ pub fn frame_sizes(file: &[u8]) -> Vec<usize> {
 
 /// The numbers of the pictures of stream 0, `None` for empty chunks.
 pub fn numbers(file: &[u8]) -> Vec<Option<u32>> {
+    let at = jpeg_head(320, 240, &HALVED).len();
     chunks(file)
         .into_iter()
         .filter(|(stream, _)| *stream == 0)
-        .map(|(_, bytes)| Some(u32::from_be_bytes(bytes.get(21..25)?.try_into().unwrap())))
+        .map(|(_, bytes)| {
+            Some(u32::from_be_bytes(
+                bytes.get(at..at + 4)?.try_into().unwrap(),
+            ))
+        })
         .collect()
 }

@@ -151,22 +151,70 @@ pub fn play(file: &[u8]) -> Result<Played, String> {
     Ok(played)
 }
 
-/// The size of a baseline JPEG.
+/// The size of a picture that the player's decoder takes, from the behaviour of picojpeg's
+/// `pjpeg_decode_init`. What it refuses is not shown.
 fn jpeg_size(jpeg: &[u8]) -> Result<(u32, u32), String> {
     if !jpeg.starts_with(&[0xff, 0xd8]) {
         return Err("a frame is no JPEG".into());
     }
+    let (mut huffman, mut quantization) = (0_u8, 0_u8);
+    let mut frame: &[u8] = &[];
     let mut at = 2;
-    while jpeg.len() >= at + 9 && jpeg[at] == 0xff {
+    while jpeg.len() >= at + 4 && jpeg[at] == 0xff {
         let length = usize::from(u16::from_be_bytes([jpeg[at + 2], jpeg[at + 3]]));
+        let segment = jpeg.get(at + 4..at + 2 + length).ok_or("a cut segment")?;
         match jpeg[at + 1] {
-            0xc0 => {
-                let number = |at: usize| u32::from(u16::from_be_bytes([jpeg[at], jpeg[at + 1]]));
-                return Ok((number(at + 7), number(at + 5)));
+            0xc0 => frame = segment,
+            0xc4 => {
+                let mut left = segment;
+                while !left.is_empty() {
+                    if left[0] & 15 > 1 || left[0] & 0xf0 > 0x10 {
+                        return Err("a Huffman table's index".into());
+                    }
+                    huffman |= 1 << ((left[0] >> 3 & 2) + (left[0] & 1));
+                    let codes: usize = left[1..17].iter().map(|n| usize::from(*n)).sum();
+                    if codes > if left[0] < 2 { 12 } else { 255 } {
+                        return Err("a Huffman table's codes".into());
+                    }
+                    left = &left[17 + codes..];
+                }
             }
-            0xc1..=0xcf if jpeg[at + 1] != 0xc4 => return Err("not baseline".into()),
-            _ => at += 2 + length,
+            0xdb => {
+                let mut left = segment;
+                while !left.is_empty() {
+                    if left[0] & 15 > 1 {
+                        return Err("a quantization table's index".into());
+                    }
+                    quantization |= 1 << (left[0] & 15);
+                    left = &left[if left[0] > 15 { 129 } else { 65 }..];
+                }
+            }
+            0xda => {
+                let parts = usize::from(segment[0]);
+                if frame.len() != 6 + 3 * parts {
+                    return Err("no frame header, or not all in one scan".into());
+                }
+                for n in 0..parts {
+                    let (tables, table) = (segment[2 + 2 * n], frame[6 + 3 * n + 2]);
+                    let wanted = 1 << (tables >> 4) | 1 << ((tables & 15) + 2);
+                    if huffman & wanted != wanted || table > 1 || quantization & 1 << table == 0 {
+                        return Err("a table that is not there".into());
+                    }
+                }
+                let sampling: Vec<u8> = (0..parts).map(|n| frame[6 + 3 * n + 1]).collect();
+                if !matches!(
+                    sampling.as_slice(),
+                    [0x11] | [0x11 | 0x12 | 0x21 | 0x22, 0x11, 0x11]
+                ) {
+                    return Err(format!("sampled {sampling:x?}"));
+                }
+                let number = |at: usize| u32::from(u16::from_be_bytes([frame[at], frame[at + 1]]));
+                return Ok((number(3), number(1)));
+            }
+            0x01 | 0xd0..=0xd9 | 0xc1..=0xcf => return Err("not baseline".into()),
+            _ => {}
         }
+        at += 2 + length;
     }
-    Err("a frame has no size".into())
+    Err("a frame has no picture".into())
 }
