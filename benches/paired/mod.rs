@@ -76,8 +76,9 @@ impl<'a> Side<'a> {
         self
     }
 
-    /// A file in the scratch directory that the work writes. It is removed before each run: to write
-    /// over the last one would cost its truncation, and file systems hurry such a file to the disk.
+    /// A file in the scratch directory that the work writes. It is removed after each run: to write
+    /// over the last one would cost its truncation, and what the system has not written to the disk
+    /// yet it would write during the next run.
     pub fn output(mut self, file: &'static str) -> Self {
         self.output = Some(file);
         self
@@ -160,6 +161,8 @@ impl Bench {
                     "{}: preparing failed: {status}",
                     self.name
                 );
+                // Or it would be written during the first runs.
+                rustix::fs::sync();
             }
             Some("prepare") => {
                 work(&self.scratch);
@@ -190,15 +193,16 @@ impl Bench {
         }
         let (ours_name, peer_name) = (ours.name.clone(), peer.name.clone());
         let run = |side: &Side<'_>, key: &str| {
-            if let Some(file) = side.output {
-                // There is none before the first run.
-                let _ = std::fs::remove_file(self.scratch.join(file));
-            }
             let command = match &side.doing {
                 Doing::Here(_) => self.again(&format!("{title}|{key}")),
                 Doing::Command(command) => command(&self.scratch),
             };
-            self.cost(command, side.input)
+            let cost = self.cost(command, side.input);
+            if let Some(file) = side.output {
+                // Work into a fakesink has none.
+                let _ = std::fs::remove_file(self.scratch.join(file));
+            }
+            cost
         };
         // One run each to fill the page cache and GStreamer's registry, not counted.
         run(&ours, "ours");
