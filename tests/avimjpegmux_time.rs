@@ -8,6 +8,7 @@ mod feed;
 mod k210_player;
 
 use common::ffprobe;
+use feed::jpeg_head::segment;
 use feed::{Feed, JPEG, PCM, chunks, numbers, picture};
 use gst::prelude::*;
 
@@ -229,6 +230,33 @@ fn the_k210_keeps_the_time_of_a_stream_with_gaps_and_frames_too_many() {
     let played = k210_player::play(&std::fs::read(&path).unwrap()).unwrap();
     let lasts = played.frames.len() as f64 * f64::from(played.micro_sec_per_frame) / 1000.0;
     assert!((lasts - 30_000.0).abs() <= 150.0, "{lasts}");
+}
+
+#[test]
+fn the_k210_is_spared_damaged_frames() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("a.avi");
+    let caps = [format!("{JPEG},framerate=10/1")];
+    let feed = Feed::new("profile=k210", &path, &caps);
+    for n in 0..10 {
+        let mut frame = picture(n, 500);
+        if [0, 4, 5].contains(&n) {
+            // It is to have restart markers, and has none.
+            frame.splice(2..2, segment(0xdd, &[0, 20]));
+        }
+        feed.push(0, frame, f64::from(n) * 100.0).unwrap();
+    }
+    let [warning] = warnings(&feed).try_into().unwrap();
+    for words in ["Frame 0", "damaged", "20 of 300 units"] {
+        assert!(warning.contains(words), "{warning}");
+    }
+    feed.end().unwrap();
+    assert_eq!((feed.stat("dropped"), feed.stat("repeated")), (3, 3));
+    drop(feed);
+    let file = std::fs::read(&path).unwrap();
+    assert_eq!(k210_player::play(&file).unwrap().frames.len(), 10);
+    let shown = [1, 1, 2, 3, 3, 3, 6, 7, 8, 9].map(Some);
+    assert_eq!(numbers(&file), shown);
 }
 
 /// What the pipeline warned of.

@@ -82,6 +82,8 @@ pub struct Segment<'a> {
     pub marker: u8,
     /// What follows the segment's length, as far as it is there; nothing for a marker that stands alone.
     pub data: &'a [u8],
+    /// Where the next segment begins, or the picture's data after a start of scan.
+    pub end: usize,
 }
 
 impl Segment<'_> {
@@ -118,8 +120,8 @@ impl<'a> Segments<'a> {
         }
     }
 
-    /// The segment at a place, and where the next one is.
-    fn read(&self, mut at: usize) -> Result<(Segment<'a>, usize), JpegError> {
+    /// The segment at a place.
+    fn read(&self, mut at: usize) -> Result<Segment<'a>, JpegError> {
         let byte = |at: usize| self.data.get(at).copied().ok_or(JpegError::Truncated);
         if byte(at)? != 0xff {
             return Err(JpegError::NoMarker(at));
@@ -142,7 +144,8 @@ impl<'a> Segments<'a> {
                 at += length;
             }
         }
-        Ok((Segment { marker, data }, at))
+        let end = at;
+        Ok(Segment { marker, data, end })
     }
 }
 
@@ -151,14 +154,13 @@ impl<'a> Iterator for Segments<'a> {
 
     fn next(&mut self) -> Option<Self::Item> {
         let at = self.at.take()?;
-        let (segment, next) = match self.read(at) {
-            Ok(read) => read,
-            Err(error) => return Some(Err(error)),
-        };
-        if !matches!(segment.marker, 0xda | 0xd9) {
-            self.at = Some(next);
+        let segment = self.read(at);
+        if let Ok(Segment { marker, end, .. }) = segment
+            && !matches!(marker, 0xda | 0xd9)
+        {
+            self.at = Some(end);
         }
-        Some(Ok(segment))
+        Some(segment)
     }
 }
 

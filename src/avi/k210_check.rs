@@ -11,7 +11,6 @@
 use super::header::{
     BitmapInfo, ChunkHeader, FourCc, ListHeader, MainHeader, StreamHeader, WaveFormat, padded,
 };
-use super::jpeg;
 use super::k210;
 use super::reader::walk::{Stop, View};
 use super::reader::window::{ReadAt, Window};
@@ -466,8 +465,8 @@ fn play<S: ReadAt>(
             let data = get(payload, chunk.size as usize)?;
             // A picture that is upside down has no frame that fits.
             let (width, height) = (opened.width.max(0), opened.height.max(0));
-            if let Some(why) = frame_fault(&data, width as u32, height as u32) {
-                report.breaks(Rule::FrameFormat, format!("frame {frame}: {why}"));
+            if let Err(error) = k210::check_frame(&data, width as u32, height as u32) {
+                report.breaks(Rule::FrameFormat, format!("frame {frame}: {error}"));
                 return Ok(());
             }
             report.frames = frame;
@@ -553,14 +552,4 @@ fn is_inside<E>(
         }
     }
     Ok(false)
-}
-
-/// Why a frame is not shown as it should be.
-pub(super) fn frame_fault(data: &[u8], width: u32, height: u32) -> Option<String> {
-    if let Err(error) = k210::check_frame(data, width, height) {
-        return Some(error.to_string());
-    }
-    jpeg::trimmed(data)
-        .is_none()
-        .then(|| "it has no end".to_owned())
 }

@@ -4,9 +4,10 @@
 //!
 //! It knows two tables of each kind, one scan, and luma that is sampled up to twice as finely as
 //! chroma. Of others `pjpeg_decode_init` says no; `picojpeg_util_read` then returns 0 all
-//! the same, and the player goes on without a picture.
+//! the same, and the player goes on without a picture. Where `pjpeg_decode_mcu` fails, amid a
+//! picture, playback ends.
 
-use super::jpeg::{self, JpegError, Segments};
+use super::jpeg::{JpegError, Segments};
 
 #[cfg(test)]
 #[path = "../../tests/common/jpeg_head.rs"]
@@ -44,8 +45,8 @@ pub enum Refusal {
     Scans,
     #[error("it has a marker FF{0:02X} before its picture data")]
     Marker(u8),
-    #[error("it is cut off, and has restart markers")]
-    CutOff,
+    #[error("it is damaged: the decoder stops after {unit} of {units} units")]
+    Damaged { unit: u16, units: u16 },
 }
 
 fn list(sampling: &[(u8, u8)]) -> String {
@@ -54,48 +55,198 @@ fn list(sampling: &[(u8, u8)]) -> String {
 }
 
 /// The tables of one kind that were defined.
-struct Tables {
+struct Tables<T> {
     kind: &'static str,
-    defined: [bool; TABLES],
+    defined: [Option<T>; TABLES],
 }
 
-impl Tables {
+impl<T> Tables<T> {
     fn new(kind: &'static str) -> Self {
         Self {
             kind,
-            defined: [false; TABLES],
+            defined: [const { None }; TABLES],
         }
     }
 
-    fn define(&mut self, number: u8) -> Result<(), Refusal> {
-        *self.slot(number)? = true;
+    fn define(&mut self, number: u8, table: T) -> Result<(), Refusal> {
+        let kind = self.kind;
+        let slot = self.defined.get_mut(usize::from(number));
+        *slot.ok_or(Refusal::TableNumber { kind, number })? = Some(table);
         Ok(())
     }
 
-    fn expect(&mut self, number: u8) -> Result<(), Refusal> {
+    fn get(&self, number: u8) -> Result<&T, Refusal> {
         let kind = self.kind;
-        match *self.slot(number)? {
-            true => Ok(()),
-            false => Err(Refusal::NoTable { kind, number }),
-        }
-    }
-
-    fn slot(&mut self, number: u8) -> Result<&mut bool, Refusal> {
-        let kind = self.kind;
-        let slot = self.defined.get_mut(usize::from(number));
-        slot.ok_or(Refusal::TableNumber { kind, number })
+        let slot = self.defined.get(usize::from(number));
+        let slot = slot.ok_or(Refusal::TableNumber { kind, number })?;
+        slot.as_ref().ok_or(Refusal::NoTable { kind, number })
     }
 }
 
-/// Reads the head of a baseline JPEG as the decoder does. What follows it is decoded in some way
-/// whatever it is, unless it has restart markers and ends too early.
+/// A Huffman table, as `huffCreate` makes it.
+struct Huffman<'a> {
+    /// By the length of a code less 1: the first code, and the place of what it stands for.
+    first: [(u16, u16); 16],
+    /// The last code; `None` if there is none of that length.
+    last: [Option<u16>; 16],
+    symbols: &'a [u8],
+}
+
+impl<'a> Huffman<'a> {
+    fn new(counts: &[u8], symbols: &'a [u8]) -> Self {
+        let mut table = Self {
+            first: [(0, 0); 16],
+            last: [None; 16],
+            symbols,
+        };
+        let (mut code, mut place) = (0_u16, 0);
+        for (n, count) in counts.iter().enumerate().take(16) {
+            let count = u16::from(*count);
+            if count > 0 {
+                table.first[n] = (code, place);
+                // A last code of all ones is what the decoder has for "none".
+                let last = code.wrapping_add(count - 1);
+                table.last[n] = Some(last).filter(|last| *last != u16::MAX);
+            }
+            place += count;
+            code = code.wrapping_add(count) << 1;
+        }
+        table
+    }
+}
+
+/// A picture's data, read as the decoder reads them.
+struct Scan<'a> {
+    data: &'a [u8],
+    at: usize,
+    /// Behind the end it reads end markers: whether the second byte of one is next.
+    amid_marker: bool,
+    buffer: u16,
+    /// Bits of the buffer's lower byte that are not read yet.
+    left: u32,
+}
+
+impl<'a> Scan<'a> {
+    fn new(data: &'a [u8], at: usize) -> Self {
+        let mut scan = Self {
+            data,
+            at,
+            amid_marker: false,
+            buffer: 0,
+            left: 0,
+        };
+        scan.begin();
+        scan
+    }
+
+    /// Fills the buffer anew.
+    fn begin(&mut self) {
+        self.buffer = u16::from(self.octet()) << 8;
+        self.left = 0;
+    }
+
+    /// `getChar`
+    fn byte(&mut self) -> u8 {
+        if let Some(byte) = self.data.get(self.at) {
+            self.at += 1;
+            return *byte;
+        }
+        self.amid_marker = !self.amid_marker;
+        if self.amid_marker { 0xff } else { 0xd9 }
+    }
+
+    /// `getOctet`: a byte without its stuffing. At a marker it stays, and is all ones.
+    fn octet(&mut self) -> u8 {
+        let before = (self.at, self.amid_marker);
+        let byte = self.byte();
+        if byte == 0xff && self.byte() != 0 {
+            (self.at, self.amid_marker) = before;
+        }
+        byte
+    }
+
+    /// `getBit`
+    fn bit(&mut self) -> u16 {
+        let bit = self.buffer >> 15;
+        if self.left == 0 {
+            self.buffer |= u16::from(self.octet());
+            self.left = 8;
+        }
+        self.left -= 1;
+        self.buffer <<= 1;
+        bit
+    }
+
+    /// `huffDecode`
+    fn symbol(&mut self, table: &Huffman) -> u8 {
+        let mut code = self.bit();
+        for (first, last) in table.first.iter().zip(table.last) {
+            if last.is_some_and(|last| code <= last) {
+                let place = first.1.wrapping_add(code.wrapping_sub(first.0));
+                return table.symbols.get(usize::from(place)).copied().unwrap_or(0);
+            }
+            code = code << 1 | self.bit();
+        }
+        0
+    }
+
+    /// A symbol of a block, with the bits that belong to it passed over.
+    fn coefficient(&mut self, table: &Huffman) -> u8 {
+        let symbol = self.symbol(table);
+        for _ in 0..symbol & 15 {
+            self.bit();
+        }
+        symbol
+    }
+
+    /// Reads a block as `decodeNextMCU` does; whether it has no more coefficients than there are.
+    fn block(&mut self, dc: &Huffman, ac: &Huffman) -> bool {
+        self.coefficient(dc);
+        let mut k = 1;
+        while k < 64 {
+            let symbol = self.coefficient(ac);
+            let run = usize::from(symbol >> 4);
+            k += match (run, symbol & 15) {
+                (15, 0) if k + 16 > 64 => return false,
+                (15, 0) => 16,
+                (_, 0) => return true,
+                _ if k + run > 63 => return false,
+                _ => run + 1,
+            };
+        }
+        true
+    }
+
+    /// `processRestart`: whether the marker is there, or not far away.
+    fn restart(&mut self, marker: u8) -> bool {
+        let mut left = 1536;
+        while left > 0 && self.byte() != 0xff {
+            left -= 1;
+        }
+        let mut byte = 0xff;
+        while left > 0 && byte == 0xff {
+            byte = self.byte();
+            left -= usize::from(byte == 0xff);
+        }
+        let found = left > 0 && byte == marker;
+        self.begin();
+        found
+    }
+}
+
+/// Reads a baseline JPEG as the decoder does.
+///
+/// It stops at a block that has more than its 64 coefficients and at a restart marker that is missing,
+/// and playback stops with it. A picture that is cut off without restart markers goes on in grey, and a
+/// changed byte mostly shows as wrong colours: those it takes.
 pub fn check(data: &[u8]) -> Result<(), Refusal> {
     let mut quantization = Tables::new("quantization");
     let mut dc = Tables::new("DC Huffman");
     let mut ac = Tables::new("AC Huffman");
     // Each component's name and quantization table.
     let mut components: Vec<(u8, u8)> = Vec::new();
-    let mut restarts = false;
+    let (mut units, mut luma_blocks) = (0, 1);
+    let mut restart_interval = 0;
     for segment in Segments::of(data)? {
         let segment = segment?;
         let bytes = segment.data;
@@ -104,7 +255,7 @@ pub fn check(data: &[u8]) -> Result<(), Refusal> {
             0xdb => {
                 let mut left = bytes;
                 while let [head, rest @ ..] = left {
-                    quantization.define(head & 15)?;
+                    quantization.define(head & 15, ())?;
                     let size = if head >> 4 > 0 { 128 } else { 64 };
                     left = rest.get(size..).ok_or(short.clone())?;
                 }
@@ -114,52 +265,74 @@ pub fn check(data: &[u8]) -> Result<(), Refusal> {
                 while let [head, rest @ ..] = left {
                     let (counts, rest) = rest.split_at_checked(16).ok_or(short.clone())?;
                     let codes = counts.iter().map(|n| usize::from(*n)).sum();
+                    let (symbols, rest) = rest.split_at_checked(codes).ok_or(short.clone())?;
+                    let table = Huffman::new(counts, symbols);
                     match head >> 4 {
                         0 if codes > MAX_DC_CODES => return Err(Refusal::TooManyCodes(codes)),
-                        0 => dc.define(head & 15)?,
-                        1 => ac.define(head & 15)?,
+                        0 => dc.define(head & 15, table)?,
+                        1 => ac.define(head & 15, table)?,
                         class => return Err(Refusal::TableClass(class)),
                     }
-                    left = rest.get(codes..).ok_or(short.clone())?;
+                    left = rest;
                 }
             }
             0xc0 => {
                 let frame = segment.frame_header()?;
-                match frame.sampling.as_slice() {
-                    [(1, 1)] | [(1 | 2, 1 | 2), (1, 1), (1, 1)] => {}
+                let (h, v) = match frame.sampling.as_slice() {
+                    [(1, 1)] => (1, 1),
+                    [(h @ 1..=2, v @ 1..=2), (1, 1), (1, 1)] => (*h, *v),
                     [_] | [_, _, _] => return Err(Refusal::Sampling(frame.sampling)),
                     other => return Err(Refusal::Components(other.len())),
-                }
+                };
                 let (width, height) = (frame.width, frame.height);
                 if width.max(height) > MAX_SIZE {
                     return Err(Refusal::Size { width, height });
                 }
+                let (across, down) = (8 * u16::from(h), 8 * u16::from(v));
+                // It counts no further.
+                units = width.div_ceil(across).wrapping_mul(height.div_ceil(down));
+                luma_blocks = h * v;
                 let each = bytes[6..].chunks_exact(3);
                 components = each.map(|component| (component[0], component[2])).collect();
             }
-            0xdd => restarts = bytes.iter().any(|byte| *byte != 0),
+            0xdd => {
+                let interval = bytes.first_chunk().ok_or(short)?;
+                restart_interval = u16::from_be_bytes(*interval);
+            }
             0xda => {
                 let scan = bytes.get(1..).ok_or(short)?.chunks_exact(2);
                 let scan: Vec<_> = scan.take(bytes[0].into()).collect();
                 if scan.len() != components.len() {
                     return Err(Refusal::Scans);
                 }
+                let mut tables = Vec::new();
                 for (component, (name, table)) in scan.iter().zip(&components) {
                     if component[0] != *name {
                         return Err(Refusal::Scans);
                     }
-                    dc.expect(component[1] >> 4)?;
-                    ac.expect(component[1] & 15)?;
-                    quantization.expect(*table)?;
+                    quantization.get(*table)?;
+                    tables.push((dc.get(component[1] >> 4)?, ac.get(component[1] & 15)?));
+                }
+                let mut scan = Scan::new(data, segment.end);
+                for unit in 0..units {
+                    if restart_interval > 0 && unit > 0 && unit % restart_interval == 0 {
+                        let number = (unit / restart_interval - 1) % 8;
+                        if !scan.restart(0xd0 + number as u8) {
+                            return Err(Refusal::Damaged { unit, units });
+                        }
+                    }
+                    for (n, (dc, ac)) in tables.iter().enumerate() {
+                        let blocks = if n == 0 { luma_blocks } else { 1 };
+                        if !(0..blocks).all(|_| scan.block(dc, ac)) {
+                            return Err(Refusal::Damaged { unit, units });
+                        }
+                    }
                 }
             }
             // Those that stand alone, JPG, DAC, SOI, and other processes.
             marker @ (0x01 | 0xd0..=0xd9 | 0xc1..=0xcf) => return Err(Refusal::Marker(marker)),
             _ => {}
         }
-    }
-    if restarts && jpeg::trimmed(data).is_none() {
-        return Err(Refusal::CutOff);
     }
     Ok(())
 }
@@ -243,9 +416,32 @@ mod tests {
         assert_eq!(check(&cut), Ok(()));
         let restarts = jpeg_head::segment(0xdd, &[0, 20]);
         cut.splice(2..2, restarts);
-        assert_eq!(check(&cut), Err(Refusal::CutOff));
-        cut.extend([1, 2, 0xff, 0xd9]);
-        assert_eq!(check(&cut), Ok(()));
+        let (unit, units) = (20, 300);
+        assert_eq!(check(&cut), Err(Refusal::Damaged { unit, units }));
+        // A unit of 4:2:0 has six blocks, of two bits each with these tables.
+        let run = |n: u8| [&[0; 30][..], &[0xff, 0xd0 + n % 8]].concat();
+        let runs: Vec<u8> = (0..14).flat_map(run).collect();
+        let whole = [&cut[..], &runs, &[0; 30], &[0xff, 0xd9]].concat();
+        assert_eq!(check(&whole), Ok(()));
+        let unit = 280;
+        let cut = [&cut[..], &runs[..runs.len() - 2]].concat();
+        assert_eq!(check(&cut), Err(Refusal::Damaged { unit, units }));
+    }
+
+    #[test]
+    fn a_block_of_too_many_coefficients_is_damage() {
+        // The only code for AC, one bit, now stands for 15 zeros and a coefficient of one bit.
+        let mut picture = jpeg_head(8, 8, &[(1, 1)]);
+        let scan = picture.windows(2).position(|two| two == [0xff, 0xda]);
+        let tables = picture.windows(2).position(|two| two == [0xff, 0xc0]);
+        assert!(tables < scan);
+        picture[tables.unwrap() - 1] = 0xf1;
+        picture.extend([0; 8]);
+        // Those are at 16, 32, 48, and then beyond the end.
+        let (unit, units) = (0, 1);
+        assert_eq!(check(&picture), Err(Refusal::Damaged { unit, units }));
+        picture[tables.unwrap() - 1] = 0x01;
+        assert_eq!(check(&picture), Ok(()));
     }
 
     #[test]

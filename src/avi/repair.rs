@@ -5,7 +5,6 @@
 use super::header::WaveFormat;
 use super::jpeg;
 use super::k210;
-use super::k210_check;
 use super::reader::headers::{Format, Pcm, Stream};
 use super::reader::play::{Next, Playback};
 use super::reader::window::ReadAt;
@@ -451,9 +450,11 @@ impl Copy {
         let StreamFormat::Video { width, height, .. } = self.formats[to] else {
             return None;
         };
-        let fault = k210_check::frame_fault(data, width, height);
-        if fault.is_some() {
-            return fault;
+        if let Err(error) = k210::check_frame(data, width, height) {
+            return Some(error.to_string());
+        }
+        if jpeg::trimmed(data).is_none() {
+            return Some("it has no end".to_owned());
         }
         let with_sound = self.formats.len() > 1;
         let first = self.writer.stream_length(to) == 0;

@@ -16,6 +16,7 @@ use super::space::Space;
 use crate::avi::header::WaveFormat;
 use crate::avi::jpeg::FrameHeader;
 use crate::avi::k210;
+use crate::avi::picojpeg::Refusal;
 use crate::avi::timeline::{FrameGrid, Placement, Rate, SampleClock};
 use crate::avi::writer::{self, Options, StreamFormat, Tags, WriteError, Writer};
 
@@ -155,6 +156,10 @@ pub(super) struct Session {
     warned: bool,
     /// No frame comes, which was told.
     stalled: bool,
+    /// A frame was damaged, which was told.
+    told_of_damage: bool,
+    /// Damaged frames since the last one that was not.
+    damaged: u64,
     /// `None` if it is not known.
     space: Option<Space>,
     /// What is written now is what `space` was kept for.
@@ -289,6 +294,8 @@ impl Session {
             last_sync: (Instant::now(), 0),
             warned: false,
             stalled: false,
+            told_of_damage: false,
+            damaged: 0,
             space: None,
             finishing: false,
             stats: Stats::default(),
@@ -331,13 +338,13 @@ impl Session {
         buffer: gst::Buffer,
         time: Option<i64>,
     ) -> Result<(), SessionError> {
-        let Track::Video {
-            grid,
-            width,
-            height,
-            last,
-        } = &mut self.tracks[stream]
-        else {
+        if self.profile == Profile::K210 && self.is_damaged(stream, &buffer)? {
+            self.stats.dropped += 1;
+            self.damaged += 1;
+            return Ok(());
+        }
+        let damaged = std::mem::take(&mut self.damaged);
+        let Track::Video { grid, last, .. } = &mut self.tracks[stream] else {
             return Ok(());
         };
         let was_empty = grid.is_empty();
@@ -361,13 +368,9 @@ impl Session {
             return Ok(());
         };
         let filler = if self.profile == Profile::K210 {
-            let (width, height) = (*width, *height);
             // What comes before the first frame can only be the first frame.
-            let filler = last
-                .replace(buffer.clone())
-                .unwrap_or_else(|| buffer.clone());
-            self.check_frame(&buffer, width, height)?;
-            Some(filler)
+            let filler = last.replace(buffer.clone());
+            Some(filler.unwrap_or_else(|| buffer.clone()))
         } else {
             None
         };
@@ -387,7 +390,7 @@ impl Session {
                 self.stats.missing += 1;
             }
         }
-        if missing > 0 && filler.is_some() {
+        if missing > damaged && filler.is_some() {
             self.warn_of_rate();
         }
         self.sound_before_frame(stream, self.writer.stream_length(stream))?;
@@ -405,8 +408,13 @@ impl Session {
         }
     }
 
-    fn check_frame(&self, buffer: &gst::Buffer, w: u32, h: u32) -> Result<(), SessionError> {
-        let number = self.stats.frames;
+    /// Whether a frame is one that the K210 would play, were it whole. One that it would not play is an
+    /// error.
+    fn is_damaged(&mut self, stream: usize, buffer: &gst::Buffer) -> Result<bool, SessionError> {
+        let Track::Video { width, height, .. } = self.tracks[stream] else {
+            return Ok(false);
+        };
+        let number = self.stats.frames + self.stats.dropped;
         let refuse = |error| SessionError::Frame { number, error };
         let size = buffer.size().try_into().unwrap_or(u32::MAX);
         let has_sound = self
@@ -426,7 +434,23 @@ impl Session {
         let map = buffer
             .map_readable()
             .map_err(|_| SessionError::Format(format!("Frame {number} cannot be read.")))?;
-        k210::check_frame(&map, w, h).map_err(refuse)
+        match k210::check_frame(&map, width, height) {
+            Ok(()) => Ok(false),
+            Err(k210::FrameError::NotDecodable(damage @ Refusal::Damaged { .. })) => {
+                gst::debug!(CAT, obj = self.element, "frame {number}: {damage}");
+                if !std::mem::replace(&mut self.told_of_damage, true) {
+                    gst::element_warning!(
+                        self.element,
+                        gst::StreamError::Decode,
+                        ("Frame {number} is left out, as it would end playback on a K210: \
+                             {damage}. The last one is repeated; the stats property counts \
+                             those dropped.")
+                    );
+                }
+                Ok(true)
+            }
+            Err(error) => Err(refuse(error)),
+        }
     }
 
     /// Warns once of frames that were not there, or too many.
