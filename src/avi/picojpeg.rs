@@ -217,6 +217,13 @@ impl<'a> Scan<'a> {
         true
     }
 
+    /// Reads a unit of the first component's blocks and one of each of the others; whether all are sound.
+    fn unit(&mut self, tables: &[(&Huffman, &Huffman)], first: u8) -> bool {
+        let blocks = std::iter::once(first).chain(std::iter::repeat(1));
+        let mut each = tables.iter().zip(blocks);
+        each.all(|((dc, ac), blocks)| (0..blocks).all(|_| self.block(dc, ac)))
+    }
+
     /// `processRestart`: whether the marker is there, or not far away.
     fn restart(&mut self, marker: u8) -> bool {
         let mut left = 1536;
@@ -232,6 +239,13 @@ impl<'a> Scan<'a> {
         self.begin();
         found
     }
+}
+
+/// The restart marker that is before a unit, if the picture has them every so many units.
+fn restart_marker(unit: u16, interval: u16) -> Option<u8> {
+    let nth = unit.checked_div(interval).filter(|nth| *nth > 0)?;
+    unit.is_multiple_of(interval)
+        .then(|| 0xd0 + ((nth - 1) % 8) as u8)
 }
 
 /// Reads a baseline JPEG as the decoder does.
@@ -315,17 +329,10 @@ pub fn check(data: &[u8]) -> Result<(), Refusal> {
                 }
                 let mut scan = Scan::new(data, segment.end);
                 for unit in 0..units {
-                    if restart_interval > 0 && unit > 0 && unit % restart_interval == 0 {
-                        let number = (unit / restart_interval - 1) % 8;
-                        if !scan.restart(0xd0 + number as u8) {
-                            return Err(Refusal::Damaged { unit, units });
-                        }
-                    }
-                    for (n, (dc, ac)) in tables.iter().enumerate() {
-                        let blocks = if n == 0 { luma_blocks } else { 1 };
-                        if !(0..blocks).all(|_| scan.block(dc, ac)) {
-                            return Err(Refusal::Damaged { unit, units });
-                        }
+                    let marker = restart_marker(unit, restart_interval);
+                    let goes_on = marker.is_none_or(|marker| scan.restart(marker));
+                    if !(goes_on && scan.unit(&tables, luma_blocks)) {
+                        return Err(Refusal::Damaged { unit, units });
                     }
                 }
             }
