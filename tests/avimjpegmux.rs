@@ -7,6 +7,7 @@ mod feed;
 #[path = "common/k210_player.rs"]
 mod k210_player;
 
+use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 use std::process::Command;
 use std::sync::{Arc, Mutex};
@@ -243,6 +244,42 @@ fn what_is_stopped_without_an_end_has_all_that_came() {
     feed.pipeline.0.set_state(gst::State::Null).unwrap();
     let packets = ffprobe(&path, &["-count_packets"], "stream=nb_read_packets");
     assert_eq!(packets, ["20"]);
+}
+
+#[test]
+fn a_copy_keeps_no_more_of_the_disk_than_it_needs() {
+    const FRAMES: u32 = 90;
+    let dir = tempfile::tempdir().unwrap();
+    let path = file(&dir, "a.avi");
+    // Bytes of the disk that the file has and does not need, but for what the file system itself does.
+    let too_much = || {
+        let metadata = path.metadata().unwrap();
+        (metadata.blocks() * 512).saturating_sub(metadata.len() + 256 * 1024)
+    };
+    for (way, is_ended) in [("", true), ("", false), ("queue !", true)] {
+        let sink = format!("{way} filesink location={}", path.display());
+        let feed = Feed::into_sink("", &sink, &[format!("{JPEG},framerate=25/1")]);
+        for n in 0..FRAMES {
+            feed.push(0, picture(n, 700_000), f64::from(n) * 40.0)
+                .unwrap();
+            // Another thread writes: what is behind the end for us may not be for it.
+            assert!(way.is_empty() || too_much() < 1 << 20);
+        }
+        if is_ended {
+            feed.end().unwrap();
+        }
+        feed.pipeline.0.set_state(gst::State::Null).unwrap();
+        assert_eq!(too_much(), 0, "{way} {is_ended}");
+        let packets = ffprobe(&path, &["-count_packets"], "stream=nb_read_packets");
+        let packets: u32 = packets[0].parse().unwrap();
+        // Of what is copied the last piece is only there at the end.
+        assert!(packets == FRAMES || !is_ended && packets == FRAMES - 1);
+        if is_ended {
+            let in_file = numbers(&std::fs::read(&path).unwrap());
+            assert_eq!(in_file, (0..FRAMES).map(Some).collect::<Vec<_>>());
+        }
+        std::fs::remove_file(&path).unwrap();
+    }
 }
 
 #[test]

@@ -181,6 +181,14 @@ impl PadOutput {
         host.is_none().then_some(path)
     }
 
+    /// Whether a push returns when the sink has written, as no thread is between it and us.
+    pub fn is_written_at_once(&self) -> bool {
+        let peer = self.pad.peer().and_then(|peer| peer.parent_element());
+        peer.is_some_and(|peer| {
+            peer.element_flags().contains(gst::ElementFlags::SINK) && !peer.is::<gst::Bin>()
+        })
+    }
+
     /// Bytes that are certainly in the file, after a failure.
     pub fn on_disk(&self) -> Option<u64> {
         if !self.failed_appending {

@@ -300,7 +300,10 @@ impl Session {
             finishing: false,
             stats: Stats::default(),
         };
-        session.space = session.output.path().and_then(|path| Space::of(&path));
+        session.space = session
+            .output
+            .path()
+            .and_then(|path| Space::of(&path, session.output.is_written_at_once()));
         session.writer.start(&mut session.output)?;
         session.stats.bytes = session.writer.len();
         Ok(session)
@@ -677,7 +680,7 @@ impl Session {
             sync = self.writer.len() - self.last_sync.1 <= SYNC_BYTES;
             self.last_sync = (now, self.writer.len());
         }
-        self.keep_space(size)?;
+        self.keep_space(now, size)?;
         // With indexes, those are the last thing that has to be on the disk first.
         let indexed = self.writer.is_indexed();
         self.writer
@@ -694,14 +697,14 @@ impl Session {
     }
 
     /// Refuses a chunk of `size` bytes after which the file could not be finished.
-    fn keep_space(&mut self, size: usize) -> Result<(), SessionError> {
+    fn keep_space(&mut self, now: Instant, size: usize) -> Result<(), SessionError> {
         let Some(space) = self.space.as_mut().filter(|_| !self.finishing) else {
             return Ok(());
         };
         let pending: usize = self.tracks.iter().map(Track::pending_bytes).sum();
         // It will be in chunks, each with an entry in an index.
         let wanted = self.writer.finished_len(size + pending + pending / 8);
-        if space.has_room(self.writer.len(), wanted) {
+        if space.has_room(now, self.writer.len(), wanted) {
             Ok(())
         } else {
             Err(SessionError::NoSpace(self.writer.len()))
@@ -726,6 +729,9 @@ impl Session {
         self.full_sound_chunks(true)?;
         self.writer.finish(&mut self.output)?;
         self.output.write_through()?;
+        if let Some(space) = &mut self.space {
+            space.finish(self.writer.len());
+        }
         self.stats.bytes = self.writer.len();
         Ok(())
     }

@@ -3,10 +3,12 @@
 //! the file is then still there.
 
 use std::path::{Path, PathBuf};
+use std::time::Instant;
 
 use rustix::process::Resource;
 
 use super::piece::PIECE;
+use super::reserve::Reserve;
 
 /// Bytes of the file that we and the sink may hold back and the disk does not know of (`filesink`:
 /// 64 KiB), and what the file system needs for itself to make the file longer.
@@ -15,8 +17,17 @@ const MARGIN: u64 = 128 * 1024 + PIECE as u64;
 /// Bytes to write before the disk is asked again, as others write to it too.
 const ASK_AGAIN: u64 = 16 << 20;
 
+/// Bytes in a second beyond which nothing is being recorded, but copied.
+const COPYING: u128 = 64 << 20;
+
+/// Free bytes from which on some may be taken before they are written.
+const PLENTY: u64 = 64 * ASK_AGAIN;
+
 /// `MSDOS_SUPER_MAGIC`, whose files end at 4 GiB.
 const FAT: u64 = 0x4d44;
+
+/// `EXT4_SUPER_MAGIC`, where it saves time to take blocks in advance.
+const EXT4: u64 = 0xef53;
 
 /// The room that a file has.
 #[derive(Debug)]
@@ -26,27 +37,37 @@ pub(super) struct Space {
     limit: u64,
     /// Bytes up to which there is room, by the last answer.
     room_until: u64,
+    /// When the disk was asked last, and the bytes that the file had.
+    asked: Option<(Instant, u64)>,
+    /// Whether blocks may be taken before they are needed.
+    may_reserve: bool,
+    reserve: Option<Reserve>,
 }
 
 impl Space {
-    /// The space of a regular file; `None` for what is none (`/dev/null`, a pipe).
-    pub fn of(path: &Path) -> Option<Self> {
+    /// The space of a regular file; `None` for what is none (`/dev/null`, a pipe). `at_once` says that
+    /// it has all that was pushed, but for what the sink holds back.
+    pub fn of(path: &Path, at_once: bool) -> Option<Self> {
         std::fs::metadata(path).ok().filter(|file| file.is_file())?;
         let mut limit = rustix::process::getrlimit(Resource::Fsize)
             .current
             .unwrap_or(u64::MAX);
-        if rustix::fs::statfs(path).is_ok_and(|disk| disk.f_type as u64 == FAT) {
+        let system = rustix::fs::statfs(path).map_or(0, |disk| disk.f_type as u64);
+        if system == FAT {
             limit = limit.min(u32::MAX.into());
         }
         Some(Self {
             path: path.to_owned(),
             limit,
             room_until: 0,
+            asked: None,
+            may_reserve: at_once && system == EXT4,
+            reserve: None,
         })
     }
 
-    /// Whether the file, of `len` bytes now, can have `wanted` bytes.
-    pub fn has_room(&mut self, len: u64, wanted: u64) -> bool {
+    /// Whether the file, of `len` bytes `now`, can have `wanted` bytes.
+    pub fn has_room(&mut self, now: Instant, len: u64, wanted: u64) -> bool {
         if wanted > self.limit {
             return false;
         }
@@ -57,10 +78,40 @@ impl Space {
             self.room_until = wanted + ASK_AGAIN;
             return true;
         };
-        let room = free.saturating_sub(MARGIN);
+        let reserved = self.reserve.as_ref().map_or(0, |kept| kept.behind(len));
+        let room = (free + reserved).saturating_sub(MARGIN);
         // Nearer to the end it is asked more often.
         self.room_until = len + (room / 2).min(ASK_AGAIN);
+        if self.is_copied(now, len) && free >= PLENTY {
+            self.reserve(len);
+        }
         len + room >= wanted
+    }
+
+    /// Whether the file has grown faster than recordings do.
+    fn is_copied(&mut self, now: Instant, len: u64) -> bool {
+        let before = self.asked.replace((now, len));
+        before.is_some_and(|(then, from)| {
+            u128::from(len.saturating_sub(from)) * 1_000_000_000 > COPYING * (now - then).as_nanos()
+        })
+    }
+
+    /// Takes the blocks that the file will need until the disk is asked again.
+    fn reserve(&mut self, len: u64) {
+        if self.may_reserve && self.reserve.is_none() {
+            self.reserve = Reserve::of(&self.path, len);
+        }
+        self.may_reserve = self
+            .reserve
+            .as_mut()
+            .is_some_and(|kept| kept.extend(self.room_until));
+    }
+
+    /// Gives back what the file, of `len` bytes, does not need. If not all of it is there yet, that is
+    /// done when this is dropped.
+    pub fn finish(&mut self, len: u64) {
+        self.may_reserve = false;
+        self.reserve.take_if(|kept| kept.has_all(len));
     }
 
     /// Has the disk be asked the next time.
@@ -83,21 +134,54 @@ impl Space {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
 
     #[test]
     fn a_file_has_the_room_of_its_disk() {
+        let now = Instant::now();
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("a.avi");
         std::fs::write(&path, b"RIFF").unwrap();
-        let mut space = Space::of(&path).unwrap();
+        let mut space = Space::of(&path, true).unwrap();
         space.limit = space.limit.min(1 << 60);
-        assert!(space.has_room(4, 5));
-        assert!(!space.has_room(4, 1 << 61), "no file is that large");
+        assert!(space.has_room(now, 4, 5));
+        assert!(!space.has_room(now, 4, 1 << 61), "no file is that large");
         let free = space.free().unwrap();
         space.forget();
-        assert!(!space.has_room(4, 4 + 2 * free), "twice of what is free");
-        assert!(Space::of(Path::new("/dev/null")).is_none());
-        assert!(Space::of(&dir.path().join("none")).is_none());
+        assert!(
+            !space.has_room(now, 4, 4 + 2 * free),
+            "twice of what is free"
+        );
+        assert!(Space::of(Path::new("/dev/null"), true).is_none());
+        assert!(Space::of(&dir.path().join("none"), true).is_none());
+    }
+
+    #[test]
+    fn blocks_are_taken_for_copies_only() {
+        const LEN: u64 = 2 * ASK_AGAIN;
+        let start = Instant::now();
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("a.avi");
+        for (at_once, seconds, reserves) in
+            [(true, 0.1, true), (true, 1.0, false), (false, 0.1, false)]
+        {
+            let file = std::fs::File::create(&path).unwrap();
+            let mut space = Space::of(&path, at_once).unwrap();
+            assert!(space.has_room(start, 0, 5));
+            // A hole, so that all blocks that it has are those taken behind its end.
+            file.set_len(LEN).unwrap();
+            let can_reserve = space.may_reserve && space.free().unwrap() > 2 * PLENTY;
+            let now = start + Duration::from_secs_f64(seconds);
+            assert!(space.has_room(now, LEN, LEN + 5));
+            assert_eq!(blocks(&file) > 0, reserves && can_reserve);
+            space.finish(LEN);
+            assert_eq!((blocks(&file), file.metadata().unwrap().len()), (0, LEN));
+        }
+    }
+
+    fn blocks(file: &std::fs::File) -> u64 {
+        std::os::unix::fs::MetadataExt::blocks(&file.metadata().unwrap())
     }
 }
