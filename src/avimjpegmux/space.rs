@@ -29,10 +29,16 @@ const FAT: u64 = 0x4d44;
 /// `EXT4_SUPER_MAGIC`, where it saves time to take blocks in advance.
 const EXT4: u64 = 0xef53;
 
+/// Blocks that ext4 keeps for itself, if they are no more than a fiftieth of all: not even root gets them.
+const EXT4_OWN_BLOCKS: u64 = 4096;
+
 /// The room that a file has.
 #[derive(Debug)]
 pub(super) struct Space {
     path: PathBuf,
+    is_ext4: bool,
+    /// Whether what is kept for root is for us.
+    is_root: bool,
     /// Bytes that the file may have, whatever is free.
     limit: u64,
     /// Bytes up to which there is room, by the last answer.
@@ -58,6 +64,8 @@ impl Space {
         }
         Some(Self {
             path: path.to_owned(),
+            is_ext4: system == EXT4,
+            is_root: is_root(),
             limit,
             room_until: 0,
             asked: None,
@@ -122,14 +130,25 @@ impl Space {
     /// Bytes that are free for us, if the file system tells.
     fn free(&self) -> Option<u64> {
         let disk = rustix::fs::statvfs(&self.path).ok()?;
-        let blocks = if rustix::process::geteuid().is_root() {
-            disk.f_bfree
-        } else {
-            disk.f_bavail
+        let blocks = match self.is_root {
+            false => disk.f_bavail,
+            true if self.is_ext4 => {
+                let own = EXT4_OWN_BLOCKS.min(disk.f_blocks / 40);
+                disk.f_bfree.saturating_sub(own)
+            }
+            true => disk.f_bfree,
         };
         // Some network file systems say nothing.
         (disk.f_blocks > 0).then(|| blocks.saturating_mul(disk.f_frsize))
     }
+}
+
+/// Whether we are root, and not only in a container.
+fn is_root() -> bool {
+    let every_id = ["0", "0", "4294967295"];
+    rustix::process::geteuid().is_root()
+        && std::fs::read_to_string("/proc/self/uid_map")
+            .is_ok_and(|map| map.split_whitespace().eq(every_id))
 }
 
 #[cfg(test)]
