@@ -49,8 +49,13 @@ impl Output for Growing {
     }
 }
 
-/// Makes a file of frames of about `size` bytes, 30 a second; with sound, 1470 samples a frame.
-fn make(path: &Path, frames: u32, size: usize, sound: bool) {
+/// Sizes vary as a camera's do, and every other one is odd.
+fn picture_of_about(size: usize) -> impl Fn(usize) -> Vec<u8> {
+    move |n| picture(n as u32, size - size / 10 + n * 7919 % (size / 5))
+}
+
+/// Makes a file of so many frames, 30 a second; with sound, 1470 samples a frame.
+fn make(path: &Path, frames: usize, frame: impl Fn(usize) -> Vec<u8>, sound: bool) {
     let mut formats = vec![StreamFormat::Video {
         width: 320,
         height: 240,
@@ -66,9 +71,8 @@ fn make(path: &Path, frames: u32, size: usize, sound: bool) {
     options.seekable = false;
     let mut writer = Writer::new(options, &formats, &Tags::default());
     let mut ok = writer.start(&mut out).is_ok();
-    for n in 0..frames as usize {
-        // Sizes vary as a camera's do, and every other one is odd.
-        let frame = picture(n as u32, size - size / 10 + n * 7919 % (size / 5));
+    for n in 0..frames {
+        let frame = frame(n);
         ok &= writer.chunk(0, frame.len(), frame, false, &mut out).is_ok();
         if sound {
             let samples = vec![0; 1470 * 4];
@@ -79,6 +83,30 @@ fn make(path: &Path, frames: u32, size: usize, sound: bool) {
     }
     assert!(ok && writer.finish(&mut out).is_ok());
     out.0.flush().expect("room on the disk");
+}
+
+/// Frames of the tests' film as the K210 has them.
+fn film() -> Vec<Vec<u8>> {
+    let pipeline = gst::parse::launch(&format!(
+        "filesrc location={}/tests/data/bigbuckbunny.webm ! matroskademux ! vp8dec ! videoscale ! \
+         videoconvert ! video/x-raw,format=I420,width=320,height=240 ! jpegenc ! \
+         appsink name=sink sync=false",
+        env!("CARGO_MANIFEST_DIR")
+    ));
+    let pipeline = pipeline.expect("a pipeline").downcast::<gst::Pipeline>();
+    let pipeline = pipeline.expect("a pipeline");
+    let sink = pipeline.by_name("sink").expect("a sink");
+    let sink = sink.downcast::<gst_app::AppSink>().expect("an appsink");
+    pipeline.set_state(gst::State::Playing).expect("it starts");
+    let samples = std::iter::from_fn(|| sink.pull_sample().ok());
+    let frames = samples
+        .map(|sample| {
+            let buffer = sample.buffer().expect("a frame");
+            buffer.map_readable().expect("its bytes").to_vec()
+        })
+        .collect();
+    pipeline.set_state(gst::State::Null).expect("it stops");
+    frames
 }
 
 /// The file that is written, in the scratch directory.
@@ -135,7 +163,7 @@ fn mux(scratch: &Path, input: &str, sound: bool, muxer: &str, sink: Sink) {
 }
 
 /// The whole way from a file to a file by this crate. Its muxer needs no queues.
-fn remux(scratch: &Path, input: &str, sound: bool, sink: Sink) {
+fn remux(scratch: &Path, input: &str, sound: bool, profile: &str, sink: Sink) {
     let sink = sink.description(scratch);
     let sound = if sound {
         "demux.audio_0 ! mux.audio_0"
@@ -143,8 +171,8 @@ fn remux(scratch: &Path, input: &str, sound: bool, sink: Sink) {
         ""
     };
     run(&format!(
-        "filesrc location={} ! avimjpegdemux name=demux avimjpegmux name=mux ! {sink} \
-         demux.video_0 ! mux.video_0 {sound}",
+        "filesrc location={} ! avimjpegdemux name=demux avimjpegmux name=mux profile={profile} ! \
+         {sink} demux.video_0 ! mux.video_0 {sound}",
         scratch.join(input).display()
     ));
 }
@@ -280,9 +308,18 @@ fn copy(scratch: &Path, input: &str, output: &str) -> Command {
 fn main() {
     let mut bench = Bench::new("avimjpegmux");
     bench.prepare(|scratch| {
-        make(&scratch.join("small.avi"), 108_000, 3000, false);
-        make(&scratch.join("sound.avi"), 54_000, 3000, true);
-        make(&scratch.join("large.avi"), 3600, 100_000, false);
+        let (small, large) = (picture_of_about(3000), picture_of_about(100_000));
+        make(&scratch.join("small.avi"), 108_000, &small, false);
+        make(&scratch.join("sound.avi"), 54_000, &small, true);
+        make(&scratch.join("large.avi"), 3600, large, false);
+        gst::init().expect("GStreamer starts");
+        let film = film();
+        make(
+            &scratch.join("film.avi"),
+            6000,
+            |n| film[n % film.len()].clone(),
+            false,
+        );
     });
     for (input, what, sound) in [
         ("small.avi", "108 000 frames of 3 KB", false),
@@ -316,7 +353,7 @@ fn main() {
         bench.pair(
             &format!("copying, {what} into a file"),
             Side::here("avimjpegdemux ! avimjpegmux", move |scratch: &Path| {
-                remux(scratch, input, sound, Sink::File)
+                remux(scratch, input, sound, "standard", Sink::File)
             })
             .output(OUT),
             Side::command("ffmpeg -c copy", move |scratch: &Path| {
@@ -327,7 +364,7 @@ fn main() {
         bench.pair(
             &format!("copying, {what} into nothing"),
             Side::here("avimjpegdemux ! avimjpegmux", move |scratch: &Path| {
-                remux(scratch, input, sound, Sink::Nothing)
+                remux(scratch, input, sound, "standard", Sink::Nothing)
             })
             .output(OUT),
             Side::command("ffmpeg -c copy", move |scratch: &Path| {
@@ -451,6 +488,13 @@ fn main() {
             record(scratch, "avimjpegmux checkpoint-interval=0")
         })
         .output(OUT),
+    );
+    let profile =
+        |profile| move |scratch: &Path| remux(scratch, "film.avi", false, profile, Sink::Nothing);
+    bench.pair(
+        "checks for the K210, 6000 frames of a film",
+        Side::here("profile=k210", profile("k210")),
+        Side::here("profile=standard", profile("standard")),
     );
     let null = "avimjpegmux name=mux ! filesink location=/dev/null";
     let of = |seconds: u64| Pushed {

@@ -83,6 +83,34 @@ impl<T> Tables<T> {
     }
 }
 
+/// Bits by which most symbols are looked up.
+const LOOKED_UP: usize = 9;
+
+/// What a code of a Huffman table says.
+#[derive(Clone, Copy)]
+struct Code {
+    /// Its length and that of the bits which follow it and belong to it. 0 for codes that are looked up
+    /// otherwise.
+    bits: u8,
+    /// How many coefficients it stands for, or `END`.
+    step: u8,
+}
+
+/// Of all coefficients that are left in the block.
+const END: u8 = 128;
+
+impl Code {
+    const LONGER: Self = Self { bits: 0, step: 0 };
+
+    fn new(length: usize, symbol: u8) -> Self {
+        let (run, size) = (symbol >> 4, symbol & 15);
+        Self {
+            bits: length as u8 + size,
+            step: if size == 0 && run < 15 { END } else { run + 1 },
+        }
+    }
+}
+
 /// A Huffman table, as `huffCreate` makes it.
 struct Huffman<'a> {
     /// By the length of a code less 1: the first code, and the place of what it stands for.
@@ -90,6 +118,8 @@ struct Huffman<'a> {
     /// The last code; `None` if there is none of that length.
     last: [Option<u16>; 16],
     symbols: &'a [u8],
+    /// By the next bits, the code that they begin with.
+    short: [Code; 1 << LOOKED_UP],
 }
 
 impl<'a> Huffman<'a> {
@@ -98,8 +128,11 @@ impl<'a> Huffman<'a> {
             first: [(0, 0); 16],
             last: [None; 16],
             symbols,
+            short: [Code::LONGER; 1 << LOOKED_UP],
         };
         let (mut code, mut place) = (0_u16, 0);
+        // All codes below are of a lesser length.
+        let mut next = 0;
         for (n, count) in counts.iter().enumerate().take(16) {
             let count = u16::from(*count);
             if count > 0 {
@@ -110,111 +143,130 @@ impl<'a> Huffman<'a> {
             }
             place += count;
             code = code.wrapping_add(count) << 1;
+            if n < LOOKED_UP
+                && let Some(last) = table.last[n]
+            {
+                let others = LOOKED_UP - n - 1;
+                while next >> others <= usize::from(last) && next < table.short.len() {
+                    let code = table.code(n, (next >> others) as u16);
+                    table.short[next..next + (1 << others)].fill(code);
+                    next += 1 << others;
+                }
+            }
         }
         table
+    }
+
+    /// What a code of `n + 1` bits stands for.
+    fn code(&self, n: usize, code: u16) -> Code {
+        let (first, place) = self.first[n];
+        let place = place.wrapping_add(code.wrapping_sub(first));
+        let symbol = self.symbols.get(usize::from(place)).copied();
+        Code::new(n + 1, symbol.unwrap_or(0))
+    }
+
+    /// The code that some bits begin with (`huffDecode`).
+    fn decode(&self, bits: u64) -> Code {
+        let code = self.short[(bits >> (64 - LOOKED_UP)) as usize];
+        if code.bits > 0 {
+            code
+        } else {
+            self.longer(bits)
+        }
+    }
+
+    #[cold]
+    fn longer(&self, bits: u64) -> Code {
+        for n in LOOKED_UP..16 {
+            let code = (bits >> (63 - n)) as u16;
+            if self.last[n].is_some_and(|last| code <= last) {
+                return self.code(n, code);
+            }
+        }
+        // It has read one more by then.
+        Code::new(17, 0)
     }
 }
 
 /// A picture's data, read as the decoder reads them.
 struct Scan<'a> {
     data: &'a [u8],
+    /// Where the decoder began, at first and after each restart.
+    start: usize,
+    /// Bytes that were loaded since, without their stuffing.
+    loaded: usize,
+    /// What is to be loaded next.
     at: usize,
-    /// Behind the end it reads end markers: whether the second byte of one is next.
-    amid_marker: bool,
-    buffer: u16,
-    /// Bits of the buffer's lower byte that are not read yet.
+    /// What is loaded and was not read, from the highest bit on; behind that, zeros.
+    bits: u64,
     left: u32,
 }
 
 impl<'a> Scan<'a> {
-    fn new(data: &'a [u8], at: usize) -> Self {
-        let mut scan = Self {
+    fn new(data: &'a [u8], start: usize) -> Self {
+        let start = start.min(data.len());
+        Self {
             data,
-            at,
-            amid_marker: false,
-            buffer: 0,
+            start,
+            loaded: 0,
+            at: start,
+            bits: 0,
             left: 0,
-        };
-        scan.begin();
-        scan
-    }
-
-    /// Fills the buffer anew.
-    fn begin(&mut self) {
-        self.buffer = u16::from(self.octet()) << 8;
-        self.left = 0;
-    }
-
-    /// `getChar`
-    fn byte(&mut self) -> u8 {
-        if let Some(byte) = self.data.get(self.at) {
-            self.at += 1;
-            return *byte;
         }
-        self.amid_marker = !self.amid_marker;
-        if self.amid_marker { 0xff } else { 0xd9 }
     }
 
-    /// `getOctet`: a byte without its stuffing. At a marker it stays, and is all ones.
-    fn octet(&mut self) -> u8 {
-        let before = (self.at, self.amid_marker);
-        let byte = self.byte();
-        if byte == 0xff && self.byte() != 0 {
-            (self.at, self.amid_marker) = before;
+    /// `getOctet`: the byte at a place, without its stuffing, and the place of the next. At a marker
+    /// and at the end it stays, and reads ones.
+    fn octet(&self, at: usize) -> (u8, usize) {
+        match self.data.get(at..) {
+            Some([0xff, 0, ..]) => (0xff, at + 2),
+            None | Some([] | [0xff, ..]) => (0xff, at),
+            Some([byte, ..]) => (*byte, at + 1),
         }
-        byte
     }
 
-    /// `getBit`
-    fn bit(&mut self) -> u16 {
-        let bit = self.buffer >> 15;
-        if self.left == 0 {
-            self.buffer |= u16::from(self.octet());
-            self.left = 8;
+    /// Loads as much as is read at once at most, a code of 17 bits and 15 that belong to it.
+    #[inline(never)]
+    fn load(&mut self) {
+        if let Some(next) = self.data[self.at..].first_chunk::<4>()
+            && !next.contains(&0xff)
+        {
+            let next = u64::from(u32::from_be_bytes(*next));
+            self.bits |= next << (32 - self.left);
+            self.left += 32;
+            self.at += 4;
+            self.loaded += 4;
+            return;
         }
-        self.left -= 1;
-        self.buffer <<= 1;
-        bit
+        while self.left <= 56 {
+            let byte;
+            (byte, self.at) = self.octet(self.at);
+            self.bits |= u64::from(byte) << (56 - self.left);
+            self.left += 8;
+            self.loaded += 1;
+        }
     }
 
-    /// `huffDecode`
-    fn symbol(&mut self, table: &Huffman) -> u8 {
-        let mut code = self.bit();
-        for (first, last) in table.first.iter().zip(table.last) {
-            if last.is_some_and(|last| code <= last) {
-                let place = first.1.wrapping_add(code.wrapping_sub(first.0));
-                return table.symbols.get(usize::from(place)).copied().unwrap_or(0);
-            }
-            code = code << 1 | self.bit();
+    /// Reads a code and what belongs to it; how many coefficients that is.
+    #[inline]
+    fn step(&mut self, table: &Huffman) -> u8 {
+        if self.left < 32 {
+            self.load();
         }
-        0
-    }
-
-    /// A symbol of a block, with the bits that belong to it passed over.
-    fn coefficient(&mut self, table: &Huffman) -> u8 {
-        let symbol = self.symbol(table);
-        for _ in 0..symbol & 15 {
-            self.bit();
-        }
-        symbol
+        let Code { bits, step } = table.decode(self.bits);
+        self.bits <<= bits;
+        self.left -= u32::from(bits);
+        step
     }
 
     /// Reads a block as `decodeNextMCU` does; whether it has no more coefficients than there are.
     fn block(&mut self, dc: &Huffman, ac: &Huffman) -> bool {
-        self.coefficient(dc);
+        self.step(dc);
         let mut k = 1;
         while k < 64 {
-            let symbol = self.coefficient(ac);
-            let run = usize::from(symbol >> 4);
-            k += match (run, symbol & 15) {
-                (15, 0) if k + 16 > 64 => return false,
-                (15, 0) => 16,
-                (_, 0) => return true,
-                _ if k + run > 63 => return false,
-                _ => run + 1,
-            };
+            k += self.step(ac);
         }
-        true
+        k == 64 || k >= END
     }
 
     /// Reads a unit of the first component's blocks and one of each of the others; whether all are sound.
@@ -226,18 +278,22 @@ impl<'a> Scan<'a> {
 
     /// `processRestart`: whether the marker is there, or not far away.
     fn restart(&mut self, marker: u8) -> bool {
-        let mut left = 1536;
-        while left > 0 && self.byte() != 0xff {
-            left -= 1;
+        const FAR: usize = 1536;
+        // The decoder has loaded a byte when it begins, and one with the first bit of each eight.
+        let read = 8 * self.loaded - self.left as usize;
+        let at = (0..1 + read.div_ceil(8)).fold(self.start, |at, _| self.octet(at).1);
+        let rest = &self.data[at..];
+        let Some(before) = rest.iter().position(|byte| *byte == 0xff) else {
+            return false;
+        };
+        let fill = rest[before + 1..].iter();
+        let fill = fill.take_while(|byte| **byte == 0xff).count();
+        let end = before + 1 + fill;
+        if before + fill >= FAR || rest.get(end) != Some(&marker) {
+            return false;
         }
-        let mut byte = 0xff;
-        while left > 0 && byte == 0xff {
-            byte = self.byte();
-            left -= usize::from(byte == 0xff);
-        }
-        let found = left > 0 && byte == marker;
-        self.begin();
-        found
+        *self = Self::new(self.data, at + end + 1);
+        true
     }
 }
 
@@ -449,6 +505,43 @@ mod tests {
         assert_eq!(check(&picture), Err(Refusal::Damaged { unit, units }));
         picture[tables.unwrap() - 1] = 0x01;
         assert_eq!(check(&picture), Ok(()));
+    }
+
+    #[test]
+    fn codes_are_found_as_bit_by_bit() {
+        // That of T.81's table K.5, one with codes of all ones, one with more codes than there are.
+        let standard = [0, 2, 1, 3, 3, 2, 4, 3, 5, 5, 4, 4, 0, 0, 1, 125];
+        let full = [1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 2];
+        let too_many = [1, 3, 0, 4, 0, 0, 0, 90, 0, 0, 0, 90, 0, 0, 0, 9];
+        for counts in [standard, full, too_many, [0; 16]] {
+            let codes = counts.iter().map(|n| usize::from(*n)).sum();
+            let symbols: Vec<_> = (0..codes).map(|n| (n * 37) as u8).collect();
+            let table = Huffman::new(&counts, &symbols);
+            for next in 0..1_u64 << 16 {
+                let (mut code, mut first, mut place) = (0, 0, 0);
+                let mut expected = (17, 0);
+                for (n, count) in counts.iter().enumerate() {
+                    let count = u16::from(*count);
+                    code = code << 1 | (next >> (15 - n) & 1) as u16;
+                    let last = first + u32::from(count);
+                    if count > 0 && last != 1 << 16 && u32::from(code) < last {
+                        let at = place + code.wrapping_sub(first as u16);
+                        expected = (n + 1, symbols.get(usize::from(at)).copied().unwrap_or(0));
+                        break;
+                    }
+                    (first, place) = (last << 1, place + count);
+                }
+                let (length, symbol) = expected;
+                let step = match (symbol >> 4, symbol & 15) {
+                    (15, 0) => 16,
+                    (_, 0) => END,
+                    (run, _) => run + 1,
+                };
+                let found = table.decode(next << 48);
+                let bits = length + usize::from(symbol & 15);
+                assert_eq!((usize::from(found.bits), found.step), (bits, step));
+            }
+        }
     }
 
     #[test]
