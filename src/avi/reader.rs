@@ -28,6 +28,9 @@ use window::{ReadAt, Window};
 use super::header::{ChunkHeader, FourCc};
 use super::jpeg;
 
+/// Bytes that most files' headers are within.
+const HEAD: usize = 4 << 10;
+
 /// How far into a file without a header its first picture is searched for.
 const PROBE: u64 = 64 << 20;
 
@@ -263,7 +266,7 @@ impl<S: ReadAt> Reader<S> {
     pub fn open(source: S) -> Result<Self, OpenError<S::Error>> {
         let mut window = Window::new(source);
         let size = window.file_size();
-        let mut need = 64 << 10;
+        let mut need = HEAD;
         let mut header = loop {
             let data = window.get(0, need).map_err(read_error)?;
             match headers::parse(data, 0, data.len() as u64 >= size) {

@@ -2,6 +2,8 @@
 //! Playing a file that can be read at any place: a task that opens it and
 //! pushes chunk after chunk by the index.
 
+use std::ops::Range;
+
 use gst::prelude::*;
 use gst::subclass::prelude::*;
 
@@ -62,6 +64,26 @@ impl ReadAt for PadSource {
 
 /// A piece of the file, mapped while it is looked at.
 pub struct Block(Option<gst::MappedBuffer<gst::buffer::Readable>>);
+
+impl Block {
+    /// Some of its bytes, which stay where they are.
+    fn part(&self, range: Range<usize>) -> Option<gst::Buffer> {
+        let buffer = self.0.as_ref()?.buffer();
+        buffer.copy_region(gst::BufferCopyFlags::MEMORY, range).ok()
+    }
+
+    /// The same without another buffer, if this one is nobody else's.
+    fn into_part(self, range: Range<usize>) -> Option<gst::Buffer> {
+        let mut buffer = self.0?.into_buffer();
+        let Some(own) = buffer.get_mut() else {
+            return buffer.copy_region(gst::BufferCopyFlags::MEMORY, range).ok();
+        };
+        own.resize(range).ok()?;
+        own.unset_flags(gst::BufferFlags::all() - gst::BufferFlags::TAG_MEMORY);
+        own.set_dts(None);
+        Some(buffer)
+    }
+}
 
 impl AsRef<[u8]> for Block {
     fn as_ref(&self) -> &[u8] {
@@ -326,13 +348,17 @@ impl Pull {
                 len,
                 incomplete,
             } => {
-                let Some((Block(Some(block)), range)) = self.reader.window().block(pos, len) else {
+                let window = self.reader.window();
+                let buffer = if let Some((block, range)) = window.take_alone(pos, len) {
+                    block.into_part(range)
+                } else if let Some((block, range)) = window.block(pos, len) {
+                    block.part(range)
+                } else {
+                    None
+                };
+                let Some(buffer) = buffer else {
                     return self.output.gap(imp, n, next.time, until);
                 };
-                let buffer = block
-                    .buffer()
-                    .copy_region(gst::BufferCopyFlags::MEMORY, range)
-                    .map_err(|_| gst::FlowError::Error)?;
                 self.output.push(
                     imp,
                     Chunk {

@@ -36,6 +36,8 @@ pub trait ReadAt {
 struct Held<B> {
     pos: u64,
     block: B,
+    /// Nothing was read but what was asked for.
+    alone: bool,
 }
 
 impl<B: AsRef<[u8]>> Held<B> {
@@ -106,7 +108,7 @@ impl<S: ReadAt> Window<S> {
                 self.slots.resize_with(slot + 1, || None);
             }
             let block = self.source.read_at(pos, want)?;
-            self.slots[slot] = Some(Held { pos, block });
+            self.slots[slot] = Some(Held { pos, block, alone });
         }
         if let Some((block, range)) = self.find(pos, len) {
             return Ok(&block.as_ref()[range]);
@@ -120,6 +122,21 @@ impl<S: ReadAt> Window<S> {
     /// kept: until the next call of [`slot`](Self::slot).
     pub fn block(&self, pos: u64, len: usize) -> Option<(&S::Block, std::ops::Range<usize>)> {
         self.find(pos, len)
+    }
+
+    /// The same, to keep, if the block was read for these bytes alone. They are no longer in the window
+    /// then.
+    pub fn take_alone(
+        &mut self,
+        pos: u64,
+        len: usize,
+    ) -> Option<(S::Block, std::ops::Range<usize>)> {
+        let is_it = |held: &Held<S::Block>| held.alone && held.range(pos, len).is_some();
+        let mut slots = self.slots.iter_mut();
+        let slot = slots.find(|slot| slot.as_ref().is_some_and(is_it))?;
+        let held = slot.take()?;
+        let range = held.range(pos, len)?;
+        Some((held.block, range))
     }
 }
 
@@ -135,15 +152,19 @@ impl<S: ReadAt> View for Window<S> {
         let held = self.look.as_ref();
         if held.is_none_or(|h| h.range(pos, least).is_none()) {
             // Going from header to header, a block is worth reading if the
-            // next header may be in it.
-            let near = held.is_some_and(|h| {
+            // next header may be in it, and a larger one if that goes on.
+            let near = held.filter(|h| {
                 let end = h.pos + h.block.as_ref().len() as u64;
                 pos >= h.pos && pos < end + LARGE as u64
             });
-            let want = if near { BLOCK } else { PEEK };
+            let want = near.map_or(PEEK, |h| (16 * h.block.as_ref().len()).min(BLOCK));
             let want = self.clip(pos, want.max(most));
             let block = self.source.read_at(pos, want).map_err(Stop::Source)?;
-            self.look = Some(Held { pos, block });
+            self.look = Some(Held {
+                pos,
+                block,
+                alone: false,
+            });
         }
         let Some(held) = &self.look else {
             return Ok(&[]);
