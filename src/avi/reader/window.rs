@@ -232,3 +232,29 @@ impl ReadAt for FileSource {
         Ok(block)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_read_for_one_chunk_alone_can_be_had_and_nothing_else() {
+        let file: Vec<u8> = (0..1_000_000_u32).map(|n| (n % 251) as u8).collect();
+        let mut window = Window::new(&file[..]);
+        let bytes = |pos: u64, len: usize| file[pos as usize..pos as usize + len].to_vec();
+        // Small chunks share a block.
+        let shared = window.slot(0, 1000, 300).unwrap().to_vec();
+        assert_eq!(shared, bytes(1000, 300));
+        assert!(window.take_alone(1000, 300).is_none());
+        assert!(window.block(1300, 300).is_some());
+        let len = LARGE + 8;
+        assert_eq!(window.slot(1, 500_000, len).unwrap(), bytes(500_000, len));
+        assert!(window.take_alone(499_999, 10).is_none());
+        let (block, range) = window.take_alone(500_008, LARGE).unwrap();
+        assert_eq!(block[range], bytes(500_008, LARGE));
+        assert!(window.block(500_008, LARGE).is_none());
+        assert!(window.block(1300, 300).is_some());
+        // It can be read again.
+        assert_eq!(window.slot(1, 500_000, len).unwrap(), bytes(500_000, len));
+    }
+}
