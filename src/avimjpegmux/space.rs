@@ -133,6 +133,7 @@ impl Space {
         let blocks = match self.is_root {
             false => disk.f_bavail,
             true if self.is_ext4 => {
+                // Of all, those that it needs to tell where files are do not count here.
                 let own = EXT4_OWN_BLOCKS.min(disk.f_blocks / 40);
                 disk.f_bfree.saturating_sub(own)
             }
