@@ -56,6 +56,8 @@ pub struct Chunk {
 pub struct Output {
     streams: Vec<OutStream>,
     combiner: gst_base::UniqueFlowCombiner,
+    /// A pad did not take everything.
+    refused: bool,
     group: gst::GroupId,
     pub segment: gst::FormattedSegment<gst::ClockTime>,
     pub seqnum: gst::Seqnum,
@@ -91,6 +93,7 @@ impl Output {
         Self {
             streams: streams.collect(),
             combiner: gst_base::UniqueFlowCombiner::new(),
+            refused: false,
             group: group.unwrap_or_else(gst::GroupId::next),
             segment: gst::FormattedSegment::new(),
             seqnum: gst::Seqnum::next(),
@@ -245,6 +248,7 @@ impl Output {
         self.segment_due = true;
         self.looked = at;
         self.combiner.reset();
+        self.refused = false;
         for stream in &mut self.streams {
             stream.discont = true;
             stream.rest = None;
@@ -331,15 +335,14 @@ impl Output {
     pub fn push(&mut self, imp: &AviMjpegDemux, chunk: Chunk) -> Result<(), gst::FlowError> {
         let n = chunk.stream;
         let stream = &mut self.streams[n];
-        let Some(pad) = stream.pad.clone() else {
-            return Ok(());
-        };
         let description = stream.stream.clone();
         let part = description.part(chunk.first);
         if std::mem::replace(&mut stream.part, part.number) != part.number {
             stream.discont = true;
             stream.rest = None;
-            if let Some(caps) = caps::of_stream(part.stream, self.sampling) {
+            if let Some(pad) = &stream.pad
+                && let Some(caps) = caps::of_stream(part.stream, self.sampling)
+            {
                 pad.push_event(gst::event::Caps::new(&caps));
             }
         }
@@ -379,10 +382,19 @@ impl Output {
             .info
             .position
             .store(position.nseconds(), Ordering::Relaxed);
+        let Some(pad) = &stream.pad else {
+            return Ok(());
+        };
         let flow = pad.push(buffer);
+        self.refused |= flow.is_err();
+        // As long as all goes well, the result of all is that of this one.
+        let pad = self.refused.then(|| pad.clone());
         if time >= self.looked + gst::ClockTime::from_mseconds(100) && !self.backward() {
             self.keep_up(imp, time);
         }
+        let Some(pad) = pad else {
+            return Ok(());
+        };
         match self.combiner.update_pad_flow(&pad, flow) {
             Ok(_) => Ok(()),
             // Another pad that is yet to come may be linked.

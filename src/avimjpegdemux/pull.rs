@@ -78,7 +78,13 @@ impl Block {
         let Some(own) = buffer.get_mut() else {
             return buffer.copy_region(gst::BufferCopyFlags::MEMORY, range).ok();
         };
-        own.resize(range).ok()?;
+        if own.n_memory() == 1
+            && let Ok(memory) = own.peek_memory_mut(0)
+        {
+            memory.resize(range);
+        } else {
+            own.resize(range).ok()?;
+        }
         own.unset_flags(gst::BufferFlags::all() - gst::BufferFlags::TAG_MEMORY);
         own.set_dts(None);
         Some(buffer)
