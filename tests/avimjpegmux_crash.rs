@@ -343,10 +343,18 @@ const PROFILES: [(&str, &str); 3] = [
     ("k210", "profile=k210"),
 ];
 
-/// Runs `records_until_it_is_full` by way of a shell that does `first` before.
-fn fill(first: &str, location: &Path, copy: &Path, properties: &str) -> std::process::Output {
-    Command::new("sh")
-        .args(["-c", &format!("{first} exec \"$@\""), "sh"])
+/// Runs `records_until_it_is_full` in a directory, by way of a shell that does `first` before and that
+/// `by` starts.
+fn fill(
+    by: &[&str],
+    first: &str,
+    dir: &Path,
+    name: &str,
+    properties: &str,
+) -> std::process::Output {
+    Command::new("env")
+        .args(by)
+        .args(["sh", "-c", &format!("{first} exec \"$@\""), "sh"])
         .arg(std::env::current_exe().unwrap())
         .args([
             "--exact",
@@ -354,23 +362,26 @@ fn fill(first: &str, location: &Path, copy: &Path, properties: &str) -> std::pro
             "--ignored",
             "--nocapture",
         ])
-        .env("FULL_LOCATION", location)
-        .env("FULL_COPY", copy)
+        .current_dir(dir)
+        .env("FULL_LOCATION", dir.join(name))
+        .env("FULL_COPY", dir.join(COPY))
         .env("FULL_PROPERTIES", properties)
         .output()
         .unwrap()
 }
 
+/// The file as it was at the first error.
+const COPY: &str = "b.avi";
+
 #[test]
 fn a_file_at_its_limit_is_finished_before_that_is_told() {
     let dir = tempfile::tempdir().unwrap();
-    let (path, copy) = (dir.path().join("a.avi"), dir.path().join("b.avi"));
     for (profile, properties) in PROFILES {
         // The limit on the size of a process's files, 512 bytes a unit.
         let limited = "trap '' XFSZ; ulimit -f 1000;";
-        let output = fill(limited, &path, &copy, properties);
+        let output = fill(&[], limited, dir.path(), "a.avi", properties);
         let told = String::from_utf8_lossy(&output.stdout);
-        let len = finished_when_full(&told, &copy, profile);
+        let len = finished_when_full(&told, &dir.path().join(COPY), profile);
         assert!((500_000..=512_000).contains(&len), "{profile}: {len}");
     }
 }
@@ -379,13 +390,13 @@ fn a_file_at_its_limit_is_finished_before_that_is_told() {
 /// mount, how it mounts, and how large the file becomes.
 const DISKS: [(&[&str], &str, std::ops::Range<usize>); 2] = [
     (
-        &["--user", "--map-root-user", "--mount"],
+        &["unshare", "--user", "--map-root-user", "--mount"],
         "mount -t tmpfs -o size=2m none disk",
         1_700_000..2_097_152,
     ),
     // Some of what is free here is for nobody, and some for root alone.
     (
-        &["--mount"],
+        &["unshare", "--mount"],
         "truncate -s 64M image && mkfs.ext4 -qF image && mount -o loop image disk && \
          fallocate -l 50M disk/full",
         2_000_000..8_000_000,
@@ -396,33 +407,17 @@ const DISKS: [(&[&str], &str, std::ops::Range<usize>); 2] = [
 fn a_full_disk_has_a_finished_file_before_that_is_told() {
     let dir = tempfile::tempdir().unwrap();
     std::fs::create_dir(dir.path().join("disk")).unwrap();
-    let copy = dir.path().join("b.avi");
-    for (kind, mount, lengths) in DISKS {
+    for (by, mount, lengths) in DISKS {
         for (profile, properties) in PROFILES {
-            let output = Command::new("unshare")
-                .args(kind)
-                .args(["sh", "-c"])
-                .args([&format!("{{ {mount}; }} >&2 && exec \"$@\""), "sh"])
-                .arg(std::env::current_exe().unwrap())
-                .args([
-                    "--exact",
-                    "records_until_it_is_full",
-                    "--ignored",
-                    "--nocapture",
-                ])
-                .current_dir(&dir)
-                .env("FULL_LOCATION", dir.path().join("disk/a.avi"))
-                .env("FULL_COPY", &copy)
-                .env("FULL_PROPERTIES", properties)
-                .output()
-                .unwrap();
+            let first = format!("{{ {mount}; }} >&2 &&");
+            let output = fill(by, &first, dir.path(), "disk/a.avi", properties);
             let told = String::from_utf8_lossy(&output.stdout);
             if told.is_empty() {
                 let why = String::from_utf8_lossy(&output.stderr);
                 eprintln!("left out, as this fails here: {mount}: {why}");
                 break;
             }
-            let len = finished_when_full(&told, &copy, profile);
+            let len = finished_when_full(&told, &dir.path().join(COPY), profile);
             assert!(lengths.contains(&len), "{mount}, {profile}: {len}");
         }
     }
