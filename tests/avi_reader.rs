@@ -26,8 +26,9 @@ fn read(bytes: &[u8]) -> (Vec<Played>, Vec<Finding>) {
     let mut playback = Playback::new(reader.header().streams.len());
     let mut played = Vec::new();
     while let Some(next) = playback.next(&mut reader).expect("no I/O") {
-        if let Payload::Bytes { pos, len, .. } = reader.payload(&next.entry).expect("no I/O") {
-            let payload = bytes[pos as usize..pos as usize + len].to_vec();
+        if let Payload::Bytes { pos, len, .. } = reader.payload_of(&next).expect("no I/O") {
+            let (block, range) = reader.window().block(pos, len).expect("it was read");
+            let payload = block[range].to_vec();
             played.push((next.entry.stream, next.time, payload));
         }
     }
@@ -800,10 +801,21 @@ fn what_is_no_avi_is_refused() {
     assert_eq!(read(&bytes).0, []);
 }
 
-/// A source that says how much it was asked for at once.
+/// A source that knows how often and for how much it was asked.
 struct Watched<'a> {
     bytes: &'a [u8],
     reads: usize,
+    read: usize,
+}
+
+impl<'a> Watched<'a> {
+    fn new(bytes: &'a [u8]) -> Self {
+        Self {
+            bytes,
+            reads: 0,
+            read: 0,
+        }
+    }
 }
 
 impl reader::window::ReadAt for Watched<'_> {
@@ -820,10 +832,11 @@ impl reader::window::ReadAt for Watched<'_> {
             pos + len <= self.bytes.len(),
             "asked for more than there is"
         );
-        self.reads += len;
+        self.reads += 1;
+        self.read += len;
         // Damage may be looked at a few times, not without end.
         assert!(
-            self.reads < 400 * self.bytes.len() + (64 << 20),
+            self.read < 400 * self.bytes.len() + (64 << 20),
             "reads in circles"
         );
         Ok(self.bytes[pos..pos + len].to_vec())
@@ -831,17 +844,64 @@ impl reader::window::ReadAt for Watched<'_> {
 }
 
 fn read_watched(bytes: &[u8]) {
-    let Ok(mut reader) = Reader::open(Watched { bytes, reads: 0 }) else {
+    let Ok(mut reader) = Reader::open(Watched::new(bytes)) else {
         return;
     };
     let mut playback = Playback::new(reader.header().streams.len());
     let mut chunks = 0;
     while let Some(next) = playback.next(&mut reader).expect("no I/O") {
-        reader.payload(&next.entry).expect("no I/O");
+        reader.payload_of(&next).expect("no I/O");
         chunks += 1;
         assert!(chunks <= bytes.len(), "plays in circles");
     }
     assert!(reader.index().memory() <= 4 * bytes.len() + 4096);
+}
+
+#[test]
+fn large_frames_and_the_sound_beside_them_are_read_at_once() {
+    let frames = 100;
+    let video = |n: u32| Piece::Video(picture(n, 40_001 + n as usize));
+    // Beside each other; the sound ten frames ahead; two of them for a frame.
+    type Sounds = fn(u32) -> std::ops::Range<u32>;
+    let cases: [(Sounds, usize); 3] = [
+        (|n| n..n + 1, 2002),
+        (|n| if n == 0 { 0..11 } else { n + 10..n + 11 }, 2002),
+        (|n| 2 * n..2 * n + 2, 1001),
+    ];
+    for (sounds, len) in cases {
+        let pieces: Vec<Piece> = (0..frames)
+            .flat_map(|n| {
+                let sounds = sounds(n).map(|n| Piece::Sound(sound(n, len)));
+                std::iter::once(video(n)).chain(sounds)
+            })
+            .collect();
+        let file = File {
+            scale: 1,
+            rate: 30,
+            audio: Some((30_030, 1)),
+            ..File::default()
+        };
+        let bytes = file.build(&pieces).bytes;
+        let (played, findings) = read(&bytes);
+        assert_eq!(findings, []);
+        for stream in 0..2 {
+            let of_stream = played.iter().filter(|p| p.0 == stream);
+            let expected = pieces.iter().filter_map(|piece| match (stream, piece) {
+                (0, Piece::Video(data)) | (1, Piece::Sound(data)) => Some(data),
+                _ => None,
+            });
+            assert!(of_stream.map(|p| &p.2).eq(expected));
+        }
+        let mut reader = Reader::open(Watched::new(&bytes)).expect("opens");
+        while !reader.scan(100).expect("no I/O") {}
+        let before = reader.window().source().reads;
+        let mut playback = Playback::new(2);
+        while let Some(next) = playback.next(&mut reader).expect("no I/O") {
+            reader.payload_of(&next).expect("no I/O");
+        }
+        let reads = reader.window().source().reads - before;
+        assert!(reads <= frames as usize + 5, "{reads} reads");
+    }
 }
 
 #[derive(Clone, Debug)]

@@ -30,7 +30,7 @@ fn read_sound(bytes: &[u8]) -> Vec<(usize, u64, Vec<u8>)> {
     let mut playback = Playback::new(reader.header().streams.len());
     let mut played = Vec::new();
     while let Some(next) = playback.next(&mut reader).expect("no I/O") {
-        if let Payload::Bytes { pos, len, .. } = reader.payload(&next.entry).expect("no I/O") {
+        if let Payload::Bytes { pos, len, .. } = reader.payload_of(&next).expect("no I/O") {
             let payload = bytes[pos as usize..pos as usize + len].to_vec();
             played.push((next.entry.stream, next.time, payload));
         }

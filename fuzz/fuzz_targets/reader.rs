@@ -94,7 +94,7 @@ fn at_any_place(bytes: &[u8]) {
     let mut playback = Playback::new(streams);
     let mut chunks = 0;
     while let Ok(Some(next)) = playback.next(&mut reader) {
-        let Ok(_) = reader.payload(&next.entry);
+        let Ok(_) = reader.payload_of(&next);
         chunks += 1;
         assert!(chunks <= bytes.len(), "plays in circles");
     }

@@ -22,6 +22,7 @@ pub mod window;
 
 use headers::{Format, Header};
 use index::{Entry, Index};
+use play::Next;
 use walk::{Item, Kind, Stop, View, Walker};
 use window::{ReadAt, Window};
 
@@ -481,15 +482,24 @@ impl<S: ReadAt> Reader<S> {
     /// The contents of a chunk, checked: a picture is cut off at its end
     /// marker. The bytes are then in the window, in the stream's slot.
     pub fn payload(&mut self, entry: &Entry) -> Result<Payload, S::Error> {
+        self.payload_and(entry, 0)
+    }
+
+    /// The same of what is played next. If it has to be read by itself, small
+    /// chunks behind it that will be played too are read along with it.
+    pub fn payload_of(&mut self, next: &Next) -> Result<Payload, S::Error> {
+        self.payload_and(&next.entry, next.behind)
+    }
+
+    fn payload_and(&mut self, entry: &Entry, behind: usize) -> Result<Payload, S::Error> {
         if entry.size == 0 {
             return Ok(Payload::Empty);
         }
         let size = entry.size as usize;
         let header = if entry.bare { 0 } else { 8 };
         let sound = self.header.streams[entry.stream].is_sound();
-        let data = self
-            .window
-            .slot(entry.stream, entry.pos - header, header as usize + size)?;
+        let (pos, len) = (entry.pos - header, header as usize + size);
+        let data = self.window.slot(entry.stream, pos, len, behind)?;
         let (head, data) = data.split_at(data.len().min(header as usize));
         let intact = entry.bare
             || ChunkHeader::parse(head).is_ok_and(|chunk| {

@@ -139,7 +139,7 @@ pub fn repair<S: ReadAt, O: Output<Payload = Vec<u8>>>(
         let Some(first) = copy.place(&streams[entry.stream], &next) else {
             continue;
         };
-        let payload = reader.payload(&entry).map_err(RepairError::Read)?;
+        let payload = reader.payload_of(&next).map_err(RepairError::Read)?;
         let data = match payload {
             Payload::Bytes { pos, len, .. } => reader
                 .window()

@@ -91,6 +91,16 @@ impl Block {
     }
 }
 
+impl From<&[u8]> for Block {
+    fn from(bytes: &[u8]) -> Self {
+        let mut buffer = gst::Buffer::with_size(bytes.len()).ok();
+        if let Some(own) = buffer.as_mut().and_then(gst::Buffer::get_mut) {
+            let _ = own.copy_from_slice(0, bytes);
+        }
+        Self(buffer.and_then(|buffer| buffer.into_mapped_buffer_readable().ok()))
+    }
+}
+
 impl AsRef<[u8]> for Block {
     fn as_ref(&self) -> &[u8] {
         self.0.as_ref().map_or(&[], |mapped| mapped.as_slice())
@@ -344,7 +354,7 @@ impl Pull {
         if self.output.leaves_out(n, time) {
             return Ok(());
         }
-        let payload = self.reader.payload(&entry)?;
+        let payload = self.reader.payload_of(&next)?;
         self.tell_findings(imp);
         match payload {
             Payload::Empty if counted == 0 => Ok(()),
@@ -355,7 +365,7 @@ impl Pull {
                 incomplete,
             } => {
                 let window = self.reader.window();
-                let buffer = if let Some((block, range)) = window.take_alone(pos, len) {
+                let buffer = if let Some((block, range)) = window.take(pos, len) {
                     block.into_part(range)
                 } else if let Some((block, range)) = window.block(pos, len) {
                     block.part(range)

@@ -7,11 +7,16 @@
 //! streams' counts so far are kept, which is where a search lands. An hour of
 //! video at 30 frames a second and its sound take about 700 KiB.
 
+use super::window::ALONG;
+
 /// Chunks between two places a search can land on.
 const GROUP: u32 = 64;
 
 /// Streams an index can tell apart; files have two or three.
 pub const MAX_STREAMS: usize = 64;
+
+/// What is between two chunks that follow one another: padding and a header.
+const BETWEEN: u64 = 9;
 
 const GAP: u8 = 0x40;
 const MARK: u8 = 0x80;
@@ -215,12 +220,23 @@ impl Index {
             .map_or_else(|| vec![0; streams], <[u64]>::to_vec)
     }
 
-    /// Puts the chunks of a group that are a stream's into `out`.
-    fn decode(&self, group: usize, stream: usize, out: &mut Vec<Entry>) {
+    /// Puts the chunks of a group that are a stream's into `out`, each with the
+    /// number of bytes behind it that small chunks of other streams take.
+    fn decode(&self, group: usize, stream: usize, out: &mut Vec<(Entry, usize)>) {
         out.clear();
         self.each(group, &mut self.counts_before(group), |entry| {
             if entry.stream == stream {
-                out.push(entry);
+                out.push((entry, 0));
+            } else if let Some((before, behind)) = out.last_mut() {
+                let end = before.pos + u64::from(before.size);
+                let reached = end + *behind as u64;
+                let to = entry.pos + u64::from(entry.size);
+                if entry.pos >= reached
+                    && entry.pos <= reached + BETWEEN
+                    && to - end <= ALONG as u64
+                {
+                    *behind = (to - end) as usize;
+                }
             }
             true
         });
@@ -280,7 +296,7 @@ fn take(data: &mut &[u8]) -> u64 {
 pub struct Cursor {
     stream: usize,
     group: usize,
-    entries: Vec<Entry>,
+    entries: Vec<(Entry, usize)>,
     /// How many items the group had when it was decoded; the last group grows.
     at: usize,
     decoded_bytes: usize,
@@ -320,11 +336,11 @@ impl Cursor {
             return None;
         }
         loop {
-            if let Some(entry) = self.entries.get(self.at) {
+            if let Some((entry, _)) = self.entries.get(self.at) {
                 return Some(*entry);
             }
             self.load(index);
-            if let Some(entry) = self.entries.get(self.at) {
+            if let Some((entry, _)) = self.entries.get(self.at) {
                 return Some(*entry);
             }
             if self.group + 1 >= index.groups.len() {
@@ -335,6 +351,12 @@ impl Cursor {
             self.entries.clear();
             self.decoded_bytes = usize::MAX;
         }
+    }
+
+    /// The bytes behind the chunk it stands before that small chunks of other
+    /// streams take, together no more than [`ALONG`].
+    pub fn behind(&self) -> usize {
+        self.entries.get(self.at).map_or(0, |(_, behind)| *behind)
     }
 
     /// Steps past the chunk it stands before.
@@ -358,7 +380,7 @@ impl Cursor {
             self.at = self.entries.len();
         }
         self.at -= 1;
-        self.entries.get(self.at).copied()
+        self.entries.get(self.at).map(|(entry, _)| *entry)
     }
 
     /// Goes to the chunk that holds a unit, or if none does to the first
@@ -484,6 +506,31 @@ mod tests {
             cursor.advance();
             assert_eq!(cursor.peek(&index), None);
         }
+    }
+
+    #[test]
+    fn small_chunks_behind_a_chunk() {
+        let mut index = Index::new([false, true, true]);
+        index.push(0, 108, 50_001, false);
+        index.push(1, 50_118, 2000, false);
+        index.push(2, 52_126, 1000, false);
+        // What would be too much.
+        index.push(1, 53_134, ALONG as u32, false);
+        let end = index.end();
+        index.push(0, end + 8, 50_000, false);
+        // What does not follow.
+        index.push(1, index.end() + 100, 2000, false);
+        index.push(0, index.end() + 8, 50_000, false);
+        let mut cursor = Cursor::new(0);
+        for behind in [9 + 2000 + 8 + 1000, 0, 0] {
+            assert!(cursor.peek(&index).is_some());
+            assert_eq!(cursor.behind(), behind);
+            cursor.advance();
+        }
+        cursor.back(&index);
+        cursor.back(&index);
+        assert_eq!(cursor.back(&index).map(|e| e.size), Some(50_001));
+        assert_eq!(cursor.behind(), 9 + 2000 + 8 + 1000);
     }
 
     #[test]

@@ -20,6 +20,9 @@ pub struct Next {
     pub entry: Entry,
     /// When it begins.
     pub time: u64,
+    /// Bytes behind it that other streams' chunks take which are small and are
+    /// to be played too.
+    pub behind: usize,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -85,16 +88,17 @@ impl Playback {
                 let entry = if self.backward {
                     cursor.back(reader.index())
                 } else {
-                    let entry = cursor.peek(reader.index());
-                    if entry.is_some() {
-                        cursor.advance();
-                    }
-                    entry
+                    cursor.peek(reader.index())
                 };
+                let behind = cursor.behind();
+                if entry.is_some() && !self.backward {
+                    cursor.advance();
+                }
                 *head = match entry {
                     Some(entry) => Head::Known(Next {
                         entry,
                         time: reader.header().streams[n].time(entry.first),
+                        behind,
                     }),
                     None => Head::None,
                 };
@@ -139,10 +143,23 @@ impl Playback {
                     }
                 }
             }
-            if let Some(next) = best {
+            return Ok(best.map(|next| {
                 self.heads[next.entry.stream] = Head::Unknown;
-            }
-            return Ok(best);
+                let behind = self.behind(&next);
+                Next { behind, ..next }
+            }));
         }
+    }
+
+    /// The bytes to read along with a chunk: none if what they hold was played
+    /// before.
+    fn behind(&self, next: &Next) -> usize {
+        let end = next.entry.pos + u64::from(next.entry.size);
+        let wanted = self.heads.iter().any(|head| match head {
+            Head::Known(other) if self.backward => other.entry.pos >= end,
+            Head::Known(other) => other.entry.pos < end + next.behind as u64,
+            _ => false,
+        });
+        if wanted { next.behind } else { 0 }
     }
 }

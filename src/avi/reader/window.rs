@@ -2,6 +2,8 @@
 //! Blocks of a file that can be read at any place, read once for many small
 //! chunks.
 
+use std::collections::VecDeque;
+
 use super::walk::{Stop, View};
 
 /// What is read at once when chunks are small. Larger blocks leave the
@@ -15,13 +17,22 @@ const LARGE: usize = 32 << 10;
 /// too often.
 const ALONE: usize = 16 << 10;
 
+/// Small chunks of up to this together are read along with a large one before
+/// them.
+pub const ALONG: usize = 8 << 10;
+
+/// So often what was read along is kept: the sound of a recording may be half a
+/// second before its pictures in the file.
+const KEPT: usize = 16;
+
 /// What is read when only a chunk's header is wanted.
 const PEEK: usize = 32;
 
 /// Something that can be read at any place.
 pub trait ReadAt {
-    /// Bytes that were read; cheap to hand on.
-    type Block: AsRef<[u8]>;
+    /// Bytes that were read; cheap to hand on. Made from some of another
+    /// block's, they are a copy.
+    type Block: AsRef<[u8]> + for<'a> From<&'a [u8]>;
     /// Why reading failed.
     type Error;
 
@@ -36,8 +47,8 @@ pub trait ReadAt {
 struct Held<B> {
     pos: u64,
     block: B,
-    /// Nothing was read but what was asked for.
-    alone: bool,
+    /// Bytes that end here or further on are the last that are wanted of it.
+    last: usize,
 }
 
 impl<B: AsRef<[u8]>> Held<B> {
@@ -48,12 +59,14 @@ impl<B: AsRef<[u8]>> Held<B> {
     }
 }
 
-/// The last blocks read: one for looking about, one for each stream.
+/// The last blocks read: one for looking about, one for each stream, and what
+/// was read along with one of these.
 pub struct Window<S: ReadAt> {
     source: S,
     size: u64,
     look: Option<Held<S::Block>>,
     slots: Vec<Option<Held<S::Block>>>,
+    along: VecDeque<Held<S::Block>>,
     /// The size of chunks, averaged over the last few.
     typical: usize,
 }
@@ -67,6 +80,7 @@ impl<S: ReadAt> Window<S> {
             size,
             look: None,
             slots: Vec::new(),
+            along: VecDeque::new(),
             typical: 0,
         }
     }
@@ -88,14 +102,23 @@ impl<S: ReadAt> Window<S> {
 
     /// The block that has `len` bytes at `pos`, and where in it they are.
     fn find(&self, pos: u64, len: usize) -> Option<(&S::Block, std::ops::Range<usize>)> {
-        let mut held = self.slots.iter().flatten();
+        let mut held = self.slots.iter().flatten().chain(&self.along);
         held.find_map(|held| Some((&held.block, held.range(pos, len)?)))
     }
 
     /// `len` bytes at `pos` (fewer at the end of the file). What is read for
     /// them is kept in a stream's slot until something else is read for it;
     /// streams that lie next to one another use each other's.
-    pub fn slot(&mut self, slot: usize, pos: u64, len: usize) -> Result<&[u8], S::Error> {
+    ///
+    /// Where that is read alone, so many bytes `behind` it, no more than
+    /// [`ALONG`], are read along with it and kept for a while.
+    pub fn slot(
+        &mut self,
+        slot: usize,
+        pos: u64,
+        len: usize,
+        behind: usize,
+    ) -> Result<&[u8], S::Error> {
         let len = self.clip(pos, len);
         if len == 0 {
             return Ok(&[]);
@@ -103,12 +126,22 @@ impl<S: ReadAt> Window<S> {
         self.typical = (self.typical * 7 + len) / 8;
         if self.find(pos, len).is_none() {
             let alone = len > LARGE || self.typical > ALONE;
-            let want = if alone { len } else { self.clip(pos, BLOCK) };
+            let behind = if alone { behind.min(ALONG) } else { 0 };
+            let want = self.clip(pos, if alone { len + behind } else { BLOCK });
             if self.slots.len() <= slot {
                 self.slots.resize_with(slot + 1, || None);
             }
             let block = self.source.read_at(pos, want)?;
-            self.slots[slot] = Some(Held { pos, block, alone });
+            if alone && let Some(along @ [_, ..]) = block.as_ref().get(len..) {
+                self.along.truncate(KEPT - 1);
+                self.along.push_front(Held {
+                    pos: pos + len as u64,
+                    block: along.into(),
+                    last: along.len(),
+                });
+            }
+            let last = if alone { 0 } else { usize::MAX };
+            self.slots[slot] = Some(Held { pos, block, last });
         }
         if let Some((block, range)) = self.find(pos, len) {
             return Ok(&block.as_ref()[range]);
@@ -124,19 +157,21 @@ impl<S: ReadAt> Window<S> {
         self.find(pos, len)
     }
 
-    /// The same, to keep, if the block was read for these bytes alone. They are no longer in the window
-    /// then.
-    pub fn take_alone(
-        &mut self,
-        pos: u64,
-        len: usize,
-    ) -> Option<(S::Block, std::ops::Range<usize>)> {
-        let is_it = |held: &Held<S::Block>| held.alone && held.range(pos, len).is_some();
-        let mut slots = self.slots.iter_mut();
-        let slot = slots.find(|slot| slot.as_ref().is_some_and(is_it))?;
-        let held = slot.take()?;
-        let range = held.range(pos, len)?;
-        Some((held.block, range))
+    /// The same, to keep, if no more of the block is wanted: it was read for
+    /// these bytes, or they are its last. It is no longer in the window then.
+    pub fn take(&mut self, pos: u64, len: usize) -> Option<(S::Block, std::ops::Range<usize>)> {
+        let wanted = |held: &Held<S::Block>| {
+            let range = held.range(pos, len)?;
+            (range.end >= held.last).then_some(range)
+        };
+        for slot in &mut self.slots {
+            if let Some(range) = slot.as_ref().and_then(wanted) {
+                return slot.take().map(|held| (held.block, range));
+            }
+        }
+        let mut along = self.along.iter().enumerate();
+        let (n, range) = along.find_map(|(n, held)| Some((n, wanted(held)?)))?;
+        self.along.remove(n).map(|held| (held.block, range))
     }
 }
 
@@ -163,7 +198,7 @@ impl<S: ReadAt> View for Window<S> {
             self.look = Some(Held {
                 pos,
                 block,
-                alone: false,
+                last: usize::MAX,
             });
         }
         let Some(held) = &self.look else {
@@ -243,18 +278,53 @@ mod tests {
         let mut window = Window::new(&file[..]);
         let bytes = |pos: u64, len: usize| file[pos as usize..pos as usize + len].to_vec();
         // Small chunks share a block.
-        let shared = window.slot(0, 1000, 300).unwrap().to_vec();
+        let shared = window.slot(0, 1000, 300, 0).unwrap().to_vec();
         assert_eq!(shared, bytes(1000, 300));
-        assert!(window.take_alone(1000, 300).is_none());
+        assert!(window.take(1000, 300).is_none());
         assert!(window.block(1300, 300).is_some());
         let len = LARGE + 8;
-        assert_eq!(window.slot(1, 500_000, len).unwrap(), bytes(500_000, len));
-        assert!(window.take_alone(499_999, 10).is_none());
-        let (block, range) = window.take_alone(500_008, LARGE).unwrap();
+        assert_eq!(
+            window.slot(1, 500_000, len, 0).unwrap(),
+            bytes(500_000, len)
+        );
+        assert!(window.take(499_999, 10).is_none());
+        let (block, range) = window.take(500_008, LARGE).unwrap();
         assert_eq!(block[range], bytes(500_008, LARGE));
         assert!(window.block(500_008, LARGE).is_none());
         assert!(window.block(1300, 300).is_some());
         // It can be read again.
-        assert_eq!(window.slot(1, 500_000, len).unwrap(), bytes(500_000, len));
+        assert_eq!(
+            window.slot(1, 500_000, len, 0).unwrap(),
+            bytes(500_000, len)
+        );
+    }
+
+    #[test]
+    fn a_few_bytes_are_read_along_with_many() {
+        let file: Vec<u8> = (0..200_000_u32).map(|n| (n % 251) as u8).collect();
+        let mut window = Window::new(&file[..]);
+        let bytes = |pos: usize, len: usize| file[pos..pos + len].to_vec();
+        let len = LARGE + 1;
+        window.slot(0, 1000, len, 300).unwrap();
+        let (block, range) = window.take(1000, len).unwrap();
+        assert_eq!(block[range], bytes(1000, len));
+        let (block, range) = window.take(1000 + len as u64 + 8, 292).unwrap();
+        assert_eq!(block[range], bytes(1000 + len + 8, 292));
+        assert_eq!(block.len(), 300);
+        // Not more than is worth copying, and not beyond the file's end.
+        window.slot(0, 1000, len, usize::MAX / 2).unwrap();
+        window.take(1000, len).unwrap();
+        assert!(window.block(1000 + len as u64, ALONG).is_some());
+        assert!(window.block(1000 + len as u64, ALONG + 1).is_none());
+        let end = file.len() - len - 100;
+        window.slot(0, end as u64, len, 300).unwrap();
+        window.take(end as u64, len).unwrap();
+        let (block, _) = window.take((end + len) as u64, 100).unwrap();
+        assert_eq!(block, bytes(end + len, 100));
+        // With small chunks a whole block is read anyway.
+        window.typical = 0;
+        window.slot(1, 10_000, 300, 300).unwrap();
+        assert!(window.take(10_000, 300).is_none());
+        assert!(window.block(10_300, 300).is_some());
     }
 }
