@@ -7,6 +7,7 @@ mod avi_bytes;
 #[path = "common/avi_memory.rs"]
 mod avi_memory;
 
+use avi_bytes::jpeg_head::{HALVED, jpeg_head};
 use avi_bytes::{File, IndexKind, MaixPy, Piece, picture, picture_of, pieces};
 use avi_memory::Memory;
 use gstkendryte::avi;
@@ -223,6 +224,20 @@ fn frames_the_k210_cannot_show_are_named() {
     plays(&mended, 10);
     assert_eq!((summary.frames, summary.refused), (8, 2));
     assert!(summary.refused_why.is_some_and(|why| why.contains("40000")));
+}
+
+#[test]
+fn frames_without_huffman_tables_get_them_for_the_k210() {
+    // Only a head: the player takes what is missing for grey.
+    let mut bare = jpeg_head(320, 240, &HALVED);
+    let tables = position(&bare, b"\xff\xc4\x00\x26", 0);
+    bare.drain(tables..tables + 2 + 0x26);
+    bare.extend([0xff, 0xd9]);
+    let bytes = File::default().build(&vec![Piece::Video(bare); 5]).bytes;
+    assert!(!check(&bytes).plays());
+    let (mended, summary) = mend(&bytes, Profile::K210);
+    plays(&mended, 5);
+    assert_eq!((summary.frames, summary.refused), (5, 0));
 }
 
 #[test]

@@ -37,7 +37,7 @@ pub enum Refusal {
     TableNumber { kind: &'static str, number: u8 },
     #[error("it has a Huffman table of class {0}, not only 0 and 1")]
     TableClass(u8),
-    #[error("it is without {kind} table {number}, as webcams leave tables out that all know")]
+    #[error("it is without {kind} table {number}")]
     NoTable { kind: &'static str, number: u8 },
     #[error("its Huffman table for DC has {0} codes, more than {MAX_DC_CODES}")]
     TooManyCodes(usize),

@@ -3,6 +3,7 @@
 //! [`Reader`] finds, at its time, through the [`Writer`].
 
 use super::header::WaveFormat;
+use super::huffman;
 use super::jpeg;
 use super::k210;
 use super::reader::headers::{Format, Pcm, Stream};
@@ -403,10 +404,11 @@ impl Copy {
     fn frame<O: Output<Payload = Vec<u8>>>(
         &mut self,
         to: usize,
-        data: Vec<u8>,
+        mut data: Vec<u8>,
         out: &mut O,
     ) -> Result<(), WriteError<O::Error>> {
         if self.k210 {
+            data = huffman::with_tables(&data).unwrap_or(data);
             if let Some(why) = self.refusal(to, &data) {
                 self.summary.refused += 1;
                 self.summary.refused_why.get_or_insert(why);

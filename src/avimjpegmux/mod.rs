@@ -42,9 +42,10 @@
 //!   profile and in a pipe they follow the index, where few programs look.
 //! - **The K210's frames** have to be what its player has room for and its decoder, picojpeg, knows
 //!   ([`crate::avi::k210`], [`crate::avi::picojpeg`]): any other is an error that says what to do. `jpegenc`
-//!   makes such frames from I420, `ffmpeg` from yuvj420p; its 4:2:2 and grey ones, and those of webcams that
-//!   leave the Huffman tables out, have to be decoded and encoded again. A frame whose data are damaged
-//!   such that playback would end with it is left out, with a warning, and the last one repeated.
+//!   makes such frames from I420, `ffmpeg` from yuvj420p; its 4:2:2 and grey ones have to be decoded and
+//!   encoded again. Frames without Huffman tables, as of many webcams, get the usual ones, of 420 bytes. A
+//!   frame whose data are damaged such that playback would end with it is left out, with a warning, and the
+//!   last one repeated.
 //! - **The K210's sound** waits for the frame that it is heard with. If no frame comes for ten seconds
 //!   of sound, the last one is repeated, which is warned of. Before the first frame sound is
 //!   held back, upstream after ten seconds; that is warned of too.

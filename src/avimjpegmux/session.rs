@@ -14,6 +14,7 @@ use super::output::PadOutput;
 use super::pace::Pace;
 use super::space::Space;
 use crate::avi::header::WaveFormat;
+use crate::avi::huffman;
 use crate::avi::jpeg::FrameHeader;
 use crate::avi::k210;
 use crate::avi::picojpeg::Refusal;
@@ -338,13 +339,16 @@ impl Session {
     fn frame(
         &mut self,
         stream: usize,
-        buffer: gst::Buffer,
+        mut buffer: gst::Buffer,
         time: Option<i64>,
     ) -> Result<(), SessionError> {
-        if self.profile == Profile::K210 && self.is_damaged(stream, &buffer)? {
-            self.stats.dropped += 1;
-            self.damaged += 1;
-            return Ok(());
+        if self.profile == Profile::K210 {
+            buffer = with_tables(buffer);
+            if self.is_damaged(stream, &buffer)? {
+                self.stats.dropped += 1;
+                self.damaged += 1;
+                return Ok(());
+            }
         }
         let damaged = std::mem::take(&mut self.damaged);
         let Track::Video { grid, last, .. } = &mut self.tracks[stream] else {
@@ -768,6 +772,13 @@ fn sound_tolerance(video: Option<Rate>) -> u64 {
     video.map_or(20_000_000, |rate| {
         (rate.time_of(1) / 20 * 7).min(20_000_000)
     })
+}
+
+/// A picture with the Huffman tables it may lack.
+fn with_tables(buffer: gst::Buffer) -> gst::Buffer {
+    let map = buffer.map_readable().ok();
+    let whole = map.and_then(|map| huffman::with_tables(&map));
+    whole.map_or(buffer, gst::Buffer::from_slice)
 }
 
 /// The first `size` bytes of some buffers, without a copy.

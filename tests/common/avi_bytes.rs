@@ -3,7 +3,7 @@
 #![allow(dead_code)]
 
 #[path = "jpeg_head.rs"]
-mod jpeg_head;
+pub mod jpeg_head;
 
 use jpeg_head::jpeg_head;
 
