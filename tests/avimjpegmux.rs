@@ -369,6 +369,29 @@ fn the_k210_plays_every_file_of_its_profile() {
 }
 
 #[test]
+fn pictures_from_files_become_a_video() {
+    let dir = tempfile::tempdir().unwrap();
+    let pictures = file(&dir, "%02d.jpg");
+    let pictures = pictures.display();
+    Pipeline::launch(&format!(
+        "videotestsrc num-buffers=12 ! video/x-raw,width=160,height=120 ! jpegenc ! \
+         multifilesink location={pictures}"
+    ))
+    .run()
+    .unwrap();
+    let path = file(&dir, "a.avi");
+    Pipeline::launch(&format!(
+        "multifilesrc location={pictures} caps=image/jpeg,framerate=5/1,width=160,height=120 ! \
+         avimjpegmux ! filesink location={}",
+        path.display()
+    ))
+    .run()
+    .unwrap();
+    let times: Vec<u64> = (0..12).map(|n| n * 200_000_000).collect();
+    assert_eq!(avidemux_times(&path), times);
+}
+
+#[test]
 fn the_k210_gets_the_tables_that_webcams_leave_out() {
     let dir = tempfile::tempdir().unwrap();
     let record = |name: &str, leave_out: bool| {

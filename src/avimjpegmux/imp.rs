@@ -59,19 +59,18 @@ impl AviMjpegMux {
         match event.view() {
             EventView::Caps(caps) => self.set_caps(pad, &caps.caps_owned()),
             EventView::Segment(segment) => {
-                let Some(segment) = segment.segment().downcast_ref::<gst::ClockTime>() else {
-                    gst::element_imp_error!(
-                        self,
-                        gst::StreamError::Mux,
-                        (
-                            "Pad {} has no timestamps: its segment is in {:?}.",
-                            pad.name(),
-                            segment.segment().format()
-                        )
+                let segment = segment.segment();
+                // Pictures from files (multifilesrc) have timestamps, but a segment in bytes.
+                let segment = segment.downcast_ref::<gst::ClockTime>().cloned();
+                let segment = segment.unwrap_or_else(|| {
+                    gst::info!(
+                        CAT,
+                        obj = pad,
+                        "the segment is not in time: taken for a whole one"
                     );
-                    return false;
-                };
-                self.with_pad(pad, |sink| sink.segment = Some(segment.clone()));
+                    gst::FormattedSegment::new()
+                });
+                self.with_pad(pad, |sink| sink.segment = Some(segment));
                 true
             }
             EventView::Tag(tag) => {
