@@ -183,7 +183,7 @@ fn a_pipe_gets_a_file_that_plays() {
 
 #[test]
 fn chunks_reach_a_file_in_large_pieces_and_a_pipe_at_once() {
-    const PIECE: usize = 256 * 1024;
+    const PIECE: usize = 64 * 1024;
     let dir = tempfile::tempdir().unwrap();
     let path = file(&dir, "a.avi");
     let caps = [format!("{JPEG},framerate=25/1")];

@@ -16,7 +16,7 @@
 //!   no longer than that. Positions in an AVI are counted for each stream alone, so what
 //!   comes late is still played at its time.
 //! - **Writing.** A file that is copied at full speed is given its bytes in pieces that end at multiples
-//!   of 256 KiB, or with the next checkpoint. What comes no faster than it is recorded, and what goes
+//!   of 64 KiB, or with the next checkpoint. What comes no faster than it is recorded, and what goes
 //!   into a pipe, is passed on at once and as it is. Where downstream is a file on ext4 that we are linked
 //!   to without a queue, and its disk has more than 1 GiB free, such a copy also takes up to 16 MiB of the
 //!   disk ahead, which saves a third of the time to write, and gives back what is left over at its end
