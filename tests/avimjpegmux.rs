@@ -31,8 +31,8 @@ fn video(frames: u32, rate: &str) -> String {
     )
 }
 
-/// Frames that avidemux and jpegdec give, by the times in nanoseconds.
-fn avidemux_times(path: &Path) -> Vec<u64> {
+/// Frames that avidemux and jpegdec give.
+fn avidemux_frames(path: &Path) -> Vec<gst::Buffer> {
     let pipeline = Pipeline::launch(&format!(
         "filesrc location={} ! avidemux name=demux demux.video_0 ! queue ! jpegdec ! \
          appsink name=sink sync=false",
@@ -43,12 +43,19 @@ fn avidemux_times(path: &Path) -> Vec<u64> {
         .downcast::<gst_app::AppSink>()
         .unwrap();
     pipeline.play();
-    let mut times = Vec::new();
+    let mut frames = Vec::new();
     while let Ok(sample) = sink.pull_sample() {
-        times.push(sample.buffer().unwrap().pts().unwrap().nseconds());
+        frames.push(sample.buffer_owned().unwrap());
     }
     assert_eq!(pipeline.error(), None);
-    times
+    frames
+}
+
+/// Their times in nanoseconds.
+fn avidemux_times(path: &Path) -> Vec<u64> {
+    let frames = avidemux_frames(path);
+    let times = frames.iter().map(|frame| frame.pts().unwrap().nseconds());
+    times.collect()
 }
 
 /// Frames that OpenCV reads.
@@ -421,17 +428,9 @@ fn the_k210_gets_the_tables_that_webcams_leave_out() {
     let played = k210_player::play(&std::fs::read(&bare).unwrap()).unwrap();
     assert_eq!(played.frames.len(), 5);
     let pixels = |path: &Path| {
-        let pipeline = Pipeline::launch(&format!(
-            "filesrc location={} ! avidemux ! jpegdec ! appsink name=sink sync=false",
-            path.display()
-        ));
-        let sink = pipeline.element("sink");
-        let sink = sink.downcast::<gst_app::AppSink>().unwrap();
-        pipeline.play();
-        let samples = std::iter::from_fn(|| sink.pull_sample().ok());
-        let pixels =
-            |sample: gst::Sample| sample.buffer().unwrap().map_readable().unwrap().to_vec();
-        samples.map(pixels).collect::<Vec<_>>()
+        let frames = avidemux_frames(path);
+        let pixels = frames.iter().map(|f| f.map_readable().unwrap().to_vec());
+        pixels.collect::<Vec<_>>()
     };
     let shown = pixels(&bare);
     assert_eq!(shown.len(), 5);
