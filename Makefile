@@ -16,7 +16,7 @@ demo: ## record five seconds from a simulated board, play them, show them as a p
 .PHONY: build
 build: ## build the plugin (target/release/libgstkendryte.so)
 	@scripts/setup.sh build
-	$(CARGO) build --release
+	$(CARGO) build --release --locked
 
 .PHONY: install
 install: ## install the plugin where GStreamer finds it (DESTDIR and MESON_FLAGS=--prefix=... are heeded)
@@ -29,9 +29,9 @@ install: ## install the plugin where GStreamer finds it (DESTDIR and MESON_FLAGS
 test: ## install what the tests need and run them all
 	@scripts/setup.sh test
 	@if $(CARGO) nextest --version >/dev/null 2>&1; then \
-	    $(CARGO) nextest run --workspace; \
+	    $(CARGO) nextest run --workspace --locked --no-fail-fast && $(CARGO) test --workspace --locked --doc; \
 	else \
-	    $(CARGO) test --workspace; \
+	    $(CARGO) test --workspace --locked --no-fail-fast; \
 	fi
 
 .PHONY: lint
@@ -66,7 +66,7 @@ soak: soak-avi soak-ring soak-board ## run the long tests, each of which can be 
 
 soak-avi: ## AVI: CRASH_MOMENTS failures (1000), a file of 5 GiB
 	@scripts/setup.sh test
-	PROPTEST_CASES=20000 $(CARGO) test --lib avi::writer
+	PROPTEST_CASES=20000 $(CARGO) test --package avi-mjpeg --lib writer
 	CRASH_MOMENTS=$(CRASH_MOMENTS) $(CARGO) test --test avimjpegmux_crash
 	$(CARGO) test --test avimjpegmux -- --ignored
 
@@ -85,14 +85,14 @@ RUNNER = CARGO_TARGET_$(shell rustc -vV | sed -n 's/host: //p' | tr a-z- A-Z_)_R
 .PHONY: valgrind
 valgrind: ## k230venc's ABI layers and the MPP library's double under valgrind
 	@scripts/setup.sh test
-	VENC_ABI_UNDER="$(VALGRIND)" $(CARGO) test --test venc_abi
-	env $(RUNNER)="$(VALGRIND)" $(CARGO) test --lib venc::
+	VENC_ABI_UNDER="$(VALGRIND)" $(CARGO) test --package k230mpp-sim --test abi
+	env $(RUNNER)="$(VALGRIND)" $(CARGO) test --package k230-venc --lib
 	env $(RUNNER)="$(VALGRIND)" $(CARGO) test --test k230venc under_valgrind -- --ignored
 
 .PHONY: doc
 doc: ## build the API documentation (target/doc/gstkendryte)
 	@scripts/setup.sh build
-	$(CARGO) doc --no-deps
+	$(CARGO) doc --workspace --no-deps
 
 .PHONY: clean
 clean: ## remove what was built

@@ -2,7 +2,7 @@
 //! avimjpegdemux against avidemux on the same files, into fakesink, and its
 //! memory for an hour against that for a minute.
 
-#[path = "../tests/common/avi_bytes.rs"]
+#[path = "../crates/avi/tests/common/avi_bytes.rs"]
 mod avi_bytes;
 mod paired;
 

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! avimjpegmux against avimux and against ffmpeg's stream copy, on the same demuxed input.
 
-#[path = "../tests/common/avi_bytes.rs"]
+#[path = "../crates/avi/tests/common/avi_bytes.rs"]
 mod avi_bytes;
 mod paired;
 
@@ -11,10 +11,10 @@ use std::path::Path;
 use std::process::Command;
 
 use avi_bytes::picture;
+use avi_mjpeg::header::WaveFormat;
+use avi_mjpeg::timeline::Rate;
+use avi_mjpeg::writer::{Options, Output, Profile, StreamFormat, Tags, Writer};
 use gst::prelude::*;
-use gstkendryte::avi::header::WaveFormat;
-use gstkendryte::avi::timeline::Rate;
-use gstkendryte::avi::writer::{Options, Output, Profile, StreamFormat, Tags, Writer};
 use paired::{Bench, Side};
 
 /// A file that only grows.

@@ -16,11 +16,11 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use gst::prelude::*;
-use gstkendryte::k210::connect::{self, Goal};
-use gstkendryte::k210::interrupt::Interrupt;
-use gstkendryte::k210::session::{self, Counters};
-use gstkendryte::k210::transport::Transport;
-use gstkendryte::k210::transport::serial::Serial;
+use k210_link::connect::{self, Goal};
+use k210_link::interrupt::Interrupt;
+use k210_link::session::{self, Counters};
+use k210_link::transport::Transport;
+use k210_link::transport::serial::Serial;
 use paired::{Bench, Side};
 
 const PORT: &str = "K210_BENCH_PORT";
@@ -29,12 +29,36 @@ const BAUD: u32 = 1_500_000;
 /// Bytes of the protocol for each frame: two requests and the answer to FRAME_SIZE.
 const PROTOCOL: usize = 6 + 12 + 6;
 
+/// The program `k210-sim`, as its source is now.
+fn program() -> PathBuf {
+    let status = Command::new(env!("CARGO"))
+        .args([
+            "build",
+            "--quiet",
+            "--release",
+            "--locked",
+            "--package",
+            "k210-sim",
+        ])
+        .current_dir(env!("CARGO_MANIFEST_DIR"))
+        .status()
+        .expect("cargo starts");
+    assert!(status.success(), "k210-sim does not build");
+    // target/release/deps/BENCH
+    let bench = std::env::current_exe().expect("a bench has a path");
+    bench
+        .ancestors()
+        .nth(2)
+        .expect("a profile's directory")
+        .join("k210-sim")
+}
+
 /// The simulated board, until the bench ends.
 struct Sim(Child);
 
 impl Sim {
     fn start(link: &Path) -> Self {
-        let child = Command::new(env!("CARGO_BIN_EXE_k210-sim"))
+        let child = Command::new(program())
             .arg("--link")
             .arg(link)
             // Twice as many as the wire carries, so that the sensor is not what limits the rate.

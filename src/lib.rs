@@ -1,23 +1,18 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 #![doc = include_str!("../README.md")]
 
-mod audiorecordsink;
-pub mod avi;
-mod avimjpegdemux;
-mod avimjpegmux;
-mod circularsink;
-mod ffmpegsink;
-pub mod footage;
-pub mod k210;
-mod k210camerasrc;
+pub mod audiorecordsink;
+pub mod avimjpegdemux;
+pub mod avimjpegmux;
+pub mod circularsink;
+pub mod ffmpegsink;
+pub mod k210camerasrc;
 pub mod k230venc;
-mod parallelenc;
-pub mod pcm;
-mod recordsink;
+pub mod parallelenc;
+pub mod recordsink;
 pub mod ring;
 mod streams;
 mod sync;
-pub mod venc;
 
 fn plugin_init(plugin: &gst::Plugin) -> Result<(), glib::BoolError> {
     audiorecordsink::register(plugin)?;

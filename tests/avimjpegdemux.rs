@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! What a user of `avimjpegdemux` notices: frames, times, pads, messages, seeks.
 
-#[path = "common/avi_bytes.rs"]
+#[path = "../crates/avi/tests/common/avi_bytes.rs"]
 mod avi_bytes;
 mod common;
 

@@ -13,11 +13,11 @@ use std::process::Command;
 use std::sync::{Arc, Mutex};
 use std::time::Instant;
 
+use avi_mjpeg::jpeg;
 use common::{Pipeline, ffprobe, output, python};
 use feed::jpeg_head::{HALVED, jpeg_head};
 use feed::{Feed, JPEG, PCM, begin, link, numbers, picture};
 use gst::prelude::*;
-use gstkendryte::avi::jpeg;
 
 fn file(dir: &tempfile::TempDir, name: &str) -> std::path::PathBuf {
     dir.path().join(name)

@@ -8,7 +8,7 @@ mod command_line;
 mod common;
 
 use command_line::{Place, in_markdown, in_module};
-use gstkendryte::k210::sim::{Board, BootMode, Config, SerialPort};
+use k210_sim::{Board, BootMode, Config, SerialPort};
 
 /// Runs all the lines of an element's page.
 fn run_pipelines(place: &Place, source: &str) {

@@ -17,9 +17,9 @@ use std::time::{Duration, Instant};
 
 use common::{HANG, assert_mentions, init};
 use gst::prelude::*;
-use gstkendryte::k210::discovery::ROOT_VARIABLE;
-use gstkendryte::k210::sim::{Board, BootMode, Config, SerialPort};
-use gstkendryte::k210::transport::serial::Serial;
+use k210_link::discovery::ROOT_VARIABLE;
+use k210_link::transport::serial::Serial;
+use k210_sim::{Board, BootMode, Config, SerialPort};
 use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
 
 /// Only a hang takes that long.
@@ -389,7 +389,7 @@ fn several_programs_have_a_board_each_and_none_takes_anothers() {
 
 /// The program `k210-sim` with a board in IDE mode behind this link.
 fn simulator(link: &Path) -> Program {
-    let mut program = Command::new(env!("CARGO_BIN_EXE_k210-sim"));
+    let mut program = Command::new(common::program("k210-sim", "k210-sim"));
     program.args(["--boot-mode", "ide", "--link"]).arg(link);
     let mut program = Program::start(&mut program);
     program.expect(&[link.to_str().unwrap()]);

@@ -9,8 +9,8 @@ use std::time::{Duration, Instant};
 use common::{HANG, Pipeline, assert_mentions, init};
 use gst::glib;
 use gst::prelude::*;
-use gstkendryte::k210::sim::{Board, BootMode, Config, SerialPort, TcpPort, counter};
-use gstkendryte::k210::transport::Transport;
+use k210_link::transport::Transport;
+use k210_sim::{Board, BootMode, Config, SerialPort, TcpPort, counter};
 
 #[test]
 fn properties_have_the_documented_defaults_and_ranges() {
@@ -204,7 +204,7 @@ fn frames_come_whole_in_order_and_in_time() {
         // It stood for this time when it had been asked for, which is before now.
         assert!(last <= pipeline.0.current_running_time().unwrap());
         let data = buffer.map_readable().unwrap();
-        assert_eq!(gstkendryte::k210::jpeg::check(&data, 320, 240), Ok(()));
+        assert_eq!(k210_link::jpeg::check(&data, 320, 240), Ok(()));
     }
     // Nineteen intervals, less what the first or the last frame may have been late.
     assert!(
@@ -631,7 +631,7 @@ fn noise_on_the_line_never_lets_half_a_picture_out() {
     for sample in &samples {
         let buffer = sample.buffer().unwrap();
         let data = buffer.map_readable().unwrap();
-        assert_eq!(gstkendryte::k210::jpeg::check(&data, 160, 120), Ok(()));
+        assert_eq!(k210_link::jpeg::check(&data, 160, 120), Ok(()));
         // A gap in the numbers is a lost frame, and is marked.
         if let Some(expected) = expected.replace(buffer.offset_end()) {
             let gap = buffer.offset() != expected;

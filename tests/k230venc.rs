@@ -15,7 +15,7 @@ use common::{Pipeline, ffprobe, footage, init};
 use gst::prelude::*;
 use gst_video::prelude::*;
 use gstkendryte::k230venc::pack_meta;
-use gstkendryte::venc::PackKind;
+use k230_venc::PackKind;
 
 /// The double, which cargo builds as a dependency of the tests.
 fn double() -> PathBuf {

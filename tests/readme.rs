@@ -9,7 +9,7 @@ mod command_line;
 mod common;
 
 use command_line::{Place, in_markdown};
-use gstkendryte::k210::sim::{Board, BootMode, Config, SerialPort};
+use k210_sim::{Board, BootMode, Config, SerialPort};
 
 const README: &str = include_str!("../README.md");
 
@@ -91,7 +91,7 @@ fn the_simulated_board_is_looked_at() {
         .expect("it shows how to start k210-sim");
     let arguments = line.replace("/tmp/k210", link.to_str().unwrap());
     let _sim = Background(
-        Command::new(env!("CARGO_BIN_EXE_k210-sim"))
+        Command::new(common::program("k210-sim", "k210-sim"))
             .args(arguments.split(' '))
             .stdout(Stdio::null())
             .spawn()

@@ -6,7 +6,7 @@ use std::path::Path;
 use std::sync::{Arc, Mutex};
 
 use gst::prelude::*;
-use gstkendryte::k210::sim::{Board, BootMode, Config, SerialPort, counter};
+use k210_sim::{Board, BootMode, Config, SerialPort, counter};
 
 mod common;
 

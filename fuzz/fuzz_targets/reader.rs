@@ -3,18 +3,14 @@
 //! K210 and repaired. It may find nothing, but never panics, runs in circles
 //! or takes more memory than the file has.
 #![no_main]
-#![allow(dead_code)]
-
-#[path = "../../src/avi/mod.rs"]
-mod avi;
 
 use std::convert::Infallible;
 
-use avi::reader::play::Playback;
-use avi::reader::walk::{Item, Stop, View, Walker};
-use avi::reader::window::ReadAt;
-use avi::reader::{self, Reader, headers};
-use avi::writer::{Output, Profile};
+use avi_mjpeg::reader::play::Playback;
+use avi_mjpeg::reader::walk::{Item, Stop, View, Walker};
+use avi_mjpeg::reader::window::ReadAt;
+use avi_mjpeg::reader::{self, Reader, headers};
+use avi_mjpeg::writer::{Output, Profile};
 use libfuzzer_sys::fuzz_target;
 
 struct Watched<'a> {
@@ -133,7 +129,7 @@ fn as_a_stream(bytes: &[u8]) {
 fuzz_target!(|bytes: &[u8]| {
     at_any_place(bytes);
     as_a_stream(bytes);
-    let Ok(report) = avi::k210_check::check(bytes, |_| {});
+    let Ok(report) = avi_mjpeg::k210_check::check(bytes, |_| {});
     let profile = if report.plays() { Profile::K210 } else { Profile::Standard };
-    let _ = avi::repair::repair(bytes, profile, &mut Count(0), |_, _| {});
+    let _ = avi_mjpeg::repair::repair(bytes, profile, &mut Count(0), |_, _| {});
 });

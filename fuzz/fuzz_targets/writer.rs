@@ -2,17 +2,14 @@
 //! Any sequence of chunks, checkpoints and cuts through the writer: what the
 //! reader makes of the file, whole or cut off, is what went in.
 #![no_main]
-#![allow(dead_code)]
 
-#[path = "../../src/avi/mod.rs"]
-mod avi;
-#[path = "../../tests/common/avi_memory.rs"]
+#[path = "../../crates/avi/tests/common/avi_memory.rs"]
 mod avi_memory;
 
-use avi::header::WaveFormat;
-use avi::reader::{Payload, Reader, index::Cursor};
-use avi::timeline::Rate;
-use avi::writer::{Options, Profile, StreamFormat, Tags, Writer};
+use avi_mjpeg::header::WaveFormat;
+use avi_mjpeg::reader::{Payload, Reader, index::Cursor};
+use avi_mjpeg::timeline::Rate;
+use avi_mjpeg::writer::{Options, Profile, StreamFormat, Tags, Writer};
 use avi_memory::Memory;
 use libfuzzer_sys::fuzz_target;
 

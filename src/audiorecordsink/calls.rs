@@ -5,9 +5,9 @@ use gst::prelude::*;
 use gst::subclass::prelude::*;
 
 use super::imp::{AudioRecordSink, CAT, State};
-use crate::pcm::Layout;
 use crate::streams::file_error;
 use crate::sync::lock;
+use avi_mjpeg::pcm::Layout;
 
 /// How much `record()` is asked for. Negative: all that is ready.
 #[derive(Debug, Clone, Copy)]

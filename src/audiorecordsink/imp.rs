@@ -11,11 +11,11 @@ use gst_base::subclass::prelude::*;
 
 use super::calls::Amount;
 use super::settings::{self, FileContent, Settings, caps_for};
-use crate::pcm::file::{FileError, Kind, Recording};
-use crate::pcm::ring::Ring;
-use crate::pcm::{Layout, gain};
 use crate::streams::{file_error, layout_of};
 use crate::sync::lock;
+use avi_mjpeg::pcm::file::{FileError, Kind, Recording};
+use avi_mjpeg::pcm::ring::Ring;
+use avi_mjpeg::pcm::{Layout, gain};
 
 pub(super) static CAT: LazyLock<gst::DebugCategory> = LazyLock::new(|| {
     gst::DebugCategory::new(

@@ -6,8 +6,8 @@ use std::path::PathBuf;
 use gst::glib;
 use gst::prelude::*;
 
-use crate::pcm::file::Kind;
 use crate::streams::WAV_FORMATS;
+use avi_mjpeg::pcm::file::Kind;
 
 /// MaixCAM's sound card is opened with these (MaixCDK, `maix_audio_mmf.cpp`).
 const DEFAULT_PERIOD_SIZE: u32 = 1024;

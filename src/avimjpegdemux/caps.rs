@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! What GStreamer calls the streams and texts of an AVI file.
 
-use crate::avi::header::FourCc;
-use crate::avi::reader::headers::{Format, Header, Pcm, Stream};
+use avi_mjpeg::header::FourCc;
+use avi_mjpeg::reader::headers::{Format, Header, Pcm, Stream};
 
 /// Caps of a stream; `None` if it is of a kind that is not taken apart.
 /// `sampling` is what the first picture of a file without header says.

@@ -656,7 +656,7 @@ impl Seek {
     fn apply(
         &self,
         segment: &mut gst::FormattedSegment<gst::ClockTime>,
-        video: Option<&crate::avi::reader::headers::Stream>,
+        video: Option<&avi_mjpeg::reader::headers::Stream>,
     ) -> bool {
         if self.rate == 0.0 {
             return false;
@@ -707,7 +707,7 @@ impl Seek {
 
 /// When the picture begins that a key unit seek to `at` goes to.
 fn snap(
-    video: &crate::avi::reader::headers::Stream,
+    video: &avi_mjpeg::reader::headers::Stream,
     at: gst::ClockTime,
     flags: gst::SeekFlags,
 ) -> gst::ClockTime {

@@ -8,8 +8,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use gst::prelude::*;
 use gst::subclass::prelude::*;
 
-use crate::avi::reader::Finding;
-use crate::avi::reader::headers::{Format, Header, Part, Stream};
+use avi_mjpeg::reader::Finding;
+use avi_mjpeg::reader::headers::{Format, Header, Part, Stream};
 
 use super::caps;
 use super::imp::{AviMjpegDemux, CAT};

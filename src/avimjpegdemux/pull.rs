@@ -7,10 +7,10 @@ use std::ops::Range;
 use gst::prelude::*;
 use gst::subclass::prelude::*;
 
-use crate::avi::reader::headers::Format;
-use crate::avi::reader::play::Playback;
-use crate::avi::reader::window::ReadAt;
-use crate::avi::reader::{OpenError, Payload, Reader};
+use avi_mjpeg::reader::headers::Format;
+use avi_mjpeg::reader::play::Playback;
+use avi_mjpeg::reader::window::ReadAt;
+use avi_mjpeg::reader::{OpenError, Payload, Reader};
 
 use super::imp::{AviMjpegDemux, CAT};
 use super::output::{self, Chunk, Output};
@@ -130,7 +130,7 @@ impl Pull {
     }
 
     /// The first video stream, which key unit seeks go by.
-    pub fn video(&self) -> Option<&crate::avi::reader::headers::Stream> {
+    pub fn video(&self) -> Option<&avi_mjpeg::reader::headers::Stream> {
         self.reader
             .header()
             .streams

@@ -4,12 +4,12 @@
 
 use gst::subclass::prelude::*;
 
-use crate::avi::jpeg;
-use crate::avi::reader::headers::{self, Format, Header};
-use crate::avi::reader::index::{Cursor, Index};
-use crate::avi::reader::stored::{self, Unusable};
-use crate::avi::reader::walk::{Item, Stop, View, Walker};
-use crate::avi::reader::{self, Finding};
+use avi_mjpeg::jpeg;
+use avi_mjpeg::reader::headers::{self, Format, Header};
+use avi_mjpeg::reader::index::{Cursor, Index};
+use avi_mjpeg::reader::stored::{self, Unusable};
+use avi_mjpeg::reader::walk::{Item, Stop, View, Walker};
+use avi_mjpeg::reader::{self, Finding};
 
 use super::imp::{AviMjpegDemux, CAT};
 use super::output::{self, Chunk, Output};

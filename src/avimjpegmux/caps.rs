@@ -2,8 +2,8 @@
 //! What the pads accept, and what that means in an AVI file.
 
 use super::Profile;
-use crate::avi::header::WaveFormat;
-use crate::avi::timeline::Rate;
+use avi_mjpeg::header::WaveFormat;
+use avi_mjpeg::timeline::Rate;
 
 /// What a pad's caps say.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

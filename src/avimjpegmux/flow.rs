@@ -13,9 +13,9 @@ use super::caps::PadFormat;
 use super::imp::{AviMjpegMux, CAT};
 use super::queue::{AHEAD, AHEAD_AT_START, Idle, Item, SILENT, SinkPad, State, Work};
 use super::session::{Session, SessionError, Start, picture_size};
-use crate::avi::timeline::Rate;
-use crate::avi::writer::{StreamFormat, Tags};
 use crate::sync::lock;
+use avi_mjpeg::timeline::Rate;
+use avi_mjpeg::writer::{StreamFormat, Tags};
 
 /// Lets go of the writing thread's part when that panics, so that no other waits for it.
 struct Panicking<'a>(&'a AviMjpegMux);

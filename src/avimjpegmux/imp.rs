@@ -12,8 +12,8 @@ use super::Profile;
 use super::caps;
 use super::queue::{Item, SinkPad, State};
 use super::session::Stats;
-use crate::avi::writer::MAX_STREAMS;
 use crate::sync::lock;
+use avi_mjpeg::writer::MAX_STREAMS;
 
 pub(super) static CAT: LazyLock<gst::DebugCategory> = LazyLock::new(|| {
     gst::DebugCategory::new(

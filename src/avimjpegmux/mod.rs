@@ -6,7 +6,7 @@
 //! gst-launch-1.0 -e k210camerasrc device=sim: num-buffers=50 ! avimjpegmux ! filesink location=capture.avi
 //! ```
 //!
-//! The bytes are made by [`crate::avi::writer`], where the order of a checkpoint's steps
+//! The bytes are made by [`avi_mjpeg::writer`], where the order of a checkpoint's steps
 //! is explained. What this element adds:
 //!
 //! - **Interleaving.** Buffers wait in a queue for each pad until it is known which pad's is next
@@ -22,7 +22,7 @@
 //!   disk ahead, which saves a third of the time to write, and gives back what is left over at its end
 //!   (a process that is killed does not: truncating the file to its own size will).
 //! - **Time.** The file begins with the earliest buffer. Frames are put on the grid of the
-//!   frame rate and sound is moved to its time by [`crate::avi::timeline`]: missing frames
+//!   frame rate and sound is moved to its time by [`avi_mjpeg::timeline`]: missing frames
 //!   are empty chunks (in the K210's profile the last frame again), missing sound is silence.
 //! - **Checkpoints.** Every `checkpoint-interval` of stream time the file is brought up to date in
 //!   place. (A file that is copied so fast that they would follow one another in less than 40 ms of
@@ -41,7 +41,7 @@
 //!   far as the head has room (4 KiB; 512 bytes without `big-file`). Beyond that, in the K210's
 //!   profile and in a pipe they follow the index, where few programs look.
 //! - **The K210's frames** have to be what its player has room for and its decoder, picojpeg, knows
-//!   ([`crate::avi::k210`], [`crate::avi::picojpeg`]): any other is an error that says what to do. `jpegenc`
+//!   ([`avi_mjpeg::k210`], [`avi_mjpeg::picojpeg`]): any other is an error that says what to do. `jpegenc`
 //!   makes such frames from I420, `ffmpeg` from yuvj420p; its 4:2:2 and grey ones have to be decoded and
 //!   encoded again. Frames without Huffman tables, as of many webcams, get the usual ones, of 420 bytes. A
 //!   frame whose data are damaged such that playback would end with it is left out, with a warning, and the

@@ -9,8 +9,8 @@ use gst::prelude::*;
 
 use super::pace::Pace;
 use super::piece::Piece;
-use crate::avi::header::ChunkHeader;
-use crate::avi::writer::Output;
+use avi_mjpeg::header::ChunkHeader;
+use avi_mjpeg::writer::Output;
 
 /// How often a chunk is pushed at once.
 const CHUNK_PACE: Duration = Duration::from_millis(2);

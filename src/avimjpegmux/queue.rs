@@ -7,8 +7,8 @@ use std::time::{Duration, Instant};
 use super::caps::PadFormat;
 use super::imp::Settings;
 use super::session::{Session, Start, Stats};
-use crate::avi::timeline::Rate;
-use crate::avi::writer::Tags;
+use avi_mjpeg::timeline::Rate;
+use avi_mjpeg::writer::Tags;
 
 /// How far a pad may be ahead of one that is silent before that is not waited for any more.
 pub(super) const AHEAD: i64 = 1_000_000_000;

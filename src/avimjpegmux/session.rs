@@ -13,13 +13,13 @@ use super::imp::CAT;
 use super::output::PadOutput;
 use super::pace::Pace;
 use super::space::Space;
-use crate::avi::header::WaveFormat;
-use crate::avi::huffman;
-use crate::avi::jpeg::FrameHeader;
-use crate::avi::k210;
-use crate::avi::picojpeg::Refusal;
-use crate::avi::timeline::{FrameGrid, Placement, Rate, SampleClock};
-use crate::avi::writer::{self, Options, StreamFormat, Tags, WriteError, Writer};
+use avi_mjpeg::header::WaveFormat;
+use avi_mjpeg::huffman;
+use avi_mjpeg::jpeg::FrameHeader;
+use avi_mjpeg::k210;
+use avi_mjpeg::picojpeg::Refusal;
+use avi_mjpeg::timeline::{FrameGrid, Placement, Rate, SampleClock};
+use avi_mjpeg::writer::{self, Options, StreamFormat, Tags, WriteError, Writer};
 
 /// How long to wait before the disk is asked again to write everything.
 const SYNC_INTERVAL: Duration = Duration::from_secs(1);

@@ -5,16 +5,14 @@ use std::path::Path;
 use std::sync::Mutex;
 
 use super::trouble::{self, Report, Trouble};
-use crate::footage::{Footage, Pace};
-use crate::k210::address::Address;
-use crate::k210::discovery::{Discovery, Port};
-use crate::k210::interrupt::Interrupt;
-use crate::k210::session::BoardIdentity;
-use crate::k210::sim::{self, BootMode, Config, Scene, TestScene};
-use crate::k210::transport::Transport;
-use crate::k210::transport::serial::{OpenError, Serial};
-use crate::k210::transport::tcp::Tcp;
 use crate::sync::lock;
+use k210_link::address::Address;
+use k210_link::discovery::{Discovery, Port};
+use k210_link::interrupt::Interrupt;
+use k210_link::session::BoardIdentity;
+use k210_link::transport::Transport;
+use k210_link::transport::serial::{OpenError, Serial};
+use k210_link::transport::tcp::Tcp;
 
 /// Environment variable that names the board when the property does not.
 const VARIABLE: &str = "K210_DEVICE";
@@ -88,7 +86,17 @@ impl Board {
         }
     }
 
+    #[cfg(not(feature = "sim"))]
+    fn simulate(&self, _video: Option<&Path>) -> Result<Box<dyn Transport>, Trouble> {
+        Err(Trouble::Fatal(trouble::no_sim(&self.address)))
+    }
+
+    #[cfg(feature = "sim")]
     fn simulate(&self, video: Option<&Path>) -> Result<Box<dyn Transport>, Trouble> {
+        use k210_sim::{BootMode, Config, Scene, TestScene};
+
+        use super::footage::{Footage, Pace};
+
         let failed = |error: &str| Trouble::Fatal(trouble::sim_error(error, &self.address));
         let scene: Box<dyn Scene> = match video {
             None => Box::new(TestScene),
@@ -103,7 +111,7 @@ impl Board {
             boot: BootMode::Ide,
             ..Config::default()
         };
-        match sim::open(config) {
+        match k210_sim::open(config) {
             Ok(port) => Ok(Box::new(port)),
             Err(error) => Err(failed(&error.to_string())),
         }

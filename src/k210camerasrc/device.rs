@@ -9,7 +9,7 @@ use gst::subclass::prelude::*;
 
 use super::board::known_identity;
 use super::provider::CAT;
-use crate::k210::discovery::Port;
+use k210_link::discovery::Port;
 
 #[derive(Debug, Default)]
 pub struct K210Device {

@@ -4,7 +4,7 @@
 use gst::glib;
 use gst::prelude::*;
 
-use crate::k210::script::{FRAME_SIZES, FrameSize, PixelFormat};
+use k210_link::script::{FRAME_SIZES, FrameSize, PixelFormat};
 
 /// A frame size of the firmware; the values are `framesize_t`'s (`sensor.h`).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, glib::Enum)]

@@ -17,12 +17,12 @@ use super::board::Board;
 use super::settings::{PROPERTIES, Settings};
 use super::streaming::Stream;
 use super::trouble::{self, Report, Trouble};
-use crate::k210::MAX_JPEG_SIZE;
-use crate::k210::command::Attribute;
-use crate::k210::interrupt::Interrupt;
-use crate::k210::meter::Meter;
-use crate::k210::session::{Counters, Frame, wire_time};
 use crate::sync::lock;
+use k210_link::MAX_JPEG_SIZE;
+use k210_link::command::Attribute;
+use k210_link::interrupt::Interrupt;
+use k210_link::meter::Meter;
+use k210_link::session::{Counters, Frame, wire_time};
 
 pub(super) static CAT: LazyLock<gst::DebugCategory> = LazyLock::new(|| {
     gst::DebugCategory::new(

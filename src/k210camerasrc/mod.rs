@@ -40,6 +40,8 @@ use gst::prelude::*;
 mod board;
 mod device;
 mod enums;
+#[cfg(feature = "sim")]
+pub mod footage;
 mod imp;
 mod provider;
 mod settings;

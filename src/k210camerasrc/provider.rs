@@ -11,9 +11,9 @@ use gst::glib;
 use gst::prelude::*;
 use gst::subclass::prelude::*;
 
-use crate::k210::discovery::{Discovery, Port};
-use crate::k210::interrupt::Interrupt;
 use crate::sync::lock;
+use k210_link::discovery::{Discovery, Port};
+use k210_link::interrupt::Interrupt;
 
 pub(super) static CAT: LazyLock<gst::DebugCategory> = LazyLock::new(|| {
     gst::DebugCategory::new(

@@ -8,10 +8,10 @@ use gst::glib;
 use gst::prelude::*;
 
 use super::enums::{K210FrameSize, K210GainCeiling, K210PixelFormat};
-use crate::k210::command::Attribute;
-use crate::k210::script::{Regulation, SensorSetup, Window};
+use k210_link::command::Attribute;
+use k210_link::script::{Regulation, SensorSetup, Window};
 
-const DEFAULT_BAUD_RATE: u32 = crate::k210::IDE_BAUD_RATE;
+const DEFAULT_BAUD_RATE: u32 = k210_link::IDE_BAUD_RATE;
 const DEFAULT_QUALITY: u32 = 50;
 const DEFAULT_INTERVAL: u32 = 100_000;
 const DEFAULT_FRAME_TIMEOUT: gst::ClockTime = gst::ClockTime::from_seconds(4);

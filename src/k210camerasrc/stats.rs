@@ -8,9 +8,9 @@ use gst::prelude::*;
 use gst::subclass::prelude::*;
 
 use super::imp::K210CameraSrc;
-use crate::k210::command::Code;
-use crate::k210::session;
 use crate::sync::lock;
+use k210_link::command::Code;
+use k210_link::session;
 
 fn load(counter: &AtomicU64) -> u64 {
     counter.load(Ordering::Relaxed)

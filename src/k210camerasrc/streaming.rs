@@ -10,12 +10,12 @@ use gst::subclass::prelude::*;
 use super::board::Board;
 use super::imp::{CAT, K210CameraSrc, clock_time};
 use super::trouble::{self, Report, Trouble};
-use crate::k210::address::Address;
-use crate::k210::connect::{self, ConnectError, Connected, Goal, Search};
-use crate::k210::pace::Pace;
-use crate::k210::session::{Fetched, Frame, Session, SessionError};
-use crate::k210::transport::Transport;
 use crate::sync::lock;
+use k210_link::address::Address;
+use k210_link::connect::{self, ConnectError, Connected, Goal, Search};
+use k210_link::pace::Pace;
+use k210_link::session::{Fetched, Frame, Session, SessionError};
+use k210_link::transport::Transport;
 
 /// How often to look for script output, and whether the script still runs.
 const CHORES: Duration = Duration::from_millis(200);

@@ -4,10 +4,10 @@
 use std::io;
 use std::path::Path;
 
-use crate::k210::address::{Address, AddressError};
-use crate::k210::connect::ConnectError;
-use crate::k210::session::SessionError;
-use crate::k210::transport::serial::OpenError;
+use k210_link::address::{Address, AddressError};
+use k210_link::connect::ConnectError;
+use k210_link::session::SessionError;
+use k210_link::transport::serial::OpenError;
 
 /// An error to post: its code, and the sentence that the user reads.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -142,7 +142,18 @@ pub fn tcp_error(error: &io::Error, address: &Address) -> Report {
     )
 }
 
+/// A simulated board in a plugin that has none.
+#[cfg(not(feature = "sim"))]
+pub fn no_sim(address: &Address) -> Report {
+    report!(
+        NotFound,
+        "{address}: this plugin was built without the simulated board (feature sim); start the \
+             program k210-sim and give its port as device"
+    )
+}
+
 /// A simulated board that cannot be made.
+#[cfg(feature = "sim")]
 pub fn sim_error(error: &str, address: &Address) -> Report {
     report!(
         OpenRead,

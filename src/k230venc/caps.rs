@@ -3,7 +3,7 @@
 
 use gst_video::prelude::*;
 
-use crate::venc::{Codec, PixelFormat, Profile, SizeLimits};
+use k230_venc::{Codec, PixelFormat, Profile, SizeLimits};
 
 /// Raw caps that VENC reads for `codec`.
 pub(super) fn raw_caps(codec: Codec) -> gst::Caps {

@@ -4,7 +4,7 @@
 use std::sync::{Mutex, MutexGuard};
 
 use crate::sync::lock;
-use crate::venc::{Code, Error, MAX_CHANNELS};
+use k230_venc::{Code, Error, MAX_CHANNELS};
 
 /// The channel that carries the IDE's picture on CanMV; taken only when asked for by number.
 pub(super) const IDE_CHANNEL: u32 = 3;

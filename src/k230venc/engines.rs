@@ -8,7 +8,7 @@
 use gst::prelude::*;
 use gst_video::VideoFormat;
 
-use crate::venc::{ChannelAttr, Code, Codec, Entropy, Error, PixelFormat, Profile, RateControl};
+use k230_venc::{ChannelAttr, Code, Codec, Entropy, Error, PixelFormat, Profile, RateControl};
 
 /// An encoder element with the settings applied.
 pub(super) struct Engine {

@@ -4,7 +4,7 @@
 use std::sync::{Arc, Condvar, Mutex, MutexGuard};
 
 use crate::sync::lock;
-use crate::venc::PackData;
+use k230_venc::PackData;
 
 /// Buffers that downstream has not freed. Written by the streaming thread and by whichever thread
 /// frees a buffer.

@@ -7,7 +7,7 @@
 //! buffer that the frame came in, and a stream is the buffer that the encoder made. Encoders that
 //! want the chroma planes of NV12 apart get these, and only these, in memory of their own.
 //!
-//! This is an implementation of a trait of [`crate::venc`] and would belong there, were it not
+//! This is an implementation of a trait of [`k230_venc`] and would belong there, were it not
 //! that nothing there knows GStreamer. It uses no type of the element `k230venc` and registers
 //! none of its own, so the software double can use it in a process that also has the plugin.
 
@@ -23,7 +23,7 @@ use gst_video::{VideoFormat, prelude::*};
 
 use super::engines::{self, Engine};
 use crate::sync::lock;
-use crate::venc::{
+use k230_venc::{
     Channel, ChannelAttr, Code, Codec, Device, Error, Frame, FrameData, Mirror, Pack, PackData,
     PackKind, RateControl, Rotation, Status, Stream, packs,
 };
@@ -465,14 +465,14 @@ impl HostedChannel {
             return Ok(());
         }
         chain.feed.push_event(gst::event::Eos::new());
-        let deadline = Instant::now() + crate::venc::STUCK_AFTER;
+        let deadline = Instant::now() + k230_venc::STUCK_AFTER;
         let mut state = self.caught.lock();
         while !state.end_of_stream && state.error.is_none() {
             let left = deadline.saturating_duration_since(Instant::now());
             if left.is_zero() {
                 return Err(Error::Stuck {
                     what: format!("draining {}", self.name),
-                    after: crate::venc::STUCK_AFTER,
+                    after: k230_venc::STUCK_AFTER,
                 });
             }
             (state, _) = self

@@ -22,7 +22,7 @@ use super::{
     settings::{Backend, PROPERTIES, Settings},
 };
 use crate::sync::lock;
-use crate::venc::{
+use k230_venc::{
     Channel, ChannelAttr, Code, Device, Error, Frame, PackKind, STUCK_AFTER, Stream, library,
     mpp::MppDevice,
 };
@@ -718,13 +718,13 @@ impl Channel for Gone {
     fn get_stream(&mut self, _: Duration) -> Result<Stream, Error> {
         Self::error()
     }
-    fn query(&self) -> crate::venc::Status {
-        crate::venc::Status::default()
+    fn query(&self) -> k230_venc::Status {
+        k230_venc::Status::default()
     }
     fn request_idr(&mut self) -> Result<(), Error> {
         Self::error()
     }
-    fn set_rate(&mut self, _: crate::venc::RateControl, _: u32) -> Result<(), Error> {
+    fn set_rate(&mut self, _: k230_venc::RateControl, _: u32) -> Result<(), Error> {
         Self::error()
     }
     fn stop(&mut self) -> Result<(), Error> {

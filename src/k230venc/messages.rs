@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! VENC's errors as GStreamer's.
 
-use crate::venc::{Code, Error};
+use k230_venc::{Code, Error};
 
 /// One element error for one of ours.
 pub(super) fn error_message(error: &Error) -> gst::ErrorMessage {

@@ -14,7 +14,7 @@
 //! ```
 //!
 //! How it works: the element claims one of the four channels when it starts and creates it when
-//! it knows the caps. Each input frame goes through [`crate::venc::Channel::send_frame`], and its
+//! it knows the caps. Each input frame goes through [`k230_venc::Channel::send_frame`], and its
 //! stream is fetched before the next frame is taken, unless the encoder needs more of them inside,
 //! which is then reported as latency. A buffer handed downstream counts as one of the channel's
 //! stream buffers until it is freed; where `output-buffers` is set, the element waits while so many

@@ -11,7 +11,7 @@ use std::sync::Once;
 
 use gst::prelude::*;
 
-use crate::venc::{Pack, PackKind};
+use k230_venc::{Pack, PackKind};
 
 /// The meta's name.
 pub const NAME: &str = "GstK230VencPacks";

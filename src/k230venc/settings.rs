@@ -7,7 +7,7 @@ use std::sync::LazyLock;
 use glib::prelude::*;
 use gst::prelude::*;
 
-use crate::venc::{
+use k230_venc::{
     ChannelAttr, Codec, Entropy, MAX_BITRATE, MAX_GOP, Mirror, PixelFormat, Profile, RateControl,
     Rotation,
 };

@@ -14,9 +14,9 @@ use gst_base::subclass::prelude::*;
 
 use super::container::Elementary;
 use super::imp::CAT;
-use crate::pcm::file::{FileError, Recording};
 use crate::streams::{file_error, layout_of};
 use crate::sync::lock;
+use avi_mjpeg::pcm::file::{FileError, Recording};
 
 /// Where a file's name comes from: `None` refuses it, with the error posted already.
 pub type NextFile = Box<dyn Fn() -> Option<PathBuf> + Send>;
@@ -59,7 +59,7 @@ struct State {
     limits: Limits,
     next_file: Option<NextFile>,
     file_done: Option<FileDone>,
-    layout: Option<crate::pcm::Layout>,
+    layout: Option<avi_mjpeg::pcm::Layout>,
     open: Option<Open>,
     /// The application wants the next file to begin with the next key unit.
     split: bool,

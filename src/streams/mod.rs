@@ -7,8 +7,8 @@ use gst::prelude::*;
 
 pub mod entry;
 
-use crate::pcm::file::FileError;
-use crate::pcm::{ByteOrder, Encoding, Layout};
+use avi_mjpeg::pcm::file::FileError;
+use avi_mjpeg::pcm::{ByteOrder, Encoding, Layout};
 
 /// An element that a pipeline needs and this machine does not have.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -185,7 +185,7 @@ pub const WAV_FORMATS: [gst_audio::AudioFormat; 6] = [
     gst_audio::AudioFormat::F64le,
 ];
 
-/// A stream's format in the terms of [`crate::pcm`]; `None` when it is out of range.
+/// A stream's format in the terms of [`avi_mjpeg::pcm`]; `None` when it is out of range.
 pub fn layout_of(info: &gst_audio::AudioInfo) -> Option<Layout> {
     let format = info.format_info();
     let encoding = if format.is_float() {

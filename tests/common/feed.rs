@@ -2,7 +2,7 @@
 //! A muxer that a test feeds by hand, and what is in the file that comes out.
 #![allow(dead_code)]
 
-#[path = "jpeg_head.rs"]
+#[path = "../../crates/avi/tests/common/jpeg_head.rs"]
 pub mod jpeg_head;
 
 use std::path::Path;

@@ -48,6 +48,16 @@ pub fn plugin_path(scratch: &Path) -> [(&'static str, PathBuf); 2] {
 /// The program of an example, as its source is now. `cargo test --test NAME` builds no examples, so
 /// that the one that lies there may be of any age.
 pub fn example(name: &str) -> PathBuf {
+    built(&["--example", name]).join("examples").join(name)
+}
+
+/// A program of a crate beside the plugin, as its source is now.
+pub fn program(package: &str, name: &str) -> PathBuf {
+    built(&["--package", package, "--bin", name]).join(name)
+}
+
+/// Builds what `selection` names to cargo; answers with its profile's directory.
+fn built(selection: &[&str]) -> PathBuf {
     let test = std::env::current_exe().expect("a test has a path");
     // target/PROFILE/deps/TEST-HASH
     let profile = test.ancestors().nth(2).expect("a profile's directory");
@@ -57,7 +67,8 @@ pub fn example(name: &str) -> PathBuf {
         Some(other) => other,
     };
     let output = Command::new(env!("CARGO"))
-        .args(["build", "--quiet", "--locked", "--example", name])
+        .args(["build", "--quiet", "--locked"])
+        .args(selection)
         .args(["--profile", profile_name, "--target-dir"])
         .arg(target)
         .current_dir(env!("CARGO_MANIFEST_DIR"))
@@ -65,10 +76,10 @@ pub fn example(name: &str) -> PathBuf {
         .expect("cargo starts");
     assert!(
         output.status.success(),
-        "the example does not build:\n{}",
+        "{selection:?} does not build:\n{}",
         String::from_utf8_lossy(&output.stderr)
     );
-    profile.join("examples").join(name)
+    profile.to_owned()
 }
 
 /// A pipeline that is taken to NULL when a test ends, however it ends.

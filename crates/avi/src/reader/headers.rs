@@ -1,0 +1,592 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! The `hdrl` list, read without trust: the sizes of lists are ignored (a
+//! recorder that was cut off leaves zeros or old memory in them), chunks are
+//! taken one by one wherever they are, and what is no chunk is stepped over.
+
+use crate::header::{
+    BitmapInfo, ChunkHeader, ExtendedHeader, FourCc, MainHeader, StreamHeader, WaveFormat, padded,
+};
+use crate::jpeg;
+use crate::timeline::Rate;
+
+/// More than any header; a file whose `movi` is later has none we know of.
+pub const MAX_HEADER: usize = 16 << 20;
+
+/// What a stream carries.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Format {
+    /// Motion JPEG, each chunk a picture.
+    Jpeg {
+        /// In pixels; 0 if the header does not say.
+        width: u32,
+        /// In lines; 0 if the header does not say.
+        height: u32,
+    },
+    /// Samples.
+    Pcm(Pcm),
+    /// Something this reader does not take apart.
+    Other {
+        /// `vids`, `auds`, `txts`, `mids` or what the file says.
+        kind: FourCc,
+        /// The codec, as a person would look it up.
+        codec: String,
+    },
+}
+
+/// How sound samples are laid out; little-endian always.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Pcm {
+    /// Samples a second.
+    pub rate: u32,
+    /// Channels, interleaved.
+    pub channels: u16,
+    /// Significant bits in a sample.
+    pub bits: u16,
+    /// Bytes one sample of one channel takes.
+    pub sample_bytes: u16,
+    /// IEEE floating point.
+    pub float: bool,
+    /// Which speakers, by WAVE's bits, if the file says.
+    pub channel_mask: Option<u32>,
+}
+
+impl Pcm {
+    /// Bytes of one sample of every channel.
+    pub fn frame_bytes(&self) -> u32 {
+        u32::from(self.channels) * u32::from(self.sample_bytes)
+    }
+}
+
+/// What a `strl` list says.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Stream {
+    /// What it carries.
+    pub format: Format,
+    /// Frames of video, or for sound samples of all channels, to time.
+    pub rate: Rate,
+    /// The unit the stream begins with; what is before it is silence.
+    pub start: u64,
+    /// Units by the header; 0 if the recorder did not say.
+    pub length: u64,
+    /// `strn`, the stream's name.
+    pub name: Option<String>,
+    /// `indx`, the OpenDML super index or index: its body.
+    pub super_index: Vec<u8>,
+    /// Where other files were joined on, in order.
+    pub joined: Vec<Joined>,
+}
+
+/// What a stream is from where another file was joined on.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Joined {
+    /// The counts before, as [`super::index::Entry`] has them.
+    pub from: u64,
+    /// When it begins, in nanoseconds.
+    pub time: u64,
+    /// What it is; nothing is joined to this in turn.
+    pub stream: Stream,
+}
+
+/// A part of a stream: all of it, unless files were joined.
+#[derive(Debug, Clone, Copy)]
+pub struct Part<'a> {
+    /// Parts before it.
+    pub number: usize,
+    /// What it is.
+    pub stream: &'a Stream,
+    /// Counts before it.
+    pub from: u64,
+    time: u64,
+}
+
+impl Part<'_> {
+    /// When a count within it is played, in nanoseconds.
+    pub fn time(&self, count: u64) -> u64 {
+        let units = count.saturating_sub(self.from) / self.stream.unit_bytes();
+        let time = self
+            .stream
+            .rate
+            .time_of(units.saturating_add(self.stream.start));
+        self.time.saturating_add(time)
+    }
+}
+
+impl Stream {
+    /// The part that a count is in.
+    pub fn part(&self, count: u64) -> Part<'_> {
+        let number = self.joined.partition_point(|joined| joined.from <= count);
+        match number.checked_sub(1).and_then(|last| self.joined.get(last)) {
+            Some(joined) => Part {
+                number,
+                stream: &joined.stream,
+                from: joined.from,
+                time: joined.time,
+            },
+            None => Part {
+                number: 0,
+                stream: self,
+                from: 0,
+                time: 0,
+            },
+        }
+    }
+
+    /// The last part.
+    pub fn last_part(&self) -> Part<'_> {
+        self.part(u64::MAX)
+    }
+
+    /// When the last of so many units ends, in nanoseconds.
+    pub fn end(&self, units: u64) -> u64 {
+        self.part(units.saturating_sub(1)).time(units)
+    }
+
+    /// Whether its units are bytes of sound, not chunks.
+    pub fn is_sound(&self) -> bool {
+        matches!(self.format, Format::Pcm(_))
+    }
+
+    /// What `Entry::first` and sizes are divided by to get units of the
+    /// timeline.
+    pub fn unit_bytes(&self) -> u64 {
+        match &self.format {
+            Format::Pcm(pcm) => u64::from(pcm.frame_bytes()),
+            _ => 1,
+        }
+    }
+
+    /// When a place in the stream, counted as [`super::index::Entry`] does,
+    /// is played, in nanoseconds.
+    pub fn time(&self, count: u64) -> u64 {
+        self.part(count).time(count)
+    }
+
+    /// The count of what is played at a time in nanoseconds; 0 before the
+    /// stream's start.
+    pub fn count_at(&self, ns: u64) -> u64 {
+        let count = |stream: &Self, ns| {
+            let unit = stream.rate.unit_at(ns).saturating_sub(stream.start);
+            unit.saturating_mul(stream.unit_bytes())
+        };
+        let later = self.joined.partition_point(|joined| joined.time <= ns);
+        let next = self.joined.get(later).map_or(u64::MAX, |next| next.from);
+        let at = match later.checked_sub(1).and_then(|last| self.joined.get(last)) {
+            Some(part) => part
+                .from
+                .saturating_add(count(&part.stream, ns - part.time)),
+            None => count(self, ns),
+        };
+        at.min(next)
+    }
+}
+
+/// What the file says of itself before the first chunk.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Header {
+    /// In the order of the stream numbers in chunk names.
+    pub streams: Vec<Stream>,
+    /// `avih`'s microseconds a frame.
+    pub interval: u32,
+    /// `avih`'s number of frames, or `dmlh`'s if there is one; 0 unknown.
+    pub total_frames: u64,
+    /// Written by MaixPy's recorder on a K210.
+    pub maixpy: bool,
+    /// `INFO`: code and text.
+    pub info: Vec<(FourCc, String)>,
+    /// Where the four bytes `movi` are; `None` when the header is lost.
+    pub movi: Option<u64>,
+    /// Where `movi` ends if its size is right.
+    pub movi_end: u64,
+}
+
+/// There is not enough yet: the number of bytes from the file's start that
+/// are needed at least.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Short(pub usize);
+
+/// The raw chunks of one `strl`.
+#[derive(Default)]
+struct RawStream {
+    strh: Option<StreamHeader>,
+    strf: Vec<u8>,
+    name: Option<String>,
+    super_index: Vec<u8>,
+}
+
+#[derive(Default)]
+struct Raw {
+    avih: Option<MainHeader>,
+    streams: Vec<RawStream>,
+    dmlh_frames: u32,
+    info: Vec<(FourCc, String)>,
+}
+
+/// The codes the header's own chunks have; one that stands where no chunk
+/// should is taken as a sign that the chunk before it has a wrong size.
+const KNOWN: [FourCc; 11] = [
+    FourCc::AVIH,
+    FourCc::STRH,
+    FourCc::STRF,
+    FourCc::STRD,
+    FourCc::STRN,
+    FourCc::INDX,
+    FourCc(*b"vprp"),
+    FourCc::DMLH,
+    FourCc::JUNK,
+    FourCc::LIST,
+    FourCc(*b"IDIT"),
+];
+
+/// No header chunk of these sizes or less has room for another in it.
+const SMALL: usize = 64;
+
+/// Reads the header in `data`, which begins where the file does. `complete`
+/// says that there is no more of the file.
+pub fn parse(data: &[u8], base: u64, complete: bool) -> Result<Header, Short> {
+    let mut raw = Raw::default();
+    let mut at = 0;
+    let mut movi = None;
+    let mut movi_size = 0;
+    while at < data.len().min(MAX_HEADER) {
+        let left = data.len() - at;
+        let (Ok(ChunkHeader { id, size }), Some(kind)) = (
+            ChunkHeader::parse(&data[at..]),
+            data[at..].get(8..).and_then(FourCc::parse),
+        ) else {
+            if complete {
+                break;
+            }
+            return Err(Short(at + 12));
+        };
+        let size = size as usize;
+        let descend = match id {
+            FourCc::RIFF => true,
+            FourCc::LIST if kind == FourCc::MOVI => {
+                movi = Some(at + 8);
+                movi_size = size;
+                break;
+            }
+            FourCc::LIST => matches!(
+                kind,
+                FourCc::HDRL | FourCc::STRL | FourCc::ODML | FourCc::INFO
+            ),
+            _ if is_data_chunk(id) => break,
+            _ => false,
+        };
+        if descend {
+            if kind == FourCc::STRL {
+                raw.streams.push(RawStream::default());
+            }
+            at += 12;
+            continue;
+        }
+        let sane = id.0.iter().all(|b| (0x20..0x7F).contains(b)) && size < MAX_HEADER;
+        let next = at + 8 + size + (size & 1);
+        if !sane || (complete && next > data.len()) {
+            at += find_known(&data[at + 1..]).map_or(left, |found| found + 1);
+            continue;
+        }
+        if next > data.len() {
+            return Err(Short(next + 12));
+        }
+        let body = &data[at + 8..at + 8 + size];
+        // A size that was overwritten swallows what follows it.
+        let swallowed = (!is_filler(id) && id != FourCc::INDX && size > SMALL)
+            .then(|| find_known(body))
+            .flatten();
+        match swallowed {
+            Some(found) => {
+                take_chunk(&mut raw, id, &body[..found]);
+                at += 8 + found;
+            }
+            None => {
+                take_chunk(&mut raw, id, body);
+                at = next;
+            }
+        }
+    }
+    if movi.is_none() && !complete && at >= data.len() && at < MAX_HEADER {
+        return Err(Short(at + 12));
+    }
+    Ok(finish(raw, movi.map(|at| base + at as u64), movi_size))
+}
+
+fn is_filler(id: FourCc) -> bool {
+    matches!(&id.0, b"JUNK" | b"JUNQ" | b"LIST" | b"PAD ")
+}
+
+/// `NNdc`, `NNdb`, `NNwb`.
+fn is_data_chunk(id: FourCc) -> bool {
+    id.stream_and_kind()
+        .is_some_and(|(_, kind)| matches!(&kind, b"dc" | b"db" | b"wb"))
+}
+
+fn find_known(data: &[u8]) -> Option<usize> {
+    data.windows(4)
+        .position(|w| FourCc::parse(w).is_some_and(|id| KNOWN.contains(&id)))
+}
+
+fn text(body: &[u8]) -> String {
+    let end = body.iter().position(|&b| b == 0).unwrap_or(body.len());
+    let body = &body[..end];
+    match std::str::from_utf8(body) {
+        Ok(text) => text.trim().to_owned(),
+        // What is not UTF-8 in an AVI is most often Latin-1.
+        Err(_) => body
+            .iter()
+            .map(|&b| char::from(b))
+            .collect::<String>()
+            .trim()
+            .to_owned(),
+    }
+}
+
+fn take_chunk(raw: &mut Raw, id: FourCc, body: &[u8]) {
+    match id {
+        FourCc::AVIH if raw.avih.is_none() => {
+            raw.avih = MainHeader::parse(&filled(body, MainHeader::SIZE)).ok();
+        }
+        FourCc::STRH => {
+            // A list's head that was overwritten still leaves its strh.
+            if raw.streams.last().is_none_or(|s| s.strh.is_some()) {
+                raw.streams.push(RawStream::default());
+            }
+            if let Some(stream) = raw.streams.last_mut() {
+                stream.strh = StreamHeader::parse(&filled(body, StreamHeader::SIZE)).ok();
+            }
+        }
+        FourCc::DMLH => {
+            raw.dmlh_frames = ExtendedHeader::parse(body).map_or(0, |dmlh| dmlh.total_frames);
+        }
+        FourCc::STRF | FourCc::STRN | FourCc::INDX => {
+            let Some(stream) = raw.streams.last_mut() else {
+                return;
+            };
+            match id {
+                FourCc::STRF => stream.strf = body.to_vec(),
+                FourCc::STRN => stream.name = Some(text(body)).filter(|t| !t.is_empty()),
+                _ => stream.super_index = body.to_vec(),
+            }
+        }
+        FourCc([b'I', ..]) => {
+            let text = text(body);
+            if !text.is_empty() {
+                raw.info.push((id, text));
+            }
+        }
+        _ => {}
+    }
+}
+
+/// What is missing of a short structure counts as zero.
+fn filled(body: &[u8], size: usize) -> Vec<u8> {
+    let mut body = body[..body.len().min(size)].to_vec();
+    body.resize(size, 0);
+    body
+}
+
+/// What MaixPy's `avi_record_header_init` writes in every file and nobody
+/// else does all at once. The fields it leaves as it finds them in memory are
+/// not looked at.
+fn is_maixpy(avih: &MainHeader, strh: &StreamHeader) -> bool {
+    avih.flags == 0
+        && avih.streams == 2
+        && avih.suggested_buffer_size == 0x0010_0000
+        && strh.kind == FourCc::VIDS
+        && strh.scale == 1
+        && strh.length == 0
+        && strh.suggested_buffer_size == 5128
+        && strh.quality == u32::MAX
+}
+
+fn finish(raw: Raw, movi: Option<u64>, movi_size: usize) -> Header {
+    let avih = raw.avih.unwrap_or_default();
+    let maixpy = raw
+        .streams
+        .first()
+        .and_then(|s| s.strh.as_ref())
+        .is_some_and(|strh| is_maixpy(&avih, strh));
+    let streams = raw
+        .streams
+        .into_iter()
+        .take(super::index::MAX_STREAMS)
+        .map(|stream| stream_of(stream, &avih, maixpy))
+        .collect();
+    let total = match raw.dmlh_frames {
+        0 => avih.total_frames,
+        frames => frames,
+    };
+    Header {
+        streams,
+        interval: avih.micro_sec_per_frame,
+        total_frames: u64::from(total),
+        maixpy,
+        info: raw.info,
+        movi,
+        movi_end: movi.map_or(0, |at| at + padded(movi_size as u64)),
+    }
+}
+
+fn stream_of(raw: RawStream, avih: &MainHeader, maixpy: bool) -> Stream {
+    let (kind, handler) = raw
+        .strh
+        .map_or((FourCc([0; 4]), FourCc([0; 4])), |s| (s.kind, s.handler));
+    let (scale, rate) = raw.strh.map_or((0, 0), |s| (s.scale, s.rate));
+    let (mut start, mut length) = raw
+        .strh
+        .map_or((0, 0), |s| (u64::from(s.start), u64::from(s.length)));
+    if maixpy && kind == FourCc::AUDS {
+        // Old memory.
+        (start, length) = (0, 0);
+    }
+    let format = match kind {
+        FourCc::VIDS => video_format(&raw.strf, handler, avih),
+        FourCc::AUDS => sound_format(&raw.strf, maixpy),
+        // The strh was overwritten: a BITMAPINFOHEADER tells its own size.
+        _ if raw.strf.starts_with(&40u32.to_le_bytes()) => video_format(&raw.strf, handler, avih),
+        _ => Format::Other {
+            kind,
+            codec: printable(kind),
+        },
+    };
+    let own_rate = match &format {
+        Format::Pcm(pcm) => Rate::new(pcm.rate, 1),
+        Format::Jpeg { .. } => video_rate(scale, rate, length, avih.micro_sec_per_frame, maixpy),
+        Format::Other { .. } => Rate::new(rate, scale),
+    };
+    let own_rate = own_rate.unwrap_or_else(|| fallback(avih.micro_sec_per_frame));
+    // ffmpeg gives up on starts of more than an hour too: they are garbage.
+    if own_rate.time_of(start) > 3_600_000_000_000 {
+        start = 0;
+    }
+    if let (Format::Pcm(pcm), Some(strh)) = (&format, &raw.strh) {
+        // The header counts in its own blocks, which are not always samples.
+        if strh.sample_size != 0 {
+            let own = |n: u64| n * u64::from(strh.sample_size) / u64::from(pcm.frame_bytes());
+            (start, length) = (own(start), own(length));
+        }
+    }
+    Stream {
+        format,
+        rate: own_rate,
+        start,
+        length,
+        name: raw.name,
+        super_index: raw.super_index,
+        joined: Vec::new(),
+    }
+}
+
+fn fallback(interval: u32) -> Rate {
+    Rate::from_micro_sec(interval).unwrap_or(Rate::TEN_A_SECOND)
+}
+
+/// `strh`'s rate, unless it is none or `avih`'s interval cut down to whole
+/// frames a second, as MaixPy writes it: then the interval is the truth.
+fn video_rate(scale: u32, rate: u32, length: u64, interval: u32, maixpy: bool) -> Option<Rate> {
+    let by_interval = Rate::from_micro_sec(interval);
+    // More than 100 000 frames a second, or less than one in a day, is no
+    // rate but old memory.
+    let sane = scale > 0
+        && rate > 0
+        && u64::from(rate) <= u64::from(scale) * 100_000
+        && u64::from(scale) <= u64::from(rate) * 86_400;
+    if !sane {
+        return by_interval;
+    }
+    let cut_down = interval > 0
+        && scale == 1
+        && length == 0
+        && rate == 1_000_000 / interval
+        && 1_000_000 - u64::from(rate) * u64::from(interval) > 5_000;
+    if (maixpy || cut_down) && by_interval.is_some() {
+        return by_interval;
+    }
+    Rate::new(rate, scale)
+}
+
+fn printable(id: FourCc) -> String {
+    id.to_string()
+}
+
+/// The codes Motion JPEG goes by whose frames are plain JPEG pictures.
+fn is_jpeg(codec: FourCc) -> bool {
+    matches!(
+        codec.0.to_ascii_uppercase().as_slice(),
+        b"MJPG" | b"JPEG" | b"AVRN" | b"IJPG" | b"JPGL" | b"DMB1" | b"MJPA"
+    )
+}
+
+fn video_format(strf: &[u8], handler: FourCc, avih: &MainHeader) -> Format {
+    let bitmap = BitmapInfo::parse(&filled(strf, BitmapInfo::SIZE)).ok();
+    // The format decides; the handler is only a wish for a codec.
+    let codec = bitmap
+        .map(|b| b.compression)
+        .filter(|&c| c != FourCc([0; 4]))
+        .unwrap_or(handler);
+    if !is_jpeg(codec) {
+        return Format::Other {
+            kind: FourCc::VIDS,
+            codec: printable(codec),
+        };
+    }
+    let size = |own: Option<i32>, main: u32| {
+        own.map(i32::unsigned_abs)
+            .into_iter()
+            .chain([main])
+            .find(|size| (1..=65535).contains(size))
+            .unwrap_or(0)
+    };
+    Format::Jpeg {
+        width: size(bitmap.map(|b| b.width), avih.width),
+        height: size(bitmap.map(|b| b.height), avih.height),
+    }
+}
+
+fn sound_format(strf: &[u8], maixpy: bool) -> Format {
+    let other = |codec: String| Format::Other {
+        kind: FourCc::AUDS,
+        codec,
+    };
+    let Ok(wave) = WaveFormat::parse(strf) else {
+        return other("unknown, its format is missing".to_owned());
+    };
+    let float = match wave.format_tag {
+        1 => false,
+        3 => true,
+        tag => return other(format!("WAVE format 0x{tag:04x}")),
+    };
+    let (bits, channels, rate) = (wave.bits_per_sample, wave.channels, wave.samples_per_sec);
+    let known = matches!((float, bits), (false, 8 | 16 | 24 | 32) | (true, 32 | 64));
+    if !known || !(1..=64).contains(&channels) || !(1..=768_000).contains(&rate) {
+        return other(format!(
+            "PCM of {bits} bits, {channels} channels, {rate} samples a second"
+        ));
+    }
+    // 24 bits in 32; MaixPy says an alignment of 4 whatever the channels.
+    let wide = !maixpy && bits == 24 && wave.block_align == 4 * channels;
+    Format::Pcm(Pcm {
+        rate,
+        channels,
+        bits,
+        sample_bytes: if wide { 4 } else { bits / 8 },
+        float,
+        channel_mask: wave.channel_mask,
+    })
+}
+
+/// The streams of a file whose header is lost, from the first picture found.
+pub fn without_header(frame: Option<&jpeg::FrameHeader>, interval: u32) -> Stream {
+    Stream {
+        format: Format::Jpeg {
+            width: frame.map_or(0, |f| u32::from(f.width)),
+            height: frame.map_or(0, |f| u32::from(f.height)),
+        },
+        rate: fallback(interval),
+        start: 0,
+        length: 0,
+        name: None,
+        super_index: Vec::new(),
+        joined: Vec::new(),
+    }
+}

@@ -1,0 +1,448 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! The index a file has of itself: OpenDML's (`indx`, `ix00`) or the old
+//! `idx1`, read in pieces and believed only if it leads to chunks.
+
+use std::collections::VecDeque;
+
+use super::headers::{Format, Header};
+use super::index::Index;
+use super::walk::{Stop, View};
+use crate::header::{
+    ChunkHeader, FourCc, IndexPreamble, OldIndexEntry, StandardIndex, StandardIndexEntry,
+    SuperIndex, SuperIndexEntry, padded,
+};
+
+/// Entries read at once.
+const PIECE: usize = 4096;
+
+/// Of the first and the last chunks that an index names so many are looked at.
+const SAMPLE: usize = 4;
+
+/// Gaps between the chunks an index names so many are looked into.
+const GAPS: u32 = 256;
+
+/// Why the stored index is of no use.
+#[derive(Debug)]
+pub enum Unusable<E> {
+    /// Reading failed, or a part of the file has to come first; nothing can
+    /// be said of the index.
+    Read(Stop<E>),
+    /// It does not fit the file.
+    Wrong(&'static str),
+}
+
+impl<E> From<Stop<E>> for Unusable<E> {
+    fn from(stop: Stop<E>) -> Self {
+        Self::Read(stop)
+    }
+}
+
+/// A chunk as an index names it.
+#[derive(Debug, Clone, Copy)]
+struct Named {
+    stream: usize,
+    /// Of the payload.
+    pos: u64,
+    size: u32,
+}
+
+impl Named {
+    /// Whether there is room for it and its header in a file of `len` bytes.
+    fn fits(&self, len: u64) -> bool {
+        let end = self.pos.checked_add(padded(self.size.into()));
+        self.pos >= ChunkHeader::SIZE as u64
+            && end.is_some_and(|_| self.pos + u64::from(self.size) <= len)
+    }
+}
+
+/// Fills `index` with what the file's own index says. `Ok(false)` if it has
+/// none.
+pub fn load<V: View>(
+    view: &mut V,
+    header: &Header,
+    index: &mut Index,
+) -> Result<bool, Unusable<V::Error>> {
+    let wrong = match load_open_dml(view, header, index) {
+        Ok(true) => return Ok(true),
+        Ok(false) => None,
+        Err(Unusable::Wrong(why)) => Some(why),
+        Err(error) => return Err(error),
+    };
+    index.clear();
+    match (find_old(view, header, index), wrong) {
+        // The old index of the first RIFF is better than none.
+        (Ok(true), _) => Ok(true),
+        (Ok(false), None) => {
+            index.clear();
+            Ok(false)
+        }
+        (_, Some(why)) => Err(Unusable::Wrong(why)),
+        (result, None) => result,
+    }
+}
+
+fn find_old<V: View>(
+    view: &mut V,
+    header: &Header,
+    index: &mut Index,
+) -> Result<bool, Unusable<V::Error>> {
+    let Some(movi) = header.movi else {
+        return Ok(false);
+    };
+    // Where movi ends, by its size; JUNK may stand before the index.
+    let mut at = header.movi_end;
+    for _ in 0..8 {
+        let Ok(chunk) = ChunkHeader::parse(view.get(at, 8)?) else {
+            return Ok(false);
+        };
+        match chunk.id {
+            FourCc::IDX1 => return load_old(view, header, movi, at + 8, chunk.size, index),
+            FourCc::JUNK | FourCc::LIST => at += 8 + chunk.padded_size(),
+            _ => return Ok(false),
+        }
+    }
+    Ok(false)
+}
+
+/// Whether a named chunk is where it should be; `None` if there is a hole.
+fn is_there<V: View>(view: &mut V, named: Named) -> Result<Option<bool>, Stop<V::Error>> {
+    let Some(at) = named.pos.checked_sub(8) else {
+        return Ok(Some(false));
+    };
+    let Ok(chunk) = ChunkHeader::parse(view.get(at, 8)?) else {
+        return Ok(Some(false));
+    };
+    let stream = chunk.id.stream_and_kind().map(|(stream, _)| stream.into());
+    Ok(
+        match (stream == Some(named.stream), chunk.size == named.size) {
+            (true, true) => Some(true),
+            // One of the two was overwritten.
+            (true, false) | (false, true) => None,
+            (false, false) if chunk.size == 0 && chunk.id == FourCc([0; 4]) => None,
+            (false, false) => Some(false),
+        },
+    )
+}
+
+/// What speaks for and against an index, gathered while it is read.
+struct Evidence {
+    last: VecDeque<Named>,
+    /// Where the chunk behind the last one begins.
+    end: u64,
+    looks: u32,
+}
+
+impl Evidence {
+    fn new() -> Self {
+        Self {
+            last: VecDeque::new(),
+            end: 0,
+            looks: 0,
+        }
+    }
+
+    /// Takes an entry in. A gap before it that has a chunk in it says that the
+    /// index leaves chunks out.
+    fn take<V: View>(
+        &mut self,
+        view: &mut V,
+        header: &Header,
+        named: Named,
+    ) -> Result<(), Unusable<V::Error>> {
+        // The head of a `rec ` list may stand between chunks.
+        let gap = named.pos.saturating_sub(8 + 12) > self.end && self.end > 0;
+        // In a stream each look would be a seek.
+        if gap && self.looks < GAPS && !view.streamed() {
+            self.looks += 1;
+            let chunk = ChunkHeader::parse(view.get(self.end, 8)?);
+            let left_out = chunk.is_ok_and(|chunk| {
+                chunk.id.stream_and_kind().is_some_and(|(stream, kind)| {
+                    let known = header.streams.get(usize::from(stream));
+                    matches!(&kind, b"dc" | b"db" | b"wb")
+                        && known.is_some_and(|s| !matches!(s.format, Format::Other { .. }))
+                })
+            });
+            if left_out {
+                return Err(Unusable::Wrong("it leaves chunks out"));
+            }
+        }
+        self.end = named.pos + padded(named.size.into());
+        if self.last.len() == SAMPLE {
+            self.last.pop_front();
+        }
+        self.last.push_back(named);
+        Ok(())
+    }
+
+    /// Whether the last chunks are where it says.
+    fn verdict<V: View>(&self, view: &mut V) -> Result<(), Unusable<V::Error>> {
+        let (mut there, mut not) = (0, 0);
+        for named in &self.last {
+            match is_there(view, *named)? {
+                Some(true) => there += 1,
+                Some(false) => not += 1,
+                None => {}
+            }
+        }
+        if not > there {
+            return Err(Unusable::Wrong("the last chunks it names are not there"));
+        }
+        Ok(())
+    }
+}
+
+/// Whether the index has chunks of every stream that can be played; one that
+/// has none may be left out of it only.
+fn has_all(header: &Header, index: &Index) -> bool {
+    let streams = header.streams.iter().enumerate();
+    streams
+        .filter(|(_, s)| !matches!(s.format, Format::Other { .. }))
+        .all(|(n, _)| index.chunks(n) > 0)
+}
+
+fn load_old<V: View>(
+    view: &mut V,
+    header: &Header,
+    movi: u64,
+    pos: u64,
+    size: u32,
+    index: &mut Index,
+) -> Result<bool, Unusable<V::Error>> {
+    let file = view.size().unwrap_or(u64::MAX);
+    let end = (pos + u64::from(size)).min(file);
+    let stream_of = |entry: &OldIndexEntry| match entry.id.stream_and_kind() {
+        Some((stream, [b'd', b'c' | b'b'] | [b'w', b'b'])) => Some(usize::from(stream)),
+        _ => None,
+    };
+    // Offsets count from `movi`, by the book; some writers count from the
+    // file's start.
+    let mut base = None;
+    let mut samples: Vec<OldIndexEntry> = Vec::new();
+    let entry_size = OldIndexEntry::SIZE as u64;
+    let all = (end - pos) / entry_size * entry_size;
+    let some = all.min(64 * entry_size);
+    for at in [pos, pos + all - some] {
+        let entries = view.get(at, some as usize)?;
+        let entries: Vec<_> = entries
+            .chunks_exact(OldIndexEntry::SIZE)
+            .filter_map(|e| OldIndexEntry::parse(e).ok())
+            .filter(|e| stream_of(e).is_some())
+            .collect();
+        let count = entries.len().min(SAMPLE);
+        samples.extend(if at == pos {
+            &entries[..count]
+        } else {
+            &entries[entries.len() - count..]
+        });
+    }
+    if samples.is_empty() {
+        return Ok(false);
+    }
+    'bases: for candidate in [movi, 0, movi + 4, movi.saturating_sub(8)] {
+        for entry in &samples {
+            let named = Named {
+                stream: stream_of(entry).unwrap_or(0),
+                pos: candidate + u64::from(entry.offset) + 8,
+                size: entry.size,
+            };
+            if is_there(view, named)? == Some(true) {
+                base = Some(candidate);
+                break 'bases;
+            }
+        }
+    }
+    // None of them may be there; the verdict will tell.
+    let base = base.unwrap_or(movi);
+    let mut evidence = Evidence::new();
+    let mut names = Vec::with_capacity(PIECE);
+    let mut at = pos;
+    while at < end {
+        let len = ((end - at) as usize).min(PIECE * OldIndexEntry::SIZE);
+        let piece = view.get(at, len)?;
+        if piece.len() < OldIndexEntry::SIZE {
+            break;
+        }
+        let read = piece.len() / OldIndexEntry::SIZE * OldIndexEntry::SIZE;
+        names.clear();
+        for bytes in piece.chunks_exact(OldIndexEntry::SIZE) {
+            let Ok(entry) = OldIndexEntry::parse(bytes) else {
+                break;
+            };
+            let Some(stream) = stream_of(&entry) else {
+                if entry.id.0.iter().all(u8::is_ascii_graphic) || entry.id == FourCc::REC {
+                    // A list, a palette, an index chunk.
+                    continue;
+                }
+                return Err(Unusable::Wrong("it has entries that name no chunk"));
+            };
+            let named = Named {
+                stream,
+                pos: base + u64::from(entry.offset) + 8,
+                size: entry.size,
+            };
+            if !named.fits(file) {
+                return Err(Unusable::Wrong("it has entries that lie outside the file"));
+            }
+            if stream < header.streams.len() {
+                names.push(named);
+            }
+        }
+        at += read as u64;
+        for named in &names {
+            evidence.take(view, header, *named)?;
+            index.push(named.stream, named.pos, named.size, false);
+        }
+    }
+    evidence.verdict(view)?;
+    Ok(has_all(header, index))
+}
+
+/// The entries of one stream's standard indexes, read in pieces.
+struct StandardEntries {
+    stream: usize,
+    /// Where each standard index's payload is and how many bytes it has.
+    chunks: std::vec::IntoIter<(u64, u64)>,
+    /// The entries still to read of the current one.
+    at: u64,
+    left: u64,
+    base: u64,
+    piece: std::vec::IntoIter<StandardIndexEntry>,
+}
+
+impl StandardEntries {
+    fn next<V: View>(&mut self, view: &mut V) -> Result<Option<Named>, Unusable<V::Error>> {
+        loop {
+            if let Some(entry) = self.piece.next() {
+                return Ok(Some(Named {
+                    stream: self.stream,
+                    pos: self.base.saturating_add(entry.offset.into()),
+                    size: entry.size,
+                }));
+            }
+            if self.left == 0 {
+                let Some((pos, len)) = self.chunks.next() else {
+                    return Ok(None);
+                };
+                let head = view.get(pos, StandardIndex::SIZE)?;
+                let preamble = IndexPreamble::parse(head);
+                let (Ok(preamble), Ok(standard)) = (preamble, StandardIndex::parse(head)) else {
+                    return Err(Unusable::Wrong("a part of it is cut off"));
+                };
+                if preamble.kind != IndexPreamble::OF_CHUNKS || preamble.longs_per_entry != 2 {
+                    // An index of indexes down here could lead in a circle.
+                    return Err(Unusable::Wrong(
+                        "a part of it is of a kind that has no place there",
+                    ));
+                }
+                self.base = standard.base_offset;
+                self.at = pos + StandardIndex::SIZE as u64;
+                let room = len.saturating_sub(StandardIndex::SIZE as u64);
+                self.left = u64::from(standard.entries).min(room / StandardIndexEntry::SIZE as u64);
+                continue;
+            }
+            let count = self.left.min(PIECE as u64);
+            let bytes = view.get(self.at, count as usize * StandardIndexEntry::SIZE)?;
+            let piece: Vec<StandardIndexEntry> = bytes
+                .chunks_exact(StandardIndexEntry::SIZE)
+                .filter_map(|b| StandardIndexEntry::parse(b).ok())
+                .collect();
+            if piece.len() as u64 != count {
+                return Err(Unusable::Wrong("a part of it is cut off"));
+            }
+            self.at += count * StandardIndexEntry::SIZE as u64;
+            self.left -= count;
+            self.piece = piece.into_iter();
+        }
+    }
+}
+
+fn load_open_dml<V: View>(
+    view: &mut V,
+    header: &Header,
+    index: &mut Index,
+) -> Result<bool, Unusable<V::Error>> {
+    let file = view.size().unwrap_or(u64::MAX);
+    let mut streams = Vec::new();
+    for (stream, of) in header.streams.iter().enumerate() {
+        let Ok(preamble) = IndexPreamble::parse(&of.super_index) else {
+            continue;
+        };
+        if preamble.kind != IndexPreamble::OF_INDEXES || preamble.longs_per_entry != 4 {
+            continue;
+        }
+        let entries = of.super_index.get(SuperIndex::SIZE..).unwrap_or(&[]);
+        let mut chunks: Vec<(u64, u64)> = Vec::new();
+        let entries = entries
+            .chunks_exact(SuperIndexEntry::SIZE)
+            .take(preamble.entries as usize);
+        for bytes in entries {
+            let Ok(entry) = SuperIndexEntry::parse(bytes) else {
+                break;
+            };
+            if entry.offset == 0 && entry.size == 0 {
+                // Room for later ones.
+                break;
+            }
+            if chunks
+                .iter()
+                .any(|(pos, _)| *pos == entry.offset.saturating_add(8))
+            {
+                return Err(Unusable::Wrong("it leads in a circle"));
+            }
+            if entry.offset >= file {
+                return Err(Unusable::Wrong("it leads outside the file"));
+            }
+            let chunk = ChunkHeader::parse(view.get(entry.offset, 8)?);
+            let Ok(chunk) = chunk else {
+                return Err(Unusable::Wrong("it leads outside the file"));
+            };
+            if chunk.id.standard_index_stream().is_none() && chunk.id != FourCc::INDX {
+                return Err(Unusable::Wrong("a part of it is not where it should be"));
+            }
+            let len = u64::from(chunk.size).min(file - entry.offset - 8);
+            chunks.push((entry.offset + 8, len));
+        }
+        if !chunks.is_empty() {
+            streams.push(StandardEntries {
+                stream,
+                chunks: chunks.into_iter(),
+                at: 0,
+                left: 0,
+                base: 0,
+                piece: Vec::new().into_iter(),
+            });
+        }
+    }
+    if streams.is_empty() {
+        return Ok(false);
+    }
+    // In the order of the file; that is how an index is smallest.
+    let mut heads = Vec::with_capacity(streams.len());
+    for stream in &mut streams {
+        heads.push(stream.next(view)?);
+    }
+    let mut evidence = Evidence::new();
+    let mut pushed = 0;
+    while let Some((n, named)) = heads
+        .iter()
+        .enumerate()
+        .filter_map(|(n, head)| head.map(|named| (n, named)))
+        .min_by_key(|(_, named)| named.pos)
+    {
+        if !named.fits(file) {
+            return Err(Unusable::Wrong("it has entries that lie outside the file"));
+        }
+        pushed += 1;
+        // Even empty chunks take 8 bytes.
+        if pushed > file / 8 {
+            return Err(Unusable::Wrong(
+                "it names more chunks than the file can hold",
+            ));
+        }
+        evidence.take(view, header, named)?;
+        index.push(named.stream, named.pos, named.size, false);
+        heads[n] = streams[n].next(view)?;
+    }
+    evidence.verdict(view)?;
+    Ok(has_all(header, index))
+}

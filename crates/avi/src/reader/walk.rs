@@ -1,0 +1,766 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! From chunk to chunk through `movi`, whatever is in the way.
+//!
+//! The sizes of RIFF and LIST are never needed: lists are stepped into, chunks
+//! follow one another. A chunk counts as sound if another chunk's header (or
+//! the end of the file) follows it, or if it is a picture that ends where it
+//! says. If neither, its size was overwritten, or what follows was; the JPEG's
+//! own markers then tell where it ends. Where there is no header at all, the
+//! walker searches byte by byte for the next one that can be believed, or for a
+//! whole picture without a header, and reports the region once.
+
+use crate::header::{ChunkHeader, FourCc, padded};
+use crate::jpeg;
+
+/// Bytes looked at in one go while searching.
+const WINDOW: usize = 64 << 10;
+
+/// A picture whose end is searched for is no longer than this.
+const MAX_PICTURE: usize = 64 << 20;
+
+/// After so many bytes without a find the search pauses, so that its caller
+/// can tell how far it is, or stop.
+const PAUSE: u64 = 16 << 20;
+
+/// Padding that may stand between a picture's end and the next header: to 8
+/// bytes, as MaixPy does, and to an even number.
+const MAX_PADDING: usize = 9;
+
+/// A chunk that is read from a stream that cannot seek is believed up to this
+/// size; no camera's picture and no second of sound is larger.
+const MAX_STREAMED: u64 = 64 << 20;
+
+/// Why there is no answer yet.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Stop<E> {
+    /// These bytes have to be there (or the end of the file known) first.
+    Short {
+        /// Where they are.
+        pos: u64,
+        /// How many.
+        len: usize,
+    },
+    /// Reading failed.
+    Source(E),
+}
+
+/// The bytes of a file, as far as they are there.
+pub trait View {
+    /// Why reading failed.
+    type Error;
+
+    /// As many bytes at `pos` as there are, but no more than `most`; fewer
+    /// than `least` only if the file ends there.
+    fn some(&mut self, pos: u64, least: usize, most: usize) -> Result<&[u8], Stop<Self::Error>>;
+
+    /// `len` bytes at `pos`; fewer only if the file ends there.
+    fn get(&mut self, pos: u64, len: usize) -> Result<&[u8], Stop<Self::Error>> {
+        self.some(pos, len, len)
+    }
+
+    /// The file's size, if it is known.
+    fn size(&self) -> Option<u64>;
+
+    /// Whether the bytes come in order and are in memory anyway: then looking
+    /// into a payload costs nothing, but looking ahead costs time.
+    fn streamed(&self) -> bool;
+}
+
+/// What is known of a stream's chunks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    /// Each chunk is a picture.
+    Jpeg,
+    /// Samples; so many bytes are one of all channels.
+    Sound(u32),
+    /// Nothing.
+    Other,
+}
+
+/// What the walker came across.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Item {
+    /// A chunk's payload.
+    Chunk {
+        /// The number in its name.
+        stream: usize,
+        /// Where the payload begins.
+        pos: u64,
+        /// Its size in bytes.
+        size: u32,
+        /// Whether it has no sound header.
+        bare: bool,
+    },
+    /// The file ends inside a chunk.
+    Cut {
+        /// The number in its name.
+        stream: usize,
+        /// Where the payload begins.
+        pos: u64,
+        /// Bytes of it that there are.
+        have: u64,
+    },
+    /// A RIFF begins; `first` if it is a file of its own and not the
+    /// continuation of an OpenDML file.
+    Riff {
+        /// Where it begins.
+        pos: u64,
+        /// `AVI `, not `AVIX`.
+        first: bool,
+    },
+    /// An `idx1`.
+    Index {
+        /// Where its first entry is.
+        pos: u64,
+        /// Its size in bytes.
+        size: u32,
+    },
+    /// No chunk header could be believed between these two places.
+    Damage {
+        /// The first byte.
+        from: u64,
+        /// Behind the last byte.
+        to: u64,
+        /// Pictures found in it all the same.
+        pictures: u32,
+    },
+    /// Still searching.
+    Searching,
+    /// The end of the file.
+    End,
+}
+
+#[derive(Debug, Clone, Copy)]
+struct Lost {
+    from: u64,
+    pictures: u32,
+}
+
+/// Walks through a file; see the module's documentation.
+#[derive(Debug, Clone)]
+pub struct Walker {
+    kinds: Vec<Kind>,
+    pos: u64,
+    lost: Option<Lost>,
+    /// The picture's size that a naked picture must have, if known.
+    size: Option<(u32, u32)>,
+    largest: u64,
+    /// The chunk before had an odd size, and whether its padding is there has
+    /// not been looked at.
+    odd: bool,
+    queue: [Option<Item>; 2],
+    ended: bool,
+}
+
+impl Walker {
+    /// Starts at `pos`, which should be that of a chunk header.
+    pub fn new(kinds: Vec<Kind>, pos: u64, size: Option<(u32, u32)>) -> Self {
+        Self {
+            kinds,
+            pos,
+            lost: None,
+            size,
+            largest: 0,
+            odd: false,
+            queue: [None; 2],
+            ended: false,
+        }
+    }
+
+    /// What is known of the streams from here on.
+    pub fn set_streams(&mut self, kinds: Vec<Kind>, size: Option<(u32, u32)>) {
+        self.kinds = kinds;
+        self.size = size;
+    }
+
+    /// Where it is; no byte before this will be looked at again.
+    pub fn pos(&self) -> u64 {
+        self.pos - u64::from(self.odd)
+    }
+
+    /// Goes on elsewhere, at a chunk header.
+    pub fn set_pos(&mut self, pos: u64) {
+        self.pos = pos;
+        self.lost = None;
+        self.odd = false;
+        self.queue = [None; 2];
+        self.ended = false;
+    }
+
+    fn say(&mut self, item: Item) {
+        match &mut self.queue {
+            [slot @ None, _] | [_, slot] => *slot = Some(item),
+        }
+    }
+
+    /// Steps to the next thing worth telling. After [`Stop::Short`] it can be
+    /// called again, when there is more.
+    pub fn next<V: View>(&mut self, view: &mut V) -> Result<Item, Stop<V::Error>> {
+        loop {
+            if let Some(item) = self.queue[0].take() {
+                self.queue.swap(0, 1);
+                return Ok(item);
+            }
+            if self.ended {
+                return Ok(Item::End);
+            }
+            match self.lost {
+                None => self.step(view)?,
+                Some(lost) => self.search(view, lost)?,
+            }
+        }
+    }
+
+    /// One chunk, expected at `pos`.
+    fn step<V: View>(&mut self, view: &mut V) -> Result<(), Stop<V::Error>> {
+        if self.odd {
+            // Some writers leave the padding out.
+            if !self.believable(view, self.pos)? && self.believable(view, self.pos - 1)? {
+                self.pos -= 1;
+            }
+            self.odd = false;
+        }
+        let pos = self.pos;
+        let head = view.get(pos, 12)?;
+        let Ok(ChunkHeader { id, size }) = ChunkHeader::parse(head) else {
+            self.ended = true;
+            return Ok(());
+        };
+        let kind = head.get(8..).and_then(FourCc::parse);
+        match (id, kind) {
+            (FourCc::RIFF, Some(form @ (FourCc::AVI | FourCc::AVIX))) => {
+                self.say(Item::Riff {
+                    pos,
+                    first: form == FourCc::AVI,
+                });
+                self.pos = pos + 12;
+            }
+            (FourCc::LIST, Some(FourCc::MOVI | FourCc::REC)) => self.pos = pos + 12,
+            _ => match id.stream_and_kind() {
+                Some((stream, letters)) if is_stream_kind(letters) => {
+                    let stream = usize::from(stream);
+                    match (self.kinds.get(stream), &letters) {
+                        (Some(Kind::Jpeg), b"dc" | b"db") => {
+                            self.picture(view, stream, size)?;
+                        }
+                        (Some(&Kind::Sound(block)), b"wb") => {
+                            self.sound(view, stream, size, block)?;
+                        }
+                        _ => self.skip(view, size)?,
+                    }
+                }
+                _ if !is_known(id) => self.lose(pos),
+                _ => {
+                    self.skip(view, size)?;
+                    if id == FourCc::IDX1 {
+                        self.say(Item::Index { pos: pos + 8, size });
+                    }
+                }
+            },
+        }
+        Ok(())
+    }
+
+    fn lose(&mut self, from: u64) {
+        self.lost = Some(Lost { from, pictures: 0 });
+        self.pos = from;
+    }
+
+    /// Whether a chunk of this size can be there.
+    fn fits<V: View>(view: &V, payload: u64, size: u64) -> bool {
+        match view.size() {
+            Some(end) => payload + size <= end,
+            None => size <= MAX_STREAMED,
+        }
+    }
+
+    /// Past a chunk that is of no interest.
+    fn skip<V: View>(&mut self, view: &mut V, size: u32) -> Result<(), Stop<V::Error>> {
+        let payload = self.pos + 8;
+        let next = payload + padded(size.into());
+        let sound = Self::fits(view, payload, size.into())
+            && (view.streamed() || self.believable(view, next)?);
+        if sound {
+            self.pos = next;
+        } else if view
+            .size()
+            .is_some_and(|end| payload + u64::from(size) > end)
+            && self.believable(view, payload)?
+        {
+            // Its size is wrong, but it has no content: a list that was
+            // being written.
+            self.pos = payload;
+        } else {
+            self.lose(self.pos);
+            self.pos += 4;
+        }
+        Ok(())
+    }
+
+    /// Whether a chunk, a list or the end of the file is at `pos`.
+    fn believable<V: View>(&self, view: &mut V, pos: u64) -> Result<bool, Stop<V::Error>> {
+        // A last chunk of odd size may lack its padding.
+        if view.size().is_some_and(|end| pos > end + 1) {
+            return Ok(false);
+        }
+        let head = view.get(pos, 12)?;
+        let Ok(chunk) = ChunkHeader::parse(head) else {
+            return Ok(true);
+        };
+        Ok(match head.get(8..).and_then(FourCc::parse) {
+            Some(form) if chunk.id == FourCc::RIFF => {
+                matches!(form, FourCc::AVI | FourCc::AVIX)
+            }
+            _ => {
+                is_known(chunk.id)
+                    || chunk
+                        .id
+                        .stream_and_kind()
+                        .is_some_and(|(_, k)| is_stream_kind(k))
+            }
+        })
+    }
+
+    /// Where the chunk after a payload is, if it is there. Some writers leave
+    /// out the padding.
+    fn following<V: View>(
+        &self,
+        view: &mut V,
+        payload: u64,
+        size: u32,
+    ) -> Result<Option<u64>, Stop<V::Error>> {
+        let end = payload + u64::from(size);
+        let padded = end + u64::from(size & 1);
+        if self.believable(view, padded)? {
+            return Ok(Some(padded));
+        }
+        if padded != end && self.believable(view, end)? {
+            return Ok(Some(end));
+        }
+        Ok(None)
+    }
+
+    fn picture<V: View>(
+        &mut self,
+        view: &mut V,
+        stream: usize,
+        size: u32,
+    ) -> Result<(), Stop<V::Error>> {
+        let payload = self.pos + 8;
+        let chunk = Item::Chunk {
+            stream,
+            pos: payload,
+            size,
+            bare: false,
+        };
+        if size == 0 {
+            // MaixPy writes the size after the picture; a power cut leaves 0.
+            if jpeg::begins(view.get(payload, 3)?) {
+                return self.unsized_picture(view, stream, false);
+            }
+            if self.believable(view, payload)? {
+                self.say(chunk);
+                self.pos = payload;
+            } else {
+                self.lose(self.pos);
+                self.pos += 4;
+            }
+            return Ok(());
+        }
+        let fits = Self::fits(view, payload, size.into());
+        // A size like those before it is worth waiting for; of another the
+        // markers are asked first.
+        let usual = u64::from(size) <= (self.largest * 4).max(1 << 20);
+        if fits && view.streamed() && usual && Self::is_picture(view, payload, size)? {
+            self.accept(chunk, payload, size, None);
+            return Ok(());
+        }
+        let mut sized = true;
+        if fits
+            && view.streamed()
+            && !usual
+            && let Picture::Whole(len) = walk_picture(view, payload)?
+        {
+            if (size as usize).wrapping_sub(len) <= MAX_PADDING {
+                self.accept(chunk, payload, size, None);
+                return Ok(());
+            }
+            sized = !self.believable(view, payload + padded(len as u64))?;
+        }
+        if fits && sized {
+            if let Some(next) = self.following(view, payload, size)? {
+                self.accept(chunk, payload, size, Some(next));
+                return Ok(());
+            }
+            if Self::is_picture(view, payload, size)? {
+                self.accept(chunk, payload, size, None);
+                return Ok(());
+            }
+        }
+        self.unsized_picture(view, stream, fits)
+    }
+
+    /// Whether a payload begins and ends as a picture does.
+    fn is_picture<V: View>(view: &mut V, payload: u64, size: u32) -> Result<bool, Stop<V::Error>> {
+        let tail = size.min(16);
+        let end = view.get(payload + u64::from(size - tail), tail as usize)?;
+        Ok(jpeg::end_in_tail(end).is_some() && jpeg::begins(view.get(payload, 3)?))
+    }
+
+    fn accept(&mut self, chunk: Item, payload: u64, size: u32, next: Option<u64>) {
+        self.largest = self.largest.max(size.into());
+        self.say(chunk);
+        self.odd = next.is_none() && size & 1 == 1;
+        self.pos = next.unwrap_or(payload + padded(size.into()));
+    }
+
+    /// A picture whose chunk size cannot be right: up to its end marker.
+    fn unsized_picture<V: View>(
+        &mut self,
+        view: &mut V,
+        stream: usize,
+        fits: bool,
+    ) -> Result<(), Stop<V::Error>> {
+        let header = self.pos;
+        let payload = header + 8;
+        match walk_picture(view, payload)? {
+            Picture::Whole(len) => {
+                self.say(Item::Chunk {
+                    stream,
+                    pos: payload,
+                    size: len as u32,
+                    bare: true,
+                });
+                self.lost = Some(Lost {
+                    from: header,
+                    pictures: 1,
+                });
+                self.pos = payload + len as u64;
+            }
+            Picture::CutOff(have) if !fits => {
+                self.say(Item::Cut {
+                    stream,
+                    pos: payload,
+                    have,
+                });
+                self.pos = payload + have;
+                self.ended = true;
+            }
+            Picture::CutOff(_) | Picture::None => {
+                self.lose(header);
+                self.pos = payload;
+            }
+        }
+        Ok(())
+    }
+
+    fn sound<V: View>(
+        &mut self,
+        view: &mut V,
+        stream: usize,
+        size: u32,
+        block: u32,
+    ) -> Result<(), Stop<V::Error>> {
+        let payload = self.pos + 8;
+        let chunk = |size, bare| Item::Chunk {
+            stream,
+            pos: payload,
+            size,
+            bare,
+        };
+        let fits = Self::fits(view, payload, size.into());
+        if fits && let Some(next) = self.following(view, payload, size)? {
+            self.say(chunk(size, false));
+            self.pos = next;
+            return Ok(());
+        }
+        // Either the size is wrong or what follows is.
+        let declared = if fits { u64::from(size) } else { u64::MAX };
+        let mut at = payload;
+        let found = loop {
+            match self.find(view, at)? {
+                Found::At(header) => break Some(header),
+                Found::Picture { .. } => break None,
+                Found::Nothing { next } if next - payload < declared.min(MAX_SOUND) => at = next,
+                Found::Nothing { .. } | Found::End => break None,
+            }
+        };
+        match (found, view.size()) {
+            (Some(next), _) if next - payload < declared.min(MAX_SOUND) => {
+                let samples = (next - payload) / u64::from(block) * u64::from(block);
+                self.say(chunk(samples as u32, true));
+                self.say(Item::Damage {
+                    from: self.pos,
+                    to: payload,
+                    pictures: 0,
+                });
+                self.pos = next;
+            }
+            _ if fits => {
+                self.say(chunk(size, false));
+                self.pos = payload + padded(size.into());
+            }
+            (None, Some(end)) if end.saturating_sub(payload) < MAX_SOUND => {
+                let have = end.saturating_sub(payload);
+                self.say(chunk(
+                    (have / u64::from(block) * u64::from(block)) as u32,
+                    true,
+                ));
+                self.say(Item::Cut {
+                    stream,
+                    pos: payload,
+                    have,
+                });
+                self.pos = end.max(payload);
+                self.ended = true;
+            }
+            _ => {
+                self.lose(self.pos);
+                self.pos = payload;
+            }
+        }
+        Ok(())
+    }
+
+    /// Between chunks that can be believed.
+    fn search<V: View>(&mut self, view: &mut V, lost: Lost) -> Result<(), Stop<V::Error>> {
+        let started = self.pos;
+        loop {
+            match self.find(view, self.pos)? {
+                Found::At(header) => {
+                    self.lost = None;
+                    self.pos = header;
+                    self.report(lost, header);
+                    return Ok(());
+                }
+                Found::Picture { pos, len } => {
+                    let Some(stream) = self.kinds.iter().position(|k| *k == Kind::Jpeg) else {
+                        self.pos = pos + len as u64;
+                        continue;
+                    };
+                    self.lost = Some(Lost {
+                        from: lost.from,
+                        pictures: lost.pictures + 1,
+                    });
+                    self.pos = pos + len as u64;
+                    self.say(Item::Chunk {
+                        stream,
+                        pos,
+                        size: len as u32,
+                        bare: true,
+                    });
+                    return Ok(());
+                }
+                Found::Nothing { next } => {
+                    self.pos = next;
+                    if next - started >= PAUSE {
+                        self.say(Item::Searching);
+                        return Ok(());
+                    }
+                }
+                Found::End => {
+                    let end = view.size().unwrap_or(self.pos);
+                    self.pos = end.max(self.pos);
+                    self.ended = true;
+                    self.lost = None;
+                    self.report(lost, end);
+                    return Ok(());
+                }
+            }
+        }
+    }
+
+    fn report(&mut self, lost: Lost, to: u64) {
+        if to > lost.from {
+            self.say(Item::Damage {
+                from: lost.from,
+                to,
+                pictures: lost.pictures,
+            });
+        }
+    }
+
+    /// Searches one window for a header to believe or a whole picture.
+    fn find<V: View>(&self, view: &mut V, from: u64) -> Result<Found, Stop<V::Error>> {
+        let data = view.some(from, SIGN, WINDOW)?;
+        let at_end = data.len() < SIGN;
+        let mut signs = Vec::new();
+        let last = if at_end {
+            data.len()
+        } else {
+            data.len() - SIGN + 1
+        };
+        for (at, &byte) in data[..last].iter().enumerate() {
+            if matches!(byte, b'0'..=b'9' | b'L' | b'R' | b'J' | b'i' | 0xFF)
+                && let Some(sign) = self.sign(&data[at..])
+            {
+                signs.push((at, sign));
+            }
+        }
+        for (at, sign) in signs {
+            let pos = from + at as u64;
+            match sign {
+                Sign::Certain => return Ok(Found::At(pos)),
+                Sign::IfFollowed(size) => {
+                    let payload = pos + 8;
+                    let next = payload + padded(size.into());
+                    if Self::fits(view, payload, size.into())
+                        && u64::from(size) <= MAX_SOUND
+                        && self.believable(view, next)?
+                    {
+                        return Ok(Found::At(pos));
+                    }
+                }
+                Sign::Picture => {
+                    if let Picture::Whole(len) = walk_picture(view, pos)?
+                        && self.is_ours(jpeg::FrameHeader::parse(view.get(pos, len)?).ok())
+                    {
+                        return Ok(Found::Picture { pos, len });
+                    }
+                }
+            }
+        }
+        Ok(if at_end {
+            Found::End
+        } else {
+            Found::Nothing {
+                next: from + last as u64,
+            }
+        })
+    }
+
+    /// Whether a picture has the size of the stream's, not that of a
+    /// thumbnail in it.
+    fn is_ours(&self, frame: Option<jpeg::FrameHeader>) -> bool {
+        match (frame, self.size) {
+            (Some(frame), Some((width, height))) => {
+                // A field has half the lines.
+                u32::from(frame.width) == width
+                    && [height, height / 2].contains(&u32::from(frame.height))
+            }
+            (Some(_), None) => true,
+            (None, _) => false,
+        }
+    }
+
+    /// What bytes look like, in the middle of nowhere.
+    fn sign(&self, data: &[u8]) -> Option<Sign> {
+        if jpeg::begins(data) {
+            // Only markers that a picture begins with.
+            return matches!(data.get(3)?, 0xC0..=0xC4 | 0xDB | 0xDD | 0xE0..=0xEF | 0xFE)
+                .then_some(Sign::Picture);
+        }
+        let ChunkHeader { id, size } = ChunkHeader::parse(data).ok()?;
+        let kind = data.get(8..).and_then(FourCc::parse);
+        match id {
+            FourCc::RIFF => {
+                matches!(kind, Some(FourCc::AVI | FourCc::AVIX)).then_some(Sign::Certain)
+            }
+            FourCc::LIST => match kind {
+                Some(FourCc::MOVI | FourCc::REC) => Some(Sign::Certain),
+                _ => Some(Sign::IfFollowed(size)),
+            },
+            FourCc::IDX1 => {
+                let entry = kind?.stream_and_kind();
+                (size >= 16 && size % 16 == 0 && entry.is_some()).then_some(Sign::Certain)
+            }
+            _ => {
+                let Some((stream, letters)) = id.stream_and_kind() else {
+                    return (is_known(id)).then_some(Sign::IfFollowed(size));
+                };
+                match (self.kinds.get(usize::from(stream))?, &letters) {
+                    (Kind::Jpeg, b"dc" | b"db") => match data.get(8..) {
+                        Some(payload) if jpeg::begins(payload) => Some(Sign::Certain),
+                        _ => Some(Sign::IfFollowed(size)),
+                    },
+                    (Kind::Sound(_), b"wb") => Some(Sign::IfFollowed(size)),
+                    (Kind::Other, _) if is_stream_kind(letters) => Some(Sign::IfFollowed(size)),
+                    _ => None,
+                }
+            }
+        }
+    }
+}
+
+/// Bytes a sign is recognised by.
+const SIGN: usize = 12;
+
+/// No second of sound is longer.
+const MAX_SOUND: u64 = 4 << 20;
+
+enum Sign {
+    Certain,
+    IfFollowed(u32),
+    Picture,
+}
+
+enum Found {
+    At(u64),
+    Picture { pos: u64, len: usize },
+    Nothing { next: u64 },
+    End,
+}
+
+enum Picture {
+    Whole(usize),
+    /// The file ends in it, after this many bytes.
+    CutOff(u64),
+    None,
+}
+
+/// Follows a picture's markers, asking for more in doubling steps.
+fn walk_picture<V: View>(view: &mut V, pos: u64) -> Result<Picture, Stop<V::Error>> {
+    let mut least = 4 << 10;
+    loop {
+        let size = view.size();
+        let data = view.some(pos, least, least.max(WINDOW))?;
+        match jpeg::walk(data) {
+            jpeg::End::At(end) => return Ok(Picture::Whole(end)),
+            jpeg::End::Broken(_) => return Ok(Picture::None),
+            jpeg::End::Short => {
+                let have = data.len();
+                if size.is_some_and(|end| pos + have as u64 >= end) {
+                    return Ok(if jpeg::begins(data) {
+                        Picture::CutOff(have as u64)
+                    } else {
+                        Picture::None
+                    });
+                }
+                if have >= MAX_PICTURE {
+                    return Ok(Picture::None);
+                }
+                least = have * 2;
+            }
+        }
+    }
+}
+
+/// The letters after the stream's number: pictures, sound, palettes, text,
+/// subtitles.
+fn is_stream_kind(letters: [u8; 2]) -> bool {
+    matches!(
+        &letters,
+        b"dc" | b"db" | b"wb" | b"pc" | b"tx" | b"sb" | b"dd" | b"iv"
+    )
+}
+
+/// Chunks and lists that are between or after the streams' chunks.
+fn is_known(id: FourCc) -> bool {
+    matches!(
+        &id.0,
+        b"LIST"
+            | b"JUNK"
+            | b"JUNQ"
+            | b"PAD "
+            | b"idx1"
+            | b"indx"
+            | b"avih"
+            | b"strh"
+            | b"strf"
+            | b"strd"
+            | b"strn"
+            | b"vprp"
+            | b"dmlh"
+            | b"IDIT"
+    ) || id.standard_index_stream().is_some()
+}
