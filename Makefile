@@ -67,12 +67,12 @@ soak: soak-avi soak-ring soak-board ## run the long tests, each of which can be 
 soak-avi: ## AVI: CRASH_MOMENTS failures (1000), a file of 5 GiB
 	@scripts/setup.sh test
 	PROPTEST_CASES=20000 $(CARGO) test --package avi-mjpeg --lib writer
-	CRASH_MOMENTS=$(CRASH_MOMENTS) $(CARGO) test --test avimjpegmux_crash
-	$(CARGO) test --test avimjpegmux -- --ignored
+	CRASH_MOMENTS=$(CRASH_MOMENTS) $(CARGO) test --test elements avimjpegmux_crash::
+	$(CARGO) test --test elements avimjpegmux:: -- --ignored
 
 soak-ring: ## circularsink: SOAK_TRIGGERS triggers (1000) at random moments
 	@scripts/setup.sh test
-	SOAK=$(SOAK_TRIGGERS) $(CARGO) test --test circularsink random
+	SOAK=$(SOAK_TRIGGERS) $(CARGO) test --test elements circularsink::random
 
 soak-board: ## k210camerasrc: an hour (SOAK_SECONDS) over noise and a cable that is pulled
 	@scripts/setup.sh test
@@ -87,7 +87,7 @@ valgrind: ## k230venc's ABI layers and the MPP library's double under valgrind
 	@scripts/setup.sh test
 	VENC_ABI_UNDER="$(VALGRIND)" $(CARGO) test --package k230mpp-sim --test abi
 	env $(RUNNER)="$(VALGRIND)" $(CARGO) test --package k230-venc --lib
-	env $(RUNNER)="$(VALGRIND)" $(CARGO) test --test k230venc under_valgrind -- --ignored
+	env $(RUNNER)="$(VALGRIND)" $(CARGO) test --test elements k230venc::under_valgrind -- --ignored
 
 .PHONY: doc
 doc: ## build the API documentation (target/doc/gstkendryte)

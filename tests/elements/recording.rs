@@ -8,8 +8,6 @@ use std::sync::{Arc, Mutex};
 use gst::prelude::*;
 use k210_sim::{Board, BootMode, Config, SerialPort, counter};
 
-mod common;
-
 /// A frame: when, in nanoseconds since the first one, and what.
 struct Frame {
     time: u64,
@@ -39,7 +37,7 @@ fn note_frames(pad: &gst::Pad) -> Frames {
 
 /// Records, and gives the frames that the camera sent.
 fn record(camera: &str, frames: usize, file: &Path) -> Vec<Frame> {
-    let pipeline = common::Pipeline::launch(&format!(
+    let pipeline = crate::common::Pipeline::launch(&format!(
         "k210camerasrc name=camera {camera} num-buffers={frames} ! queue ! avimjpegmux ! filesink location={}",
         file.display()
     ));
@@ -52,7 +50,7 @@ fn record(camera: &str, frames: usize, file: &Path) -> Vec<Frame> {
 
 /// What GStreamer's own demuxer finds, and the numbers in the pictures.
 fn read_with_avidemux(file: &Path) -> (Vec<Frame>, Vec<u16>) {
-    let pipeline = common::Pipeline::launch(&format!(
+    let pipeline = crate::common::Pipeline::launch(&format!(
         "filesrc location={} ! avidemux ! identity name=read ! jpegdec ! videoconvert ! video/x-raw,format=GRAY8 ! \
          appsink name=pictures sync=false",
         file.display()
@@ -131,16 +129,16 @@ fn assert_file_holds(sent: &[Frame], file: &Path, interval_us: u64) {
         "the camera's numbers do not grow: {numbers:?}"
     );
 
-    let counted = common::ffprobe(file, &["-count_frames"], "stream=nb_read_frames");
+    let counted = crate::common::ffprobe(file, &["-count_frames"], "stream=nb_read_frames");
     assert_eq!(counted, [sent.len().to_string()], "ffprobe");
-    let times: Vec<f64> = common::ffprobe(file, &[], "packet=pts_time")
+    let times: Vec<f64> = crate::common::ffprobe(file, &[], "packet=pts_time")
         .iter()
         .map(|time| time.parse::<f64>().expect("a time") * 1e3)
         .collect();
     assert_times(sent, &times, interval_ms, "ffprobe");
 
     let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/python/read_counters.py");
-    let lines = common::output(common::python().arg(script).arg(file));
+    let lines = crate::common::output(crate::common::python().arg(script).arg(file));
     let (times, seen): (Vec<f64>, Vec<u16>) = lines
         .lines()
         .map(|line| {

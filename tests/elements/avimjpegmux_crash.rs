@@ -2,21 +2,13 @@
 //! What is left of a recording whose process is killed, or whose disk is full, broken or gone: other
 //! people's programs read every frame up to the last checkpoint, at its time.
 
-mod common;
-#[path = "common/failing_disk.rs"]
-mod failing_disk;
-#[path = "common/feed.rs"]
-mod feed;
-#[path = "common/k210_player.rs"]
-mod k210_player;
-
 use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
-use common::{Pipeline, output};
-use failing_disk::{FailingDisk, Failure};
-use feed::{Feed, JPEG, PCM, chunks, frame_sizes, picture};
+use crate::common::{Pipeline, output};
+use crate::failing_disk::{FailingDisk, Failure};
+use crate::feed::{Feed, JPEG, PCM, chunks, frame_sizes, picture};
 use gst::prelude::*;
 
 /// Milliseconds of a frame, and frames from one checkpoint to the next.
@@ -125,7 +117,7 @@ fn properties(dice: &mut Dice) -> &'static str {
 
 #[test]
 fn a_failing_disk_costs_nothing_before_the_last_checkpoint() {
-    common::init();
+    crate::common::init();
     FailingDisk::register();
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("a.avi");
@@ -178,7 +170,8 @@ fn a_failing_disk_costs_nothing_before_the_last_checkpoint() {
             let frames = frame_sizes(&bytes).len();
             assert_eq!(avidemux(&path).len(), frames, "{what}");
             if properties == "profile=k210" {
-                let played = k210_player::play(&bytes).unwrap_or_else(|e| panic!("{what}: {e}"));
+                let played =
+                    crate::k210_player::play(&bytes).unwrap_or_else(|e| panic!("{what}: {e}"));
                 assert_eq!(played.frames.len(), frames, "{what}");
             }
         }
@@ -332,7 +325,10 @@ fn finished_when_full(told: &str, copy: &Path, profile: &str) -> usize {
     read_by_others(copy, frames as u64, profile);
     assert_eq!(avidemux(copy).len(), frames);
     if profile == "k210" {
-        assert_eq!(k210_player::play(&bytes).unwrap().frames.len(), frames);
+        assert_eq!(
+            crate::k210_player::play(&bytes).unwrap().frames.len(),
+            frames
+        );
     }
     bytes.len()
 }

@@ -1,12 +1,10 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! `parallelenc`: the pictures it makes, their order and times, and how it starts, ends and fails.
 
-mod common;
-
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
-use common::Pipeline;
+use crate::common::Pipeline;
 use gst::prelude::*;
 
 /// Everything that an appsink called `a` gets.
@@ -255,7 +253,7 @@ fn a_hundred_starts_and_stops() {
         let state = [gst::State::Paused, gst::State::Playing][n % 2];
         pipeline.0.set_state(state).unwrap();
         if n % 4 < 2 {
-            pipeline.0.state(common::HANG).0.unwrap();
+            pipeline.0.state(crate::common::HANG).0.unwrap();
         }
         let state = [gst::State::Ready, gst::State::Null][n / 2 % 2];
         pipeline.0.set_state(state).unwrap();
@@ -270,7 +268,7 @@ fn it_reports_the_time_that_it_holds_pictures() {
          parallelenc name=p threads=4 ! fakesink",
     );
     pipeline.play();
-    pipeline.0.state(common::HANG).0.unwrap();
+    pipeline.0.state(crate::common::HANG).0.unwrap();
     let mut latency = gst::query::Latency::new();
     let src = pipeline.element("p").static_pad("src").unwrap();
     assert!(src.query(&mut latency));
@@ -340,7 +338,7 @@ fn recordsink_takes_it() {
         .run()
         .unwrap();
         assert_eq!(
-            common::ffprobe(
+            crate::common::ffprobe(
                 &file,
                 &["-count_frames"],
                 "stream=codec_name,nb_read_frames"

@@ -2,8 +2,6 @@
 //! The programs in examples/python, run as their users would run them, on cameras and microphones
 //! that are not there.
 
-mod common;
-
 use std::io::Write;
 use std::path::Path;
 use std::process::{Command, Stdio};
@@ -21,7 +19,7 @@ const LIVE_MICROPHONE: &str =
     "audiotestsrc is-live=true samplesperbuffer=480 ! audio/x-raw,rate=48000,channels=1";
 
 fn program(dir: &Path, name: &str) -> Command {
-    let mut command = common::python();
+    let mut command = crate::common::python();
     command
         .arg(
             Path::new(env!("CARGO_MANIFEST_DIR"))
@@ -29,7 +27,7 @@ fn program(dir: &Path, name: &str) -> Command {
                 .join(name),
         )
         .current_dir(dir)
-        .envs(common::plugin_path(dir))
+        .envs(crate::common::plugin_path(dir))
         .env("PYTHONDONTWRITEBYTECODE", "1")
         .env("CAMERA", CAMERA)
         .env("MICROPHONE", MICROPHONE)
@@ -41,26 +39,26 @@ fn program(dir: &Path, name: &str) -> Command {
 }
 
 fn run(dir: &Path, name: &str, args: &[&str]) -> String {
-    common::output(program(dir, name).args(args))
+    crate::common::output(program(dir, name).args(args))
 }
 
 fn run_live(dir: &Path, name: &str, args: &[&str]) -> String {
     let mut command = program(dir, name);
     command.env("CAMERA", LIVE_CAMERA);
     command.env("MICROPHONE", LIVE_MICROPHONE);
-    common::output(command.args(args))
+    crate::common::output(command.args(args))
 }
 
 fn codecs(file: &Path) -> Vec<String> {
-    let mut codecs = common::ffprobe(file, &[], "stream=codec_name");
+    let mut codecs = crate::common::ffprobe(file, &[], "stream=codec_name");
     codecs.sort();
     codecs
 }
 
 /// An AVI of 20 frames with sound.
 fn avi(dir: &Path) {
-    common::init();
-    common::Pipeline::launch(&format!(
+    crate::common::init();
+    crate::common::Pipeline::launch(&format!(
         "videotestsrc num-buffers=20 ! video/x-raw,width=320,height=240,framerate=20/1 ! \
          jpegenc ! m. audiotestsrc num-buffers=10 samplesperbuffer=4410 ! \
          audio/x-raw,format=S16LE,rate=44100,channels=1 ! m. \
@@ -105,8 +103,11 @@ fn maixpy_2_records_and_plays() {
         "{output}"
     );
     let file = dir.path().join("capture.avi");
-    assert_eq!(common::frames(&file), 5);
-    assert_eq!(common::ffprobe(&file, &[], "stream=r_frame_rate"), ["5/1"]);
+    assert_eq!(crate::common::frames(&file), 5);
+    assert_eq!(
+        crate::common::ffprobe(&file, &[], "stream=r_frame_rate"),
+        ["5/1"]
+    );
 }
 
 #[test]
@@ -130,7 +131,7 @@ fn picamera2_basic_high_quality_audio_and_easy() {
     assert_eq!(codecs(&file("a.h264")), ["h264"]);
     run(dir.path(), "picamera2_high_quality.py", &["b.h264", "60"]);
     assert_eq!(
-        common::ffprobe(&file("b.h264"), &[], "stream=profile,width,height"),
+        crate::common::ffprobe(&file("b.h264"), &[], "stream=profile,width,height"),
         ["High", "1920", "1080"]
     );
     run(dir.path(), "picamera2_audio.py", &["c.mp4", "60"]);
@@ -169,7 +170,7 @@ fn picamera2_split_loses_no_frame() {
         ["a.mp4", "b.mp4"]
     );
     for (name, count) in files {
-        assert_eq!(common::frames(&dir.path().join(name)), count);
+        assert_eq!(crate::common::frames(&dir.path().join(name)), count);
     }
 }
 
@@ -197,14 +198,17 @@ fn picamera2_several_encoders_do_not_disturb_each_other() {
     for (name, codec) in [("a.h264", "h264"), ("b.mjpeg", "mjpeg"), ("c.mkv", "h264")] {
         let file = dir.path().join(name);
         assert_eq!(codecs(&file), [codec]);
-        assert!(common::frames(&file) > 10, "{name}");
+        assert!(crate::common::frames(&file) > 10, "{name}");
     }
     // The one that went on while the three others came and went, and the one that saw two of them.
     let times = std::fs::read_to_string(dir.path().join("a.h264.txt")).unwrap();
     let times: Vec<f64> = times.lines().map(|line| line.parse().unwrap()).collect();
-    assert_eq!(times.len(), common::frames(&dir.path().join("a.h264")));
+    assert_eq!(
+        times.len(),
+        crate::common::frames(&dir.path().join("a.h264"))
+    );
     assert_no_frame_is_missing("a.h264", &times);
-    let times = common::ffprobe(&dir.path().join("c.mkv"), &[], "packet=pts_time");
+    let times = crate::common::ffprobe(&dir.path().join("c.mkv"), &[], "packet=pts_time");
     let times: Vec<f64> = times
         .iter()
         .map(|time| time.parse::<f64>().unwrap() * 1000.0)
@@ -216,7 +220,7 @@ fn picamera2_several_encoders_do_not_disturb_each_other() {
 fn picamera2_circular_saves_what_was_before() {
     let dir = tempfile::tempdir().unwrap();
     run_live(dir.path(), "picamera2_circular.py", &["a.mp4", "5", "3"]);
-    assert!(common::frames(&dir.path().join("a.mp4")) > 0);
+    assert!(crate::common::frames(&dir.path().join("a.mp4")) > 0);
 }
 
 #[test]
@@ -246,9 +250,9 @@ fn opencvs_frames_on_standard_input() {
     drop(stdin);
     assert!(pipe.wait().unwrap().success());
     let file = dir.path().join("output.avi");
-    assert_eq!(common::frames(&file), 30);
+    assert_eq!(crate::common::frames(&file), 30);
     assert_eq!(
-        common::ffprobe(&file, &[], "stream=r_frame_rate,width"),
+        crate::common::ffprobe(&file, &[], "stream=r_frame_rate,width"),
         ["640", "30/1"]
     );
 
@@ -259,7 +263,7 @@ fn opencvs_frames_on_standard_input() {
         .unwrap();
     assert!(!again.status.success());
     assert!(String::from_utf8_lossy(&again.stderr).contains("exists"));
-    assert_eq!(common::frames(&file), 30);
+    assert_eq!(crate::common::frames(&file), 30);
 }
 
 #[test]
@@ -268,7 +272,7 @@ fn opencvs_writer() {
     run(dir.path(), "opencv_writer.py", &["output.avi", "20"]);
     let file = dir.path().join("output.avi");
     assert_eq!(codecs(&file), ["mjpeg"]);
-    assert_eq!(common::frames(&file), 20);
+    assert_eq!(crate::common::frames(&file), 20);
 }
 
 #[test]
@@ -284,7 +288,7 @@ fn canmvs_encoder() {
     );
     let file = dir.path().join("venc_chn_00.265");
     assert_eq!(codecs(&file), ["hevc"]);
-    assert_eq!(common::frames(&file), 10);
+    assert_eq!(crate::common::frames(&file), 10);
 }
 
 #[test]

@@ -6,7 +6,7 @@ use std::process::Command;
 
 use gst::prelude::*;
 
-use crate::rig::*;
+use super::rig::*;
 
 const H264: &str = "x264enc speed-preset=veryfast key-int-max=30 bframes=2 b-adapt=false \
      rc-lookahead=4 threads=1 option-string=open-gop=1:scenecut=0 ! h264parse ! \

@@ -1,8 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! What k210camerasrc says when there is no board, or no good one.
 
-mod common;
-
 use std::fs;
 use std::io::{Read, Write};
 use std::os::fd::{AsRawFd, FromRawFd};
@@ -13,7 +11,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-use common::{Pipeline, assert_mentions};
+use crate::common::{Pipeline, assert_mentions};
 use gst::prelude::*;
 
 /// A pseudo-terminal whose other end this test plays.

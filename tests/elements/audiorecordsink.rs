@@ -1,12 +1,10 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! `audiorecordsink` as MaixCAM's users and as pipelines use it.
 
-mod common;
-
 use std::path::Path;
 use std::sync::mpsc;
 
-use common::{Pipeline, until};
+use crate::common::{Pipeline, until};
 use gst::prelude::*;
 
 /// 48 kHz, 16 bits, one channel: MaixCAM's default, 96 bytes a millisecond.
@@ -105,7 +103,8 @@ fn a_pipeline_records_all_of_its_stream() {
     ));
     pipeline.run().unwrap();
     assert_eq!(wav_samples(&wav).len(), 44_100 * 4);
-    let stream = common::ffprobe(&wav, &[], "stream=codec_name,sample_rate,channels,duration");
+    let stream =
+        crate::common::ffprobe(&wav, &[], "stream=codec_name,sample_rate,channels,duration");
     assert_eq!(stream, ["pcm_s16le", "44100", "2", "1.000000"]);
 }
 
@@ -124,7 +123,7 @@ fn maixcams_defaults_are_preferred_and_others_accepted() {
         ));
         pipeline.run().unwrap();
         assert_eq!(
-            common::ffprobe(&wav, &[], "stream=codec_name,sample_rate,channels"),
+            crate::common::ffprobe(&wav, &[], "stream=codec_name,sample_rate,channels"),
             expected
         );
     }
@@ -161,7 +160,10 @@ fn each_format_reaches_the_file_unchanged() {
             "{format}"
         );
         if !codec.is_empty() {
-            assert_eq!(common::ffprobe(&file, &[], "stream=codec_name"), [codec]);
+            assert_eq!(
+                crate::common::ffprobe(&file, &[], "stream=codec_name"),
+                [codec]
+            );
         }
     }
 }
@@ -196,7 +198,7 @@ fn a_recorder_that_is_killed_leaves_a_file_that_plays() {
         .args("-q audiotestsrc is-live=true samplesperbuffer=480 !".split(' '))
         .args("audio/x-raw,format=S16LE,rate=48000,channels=1 ! audiorecordsink".split(' '))
         .arg(format!("location={}", wav.display()))
-        .envs(common::plugin_path(dir.path()))
+        .envs(crate::common::plugin_path(dir.path()))
         .spawn()
         .unwrap();
     until("some sound is in the file", || {
@@ -210,7 +212,7 @@ fn a_recorder_that_is_killed_leaves_a_file_that_plays() {
     launch.kill().unwrap();
     launch.wait().unwrap();
     let frames = (wav.metadata().unwrap().len() - 44) / 2;
-    let counted = common::ffprobe(&wav, &[], "stream=duration_ts")[0].parse::<u64>();
+    let counted = crate::common::ffprobe(&wav, &[], "stream=duration_ts")[0].parse::<u64>();
     // The buffer that was being written may not be in the header yet.
     assert!((frames - 480..=frames).contains(&counted.unwrap()));
 }
@@ -360,7 +362,7 @@ fn an_overrun_of_a_live_source_is_counted_and_posted() {
     let bus = source.pipeline.0.bus().unwrap();
     let message = loop {
         let message = bus
-            .timed_pop_filtered(common::HANG, &[gst::MessageType::Element])
+            .timed_pop_filtered(crate::common::HANG, &[gst::MessageType::Element])
             .expect("a message about the overrun");
         if message.has_name("audiorecordsink-overrun") {
             break message;
@@ -501,9 +503,9 @@ fn a_hundred_starts_and_stops() {
     ));
     for _ in 0..100 {
         pipeline.0.set_state(gst::State::Paused).unwrap();
-        pipeline.0.state(common::HANG).0.unwrap();
+        pipeline.0.state(crate::common::HANG).0.unwrap();
         pipeline.0.set_state(gst::State::Playing).unwrap();
-        pipeline.0.state(common::HANG).0.unwrap();
+        pipeline.0.state(crate::common::HANG).0.unwrap();
         pipeline.0.set_state(gst::State::Ready).unwrap();
         wav_samples(&wav);
     }

@@ -2,8 +2,6 @@
 //! The example `dashcam` as its user sees it: the page in headless Chromium shows a picture, and
 //! the button, pressed with the keyboard, makes a clip that plays.
 
-mod common;
-
 use std::io::{self, BufRead, BufReader, Read, Write};
 use std::net::TcpStream;
 use std::process::{Child, Command, Stdio};
@@ -177,7 +175,7 @@ impl Drop for Browser {
 
 fn start(directory: &std::path::Path) -> (Program, String, u16) {
     let mut program = Program::start(
-        Command::new(common::example("dashcam"))
+        Command::new(crate::common::example("dashcam"))
             .args(["--port", "0", "--seconds", "3", "--directory"])
             .arg(directory),
     );

@@ -2,8 +2,6 @@
 //! The element `k230venc`: its streams, its limits, its manners in a pipeline, with a hosted
 //! encoder and through the MPP's ABI into the software double.
 
-mod common;
-
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -11,7 +9,7 @@ use std::str::FromStr;
 use std::sync::{Arc, LazyLock, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use common::{Pipeline, ffprobe, footage, init};
+use crate::common::{Pipeline, ffprobe, footage, init};
 use gst::prelude::*;
 use gst_video::prelude::*;
 use gstkendryte::k230venc::pack_meta;
@@ -482,7 +480,7 @@ impl Fed {
     }
 
     fn pull(&self) -> gst::Buffer {
-        match self.sink.try_pull_sample(common::HANG) {
+        match self.sink.try_pull_sample(crate::common::HANG) {
             Some(sample) => sample.buffer_owned().expect("a buffer"),
             None => panic!("{:?}", self.pipeline.error()),
         }
@@ -621,7 +619,10 @@ fn new_caps_make_a_new_channel_and_lose_nothing() {
             buffer.get_mut().unwrap().set_pts(time);
             fed.source.push_buffer(buffer).expect("a buffer goes in");
         }
-        let sample = fed.sink.try_pull_sample(common::HANG).expect("a sample");
+        let sample = fed
+            .sink
+            .try_pull_sample(crate::common::HANG)
+            .expect("a sample");
         let caps = sample
             .caps()
             .expect("caps")
@@ -831,7 +832,7 @@ fn libraries_that_are_not_the_mpp_are_named() {
     // Without `library` the environment names it.
     let launch = |library: &Path| {
         Command::new("gst-launch-1.0")
-            .envs(common::plugin_path(directory.path()))
+            .envs(crate::common::plugin_path(directory.path()))
             .env("K230_MPP_LIBRARY", library)
             .args(
                 format!("videotestsrc num-buffers=1 ! {RAW} ! k230venc backend=mpp ! fakesink")
@@ -843,7 +844,7 @@ fn libraries_that_are_not_the_mpp_are_named() {
     assert!(launch(&double()).status.success());
     let missing = launch(Path::new("/nonexistent/libmpp.so"));
     assert!(!missing.status.success());
-    common::assert_mentions(
+    crate::common::assert_mentions(
         &String::from_utf8_lossy(&missing.stderr),
         &["/nonexistent/libmpp.so", "cannot be loaded"],
     );
@@ -981,7 +982,7 @@ fn channel_3_is_left_alone_unless_asked_for() {
             |n: u32| format!("videotestsrc ! {RAW} ! k230venc name=venc{n} {backend} ! fakesink ");
         let three = Pipeline::launch(&[venc(0), venc(1), venc(2)].concat());
         three.play();
-        let (state, _, _) = three.0.state(common::HANG);
+        let (state, _, _) = three.0.state(crate::common::HANG);
         assert!(state.is_ok(), "{backend}");
         let error = Pipeline::launch(&venc(3))
             .run()
@@ -1267,7 +1268,7 @@ fn with_openh264enc_alone_a_recording_is_what_was_asked_for() {
     ))
     .run()
     .expect_err("eight bits a sample");
-    common::assert_mentions(
+    crate::common::assert_mentions(
         &error,
         &[
             "openh264enc does not encode H.264, profile high-10",
@@ -1282,7 +1283,7 @@ fn with_openh264enc_alone_a_recording_is_what_was_asked_for() {
     ))
     .run()
     .expect_err("nothing is left");
-    common::assert_mentions(
+    crate::common::assert_mentions(
         &error,
         &[
             "no encoder element for H.264",
@@ -1301,7 +1302,7 @@ fn openh264_has_nothing_to_say_on_the_console() {
     }
     let directory = tempfile::tempdir().expect("a directory");
     let output = Command::new("gst-launch-1.0")
-        .envs(common::plugin_path(directory.path()))
+        .envs(crate::common::plugin_path(directory.path()))
         .args(
             format!(
                 "-q videotestsrc num-buffers=20 ! {RAW} ! k230venc backend=element \

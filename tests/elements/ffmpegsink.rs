@@ -2,13 +2,11 @@
 //! `ffmpegsink`: what ffmpeg makes of it, and what happens when ffmpeg, or something in its place,
 //! does not do as it should.
 
-mod common;
-
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-use common::{Pipeline, frames, until};
+use crate::common::{Pipeline, frames, until};
 use gst::prelude::*;
 use gst_video::prelude::*;
 
@@ -29,7 +27,7 @@ fn program(dir: &Path, script: &str) -> PathBuf {
 }
 
 fn seconds(file: &Path) -> f64 {
-    common::ffprobe(file, &[], "format=duration")[0]
+    crate::common::ffprobe(file, &[], "format=duration")[0]
         .parse()
         .unwrap()
 }
@@ -45,7 +43,7 @@ fn opencvs_frames_become_an_avi() {
     ));
     pipeline.run().unwrap();
     assert_eq!(
-        common::ffprobe(&avi, &[], "stream=codec_name,width,height,r_frame_rate"),
+        crate::common::ffprobe(&avi, &[], "stream=codec_name,width,height,r_frame_rate"),
         ["mjpeg", "640", "480", "30/1"]
     );
     assert_eq!(frames(&avi), 45);
@@ -127,7 +125,7 @@ fn other_raw_formats_are_converted() {
     .run()
     .unwrap();
     assert_eq!(
-        common::ffprobe(&mkv, &[], "stream=codec_name,pix_fmt"),
+        crate::common::ffprobe(&mkv, &[], "stream=codec_name,pix_fmt"),
         ["rawvideo", "yuv420p"]
     );
 }
@@ -168,7 +166,7 @@ fn timestamps_survive() {
     ))
     .run()
     .unwrap();
-    let times = common::ffprobe(&nut, &[], "packet=pts_time");
+    let times = crate::common::ffprobe(&nut, &[], "packet=pts_time");
     assert_eq!(times.len(), 90);
     let first: f64 = times[0].parse().unwrap();
     for (n, time) in times.iter().enumerate() {
@@ -216,7 +214,7 @@ fn encoded_video_and_audio_pass_as_they_are() {
     .run()
     .unwrap();
     assert_eq!(
-        common::ffprobe(&mp4, &[], "stream=codec_name"),
+        crate::common::ffprobe(&mp4, &[], "stream=codec_name"),
         ["h264", "aac"]
     );
     assert_eq!(frames(&mp4), 150);
@@ -230,16 +228,16 @@ fn the_footage_goes_through_undecoded() {
     Pipeline::launch(&format!(
         "filesrc location={} ! matroskademux name=d d.video_0 ! queue ! f.video \
          d.audio_0 ! queue ! f.audio ffmpegsink name=f args=\"-c copy {}\"",
-        common::footage().display(),
+        crate::common::footage().display(),
         mkv.display()
     ))
     .run()
     .unwrap();
     assert_eq!(
-        common::ffprobe(&mkv, &[], "stream=codec_name"),
-        common::ffprobe(&common::footage(), &[], "stream=codec_name")
+        crate::common::ffprobe(&mkv, &[], "stream=codec_name"),
+        crate::common::ffprobe(&crate::common::footage(), &[], "stream=codec_name")
     );
-    assert_eq!(frames(&mkv), frames(&common::footage()));
+    assert_eq!(frames(&mkv), frames(&crate::common::footage()));
 }
 
 #[test]
@@ -445,7 +443,10 @@ fn stopping_without_eos_completes_the_file() {
     pipeline.play();
     until("ffmpeg has begun", || mp4.exists());
     pipeline.0.set_state(gst::State::Null).unwrap();
-    assert_eq!(common::ffprobe(&mp4, &[], "stream=codec_name"), ["mpeg4"]);
+    assert_eq!(
+        crate::common::ffprobe(&mp4, &[], "stream=codec_name"),
+        ["mpeg4"]
+    );
 }
 
 #[test]
@@ -507,7 +508,7 @@ fn a_hundred_state_changes() {
     for n in 0..100 {
         let state = [gst::State::Paused, gst::State::Playing][n % 2];
         pipeline.0.set_state(state).unwrap();
-        pipeline.0.state(common::HANG).0.unwrap();
+        pipeline.0.state(crate::common::HANG).0.unwrap();
         let state = [gst::State::Ready, gst::State::Null][n / 2 % 2];
         pipeline.0.set_state(state).unwrap();
         assert_eq!(pipeline.error(), None);
@@ -525,7 +526,7 @@ fn the_program_never_outlives_the_process() {
     let mut launch = Command::new("gst-launch-1.0")
         .args(["-q", "videotestsrc", "!", "ffmpegsink", "args=x"])
         .arg(format!("ffmpeg={}", fake.display()))
-        .envs(common::plugin_path(dir.path()))
+        .envs(crate::common::plugin_path(dir.path()))
         .stderr(Stdio::null())
         .spawn()
         .unwrap();

@@ -1,22 +1,16 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! avimjpegmux: what other people's programs read in its files, and how it behaves as an element.
 
-mod common;
-#[path = "common/feed.rs"]
-mod feed;
-#[path = "common/k210_player.rs"]
-mod k210_player;
-
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 use std::process::Command;
 use std::sync::{Arc, Mutex};
 use std::time::Instant;
 
+use crate::common::{Pipeline, ffprobe, output, python};
+use crate::feed::jpeg_head::{HALVED, jpeg_head};
+use crate::feed::{Feed, JPEG, PCM, begin, link, numbers, picture};
 use avi_mjpeg::jpeg;
-use common::{Pipeline, ffprobe, output, python};
-use feed::jpeg_head::{HALVED, jpeg_head};
-use feed::{Feed, JPEG, PCM, begin, link, numbers, picture};
 use gst::prelude::*;
 
 fn file(dir: &tempfile::TempDir, name: &str) -> std::path::PathBuf {
@@ -324,7 +318,8 @@ fn the_k210_plays_every_file_of_its_profile() {
         feed.end().unwrap();
         drop(feed);
         let bytes = std::fs::read(&path).unwrap();
-        let played = k210_player::play(&bytes).unwrap_or_else(|error| panic!("{rate}: {error}"));
+        let played =
+            crate::k210_player::play(&bytes).unwrap_or_else(|error| panic!("{rate}: {error}"));
         assert_eq!(played.frames.len(), frames as usize);
         assert_eq!(numbers(&bytes), (0..frames).map(Some).collect::<Vec<_>>());
         let micro_sec = (interval * 1000.0).round() as u32;
@@ -425,7 +420,7 @@ fn the_k210_gets_the_tables_that_webcams_leave_out() {
     };
     let whole = record("whole.avi", false);
     let bare = record("bare.avi", true);
-    let played = k210_player::play(&std::fs::read(&bare).unwrap()).unwrap();
+    let played = crate::k210_player::play(&std::fs::read(&bare).unwrap()).unwrap();
     assert_eq!(played.frames.len(), 5);
     let pixels = |path: &Path| {
         let frames = avidemux_frames(path);
@@ -491,7 +486,7 @@ fn frames_that_the_k210_cannot_play_are_refused() {
         let feed = Feed::new("profile=k210", &path, &caps);
         feed.push(0, picture(0, 35_832), 0.0).unwrap();
         feed.push(0, picture(1, 200), 100.0).unwrap();
-        let (playing, ..) = feed.pipeline.0.state(common::HANG);
+        let (playing, ..) = feed.pipeline.0.state(crate::common::HANG);
         playing.unwrap();
         assert_eq!(feed.push(0, bad, 200.0), Err(gst::FlowError::Error));
         // The file's end must not be heard of first.
@@ -501,7 +496,7 @@ fn frames_that_the_k210_cannot_play_are_refused() {
         }
         drop(feed);
         // What was good before is a sound file.
-        let played = k210_player::play(&std::fs::read(&path).unwrap()).unwrap();
+        let played = crate::k210_player::play(&std::fs::read(&path).unwrap()).unwrap();
         assert_eq!(played.frames.len(), 2);
     }
     // With sound, the first frame has to leave room for the sound's beginning.
@@ -671,7 +666,7 @@ fn negotiation_refuses_what_cannot_be_written() {
     let dir = tempfile::tempdir().unwrap();
     let path = file(&dir, "a.avi");
     // Not in the template: never linked.
-    common::init();
+    crate::common::init();
     let mux = gst::ElementFactory::make("avimjpegmux").build().unwrap();
     let pad = mux.request_pad_simple("audio_%u").unwrap();
     for (caps, accepted) in [
@@ -737,7 +732,7 @@ fn negotiation_refuses_what_cannot_be_written() {
 
 #[test]
 fn events_pass_in_their_turn_and_seeks_are_refused() {
-    common::init();
+    crate::common::init();
     let feed = Feed::into_sink(
         "",
         "fakesink name=sink sync=false",
@@ -818,7 +813,7 @@ fn states_can_be_cycled() {
     for n in 0..100 {
         let state = [gst::State::Playing, gst::State::Paused][n % 2];
         pipeline.0.set_state(state).unwrap();
-        pipeline.0.state(common::HANG).0.unwrap();
+        pipeline.0.state(crate::common::HANG).0.unwrap();
         pipeline
             .0
             .set_state([gst::State::Ready, gst::State::Null][n / 2 % 2])
@@ -826,7 +821,7 @@ fn states_can_be_cycled() {
     }
     // It still works.
     pipeline.play();
-    pipeline.0.state(common::HANG).0.unwrap();
+    pipeline.0.state(crate::common::HANG).0.unwrap();
     pipeline.0.send_event(gst::event::Eos::new());
     pipeline.wait().unwrap();
     assert!(!avidemux_times(&path).is_empty());
@@ -876,7 +871,7 @@ fn latency_is_upstreams() {
 
 #[test]
 fn the_contract_is_kept() {
-    common::init();
+    crate::common::init();
     let mux = gst::ElementFactory::make("avimjpegmux").build().unwrap();
     assert_eq!(mux.property::<u64>("checkpoint-interval"), 1_000_000_000);
     assert!(mux.property::<bool>("big-file"));
@@ -937,13 +932,13 @@ fn a_large_file_plays_and_seeks_to_its_end() {
             path.display()
         ));
         pipeline.0.set_state(gst::State::Paused).unwrap();
-        pipeline.0.state(common::HANG).0.unwrap();
+        pipeline.0.state(crate::common::HANG).0.unwrap();
         let end = gst::ClockTime::from_mseconds(207_960);
         pipeline
             .0
             .seek_simple(gst::SeekFlags::FLUSH | gst::SeekFlags::ACCURATE, end)
             .unwrap();
-        pipeline.0.state(common::HANG).0.unwrap();
+        pipeline.0.state(crate::common::HANG).0.unwrap();
         let sink = pipeline.element("sink");
         let sample = sink.property::<Option<gst::Sample>>("last-sample").unwrap();
         let buffer = sample.buffer().unwrap();

@@ -2,12 +2,10 @@
 //! docs/migrating.md: each row's pipelines and lines of Python are run, and its programs are ones
 //! that other tests run.
 
-mod common;
-
 use std::path::Path;
 use std::process::Stdio;
 
-const TABLE: &str = include_str!("../docs/migrating.md");
+const TABLE: &str = include_str!("../../docs/migrating.md");
 const PROGRAM_TESTS: &str = include_str!("python_examples.rs");
 
 /// Says what became of each row that it gets on a line of its standard input.
@@ -138,7 +136,7 @@ fn written(pipeline: &str) -> Vec<&str> {
 
 fn check(section: &str) {
     let dir = tempfile::tempdir().unwrap();
-    common::init();
+    crate::common::init();
     for input in [
         "videotestsrc num-buffers=10 ! video/x-raw,width=320,height=240,framerate=20/1 ! jpegenc ! m. \
          audiotestsrc num-buffers=5 samplesperbuffer=4410 ! \
@@ -153,7 +151,7 @@ fn check(section: &str) {
             .replace("location=film.avi", &at("film.avi"))
             .replace("location=sound.wav", &at("sound.wav"))
             .replace("location=frames", &at("frames"));
-        common::Pipeline::launch(&input).run().unwrap();
+        crate::common::Pipeline::launch(&input).run().unwrap();
     }
 
     let mut jobs = Vec::new();
@@ -203,11 +201,11 @@ fn check(section: &str) {
     // A program each: what one leaves behind is not the next one's.
     for (call, pipeline, real, lines) in jobs {
         let row = serde_json::json!({ "pipeline": real, "lines": lines });
-        let mut runner = common::python();
+        let mut runner = crate::common::python();
         let mut runner = runner
             .args(["-c", RUNNER])
             .current_dir(dir.path())
-            .envs(common::plugin_path(dir.path()))
+            .envs(crate::common::plugin_path(dir.path()))
             .env("PYTHONDONTWRITEBYTECODE", "1")
             .env_remove("DISPLAY")
             .env_remove("WAYLAND_DISPLAY")

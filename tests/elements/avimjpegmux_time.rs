@@ -1,15 +1,9 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! avimjpegmux and time: streams that jitter, drift, stop, start late or stall.
 
-mod common;
-#[path = "common/feed.rs"]
-mod feed;
-#[path = "common/k210_player.rs"]
-mod k210_player;
-
-use common::ffprobe;
-use feed::jpeg_head::segment;
-use feed::{Feed, JPEG, PCM, chunks, numbers, picture};
+use crate::common::ffprobe;
+use crate::feed::jpeg_head::segment;
+use crate::feed::{Feed, JPEG, PCM, chunks, numbers, picture};
 use gst::prelude::*;
 
 /// Milliseconds of a frame at 10 a second.
@@ -227,7 +221,7 @@ fn the_k210_keeps_the_time_of_a_stream_with_gaps_and_frames_too_many() {
     assert_eq!(feed.stat("repeated"), 6);
     assert!(feed.stat("dropped") >= 95, "{}", feed.stat("dropped"));
     drop(feed);
-    let played = k210_player::play(&std::fs::read(&path).unwrap()).unwrap();
+    let played = crate::k210_player::play(&std::fs::read(&path).unwrap()).unwrap();
     let lasts = played.frames.len() as f64 * f64::from(played.micro_sec_per_frame) / 1000.0;
     assert!((lasts - 30_000.0).abs() <= 150.0, "{lasts}");
 }
@@ -254,7 +248,7 @@ fn the_k210_is_spared_damaged_frames() {
     assert_eq!((feed.stat("dropped"), feed.stat("repeated")), (3, 3));
     drop(feed);
     let file = std::fs::read(&path).unwrap();
-    assert_eq!(k210_player::play(&file).unwrap().frames.len(), 10);
+    assert_eq!(crate::k210_player::play(&file).unwrap().frames.len(), 10);
     let shown = [1, 1, 2, 3, 3, 3, 6, 7, 8, 9].map(Some);
     assert_eq!(numbers(&file), shown);
 }
@@ -308,7 +302,7 @@ fn sound_does_not_pile_up_while_the_k210_s_camera_stalls() {
     assert_eq!(feed.stat("dropped"), 0);
     drop(feed);
     let bytes = std::fs::read(&path).unwrap();
-    let played = k210_player::play(&bytes).unwrap();
+    let played = crate::k210_player::play(&bytes).unwrap();
     assert_eq!(played.frames.len(), 610);
     assert!(played.sound.concat() == vec![7; 610 * 1600]);
     let shown = numbers(&bytes);

@@ -12,7 +12,7 @@ use std::sync::{Arc, Mutex};
 
 use gst::prelude::*;
 
-use rig::*;
+use self::rig::*;
 
 /// Triggered after `before` frames and finished after `after` more, a file of `extension` has
 /// what was kept and what came.

@@ -6,7 +6,7 @@ use std::process::Command;
 
 use gst::prelude::*;
 
-use crate::rig::*;
+use super::rig::*;
 
 /// Frames between which there is no sound.
 const STOPS: u64 = 150;

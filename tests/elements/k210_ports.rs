@@ -5,8 +5,6 @@
 //! The ports are pseudo-terminals, and a directory stands for the system's `/sys` and `/dev`
 //! (`K210_SYSROOT`). The programs are GStreamer's own.
 
-mod common;
-
 use std::fs;
 use std::io::{BufRead, BufReader};
 use std::os::unix::fs::{PermissionsExt, symlink};
@@ -15,7 +13,7 @@ use std::process::{Child, Command, Stdio};
 use std::sync::mpsc::{self, Receiver};
 use std::time::{Duration, Instant};
 
-use common::{HANG, assert_mentions, init};
+use crate::common::{HANG, assert_mentions, init};
 use gst::prelude::*;
 use k210_link::discovery::ROOT_VARIABLE;
 use k210_link::transport::serial::Serial;
@@ -181,7 +179,7 @@ impl Drop for Program {
 fn gstreamer(program: &str, scratch: &Path) -> Command {
     let mut command = Command::new(program);
     command
-        .envs(common::plugin_path(scratch))
+        .envs(crate::common::plugin_path(scratch))
         .env_remove("K210_DEVICE")
         .env_remove("DISPLAY");
     command
@@ -314,12 +312,12 @@ fn a_board_that_was_talked_to_is_listed_with_its_firmware() {
          print('after', device())\n",
         port.display()
     );
-    let mut python = common::python();
+    let mut python = crate::common::python();
     python
         .args(["-c", &program])
-        .envs(common::plugin_path(scratch.path()))
+        .envs(crate::common::plugin_path(scratch.path()))
         .env(ROOT_VARIABLE, root.0.path());
-    let said = common::output(&mut python);
+    let said = crate::common::output(&mut python);
     let lines: Vec<&str> = said.lines().collect();
     assert_eq!(lines.len(), 2, "{said}");
     assert!(!lines[0].contains("device.firmware"), "{said}");
@@ -389,7 +387,7 @@ fn several_programs_have_a_board_each_and_none_takes_anothers() {
 
 /// The program `k210-sim` with a board in IDE mode behind this link.
 fn simulator(link: &Path) -> Program {
-    let mut program = Command::new(common::program("k210-sim", "k210-sim"));
+    let mut program = Command::new(crate::common::program("k210-sim", "k210-sim"));
     program.args(["--boot-mode", "ide", "--link"]).arg(link);
     let mut program = Program::start(&mut program);
     program.expect(&[link.to_str().unwrap()]);
@@ -438,7 +436,7 @@ fn a_simulator_that_is_killed_is_one_clear_error_or_waited_for() {
 fn said_to_nobody(port: &Path) -> String {
     let scratch = tempfile::tempdir().unwrap();
     fs::set_permissions(scratch.path(), fs::Permissions::from_mode(0o777)).unwrap();
-    let [(path, plugins), registry] = common::plugin_path(scratch.path());
+    let [(path, plugins), registry] = crate::common::plugin_path(scratch.path());
     // What the link leads to may be out of reach.
     let copy = scratch.path().join("copy");
     fs::create_dir(&copy).unwrap();

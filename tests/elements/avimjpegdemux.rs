@@ -1,17 +1,13 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! What a user of `avimjpegdemux` notices: frames, times, pads, messages, seeks.
 
-#[path = "../crates/avi/tests/common/avi_bytes.rs"]
-mod avi_bytes;
-mod common;
-
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use avi_bytes::{Built, File, IndexKind, MaixPy, Piece, picture, pieces};
-use common::{HANG, Pipeline};
+use crate::avi_bytes::{Built, File, IndexKind, MaixPy, Piece, picture, pieces};
+use crate::common::{HANG, Pipeline};
 use gst::prelude::*;
 
 /// Timestamp, duration and contents.
@@ -165,10 +161,10 @@ fn plays_in_both_modes() {
 fn agrees_with_avidemux_on_other_peoples_files() {
     let scratch = Scratch::new();
     let ffmpeg = scratch.path("ffmpeg.avi");
-    common::output(
+    crate::common::output(
         Command::new("ffmpeg")
             .args(["-v", "error", "-t", "2", "-i"])
-            .arg(common::footage())
+            .arg(crate::common::footage())
             .args(["-c:v", "mjpeg", "-q:v", "9", "-c:a", "pcm_s16le"])
             .arg(&ffmpeg),
     );
@@ -308,8 +304,11 @@ fn a_joined_file_has_its_own_caps_and_times() {
     let (built, _) = file_of(40, IndexKind::Old);
     let content: Vec<_> = (0..20)
         .flat_map(|n| {
-            let sound = Piece::Sound(avi_bytes::sound(n, 9600));
-            [Piece::Video(avi_bytes::picture_of(n, 900, 640, 480)), sound]
+            let sound = Piece::Sound(crate::avi_bytes::sound(n, 9600));
+            [
+                Piece::Video(crate::avi_bytes::picture_of(n, 900, 640, 480)),
+                sound,
+            ]
         })
         .collect();
     let other = File {

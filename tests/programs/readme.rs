@@ -4,14 +4,10 @@
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 
-#[path = "common/command_line.rs"]
-mod command_line;
-mod common;
-
-use command_line::{Place, in_markdown};
+use crate::command_line::{Place, in_markdown};
 use k210_sim::{Board, BootMode, Config, SerialPort};
 
-const README: &str = include_str!("../README.md");
+const README: &str = include_str!("../../README.md");
 
 /// The lines that the README shows after a `$`.
 fn commands() -> Vec<&'static str> {
@@ -41,7 +37,7 @@ fn pipelines_run_as_written() {
     }
     for (file, streams) in [("capture.avi", 1), ("sound.avi", 2)] {
         let entries = "stream=codec_name,nb_read_frames";
-        let counts = common::ffprobe(&place.path().join(file), &["-count_frames"], entries);
+        let counts = crate::common::ffprobe(&place.path().join(file), &["-count_frames"], entries);
         assert_eq!(counts.len(), 2 * streams, "{file}: {counts:?}");
         assert_eq!(counts[..2], ["mjpeg", "50"], "{file}");
     }
@@ -91,7 +87,7 @@ fn the_simulated_board_is_looked_at() {
         .expect("it shows how to start k210-sim");
     let arguments = line.replace("/tmp/k210", link.to_str().unwrap());
     let _sim = Background(
-        Command::new(common::program("k210-sim", "k210-sim"))
+        Command::new(crate::common::program("k210-sim", "k210-sim"))
             .args(arguments.split(' '))
             .stdout(Stdio::null())
             .spawn()

@@ -1,12 +1,10 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! k210camerasrc as applications meet it, with simulated boards on pseudo-terminals and TCP.
 
-mod common;
-
 use std::fs;
 use std::time::{Duration, Instant};
 
-use common::{HANG, Pipeline, assert_mentions, init};
+use crate::common::{HANG, Pipeline, assert_mentions, init};
 use gst::glib;
 use gst::prelude::*;
 use k210_link::transport::Transport;
@@ -711,7 +709,7 @@ fn it_starts_and_stops_a_hundred_times() {
 
 #[test]
 fn the_built_in_board_looks_at_a_test_scene_or_a_file() {
-    let file = common::footage();
+    let file = crate::common::footage();
     for device in ["sim:".to_owned(), format!("sim:{}", file.display())] {
         let pipeline = Pipeline::launch(&format!(
             "k210camerasrc device={device} num-buffers=5 ! jpegdec ! fakesink"

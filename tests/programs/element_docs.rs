@@ -3,11 +3,7 @@
 
 use std::path::Path;
 
-#[path = "common/command_line.rs"]
-mod command_line;
-mod common;
-
-use command_line::{Place, in_markdown, in_module};
+use crate::command_line::{Place, in_markdown, in_module};
 use k210_sim::{Board, BootMode, Config, SerialPort};
 
 /// Runs all the lines of an element's page.
@@ -28,7 +24,7 @@ macro_rules! pages {
                 let mut place = Place::new();
                 let prepare: fn(&mut Place) -> Option<SerialPort> = $prepare;
                 let _board = prepare(&mut place);
-                run_pipelines(&place, include_str!(concat!("../src/", stringify!($name), "/mod.rs")));
+                run_pipelines(&place, include_str!(concat!("../../src/", stringify!($name), "/mod.rs")));
             }
         )*
         const PAGES: &[&str] = &[$(stringify!($name)),*];
@@ -89,7 +85,7 @@ fn k230vencs_guide() {
         .find(|path| path.exists())
         .expect("it is built with the tests");
     place.substitute("$PWD/target/release/libk230mpp_sim.so", library);
-    let lines = in_markdown(include_str!("../docs/k230venc.md"));
+    let lines = in_markdown(include_str!("../../docs/k230venc.md"));
     assert!(lines.len() >= 2, "{lines:?}");
     for line in lines {
         place.run(&line);

@@ -1,15 +1,13 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! `recordsink`: the files it makes, when they begin and end, and what is said when it cannot.
 
-mod common;
-
 use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::{Mutex, mpsc};
 use std::time::Duration;
 
-use common::{Pipeline, frames, until};
+use crate::common::{Pipeline, frames, until};
 use gst::prelude::*;
 
 const VIDEO: &str = "videotestsrc num-buffers=60 ! video/x-raw,width=320,height=240,framerate=30/1";
@@ -30,7 +28,7 @@ fn recorded(pipeline: &Pipeline) -> Vec<Recorded> {
     let bus = pipeline.0.bus().unwrap();
     let mut files = Vec::new();
     while let Some(message) = bus.timed_pop_filtered(
-        common::HANG,
+        crate::common::HANG,
         &[
             gst::MessageType::Element,
             gst::MessageType::Eos,
@@ -65,7 +63,7 @@ fn record(description: &str) -> Vec<Recorded> {
 }
 
 fn codecs(file: &Path) -> Vec<String> {
-    common::ffprobe(file, &[], "stream=codec_name")
+    crate::common::ffprobe(file, &[], "stream=codec_name")
 }
 
 fn error(description: &str) -> String {
@@ -273,7 +271,10 @@ fn interval_limits_the_rate_as_maixpys_does() {
     ));
     pipeline.run().unwrap();
     assert_eq!(frames(&avi), 15);
-    assert_eq!(common::ffprobe(&avi, &[], "stream=r_frame_rate"), ["5/1"]);
+    assert_eq!(
+        crate::common::ffprobe(&avi, &[], "stream=r_frame_rate"),
+        ["5/1"]
+    );
     let sink = pipeline.element("r");
     assert_eq!(stat(&sink, "frames"), 15);
     assert_eq!(stat(&sink, "dropped"), 75);
@@ -346,7 +347,8 @@ fn check_split(files: &[Recorded], total: usize) {
         let n = frames(&file.location);
         assert_eq!(file.frames as usize, n, "{file:?}");
         sum += n;
-        let flags = common::ffprobe(&file.location, &["-select_streams", "v"], "packet=flags");
+        let flags =
+            crate::common::ffprobe(&file.location, &["-select_streams", "v"], "packet=flags");
         assert!(flags[0].starts_with('K'), "{file:?}");
     }
     assert_eq!(sum, total, "not a frame is lost: {files:?}");
@@ -592,8 +594,11 @@ fn one_stream_is_split_as_splitmuxsink_splits_it() {
             assert!(source == SOUND || files.iter().map(|file| file.frames).sum::<u64>() == 90);
             let packets = |file: &Recorded| {
                 assert_eq!(file.bytes, file.location.metadata().unwrap().len());
-                let packets =
-                    common::ffprobe(&file.location, &[], "packet=pts_time,dts_time,size,flags");
+                let packets = crate::common::ffprobe(
+                    &file.location,
+                    &[],
+                    "packet=pts_time,dts_time,size,flags",
+                );
                 assert!(packets[3].starts_with('K'), "{extension}: {packets:?}");
                 (packets, file.frames, file.duration)
             };
@@ -904,7 +909,7 @@ fn recordings_come_and_go_while_others_lose_no_frame() {
 #[test]
 fn no_pad_inside_is_taken_for_one_of_an_outer_bin() {
     for sink in ["recordsink location=a.mp4", "ffmpegsink args=a.mp4"] {
-        common::init();
+        crate::common::init();
         let bin = gst::parse::bin_from_description(&format!("queue ! {sink}"), true).unwrap();
         assert_eq!(bin.num_src_pads(), 0, "{sink}");
         assert_eq!(bin.num_sink_pads(), 1, "{sink}");
@@ -921,7 +926,7 @@ fn audio_sync_moves_sound_against_video() {
              recordsink name=r audio-encoder=opusenc audio-sync={sync} location={}",
             file.display()
         ));
-        common::ffprobe(&file, &["-select_streams", "a"], "packet=pts_time")[1]
+        crate::common::ffprobe(&file, &["-select_streams", "a"], "packet=pts_time")[1]
             .parse()
             .unwrap()
     };
@@ -934,7 +939,7 @@ fn audio_sync_moves_sound_against_video() {
          recordsink name=r audio-sync=-500000000 muxer=matroskamux location={}",
         file.display()
     ));
-    let duration: f64 = common::ffprobe(&file, &["-select_streams", "a"], "packet=pts_time")
+    let duration: f64 = crate::common::ffprobe(&file, &["-select_streams", "a"], "packet=pts_time")
         .last()
         .unwrap()
         .parse()
@@ -1081,7 +1086,7 @@ fn half_a_picture_is_not_left_on_a_full_disk() {
 
 /// GStreamer's plugins but for those that have the elements `without`, in `place`.
 fn plugins_without(without: &[&str], place: &Path) -> PathBuf {
-    common::init();
+    crate::common::init();
     let file = |factory: &str| gst::ElementFactory::find(factory)?.plugin()?.filename();
     let missing: Vec<_> = without.iter().filter_map(|factory| file(factory)).collect();
     let plugins = place.join("system");
@@ -1102,7 +1107,7 @@ fn launch_without(without: &[&str], pipeline: &str, dir: &Path) -> Command {
     command
         .args(pipeline.split(' '))
         .current_dir(dir)
-        .envs(common::plugin_path(dir))
+        .envs(crate::common::plugin_path(dir))
         .env("GST_PLUGIN_SYSTEM_PATH", plugins_without(without, dir));
     command
 }
@@ -1176,7 +1181,7 @@ fn what_is_not_installed_is_named_with_its_package() {
 
 #[test]
 fn what_is_refused_is_told_once() {
-    common::init();
+    crate::common::init();
     let dir = tempfile::tempdir().unwrap();
     let sink = gst::ElementFactory::make("recordsink")
         .property("location", dir.path().join("a.h264").to_str())
@@ -1218,7 +1223,7 @@ fn jpegs_have_half_the_colour_unless_the_camera_gives_more() {
              recordsink location={}",
             file.display()
         ));
-        let found = common::ffprobe(&file, &[], "stream=pix_fmt");
+        let found = crate::common::ffprobe(&file, &[], "stream=pix_fmt");
         assert_eq!(found, [expected], "{format}");
     }
 }

@@ -5,26 +5,24 @@ use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-mod common;
-
 fn rust_example() -> Command {
-    Command::new(common::example("record"))
+    Command::new(crate::common::example("record"))
 }
 
 fn python_example(scratch: &Path) -> Command {
     let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("examples/python/record.py");
-    let mut command = common::python();
+    let mut command = crate::common::python();
     command
         .arg("-u")
         .arg(script)
-        .envs(common::plugin_path(scratch));
+        .envs(crate::common::plugin_path(scratch));
     command
 }
 
 /// Runs to the end, and gives the frames that ffprobe counts.
 fn frames_recorded(mut command: Command, file: PathBuf) -> usize {
-    common::output(command.arg(&file));
-    common::frames(&file)
+    crate::common::output(command.arg(&file));
+    crate::common::frames(&file)
 }
 
 /// Interrupts the program once it says that it has recorded something: it has to end by itself, with
@@ -65,7 +63,7 @@ fn frames_after_interrupt(mut command: Command, file: PathBuf) -> usize {
         bytes.windows(4).any(|id| id == b"idx1"),
         "the file has no index"
     );
-    common::frames(&file)
+    crate::common::frames(&file)
 }
 
 #[test]
@@ -77,7 +75,7 @@ fn the_rust_program_records_for_a_time() {
     let frames = frames_recorded(command, file.clone());
     // Ten a second, fewer if the machine kept the board from its pace.
     assert!((1..=10).contains(&frames), "{frames}");
-    let streams = common::ffprobe(&file, &[], "stream=codec_name");
+    let streams = crate::common::ffprobe(&file, &[], "stream=codec_name");
     assert_eq!(streams, ["mjpeg", "pcm_s16le"]);
 }
 
@@ -89,7 +87,7 @@ fn the_python_program_records_for_a_time() {
     let file = scratch.path().join("a.avi");
     let frames = frames_recorded(command, file.clone());
     assert!((1..=10).contains(&frames), "{frames}");
-    let streams = common::ffprobe(&file, &[], "stream=codec_name");
+    let streams = crate::common::ffprobe(&file, &[], "stream=codec_name");
     assert_eq!(streams, ["mjpeg", "pcm_s16le"]);
 }
 

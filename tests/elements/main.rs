@@ -1,0 +1,28 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! The elements in pipelines and harnesses.
+
+#[path = "../../crates/avi/tests/common/avi_bytes.rs"]
+mod avi_bytes;
+#[path = "../common/mod.rs"]
+mod common;
+#[path = "../common/failing_disk.rs"]
+mod failing_disk;
+#[path = "../common/feed.rs"]
+mod feed;
+#[path = "../common/k210_player.rs"]
+mod k210_player;
+
+mod audiorecordsink;
+mod avimjpegdemux;
+mod avimjpegmux;
+mod avimjpegmux_crash;
+mod avimjpegmux_time;
+mod circularsink;
+mod ffmpegsink;
+mod k210_ports;
+mod k210_trouble;
+mod k210camerasrc;
+mod k230venc;
+mod parallelenc;
+mod recording;
+mod recordsink;

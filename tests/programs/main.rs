@@ -1,0 +1,14 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! What users run: the pipelines of the documentation, the examples in Rust and Python.
+
+#[path = "../common/command_line.rs"]
+mod command_line;
+#[path = "../common/mod.rs"]
+mod common;
+
+mod dashcam;
+mod element_docs;
+mod examples;
+mod migrating;
+mod python_examples;
+mod readme;
