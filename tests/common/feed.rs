@@ -2,13 +2,11 @@
 //! A muxer that a test feeds by hand, and what is in the file that comes out.
 #![allow(dead_code)]
 
-#[path = "../../crates/avi/tests/common/jpeg_head.rs"]
-pub mod jpeg_head;
-
 use std::path::Path;
 
 use gst::prelude::*;
 
+pub use crate::avi_bytes::jpeg_head;
 use crate::common::Pipeline;
 use jpeg_head::{HALVED, jpeg_head};
 
