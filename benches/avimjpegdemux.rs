@@ -1,6 +1,11 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! avimjpegdemux against avidemux on the same files, into fakesink, and its
 //! memory for an hour against that for a minute.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    reason = "a failure ends the measurement"
+)]
 
 #[path = "../crates/avi/tests/common/avi_bytes.rs"]
 mod avi_bytes;

@@ -1,5 +1,10 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! avimjpegmux against avimux and against ffmpeg's stream copy, on the same demuxed input.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    reason = "a failure ends the measurement"
+)]
 
 #[path = "../crates/avi/tests/common/avi_bytes.rs"]
 mod avi_bytes;

@@ -3,6 +3,11 @@
 //!
 //! The pair with gopbuffer is run if GStreamer finds that element (the plugin of the crate
 //! `gst-plugin-gopbuffer`, in `GST_PLUGIN_PATH`).
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    reason = "a failure ends the measurement"
+)]
 
 mod paired;
 

@@ -6,6 +6,11 @@
 //! carries from one side to the other when it finds the time. The comparison is made on a
 //! pseudo-terminal, where the board is a process of its own (`k210-sim`) whose work counts for
 //! neither side.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    reason = "a failure ends the measurement"
+)]
 
 mod paired;
 

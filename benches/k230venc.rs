@@ -1,6 +1,11 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! What `k230venc` costs beside the encoder element it hosts, and what the MPP's ABI costs on top;
 //! how well rates are kept.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    reason = "a failure ends the measurement"
+)]
 
 mod paired;
 

@@ -1,6 +1,11 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! Raw BGR frames to a Motion JPEG AVI: our pipeline against ffmpeg's command for the same, and
 //! `recordsink` against the pipeline that it stands for.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    reason = "a failure ends the measurement"
+)]
 
 mod paired;
 

@@ -136,7 +136,7 @@ fn add_sound(pipeline: &gst::Pipeline, source: &str) -> Result<Sound, Error> {
                 let probe = pad.add_probe(gst::PadProbeType::BLOCK_DOWNSTREAM, |_, _| {
                     gst::PadProbeReturn::Ok
                 });
-                *held.lock().unwrap() = probe.map(|probe| Held {
+                *held.lock().expect("no thread has panicked") = probe.map(|probe| Held {
                     pad: pad.clone(),
                     probe,
                 });
@@ -203,7 +203,10 @@ fn record(options: &Options) -> Result<String, Error> {
                 return gst::PadProbeReturn::Ok;
             };
             let first = *counters.first.get_or_init(|| time);
-            if let Some(held) = held.as_ref().and_then(|held| held.lock().unwrap().take()) {
+            if let Some(held) = held
+                .as_ref()
+                .and_then(|held| held.lock().expect("no thread has panicked").take())
+            {
                 held.release(first);
             }
             let since = time.saturating_sub(first);

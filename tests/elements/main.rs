@@ -1,5 +1,10 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! The elements in pipelines and harnesses.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    reason = "a failure ends the test"
+)]
 
 #[path = "../../crates/avi/tests/common/avi_bytes.rs"]
 mod avi_bytes;

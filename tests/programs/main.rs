@@ -1,5 +1,10 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! What users run: the pipelines of the documentation, the examples in Rust and Python.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    reason = "a failure ends the test"
+)]
 
 #[path = "../common/command_line.rs"]
 mod command_line;

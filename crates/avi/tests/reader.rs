@@ -2,6 +2,11 @@
 //! The AVI reader on files that are sound, unfinished and damaged: what is
 //! intact is read, with its right time, whether the file can be read at any
 //! place or comes as a stream.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    reason = "a failure ends the test"
+)]
 
 #[path = "common/avi_bytes.rs"]
 mod avi_bytes;

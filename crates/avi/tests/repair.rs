@@ -1,6 +1,11 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! Repaired files: what was intact is in them, at its time, and they are sound
 //! by the rules of those who play them.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    reason = "a failure ends the test"
+)]
 
 #[path = "common/avi_bytes.rs"]
 mod avi_bytes;

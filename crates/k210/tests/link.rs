@@ -1,6 +1,11 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! The host's half of the board link against the simulated board: from every state to streaming,
 //! through noise, and every command.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    reason = "a failure ends the test"
+)]
 
 use std::io;
 use std::sync::atomic::{AtomicU8, Ordering};

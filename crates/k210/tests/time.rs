@@ -5,6 +5,11 @@
 //! The board here is slower than those of flesh: its delays are generous guesses of what boards
 //! take, and its adapter holds back short answers for 16 ms, as FTDI's do. Its protocol is the
 //! simulated board's dispatcher.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    reason = "a failure ends the test"
+)]
 
 use std::collections::VecDeque;
 use std::io;
