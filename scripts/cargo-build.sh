@@ -1,11 +1,30 @@
 #!/bin/sh
-# What meson runs: cargo-build.sh CARGO PROFILE TARGET-DIRECTORY OUTPUT
+# What meson runs:
+#
+#   cargo-build.sh CARGO PROFILE TARGET-DIRECTORY OUTPUT PACKAGE
+#
+# OUTPUT is what cargo leaves of PACKAGE: a library by its file's name, or a program. CARGO_TARGET_DIR in the
+# environment wins over TARGET-DIRECTORY. CARGO_BUILD_TARGET there is the target triple. Crates that
+# `cargo vendor` has put into vendor/ are used, and nothing is fetched then.
 set -eu
-cargo=$1 profile=$2 target=$3 output=$4
+cargo=$1 profile=$2 target=${CARGO_TARGET_DIR:-$3} output=$4 package=$5
+source=$(dirname "$(dirname "$(realpath "$0")")")
+name=$(basename "$output")
 # Cargo calls the dev profile's directory debug.
 directory=$profile
 [ "$profile" = dev ] && directory=debug
-"$cargo" build --manifest-path "$(dirname "$0")/../Cargo.toml" --package gst-plugin-kendryte --lib --locked --profile "$profile" --target-dir "$target"
+directory=$target/${CARGO_BUILD_TARGET:+$CARGO_BUILD_TARGET/}$directory
+
+case $name in
+    lib*.so) set -- --lib ;;
+    *) set -- --bin "$name" ;;
+esac
+if [ -d "$source/vendor" ]; then
+    set -- "$@" --offline --config 'source.crates-io.replace-with="vendored"' \
+        --config "source.vendored.directory=\"$source/vendor\""
+fi
+"$cargo" build --manifest-path "$source/Cargo.toml" --package "$package" "$@" --locked \
+    --profile "$profile" --target-dir "$target"
 # Replaced in one step: a program that has the old plugin loaded keeps it.
-cp "$target/$directory/libgstkendryte.so" "$output.new"
+cp "$directory/$name" "$output.new"
 mv "$output.new" "$output"
