@@ -21,9 +21,14 @@ build: ## build the plugin (target/release/libgstkendryte.so)
 .PHONY: install
 install: ## install the plugin where GStreamer finds it (DESTDIR and MESON_FLAGS=--prefix=... are heeded)
 	@scripts/setup.sh install
-	meson setup $(MESON_FLAGS) $(if $(wildcard builddir/build.ninja),--reconfigure) builddir
+	meson setup -Dstrip=true $(MESON_FLAGS) $(if $(wildcard builddir/build.ninja),--reconfigure) builddir
 	meson compile -C builddir
 	$(if $(DESTDIR)$(filter 0,$(shell id -u)),,sudo )meson install -C builddir --no-rebuild
+
+.PHONY: deb
+deb: ## build Debian packages for this machine (in target/deb)
+	@scripts/setup.sh deb
+	scripts/deb.sh
 
 .PHONY: test
 test: ## install what the tests need and run them all
@@ -35,15 +40,16 @@ test: ## install what the tests need and run them all
 	fi
 
 .PHONY: lint
-lint: ## check formatting, and clippy with warnings as errors
+lint: ## check formatting, and clippy with warnings as errors, with and without the simulated board
 	@scripts/setup.sh build
 	$(CARGO) fmt --all --check
-	$(CARGO) clippy --workspace --all-targets -- -D warnings
+	$(CARGO) clippy --workspace --all-targets --locked -- -D warnings
+	$(CARGO) clippy --lib --no-default-features --locked -- -D warnings
 
 .PHONY: bench
 bench: ## measure against the peers, as ratios of paired runs
 	@scripts/setup.sh test
-	$(CARGO) bench --benches
+	$(CARGO) bench --benches --locked
 
 FUZZ_TIME ?= 60
 
@@ -66,17 +72,17 @@ soak: soak-avi soak-ring soak-board ## run the long tests, each of which can be 
 
 soak-avi: ## AVI: CRASH_MOMENTS failures (1000), a file of 5 GiB
 	@scripts/setup.sh test
-	PROPTEST_CASES=20000 $(CARGO) test --package avi-mjpeg --lib writer
-	CRASH_MOMENTS=$(CRASH_MOMENTS) $(CARGO) test --test elements avimjpegmux_crash::
-	$(CARGO) test --test elements avimjpegmux:: -- --ignored
+	PROPTEST_CASES=20000 $(CARGO) test --locked --package avi-mjpeg --lib writer
+	CRASH_MOMENTS=$(CRASH_MOMENTS) $(CARGO) test --locked --test elements avimjpegmux_crash::
+	$(CARGO) test --locked --test elements avimjpegmux:: -- --ignored
 
 soak-ring: ## circularsink: SOAK_TRIGGERS triggers (1000) at random moments
 	@scripts/setup.sh test
-	SOAK=$(SOAK_TRIGGERS) $(CARGO) test --test elements circularsink::random
+	SOAK=$(SOAK_TRIGGERS) $(CARGO) test --locked --test elements circularsink::random
 
 soak-board: ## k210camerasrc: an hour (SOAK_SECONDS) over noise and a cable that is pulled
 	@scripts/setup.sh test
-	$(CARGO) build --release
+	$(CARGO) build --release --locked
 	/usr/bin/python3 tests/soak.py --seconds $(SOAK_SECONDS)
 
 VALGRIND = valgrind --quiet --error-exitcode=99 --leak-check=no --suppressions=$(CURDIR)/tests/valgrind.supp
@@ -85,14 +91,19 @@ RUNNER = CARGO_TARGET_$(shell rustc -vV | sed -n 's/host: //p' | tr a-z- A-Z_)_R
 .PHONY: valgrind
 valgrind: ## k230venc's ABI layers and the MPP library's double under valgrind
 	@scripts/setup.sh test
-	VENC_ABI_UNDER="$(VALGRIND)" $(CARGO) test --package k230mpp-sim --test abi
-	env $(RUNNER)="$(VALGRIND)" $(CARGO) test --package k230-venc --lib
-	env $(RUNNER)="$(VALGRIND)" $(CARGO) test --test elements k230venc::under_valgrind -- --ignored
+	VENC_ABI_UNDER="$(VALGRIND)" $(CARGO) test --locked --package k230mpp-sim --test abi
+	env $(RUNNER)="$(VALGRIND)" $(CARGO) test --locked --package k230-venc --lib
+	env $(RUNNER)="$(VALGRIND)" $(CARGO) test --locked --test elements k230venc::under_valgrind -- --ignored
 
 .PHONY: doc
-doc: ## build the API documentation (target/doc/gstkendryte)
+doc: ## build the reference (target/doc/gstkendryte), warnings being errors
 	@scripts/setup.sh build
-	$(CARGO) doc --workspace --no-deps
+	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --workspace --no-deps --locked
+
+.PHONY: package
+package: ## build each crate from what it is published with (target/package)
+	@scripts/setup.sh build
+	$(CARGO) package --workspace --exclude k230mpp-sim --locked
 
 .PHONY: clean
 clean: ## remove what was built

@@ -6,9 +6,9 @@ cd "$(dirname "$0")/.."
 cargo=${CARGO:-cargo}
 footage=tests/data/bigbuckbunny.webm
 
-"$cargo" build --release --lib --example record --example play --example contact_sheet
+"$cargo" build --release --locked --lib --example record --example play --example contact_sheet
 run() {
-    "$cargo" run --quiet --release --example "$@"
+    "$cargo" run --quiet --release --locked --example "$@"
 }
 
 mkdir -p demo

@@ -1,9 +1,9 @@
 #!/usr/bin/env bash
 # Installs the Debian or Ubuntu packages that a make target needs, and only those that are missing.
 #
-#   scripts/setup.sh build|install|demo|test
+#   scripts/setup.sh build|install|deb|demo|test
 #
-# `test` includes all the others, and each includes `build`. On a distribution without apt the list is printed
+# `test` includes all the others but `deb`, and each includes `build`. On a distribution without apt the list is printed
 # and the script goes on, so that whoever installed the packages by other means is not held up.
 set -euo pipefail
 
@@ -16,6 +16,11 @@ build=(
 install=(
     meson
     ninja-build
+)
+deb=(
+    debhelper
+    dpkg-dev
+    fakeroot
 )
 demo=(
     gstreamer1.0-tools
@@ -46,10 +51,11 @@ browser=(
 case "${1:-}" in
     build) wanted=("${build[@]}") ;;
     install) wanted=("${build[@]}" "${install[@]}") ;;
+    deb) wanted=("${build[@]}" "${install[@]}" "${deb[@]}") ;;
     demo) wanted=("${build[@]}" "${demo[@]}") ;;
     test) wanted=("${build[@]}" "${install[@]}" "${demo[@]}" "${test[@]}") ;;
     *)
-        echo "usage: $0 build|install|demo|test" >&2
+        echo "usage: $0 build|install|deb|demo|test" >&2
         exit 2
         ;;
 esac

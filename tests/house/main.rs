@@ -11,6 +11,7 @@
 mod imports;
 mod map;
 mod packages;
+mod packaging;
 mod source;
 
 use std::path::{Path, PathBuf};
