@@ -26,12 +26,15 @@ mod error;
 pub mod library;
 pub mod mpp;
 pub mod packs;
+pub mod v4l2;
 
 pub use attr::{
     ChannelAttr, Codec, Entropy, MAX_BITRATE, MAX_CHANNELS, MAX_GOP, MAX_QP, Mirror, PixelFormat,
     Profile, RateControl, Rotation, SizeLimits,
 };
-pub use device::{Channel, Device, Frame, FrameData, Pack, PackData, PackKind, Status, Stream};
+pub use device::{
+    Channel, Device, DmaPlane, Frame, FrameData, Pack, PackData, PackKind, Status, Stream,
+};
 pub use error::{Code, Error};
 
 /// How long a device may take for one call or one frame before it counts as stuck.

@@ -68,6 +68,7 @@ impl Device for MppDevice {
             calls,
             stuck: false,
             frames_inside: 0,
+            copied: 0,
             name: self.describe(),
         };
         channel.call("kd_mpi_venc_create_chn", Inside::create)?;
@@ -82,6 +83,7 @@ struct MppChannel {
     calls: mpsc::Sender<Call>,
     stuck: bool,
     frames_inside: u32,
+    copied: u64,
     name: String,
 }
 
@@ -128,6 +130,7 @@ impl Channel for MppChannel {
             inside.send(&frame, milliseconds(limit))
         })?;
         self.frames_inside += 1;
+        self.copied += 1;
         Ok(())
     }
 
@@ -141,8 +144,9 @@ impl Channel for MppChannel {
 
     fn query(&self) -> Status {
         Status {
-            packs_ready: 0,
             frames_inside: self.frames_inside,
+            copied: self.copied,
+            ..Status::default()
         }
     }
 
