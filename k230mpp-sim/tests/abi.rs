@@ -106,3 +106,32 @@ fn a_c_program_walks_the_channel_api() {
         assert_eq!(facts(&file), [codec, frames], "{name}");
     }
 }
+
+/// What comes along with the plugin's crate, which the library hosts its encoder with, is not for
+/// the programs that link it.
+#[test]
+fn the_library_exports_the_mpp_and_nothing_of_the_plugin() {
+    let output = Command::new("nm")
+        .args(["--dynamic", "--defined-only", "--format=posix"])
+        .arg(library_directory().join("libk230mpp_sim.so"))
+        .output()
+        .expect("nm starts");
+    assert!(output.status.success(), "{output:?}");
+    let text = String::from_utf8(output.stdout).expect("text");
+    let names: Vec<&str> = text
+        .lines()
+        .filter_map(|line| line.split_whitespace().next())
+        .collect();
+    for family in ["venc", "vb", "sys", "log", "vicap"] {
+        let prefix = format!("kd_mpi_{family}_");
+        assert!(
+            names.iter().any(|name| name.starts_with(&prefix)),
+            "{prefix}"
+        );
+    }
+    let others: Vec<_> = names
+        .iter()
+        .filter(|name| !name.starts_with("kd_mpi_"))
+        .collect();
+    assert!(others.is_empty(), "{others:?}");
+}

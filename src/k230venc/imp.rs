@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
 use std::{
-    collections::VecDeque,
     sync::{
         Arc, LazyLock, Mutex, PoisonError,
         atomic::{AtomicBool, Ordering},
@@ -13,31 +12,18 @@ use gst::{glib, prelude::*, subclass::prelude::*};
 use gst_video::{prelude::*, subclass::prelude::*};
 
 use super::{
+    Backend, CAT, EntropyMode, MirrorMode, RateControlMode, RotationMode,
     caps::{CODECS, choose, codec_of, encoded_caps, pad_templates, pixel_format, raw_caps},
     channels::{self, Claim},
     held::{Held, HeldStream},
     hosted::{BufferFrame, HostedDevice},
     messages::error_message,
     pack_meta,
-    settings::{Backend, PROPERTIES, Settings},
+    session::{Encoded, Halt, SLICE, Session},
+    settings::{DEFAULTS, OUTPUT_BUFFERS, Settings},
 };
 use crate::sync::lock;
-use k230_venc::{
-    Channel, ChannelAttr, Code, Device, Error, Frame, PackKind, STUCK_AFTER, Stream, library,
-    mpp::MppDevice,
-};
-
-static CAT: LazyLock<gst::DebugCategory> = LazyLock::new(|| {
-    gst::DebugCategory::new(
-        "k230venc",
-        gst::DebugColorFlags::empty(),
-        Some("K230 video encoder"),
-    )
-});
-
-/// How long one wait for the device or for downstream lasts before a flush or a state change is
-/// looked for.
-const SLICE: Duration = Duration::from_millis(100);
+use k230_venc::{ChannelAttr, Code, Device, Error, Frame, PackKind, library, mpp::MppDevice};
 
 /// With all stream buffers held downstream for so long, the user hears of it.
 const HELD_WARNING: Duration = Duration::from_secs(2);
@@ -69,21 +55,97 @@ struct State {
     running: Option<Running>,
 }
 
-/// A created channel and the format it was created for.
+/// A channel and the format it was created for.
 struct Running {
-    channel: Box<dyn Channel>,
-    attr: ChannelAttr,
+    session: Session,
     info: gst_video::VideoInfo,
-    started: bool,
-    /// Frames that may be inside when a stream is waited for.
-    delay: u32,
-    /// For the frames inside, oldest first, whether they came with DISCONT.
-    inside: VecDeque<bool>,
     warned_of_stall: bool,
 }
 
-#[derive(Default)]
+/// Numbers out of VENC's range are taken by the properties and refused when the channel is
+/// created, with VENC's code: GLib would drop them with a line on the console.
+#[derive(Default, glib::Properties)]
+#[properties(wrapper_type = super::K230Venc)]
 pub struct K230Venc {
+    #[property(name = "backend", type = Backend, member = backend, get, set,
+        nick = "Backend",
+        blurb = "How the encoder is reached: auto, mpp or element (default auto)",
+        builder(DEFAULTS.backend).mutable_ready())]
+    #[property(name = "library", type = Option<String>, mutable_ready,
+        get = |this: &Self| lock(&this.settings).library.as_ref().map(|path| path.display().to_string()),
+        set = |this: &Self, path: Option<String>| {
+            lock(&this.settings).library = path.filter(|path| !path.is_empty()).map(Into::into);
+        },
+        nick = "MPP library",
+        blurb = "File of the MPP library for backend=mpp and auto (unset: the environment's \
+                 K230_MPP_LIBRARY, else the usual names)")]
+    #[property(name = "engine", type = Option<String>, member = engine, get, mutable_ready,
+        set = |this: &Self, name: Option<String>| {
+            lock(&this.settings).engine = name.filter(|name| !name.is_empty());
+        },
+        nick = "Encoder element",
+        blurb = "Factory of the encoder for backend=element and auto, as x264enc (unset: V4L2's \
+                 if there is one, else the best software encoder installed)")]
+    #[property(name = "channel", type = i32, member = channel, get, set, mutable_ready,
+        minimum = -1, default = DEFAULTS.channel,
+        nick = "Channel",
+        blurb = "VENC channel, 0 to 3; -1 is the next free one of 0 to 2, as 3 is the IDE's on \
+                 CanMV (default -1)")]
+    #[property(name = "gop-length", type = u32, member = gop_length, get, set, mutable_playing,
+        default = DEFAULTS.gop_length,
+        nick = "GOP length",
+        blurb = "Frames from one IDR to the next, 1 to 65535; H.264 and H.265 (default 30)")]
+    #[property(name = "rate-control", type = RateControlMode, member = rate_control, get, set,
+        nick = "Rate control",
+        blurb = "Rate control of H.264 and H.265: cbr, vbr or fixqp (default cbr)",
+        builder(DEFAULTS.rate_control).mutable_playing())]
+    #[property(name = "bitrate", type = u32, member = bitrate, get, set, mutable_playing,
+        default = DEFAULTS.bitrate,
+        nick = "Bit rate",
+        blurb = "Average bit rate in kbit/s, 1 to 240000; cbr and vbr (default 4000)")]
+    #[property(name = "max-bitrate", type = u32, member = max_bitrate, get, set, mutable_playing,
+        default = DEFAULTS.max_bitrate,
+        nick = "Maximum bit rate",
+        blurb = "Bit rate in kbit/s that no second exceeds, bitrate to 240000; vbr; 0 is one and a \
+                 half times bitrate (default 0)")]
+    #[property(name = "qp-i", type = u32, member = qp_i, get, set, mutable_playing,
+        default = DEFAULTS.qp_i,
+        nick = "Quantizer of I frames",
+        blurb = "Quantizer of I frames, 0 (finest) to 51; fixqp (default 28)")]
+    #[property(name = "qp-p", type = u32, member = qp_p, get, set, mutable_playing,
+        default = DEFAULTS.qp_p,
+        nick = "Quantizer of P frames",
+        blurb = "Quantizer of P frames, 0 (finest) to 51; fixqp (default 30)")]
+    #[property(name = "jpeg-quality", type = u32, member = jpeg_quality, get, set, mutable_playing,
+        default = DEFAULTS.jpeg_quality,
+        nick = "JPEG quality",
+        blurb = "Quality factor of JPEG, 1 (coarsest) to 99 (default 50)")]
+    #[property(name = "output-buffers", type = u32, mutable_ready, default = OUTPUT_BUFFERS,
+        get = |this: &Self| lock(&this.settings).output_buffers(),
+        set = |this: &Self, count| lock(&this.settings).output_buffers = Some(count),
+        nick = "Output buffers",
+        blurb = "Stream buffers of the channel, 1 to 256; once it is set, the element waits while \
+                 so many buffers, but at least 2, are held downstream (default 15, and no waiting)")]
+    #[property(name = "mirror", type = MirrorMode, member = mirror, get, set,
+        nick = "Mirror",
+        blurb = "Mirroring before the rotation: none, horizontal or vertical (default none)",
+        builder(DEFAULTS.mirror).mutable_ready())]
+    #[property(name = "rotation", type = RotationMode, member = rotation, get, set,
+        nick = "Rotation",
+        blurb = "Degrees clockwise: 0, 90, 180 or 270 (default 0)",
+        builder(DEFAULTS.rotation).mutable_ready())]
+    #[property(name = "entropy-mode", type = EntropyMode, member = entropy_mode, get, set,
+        nick = "Entropy mode",
+        blurb = "Entropy coding of H.264: cavlc or cabac; baseline is cavlc (default cabac)",
+        builder(DEFAULTS.entropy_mode).mutable_ready())]
+    #[property(name = "deblock", type = bool, member = deblock, get, set, mutable_ready,
+        default = DEFAULTS.deblock,
+        nick = "Deblocking",
+        blurb = "Deblocking filter of H.264 and H.265 (default true)")]
+    #[property(name = "sao", type = bool, member = sao, get, set, mutable_ready,
+        default = DEFAULTS.sao,
+        nick = "Sample adaptive offset",
+        blurb = "Sample adaptive offset of H.265 (default true)")]
     settings: Mutex<Settings>,
     state: Mutex<State>,
     held: Arc<Held>,
@@ -99,19 +161,37 @@ impl ObjectSubclass for K230Venc {
     type ParentType = gst_video::VideoEncoder;
 }
 
+/// `stats`, which the derive cannot carry: a structure is not one of its types.
+const STATS: &str = "stats";
+
 impl ObjectImpl for K230Venc {
     fn properties() -> &'static [glib::ParamSpec] {
+        static PROPERTIES: LazyLock<Vec<glib::ParamSpec>> = LazyLock::new(|| {
+            // Behind the derived ones, which are told apart by their places.
+            let mut properties = K230Venc::derived_properties().to_vec();
+            properties.push(
+                glib::ParamSpecBoxed::builder::<gst::Structure>(STATS)
+                    .nick("Statistics")
+                    .blurb(
+                        "backend, encoder, channel, frames-in, frames-out, bytes-out, idr, held, \
+                         stalls: what encodes, and counts since the start",
+                    )
+                    .read_only()
+                    .build(),
+            );
+            properties
+        });
         &PROPERTIES
     }
 
-    fn set_property(&self, _id: usize, value: &glib::Value, pspec: &glib::ParamSpec) {
-        lock(&self.settings).set(pspec.name(), value);
+    fn set_property(&self, id: usize, value: &glib::Value, pspec: &glib::ParamSpec) {
+        self.derived_set_property(id, value, pspec);
     }
 
-    fn property(&self, _id: usize, pspec: &glib::ParamSpec) -> glib::Value {
+    fn property(&self, id: usize, pspec: &glib::ParamSpec) -> glib::Value {
         match pspec.name() {
-            "stats" => self.stats().to_value(),
-            name => lock(&self.settings).get(name),
+            STATS => self.stats().to_value(),
+            _ => self.derived_property(id, pspec),
         }
     }
 }
@@ -189,86 +269,19 @@ impl VideoEncoderImpl for K230Venc {
             .map_err(|flow| gst::loggable_error!(CAT, "draining for new caps: {flow:?}"))?;
         lock(&self.state).running = None;
 
-        let obj = self.obj();
-        let info = input.info().clone();
-        let allowed = obj
-            .src_pad()
-            .allowed_caps()
-            .unwrap_or_else(|| obj.src_pad().pad_template_caps());
-        let settings = lock(&self.settings).clone();
-        let created = choose(&allowed)
-            .ok_or_else(|| {
-                Error::refused(
-                    Code::NotSupport,
-                    "downstream takes no codec and profile of VENC's: H.264 baseline, main, high \
-                     and high-10, H.265 main and main-10, JPEG",
-                )
-            })
-            .and_then(|(codec, profile, name)| {
-                let format = pixel_format(info.format()).ok_or_else(|| {
-                    Error::refused(Code::NotSupport, format!("{} pictures", info.format()))
-                })?;
-                let attr = settings.attr(codec, profile, &info, format);
-                Ok((self.create(attr, &info)?, name))
-            });
-        let (running, profile) = match created {
-            Ok(created) => created,
-            Err(error) => {
-                obj.post_error_message(error_message(&error));
-                return Err(gst::loggable_error!(CAT, "{error}"));
-            }
-        };
-        for sentence in running.channel.unmapped() {
-            let mut state = lock(&self.state);
-            if state.said.contains(sentence) {
-                continue;
-            }
-            state.said.push(sentence.clone());
-            drop(state);
-            gst::element_warning!(obj, gst::LibraryError::Settings, ("{sentence}"));
-        }
-
-        let attr = running.attr;
-        let delay = running.delay;
+        let info = input.info();
+        let (running, profile) = self.channel_for(info).map_err(|error| {
+            self.obj().post_error_message(error_message(&error));
+            gst::loggable_error!(CAT, "{error}")
+        })?;
+        self.warn_of_unmapped(running.session.unmapped());
+        let attr = *running.session.attr();
+        let delay = running.session.delay();
         lock(&self.state).running = Some(running);
 
-        let mut caps = encoded_caps(attr.codec);
-        {
-            let (width, height) = attr.encoded_size();
-            let caps = caps.make_mut();
-            caps.set("width", width as i32);
-            caps.set("height", height as i32);
-            caps.set("framerate", info.fps());
-            if let Some(name) = profile {
-                caps.set("profile", name);
-            }
-        }
-        let mut output = obj
-            .set_output_state(caps, Some(input))
-            .map_err(|_| gst::loggable_error!(CAT, "the output caps are not accepted"))?;
-        if attr.rotation.swaps_sides() {
-            let (width, height) = attr.encoded_size();
-            let par = info.par();
-            let turned = gst_video::VideoInfo::builder(info.format(), width, height)
-                .fps(info.fps())
-                .par(gst::Fraction::new(par.denom(), par.numer()))
-                .colorimetry(&info.colorimetry())
-                .build()
-                .map_err(|_| gst::loggable_error!(CAT, "the rotated picture has no format"))?;
-            output.set_info(turned);
-        }
-        obj.negotiate(output)
-            .map_err(|_| gst::loggable_error!(CAT, "downstream refuses the caps"))?;
-
-        let frame = info
-            .fps()
-            .numer()
-            .try_into()
-            .ok()
-            .filter(|n| *n > 0u64)
-            .and_then(|n| gst::ClockTime::SECOND.mul_div_ceil(info.fps().denom() as u64, n));
-        let latency = frame.unwrap_or(gst::ClockTime::from_mseconds(33)) * u64::from(delay);
-        obj.set_latency(latency, latency);
+        self.announce(&attr, profile, input)?;
+        let latency = frame_duration(info) * u64::from(delay);
+        self.obj().set_latency(latency, latency);
         Ok(())
     }
 
@@ -299,10 +312,9 @@ impl VideoEncoderImpl for K230Venc {
             return true;
         };
         // The base class has forgotten its frames; forget their streams.
-        let emptied = running.empty();
-        let _ = running.channel.request_idr();
+        let flushed = running.session.flush();
         lock(&self.state).running = Some(running);
-        if let Err(error) = emptied {
+        if let Err(error) = flushed {
             gst::warning!(CAT, imp = self, "flushing: {error}");
         }
         true
@@ -358,17 +370,14 @@ impl VideoEncoderImpl for K230Venc {
     }
 }
 
-impl Running {
-    /// Throws away what is inside.
-    fn empty(&mut self) -> Result<(), Error> {
-        if self.started && !self.inside.is_empty() {
-            self.channel.stop()?;
-            self.started = false;
-            while self.channel.get_stream(Duration::ZERO).is_ok() {}
-        }
-        self.inside.clear();
-        Ok(())
-    }
+/// How long a frame lasts, a thirtieth of a second if the caps do not say.
+fn frame_duration(info: &gst_video::VideoInfo) -> gst::ClockTime {
+    let (numerator, denominator) = (info.fps().numer(), info.fps().denom());
+    u64::try_from(numerator)
+        .ok()
+        .filter(|n| *n > 0)
+        .and_then(|n| gst::ClockTime::SECOND.mul_div_ceil(denominator as u64, n))
+        .unwrap_or(gst::ClockTime::from_mseconds(33))
 }
 
 impl K230Venc {
@@ -399,7 +408,37 @@ impl K230Venc {
         Ok(devices)
     }
 
-    fn create(&self, attr: ChannelAttr, info: &gst_video::VideoInfo) -> Result<Running, Error> {
+    /// A channel for pictures of `info`'s format and what downstream takes, and the profile's name
+    /// in caps.
+    fn channel_for(
+        &self,
+        info: &gst_video::VideoInfo,
+    ) -> Result<(Running, Option<&'static str>), Error> {
+        let src = self.obj().src_pad().clone();
+        let allowed = src
+            .allowed_caps()
+            .unwrap_or_else(|| src.pad_template_caps());
+        let (codec, profile, name) = choose(&allowed).ok_or_else(|| {
+            Error::refused(
+                Code::NotSupport,
+                "downstream takes no codec and profile of VENC's: H.264 baseline, main, high and \
+                 high-10, H.265 main and main-10, JPEG",
+            )
+        })?;
+        let format = pixel_format(info.format()).ok_or_else(|| {
+            Error::refused(Code::NotSupport, format!("{} pictures", info.format()))
+        })?;
+        let attr = lock(&self.settings).attr(codec, profile, info, format);
+        let running = Running {
+            session: self.create(attr)?,
+            info: info.clone(),
+            warned_of_stall: false,
+        };
+        Ok((running, name))
+    }
+
+    /// A channel of the first device that does `attr`.
+    fn create(&self, attr: ChannelAttr) -> Result<Session, Error> {
         attr.validate()?;
         let (number, devices) = {
             let state = lock(&self.state);
@@ -413,12 +452,8 @@ impl K230Venc {
             let channel = match device.create_channel(number, &attr) {
                 Ok(channel) => channel,
                 Err(error) => {
-                    gst::info!(
-                        CAT,
-                        imp = self,
-                        "{} does not do: {error}",
-                        device.describe()
-                    );
+                    let device = device.describe();
+                    gst::info!(CAT, imp = self, "{device} does not do: {error}");
                     refusal.get_or_insert(error);
                     continue;
                 }
@@ -432,18 +467,60 @@ impl K230Venc {
             let mut state = lock(&self.state);
             state.counts.backend = backend;
             state.counts.encoder = encoder;
-            drop(state);
-            return Ok(Running {
-                delay: channel.delay(),
-                channel,
-                attr,
-                info: info.clone(),
-                started: false,
-                inside: VecDeque::new(),
-                warned_of_stall: false,
-            });
+            return Ok(Session::new(channel, attr));
         }
         Err(refusal.unwrap_or_else(|| Error::refused(Code::NotReady, "no device")))
+    }
+
+    /// Says once what the encoder could not be given.
+    fn warn_of_unmapped(&self, sentences: &[String]) {
+        for sentence in sentences {
+            {
+                let mut state = lock(&self.state);
+                if state.said.contains(sentence) {
+                    continue;
+                }
+                state.said.push(sentence.clone());
+            }
+            gst::element_warning!(self.obj(), gst::LibraryError::Settings, ("{sentence}"));
+        }
+    }
+
+    /// Tells downstream what comes out.
+    fn announce(
+        &self,
+        attr: &ChannelAttr,
+        profile: Option<&str>,
+        input: &gst_video::VideoCodecState<'static, gst_video::video_codec_state::Readable>,
+    ) -> Result<(), gst::LoggableError> {
+        let obj = self.obj();
+        let info = input.info();
+        let (width, height) = attr.encoded_size();
+        let mut caps = encoded_caps(attr.codec);
+        {
+            let caps = caps.make_mut();
+            caps.set("width", width as i32);
+            caps.set("height", height as i32);
+            caps.set("framerate", info.fps());
+            if let Some(name) = profile {
+                caps.set("profile", name);
+            }
+        }
+        let mut output = obj
+            .set_output_state(caps, Some(input))
+            .map_err(|_| gst::loggable_error!(CAT, "the output caps are not accepted"))?;
+        if attr.rotation.swaps_sides() {
+            let par = info.par();
+            let turned = gst_video::VideoInfo::builder(info.format(), width, height)
+                .fps(info.fps())
+                .par(gst::Fraction::new(par.denom(), par.numer()))
+                .colorimetry(&info.colorimetry())
+                .build()
+                .map_err(|_| gst::loggable_error!(CAT, "the rotated picture has no format"))?;
+            output.set_info(turned);
+        }
+        obj.negotiate(output)
+            .map_err(|_| gst::loggable_error!(CAT, "downstream refuses the caps"))
     }
 
     fn fail(&self, error: Error) -> gst::FlowError {
@@ -451,34 +528,36 @@ impl K230Venc {
         gst::FlowError::Error
     }
 
+    fn halt(&self, halt: Halt) -> gst::FlowError {
+        match halt {
+            Halt::Interrupted => gst::FlowError::Flushing,
+            Halt::Failed(error) => self.fail(error),
+        }
+    }
+
     fn encode(
         &self,
         running: &mut Running,
         frame: gst_video::VideoCodecFrame,
     ) -> Result<gst::FlowSuccess, gst::FlowError> {
-        if !running.started {
-            running.channel.start().map_err(|error| self.fail(error))?;
-            running.started = true;
-        }
+        running.session.start().map_err(|error| self.fail(error))?;
         self.follow_settings(running)?;
 
         let buffer = frame.input_buffer_owned().ok_or(gst::FlowError::Error)?;
         let discont = buffer.flags().contains(gst::BufferFlags::DISCONT)
             && lock(&self.state).counts.frames_in > 0;
-        if discont
-            || frame
-                .flags()
-                .contains(gst_video::VideoCodecFrameFlags::FORCE_KEYFRAME)
-        {
+        let forced = gst_video::VideoCodecFrameFlags::FORCE_KEYFRAME;
+        if discont || frame.flags().contains(forced) {
             running
-                .channel
+                .session
                 .request_idr()
                 .map_err(|error| self.fail(error))?;
         }
+        let attr = running.session.attr();
         let picture = Frame {
-            format: running.attr.format,
-            width: running.attr.width,
-            height: running.attr.height,
+            format: attr.format,
+            width: attr.width,
+            height: attr.height,
             pts: frame.pts().map_or(0, gst::ClockTime::useconds),
             data: Arc::new(BufferFrame::new(buffer, running.info.clone())),
         };
@@ -486,22 +565,23 @@ impl K230Venc {
         drop(frame);
 
         self.wait_for_room(running)?;
-        self.send(running, &picture)?;
+        running
+            .session
+            .send(&picture, discont, &self.flushing)
+            .map_err(|halt| self.halt(halt))?;
         drop(picture);
-        running.inside.push_back(discont);
         lock(&self.state).counts.frames_in += 1;
+        self.deliver_due(running)
+    }
 
-        let delay = running.delay as usize;
-        while !running.inside.is_empty() {
-            let limit = if running.inside.len() > delay {
-                STUCK_AFTER
-            } else {
-                Duration::ZERO
-            };
-            match self.fetch(running, limit)? {
-                Some(stream) => self.deliver(running, stream)?,
-                None => break,
-            };
+    /// Hands on the streams that are there, and waits for those that are due.
+    fn deliver_due(&self, running: &mut Running) -> Result<gst::FlowSuccess, gst::FlowError> {
+        while let Some(encoded) = running
+            .session
+            .next(&self.flushing)
+            .map_err(|halt| self.halt(halt))?
+        {
+            self.deliver(encoded)?;
         }
         Ok(gst::FlowSuccess::Ok)
     }
@@ -510,33 +590,22 @@ impl K230Venc {
     fn follow_settings(&self, running: &mut Running) -> Result<(), gst::FlowError> {
         let (rate, gop) = {
             let settings = lock(&self.settings);
-            (settings.rate(running.attr.codec), settings.gop_length)
+            let codec = running.session.attr().codec;
+            (settings.rate(codec), settings.gop_length)
         };
-        if (rate, gop) == (running.attr.rate, running.attr.gop) {
+        let successor = running
+            .session
+            .set_rate(rate, gop)
+            .map_err(|error| self.fail(error))?;
+        let Some(attr) = successor else {
             return Ok(());
-        }
-        let mut attr = running.attr;
-        (attr.rate, attr.gop) = (rate, gop);
-        match running.channel.set_rate(rate, gop) {
-            Ok(()) => running.attr = attr,
-            Err(Error::Refused {
-                code: Code::NotSupport,
-                ..
-            }) => {
-                gst::info!(CAT, imp = self, "a new channel for {rate:?}, GOP {gop}");
-                attr.validate().map_err(|error| self.fail(error))?;
-                self.complete(running)?;
-                // The old one has to be gone before its number is created anew.
-                let info = running.info.clone();
-                running.channel = Box::new(Gone);
-                let mut fresh = self.create(attr, &info).map_err(|error| self.fail(error))?;
-                fresh.channel.start().map_err(|error| self.fail(error))?;
-                fresh.started = true;
-                *running = fresh;
-            }
-            Err(error) => return Err(self.fail(error)),
-        }
-        Ok(())
+        };
+        gst::info!(CAT, imp = self, "a new channel for {rate:?}, GOP {gop}");
+        self.complete(running)?;
+        running
+            .session
+            .replace(|| self.create(attr))
+            .map_err(|error| self.fail(error))
     }
 
     /// Waits while all of the channel's stream buffers are out downstream.
@@ -579,72 +648,17 @@ impl K230Venc {
         }
     }
 
-    fn send(&self, running: &mut Running, picture: &Frame) -> Result<(), gst::FlowError> {
-        let since = Instant::now();
-        loop {
-            match running.channel.send_frame(picture, SLICE) {
-                Ok(()) => return Ok(()),
-                Err(error) if !error.is_transient() => return Err(self.fail(error)),
-                Err(error) if since.elapsed() > STUCK_AFTER => return Err(self.fail(error)),
-                Err(_) if self.flushing.load(Ordering::SeqCst) => {
-                    return Err(gst::FlowError::Flushing);
-                }
-                Err(_) => {}
-            }
-        }
-    }
-
-    /// The next stream, `None` if there is none in `limit`, which at [`STUCK_AFTER`] is an error.
-    fn fetch(
-        &self,
-        running: &mut Running,
-        limit: Duration,
-    ) -> Result<Option<Stream>, gst::FlowError> {
-        let since = Instant::now();
-        loop {
-            let left = limit.saturating_sub(since.elapsed());
-            match running.channel.get_stream(left.min(SLICE)) {
-                Ok(stream) => return Ok(Some(stream)),
-                Err(error) if !error.is_transient() => return Err(self.fail(error)),
-                Err(_) if self.flushing.load(Ordering::SeqCst) => {
-                    return Err(gst::FlowError::Flushing);
-                }
-                Err(_) if limit.is_zero() => return Ok(None),
-                Err(_) if left.is_zero() => {
-                    return Err(self.fail(Error::Stuck {
-                        what: format!("kd_mpi_venc_get_stream of {}", running.channel.describe()),
-                        after: STUCK_AFTER,
-                    }));
-                }
-                Err(_) => {}
-            }
-        }
-    }
-
     /// Takes everything out of the channel and hands it on.
     fn complete(&self, running: &mut Running) -> Result<gst::FlowSuccess, gst::FlowError> {
-        if !running.started {
-            return Ok(gst::FlowSuccess::Ok);
-        }
-        running.channel.stop().map_err(|error| self.fail(error))?;
-        running.started = false;
-        while !running.inside.is_empty() {
-            match self.fetch(running, Duration::ZERO)? {
-                Some(stream) => self.deliver(running, stream)?,
-                None => break,
-            };
-        }
-        running.inside.clear();
+        running.session.stop().map_err(|error| self.fail(error))?;
+        self.deliver_due(running)?;
+        running.session.forget();
         Ok(gst::FlowSuccess::Ok)
     }
 
     /// Hands a stream downstream as the oldest frame's.
-    fn deliver(
-        &self,
-        running: &mut Running,
-        stream: Stream,
-    ) -> Result<gst::FlowSuccess, gst::FlowError> {
-        let discont = running.inside.pop_front().unwrap_or_default();
+    fn deliver(&self, encoded: Encoded) -> Result<gst::FlowSuccess, gst::FlowError> {
+        let Encoded { stream, discont } = encoded;
         let obj = self.obj();
         let Some(mut frame) = obj.oldest_frame() else {
             return Ok(gst::FlowSuccess::Ok);
@@ -696,44 +710,5 @@ impl K230Venc {
             .field("held", held)
             .field("stalls", c.stalls)
             .build()
-    }
-}
-
-/// Stands where a channel was while the next one is created.
-struct Gone;
-
-impl Gone {
-    fn error<T>() -> Result<T, Error> {
-        Err(Error::refused(Code::Unexist, "the channel is gone"))
-    }
-}
-
-impl Channel for Gone {
-    fn start(&mut self) -> Result<(), Error> {
-        Self::error()
-    }
-    fn send_frame(&mut self, _: &Frame, _: Duration) -> Result<(), Error> {
-        Self::error()
-    }
-    fn get_stream(&mut self, _: Duration) -> Result<Stream, Error> {
-        Self::error()
-    }
-    fn query(&self) -> k230_venc::Status {
-        k230_venc::Status::default()
-    }
-    fn request_idr(&mut self) -> Result<(), Error> {
-        Self::error()
-    }
-    fn set_rate(&mut self, _: k230_venc::RateControl, _: u32) -> Result<(), Error> {
-        Self::error()
-    }
-    fn stop(&mut self) -> Result<(), Error> {
-        Self::error()
-    }
-    fn delay(&self) -> u32 {
-        0
-    }
-    fn describe(&self) -> String {
-        String::new()
     }
 }

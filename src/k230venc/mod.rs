@@ -20,6 +20,8 @@
 //! stream buffers until it is freed; where `output-buffers` is set, the element waits while so many
 //! are out.
 
+use std::sync::LazyLock;
+
 use glib::prelude::*;
 
 mod caps;
@@ -30,9 +32,18 @@ pub mod hosted;
 mod imp;
 mod messages;
 pub mod pack_meta;
+mod session;
 mod settings;
 
 pub use settings::{Backend, EntropyMode, MirrorMode, RateControlMode, RotationMode};
+
+static CAT: LazyLock<gst::DebugCategory> = LazyLock::new(|| {
+    gst::DebugCategory::new(
+        "k230venc",
+        gst::DebugColorFlags::empty(),
+        Some("K230 video encoder"),
+    )
+});
 
 glib::wrapper! {
     /// The element.

@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! `libk230mpp_sim.so`: the K230's MPP library for PCs.
+#![doc = include_str!("../README.md")]
+//!
+//! # What is in it
 //!
 //! It exports what a recording program of the SDK links against, `kd_mpi_venc_*`, `kd_mpi_vb_*`,
 //! `kd_mpi_sys_*`, `kd_mpi_log_*` and `kd_mpi_vicap_*`, with the layouts and codes of the SDK's
@@ -18,6 +20,8 @@
 //!
 //! Pointers that a program passes in are trusted to point to what the headers say, null aside;
 //! physical addresses are checked.
+
+#![warn(missing_docs)]
 
 use std::sync::OnceLock;
 

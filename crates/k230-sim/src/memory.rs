@@ -11,6 +11,8 @@ use std::{
     sync::{LazyLock, Mutex},
 };
 
+use rustix::mm::{Advice, MapFlags, ProtFlags, madvise, mmap_anonymous};
+
 use crate::ffi::lock;
 
 /// Where the memory begins, which is where the K230's does.
@@ -36,17 +38,16 @@ unsafe impl Send for Memory {}
 static MEMORY: LazyLock<Mutex<Option<Memory>>> = LazyLock::new(|| {
     // SAFETY: a fresh anonymous mapping, wherever there is room.
     let start = unsafe {
-        libc::mmap(
+        mmap_anonymous(
             ptr::null_mut(),
             SIZE as usize,
-            libc::PROT_READ | libc::PROT_WRITE,
-            libc::MAP_PRIVATE | libc::MAP_ANONYMOUS | libc::MAP_NORESERVE,
-            -1,
-            0,
+            ProtFlags::READ | ProtFlags::WRITE,
+            MapFlags::PRIVATE | MapFlags::NORESERVE,
         )
     };
-    Mutex::new((start != libc::MAP_FAILED).then(|| Memory {
-        start: NonNull::new(start.cast()).expect("mmap does not answer null"),
+    let start = start.ok().and_then(|start| NonNull::new(start.cast()));
+    Mutex::new(start.map(|start| Memory {
+        start,
         regions: BTreeMap::new(),
     }))
 });
@@ -93,14 +94,14 @@ pub fn free(physical: u64) -> bool {
         return false;
     };
     // SAFETY: the range lies in the mapping; its pages read as zero afterwards.
-    unsafe {
-        libc::madvise(
+    let freed = unsafe {
+        madvise(
             memory.start.as_ptr().add((physical - BASE) as usize).cast(),
             region.len as usize,
-            libc::MADV_DONTNEED,
+            Advice::LinuxDontNeed,
         )
     };
-    true
+    freed.is_ok()
 }
 
 /// Where `len` bytes at a physical address are mapped. `None` unless all are allocated.

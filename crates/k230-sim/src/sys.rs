@@ -11,7 +11,7 @@ use k230_venc::abi::*;
 
 use crate::{
     ffi::{answer, lock, status},
-    memory, venc,
+    memory,
 };
 
 const MMZ_NULL_PTR: i32 = error(K_ID_MMZ_USER_DEV, 6);
@@ -25,6 +25,7 @@ const SYS_NULL_PTR: i32 = error(K_ID_SYS, 6);
 const SYS_NOT_SUPPORT: i32 = error(K_ID_SYS, 8);
 const SYS_NOT_PERM: i32 = error(K_ID_SYS, 9);
 const SYS_NOTREADY: i32 = error(K_ID_SYS, 16);
+const VENC_NOTREADY: i32 = error(K_ID_VENC, 16);
 const LOG_NULL_PTR: i32 = error(K_ID_LOG, 6);
 const LOG_ILLEGAL_PARAM: i32 = error(K_ID_LOG, 3);
 const LOG_NOTREADY: i32 = error(K_ID_LOG, 16);
@@ -344,5 +345,5 @@ pub unsafe extern "C" fn kd_mpi_log_get_console(is_console: *mut u32) -> i32 {
 /// `kd_mpi_venc_close_fd` is the one call that ends a session; nothing is open.
 #[unsafe(no_mangle)]
 pub extern "C" fn kd_mpi_venc_close_fd() -> i32 {
-    status(venc::NOTREADY, || Ok(()))
+    status(VENC_NOTREADY, || Ok(()))
 }

@@ -317,6 +317,44 @@ impl ChannelAttr {
         }
     }
 
+    /// Checks the rate control alone.
+    fn validate_rate(&self) -> Result<(), Error> {
+        let codec = self.codec.name();
+        match (self.codec, self.rate) {
+            (Codec::Jpeg, RateControl::JpegQuality { factor }) => {
+                within("jpeg-quality", factor, 1..=99)?;
+            }
+            (Codec::Jpeg, _) => {
+                return Err(Error::illegal(
+                    "JPEG has a quality factor and no other rate control",
+                ));
+            }
+            (_, RateControl::Cbr { bitrate }) => {
+                within("a bitrate of", bitrate, 1..=MAX_BITRATE)?;
+            }
+            (
+                _,
+                RateControl::Vbr {
+                    bitrate,
+                    max_bitrate,
+                },
+            ) => {
+                within("a bitrate of", bitrate, 1..=MAX_BITRATE)?;
+                within("a max-bitrate of", max_bitrate, bitrate..=MAX_BITRATE)?;
+            }
+            (_, RateControl::FixQp { i, p }) => {
+                within("qp-i", i, 0..=MAX_QP)?;
+                within("qp-p", p, 0..=MAX_QP)?;
+            }
+            (_, RateControl::JpegQuality { .. }) => {
+                return Err(Error::illegal(format!(
+                    "a JPEG quality factor is no rate control of {codec}"
+                )));
+            }
+        }
+        Ok(())
+    }
+
     /// Checks every attribute against VENC's limits.
     ///
     /// # Errors
@@ -353,38 +391,7 @@ impl ChannelAttr {
                 format!("UYVY pictures into {codec}; VENC reads them for JPEG only"),
             ));
         }
-        match (self.codec, self.rate) {
-            (Codec::Jpeg, RateControl::JpegQuality { factor }) => {
-                within("jpeg-quality", factor, 1..=99)?;
-            }
-            (Codec::Jpeg, _) => {
-                return Err(Error::illegal(
-                    "JPEG has a quality factor and no other rate control",
-                ));
-            }
-            (_, RateControl::Cbr { bitrate }) => {
-                within("a bitrate of", bitrate, 1..=MAX_BITRATE)?;
-            }
-            (
-                _,
-                RateControl::Vbr {
-                    bitrate,
-                    max_bitrate,
-                },
-            ) => {
-                within("a bitrate of", bitrate, 1..=MAX_BITRATE)?;
-                within("a max-bitrate of", max_bitrate, bitrate..=MAX_BITRATE)?;
-            }
-            (_, RateControl::FixQp { i, p }) => {
-                within("qp-i", i, 0..=MAX_QP)?;
-                within("qp-p", p, 0..=MAX_QP)?;
-            }
-            (_, RateControl::JpegQuality { .. }) => {
-                return Err(Error::illegal(format!(
-                    "a JPEG quality factor is no rate control of {codec}"
-                )));
-            }
-        }
+        self.validate_rate()?;
         within("gop-length", self.gop, 1..=MAX_GOP)?;
         // VB_SINGLE_MAX_BLKS of k_vb_comm.h.
         within("output-buffers", self.stream_buffers, 1..=256)

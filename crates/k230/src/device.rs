@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! The device trait: what every way to an encoder offers.
 
-use std::{any::Any, fmt, sync::Arc, time::Duration};
+use std::{any::Any, fmt, os::fd::RawFd, sync::Arc, time::Duration};
 
 use super::{ChannelAttr, Error, PixelFormat, RateControl};
 
@@ -15,6 +15,24 @@ pub trait FrameData: Any + Send + Sync {
     fn plane(&self, plane: usize) -> Option<(&[u8], usize)>;
     /// The owner itself.
     fn as_any(&self) -> &dyn Any;
+    /// Where the planes are as DMA buffers, in order; `None` if the picture is not in such memory.
+    /// The descriptors stay open while the owner lives.
+    fn dma_planes(&self) -> Option<Vec<DmaPlane>> {
+        None
+    }
+}
+
+/// A plane of a picture in a DMA buffer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct DmaPlane {
+    /// The buffer's descriptor; two planes may have the same.
+    pub fd: RawFd,
+    /// Bytes of the whole buffer.
+    pub size: u32,
+    /// Where the plane begins in it.
+    pub offset: u32,
+    /// The distance of its rows.
+    pub stride: u32,
 }
 
 /// A raw picture (`k_video_frame_info`).
@@ -116,6 +134,10 @@ pub struct Status {
     pub packs_ready: u32,
     /// Frames in the encoder whose stream has not been fetched.
     pub frames_inside: u32,
+    /// Frames whose picture was copied on its way into the device.
+    pub copied: u64,
+    /// Frames that the device read where they were.
+    pub imported: u64,
 }
 
 /// A way to an encoder.
@@ -152,8 +174,8 @@ pub trait Channel: Send {
     /// The next frame's stream, waiting for it for at most `limit`.
     ///
     /// # Errors
-    /// `K_ERR_VENC_BUF_EMPTY` when none came in that time; any other error is the end of the
-    /// channel.
+    /// `K_ERR_VENC_BUF_EMPTY` when none came in that time, [`Error::Damaged`] in the place of a
+    /// stream that was lost; any other error is the end of the channel.
     fn get_stream(&mut self, limit: Duration) -> Result<Stream, Error>;
 
     /// What waits in the channel.

@@ -1,7 +1,11 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! VENC's error codes and what to do about each.
 
-use std::{fmt, path::PathBuf, time::Duration};
+use std::{
+    fmt, io,
+    path::{Path, PathBuf},
+    time::Duration,
+};
 
 /// The numbers `K_DEF_ERR` is built from in `k_errno.h`: 0xa0000000, the module in bits 16 and
 /// up (VENC is 9), the level in bits 13 to 15 (4, error), and the reason.
@@ -161,6 +165,38 @@ pub enum Error {
         /// The names that were tried.
         tried: String,
     },
+    /// A call to the device node failed.
+    #[error("{path}: {call}: {text}; {advice}", path = path.display(), advice = errno_advice(*errno))]
+    Device {
+        /// The node.
+        path: PathBuf,
+        /// The call or request.
+        call: &'static str,
+        /// The system's number for the error, 0 if it gave none.
+        errno: i32,
+        /// The system's words.
+        text: String,
+    },
+    /// The device node that was named is another driver's.
+    #[error("{path}: the driver is {driver}, not mvx, so it is not the K230's encoder", path = path.display())]
+    OtherDriver {
+        /// The node.
+        path: PathBuf,
+        /// The driver's name.
+        driver: String,
+    },
+    /// No device node was named and none of the machine's is the encoder's.
+    #[error(
+        "no V4L2 device of the driver mvx: none of /dev/video* is the K230's encoder; load the \
+         driver, or name a device with device= or K230_V4L2_DEVICE"
+    )]
+    NoDevice,
+    /// The encoder gave a frame back as damaged. The stream goes on with an IDR.
+    #[error("{path}: the encoder gave a frame back as damaged", path = path.display())]
+    Damaged {
+        /// The device.
+        path: PathBuf,
+    },
     /// This machine has no GStreamer encoder for the codec.
     #[error("no encoder element for {codec} is installed: install one of {wanted}")]
     NoElement {
@@ -182,7 +218,45 @@ pub enum Error {
     },
 }
 
+/// What a user can do about an error of the system.
+fn errno_advice(errno: i32) -> &'static str {
+    match errno {
+        libc::EACCES | libc::EPERM => {
+            "the user may not use the device; add it to the group that owns the node, mostly video"
+        }
+        libc::ENOENT | libc::ENXIO => "there is no such device; check that the driver is loaded",
+        libc::EBUSY => "the device is busy; end the other program that encodes",
+        libc::ENODEV => "the device is gone; check the kernel's log, and restart the pipeline",
+        libc::EIO | libc::ETIME | libc::ETIMEDOUT => {
+            "the encoder failed; check the kernel's log, and restart the pipeline"
+        }
+        libc::ENOMEM => "there is not enough contiguous memory; lower the size of the picture",
+        libc::ENOTTY | libc::EINVAL => {
+            "the driver does not take this; k230-probe shows what it has, for a report"
+        }
+        _ => "k230-probe shows what the device has, for a report",
+    }
+}
+
 impl Error {
+    /// The system's error of a call to a device.
+    pub(crate) fn device(path: &Path, call: &'static str, error: &io::Error) -> Self {
+        Self::Device {
+            path: path.into(),
+            call,
+            errno: error.raw_os_error().unwrap_or_default(),
+            text: error.to_string(),
+        }
+    }
+
+    /// The system's number, where the error is the system's.
+    pub fn errno(&self) -> Option<i32> {
+        match self {
+            Self::Device { errno, .. } => Some(*errno),
+            _ => None,
+        }
+    }
+
     /// VENC's refusal of a call or value.
     pub fn refused(code: Code, what: impl Into<String>) -> Self {
         Self::Refused {

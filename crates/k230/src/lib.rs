@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! The K230's video encoder, VENC, in its own terms and without GStreamer.
+#![doc = include_str!("../README.md")]
+//!
+//! # Terms
 //!
 //! One device, four channels. A channel is created with [`ChannelAttr`], started, given
 //! [`Frame`]s, and asked for [`Stream`]s; a stream is the packs of one encoded frame: a header
@@ -7,13 +9,15 @@
 //! are all there is, so streams come in the order of the frames.
 //!
 //! [`Device`] and [`Channel`] are what the element `k230venc` and the software double
-//! `libk230mpp_sim.so` are written against. Two implementations exist: [`mpp`] reaches the
-//! encoder through the C library of Kendryte's SDK, in three layers (the raw [`abi`], the loaded
-//! [`library`] and its owners, the trait); `crate::k230venc::hosted` hosts a GStreamer encoder of
-//! this machine, and lives beside the element because nothing below this module knows GStreamer.
+//! `libk230mpp_sim.so` are written against. [`mpp`] reaches the encoder through the C library of
+//! Kendryte's SDK, in three layers: the raw [`abi`], the loaded [`library`], the trait. Another
+//! implementation hosts a GStreamer encoder of the machine; it is in the plugin, as nothing here
+//! knows GStreamer.
 //!
 //! Names, limits and codes are those of `k_venc_comm.h` in `kendryte/k230_sdk` and of
 //! `K230_视频编解码_API参考.md` in `kendryte/k230_docs`.
+
+#![warn(missing_docs)]
 
 pub mod abi;
 mod attr;
@@ -22,12 +26,15 @@ mod error;
 pub mod library;
 pub mod mpp;
 pub mod packs;
+pub mod v4l2;
 
 pub use attr::{
     ChannelAttr, Codec, Entropy, MAX_BITRATE, MAX_CHANNELS, MAX_GOP, MAX_QP, Mirror, PixelFormat,
     Profile, RateControl, Rotation, SizeLimits,
 };
-pub use device::{Channel, Device, Frame, FrameData, Pack, PackData, PackKind, Status, Stream};
+pub use device::{
+    Channel, Device, DmaPlane, Frame, FrameData, Pack, PackData, PackKind, Status, Stream,
+};
 pub use error::{Code, Error};
 
 /// How long a device may take for one call or one frame before it counts as stuck.

@@ -1,0 +1,853 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! A channel as a session with the driver.
+
+use std::{
+    collections::VecDeque,
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use super::{
+    controls,
+    node::{Mapping, Node, Ready, buffer},
+    raw::*,
+};
+use crate::{
+    Channel, ChannelAttr, Code, Codec, DmaPlane, Error, Frame, FrameData, Mirror, Pack, PackKind,
+    PixelFormat, RateControl, Rotation, STUCK_AFTER, Status, Stream, packs,
+};
+
+const OUTPUT: u32 = V4L2_BUF_TYPE_VIDEO_OUTPUT_MPLANE;
+const CAPTURE: u32 = V4L2_BUF_TYPE_VIDEO_CAPTURE_MPLANE;
+
+/// Raw buffers beside those that the driver says it needs: one being filled, one waiting.
+const SPARE_RAW: u32 = 2;
+/// Encoded buffers: the parameter sets and two pictures, and one being read.
+const ENCODED: u32 = 4;
+
+fn raw_format(format: PixelFormat) -> u32 {
+    match format {
+        PixelFormat::Nv12 => V4L2_PIX_FMT_NV12,
+        PixelFormat::Argb => V4L2_PIX_FMT_ARGB32,
+        PixelFormat::Bgra => V4L2_PIX_FMT_ABGR32,
+        PixelFormat::Uyvy => V4L2_PIX_FMT_UYVY,
+    }
+}
+
+/// The flags of a queued picture that turn it.
+fn turn(attr: &ChannelAttr) -> u32 {
+    let mirror = match attr.mirror {
+        Mirror::None => 0,
+        Mirror::Horizontal => V4L2_BUF_FRAME_FLAG_MIRROR_HORI,
+        Mirror::Vertical => V4L2_BUF_FRAME_FLAG_MIRROR_VERT,
+    };
+    let rotation = match attr.rotation {
+        Rotation::None => 0,
+        Rotation::Quarter => V4L2_BUF_ENCODE_FLAG_ROTATION_90,
+        Rotation::Half => V4L2_BUF_ENCODE_FLAG_ROTATION_180,
+        Rotation::ThreeQuarters => V4L2_BUF_ENCODE_FLAG_ROTATION_270,
+    };
+    mirror | rotation
+}
+
+fn timestamp(microseconds: u64) -> libc::timeval {
+    libc::timeval {
+        tv_sec: (microseconds / 1_000_000) as libc::time_t,
+        tv_usec: (microseconds % 1_000_000) as libc::suseconds_t,
+    }
+}
+
+fn microseconds(time: libc::timeval) -> u64 {
+    (time.tv_sec as u64)
+        .saturating_mul(1_000_000)
+        .saturating_add(time.tv_usec as u64)
+}
+
+/// A place for a picture: the driver's memory, or what was lent to it.
+struct Slot {
+    planes: Vec<Mapping>,
+    queued: bool,
+    /// The picture that the device reads from, until it has.
+    lent: Option<Arc<dyn FrameData>>,
+    /// Where the descriptor that was lent last came from: the driver keeps its mapping.
+    last: Option<DmaPlane>,
+}
+
+/// The driver's session, from its formats to its end.
+struct Opened {
+    node: Node,
+    strides: Vec<u32>,
+    sizes: Vec<u32>,
+    memory: u32,
+    raw: Vec<Slot>,
+    encoded: Vec<Mapping>,
+    streaming: bool,
+    /// The last encoded buffer was dequeued.
+    ended: bool,
+}
+
+/// A channel; see the module's documentation for what it does not trust.
+pub(super) struct V4l2Channel {
+    path: PathBuf,
+    attr: ChannelAttr,
+    opened: Option<Opened>,
+    started: bool,
+    delay: u32,
+    unmapped: Vec<String>,
+    /// Frames since the last IDR that was asked for.
+    since_idr: u32,
+    idr_wanted: bool,
+    assembly: Assembly,
+    complete: VecDeque<Result<Stream, Error>>,
+    status: Status,
+}
+
+impl V4l2Channel {
+    pub fn create(path: &Path, attr: &ChannelAttr) -> Result<Self, Error> {
+        attr.validate()?;
+        let (opened, unmapped) = Opened::new(path, attr, None)?;
+        let needed = opened
+            .node
+            .get_control(V4L2_CID_MIN_BUFFERS_FOR_OUTPUT)
+            .unwrap_or(1);
+        Ok(Self {
+            path: path.into(),
+            attr: *attr,
+            opened: Some(opened),
+            started: false,
+            // With so many inside the driver works; a stream is due with the last of them.
+            delay: needed.clamp(1, 8) as u32 - 1,
+            unmapped: unmapped.into_iter().collect(),
+            since_idr: 0,
+            idr_wanted: true,
+            assembly: Assembly::new(attr.codec),
+            complete: VecDeque::new(),
+            status: Status::default(),
+        })
+    }
+
+    /// The session for pictures in such memory: the one that there is, or a new one.
+    fn session(&mut self, dma: Option<&[DmaPlane]>) -> Result<(), Error> {
+        let memory = if dma.is_some() {
+            V4L2_MEMORY_DMABUF
+        } else {
+            V4L2_MEMORY_MMAP
+        };
+        if let Some(opened) = &self.opened
+            && opened.streaming
+        {
+            if opened.memory == memory && opened.fits(dma) {
+                return Ok(());
+            }
+            // Buffers of another kind are another session's.
+            self.drain()?;
+        }
+        let mut opened = match self.opened.take() {
+            Some(opened) if !opened.streaming && opened.fits(dma) => opened,
+            _ => {
+                // The old node is closed by now.
+                let (opened, _) = Opened::new(&self.path, &self.attr, dma)?;
+                opened
+            }
+        };
+        opened.allocate(memory, self.delay + 1 + SPARE_RAW)?;
+        self.opened = Some(opened);
+        self.since_idr = 0;
+        self.idr_wanted = true;
+        self.assembly.pending.clear();
+        Ok(())
+    }
+
+    fn opened(&mut self) -> Result<&mut Opened, Error> {
+        self.opened
+            .as_mut()
+            .ok_or_else(|| Error::refused(Code::NotPerm, "the channel has no session"))
+    }
+
+    /// Takes every encoded buffer that there is.
+    fn collect(&mut self) -> Result<(), Error> {
+        loop {
+            let Some(opened) = self.opened.as_mut().filter(|opened| opened.streaming) else {
+                return Ok(());
+            };
+            let Some(piece) = opened.take_encoded(&mut self.assembly.data)? else {
+                return Ok(());
+            };
+            let path = opened.node.path().to_path_buf();
+            if let Some(result) = self.assembly.add(piece, &path) {
+                if result.is_err() {
+                    // What follows refers to the picture that was lost.
+                    self.idr_wanted = true;
+                }
+                self.status.frames_inside = self.status.frames_inside.saturating_sub(1);
+                self.complete.push_back(result);
+            }
+        }
+    }
+
+    /// Lets the driver complete what is inside, and ends the session.
+    fn drain(&mut self) -> Result<(), Error> {
+        let Some(opened) = self.opened.as_ref().filter(|opened| opened.streaming) else {
+            self.opened = None;
+            return Ok(());
+        };
+        if self.status.frames_inside > 0 {
+            opened.node.stop()?;
+            let deadline = Instant::now() + STUCK_AFTER;
+            loop {
+                self.collect()?;
+                let opened = self.opened()?;
+                if opened.ended {
+                    break;
+                }
+                let left = deadline.saturating_duration_since(Instant::now());
+                if left.is_zero() {
+                    return Err(Error::Stuck {
+                        what: format!("completing the frames inside {}", self.path.display()),
+                        after: STUCK_AFTER,
+                    });
+                }
+                opened.node.wait(Ready::Capture, left)?;
+            }
+        }
+        self.opened = None;
+        self.status.frames_inside = 0;
+        Ok(())
+    }
+
+    /// A free place for a picture, waiting for one.
+    fn place(&mut self, dma: Option<&[DmaPlane]>, limit: Duration) -> Result<usize, Error> {
+        let until = Instant::now() + limit;
+        loop {
+            // A driver whose encoded buffers are all full takes no pictures.
+            self.collect()?;
+            let opened = self.opened()?;
+            opened.reclaim()?;
+            if let Some(index) = opened.free_slot(dma) {
+                return Ok(index);
+            }
+            let left = until.saturating_duration_since(Instant::now());
+            if left.is_zero() {
+                return Err(Error::refused(
+                    Code::BufFull,
+                    format!("queueing a frame into {}", self.path.display()),
+                ));
+            }
+            // In pieces, since either queue can be what is waited for.
+            let piece = left.min(Duration::from_millis(10));
+            opened.node.wait(Ready::Output, piece)?;
+        }
+    }
+}
+
+impl Opened {
+    /// Opens the node and sets formats and controls, for pictures with the rows of `dma` apart.
+    /// What the driver has no control for is said in a sentence.
+    fn new(
+        path: &Path,
+        attr: &ChannelAttr,
+        dma: Option<&[DmaPlane]>,
+    ) -> Result<(Self, Option<String>), Error> {
+        let node = Node::open(path)?;
+        let mut raw: v4l2_pix_format_mplane = zeroed();
+        raw.width = attr.width;
+        raw.height = attr.height;
+        raw.pixelformat = raw_format(attr.format);
+        raw.field = V4L2_FIELD_NONE;
+        raw.num_planes = attr.format.planes() as u8;
+        for (plane, format) in raw
+            .plane_fmt
+            .iter_mut()
+            .enumerate()
+            .take(attr.format.planes())
+        {
+            format.bytesperline = match dma.and_then(|planes| planes.get(plane)) {
+                Some(plane) => plane.stride,
+                None => attr.format.row_bytes(plane, attr.width) as u32,
+            };
+        }
+        let answered = node.set_format(OUTPUT, raw)?;
+        let planes = usize::from(answered.num_planes);
+        if (answered.width, answered.height, answered.pixelformat)
+            != (attr.width, attr.height, raw.pixelformat)
+            || planes != attr.format.planes()
+        {
+            return Err(Error::refused(
+                Code::NotSupport,
+                format!(
+                    "{}: pictures of {}x{} in {planes} planes where {}x{} in {} were asked for",
+                    path.display(),
+                    answered.width,
+                    answered.height,
+                    attr.width,
+                    attr.height,
+                    attr.format.planes(),
+                ),
+            ));
+        }
+        let of_planes = &answered.plane_fmt[..planes];
+        let mut strides = Vec::new();
+        for (plane, format) in of_planes.iter().enumerate() {
+            let row = attr.format.row_bytes(plane, attr.width) as u32;
+            if format.bytesperline < row {
+                return Err(Error::refused(
+                    Code::IllegalParam,
+                    format!(
+                        "{}: rows of {} bytes, which a row of {row} does not fit into",
+                        path.display(),
+                        format.bytesperline
+                    ),
+                ));
+            }
+            strides.push(format.bytesperline);
+        }
+
+        let mut encoded: v4l2_pix_format_mplane = zeroed();
+        (encoded.width, encoded.height) = attr.encoded_size();
+        encoded.pixelformat = match attr.codec {
+            Codec::H264 => V4L2_PIX_FMT_H264,
+            Codec::H265 => V4L2_PIX_FMT_HEVC,
+            Codec::Jpeg => V4L2_PIX_FMT_JPEG,
+        };
+        encoded.field = V4L2_FIELD_NONE;
+        encoded.num_planes = 1;
+        encoded.plane_fmt[0].sizeimage = attr.stream_buffer_size().max(64 * 1024);
+        node.set_format(CAPTURE, encoded)?;
+        let unmapped = controls::apply(&node, attr)?;
+        let sizes = of_planes.iter().map(|format| format.sizeimage).collect();
+        let opened = Self {
+            node,
+            strides,
+            sizes,
+            memory: 0,
+            raw: Vec::new(),
+            encoded: Vec::new(),
+            streaming: false,
+            ended: false,
+        };
+        Ok((opened, unmapped))
+    }
+
+    /// Whether the driver's rows are as far apart as these pictures'.
+    fn fits(&self, dma: Option<&[DmaPlane]>) -> bool {
+        dma.is_none_or(|planes| {
+            planes.len() == self.strides.len()
+                && planes
+                    .iter()
+                    .zip(&self.strides)
+                    .all(|(plane, stride)| plane.stride == *stride)
+        })
+    }
+
+    fn planes(&self) -> usize {
+        self.strides.len()
+    }
+
+    /// Gets buffers and starts both queues.
+    fn allocate(&mut self, memory: u32, raw: u32) -> Result<(), Error> {
+        self.memory = memory;
+        let too_few = |queue: &str| {
+            Error::refused(
+                Code::NoMem,
+                format!("the driver gave no buffers to {queue}"),
+            )
+        };
+        let count = self.node.request_buffers(OUTPUT, memory, raw)?;
+        if count == 0 {
+            return Err(too_few("raw pictures"));
+        }
+        for index in 0..count {
+            let planes = if memory == V4L2_MEMORY_MMAP {
+                self.node.map(OUTPUT, index, self.planes())?
+            } else {
+                Vec::new()
+            };
+            self.raw.push(Slot {
+                planes,
+                queued: false,
+                lent: None,
+                last: None,
+            });
+        }
+        let count = self
+            .node
+            .request_buffers(CAPTURE, V4L2_MEMORY_MMAP, ENCODED)?;
+        if count == 0 {
+            return Err(too_few("the stream"));
+        }
+        for index in 0..count {
+            self.encoded.extend(self.node.map(CAPTURE, index, 1)?);
+            self.queue_encoded(index)?;
+        }
+        self.node.stream_on(OUTPUT)?;
+        self.node.stream_on(CAPTURE)?;
+        self.streaming = true;
+        Ok(())
+    }
+
+    fn queue_encoded(&self, index: u32) -> Result<(), Error> {
+        let mut planes = [zeroed::<v4l2_plane>()];
+        self.node
+            .queue(&mut buffer(CAPTURE, V4L2_MEMORY_MMAP, index, &mut planes))
+    }
+
+    /// Takes back the pictures that the driver has read.
+    fn reclaim(&mut self) -> Result<(), Error> {
+        loop {
+            let mut planes = [zeroed::<v4l2_plane>(); VIDEO_MAX_PLANES];
+            let count = self.planes();
+            let mut taken = buffer(OUTPUT, self.memory, 0, &mut planes[..count]);
+            if !self.node.dequeue(&mut taken)? {
+                return Ok(());
+            }
+            if let Some(slot) = self.raw.get_mut(taken.index as usize) {
+                slot.queued = false;
+                slot.lent = None;
+            }
+        }
+    }
+
+    /// A free place, rather the one that the same memory was lent to before.
+    fn free_slot(&self, dma: Option<&[DmaPlane]>) -> Option<usize> {
+        let first = dma.and_then(|planes| planes.first());
+        let free = || self.raw.iter().enumerate().filter(|(_, slot)| !slot.queued);
+        free()
+            .find(|(_, slot)| {
+                first.is_some_and(|plane| slot.last.is_some_and(|last| last.fd == plane.fd))
+            })
+            .or_else(|| free().next())
+            .map(|(index, _)| index)
+    }
+
+    /// Copies a picture into a place of the driver's memory.
+    fn fill(&mut self, index: usize, frame: &Frame) -> Result<(), Error> {
+        let unreadable = || Error::refused(Code::BadAddr, "reading the frame");
+        let slot = self.raw.get_mut(index).ok_or_else(unreadable)?;
+        for (number, target) in slot.planes.iter_mut().enumerate() {
+            let (bytes, stride) = frame.data.plane(number).ok_or_else(unreadable)?;
+            let rows = frame.format.rows(number, frame.height);
+            let row = frame.format.row_bytes(number, frame.width);
+            let to_stride = self.strides.get(number).map_or(row, |s| *s as usize);
+            let target = target.bytes_mut();
+            let needed = to_stride * rows.saturating_sub(1) + row;
+            if stride < row
+                || bytes.len() < stride * rows.saturating_sub(1) + row
+                || target.len() < needed
+            {
+                return Err(Error::refused(
+                    Code::BadAddr,
+                    format!("a plane of {} bytes for {rows} rows", target.len()),
+                ));
+            }
+            if stride == to_stride {
+                target[..needed].copy_from_slice(&bytes[..needed]);
+                continue;
+            }
+            for (to, from) in target
+                .chunks_mut(to_stride)
+                .zip(bytes.chunks(stride))
+                .take(rows)
+            {
+                to[..row].copy_from_slice(&from[..row]);
+            }
+        }
+        Ok(())
+    }
+
+    /// Hands the picture in a place, or that at `dma`, to the driver.
+    fn queue_raw(
+        &mut self,
+        index: usize,
+        frame: &Frame,
+        dma: Option<&[DmaPlane]>,
+        flags: u32,
+    ) -> Result<(), Error> {
+        let mut planes = [zeroed::<v4l2_plane>(); VIDEO_MAX_PLANES];
+        let count = self.planes();
+        for (number, plane) in planes[..count].iter_mut().enumerate() {
+            let rows = frame.format.rows(number, frame.height) as u32;
+            let stride = self.strides.get(number).copied().unwrap_or_default();
+            let used = self
+                .sizes
+                .get(number)
+                .map_or(stride * rows, |size| (stride * rows).min(*size));
+            match dma.and_then(|planes| planes.get(number)) {
+                Some(lent) => {
+                    plane.m.fd = lent.fd;
+                    plane.length = lent.size;
+                    // The offset is part of what is used.
+                    plane.data_offset = lent.offset;
+                    plane.bytesused = (lent.offset + used).min(lent.size);
+                }
+                None => plane.bytesused = used,
+            }
+        }
+        let mut queued = buffer(OUTPUT, self.memory, index as u32, &mut planes[..count]);
+        queued.flags = flags;
+        queued.timestamp = timestamp(frame.pts);
+        self.node.queue(&mut queued)?;
+        if let Some(slot) = self.raw.get_mut(index) {
+            slot.queued = true;
+            slot.last = dma.and_then(|planes| planes.first().copied());
+            slot.lent = dma.map(|_| frame.data.clone());
+        }
+        Ok(())
+    }
+
+    /// Appends the bytes of the next encoded buffer, which goes back to the driver.
+    fn take_encoded(&mut self, into: &mut Vec<u8>) -> Result<Option<Piece>, Error> {
+        if self.ended {
+            return Ok(None);
+        }
+        let mut planes = [zeroed::<v4l2_plane>()];
+        let mut taken = buffer(CAPTURE, V4L2_MEMORY_MMAP, 0, &mut planes);
+        if !self.node.dequeue(&mut taken)? {
+            return Ok(None);
+        }
+        let [plane] = planes;
+        let begin = into.len();
+        if let Some(mapping) = self.encoded.get(taken.index as usize)
+            && let Some(bytes) = mapping
+                .bytes()
+                .get(plane.data_offset as usize..plane.bytesused as usize)
+        {
+            into.extend_from_slice(bytes);
+        }
+        self.ended = taken.flags & V4L2_BUF_FLAG_LAST != 0;
+        if !self.ended {
+            self.queue_encoded(taken.index)?;
+        }
+        Ok(Some(Piece {
+            begin,
+            flags: taken.flags,
+            pts: microseconds(taken.timestamp),
+        }))
+    }
+}
+
+/// An encoded buffer whose bytes were appended from `begin` on.
+struct Piece {
+    begin: usize,
+    flags: u32,
+    pts: u64,
+}
+
+/// Pictures out of encoded buffers.
+struct Assembly {
+    codec: Codec,
+    /// Bytes of the buffers of the picture that is not complete.
+    data: Vec<u8>,
+    /// Parameter sets that came and whose picture has not.
+    pending: Vec<u8>,
+    /// The last parameter sets, for drivers that send them once.
+    parameter_sets: Vec<u8>,
+}
+
+impl Assembly {
+    fn new(codec: Codec) -> Self {
+        Self {
+            codec,
+            data: Vec::new(),
+            pending: Vec::new(),
+            parameter_sets: Vec::new(),
+        }
+    }
+
+    /// Takes the buffer whose bytes were appended to `data`. The picture, if one is complete.
+    fn add(&mut self, piece: Piece, path: &Path) -> Option<Result<Stream, Error>> {
+        if piece.flags & V4L2_BUF_FLAG_ERROR != 0 {
+            self.data.clear();
+            return Some(Err(Error::Damaged { path: path.into() }));
+        }
+        let config = V4L2_BUF_FLAG_MVX_CODEC_CONFIG;
+        if piece.flags & config == config {
+            self.pending.extend(self.data.drain(piece.begin..));
+            return None;
+        }
+        // On an encoded buffer this is the end of a picture.
+        let complete = piece.flags & (V4L2_BUF_FLAG_KEYFRAME | V4L2_BUF_FLAG_LAST) != 0;
+        if !complete || self.data.is_empty() {
+            return None;
+        }
+        let picture = std::mem::take(&mut self.data);
+        Some(Ok(self.stream(picture, piece.pts)))
+    }
+
+    /// A picture's stream, with the parameter sets in front where a GOP begins.
+    fn stream(&mut self, picture: Vec<u8>, pts: u64) -> Stream {
+        let mut packs = packs::split(self.codec, &picture);
+        let header = match packs.first() {
+            Some(Pack {
+                kind: PackKind::Header,
+                len,
+            }) => {
+                let len = *len;
+                self.parameter_sets = picture.get(..len).unwrap_or_default().to_vec();
+                self.pending.clear();
+                Vec::new()
+            }
+            Some(Pack {
+                kind: PackKind::I, ..
+            }) if self.codec != Codec::Jpeg => {
+                let pending = std::mem::take(&mut self.pending);
+                if !pending.is_empty() {
+                    self.parameter_sets = pending;
+                }
+                self.parameter_sets.clone()
+            }
+            // Parameter sets in front of another picture are kept for the next key picture.
+            _ => Vec::new(),
+        };
+        if header.is_empty() {
+            return Stream {
+                packs,
+                pts,
+                data: Box::new(picture),
+            };
+        }
+        packs.insert(
+            0,
+            Pack {
+                kind: PackKind::Header,
+                len: header.len(),
+            },
+        );
+        let mut data = header;
+        data.extend_from_slice(&picture);
+        Stream {
+            packs,
+            pts,
+            data: Box::new(data),
+        }
+    }
+}
+
+impl Channel for V4l2Channel {
+    fn start(&mut self) -> Result<(), Error> {
+        if self.started {
+            return Err(Error::refused(Code::NotPerm, "starting a started channel"));
+        }
+        // Buffers come with the first frame, whose memory says of what kind they are.
+        self.started = true;
+        Ok(())
+    }
+
+    fn send_frame(&mut self, frame: &Frame, limit: Duration) -> Result<(), Error> {
+        if !self.started {
+            return Err(Error::refused(
+                Code::NotPerm,
+                "sending to a channel that is not started",
+            ));
+        }
+        if (frame.width, frame.height, frame.format)
+            != (self.attr.width, self.attr.height, self.attr.format)
+        {
+            return Err(Error::illegal(format!(
+                "a frame of {frame:?} into a channel of {}x{}",
+                self.attr.width, self.attr.height
+            )));
+        }
+        let dma = frame
+            .data
+            .dma_planes()
+            .filter(|planes| planes.len() == frame.format.planes());
+        let dma = dma.as_deref();
+        self.session(dma)?;
+        let index = self.place(dma, limit)?;
+        let mut flags = turn(&self.attr);
+        let starts_gop = self.idr_wanted || self.since_idr >= self.attr.gop;
+        if starts_gop && self.attr.codec != Codec::Jpeg {
+            // The driver's own GOP may begin elsewhere after an IDR that was asked for.
+            flags |= V4L2_BUF_FLAG_KEYFRAME;
+        }
+        let opened = self.opened()?;
+        if dma.is_none() {
+            opened.fill(index, frame)?;
+        }
+        opened.queue_raw(index, frame, dma, flags)?;
+        match dma {
+            Some(_) => self.status.imported += 1,
+            None => self.status.copied += 1,
+        }
+        if starts_gop {
+            self.since_idr = 0;
+            self.idr_wanted = false;
+        }
+        self.since_idr += 1;
+        self.status.frames_inside += 1;
+        Ok(())
+    }
+
+    fn get_stream(&mut self, limit: Duration) -> Result<Stream, Error> {
+        let until = Instant::now() + limit;
+        loop {
+            if let Some(result) = self.complete.pop_front() {
+                return result;
+            }
+            self.collect()?;
+            if !self.complete.is_empty() {
+                continue;
+            }
+            let left = until.saturating_duration_since(Instant::now());
+            let empty = || {
+                Error::refused(
+                    Code::BufEmpty,
+                    format!("getting a stream of {}", self.path.display()),
+                )
+            };
+            match self.opened.as_ref().filter(|opened| opened.streaming) {
+                Some(opened) if !left.is_zero() => opened.node.wait(Ready::Capture, left)?,
+                _ => return Err(empty()),
+            };
+        }
+    }
+
+    fn query(&self) -> Status {
+        Status {
+            packs_ready: self.complete.len() as u32,
+            ..self.status
+        }
+    }
+
+    fn request_idr(&mut self) -> Result<(), Error> {
+        self.idr_wanted = true;
+        Ok(())
+    }
+
+    fn set_rate(&mut self, rate: RateControl, gop: u32) -> Result<(), Error> {
+        let mut attr = self.attr;
+        (attr.rate, attr.gop) = (rate, gop);
+        attr.validate()?;
+        let live = match (self.attr.rate, rate) {
+            (RateControl::Cbr { .. }, RateControl::Cbr { .. })
+            | (RateControl::Vbr { .. }, RateControl::Vbr { .. }) => {
+                controls::rate_control(rate).filter(|_| gop == self.attr.gop)
+            }
+            _ => None,
+        };
+        let Some(live) = live else {
+            return Err(Error::refused(
+                Code::NotSupport,
+                "changing this of a session that encodes",
+            ));
+        };
+        if let Some(opened) = &self.opened {
+            opened
+                .node
+                .set_control(V4L2_CID_MPEG_VIDEO_BITRATE, live.target_bitrate.into())?;
+            if matches!(rate, RateControl::Vbr { .. }) {
+                opened.node.set_rate_control(live)?;
+            }
+        }
+        self.attr = attr;
+        Ok(())
+    }
+
+    fn stop(&mut self) -> Result<(), Error> {
+        if !self.started {
+            return Ok(());
+        }
+        self.started = false;
+        self.drain()
+    }
+
+    fn delay(&self) -> u32 {
+        self.delay
+    }
+
+    fn describe(&self) -> String {
+        self.path.display().to_string()
+    }
+
+    fn unmapped(&self) -> &[String] {
+        &self.unmapped
+    }
+}
+
+impl Drop for Opened {
+    fn drop(&mut self) {
+        if self.streaming {
+            // The close that follows would do it as well; a device that is gone does neither.
+            let _ = self.node.stream_off(OUTPUT);
+            let _ = self.node.stream_off(CAPTURE);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SETS: &[u8] = &[0, 0, 0, 1, 0x67, 1, 0, 0, 0, 1, 0x68, 2];
+    const IDR: &[u8] = &[0, 0, 1, 0x65, 9];
+    const P: &[u8] = &[0, 0, 1, 0x41, 9];
+
+    /// What the assembly makes of a buffer.
+    fn add(
+        assembly: &mut Assembly,
+        bytes: &[u8],
+        flags: u32,
+        pts: u64,
+    ) -> Option<Result<Stream, Error>> {
+        let begin = assembly.data.len();
+        assembly.data.extend_from_slice(bytes);
+        assembly.add(Piece { begin, flags, pts }, Path::new("/dev/video0"))
+    }
+
+    fn kinds(stream: &Stream) -> Vec<PackKind> {
+        stream.packs.iter().map(|pack| pack.kind).collect()
+    }
+
+    #[test]
+    fn parameter_sets_of_their_own_are_joined_and_their_timestamp_is_nobodys() {
+        let mut assembly = Assembly::new(Codec::H264);
+        let config = V4L2_BUF_FLAG_MVX_CODEC_CONFIG | V4L2_BUF_FLAG_KEYFRAME;
+        assert!(add(&mut assembly, SETS, config, 77).is_none());
+        let stream = add(&mut assembly, IDR, V4L2_BUF_FLAG_KEYFRAME, 5);
+        let stream = stream.expect("complete").expect("no error");
+        assert_eq!(stream.pts, 5);
+        assert_eq!(kinds(&stream), [PackKind::Header, PackKind::I]);
+        assert_eq!(stream.data.bytes(), [SETS, IDR].concat());
+        // The same flag on a picture that is no key picture.
+        let stream = add(&mut assembly, P, V4L2_BUF_FLAG_KEYFRAME, 6);
+        let stream = stream.expect("complete").expect("no error");
+        assert_eq!(kinds(&stream), [PackKind::P]);
+        assert!(!stream.is_key());
+        // A second IDR without parameter sets has the last ones.
+        let stream = add(&mut assembly, IDR, V4L2_BUF_FLAG_KEYFRAME, 7);
+        let stream = stream.expect("complete").expect("no error");
+        assert_eq!(stream.data.bytes(), [SETS, IDR].concat());
+        // One that has its own in front keeps them.
+        let own = [SETS, &[0, 0, 0, 1, 0x68, 3], IDR].concat();
+        let stream = add(&mut assembly, &own, V4L2_BUF_FLAG_KEYFRAME, 8);
+        let stream = stream.expect("complete").expect("no error");
+        assert_eq!(stream.data.bytes(), own);
+        assert_eq!(kinds(&stream), [PackKind::Header, PackKind::I]);
+    }
+
+    #[test]
+    fn a_picture_in_pieces_ends_where_the_flag_says() {
+        let mut assembly = Assembly::new(Codec::H264);
+        assert!(add(&mut assembly, &P[..2], 0, 3).is_none());
+        let stream = add(&mut assembly, &P[2..], V4L2_BUF_FLAG_KEYFRAME, 3);
+        assert_eq!(stream.expect("complete").expect("no error").data.bytes(), P);
+        // The empty last buffer is no picture.
+        assert!(add(&mut assembly, &[], V4L2_BUF_FLAG_LAST, 0).is_none());
+    }
+
+    #[test]
+    fn a_buffer_in_error_is_a_frame_that_was_lost() {
+        let mut assembly = Assembly::new(Codec::H265);
+        let lost = add(&mut assembly, &[1, 2], V4L2_BUF_FLAG_ERROR, 3);
+        assert!(matches!(lost, Some(Err(Error::Damaged { .. }))));
+        assert!(assembly.data.is_empty());
+    }
+
+    #[test]
+    fn times_survive_the_kernels_structure() {
+        for time in [0, 1, 999_999, 1_000_000, u64::from(u32::MAX) * 7] {
+            assert_eq!(microseconds(timestamp(time)), time);
+        }
+    }
+}

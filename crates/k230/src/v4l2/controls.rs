@@ -1,0 +1,213 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! A channel's attributes in the words of the driver's controls.
+//!
+//! Which controls there are differs between the driver's versions, so it is asked first.
+
+use super::{node::Node, raw::*};
+use crate::{ChannelAttr, Codec, Entropy, Error, Profile, RateControl};
+
+/// The rate control for the driver's private request, `None` for quantizers and JPEG.
+pub(super) fn rate_control(rate: RateControl) -> Option<v4l2_rate_control> {
+    let bits = |kbit: u32| kbit.saturating_mul(1000);
+    match rate {
+        RateControl::Cbr { bitrate } => Some(v4l2_rate_control {
+            rc_type: V4L2_OPT_RATE_CONTROL_MODE_CONSTANT,
+            target_bitrate: bits(bitrate),
+            maximum_bitrate: bits(bitrate),
+        }),
+        // Without constraint the driver does not pass the maximum on.
+        RateControl::Vbr {
+            bitrate,
+            max_bitrate,
+        } => Some(v4l2_rate_control {
+            rc_type: V4L2_OPT_RATE_CONTROL_MODE_C_VARIABLE,
+            target_bitrate: bits(bitrate),
+            maximum_bitrate: bits(max_bitrate),
+        }),
+        RateControl::FixQp { .. } | RateControl::JpegQuality { .. } => None,
+    }
+}
+
+/// A value for a control; `says` is the setting it is for, if a user made it.
+struct Setting {
+    id: u32,
+    value: i64,
+    says: Option<String>,
+}
+
+fn codec_settings(attr: &ChannelAttr) -> Vec<Setting> {
+    let quiet = |id, value: i64| Setting {
+        id,
+        value,
+        says: None,
+    };
+    let said = |id, value: i64, says: String| Setting {
+        id,
+        value,
+        says: Some(says),
+    };
+    let profile = |id, value: i32| {
+        said(
+            id,
+            value.into(),
+            format!("the profile {}", attr.profile.name()),
+        )
+    };
+    let mut settings = Vec::new();
+    match attr.codec {
+        Codec::H264 => {
+            settings.push(profile(
+                V4L2_CID_MPEG_VIDEO_H264_PROFILE,
+                match attr.profile {
+                    Profile::H264Baseline => V4L2_MPEG_VIDEO_H264_PROFILE_BASELINE,
+                    Profile::H264Main => V4L2_MPEG_VIDEO_H264_PROFILE_MAIN,
+                    Profile::H264High10 => V4L2_MPEG_VIDEO_H264_PROFILE_HIGH_10,
+                    _ => V4L2_MPEG_VIDEO_H264_PROFILE_HIGH,
+                },
+            ));
+            let (mode, nick) = match attr.entropy {
+                Entropy::Cabac if attr.profile != Profile::H264Baseline => {
+                    (V4L2_MPEG_VIDEO_H264_ENTROPY_MODE_CABAC, "cabac")
+                }
+                _ => (V4L2_MPEG_VIDEO_H264_ENTROPY_MODE_CAVLC, "cavlc"),
+            };
+            settings.push(said(
+                V4L2_CID_MPEG_VIDEO_H264_ENTROPY_MODE,
+                mode.into(),
+                format!("entropy-mode={nick}"),
+            ));
+        }
+        Codec::H265 => {
+            settings.push(profile(
+                V4L2_CID_MVE_VIDEO_H265_PROFILE,
+                if attr.profile == Profile::H265Main10 {
+                    MVX_H265_PROFILE_MAIN_10
+                } else {
+                    MVX_H265_PROFILE_MAIN
+                },
+            ));
+            // On is the default here and, as far as is known, the firmware's.
+            let says = (!attr.sao).then(|| "sao=false".to_string());
+            for id in [V4L2_CID_MVE_VIDEO_SAO_LUMA, V4L2_CID_MVE_VIDEO_SAO_CHROMA] {
+                settings.push(Setting {
+                    id,
+                    value: attr.sao.into(),
+                    says: says.clone(),
+                });
+            }
+        }
+        Codec::Jpeg => return settings,
+    }
+    settings.push(said(
+        V4L2_CID_MPEG_VIDEO_GOP_SIZE,
+        attr.gop.into(),
+        format!("gop-length={}", attr.gop),
+    ));
+    settings.push(quiet(V4L2_CID_MPEG_VIDEO_B_FRAMES, 0));
+    let (numerator, denominator) = match attr.framerate {
+        (0, _) | (_, 0) => (30, 1),
+        known => known,
+    };
+    settings.push(quiet(
+        V4L2_CID_MVE_VIDEO_FRAME_RATE,
+        (i64::from(numerator) << 16) / i64::from(denominator),
+    ));
+    settings
+}
+
+fn rate_settings(attr: &ChannelAttr) -> Vec<Setting> {
+    let said = |id, value: u32, says: String| Setting {
+        id,
+        value: value.into(),
+        says: Some(says),
+    };
+    match attr.rate {
+        RateControl::Cbr { bitrate } | RateControl::Vbr { bitrate, .. } => vec![said(
+            V4L2_CID_MPEG_VIDEO_BITRATE,
+            bitrate.saturating_mul(1000),
+            format!("bitrate={bitrate}"),
+        )],
+        RateControl::FixQp { i, p } => {
+            let (i_frame, p_frame) = if attr.codec == Codec::H265 {
+                (
+                    V4L2_CID_MPEG_VIDEO_HEVC_I_FRAME_QP,
+                    V4L2_CID_MPEG_VIDEO_HEVC_P_FRAME_QP,
+                )
+            } else {
+                (
+                    V4L2_CID_MPEG_VIDEO_H264_I_FRAME_QP,
+                    V4L2_CID_MPEG_VIDEO_H264_P_FRAME_QP,
+                )
+            };
+            vec![
+                said(
+                    V4L2_CID_MPEG_VIDEO_FRAME_RC_ENABLE,
+                    0,
+                    "rate-control=fixqp".into(),
+                ),
+                said(i_frame, i, format!("qp-i={i}")),
+                said(p_frame, p, format!("qp-p={p}")),
+            ]
+        }
+        RateControl::JpegQuality { factor } => vec![said(
+            V4L2_CID_JPEG_COMPRESSION_QUALITY,
+            factor,
+            format!("jpeg-quality={factor}"),
+        )],
+    }
+}
+
+/// Sets what the driver has a control for. The answer is what it has none for, a sentence that
+/// names it all, or nothing.
+///
+/// # Errors
+/// The driver's refusal of a control that it has.
+pub(super) fn apply(node: &Node, attr: &ChannelAttr) -> Result<Option<String>, Error> {
+    let mut missing: Vec<String> = Vec::new();
+    let mut note = |what: String| {
+        if !missing.contains(&what) {
+            missing.push(what);
+        }
+    };
+    for Setting { id, value, says } in codec_settings(attr).into_iter().chain(rate_settings(attr)) {
+        let Some(control) = node.control(id) else {
+            says.into_iter().for_each(&mut note);
+            continue;
+        };
+        let nearest = value.clamp(control.minimum, control.maximum);
+        if nearest != value
+            && let Some(what) = says
+        {
+            note(format!("{what} (the nearest is {nearest})"));
+        }
+        node.set_control(id, nearest)?;
+    }
+    if attr.codec != Codec::Jpeg && !attr.deblock {
+        note("deblock=false".into());
+    }
+    if let RateControl::FixQp { i, p } = attr.rate {
+        // fw_set_qp of mvx_session.c takes 0 for "not set".
+        for (name, qp) in [("qp-i", i), ("qp-p", p)] {
+            if qp == 0 {
+                note(format!("{name}=0"));
+            }
+        }
+    }
+    if let Some(rate) = rate_control(attr.rate)
+        && let Err(error) = node.set_rate_control(rate)
+    {
+        match attr.rate {
+            // What the bit rate's control has set is constant already.
+            RateControl::Cbr { .. } => {}
+            _ if error.errno() == Some(libc::ENOTTY) => note("rate-control=vbr".into()),
+            _ => return Err(error),
+        }
+    }
+    Ok((!missing.is_empty()).then(|| {
+        format!(
+            "{} has no control for {}",
+            node.path().display(),
+            missing.join(", ")
+        )
+    }))
+}

@@ -1,0 +1,385 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! A channel at work: which frames are inside it, when a stream is due, and how long to wait.
+
+use std::{
+    collections::VecDeque,
+    sync::atomic::{AtomicBool, Ordering},
+    time::{Duration, Instant},
+};
+
+use k230_venc::{Channel, ChannelAttr, Code, Error, Frame, RateControl, STUCK_AFTER, Stream};
+
+/// How long one wait for the device lasts before an interruption is looked for.
+pub(super) const SLICE: Duration = Duration::from_millis(100);
+
+/// Why a session does not go on.
+#[derive(Debug)]
+pub(super) enum Halt {
+    /// A flush or the way down to READY.
+    Interrupted,
+    /// The device's refusal or silence.
+    Failed(Error),
+}
+
+impl From<Error> for Halt {
+    fn from(error: Error) -> Self {
+        Self::Failed(error)
+    }
+}
+
+/// A frame's stream, and whether the frame came with DISCONT.
+#[derive(Debug)]
+pub(super) struct Encoded {
+    pub stream: Stream,
+    pub discont: bool,
+}
+
+/// A created channel.
+pub(super) struct Session {
+    /// `None` between the end of one channel and the creation of its successor.
+    channel: Option<Box<dyn Channel>>,
+    attr: ChannelAttr,
+    started: bool,
+    /// Frames that may be inside when a stream is waited for.
+    delay: u32,
+    /// For the frames inside, oldest first, whether they came with DISCONT.
+    inside: VecDeque<bool>,
+}
+
+fn gone() -> Error {
+    Error::refused(Code::Unexist, "the channel is gone")
+}
+
+impl Session {
+    /// The session of a channel that was created with `attr`.
+    pub fn new(channel: Box<dyn Channel>, attr: ChannelAttr) -> Self {
+        Self {
+            delay: channel.delay(),
+            channel: Some(channel),
+            attr,
+            started: false,
+            inside: VecDeque::new(),
+        }
+    }
+
+    pub fn attr(&self) -> &ChannelAttr {
+        &self.attr
+    }
+
+    /// Frames that may be inside when a stream is waited for.
+    pub fn delay(&self) -> u32 {
+        self.delay
+    }
+
+    /// What the encoder could not be given, a sentence each.
+    pub fn unmapped(&self) -> &[String] {
+        self.channel
+            .as_ref()
+            .map_or(&[], |channel| channel.unmapped())
+    }
+
+    fn channel(&mut self) -> Result<&mut dyn Channel, Error> {
+        match &mut self.channel {
+            Some(channel) => Ok(channel.as_mut()),
+            None => Err(gone()),
+        }
+    }
+
+    /// Opens the channel for frames, unless it is.
+    pub fn start(&mut self) -> Result<(), Error> {
+        if !self.started {
+            self.channel()?.start()?;
+            self.started = true;
+        }
+        Ok(())
+    }
+
+    /// Changes rate control and GOP. Where a running channel cannot, the answer has the attributes
+    /// of the channel to [`replace`](Self::replace) it by, once it is complete.
+    pub fn set_rate(&mut self, rate: RateControl, gop: u32) -> Result<Option<ChannelAttr>, Error> {
+        if (rate, gop) == (self.attr.rate, self.attr.gop) {
+            return Ok(None);
+        }
+        let mut attr = self.attr;
+        (attr.rate, attr.gop) = (rate, gop);
+        match self.channel()?.set_rate(rate, gop) {
+            Ok(()) => {
+                self.attr = attr;
+                Ok(None)
+            }
+            Err(error) if error.code() == Some(Code::NotSupport) => {
+                attr.validate()?;
+                Ok(Some(attr))
+            }
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Ends the channel and puts another in its place, which is what `create` makes: the old one
+    /// has to be gone before its number is created anew.
+    pub fn replace(
+        &mut self,
+        create: impl FnOnce() -> Result<Session, Error>,
+    ) -> Result<(), Error> {
+        self.channel = None;
+        self.started = false;
+        self.inside.clear();
+        *self = create()?;
+        self.start()
+    }
+
+    /// Makes the next frame an IDR.
+    pub fn request_idr(&mut self) -> Result<(), Error> {
+        self.channel()?.request_idr()
+    }
+
+    /// Sends a frame, waiting for room.
+    pub fn send(
+        &mut self,
+        frame: &Frame,
+        discont: bool,
+        interrupted: &AtomicBool,
+    ) -> Result<(), Halt> {
+        let since = Instant::now();
+        loop {
+            match self.channel()?.send_frame(frame, SLICE) {
+                Ok(()) => break,
+                Err(error) if !error.is_transient() => return Err(error.into()),
+                Err(error) if since.elapsed() > STUCK_AFTER => return Err(error.into()),
+                Err(_) if interrupted.load(Ordering::SeqCst) => return Err(Halt::Interrupted),
+                Err(_) => {}
+            }
+        }
+        self.inside.push_back(discont);
+        Ok(())
+    }
+
+    /// The next stream if there is one; one that is due, as more frames are inside than need to
+    /// be, is waited for until the device counts as stuck.
+    pub fn next(&mut self, interrupted: &AtomicBool) -> Result<Option<Encoded>, Halt> {
+        if self.inside.is_empty() {
+            return Ok(None);
+        }
+        let due = self.started && self.inside.len() > self.delay as usize;
+        let limit = if due { STUCK_AFTER } else { Duration::ZERO };
+        let since = Instant::now();
+        loop {
+            let left = limit.saturating_sub(since.elapsed());
+            match self.channel()?.get_stream(left.min(SLICE)) {
+                Ok(stream) => {
+                    let discont = self.inside.pop_front().unwrap_or_default();
+                    return Ok(Some(Encoded { stream, discont }));
+                }
+                Err(error) if !error.is_transient() => return Err(error.into()),
+                Err(_) if interrupted.load(Ordering::SeqCst) => return Err(Halt::Interrupted),
+                Err(_) if !due => return Ok(None),
+                Err(Error::Refused { what, .. }) if left.is_zero() => {
+                    return Err(Halt::Failed(Error::Stuck {
+                        what,
+                        after: STUCK_AFTER,
+                    }));
+                }
+                Err(_) => {}
+            }
+        }
+    }
+
+    /// Takes no more frames; [`next`](Self::next) has the streams of those inside.
+    pub fn stop(&mut self) -> Result<(), Error> {
+        if self.started {
+            self.channel()?.stop()?;
+            self.started = false;
+        }
+        Ok(())
+    }
+
+    /// Forgets the frames whose streams never came out of a stopped channel, and says how many.
+    pub fn forget(&mut self) -> usize {
+        std::mem::take(&mut self.inside).len()
+    }
+
+    /// Throws away what is inside. The stream goes on with an IDR.
+    pub fn flush(&mut self) -> Result<(), Error> {
+        if !self.inside.is_empty() {
+            self.stop()?;
+            let channel = self.channel()?;
+            while channel.get_stream(Duration::ZERO).is_ok() {}
+        }
+        self.inside.clear();
+        self.request_idr()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{any::Any, sync::Arc};
+
+    use super::*;
+    use k230_venc::{Codec, FrameData, Pack, PackKind, PixelFormat, Profile, Status};
+
+    /// A channel that keeps `delay` frames inside and is silent after `silent_after` streams.
+    struct Lazy {
+        delay: u32,
+        silent_after: u32,
+        frames: VecDeque<u64>,
+        stopped: bool,
+        takes_rates: bool,
+        idrs: u32,
+    }
+
+    impl Channel for Lazy {
+        fn start(&mut self) -> Result<(), Error> {
+            self.stopped = false;
+            Ok(())
+        }
+        fn send_frame(&mut self, frame: &Frame, _: Duration) -> Result<(), Error> {
+            self.frames.push_back(frame.pts);
+            Ok(())
+        }
+        fn get_stream(&mut self, _: Duration) -> Result<Stream, Error> {
+            let ready = self.stopped || self.frames.len() > self.delay as usize;
+            match self.frames.front() {
+                Some(pts) if ready && self.silent_after > 0 => {
+                    let pts = *pts;
+                    self.frames.pop_front();
+                    self.silent_after -= 1;
+                    Ok(Stream {
+                        packs: vec![Pack {
+                            kind: PackKind::P,
+                            len: 0,
+                        }],
+                        pts,
+                        data: Box::new(Vec::new()),
+                    })
+                }
+                _ => Err(Error::refused(Code::BufEmpty, "lazy")),
+            }
+        }
+        fn query(&self) -> Status {
+            Status::default()
+        }
+        fn request_idr(&mut self) -> Result<(), Error> {
+            self.idrs += 1;
+            Ok(())
+        }
+        fn set_rate(&mut self, _: RateControl, _: u32) -> Result<(), Error> {
+            if self.takes_rates {
+                return Ok(());
+            }
+            Err(Error::refused(Code::NotSupport, "lazy"))
+        }
+        fn stop(&mut self) -> Result<(), Error> {
+            self.stopped = true;
+            Ok(())
+        }
+        fn delay(&self) -> u32 {
+            self.delay
+        }
+        fn describe(&self) -> String {
+            "lazy".into()
+        }
+    }
+
+    struct Nothing;
+
+    impl FrameData for Nothing {
+        fn plane(&self, _: usize) -> Option<(&[u8], usize)> {
+            None
+        }
+        fn as_any(&self) -> &dyn Any {
+            self
+        }
+    }
+
+    fn frame(pts: u64) -> Frame {
+        Frame {
+            format: PixelFormat::Nv12,
+            width: 128,
+            height: 64,
+            pts,
+            data: Arc::new(Nothing),
+        }
+    }
+
+    const NEVER: AtomicBool = AtomicBool::new(false);
+
+    fn session(delay: u32, silent_after: u32, takes_rates: bool) -> Session {
+        let attr = ChannelAttr::new(Codec::H264, Profile::H264Main, 128, 64);
+        let channel = Lazy {
+            delay,
+            silent_after,
+            frames: VecDeque::new(),
+            stopped: false,
+            takes_rates,
+            idrs: 0,
+        };
+        let mut session = Session::new(Box::new(channel), attr);
+        session.start().expect("it starts");
+        session
+    }
+
+    #[test]
+    fn frames_inside_come_out_in_order_with_their_discont() {
+        let mut session = session(2, 9, true);
+        for n in 0..4 {
+            session.send(&frame(n), n == 1, &NEVER).expect("room");
+            let next = session.next(&NEVER).expect("no failure");
+            match n {
+                0 | 1 => assert!(next.is_none(), "two may be inside"),
+                _ => {
+                    let next = next.expect("one is due");
+                    assert_eq!((next.stream.pts, next.discont), (n - 2, n == 3));
+                }
+            }
+        }
+        session.stop().expect("it stops");
+        for n in 2..4 {
+            let next = session.next(&NEVER).expect("no failure").expect("inside");
+            assert_eq!(next.stream.pts, n);
+        }
+        assert!(session.next(&NEVER).expect("no failure").is_none());
+        assert_eq!(session.forget(), 0);
+    }
+
+    #[test]
+    fn what_never_comes_out_is_counted() {
+        let mut session = session(3, 1, true);
+        for n in 0..3 {
+            session.send(&frame(n), false, &NEVER).expect("room");
+        }
+        session.stop().expect("it stops");
+        assert!(session.next(&NEVER).expect("no failure").is_some());
+        assert!(session.next(&NEVER).expect("no failure").is_none());
+        assert_eq!(session.forget(), 2);
+    }
+
+    #[test]
+    fn an_interruption_ends_a_wait() {
+        let mut session = session(0, 0, true);
+        session.send(&frame(0), false, &NEVER).expect("room");
+        let interrupted = AtomicBool::new(true);
+        assert!(matches!(session.next(&interrupted), Err(Halt::Interrupted)));
+    }
+
+    #[test]
+    fn a_rate_that_a_channel_cannot_follow_takes_another_channel() {
+        let rate = RateControl::Cbr { bitrate: 100 };
+        let mut follows = session(0, 9, true);
+        assert_eq!(follows.set_rate(rate, 30).expect("followed"), None);
+        assert_eq!(follows.attr().rate, rate);
+
+        let mut cannot = session(0, 9, false);
+        let attr = cannot.set_rate(rate, 7).expect("valid").expect("another");
+        assert_eq!((attr.rate, attr.gop), (rate, 7));
+        let refused = cannot.set_rate(RateControl::Cbr { bitrate: 0 }, 7);
+        let refused = refused.expect_err("out of range");
+        assert_eq!(refused.code(), Some(Code::IllegalParam));
+        cannot
+            .replace(|| Ok(session(0, 9, true)))
+            .expect("it is replaced");
+        assert_eq!(cannot.set_rate(rate, 7).expect("followed"), None);
+        let failed = cannot.replace(|| Err(gone()));
+        assert!(failed.is_err());
+        assert!(cannot.request_idr().is_err(), "there is none any more");
+    }
+}
