@@ -164,3 +164,18 @@ impl Board {
 fn failed_open(error: &OpenError) -> Trouble {
     Trouble::Unfit(trouble::open_error(error))
 }
+
+#[cfg(all(test, not(feature = "sim")))]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn without_the_simulated_board_the_error_says_so() {
+        let board = Board::candidates(Some("sim:")).unwrap().remove(0);
+        let Err(Trouble::Fatal(report)) = board.open(1_500_000, &Interrupt::default()) else {
+            panic!("no error that ends the stream");
+        };
+        assert!(report.text.contains("feature sim"), "{}", report.text);
+        assert!(report.text.contains("k210-sim"), "{}", report.text);
+    }
+}

@@ -7,8 +7,8 @@ use gst::glib;
 use gst::prelude::*;
 use gst::subclass::prelude::*;
 
+use super::PROVIDER_CAT as CAT;
 use super::board::known_identity;
-use super::provider::CAT;
 use k210_link::discovery::Port;
 
 #[derive(Debug, Default)]

@@ -1,5 +1,8 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! Video files for the simulated K210 board to look at.
+//! Video files for the simulated K210 board of `sim:FILE` to look at, decoded by GStreamer.
+//!
+//! The program `k210-sim` has its own, decoded by `ffmpeg`: a crate without GStreamer cannot use this
+//! one, and an element that has GStreamer needs no other program.
 
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};

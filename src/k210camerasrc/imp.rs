@@ -1,8 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! The element: what GStreamer sees of a board.
+//! The subclass: properties, caps, states, buffers. See the [module](super).
 
-use std::collections::VecDeque;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, LazyLock, Mutex};
 use std::time::Duration;
 
@@ -14,51 +12,249 @@ use gst_base::subclass::base_src::CreateSuccess;
 use gst_base::subclass::prelude::*;
 
 use super::board::Board;
-use super::settings::{PROPERTIES, Settings};
-use super::streaming::Stream;
+use super::enums::{K210FrameSize, K210GainCeiling, K210PixelFormat};
+use super::notice::Notice;
+use super::settings::Settings;
+use super::shared::{Shared, State};
+use super::streaming::{Stream, Streaming};
 use super::trouble::{self, Report, Trouble};
+use super::{CAT, clock_time};
 use crate::sync::lock;
 use k210_link::MAX_JPEG_SIZE;
 use k210_link::command::Attribute;
-use k210_link::interrupt::Interrupt;
-use k210_link::meter::Meter;
-use k210_link::session::{Counters, Frame, wire_time};
+use k210_link::session::{Frame, wire_time};
 
-pub(super) static CAT: LazyLock<gst::DebugCategory> = LazyLock::new(|| {
-    gst::DebugCategory::new(
-        "k210camerasrc",
-        gst::DebugColorFlags::empty(),
-        Some("Camera of a K210 board"),
-    )
-});
-
-/// What the stream made. Shared by the streaming thread, which writes it, and whoever queries
-/// latency, negotiates, or sets a property.
-#[derive(Debug, Default)]
-pub(super) struct State {
-    /// The pictures' size, once it is known.
-    size: Option<(u16, u16)>,
-    /// The framerate in the caps; 0/1 if it varies.
-    framerate: Option<gst::Fraction>,
-    /// Longest time from a frame's timestamp to its push that downstream has been told of.
-    latency: Option<gst::ClockTime>,
-    /// Sensor settings that the board has not been told of yet. `set_property` adds, the streaming
-    /// thread takes.
-    pub(super) attributes: VecDeque<(Attribute, i16)>,
-}
-
-#[derive(Default)]
+#[derive(glib::Properties)]
+#[properties(wrapper_type = super::K210CameraSrc)]
 pub struct K210CameraSrc {
-    pub(super) settings: Mutex<Settings>,
-    pub(super) state: Mutex<State>,
+    #[property(
+        name = "device", type = Option<String>, get, set, member = device,
+        nick = "Device", mutable_ready,
+        blurb = "The board: a serial port (/dev/ttyUSB0), tcp://host:port for a serial server, \
+                 sim: for the built-in simulated board, sim:FILE for one that looks at a video \
+                 file; unset: the environment variable K210_DEVICE, else the first board found \
+                 by its USB id"
+    )]
+    #[property(
+        name = "baudrate", type = u32, get, set, member = baud_rate,
+        nick = "Baud rate", mutable_ready,
+        minimum = 9600, maximum = Settings::MAX_BAUD_RATE, default = Settings::BAUD_RATE,
+        blurb = "Speed of the serial line while streaming, in baud (9600 to 5242880, default \
+                 1500000); over tcp:// the speed that the serial server is set to"
+    )]
+    #[property(
+        name = "framesize", type = K210FrameSize, get, set, member = frame_size,
+        default, nick = "Frame size", mutable_ready,
+        blurb = "Size of the frames, by the firmware's names (default qvga, 320x240); which of \
+                 them work depends on the board's sensor and memory"
+    )]
+    #[property(
+        name = "pixformat", type = K210PixelFormat, get, set, member = pixel_format,
+        default, nick = "Pixel format", mutable_ready,
+        blurb = "How the sensor delivers pixels: colour or grey (default rgb565)"
+    )]
+    #[property(
+        name = "hmirror", type = bool, get, set, member = hmirror,
+        nick = "Horizontal mirror", mutable_ready, default = false,
+        blurb = "Mirror the picture left to right (default false)"
+    )]
+    #[property(
+        name = "vflip", type = bool, get, set, member = vflip,
+        nick = "Vertical flip", mutable_ready, default = false,
+        blurb = "Turn the picture upside down (default false)"
+    )]
+    #[property(
+        name = "skip-frames", type = u32, get, set, member = skip_frames,
+        nick = "Skip frames", mutable_ready, maximum = 1000, default = 0,
+        blurb = "Frames to let pass at the start while the sensor settles (0 to 1000, default 0)"
+    )]
+    #[property(
+        name = "quality", type = u32, get, set, member = quality,
+        nick = "Quality", mutable_ready, minimum = 1, maximum = 100, default = Settings::QUALITY,
+        blurb = "JPEG quality (1 to 100, default 50); the firmware halves it for good when a frame \
+                 does not fit into 23488 bytes"
+    )]
+    #[property(
+        name = "interval", type = u32, get, set = Self::set_interval, member = interval,
+        nick = "Interval", mutable_playing, default = Settings::INTERVAL,
+        blurb = "Time between frames in microseconds (default 100000, 0: as fast as the board \
+                 can); a framerate in the downstream caps wins"
+    )]
+    #[property(
+        name = "contrast", type = i32, get, set = Self::set_contrast, member = contrast,
+        nick = "Contrast", mutable_playing, minimum = -2, maximum = 2, default = 0,
+        blurb = "Contrast (-2 to 2, default 0)"
+    )]
+    #[property(
+        name = "brightness", type = i32, get, set = Self::set_brightness, member = brightness,
+        nick = "Brightness", mutable_playing, minimum = -2, maximum = 2, default = 0,
+        blurb = "Brightness (-2 to 2, default 0)"
+    )]
+    #[property(
+        name = "saturation", type = i32, get, set = Self::set_saturation, member = saturation,
+        nick = "Saturation", mutable_playing, minimum = -2, maximum = 2, default = 0,
+        blurb = "Saturation (-2 to 2, default 0)"
+    )]
+    #[property(
+        name = "gain-ceiling", type = K210GainCeiling, get, set = Self::set_gain_ceiling,
+        member = gain_ceiling, default, nick = "Gain ceiling", mutable_playing,
+        blurb = "Highest gain of the automatic gain control, as a factor (2 to 128, default: what \
+                 the sensor's driver sets)"
+    )]
+    #[property(
+        name = "window-x", type = i32, get, set, member = window_x,
+        nick = "Window x", mutable_ready, minimum = -1, maximum = 1592, default = -1,
+        blurb = "Left edge of the window in pixels (0 to 1592, default -1: centred)"
+    )]
+    #[property(
+        name = "window-y", type = i32, get, set, member = window_y,
+        nick = "Window y", mutable_ready, minimum = -1, maximum = 1192, default = -1,
+        blurb = "Top edge of the window in pixels (0 to 1192, default -1: centred)"
+    )]
+    #[property(
+        name = "window-width", type = u32, get, set, member = window_width,
+        nick = "Window width", mutable_ready, maximum = 1600, default = 0,
+        blurb = "Width of the part of the frame to take, in pixels, a multiple of 8 (8 to 1600, \
+                 default 0: all of it)"
+    )]
+    #[property(
+        name = "window-height", type = u32, get, set, member = window_height,
+        nick = "Window height", mutable_ready, maximum = 1200, default = 0,
+        blurb = "Height of the part of the frame to take, in pixels, a multiple of 8 (8 to 1200, \
+                 default 0: all of it)"
+    )]
+    #[property(
+        name = "auto-gain", type = bool, get, set, member = auto_gain,
+        nick = "Automatic gain", mutable_ready, default = true,
+        blurb = "Let the sensor regulate its gain (default true); if not, gain says how much"
+    )]
+    #[property(
+        name = "gain", type = f64, get, set, member = gain,
+        nick = "Gain", mutable_ready, minimum = 0.0, maximum = Settings::MAX_GAIN, default = 0.0,
+        blurb = "Gain in dB when auto-gain is off (0 to 30, default 0: as it was when the \
+                 regulation was turned off)"
+    )]
+    #[property(
+        name = "auto-exposure", type = bool, get, set, member = auto_exposure,
+        nick = "Automatic exposure", mutable_ready, default = true,
+        blurb = "Let the sensor regulate its exposure (default true); if not, exposure says how \
+                 long"
+    )]
+    #[property(
+        name = "exposure", type = u32, get, set, member = exposure,
+        nick = "Exposure", mutable_ready, maximum = 1_000_000, default = 0,
+        blurb = "Exposure in microseconds when auto-exposure is off (1 to 1000000, default 0: as \
+                 it was when the regulation was turned off)"
+    )]
+    #[property(
+        name = "auto-white-balance", type = bool, get, set, member = auto_white_balance,
+        nick = "Automatic white balance", mutable_ready, default = true,
+        blurb = "Let the sensor regulate its white balance (default true); if not, red-gain, \
+                 green-gain and blue-gain say how"
+    )]
+    #[property(
+        name = "red-gain", type = f64, get, set, member = red_gain,
+        nick = "Red gain", mutable_ready, minimum = 0.0, maximum = Settings::MAX_GAIN,
+        default = 0.0,
+        blurb = "Gain of red in dB when auto-white-balance is off (0 to 30, default 0; all three \
+                 0: as they were when the regulation was turned off)"
+    )]
+    #[property(
+        name = "green-gain", type = f64, get, set, member = green_gain,
+        nick = "Green gain", mutable_ready, minimum = 0.0, maximum = Settings::MAX_GAIN,
+        default = 0.0,
+        blurb = "Gain of green in dB when auto-white-balance is off (0 to 30, default 0)"
+    )]
+    #[property(
+        name = "blue-gain", type = f64, get, set, member = blue_gain,
+        nick = "Blue gain", mutable_ready, minimum = 0.0, maximum = Settings::MAX_GAIN,
+        default = 0.0,
+        blurb = "Gain of blue in dB when auto-white-balance is off (0 to 30, default 0)"
+    )]
+    #[property(
+        name = "colorbar", type = bool, get, set, member = colorbar,
+        nick = "Colour bar", mutable_ready, default = false,
+        blurb = "Show the sensor's test pattern instead of the picture (default false)"
+    )]
+    #[property(
+        name = "script", type = Option<String>, get, set, member = script,
+        nick = "Script", mutable_ready,
+        blurb = "A MicroPython file to run instead of the generated script; what it takes with \
+                 sensor.snapshot() is streamed, its end is the end of the stream (default unset)"
+    )]
+    #[property(
+        name = "reconnect", type = bool, get, set, member = reconnect,
+        nick = "Reconnect", mutable_playing, default = true,
+        blurb = "Wait for a board that went away, before its first frame or later, and go on when \
+                 it is back, rather than stop with an error (default true)"
+    )]
+    #[property(
+        name = "reconnect-timeout", type = u64, get, set, member = reconnect_timeout,
+        nick = "Reconnect timeout", mutable_playing, default = 0,
+        blurb = "How long to wait for a board that went away, in nanoseconds (default 0: for ever)"
+    )]
+    #[property(
+        name = "frame-timeout", type = u64, get, set, member = frame_timeout,
+        nick = "Frame timeout", mutable_playing, default = Settings::FRAME_TIMEOUT,
+        blurb = "How long a running script may take no picture before the board counts as stuck, \
+                 in nanoseconds (default 4000000000, 0: for ever)"
+    )]
+    settings: Arc<Mutex<Settings>>,
+    shared: Shared,
     /// Taken out of its mutex for as long as a frame is being fetched, so that no lock is held
     /// meanwhile.
     stream: Mutex<Option<Stream>>,
-    pub(super) interrupt: Interrupt,
-    /// Replaced at each start; the session writes, anyone reads.
-    pub(super) counters: Mutex<Arc<Counters>>,
-    pub(super) meter: Mutex<Meter>,
-    pub(super) reconnections: AtomicU64,
+}
+
+/// The property whose type the derive macro does not know.
+const STATS: &str = "stats";
+
+impl Default for K210CameraSrc {
+    fn default() -> Self {
+        let shared = Shared::default();
+        K210CameraSrc {
+            settings: shared.settings.clone(),
+            shared,
+            stream: Mutex::default(),
+        }
+    }
+}
+
+/// Properties that act while the element is playing.
+impl K210CameraSrc {
+    fn set_interval(&self, interval: u32) {
+        lock(&self.settings).interval = interval;
+        self.obj().src_pad().mark_reconfigure();
+    }
+
+    fn set_contrast(&self, contrast: i32) {
+        lock(&self.settings).contrast = contrast;
+        self.change_level(Attribute::Contrast, contrast);
+    }
+
+    fn set_brightness(&self, brightness: i32) {
+        lock(&self.settings).brightness = brightness;
+        self.change_level(Attribute::Brightness, brightness);
+    }
+
+    fn set_saturation(&self, saturation: i32) {
+        lock(&self.settings).saturation = saturation;
+        self.change_level(Attribute::Saturation, saturation);
+    }
+
+    fn set_gain_ceiling(&self, ceiling: K210GainCeiling) {
+        lock(&self.settings).gain_ceiling = ceiling;
+        if let Some(position) = ceiling.position() {
+            self.shared.change_sensor(Attribute::GainCeiling, position);
+        }
+    }
+
+    fn change_level(&self, attribute: Attribute, level: i32) {
+        // GObject has checked the range.
+        if let Ok(level) = i16::try_from(level) {
+            self.shared.change_sensor(attribute, level);
+        }
+    }
 }
 
 #[glib::object_subclass]
@@ -70,25 +266,32 @@ impl ObjectSubclass for K210CameraSrc {
 
 impl ObjectImpl for K210CameraSrc {
     fn properties() -> &'static [glib::ParamSpec] {
+        static PROPERTIES: LazyLock<Vec<glib::ParamSpec>> = LazyLock::new(|| {
+            let stats = glib::ParamSpecBoxed::builder::<gst::Structure>(STATS)
+                .nick("Statistics")
+                .blurb(
+                    "frames, bytes, frames-dropped (asked for and not arrived whole), \
+                     frames-discarded (left behind by another script), resynchronisations, \
+                     reconnections (counts since the start), fps and link-utilisation (0 to 1, \
+                     over the last second or so), received and sent (bytes on the line), \
+                     bytes-by-command",
+                )
+                .read_only()
+                .build();
+            [K210CameraSrc::derived_properties(), &[stats]].concat()
+        });
         &PROPERTIES
     }
 
-    fn set_property(&self, _id: usize, value: &glib::Value, pspec: &glib::ParamSpec) {
-        let attribute = lock(&self.settings).set(pspec.name(), value);
-        if let Some((attribute, value)) = attribute {
-            let mut state = lock(&self.state);
-            state.attributes.retain(|(other, _)| *other != attribute);
-            state.attributes.push_back((attribute, value));
-        }
-        if pspec.name() == "interval" {
-            self.obj().src_pad().mark_reconfigure();
-        }
+    fn set_property(&self, id: usize, value: &glib::Value, pspec: &glib::ParamSpec) {
+        self.derived_set_property(id, value, pspec);
     }
 
-    fn property(&self, _id: usize, pspec: &glib::ParamSpec) -> glib::Value {
-        // Statistics look at the settings themselves, so the lock must be gone by then.
-        let setting = lock(&self.settings).get(pspec.name());
-        setting.unwrap_or_else(|| self.stats().to_value())
+    fn property(&self, id: usize, pspec: &glib::ParamSpec) -> glib::Value {
+        if pspec.name() == STATS {
+            return self.shared.stats().to_value();
+        }
+        self.derived_property(id, pspec)
     }
 
     fn constructed(&self) {
@@ -142,7 +345,7 @@ fn any_framerate() -> gst::FractionRange {
 
 impl BaseSrcImpl for K210CameraSrc {
     fn start(&self) -> Result<(), gst::ErrorMessage> {
-        let settings = lock(&self.settings).clone();
+        let settings = self.shared.settings();
         let setup = settings.sensor_setup();
         if let Some(problem) = setup.window_problem() {
             return Err(gst::error_msg!(
@@ -158,12 +361,12 @@ impl BaseSrcImpl for K210CameraSrc {
             None => (setup.script().into_bytes(), Some(setup.picture_size())),
         };
         let boards = Board::candidates(settings.device.as_deref())?;
-        self.interrupt.clear();
+        self.shared.interrupt.clear();
         // What can be known at once is said at once: an application learns of a missing board, or
         // one that is taken, from the state change.
         let opened = match &boards[..] {
             [board] if board.opens_at_once() => {
-                match board.open(settings.baud_rate, &self.interrupt) {
+                match board.open(settings.baud_rate, &self.shared.interrupt) {
                     Ok(transport) => Some(transport),
                     Err(
                         Trouble::Lost(report) | Trouble::Unfit(report) | Trouble::Fatal(report),
@@ -173,14 +376,11 @@ impl BaseSrcImpl for K210CameraSrc {
             }
             _ => None,
         };
-        *lock(&self.state) = State {
+        self.shared.start(State {
             size,
             latency: size.map(|size| expected_latency(size, &settings)),
             ..State::default()
-        };
-        *lock(&self.counters) = Arc::default();
-        *lock(&self.meter) = Meter::default();
-        self.reconnections.store(0, Ordering::Relaxed);
+        });
         *lock(&self.stream) = Some(Stream::new(
             boards,
             opened,
@@ -194,20 +394,20 @@ impl BaseSrcImpl for K210CameraSrc {
         let stream = lock(&self.stream).take();
         if let Some(mut session) = stream.and_then(|stream| stream.session) {
             // Waits are cut short since `unlock`; these are short by themselves.
-            self.interrupt.clear();
+            self.shared.interrupt.clear();
             session.leave();
         }
-        gst::info!(CAT, imp = self, "stopped; {}", self.stats());
+        gst::info!(CAT, imp = self, "stopped; {}", self.shared.stats());
         Ok(())
     }
 
     fn unlock(&self) -> Result<(), gst::ErrorMessage> {
-        self.interrupt.set();
+        self.shared.interrupt.set();
         Ok(())
     }
 
     fn unlock_stop(&self) -> Result<(), gst::ErrorMessage> {
-        self.interrupt.clear();
+        self.shared.interrupt.clear();
         Ok(())
     }
 
@@ -217,7 +417,7 @@ impl BaseSrcImpl for K210CameraSrc {
 
     fn query(&self, query: &mut gst::QueryRef) -> bool {
         if let gst::QueryViewMut::Latency(latency) = query.view_mut() {
-            let Some(min) = lock(&self.state).latency else {
+            let Some(min) = lock(&self.shared.state).latency else {
                 return false;
             };
             // Nothing is queued here: downstream may take as long as it likes, and gets fewer
@@ -238,7 +438,7 @@ impl BaseSrcImpl for K210CameraSrc {
 
     fn negotiate(&self) -> Result<(), gst::LoggableError> {
         // The size of a user's script's pictures shows with the first of them.
-        if lock(&self.state).size.is_none() {
+        if lock(&self.shared.state).size.is_none() {
             return Ok(());
         }
         self.settle_caps().map_err(|report| {
@@ -279,14 +479,10 @@ fn expected_latency((width, height): (u16, u16), settings: &Settings) -> gst::Cl
     clock_time(wire_time(bytes, settings.baud_rate) + Duration::from_millis(5))
 }
 
-pub(super) fn clock_time(duration: Duration) -> gst::ClockTime {
-    gst::ClockTime::from_nseconds(u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX / 2))
-}
-
 impl K210CameraSrc {
     fn possible_caps(&self) -> gst::Caps {
         let builder = gst::Caps::builder("image/jpeg").field("parsed", true);
-        let size = lock(&self.state).size.or_else(|| {
+        let size = lock(&self.shared.state).size.or_else(|| {
             let settings = lock(&self.settings);
             match settings.script {
                 None => Some(settings.sensor_setup().picture_size()),
@@ -313,7 +509,7 @@ impl K210CameraSrc {
         let mut caps = ours.intersect_with_mode(&theirs, gst::CapsIntersectMode::First);
         if caps.is_empty() {
             let wanted = obj.src_pad().peer_query_caps(None);
-            let size = lock(&self.state).size.unwrap_or_default();
+            let size = lock(&self.shared.state).size.unwrap_or_default();
             return Err(Report {
                 code: gst::ResourceError::Settings,
                 text: format!(
@@ -337,7 +533,7 @@ impl K210CameraSrc {
             .structure(0)
             .and_then(|s| s.get::<gst::Fraction>("framerate").ok())
             .unwrap_or(nominal);
-        lock(&self.state).framerate = Some(framerate);
+        lock(&self.shared.state).framerate = Some(framerate);
         gst::debug!(CAT, imp = self, "negotiated {caps}");
         obj.set_caps(&caps).map_err(|error| Report {
             code: gst::ResourceError::Settings,
@@ -345,26 +541,19 @@ impl K210CameraSrc {
         })
     }
 
-    /// Time between frames: what downstream asked for, else the property's.
-    pub(super) fn interval(&self) -> Duration {
-        let framerate = lock(&self.state).framerate;
-        match framerate {
-            Some(rate) if rate.numer() > 0 => {
-                let (numer, denom) = (rate.numer() as u64, rate.denom() as u64);
-                Duration::from_nanos(1_000_000_000 * denom / numer)
-            }
-            _ => lock(&self.settings).interval(),
-        }
+    fn next_buffer(&self, stream: &mut Stream) -> Result<gst::Buffer, Trouble> {
+        let streaming = Streaming {
+            shared: &self.shared,
+            tell: &|notice| self.tell(notice),
+        };
+        let frame = streaming.next(stream)?;
+        self.make_buffer(stream, frame)
     }
 
-    pub(super) fn make_buffer(
-        &self,
-        stream: &mut Stream,
-        frame: Frame,
-    ) -> Result<gst::Buffer, Trouble> {
+    fn make_buffer(&self, stream: &mut Stream, frame: Frame) -> Result<gst::Buffer, Trouble> {
         let size = (frame.width, frame.height);
         let resized = {
-            let mut state = lock(&self.state);
+            let mut state = lock(&self.shared.state);
             let known = state.size.replace(size);
             known != Some(size)
         };
@@ -378,18 +567,15 @@ impl K210CameraSrc {
             .current_running_time()
             .map(|now| now.saturating_sub(age));
         self.watch_latency(clock_time(frame.arrived - frame.requested));
-        let duration = match lock(&self.state).framerate {
+        let duration = match lock(&self.shared.state).framerate {
             Some(rate) if rate.numer() > 0 => {
                 gst::ClockTime::SECOND.mul_div_floor(rate.denom() as u64, rate.numer() as u64)
             }
             _ => None,
         };
         // Lost frames leave a gap.
-        let number = {
-            let counters = lock(&self.counters).clone();
-            let load = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
-            (load(&counters.frames) + load(&counters.dropped)).saturating_sub(1)
-        };
+        let (frames, dropped) = self.shared.frames();
+        let number = (frames + dropped).saturating_sub(1);
         let mut buffer = gst::Buffer::from_mut_slice(frame.data);
         {
             let buffer = buffer.make_mut();
@@ -408,7 +594,7 @@ impl K210CameraSrc {
 
     /// Tells downstream when frames take longer than they were said to.
     fn watch_latency(&self, transfer: gst::ClockTime) {
-        let mut state = lock(&self.state);
+        let mut state = lock(&self.shared.state);
         if state.latency.is_some_and(|latency| transfer <= latency) {
             return;
         }
@@ -421,10 +607,35 @@ impl K210CameraSrc {
         let _ = obj.post_message(gst::message::Latency::builder().src(&*obj).build());
     }
 
-    pub(super) fn post(&self, structure: gst::Structure) {
+    /// Tells the application what happened.
+    fn tell(&self, notice: Notice) {
+        if let Some(structure) = notice.structure() {
+            let obj = self.obj();
+            let message = gst::message::Element::builder(structure).src(&*obj).build();
+            // Without a bus there is nobody to tell.
+            let _ = obj.post_message(message);
+            return;
+        }
+        match notice {
+            Notice::FrameLost => self.post_qos(),
+            Notice::Damaged { text } => {
+                gst::element_imp_warning!(self, gst::ResourceError::Read, ("{text}"));
+            }
+            _ => {}
+        }
+    }
+
+    fn post_qos(&self) {
+        let (frames, dropped) = self.shared.frames();
         let obj = self.obj();
-        let message = gst::message::Element::builder(structure).src(&*obj).build();
-        // Without a bus there is nobody to tell.
+        let message = gst::message::Qos::builder(true)
+            .running_time(obj.current_running_time())
+            .stats(
+                gst::format::Buffers::from_u64(frames),
+                gst::format::Buffers::from_u64(dropped),
+            )
+            .src(&*obj)
+            .build();
         let _ = obj.post_message(message);
     }
 }

@@ -34,6 +34,9 @@
 //! - `k210-disconnected`: `reason` (string), `device` (string);
 //! - `k210-reconnected`: `outage` (guint64, ns), `attempts` (guint), `device` (string).
 
+use std::sync::LazyLock;
+use std::time::Duration;
+
 use gst::glib;
 use gst::prelude::*;
 
@@ -43,11 +46,39 @@ mod enums;
 #[cfg(feature = "sim")]
 pub mod footage;
 mod imp;
+mod notice;
 mod provider;
 mod settings;
-mod stats;
+mod shared;
 mod streaming;
 mod trouble;
+
+static CAT: LazyLock<gst::DebugCategory> = LazyLock::new(|| {
+    gst::DebugCategory::new(
+        "k210camerasrc",
+        gst::DebugColorFlags::empty(),
+        Some("Camera of a K210 board"),
+    )
+});
+
+static PROVIDER_CAT: LazyLock<gst::DebugCategory> = LazyLock::new(|| {
+    gst::DebugCategory::new(
+        "k210deviceprovider",
+        gst::DebugColorFlags::empty(),
+        Some("K210 boards on USB"),
+    )
+});
+
+/// A duration in nanoseconds; more than a `u64` holds is as much as it holds.
+fn nanoseconds(duration: Duration) -> u64 {
+    u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX)
+}
+
+/// A duration as GStreamer has it.
+fn clock_time(duration: Duration) -> gst::ClockTime {
+    // The largest number means that there is no time.
+    gst::ClockTime::from_nseconds(nanoseconds(duration).min(u64::MAX - 1))
+}
 
 glib::wrapper! {
     /// The element `k210camerasrc`.

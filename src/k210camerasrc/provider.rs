@@ -3,7 +3,7 @@
 //!
 //! It looks into sysfs once a second while it is started, and opens no port.
 
-use std::sync::{LazyLock, Mutex, PoisonError};
+use std::sync::{LazyLock, Mutex};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
@@ -11,24 +11,25 @@ use gst::glib;
 use gst::prelude::*;
 use gst::subclass::prelude::*;
 
+use super::PROVIDER_CAT as CAT;
 use crate::sync::lock;
 use k210_link::discovery::{Discovery, Port};
 use k210_link::interrupt::Interrupt;
 
-pub(super) static CAT: LazyLock<gst::DebugCategory> = LazyLock::new(|| {
-    gst::DebugCategory::new(
-        "k210deviceprovider",
-        gst::DebugColorFlags::empty(),
-        Some("K210 boards on USB"),
-    )
-});
-
 /// How often to look.
 const PERIOD: Duration = Duration::from_secs(1);
 
-#[derive(Debug, Default)]
+#[derive(Debug, Default, glib::Properties)]
+#[properties(wrapper_type = super::K210DeviceProvider)]
 pub struct K210DeviceProvider {
     /// Written by `set_property` before the start, read by whoever looks.
+    #[property(
+        name = "sysfs",
+        get,
+        set,
+        nick = "sysfs",
+        blurb = "Where sysfs is mounted (default: /sys, or sys below K210_SYSROOT)"
+    )]
     sysfs: Mutex<Option<String>>,
     /// The thread that looks, and what ends it. Written by start and stop.
     watch: Mutex<Option<(JoinHandle<()>, Interrupt)>>,
@@ -43,29 +44,8 @@ impl ObjectSubclass for K210DeviceProvider {
     type ParentType = gst::DeviceProvider;
 }
 
-impl ObjectImpl for K210DeviceProvider {
-    fn properties() -> &'static [glib::ParamSpec] {
-        static PROPERTIES: LazyLock<Vec<glib::ParamSpec>> = LazyLock::new(|| {
-            vec![
-                glib::ParamSpecString::builder("sysfs")
-                    .nick("sysfs")
-                    .blurb("Where sysfs is mounted (default: /sys, or sys below K210_SYSROOT)")
-                    .build(),
-            ]
-        });
-        &PROPERTIES
-    }
-
-    fn set_property(&self, _id: usize, value: &glib::Value, _pspec: &glib::ParamSpec) {
-        if let Ok(root) = value.get() {
-            *lock(&self.sysfs) = root;
-        }
-    }
-
-    fn property(&self, _id: usize, _pspec: &glib::ParamSpec) -> glib::Value {
-        lock(&self.sysfs).to_value()
-    }
-}
+#[glib::derived_properties]
+impl ObjectImpl for K210DeviceProvider {}
 
 impl GstObjectImpl for K210DeviceProvider {}
 
@@ -117,11 +97,7 @@ impl DeviceProviderImpl for K210DeviceProvider {
     }
 
     fn stop(&self) {
-        let watch = self
-            .watch
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .take();
+        let watch = lock(&self.watch).take();
         if let Some((thread, interrupt)) = watch {
             interrupt.set();
             // The thread itself may be the one that dropped the last reference.

@@ -2,13 +2,12 @@
 //! What the streaming thread does: bring a board to stream, ask it for one frame after the other,
 //! and find it again when it is lost.
 
-use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
-use gst::subclass::prelude::*;
-
+use super::CAT;
 use super::board::Board;
-use super::imp::{CAT, K210CameraSrc, clock_time};
+use super::notice::Notice;
+use super::shared::Shared;
 use super::trouble::{self, Report, Trouble};
 use crate::sync::lock;
 use k210_link::address::Address;
@@ -29,8 +28,16 @@ const RETRY: Duration = Duration::from_millis(250);
 /// Script output that is kept to tell why a script ended.
 const CONSOLE_TAIL: usize = 2048;
 
+/// The streaming thread at work.
+pub struct Streaming<'a> {
+    /// What the rest of the element sees.
+    pub shared: &'a Shared,
+    /// Takes what there is to tell.
+    pub tell: &'a dyn Fn(Notice),
+}
+
 /// What only the streaming thread uses, and `start` and `stop` while there is none.
-pub(super) struct Stream {
+pub struct Stream {
     boards: Vec<Board>,
     /// A way to the first of `boards` that was opened already.
     opened: Option<Box<dyn Transport>>,
@@ -89,17 +96,16 @@ impl Stream {
     }
 }
 
-impl K210CameraSrc {
+impl Streaming<'_> {
     /// The next frame, whatever it takes.
-    pub(super) fn next_buffer(&self, stream: &mut Stream) -> Result<gst::Buffer, Trouble> {
+    pub fn next(&self, stream: &mut Stream) -> Result<Frame, Trouble> {
         loop {
             match self.try_next_frame(stream) {
-                Ok(frame) => return self.make_buffer(stream, frame),
                 Err(Trouble::Lost(report)) => self.reconnect(stream, report)?,
                 Err(Trouble::Unfit(report)) if stream.had_frame => {
                     self.reconnect(stream, report)?;
                 }
-                Err(trouble) => return Err(trouble),
+                other => return other,
             }
         }
     }
@@ -116,8 +122,8 @@ impl K210CameraSrc {
     /// Brings a board to stream; what is wrong with the one that was lost meanwhile, or with the
     /// last, if none does.
     fn connect(&self, stream: &mut Stream, again: bool) -> Result<Connected, Trouble> {
-        let settings = lock(&self.settings).clone();
-        let counters = lock(&self.counters).clone();
+        let settings = self.shared.settings();
+        let counters = self.shared.counters();
         let script = match (again, stream.own_script) {
             // Sensor settings may have changed since.
             (true, true) => settings.sensor_setup().script().into_bytes(),
@@ -125,9 +131,9 @@ impl K210CameraSrc {
         };
         let mut last = None;
         let mut lost = None;
-        let mut search = Search::new(stream.boards.len(), &self.interrupt);
+        let mut search = Search::new(stream.boards.len(), &self.shared.interrupt);
         for index in 0..stream.boards.len() {
-            let patience = search.next(&self.interrupt);
+            let patience = search.next(&self.shared.interrupt);
             let board = &mut stream.boards[index];
             if let Err(report) = board.follow() {
                 last = Some(report);
@@ -136,10 +142,10 @@ impl K210CameraSrc {
             let device = board.address.to_string();
             let transport = match stream.opened.take() {
                 Some(transport) => transport,
-                None => match board.open(settings.baud_rate, &self.interrupt) {
+                None => match board.open(settings.baud_rate, &self.shared.interrupt) {
                     Ok(transport) => transport,
                     Err(Trouble::Unfit(report)) => {
-                        gst::info!(CAT, imp = self, "{}", report.text);
+                        gst::info!(CAT, "{}", report.text);
                         last = Some(report);
                         continue;
                     }
@@ -155,16 +161,16 @@ impl K210CameraSrc {
             };
             // The script is about to set all of them.
             if stream.own_script {
-                lock(&self.state).attributes.clear();
+                lock(&self.shared.state).attributes.clear();
             }
-            match connect::connect(transport, &goal, &self.interrupt, &counters) {
+            match connect::connect(transport, &goal, &self.shared.interrupt, &counters) {
                 Ok(connected) => {
                     stream.stay_with(index);
                     return Ok(connected);
                 }
                 Err(ConnectError::Interrupted) => return Err(Trouble::Flushing),
                 Err(error) => {
-                    gst::info!(CAT, imp = self, "{device}: {error}");
+                    gst::info!(CAT, "{device}: {error}");
                     let report = trouble::connect_error(&error, &device);
                     match error {
                         // No other script will be sent.
@@ -202,19 +208,11 @@ impl K210CameraSrc {
         let firmware = board.firmware();
         stream.boards[0].remember(&board);
         let device = stream.boards[0].address.to_string();
-        gst::info!(
-            CAT,
-            imp = self,
-            "{} with firmware {firmware} on {device}",
-            board.arch
-        );
-        self.post(
-            gst::Structure::builder("k210-board")
-                .field("firmware", firmware)
-                .field("arch", board.arch)
-                .field("device", device)
-                .build(),
-        );
+        gst::info!(CAT, "{} with firmware {firmware} on {device}", board.arch);
+        (self.tell)(Notice::Board {
+            identity: board,
+            device,
+        });
         stream.session = Some(session);
         stream.discont = true;
         stream.waiting_since = Instant::now();
@@ -229,17 +227,15 @@ impl K210CameraSrc {
     /// Waits for a board that went away.
     fn reconnect(&self, stream: &mut Stream, report: Report) -> Result<(), Trouble> {
         stream.session = None;
-        if !lock(&self.settings).reconnect {
+        if !lock(&self.shared.settings).reconnect {
             return Err(Trouble::Fatal(report));
         }
         let device = stream.boards[0].address.to_string();
-        gst::warning!(CAT, imp = self, "{}", report.text);
-        self.post(
-            gst::Structure::builder("k210-disconnected")
-                .field("reason", &report.text)
-                .field("device", device)
-                .build(),
-        );
+        gst::warning!(CAT, "{}", report.text);
+        (self.tell)(Notice::Disconnected {
+            reason: report.text.clone(),
+            device,
+        });
         let since = Instant::now();
         let mut attempts = 0u32;
         let connected = loop {
@@ -249,21 +245,22 @@ impl K210CameraSrc {
                 Err(Trouble::Lost(_) | Trouble::Unfit(_)) => {}
                 Err(trouble) => return Err(trouble),
             }
-            let settings = lock(&self.settings).clone();
+            let settings = self.shared.settings();
             let timeout = Duration::from_nanos(settings.reconnect_timeout);
             if !settings.reconnect || (!timeout.is_zero() && since.elapsed() >= timeout) {
                 return Err(Trouble::Fatal(report));
             }
-            self.interrupt.wait(RETRY).map_err(|_| Trouble::Flushing)?;
+            self.shared
+                .interrupt
+                .wait(RETRY)
+                .map_err(|_| Trouble::Flushing)?;
         };
-        self.reconnections.fetch_add(1, Ordering::Relaxed);
-        self.post(
-            gst::Structure::builder("k210-reconnected")
-                .field("outage", clock_time(since.elapsed()).nseconds())
-                .field("attempts", attempts)
-                .field("device", stream.boards[0].address.to_string())
-                .build(),
-        );
+        self.shared.count_reconnection();
+        (self.tell)(Notice::Reconnected {
+            outage: since.elapsed(),
+            attempts,
+            device: stream.boards[0].address.to_string(),
+        });
         self.welcome(stream, connected);
         Ok(())
     }
@@ -272,12 +269,13 @@ impl K210CameraSrc {
     fn next_frame(&self, stream: &mut Stream) -> Result<Frame, Trouble> {
         loop {
             self.do_chores(stream)?;
-            stream.pace.set_interval(self.interval());
+            stream.pace.set_interval(self.shared.interval());
             let now = Instant::now();
             let due = stream.pace.due(now);
             if due > now {
                 // The wait for the next frame is no fault of the board's.
-                self.interrupt
+                self.shared
+                    .interrupt
                     .wait_until(due)
                     .map_err(|_| Trouble::Flushing)?;
                 stream.waiting_since = stream.waiting_since.max(due);
@@ -295,13 +293,13 @@ impl K210CameraSrc {
                     stream.waiting_since = frame.arrived;
                     stream.damaged_since = None;
                     stream.had_frame = true;
-                    self.measure();
+                    self.shared.measure();
                     return Ok(frame);
                 }
                 Fetched::Lost(error) => {
-                    gst::warning!(CAT, imp = self, "lost a frame: {error}");
+                    gst::warning!(CAT, "lost a frame: {error}");
                     stream.discont = true;
-                    self.post_qos();
+                    (self.tell)(Notice::FrameLost);
                     // The board is not stuck, whatever the line makes of its pictures.
                     let now = Instant::now();
                     stream.waiting_since = now;
@@ -309,11 +307,11 @@ impl K210CameraSrc {
                     if !*told && now - *since > DAMAGED {
                         *told = true;
                         let text = trouble::damaged(&device);
-                        gst::element_imp_warning!(self, gst::ResourceError::Read, ("{text}"));
+                        (self.tell)(Notice::Damaged { text });
                     }
                 }
                 Fetched::Disturbed(error) => {
-                    gst::info!(CAT, imp = self, "the line was disturbed: {error}");
+                    gst::info!(CAT, "the line was disturbed: {error}");
                 }
                 Fetched::NotReady => self.idle(stream, &device)?,
             }
@@ -323,11 +321,11 @@ impl K210CameraSrc {
     /// Waits a little for a frame that is not ready, but not for ever.
     fn idle(&self, stream: &mut Stream, device: &str) -> Result<(), Trouble> {
         let waiting = stream.waiting_since.elapsed();
-        let timeout = Duration::from_nanos(lock(&self.settings).frame_timeout);
+        let timeout = Duration::from_nanos(lock(&self.shared.settings).frame_timeout);
         let settling = match stream.had_frame || !stream.own_script {
             true => Duration::ZERO,
             // The slowest sensors deliver 10 frames a second.
-            false => Duration::from_millis(100) * lock(&self.settings).skip_frames,
+            false => Duration::from_millis(100) * lock(&self.shared.settings).skip_frames,
         };
         if !timeout.is_zero() && waiting > timeout + settling {
             let seconds = waiting.as_secs_f64();
@@ -340,7 +338,10 @@ impl K210CameraSrc {
             10..150 => 1000,
             _ => 10_000,
         });
-        self.interrupt.wait(pause).map_err(|_| Trouble::Flushing)
+        self.shared
+            .interrupt
+            .wait(pause)
+            .map_err(|_| Trouble::Flushing)
     }
 
     /// What has to be done besides frames: sensor settings, script output, the script's end.
@@ -351,10 +352,10 @@ impl K210CameraSrc {
         };
         let failed = |error| Trouble::from_session(error, &device);
         loop {
-            let Some((attribute, value)) = lock(&self.state).attributes.pop_front() else {
+            let Some((attribute, value)) = lock(&self.shared.state).attributes.pop_front() else {
                 break;
             };
-            gst::debug!(CAT, imp = self, "{attribute:?} becomes {value}");
+            gst::debug!(CAT, "{attribute:?} becomes {value}");
             session.set_attribute(attribute, value).map_err(failed)?;
         }
         let now = Instant::now();
@@ -390,7 +391,7 @@ impl K210CameraSrc {
         let tail = String::from_utf8_lossy(&stream.tail).into_owned();
         match (stream.own_script, connect::exception(&tail)) {
             (false, None) => {
-                gst::info!(CAT, imp = self, "the script has ended");
+                gst::info!(CAT, "the script has ended");
                 Err(Trouble::Eos)
             }
             (false, Some(text)) => Err(Trouble::Fatal(trouble::script_failed(&text, &device))),
@@ -414,12 +415,8 @@ impl K210CameraSrc {
                     let line = String::from_utf8_lossy(&std::mem::take(&mut stream.line))
                         .trim_end_matches('\r')
                         .to_owned();
-                    gst::debug!(CAT, imp = self, "the script prints: {line}");
-                    self.post(
-                        gst::Structure::builder("k210-console")
-                            .field("line", line)
-                            .build(),
-                    );
+                    gst::debug!(CAT, "the script prints: {line}");
+                    (self.tell)(Notice::Console { line });
                 }
                 // A NUL would end the string inside GStreamer.
                 0 => {}

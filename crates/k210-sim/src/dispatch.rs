@@ -211,6 +211,18 @@ impl Dispatcher {
         }
         let length = self.word(2);
         self.cmd = self.cmd_buf[1];
+        if !self.begin(length, board) {
+            return;
+        }
+        self.cmd_len_count = 0;
+        if length != 0 && self.cmd & 0x80 != 0 {
+            self.is_busy_sending = true;
+            self.reply(board);
+        }
+    }
+
+    /// What a header begins; false if the command wants more bytes first.
+    fn begin(&mut self, length: u32, board: &mut impl Peripherals) -> bool {
         match self.cmd {
             command::FW_VERSION => {
                 self.arm(length);
@@ -234,27 +246,7 @@ impl Dispatcher {
                 }
                 self.cmd = command::NONE;
             }
-            command::FILE_SAVE => {
-                self.arm(length);
-                self.file_save_status = 0;
-                if length != 0 {
-                    self.file_save_status = 1;
-                    self.file_length = length;
-                    // The sum wraps at 32 bits as the firmware's does.
-                    let padding = if length.is_multiple_of(4) {
-                        0
-                    } else {
-                        4 - length % 4
-                    };
-                    let allocated = length.wrapping_add(padding) as usize;
-                    self.upload = (allocated <= HEAP).then(|| (Vec::new(), allocated));
-                    if self.upload.is_none() {
-                        self.xfer_length = 0;
-                        self.file_length = 0;
-                        self.file_save_status = 2;
-                    }
-                }
-            }
+            command::FILE_SAVE => self.begin_file(length),
             command::FRAME_SIZE
             | command::ARCH_STR
             | command::FILE_SAVE_STATUS
@@ -266,7 +258,7 @@ impl Dispatcher {
             | command::QUERY_STATUS => self.arm(length),
             command::ATTR_WRITE => {
                 if self.cmd_len_count < 10 {
-                    return;
+                    return false;
                 }
                 board.set_attribute(self.half_word(6), self.half_word(8));
                 self.cmd = command::NONE;
@@ -274,7 +266,7 @@ impl Dispatcher {
             command::SYS_RESET => board.reset(),
             command::FB_ENABLE => {
                 if self.cmd_len_count < 8 {
-                    return;
+                    return false;
                 }
                 let enable = self.half_word(6);
                 let jpeg = board.jpeg();
@@ -287,10 +279,28 @@ impl Dispatcher {
             }
             _ => self.cmd = command::NONE,
         }
-        self.cmd_len_count = 0;
-        if length != 0 && self.cmd & 0x80 != 0 {
-            self.is_busy_sending = true;
-            self.reply(board);
+        true
+    }
+
+    fn begin_file(&mut self, length: u32) {
+        self.arm(length);
+        self.file_save_status = 0;
+        if length == 0 {
+            return;
+        }
+        self.file_save_status = 1;
+        self.file_length = length;
+        // The sum wraps at 32 bits as the firmware's does.
+        let padding = match length % 4 {
+            0 => 0,
+            rest => 4 - rest,
+        };
+        let allocated = length.wrapping_add(padding) as usize;
+        self.upload = (allocated <= HEAP).then(|| (Vec::new(), allocated));
+        if self.upload.is_none() {
+            self.xfer_length = 0;
+            self.file_length = 0;
+            self.file_save_status = 2;
         }
     }
 

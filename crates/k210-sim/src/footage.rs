@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! Video files for the board to look at, decoded by the program `ffmpeg`.
+//! Video files for the board to look at, decoded by the program `ffmpeg`: this crate knows no
+//! GStreamer, whose users have footage of their own (`k210camerasrc device=sim:FILE`).
 
 use std::io::{self, BufRead, BufReader, Read};
 use std::path::{Path, PathBuf};

@@ -1,29 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! A simulated K210 board that runs stock MaixPy firmware.
-//!
-//! Its end of the cable behaves as a board's does, byte for byte and in time: the UART paces what it
-//! sends, a wrong speed gives garbage, the board boots into MicroPython's prompt, enters IDE mode by
-//! the same lines of Python and comes back to it after a reset, runs uploaded scripts and compresses
-//! what its camera sees. It forgives nothing that the firmware does not: [`dispatch`] keeps the
-//! firmware's own state.
-//!
-//! ```
-//! use std::time::Duration;
-//! use k210_sim::{self, BootMode, Config};
-//! use k210_link::transport::Transport;
-//!
-//! let mut port = sim::open(Config { boot: BootMode::Ide, ..Config::default() })?;
-//! port.set_baud_rate(1_500_000)?;
-//! // QUERY_STATUS, four bytes.
-//! port.write_all(&[0x30, 0x8d, 4, 0, 0, 0], Duration::from_secs(1))?;
-//! let mut reply = [0; 4];
-//! let mut filled = 0;
-//! while filled < 4 {
-//!     filled += port.read(&mut reply[filled..], Duration::from_secs(1))?;
-//! }
-//! assert_eq!(u32::from_le_bytes(reply), 0xffee_bbaa);
-//! # Ok::<(), std::io::Error>(())
-//! ```
+#![doc = include_str!("../README.md")]
+#![forbid(unsafe_code)]
+#![warn(missing_docs)]
 
 mod board;
 mod cable;

@@ -823,6 +823,58 @@ with open('/flash/t.txt', 'w') as f:
 }
 
 /// A camera script that sets things up and then takes frames for ever.
+#[test]
+fn unknown_names_are_unknown() {
+    let mut host = Host::ide(Config::default());
+    let told = tell(
+        &mut host,
+        "import machine, math, gc, lcd, micropython, random, image\n\
+         from machine import UART\n\
+         port = UART.repl_uart()\n\
+         clock = time.clock()\n\
+         file = open('x', 'w')",
+        &[
+            "sensor.set_nothing",
+            "sys.nothing",
+            "gc.nothing",
+            "machine.nothing",
+            "micropython.nothing",
+            "random.nothing",
+            "os.nothing",
+            "math.nothing",
+            "time.nothing",
+            "lcd.nothing",
+            "UART.nothing",
+            "port.nothing",
+            "clock.nothing",
+            "file.nothing",
+            "''.nothing",
+            "b''.nothing",
+            "().nothing",
+            "[].nothing",
+            "{}.nothing",
+            "nothing",
+            "getattr([], 'nothing', 7)",
+            "hasattr(sensor, 'snapshot'), hasattr(sensor, 'nothing')",
+            "object()",
+        ],
+    );
+    for (line, kind) in told.iter().zip(
+        ["'module'"; 10]
+            .into_iter()
+            .chain(["type object 'UART'", "'UART'", "'clock'", "'TextIOWrapper'"])
+            .chain(["'str'", "'bytes'", "'tuple'", "'list'", "'dict'"]),
+    ) {
+        assert!(line.starts_with("AttributeError "), "{line}");
+        assert!(line.contains(kind), "{line} of {kind}");
+        assert!(line.contains("nothing"), "{line}");
+    }
+    assert_eq!(told[19], "NameError name 'nothing' isn't defined");
+    assert_eq!(told[20], "7");
+    assert_eq!(told[21], "True False");
+    assert_eq!(told[22], "TypeError cannot create 'object' instances");
+}
+
 fn streaming(setup: &str) -> String {
     format!(
         "import sensor\nsensor.reset()\nsensor.set_pixformat(sensor.RGB565)\n\

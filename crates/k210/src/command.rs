@@ -40,24 +40,40 @@ pub const ARCH_STR_SIZE: u32 = 64;
 /// well below the memory a board has free beside its frame buffers.
 pub const MAX_FILE_SIZE: usize = 512 * 1024;
 
-/// The command codes of `enum usbdbg_cmd` (`ide_dbg.h`) that the dispatcher implements.
+/// The command codes of `enum usbdbg_cmd` (`ide_dbg.h`) that the dispatcher implements; what
+/// each does stands at [`Command`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 #[repr(u8)]
 pub enum Code {
+    /// The firmware's version.
     FwVersion = 0x80,
+    /// Whether a frame is ready, and its size.
     FrameSize = 0x81,
+    /// The frame.
     FrameDump = 0x82,
+    /// The kind of board.
     ArchStr = 0x83,
+    /// Runs a script.
     ScriptExec = 0x05,
+    /// Interrupts the script.
     ScriptStop = 0x06,
+    /// Whether a script runs.
     ScriptRunning = 0x87,
+    /// Writes a file.
     FileSave = 0x07,
+    /// What became of the file.
     FileSaveStatus = 0x88,
+    /// Changes a sensor setting.
     AttrWrite = 0x0B,
+    /// Reboots the board.
     SysReset = 0x0C,
+    /// Turns the making of frames on or off.
     FbEnable = 0x0D,
+    /// A sign of life.
     QueryStatus = 0x8D,
+    /// How much script output waits.
     TxBufLen = 0x8E,
+    /// Script output.
     TxBuf = 0x8F,
 }
 

@@ -1,20 +1,23 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! The link to a Kendryte K210 board that runs stock MaixPy firmware.
+#![doc = include_str!("../README.md")]
 //!
+//! # How it works
 //! Such a board is reached over a UART. It boots into a MicroPython prompt at 115 200 baud and can
 //! be switched into "IDE mode", in which every received byte goes to the firmware's debug
 //! dispatcher (`components/micropython/port/src/omv/ide_dbg.c` in `sipeed/MaixPy-v1`): a protocol
 //! of six-byte requests that runs scripts and hands out the camera's frames as JPEG.
 //!
 //! The modules, from the wire up:
+//! - [`address`] and [`discovery`]: where boards are;
+//! - [`transport`]: what carries the bytes;
 //! - [`command`]: every request of the protocol, its bytes, its timeout and whether it may be
 //!   repeated;
-//! - [`transport`]: what carries the bytes;
-//! - the simulated board is a crate of its own, `k210-sim`;
 //! - [`session`]: talking to a board in IDE mode, over whatever noise there is;
-//! - [`connect`]: getting a board there from any state, and a [`script`] to run on it.
-//!
-//! Nothing here knows of GStreamer.
+//! - [`connect`]: getting a board there from any state, and a [`script`] to run on it;
+//! - [`interrupt`]: cutting all of this short; [`pace`] and [`meter`]: when to ask for frames, and
+//!   how fast they come.
+
+#![warn(missing_docs)]
 
 pub mod address;
 pub mod command;

@@ -59,6 +59,13 @@ pub const FRAME_SIZES: [FrameSize; 26] = {
 };
 
 impl FrameSize {
+    /// 320x240, which every sensor and every board does.
+    pub const QVGA: FrameSize = FrameSize {
+        name: "QVGA",
+        width: 320,
+        height: 240,
+    };
+
     /// The size of that name, as `QVGA`.
     pub fn by_name(name: &str) -> Option<FrameSize> {
         FRAME_SIZES.into_iter().find(|size| size.name == name)
@@ -144,6 +151,29 @@ pub struct SensorSetup {
     pub white_balance: Regulation<[f64; 3]>,
     /// Show the sensor's test pattern.
     pub colorbar: bool,
+}
+
+impl Default for SensorSetup {
+    /// QVGA in colour at quality 50, everything else as the sensor's driver leaves it.
+    fn default() -> Self {
+        SensorSetup {
+            frame_size: FrameSize::QVGA,
+            pixel_format: PixelFormat::Rgb565,
+            window: None,
+            hmirror: false,
+            vflip: false,
+            skip_frames: 0,
+            quality: 50,
+            contrast: 0,
+            brightness: 0,
+            saturation: 0,
+            gain_ceiling: None,
+            gain: Regulation::Automatic,
+            exposure: Regulation::Automatic,
+            white_balance: Regulation::Automatic,
+            colorbar: false,
+        }
+    }
 }
 
 impl SensorSetup {

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! A simulated K210 board for any program that talks to one over a serial port or TCP.
 
+#![forbid(unsafe_code)]
+
 use std::ffi::OsString;
 use std::fs::File;
 use std::io::{self, LineWriter, Write};
@@ -14,6 +16,7 @@ use k210_sim::footage::{Footage, Pace};
 use k210_sim::{Board, BootMode, Config, SentFrame, SerialPort, TcpPort};
 use lexopt::ValueExt;
 use sha2::{Digest, Sha256};
+use signal_hook::consts::{SIGINT, SIGTERM};
 
 const HELP: &str = "\
 A simulated K210 board that runs MaixPy, on a pseudo-terminal or a TCP port.
@@ -92,12 +95,39 @@ fn choice<T: Copy>(value: OsString, option: &str, choices: &[(&str, T)]) -> Resu
     }
 }
 
-fn share(option: &str, value: OsString) -> Result<f64, Error> {
-    let share: f64 = value.parse()?;
-    if (0.0..=1.0).contains(&share) {
-        Ok(share)
-    } else {
-        Err(format!("{option} {share}: not 0 to 1").into())
+const PACES: &[(&str, Pace)] = &[("time", Pace::Time), ("frame", Pace::Frame)];
+
+const BOOT_MODES: &[(&str, BootMode)] = &[
+    ("power-on", BootMode::PowerOn),
+    ("repl", BootMode::Repl),
+    ("ide", BootMode::Ide),
+    ("main", BootMode::Main),
+    ("raw", BootMode::Raw),
+    ("wedged", BootMode::Wedged),
+    ("silent", BootMode::Silent),
+];
+
+/// The firmware's own limit (`machine_uart_init_helper`, `machine_uart.c`).
+const MAX_BAUD_RATE: u32 = 0x50_0000;
+
+/// A number within bounds.
+fn number<T>(value: OsString, option: &str, least: T, most: T) -> Result<T, Error>
+where
+    T: std::str::FromStr<Err: std::error::Error + Send + Sync + 'static>,
+    T: PartialOrd + std::fmt::Display,
+{
+    let number: T = value.parse()?;
+    match number >= least && number <= most {
+        true => Ok(number),
+        false => Err(format!("{option} {number}: not {least} to {most}").into()),
+    }
+}
+
+fn period(value: OsString, option: &str) -> Result<Duration, Error> {
+    let seconds: f64 = value.parse()?;
+    match Duration::try_from_secs_f64(seconds) {
+        Ok(period) if !period.is_zero() => Ok(period),
+        _ => Err(format!("{option} {seconds}: not a positive time").into()),
     }
 }
 
@@ -107,71 +137,52 @@ fn options() -> Result<Option<Options>, Error> {
     let mut options = Options::default();
     let mut parser = lexopt::Parser::from_env();
     while let Some(argument) = parser.next()? {
-        match argument {
-            Long("link") => options.link = Some(parser.value()?.into()),
-            Long("tcp") => options.tcp = Some(parser.value()?.string()?),
-            Long("video") => options.video = Some(parser.value()?.into()),
-            Long("video-pace") => {
-                let choices = [("time", Pace::Time), ("frame", Pace::Frame)];
-                options.pace = choice(parser.value()?, "--video-pace", &choices)?;
+        let Long(name) = argument else {
+            match argument {
+                Short('h') => return help(),
+                Short('V') => return version(),
+                other => return Err(other.unexpected().into()),
             }
-            Long("boot-mode") => {
-                let choices = [
-                    ("power-on", BootMode::PowerOn),
-                    ("repl", BootMode::Repl),
-                    ("ide", BootMode::Ide),
-                    ("main", BootMode::Main),
-                    ("raw", BootMode::Raw),
-                    ("wedged", BootMode::Wedged),
-                    ("silent", BootMode::Silent),
-                ];
-                options.boot = choice(parser.value()?, "--boot-mode", &choices)?;
+        };
+        let name = name.to_owned();
+        let option = format!("--{name}");
+        match name.as_str() {
+            "help" => return help(),
+            "version" => return version(),
+            "link" => options.link = Some(parser.value()?.into()),
+            "tcp" => options.tcp = Some(parser.value()?.string()?),
+            "video" => options.video = Some(parser.value()?.into()),
+            "video-pace" => options.pace = choice(parser.value()?, &option, PACES)?,
+            "boot-mode" => options.boot = choice(parser.value()?, &option, BOOT_MODES)?,
+            "main" => options.main = Some(parser.value()?.into()),
+            "baud" => options.baud = Some(number(parser.value()?, &option, 1, MAX_BAUD_RATE)?),
+            "frame-rate" => {
+                options.frame_rate = Some(number(parser.value()?, &option, 0.1, 1000.0)?);
             }
-            Long("main") => options.main = Some(parser.value()?.into()),
-            Long("baud") => {
-                let baud: u32 = parser.value()?.parse()?;
-                if !(1..=0x50_0000).contains(&baud) {
-                    return Err(format!("--baud {baud}: not 1 to {}", 0x50_0000).into());
-                }
-                options.baud = Some(baud);
+            "noise" => options.noise = number(parser.value()?, &option, 0.0, 1.0)?,
+            "request-noise" => {
+                options.request_noise = number(parser.value()?, &option, 0.0, 1.0)?;
             }
-            Long("frame-rate") => {
-                let rate: f64 = parser.value()?.parse()?;
-                if !(0.1..=1000.0).contains(&rate) {
-                    return Err(format!("--frame-rate {rate}: not 0.1 to 1000").into());
-                }
-                options.frame_rate = Some(rate);
-            }
-            Long("noise") => options.noise = share("--noise", parser.value()?)?,
-            Long("request-noise") => {
-                options.request_noise = share("--request-noise", parser.value()?)?;
-            }
-            Long("seed") => options.seed = Some(parser.value()?.parse()?),
-            Long("unplug-every") => {
-                let seconds: f64 = parser.value()?.parse()?;
-                let every = Duration::try_from_secs_f64(seconds).ok();
-                let every = every.filter(|every| !every.is_zero());
-                options.unplug_every = Some(
-                    every
-                        .ok_or_else(|| format!("--unplug-every {seconds}: not a positive time"))?,
-                );
-            }
-            Long("frames") => options.frames = Some(parser.value()?.into()),
-            Long("help") | Short('h') => {
-                print!("{HELP}");
-                return Ok(None);
-            }
-            Long("version") | Short('V') => {
-                println!("k210-sim {}", env!("CARGO_PKG_VERSION"));
-                return Ok(None);
-            }
-            other => return Err(other.unexpected().into()),
+            "seed" => options.seed = Some(parser.value()?.parse()?),
+            "unplug-every" => options.unplug_every = Some(period(parser.value()?, &option)?),
+            "frames" => options.frames = Some(parser.value()?.into()),
+            _ => return Err(Long(&name).unexpected().into()),
         }
     }
     if options.tcp.is_some() && options.link.is_some() {
         return Err("--link is for the pseudo-terminal, which there is none of with --tcp".into());
     }
     Ok(Some(options))
+}
+
+fn help() -> Result<Option<Options>, Error> {
+    print!("{HELP}");
+    Ok(None)
+}
+
+fn version() -> Result<Option<Options>, Error> {
+    println!("k210-sim {}", env!("CARGO_PKG_VERSION"));
+    Ok(None)
 }
 
 fn config(options: &Options) -> Result<Config, Error> {
@@ -195,49 +206,30 @@ fn config(options: &Options) -> Result<Config, Error> {
     Ok(config)
 }
 
-/// SIGINT and SIGTERM, kept from every thread that is started after this was made.
-struct Signals(libc::sigset_t);
+/// SIGINT and SIGTERM.
+struct Signals(mpsc::Receiver<()>);
 
 impl Signals {
-    fn block() -> io::Result<Self> {
-        // SAFETY: a signal set is plain data, and sigemptyset initializes it before it is read.
-        // The calls take pointers to it that are valid while they run.
-        unsafe {
-            let mut set = std::mem::zeroed();
-            libc::sigemptyset(&mut set);
-            libc::sigaddset(&mut set, libc::SIGINT);
-            libc::sigaddset(&mut set, libc::SIGTERM);
-            match libc::pthread_sigmask(libc::SIG_BLOCK, &set, std::ptr::null_mut()) {
-                0 => Ok(Signals(set)),
-                error => Err(io::Error::from_raw_os_error(error)),
-            }
-        }
+    fn catch() -> io::Result<Self> {
+        let (sender, receiver) = mpsc::channel();
+        let mut signals = signal_hook::iterator::Signals::new([SIGINT, SIGTERM])?;
+        std::thread::Builder::new()
+            .name("k210-sim-signals".into())
+            .spawn(move || {
+                for _ in &mut signals {
+                    if sender.send(()).is_err() {
+                        return;
+                    }
+                }
+            })?;
+        Ok(Signals(receiver))
     }
 
     /// Waits for one of them; false when `limit` is over.
     fn wait(&self, limit: Option<Duration>) -> bool {
-        loop {
-            // SAFETY: the pointers lead to values that live until the call returns; sigwaitinfo and
-            // sigtimedwait accept a null pointer for the information about the signal.
-            let result = unsafe {
-                match limit {
-                    None => libc::sigwaitinfo(&self.0, std::ptr::null_mut()),
-                    Some(limit) => {
-                        let limit = libc::timespec {
-                            tv_sec: limit.as_secs() as libc::time_t,
-                            tv_nsec: limit.subsec_nanos().into(),
-                        };
-                        libc::sigtimedwait(&self.0, std::ptr::null_mut(), &limit)
-                    }
-                }
-            };
-            if result >= 0 {
-                return true;
-            }
-            match io::Error::last_os_error().kind() {
-                io::ErrorKind::Interrupted => {}
-                _ => return false,
-            }
+        match limit {
+            None => self.0.recv().is_ok(),
+            Some(limit) => self.0.recv_timeout(limit).is_ok(),
         }
     }
 }
@@ -304,7 +296,7 @@ fn run() -> Result<(), Error> {
     let Some(options) = options()? else {
         return Ok(());
     };
-    let signals = Signals::block()?;
+    let signals = Signals::catch()?;
     let mut config = config(&options)?;
     let mut list = None;
     if let Some(path) = &options.frames {

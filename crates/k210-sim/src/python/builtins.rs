@@ -5,250 +5,322 @@ use std::cmp::Ordering;
 use std::rc::Rc;
 
 use super::interpreter::Interpreter;
+use super::native::{Function, find};
 use super::value::{Exception, Value, exception_type, is_subclass, list, range_len, string, tuple};
 use super::{Args, Raise, Result, float, int, methods, modules, operators, text};
 
-const FUNCTIONS: [&str; 29] = [
-    "abs",
-    "all",
-    "any",
-    "bin",
-    "callable",
-    "chr",
-    "dir",
-    "divmod",
-    "enumerate",
-    "getattr",
-    "hasattr",
-    "help",
-    "hex",
-    "id",
-    "isinstance",
-    "issubclass",
-    "len",
-    "max",
-    "min",
-    "oct",
-    "open",
-    "ord",
-    "pow",
-    "print",
-    "repr",
-    "round",
-    "setattr",
-    "sorted",
-    "sum",
+static FUNCTIONS: &[Function] = &[
+    ("abs", |_, args| {
+        Ok(match one(args)? {
+            Value::Float(value) => Value::Float(value.abs()),
+            value => Value::Int(int(value)?.wrapping_abs()),
+        })
+    }),
+    ("all", |interpreter, args| {
+        let items = interpreter.iterate(one(args)?)?;
+        Ok(Value::Bool(items.iter().all(Value::is_true)))
+    }),
+    ("any", |interpreter, args| {
+        let items = interpreter.iterate(one(args)?)?;
+        Ok(Value::Bool(items.iter().any(Value::is_true)))
+    }),
+    ("bin", |_, args| {
+        let (sign, magnitude) = parts(one(args)?)?;
+        Ok(string(format!("{sign}0b{magnitude:b}")))
+    }),
+    ("callable", |_, args| {
+        Ok(Value::Bool(matches!(
+            one(args)?,
+            Value::Function(_)
+                | Value::Native(_)
+                | Value::Method(_)
+                | Value::Type(_)
+                | Value::Class(_)
+        )))
+    }),
+    ("chr", |_, args| {
+        let code = u32::try_from(int(one(args)?)?).ok();
+        let character = code.and_then(char::from_u32);
+        let character = character
+            .ok_or_else(|| Raise::new("ValueError", "chr() arg not in range(0x110000)"))?;
+        Ok(string(character.to_string()))
+    }),
+    ("dir", dir),
+    ("divmod", |_, args| {
+        let given = args.exactly(2)?;
+        Ok(tuple(vec![
+            operators::binary("//", &given[0], &given[1])?,
+            operators::binary("%", &given[0], &given[1])?,
+        ]))
+    }),
+    ("enumerate", |interpreter, args| {
+        let given = args.between(1, 2)?;
+        let start = given.get(1).map_or(Ok(0), int)?;
+        let items = interpreter.iterate(&given[0])?;
+        let pairs = items.into_iter().zip(start..);
+        let pairs = pairs.map(|(item, index)| tuple(vec![Value::Int(index), item]));
+        Ok(list(pairs.collect()))
+    }),
+    ("getattr", |_, args| {
+        let given = args.between(2, 3)?;
+        let name = text(&given[1])?;
+        methods::attribute(&given[0], &name)
+            .or_else(|| given.get(2).cloned())
+            .ok_or_else(|| methods::no_attribute(&given[0], &name))
+    }),
+    ("hasattr", |_, args| {
+        let given = args.exactly(2)?;
+        let value = methods::attribute(&given[0], &text(&given[1])?);
+        Ok(Value::Bool(value.is_some()))
+    }),
+    ("help", |interpreter, _| {
+        interpreter
+            .cpu
+            .print("Welcome to MicroPython on the simulated Sipeed_M1!\n")?;
+        Ok(Value::None)
+    }),
+    ("hex", |_, args| {
+        let (sign, magnitude) = parts(one(args)?)?;
+        Ok(string(format!("{sign}0x{magnitude:x}")))
+    }),
+    ("id", |_, _| Ok(Value::Int(0x8011_0000))),
+    ("isinstance", |_, args| {
+        let given = args.exactly(2)?;
+        Ok(Value::Bool(comes_from(&type_of(&given[0]), &given[1])))
+    }),
+    ("issubclass", |_, args| {
+        let given = args.exactly(2)?;
+        Ok(Value::Bool(comes_from(&given[0], &given[1])))
+    }),
+    ("len", len),
+    ("max", |interpreter, args| extreme(interpreter, ">", args)),
+    ("min", |interpreter, args| extreme(interpreter, "<", args)),
+    ("oct", |_, args| {
+        let (sign, magnitude) = parts(one(args)?)?;
+        Ok(string(format!("{sign}0o{magnitude:o}")))
+    }),
+    ("open", modules::open),
+    ("ord", ord),
+    ("pow", |_, args| {
+        let given = args.between(2, 3)?;
+        let power = operators::binary("**", &given[0], &given[1])?;
+        match given.get(2) {
+            Some(modulus) => operators::binary("%", &power, modulus),
+            None => Ok(power),
+        }
+    }),
+    ("print", print),
+    ("repr", |_, args| Ok(string(one(args)?.repr()))),
+    ("round", round),
+    ("setattr", |_, args| {
+        let given = args.exactly(3)?;
+        let name = text(&given[1])?;
+        let Value::Instance(instance) = &given[0] else {
+            return Err(methods::no_attribute(&given[0], &name));
+        };
+        instance.names.borrow_mut().insert(name, given[2].clone());
+        Ok(Value::None)
+    }),
+    ("sorted", |interpreter, args| {
+        let items = interpreter.iterate(&args.check_count(1, 1)?[0])?;
+        sorted(interpreter, items, args).map(list)
+    }),
+    ("sum", |interpreter, args| {
+        let given = args.between(1, 2)?;
+        let start = given.get(1).cloned().unwrap_or(Value::Int(0));
+        let items = interpreter.iterate(&given[0])?;
+        items
+            .iter()
+            .try_fold(start, |sum, item| operators::binary("+", &sum, item))
+    }),
 ];
 
-const TYPES: [&str; 15] = [
-    "bool",
-    "bytes",
-    "bytearray",
-    "dict",
-    "filter",
-    "float",
-    "int",
-    "list",
-    "map",
-    "object",
-    "range",
-    "reversed",
-    "str",
-    "tuple",
-    "type",
+/// Built-in classes: a name, and what calling it makes.
+static TYPES: &[Function] = &[
+    ("bool", |_, args| {
+        let given = args.between(0, 1)?;
+        Ok(Value::Bool(given.first().is_some_and(Value::is_true)))
+    }),
+    ("bytes", bytes),
+    ("bytearray", bytes),
+    ("dict", dict),
+    ("filter", |interpreter, args| {
+        let mut kept = Vec::new();
+        for (item, value) in mapped(interpreter, args)? {
+            if value.is_true() {
+                kept.push(item);
+            }
+        }
+        Ok(list(kept))
+    }),
+    ("float", |_, args| match args.between(0, 1)? {
+        [] => Ok(Value::Float(0.0)),
+        [Value::Str(digits), ..] => {
+            let value = digits.trim().parse();
+            let value = value.map_err(|_| Raise::new("ValueError", "invalid syntax for number"))?;
+            Ok(Value::Float(value))
+        }
+        [value, ..] => float(value).map(Value::Float),
+    }),
+    ("int", |_, args| {
+        Ok(Value::Int(match args.between(0, 2)? {
+            [] => 0,
+            [Value::Float(value)] if value.is_finite() => *value as i64,
+            [Value::Float(_)] => {
+                return Err(Raise::new("OverflowError", "can't convert float to int"));
+            }
+            [Value::Str(digits)] => parse_int(digits, 10)?,
+            [Value::Str(digits), radix] => parse_int(digits, int(radix)?)?,
+            [value, ..] => int(value)?,
+        }))
+    }),
+    ("list", |interpreter, args| {
+        Ok(list(items(interpreter, args)?))
+    }),
+    ("map", |interpreter, args| {
+        let values = mapped(interpreter, args)?;
+        Ok(list(values.into_iter().map(|(_, value)| value).collect()))
+    }),
+    ("object", |_, _| {
+        Err(Raise::new("TypeError", "cannot create 'object' instances"))
+    }),
+    ("range", range),
+    ("reversed", |interpreter, args| {
+        let mut items = items(interpreter, args)?;
+        items.reverse();
+        Ok(list(items))
+    }),
+    ("str", |_, args| {
+        Ok(match args.between(0, 2)? {
+            [] => string(""),
+            [Value::Bytes(data), _] => string(String::from_utf8_lossy(data)),
+            [value, ..] => string(value.str()),
+        })
+    }),
+    ("tuple", |interpreter, args| {
+        Ok(tuple(items(interpreter, args)?))
+    }),
+    ("type", |_, args| Ok(type_of(one(args)?))),
+    ("zip", zip),
 ];
 
 /// The builtin of that name.
 pub fn lookup(name: &str) -> Option<Value> {
-    let find = |names: &[&'static str]| names.iter().find(|found| **found == name).copied();
-    if name == "zip" {
-        return Some(Value::Type("zip"));
-    }
-    find(&FUNCTIONS)
-        .map(|name| Value::Native("", name))
-        .or_else(|| find(&TYPES).map(Value::Type))
+    find(FUNCTIONS, name)
+        .map(Value::Native)
+        .or_else(|| find(TYPES, name).map(|(name, _)| Value::Type(name)))
         .or_else(|| exception_type(name).map(Value::Type))
 }
 
-/// Calls a builtin function.
-pub fn call(interpreter: &mut Interpreter, name: &str, args: Args) -> Result<Value> {
-    match name {
-        "print" => return print(interpreter, &args),
-        "sorted" => {
-            let items = interpreter.iterate(&args.check_count(1, 1)?[0])?;
-            return sorted(interpreter, items, &args).map(list);
-        }
-        "max" | "min" => return extreme(interpreter, name == "max", &args),
-        "open" => return modules::open(interpreter, &args),
-        _ => {}
+/// Calls a built-in class.
+pub fn construct(interpreter: &mut Interpreter, name: &'static str, args: &Args) -> Result<Value> {
+    if exception_type(name).is_some() {
+        return Ok(Value::Exception(Rc::new(Exception {
+            kind: Value::Type(name),
+            args: args.positional.clone(),
+            traceback: Default::default(),
+        })));
     }
-    let given = args.between(0, 3)?;
-    let one = || args.exactly(1).map(|given| &given[0]);
-    Ok(match name {
-        "abs" => match one()? {
-            Value::Float(value) => Value::Float(value.abs()),
-            value => Value::Int(int(value)?.wrapping_abs()),
-        },
-        "all" => Value::Bool(interpreter.iterate(one()?)?.iter().all(Value::is_true)),
-        "any" => Value::Bool(interpreter.iterate(one()?)?.iter().any(Value::is_true)),
-        "bin" | "hex" | "oct" => {
-            let value = int(one()?)?;
-            let sign = if value < 0 { "-" } else { "" };
-            let magnitude = value.unsigned_abs();
-            string(match name {
-                "bin" => format!("{sign}0b{magnitude:b}"),
-                "hex" => format!("{sign}0x{magnitude:x}"),
-                _ => format!("{sign}0o{magnitude:o}"),
-            })
-        }
-        "callable" => Value::Bool(matches!(
-            one()?,
-            Value::Function(_)
-                | Value::Native(..)
-                | Value::Method(_)
-                | Value::Type(_)
-                | Value::Class(_)
+    match find(TYPES, name).or_else(|| modules::class(name)) {
+        Some((_, construct)) => construct(interpreter, args),
+        None => Err(Raise::new(
+            "TypeError",
+            format!("cannot create '{name}' instances"),
         )),
-        "chr" => {
-            let code = u32::try_from(int(one()?)?).ok().and_then(char::from_u32);
-            let character =
-                code.ok_or_else(|| Raise::new("ValueError", "chr() arg not in range(0x110000)"))?;
-            string(character.to_string())
+    }
+}
+
+/// The only argument.
+fn one(args: &Args) -> Result<&Value> {
+    Ok(&args.exactly(1)?[0])
+}
+
+/// The items of the only argument, none without one.
+fn items(interpreter: &mut Interpreter, args: &Args) -> Result<Vec<Value>> {
+    match args.between(0, 1)?.first() {
+        None => Ok(Vec::new()),
+        Some(iterable) => interpreter.iterate(iterable),
+    }
+}
+
+/// An integer's sign and magnitude.
+fn parts(value: &Value) -> Result<(&'static str, u64)> {
+    let value = int(value)?;
+    Ok((if value < 0 { "-" } else { "" }, value.unsigned_abs()))
+}
+
+fn dir(_: &mut Interpreter, args: &Args) -> Result<Value> {
+    Ok(list(match args.between(0, 1)?.first() {
+        Some(Value::Module(module)) => module.names().map(string).collect(),
+        Some(Value::Instance(instance)) => instance.names.borrow().keys().map(string).collect(),
+        _ => Vec::new(),
+    }))
+}
+
+/// Whether a class is `of`, or one of those in it, or comes from it.
+fn comes_from(kind: &Value, of: &Value) -> bool {
+    let is = |of: &Value| {
+        let bool_is_int = matches!((kind, of), (Value::Type("bool"), Value::Type("int")));
+        bool_is_int || kind.is(of) || is_subclass(kind, of)
+    };
+    match of {
+        Value::Tuple(kinds) => kinds.iter().any(is),
+        of => is(of),
+    }
+}
+
+fn len(_: &mut Interpreter, args: &Args) -> Result<Value> {
+    let length = match one(args)? {
+        Value::Str(text) => text.chars().count(),
+        Value::Bytes(data) => data.len(),
+        Value::Tuple(items) => items.len(),
+        Value::List(items) => items.borrow().len(),
+        Value::Dict(pairs) => pairs.borrow().len(),
+        Value::Range(start, stop, step) => {
+            return Ok(Value::Int(range_len(*start, *stop, *step)));
         }
-        "ord" => match one()? {
-            Value::Str(text) if text.chars().count() == 1 => {
-                Value::Int(text.chars().next().map_or(0, u32::from).into())
-            }
-            Value::Bytes(data) if data.len() == 1 => Value::Int(data[0].into()),
-            Value::Str(text) => {
-                let length = text.chars().count();
-                return Err(Raise::new(
-                    "TypeError",
-                    format!("ord() expected a character, but string of length {length} found"),
-                ));
-            }
-            _ => return Err(Raise::new("TypeError", "ord expects a character")),
-        },
-        "dir" => match given.first() {
-            Some(module @ Value::Module(_)) => {
-                let names = modules::everything(module);
-                list(names.into_iter().map(|(name, _)| string(name)).collect())
-            }
-            Some(Value::Instance(instance)) => {
-                list(instance.names.borrow().keys().map(string).collect())
-            }
-            _ => list(Vec::new()),
-        },
-        "divmod" => {
-            let given = args.exactly(2)?;
-            tuple(vec![
-                operators::binary("//", &given[0], &given[1])?,
-                operators::binary("%", &given[0], &given[1])?,
-            ])
+        other => {
+            return Err(Raise::new(
+                "TypeError",
+                format!("object of type '{}' has no len()", other.type_name()),
+            ));
         }
-        "enumerate" => {
-            let start = given.get(1).map_or(Ok(0), int)?;
-            let items = interpreter.iterate(&args.between(1, 2)?[0])?;
-            let pairs = items.into_iter().zip(start..);
-            list(
-                pairs
-                    .map(|(item, index)| tuple(vec![Value::Int(index), item]))
-                    .collect(),
-            )
-        }
-        "getattr" | "hasattr" => {
-            let given = args.between(2, 3)?;
-            let name_of = text(&given[1])?;
-            let value = methods::attribute(&given[0], &name_of);
-            if name == "hasattr" {
-                Value::Bool(value.is_some())
-            } else {
-                value.or_else(|| given.get(2).cloned()).ok_or_else(|| {
-                    let kind = given[0].type_name();
-                    Raise::new(
-                        "AttributeError",
-                        format!("'{kind}' object has no attribute '{name_of}'"),
-                    )
-                })?
-            }
-        }
-        "setattr" => match args.exactly(3)? {
-            [Value::Instance(instance), name, value] => {
-                instance
-                    .names
-                    .borrow_mut()
-                    .insert(text(name)?, value.clone());
-                Value::None
-            }
-            _ => return Err(Raise::new("AttributeError", "no such attribute")),
-        },
-        "help" => {
-            interpreter
-                .cpu
-                .print("Welcome to MicroPython on the simulated Sipeed_M1!\n")?;
-            Value::None
-        }
-        "id" => Value::Int(0x8011_0000),
-        "isinstance" | "issubclass" => {
-            let given = args.exactly(2)?;
-            let kind = if name == "isinstance" {
-                type_of(&given[0])
-            } else {
-                given[0].clone()
-            };
-            let is = |of: &Value| {
-                let bool_is_int = matches!((&kind, of), (Value::Type("bool"), Value::Type("int")));
-                bool_is_int || kind.is(of) || is_subclass(&kind, of)
-            };
-            Value::Bool(match &given[1] {
-                Value::Tuple(kinds) => kinds.iter().any(is),
-                of => is(of),
-            })
-        }
-        "len" => Value::Int(match one()? {
-            Value::Str(text) => text.chars().count() as i64,
-            Value::Bytes(data) => data.len() as i64,
-            Value::Tuple(items) => items.len() as i64,
-            Value::List(items) => items.borrow().len() as i64,
-            Value::Dict(pairs) => pairs.borrow().len() as i64,
-            Value::Range(start, stop, step) => range_len(*start, *stop, *step),
-            other => {
-                return Err(Raise::new(
-                    "TypeError",
-                    format!("object of type '{}' has no len()", other.type_name()),
-                ));
-            }
-        }),
-        "pow" => {
-            let given = args.between(2, 3)?;
-            let power = operators::binary("**", &given[0], &given[1])?;
-            match given.get(2) {
-                Some(modulus) => operators::binary("%", &power, modulus)?,
-                None => power,
-            }
-        }
-        "repr" => string(one()?.repr()),
-        "round" => {
-            let given = args.between(1, 2)?;
-            match (&given[0], given.get(1)) {
-                (Value::Float(value), None | Some(Value::None)) => {
-                    Value::Int(value.round_ties_even() as i64)
+    };
+    Ok(Value::Int(length as i64))
+}
+
+fn ord(_: &mut Interpreter, args: &Args) -> Result<Value> {
+    let code = match one(args)? {
+        Value::Str(text) => {
+            let mut characters = text.chars();
+            match (characters.next(), characters.next()) {
+                (Some(only), None) => u32::from(only),
+                _ => {
+                    let length = text.chars().count();
+                    return Err(Raise::new(
+                        "TypeError",
+                        format!("ord() expected a character, but string of length {length} found"),
+                    ));
                 }
-                (Value::Float(value), Some(digits)) => {
-                    let scale = 10f32.powi(int(digits)?.clamp(-30, 30) as i32);
-                    Value::Float((value * scale).round_ties_even() / scale)
-                }
-                (value, _) => Value::Int(int(value)?),
             }
         }
-        _ => {
-            let given = args.between(1, 2)?;
-            let start = given.get(1).cloned().unwrap_or(Value::Int(0));
-            let items = interpreter.iterate(&given[0])?;
-            items
-                .iter()
-                .try_fold(start, |sum, item| operators::binary("+", &sum, item))?
+        Value::Bytes(data) if data.len() == 1 => data[0].into(),
+        _ => return Err(Raise::new("TypeError", "ord expects a character")),
+    };
+    Ok(Value::Int(code.into()))
+}
+
+fn round(_: &mut Interpreter, args: &Args) -> Result<Value> {
+    let given = args.between(1, 2)?;
+    Ok(match (&given[0], given.get(1)) {
+        (Value::Float(value), None | Some(Value::None)) => {
+            Value::Int(value.round_ties_even() as i64)
         }
+        (Value::Float(value), Some(digits)) => {
+            let scale = 10f32.powi(int(digits)?.clamp(-30, 30) as i32);
+            Value::Float((value * scale).round_ties_even() / scale)
+        }
+        (value, _) => Value::Int(int(value)?),
     })
 }
 
@@ -265,7 +337,8 @@ fn print(interpreter: &mut Interpreter, args: &Args) -> Result<Value> {
     Ok(Value::None)
 }
 
-fn extreme(interpreter: &mut Interpreter, largest: bool, args: &Args) -> Result<Value> {
+/// The item that `operator` prefers to all others.
+fn extreme(interpreter: &mut Interpreter, operator: &str, args: &Args) -> Result<Value> {
     let items = match &args.positional[..] {
         [only] => interpreter.iterate(only)?,
         many => many.to_vec(),
@@ -275,7 +348,7 @@ fn extreme(interpreter: &mut Interpreter, largest: bool, args: &Args) -> Result<
     for (key, item) in keys.into_iter().zip(items) {
         let better = match &best {
             None => true,
-            Some((held, _)) => operators::compare(if largest { ">" } else { "<" }, &key, held)?,
+            Some((held, _)) => operators::compare(operator, &key, held)?,
         };
         if better {
             best = Some((key, item));
@@ -291,13 +364,7 @@ fn keys(interpreter: &mut Interpreter, items: &[Value], args: &Args) -> Result<V
         None | Some(Value::None) => Ok(items.to_vec()),
         Some(function) => items
             .iter()
-            .map(|item| {
-                let args = Args {
-                    positional: vec![item.clone()],
-                    keywords: Vec::new(),
-                };
-                interpreter.call(function, args)
-            })
+            .map(|item| interpreter.call(function, Args::of(vec![item.clone()])))
             .collect(),
     }
 }
@@ -327,7 +394,7 @@ fn type_of(value: &Value) -> Value {
         Value::None => Value::Type("NoneType"),
         Value::Type(_) | Value::Class(_) => Value::Type("type"),
         Value::Module(_) => Value::Type("module"),
-        Value::Function(_) | Value::Native(..) => Value::Type("function"),
+        Value::Function(_) | Value::Native(_) => Value::Type("function"),
         Value::Method(_) => Value::Type("bound_method"),
         Value::Clock(_) => Value::Type("clock"),
         Value::Image => Value::Type("Image"),
@@ -345,152 +412,86 @@ fn type_of(value: &Value) -> Value {
     }
 }
 
-/// Calls a built-in class.
-pub fn construct(interpreter: &mut Interpreter, name: &'static str, args: Args) -> Result<Value> {
-    if exception_type(name).is_some() {
-        return Ok(Value::Exception(Rc::new(Exception {
-            kind: Value::Type(name),
-            args: args.positional,
-            traceback: Default::default(),
-        })));
-    }
-    if name == "dict" {
-        let dict = Rc::default();
-        match args.positional.first() {
-            Some(Value::Dict(pairs)) => {
-                for (key, value) in pairs.borrow().iter() {
-                    methods::insert(&dict, key.clone(), value.clone());
-                }
-            }
-            Some(pairs) => {
-                for pair in interpreter.iterate(pairs)? {
-                    let [key, value] = &interpreter.iterate(&pair)?[..] else {
-                        return Err(Raise::new(
-                            "ValueError",
-                            "dict update sequence has wrong length",
-                        ));
-                    };
-                    methods::insert(&dict, key.clone(), value.clone());
-                }
-            }
-            None => {}
+fn bytes(interpreter: &mut Interpreter, args: &Args) -> Result<Value> {
+    Ok(Value::Bytes(match args.between(0, 2)?.first() {
+        None => [].into(),
+        Some(Value::Str(text)) => text.as_bytes().into(),
+        Some(Value::Int(length)) => {
+            let length = usize::try_from(*length).ok();
+            let length = length.filter(|&length| length <= operators::LONGEST);
+            let length =
+                length.ok_or_else(|| Raise::new("MemoryError", "memory allocation failed"))?;
+            vec![0; length].into()
         }
-        for (key, value) in args.keywords {
-            methods::insert(&dict, Value::Str(key), value);
+        Some(Value::Bytes(data)) => data.clone(),
+        Some(iterable) => {
+            let items = interpreter.iterate(iterable)?;
+            let bytes = items.iter().map(|item| Ok(int(item)? as u8));
+            bytes.collect::<Result<Vec<u8>>>()?.into()
         }
-        return Ok(Value::Dict(dict));
-    }
-    if let Some(value) = modules::construct(interpreter, name, &args)? {
-        return Ok(value);
-    }
-    let given = args.between(0, 9)?;
-    let items = |interpreter: &mut Interpreter| match given.first() {
-        None => Ok(Vec::new()),
-        Some(iterable) => interpreter.iterate(iterable),
-    };
-    Ok(match name {
-        "bool" => Value::Bool(given.first().is_some_and(Value::is_true)),
-        "int" => match given {
-            [] => Value::Int(0),
-            [Value::Float(value)] if value.is_finite() => Value::Int(*value as i64),
-            [Value::Float(_)] => {
-                return Err(Raise::new("OverflowError", "can't convert float to int"));
-            }
-            [Value::Str(digits)] => Value::Int(parse_int(digits, 10)?),
-            [Value::Str(digits), radix] => Value::Int(parse_int(digits, int(radix)?)?),
-            [value, ..] => Value::Int(int(value)?),
-        },
-        "float" => match given {
-            [] => Value::Float(0.0),
-            [Value::Str(digits)] => Value::Float(
-                digits
-                    .trim()
-                    .parse()
-                    .map_err(|_| Raise::new("ValueError", "invalid syntax for number"))?,
-            ),
-            [value, ..] => Value::Float(float(value)?),
-        },
-        "str" => match given {
-            [] => string(""),
-            [Value::Bytes(data), _] => string(String::from_utf8_lossy(data)),
-            [value, ..] => string(value.str()),
-        },
-        "bytes" | "bytearray" => match given.first() {
-            None => Value::Bytes([].into()),
-            Some(Value::Str(text)) => Value::Bytes(text.as_bytes().into()),
-            Some(Value::Int(length)) => {
-                let length = usize::try_from(*length)
-                    .ok()
-                    .filter(|&length| length <= 1 << 20);
-                let length =
-                    length.ok_or_else(|| Raise::new("MemoryError", "memory allocation failed"))?;
-                Value::Bytes(vec![0; length].into())
-            }
-            Some(Value::Bytes(data)) => Value::Bytes(data.clone()),
-            Some(_) => {
-                let items = items(interpreter)?;
-                let bytes = items.iter().map(|item| Ok(int(item)? as u8));
-                Value::Bytes(bytes.collect::<Result<Vec<u8>>>()?.into())
-            }
-        },
-        "list" => list(items(interpreter)?),
-        "tuple" => tuple(items(interpreter)?),
-        "range" => {
-            let bounds = args
-                .between(1, 3)?
-                .iter()
-                .map(int)
-                .collect::<Result<Vec<_>>>()?;
-            match bounds[..] {
-                [stop] => Value::Range(0, stop, 1),
-                [start, stop] => Value::Range(start, stop, 1),
-                [_, _, 0] => return Err(Raise::new("ValueError", "zero step")),
-                [start, stop, step] => Value::Range(start, stop, step),
-                _ => Value::Range(0, 0, 1),
+    }))
+}
+
+fn dict(interpreter: &mut Interpreter, args: &Args) -> Result<Value> {
+    let dict = Rc::default();
+    match args.positional.first() {
+        Some(Value::Dict(pairs)) => {
+            for (key, value) in pairs.borrow().iter() {
+                methods::insert(&dict, key.clone(), value.clone());
             }
         }
-        "reversed" => {
-            let mut items = items(interpreter)?;
-            items.reverse();
-            list(items)
-        }
-        "zip" => {
-            let columns = given
-                .iter()
-                .map(|column| interpreter.iterate(column))
-                .collect::<Result<Vec<_>>>()?;
-            let rows = columns.iter().map(Vec::len).min().unwrap_or(0);
-            let row = |at: usize| tuple(columns.iter().map(|column| column[at].clone()).collect());
-            list((0..rows).map(row).collect())
-        }
-        "map" | "filter" => {
-            let given = args.exactly(2)?;
-            let mut out = Vec::new();
-            for item in interpreter.iterate(&given[1])? {
-                let args = Args {
-                    positional: vec![item.clone()],
-                    keywords: Vec::new(),
+        Some(pairs) => {
+            for pair in interpreter.iterate(pairs)? {
+                let [key, value] = &interpreter.iterate(&pair)?[..] else {
+                    return Err(Raise::new(
+                        "ValueError",
+                        "dict update sequence has wrong length",
+                    ));
                 };
-                let value = match &given[0] {
-                    Value::None => item.clone(),
-                    function => interpreter.call(function, args)?,
-                };
-                if name == "map" {
-                    out.push(value);
-                } else if value.is_true() {
-                    out.push(item);
-                }
+                methods::insert(&dict, key.clone(), value.clone());
             }
-            list(out)
         }
-        "type" => type_of(&args.exactly(1)?[0]),
-        _ => {
-            return Err(Raise::new(
-                "TypeError",
-                format!("cannot create '{name}' instances"),
-            ));
-        }
+        None => {}
+    }
+    for (key, value) in &args.keywords {
+        methods::insert(&dict, Value::Str(key.clone()), value.clone());
+    }
+    Ok(Value::Dict(dict))
+}
+
+fn range(_: &mut Interpreter, args: &Args) -> Result<Value> {
+    let bounds = args.between(1, 3)?.iter().map(int);
+    Ok(match bounds.collect::<Result<Vec<_>>>()?[..] {
+        [stop] => Value::Range(0, stop, 1),
+        [start, stop] => Value::Range(start, stop, 1),
+        [_, _, 0] => return Err(Raise::new("ValueError", "zero step")),
+        [start, stop, step, ..] => Value::Range(start, stop, step),
+        [] => Value::Range(0, 0, 1),
     })
+}
+
+fn zip(interpreter: &mut Interpreter, args: &Args) -> Result<Value> {
+    let columns = args.between(0, usize::MAX)?.iter();
+    let columns = columns
+        .map(|column| interpreter.iterate(column))
+        .collect::<Result<Vec<_>>>()?;
+    let rows = columns.iter().map(Vec::len).min().unwrap_or(0);
+    let row = |at: usize| tuple(columns.iter().map(|column| column[at].clone()).collect());
+    Ok(list((0..rows).map(row).collect()))
+}
+
+/// The items of the second argument, each with what the function in the first makes of it.
+fn mapped(interpreter: &mut Interpreter, args: &Args) -> Result<Vec<(Value, Value)>> {
+    let given = args.exactly(2)?;
+    let mut pairs = Vec::new();
+    for item in interpreter.iterate(&given[1])? {
+        let value = match &given[0] {
+            Value::None => item.clone(),
+            function => interpreter.call(function, Args::of(vec![item.clone()]))?,
+        };
+        pairs.push((item, value));
+    }
+    Ok(pairs)
 }
 
 fn parse_int(digits: &str, radix: i64) -> Result<i64> {
@@ -515,5 +516,9 @@ fn parse_int(digits: &str, radix: i64) -> Result<i64> {
         _ => return Err(invalid()),
     };
     let value = i64::from_str_radix(rest, radix).map_err(|_| invalid())?;
-    Ok(if negative { -value } else { value })
+    Ok(if negative {
+        value.wrapping_neg()
+    } else {
+        value
+    })
 }

@@ -37,75 +37,117 @@ fn bad() -> Raise {
 
 /// `template % value`.
 pub fn percent(template: &str, value: &Value) -> Result<String> {
-    let values = match value {
-        Value::Tuple(items) => items.to_vec(),
-        other => vec![other.clone()],
-    };
-    let dictionary = matches!(value, Value::Dict(_));
-    let mut values = values.into_iter();
+    let mut arguments = Arguments::new(value);
     let mut out = String::new();
     let mut characters = template.chars().peekable();
     while let Some(character) = characters.next() {
         if character != '%' {
             out.push(character);
-            continue;
-        }
-        if characters.peek() == Some(&'%') {
-            characters.next();
+        } else if characters.next_if_eq(&'%').is_some() {
             out.push('%');
-            continue;
-        }
-        let mut keyed = None;
-        if characters.peek() == Some(&'(') {
-            characters.next();
-            let key: String = characters
-                .by_ref()
-                .take_while(|&found| found != ')')
-                .collect();
-            let Value::Dict(pairs) = value else {
-                return Err(Raise::new("TypeError", "format requires a dict"));
-            };
-            let found = pairs
-                .borrow()
-                .iter()
-                .find(|(name, _)| matches!(name, Value::Str(name) if **name == *key))
-                .map(|(_, value)| value.clone());
-            keyed = Some(found.ok_or_else(|| Raise::new("KeyError", key))?);
-        }
-        let mut spec = Spec::default();
-        while let Some(&flag) = characters.peek() {
-            match flag {
-                '-' => spec.align = Some('<'),
-                '+' | ' ' => spec.sign = Some(flag),
-                '#' => spec.alternate = true,
-                '0' => {
-                    spec.fill = Some('0');
-                    spec.align = spec.align.or(Some('='));
-                }
-                _ => break,
-            }
-            characters.next();
-        }
-        spec.width = if characters.peek() == Some(&'*') {
-            characters.next();
-            let width = values.next().ok_or_else(not_enough)?;
-            usize::try_from(int(&width)?)
-                .map_err(|_| bad())?
-                .min(WIDEST)
         } else {
-            number(&mut characters).unwrap_or(0)
-        };
-        if characters.peek() == Some(&'.') {
-            characters.next();
-            spec.precision = Some(number(&mut characters).unwrap_or(0));
+            out.push_str(&conversion(&mut characters, &mut arguments)?);
         }
-        let kind = characters
-            .next()
-            .ok_or_else(|| Raise::new("ValueError", "incomplete format"))?;
-        let value = match keyed {
-            Some(value) => value,
-            None => values.next().ok_or_else(not_enough)?,
+    }
+    arguments.end()?;
+    Ok(out)
+}
+
+/// What stands on the right of `%`.
+struct Arguments<'a> {
+    given: &'a Value,
+    rest: std::vec::IntoIter<Value>,
+}
+
+impl<'a> Arguments<'a> {
+    fn new(given: &'a Value) -> Self {
+        let values = match given {
+            Value::Tuple(items) => items.to_vec(),
+            other => vec![other.clone()],
         };
+        Arguments {
+            given,
+            rest: values.into_iter(),
+        }
+    }
+
+    fn next(&mut self) -> Result<Value> {
+        self.rest
+            .next()
+            .ok_or_else(|| Raise::new("TypeError", "not enough arguments for format string"))
+    }
+
+    /// The dict's value of that name.
+    fn named(&self, key: String) -> Result<Value> {
+        let Value::Dict(pairs) = self.given else {
+            return Err(Raise::new("TypeError", "format requires a dict"));
+        };
+        let pairs = pairs.borrow();
+        let is_key = |name: &Value| matches!(name, Value::Str(name) if **name == *key);
+        let found = pairs.iter().find(|(name, _)| is_key(name));
+        match found {
+            Some((_, value)) => Ok(value.clone()),
+            None => Err(Raise::new("KeyError", key)),
+        }
+    }
+
+    /// None but a dict may be left over.
+    fn end(mut self) -> Result<()> {
+        if self.rest.next().is_some() && !matches!(self.given, Value::Dict(_)) {
+            return Err(Raise::new(
+                "TypeError",
+                "not all arguments converted during string formatting",
+            ));
+        }
+        Ok(())
+    }
+}
+
+/// What follows a `%`, and its value.
+fn conversion(characters: &mut Peekable<Chars>, arguments: &mut Arguments) -> Result<String> {
+    let mut keyed = None;
+    if characters.next_if_eq(&'(').is_some() {
+        let key = characters.by_ref().take_while(|&found| found != ')');
+        keyed = Some(arguments.named(key.collect())?);
+    }
+    let mut spec = Spec::default();
+    spec.percent_flags(characters);
+    spec.width = if characters.next_if_eq(&'*').is_some() {
+        let width = usize::try_from(int(&arguments.next()?)?);
+        width.map_err(|_| bad())?.min(WIDEST)
+    } else {
+        number(characters).unwrap_or(0)
+    };
+    if characters.next_if_eq(&'.').is_some() {
+        spec.precision = Some(number(characters).unwrap_or(0));
+    }
+    let kind = characters
+        .next()
+        .ok_or_else(|| Raise::new("ValueError", "incomplete format"))?;
+    let value = match keyed {
+        Some(value) => value,
+        None => arguments.next()?,
+    };
+    spec.percent(kind, &value)
+}
+
+impl Spec {
+    fn percent_flags(&mut self, characters: &mut Peekable<Chars>) {
+        while let Some(flag) = characters.next_if(|found| "-+ #0".contains(*found)) {
+            match flag {
+                '-' => self.align = Some('<'),
+                '#' => self.alternate = true,
+                '0' => {
+                    self.fill = Some('0');
+                    self.align = self.align.or(Some('='));
+                }
+                sign => self.sign = Some(sign),
+            }
+        }
+    }
+
+    /// The value as the letter behind `%` wants it.
+    fn percent(mut self, kind: char, value: &Value) -> Result<String> {
         match kind {
             's' | 'r' | 'a' => {
                 let text = if kind == 's' {
@@ -113,59 +155,44 @@ pub fn percent(template: &str, value: &Value) -> Result<String> {
                 } else {
                     value.repr()
                 };
-                spec.align = spec.align.filter(|&align| align != '=').or(Some('>'));
-                spec.fill = None;
-                out.push_str(&spec.text(&text));
+                self.align = self.align.filter(|&align| align != '=').or(Some('>'));
+                self.fill = None;
+                Ok(self.text(&text))
             }
             'c' => {
-                let text = match &value {
+                let text = match value {
                     Value::Str(text) if text.chars().count() == 1 => text.to_string(),
-                    _ => u32::try_from(int(&value)?)
+                    _ => u32::try_from(int(value)?)
                         .ok()
                         .and_then(char::from_u32)
                         .ok_or_else(|| Raise::new("TypeError", "integer required"))?
                         .to_string(),
                 };
-                spec.align = spec.align.or(Some('>'));
-                out.push_str(&spec.text(&text));
+                self.align = self.align.or(Some('>'));
+                Ok(self.text(&text))
             }
             'd' | 'i' | 'u' | 'x' | 'X' | 'o' => {
                 let value = match value {
-                    Value::Float(value) => value as i64,
-                    other => int(&other)?,
+                    Value::Float(value) => *value as i64,
+                    other => int(other)?,
                 };
-                spec.kind = Some(if "iu".contains(kind) { 'd' } else { kind });
-                out.push_str(&spec.integer(value)?);
+                self.kind = Some(if "iu".contains(kind) { 'd' } else { kind });
+                self.integer(value)
             }
             'e' | 'E' | 'f' | 'F' | 'g' | 'G' => {
-                spec.kind = Some(kind);
-                out.push_str(&spec.float(float(&value)?)?);
+                self.kind = Some(kind);
+                self.float(float(value)?)
             }
-            _ => {
-                return Err(Raise::new(
-                    "ValueError",
-                    format!(
-                        "unsupported format character '{kind}' (0x{:x})",
-                        u32::from(kind)
-                    ),
-                ));
-            }
+            _ => Err(Raise::new(
+                "ValueError",
+                format!(
+                    "unsupported format character '{kind}' (0x{:x})",
+                    u32::from(kind)
+                ),
+            )),
         }
     }
-    if values.next().is_some() && !dictionary {
-        return Err(Raise::new(
-            "TypeError",
-            "not all arguments converted during string formatting",
-        ));
-    }
-    Ok(out)
-}
 
-fn not_enough() -> Raise {
-    Raise::new("TypeError", "not enough arguments for format string")
-}
-
-impl Spec {
     fn parse(text: &str) -> Result<Spec> {
         let mut spec = Spec::default();
         let is_align = |found: char| "<>=^".contains(found);
@@ -311,14 +338,8 @@ pub fn braces(template: &str, args: &Args) -> Result<String> {
     let mut characters = template.chars().peekable();
     while let Some(character) = characters.next() {
         match character {
-            '{' if characters.peek() == Some(&'{') => {
-                characters.next();
-                out.push('{');
-            }
-            '}' if characters.peek() == Some(&'}') => {
-                characters.next();
-                out.push('}');
-            }
+            '{' if characters.next_if_eq(&'{').is_some() => out.push('{'),
+            '}' if characters.next_if_eq(&'}').is_some() => out.push('}'),
             '}' => {
                 return Err(Raise::new(
                     "ValueError",
@@ -326,44 +347,46 @@ pub fn braces(template: &str, args: &Args) -> Result<String> {
                 ));
             }
             '{' => {
-                let mut field = String::new();
+                let mut text = String::new();
                 loop {
                     match characters.next() {
                         Some('}') => break,
-                        Some(found) => field.push(found),
+                        Some(found) => text.push(found),
                         None => return Err(Raise::new("ValueError", "incomplete format key")),
                     }
                 }
-                let (name, spec) = field.split_once(':').unwrap_or((&field, ""));
-                let (name, conversion) = match name.split_once('!') {
-                    Some((name, conversion)) => (name, Some(conversion)),
-                    None => (name, None),
-                };
-                let mut value = if name.is_empty() {
-                    next += 1;
-                    args.positional.get(next - 1)
-                } else if let Ok(index) = name.parse::<usize>() {
-                    args.positional.get(index)
-                } else {
-                    Some(
-                        args.keyword(name)
-                            .ok_or_else(|| Raise::new("KeyError", name))?,
-                    )
-                }
-                .ok_or_else(|| Raise::new("IndexError", "tuple index out of range"))?
-                .clone();
-                match conversion {
-                    Some("r") => value = super::value::string(value.repr()),
-                    Some("s") => value = super::value::string(value.str()),
-                    Some(_) => return Err(bad()),
-                    None => {}
-                }
-                out.push_str(&Spec::parse(spec)?.format(&value)?);
+                out.push_str(&field(&text, args, &mut next)?);
             }
             _ => out.push(character),
         }
     }
     Ok(out)
+}
+
+/// What stands between braces, and its value; `next` counts the fields without a name.
+fn field(text: &str, args: &Args, next: &mut usize) -> Result<String> {
+    let (name, spec) = text.split_once(':').unwrap_or((text, ""));
+    let (name, conversion) = match name.split_once('!') {
+        Some((name, conversion)) => (name, Some(conversion)),
+        None => (name, None),
+    };
+    let value = if name.is_empty() {
+        *next += 1;
+        args.positional.get(*next - 1)
+    } else if let Ok(index) = name.parse::<usize>() {
+        args.positional.get(index)
+    } else {
+        let named = args.keyword(name);
+        Some(named.ok_or_else(|| Raise::new("KeyError", name))?)
+    };
+    let value = value.ok_or_else(|| Raise::new("IndexError", "tuple index out of range"))?;
+    let spec = Spec::parse(spec)?;
+    match conversion {
+        None => spec.format(value),
+        Some("r") => spec.format(&super::value::string(value.repr())),
+        Some("s") => spec.format(&super::value::string(value.str())),
+        Some(_) => Err(bad()),
+    }
 }
 
 #[cfg(test)]

@@ -116,14 +116,7 @@ impl<'a> Interpreter<'a> {
         self.line = statement.line;
         self.cpu.tick()?;
         match &statement.kind {
-            StmtKind::Expr(expression) => {
-                let value = self.eval(expression, scope)?;
-                let shown = self.prompt && scope.locals.is_none();
-                if shown && !matches!(value, Value::None) {
-                    let text = value.repr() + "\n";
-                    self.cpu.print(&text)?;
-                }
-            }
+            StmtKind::Expr(expression) => self.show(expression, scope)?,
             StmtKind::Assign(targets, value) => {
                 let value = self.eval(value, scope)?;
                 for target in targets {
@@ -131,15 +124,7 @@ impl<'a> Interpreter<'a> {
                 }
             }
             StmtKind::Augment(operator, target, value) => {
-                let before = self.eval(target, scope)?;
-                let value = self.eval(value, scope)?;
-                if let ("+", Value::List(items)) = (*operator, &before) {
-                    let more = self.iterate(&value)?;
-                    items.borrow_mut().extend(more);
-                } else {
-                    let after = operators::binary(operator, &before, &value)?;
-                    self.assign(target, after, scope)?;
-                }
+                self.augment(operator, target, value, scope)?;
             }
             StmtKind::If(branches, otherwise) => {
                 for (condition, body) in branches {
@@ -150,17 +135,7 @@ impl<'a> Interpreter<'a> {
                 return self.block(otherwise, scope);
             }
             StmtKind::While(condition, body, otherwise) => {
-                while self.eval(condition, scope)?.is_true() {
-                    // A loop of nothing but its condition can be interrupted too.
-                    self.cpu.tick()?;
-                    match self.block(body, scope)? {
-                        Flow::Break => return Ok(Flow::Next),
-                        Flow::Return(value) => return Ok(Flow::Return(value)),
-                        Flow::Next | Flow::Continue => {}
-                    }
-                    self.line = statement.line;
-                }
-                return self.block(otherwise, scope);
+                return self.while_loop(condition, body, otherwise, scope);
             }
             StmtKind::For(target, iterable, body, otherwise) => {
                 let iterable = self.eval(iterable, scope)?;
@@ -170,57 +145,21 @@ impl<'a> Interpreter<'a> {
                 let value = self.closure(function, scope)?;
                 self.store(&function.name, value, scope);
             }
-            StmtKind::Class(name, bases, body) => {
-                let bases = bases
-                    .iter()
-                    .map(|base| self.eval(base, scope))
-                    .collect::<Result<Vec<_>>>()?;
-                let names = Namespace::default();
-                let mut outer = scope.outer.clone();
-                outer.extend(scope.locals.clone());
-                let inner = Scope {
-                    globals: scope.globals.clone(),
-                    locals: Some(names.clone()),
-                    function: None,
-                    outer,
-                };
-                self.block(body, &inner)?;
-                let class = Class {
-                    name: name.clone(),
-                    bases,
-                    names,
-                };
-                self.store(name, Value::Class(Rc::new(class)), scope);
-            }
+            StmtKind::Class(name, bases, body) => self.class(name, bases, body, scope)?,
             StmtKind::Return(value) => {
-                let value = match value {
+                return Ok(Flow::Return(match value {
                     Some(value) => self.eval(value, scope)?,
                     None => Value::None,
-                };
-                return Ok(Flow::Return(value));
+                }));
             }
             StmtKind::Break => return Ok(Flow::Break),
             StmtKind::Continue => return Ok(Flow::Continue),
-            StmtKind::Pass => {}
+            StmtKind::Pass | StmtKind::Global(_) => {}
             StmtKind::Import(module, name) => {
-                let value = modules::import(module)?;
-                self.store(name, value, scope);
+                let module = Value::Module(modules::import(module)?);
+                self.store(name, module, scope);
             }
-            StmtKind::FromImport(module, names) => {
-                let module = modules::import(module)?;
-                for (name, bound) in names {
-                    if &**name == "*" {
-                        for (name, value) in modules::everything(&module) {
-                            self.store(&name.into(), value, scope);
-                        }
-                        continue;
-                    }
-                    let value = methods::attribute(&module, name).ok_or_else(|| {
-                        Raise::new("ImportError", format!("cannot import name {name}"))
-                    })?;
-                    self.store(bound, value, scope);
-                }
-            }
+            StmtKind::FromImport(module, names) => self.import_from(module, names, scope)?,
             StmtKind::Try {
                 body,
                 handlers,
@@ -228,35 +167,16 @@ impl<'a> Interpreter<'a> {
                 finally,
             } => return self.try_statement(body, handlers, otherwise, finally, scope),
             StmtKind::With(context, target, body) => {
-                let context = self.eval(context, scope)?;
-                let entered = self.method(&context, "__enter__", Args::default())?;
-                if let Some(target) = target {
-                    self.assign(target, entered, scope)?;
-                }
-                let result = self.block(body, scope);
-                if matches!(result, Err(Raise::Halt)) {
-                    return result;
-                }
-                let args = Args {
-                    positional: vec![Value::None; 3],
-                    keywords: Vec::new(),
-                };
-                let line = self.line;
-                self.method(&context, "__exit__", args)?;
-                self.line = line;
-                return result;
+                return self.with_statement(context, target.as_ref(), body, scope);
             }
             StmtKind::Raise(value) => return Err(self.raise(value.as_ref(), scope)?),
             StmtKind::Assert(condition, message) => {
                 if !self.eval(condition, scope)?.is_true() {
-                    let args = match message {
-                        Some(message) => vec![self.eval(message, scope)?],
-                        None => Vec::new(),
-                    };
+                    let args = message.iter().map(|message| self.eval(message, scope));
+                    let args = args.collect::<Result<Vec<_>>>()?;
                     return Err(Raise::with("AssertionError", args));
                 }
             }
-            StmtKind::Global(_) => {}
             StmtKind::Delete(targets) => {
                 for target in targets {
                     self.delete(target, scope)?;
@@ -264,6 +184,131 @@ impl<'a> Interpreter<'a> {
             }
         }
         Ok(Flow::Next)
+    }
+
+    /// An expression as a statement: the prompt prints its value.
+    fn show(&mut self, expression: &Expr, scope: &Scope) -> Result<()> {
+        let value = self.eval(expression, scope)?;
+        let shown = self.prompt && scope.locals.is_none();
+        if shown && !matches!(value, Value::None) {
+            let text = value.repr() + "\n";
+            self.cpu.print(&text)?;
+        }
+        Ok(())
+    }
+
+    fn augment(
+        &mut self,
+        operator: &'static str,
+        target: &Expr,
+        value: &Expr,
+        scope: &Scope,
+    ) -> Result<()> {
+        let before = self.eval(target, scope)?;
+        let value = self.eval(value, scope)?;
+        // A list grows where it is.
+        if let ("+", Value::List(items)) = (operator, &before) {
+            let more = self.iterate(&value)?;
+            items.borrow_mut().extend(more);
+            return Ok(());
+        }
+        let after = operators::binary(operator, &before, &value)?;
+        self.assign(target, after, scope)
+    }
+
+    fn while_loop(
+        &mut self,
+        condition: &Expr,
+        body: &[Stmt],
+        otherwise: &[Stmt],
+        scope: &Scope,
+    ) -> Result<Flow> {
+        let line = self.line;
+        while self.eval(condition, scope)?.is_true() {
+            // A loop of nothing but its condition can be interrupted too.
+            self.cpu.tick()?;
+            match self.block(body, scope)? {
+                Flow::Break => return Ok(Flow::Next),
+                Flow::Return(value) => return Ok(Flow::Return(value)),
+                Flow::Next | Flow::Continue => {}
+            }
+            self.line = line;
+        }
+        self.block(otherwise, scope)
+    }
+
+    fn class(
+        &mut self,
+        name: &Rc<str>,
+        bases: &[Expr],
+        body: &[Stmt],
+        scope: &Scope,
+    ) -> Result<()> {
+        let bases = self.eval_all(bases, scope)?;
+        let names = Namespace::default();
+        let mut outer = scope.outer.clone();
+        outer.extend(scope.locals.clone());
+        let inner = Scope {
+            globals: scope.globals.clone(),
+            locals: Some(names.clone()),
+            function: None,
+            outer,
+        };
+        self.block(body, &inner)?;
+        let class = Class {
+            name: name.clone(),
+            bases,
+            names,
+        };
+        self.store(name, Value::Class(Rc::new(class)), scope);
+        Ok(())
+    }
+
+    fn import_from(
+        &mut self,
+        module: &str,
+        names: &[(Rc<str>, Rc<str>)],
+        scope: &Scope,
+    ) -> Result<()> {
+        let module = modules::import(module)?;
+        for (name, bound) in names {
+            if &**name == "*" {
+                // `mp_import_all`
+                for name in module.names().filter(|name| !name.starts_with('_')) {
+                    if let Some(value) = module.attribute(name) {
+                        self.store(&name.into(), value, scope);
+                    }
+                }
+                continue;
+            }
+            let value = module
+                .attribute(name)
+                .ok_or_else(|| Raise::new("ImportError", format!("cannot import name {name}")))?;
+            self.store(bound, value, scope);
+        }
+        Ok(())
+    }
+
+    fn with_statement(
+        &mut self,
+        context: &Expr,
+        target: Option<&Expr>,
+        body: &[Stmt],
+        scope: &Scope,
+    ) -> Result<Flow> {
+        let context = self.eval(context, scope)?;
+        let entered = self.method(&context, "__enter__", Args::default())?;
+        if let Some(target) = target {
+            self.assign(target, entered, scope)?;
+        }
+        let result = self.block(body, scope);
+        if matches!(result, Err(Raise::Halt)) {
+            return result;
+        }
+        let line = self.line;
+        self.method(&context, "__exit__", Args::of(vec![Value::None; 3]))?;
+        self.line = line;
+        result
     }
 
     fn for_loop(
@@ -463,7 +508,7 @@ impl<'a> Interpreter<'a> {
                 let names = match &object {
                     Value::Instance(instance) => &instance.names,
                     Value::Class(class) => &class.names,
-                    _ => return Err(no_attribute(&object, name)),
+                    _ => return Err(methods::no_attribute(&object, name)),
                 };
                 names.borrow_mut().insert(name.clone(), value);
             }
@@ -510,7 +555,7 @@ impl<'a> Interpreter<'a> {
                     _ => None,
                 };
                 if removed.is_none() {
-                    return Err(no_attribute(&object, name));
+                    return Err(methods::no_attribute(&object, name));
                 }
             }
             ExprKind::Index(object, index) => {
@@ -546,109 +591,110 @@ impl<'a> Interpreter<'a> {
 
     /// The value of an expression.
     fn eval(&mut self, expression: &Expr, scope: &Scope) -> Result<Value> {
-        Ok(match &expression.kind {
-            ExprKind::None => Value::None,
-            ExprKind::Bool(value) => Value::Bool(*value),
-            ExprKind::Int(value) => Value::Int(*value),
-            ExprKind::Float(value) => Value::Float(*value),
-            ExprKind::Str(text) => Value::Str(text.clone()),
-            ExprKind::Bytes(data) => Value::Bytes(data.clone()),
-            ExprKind::Name(name) => self.load(name, scope)?,
-            ExprKind::Tuple(items) => tuple(self.eval_all(items, scope)?),
-            ExprKind::List(items) => list(self.eval_all(items, scope)?),
-            ExprKind::Set => {
-                return Err(Raise::new(
-                    "NotImplementedError",
-                    "the simulated board has no sets",
-                ));
-            }
-            ExprKind::Dict(pairs) => {
-                let dict = Rc::default();
-                for (key, value) in pairs {
-                    let key = self.eval(key, scope)?;
-                    let value = self.eval(value, scope)?;
-                    methods::insert(&dict, key, value);
-                }
-                Value::Dict(dict)
-            }
+        match &expression.kind {
+            ExprKind::None => Ok(Value::None),
+            ExprKind::Bool(value) => Ok(Value::Bool(*value)),
+            ExprKind::Int(value) => Ok(Value::Int(*value)),
+            ExprKind::Float(value) => Ok(Value::Float(*value)),
+            ExprKind::Str(text) => Ok(Value::Str(text.clone())),
+            ExprKind::Bytes(data) => Ok(Value::Bytes(data.clone())),
+            ExprKind::Name(name) => self.load(name, scope),
+            ExprKind::Tuple(items) => self.eval_all(items, scope).map(tuple),
+            ExprKind::List(items) => self.eval_all(items, scope).map(list),
+            ExprKind::Set => Err(Raise::new(
+                "NotImplementedError",
+                "the simulated board has no sets",
+            )),
+            ExprKind::Dict(pairs) => self.dict(pairs, scope),
             ExprKind::ListComp(element, loops) => {
                 let mut items = Vec::new();
                 // The loop's names are its own; what it assigns shadows the outer ones.
                 self.comprehend(element, loops, scope, &mut items)?;
-                list(items)
+                Ok(list(items))
             }
             ExprKind::Unary(operator, operand) => {
                 let operand = self.eval(operand, scope)?;
-                operators::unary(operator, &operand)?
+                operators::unary(operator, &operand)
             }
             ExprKind::Binary(operator, left, right) => {
                 let left = self.eval(left, scope)?;
                 let right = self.eval(right, scope)?;
                 self.line = expression.line;
-                operators::binary(operator, &left, &right)?
+                operators::binary(operator, &left, &right)
             }
-            ExprKind::Compare(first, rest) => {
-                let mut left = self.eval(first, scope)?;
-                for (operator, right) in rest {
-                    let right = self.eval(right, scope)?;
-                    if !operators::compare(operator, &left, &right)? {
-                        return Ok(Value::Bool(false));
-                    }
-                    left = right;
-                }
-                Value::Bool(true)
-            }
-            ExprKind::And(left, right) => {
-                let left = self.eval(left, scope)?;
-                if !left.is_true() {
-                    return Ok(left);
-                }
-                self.eval(right, scope)?
-            }
-            ExprKind::Or(left, right) => {
-                let left = self.eval(left, scope)?;
-                if left.is_true() {
-                    return Ok(left);
-                }
-                self.eval(right, scope)?
-            }
+            ExprKind::Compare(first, rest) => self.comparison(first, rest, scope),
+            ExprKind::And(left, right) => match self.eval(left, scope)? {
+                left if left.is_true() => self.eval(right, scope),
+                left => Ok(left),
+            },
+            ExprKind::Or(left, right) => match self.eval(left, scope)? {
+                left if left.is_true() => Ok(left),
+                _ => self.eval(right, scope),
+            },
             ExprKind::If(condition, then, otherwise) => {
-                if self.eval(condition, scope)?.is_true() {
-                    self.eval(then, scope)?
-                } else {
-                    self.eval(otherwise, scope)?
-                }
+                let holds = self.eval(condition, scope)?.is_true();
+                self.eval(if holds { then } else { otherwise }, scope)
             }
             ExprKind::Call(function, arguments) => {
                 let function = self.eval(function, scope)?;
                 let args = self.arguments(arguments, scope)?;
                 self.line = expression.line;
-                self.call(&function, args)?
+                self.call(&function, args)
             }
             ExprKind::Attribute(object, name) => {
                 let object = self.eval(object, scope)?;
-                methods::attribute(&object, name).ok_or_else(|| no_attribute(&object, name))?
+                methods::attribute(&object, name)
+                    .ok_or_else(|| methods::no_attribute(&object, name))
             }
-            ExprKind::Index(object, index) => {
-                let object = self.eval(object, scope)?;
-                if let ExprKind::Slice(parts) = &index.kind {
-                    let mut bounds = [None; 3];
-                    for (bound, part) in bounds.iter_mut().zip(parts) {
-                        if let Some(part) = part {
-                            *bound = match self.eval(part, scope)? {
-                                Value::None => None,
-                                value => Some(int(&value)?),
-                            };
-                        }
-                    }
-                    return methods::slice(&object, bounds);
-                }
-                let index = self.eval(index, scope)?;
-                methods::index(&object, &index)?
+            ExprKind::Index(object, index) => self.index(object, index, scope),
+            ExprKind::Slice(_) => Err(Raise::new("SyntaxError", "invalid syntax")),
+            ExprKind::Lambda(function) => self.closure(function, scope),
+        }
+    }
+
+    fn dict(&mut self, pairs: &[(Expr, Expr)], scope: &Scope) -> Result<Value> {
+        let dict = Rc::default();
+        for (key, value) in pairs {
+            let key = self.eval(key, scope)?;
+            let value = self.eval(value, scope)?;
+            methods::insert(&dict, key, value);
+        }
+        Ok(Value::Dict(dict))
+    }
+
+    fn comparison(
+        &mut self,
+        first: &Expr,
+        rest: &[(&'static str, Expr)],
+        scope: &Scope,
+    ) -> Result<Value> {
+        let mut left = self.eval(first, scope)?;
+        for (operator, right) in rest {
+            let right = self.eval(right, scope)?;
+            if !operators::compare(operator, &left, &right)? {
+                return Ok(Value::Bool(false));
             }
-            ExprKind::Slice(_) => return Err(Raise::new("SyntaxError", "invalid syntax")),
-            ExprKind::Lambda(function) => self.closure(function, scope)?,
-        })
+            left = right;
+        }
+        Ok(Value::Bool(true))
+    }
+
+    fn index(&mut self, object: &Expr, index: &Expr, scope: &Scope) -> Result<Value> {
+        let object = self.eval(object, scope)?;
+        let ExprKind::Slice(parts) = &index.kind else {
+            let index = self.eval(index, scope)?;
+            return methods::index(&object, &index);
+        };
+        let mut bounds = [None; 3];
+        for (bound, part) in bounds.iter_mut().zip(parts) {
+            if let Some(part) = part {
+                *bound = match self.eval(part, scope)? {
+                    Value::None => None,
+                    value => Some(int(&value)?),
+                };
+            }
+        }
+        methods::slice(&object, bounds)
     }
 
     fn eval_all(&mut self, items: &[Expr], scope: &Scope) -> Result<Vec<Value>> {
@@ -752,7 +798,8 @@ impl<'a> Interpreter<'a> {
 
     /// Calls a method by name.
     fn method(&mut self, object: &Value, name: &str, args: Args) -> Result<Value> {
-        let method = methods::attribute(object, name).ok_or_else(|| no_attribute(object, name))?;
+        let method =
+            methods::attribute(object, name).ok_or_else(|| methods::no_attribute(object, name))?;
         self.call(&method, args)
     }
 
@@ -760,18 +807,19 @@ impl<'a> Interpreter<'a> {
     pub fn call(&mut self, function: &Value, args: Args) -> Result<Value> {
         match function {
             Value::Function(closure) => self.call_function(closure, args),
-            Value::Native(module, name) => modules::call(self, module, name, args),
+            Value::Native((_, call)) => call(self, &args),
             Value::Method(bound) => match &bound.0 {
                 Value::Instance(_) => {
                     let function = methods::class_attribute(&bound.0, &bound.1);
-                    let function = function.ok_or_else(|| no_attribute(&bound.0, &bound.1))?;
+                    let function =
+                        function.ok_or_else(|| methods::no_attribute(&bound.0, &bound.1))?;
                     let mut args = args;
                     args.positional.insert(0, bound.0.clone());
                     self.call(&function, args)
                 }
-                object => methods::call(self, object, &bound.1, args),
+                object => methods::call(self, object, &bound.1, &args),
             },
-            Value::Type(name) => builtins::construct(self, name, args),
+            Value::Type(name) => builtins::construct(self, name, &args),
             Value::Class(class) => {
                 let names = Namespace::default();
                 if is_exception(class) {
@@ -898,15 +946,4 @@ fn bind(closure: &Closure, args: Args) -> Result<HashMap<Rc<str>, Value>> {
 
 fn is_exception(class: &Rc<Class>) -> bool {
     is_subclass(&Value::Class(class.clone()), &Value::Type("BaseException"))
-}
-
-fn no_attribute(object: &Value, name: &str) -> Raise {
-    let message = match object {
-        Value::Type(kind) => format!("type object '{kind}' has no attribute '{name}'"),
-        Value::Class(class) => {
-            format!("type object '{}' has no attribute '{name}'", class.name)
-        }
-        _ => format!("'{}' object has no attribute '{name}'", object.type_name()),
-    };
-    Raise::new("AttributeError", message)
 }

@@ -256,47 +256,7 @@ impl Lexer<'_> {
                 }
                 continue;
             }
-            let escape = self.peek(0);
-            self.at += 1;
-            let digits = match escape {
-                b'\n' => {
-                    self.line += 1;
-                    continue;
-                }
-                b'n' => Err(b'\n'),
-                b'r' => Err(b'\r'),
-                b't' => Err(b'\t'),
-                b'a' => Err(7),
-                b'b' => Err(8),
-                b'f' => Err(12),
-                b'v' => Err(11),
-                b'0'..=b'7' => Err(escape - b'0'),
-                b'\\' | b'\'' | b'"' => Err(escape),
-                b'x' => Ok(2),
-                b'u' if !bytes => Ok(4),
-                b'U' if !bytes => Ok(8),
-                _ => {
-                    out.extend([b'\\', escape]);
-                    continue;
-                }
-            };
-            match digits {
-                Err(byte) => out.push(byte),
-                Ok(count) => {
-                    let digits = self.text.get(self.at..self.at + count);
-                    let value = digits
-                        .and_then(|digits| std::str::from_utf8(digits).ok())
-                        .and_then(|digits| u32::from_str_radix(digits, 16).ok())
-                        .ok_or_else(|| self.error("invalid syntax"))?;
-                    self.at += count;
-                    if bytes {
-                        out.push(value as u8);
-                    } else {
-                        let character = char::from_u32(value).unwrap_or('\u{fffd}');
-                        out.extend(character.encode_utf8(&mut [0; 4]).as_bytes());
-                    }
-                }
-            }
+            self.escape(bytes, &mut out)?;
         }
         let token = if bytes {
             Token::Bytes(out)
@@ -308,6 +268,53 @@ impl Lexer<'_> {
             (Some((Token::Str(before), _)), Token::Str(text)) => before.push_str(&text),
             (Some((Token::Bytes(before), _)), Token::Bytes(data)) => before.extend(data),
             (_, token) => self.tokens.push((token, first_line)),
+        }
+        Ok(())
+    }
+
+    /// Takes what stands behind a backslash.
+    fn escape(&mut self, bytes: bool, out: &mut Vec<u8>) -> Result<(), SyntaxError> {
+        let escape = self.peek(0);
+        self.at += 1;
+        let byte = match escape {
+            b'\n' => {
+                self.line += 1;
+                return Ok(());
+            }
+            b'n' => b'\n',
+            b'r' => b'\r',
+            b't' => b'\t',
+            b'a' => 7,
+            b'b' => 8,
+            b'f' => 12,
+            b'v' => 11,
+            b'0'..=b'7' => escape - b'0',
+            b'\\' | b'\'' | b'"' => escape,
+            b'x' => return self.coded(2, bytes, out),
+            b'u' if !bytes => return self.coded(4, bytes, out),
+            b'U' if !bytes => return self.coded(8, bytes, out),
+            _ => {
+                out.extend([b'\\', escape]);
+                return Ok(());
+            }
+        };
+        out.push(byte);
+        Ok(())
+    }
+
+    /// Takes a character that is given by as many hexadecimal digits.
+    fn coded(&mut self, count: usize, bytes: bool, out: &mut Vec<u8>) -> Result<(), SyntaxError> {
+        let digits = self.text.get(self.at..self.at + count);
+        let value = digits
+            .and_then(|digits| std::str::from_utf8(digits).ok())
+            .and_then(|digits| u32::from_str_radix(digits, 16).ok())
+            .ok_or_else(|| self.error("invalid syntax"))?;
+        self.at += count;
+        if bytes {
+            out.push(value as u8);
+        } else {
+            let character = char::from_u32(value).unwrap_or('\u{fffd}');
+            out.extend(character.encode_utf8(&mut [0; 4]).as_bytes());
         }
         Ok(())
     }

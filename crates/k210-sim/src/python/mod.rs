@@ -14,9 +14,9 @@ mod interpreter;
 mod lexer;
 mod methods;
 mod modules;
+mod native;
 mod operators;
 mod parser;
-mod sensor;
 mod value;
 
 use std::rc::Rc;
@@ -76,6 +76,14 @@ pub struct Args {
 }
 
 impl Args {
+    /// Positional arguments alone.
+    pub fn of(positional: Vec<Value>) -> Self {
+        Args {
+            positional,
+            keywords: Vec::new(),
+        }
+    }
+
     /// The argument at `index`, or of that name.
     pub fn get(&self, index: usize, name: &str) -> Option<&Value> {
         self.keyword(name).or_else(|| self.positional.get(index))

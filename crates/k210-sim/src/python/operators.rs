@@ -7,7 +7,7 @@ use super::value::{Value, list, range_len, string, tuple};
 use super::{Raise, Result, format};
 
 /// Longest sequence that an operator makes: what a board's heap would hold.
-const LONGEST: usize = 1 << 20;
+pub const LONGEST: usize = 1 << 20;
 
 fn unsupported(name: &str, left: &Value, right: &Value) -> Raise {
     Raise::new(

@@ -195,34 +195,8 @@ impl Parser {
                 let body = self.block()?;
                 StmtKind::For(target, iterable, body, self.else_block()?)
             }
-            "def" => {
-                self.next();
-                let name = self.name()?;
-                self.expect_op("(")?;
-                let mut function = self.parameters(name, ")", true)?;
-                self.expect_op(")")?;
-                if self.take_op("->") {
-                    self.expression()?;
-                }
-                function.body = self.block()?;
-                function.locals.extend(bound_names(&function.body));
-                StmtKind::Def(Rc::new(function))
-            }
-            "class" => {
-                self.next();
-                let name = self.name()?;
-                let mut bases = Vec::new();
-                if self.take_op("(") {
-                    while !self.is_op(")") {
-                        bases.push(self.expression()?);
-                        if !self.take_op(",") {
-                            break;
-                        }
-                    }
-                    self.expect_op(")")?;
-                }
-                StmtKind::Class(name, bases, self.block()?)
-            }
+            "def" => self.def_statement()?,
+            "class" => self.class_statement()?,
             "try" => self.try_statement()?,
             "with" => {
                 self.next();
@@ -238,6 +212,36 @@ impl Parser {
         };
         into.push(Stmt { line, kind });
         Ok(())
+    }
+
+    fn def_statement(&mut self) -> Result<StmtKind> {
+        self.next();
+        let name = self.name()?;
+        self.expect_op("(")?;
+        let mut function = self.parameters(name, ")", true)?;
+        self.expect_op(")")?;
+        if self.take_op("->") {
+            self.expression()?;
+        }
+        function.body = self.block()?;
+        function.locals.extend(bound_names(&function.body));
+        Ok(StmtKind::Def(Rc::new(function)))
+    }
+
+    fn class_statement(&mut self) -> Result<StmtKind> {
+        self.next();
+        let name = self.name()?;
+        let mut bases = Vec::new();
+        if self.take_op("(") {
+            while !self.is_op(")") {
+                bases.push(self.expression()?);
+                if !self.take_op(",") {
+                    break;
+                }
+            }
+            self.expect_op(")")?;
+        }
+        Ok(StmtKind::Class(name, bases, self.block()?))
     }
 
     fn else_block(&mut self) -> Result<Vec<Stmt>> {
@@ -326,111 +330,109 @@ impl Parser {
             return self.expression_statement();
         };
         let line = self.line();
-        match word.as_str() {
-            "pass" => {
-                self.next();
-                Ok(StmtKind::Pass)
-            }
-            "break" => {
-                self.next();
-                Ok(StmtKind::Break)
-            }
-            "continue" => {
-                self.next();
-                Ok(StmtKind::Continue)
-            }
-            "return" => {
-                self.next();
-                let value = if self.ends_statement() {
-                    None
-                } else {
-                    Some(self.expressions()?)
-                };
-                Ok(StmtKind::Return(value))
-            }
-            "raise" => {
-                self.next();
-                let value = if self.ends_statement() {
-                    None
-                } else {
-                    Some(self.expression()?)
-                };
-                Ok(StmtKind::Raise(value))
-            }
-            "assert" => {
-                self.next();
-                let condition = self.expression()?;
-                let message = if self.take_op(",") {
-                    Some(self.expression()?)
-                } else {
-                    None
-                };
-                Ok(StmtKind::Assert(condition, message))
-            }
-            "global" | "nonlocal" => {
-                self.next();
-                let mut names = vec![self.name()?];
-                while self.take_op(",") {
-                    names.push(self.name()?);
-                }
-                Ok(StmtKind::Global(names))
-            }
-            "del" => {
-                self.next();
-                let targets = match self.target_list()? {
-                    Expr {
-                        kind: ExprKind::Tuple(items),
-                        ..
-                    } => items,
-                    target => vec![target],
-                };
-                Ok(StmtKind::Delete(targets))
-            }
+        let parse = match word.as_str() {
+            "pass" => |_: &mut Self| Ok(StmtKind::Pass),
+            "break" => |_: &mut Self| Ok(StmtKind::Break),
+            "continue" => |_: &mut Self| Ok(StmtKind::Continue),
+            "return" => Self::return_statement,
+            "raise" => Self::raise_statement,
+            "assert" => Self::assert_statement,
+            "global" | "nonlocal" => Self::global_statement,
+            "del" => Self::delete_statement,
+            "from" => Self::import_from_statement,
             "import" => {
                 self.next();
-                loop {
-                    let module = self.dotted_name()?;
-                    let name = if self.take_word("as") {
-                        self.name()?
-                    } else {
-                        module.split('.').next().unwrap_or_default().into()
-                    };
-                    let kind = StmtKind::Import(module, name);
-                    if !self.take_op(",") {
-                        return Ok(kind);
-                    }
-                    into.push(Stmt { line, kind });
-                }
+                return self.import_statement(line, into);
             }
-            "from" => {
-                self.next();
-                let module = self.dotted_name()?;
-                self.expect_word("import")?;
-                let mut names = Vec::new();
-                if self.take_op("*") {
-                    names.push(("*".into(), "*".into()));
-                    return Ok(StmtKind::FromImport(module, names));
-                }
-                let parenthesis = self.take_op("(");
-                loop {
-                    let name = self.name()?;
-                    let bound = if self.take_word("as") {
-                        self.name()?
-                    } else {
-                        name.clone()
-                    };
-                    names.push((name, bound));
-                    if !self.take_op(",") || (parenthesis && self.is_op(")")) {
-                        break;
-                    }
-                }
-                if parenthesis {
-                    self.expect_op(")")?;
-                }
-                Ok(StmtKind::FromImport(module, names))
-            }
-            _ => self.expression_statement(),
+            _ => return self.expression_statement(),
+        };
+        self.next();
+        parse(self)
+    }
+
+    fn return_statement(&mut self) -> Result<StmtKind> {
+        Ok(StmtKind::Return(match self.ends_statement() {
+            true => None,
+            false => Some(self.expressions()?),
+        }))
+    }
+
+    fn raise_statement(&mut self) -> Result<StmtKind> {
+        Ok(StmtKind::Raise(match self.ends_statement() {
+            true => None,
+            false => Some(self.expression()?),
+        }))
+    }
+
+    fn assert_statement(&mut self) -> Result<StmtKind> {
+        let condition = self.expression()?;
+        let message = match self.take_op(",") {
+            true => Some(self.expression()?),
+            false => None,
+        };
+        Ok(StmtKind::Assert(condition, message))
+    }
+
+    fn global_statement(&mut self) -> Result<StmtKind> {
+        let mut names = vec![self.name()?];
+        while self.take_op(",") {
+            names.push(self.name()?);
         }
+        Ok(StmtKind::Global(names))
+    }
+
+    fn delete_statement(&mut self) -> Result<StmtKind> {
+        Ok(StmtKind::Delete(match self.target_list()? {
+            Expr {
+                kind: ExprKind::Tuple(items),
+                ..
+            } => items,
+            target => vec![target],
+        }))
+    }
+
+    /// A name's other name behind `as`, if there is one.
+    fn alias(&mut self, name: Rc<str>) -> Result<Rc<str>> {
+        match self.take_word("as") {
+            true => self.name(),
+            false => Ok(name),
+        }
+    }
+
+    fn import_statement(&mut self, line: u32, into: &mut Vec<Stmt>) -> Result<StmtKind> {
+        loop {
+            let module = self.dotted_name()?;
+            let first = module.split('.').next().unwrap_or_default();
+            let name = self.alias(first.into())?;
+            let kind = StmtKind::Import(module, name);
+            if !self.take_op(",") {
+                return Ok(kind);
+            }
+            into.push(Stmt { line, kind });
+        }
+    }
+
+    fn import_from_statement(&mut self) -> Result<StmtKind> {
+        let module = self.dotted_name()?;
+        self.expect_word("import")?;
+        if self.take_op("*") {
+            let all = vec![("*".into(), "*".into())];
+            return Ok(StmtKind::FromImport(module, all));
+        }
+        let mut names = Vec::new();
+        let parenthesis = self.take_op("(");
+        loop {
+            let name = self.name()?;
+            let bound = self.alias(name.clone())?;
+            names.push((name, bound));
+            if !self.take_op(",") || (parenthesis && self.is_op(")")) {
+                break;
+            }
+        }
+        if parenthesis {
+            self.expect_op(")")?;
+        }
+        Ok(StmtKind::FromImport(module, names))
     }
 
     fn expression_statement(&mut self) -> Result<StmtKind> {
@@ -455,7 +457,9 @@ impl Parser {
         while self.take_op("=") {
             parts.push(self.expressions()?);
         }
-        let last = parts.pop().expect("at least the first");
+        let Some(last) = parts.pop() else {
+            return self.invalid();
+        };
         if parts.is_empty() {
             return Ok(StmtKind::Expr(last));
         }

@@ -7,6 +7,9 @@ use std::fmt::Write;
 use std::rc::Rc;
 
 use super::ast::Function;
+use super::modules::Module;
+use super::native;
+use super::{Raise, Result};
 
 /// Names and what they are bound to.
 pub type Namespace = Rc<RefCell<HashMap<Rc<str>, Value>>>;
@@ -26,11 +29,11 @@ pub enum Value {
     Range(i64, i64, i64),
     /// A function of the script.
     Function(Rc<Closure>),
-    /// A function of the firmware: module (empty for a builtin) and name.
-    Native(&'static str, &'static str),
+    /// A function of the firmware.
+    Native(&'static native::Function),
     /// A method of a built-in value.
     Method(Rc<(Value, Rc<str>)>),
-    Module(&'static str),
+    Module(&'static Module),
     /// A built-in class, exceptions included.
     Type(&'static str),
     Exception(Rc<Exception>),
@@ -180,7 +183,7 @@ impl Value {
             Value::List(_) => "list",
             Value::Dict(_) => "dict",
             Value::Range(..) => "range",
-            Value::Function(_) | Value::Native(..) => "function",
+            Value::Function(_) | Value::Native(_) => "function",
             Value::Method(_) => "bound_method",
             Value::Module(_) => "module",
             Value::Type(_) | Value::Class(_) => "type",
@@ -276,8 +279,9 @@ impl Value {
             (Value::Bool(a), Value::Bool(b)) => a == b,
             (Value::Int(a), Value::Int(b)) => a == b,
             (Value::Str(a), Value::Str(b)) => a == b,
-            (Value::Type(a), Value::Type(b)) | (Value::Module(a), Value::Module(b)) => a == b,
-            (Value::Native(a, b), Value::Native(c, d)) => (a, b) == (c, d),
+            (Value::Type(a), Value::Type(b)) => a == b,
+            (Value::Module(a), Value::Module(b)) => std::ptr::eq(*a, *b),
+            (Value::Native(a), Value::Native(b)) => std::ptr::eq(*a, *b),
             (Value::List(a), Value::List(b)) => Rc::ptr_eq(a, b),
             (Value::Dict(a), Value::Dict(b)) => Rc::ptr_eq(a, b),
             (Value::Tuple(a), Value::Tuple(b)) => Rc::ptr_eq(a, b),
@@ -313,14 +317,6 @@ impl Value {
             out.push_str("...");
             return;
         }
-        let items = |out: &mut String, items: &[Value]| {
-            for (index, item) in items.iter().enumerate() {
-                if index > 0 {
-                    out.push_str(", ");
-                }
-                item.write_repr(out, depth + 1);
-            }
-        };
         // Writing to a string cannot fail.
         let _ = match self {
             Value::None => out.write_str("None"),
@@ -337,43 +333,26 @@ impl Value {
                 quote(out, data.iter().map(|&byte| byte.into()), true);
                 Ok(())
             }
-            Value::Tuple(values) => {
-                out.push('(');
-                items(out, values);
-                out.write_str(if values.len() == 1 { ",)" } else { ")" })
-            }
+            Value::Tuple(values) => write_tuple(out, values, depth),
             Value::List(values) => {
                 out.push('[');
-                items(out, &values.borrow());
+                write_items(out, &values.borrow(), depth);
                 out.write_str("]")
             }
-            Value::Dict(pairs) => {
-                out.push('{');
-                for (index, (key, value)) in pairs.borrow().iter().enumerate() {
-                    if index > 0 {
-                        out.push_str(", ");
-                    }
-                    key.write_repr(out, depth + 1);
-                    out.push_str(": ");
-                    value.write_repr(out, depth + 1);
-                }
-                out.write_str("}")
-            }
+            Value::Dict(pairs) => write_dict(out, &pairs.borrow(), depth),
             Value::Range(start, stop, 1) => write!(out, "range({start}, {stop})"),
             Value::Range(start, stop, step) => write!(out, "range({start}, {stop}, {step})"),
             Value::Function(function) => {
                 write!(out, "<function {} at 0x80110000>", function.code.name)
             }
-            Value::Native(..) => out.write_str("<function>"),
+            Value::Native(_) => out.write_str("<function>"),
             Value::Method(_) => out.write_str("<bound_method>"),
-            Value::Module(name) => write!(out, "<module '{name}'>"),
+            Value::Module(module) => write!(out, "<module '{}'>", module.name),
             Value::Type(name) => write!(out, "<class '{name}'>"),
             Value::Class(class) => write!(out, "<class '{}'>", class.name),
             Value::Exception(exception) => {
                 out.push_str(self.type_name());
-                out.push('(');
-                items(out, &exception.args);
-                out.write_str(if exception.args.len() == 1 { ",)" } else { ")" })
+                write_tuple(out, &exception.args, depth)
             }
             Value::Clock(clock) => {
                 let clock = clock.borrow();
@@ -392,6 +371,46 @@ impl Value {
                 write!(out, "<{} object at 0x80110000>", instance.class.name)
             }
         };
+    }
+}
+
+fn write_items(out: &mut String, items: &[Value], depth: usize) {
+    for (index, item) in items.iter().enumerate() {
+        if index > 0 {
+            out.push_str(", ");
+        }
+        item.write_repr(out, depth + 1);
+    }
+}
+
+fn write_tuple(out: &mut String, items: &[Value], depth: usize) -> std::fmt::Result {
+    out.push('(');
+    write_items(out, items, depth);
+    out.write_str(if items.len() == 1 { ",)" } else { ")" })
+}
+
+fn write_dict(out: &mut String, pairs: &[(Value, Value)], depth: usize) -> std::fmt::Result {
+    out.push('{');
+    for (index, (key, value)) in pairs.iter().enumerate() {
+        if index > 0 {
+            out.push_str(", ");
+        }
+        key.write_repr(out, depth + 1);
+        out.push_str(": ");
+        value.write_repr(out, depth + 1);
+    }
+    out.write_str("}")
+}
+
+/// The bytes of a string or of bytes.
+pub fn buffer(value: &Value) -> Result<&[u8]> {
+    match value {
+        Value::Str(text) => Ok(text.as_bytes()),
+        Value::Bytes(data) => Ok(data),
+        _ => Err(Raise::new(
+            "TypeError",
+            "object with buffer protocol required",
+        )),
     }
 }
 

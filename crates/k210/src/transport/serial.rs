@@ -3,11 +3,15 @@
 
 use std::fs;
 use std::io::{self, IsTerminal};
-use std::os::fd::{AsRawFd, OwnedFd};
-use std::os::unix::fs::OpenOptionsExt;
+use std::os::fd::OwnedFd;
+use std::os::unix::fs::{FileTypeExt, MetadataExt};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
+use rustix::fs::{FlockOperation, Mode, OFlags};
+use rustix::io::Errno;
+use rustix::ioctl::{Getter, Setter, ioctl};
+use rustix::termios::{ioctl_tiocexcl, ioctl_tiocnxcl};
 use serial2::SerialPort;
 use thiserror::Error;
 
@@ -70,40 +74,15 @@ impl Serial {
     /// The kernel asserts DTR and RTS as a port opens, and both are released at once here: on K210
     /// boards they drive reset and boot mode, and only ever act while they differ.
     pub fn open(path: &Path, baud: u32) -> Result<Self, OpenError> {
-        let io_error = |source: io::Error| match source.kind() {
-            io::ErrorKind::NotFound => OpenError::NotFound(path.into()),
-            io::ErrorKind::PermissionDenied => OpenError::Denied {
-                path: path.into(),
-                group: admitted_group(path),
-            },
-            _ if source.raw_os_error() == Some(libc::EBUSY) => OpenError::InUse {
-                path: path.into(),
-                user: user_of(path),
-            },
-            _ if source.raw_os_error() == Some(libc::ENOTTY) => OpenError::NotAPort(path.into()),
-            // The device node outlives the device, and a port of the 8250 driver may have none.
-            _ if matches!(
-                source.raw_os_error(),
-                Some(libc::ENXIO | libc::ENODEV | libc::EIO)
-            ) =>
-            {
-                OpenError::NotFound(path.into())
-            }
-            _ => OpenError::Io {
-                path: path.into(),
-                source,
-            },
-        };
+        let io_error = |source| OpenError::from_io(path, source);
         // Asked before opening: a file is not to be touched.
-        if !is_character_device(&fs::metadata(path).map_err(io_error)?) {
+        let metadata = fs::metadata(path).map_err(io_error)?;
+        if !metadata.file_type().is_char_device() {
             return Err(OpenError::NotAPort(path.into()));
         }
-        let file = fs::OpenOptions::new()
-            .read(true)
-            .write(true)
-            .custom_flags(libc::O_NONBLOCK | libc::O_NOCTTY)
-            .open(path)
-            .map_err(io_error)?;
+        let flags = OFlags::RDWR | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC;
+        let file: OwnedFd =
+            rustix::fs::open(path, flags, Mode::empty()).map_err(|error| io_error(error.into()))?;
         if !file.is_terminal() {
             return Err(OpenError::NotAPort(path.into()));
         }
@@ -115,40 +94,41 @@ impl Serial {
             });
         }
         let mut serial = Serial {
-            port: SerialPort::from(OwnedFd::from(file)),
+            port: SerialPort::from(file),
         };
         serial.lock().map_err(|_| OpenError::InUse {
             path: path.into(),
             user: user_of(path),
         })?;
-        let mut settings = serial.port.get_configuration().map_err(io_error)?;
-        settings.set_raw();
-        settings
-            .set_baud_rate(baud)
-            .and_then(|()| serial.port.set_configuration(&settings))
-            .map_err(|error| match error.raw_os_error() {
-                // What serial2 says when the driver has rounded or ignored the speed.
-                None | Some(libc::EINVAL) => OpenError::Speed {
-                    path: path.into(),
-                    baud,
-                },
-                Some(_) => io_error(error),
-            })?;
+        serial.configure(path, baud)?;
         // Adapters without modem lines, and pseudo-terminals, have nothing to release.
         let _ = serial.set_control_lines(false, false);
         Ok(serial)
     }
 
+    fn configure(&mut self, path: &Path, baud: u32) -> Result<(), OpenError> {
+        let io_error = |source| OpenError::from_io(path, source);
+        let mut settings = self.port.get_configuration().map_err(io_error)?;
+        settings.set_raw();
+        settings
+            .set_baud_rate(baud)
+            .and_then(|()| self.port.set_configuration(&settings))
+            .map_err(
+                |error| match error.raw_os_error().map(Errno::from_raw_os_error) {
+                    // What serial2 says when the driver has rounded or ignored the speed.
+                    None | Some(Errno::INVAL) => OpenError::Speed {
+                        path: path.into(),
+                        baud,
+                    },
+                    Some(_) => io_error(error),
+                },
+            )
+    }
+
     fn lock(&self) -> io::Result<()> {
-        let fd = self.port.as_raw_fd();
-        // SAFETY: `fd` is open for as long as `self.port`; neither call takes a pointer.
-        unsafe {
-            if libc::flock(fd, libc::LOCK_EX | libc::LOCK_NB) != 0 {
-                return Err(io::Error::last_os_error());
-            }
-            // Best effort: it keeps out programs that do not ask for the lock.
-            libc::ioctl(fd, libc::TIOCEXCL);
-        }
+        rustix::fs::flock(&self.port, FlockOperation::NonBlockingLockExclusive)?;
+        // Best effort: it keeps out programs that do not ask for the lock.
+        let _ = ioctl_tiocexcl(&self.port);
         Ok(())
     }
 }
@@ -157,9 +137,45 @@ impl Drop for Serial {
     fn drop(&mut self) {
         // The exclusive mode belongs to the terminal, not to the descriptor, and would outlive it
         // on a pseudo-terminal whose other end stays open.
-        // SAFETY: the descriptor is open, the call takes no pointer.
+        let _ = ioctl_tiocnxcl(&self.port);
+    }
+}
+
+impl OpenError {
+    fn from_io(path: &Path, source: io::Error) -> Self {
+        let path = path.to_path_buf();
+        match Errno::from_io_error(&source) {
+            Some(Errno::NOENT) => OpenError::NotFound(path),
+            // The device node outlives the device, and a port of the 8250 driver may have none.
+            Some(Errno::NXIO | Errno::NODEV | Errno::IO) => OpenError::NotFound(path),
+            Some(Errno::ACCESS | Errno::PERM) => OpenError::Denied {
+                group: admitted_group(&path),
+                path,
+            },
+            Some(Errno::BUSY) => OpenError::InUse {
+                user: user_of(&path),
+                path,
+            },
+            Some(Errno::NOTTY) => OpenError::NotAPort(path),
+            _ => OpenError::Io { path, source },
+        }
+    }
+}
+
+impl Serial {
+    fn control_lines(&self) -> rustix::io::Result<libc::c_int> {
+        // SAFETY: TIOCMGET writes one int (ioctl_tty(2)).
         unsafe {
-            libc::ioctl(self.port.as_raw_fd(), libc::TIOCNXCL);
+            let get = Getter::<{ libc::TIOCMGET as _ }, libc::c_int>::new();
+            ioctl(&self.port, get)
+        }
+    }
+
+    fn write_control_lines(&self, lines: libc::c_int) -> rustix::io::Result<()> {
+        // SAFETY: TIOCMSET reads one int (ioctl_tty(2)).
+        unsafe {
+            let set = Setter::<{ libc::TIOCMSET as _ }, libc::c_int>::new(lines);
+            ioctl(&self.port, set)
         }
     }
 }
@@ -210,32 +226,20 @@ impl Transport for Serial {
     }
 
     fn set_control_lines(&mut self, dtr: bool, rts: bool) -> io::Result<()> {
-        let fd = self.port.as_raw_fd();
-        let mut lines: libc::c_int = 0;
         // One call for both: set one after the other they differ in between, which is a reset.
-        // SAFETY: `fd` is open, and `lines` outlives the calls that read and write it.
-        let result = unsafe {
-            if libc::ioctl(fd, libc::TIOCMGET, &mut lines) != 0 {
-                -1
-            } else {
-                for (line, asserted) in [(libc::TIOCM_DTR, dtr), (libc::TIOCM_RTS, rts)] {
-                    lines = if asserted {
-                        lines | line
-                    } else {
-                        lines & !line
-                    };
-                }
-                libc::ioctl(fd, libc::TIOCMSET, &lines)
+        let set = self.control_lines().and_then(|mut lines| {
+            for (line, asserted) in [(libc::TIOCM_DTR, dtr), (libc::TIOCM_RTS, rts)] {
+                lines = if asserted {
+                    lines | line
+                } else {
+                    lines & !line
+                };
             }
-        };
-        match result {
-            0 => Ok(()),
-            _ => match io::Error::last_os_error() {
-                error if matches!(error.raw_os_error(), Some(libc::ENOTTY | libc::EINVAL)) => {
-                    Ok(())
-                }
-                error => Err(error),
-            },
+            self.write_control_lines(lines)
+        });
+        match set {
+            Err(Errno::NOTTY | Errno::INVAL) => Ok(()),
+            other => Ok(other?),
         }
     }
 
@@ -244,15 +248,9 @@ impl Transport for Serial {
     }
 }
 
-fn is_character_device(metadata: &fs::Metadata) -> bool {
-    use std::os::unix::fs::FileTypeExt;
-    metadata.file_type().is_char_device()
-}
-
 /// The name of the group whose members may open `path`, from `/etc/group`. There is none where
 /// nobody but root may, as without the system's rules for serial ports.
 fn admitted_group(path: &Path) -> Option<String> {
-    use std::os::unix::fs::MetadataExt;
     let metadata = fs::metadata(path).ok()?;
     if metadata.mode() & 0o060 != 0o060 || metadata.gid() == 0 {
         return None;
@@ -327,13 +325,12 @@ fn describe(pid: u32) -> String {
 
 /// The process that holds a lock on `path`, from `/proc/locks`, which shows those of other users.
 fn lock_holder(path: &Path) -> Option<u32> {
-    use std::os::unix::fs::MetadataExt;
     let metadata = fs::metadata(path).ok()?;
     let device = metadata.dev();
     let file = format!(
         "{:02x}:{:02x}:{}",
-        libc::major(device),
-        libc::minor(device),
+        rustix::fs::major(device),
+        rustix::fs::minor(device),
         metadata.ino()
     );
     // As in “1: FLOCK  ADVISORY  WRITE 2023 00:17:6 0 EOF”.

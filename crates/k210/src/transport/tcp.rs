@@ -3,10 +3,12 @@
 
 use std::io::{self, Read, Write};
 use std::net::{TcpStream, ToSocketAddrs};
-use std::os::fd::AsRawFd;
 use std::sync::mpsc;
 use std::thread;
 use std::time::{Duration, Instant};
+
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::io::Errno;
 
 use super::Transport;
 use crate::interrupt::Interrupt;
@@ -75,34 +77,22 @@ fn connect_any(target: &(String, u16)) -> io::Result<TcpStream> {
 }
 
 /// Waits until `stream` is ready for `events`; `false` when `timeout` passes first.
-fn wait(stream: &TcpStream, events: libc::c_short, timeout: Duration) -> io::Result<bool> {
+fn wait(stream: &TcpStream, events: PollFlags, timeout: Duration) -> io::Result<bool> {
     let deadline = Instant::now() + timeout;
     loop {
         let left = deadline.saturating_duration_since(Instant::now());
-        let mut fd = libc::pollfd {
-            fd: stream.as_raw_fd(),
-            events,
-            revents: 0,
-        };
-        let millis = i32::try_from(left.as_millis()).unwrap_or(i32::MAX);
-        // SAFETY: `fd` is one valid pollfd for an open socket and outlives the call.
-        match unsafe { libc::poll(&mut fd, 1, millis) } {
-            0 if left.as_millis() == 0 => return Ok(false),
-            0 => {}
-            n if n > 0 => return Ok(true),
-            _ => {
-                let error = io::Error::last_os_error();
-                if error.kind() != io::ErrorKind::Interrupted {
-                    return Err(error);
-                }
-            }
+        let left = Timespec::try_from(left).map_err(|_| io::ErrorKind::InvalidInput)?;
+        match poll(&mut [PollFd::new(stream, events)], Some(&left)) {
+            Ok(ready) => return Ok(ready > 0),
+            Err(Errno::INTR) => {}
+            Err(error) => return Err(error.into()),
         }
     }
 }
 
 impl Transport for Tcp {
     fn read(&mut self, buf: &mut [u8], timeout: Duration) -> io::Result<usize> {
-        if !wait(&self.stream, libc::POLLIN, timeout)? {
+        if !wait(&self.stream, PollFlags::IN, timeout)? {
             return Err(io::ErrorKind::TimedOut.into());
         }
         match self.stream.read(buf) {
@@ -118,7 +108,7 @@ impl Transport for Tcp {
         let deadline = Instant::now() + timeout;
         while !data.is_empty() {
             let left = deadline.saturating_duration_since(Instant::now());
-            if !wait(&self.stream, libc::POLLOUT, left)? {
+            if !wait(&self.stream, PollFlags::OUT, left)? {
                 return Err(io::ErrorKind::TimedOut.into());
             }
             match self.stream.write(data) {

@@ -1,0 +1,182 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! The firmware's modules, as far as the simulated board has them.
+
+mod image;
+mod math;
+mod os;
+mod random;
+mod sensor;
+mod sys;
+mod time;
+mod uart;
+
+use super::native::{Function, find, nothing};
+use super::value::{Value, string};
+use super::{Raise, Result};
+pub use image::METHODS as IMAGE_METHODS;
+pub use os::{FILE_METHODS, open};
+pub use time::CLOCK_METHODS;
+pub use uart::METHODS as UART_METHODS;
+
+/// Makes a value that is no number.
+type Make = fn() -> Value;
+
+/// A module: each of its names stands in one of the tables.
+pub struct Module {
+    /// What it is imported as.
+    pub name: &'static str,
+    /// Its functions.
+    pub functions: &'static [Function],
+    /// Its integers.
+    pub numbers: &'static [(&'static str, i64)],
+    /// Whatever else it holds.
+    pub values: &'static [(&'static str, Make)],
+}
+
+impl Module {
+    const fn of(name: &'static str, functions: &'static [Function]) -> Module {
+        Module {
+            name,
+            functions,
+            numbers: &[],
+            values: &[],
+        }
+    }
+
+    /// A name in the module.
+    pub fn attribute(&self, name: &str) -> Option<Value> {
+        if name == "__name__" {
+            return Some(string(self.name));
+        }
+        find(self.functions, name)
+            .map(Value::Native)
+            .or_else(|| find(self.numbers, name).map(|(_, number)| Value::Int(*number)))
+            .or_else(|| find(self.values, name).map(|(_, value)| value()))
+    }
+
+    /// Its names, which `dir` lists.
+    pub fn names(&self) -> impl Iterator<Item = &'static str> {
+        fn names<T>(table: &'static [(&'static str, T)]) -> impl Iterator<Item = &'static str> {
+            table.iter().map(|(name, _)| *name)
+        }
+        std::iter::once("__name__")
+            .chain(names(self.functions))
+            .chain(names(self.numbers))
+            .chain(names(self.values))
+    }
+}
+
+static MODULES: [&Module; 14] = [
+    &sensor::MODULE,
+    &image::MODULE,
+    &LCD,
+    &time::MODULE,
+    &sys::MODULE,
+    &GC,
+    &os::MODULE,
+    &uart::MACHINE,
+    &MAIX,
+    &math::MODULE,
+    &MICROPYTHON,
+    &random::MODULE,
+    &FPIOA_MANAGER,
+    &BOARD,
+];
+
+/// Other names of modules.
+const ALIASES: &[(&str, &str)] = &[
+    ("utime", "time"),
+    ("uos", "os"),
+    ("usys", "sys"),
+    ("urandom", "random"),
+];
+
+/// The screen, which nobody looks at.
+static LCD: Module = Module {
+    name: "lcd",
+    functions: &[
+        ("init", nothing),
+        ("deinit", nothing),
+        ("display", nothing),
+        ("clear", nothing),
+        ("draw_string", nothing),
+        ("rotation", nothing),
+        ("mirror", nothing),
+        ("freq", nothing),
+        ("width", |_, _| Ok(Value::Int(320))),
+        ("height", |_, _| Ok(Value::Int(240))),
+        ("direction", nothing),
+        ("fill_rectangle", nothing),
+        ("bgr_to_rgb", nothing),
+    ],
+    numbers: &[
+        ("BLACK", 0),
+        ("WHITE", 0xffff),
+        ("RED", 0x00f8),
+        ("GREEN", 0xe007),
+        ("BLUE", 0x1f00),
+        ("YELLOW", 0xe0ff),
+        ("PINK", 0x1ff8),
+        ("ORANGE", 0x20fd),
+        ("PURPLE", 0x0f78),
+        ("XY_RLUD", 0),
+        ("YX_LRUD", 0),
+    ],
+    values: &[],
+};
+
+static GC: Module = Module::of(
+    "gc",
+    &[
+        ("collect", nothing),
+        ("enable", nothing),
+        ("disable", nothing),
+        ("mem_free", |_, _| Ok(Value::Int(480_000))),
+        ("mem_alloc", |_, _| Ok(Value::Int(44_288))),
+        ("isenabled", |_, _| Ok(Value::Bool(true))),
+    ],
+);
+
+static MICROPYTHON: Module = Module::of(
+    "micropython",
+    &[
+        ("const", |_, args| Ok(args.exactly(1)?[0].clone())),
+        ("mem_info", nothing),
+        ("kbd_intr", nothing),
+    ],
+);
+
+static MAIX: Module = Module::of("Maix", &[]);
+static FPIOA_MANAGER: Module = Module::of("fpioa_manager", &[]);
+static BOARD: Module = Module::of("board", &[]);
+
+/// `import`.
+pub fn import(name: &str) -> Result<&'static Module> {
+    let plain = ALIASES
+        .iter()
+        .find(|(alias, _)| *alias == name)
+        .map_or(name, |(_, plain)| plain);
+    MODULES
+        .into_iter()
+        .find(|module| module.name == plain)
+        .ok_or_else(|| Raise::new("ImportError", format!("no module named '{name}'")))
+}
+
+/// The firmware's own classes: a name, and what calling it makes.
+static CLASSES: &[Function] = &[
+    ("UART", uart::construct),
+    ("Image", |_, _| Ok(Value::Image)),
+];
+
+/// The class of that name.
+pub fn class(name: &str) -> Option<&'static Function> {
+    find(CLASSES, name)
+}
+
+/// A name in one of the firmware's classes, or in what is made of it.
+pub fn class_attribute(class: &str, name: &str) -> Option<Value> {
+    match class {
+        "UART" => uart::class_attribute(name),
+        _ => None,
+    }
+}

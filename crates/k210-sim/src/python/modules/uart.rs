@@ -1,0 +1,207 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! The module `machine` and its `UART` (`modmachine.c`, `machine_uart.c`). The simulated board has
+//! one UART, the prompt's.
+
+use super::Module;
+use crate::firmware::UartSettings;
+use crate::python::interpreter::Interpreter;
+use crate::python::native::{Function, find, nothing};
+use crate::python::value::{Value, buffer};
+use crate::python::{Args, Raise, Result, float, int};
+
+pub static MACHINE: Module = Module {
+    name: "machine",
+    functions: &[
+        ("reset", |interpreter, args| {
+            args.exactly(0)?;
+            Err(interpreter.cpu.reset())
+        }),
+        ("unique_id", |_, _| Ok(Value::Bytes([0; 32].into()))),
+    ],
+    numbers: &[],
+    values: &[("UART", || Value::Type("UART"))],
+};
+
+/// Functions of the class.
+static FUNCTIONS: &[Function] = &[
+    ("repl_uart", |_, args| {
+        args.exactly(0)?;
+        Ok(Value::Uart)
+    }),
+    ("set_repl_uart", nothing),
+];
+
+const NUMBERS: &[(&str, i64)] = &[
+    ("UART1", 0),
+    ("UART2", 1),
+    ("UART3", 2),
+    ("UARTHS", UARTHS),
+    ("PARITY_ODD", 1),
+    ("PARITY_EVEN", 2),
+];
+
+/// The prompt's.
+const UARTHS: i64 = 4;
+
+/// A name in the class.
+pub fn class_attribute(name: &str) -> Option<Value> {
+    find(FUNCTIONS, name)
+        .map(Value::Native)
+        .or_else(|| find(NUMBERS, name).map(|(_, number)| Value::Int(*number)))
+}
+
+/// `UART(number, ...)`.
+pub fn construct(interpreter: &mut Interpreter, args: &Args) -> Result<Value> {
+    match int(&args.check_count(1, usize::MAX)?[0])? {
+        UARTHS => {
+            let rest = Args {
+                positional: args.positional[1..].to_vec(),
+                keywords: args.keywords.clone(),
+            };
+            init(interpreter, &rest)?;
+            Ok(Value::Uart)
+        }
+        0..=2 => Err(Raise::new(
+            "NotImplementedError",
+            "the simulated board has no UART but the one of the prompt",
+        )),
+        number => Err(Raise::new(
+            "ValueError",
+            format!("[MAIXPY]UART{number:b}:does not exist"),
+        )),
+    }
+}
+
+/// Methods of the prompt's UART.
+pub static METHODS: &[Function] = &[
+    ("init", |interpreter, args| {
+        init(interpreter, args)?;
+        Ok(Value::None)
+    }),
+    ("deinit", |interpreter, _| {
+        interpreter.cpu.shared.lock().core.listening = false;
+        Ok(Value::None)
+    }),
+    ("any", |interpreter, _| {
+        let waiting = interpreter.cpu.shared.lock().core.stdin.len();
+        Ok(Value::Int(waiting as i64))
+    }),
+    ("read", |interpreter, args| {
+        let most = limit(args)?;
+        take(interpreter, |waiting| waiting.len().min(most))
+    }),
+    ("readchar", |interpreter, _| {
+        take(interpreter, |waiting| waiting.len().min(1))
+    }),
+    ("readline", |interpreter, args| {
+        let most = limit(args)?;
+        take(interpreter, |waiting| {
+            let end = waiting.iter().position(|&byte| byte == b'\n');
+            end.map_or(waiting.len(), |end| end + 1).min(most)
+        })
+    }),
+    ("readinto", nothing),
+    ("write", |interpreter, args| {
+        let data = buffer(&args.exactly(1)?[0])?.to_vec();
+        interpreter.cpu.write(&data)?;
+        Ok(Value::Int(data.len() as i64))
+    }),
+];
+
+/// The most bytes to read: the only argument, or all.
+fn limit(args: &Args) -> Result<usize> {
+    match args.between(0, 1)?.first() {
+        None => Ok(usize::MAX),
+        Some(most) => Ok(usize::try_from(int(most)?).unwrap_or(0)),
+    }
+}
+
+/// Takes as many of the bytes that wait as `length` says; `None` if that is none.
+fn take(
+    interpreter: &mut Interpreter,
+    length: impl FnOnce(&std::collections::VecDeque<u8>) -> usize,
+) -> Result<Value> {
+    let mut state = interpreter.cpu.shared.lock();
+    let waiting = &mut state.core.stdin;
+    Ok(match length(waiting) {
+        0 => Value::None,
+        length => Value::Bytes(waiting.drain(..length).collect()),
+    })
+}
+
+/// The arguments of `init` with the places of those that need no name.
+struct Settings<'a>(&'a Args);
+
+impl<'a> Settings<'a> {
+    const NAMES: [&'static str; 9] = [
+        "baudrate",
+        "bits",
+        "parity",
+        "stop",
+        "timeout",
+        "timeout_char",
+        "read_buf_len",
+        "ide",
+        "from_ide",
+    ];
+
+    /// How many of them may be given without their names.
+    const POSITIONAL: usize = 4;
+
+    fn new(args: &'a Args) -> Result<Self> {
+        if args.positional.len() > Self::POSITIONAL {
+            return Err(Raise::new("TypeError", "extra positional arguments given"));
+        }
+        let known = |name: &str| Self::NAMES.contains(&name);
+        if args.keywords.iter().any(|(name, _)| !known(name)) {
+            return Err(Raise::new("TypeError", "extra keyword arguments given"));
+        }
+        Ok(Settings(args))
+    }
+
+    fn get(&self, name: &str) -> Option<&'a Value> {
+        let place = Self::NAMES.iter().position(|known| *known == name);
+        let positional = place.and_then(|place| self.0.positional.get(place));
+        self.0.keyword(name).or(positional)
+    }
+
+    fn number(&self, name: &str, default: i64) -> Result<i64> {
+        self.get(name).map_or(Ok(default), int)
+    }
+
+    /// What may be `None` as well.
+    fn given(&self, name: &str) -> Option<&'a Value> {
+        self.get(name).filter(|value| !matches!(value, Value::None))
+    }
+}
+
+/// `machine_uart_init_helper`.
+fn init(interpreter: &mut Interpreter, args: &Args) -> Result<()> {
+    let settings = Settings::new(args)?;
+    let check = |valid: bool, what: &str| match valid {
+        true => Ok(()),
+        false => Err(Raise::new(
+            "ValueError",
+            format!("[MAIXPY]UART:invalid {what}"),
+        )),
+    };
+    let baud_rate = settings.number("baudrate", 115_200)?;
+    check((0..=0x50_0000).contains(&baud_rate), "baudrate")?;
+    let bits = settings.number("bits", 8)?;
+    check((5..=8).contains(&bits), "data bits")?;
+    let parity = settings.given("parity").map_or(Ok(0), int)?;
+    check((0..=2).contains(&parity), "parity")?;
+    let stop = settings.given("stop").map_or(Ok(1.0), float)?;
+    check([0.0, 1.0, 1.5, 2.0].contains(&stop), "stop bits")?;
+    // The UARTHS has no others.
+    check(bits == 8 && parity == 0, "param")?;
+    settings.number("timeout", 0)?;
+    settings.number("timeout_char", 0)?;
+    let read_buf_len = settings.number("read_buf_len", 2048)?;
+    interpreter.cpu.init_uart(UartSettings {
+        baud_rate: baud_rate as u32,
+        read_buf_len: usize::try_from(read_buf_len).unwrap_or(0),
+        ide: settings.get("ide").is_some_and(Value::is_true),
+        from_ide: settings.get("from_ide").is_none_or(Value::is_true),
+    })
+}
