@@ -36,16 +36,19 @@
 //!     location=event-%05d.mp4 max-time=10000000000 recording=true
 //! ```
 
-mod container;
+mod context;
 mod headers;
 mod imp;
 mod input;
 mod recording;
 mod session;
+mod settings;
 mod shared;
 mod silence;
 mod source;
 mod standby;
+mod target;
+mod writer;
 
 use std::sync::LazyLock;
 

@@ -49,6 +49,11 @@ impl Stream {
         }
     }
 
+    /// A picture's stream; all others are sounds'.
+    pub fn is_video(&self) -> bool {
+        self.name == "video"
+    }
+
     /// Something may still come, and what it will be is not known.
     pub fn undecided(&self) -> bool {
         self.linked && !self.removed && !self.eos && self.caps.is_none()
@@ -65,6 +70,16 @@ pub struct Inner {
     pub streams: Vec<Stream>,
     /// Readers that wait for data, so that a stream without recordings wakes nobody.
     pub waiting: usize,
+}
+
+impl Inner {
+    /// Nothing more comes on any stream.
+    pub fn all_ended(&self) -> bool {
+        let awaited =
+            |stream: &&Stream| !stream.removed && (stream.linked || stream.caps.is_some());
+        let mut awaited = self.streams.iter().filter(awaited).peekable();
+        awaited.peek().is_some() && awaited.all(|stream| stream.eos)
+    }
 }
 
 /// Pads write, recordings read.

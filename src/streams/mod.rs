@@ -13,6 +13,7 @@ pub mod entry;
 pub mod files;
 pub mod names;
 pub mod packages;
+pub mod pictures;
 pub mod property;
 pub mod set;
 pub mod times;
