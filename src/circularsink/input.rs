@@ -11,6 +11,7 @@ use super::CAT;
 use super::context::{Context, request_key_unit};
 use super::headers;
 use super::shared::{Media, Shared, Stream};
+use super::timeline::{Jump, Placed, Stamps, Timeline, Untimed};
 use crate::ring::{Item, Pushed};
 use crate::sync::lock;
 
@@ -86,11 +87,11 @@ struct InputState {
     target: Option<(Arc<Shared>, usize)>,
     segment: Option<gst::FormattedSegment<gst::ClockTime>>,
     codec: Option<Codec>,
-    /// Running time at which the last buffer ended, for those without a time.
-    position: i64,
+    timeline: Timeline,
+    /// The format of raw sound, whose buffers' sizes say how long they last.
+    audio: Option<gst_audio::AudioInfo>,
     /// The pool that the last buffer came from, and whether it has buffers without end.
     pool: Option<(usize, bool)>,
-    warned_untimed: bool,
     warned_skipped: bool,
 }
 
@@ -161,21 +162,33 @@ impl Input {
         let Some(segment) = &state.segment else {
             return Err(Refusal::NoSegment);
         };
+        let stamps = Stamps {
+            time: buffer.pts().and_then(|pts| running_time(segment, pts)),
+            decode: buffer.dts().and_then(|dts| running_time(segment, dts)),
+            duration: duration_of(&buffer, state.audio.as_ref()),
+        };
+        let common = shared.offset.load(Ordering::Relaxed);
+        let placed = state.timeline.place(stamps, common);
+        let placed = placed.map_err(|Untimed| Refusal::Untimed)?;
+        let Placed {
+            time,
+            end,
+            offset,
+            jump,
+        } = placed;
+        if jump.is_some_and(|jump| jump.first) {
+            shared.offset.store(offset, Ordering::Relaxed);
+        }
         let stamp = buffer.pts().or(buffer.dts());
-        let time = stamp.and_then(|stamp| running_time(segment, stamp));
-        let untimed = time.is_none() && !std::mem::replace(&mut state.warned_untimed, true);
-        let time = time.unwrap_or(state.position);
-        let duration = buffer.duration().map_or(0, |d| d.nseconds() as i64);
-        let shift = stamp.map_or(0, |stamp| time - stamp.nseconds() as i64);
+        let shift = stamp.map_or(0, |stamp| time.saturating_sub_unsigned(stamp.nseconds()));
         let delta = buffer.flags().contains(gst::BufferFlags::DELTA_UNIT);
         let mut item = Item {
             time,
-            end: time.saturating_add(duration),
+            end,
             bytes: u32::try_from(buffer.size()).unwrap_or(u32::MAX),
             key: !self.is_video() || !delta,
             payload: Media { buffer, shift },
         };
-        state.position = state.position.max(item.end);
         if from_bounded_pool(&item.payload.buffer, &mut state.pool) {
             // Kept for seconds, such buffers would be missing where they come from.
             match item.payload.buffer.copy_deep() {
@@ -203,7 +216,7 @@ impl Input {
         Ok(Accepted {
             pushed,
             first_skipped,
-            untimed,
+            jump: jump.filter(|jump| jump.first),
         })
     }
 }
@@ -212,8 +225,8 @@ impl Input {
 struct Accepted {
     pushed: Pushed,
     first_skipped: bool,
-    /// The first one without a time.
-    untimed: bool,
+    /// Its timestamps do not follow the last ones.
+    jump: Option<Jump>,
 }
 
 /// Why a buffer could not be taken.
@@ -221,6 +234,8 @@ enum Refusal {
     /// The element is being stopped.
     Flushing,
     NoSegment,
+    /// It has no timestamp, and the caps do not say how long one lasts.
+    Untimed,
     NoMemory(glib::BoolError),
 }
 
@@ -248,13 +263,17 @@ impl Input {
         let taken = self
             .take(buffer)
             .map_err(|refusal| self.refuse(&element, refusal))?;
-        if taken.untimed {
+        if let Some(Jump { from, to, .. }) = taken.jump {
+            let clock = |time: i64| gst::ClockTime::from_nseconds(time.max(0).unsigned_abs());
             gst::element_warning!(
                 element,
                 gst::StreamError::Format,
                 (
-                    "Buffers on {} have no timestamps: put a parser in front",
-                    self.name
+                    "Timestamps on {} went from {} back to {}: what follows is recorded behind \
+                     what came",
+                    self.name,
+                    clock(from),
+                    clock(to)
                 )
             );
         }
@@ -272,6 +291,16 @@ impl Input {
                 element,
                 gst::StreamError::Failed,
                 ("The stream on {} has no segment in time", self.name)
+            ),
+            Refusal::Untimed => gst::element_error!(
+                element,
+                gst::StreamError::Format,
+                (
+                    "Buffers on {} have no timestamps, and its caps do not say how long one \
+                     lasts: set do-timestamp=true at the source, or put a parser or a framerate \
+                     in front",
+                    self.name
+                )
             ),
             Refusal::NoMemory(error) => gst::element_error!(
                 element,
@@ -406,10 +435,11 @@ impl Input {
     fn flushed(&self) {
         if let Some((shared, number)) = self.target() {
             shared.lock().streams[number].eos = false;
+            shared.offset.store(0, Ordering::Relaxed);
         }
         let mut state = self.state();
         state.segment = None;
-        state.position = 0;
+        state.timeline.reset();
     }
 
     fn end(&self, context: &Context, seqnum: gst::Seqnum) -> bool {
@@ -435,7 +465,8 @@ impl Input {
         else {
             return;
         };
-        state.position = state.position.max(time);
+        let time = state.timeline.shifted(time);
+        state.timeline.skip_to(time);
         let Some((shared, number)) = state.target.clone() else {
             return;
         };
@@ -458,7 +489,13 @@ impl Input {
             context.restart();
         }
         let codec = headers::codec_of_byte_stream(&caps);
-        self.state().codec = codec;
+        let reorders = self.is_video() && may_reorder(&caps);
+        {
+            let mut state = self.state();
+            state.codec = codec;
+            state.audio = gst_audio::AudioInfo::from_caps(&caps).ok();
+            state.timeline.set_format(period_of(&caps), reorders);
+        }
         {
             let mut inner = shared.lock();
             let stream = &mut inner.streams[number];
@@ -469,6 +506,33 @@ impl Input {
         context.tell_progress();
         true
     }
+}
+
+/// Nanoseconds that a frame lasts by the caps.
+fn period_of(caps: &gst::CapsRef) -> Option<i64> {
+    let structure = caps.structure(0)?;
+    let rate = structure.get::<gst::Fraction>("framerate").ok()?;
+    let (frames, seconds) = (i64::from(rate.numer()), i64::from(rate.denom()));
+    (frames > 0).then(|| seconds * 1_000_000_000 / frames)
+}
+
+/// Whether pictures of this format may come in another order than they are presented.
+fn may_reorder(caps: &gst::CapsRef) -> bool {
+    caps.structure(0).is_some_and(|structure| {
+        let name = structure.name();
+        name != "video/x-raw" && !name.starts_with("image/")
+    })
+}
+
+/// Nanoseconds that a buffer lasts: as it says, or as many samples as it has.
+fn duration_of(buffer: &gst::BufferRef, audio: Option<&gst_audio::AudioInfo>) -> Option<i64> {
+    if let Some(duration) = buffer.duration() {
+        return i64::try_from(duration.nseconds()).ok();
+    }
+    let audio = audio.filter(|audio| audio.bpf() > 0 && audio.rate() > 0)?;
+    let samples = buffer.size() as u64 / u64::from(audio.bpf());
+    let length = u128::from(samples) * 1_000_000_000 / u128::from(audio.rate());
+    i64::try_from(length).ok()
 }
 
 fn running_time(

@@ -48,6 +48,7 @@ mod silence;
 mod source;
 mod standby;
 mod target;
+mod timeline;
 mod writer;
 
 use std::sync::LazyLock;

@@ -12,6 +12,7 @@ use std::time::{Duration, Instant};
 use gst::prelude::*;
 
 use super::CAT;
+use super::headers;
 use super::settings::Order;
 use super::shared::{Shared, Stream};
 use super::source::{Counters, Feed, RecordingSource};
@@ -374,11 +375,20 @@ impl Recorder {
         let (shared, counters) = (self.shared.clone(), self.counters.clone());
         let feed = Feed::new(shared, self.order.id, ready.start, counters, self.times());
         let source = RecordingSource::new(Arc::new(feed));
+        let mut streams = ready.streams.clone();
+        for (number, stream) in &mut streams {
+            if *number == ready.reference
+                && let (Some(caps), Some(first)) = (&stream.caps, ready.sample.buffer())
+                && let Some(caps) = headers::with_size(caps, first)
+            {
+                stream.caps = Some(caps);
+            }
+        }
         let tags = self.element.dynamic_cast_ref::<gst::TagSetter>();
         let parts = writer::Parts {
             order: &self.order,
             target,
-            streams: &ready.streams,
+            streams: &streams,
             reference: ready.reference,
             tags: tags.and_then(|setter| setter.tag_list()),
             counters: &self.counters,
@@ -465,6 +475,9 @@ impl Recorder {
         self.discard(Some(&bin));
         let gone = || Some(Failure::Vanished(target.vanished()?.to_owned()));
         outcome.failure = result.err().or_else(gone);
+        if outcome.failure.is_some() {
+            target.give_back();
+        }
         self.done(outcome);
     }
 

@@ -2,6 +2,7 @@
 //! What the element's pads write and the recordings read: the ring, and what is to be known of
 //! each stream.
 
+use std::sync::atomic::AtomicI64;
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -87,6 +88,9 @@ impl Inner {
 pub struct Shared {
     inner: Mutex<Inner>,
     arrived: Condvar,
+    /// What was added to running times after the last break in the timestamps of a stream, ns;
+    /// written by that stream's thread.
+    pub offset: AtomicI64,
 }
 
 impl Shared {
@@ -98,6 +102,7 @@ impl Shared {
                 waiting: 0,
             }),
             arrived: Condvar::new(),
+            offset: AtomicI64::new(0),
         }
     }
 

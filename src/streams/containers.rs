@@ -391,6 +391,7 @@ const PARSERS: &[Parser] = &[
     parser("video/x-h265", None, "h265parse", true),
     parser("video/x-av1", None, "av1parse", true),
     parser("video/x-vp9", None, "vp9parse", false),
+    parser("image/jpeg", None, "jpegparse", false),
     parser("audio/mpeg", Some(1), "mpegaudioparse", false),
     parser("audio/mpeg", Some(2), "aacparse", false),
     parser("audio/mpeg", Some(4), "aacparse", true),

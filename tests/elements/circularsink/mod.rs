@@ -2,6 +2,7 @@
 //! circularsink with numbered frames and numbered samples: what goes in is known to the frame and
 //! the sample, and what comes out of the files is compared with it.
 
+mod cameras;
 mod opengop;
 mod rig;
 mod silence;
