@@ -2,16 +2,16 @@
 //! The pads: what arrives goes into the ring.
 
 use std::sync::atomic::Ordering;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 
 use gst::prelude::*;
-use gst::subclass::prelude::*;
+use k230_venc::Codec;
 
 use super::CAT;
-use super::imp::CircularSink;
-use super::nal::{self, Codec};
-use super::recording::Notice;
+use super::context::{Context, request_key_unit};
+use super::headers;
 use super::shared::{Media, Shared, Stream};
+use super::timeline::{Jump, Placed, Stamps, Timeline, Untimed};
 use crate::ring::{Item, Pushed};
 use crate::sync::lock;
 
@@ -87,11 +87,11 @@ struct InputState {
     target: Option<(Arc<Shared>, usize)>,
     segment: Option<gst::FormattedSegment<gst::ClockTime>>,
     codec: Option<Codec>,
-    /// Running time at which the last buffer ended, for those without a time.
-    position: i64,
+    timeline: Timeline,
+    /// The format of raw sound, whose buffers' sizes say how long they last.
+    audio: Option<gst_audio::AudioInfo>,
     /// The pool that the last buffer came from, and whether it has buffers without end.
     pool: Option<(usize, bool)>,
-    warned_untimed: bool,
     warned_skipped: bool,
 }
 
@@ -162,21 +162,33 @@ impl Input {
         let Some(segment) = &state.segment else {
             return Err(Refusal::NoSegment);
         };
+        let stamps = Stamps {
+            time: buffer.pts().and_then(|pts| running_time(segment, pts)),
+            decode: buffer.dts().and_then(|dts| running_time(segment, dts)),
+            duration: duration_of(&buffer, state.audio.as_ref()),
+        };
+        let common = shared.offset.load(Ordering::Relaxed);
+        let placed = state.timeline.place(stamps, common);
+        let placed = placed.map_err(|Untimed| Refusal::Untimed)?;
+        let Placed {
+            time,
+            end,
+            offset,
+            jump,
+        } = placed;
+        if jump.is_some_and(|jump| jump.first) {
+            shared.offset.store(offset, Ordering::Relaxed);
+        }
         let stamp = buffer.pts().or(buffer.dts());
-        let time = stamp.and_then(|stamp| running_time(segment, stamp));
-        let untimed = time.is_none() && !std::mem::replace(&mut state.warned_untimed, true);
-        let time = time.unwrap_or(state.position);
-        let duration = buffer.duration().map_or(0, |d| d.nseconds() as i64);
-        let shift = stamp.map_or(0, |stamp| time - stamp.nseconds() as i64);
+        let shift = stamp.map_or(0, |stamp| time.saturating_sub_unsigned(stamp.nseconds()));
         let delta = buffer.flags().contains(gst::BufferFlags::DELTA_UNIT);
         let mut item = Item {
             time,
-            end: time.saturating_add(duration),
+            end,
             bytes: u32::try_from(buffer.size()).unwrap_or(u32::MAX),
             key: !self.is_video() || !delta,
             payload: Media { buffer, shift },
         };
-        state.position = state.position.max(item.end);
         if from_bounded_pool(&item.payload.buffer, &mut state.pool) {
             // Kept for seconds, such buffers would be missing where they come from.
             match item.payload.buffer.copy_deep() {
@@ -185,7 +197,7 @@ impl Input {
             }
         }
         let headers = match state.codec {
-            Some(codec) if item.key => nal::headers_of(codec, &item.payload.buffer),
+            Some(codec) if item.key => headers::headers_of(codec, &item.payload.buffer),
             _ => None,
         };
 
@@ -204,7 +216,7 @@ impl Input {
         Ok(Accepted {
             pushed,
             first_skipped,
-            untimed,
+            jump: jump.filter(|jump| jump.first),
         })
     }
 }
@@ -213,8 +225,8 @@ impl Input {
 struct Accepted {
     pushed: Pushed,
     first_skipped: bool,
-    /// The first one without a time.
-    untimed: bool,
+    /// Its timestamps do not follow the last ones.
+    jump: Option<Jump>,
 }
 
 /// Why a buffer could not be taken.
@@ -222,95 +234,76 @@ enum Refusal {
     /// The element is being stopped.
     Flushing,
     NoSegment,
+    /// It has no timestamp, and the caps do not say how long one lasts.
+    Untimed,
     NoMemory(glib::BoolError),
 }
 
-impl CircularSink {
-    /// Makes a pad for an input.
-    pub fn new_pad(&self, template: &gst::PadTemplate, input: &Arc<Input>) -> gst::Pad {
-        let for_chain = input.clone();
-        let for_events = input.clone();
-        gst::Pad::builder_from_template(template)
-            .name(input.name.as_str())
-            .chain_function(move |pad, parent, buffer| {
-                CircularSink::catch_panic_pad_function(
-                    parent,
-                    || Err(gst::FlowError::Error),
-                    |imp| imp.chain(pad, &for_chain, buffer),
-                )
-            })
-            .event_function(move |pad, parent, event| {
-                CircularSink::catch_panic_pad_function(
-                    parent,
-                    || false,
-                    |imp| imp.event(pad, &for_events, event),
-                )
-            })
-            .build()
+impl Input {
+    /// The name of its pad.
+    pub fn name(&self) -> &str {
+        &self.name
     }
 
-    /// Holds the streaming thread while the element is paused. The stream waits for the pipeline's
-    /// state here, as at any sink, never for a recording.
-    fn wait_for_playing(&self, pad: &gst::Pad) -> Result<(), gst::FlowError> {
-        if self.gate.open.load(Ordering::Acquire) {
-            return Ok(());
-        }
-        let mut closed = lock(&self.gate.closed);
-        loop {
-            if *closed || pad.pad_flags().contains(gst::PadFlags::FLUSHING) {
-                return Err(gst::FlowError::Flushing);
-            }
-            if self.gate.open.load(Ordering::Acquire) {
-                return Ok(());
-            }
-            closed = self
-                .gate
-                .changed
-                .wait(closed)
-                .unwrap_or_else(PoisonError::into_inner);
-        }
-    }
-
-    fn chain(
+    /// Takes a buffer that arrives on the pad.
+    pub fn chain(
         &self,
+        context: &Arc<Context>,
         pad: &gst::Pad,
-        input: &Input,
         buffer: gst::Buffer,
     ) -> Result<gst::FlowSuccess, gst::FlowError> {
-        self.wait_for_playing(pad)?;
+        context.gate.pass(pad)?;
         if buffer.pts().is_none() && buffer.flags().contains(gst::BufferFlags::HEADER) {
             // Stream headers are in the caps as well, from where each recording has them.
             return Ok(gst::FlowSuccess::Ok);
         }
-        let taken = input
+        let Some(element) = context.element.upgrade() else {
+            return Err(gst::FlowError::Flushing);
+        };
+        let taken = self
             .take(buffer)
-            .map_err(|refusal| self.refuse(input, refusal))?;
-        if taken.untimed {
-            gst::element_imp_warning!(
-                self,
+            .map_err(|refusal| self.refuse(&element, refusal))?;
+        if let Some(Jump { from, to, .. }) = taken.jump {
+            let clock = |time: i64| gst::ClockTime::from_nseconds(time.max(0).unsigned_abs());
+            gst::element_warning!(
+                element,
                 gst::StreamError::Format,
                 (
-                    "Buffers on {} have no timestamps: put a parser in front",
-                    input.name
+                    "Timestamps on {} went from {} back to {}: what follows is recorded behind \
+                     what came",
+                    self.name,
+                    clock(from),
+                    clock(to)
                 )
             );
         }
         if taken.pushed != Pushed::default() {
-            self.react(pad, input, &taken.pushed, taken.first_skipped);
+            self.react(context, &element, pad, &taken);
         }
         Ok(gst::FlowSuccess::Ok)
     }
 
-    fn refuse(&self, input: &Input, refusal: Refusal) -> gst::FlowError {
+    /// Says why a buffer is not taken.
+    fn refuse(&self, element: &gst::Bin, refusal: Refusal) -> gst::FlowError {
         match refusal {
             Refusal::Flushing => return gst::FlowError::Flushing,
-            Refusal::NoSegment => gst::element_imp_error!(
-                self,
+            Refusal::NoSegment => gst::element_error!(
+                element,
                 gst::StreamError::Failed,
-                ("The stream on {} has no segment in time", input.name)
+                ("The stream on {} has no segment in time", self.name)
             ),
-            Refusal::NoMemory(error) => gst::element_imp_error!(
-                self,
+            Refusal::Untimed => gst::element_error!(
+                element,
+                gst::StreamError::Format,
+                (
+                    "Buffers on {} have no timestamps, and its caps do not say how long one \
+                     lasts: set do-timestamp=true at the source, or put a parser or a framerate \
+                     in front",
+                    self.name
+                )
+            ),
+            Refusal::NoMemory(error) => gst::element_error!(
+                element,
                 gst::ResourceError::NoSpaceLeft,
                 ("No memory for a copy of a buffer: {error}")
             ),
@@ -319,149 +312,76 @@ impl CircularSink {
     }
 
     /// Acts on what rarely happens when a buffer goes into the ring.
-    fn react(&self, pad: &gst::Pad, input: &Input, pushed: &Pushed, first_skipped: bool) {
+    fn react(&self, context: &Context, element: &gst::Bin, pad: &gst::Pad, taken: &Accepted) {
+        let pushed = &taken.pushed;
         if pushed.skipped {
-            lock(&self.session).skipped.fetch_add(1, Ordering::Relaxed);
-            if first_skipped {
-                gst::info!(
-                    CAT,
-                    imp = self,
-                    "{} begins without a key unit: waiting",
-                    input.name
-                );
+            context.skipped.fetch_add(1, Ordering::Relaxed);
+            if taken.first_skipped {
+                gst::info!(CAT, obj = pad, "It begins without a key unit: waiting");
                 request_key_unit(pad);
             }
         }
         if pushed.oversize {
-            gst::element_imp_warning!(
-                self,
+            gst::element_warning!(
+                element,
                 gst::StreamError::Failed,
-                ("A single GOP is larger than max-bytes: it is kept, but lower the encoder's key unit interval or raise max-bytes")
+                ("A single GOP is larger than max-bytes: it is kept, but lower the encoder's \
+                     key unit interval or raise max-bytes")
             );
             request_key_unit(pad);
         }
         if pushed.given_up {
-            gst::element_imp_warning!(
-                self,
+            gst::element_warning!(
+                element,
                 gst::StreamError::Failed,
                 ("No key unit came within four times max-bytes: what was kept is forgotten")
             );
             request_key_unit(pad);
         }
         if !pushed.cut_off.is_empty() || pushed.settled {
-            let session = lock(&self.session);
-            for open in &session.open {
-                let notice = if pushed.cut_off.contains(&open.id) {
-                    Notice::CutOff
-                } else {
-                    Notice::Progress
-                };
-                let _ = open.notices.send(notice);
-            }
+            context.tell_settled(&pushed.cut_off);
         }
     }
 
-    fn event(&self, pad: &gst::Pad, input: &Arc<Input>, event: gst::Event) -> bool {
+    /// Takes an event that arrives on the pad.
+    pub fn event(&self, context: &Arc<Context>, pad: &gst::Pad, event: &gst::Event) -> bool {
         use gst::EventView;
         gst::log!(CAT, obj = pad, "{event:?}");
         match event.view() {
-            EventView::StreamStart(_) => {
-                let Some(shared) = self.shared() else {
-                    return false;
-                };
-                let number = input.join(&shared, true);
-                let mut inner = shared.lock();
-                let stream = &mut inner.streams[number];
-                stream.linked = true;
-                stream.eos = false;
-                true
-            }
-            EventView::Caps(caps) => self.set_caps(input, caps.caps_owned()),
-            EventView::Segment(segment) => {
-                let Ok(segment) = segment.segment().clone().downcast::<gst::ClockTime>() else {
-                    gst::element_imp_error!(
-                        self,
-                        gst::StreamError::Format,
-                        (
-                            "The segment on {} is not in time: put a parser in front",
-                            input.name
-                        )
-                    );
-                    return false;
-                };
-                input.state().segment = Some(segment);
-                true
-            }
+            EventView::StreamStart(_) => self.begin(context),
+            EventView::Caps(caps) => self.set_caps(context, pad, caps.caps_owned()),
+            EventView::Segment(segment) => self.set_segment(context, segment.segment()),
             EventView::Gap(gap) => {
-                if self.wait_for_playing(pad).is_err() {
+                if context.gate.pass(pad).is_err() {
                     return false;
                 }
                 let (start, duration) = gap.get();
-                self.gap(input, start + duration.unwrap_or(gst::ClockTime::ZERO));
+                self.gap(start + duration.unwrap_or(gst::ClockTime::ZERO));
                 true
             }
-            EventView::Tag(tag) => {
-                if let Some((shared, number)) = input.target() {
-                    let mut inner = shared.lock();
-                    let stream = &mut inner.streams[number];
-                    let tags = match &stream.tags {
-                        Some(tags) => tags.merge(tag.tag(), gst::TagMergeMode::Replace),
-                        None => tag.tag_owned(),
-                    };
-                    stream.tags = Some(tags);
-                }
-                true
-            }
+            EventView::Tag(tag) => self.add_tags(tag.tag()),
             EventView::FlushStart(_) => {
-                // Wakes the streaming thread if it waits for PLAYING: the pad is flushing already.
-                drop(lock(&self.gate.closed));
-                self.gate.changed.notify_all();
+                context.gate.flush();
                 true
             }
             EventView::FlushStop(_) => {
-                if let Some((shared, number)) = input.target() {
-                    shared.lock().streams[number].eos = false;
-                }
-                let mut state = input.state();
-                state.segment = None;
-                state.position = 0;
-                drop(state);
+                self.flushed();
                 // What comes after a seek does not continue what is kept.
-                self.restart();
+                context.restart();
                 true
             }
             EventView::Eos(_) => {
-                if self.wait_for_playing(pad).is_err() {
+                if context.gate.pass(pad).is_err() {
                     return false;
                 }
-                if let Some((shared, number)) = input.target() {
-                    {
-                        let mut inner = shared.lock();
-                        inner.ring.end_stream(number);
-                        inner.streams[number].eos = true;
-                    }
-                    shared.notify();
-                    let seqnum = event.seqnum();
-                    lock(&self.session).last_eos = Some(seqnum);
-                    self.tell_progress();
-                    self.check_end();
-                }
+                self.end(context, event.seqnum())
+            }
+            EventView::CustomDownstream(_) | EventView::CustomBoth(_) => {
+                context.trigger_by_event(event.structure(), true);
                 true
             }
-            EventView::CustomDownstream(custom) => {
-                self.trigger_by_event(custom.structure(), true);
-                true
-            }
-            EventView::CustomDownstreamOob(custom) => {
-                self.trigger_by_event(custom.structure(), false);
-                true
-            }
-            EventView::CustomBoth(custom) => {
-                self.trigger_by_event(custom.structure(), true);
-                true
-            }
-            EventView::CustomBothOob(custom) => {
-                self.trigger_by_event(custom.structure(), false);
+            EventView::CustomDownstreamOob(_) | EventView::CustomBothOob(_) => {
+                context.trigger_by_event(event.structure(), false);
                 true
             }
             // A sink has nothing to pass on to.
@@ -469,9 +389,75 @@ impl CircularSink {
         }
     }
 
+    fn begin(&self, context: &Context) -> bool {
+        let Some(shared) = context.shared() else {
+            return false;
+        };
+        let number = self.join(&shared, true);
+        let mut inner = shared.lock();
+        let stream = &mut inner.streams[number];
+        stream.linked = true;
+        stream.eos = false;
+        true
+    }
+
+    fn set_segment(&self, context: &Context, segment: &gst::Segment) -> bool {
+        let Ok(segment) = segment.clone().downcast::<gst::ClockTime>() else {
+            if let Some(element) = context.element.upgrade() {
+                gst::element_error!(
+                    element,
+                    gst::StreamError::Format,
+                    (
+                        "The segment on {} is not in time: put a parser in front",
+                        self.name
+                    )
+                );
+            }
+            return false;
+        };
+        self.state().segment = Some(segment);
+        true
+    }
+
+    fn add_tags(&self, new: &gst::TagListRef) -> bool {
+        if let Some((shared, number)) = self.target() {
+            let mut inner = shared.lock();
+            let stream = &mut inner.streams[number];
+            let tags = match &stream.tags {
+                Some(tags) => tags.merge(new, gst::TagMergeMode::Replace),
+                None => new.to_owned(),
+            };
+            stream.tags = Some(tags);
+        }
+        true
+    }
+
+    fn flushed(&self) {
+        if let Some((shared, number)) = self.target() {
+            shared.lock().streams[number].eos = false;
+            shared.offset.store(0, Ordering::Relaxed);
+        }
+        let mut state = self.state();
+        state.segment = None;
+        state.timeline.reset();
+    }
+
+    fn end(&self, context: &Context, seqnum: gst::Seqnum) -> bool {
+        if let Some((shared, number)) = self.target() {
+            {
+                let mut inner = shared.lock();
+                inner.ring.end_stream(number);
+                inner.streams[number].eos = true;
+            }
+            shared.notify();
+            context.stream_ended(seqnum);
+        }
+        true
+    }
+
     /// Upstream has nothing up to a timestamp: nobody is to wait for it.
-    fn gap(&self, input: &Input, until: gst::ClockTime) {
-        let mut state = input.state();
+    fn gap(&self, until: gst::ClockTime) {
+        let mut state = self.state();
         let Some(time) = state
             .segment
             .as_ref()
@@ -479,7 +465,8 @@ impl CircularSink {
         else {
             return;
         };
-        state.position = state.position.max(time);
+        let time = state.timeline.shifted(time);
+        state.timeline.skip_to(time);
         let Some((shared, number)) = state.target.clone() else {
             return;
         };
@@ -488,12 +475,8 @@ impl CircularSink {
         shared.notify();
     }
 
-    fn tell_progress(&self) {
-        lock(&self.session).tell_all(|| Notice::Progress);
-    }
-
-    fn set_caps(&self, input: &Arc<Input>, caps: gst::Caps) -> bool {
-        let Some((shared, number)) = input.target() else {
+    fn set_caps(&self, context: &Arc<Context>, pad: &gst::Pad, caps: gst::Caps) -> bool {
+        let Some((shared, number)) = self.target() else {
             return false;
         };
         let former = shared.lock().streams[number].caps.clone();
@@ -501,17 +484,18 @@ impl CircularSink {
             return true;
         }
         if former.is_some() {
-            gst::info!(
-                CAT,
-                imp = self,
-                "{} changes its format: a new file",
-                input.name
-            );
+            gst::info!(CAT, obj = pad, "The format changes: a new file");
             // No container takes two formats in one stream.
-            self.restart();
+            context.restart();
         }
-        let codec = Codec::of_byte_stream(&caps);
-        input.state().codec = codec;
+        let codec = headers::codec_of_byte_stream(&caps);
+        let reorders = self.is_video() && may_reorder(&caps);
+        {
+            let mut state = self.state();
+            state.codec = codec;
+            state.audio = gst_audio::AudioInfo::from_caps(&caps).ok();
+            state.timeline.set_format(period_of(&caps), reorders);
+        }
         {
             let mut inner = shared.lock();
             let stream = &mut inner.streams[number];
@@ -519,9 +503,36 @@ impl CircularSink {
             stream.codec = codec;
             stream.headers = None;
         }
-        self.tell_progress();
+        context.tell_progress();
         true
     }
+}
+
+/// Nanoseconds that a frame lasts by the caps.
+fn period_of(caps: &gst::CapsRef) -> Option<i64> {
+    let structure = caps.structure(0)?;
+    let rate = structure.get::<gst::Fraction>("framerate").ok()?;
+    let (frames, seconds) = (i64::from(rate.numer()), i64::from(rate.denom()));
+    (frames > 0).then(|| seconds * 1_000_000_000 / frames)
+}
+
+/// Whether pictures of this format may come in another order than they are presented.
+fn may_reorder(caps: &gst::CapsRef) -> bool {
+    caps.structure(0).is_some_and(|structure| {
+        let name = structure.name();
+        name != "video/x-raw" && !name.starts_with("image/")
+    })
+}
+
+/// Nanoseconds that a buffer lasts: as it says, or as many samples as it has.
+fn duration_of(buffer: &gst::BufferRef, audio: Option<&gst_audio::AudioInfo>) -> Option<i64> {
+    if let Some(duration) = buffer.duration() {
+        return i64::try_from(duration.nseconds()).ok();
+    }
+    let audio = audio.filter(|audio| audio.bpf() > 0 && audio.rate() > 0)?;
+    let samples = buffer.size() as u64 / u64::from(audio.bpf());
+    let length = u128::from(samples) * 1_000_000_000 / u128::from(audio.rate());
+    i64::try_from(length).ok()
 }
 
 fn running_time(
@@ -536,34 +547,23 @@ fn running_time(
 
 /// Whether the buffer belongs to a pool that has only so many, as those of capture devices do.
 fn from_bounded_pool(buffer: &gst::BufferRef, last: &mut Option<(usize, bool)>) -> bool {
-    // SAFETY: the buffer is valid, and the pool's pointer in it does not change while the buffer
-    // is outside the pool.
-    let pool = unsafe { (*buffer.as_ptr()).pool };
-    if pool.is_null() {
+    // SAFETY: the bindings do not give a buffer's pool. The buffer is valid, and the pool's pointer
+    // in it does not change while the buffer is outside the pool; the buffer holds a reference to
+    // the pool, of which another one is taken here.
+    let pool: Option<gst::BufferPool> =
+        unsafe { glib::translate::from_glib_none((*buffer.as_ptr()).pool) };
+    let Some(pool) = pool else {
         return false;
-    }
-    if let Some((address, bounded)) = *last
-        && address == pool as usize
+    };
+    let address = pool.as_ptr() as usize;
+    if let Some((known, bounded)) = *last
+        && known == address
     {
         return bounded;
     }
-    // SAFETY: the buffer holds a reference to its pool, of which this takes another.
-    let pool: gst::BufferPool = unsafe { glib::translate::from_glib_none(pool) };
     // A maximum of zero means that buffers are made as they are needed.
-    let bounded = pool
-        .config()
-        .params()
-        .is_none_or(|(_, _, _, maximum)| maximum != 0);
-    *last = Some((pool.as_ptr() as usize, bounded));
+    let params = pool.config().params();
+    let bounded = params.is_none_or(|(_, _, _, maximum)| maximum != 0);
+    *last = Some((address, bounded));
     bounded
-}
-
-/// Asks upstream for a key unit.
-pub fn request_key_unit(pad: &gst::Pad) {
-    let event = gst_video::UpstreamForceKeyUnitEvent::builder()
-        .all_headers(true)
-        .build();
-    if !pad.push_event(event) {
-        gst::debug!(CAT, obj = pad, "Upstream makes no key units on request");
-    }
 }

@@ -36,18 +36,20 @@
 //!     location=event-%05d.mp4 max-time=10000000000 recording=true
 //! ```
 
-mod container;
+mod context;
+mod headers;
 mod imp;
 mod input;
-mod location;
-mod nal;
 mod recording;
 mod session;
+mod settings;
 mod shared;
 mod silence;
 mod source;
 mod standby;
-mod timefile;
+mod target;
+mod timeline;
+mod writer;
 
 use std::sync::LazyLock;
 

@@ -2,24 +2,24 @@
 //! A recording: the thread that puts its sub-pipeline together, waits for its end and takes it
 //! apart, however that comes about.
 
-use std::fs::{File, OpenOptions};
-use std::path::{Path, PathBuf};
+use std::fs::File;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::time::{Duration, Instant};
 
 use gst::prelude::*;
-use gst::subclass::prelude::*;
 
-use super::container::{self, BuildError, Container};
-use super::location::{self, PatternError};
+use super::CAT;
+use super::headers;
+use super::settings::Order;
 use super::shared::{Shared, Stream};
 use super::source::{Counters, Feed, RecordingSource};
-use super::timefile::TimeFile;
-use super::{CAT, CircularSink};
+use super::target::{self, Target, TargetError};
+use super::writer::{self, BuildError};
 use crate::ring::RecordingId;
-use crate::streams;
+use crate::streams::times::Times;
 
 /// How long the first buffers of a recording wait for the format of streams that are linked but
 /// have brought nothing, in ns of video. Sound cards and encoders take part of a second to start.
@@ -34,23 +34,6 @@ const CUT_OFF_PATIENCE: Duration = Duration::from_secs(2);
 
 /// How long a recording that was given up may go on trying to make its file whole, unwatched.
 const LAST_CHANCE: Duration = Duration::from_secs(60);
-
-/// What the user set, as it was when the recording was asked for.
-#[derive(Debug, Clone)]
-pub struct Order {
-    pub id: RecordingId,
-    /// What the trigger named; wins over `pattern`.
-    pub location: Option<String>,
-    pub pattern: Option<String>,
-    pub pts_pattern: Option<String>,
-    pub overwrite: bool,
-    pub muxer: Option<String>,
-    pub sink: Option<String>,
-    pub muxer_properties: Option<gst::Structure>,
-    pub sink_properties: Option<gst::Structure>,
-    /// How long the end may take without anything being written.
-    pub finish_timeout: Duration,
-}
 
 /// What others tell a recording's thread.
 #[derive(Debug)]
@@ -77,13 +60,9 @@ pub enum Failure {
     #[error("it ended before a key unit arrived")]
     Nothing,
     #[error(transparent)]
-    Pattern(#[from] PatternError),
-    #[error(transparent)]
     Build(#[from] BuildError),
-    #[error("'{0}' exists: set overwrite=true, or put a number such as %05d into location")]
-    Exists(PathBuf),
-    #[error("'{0}' can't be created: {1}")]
-    Create(PathBuf, std::io::Error),
+    #[error(transparent)]
+    Target(#[from] TargetError),
     #[error("its elements can't be started: {0}")]
     Start(String),
     #[error("{0}")]
@@ -102,13 +81,6 @@ pub struct Outcome {
     pub location: Option<String>,
     pub start: Option<i64>,
     pub failure: Option<Failure>,
-}
-
-/// The names a recording writes to.
-struct Target {
-    location: Option<String>,
-    /// The file that was created to reserve the name.
-    reserved: Option<PathBuf>,
 }
 
 /// Waits for something that should move.
@@ -137,9 +109,96 @@ impl Patience {
     }
 }
 
+/// What the thread of a recording waits for besides notices.
+struct Wait {
+    timeout: Duration,
+    /// The element is being shut down.
+    deadline: Option<Instant>,
+    /// Set when the end is a matter of writing what is there.
+    patience: Option<Patience>,
+    /// When to end with what is there, once the end was asked for.
+    settle: Option<Instant>,
+    sealed: bool,
+    cut_off: bool,
+}
+
+impl Wait {
+    fn new(timeout: Duration, deadline: Option<Instant>) -> Self {
+        Self {
+            timeout,
+            deadline,
+            patience: deadline.map(|_| Patience::new(timeout)),
+            settle: None,
+            sealed: false,
+            cut_off: false,
+        }
+    }
+
+    /// When to look again, whatever comes.
+    fn wake(&mut self, progress: u64) -> Option<Instant> {
+        let patience = self.patience.as_mut().map(|p| p.until(progress));
+        let settle = self.settle.filter(|_| !self.sealed);
+        [self.deadline, settle, patience]
+            .into_iter()
+            .flatten()
+            .min()
+    }
+
+    fn be_patient(&mut self) {
+        self.patience
+            .get_or_insert_with(|| Patience::new(self.timeout));
+    }
+
+    fn settle(&mut self) {
+        self.settle.get_or_insert_with(|| Instant::now() + SETTLE);
+    }
+
+    /// Whether the end is to be made now; true once.
+    fn has_settled(&mut self, now: Instant) -> bool {
+        let due = !self.sealed && self.settle.is_some_and(|by| by <= now);
+        self.sealed |= due;
+        due
+    }
+
+    fn cut_off(&mut self) {
+        self.cut_off = true;
+        self.patience = Some(Patience::new(self.timeout.min(CUT_OFF_PATIENCE)));
+    }
+
+    /// Whether there is no more waiting for it.
+    fn is_over(&mut self, progress: u64, now: Instant) -> bool {
+        let stalled = self
+            .patience
+            .as_mut()
+            .is_some_and(|p| p.until(progress) <= now);
+        stalled || self.deadline.is_some_and(|by| by <= now)
+    }
+
+    fn failure(&self) -> Failure {
+        match self.cut_off {
+            true => Failure::TooSlow,
+            false => Failure::Stalled(self.timeout),
+        }
+    }
+}
+
+/// Whom a recording belongs to.
+pub trait Host: Send + Sync {
+    /// The application's choice of a name, by the recording's first buffer.
+    fn choose_name(&self, id: RecordingId, first: &gst::Sample) -> Option<String>;
+    /// The sub-pipeline is there, and its messages are to find their way.
+    fn built(&self, id: RecordingId, bin: &gst::Bin);
+    /// The file is open.
+    fn started(&self, id: RecordingId, location: Option<&str>, start: i64);
+    /// Over, one way or the other; what follows is cleaning up.
+    fn done(&self, id: RecordingId, outcome: Outcome);
+}
+
 /// Everything the thread of a recording works with.
 pub struct Recorder {
-    pub element: CircularSink,
+    /// The element, which is not disposed of meanwhile.
+    pub element: gst::Bin,
+    pub host: Arc<dyn Host>,
     pub shared: Arc<Shared>,
     pub order: Order,
     pub notices: Receiver<Notice>,
@@ -173,85 +232,38 @@ impl Recorder {
             }
         };
         outcome.start = Some(ready.start);
-        let mut target = Target {
-            location: None,
-            reserved: None,
-        };
-        match self.start(&ready, &mut target) {
+        let mut target = Target::default();
+        let started = self.start(&ready, &mut target);
+        outcome.location.clone_from(&target.location);
+        match started {
             Ok(bin) => {
-                outcome.location.clone_from(&target.location);
-                self.element.imp().recording_started(
-                    self.order.id,
-                    target.location.as_deref(),
-                    ready.start,
-                );
+                let location = target.location.as_deref();
+                self.host.started(self.order.id, location, ready.start);
                 let result = self.watch(deadline);
                 self.end(bin, &target, result, outcome);
             }
             Err((bin, failure)) => {
-                outcome.location.clone_from(&target.location);
                 self.discard(bin.as_ref());
-                if let Some(path) = target.reserved.filter(|path| is_empty(path)) {
-                    // It was made by us a moment ago and holds nothing.
-                    let _ = std::fs::remove_file(path);
-                }
+                target.give_back();
                 outcome.failure = Some(failure);
                 self.done(outcome);
             }
         }
     }
 
-    /// Over, one way or the other; what follows is cleaning up.
     fn done(&self, outcome: Outcome) {
-        self.element.imp().recording_done(self.order.id, outcome);
-    }
-
-    /// The application's choice of a name.
-    fn ask_for_name(&self, first: &gst::Sample) -> Option<String> {
-        self.element
-            .emit_by_name::<Option<String>>("format-location", &[&self.order.id, first])
-            .filter(|name| !name.is_empty())
+        self.host.done(self.order.id, outcome);
     }
 
     /// Waits for the first key unit and for what is to be known of all streams.
     fn wait_for_streams(&self, deadline: &mut Option<Instant>) -> Result<Ready, Failure> {
-        let id = self.order.id;
         let mut last_chance = false;
         loop {
-            {
-                let inner = self.shared.lock();
-                let start = inner.ring.span(id).and_then(|span| span.start);
-                let reference = inner.ring.reference();
-                if let (Some(start), Some(reference)) = (start, reference) {
-                    let newest = inner.ring.newest().unwrap_or(start);
-                    let decided = !inner.streams.iter().any(Stream::undecided);
-                    let waited = newest - start > WAIT_FOR_FORMAT || inner.ring.pressed();
-                    if decided || last_chance || waited {
-                        let streams: Vec<_> = inner
-                            .streams
-                            .iter()
-                            .enumerate()
-                            .filter(|(_, s)| s.caps.is_some() && !s.removed)
-                            .map(|(n, s)| (n, s.clone()))
-                            .collect();
-                        let mut sample = gst::Sample::builder();
-                        if let Some(first) = inner.ring.first_of(id) {
-                            sample = sample.buffer(&first.payload.buffer);
-                        }
-                        if let Some(caps) = inner.streams[reference].caps.as_ref() {
-                            sample = sample.caps(caps);
-                        }
-                        let sample = sample.build();
-                        return Ok(Ready {
-                            start,
-                            streams,
-                            reference,
-                            sample,
-                        });
-                    }
-                } else if last_chance {
-                    return Err(Failure::Nothing);
-                }
+            if let Some(ready) = self.ready(last_chance) {
+                return Ok(ready);
+            }
+            if last_chance && !self.has_begun() {
+                return Err(Failure::Nothing);
             }
             match self.notices.recv_timeout(Duration::from_millis(500)) {
                 Ok(Notice::Finishing | Notice::Ended | Notice::CutOff) => last_chance = true,
@@ -265,291 +277,138 @@ impl Recorder {
         }
     }
 
+    fn has_begun(&self) -> bool {
+        let inner = self.shared.lock();
+        let span = inner.ring.span(self.order.id);
+        inner.ring.reference().is_some() && span.is_some_and(|span| span.start.is_some())
+    }
+
+    /// The streams, once the recording has begun and all of them are known, or are not waited for
+    /// any longer.
+    fn ready(&self, last_chance: bool) -> Option<Ready> {
+        let id = self.order.id;
+        let inner = self.shared.lock();
+        let start = inner.ring.span(id)?.start?;
+        let reference = inner.ring.reference()?;
+        let newest = inner.ring.newest().unwrap_or(start);
+        let decided = !inner.streams.iter().any(Stream::undecided);
+        let waited = newest - start > WAIT_FOR_FORMAT || inner.ring.pressed();
+        if !(decided || last_chance || waited) {
+            return None;
+        }
+        let streams = inner.streams.iter().enumerate();
+        let known = streams.filter(|(_, s)| s.caps.is_some() && !s.removed);
+        let streams = known.map(|(n, s)| (n, s.clone())).collect();
+        let mut sample = gst::Sample::builder();
+        if let Some(first) = inner.ring.first_of(id) {
+            sample = sample.buffer(&first.payload.buffer);
+        }
+        if let Some(caps) = inner.streams.get(reference).and_then(|s| s.caps.as_ref()) {
+            sample = sample.caps(caps);
+        }
+        Some(Ready {
+            start,
+            streams,
+            reference,
+            sample: sample.build(),
+        })
+    }
+
     /// Names the file, builds the sub-pipeline and sets it going.
     fn start(
         &self,
         ready: &Ready,
         target: &mut Target,
     ) -> Result<gst::Bin, (Option<gst::Bin>, Failure)> {
-        self.name(ready, target).map_err(|f| (None, f))?;
-        let times = self.times();
-        let feed = Arc::new(Feed::new(
-            self.shared.clone(),
-            self.order.id,
-            ready.start,
-            self.counters.clone(),
-            times,
-        ));
-        let bin = gst::Bin::with_name(&format!("recording{}", self.order.id));
+        let id = self.order.id;
+        let chosen = self.host.choose_name(id, &ready.sample);
+        let chosen = chosen.or_else(|| self.order.location.clone());
+        target
+            .reserve(&self.order, chosen)
+            .map_err(|error| (None, error.into()))?;
+        let bin = gst::Bin::with_name(&format!("recording{id}"));
         // Its state is this thread's business: it goes on writing while the pipeline pauses, and
         // neither its preroll nor its end are the element's.
         bin.set_locked_state(true);
         bin.set_property("async-handling", true);
-        self.build(&bin, feed, ready, target)
+        self.build(&bin, ready, target)
             .map_err(|error| (None, error.into()))?;
         if let Err(error) = self.element.add(&bin) {
             return Err((None, Failure::Start(error.to_string())));
         }
-        self.element.imp().recording_built(self.order.id, &bin);
+        self.host.built(id, &bin);
         if bin.set_state(gst::State::Playing).is_err() {
-            // The element that refused has posted why.
-            let mut why = None;
-            while let Ok(notice) = self.notices.try_recv() {
-                if let Notice::Error(error) = notice {
-                    why.get_or_insert(error);
-                }
-            }
-            let why = why.map_or_else(
-                || Failure::Start("an element refused to start".to_owned()),
-                Failure::Element,
-            );
+            let why = self.why_refused();
             return Err((Some(bin), why));
         }
         Ok(bin)
     }
 
-    /// Finds the recording's name and reserves it.
-    fn name(&self, ready: &Ready, target: &mut Target) -> Result<(), Failure> {
-        let order = &self.order;
-        let id = u64::from(order.id);
-        let chosen = self
-            .ask_for_name(&ready.sample)
-            .or_else(|| order.location.clone());
-        let to_file = order.sink.as_deref().is_none_or(|sink| sink == "filesink");
-        let pattern = match (&chosen, &order.pattern) {
-            (Some(name), _) => {
-                // A name given for this recording is meant as it is.
-                target.location = Some(name.clone());
-                None
-            }
-            (None, Some(pattern)) => Some(pattern),
-            (None, None) => None,
-        };
-        if let Some(pattern) = pattern {
-            if is_sequence(order, pattern) {
-                target.location = Some(location::sequence(pattern, id)?);
-                return Ok(());
-            }
-            // Numbers whose files are left from before are passed over.
-            let mut number = id;
-            loop {
-                let filled = location::fill(pattern, &[number])?;
-                target.location = Some(filled.text.clone());
-                if !to_file {
-                    return Ok(());
-                }
-                match self.reserve(Path::new(&filled.text), target) {
-                    Err(Failure::Exists(_)) if filled.used > 0 => number += 1,
-                    other => return other,
-                }
-            }
-        }
-        match target.location.clone() {
-            Some(name) if is_sequence(order, &name) => {
-                target.location = Some(location::sequence(&name, id)?);
-                Ok(())
-            }
-            Some(name) if to_file => self.reserve(Path::new(&name), target),
-            Some(_) => Ok(()),
-            None if to_file => Err(BuildError::NoLocation.into()),
-            None => Ok(()),
-        }
-    }
-
-    /// Creates the file, so that no other recording takes the name, and one that exists is kept.
-    fn reserve(&self, path: &Path, target: &mut Target) -> Result<(), Failure> {
-        let mut options = OpenOptions::new();
-        options.write(true);
-        if self.order.overwrite {
-            options.create(true).truncate(true);
-        } else {
-            options.create_new(true);
-        }
-        match options.open(path) {
-            Ok(_) => {
-                target.reserved = Some(path.to_owned());
-                Ok(())
-            }
-            Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => {
-                Err(Failure::Exists(path.to_owned()))
-            }
-            Err(error) => Err(Failure::Create(path.to_owned(), error)),
-        }
+    /// The element that refused to start has posted why.
+    fn why_refused(&self) -> Failure {
+        let mut notices = self.notices.try_iter();
+        let why = notices.find_map(|notice| match notice {
+            Notice::Error(error) => Some(Failure::Element(error)),
+            _ => None,
+        });
+        why.unwrap_or_else(|| Failure::Start("an element refused to start".to_owned()))
     }
 
     /// Opens the file of frame times. A recording does not fail for want of it.
-    fn times(&self) -> Option<TimeFile<File>> {
+    fn times(&self) -> Option<Times<File>> {
         let pattern = self.order.pts_pattern.as_deref()?;
-        let mut number = u64::from(self.order.id);
-        let error = loop {
-            let filled = match location::fill(pattern, &[number]) {
-                Ok(filled) => filled,
-                Err(error) => break error.to_string(),
-            };
-            let mut options = OpenOptions::new();
-            options.write(true);
-            if self.order.overwrite {
-                options.create(true).truncate(true);
-            } else {
-                options.create_new(true);
+        match target::create_times(pattern, &self.order) {
+            Ok(file) => Some(Times::new(file)),
+            Err(error) => {
+                gst::element_warning!(
+                    self.element,
+                    gst::ResourceError::OpenWrite,
+                    ("The file of frame times '{pattern}' can't be written: {error}")
+                );
+                None
             }
-            match options.open(&filled.text) {
-                Ok(file) => return Some(TimeFile::new(file)),
-                Err(error)
-                    if error.kind() == std::io::ErrorKind::AlreadyExists && filled.used > 0 =>
-                {
-                    number += 1;
-                }
-                Err(error) => break error.to_string(),
-            }
-        };
-        gst::element_warning!(
-            self.element,
-            gst::ResourceError::OpenWrite,
-            ("The file of frame times '{pattern}' can't be written: {error}")
-        );
-        None
+        }
     }
 
     /// Puts source, parsers, muxer and sink together.
-    fn build(
-        &self,
-        bin: &gst::Bin,
-        feed: Arc<Feed>,
-        ready: &Ready,
-        target: &Target,
-    ) -> Result<(), BuildError> {
-        let order = &self.order;
-        let place = target.location.as_deref();
-        let container = container::choose(place, order.muxer.as_deref(), &ready.streams)?;
-        let sequence = container == Container::Sequence && order.sink.is_none();
-        let sink_factory = match &order.sink {
-            Some(factory) => factory,
-            None if sequence => "multifilesink",
-            None => "filesink",
-        };
-        let sink = streams::make(sink_factory)?;
-        // Written as fast as the storage takes it, and to disk at once: 64 KiB in memory are
-        // seconds of picture that a power cut would take.
-        streams::set_if_there(&sink, "sync", "false");
-        streams::set_if_there(&sink, "async", "false");
-        if sink_factory == "filesink" {
-            streams::set_if_there(&sink, "buffer-mode", "unbuffered");
-        }
-        if let Some(place) = place
-            && sink
-                .find_property("location")
-                .is_some_and(|p| p.value_type() == String::static_type())
-        {
-            sink.set_property("location", place);
-        }
-        container::set_properties(&sink, order.sink_properties.as_ref())?;
-        let counters = self.counters.clone();
-        for pad in sink.sink_pads() {
-            let counters = counters.clone();
-            pad.add_probe(
-                gst::PadProbeType::BUFFER | gst::PadProbeType::BUFFER_LIST,
-                move |_, _| {
-                    counters.progress.fetch_add(1, Ordering::Relaxed);
-                    gst::PadProbeReturn::Ok
-                },
-            );
-        }
-
-        let source = RecordingSource::new(feed);
-        bin.add_many([source.upcast_ref::<gst::Element>(), &sink])?;
-        let video = |stream: &Stream| stream.name == "video";
-        let chosen: Vec<_> = match &container {
-            Container::Muxer(_) => ready.streams.iter().collect(),
-            Container::Elementary(_) | Container::Sequence => ready
-                .streams
-                .iter()
-                .filter(|(_, s)| video(s))
-                .take(1)
-                .collect(),
-            Container::Sound(_) => ready
-                .streams
-                .iter()
-                .filter(|(_, s)| !video(s))
-                .take(1)
-                .collect(),
-        };
-        let form = match &container {
-            Container::Elementary(caps) => Some(caps.parse::<gst::Caps>()?),
-            _ => None,
-        };
-        let last = match &container {
-            Container::Muxer(factory) => Some(streams::make(factory)?),
-            Container::Sound(factory) => Some(streams::make(factory)?),
-            Container::Elementary(caps) => {
-                let filter = streams::make("capsfilter")?;
-                filter.set_property_from_str("caps", caps);
-                Some(filter)
-            }
-            Container::Sequence => None,
-        };
-        let last = match last {
-            None => sink,
-            Some(muxer) => {
-                streams::write_in_fragments(&muxer, sink_factory);
-                if matches!(container, Container::Muxer(_)) {
-                    container::set_properties(&muxer, order.muxer_properties.as_ref())?;
-                }
-                if let (Some(from), Some(to)) = (
-                    self.element.dynamic_cast_ref::<gst::TagSetter>(),
-                    muxer.dynamic_cast_ref::<gst::TagSetter>(),
-                ) && let Some(tags) = from.tag_list()
-                {
-                    to.merge_tags(&tags, gst::TagMergeMode::Replace);
-                }
-                bin.add(&muxer)?;
-                muxer.link(&sink)?;
-                muxer
-            }
-        };
-        if chosen.is_empty() {
-            let what = match container {
-                Container::Sound(_) => "sound",
-                _ => "video",
-            };
-            let name = last
-                .factory()
-                .map_or_else(String::new, |f| f.name().to_string());
-            return Err(BuildError::NothingToWrite(name, what));
-        }
-        {
-            let mut inner = self.shared.lock();
-            for other in 0..inner.streams.len() {
-                if !chosen.iter().any(|(number, _)| *number == other) {
-                    inner.ring.leave(order.id, other);
-                }
+    fn build(&self, bin: &gst::Bin, ready: &Ready, target: &Target) -> Result<(), BuildError> {
+        let (shared, counters) = (self.shared.clone(), self.counters.clone());
+        let feed = Feed::new(shared, self.order.id, ready.start, counters, self.times());
+        let source = RecordingSource::new(Arc::new(feed));
+        let mut streams = ready.streams.clone();
+        for (number, stream) in &mut streams {
+            if *number == ready.reference
+                && let (Some(caps), Some(first)) = (&stream.caps, ready.sample.buffer())
+                && let Some(caps) = headers::with_size(caps, first)
+            {
+                stream.caps = Some(caps);
             }
         }
-        for (number, stream) in chosen {
-            let is_reference = *number == ready.reference;
-            let pad = source
-                .add_stream(*number, stream, is_reference)
-                .ok_or_else(|| glib::bool_error!("no pad for {}", stream.name))?;
-            container::join(bin, &pad, stream, &last, form.as_ref())?;
+        let tags = self.element.dynamic_cast_ref::<gst::TagSetter>();
+        let parts = writer::Parts {
+            order: &self.order,
+            target,
+            streams: &streams,
+            reference: ready.reference,
+            tags: tags.and_then(|setter| setter.tag_list()),
+            counters: &self.counters,
+        };
+        let chosen = writer::build(bin, &source, &parts)?;
+        let mut inner = self.shared.lock();
+        for stream in 0..inner.streams.len() {
+            if !chosen.contains(&stream) {
+                inner.ring.leave(self.order.id, stream);
+            }
         }
         Ok(())
     }
 
     /// Waits until the recording is over.
-    fn watch(&self, mut deadline: Option<Instant>) -> Result<(), Failure> {
-        let timeout = self.order.finish_timeout;
-        // Set when the end is a matter of writing what is there.
-        let mut patience = deadline.map(|_| Patience::new(timeout));
-        let mut settle: Option<Instant> = None;
-        let mut cut_off = false;
+    fn watch(&self, deadline: Option<Instant>) -> Result<(), Failure> {
+        let mut wait = Wait::new(self.order.finish_timeout, deadline);
         loop {
             let progress = self.counters.progress.load(Ordering::Relaxed);
-            let patience_until = patience.as_mut().map(|p| p.until(progress));
-            let wake = [deadline, settle, patience_until]
-                .into_iter()
-                .flatten()
-                .min();
-            let notice = match wake {
+            let notice = match wait.wake(progress) {
                 None => self
                     .notices
                     .recv()
@@ -559,43 +418,33 @@ impl Recorder {
                     .recv_timeout(wake.saturating_duration_since(Instant::now())),
             };
             match notice {
-                Ok(Notice::Eos) if cut_off => return Err(Failure::TooSlow),
+                Ok(Notice::Eos) if wait.cut_off => return Err(Failure::TooSlow),
                 Ok(Notice::Eos) => return Ok(()),
                 Ok(Notice::Error(error)) => return Err(Failure::Element(error)),
                 Ok(Notice::CutOff) => {
-                    cut_off = true;
-                    patience = Some(Patience::new(timeout.min(CUT_OFF_PATIENCE)));
+                    wait.cut_off();
                     self.shared.notify();
                 }
-                Ok(Notice::Ended) => {
-                    patience.get_or_insert_with(|| Patience::new(timeout));
-                }
-                Ok(Notice::Finishing) => {
-                    settle.get_or_insert_with(|| Instant::now() + SETTLE);
-                }
-                Ok(Notice::Deadline(by)) => deadline = Some(by),
+                Ok(Notice::Ended) => wait.be_patient(),
+                Ok(Notice::Finishing) => wait.settle(),
+                Ok(Notice::Deadline(by)) => wait.deadline = Some(by),
                 Ok(Notice::Progress) => {
                     let span = self.shared.lock().ring.span(self.order.id);
                     if span.is_some_and(|span| span.end.is_some()) {
-                        settle.get_or_insert_with(|| Instant::now() + SETTLE);
+                        wait.settle();
                     }
                 }
-                Err(RecvTimeoutError::Disconnected) => return Err(Failure::Stalled(timeout)),
+                Err(RecvTimeoutError::Disconnected) => {
+                    return Err(Failure::Stalled(self.order.finish_timeout));
+                }
                 Err(RecvTimeoutError::Timeout) => {
                     let now = Instant::now();
-                    if settle.is_some_and(|by| by <= now) {
-                        // Once is enough; the time lies too far ahead to matter again.
-                        settle = Some(now + LAST_CHANCE * 60);
+                    if wait.has_settled(now) {
                         self.seal();
                     }
                     let progress = self.counters.progress.load(Ordering::Relaxed);
-                    let stalled = patience.as_mut().is_some_and(|p| p.until(progress) <= now);
-                    if stalled || deadline.is_some_and(|by| by <= now) {
-                        return Err(if cut_off {
-                            Failure::TooSlow
-                        } else {
-                            Failure::Stalled(timeout)
-                        });
+                    if wait.is_over(progress, now) {
+                        return Err(wait.failure());
                     }
                 }
             }
@@ -624,10 +473,11 @@ impl Recorder {
             return;
         }
         self.discard(Some(&bin));
-        outcome.failure = result.err().or_else(|| {
-            let gone = target.reserved.as_ref().filter(|path| !path.exists())?;
-            Some(Failure::Vanished(gone.clone()))
-        });
+        let gone = || Some(Failure::Vanished(target.vanished()?.to_owned()));
+        outcome.failure = result.err().or_else(gone);
+        if outcome.failure.is_some() {
+            target.give_back();
+        }
         self.done(outcome);
     }
 
@@ -698,17 +548,4 @@ fn forget(shared: &Shared, id: RecordingId) {
         inner.ring.take_dropped(Vec::new())
     };
     drop(dropped);
-}
-
-fn is_sequence(order: &Order, location: &str) -> bool {
-    order.muxer.is_none()
-        && order.sink.is_none()
-        && matches!(
-            location::extension(location).as_deref(),
-            Some("jpg" | "jpeg")
-        )
-}
-
-fn is_empty(path: &Path) -> bool {
-    std::fs::metadata(path).is_ok_and(|metadata| metadata.len() == 0)
 }

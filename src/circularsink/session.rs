@@ -1,28 +1,12 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! The recordings of the element: how triggers begin, extend, split and end them, and what is said
-//! of them.
+//! How triggers begin, extend, split and end recordings. Knows no GStreamer: who calls it starts
+//! the recordings that it opens and tells those that it ends.
 
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::mpsc::{self, Sender};
-
-use gst::prelude::*;
-use gst::subclass::prelude::*;
-
-use super::CAT;
-use super::imp::{CircularSink, REFUSED, Settings};
-use super::recording::{Notice, Outcome, Recorder};
-use super::shared::Shared;
-use super::source::Counters;
-use super::standby::{self, Standby};
-use crate::ring::{Begin, End, RecordingId};
-use crate::sync::lock;
-
-/// The event by which elements and applications trigger.
-pub const TRIGGER_EVENT: &str = "circularsink-trigger";
+use crate::ring::{Begin, End, RecordingId, Ring};
+use crate::streams::names;
 
 /// A recording that has not ended.
-#[derive(Debug)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Open {
     pub id: RecordingId,
     /// Begun by the property `recording`, not by a trigger.
@@ -30,460 +14,338 @@ pub struct Open {
     /// What the trigger named.
     pub location: Option<String>,
     /// The end as it was asked for last.
-    pub end: End,
+    end: End,
     /// The one that begins where this one ends.
-    pub successor: Option<RecordingId>,
-    pub bin: Option<gst::Bin>,
-    pub notices: Sender<Notice>,
-    pub counters: Arc<Counters>,
+    successor: Option<RecordingId>,
 }
 
 impl Open {
     /// Whether its end is still a matter of what happens.
-    fn goes_on(&self) -> bool {
+    pub fn goes_on(&self) -> bool {
         matches!(self.end, End::Open | End::At(_)) && self.successor.is_none()
     }
 }
 
-/// From READY to PAUSED and back.
+/// A wish to record.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Trigger {
+    /// A name for the file.
+    pub location: Option<String>,
+    /// Nanoseconds until the recording ends by itself; 0: it does not.
+    pub post_time: u64,
+    /// How far what arrives is behind what happens, ns.
+    pub lag: i64,
+    /// A recording that goes on is to end where the new one begins.
+    pub split: bool,
+}
+
+/// What became of a trigger.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Answer {
+    /// A recording that was there goes on for it.
+    GoesOn(RecordingId),
+    /// A new recording.
+    Opened(RecordingId),
+    /// A new recording that begins at a key unit, where another one ends.
+    Split(RecordingId),
+}
+
+/// What a break in the streams did.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub struct Restarted {
+    /// Recordings that ended there.
+    pub ended: Vec<RecordingId>,
+    /// Those that take their place.
+    pub opened: Vec<RecordingId>,
+}
+
+/// The recordings of an element. Numbers go on from one time in PAUSED to the next: the files are
+/// still there.
 #[derive(Debug, Default)]
 pub struct Session {
-    pub shared: Option<Arc<Shared>>,
-    standby: Option<Standby>,
-    pub open: Vec<Open>,
-    /// Numbers go on from one session to the next: the files are still there.
+    open: Vec<Open>,
     next: RecordingId,
+    /// How many came to a good end, and how many did not.
     pub finished: u32,
     pub failed: u32,
-    pub skipped: Arc<AtomicU64>,
-    pub stopping: bool,
-    /// All streams have ended, with this sequence number.
-    pub ended: Option<gst::Seqnum>,
-    pub last_eos: Option<gst::Seqnum>,
-    pub eos_posted: bool,
 }
 
 impl Session {
-    pub fn start(&mut self, shared: Arc<Shared>) {
-        self.shared = Some(shared);
-        self.standby = Some(Standby::new());
-        self.stopping = false;
-        self.ended = None;
-        self.eos_posted = false;
-        self.skipped.store(0, Ordering::Relaxed);
+    /// The recordings that have not ended.
+    pub fn open(&self) -> &[Open] {
+        &self.open
     }
 
-    /// Recordings that are open still are on their own.
-    pub fn end(&mut self) {
-        self.open.clear();
-        self.standby = None;
-    }
-
-    pub fn tell_all(&self, notice: impl Fn() -> Notice) {
-        for open in &self.open {
-            // One that ends at this moment does not listen any more.
-            let _ = open.notices.send(notice());
-        }
-    }
-
-    fn find(&mut self, id: RecordingId) -> Option<&mut Open> {
-        self.open.iter_mut().find(|open| open.id == id)
-    }
-}
-
-impl CircularSink {
-    /// Starts, extends or splits a recording. `at_position` says that the trigger came in the
-    /// stream, and not from outside, which is ahead of it by the latency.
-    pub fn trigger(
-        &self,
-        location: Option<String>,
-        post_time: Option<u64>,
-        at_position: bool,
-    ) -> RecordingId {
-        let location = location.filter(|location| !location.is_empty());
-        let settings = lock(&self.settings).clone();
-        let post_time = post_time.unwrap_or(settings.post_time);
-        let lag = if at_position || post_time == 0 {
-            0
-        } else {
-            self.lag()
-        };
-        let mut session = lock(&self.session);
-        let Some(shared) = session.shared.clone().filter(|_| !session.stopping) else {
-            drop(session);
-            gst::warning!(
-                CAT,
-                imp = self,
-                "Triggered before PAUSED: nothing is recorded"
-            );
-            return REFUSED;
-        };
-        let reached = shared.lock().ring.reached().unwrap_or(0);
-        let end = match post_time {
+    /// Follows a trigger.
+    pub fn trigger<P: Clone>(&mut self, ring: &mut Ring<P>, trigger: Trigger) -> Answer {
+        let reached = ring.reached().unwrap_or(0).saturating_add(trigger.lag);
+        let end = match trigger.post_time {
             0 => End::Open,
-            time => End::At(reached.saturating_add(lag).saturating_add_unsigned(time)),
+            time => End::At(reached.saturating_add_unsigned(time)),
         };
-
-        if settings.split_on_trigger
-            && let Some(running) = session.open.iter().rev().find(|open| open.goes_on())
+        if trigger.split
+            && let Some(next) = self.split(ring, trigger.location.clone(), end)
         {
-            let (id, by_switch) = (running.id, running.by_switch);
-            let followed = shared.lock().ring.set_end(id, End::NextKey);
-            if followed {
-                let next = self.open(
-                    &mut session,
-                    &settings,
-                    (location, by_switch),
-                    Begin::After(id),
-                    if by_switch { End::Open } else { end },
-                );
-                if let Some(running) = session.find(id) {
-                    running.end = End::NextKey;
-                    running.successor = Some(next);
-                }
-                drop(session);
-                // Encoders answer with one that has no leading pictures; others go on as they do.
-                if let Some(pad) = self.obj().static_pad("video") {
-                    super::input::request_key_unit(&pad);
-                }
-                return next;
-            }
+            return Answer::Split(next);
         }
-        if let Some(running) = session.open.iter_mut().rev().find(|open| {
-            open.goes_on() && !open.by_switch && (location.is_none() || location == open.location)
-        }) {
-            let later = match (running.end, end) {
-                (End::At(old), End::At(new)) => End::At(old.max(new)),
-                _ => End::Open,
-            };
-            if shared.lock().ring.set_end(running.id, later) {
-                running.end = later;
-                gst::debug!(
-                    CAT,
-                    imp = self,
-                    "Recording {} goes on to {later:?}",
-                    running.id
-                );
-                return running.id;
-            }
+        if let Some(id) = self.extend(ring, trigger.location.as_deref(), end) {
+            return Answer::GoesOn(id);
         }
-        self.open(
-            &mut session,
-            &settings,
-            (location, false),
-            Begin::Oldest,
-            end,
-        )
+        Answer::Opened(self.begin(ring, trigger.location, false, Begin::Oldest, end))
     }
 
-    /// Opens a recording in the ring and starts its thread.
-    fn open(
-        &self,
-        session: &mut Session,
-        settings: &Settings,
-        (location, by_switch): (Option<String>, bool),
+    /// Ends the newest recording that goes on at the next key unit, where a new one begins.
+    fn split<P: Clone>(
+        &mut self,
+        ring: &mut Ring<P>,
+        location: Option<String>,
+        end: End,
+    ) -> Option<RecordingId> {
+        let at = self.open.iter().rposition(Open::goes_on)?;
+        let (id, by_switch) = (self.open[at].id, self.open[at].by_switch);
+        if !ring.set_end(id, End::NextKey) {
+            return None;
+        }
+        let end = if by_switch { End::Open } else { end };
+        let next = self.begin(ring, location, by_switch, Begin::After(id), end);
+        self.open[at].end = End::NextKey;
+        self.open[at].successor = Some(next);
+        Some(next)
+    }
+
+    /// Lets the newest recording that fits the trigger go on at least to `end`.
+    fn extend<P: Clone>(
+        &mut self,
+        ring: &mut Ring<P>,
+        location: Option<&str>,
+        end: End,
+    ) -> Option<RecordingId> {
+        let fits = |open: &&mut Open| {
+            let same = location.is_none() || location == open.location.as_deref();
+            open.goes_on() && !open.by_switch && same
+        };
+        let running = self.open.iter_mut().rev().find(fits)?;
+        let later = match (running.end, end) {
+            (End::At(old), End::At(new)) => End::At(old.max(new)),
+            _ => End::Open,
+        };
+        ring.set_end(running.id, later).then(|| {
+            running.end = later;
+            running.id
+        })
+    }
+
+    fn begin<P: Clone>(
+        &mut self,
+        ring: &mut Ring<P>,
+        location: Option<String>,
+        by_switch: bool,
         begin: Begin,
         end: End,
     ) -> RecordingId {
-        let Some(shared) = session.shared.clone() else {
-            return REFUSED;
-        };
-        let id = session.next;
-        session.next += 1;
-        shared.lock().ring.open(id, begin, end);
-        let (notices, receiver) = mpsc::channel();
-        let counters = Arc::new(Counters::default());
-        if session.ended.is_some() {
-            // It gets what the ring holds; nothing else is to come.
-            let _ = notices.send(Notice::Ended);
-        }
-        session.open.push(Open {
+        let id = self.next;
+        self.next += 1;
+        ring.open(id, begin, end);
+        self.open.push(Open {
             id,
             by_switch,
-            location: location.clone(),
+            location,
             end,
             successor: None,
-            bin: None,
-            notices,
-            counters: counters.clone(),
         });
-        gst::debug!(
-            CAT,
-            imp = self,
-            "Recording {id}: {begin:?} to {end:?}, {location:?}"
-        );
-        let recorder = Recorder {
-            element: self.obj().clone(),
-            shared,
-            order: settings.order(id, location),
-            notices: receiver,
-            counters,
-        };
-        if let Err(error) = standby::run(move || recorder.run()) {
-            session.open.retain(|open| open.id != id);
-            session.failed += 1;
-            gst::error!(CAT, imp = self, "No thread for recording {id}: {error}");
-            return REFUSED;
-        }
         id
     }
 
-    /// Follows the property `recording`.
-    pub fn switch(&self, on: bool) {
-        let settings = lock(&self.settings).clone();
-        let mut session = lock(&self.session);
-        let Some(shared) = session.shared.clone().filter(|_| !session.stopping) else {
-            // The property is looked at again when the element starts.
-            return;
-        };
-        let running = session.open.iter().any(|o| o.by_switch && o.goes_on());
-        if on && !running {
-            self.open(
-                &mut session,
-                &settings,
-                (None, true),
-                Begin::Oldest,
-                End::Open,
-            );
-        } else if !on {
-            finish_those(&mut session, &shared, |open| open.by_switch);
-            drop(session);
-            shared.notify();
-        }
+    /// Begins the recording of the property `recording`, unless it runs already.
+    pub fn switch_on<P: Clone>(&mut self, ring: &mut Ring<P>) -> Option<RecordingId> {
+        let running = self
+            .open
+            .iter()
+            .any(|open| open.by_switch && open.goes_on());
+        (!running).then(|| self.begin(ring, None, true, Begin::Oldest, End::Open))
     }
 
-    /// Ends all recordings with what has arrived.
-    pub fn finish(&self) {
-        let mut session = lock(&self.session);
-        let Some(shared) = session.shared.clone() else {
-            return;
-        };
-        finish_those(&mut session, &shared, |_| true);
-        drop(session);
-        shared.notify();
-        self.switched_off();
-    }
-
-    /// The property goes back to false when what it started has ended otherwise.
-    fn switched_off(&self) {
-        let was = std::mem::replace(&mut lock(&self.settings).recording, false);
-        if was {
-            self.obj().notify("recording");
-        }
-    }
-
-    /// Takes an event for a trigger, if it is one.
-    pub fn trigger_by_event(
-        &self,
-        structure: Option<&gst::StructureRef>,
-        at_position: bool,
-    ) -> bool {
-        let Some(structure) = structure.filter(|s| s.name() == TRIGGER_EVENT) else {
-            return false;
-        };
-        let location = structure.get::<Option<String>>("location").ok().flatten();
-        let post_time = structure.get::<u64>("post-time").ok();
-        self.trigger(location, post_time, at_position) != REFUSED
+    /// Ends recordings with what has arrived, and returns them. One that was to begin where another
+    /// ends at the next key unit is called off, and the other ends now.
+    pub fn finish<P: Clone>(
+        &mut self,
+        ring: &mut Ring<P>,
+        chosen: impl Fn(&Open) -> bool,
+    ) -> Vec<RecordingId> {
+        let chosen = self.open.iter_mut().filter(|open| chosen(open));
+        chosen
+            .map(|open| {
+                if !matches!(open.end, End::Now) {
+                    ring.set_end(open.id, End::Now);
+                    open.end = End::Now;
+                    open.successor = None;
+                }
+                open.id
+            })
+            .collect()
     }
 
     /// What follows in the streams does not continue what came before: the ring starts anew, and
     /// recordings that would have gone on do so in another file.
-    pub fn restart(&self) {
-        let settings = lock(&self.settings).clone();
-        let mut session = lock(&self.session);
-        let Some(shared) = session.shared.clone().filter(|_| !session.stopping) else {
-            return;
-        };
-        let begun: Vec<_> = {
-            let mut inner = shared.lock();
-            let begun = session
-                .open
-                .iter()
-                .filter(|o| inner.ring.span(o.id).is_some_and(|s| s.start.is_some()))
-                .map(|o| o.id)
-                .collect();
-            inner.ring.reset();
-            begun
-        };
-        let mut next = Vec::new();
-        for open in &mut session.open {
-            if begun.contains(&open.id) {
-                if open.goes_on() {
-                    next.push((open.id, open.location.clone(), open.by_switch));
-                }
+    pub fn restart<P: Clone>(&mut self, ring: &mut Ring<P>) -> Restarted {
+        let begun = |open: &Open| ring.span(open.id).is_some_and(|span| span.start.is_some());
+        let ended: Vec<_> = self.open.iter().filter(|o| begun(o)).cloned().collect();
+        ring.reset();
+        for open in &mut self.open {
+            if ended.iter().any(|ended| ended.id == open.id) {
                 open.end = End::Now;
-                let _ = open.notices.send(Notice::Finishing);
             }
         }
-        session.ended = None;
-        session.eos_posted = false;
-        for (id, location, by_switch) in next {
-            let number = session.next;
-            let location = location.map(|location| {
-                let path = std::path::Path::new(&location);
-                let stem = path.file_stem().unwrap_or_default().to_string_lossy();
-                let extension = path.extension().unwrap_or_default().to_string_lossy();
-                let name = format!("{stem}-{number}.{extension}");
-                path.with_file_name(name).to_string_lossy().into_owned()
+        let mut opened = Vec::new();
+        for former in ended.iter().filter(|open| open.goes_on()) {
+            let number = u64::from(self.next);
+            let location = former.location.as_deref().map(|location| {
+                let name = names::with_suffix(location, &format!("-{number}"));
+                name.to_string_lossy().into_owned()
             });
             // A post-time can't be carried over: running time may start anew.
-            self.open(
-                &mut session,
-                &settings,
-                (location, by_switch),
-                Begin::Oldest,
-                End::Open,
-            );
-            gst::info!(
-                CAT,
-                imp = self,
-                "Recording {number} continues recording {id}"
-            );
+            let (begin, end) = (Begin::Oldest, End::Open);
+            opened.push(self.begin(ring, location, former.by_switch, begin, end));
         }
-        drop(session);
-        shared.notify();
-    }
-
-    /// Posts the end of the stream once all streams have ended and all files are closed.
-    pub fn check_end(&self) {
-        let seqnum = {
-            let mut session = lock(&self.session);
-            let Some(shared) = session.shared.clone().filter(|_| !session.stopping) else {
-                return;
-            };
-            let all = {
-                let inner = shared.lock();
-                let mut awaited = inner
-                    .streams
-                    .iter()
-                    .filter(|s| !s.removed && (s.linked || s.caps.is_some()))
-                    .peekable();
-                awaited.peek().is_some() && awaited.all(|s| s.eos)
-            };
-            if !all {
-                return;
-            }
-            let last = session.last_eos;
-            let seqnum = *session
-                .ended
-                .get_or_insert_with(|| last.unwrap_or_else(gst::Seqnum::next));
-            session.tell_all(|| Notice::Ended);
-            if !session.open.is_empty() || session.eos_posted {
-                return;
-            }
-            session.eos_posted = true;
-            seqnum
-        };
-        gst::debug!(
-            CAT,
-            imp = self,
-            "All streams have ended and all files are closed"
-        );
-        let eos = gst::message::Eos::builder()
-            .src(&*self.obj())
-            .seqnum(seqnum);
-        self.post(eos.build());
-    }
-
-    /// Makes a recording's sub-pipeline known, so that its messages find their way.
-    pub fn recording_built(&self, id: RecordingId, bin: &gst::Bin) {
-        if let Some(open) = lock(&self.session).find(id) {
-            open.bin = Some(bin.clone());
+        Restarted {
+            ended: ended.iter().map(|open| open.id).collect(),
+            opened,
         }
     }
 
-    /// Says that a recording's file is open.
-    pub fn recording_started(&self, id: RecordingId, location: Option<&str>, start: i64) {
-        standby::replenish();
-        let structure = gst::Structure::builder("circularsink-recording-started")
-            .field("id", id)
-            .field("location", location)
-            .field("start-running-time", running_time(start))
-            .build();
-        gst::info!(CAT, imp = self, "{structure}");
-        self.post_structure(structure);
+    /// A recording is over.
+    pub fn close(&mut self, id: RecordingId, good: bool) -> Option<Open> {
+        match good {
+            true => self.finished += 1,
+            false => self.failed += 1,
+        }
+        let at = self.open.iter().position(|open| open.id == id)?;
+        Some(self.open.remove(at))
     }
 
-    /// Says what became of a recording.
-    pub fn recording_done(&self, id: RecordingId, outcome: Outcome) {
-        let Some((open, stopping)) = ({
-            let mut session = lock(&self.session);
-            let at = session.open.iter().position(|open| open.id == id);
-            match outcome.failure {
-                None => session.finished += 1,
-                Some(_) => session.failed += 1,
-            }
-            at.map(|at| (session.open.remove(at), session.stopping))
-        }) else {
-            // The element has given up waiting for it.
-            return;
-        };
-        let end = open.counters.end.load(Ordering::Relaxed);
-        let name = match outcome.failure {
-            None => "circularsink-recording-finished",
-            Some(_) => "circularsink-recording-failed",
-        };
-        let mut structure = gst::Structure::builder(name)
-            .field("id", id)
-            .field("location", &outcome.location)
-            .field_if_some("start-running-time", outcome.start.map(running_time))
-            .field_if_some(
-                "end-running-time",
-                outcome.start.map(|start| running_time(end.max(start))),
-            )
-            .field("frames", open.counters.frames.load(Ordering::Relaxed))
-            .field("bytes", open.counters.bytes.load(Ordering::Relaxed));
-        if let Some(failure) = &outcome.failure {
-            structure = structure.field("error", format!("Recording {id} failed: {failure}"));
-        }
-        let structure = structure.build();
-        if outcome.failure.is_some() {
-            gst::warning!(CAT, imp = self, "{structure}");
-        } else {
-            gst::info!(CAT, imp = self, "{structure}");
-        }
-        self.post_structure(structure);
-        if open.by_switch && open.goes_on() && outcome.failure.is_some() && !stopping {
-            self.switched_off();
-        }
-        {
-            // Under the lock, or a thread that is about to wait would miss it.
-            let _session = lock(&self.session);
-            self.drained.notify_all();
-        }
-        self.check_end();
-    }
-
-    fn post_structure(&self, structure: gst::Structure) {
-        self.post(
-            gst::message::Element::builder(structure)
-                .src(&*self.obj())
-                .build(),
-        );
-    }
-
-    fn post(&self, message: gst::Message) {
-        if self.obj().post_message(message).is_err() {
-            gst::debug!(CAT, imp = self, "Nobody wants messages");
-        }
+    /// Recordings that are open still are on their own.
+    pub fn abandon(&mut self) {
+        self.open.clear();
     }
 }
 
-/// Running times in messages are unsigned; none begins before zero but by a few samples.
-fn running_time(time: i64) -> u64 {
-    time.max(0).unsigned_abs()
-}
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ring::{Item, Limits};
 
-/// Asks for the end of some recordings. One that was to begin where another ends at the next key
-/// unit is called off, and the other ends now.
-fn finish_those(session: &mut Session, shared: &Shared, chosen: impl Fn(&Open) -> bool) {
-    let mut inner = shared.lock();
-    for open in session.open.iter_mut().filter(|open| chosen(open)) {
-        if !matches!(open.end, End::Now) {
-            inner.ring.set_end(open.id, End::Now);
-            open.end = End::Now;
-            open.successor = None;
+    const SECOND: u64 = 1_000_000_000;
+
+    /// A ring with one stream of a frame a second, each a key unit.
+    fn ring(seconds: i64) -> Ring<()> {
+        let limits = Limits {
+            max_time: 100 * SECOND,
+            max_bytes: 0,
+            max_buffers: 0,
+        };
+        let mut ring = Ring::new(limits);
+        ring.add_stream(true);
+        for second in 0..seconds {
+            push(&mut ring, second);
         }
-        let _ = open.notices.send(Notice::Finishing);
+        ring
+    }
+
+    fn push(ring: &mut Ring<()>, second: i64) {
+        let time = second * SECOND as i64;
+        ring.push(
+            0,
+            Item {
+                payload: (),
+                time,
+                end: time + SECOND as i64,
+                bytes: 1,
+                key: true,
+            },
+        );
+    }
+
+    fn split() -> Trigger {
+        Trigger {
+            split: true,
+            ..Trigger::default()
+        }
+    }
+
+    fn named(location: &str) -> Trigger {
+        Trigger {
+            location: Some(location.to_owned()),
+            ..Trigger::default()
+        }
+    }
+
+    #[test]
+    fn triggers_extend_what_goes_on() {
+        let (mut session, mut ring) = (Session::default(), ring(3));
+        let trigger = Trigger {
+            post_time: SECOND,
+            ..Trigger::default()
+        };
+        assert_eq!(
+            session.trigger(&mut ring, trigger.clone()),
+            Answer::Opened(0)
+        );
+        assert_eq!(session.trigger(&mut ring, trigger), Answer::GoesOn(0));
+        assert_eq!(session.open()[0].end, End::At(4 * SECOND as i64));
+        assert_eq!(
+            session.trigger(&mut ring, named("b.mp4")),
+            Answer::Opened(1)
+        );
+        assert_eq!(
+            session.trigger(&mut ring, named("b.mp4")),
+            Answer::GoesOn(1)
+        );
+        assert_eq!(session.finish(&mut ring, |_| true), [0, 1]);
+        assert_eq!(
+            session.trigger(&mut ring, Trigger::default()),
+            Answer::Opened(2)
+        );
+    }
+
+    #[test]
+    fn a_split_is_followed_by_another_recording() {
+        let (mut session, mut ring) = (Session::default(), ring(3));
+        assert_eq!(session.trigger(&mut ring, split()), Answer::Opened(0));
+        assert_eq!(session.trigger(&mut ring, split()), Answer::Split(1));
+        assert!(!session.open()[0].goes_on());
+        push(&mut ring, 3);
+        push(&mut ring, 4);
+        assert_eq!(
+            ring.span(1).and_then(|span| span.start),
+            Some(3 * SECOND as i64)
+        );
+    }
+
+    #[test]
+    fn the_switch_has_one_recording() {
+        let (mut session, mut ring) = (Session::default(), ring(1));
+        assert_eq!(session.switch_on(&mut ring), Some(0));
+        assert_eq!(session.switch_on(&mut ring), None);
+        // A trigger does not prolong what the switch ends.
+        assert_eq!(
+            session.trigger(&mut ring, Trigger::default()),
+            Answer::Opened(1)
+        );
+        assert_eq!(session.finish(&mut ring, |open| open.by_switch), [0]);
+        assert_eq!(session.switch_on(&mut ring), Some(2));
+    }
+
+    #[test]
+    fn a_break_in_the_streams_begins_other_files() {
+        let (mut session, mut ring) = (Session::default(), ring(2));
+        session.trigger(&mut ring, named("/a.b/c.mp4"));
+        let restarted = session.restart(&mut ring);
+        assert_eq!((restarted.ended, restarted.opened), (vec![0], vec![1]));
+        assert_eq!(session.open()[1].location.as_deref(), Some("/a.b/c-1.mp4"));
+        assert_eq!(session.close(0, true).map(|open| open.id), Some(0));
+        // One that has not begun waits for what comes.
+        assert_eq!(session.restart(&mut ring), Restarted::default());
+        assert_eq!(session.close(7, false), None);
+        assert_eq!((session.finished, session.failed), (1, 1));
     }
 }

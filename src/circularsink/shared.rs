@@ -2,10 +2,12 @@
 //! What the element's pads write and the recordings read: the ring, and what is to be known of
 //! each stream.
 
+use std::sync::atomic::AtomicI64;
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use super::nal::Codec;
+use k230_venc::Codec;
+
 use crate::ring::{Limits, Ring};
 use crate::sync::lock;
 
@@ -48,6 +50,11 @@ impl Stream {
         }
     }
 
+    /// A picture's stream; all others are sounds'.
+    pub fn is_video(&self) -> bool {
+        self.name == "video"
+    }
+
     /// Something may still come, and what it will be is not known.
     pub fn undecided(&self) -> bool {
         self.linked && !self.removed && !self.eos && self.caps.is_none()
@@ -66,11 +73,24 @@ pub struct Inner {
     pub waiting: usize,
 }
 
+impl Inner {
+    /// Nothing more comes on any stream.
+    pub fn all_ended(&self) -> bool {
+        let awaited =
+            |stream: &&Stream| !stream.removed && (stream.linked || stream.caps.is_some());
+        let mut awaited = self.streams.iter().filter(awaited).peekable();
+        awaited.peek().is_some() && awaited.all(|stream| stream.eos)
+    }
+}
+
 /// Pads write, recordings read.
 #[derive(Debug)]
 pub struct Shared {
     inner: Mutex<Inner>,
     arrived: Condvar,
+    /// What was added to running times after the last break in the timestamps of a stream, ns;
+    /// written by that stream's thread.
+    pub offset: AtomicI64,
 }
 
 impl Shared {
@@ -82,6 +102,7 @@ impl Shared {
                 waiting: 0,
             }),
             arrived: Condvar::new(),
+            offset: AtomicI64::new(0),
         }
     }
 

@@ -102,6 +102,7 @@ mod tests {
     use super::*;
     use std::sync::mpsc::channel;
     use std::thread::{self, ThreadId};
+    use std::time::{Duration, Instant};
 
     fn thread_of_a_job() -> ThreadId {
         let (sender, receiver) = channel();
@@ -113,8 +114,10 @@ mod tests {
     #[test]
     fn a_thread_waits_as_long_as_it_is_wanted() {
         let waiting = || lock(&STATE).waiting.is_some();
-        let until = |there: bool| {
-            while waiting() != there {
+        let until_one_waits = || {
+            let deadline = Instant::now() + Duration::from_secs(60);
+            while !waiting() {
+                assert!(Instant::now() < deadline, "no thread waits");
                 thread::yield_now();
             }
         };
@@ -122,18 +125,19 @@ mod tests {
         assert!(!waiting(), "nobody wants it");
 
         let standby = Standby::new();
+        until_one_waits();
+        // With one that waits already, none is started: from here on it is known which one it is.
         let other = Standby::new();
-        until(true);
         let first = thread_of_a_job();
-        until(true);
+        until_one_waits();
         assert_eq!(thread_of_a_job(), first, "it waits again");
-        until(true);
+        until_one_waits();
 
         let (release, held) = channel::<()>();
         run(move || held.recv().unwrap()).unwrap();
         assert!(!waiting());
         assert_ne!(thread_of_a_job(), first, "the other one is busy");
-        until(true);
+        until_one_waits();
         release.send(()).unwrap();
 
         drop(other);

@@ -2,6 +2,7 @@
 //! circularsink with numbered frames and numbered samples: what goes in is known to the frame and
 //! the sample, and what comes out of the files is compared with it.
 
+mod cameras;
 mod opengop;
 mod rig;
 mod silence;
@@ -1134,7 +1135,7 @@ fn nothing_leaks() {
         return;
     }
     let output = Command::new(std::env::current_exe().expect("the program has a path"))
-        .args(["--exact", "nothing_leaks", "--nocapture"])
+        .args(["--exact", "circularsink::nothing_leaks", "--nocapture"])
         .env("GST_TRACERS", "leaks")
         .env("GST_DEBUG", "GST_TRACER:7")
         .env("GST_DEBUG_NO_COLOR", "1")

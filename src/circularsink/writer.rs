@@ -1,0 +1,276 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! Which elements write a recording: chosen by the location's extension and the streams' formats,
+//! or named by the user; and how they are put together.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use gst::prelude::*;
+
+use super::settings::Order;
+use super::shared::Stream;
+use super::source::{Counters, RecordingSource};
+use super::target::Target;
+use crate::streams::containers::{Container, Kind, UnknownExtension};
+use crate::streams::pictures::Pictures;
+use crate::streams::set::{self, SetError};
+use crate::streams::{self, MissingElement};
+
+/// Why a recording's elements can't be put together. Each says what to do.
+#[derive(Debug, thiserror::Error)]
+pub enum BuildError {
+    #[error(transparent)]
+    Extension(#[from] UnknownExtension),
+    #[error("set location, or muxer-factory")]
+    NoLocation,
+    #[error(transparent)]
+    Missing(#[from] MissingElement),
+    #[error(transparent)]
+    Property(#[from] SetError),
+    #[error("{0} can't store {1} ({2}): encode it differently or choose another format")]
+    Unsupported(String, String, String),
+    #[error("{0} writes {1}, and there is no such stream")]
+    NothingToWrite(String, &'static str),
+    #[error("the elements of the recording can't be joined: {0}")]
+    Join(#[from] glib::BoolError),
+}
+
+/// What writes a recording.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Writer {
+    /// A muxer takes all streams.
+    Muxer(String),
+    /// The video alone as it is, in these caps.
+    Frames(&'static str),
+    /// Each picture in a file of its own.
+    Pictures,
+    /// The first sound alone, in a muxer of one stream or as it is.
+    Sound(Option<&'static str>),
+}
+
+impl Writer {
+    /// The writer for a location, unless `muxer` is named.
+    pub fn of(
+        location: Option<&str>,
+        muxer: Option<&str>,
+        streams: &[(usize, Stream)],
+    ) -> Result<Self, BuildError> {
+        if let Some(muxer) = muxer {
+            return Ok(Self::Muxer(muxer.to_owned()));
+        }
+        let container = Container::of(location.ok_or(BuildError::NoLocation)?)?;
+        Ok(match container.kind {
+            Kind::Muxed(_) => {
+                let names = streams.iter().filter_map(|(_, stream)| {
+                    let structure = stream.caps.as_ref()?.structure(0)?;
+                    Some(structure.name().as_str())
+                });
+                let muxer = container.muxer(names);
+                Self::Muxer(muxer.map_or_else(String::new, |muxer| muxer.factory.to_owned()))
+            }
+            Kind::Frames(codec) => Self::Frames(codec.elementary_caps()),
+            Kind::Pictures => Self::Pictures,
+            Kind::Samples(muxer) => Self::Sound(muxer),
+        })
+    }
+}
+
+/// What a recording is put together from.
+#[derive(Debug)]
+pub struct Parts<'a> {
+    pub order: &'a Order,
+    pub target: &'a Target,
+    /// The streams whose format is known, with their numbers.
+    pub streams: &'a [(usize, Stream)],
+    /// The number of the one that decides where the recording begins and ends.
+    pub reference: usize,
+    /// Tags of the whole file.
+    pub tags: Option<gst::TagList>,
+    pub counters: &'a Arc<Counters>,
+}
+
+/// Puts parsers, muxer and sink behind the source. Returns the numbers of the streams that go into
+/// the file.
+pub fn build(
+    bin: &gst::Bin,
+    source: &RecordingSource,
+    parts: &Parts,
+) -> Result<Vec<usize>, BuildError> {
+    let Parts { order, target, .. } = parts;
+    let location = target.location.as_deref();
+    let writer = Writer::of(location, order.muxer.as_deref(), parts.streams)?;
+    let chosen = choose(&writer, parts.streams)?;
+    let sink = make_sink(&writer, order, target)?;
+    count_progress(&sink, parts.counters);
+    bin.add_many([source.upcast_ref::<gst::Element>(), &sink])?;
+    let last = match make_last(&writer, parts)? {
+        None => sink,
+        Some(last) => {
+            bin.add(&last)?;
+            last.link(&sink)?;
+            last
+        }
+    };
+    let form = match &writer {
+        Writer::Frames(caps) => Some(caps.parse::<gst::Caps>()?),
+        Writer::Sound(None) => Some(gst::Caps::new_empty_simple("audio/x-raw")),
+        _ => None,
+    };
+    for (number, stream) in &chosen {
+        let pad = source
+            .add_stream(*number, stream, *number == parts.reference)
+            .ok_or_else(|| glib::bool_error!("no pad for {}", stream.name))?;
+        join(bin, &pad, stream, &last, form.as_ref())?;
+    }
+    Ok(chosen.iter().map(|(number, _)| *number).collect())
+}
+
+/// The streams that the writer takes.
+fn choose<'a>(
+    writer: &Writer,
+    streams: &'a [(usize, Stream)],
+) -> Result<Vec<&'a (usize, Stream)>, BuildError> {
+    let one = |video: bool| {
+        let of_kind = move |(_, stream): &&(usize, Stream)| stream.is_video() == video;
+        streams.iter().filter(of_kind).take(1).collect::<Vec<_>>()
+    };
+    let (chosen, who, what) = match writer {
+        Writer::Muxer(name) => (streams.iter().collect(), name.as_str(), "video"),
+        Writer::Frames(_) => (one(true), "A file of frames", "video"),
+        Writer::Pictures => (one(true), "A file of a picture", "video"),
+        Writer::Sound(_) => (one(false), "A file of samples", "sound"),
+    };
+    match chosen.is_empty() {
+        true => Err(BuildError::NothingToWrite(who.to_owned(), what)),
+        false => Ok(chosen),
+    }
+}
+
+/// What stores the recording.
+fn make_sink(writer: &Writer, order: &Order, target: &Target) -> Result<gst::Element, BuildError> {
+    let sink = match (&target.pictures, order.sink.as_deref()) {
+        (Some(pattern), None) if *writer == Writer::Pictures => {
+            Pictures::new(pattern.clone(), order.overwrite, true).upcast()
+        }
+        (_, factory) => streams::make(factory.unwrap_or("filesink"))?,
+    };
+    // Written as fast as the storage takes it, and to disk at once: 64 KiB in memory are seconds
+    // of picture that a power cut would take.
+    streams::set_if_there(&sink, "sync", "false");
+    streams::set_if_there(&sink, "async", "false");
+    if is_filesink(order) {
+        streams::set_if_there(&sink, "buffer-mode", "unbuffered");
+    }
+    if let Some(place) = &target.location
+        && sink
+            .find_property("location")
+            .is_some_and(|pspec| pspec.value_type() == String::static_type())
+    {
+        set::set(&sink, "location", &place.to_value())?;
+    }
+    set::set_all(&sink, order.sink_properties.as_ref())?;
+    Ok(sink)
+}
+
+fn is_filesink(order: &Order) -> bool {
+    order.sink.as_deref().is_none_or(|sink| sink == "filesink")
+}
+
+/// Counts whatever reaches the sink, to see that it moves.
+fn count_progress(sink: &gst::Element, counters: &Arc<Counters>) {
+    let kinds = gst::PadProbeType::BUFFER | gst::PadProbeType::BUFFER_LIST;
+    for pad in sink.sink_pads() {
+        let counters = counters.clone();
+        pad.add_probe(kinds, move |_, _| {
+            counters.progress.fetch_add(1, Ordering::Relaxed);
+            gst::PadProbeReturn::Ok
+        });
+    }
+}
+
+/// What stands in front of the sink: a muxer, or what keeps other formats out.
+fn make_last(writer: &Writer, parts: &Parts) -> Result<Option<gst::Element>, BuildError> {
+    let caps = match writer {
+        Writer::Pictures => return Ok(None),
+        Writer::Frames(caps) => caps,
+        Writer::Sound(None) => "audio/x-raw",
+        Writer::Sound(Some(factory)) => return make_muxer(factory, parts).map(Some),
+        Writer::Muxer(factory) => {
+            let muxer = make_muxer(factory, parts)?;
+            set::set_all(&muxer, parts.order.muxer_properties.as_ref())?;
+            return Ok(Some(muxer));
+        }
+    };
+    let filter = streams::make("capsfilter")?;
+    set::set(&filter, "caps", &caps.to_value())?;
+    Ok(Some(filter))
+}
+
+fn make_muxer(factory: &str, parts: &Parts) -> Result<gst::Element, BuildError> {
+    let muxer = streams::make(factory)?;
+    let sink = parts.order.sink.as_deref().unwrap_or("filesink");
+    streams::write_in_fragments(&muxer, sink);
+    if let (Some(setter), Some(tags)) = (muxer.dynamic_cast_ref::<gst::TagSetter>(), &parts.tags) {
+        setter.merge_tags(tags, gst::TagMergeMode::Replace);
+    }
+    Ok(muxer)
+}
+
+/// Joins a stream's pad with an element, a parser between them if that is what it takes.
+///
+/// `to` is a muxer, of which a pad is requested, or an element with one sink pad that has to get
+/// the given form.
+fn join(
+    bin: &gst::Bin,
+    pad: &gst::Pad,
+    stream: &Stream,
+    to: &gst::Element,
+    form: Option<&gst::Caps>,
+) -> Result<(), BuildError> {
+    let name = || {
+        to.factory()
+            .map_or_else(String::new, |f| f.name().to_string())
+    };
+    let Some(caps) = &stream.caps else {
+        return Err(BuildError::NothingToWrite(name(), "a stream with a format"));
+    };
+    let unsupported = || BuildError::Unsupported(name(), stream.name.clone(), caps.to_string());
+    let parser = streams::any_parser(caps);
+    let as_it_is = match form {
+        Some(form) => form.can_intersect(caps),
+        // Pads take what is in their caps; a parser can add a field that is missing.
+        None => takes(to, |form| {
+            caps.is_subset(form) || (parser.is_none() && caps.can_intersect(form))
+        }),
+    };
+    if as_it_is && let Some(sink) = to.compatible_pad(pad, Some(caps)) {
+        pad.link(&sink).map_err(|_| unsupported())?;
+        return Ok(());
+    }
+    let parser = streams::make(parser.ok_or_else(unsupported)?.factory)?;
+    // Without it parameter sets are sent once, which is enough for no format that needs a parser
+    // because it has none outside the stream.
+    streams::set_if_there(&parser, "config-interval", "-1");
+    bin.add(&parser)?;
+    let (Some(parser_sink), Some(parser_src)) =
+        (parser.static_pad("sink"), parser.static_pad("src"))
+    else {
+        return Err(unsupported());
+    };
+    pad.link(&parser_sink).map_err(|_| unsupported())?;
+    let forms = gst::Caps::builder(caps.structure(0).map_or("", |s| s.name())).build();
+    let sink = to
+        .compatible_pad(&parser_src, Some(&forms))
+        .ok_or_else(unsupported)?;
+    parser_src.link(&sink).map_err(|_| unsupported())?;
+    Ok(())
+}
+
+/// Whether one of the element's sink pad templates has caps that suit.
+fn takes(element: &gst::Element, suits: impl Fn(&gst::Caps) -> bool) -> bool {
+    element
+        .pad_template_list()
+        .iter()
+        .filter(|t| t.direction() == gst::PadDirection::Sink)
+        .any(|t| suits(t.caps()))
+}

@@ -1,0 +1,238 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! Cameras that do not keep to what their caps say: each frame that comes is in the file, at its
+//! time, or is told of.
+
+use std::path::Path;
+use std::process::Command;
+
+use gst::prelude::*;
+
+use super::rig::*;
+
+const SECOND: u64 = 1_000_000_000;
+
+/// A copy of a stream whose buffers have other timestamps: presentation, decoding, duration.
+fn stamped(stream: &Encoded, stamp: impl Fn(&mut gst::BufferRef)) -> Encoded {
+    let mut stream = stream.clone();
+    for buffer in &mut stream.buffers {
+        // Others have the buffer too.
+        let mut copy = buffer.copy();
+        stamp(copy.get_mut().expect("nobody else has it"));
+        *buffer = copy;
+    }
+    stream
+}
+
+fn without_timestamps(stream: &Encoded) -> Encoded {
+    stamped(stream, |buffer| {
+        buffer.set_pts(gst::ClockTime::NONE);
+        buffer.set_dts(gst::ClockTime::NONE);
+        buffer.set_duration(gst::ClockTime::NONE);
+    })
+}
+
+/// When the first frame of a file is shown, in seconds, as ffprobe has it.
+fn start_time(path: &Path) -> f64 {
+    let output = Command::new("ffprobe")
+        .args(["-v", "error", "-show_entries", "format=start_time"])
+        .args(["-of", "default=nokey=1:noprint_wrappers=1"])
+        .arg(path)
+        .output()
+        .expect("ffprobe is installed");
+    let text = String::from_utf8_lossy(&output.stdout);
+    let text = text.trim();
+    text.parse()
+        .unwrap_or_else(|_| panic!("{}: '{text}' is no time", path.display()))
+}
+
+#[test]
+fn buffers_without_timestamps_are_counted() {
+    for (encoder, name) in [
+        ("jpegenc", "n.avi"),
+        ("jpegenc", "n.mkv"),
+        (&*x264(30, 0), "n.mp4"),
+    ] {
+        let mut rig = Rig::new(without_timestamps(&encoded(encoder, 100)), false);
+        rig.locate(name);
+        rig.sink.set_property("recording", true);
+        rig.start();
+        rig.push_all();
+        rig.eos();
+        let done = rig.finished();
+        assert_eq!((done.frames, done.end), (100, Some(100 * FRAME)), "{name}");
+        assert_frames(&decode(done.path(), false), 0, 99);
+    }
+}
+
+#[test]
+fn buffers_without_timestamps_and_rate_are_refused_at_once() {
+    let mut stream = without_timestamps(&encoded("jpegenc", 100));
+    let caps = stream.caps.make_mut();
+    caps.set("framerate", gst::Fraction::new(0, 1));
+    let rig = Rig::new(stream, false);
+    rig.start();
+    let refused = rig.video.push(rig.stream.buffers[0].clone());
+    assert_eq!(refused, Err(gst::FlowError::Error));
+    let message = rig
+        .bus()
+        .timed_pop_filtered(FAILSAFE, &[gst::MessageType::Error]);
+    let message = message.expect("it is an error");
+    let gst::MessageView::Error(error) = message.view() else {
+        panic!("{message:?}");
+    };
+    let text = error.error().message().to_owned();
+    assert!(
+        text.contains("Buffers on video have no timestamps"),
+        "{text}"
+    );
+}
+
+#[test]
+fn timestamps_that_begin_anew_go_on_in_the_same_file() {
+    for (stream, name) in [
+        (encoded("jpegenc", 100), "r.avi"),
+        (encoded("jpegenc", 100), "r.mkv"),
+        (encoded(&x264(30, 2), 100), "r.mov"),
+    ] {
+        let mut rig = Rig::new(stream, true);
+        rig.locate(name);
+        rig.sink.set_property("recording", true);
+        rig.start();
+        rig.push(100);
+        // As a camera that was plugged in again.
+        rig.next = 0;
+        rig.next_sample = 0;
+        rig.push(100);
+        rig.eos();
+        let done = rig.finished();
+        rig.wait_eos();
+        assert_eq!(done.frames, 200, "{name}");
+        let warnings = rig.warnings.lock().expect("nobody panics").clone();
+        assert_eq!(warnings.len(), 1, "{warnings:?}");
+        assert!(warnings[0].contains("back to"), "{warnings:?}");
+        let decoded = decode_picture(done.path());
+        let numbers: Vec<_> = (0..100).chain(0..100).collect();
+        assert_eq!(decoded.numbers(), numbers, "{name}");
+        for (at, (time, _)) in decoded.frames.iter().enumerate() {
+            let expected = at as u64 * FRAME;
+            assert!(
+                time.abs_diff(expected) <= 2_000_000,
+                "{name}: {at} at {time}"
+            );
+        }
+    }
+}
+
+#[test]
+fn timestamps_that_go_back_a_little_lose_nothing() {
+    let stream = encoded("jpegenc", 120);
+    let mut rig = Rig::new(stream, false);
+    rig.locate("b.mkv");
+    rig.sink.set_property("recording", true);
+    rig.start();
+    rig.push(60);
+    rig.next = 50;
+    rig.push(20);
+    rig.eos();
+    let done = rig.finished();
+    let decoded = decode_picture(done.path());
+    let numbers: Vec<_> = (0..60).chain(50..70).collect();
+    assert_eq!((done.frames, decoded.numbers()), (80, numbers));
+    let times: Vec<_> = decoded
+        .frames
+        .iter()
+        .map(|frame| frame.0 / 1_000_000)
+        .collect();
+    assert_eq!(times, (0..80).map(|n| n * 40).collect::<Vec<_>>());
+}
+
+#[test]
+fn files_begin_at_zero_after_hours() {
+    let later = gst::ClockTime::from_nseconds(5 * 3600 * SECOND);
+    let x264 = encoded(&x264(30, 2), 100);
+    let jpeg = encoded("jpegenc", 100);
+    for (stream, name) in [
+        (&x264, "h.mp4"),
+        (&x264, "h.mkv"),
+        (&x264, "h.mov"),
+        (&x264, "h.ts"),
+        (&x264, "h.flv"),
+        (&jpeg, "j.avi"),
+        (&jpeg, "j.mkv"),
+    ] {
+        let stream = stamped(stream, |buffer| {
+            buffer.set_pts(buffer.pts().map(|pts| pts + later));
+            buffer.set_dts(buffer.dts().map(|dts| dts + later));
+        });
+        let mut rig = Rig::new(stream, false);
+        rig.locate(name);
+        rig.start();
+        rig.push(60);
+        rig.trigger(None);
+        rig.push(20);
+        rig.finish();
+        rig.push(10);
+        let done = rig.finished();
+        assert!(done.start >= Some(later.nseconds()), "{:?}", done.start);
+        // MPEG-TS begins at what its muxer takes for the first clock reference.
+        let most = if name.ends_with("ts") { 3601. } else { 0.2 };
+        let start = start_time(done.path());
+        assert!((-0.2..most).contains(&start), "{name} begins at {start} s");
+    }
+}
+
+#[test]
+fn another_size_begins_another_file() {
+    for (name, encoder) in [
+        ("s%d.avi", "jpegenc"),
+        ("s%d.mkv", "jpegenc"),
+        ("s%d.mp4", "x264enc"),
+    ] {
+        let encoder = match encoder {
+            "jpegenc" => encoder.to_owned(),
+            _ => x264(30, 0),
+        };
+        let small = encoded(&encoder, 100);
+        let large = encoded(
+            &format!("videoscale ! video/x-raw,width=128 ! {encoder}"),
+            100,
+        );
+        let mut rig = Rig::new(small, false);
+        rig.locate(name);
+        rig.sink.set_property("recording", true);
+        rig.start();
+        rig.push(30);
+        rig.stream = large;
+        rig.next = 30;
+        rig.video
+            .push_event(gst::event::Caps::new(&rig.stream.caps));
+        // The first one may have to be a key unit.
+        rig.push(31);
+        rig.eos();
+        let mut done = [rig.finished(), rig.finished()];
+        done.sort_by_key(|done| done.id);
+        for done in &done {
+            assert_sound(done.path());
+        }
+        assert_eq!(done[0].frames, 30, "{name}");
+        let skipped = stats_of(&rig, "buffers-skipped");
+        assert_eq!(done[1].frames + skipped, 31, "{name}");
+    }
+}
+
+#[test]
+fn a_camera_that_does_not_say_its_size_is_recorded() {
+    let mut stream = encoded("jpegenc", 100);
+    stream.caps = gst::Caps::new_empty_simple("image/jpeg");
+    for name in ["z.avi", "z.mkv", "z.mov", "z.mjpeg"] {
+        let mut rig = Rig::new(stream.clone(), false);
+        rig.locate(name);
+        rig.sink.set_property("recording", true);
+        rig.start();
+        rig.push_all();
+        rig.eos();
+        let done = rig.finished();
+        assert_eq!(done.frames, 100, "{name}");
+        assert_eq!(decode_picture(done.path()).frames.len(), 100, "{name}");
+    }
+}
