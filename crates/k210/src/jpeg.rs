@@ -305,27 +305,27 @@ fn read_block(bits: &mut Bits<'_>, block: &Block, average: &mut i32) -> Option<(
     let possible = |value: i32, k: usize| {
         value.abs() * i32::from(quantizers[k]) <= 1100 + i32::from(quantizers[k])
     };
-    let size = symbol(bits, block.dc)?;
-    if size > 11 {
+    let (code, difference) = bits.read(block.dc);
+    if code.symbol > 11 || !code.is_known() {
         return None;
     }
-    if size > 0 {
-        *average += bits.value(u32::from(size));
-        if !possible(*average, 0) {
-            return None;
-        }
+    *average += difference;
+    if difference != 0 && !possible(*average, 0) {
+        return None;
     }
     let mut k = 1;
     while k < 64 {
-        let symbol = symbol(bits, block.ac)?;
-        let (run, size) = (usize::from(symbol >> 4), u32::from(symbol & 15));
-        match (run, size) {
+        let (code, value) = bits.read(block.ac);
+        if !code.is_known() {
+            return None;
+        }
+        match (usize::from(code.symbol >> 4), code.symbol & 15) {
             (0, 0) => return Some(()),
             (15, 0) => k += 16,
             (_, 0) | (_, 11..) => return None,
-            _ => {
+            (run, _) => {
                 k += run;
-                if k > 63 || !possible(bits.value(size), k) {
+                if k > 63 || !possible(value, k) {
                     return None;
                 }
                 k += 1;
@@ -333,17 +333,6 @@ fn read_block(bits: &mut Bits<'_>, block: &Block, average: &mut i32) -> Option<(
         }
     }
     (k == 64).then_some(())
-}
-
-/// The next symbol, and past its code.
-fn symbol(bits: &mut Bits, table: &Codes) -> Option<u8> {
-    bits.fill();
-    let code = table.decode(bits.peek());
-    if !code.is_known() {
-        return None;
-    }
-    bits.skip(code.length.into());
-    Some(code.symbol)
 }
 
 #[cfg(test)]

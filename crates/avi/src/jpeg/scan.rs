@@ -7,6 +7,8 @@ const LOOKED_UP: usize = 9;
 
 /// A Huffman code as it was read, and what it stands for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+// It is read in one piece so, which is measured.
+#[repr(align(4))]
 pub struct Code {
     /// Its length in bits, 1 to 16; 17 if the bits begin with no code of the table.
     pub length: u8,
@@ -128,7 +130,7 @@ impl<'a> Codes<'a> {
     #[inline]
     pub fn decode(&self, bits: u64) -> Code {
         let code = self.short[(bits >> (64 - LOOKED_UP)) as usize];
-        if code.length > 0 {
+        if code.bits > 0 {
             code
         } else {
             self.longer(bits)
@@ -145,6 +147,12 @@ impl<'a> Codes<'a> {
         }
         Code::NONE
     }
+}
+
+/// Whether one of eight bytes has all its bits set.
+fn has_ones(bytes: u64) -> bool {
+    const LOW: u64 = u64::from_ne_bytes([1; 8]);
+    (!bytes).wrapping_sub(LOW) & bytes & LOW << 7 != 0
 }
 
 /// The bits of a scan, most significant first, without the stuffed zeros. At a marker and at the end
@@ -199,16 +207,24 @@ impl<'a> Bits<'a> {
         }
     }
 
+    /// As a call of its own: what is done with a value leaves no registers for more.
     #[inline(never)]
+    fn load_apart(&mut self) {
+        self.load();
+    }
+
+    #[inline]
     fn load(&mut self) {
-        if let Some(next) = self.data[self.at..].first_chunk::<4>()
-            && !next.contains(&0xff)
+        if let Some(next) = self.data[self.at..].first_chunk::<8>()
+            && let next = u64::from_be_bytes(*next)
+            && !has_ones(next)
         {
-            let next = u64::from(u32::from_be_bytes(*next));
-            self.window |= next << (32 - self.left);
-            self.left += 32;
-            self.at += 4;
-            self.loaded += 4;
+            // What is of the last byte only in part is put there again with the rest of it.
+            self.window |= next >> self.left;
+            let bytes = (64 - self.left as usize) / 8;
+            self.left += 8 * bytes as u32;
+            self.at += bytes;
+            self.loaded += bytes;
             return;
         }
         while self.left <= 56 {
@@ -241,15 +257,20 @@ impl<'a> Bits<'a> {
         self.left -= count;
     }
 
-    /// Reads a number of `size` bits (1 to 16), by the code of F.1.2.1: negative ones begin with 0.
+    /// Reads a code and the number that follows it, of as many bits as its symbol says: by F.1.2.1,
+    /// negative ones begin with 0.
     #[inline]
-    pub fn value(&mut self, size: u32) -> i32 {
-        let bits = (self.window >> (64 - size)) as i32;
-        self.skip(size);
-        match bits >> (size - 1) {
-            0 => bits - (1 << size) + 1,
-            _ => bits,
+    pub fn read(&mut self, table: &Codes) -> (Code, i32) {
+        if self.left < 32 {
+            self.load_apart();
         }
+        let code = table.decode(self.window);
+        let behind = self.window << code.length;
+        self.skip(code.bits.into());
+        let size = u32::from(code.symbol & 15);
+        let bits = (behind >> 1 >> (63 - size)) as i32;
+        let positive = (behind as i64 >> 63) as i32;
+        (code, bits - (((1 << size) - 1) & !positive))
     }
 
     /// Where in the data the next byte is loaded from.
@@ -344,8 +365,11 @@ mod tests {
         bits.skip(5);
         assert!(bits.overrun());
         assert_eq!(Bits::new(&data, 100).position(), 7);
-        let mut bits = Bits::new(&[0b0100_1011, 0], 0);
-        bits.fill();
-        assert_eq!([bits.value(3), bits.value(2), bits.value(3)], [-5, -2, -4]);
+        // One code, of one bit: three bits follow.
+        let codes = [[1_u8].as_slice(), &[0; 15]].concat();
+        let codes = Codes::new(codes.first_chunk().unwrap(), &[3]);
+        let mut bits = Bits::new(&[0b0010_0110, 0], 0);
+        let values = [(); 2].map(|()| bits.read(&codes).1);
+        assert_eq!(values, [-5, 6]);
     }
 }
