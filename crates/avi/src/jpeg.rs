@@ -1,6 +1,11 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! As much of JPEG (ITU-T T.81, annex B) as it takes to find where a picture begins and ends, how
-//! big it is and how it is coded.
+//! big it is and how it is coded, and to read its coded data ([`scan`]).
+//!
+//! All markers are read by one walk: [`Segments`] follows those before a picture's data, [`walk`] goes
+//! on behind them to the picture's end.
+
+pub mod scan;
 
 /// How far before a chunk's end its JPEG may end and still be found without
 /// walking the whole picture: the 7 bytes of padding MaixPy rounds a frame up
@@ -31,6 +36,8 @@ pub enum JpegError {
     Truncated,
     #[error("a marker is missing at byte {0}")]
     NoMarker(usize),
+    #[error("the segment at byte {0} is shorter than its length")]
+    Length(usize),
     #[error("its picture data come before a frame header")]
     NoFrameHeader,
 }
@@ -119,14 +126,15 @@ impl<'a> Segments<'a> {
             false => Err(JpegError::NotJpeg),
         }
     }
+}
 
-    /// The segment at a place.
-    fn read(&self, mut at: usize) -> Result<Segment<'a>, JpegError> {
-        let byte = |at: usize| self.data.get(at).copied().ok_or(JpegError::Truncated);
+impl<'a> Segment<'a> {
+    /// The segment that begins at a place: any number of fill bytes (B.1.1.2), its marker, its data.
+    fn read(picture: &'a [u8], mut at: usize) -> Result<Self, JpegError> {
+        let byte = |at: usize| picture.get(at).copied().ok_or(JpegError::Truncated);
         if byte(at)? != 0xff {
             return Err(JpegError::NoMarker(at));
         }
-        // Any number of fill bytes may precede a marker (ITU-T T.81, B.1.1.2).
         while byte(at)? == 0xff {
             at += 1;
         }
@@ -138,14 +146,17 @@ impl<'a> Segments<'a> {
             // Markers that stand alone: TEM, RSTn, SOI, EOI.
             0x01 | 0xd0..=0xd9 => {}
             _ => {
-                let length = usize::from(u16::from_be_bytes([byte(at)?, byte(at + 1)?])).max(2);
-                let end = (at + length).min(self.data.len());
-                data = &self.data[at + 2..end];
+                let length = usize::from(u16::from_be_bytes([byte(at)?, byte(at + 1)?]));
+                if length < 2 {
+                    return Err(JpegError::Length(at));
+                }
+                let end = (at + length).min(picture.len());
+                data = &picture[at + 2..end];
                 at += length;
             }
         }
         let end = at;
-        Ok(Segment { marker, data, end })
+        Ok(Self { marker, data, end })
     }
 }
 
@@ -154,7 +165,7 @@ impl<'a> Iterator for Segments<'a> {
 
     fn next(&mut self) -> Option<Self::Item> {
         let at = self.at.take()?;
-        let segment = self.read(at);
+        let segment = Segment::read(self.data, at);
         if let Ok(Segment { marker, end, .. }) = segment
             && !matches!(marker, 0xda | 0xd9)
         {
@@ -230,42 +241,21 @@ pub fn walk(data: &[u8]) -> End {
     let mut at = 2;
     let mut frame_seen = false;
     loop {
-        // A marker: any number of fill bytes, then its code.
-        let Some(&first) = data.get(at) else {
-            return End::Short;
+        let segment = match Segment::read(data, at) {
+            Ok(segment) => segment,
+            Err(JpegError::NoMarker(at) | JpegError::Length(at)) => return End::Broken(at),
+            Err(_) => return End::Short,
         };
-        if first != 0xFF {
-            return End::Broken(at);
-        }
-        while data.get(at) == Some(&0xFF) {
-            at += 1;
-        }
-        let Some(&code) = data.get(at) else {
-            return End::Short;
-        };
-        at += 1;
-        match code {
+        at = segment.end;
+        match segment.marker {
             0xD9 if frame_seen => return End::At(at),
-            // Standalone markers and codes that cannot be here.
+            // Those that stand alone, and codes that cannot be here.
             0x00..=0xBF | 0xD0..=0xD9 => return End::Broken(at - 1),
-            _ => {}
-        }
-        let Some(length) = data.get(at..at + 2) else {
-            return End::Short;
-        };
-        let length = usize::from(u16::from_be_bytes([length[0], length[1]]));
-        if length < 2 {
-            return End::Broken(at);
-        }
-        if is_frame_header(code) {
-            frame_seen = true;
-        }
-        at += length;
-        if code == 0xDA {
-            match scan_end(data, at) {
+            0xDA => match scan_end(data, at) {
                 Some(marker) => at = marker,
                 None => return End::Short,
-            }
+            },
+            marker => frame_seen |= is_frame_header(marker),
         }
     }
 }

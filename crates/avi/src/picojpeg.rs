@@ -7,7 +7,8 @@
 //! the same, and the player goes on without a picture. Where `pjpeg_decode_mcu` fails, amid a
 //! picture, playback ends.
 
-use super::jpeg::{JpegError, Segments};
+use super::jpeg::scan::{Bits, Code, Codes};
+use super::jpeg::{JpegError, Segment, Segments};
 
 #[cfg(test)]
 #[path = "../tests/common/jpeg_head.rs"]
@@ -83,194 +84,39 @@ impl<T> Tables<T> {
     }
 }
 
-/// Bits by which most symbols are looked up.
-const LOOKED_UP: usize = 9;
-
-/// What a code of a Huffman table says.
-#[derive(Clone, Copy)]
-struct Code {
-    /// Its length and that of the bits which follow it and belong to it. 0 for codes that are looked up
-    /// otherwise.
-    bits: u8,
-    /// How many coefficients it stands for, or `END`.
-    step: u8,
-}
-
-/// Of all coefficients that are left in the block.
-const END: u8 = 128;
-
-impl Code {
-    const LONGER: Self = Self { bits: 0, step: 0 };
-
-    fn new(length: usize, symbol: u8) -> Self {
-        let (run, size) = (symbol >> 4, symbol & 15);
-        Self {
-            bits: length as u8 + size,
-            step: if size == 0 && run < 15 { END } else { run + 1 },
-        }
-    }
-}
-
-/// A Huffman table, as `huffCreate` makes it.
-struct Huffman<'a> {
-    /// By the length of a code less 1: the first code, and the place of what it stands for.
-    first: [(u16, u16); 16],
-    /// The last code; `None` if there is none of that length.
-    last: [Option<u16>; 16],
-    symbols: &'a [u8],
-    /// By the next bits, the code that they begin with.
-    short: [Code; 1 << LOOKED_UP],
-}
-
-impl<'a> Huffman<'a> {
-    fn new(counts: &[u8], symbols: &'a [u8]) -> Self {
-        let mut table = Self {
-            first: [(0, 0); 16],
-            last: [None; 16],
-            symbols,
-            short: [Code::LONGER; 1 << LOOKED_UP],
-        };
-        let (mut code, mut place) = (0_u16, 0);
-        // All codes below are of a lesser length.
-        let mut next = 0;
-        for (n, count) in counts.iter().enumerate().take(16) {
-            let count = u16::from(*count);
-            if count > 0 {
-                table.first[n] = (code, place);
-                // A last code of all ones is what the decoder has for "none".
-                let last = code.wrapping_add(count - 1);
-                table.last[n] = Some(last).filter(|last| *last != u16::MAX);
-            }
-            place += count;
-            code = code.wrapping_add(count) << 1;
-            if n < LOOKED_UP
-                && let Some(last) = table.last[n]
-            {
-                let others = LOOKED_UP - n - 1;
-                while next >> others <= usize::from(last) && next < table.short.len() {
-                    let code = table.code(n, (next >> others) as u16);
-                    table.short[next..next + (1 << others)].fill(code);
-                    next += 1 << others;
-                }
-            }
-        }
-        table
-    }
-
-    /// What a code of `n + 1` bits stands for.
-    fn code(&self, n: usize, code: u16) -> Code {
-        let (first, place) = self.first[n];
-        let place = place.wrapping_add(code.wrapping_sub(first));
-        let symbol = self.symbols.get(usize::from(place)).copied();
-        Code::new(n + 1, symbol.unwrap_or(0))
-    }
-
-    /// The code that some bits begin with (`huffDecode`).
-    fn decode(&self, bits: u64) -> Code {
-        let code = self.short[(bits >> (64 - LOOKED_UP)) as usize];
-        if code.bits > 0 {
-            code
-        } else {
-            self.longer(bits)
-        }
-    }
-
-    #[cold]
-    fn longer(&self, bits: u64) -> Code {
-        for n in LOOKED_UP..16 {
-            let code = (bits >> (63 - n)) as u16;
-            if self.last[n].is_some_and(|last| code <= last) {
-                return self.code(n, code);
-            }
-        }
-        // It has read one more by then.
-        Code::new(17, 0)
-    }
-}
-
 /// A picture's data, read as the decoder reads them.
 struct Scan<'a> {
     data: &'a [u8],
-    /// Where the decoder began, at first and after each restart.
-    start: usize,
-    /// Bytes that were loaded since, without their stuffing.
-    loaded: usize,
-    /// What is to be loaded next.
-    at: usize,
-    /// What is loaded and was not read, from the highest bit on; behind that, zeros.
-    bits: u64,
-    left: u32,
+    bits: Bits<'a>,
 }
 
 impl<'a> Scan<'a> {
     fn new(data: &'a [u8], start: usize) -> Self {
-        let start = start.min(data.len());
-        Self {
-            data,
-            start,
-            loaded: 0,
-            at: start,
-            bits: 0,
-            left: 0,
-        }
-    }
-
-    /// `getOctet`: the byte at a place, without its stuffing, and the place of the next. At a marker
-    /// and at the end it stays, and reads ones.
-    fn octet(&self, at: usize) -> (u8, usize) {
-        match self.data.get(at..) {
-            Some([0xff, 0, ..]) => (0xff, at + 2),
-            None | Some([] | [0xff, ..]) => (0xff, at),
-            Some([byte, ..]) => (*byte, at + 1),
-        }
-    }
-
-    /// Loads as much as is read at once at most, a code of 17 bits and 15 that belong to it.
-    #[inline(never)]
-    fn load(&mut self) {
-        if let Some(next) = self.data[self.at..].first_chunk::<4>()
-            && !next.contains(&0xff)
-        {
-            let next = u64::from(u32::from_be_bytes(*next));
-            self.bits |= next << (32 - self.left);
-            self.left += 32;
-            self.at += 4;
-            self.loaded += 4;
-            return;
-        }
-        while self.left <= 56 {
-            let byte;
-            (byte, self.at) = self.octet(self.at);
-            self.bits |= u64::from(byte) << (56 - self.left);
-            self.left += 8;
-            self.loaded += 1;
-        }
+        let bits = Bits::new(data, start);
+        Self { data, bits }
     }
 
     /// Reads a code and what belongs to it; how many coefficients that is.
     #[inline]
-    fn step(&mut self, table: &Huffman) -> u8 {
-        if self.left < 32 {
-            self.load();
-        }
-        let Code { bits, step } = table.decode(self.bits);
-        self.bits <<= bits;
-        self.left -= u32::from(bits);
+    fn step(&mut self, table: &Codes) -> u8 {
+        self.bits.fill();
+        let Code { bits, step, .. } = table.decode(self.bits.peek());
+        self.bits.skip(u32::from(bits));
         step
     }
 
     /// Reads a block as `decodeNextMCU` does; whether it has no more coefficients than there are.
-    fn block(&mut self, dc: &Huffman, ac: &Huffman) -> bool {
+    fn block(&mut self, dc: &Codes, ac: &Codes) -> bool {
         self.step(dc);
         let mut k = 1;
         while k < 64 {
             k += self.step(ac);
         }
-        k == 64 || k >= END
+        k == 64 || k >= Code::END
     }
 
     /// Reads a unit of the first component's blocks and one of each of the others; whether all are sound.
-    fn unit(&mut self, tables: &[(&Huffman, &Huffman)], first: u8) -> bool {
+    fn unit(&mut self, tables: &[(&Codes, &Codes)], first: u8) -> bool {
         let blocks = std::iter::once(first).chain(std::iter::repeat(1));
         let mut each = tables.iter().zip(blocks);
         each.all(|((dc, ac), blocks)| (0..blocks).all(|_| self.block(dc, ac)))
@@ -279,9 +125,7 @@ impl<'a> Scan<'a> {
     /// `processRestart`: whether the marker is there, or not far away.
     fn restart(&mut self, marker: u8) -> bool {
         const FAR: usize = 1536;
-        // The decoder has loaded a byte when it begins, and one with the first bit of each eight.
-        let read = 8 * self.loaded - self.left as usize;
-        let at = (0..1 + read.div_ceil(8)).fold(self.start, |at, _| self.octet(at).1);
+        let at = self.bits.reached();
         let rest = &self.data[at..];
         let Some(before) = rest.iter().position(|byte| *byte == 0xff) else {
             return false;
@@ -304,94 +148,132 @@ fn restart_marker(unit: u16, interval: u16) -> Option<u8> {
         .then(|| 0xd0 + ((nth - 1) % 8) as u8)
 }
 
+/// What the decoder knows of a picture by its segments.
+struct Picture<'a> {
+    quantization: Tables<()>,
+    dc: Tables<Codes<'a>>,
+    ac: Tables<Codes<'a>>,
+    /// Each component's name and quantization table.
+    components: Vec<(u8, u8)>,
+    /// Units of the picture, and blocks of the first component in one.
+    units: u16,
+    luma_blocks: u8,
+    /// Units between two restart markers; 0 if there are none.
+    restart_interval: u16,
+}
+
+const SHORT: Refusal = Refusal::NotJpeg(JpegError::Truncated);
+
+impl<'a> Picture<'a> {
+    fn new() -> Self {
+        Self {
+            quantization: Tables::new("quantization"),
+            dc: Tables::new("DC Huffman"),
+            ac: Tables::new("AC Huffman"),
+            components: Vec::new(),
+            units: 0,
+            luma_blocks: 1,
+            restart_interval: 0,
+        }
+    }
+
+    /// `DQT`
+    fn quantization(&mut self, mut left: &[u8]) -> Result<(), Refusal> {
+        while let [head, rest @ ..] = left {
+            self.quantization.define(head & 15, ())?;
+            let size = if head >> 4 > 0 { 128 } else { 64 };
+            left = rest.get(size..).ok_or(SHORT)?;
+        }
+        Ok(())
+    }
+
+    /// `DHT`
+    fn huffman(&mut self, mut left: &'a [u8]) -> Result<(), Refusal> {
+        while let [head, rest @ ..] = left {
+            let (counts, rest) = rest.split_first_chunk::<16>().ok_or(SHORT)?;
+            let codes = counts.iter().map(|n| usize::from(*n)).sum();
+            let (symbols, rest) = rest.split_at_checked(codes).ok_or(SHORT)?;
+            let table = Codes::new(counts, symbols);
+            match head >> 4 {
+                0 if codes > MAX_DC_CODES => return Err(Refusal::TooManyCodes(codes)),
+                0 => self.dc.define(head & 15, table)?,
+                1 => self.ac.define(head & 15, table)?,
+                class => return Err(Refusal::TableClass(class)),
+            }
+            left = rest;
+        }
+        Ok(())
+    }
+
+    /// `SOF0`
+    fn frame(&mut self, segment: &Segment) -> Result<(), Refusal> {
+        let frame = segment.frame_header()?;
+        let (h, v) = match frame.sampling.as_slice() {
+            [(1, 1)] => (1, 1),
+            [(h @ 1..=2, v @ 1..=2), (1, 1), (1, 1)] => (*h, *v),
+            [_] | [_, _, _] => return Err(Refusal::Sampling(frame.sampling)),
+            other => return Err(Refusal::Components(other.len())),
+        };
+        let (width, height) = (frame.width, frame.height);
+        if width.max(height) > MAX_SIZE {
+            return Err(Refusal::Size { width, height });
+        }
+        let (across, down) = (8 * u16::from(h), 8 * u16::from(v));
+        // It counts no further.
+        self.units = width.div_ceil(across).wrapping_mul(height.div_ceil(down));
+        self.luma_blocks = h * v;
+        let each = segment.data[6..].chunks_exact(3);
+        self.components = each.map(|component| (component[0], component[2])).collect();
+        Ok(())
+    }
+
+    /// `SOS`, and the picture's data behind it.
+    fn scan(&self, segment: &Segment, data: &[u8]) -> Result<(), Refusal> {
+        let (count, scan) = segment.data.split_first().ok_or(SHORT)?;
+        let scan: Vec<_> = scan.chunks_exact(2).take((*count).into()).collect();
+        if scan.len() != self.components.len() {
+            return Err(Refusal::Scans);
+        }
+        let mut tables = Vec::new();
+        for (component, (name, table)) in scan.iter().zip(&self.components) {
+            if component[0] != *name {
+                return Err(Refusal::Scans);
+            }
+            self.quantization.get(*table)?;
+            let (dc, ac) = (component[1] >> 4, component[1] & 15);
+            tables.push((self.dc.get(dc)?, self.ac.get(ac)?));
+        }
+        let mut scan = Scan::new(data, segment.end);
+        let units = self.units;
+        for unit in 0..units {
+            let marker = restart_marker(unit, self.restart_interval);
+            let goes_on = marker.is_none_or(|marker| scan.restart(marker));
+            if !(goes_on && scan.unit(&tables, self.luma_blocks)) {
+                return Err(Refusal::Damaged { unit, units });
+            }
+        }
+        Ok(())
+    }
+}
+
 /// Reads a baseline JPEG as the decoder does.
 ///
 /// It stops at a block that has more than its 64 coefficients and at a restart marker that is missing,
 /// and playback stops with it. A picture that is cut off without restart markers goes on in grey, and a
 /// changed byte mostly shows as wrong colours: those it takes.
 pub fn check(data: &[u8]) -> Result<(), Refusal> {
-    let mut quantization = Tables::new("quantization");
-    let mut dc = Tables::new("DC Huffman");
-    let mut ac = Tables::new("AC Huffman");
-    // Each component's name and quantization table.
-    let mut components: Vec<(u8, u8)> = Vec::new();
-    let (mut units, mut luma_blocks) = (0, 1);
-    let mut restart_interval = 0;
+    let mut picture = Picture::new();
     for segment in Segments::of(data)? {
         let segment = segment?;
-        let bytes = segment.data;
-        let short = Refusal::NotJpeg(JpegError::Truncated);
         match segment.marker {
-            0xdb => {
-                let mut left = bytes;
-                while let [head, rest @ ..] = left {
-                    quantization.define(head & 15, ())?;
-                    let size = if head >> 4 > 0 { 128 } else { 64 };
-                    left = rest.get(size..).ok_or(short.clone())?;
-                }
-            }
-            0xc4 => {
-                let mut left = bytes;
-                while let [head, rest @ ..] = left {
-                    let (counts, rest) = rest.split_at_checked(16).ok_or(short.clone())?;
-                    let codes = counts.iter().map(|n| usize::from(*n)).sum();
-                    let (symbols, rest) = rest.split_at_checked(codes).ok_or(short.clone())?;
-                    let table = Huffman::new(counts, symbols);
-                    match head >> 4 {
-                        0 if codes > MAX_DC_CODES => return Err(Refusal::TooManyCodes(codes)),
-                        0 => dc.define(head & 15, table)?,
-                        1 => ac.define(head & 15, table)?,
-                        class => return Err(Refusal::TableClass(class)),
-                    }
-                    left = rest;
-                }
-            }
-            0xc0 => {
-                let frame = segment.frame_header()?;
-                let (h, v) = match frame.sampling.as_slice() {
-                    [(1, 1)] => (1, 1),
-                    [(h @ 1..=2, v @ 1..=2), (1, 1), (1, 1)] => (*h, *v),
-                    [_] | [_, _, _] => return Err(Refusal::Sampling(frame.sampling)),
-                    other => return Err(Refusal::Components(other.len())),
-                };
-                let (width, height) = (frame.width, frame.height);
-                if width.max(height) > MAX_SIZE {
-                    return Err(Refusal::Size { width, height });
-                }
-                let (across, down) = (8 * u16::from(h), 8 * u16::from(v));
-                // It counts no further.
-                units = width.div_ceil(across).wrapping_mul(height.div_ceil(down));
-                luma_blocks = h * v;
-                let each = bytes[6..].chunks_exact(3);
-                components = each.map(|component| (component[0], component[2])).collect();
-            }
+            0xdb => picture.quantization(segment.data)?,
+            0xc4 => picture.huffman(segment.data)?,
+            0xc0 => picture.frame(&segment)?,
             0xdd => {
-                let interval = bytes.first_chunk().ok_or(short)?;
-                restart_interval = u16::from_be_bytes(*interval);
+                let interval = segment.data.first_chunk().ok_or(SHORT)?;
+                picture.restart_interval = u16::from_be_bytes(*interval);
             }
-            0xda => {
-                let scan = bytes.get(1..).ok_or(short)?.chunks_exact(2);
-                let scan: Vec<_> = scan.take(bytes[0].into()).collect();
-                if scan.len() != components.len() {
-                    return Err(Refusal::Scans);
-                }
-                let mut tables = Vec::new();
-                for (component, (name, table)) in scan.iter().zip(&components) {
-                    if component[0] != *name {
-                        return Err(Refusal::Scans);
-                    }
-                    quantization.get(*table)?;
-                    tables.push((dc.get(component[1] >> 4)?, ac.get(component[1] & 15)?));
-                }
-                let mut scan = Scan::new(data, segment.end);
-                for unit in 0..units {
-                    let marker = restart_marker(unit, restart_interval);
-                    let goes_on = marker.is_none_or(|marker| scan.restart(marker));
-                    if !(goes_on && scan.unit(&tables, luma_blocks)) {
-                        return Err(Refusal::Damaged { unit, units });
-                    }
-                }
-            }
+            0xda => picture.scan(&segment, data)?,
             // Those that stand alone, JPG, DAC, SOI, and other processes.
             marker @ (0x01 | 0xd0..=0xd9 | 0xc1..=0xcf) => return Err(Refusal::Marker(marker)),
             _ => {}
@@ -505,43 +387,6 @@ mod tests {
         assert_eq!(check(&picture), Err(Refusal::Damaged { unit, units }));
         picture[tables.unwrap() - 1] = 0x01;
         assert_eq!(check(&picture), Ok(()));
-    }
-
-    #[test]
-    fn codes_are_found_as_bit_by_bit() {
-        // That of T.81's table K.5, one with codes of all ones, one with more codes than there are.
-        let standard = [0, 2, 1, 3, 3, 2, 4, 3, 5, 5, 4, 4, 0, 0, 1, 125];
-        let full = [1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 2];
-        let too_many = [1, 3, 0, 4, 0, 0, 0, 90, 0, 0, 0, 90, 0, 0, 0, 9];
-        for counts in [standard, full, too_many, [0; 16]] {
-            let codes = counts.iter().map(|n| usize::from(*n)).sum();
-            let symbols: Vec<_> = (0..codes).map(|n| (n * 37) as u8).collect();
-            let table = Huffman::new(&counts, &symbols);
-            for next in 0..1_u64 << 16 {
-                let (mut code, mut first, mut place) = (0, 0, 0);
-                let mut expected = (17, 0);
-                for (n, count) in counts.iter().enumerate() {
-                    let count = u16::from(*count);
-                    code = code << 1 | (next >> (15 - n) & 1) as u16;
-                    let last = first + u32::from(count);
-                    if count > 0 && last != 1 << 16 && u32::from(code) < last {
-                        let at = place + code.wrapping_sub(first as u16);
-                        expected = (n + 1, symbols.get(usize::from(at)).copied().unwrap_or(0));
-                        break;
-                    }
-                    (first, place) = (last << 1, place + count);
-                }
-                let (length, symbol) = expected;
-                let step = match (symbol >> 4, symbol & 15) {
-                    (15, 0) => 16,
-                    (_, 0) => END,
-                    (run, _) => run + 1,
-                };
-                let found = table.decode(next << 48);
-                let bits = length + usize::from(symbol & 15);
-                assert_eq!((usize::from(found.bits), found.step), (bits, step));
-            }
-        }
     }
 
     #[test]

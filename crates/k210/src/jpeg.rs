@@ -13,6 +13,8 @@
 //! `jpeg_compress`); restart markers are understood for scripts that send pictures of other
 //! origin. The data of a progressive picture is only checked for its markers.
 
+use avi_mjpeg::jpeg::Segments;
+use avi_mjpeg::jpeg::scan::{Bits, Codes};
 use thiserror::Error;
 
 /// Why a picture is not whole.
@@ -35,131 +37,14 @@ pub enum JpegError {
     Data(usize),
 }
 
-const SOI: u8 = 0xD8;
 const EOI: u8 = 0xD9;
 const SOS: u8 = 0xDA;
 const DHT: u8 = 0xC4;
 const DQT: u8 = 0xDB;
 const DRI: u8 = 0xDD;
 
-/// One Huffman table, for canonical decoding (ITU-T T.81, F.2.2.3) with a look-up of the first
-/// eight bits.
-#[derive(Clone)]
-struct Table {
-    /// By the next 8 bits: code length and symbol, length 0 for codes longer than that.
-    short: [(u8, u8); 256],
-    /// By code length: the largest code of that length plus one, left-aligned to 16 bits.
-    limit: [u32; 17],
-    /// By code length: index of its first symbol less its first code.
-    delta: [i32; 17],
-    symbols: Vec<u8>,
-}
-
-impl Table {
-    fn new(counts: &[u8; 16], symbols: &[u8]) -> Option<Self> {
-        let mut table = Table {
-            short: [(0, 0); 256],
-            limit: [0; 17],
-            delta: [0; 17],
-            symbols: symbols.to_vec(),
-        };
-        let (mut code, mut index) = (0u32, 0usize);
-        for length in 1..=16usize {
-            let count = usize::from(counts[length - 1]);
-            table.delta[length] = index as i32 - code as i32;
-            for _ in 0..count {
-                if code >= 1 << length {
-                    return None;
-                }
-                if length <= 8 {
-                    let first = (code << (8 - length)) as usize;
-                    let symbol = *symbols.get(index)?;
-                    table.short[first..first + (1 << (8 - length))].fill((length as u8, symbol));
-                }
-                code += 1;
-                index += 1;
-            }
-            table.limit[length] = code << (16 - length);
-            code <<= 1;
-        }
-        Some(table)
-    }
-}
-
-/// Bits of the scan, most significant first, with the stuffed zero bytes taken out.
-struct Bits<'a> {
-    data: &'a [u8],
-    at: usize,
-    window: u64,
-    filled: u32,
-    /// Bits that were made up because a marker or the end was reached.
-    invented: u32,
-}
-
-impl Bits<'_> {
-    fn fill(&mut self) {
-        while self.filled <= 48 {
-            let byte = match self.data.get(self.at) {
-                Some(0xFF) if self.data.get(self.at + 1) == Some(&0) => {
-                    self.at += 2;
-                    0xFF
-                }
-                Some(0xFF) | None => {
-                    self.invented += 8;
-                    0
-                }
-                Some(byte) => {
-                    self.at += 1;
-                    *byte
-                }
-            };
-            self.window |= u64::from(byte) << (56 - self.filled);
-            self.filled += 8;
-        }
-    }
-
-    fn skip(&mut self, count: u32) {
-        self.window <<= count;
-        self.filled -= count;
-    }
-
-    /// A number of `size` bits (1 to 16), by the code of F.1.2.1: negative ones begin with 0.
-    fn value(&mut self, size: u32) -> i32 {
-        let bits = (self.window >> (64 - size)) as i32;
-        self.skip(size);
-        match bits >> (size - 1) {
-            0 => bits - (1 << size) + 1,
-            _ => bits,
-        }
-    }
-
-    /// Whether more was read than there was.
-    fn overrun(&self) -> bool {
-        self.invented > self.filled
-    }
-
-    /// The next symbol, and past its code.
-    fn symbol(&mut self, table: &Table) -> Option<u8> {
-        if self.filled < 32 {
-            self.fill();
-        }
-        let (length, symbol) = table.short[(self.window >> 56) as usize];
-        if length > 0 {
-            self.skip(u32::from(length));
-            return Some(symbol);
-        }
-        let next = (self.window >> 48) as u32;
-        for length in 9..=16usize {
-            if next < table.limit[length] {
-                let code = (next >> (16 - length)) as i32;
-                self.skip(length as u32);
-                let index = usize::try_from(code + table.delta[length]).ok()?;
-                return table.symbols.get(index).copied();
-            }
-        }
-        None
-    }
-}
+/// By class (DC, AC) and number: Huffman tables.
+type Tables<'a> = [[Option<Codes<'a>>; 4]; 2];
 
 #[derive(Clone, Copy, Default)]
 struct Component {
@@ -179,58 +64,45 @@ fn be16(data: &[u8], at: usize) -> Option<u16> {
 ///
 /// Zero bytes behind the end-of-image marker are tolerated.
 pub fn check(data: &[u8], width: u16, height: u16) -> Result<(), JpegError> {
-    if !data.starts_with(&[0xFF, SOI]) {
-        return Err(JpegError::NoStart);
-    }
+    let segments = Segments::of(data).map_err(|_| JpegError::NoStart)?;
     let end = data.iter().rposition(|b| *b != 0).map_or(0, |at| at + 1);
     let body = data[..end]
         .strip_suffix(&[0xFF, EOI])
         .ok_or(JpegError::NoEnd)?;
 
-    let mut tables: [Option<Table>; 8] = Default::default();
-    // By table, in zigzag order as the coefficients are.
-    let mut quantizers = [[1u16; 64]; 4];
-    let mut components: Vec<Component> = Vec::new();
-    let mut restart_interval = 0u32;
-    let mut baseline = false;
+    let mut picture = Picture::default();
     let mut at = 2;
-    loop {
+    for segment in segments {
         let damaged = JpegError::Header(at);
-        if body.get(at) != Some(&0xFF) {
+        let segment = segment.map_err(|_| damaged)?;
+        at = segment.end;
+        if at > body.len() {
             return Err(damaged);
         }
-        let marker = *body.get(at + 1).ok_or(damaged)?;
-        let length = usize::from(be16(body, at + 2).ok_or(damaged)?);
-        let segment = body.get(at + 4..at + 2 + length).ok_or(damaged)?;
-        match marker {
-            DHT => read_tables(segment, &mut tables).ok_or(damaged)?,
-            DQT => read_quantizers(segment, &mut quantizers).ok_or(damaged)?,
-            DRI => restart_interval = u32::from(be16(segment, 0).ok_or(damaged)?),
+        let bytes = segment.data;
+        match segment.marker {
+            DHT => read_tables(bytes, &mut picture.tables).ok_or(damaged)?,
+            DQT => read_quantizers(bytes, &mut picture.quantizers).ok_or(damaged)?,
+            DRI => picture.restart_interval = u32::from(be16(bytes, 0).ok_or(damaged)?),
             // Frame headers: baseline, extended, progressive with Huffman codes.
-            0xC0..=0xC2 => {
-                baseline = marker != 0xC2;
-                components =
-                    read_frame(segment, width, height).map_err(|e| e.unwrap_or(damaged))?;
+            marker @ 0xC0..=0xC2 => {
+                picture.baseline = marker != 0xC2;
+                picture.components =
+                    read_frame(bytes, width, height).map_err(|e| e.unwrap_or(damaged))?;
             }
+            SOS if picture.components.is_empty() => return Err(damaged),
+            SOS if !picture.baseline => return Ok(()),
             SOS => {
-                if components.is_empty() {
-                    return Err(damaged);
-                }
-                let scan = at + 2 + length;
-                if !baseline {
-                    return Ok(());
-                }
-                read_scan_header(segment, &mut components).ok_or(damaged)?;
-                let geometry = Geometry::new(&components, width, height);
-                let tables = (&tables, &quantizers);
-                return read_scan(body, scan, &components, tables, geometry, restart_interval);
+                read_scan_header(bytes, &mut picture.components).ok_or(damaged)?;
+                let geometry = Geometry::new(&picture.components, width, height);
+                return picture.read_scan(body, at, geometry);
             }
             // Application data, comments.
             0xE0..=0xEF | 0xFE => {}
             _ => return Err(damaged),
         }
-        at += 2 + length;
     }
+    Err(JpegError::Header(at))
 }
 
 fn read_quantizers(mut segment: &[u8], quantizers: &mut [[u16; 64]; 4]) -> Option<()> {
@@ -248,18 +120,19 @@ fn read_quantizers(mut segment: &[u8], quantizers: &mut [[u16; 64]; 4]) -> Optio
     Some(())
 }
 
-fn read_tables(mut segment: &[u8], tables: &mut [Option<Table>; 8]) -> Option<()> {
-    while !segment.is_empty() {
-        let kind = segment[0];
-        let counts: &[u8; 16] = segment.get(1..17)?.try_into().ok()?;
+fn read_tables<'a>(mut segment: &'a [u8], tables: &mut Tables<'a>) -> Option<()> {
+    while let [kind, rest @ ..] = segment {
+        let (counts, rest) = rest.split_first_chunk::<16>()?;
         let total = counts.iter().map(|n| usize::from(*n)).sum::<usize>();
-        let symbols = segment.get(17..17 + total)?;
-        if kind & 0xEC != 0 {
+        let (symbols, rest) = rest.split_at_checked(total)?;
+        let table = tables
+            .get_mut(usize::from(kind >> 4))?
+            .get_mut(usize::from(kind & 15))?;
+        if Codes::overfull(counts) {
             return None;
         }
-        tables[usize::from(kind >> 4) * 4 + usize::from(kind & 3)] =
-            Some(Table::new(counts, symbols)?);
-        segment = &segment[17 + total..];
+        *table = Some(Codes::new(counts, symbols));
+        segment = rest;
     }
     Some(())
 }
@@ -309,7 +182,7 @@ fn read_scan_header(segment: &[u8], components: &mut [Component]) -> Option<()> 
         if component.id != chosen[0] || dc > 3 || ac > 3 {
             return None;
         }
-        (component.dc, component.ac) = (dc, 4 + ac);
+        (component.dc, component.ac) = (dc, ac);
     }
     Some(())
 }
@@ -337,107 +210,122 @@ impl Geometry {
     }
 }
 
-fn read_scan(
-    body: &[u8],
-    start: usize,
-    components: &[Component],
-    (tables, quantizers): (&[Option<Table>; 8], &[[u16; 64]; 4]),
-    geometry: Geometry,
+/// What the segments say of a picture.
+struct Picture<'a> {
+    tables: Tables<'a>,
+    /// By table, in zigzag order as the coefficients are.
+    quantizers: [[u16; 64]; 4],
+    components: Vec<Component>,
+    /// Units between two restart markers; 0 if there are none.
     restart_interval: u32,
-) -> Result<(), JpegError> {
-    let mut plan: Vec<(usize, &Table, &Table, &[u16; 64])> = Vec::new();
-    let mut averages = [0; 4];
-    for (index, component) in components.iter().enumerate() {
-        let (Some(dc), Some(ac)) = (&tables[component.dc], &tables[component.ac]) else {
-            return Err(JpegError::Header(start));
-        };
-        let blocks = match geometry.single {
-            true => 1,
-            false => usize::from(component.blocks_wide * component.blocks_high),
-        };
-        let block = (index, dc, ac, &quantizers[component.quantizers]);
-        plan.extend(std::iter::repeat_n(block, blocks));
-    }
-    let mut bits = Bits {
-        data: body,
-        at: start,
-        window: 0,
-        filled: 0,
-        invented: 0,
-    };
-    for mcu in 0..geometry.mcus {
-        if restart_interval > 0 && mcu > 0 && mcu % restart_interval == 0 {
-            let expected = 0xD0 + ((mcu / restart_interval - 1) % 8) as u8;
-            bits = after_marker(bits, expected)?;
-            averages = [0; 4];
-        }
-        for (index, dc, ac, quantizers) in &plan {
-            read_block(&mut bits, dc, ac, quantizers, &mut averages[*index])
-                .ok_or(JpegError::Data(bits.at))?;
-        }
-        if bits.overrun() {
-            return Err(JpegError::Data(bits.at));
-        }
-    }
-    // Less than a byte of padding may be left before the marker.
-    let left = bits.filled - bits.invented;
-    if bits.at != body.len() || left >= 8 {
-        return Err(JpegError::Data(bits.at));
-    }
-    Ok(())
+    baseline: bool,
 }
 
-fn after_marker(bits: Bits<'_>, expected: u8) -> Result<Bits<'_>, JpegError> {
-    let damaged = JpegError::Data(bits.at);
-    if bits.overrun()
-        || bits.filled.saturating_sub(bits.invented) >= 8
-        || bits.data.get(bits.at..bits.at + 2) != Some(&[0xFF, expected])
-    {
-        return Err(damaged);
+impl Default for Picture<'_> {
+    fn default() -> Self {
+        Self {
+            tables: Tables::default(),
+            quantizers: [[1; 64]; 4],
+            components: Vec::new(),
+            restart_interval: 0,
+            baseline: false,
+        }
     }
-    Ok(Bits {
-        at: bits.at + 2,
-        window: 0,
-        filled: 0,
-        invented: 0,
-        ..bits
-    })
+}
+
+/// What a block is read by, and the component whose average it goes on from.
+struct Block<'a> {
+    component: usize,
+    dc: &'a Codes<'a>,
+    ac: &'a Codes<'a>,
+    quantizers: &'a [u16; 64],
+}
+
+impl Picture<'_> {
+    /// The blocks of a unit, in order.
+    fn plan(&self, single: bool) -> Option<Vec<Block<'_>>> {
+        let mut plan = Vec::new();
+        for (index, component) in self.components.iter().enumerate() {
+            let blocks = match single {
+                true => 1,
+                false => component.blocks_wide * component.blocks_high,
+            };
+            for _ in 0..blocks {
+                plan.push(Block {
+                    component: index,
+                    dc: self.tables[0][component.dc].as_ref()?,
+                    ac: self.tables[1][component.ac].as_ref()?,
+                    quantizers: &self.quantizers[component.quantizers],
+                });
+            }
+        }
+        Some(plan)
+    }
+
+    fn read_scan(&self, body: &[u8], start: usize, geometry: Geometry) -> Result<(), JpegError> {
+        let plan = self.plan(geometry.single).ok_or(JpegError::Header(start))?;
+        let mut averages = [0; 4];
+        let mut bits = Bits::new(body, start);
+        for mcu in 0..geometry.mcus {
+            if self.restart_interval > 0 && mcu > 0 && mcu % self.restart_interval == 0 {
+                let expected = 0xD0 + ((mcu / self.restart_interval - 1) % 8) as u8;
+                bits = after_marker(&bits, body, expected)?;
+                averages = [0; 4];
+            }
+            for block in &plan {
+                read_block(&mut bits, block, &mut averages[block.component])
+                    .ok_or(JpegError::Data(bits.position()))?;
+            }
+            if bits.overrun() {
+                return Err(JpegError::Data(bits.position()));
+            }
+        }
+        // Less than a byte of padding may be left before the marker.
+        if bits.position() != body.len() || bits.rest() >= 8 {
+            return Err(JpegError::Data(bits.position()));
+        }
+        Ok(())
+    }
+}
+
+fn after_marker<'a>(bits: &Bits, body: &'a [u8], expected: u8) -> Result<Bits<'a>, JpegError> {
+    let at = bits.position();
+    let there = body.get(at..at + 2) == Some(&[0xFF, expected]);
+    if bits.overrun() || bits.rest() >= 8 || !there {
+        return Err(JpegError::Data(at));
+    }
+    Ok(Bits::new(body, at + 2))
 }
 
 /// Reads one block of 64 coefficients (F.2.2); `average` is the last one's first coefficient.
-fn read_block(
-    bits: &mut Bits<'_>,
-    dc: &Table,
-    ac: &Table,
-    quantizers: &[u16; 64],
-    average: &mut i32,
-) -> Option<()> {
+fn read_block(bits: &mut Bits<'_>, block: &Block, average: &mut i32) -> Option<()> {
     // Samples of -128 to 127 have coefficients of up to 1024 in size, and an encoder's arithmetic
     // adds some: of the fast DCT that the firmware uses, a few per cent.
+    let quantizers = block.quantizers;
     let possible = |value: i32, k: usize| {
         value.abs() * i32::from(quantizers[k]) <= 1100 + i32::from(quantizers[k])
     };
-    let size = bits.symbol(dc)?;
-    if size > 11 {
+    let (code, difference) = bits.read(block.dc);
+    if code.symbol > 11 || !code.is_known() {
         return None;
     }
-    if size > 0 {
-        *average += bits.value(u32::from(size));
-        if !possible(*average, 0) {
-            return None;
-        }
+    *average += difference;
+    if difference != 0 && !possible(*average, 0) {
+        return None;
     }
     let mut k = 1;
     while k < 64 {
-        let symbol = bits.symbol(ac)?;
-        let (run, size) = (usize::from(symbol >> 4), u32::from(symbol & 15));
-        match (run, size) {
+        let (code, value) = bits.read(block.ac);
+        if !code.is_known() {
+            return None;
+        }
+        match (usize::from(code.symbol >> 4), code.symbol & 15) {
             (0, 0) => return Some(()),
             (15, 0) => k += 16,
             (_, 0) | (_, 11..) => return None,
-            _ => {
+            (run, _) => {
                 k += run;
-                if k > 63 || !possible(bits.value(size), k) {
+                if k > 63 || !possible(value, k) {
                     return None;
                 }
                 k += 1;
