@@ -10,49 +10,17 @@
 mod avi_bytes;
 mod paired;
 
-use std::convert::Infallible;
 use std::io::Write;
 use std::path::Path;
 use std::process::Command;
 
 use avi_bytes::picture;
 use avi_mjpeg::header::WaveFormat;
+use avi_mjpeg::output::Unseekable;
 use avi_mjpeg::timeline::Rate;
-use avi_mjpeg::writer::{Options, Output, Profile, StreamFormat, Tags, Writer};
+use avi_mjpeg::writer::{Options, Profile, StreamFormat, Tags, Writer};
 use gst::prelude::*;
 use paired::{Bench, Side};
-
-/// A file that only grows.
-struct Growing(std::io::BufWriter<std::fs::File>);
-
-impl Output for Growing {
-    type Payload = Vec<u8>;
-    type Error = Infallible;
-
-    fn chunk(
-        &mut self,
-        header: [u8; 8],
-        payload: Vec<u8>,
-        padding: bool,
-        _durable: bool,
-    ) -> Result<(), Infallible> {
-        self.0.write_all(&header).expect("room on the disk");
-        self.0.write_all(&payload).expect("room on the disk");
-        self.0
-            .write_all(&[0][..usize::from(padding)])
-            .expect("room on the disk");
-        Ok(())
-    }
-
-    fn append(&mut self, bytes: Vec<u8>, _durable: bool) -> Result<(), Infallible> {
-        self.0.write_all(&bytes).expect("room on the disk");
-        Ok(())
-    }
-
-    fn overwrite(&mut self, _position: u64, _bytes: &[u8]) -> Result<(), Infallible> {
-        Ok(())
-    }
-}
 
 /// Sizes vary as a camera's do, and every other one is odd.
 fn picture_of_about(size: usize) -> impl Fn(usize) -> Vec<u8> {
@@ -69,7 +37,7 @@ fn make(path: &Path, frames: usize, frame: impl Fn(usize) -> Vec<u8>, sound: boo
     if sound {
         formats.push(StreamFormat::Audio(WaveFormat::pcm(44_100, 2, 16, 3)));
     }
-    let mut out = Growing(std::io::BufWriter::new(
+    let mut out: Unseekable<_> = Unseekable::new(std::io::BufWriter::new(
         std::fs::File::create(path).expect("a scratch file"),
     ));
     let mut options = Options::new(Profile::Standard);
@@ -87,7 +55,7 @@ fn make(path: &Path, frames: usize, frame: impl Fn(usize) -> Vec<u8>, sound: boo
         }
     }
     assert!(ok && writer.finish(&mut out).is_ok());
-    out.0.flush().expect("room on the disk");
+    out.into_inner().flush().expect("room on the disk");
 }
 
 /// Frames of the tests' film as the K210 has them.

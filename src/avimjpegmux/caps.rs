@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! What the pads accept, and what that means in an AVI file.
 
-use super::Profile;
+use gst::prelude::*;
+
+use super::settings::Profile;
 use avi_mjpeg::header::WaveFormat;
 use avi_mjpeg::timeline::Rate;
 
@@ -41,6 +43,10 @@ pub(super) enum CapsError {
          U8, S16LE, S24LE or S32LE"
     )]
     NotPcm(String),
+    #[error(
+        "the K210 plays sound of one or two channels in S16LE only; convert {0} with audioconvert"
+    )]
+    NotK210(String),
 }
 
 /// The formats of PCM, as `(name, bits)`.
@@ -50,6 +56,12 @@ const PCM: [(gst_audio::AudioFormat, u16); 4] = [
     (gst_audio::AudioFormat::S24le, 24),
     (gst_audio::AudioFormat::S32le, 32),
 ];
+
+/// Whether a pad is one for pictures.
+pub(super) fn is_video(pad: &gst::Pad) -> bool {
+    pad.pad_template()
+        .is_some_and(|template| template.name_template() == "video_%u")
+}
 
 pub(super) fn video_template() -> gst::Caps {
     gst::Caps::builder("image/jpeg").build()
@@ -89,8 +101,8 @@ pub(super) fn video_format(caps: &gst::Caps) -> Result<PadFormat, CapsError> {
     Ok(PadFormat::Video { size, rate })
 }
 
-/// What audio caps mean.
-pub(super) fn audio_format(caps: &gst::Caps) -> Result<PadFormat, CapsError> {
+/// What audio caps mean in a file of a profile.
+pub(super) fn audio_format(caps: &gst::Caps, profile: Profile) -> Result<PadFormat, CapsError> {
     let not_pcm = || CapsError::NotPcm(caps.to_string());
     let info = gst_audio::AudioInfo::from_caps(caps).map_err(|_| not_pcm())?;
     let (_, bits) = PCM
@@ -100,6 +112,9 @@ pub(super) fn audio_format(caps: &gst::Caps) -> Result<PadFormat, CapsError> {
     let channels = u16::try_from(info.channels()).map_err(|_| not_pcm())?;
     if info.layout() != gst_audio::AudioLayout::Interleaved {
         return Err(not_pcm());
+    }
+    if !caps.is_subset(&audio_template(profile)) {
+        return Err(CapsError::NotK210(caps.to_string()));
     }
     let mask = info.positions().map_or(0, speakers);
     Ok(PadFormat::Audio(WaveFormat::pcm(

@@ -2,23 +2,37 @@
 //! The way of a buffer: into its pad's queue, and out of it in its turn, in whichever thread
 //! finds that there is something to write.
 
-use std::sync::MutexGuard;
+use std::sync::{Arc, Condvar, Mutex, MutexGuard};
 use std::time::Instant;
 
 use gst::prelude::*;
-use gst::subclass::prelude::*;
 
-use super::Profile;
-use super::caps::PadFormat;
-use super::imp::{AviMjpegMux, CAT};
-use super::queue::{AHEAD, AHEAD_AT_START, Idle, Item, SILENT, SinkPad, State, Work};
-use super::session::{Session, SessionError, Start, picture_size};
+use super::caps::{self, PadFormat};
+use super::messages::{self, Warnings};
+use super::output::PadOutput;
+use super::payload::Bytes;
+use super::settings::{Profile, Settings};
+use super::state::{AHEAD_AT_START, Item, SinkPad, Start, State, Work};
+use super::{CAT, tags};
 use crate::sync::lock;
+use avi_mjpeg::jpeg::FrameHeader;
+use avi_mjpeg::recorder::{self, Idle, RecordError, Recorder, SILENT, Stats, Stream};
 use avi_mjpeg::timeline::Rate;
-use avi_mjpeg::writer::{StreamFormat, Tags};
+use avi_mjpeg::writer::{MAX_STREAMS, StreamFormat, Tags};
+
+type File = Recorder<PadOutput>;
+
+/// The pads, and the file that they make.
+#[derive(Debug)]
+pub(super) struct Flow {
+    src: gst::Pad,
+    settings: Arc<Mutex<Settings>>,
+    state: Mutex<State>,
+    changed: Condvar,
+}
 
 /// Lets go of the writing thread's part when that panics, so that no other waits for it.
-struct Panicking<'a>(&'a AviMjpegMux);
+struct Panicking<'a>(&'a Flow);
 
 impl Drop for Panicking<'_> {
     fn drop(&mut self) {
@@ -30,7 +44,24 @@ impl Drop for Panicking<'_> {
     }
 }
 
-impl AviMjpegMux {
+impl Flow {
+    pub fn new(src: gst::Pad, settings: Arc<Mutex<Settings>>) -> Self {
+        Self {
+            src,
+            settings,
+            state: Mutex::default(),
+            changed: Condvar::new(),
+        }
+    }
+
+    fn element(&self) -> Option<gst::Element> {
+        self.src.parent_element()
+    }
+
+    pub fn stats(&self) -> Stats {
+        lock(&self.state).stats
+    }
+
     /// What to do next.
     fn next_work(&self, state: &mut State) -> Result<Work, Idle> {
         if state.failed.is_some() || state.finished {
@@ -39,50 +70,49 @@ impl AviMjpegMux {
         if !state.started {
             return self.try_start(state);
         }
-        for pad in &mut state.pads {
-            if let Some(Item::Event(_)) = pad.queue.front()
-                && let Some(Item::Event(event)) = pad.queue.pop_front()
-            {
-                return Ok(Work::Event(event));
-            }
+        if let Some(Item::Event(event)) = state.queue.pop_untimed() {
+            return Ok(Work::Event(event));
         }
         if std::mem::take(&mut state.tags_are_new) {
-            return Ok(Work::Tags(self.tags(&state.tags)));
+            return Ok(Work::Tags(self.tags(state)));
         }
         let Some(next) = state.turn()? else {
-            return Ok(Work::Finish(self.tags(&state.tags)));
+            return Ok(Work::Finish(self.tags(state)));
         };
-        let pad = &mut state.pads[next];
-        match (pad.stream, pad.queue.pop_front()) {
-            (
-                Some(stream),
-                Some(Item::Buffer {
-                    buffer,
-                    running_time,
-                    ..
-                }),
-            ) => Ok(Work::Buffer(stream, buffer, running_time)),
+        match (state.pads[next].stream, state.queue.pop(next)) {
+            (Some(stream), Some(Item::Buffer(buffer, time))) => {
+                Ok(Work::Buffer(stream, buffer, time))
+            }
             (_, Some(Item::Event(event))) => Ok(Work::Event(event)),
             _ => Err(Idle::Waiting),
         }
     }
 
+    fn tags(&self, state: &State) -> Tags {
+        let element = self.element();
+        element.map_or_else(Tags::default, |element| tags::of(&element, &state.tags))
+    }
+
     /// Begins the file when it is known what it will have.
     fn try_start(&self, state: &mut State) -> Result<Work, Idle> {
-        if state.pads.iter().all(|pad| pad.eos && pad.head().is_none()) {
+        let pads = 0..state.pads.len();
+        let has_ended = |n| state.queue.has_ended(n) && state.queue.head(n).is_none();
+        if pads.clone().all(has_ended) {
             return if state.pads.is_empty() {
                 Err(Idle::Waiting)
             } else {
                 Ok(Work::Finish(Tags::default()))
             };
         }
-        let span = |pad: &SinkPad| pad.span();
-        let far_ahead = state.pads.iter().map(span).max() >= Some(AHEAD_AT_START);
+        let span = pads.clone().map(|n| state.queue.span(n)).max();
+        let far_ahead = span >= Some(AHEAD_AT_START);
         let now = Instant::now();
-        for pad in &state.pads {
-            let has_head = pad.head().is_some() && (!pad.is_video || pad.rate().is_some());
-            let is_ready = pad.eos || has_head || (pad.format.is_some() && pad.gap > i64::MIN);
-            if is_ready || !pad.pad.is_linked() {
+        for n in pads {
+            let pad = &state.pads[n];
+            let has_head =
+                state.queue.head(n).is_some() && (!pad.is_video || state.rate(n).is_some());
+            let says_nothing = pad.format.is_some() && state.queue.has_gap(n);
+            if state.queue.has_ended(n) || has_head || says_nothing || !pad.pad.is_linked() {
                 continue;
             }
             // The K210's file begins with a frame, however long that takes.
@@ -94,8 +124,9 @@ impl AviMjpegMux {
             if !far_ahead || patient {
                 return Err(Idle::Waiting);
             }
-            if now < pad.heard + SILENT {
-                return Err(Idle::Until(pad.heard + SILENT));
+            let patience = state.queue.heard(n) + SILENT;
+            if now < patience {
+                return Err(Idle::Until(patience));
             }
         }
         Ok(Work::Start(Box::new(self.prepare(state))))
@@ -105,86 +136,44 @@ impl AviMjpegMux {
     fn prepare(&self, state: &mut State) -> Start {
         let mut order: Vec<usize> = (0..state.pads.len()).collect();
         order.sort_by_key(|n| !state.pads[*n].is_video);
-        let (mut formats, mut first, mut left_out) = (Vec::new(), Vec::new(), Vec::new());
+        let (mut streams, mut left_out) = (Vec::new(), Vec::new());
         for n in order {
-            let pad = &mut state.pads[n];
-            let rate = pad.rate();
-            let head = pad.queue.iter().find_map(|item| match item {
-                Item::Buffer { buffer, .. } => Some(buffer),
-                Item::Event(_) => None,
-            });
-            let format = match pad.format {
-                Some(PadFormat::Video { size, .. }) => size
-                    .or_else(|| head.and_then(|buffer| picture_size(buffer)))
-                    .map(|(width, height)| StreamFormat::Video {
-                        width,
-                        height,
-                        rate: rate.unwrap_or(Rate::PAL),
-                    }),
+            let rate = state.rate(n);
+            let head = state.queue.items(n).find_map(Item::buffer);
+            let format = match state.pads[n].format {
+                Some(PadFormat::Video { size, .. }) => {
+                    size.or_else(|| picture_size(head?.0))
+                        .map(|(width, height)| StreamFormat::Video {
+                            width,
+                            height,
+                            rate: rate.unwrap_or(Rate::PAL),
+                        })
+                }
                 Some(PadFormat::Audio(format)) => Some(StreamFormat::Audio(format)),
                 None => None,
             };
+            let first = state.queue.head(n);
+            let pad = &mut state.pads[n];
             let Some(format) = format else {
                 if pad.pad.is_linked() {
                     left_out.push(pad.pad.clone());
                 }
                 continue;
             };
-            pad.stream = Some(formats.len());
-            formats.push(format);
-            first.push(pad.head());
+            pad.stream = Some(streams.len());
+            streams.push(Stream { format, first });
         }
-        let frames = formats.iter().filter_map(|format| match format {
-            StreamFormat::Video { rate, .. } => i64::try_from(rate.time_of(3)).ok(),
-            StreamFormat::Audio(_) => None,
-        });
-        state.ahead = frames.fold(AHEAD, i64::max);
+        state.set_ahead(&streams);
         state.started = true;
-        let settings = &state.settings;
         Start {
-            element: self.obj().clone(),
-            pad: self.src.clone(),
-            profile: settings.profile,
-            big_file: settings.big_file,
-            checkpoint_interval: settings.checkpoint_interval.nseconds(),
-            tags: self.tags(&state.tags),
-            formats,
-            first,
+            tags: self.tags(state),
+            streams,
             left_out,
         }
     }
 
-    /// What the file's `INFO` says: the application's tags and the streams', as the tag setter's
-    /// merge mode has it.
-    fn tags(&self, streams: &gst::TagList) -> Tags {
-        let element = self.obj();
-        let setter = element.upcast_ref::<gst::Element>();
-        let setter = setter.dynamic_cast_ref::<gst::TagSetter>();
-        let tags = match setter.map(|setter| (setter.tag_list(), setter.tag_merge_mode())) {
-            Some((Some(own), mode)) => own.merge(streams, mode),
-            _ => streams.clone(),
-        };
-        let date = tags
-            .get::<gst::tags::DateTime>()
-            .and_then(|date| date.get().to_iso8601_string().ok())
-            .map(|date| date.to_string());
-        let software = concat!("gst-plugin-kendryte ", env!("CARGO_PKG_VERSION"));
-        Tags {
-            title: text::<gst::tags::Title>(&tags),
-            artist: text::<gst::tags::Artist>(&tags),
-            date: date.unwrap_or_default(),
-            software: Some(text::<gst::tags::ApplicationName>(&tags))
-                .filter(|name| !name.is_empty())
-                .unwrap_or_else(|| software.into()),
-            comment: text::<gst::tags::Comment>(&tags),
-        }
-    }
-
     /// Writes what can be written, unless another thread does.
-    pub(super) fn drain<'a>(
-        &'a self,
-        mut state: MutexGuard<'a, State>,
-    ) -> (MutexGuard<'a, State>, Idle) {
+    fn drain<'a>(&'a self, mut state: MutexGuard<'a, State>) -> (MutexGuard<'a, State>, Idle) {
         if state.busy {
             return (state, Idle::Waiting);
         }
@@ -205,23 +194,24 @@ impl AviMjpegMux {
         mut state: MutexGuard<'a, State>,
         work: Work,
     ) -> MutexGuard<'a, State> {
-        let session = state.session.take();
+        let recorder = state.recorder.take();
         let finished = matches!(work, Work::Finish(_));
         drop(state);
         let panicking = Panicking(self);
-        let (session, result) = self.work(session, work);
+        let (recorder, result) = self.work(recorder, work);
         std::mem::forget(panicking);
         state = lock(&self.state);
-        if let Some(session) = &session {
-            state.stats = session.stats;
+        if let Some(recorder) = &recorder {
+            state.stats = recorder.stats();
         }
-        state.session = session;
+        state.recorder = recorder;
         state.finished |= finished;
         let failed = result.is_err();
         if let Err(flow) = result {
             state.failed = Some(flow);
         }
-        if state.release() || finished || failed {
+        let ahead = state.ahead();
+        if state.queue.release(ahead) || finished || failed {
             self.changed.notify_all();
         }
         state
@@ -236,10 +226,7 @@ impl AviMjpegMux {
     }
 
     /// Waits until no thread writes.
-    pub(super) fn wait_until_idle<'a>(
-        &self,
-        mut state: MutexGuard<'a, State>,
-    ) -> MutexGuard<'a, State> {
+    fn wait_until_idle<'a>(&self, mut state: MutexGuard<'a, State>) -> MutexGuard<'a, State> {
         state.waiting += 1;
         let mut state = self
             .changed
@@ -252,42 +239,33 @@ impl AviMjpegMux {
     /// Does some work, without a lock.
     fn work(
         &self,
-        session: Option<Box<Session>>,
+        mut recorder: Option<Box<File>>,
         work: Work,
-    ) -> (Option<Box<Session>>, Result<(), gst::FlowError>) {
-        let mut session = session;
-        let result = match (work, &mut session) {
+    ) -> (Option<Box<File>>, Result<(), gst::FlowError>) {
+        let result = match (work, &mut recorder) {
             (Work::TellOfWaiting, _) => {
-                gst::element_imp_warning!(
-                    self,
-                    gst::StreamError::Mux,
-                    (
-                        "There are {} s of sound and no frame yet; a file for the K210 begins \
-                         with a frame, so the sound is held back until one comes.",
-                        AHEAD_AT_START / 1_000_000_000
-                    )
-                );
-                Ok(())
-            }
-            (Work::Start(start), _) => match Session::start(*start) {
-                Ok(started) => {
-                    session = Some(Box::new(started));
-                    Ok(())
+                if let Some(element) = self.element() {
+                    messages::waiting_for_a_frame(&element, AHEAD_AT_START / 1_000_000_000);
                 }
-                Err(error) => Err(error),
-            },
-            (Work::Buffer(stream, buffer, time), Some(session)) => {
-                session.buffer(stream, buffer, time)
-            }
-            (Work::Event(event), Some(session)) => session.event(event),
-            (Work::Tags(tags), Some(session)) => {
-                session.set_tags(&tags);
                 Ok(())
             }
-            (Work::Finish(tags), session) => {
-                let result = session.as_mut().map_or(Ok(()), |session| {
-                    session.set_tags(&tags);
-                    session.finish()
+            (Work::Start(start), _) => self.start(*start).map(|started| {
+                recorder = Some(Box::new(started));
+            }),
+            (Work::Buffer(stream, buffer, time), Some(recorder)) => {
+                recorder.push(stream, Bytes(buffer), time)
+            }
+            (Work::Event(event), Some(recorder)) => {
+                recorder.storage().event(event).map_err(RecordError::from)
+            }
+            (Work::Tags(tags), Some(recorder)) => {
+                recorder.set_tags(&tags);
+                Ok(())
+            }
+            (Work::Finish(tags), recorder) => {
+                let result = recorder.as_mut().map_or(Ok(()), |recorder| {
+                    recorder.set_tags(&tags);
+                    recorder.finish()
                 });
                 if result.is_ok() {
                     self.src.push_event(gst::event::Eos::new());
@@ -296,36 +274,54 @@ impl AviMjpegMux {
             }
             (_, None) => Ok(()),
         };
-        let result = result.map_err(|error| self.fail(session.as_deref_mut(), error));
-        (session, result)
+        let result = result.map_err(|error| self.fail(recorder.as_deref_mut(), &error));
+        (recorder, result)
+    }
+
+    /// Tells downstream what comes, and writes the head of the file.
+    fn start(&self, start: Start) -> Result<File, RecordError<gst::FlowError>> {
+        let settings = lock(&self.settings).clone();
+        let element = self.element();
+        if let Some(element) = &element {
+            messages::left_out(element, &start.left_out);
+        }
+        let output = PadOutput::begin(self.src.clone());
+        let file = recorder::Settings {
+            profile: settings.profile.into(),
+            big_file: settings.big_file,
+            checkpoint_interval: settings.checkpoint_interval,
+            tags: start.tags,
+        };
+        let mut recorder = Recorder::start(output, file, &start.streams)?;
+        if let Some(element) = &element {
+            let mut warnings = Warnings::new(element, settings.profile == Profile::K210);
+            recorder.on_notice(move |notice| warnings.tell(&notice));
+        }
+        Ok(recorder)
     }
 
     /// Makes a file of what is there, then tells why it ends.
-    fn fail(&self, session: Option<&mut Session>, error: SessionError) -> gst::FlowError {
-        gst::debug!(CAT, imp = self, "{error}");
-        if let SessionError::Flow(flow) = error {
-            if flow == gst::FlowError::Error
-                && let Some(session) = session
-            {
-                session.salvage();
+    fn fail(
+        &self,
+        recorder: Option<&mut File>,
+        error: &RecordError<gst::FlowError>,
+    ) -> gst::FlowError {
+        gst::debug!(CAT, obj = self.src, "{error}");
+        if let RecordError::Storage(flow) = *error {
+            if let (gst::FlowError::Error, Some(recorder)) = (flow, recorder) {
+                self.salvage(recorder);
             }
             return flow;
         }
-        let finished = session.is_some_and(|session| {
-            let finished = session.finish().is_ok();
+        let finished = recorder.is_some_and(|recorder| {
+            let finished = recorder.finish().is_ok();
             if !finished {
-                session.salvage();
+                self.salvage(recorder);
             }
             finished
         });
-        match error {
-            SessionError::Full(_) | SessionError::NoSpace(_) => {
-                gst::element_imp_error!(self, gst::ResourceError::NoSpaceLeft, ("{error}"));
-            }
-            SessionError::Frame { .. } => {
-                gst::element_imp_error!(self, gst::StreamError::Format, ("{error}"));
-            }
-            _ => gst::element_imp_error!(self, gst::StreamError::Mux, ("{error}")),
+        if let Some(element) = self.element() {
+            messages::failed(&element, error);
         }
         if finished {
             // Behind the error: an application that sees the end first takes it for the good one.
@@ -334,7 +330,20 @@ impl AviMjpegMux {
         gst::FlowError::Error
     }
 
-    pub(super) fn chain(
+    fn salvage(&self, recorder: &mut File) {
+        match recorder.salvage() {
+            Ok(false) => {}
+            Ok(true) => {
+                let bytes = recorder.stats().bytes;
+                gst::info!(CAT, obj = self.src, "the file ends at {bytes}");
+            }
+            Err(error) => {
+                gst::warning!(CAT, obj = self.src, "the file cannot be finished: {error}");
+            }
+        }
+    }
+
+    pub fn chain(
         &self,
         pad: &gst::Pad,
         buffer: gst::Buffer,
@@ -344,30 +353,62 @@ impl AviMjpegMux {
             return Err(failed);
         }
         let (started, alone) = (state.started, state.pads.len() == 1);
-        let Some(n) = state.pads.iter().position(|sink| sink.pad == *pad) else {
+        let Some(n) = state.find(pad) else {
             return Err(gst::FlowError::Error);
         };
-        let finished = state.finished;
-        let sink = &mut state.pads[n];
+        let sink = &state.pads[n];
         if sink.flushing {
             return Err(gst::FlowError::Flushing);
         }
-        if sink.eos || finished {
+        if state.finished || state.queue.has_ended(n) {
             return Err(gst::FlowError::Eos);
         }
         if sink.format.is_none() {
             drop(state);
-            gst::element_imp_error!(
-                self,
-                gst::CoreError::Negotiation,
-                ("Data came on pad {} before caps.", pad.name())
-            );
-            return Err(gst::FlowError::NotNegotiated);
+            return Err(self.refuse_without_caps(pad));
         }
         if started && sink.stream.is_none() {
             drop(state);
-            gst::element_imp_error!(
-                self,
+            return Err(self.refuse_late(pad));
+        }
+        let time = running_time(sink, &buffer);
+        let duration = buffer.duration().map_or(0, |d| d.nseconds() as i64);
+        if let Some(stream) = state.only_stream(pad) {
+            state.queue.pass(n, time, duration);
+            state.busy = true;
+            state = self.perform(state, Work::Buffer(stream, buffer, time));
+            self.let_go(&mut state);
+            if state.only_stream(pad).is_some() {
+                return Ok(gst::FlowSuccess::Ok);
+            }
+        } else {
+            // Of an only pad nobody waits to hear.
+            let now = if alone {
+                state.queue.heard(n)
+            } else {
+                Instant::now()
+            };
+            let item = Item::Buffer(buffer, time);
+            state.queue.push(n, item, time, duration, now);
+        }
+        self.settle(state, pad)
+    }
+
+    fn refuse_without_caps(&self, pad: &gst::Pad) -> gst::FlowError {
+        if let Some(element) = self.element() {
+            gst::element_error!(
+                element,
+                gst::CoreError::Negotiation,
+                ("Data came on pad {} before caps.", pad.name())
+            );
+        }
+        gst::FlowError::NotNegotiated
+    }
+
+    fn refuse_late(&self, pad: &gst::Pad) -> gst::FlowError {
+        if let Some(element) = self.element() {
+            gst::element_error!(
+                element,
                 gst::StreamError::Mux,
                 (
                     "Pad {} came when the file was already begun; all streams of an AVI file \
@@ -375,39 +416,8 @@ impl AviMjpegMux {
                     pad.name()
                 )
             );
-            return Err(gst::FlowError::Error);
         }
-        let time = buffer.pts().or(buffer.dts());
-        let running_time = sink.segment.as_ref().zip(time).and_then(|(segment, time)| {
-            Some(match segment.to_running_time_full(time)? {
-                gst::Signed::Positive(time) => time.nseconds() as i64,
-                gst::Signed::Negative(time) => -(time.nseconds() as i64),
-            })
-        });
-        let order = running_time.unwrap_or(sink.newest.max(0));
-        let duration = buffer
-            .duration()
-            .map_or(0, |duration| duration.nseconds() as i64);
-        sink.newest = sink.newest.max(order.saturating_add(duration));
-        if !alone {
-            // Nobody else would wait for it.
-            sink.heard = Instant::now();
-        }
-        if let Some(stream) = state.only_stream(pad) {
-            state.busy = true;
-            state = self.perform(state, Work::Buffer(stream, buffer, running_time));
-            self.let_go(&mut state);
-            if state.only_stream(pad).is_some() {
-                return Ok(gst::FlowSuccess::Ok);
-            }
-        } else {
-            state.pads[n].queue.push_back(Item::Buffer {
-                buffer,
-                running_time,
-                order,
-            });
-        }
-        self.settle(state, pad)
+        gst::FlowError::Error
     }
 
     /// Writes what can be written, and holds a thread back that is far ahead of the others.
@@ -422,19 +432,13 @@ impl AviMjpegMux {
             if let Some(failed) = state.failed {
                 return Err(failed);
             }
-            let (most, again) = (state.ahead(), state.ahead_again());
-            let finished = state.finished;
-            let Some(sink) = state.pads.iter_mut().find(|sink| sink.pad == *pad) else {
+            let Some(n) = state.find(pad).filter(|n| !state.pads[*n].flushing) else {
                 return Err(gst::FlowError::Flushing);
             };
-            if sink.flushing {
-                return Err(gst::FlowError::Flushing);
-            }
-            if finished || sink.span() <= if sink.held { again } else { most } {
-                sink.held = false;
+            let ahead = state.ahead();
+            if state.finished || !state.queue.hold(n, ahead) {
                 return Ok(gst::FlowSuccess::Ok);
             }
-            sink.held = true;
             let limit = match idle {
                 Idle::Until(time) => time.saturating_duration_since(Instant::now()),
                 // Another thread writes, which may have to wait for a silent pad.
@@ -446,18 +450,270 @@ impl AviMjpegMux {
                 .wait_timeout(state, limit)
                 .unwrap_or_else(|poisoned| poisoned.into_inner());
             if timeout.timed_out()
-                && let Some(sink) = state.pads.iter_mut().find(|sink| sink.pad == *pad)
+                && let Some(n) = state.find(pad)
             {
                 // The others are silent, and are not waited for any longer than need be.
-                sink.held = false;
+                state.queue.let_go(n);
             }
         }
     }
 }
 
-/// The first text of a tag.
-fn text<'a, T: gst::Tag<'a, TagType = &'a str>>(tags: &'a gst::TagList) -> String {
-    tags.get::<T>()
-        .map(|tag| tag.get().to_owned())
-        .unwrap_or_default()
+/// When a buffer of a pad is shown or heard, in nanoseconds.
+fn running_time(sink: &SinkPad, buffer: &gst::BufferRef) -> Option<i64> {
+    let time = buffer.pts().or(buffer.dts())?;
+    Some(match sink.segment.as_ref()?.to_running_time_full(time)? {
+        gst::Signed::Positive(time) => time.nseconds() as i64,
+        gst::Signed::Negative(time) => -(time.nseconds() as i64),
+    })
+}
+
+/// The size of the picture in a buffer.
+fn picture_size(buffer: &gst::BufferRef) -> Option<(u32, u32)> {
+    let map = buffer.map_readable().ok()?;
+    let header = FrameHeader::parse(&map).ok()?;
+    (header.width > 0 && header.height > 0).then_some((header.width.into(), header.height.into()))
+}
+
+/// What comes from upstream besides buffers.
+impl Flow {
+    pub fn event(&self, pad: &gst::Pad, event: gst::Event) -> bool {
+        use gst::EventView;
+
+        gst::log!(CAT, obj = pad, "{event:?}");
+        match event.view() {
+            EventView::Caps(caps) => self.set_caps(pad, &caps.caps_owned()),
+            EventView::Segment(segment) => {
+                self.set_segment(pad, segment.segment());
+                true
+            }
+            EventView::Tag(tag) => {
+                let mut state = lock(&self.state);
+                // What is said of the whole may be said anew; a stream only adds to it.
+                let mode = match tag.tag().scope() {
+                    gst::TagScope::Global => gst::TagMergeMode::Replace,
+                    _ => gst::TagMergeMode::Keep,
+                };
+                state.tags = state.tags.merge(tag.tag(), mode);
+                state.tags_are_new = state.started;
+                true
+            }
+            EventView::Gap(gap) => {
+                let (start, duration) = gap.get();
+                self.gap(pad, start + duration.unwrap_or_default());
+                true
+            }
+            EventView::Eos(_) => {
+                let mut state = lock(&self.state);
+                if let Some(n) = state.find(pad) {
+                    state.queue.end(n);
+                }
+                let (state, _) = self.drain(state);
+                self.changed.notify_all();
+                state.failed.is_none()
+            }
+            EventView::FlushStart(_) => {
+                let mut state = lock(&self.state);
+                if let Some(n) = state.find(pad) {
+                    state.pads[n].flushing = true;
+                }
+                drop(state);
+                self.changed.notify_all();
+                self.src.push_event(event)
+            }
+            EventView::FlushStop(_) => {
+                self.flush(pad);
+                self.src.push_event(event)
+            }
+            EventView::CustomDownstream(_)
+            | EventView::CustomDownstreamSticky(_)
+            | EventView::CustomBoth(_) => {
+                let mut state = lock(&self.state);
+                if let Some(n) = state.find(pad) {
+                    state.queue.push_untimed(n, Item::Event(event));
+                }
+                let _ = self.drain(state);
+                true
+            }
+            EventView::CustomDownstreamOob(_) | EventView::CustomBothOob(_) => {
+                self.src.push_event(event)
+            }
+            // What else there is tells of one stream, not of a file of them.
+            _ => true,
+        }
+    }
+
+    fn set_segment(&self, pad: &gst::Pad, segment: &gst::Segment) {
+        // Pictures from files (multifilesrc) have timestamps, but a segment in bytes.
+        let segment = segment.downcast_ref::<gst::ClockTime>().cloned();
+        let segment = segment.unwrap_or_else(|| {
+            gst::info!(
+                CAT,
+                obj = pad,
+                "the segment is not in time: taken for a whole one"
+            );
+            gst::FormattedSegment::new()
+        });
+        let mut state = lock(&self.state);
+        if let Some(n) = state.find(pad) {
+            state.pads[n].segment = Some(segment);
+        }
+    }
+
+    /// Nothing comes on a pad before the time `end` of its segment.
+    fn gap(&self, pad: &gst::Pad, end: gst::ClockTime) {
+        let mut state = lock(&self.state);
+        if let Some(n) = state.find(pad) {
+            let segment = state.pads[n].segment.as_ref();
+            let time = segment.and_then(|segment| segment.to_running_time(end));
+            let time = time.map_or(0, |time| time.nseconds() as i64);
+            state.queue.gap(n, time, Instant::now());
+        }
+        let _ = self.drain(state);
+    }
+
+    /// Downstream forgets what it has of the file, so the next one begins anew.
+    fn flush(&self, pad: &gst::Pad) {
+        let mut state = self.wait_until_idle(lock(&self.state));
+        if let Some(n) = state.find(pad) {
+            state.reset_pad(n);
+        }
+        for sink in &mut state.pads {
+            sink.stream = None;
+        }
+        state.recorder = None;
+        state.started = false;
+        state.finished = false;
+        state.failed = None;
+    }
+
+    fn set_caps(&self, pad: &gst::Pad, caps: &gst::Caps) -> bool {
+        gst::debug!(CAT, obj = pad, "caps {caps}");
+        let is_video = caps::is_video(pad);
+        let format = if is_video {
+            caps::video_format(caps)
+        } else {
+            caps::audio_format(caps, lock(&self.settings).profile)
+        };
+        let format = match format {
+            Ok(format) => format,
+            Err(error) => {
+                self.refuse_caps(format_args!("Pad {}: {error}.", pad.name()));
+                return false;
+            }
+        };
+        let mut state = lock(&self.state);
+        let Some(n) = state.find(pad) else {
+            return false;
+        };
+        let in_use = state.pads[n].stream.is_some() || !state.queue.is_empty(n);
+        if let (Some(old), true) = (state.pads[n].format, in_use) {
+            if old.continues(&format) {
+                return true;
+            }
+            drop(state);
+            self.refuse_caps(format_args!(
+                "The format of pad {} changed to {caps}; a stream of an AVI file has one \
+                 format. Convert it to the first, or begin another file.",
+                pad.name()
+            ));
+            return false;
+        }
+        state.pads[n].format = Some(format);
+        state.queue.hear(n, Instant::now());
+        true
+    }
+
+    fn refuse_caps(&self, text: std::fmt::Arguments<'_>) {
+        if let Some(element) = self.element() {
+            gst::element_error!(element, gst::StreamError::Format, ("{text}"));
+        }
+    }
+}
+
+/// Pads that come and go, and the start and stop of all.
+impl Flow {
+    /// The name that a new pad is to have, `wanted` if that is one; `None` if there can be none.
+    pub fn pad_name(&self, is_video: bool, wanted: Option<&str>) -> Option<String> {
+        let profile = lock(&self.settings).profile;
+        let state = lock(&self.state);
+        let same = |sink: &&SinkPad| sink.is_video == is_video;
+        let has_one = state.pads.iter().any(|sink| same(&sink));
+        if state.pads.len() >= MAX_STREAMS || (profile == Profile::K210 && has_one) {
+            gst::warning!(
+                CAT,
+                obj = self.src,
+                "no further pad: the file has all it can have"
+            );
+            return None;
+        }
+        if state.started {
+            gst::warning!(CAT, obj = self.src, "no further pad: the file is begun");
+            return None;
+        }
+        let kind = if is_video { "video" } else { "audio" };
+        let is_taken = |name: &str| state.pads.iter().any(|sink| sink.pad.name() == name);
+        match wanted.filter(|name| !name.contains('%')) {
+            Some(name) => {
+                let digits = name.strip_prefix(kind)?.strip_prefix('_')?;
+                let is_free = digits.parse::<u32>().is_ok() && !is_taken(name);
+                is_free.then(|| name.to_owned())
+            }
+            None => (0..)
+                .map(|n: u32| format!("{kind}_{n}"))
+                .find(|name| !is_taken(name)),
+        }
+    }
+
+    pub fn add_pad(&self, pad: gst::Pad, is_video: bool) {
+        let mut state = lock(&self.state);
+        state.pads.push(SinkPad::new(pad, is_video));
+        state.queue.add(Instant::now());
+    }
+
+    pub fn remove_pad(&self, pad: &gst::Pad) {
+        let mut state = lock(&self.state);
+        if let Some(n) = state.find(pad) {
+            state.pads.remove(n);
+            state.queue.remove(n);
+        }
+    }
+
+    /// What waited for a pad that was removed need not any more.
+    pub fn go_on(&self) {
+        self.changed.notify_all();
+        let _ = self.drain(lock(&self.state));
+    }
+
+    /// Forgets the file and all that waits.
+    pub fn reset(&self) {
+        let settings = lock(&self.settings).clone();
+        let mut state = lock(&self.state);
+        for n in 0..state.pads.len() {
+            state.reset_pad(n);
+            state.pads[n].format = None;
+        }
+        *state = State {
+            pads: std::mem::take(&mut state.pads),
+            queue: std::mem::take(&mut state.queue),
+            stats: state.stats,
+            waiting: state.waiting,
+            settings,
+            ..State::default()
+        };
+    }
+
+    pub fn reset_stats(&self) {
+        lock(&self.state).stats = Stats::default();
+    }
+
+    /// Threads that wait must not any more, or the pads could not be deactivated.
+    pub fn stop_waiting(&self) {
+        let mut state = lock(&self.state);
+        for sink in &mut state.pads {
+            sink.flushing = true;
+        }
+        drop(state);
+        self.changed.notify_all();
+    }
 }

@@ -6,8 +6,9 @@
 //! gst-launch-1.0 -e k210camerasrc device=sim: num-buffers=50 ! avimjpegmux ! filesink location=capture.avi
 //! ```
 //!
-//! The bytes are made by [`avi_mjpeg::writer`], where the order of a checkpoint's steps
-//! is explained. What this element adds:
+//! The file is made by [`avi_mjpeg::recorder`], which says how frames and sound are put to their
+//! time and when there is a checkpoint; the order of a checkpoint's steps is explained in
+//! [`avi_mjpeg::writer`]. What this element adds:
 //!
 //! - **Interleaving.** Buffers wait in a queue for each pad until it is known which pad's is next
 //!   by running time. There is no thread: whichever of the upstream threads finds something
@@ -52,39 +53,37 @@
 //!
 //! The `stats` property counts what was written, repeated, missed and dropped.
 
+use std::sync::LazyLock;
+
 use gst::glib;
 use gst::prelude::*;
 
 mod caps;
 mod flow;
 mod imp;
+mod messages;
 mod output;
-mod pace;
+mod payload;
 mod piece;
-mod queue;
-mod reserve;
-mod session;
-mod space;
+mod settings;
+mod state;
+mod tags;
+
+pub use settings::Profile;
+
+static CAT: LazyLock<gst::DebugCategory> = LazyLock::new(|| {
+    gst::DebugCategory::new(
+        "avimjpegmux",
+        gst::DebugColorFlags::empty(),
+        Some("Motion JPEG AVI muxer"),
+    )
+});
 
 glib::wrapper! {
     /// The element.
     pub struct AviMjpegMux(ObjectSubclass<imp::AviMjpegMux>)
         @extends gst::Element, gst::Object,
         @implements gst::TagSetter;
-}
-
-/// Whom a file is for.
-#[derive(Debug, Default, Clone, Copy, PartialEq, Eq, glib::Enum)]
-#[repr(i32)]
-#[enum_type(name = "GstAviMjpegMuxProfile")]
-pub enum Profile {
-    /// Any player of AVI files.
-    #[default]
-    #[enum_value(name = "Any player", nick = "standard")]
-    Standard = 0,
-    /// MaixPy's player, and any other.
-    #[enum_value(name = "MaixPy's player on the K210, and any other", nick = "k210")]
-    K210 = 1,
 }
 
 pub fn register(plugin: &gst::Plugin) -> Result<(), glib::BoolError> {

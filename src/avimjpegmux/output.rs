@@ -7,9 +7,12 @@ use std::time::{Duration, Instant};
 
 use gst::prelude::*;
 
-use super::pace::Pace;
+use super::CAT;
+use super::payload::Bytes;
 use super::piece::Piece;
 use avi_mjpeg::header::ChunkHeader;
+use avi_mjpeg::output::Room;
+use avi_mjpeg::recorder::{Pace, Storage};
 use avi_mjpeg::writer::Output;
 
 /// How often a chunk is pushed at once.
@@ -31,26 +34,41 @@ pub(super) struct PadOutput {
     now: Instant,
     /// What failed was appended, not overwritten.
     failed_appending: bool,
+    /// What the disk has for the file; `None` if it is not known.
+    room: Option<Room>,
 }
 
 impl PadOutput {
-    /// `is_file` says that nobody waits for the bytes of the file before it is complete.
-    pub fn new(pad: gst::Pad, is_file: bool) -> Self {
-        Self {
+    /// Tells downstream what comes.
+    pub fn begin(pad: gst::Pad) -> Self {
+        // Made of several streams, it is none of them.
+        let stream_id = format!("avimjpegmux-{:08x}", gst::glib::random_int());
+        pad.push_event(
+            gst::event::StreamStart::builder(&stream_id)
+                .group_id(gst::GroupId::next())
+                .build(),
+        );
+        pad.push_event(gst::event::Caps::new(&pad.pad_template_caps()));
+        let segment = gst::FormattedSegment::<gst::format::Bytes>::new();
+        pad.push_event(gst::event::Segment::new(&segment));
+
+        let mut query = gst::query::Seeking::new(gst::Format::Bytes);
+        let seekable = pad.peer_query(&mut query) && query.result().0;
+        gst::debug!(CAT, obj = pad, "downstream is seekable: {seekable}");
+        let mut output = Self {
             pad,
             position: 0,
             end: 0,
-            piece: is_file.then(Piece::default),
+            // Nobody waits for the bytes of a file before it is complete.
+            piece: seekable.then(Piece::default),
             pace: Pace::new(CHUNK_PACE),
             now: Instant::now(),
             failed_appending: false,
-        }
-    }
-
-    /// Asks the clock, once for a chunk and all that is decided by its time.
-    pub fn tick(&mut self) -> Instant {
-        self.now = Instant::now();
-        self.now
+            room: None,
+        };
+        let at_once = output.is_written_at_once();
+        output.room = output.path().and_then(|path| Room::of(&path, at_once));
+        output
     }
 
     /// Passes an event on behind what is written.
@@ -58,12 +76,6 @@ impl PadOutput {
         self.flush()?;
         self.pad.push_event(event);
         Ok(())
-    }
-
-    /// Has downstream write all there is: it does when it is sent elsewhere.
-    pub fn write_through(&mut self) -> Result<(), gst::FlowError> {
-        self.flush()?;
-        self.seek(self.end)
     }
 
     /// Pushes what is held back.
@@ -172,7 +184,7 @@ impl PadOutput {
     }
 
     /// Where downstream writes, if it is a file and says so.
-    pub fn path(&self) -> Option<PathBuf> {
+    fn path(&self) -> Option<PathBuf> {
         let mut query = gst::query::Uri::new();
         if !self.pad.peer_query(&mut query) {
             return None;
@@ -182,20 +194,11 @@ impl PadOutput {
     }
 
     /// Whether a push returns when the sink has written, as no thread is between it and us.
-    pub fn is_written_at_once(&self) -> bool {
+    fn is_written_at_once(&self) -> bool {
         let peer = self.pad.peer().and_then(|peer| peer.parent_element());
         peer.is_some_and(|peer| {
             peer.element_flags().contains(gst::ElementFlags::SINK) && !peer.is::<gst::Bin>()
         })
-    }
-
-    /// Bytes that are certainly in the file, after a failure.
-    pub fn on_disk(&self) -> Option<u64> {
-        if !self.failed_appending {
-            return Some(self.end);
-        }
-        let position = self.pad.peer_query_position::<gst::format::Bytes>()?;
-        Some(u64::from(position).min(self.end + u64::from(u32::MAX)))
     }
 }
 
@@ -203,25 +206,25 @@ impl PadOutput {
 static PADDING: LazyLock<gst::Memory> = LazyLock::new(|| gst::Memory::from_slice([0]));
 
 impl Output for PadOutput {
-    type Payload = Option<gst::Buffer>;
+    type Payload = Bytes;
     type Error = gst::FlowError;
 
     fn chunk(
         &mut self,
         header: [u8; ChunkHeader::SIZE],
-        payload: Option<gst::Buffer>,
+        payload: Bytes,
         padding: bool,
         durable: bool,
     ) -> Result<(), gst::FlowError> {
         if self.collects(durable)? {
             self.collect(&header)?;
             // A map of the whole would put parts together first.
-            for part in payload.iter().flat_map(|payload| payload.iter_memories()) {
+            for part in payload.0.iter_memories() {
                 self.collect_memory(part)?;
             }
             return self.collect(&[0][..usize::from(padding)]);
         }
-        let mut chunk = payload.unwrap_or_default();
+        let mut chunk = payload.0;
         let buffer = chunk.make_mut();
         buffer.prepend_memory(gst::Memory::from_slice(header));
         if padding {
@@ -241,5 +244,50 @@ impl Output for PadOutput {
         self.flush()?;
         self.seek(position)?;
         self.push(gst::Buffer::from_slice(bytes.to_vec()), false)
+    }
+}
+
+impl Storage for PadOutput {
+    fn is_seekable(&mut self) -> bool {
+        self.piece.is_some()
+    }
+
+    /// Asks the clock, once for a chunk and all that is decided by its time.
+    fn now(&mut self) -> Instant {
+        self.now = Instant::now();
+        self.now
+    }
+
+    fn has_room(&mut self, now: Instant, len: u64, wanted: u64) -> bool {
+        let room = self.room.as_mut();
+        room.is_none_or(|room| room.has_room(now, len, wanted))
+    }
+
+    fn ask_again(&mut self) {
+        if let Some(room) = &mut self.room {
+            room.forget();
+        }
+    }
+
+    /// Has downstream write all there is: it does when it is sent elsewhere.
+    fn write_through(&mut self) -> Result<(), gst::FlowError> {
+        self.flush()?;
+        self.seek(self.end)
+    }
+
+    fn complete(&mut self, len: u64) -> Result<(), gst::FlowError> {
+        self.write_through()?;
+        if let Some(room) = &mut self.room {
+            room.finish(len);
+        }
+        Ok(())
+    }
+
+    fn on_disk(&mut self) -> Option<u64> {
+        if !self.failed_appending {
+            return Some(self.end);
+        }
+        let position = self.pad.peer_query_position::<gst::format::Bytes>()?;
+        Some(u64::from(position).min(self.end + u64::from(u32::MAX)))
     }
 }

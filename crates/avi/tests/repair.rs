@@ -9,24 +9,32 @@
 
 #[path = "common/avi_bytes.rs"]
 mod avi_bytes;
-#[path = "common/avi_memory.rs"]
-mod avi_memory;
 
 use avi_bytes::jpeg_head::{HALVED, jpeg_head};
 use avi_bytes::{File, IndexKind, MaixPy, Piece, picture, picture_of, pieces};
-use avi_memory::Memory;
 use avi_mjpeg::k210_check::{self, Report, Rule, Verdict};
+use avi_mjpeg::output::Seekable;
 use avi_mjpeg::reader::play::Playback;
 use avi_mjpeg::reader::{Payload, Reader};
 use avi_mjpeg::repair::{RepairError, Summary, repair};
 use avi_mjpeg::writer::Profile;
 use proptest::prelude::*;
+use std::io::Cursor;
+
+/// A file in memory.
+fn memory() -> Seekable<Cursor<Vec<u8>>> {
+    Seekable::new(Cursor::new(Vec::new())).expect("no I/O")
+}
+
+fn bytes_of(file: Seekable<Cursor<Vec<u8>>>) -> Vec<u8> {
+    file.into_inner().expect("no I/O").into_inner()
+}
 
 fn mend(bytes: &[u8], profile: Profile) -> (Vec<u8>, Summary) {
-    let mut out = Memory::default();
+    let mut out = memory();
     let summary = repair(bytes, profile, &mut out, |done, all| assert!(done <= all))
         .unwrap_or_else(|error| panic!("{error}"));
-    (out.0, summary)
+    (bytes_of(out), summary)
 }
 
 /// Stream, time and contents of everything in a file, which must be sound.
@@ -247,7 +255,7 @@ fn frames_without_huffman_tables_get_them_for_the_k210() {
 #[test]
 fn nothing_to_repair_is_an_error() {
     for bytes in [&b""[..], &[0; 5000], &MaixPy::default().build(&[])] {
-        let mut out = Memory::default();
+        let mut out = memory();
         let error = repair(bytes, Profile::Standard, &mut out, |_, _| {});
         assert!(matches!(
             error,
@@ -515,14 +523,15 @@ proptest! {
         if let Some(cut) = cut {
             bytes.truncate(cut % bytes.len());
         }
-        let mut out = Memory::default();
+        let mut out = memory();
         let profile = if k210 { Profile::K210 } else { Profile::Standard };
         if let Ok(summary) = repair(bytes.as_slice(), profile, &mut out, |_, _| {}) {
-            let played = read_sound(&out.0);
+            let mended = bytes_of(out);
+            let played = read_sound(&mended);
             let frames = played.iter().filter(|p| p.0 == 0).count() as u64;
             prop_assert!(frames >= summary.frames);
             if k210 && frames > 0 {
-                let report = check(&out.0);
+                let report = check(&mended);
                 prop_assert!(report.plays(), "{:#?}", report);
             }
         }

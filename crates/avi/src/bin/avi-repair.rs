@@ -13,52 +13,19 @@
 //! 1 if the file does not play on a K210, and with 2 if nothing could be done.
 
 use std::fs::File;
-use std::io::{BufWriter, IsTerminal, Seek, SeekFrom, Write};
+use std::io::IsTerminal;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
 use avi_mjpeg::k210_check::{self, Verdict};
+use avi_mjpeg::output::Seekable;
 use avi_mjpeg::reader::window::FileSource;
 use avi_mjpeg::repair::{self, Summary};
-use avi_mjpeg::writer::{Output, Profile};
+use avi_mjpeg::writer::Profile;
 
 const USAGE: &str = "usage: avi-repair [--profile standard|k210] [--force] IN OUT
        avi-repair --check-k210 FILE";
-
-/// The file being written.
-struct Target(BufWriter<File>);
-
-impl Output for Target {
-    type Payload = Vec<u8>;
-    type Error = std::io::Error;
-
-    fn chunk(
-        &mut self,
-        header: [u8; 8],
-        payload: Vec<u8>,
-        padding: bool,
-        _durable: bool,
-    ) -> std::io::Result<()> {
-        self.0.write_all(&header)?;
-        self.0.write_all(&payload)?;
-        if padding {
-            self.0.write_all(&[0])?;
-        }
-        Ok(())
-    }
-
-    fn append(&mut self, bytes: Vec<u8>, _durable: bool) -> std::io::Result<()> {
-        self.0.write_all(&bytes)
-    }
-
-    fn overwrite(&mut self, position: u64, bytes: &[u8]) -> std::io::Result<()> {
-        self.0.seek(SeekFrom::Start(position))?;
-        self.0.write_all(bytes)?;
-        self.0.seek(SeekFrom::End(0))?;
-        Ok(())
-    }
-}
 
 /// A bar on a terminal, nothing elsewhere.
 struct Bar {
@@ -179,7 +146,7 @@ fn mend(from: &Path, to: &Path, profile: Profile, force: bool) -> Result<(), Str
     let file = options
         .open(to)
         .map_err(|error| format!("{}: {error} (--force overwrites)", to.display()))?;
-    let mut target = Target(BufWriter::with_capacity(1 << 20, file));
+    let mut target = Seekable::new(file).map_err(|error| format!("{}: {error}", to.display()))?;
     let result = {
         let mut bar = Bar::new();
         repair::repair(source, profile, &mut target, |done, all| bar.at(done, all))
@@ -190,7 +157,6 @@ fn mend(from: &Path, to: &Path, profile: Profile, force: bool) -> Result<(), Str
         error => format!("{}: {error}", from.display()),
     });
     let written = target
-        .0
         .into_inner()
         .map_err(|error| format!("{}: {error}", to.display()))
         .and_then(|file| {

@@ -12,8 +12,9 @@
 
 use std::fs::File;
 use std::io;
-use std::os::fd::AsRawFd;
 use std::os::unix::fs::{FileExt, MetadataExt};
+
+use rustix::fs::FallocateFlags;
 
 use super::{Encoding, Layout};
 
@@ -202,17 +203,8 @@ impl Wav {
 
     fn widen(&mut self) -> io::Result<()> {
         let block = self.file.metadata()?.blksize();
-        // SAFETY: the descriptor is open for as long as `self.file` lives, and the call takes
-        // nothing but integers.
         let inserted = block >= DS64_LEN + 8
-            && unsafe {
-                libc::fallocate(
-                    self.file.as_raw_fd(),
-                    libc::FALLOC_FL_INSERT_RANGE,
-                    0,
-                    block as libc::off_t,
-                )
-            } == 0;
+            && rustix::fs::fallocate(&self.file, FallocateFlags::INSERT_RANGE, 0, block).is_ok();
         if inserted {
             self.header_len += block;
             self.form = Form::Rf64;

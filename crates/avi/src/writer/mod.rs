@@ -84,7 +84,7 @@ pub trait Output {
 }
 
 /// Why a chunk was not written.
-#[derive(Debug, thiserror::Error, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum WriteError<E> {
     /// The output failed.
     #[error("the output failed")]
@@ -157,6 +157,16 @@ pub enum StreamFormat {
         rate: Rate,
     },
     Audio(WaveFormat),
+}
+
+impl StreamFormat {
+    /// Frames a second, of video.
+    pub fn rate(&self) -> Option<Rate> {
+        match self {
+            Self::Video { rate, .. } => Some(*rate),
+            Self::Audio(_) => None,
+        }
+    }
 }
 
 /// A stream of a file.

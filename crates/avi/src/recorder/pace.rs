@@ -6,9 +6,10 @@ use std::time::{Duration, Instant};
 /// Pieces that may follow one another faster than they are to on the whole.
 const BURST: u32 = 32;
 
-/// How many pieces there is time for.
+/// How much of such work there is time for, in real time: one piece every so often, and up to 32 in a row
+/// after a rest.
 #[derive(Debug)]
-pub(super) struct Pace {
+pub struct Pace {
     /// Real time from one to the next, on the whole.
     interval: Duration,
     left: u32,
@@ -17,6 +18,7 @@ pub(super) struct Pace {
 }
 
 impl Pace {
+    /// One piece every `interval`, which is not zero, on the whole.
     pub fn new(interval: Duration) -> Self {
         Self {
             interval,

@@ -7,7 +7,7 @@ use std::path::Path;
 
 use rustix::fs::{FallocateFlags, OFlags};
 
-/// Bytes of a file's end that a sink may hold back (`filesink`: 64 KiB).
+/// Bytes of a file's end that its writer may hold back (64 KiB here and in `filesink`).
 const HELD_BACK: u64 = 1 << 20;
 
 /// What is taken, and given back when this is dropped.
@@ -23,7 +23,7 @@ pub(super) struct Reserve {
 }
 
 impl Reserve {
-    /// For the file at `path`, of which `len` bytes were given to a sink that writes at once; `None` if
+    /// For the file at `path`, of which `len` bytes were given to a writer that holds little back; `None` if
     /// that is another file.
     pub fn of(path: &Path, len: u64) -> Option<Self> {
         let flags = OFlags::NONBLOCK | OFlags::NOCTTY;
@@ -43,7 +43,7 @@ impl Reserve {
         self.until.saturating_sub(len)
     }
 
-    /// Whether the file has `len` bytes, all that were given to the sink.
+    /// Whether the file has `len` bytes, all that were given to its writer.
     pub fn has_all(&self, len: u64) -> bool {
         self.file
             .metadata()

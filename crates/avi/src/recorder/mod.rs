@@ -1,0 +1,420 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! Frames and samples with their times into a file.
+//!
+//! A [`Recorder`] stands before the [`writer`]: it takes [payloads](Payload) with times, puts them
+//! on the fixed rates of an AVI, and gives bytes to a [`Storage`]. What it does beyond passing on is
+//! told by a [`Notice`] each.
+//!
+//! - **Time.** The file begins with the earliest of the first times. Frames are put on the grid of the
+//!   frame rate and sound is moved to its time by [`timeline`](crate::timeline): missing frames are
+//!   empty chunks (in the K210's profile the last frame again), missing sound is silence.
+//! - **Checkpoints.** Every [`Settings::checkpoint_interval`] of the file's time it is brought up to date
+//!   in place. (A file that is copied so fast that they would follow one another in less than 40 ms of
+//!   real time has one every 40 ms, after the first 32.) Once a second of real time at most, the storage is
+//!   also asked to have everything on the disk first, so that a power cut cannot leave headers that
+//!   tell of data that were never written. (Not when more than 16 MiB come in that second: that is a
+//!   copy, not a recording.)
+//! - **Room.** A chunk after which the file could not be finished any more is refused, and the file can
+//!   then be [finished](Recorder::finish). After the storage failed, [`Recorder::salvage`] makes a
+//!   file of what it has.
+//! - **The K210.** Each frame is checked for its player ([`k210`](crate::k210)): one that is damaged such
+//!   that playback would end with it is left out and the last one repeated. Frames without Huffman tables
+//!   get the usual ones. Sound is cut into chunks of one size and waits for the frame that it is
+//!   heard with; if no frame comes for ten seconds of sound, the last one is repeated.
+//!
+//! ```
+//! use avi_mjpeg::output::Seekable;
+//! use avi_mjpeg::recorder::{Recorder, Settings, Stream};
+//! use avi_mjpeg::timeline::Rate;
+//! use avi_mjpeg::writer::Profile;
+//!
+//! # fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! let file = Seekable::new(std::io::Cursor::new(Vec::new()))?;
+//! let rate = Rate::new(10, 1).ok_or("no rate")?;
+//! let streams = [Stream::video(64, 48, rate)];
+//! let mut avi = Recorder::start(file, Settings::new(Profile::Standard), &streams)?;
+//! for n in 0..5 {
+//!     // The fourth is missing.
+//!     let time = if n < 3 { n } else { n + 1 } * 100_000_000;
+//!     avi.push(0, vec![0xff, 0xd8, 0xff, 0xd9], Some(time))?;
+//! }
+//! avi.finish()?;
+//! assert_eq!((avi.stats().frames, avi.stats().missing), (5, 1));
+//! # Ok(())
+//! # }
+//! ```
+
+mod frames;
+mod interleaver;
+mod k210;
+mod notice;
+mod pace;
+mod payload;
+mod sound;
+#[cfg(test)]
+mod tests;
+mod track;
+
+use std::time::{Duration, Instant};
+
+pub use interleaver::{AHEAD, Idle, Interleaver, SILENT};
+pub use notice::{Notice, RecordError};
+pub use pace::Pace;
+pub use payload::Payload;
+use track::Track;
+
+use crate::header::WaveFormat;
+use crate::timeline::Rate;
+use crate::writer::{self, Options, Profile, StreamFormat, Tags, Writer};
+
+/// How long to wait before the disk is asked again to write everything.
+const SYNC_INTERVAL: Duration = Duration::from_secs(1);
+
+/// How often there is a checkpoint: one every 2 ms takes a seventh of a copy's CPU time.
+const CHECKPOINT_PACE: Duration = Duration::from_millis(40);
+
+/// Bytes between two of those beyond which nothing is being recorded, but copied faster than
+/// disks write; then it is left to the system when to write.
+const SYNC_BYTES: u64 = 16 << 20;
+
+/// A jump in the timestamps that cannot be a gap in a recording: a day, in nanoseconds.
+const LONGEST_GAP: i64 = 24 * 3600 * 1_000_000_000;
+
+/// Where a recording is kept: an [`Output`](writer::Output), and what more a recorder asks of it.
+pub trait Storage: writer::Output<Payload: Payload> {
+    /// Whether it can overwrite. Asked once.
+    fn is_seekable(&mut self) -> bool {
+        true
+    }
+
+    /// The time that a chunk comes at, by the clock that checkpoints and the disk are paced by.
+    fn now(&mut self) -> Instant {
+        Instant::now()
+    }
+
+    /// Whether the file, of `len` bytes `now`, can become `wanted` bytes long.
+    fn has_room(&mut self, now: Instant, len: u64, wanted: u64) -> bool {
+        let _ = (now, len, wanted);
+        true
+    }
+
+    /// Asks for the room anew the next time, whatever was answered before.
+    fn ask_again(&mut self) {}
+
+    /// Hands on whatever it holds back, so that a program that reads the file finds it.
+    fn write_through(&mut self) -> Result<(), Self::Error>;
+
+    /// The file is complete, and has `len` bytes.
+    fn complete(&mut self, len: u64) -> Result<(), Self::Error> {
+        let _ = len;
+        self.write_through()
+    }
+
+    /// After a failure: the number of bytes that the file certainly has; `None` if it is not known.
+    fn on_disk(&mut self) -> Option<u64> {
+        None
+    }
+}
+
+/// What kind of file a recorder makes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Settings {
+    /// Whom the file is for.
+    pub profile: Profile,
+    /// OpenDML: indexes at each checkpoint, and files beyond 2 GiB.
+    pub big_file: bool,
+    /// Time of the file between two checkpoints, in nanoseconds; 0 for none.
+    pub checkpoint_interval: u64,
+    /// What the file's `INFO` list says.
+    pub tags: Tags,
+}
+
+impl Settings {
+    /// A file with OpenDML, a checkpoint each second and no tags.
+    pub fn new(profile: Profile) -> Self {
+        Self {
+            profile,
+            big_file: true,
+            checkpoint_interval: 1_000_000_000,
+            tags: Tags::default(),
+        }
+    }
+}
+
+/// A stream of the file that a recorder makes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Stream {
+    /// What it has.
+    pub format: StreamFormat,
+    /// The time of its first frame or sample in nanoseconds, if it is known: the file begins
+    /// with the earliest. If none is, it begins with what is pushed first.
+    pub first: Option<i64>,
+}
+
+impl Stream {
+    /// Motion JPEG of a size in pixels.
+    pub fn video(width: u32, height: u32, rate: Rate) -> Self {
+        StreamFormat::Video {
+            width,
+            height,
+            rate,
+        }
+        .into()
+    }
+
+    /// Samples.
+    pub fn audio(format: WaveFormat) -> Self {
+        StreamFormat::Audio(format).into()
+    }
+}
+
+impl From<StreamFormat> for Stream {
+    fn from(format: StreamFormat) -> Self {
+        Self {
+            format,
+            first: None,
+        }
+    }
+}
+
+/// What was written so far.
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
+pub struct Stats {
+    /// Frames in the file that came in.
+    pub frames: u64,
+    /// Frames that are in the file twice or more, to fill a gap.
+    pub repeated: u64,
+    /// Frames that are empty chunks, to fill a gap.
+    pub missing: u64,
+    /// Frames that came in and are not in the file.
+    pub dropped: u64,
+    /// Samples of silence, to fill a gap.
+    pub silence: u64,
+    /// Samples that came in and are not in the file.
+    pub skipped: u64,
+    /// Bytes in the file.
+    pub bytes: u64,
+    /// Times that the file was brought up to date.
+    pub checkpoints: u64,
+}
+
+type Listener = Box<dyn FnMut(Notice) + Send>;
+
+/// Makes one file. See the [module](self).
+pub struct Recorder<S: Storage> {
+    profile: Profile,
+    storage: S,
+    writer: Writer,
+    tracks: Vec<Track<S::Payload>>,
+    /// The time of the file's start, once it is known.
+    base: Option<i64>,
+    checkpoint_interval: u64,
+    /// In nanoseconds since the start of the file.
+    next_checkpoint: u64,
+    /// Of checkpoints: files are copied at thousands of seconds of stream time in a second.
+    pace: Pace,
+    /// When the disk was last asked, or would have been, and the bytes there were.
+    last_sync: (Instant, u64),
+    /// No frame comes, which was told.
+    stalled: bool,
+    /// Damaged frames since the last one that was not.
+    damaged: u64,
+    /// What is written now is what room was kept for.
+    finishing: bool,
+    stats: Stats,
+    listener: Option<Listener>,
+}
+
+impl<S: Storage> std::fmt::Debug for Recorder<S> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Recorder")
+            .field("writer", &self.writer)
+            .field("stats", &self.stats)
+            .finish_non_exhaustive()
+    }
+}
+
+impl<S: Storage> Recorder<S> {
+    /// Writes the head of a file with some streams, in that order; at most
+    /// [`MAX_STREAMS`](writer::MAX_STREAMS), and for the K210 video, or video and sound.
+    pub fn start(
+        mut storage: S,
+        settings: Settings,
+        streams: &[Stream],
+    ) -> Result<Self, RecordError<S::Error>> {
+        let seekable = storage.is_seekable();
+        let mut options = Options::new(settings.profile);
+        options.big_file = settings.big_file;
+        options.seekable = seekable;
+        let formats: Vec<_> = streams.iter().map(|stream| stream.format).collect();
+        let mut writer = Writer::new(options, &formats, &settings.tags);
+        let video = formats.iter().find_map(StreamFormat::rate);
+        let now = storage.now();
+        writer.start(&mut storage)?;
+        Ok(Self {
+            profile: settings.profile,
+            storage,
+            writer,
+            tracks: formats
+                .iter()
+                .map(|format| Track::new(*format, settings.profile, video))
+                .collect(),
+            base: begin(streams),
+            checkpoint_interval: if seekable {
+                settings.checkpoint_interval
+            } else {
+                0
+            },
+            next_checkpoint: settings.checkpoint_interval,
+            pace: Pace::new(CHECKPOINT_PACE),
+            last_sync: (now, 0),
+            stalled: false,
+            damaged: 0,
+            finishing: false,
+            stats: Stats::default(),
+            listener: None,
+        })
+    }
+
+    /// Has `listener` told of whatever is done beyond passing on.
+    pub fn on_notice(&mut self, listener: impl FnMut(Notice) + Send + 'static) {
+        self.listener = Some(Box::new(listener));
+    }
+
+    fn tell(&mut self, notice: Notice) {
+        if let Some(listener) = &mut self.listener {
+            listener(notice);
+        }
+    }
+
+    /// Where the bytes go.
+    pub fn storage(&mut self) -> &mut S {
+        &mut self.storage
+    }
+
+    /// What was written so far.
+    pub fn stats(&self) -> Stats {
+        Stats {
+            bytes: self.writer.len(),
+            ..self.stats
+        }
+    }
+
+    /// Writes a frame, or some samples, of a stream.
+    ///
+    /// `time` is when they are shown or heard, in nanoseconds; without, it is right after what came before.
+    /// Streams are expected to take turns: of two the one whose time is earlier comes first.
+    ///
+    /// After an error that is not the storage's the file can still be [finished](Self::finish), after one of
+    /// the storage's [salvaged](Self::salvage).
+    pub fn push(
+        &mut self,
+        stream: usize,
+        payload: S::Payload,
+        time: Option<i64>,
+    ) -> Result<(), RecordError<S::Error>> {
+        let time = time.map(|time| time.saturating_sub(*self.base.get_or_insert(time)));
+        match self.tracks.get(stream) {
+            Some(Track::Video(_)) => self.frame(stream, payload, time),
+            Some(Track::Audio(_)) => self.samples(stream, payload, time),
+            None => Err(RecordError::NoStream(stream)),
+        }
+    }
+
+    /// Replaces the tags. They get into the file with the next checkpoint or with the end.
+    pub fn set_tags(&mut self, tags: &Tags) {
+        self.writer.set_tags(tags);
+    }
+
+    /// Writes a chunk, and what has to follow it.
+    fn write(&mut self, stream: usize, payload: S::Payload) -> Result<(), RecordError<S::Error>> {
+        let size = payload.len();
+        let now = self.storage.now();
+        let due = self.checkpoint_interval > 0
+            && self.time_after(stream, size) >= self.next_checkpoint
+            && self.pace.take(now);
+        let mut sync = false;
+        if due && now.saturating_duration_since(self.last_sync.0) >= SYNC_INTERVAL {
+            self.storage.ask_again();
+            sync = self.writer.len() - self.last_sync.1 <= SYNC_BYTES;
+            self.last_sync = (now, self.writer.len());
+        }
+        self.keep_room(now, size)?;
+        // With indexes, those are the last thing that has to be on the disk first.
+        let indexed = self.writer.is_indexed();
+        self.writer
+            .chunk(stream, size, payload, sync && !indexed, &mut self.storage)?;
+        if due {
+            let reached = self.time_after(stream, 0).max(self.next_checkpoint);
+            self.next_checkpoint =
+                (reached / self.checkpoint_interval + 1) * self.checkpoint_interval;
+            self.writer.checkpoint(sync && indexed, &mut self.storage)?;
+            self.storage.write_through()?;
+            self.stats.checkpoints += 1;
+            self.tell(Notice::Checkpoint {
+                bytes: self.writer.len(),
+            });
+        }
+        Ok(())
+    }
+
+    /// Refuses a chunk of `size` bytes after which the file could not be finished.
+    fn keep_room(&mut self, now: Instant, size: usize) -> Result<(), RecordError<S::Error>> {
+        if self.finishing {
+            return Ok(());
+        }
+        let pending: usize = self.tracks.iter().map(Track::pending_bytes).sum();
+        // It will be in chunks, each with an entry in an index.
+        let wanted = self.writer.finished_len(size + pending + pending / 8);
+        if self.storage.has_room(now, self.writer.len(), wanted) {
+            Ok(())
+        } else {
+            Err(RecordError::NoRoom {
+                len: self.writer.len(),
+            })
+        }
+    }
+
+    /// The time of a stream's end in the file, once a chunk of `size` bytes more is there.
+    fn time_after(&self, stream: usize, size: usize) -> u64 {
+        let length = self.writer.stream_length(stream);
+        match &self.tracks[stream] {
+            Track::Video(video) => video.grid.rate().time_of(length + u64::from(size > 0)),
+            Track::Audio(audio) => audio.clock.rate().time_of(length + audio.blocks(size)),
+        }
+    }
+
+    /// Writes the end of the file.
+    pub fn finish(&mut self) -> Result<(), RecordError<S::Error>> {
+        self.finishing = true;
+        self.full_sound_chunks(true)?;
+        self.writer.finish(&mut self.storage)?;
+        self.storage.complete(self.writer.len())?;
+        Ok(())
+    }
+
+    /// After the storage failed: makes what it has a file that ends there. Whether there is one, of
+    /// [`Stats::bytes`] bytes.
+    pub fn salvage(&mut self) -> Result<bool, S::Error> {
+        let Some(on_disk) = self.storage.on_disk() else {
+            return Ok(false);
+        };
+        self.writer.salvage(on_disk, &mut self.storage)?;
+        self.storage.write_through()?;
+        Ok(true)
+    }
+}
+
+/// The time that a file of some streams begins at, if it is known. The grid of the first video stream
+/// begins with its first frame, whatever else begins before.
+fn begin(streams: &[Stream]) -> Option<i64> {
+    let earliest = streams.iter().filter_map(|stream| stream.first).min()?;
+    let video = streams
+        .iter()
+        .find_map(|stream| Some((stream.format.rate()?, stream.first)));
+    let Some((rate, Some(frame))) = video else {
+        return Some(earliest);
+    };
+    let before = rate.covering(frame.saturating_sub(earliest).unsigned_abs());
+    Some(frame.saturating_sub_unsigned(rate.time_of(before)))
+}

@@ -1,0 +1,97 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! The way of samples.
+
+use super::track::Track;
+use super::{LONGEST_GAP, Notice, Payload, RecordError, Recorder, Storage};
+
+/// Bytes of silence in one chunk.
+const SILENCE_CHUNK: usize = 64 * 1024;
+
+impl<S: Storage> Recorder<S> {
+    /// `time` is in nanoseconds since the start of the file.
+    pub(super) fn samples(
+        &mut self,
+        stream: usize,
+        mut payload: S::Payload,
+        time: Option<i64>,
+    ) -> Result<(), RecordError<S::Error>> {
+        let Track::Audio(audio) = &mut self.tracks[stream] else {
+            return Ok(());
+        };
+        let block = audio.block();
+        let samples = audio.blocks(payload.len());
+        let expected = audio.clock.next_time();
+        if let Some(ahead) = time.map(|time| time.saturating_sub_unsigned(expected))
+            && ahead > LONGEST_GAP
+        {
+            let seconds = ahead.unsigned_abs() / 1_000_000_000;
+            return Err(RecordError::Jump { stream, seconds });
+        }
+        let alignment = audio.clock.place(time, samples);
+        if alignment.skip > 0 {
+            self.stats.skipped += alignment.skip;
+            self.tell(Notice::Skipped {
+                stream,
+                samples: alignment.skip,
+            });
+        }
+        self.silence(stream, alignment.silence)?;
+        let skip = alignment.skip as usize * block;
+        let whole = samples as usize * block;
+        if skip >= whole {
+            return Ok(());
+        }
+        let unreadable = || RecordError::Unreadable(stream);
+        if skip > 0 {
+            payload.take_first(skip).ok_or_else(unreadable)?;
+        }
+        if whole - skip < payload.len() {
+            payload = payload.take_first(whole - skip).ok_or_else(unreadable)?;
+        }
+        self.sound(stream, payload)
+    }
+
+    /// Writes so many samples of silence.
+    pub(super) fn silence(
+        &mut self,
+        stream: usize,
+        samples: u64,
+    ) -> Result<(), RecordError<S::Error>> {
+        let Track::Audio(audio) = &self.tracks[stream] else {
+            return Ok(());
+        };
+        if samples == 0 {
+            return Ok(());
+        }
+        // 8 bits are unsigned.
+        let zero = if audio.format.bits_per_sample == 8 {
+            0x80
+        } else {
+            0
+        };
+        let block = audio.block();
+        let piece = SILENCE_CHUNK / block * block;
+        let mut left = samples * block as u64;
+        self.stats.silence += samples;
+        self.tell(Notice::Silence { stream, samples });
+        while left > 0 {
+            let size = left.min(piece as u64) as usize;
+            self.sound(stream, S::Payload::from_vec(vec![zero; size]))?;
+            left -= size as u64;
+        }
+        Ok(())
+    }
+
+    /// Writes sound, or keeps it until a chunk is full.
+    fn sound(&mut self, stream: usize, payload: S::Payload) -> Result<(), RecordError<S::Error>> {
+        let Track::Audio(audio) = &mut self.tracks[stream] else {
+            return Ok(());
+        };
+        if audio.chunk.is_none() {
+            return self.write(stream, payload);
+        }
+        audio.hold(payload);
+        self.full_sound_chunks(false)?;
+        self.frames_for_sound(stream)
+    }
+}

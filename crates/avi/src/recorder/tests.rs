@@ -1,0 +1,255 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! What recordings have in them, without a pipeline.
+
+use std::io::{self, Cursor};
+use std::sync::{Arc, Mutex};
+
+use super::*;
+use crate::k210_check;
+use crate::output::{Seekable, Unseekable};
+use crate::picojpeg::jpeg_head::{HALVED, jpeg_head};
+use crate::reader::index::Cursor as Place;
+use crate::reader::{Payload as Read, Reader};
+
+const MS: i64 = 1_000_000;
+
+type Memory = Seekable<Cursor<Vec<u8>>>;
+
+fn memory() -> Memory {
+    Seekable::new(Cursor::new(Vec::new())).unwrap()
+}
+
+fn picture(n: u8) -> Vec<u8> {
+    let mut bytes = jpeg_head(320, 240, &HALVED);
+    bytes.push(n);
+    bytes.resize(500, 0xa5);
+    bytes
+}
+
+fn video(fps: u32) -> Stream {
+    Stream::video(320, 240, Rate::new(fps, 1).unwrap())
+}
+
+fn sound() -> Stream {
+    Stream::audio(WaveFormat::pcm(8000, 1, 16, 0))
+}
+
+/// A recorder in memory, and what it tells.
+fn recorder(profile: Profile, streams: &[Stream]) -> (Recorder<Memory>, Arc<Mutex<Vec<Notice>>>) {
+    let mut recorder = Recorder::start(memory(), Settings::new(profile), streams).unwrap();
+    let told = Arc::new(Mutex::new(Vec::new()));
+    let heard = told.clone();
+    recorder.on_notice(move |notice| heard.lock().unwrap().push(notice));
+    (recorder, told)
+}
+
+fn bytes_of(mut recorder: Recorder<Memory>) -> Vec<u8> {
+    recorder.finish().unwrap();
+    recorder.storage.into_inner().unwrap().into_inner()
+}
+
+/// The payloads of a stream.
+fn contents(bytes: &[u8], stream: usize) -> Vec<Vec<u8>> {
+    let mut reader = Reader::open(bytes).unwrap();
+    while !matches!(reader.scan(1000), Ok(true)) {}
+    let mut place = Place::new(stream);
+    let mut all = Vec::new();
+    while let Some(entry) = place.peek(reader.index()) {
+        place.advance();
+        match reader.payload(&entry) {
+            Ok(Read::Bytes { pos, len, .. }) => {
+                all.push(bytes[pos as usize..pos as usize + len].to_vec());
+            }
+            Ok(Read::Empty) => all.push(Vec::new()),
+            other => panic!("{other:?}"),
+        }
+    }
+    all
+}
+
+/// The numbers of the pictures of stream 0; `None` for empty chunks.
+fn numbers(bytes: &[u8]) -> Vec<Option<u8>> {
+    let at = jpeg_head(320, 240, &HALVED).len();
+    let frames = contents(bytes, 0);
+    frames.iter().map(|frame| frame.get(at).copied()).collect()
+}
+
+#[test]
+fn a_gap_is_empty_chunks_or_the_last_frame_again() {
+    let times = [0, 100, 400].map(|ms| 5000 * MS + ms * MS);
+    for (profile, shown, notice) in [
+        (
+            Profile::Standard,
+            [Some(0), Some(1), None, None, Some(2)],
+            Notice::Missing {
+                stream: 0,
+                frames: 2,
+            },
+        ),
+        (
+            Profile::K210,
+            [0, 1, 1, 1, 2].map(Some),
+            Notice::Repeated {
+                stream: 0,
+                frames: 2,
+                damaged: 0,
+            },
+        ),
+    ] {
+        let (mut recorder, told) = recorder(profile, &[video(10)]);
+        for (n, time) in (0..).zip(times) {
+            recorder.push(0, picture(n), Some(time)).unwrap();
+        }
+        assert_eq!(*told.lock().unwrap(), [notice]);
+        assert_eq!(numbers(&bytes_of(recorder)), shown);
+    }
+}
+
+#[test]
+fn sound_that_is_missing_is_silence_and_what_is_late_left_out() {
+    let (mut recorder, told) = recorder(Profile::Standard, &[video(10), sound()]);
+    recorder.push(0, picture(0), Some(0)).unwrap();
+    recorder.push(1, vec![7; 1600], Some(100 * MS)).unwrap();
+    recorder.push(1, vec![8; 1600], Some(150 * MS)).unwrap();
+    recorder.push(1, vec![9; 1600], None).unwrap();
+    assert_eq!(
+        *told.lock().unwrap(),
+        [
+            Notice::Silence {
+                stream: 1,
+                samples: 800
+            },
+            Notice::Skipped {
+                stream: 1,
+                samples: 400
+            }
+        ]
+    );
+    let stats = recorder.stats();
+    assert_eq!((stats.silence, stats.skipped), (800, 400));
+    let heard = contents(&bytes_of(recorder), 1).concat();
+    let expected = [vec![0; 1600], vec![7; 1600], vec![8; 800], vec![9; 1600]];
+    assert!(heard == expected.concat());
+}
+
+#[test]
+fn a_file_for_the_k210_plays_there_and_says_why_a_frame_does_not() {
+    let (mut recorder, told) = recorder(Profile::K210, &[video(10), sound()]);
+    for n in 0..10 {
+        recorder
+            .push(0, picture(n), Some(i64::from(n) * 100 * MS))
+            .unwrap();
+        recorder.push(1, vec![n; 1600], None).unwrap();
+    }
+    let only_checkpoints = |told: &[Notice]| {
+        told.iter()
+            .all(|notice| matches!(notice, Notice::Checkpoint { .. }))
+    };
+    assert!(only_checkpoints(&told.lock().unwrap()));
+    let wrong = recorder.push(0, jpeg_head(640, 480, &HALVED), None);
+    assert!(matches!(wrong, Err(RecordError::Frame { number: 10, .. })));
+    let bytes = bytes_of(recorder);
+    let report = k210_check::check(&bytes[..], |_| {}).unwrap();
+    assert!(report.plays() && report.frames == 10);
+}
+
+#[test]
+fn a_file_is_brought_up_to_date_at_each_checkpoint() {
+    let (mut recorder, told) = recorder(Profile::Standard, &[video(10)]);
+    for n in 0..25 {
+        recorder
+            .push(0, picture(n), Some(i64::from(n) * 100 * MS))
+            .unwrap();
+    }
+    let lengths: Vec<_> = (told.lock().unwrap().iter())
+        .map(|notice| match notice {
+            Notice::Checkpoint { bytes } => *bytes as usize,
+            other => panic!("{other:?}"),
+        })
+        .collect();
+    let file = recorder.storage.into_inner().unwrap().into_inner();
+    assert_eq!(lengths.len(), 2);
+    assert_eq!(numbers(&file[..lengths[1]]).len(), 20);
+}
+
+/// A disk that takes so many bytes.
+struct Small(Memory, u64);
+
+impl writer::Output for Small {
+    type Payload = Vec<u8>;
+    type Error = io::Error;
+
+    fn chunk(
+        &mut self,
+        header: [u8; 8],
+        payload: Vec<u8>,
+        padding: bool,
+        durable: bool,
+    ) -> io::Result<()> {
+        self.0.chunk(header, payload, padding, durable)
+    }
+
+    fn append(&mut self, bytes: Vec<u8>, durable: bool) -> io::Result<()> {
+        self.0.append(bytes, durable)
+    }
+
+    fn overwrite(&mut self, position: u64, bytes: &[u8]) -> io::Result<()> {
+        self.0.overwrite(position, bytes)
+    }
+}
+
+impl Storage for Small {
+    fn has_room(&mut self, _now: Instant, _len: u64, wanted: u64) -> bool {
+        wanted <= self.1
+    }
+
+    fn write_through(&mut self) -> io::Result<()> {
+        self.0.write_through()
+    }
+}
+
+#[test]
+fn before_the_disk_is_full_the_file_can_be_finished() {
+    let small = Small(memory(), 50_000);
+    let mut recorder =
+        Recorder::start(small, Settings::new(Profile::Standard), &[video(10)]).unwrap();
+    let mut frames = 0;
+    let error = loop {
+        match recorder.push(0, picture(0), None) {
+            Ok(()) => frames += 1,
+            Err(error) => break error,
+        }
+    };
+    assert!(matches!(error, RecordError::NoRoom { .. }));
+    recorder.finish().unwrap();
+    let bytes = recorder.storage.0.into_inner().unwrap().into_inner();
+    assert!(bytes.len() <= 50_000 && bytes.len() > 40_000);
+    assert_eq!(numbers(&bytes).len(), frames);
+}
+
+#[test]
+fn a_pipe_gets_a_file_too() {
+    let pipe: Unseekable<_> = Unseekable::new(Vec::new());
+    let streams = [video(10), sound()];
+    let mut recorder = Recorder::start(pipe, Settings::new(Profile::Standard), &streams).unwrap();
+    for n in 0..3 {
+        recorder.push(0, picture(n), None).unwrap();
+    }
+    recorder.finish().unwrap();
+    let bytes = recorder.storage.into_inner();
+    assert_eq!(numbers(&bytes), [0, 1, 2].map(Some));
+}
+
+#[test]
+fn the_earliest_stream_begins_the_file() {
+    let first = |stream: Stream, ms: i64| Stream {
+        first: Some(ms * MS),
+        ..stream
+    };
+    assert_eq!(begin(&[first(video(10), 1000)]), Some(1000 * MS));
+    let both = [first(video(10), 1000), first(sound(), 850)];
+    assert_eq!(begin(&both), Some(800 * MS), "whole intervals before it");
+    let unknown = [video(10), first(sound(), 850)];
+    assert_eq!(begin(&unknown), Some(850 * MS));
+    assert_eq!(begin(&[video(10)]), None);
+}

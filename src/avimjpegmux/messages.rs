@@ -1,0 +1,152 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! What the recorder tells, as the messages of an element.
+
+use gst::prelude::*;
+
+use super::CAT;
+use avi_mjpeg::recorder::{Notice, RecordError};
+use avi_mjpeg::writer::WriteError;
+
+/// Posts warnings, each kind once for a file.
+#[derive(Debug)]
+pub(super) struct Warnings {
+    element: gst::glib::WeakRef<gst::Element>,
+    of_rate: bool,
+    of_damage: bool,
+    /// A file for the K210 has another frame in the place of a missing one, which is worth a warning.
+    is_repeating: bool,
+}
+
+impl Warnings {
+    pub fn new(element: &gst::Element, is_repeating: bool) -> Self {
+        Self {
+            element: element.downgrade(),
+            of_rate: false,
+            of_damage: false,
+            is_repeating,
+        }
+    }
+
+    pub fn tell(&mut self, notice: &Notice) {
+        let Some(element) = self.element.upgrade() else {
+            return;
+        };
+        match notice {
+            Notice::Repeated {
+                frames, damaged, ..
+            } if frames > damaged => self.warn_of_rate(&element),
+            Notice::Dropped { stream, time } => {
+                gst::debug!(
+                    CAT,
+                    obj = element,
+                    "stream {stream}: dropping a frame too many at {time} ns"
+                );
+                if self.is_repeating {
+                    self.warn_of_rate(&element);
+                }
+            }
+            Notice::Damaged { number, damage } => {
+                gst::debug!(CAT, obj = element, "frame {number}: {damage}");
+                if !std::mem::replace(&mut self.of_damage, true) {
+                    gst::element_warning!(
+                        element,
+                        gst::StreamError::Decode,
+                        ("Frame {number} is left out, as it would end playback on a K210: \
+                             {damage}. The last one is repeated; the stats property counts \
+                             those dropped.")
+                    );
+                }
+            }
+            Notice::Stalled { sound } => gst::element_warning!(
+                element,
+                gst::StreamError::Mux,
+                (
+                    "No frame came in {} s of sound; the last one is repeated until another \
+                     comes. The stats property counts how often.",
+                    sound / 1_000_000_000
+                )
+            ),
+            notice => gst::log!(CAT, obj = element, "{notice:?}"),
+        }
+    }
+
+    fn warn_of_rate(&mut self, element: &gst::Element) {
+        if !std::mem::replace(&mut self.of_rate, true) {
+            gst::element_warning!(
+                element,
+                gst::StreamError::Mux,
+                ("Frames do not come at the interval that the caps say; to keep the time, \
+                     missing ones are repeated and those too many dropped. The stats \
+                     property counts them.")
+            );
+        }
+    }
+}
+
+/// Tells that the file is without some pads.
+pub(super) fn left_out(element: &gst::Element, pads: &[gst::Pad]) {
+    for pad in pads {
+        gst::element_warning!(
+            element,
+            gst::StreamError::Mux,
+            (
+                "Pad {} had nothing to say what it has; the file is without it.",
+                pad.name()
+            )
+        );
+    }
+}
+
+/// Tells that the file for the K210 waits for its first frame, although there is sound.
+pub(super) fn waiting_for_a_frame(element: &gst::Element, seconds: i64) {
+    gst::element_warning!(
+        element,
+        gst::StreamError::Mux,
+        ("There are {seconds} s of sound and no frame yet; a file for the K210 begins \
+             with a frame, so the sound is held back until one comes.")
+    );
+}
+
+/// Posts why a recording ended that the sink did not end.
+pub(super) fn failed(element: &gst::Element, error: &RecordError<gst::FlowError>) {
+    const ON: &str = "It was finished; record on into another file, with splitmuxsink for example";
+    match error {
+        // Whoever refused it has posted why.
+        RecordError::Storage(_) => {}
+        RecordError::Full(WriteError::FileFull { limit }) => gst::element_error!(
+            element,
+            gst::ResourceError::NoSpaceLeft,
+            ("The file is full: without OpenDML extensions an AVI file ends at {limit} bytes. \
+                 {ON}, or set big-file to true.")
+        ),
+        RecordError::Full(error) => gst::element_error!(
+            element,
+            gst::ResourceError::NoSpaceLeft,
+            ("The file is full: {error}. {ON}.")
+        ),
+        RecordError::NoRoom { len } => gst::element_error!(
+            element,
+            gst::ResourceError::NoSpaceLeft,
+            ("There is no space left for the file: it was finished at {len} bytes. Make room, \
+                 or record on elsewhere.")
+        ),
+        RecordError::Frame { number, error } => gst::element_error!(
+            element,
+            gst::StreamError::Format,
+            ("Frame {number} cannot be in a file for the K210: {error}.")
+        ),
+        RecordError::Jump { stream, seconds } => gst::element_error!(
+            element,
+            gst::StreamError::Mux,
+            ("The timestamps of stream {stream} jump ahead by {seconds} seconds, which cannot \
+                 be a gap; look at where they come from.")
+        ),
+        RecordError::NoFrame { seconds } => gst::element_error!(
+            element,
+            gst::StreamError::Mux,
+            ("There are {seconds} s of sound and no frame yet, but a file for the K210 begins \
+                 with one; look at where the frames should come from.")
+        ),
+        error => gst::element_error!(element, gst::StreamError::Mux, ("{error}.")),
+    }
+}

@@ -1,0 +1,190 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! The pads and what the streams made.
+
+use std::time::Instant;
+
+use super::caps::PadFormat;
+use super::output::PadOutput;
+use super::settings::Settings;
+use avi_mjpeg::recorder::{AHEAD, Idle, Interleaver, Recorder, Stats, Stream};
+use avi_mjpeg::timeline::Rate;
+use avi_mjpeg::writer::Tags;
+
+/// How far a pad may be ahead of one that is silent before the file is begun, in nanoseconds: a camera
+/// takes its time.
+pub(super) const AHEAD_AT_START: i64 = 10_000_000_000;
+
+/// What waits at a pad.
+#[derive(Debug)]
+pub(super) enum Item {
+    /// With its running time, if it has a timestamp.
+    Buffer(gst::Buffer, Option<i64>),
+    Event(gst::Event),
+}
+
+impl Item {
+    pub fn buffer(&self) -> Option<(&gst::Buffer, Option<i64>)> {
+        match self {
+            Self::Buffer(buffer, time) => Some((buffer, *time)),
+            Self::Event(_) => None,
+        }
+    }
+}
+
+/// A sink pad. Written by its streaming thread and by the writing one.
+#[derive(Debug)]
+pub(super) struct SinkPad {
+    pub pad: gst::Pad,
+    pub is_video: bool,
+    pub format: Option<PadFormat>,
+    pub segment: Option<gst::FormattedSegment<gst::ClockTime>>,
+    pub flushing: bool,
+    /// Its number in the file.
+    pub stream: Option<usize>,
+}
+
+impl SinkPad {
+    pub fn new(pad: gst::Pad, is_video: bool) -> Self {
+        Self {
+            pad,
+            is_video,
+            format: None,
+            segment: None,
+            flushing: false,
+            stream: None,
+        }
+    }
+}
+
+/// What the streams made. Everything here is behind one mutex; whoever changes what another
+/// thread may wait for notifies the condition.
+#[derive(Debug, Default)]
+pub(super) struct State {
+    pub pads: Vec<SinkPad>,
+    /// What waits at each of them, by the same numbers.
+    pub queue: Interleaver<Item>,
+    /// The file being written, unless a thread has it (see `busy`).
+    pub recorder: Option<Box<Recorder<PadOutput>>>,
+    /// A thread is writing. It looks for more to write before it stops.
+    pub busy: bool,
+    pub started: bool,
+    /// The user knows that the file waits for its first frame.
+    pub told_of_waiting: bool,
+    pub finished: bool,
+    /// Once writing failed: what every pad answers.
+    pub failed: Option<gst::FlowError>,
+    /// Tags from upstream.
+    pub tags: gst::TagList,
+    /// Some of them came when the file was begun already.
+    pub tags_are_new: bool,
+    pub stats: Stats,
+    /// Threads that wait for `busy` to end. Waking none costs a system call too.
+    pub waiting: usize,
+    /// What the user set, as it was when the element was started.
+    pub settings: Settings,
+    /// How far a pad may be ahead of a silent one once the file is begun: a second, or three
+    /// frames.
+    pub ahead: i64,
+}
+
+/// What a file is begun with.
+#[derive(Debug)]
+pub(super) struct Start {
+    pub tags: Tags,
+    pub streams: Vec<Stream>,
+    /// The pads that the file is without.
+    pub left_out: Vec<gst::Pad>,
+}
+
+/// What there is to do next.
+pub(super) enum Work {
+    /// Tells the user that sound waits for the first frame.
+    TellOfWaiting,
+    Start(Box<Start>),
+    Buffer(usize, gst::Buffer, Option<i64>),
+    Event(gst::Event),
+    Tags(Tags),
+    /// With the tags that there are by now.
+    Finish(Tags),
+}
+
+impl State {
+    pub fn find(&self, pad: &gst::Pad) -> Option<usize> {
+        self.pads.iter().position(|sink| sink.pad == *pad)
+    }
+
+    /// Forgets the stream of a pad, not its format.
+    pub fn reset_pad(&mut self, n: usize) {
+        let sink = &mut self.pads[n];
+        *sink = SinkPad {
+            format: sink.format,
+            ..SinkPad::new(sink.pad.clone(), sink.is_video)
+        };
+        self.queue.reset(n, Instant::now());
+    }
+
+    /// How far a pad may be ahead of a silent one, in nanoseconds.
+    pub fn ahead(&self) -> i64 {
+        if self.started {
+            self.ahead
+        } else {
+            AHEAD_AT_START
+        }
+    }
+
+    /// Sets that for a file of some streams: three frames of the slowest are to have their turn.
+    pub fn set_ahead(&mut self, streams: &[Stream]) {
+        let rates = streams.iter().filter_map(|stream| stream.format.rate());
+        let frames = rates.filter_map(|rate| i64::try_from(rate.time_of(3)).ok());
+        self.ahead = frames.fold(AHEAD, i64::max);
+    }
+
+    /// The stream of a pad whose buffers need no queue: it is the only one, and there is nothing else to
+    /// do.
+    pub fn only_stream(&self, pad: &gst::Pad) -> Option<usize> {
+        let [sink] = self.pads.as_slice() else {
+            return None;
+        };
+        let is_free = self.started
+            && !self.busy
+            && !self.finished
+            && self.failed.is_none()
+            && !self.tags_are_new;
+        let is_next = sink.pad == *pad
+            && self.queue.is_empty(0)
+            && !sink.flushing
+            && !self.queue.has_ended(0);
+        sink.stream.filter(|_| is_free && is_next)
+    }
+
+    /// The pad whose buffer is next, if that is certain; `None` when all have ended.
+    pub fn turn(&self) -> Result<Option<usize>, Idle> {
+        let rank = |n: usize| self.pads[n].stream;
+        self.queue.turn(rank, self.ahead(), Instant::now())
+    }
+
+    /// The rate of a pad's frames, as far as caps or frames tell.
+    pub fn rate(&self, n: usize) -> Option<Rate> {
+        if let Some(PadFormat::Video {
+            rate: Some(rate), ..
+        }) = self.pads[n].format
+        {
+            return Some(rate);
+        }
+        let mut buffers = self.queue.items(n).filter_map(Item::buffer);
+        let (first, time) = buffers.next()?;
+        let step = first.duration().filter(|d| !d.is_zero()).or_else(|| {
+            let (_, next) = buffers.next()?;
+            let step = u64::try_from(next?.checked_sub(time?)?).ok()?;
+            (step > 0).then_some(gst::ClockTime::from_nseconds(step))
+        })?;
+        gst_video::guess_framerate(step)
+            .and_then(|rate| {
+                Rate::new(rate.numer().try_into().ok()?, rate.denom().try_into().ok()?)
+            })
+            .or_else(|| {
+                let micro = step.useconds().clamp(1, u32::MAX.into()) as u32;
+                Rate::new(1_000_000, micro)
+            })
+    }
+}
