@@ -90,11 +90,11 @@ pub enum End {
     At(i64),
     /// With what has arrived.
     Now,
-    /// In front of the next key unit; see [Open GOPs](self#open-gops).
+    /// In front of the next key unit; see [Open GOPs](crate::ring#open-gops).
     NextKey,
 }
 
-/// What [`Ring::take`] found.
+/// What [`Ring::take`](crate::ring::Ring::take) found.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Taken {
     /// At least one item was appended to the output.

@@ -18,7 +18,7 @@
 //!   goes 4 bytes on from the search's start, not from what it found): `01`, or 12 592 bytes,
 //!   whatever the chunk's size. Chunks that are no larger than that, nor than the first, suit both.
 //! - Frames are decoded by picojpeg, which does not know all that baseline JPEG has: see
-//!   [`picojpeg`](super::picojpeg).
+//!   [`super::picojpeg`].
 //! - Frames are paced by `avih` alone, and `avih` has to have the number of frames.
 
 use super::header::{ChunkHeader, FourCc, WaveFormat};

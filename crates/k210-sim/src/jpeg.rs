@@ -112,7 +112,7 @@ impl JpegBuffer {
     }
 
     /// The first half of `fb_update_jpeg_buffer`: locks the buffer for the camera and gives the
-    /// quality to [`encode`] at, unless the debug protocol holds the frame or has not enabled it.
+    /// quality to `encode` at, unless the debug protocol holds the frame or has not enabled it.
     pub fn begin(&mut self) -> Option<i32> {
         (self.enabled != 0 && self.lock.try_lock(Owner::Camera)).then_some(self.quality)
     }

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! The camera: of `mpi_vicap_api.h` what it takes to bind one to an encoder or to take pictures.
 //!
-//! Each started device has a thread that draws [`scene`](crate::scene)'s picture for its enabled
+//! Each started device has a thread that draws `scene`'s picture for its enabled
 //! channels at their frame rate, into VB blocks from the common pools, and gives it to the
 //! encoders bound to them. Without a free block the frame is lost.
 

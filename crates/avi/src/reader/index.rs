@@ -3,7 +3,7 @@
 //!
 //! Chunks mostly follow one another, so a position is kept only where one does
 //! not begin right behind the last; the rest is a byte for the stream and a
-//! variable-length size. Every [`GROUP`] chunks a full position and the
+//! variable-length size. Every `GROUP` chunks a full position and the
 //! streams' counts so far are kept, which is where a search lands. An hour of
 //! video at 30 frames a second and its sound take about 700 KiB.
 
