@@ -32,6 +32,7 @@ pub mod memory;
 mod scene;
 mod sensors;
 pub mod sys;
+pub mod v4l2;
 pub mod vb;
 pub mod venc;
 pub mod vicap;

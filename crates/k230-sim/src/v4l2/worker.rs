@@ -1,0 +1,318 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! The device's side of a session: pictures in, encoded buffers out.
+
+use std::{any::Any, sync::Arc, time::Duration};
+
+use k230_venc::{
+    Channel, ChannelAttr, Codec, Error, Frame, FrameData, Pack, PackKind, Stream, v4l2::raw::*,
+};
+
+use super::{
+    faults::falls_on,
+    queue::Memory,
+    session::{Session, codec, pixel_format},
+};
+
+/// What parameter sets are stamped with, which is no picture's time.
+const HEADER_TIME: libc::timeval = libc::timeval {
+    tv_sec: 99_999,
+    tv_usec: 0,
+};
+
+/// The planes of a queued picture.
+struct Picture {
+    planes: Vec<(Arc<Memory>, usize, usize, usize)>,
+}
+
+impl FrameData for Picture {
+    fn plane(&self, plane: usize) -> Option<(&[u8], usize)> {
+        let (memory, offset, used, stride) = self.planes.get(plane)?;
+        Some((memory.bytes().get(*offset..*used)?, *stride))
+    }
+
+    fn as_any(&self) -> &dyn Any {
+        self
+    }
+}
+
+/// A picture on its way through the encoder.
+struct Taken {
+    index: usize,
+    frame: Frame,
+    time: libc::timeval,
+    flags: u32,
+    attr: ChannelAttr,
+}
+
+/// An encoder of this machine, and what it was made for.
+struct Encoder {
+    channel: Box<dyn Channel>,
+    attr: ChannelAttr,
+}
+
+pub(super) fn run(session: &Arc<Session>) {
+    let mut encoder: Option<Encoder> = None;
+    let mut count = 0u32;
+    let mut headers_sent = false;
+    loop {
+        let Some(taken) = take(session) else {
+            if !wait_for_more(session) {
+                return;
+            }
+            continue;
+        };
+        count += 1;
+        if let Some(error) = broken(session, count) {
+            let mut inner = session.lock();
+            inner.broken = Some(error);
+            session.changed.notify_all();
+            return;
+        }
+        if session
+            .faults
+            .silent_after
+            .is_some_and(|after| count > after)
+        {
+            continue;
+        }
+        let damaged = falls_on(session.faults.error_every, count);
+        let lost = falls_on(session.faults.drop_every, count);
+        let stream = encode(session, &mut encoder, &taken, count);
+        let (time, index) = (taken.time, taken.index);
+        drop(taken);
+        give_back(session, index);
+        match stream {
+            Ok(_) if lost => {}
+            Ok(_) if damaged => {
+                put(session, &[1, 2, 3], time, V4L2_BUF_FLAG_ERROR);
+            }
+            Ok(stream) => {
+                let hide = session.faults.headers_once && headers_sent;
+                headers_sent |= deliver(session, &stream, time, hide);
+            }
+            Err(error) => {
+                log::error!("mvx: {error}");
+                let mut inner = session.lock();
+                inner.broken = Some(libc::EIO);
+                session.changed.notify_all();
+                return;
+            }
+        }
+    }
+}
+
+fn broken(session: &Session, count: u32) -> Option<i32> {
+    if session
+        .faults
+        .gone_after
+        .is_some_and(|after| count >= after)
+    {
+        return Some(libc::ENODEV);
+    }
+    session
+        .faults
+        .eio_after
+        .is_some_and(|after| count >= after)
+        .then_some(libc::EIO)
+}
+
+/// Waits for pictures, or ends the stream. False when the session is closed.
+fn wait_for_more(session: &Session) -> bool {
+    let mut inner = session.lock();
+    loop {
+        if inner.closed {
+            return false;
+        }
+        if inner.raw.streaming && inner.stream.streaming {
+            if !inner.raw.incoming.is_empty() {
+                return true;
+            }
+            if inner.ending && session.faults.silent_after.is_none() {
+                if let Some(index) = inner.stream.incoming.pop_front() {
+                    let buffer = &mut inner.stream.buffers[index];
+                    buffer.planes[0].used = 0;
+                    inner.stream.complete(index, V4L2_BUF_FLAG_LAST);
+                    inner.ending = false;
+                    session.changed.notify_all();
+                }
+            }
+        }
+        inner = session.wait(inner);
+    }
+}
+
+/// The next picture, `None` if there is none or it is the empty one that ends the stream.
+fn take(session: &Session) -> Option<Taken> {
+    let mut inner = session.lock();
+    if inner.closed || !inner.raw.streaming || !inner.stream.streaming {
+        return None;
+    }
+    let index = inner.raw.incoming.pop_front()?;
+    let port = inner.raw_format;
+    let codec = codec(inner.stream_format.fourcc)?;
+    let buffer = &inner.raw.buffers[index];
+    if buffer.planes.iter().all(|plane| plane.used == 0) {
+        inner.ending = true;
+        inner.raw.complete(index, 0);
+        session.changed.notify_all();
+        return None;
+    }
+    let format = pixel_format(port.fourcc)?;
+    let planes = buffer
+        .planes
+        .iter()
+        .zip(port.strides)
+        .filter_map(|(plane, stride)| {
+            let memory = plane.memory.clone()?;
+            let offset = plane.data_offset as usize;
+            Some((memory, offset, plane.used as usize, stride as usize))
+        })
+        .collect();
+    let (time, flags) = (buffer.timestamp, buffer.flags);
+    let attr = inner
+        .values
+        .attr(codec, (port.width, port.height), format, flags);
+    Some(Taken {
+        index,
+        frame: Frame {
+            format,
+            width: port.width,
+            height: port.height,
+            pts: time.tv_sec as u64 * 1_000_000 + time.tv_usec as u64,
+            data: Arc::new(Picture { planes }),
+        },
+        time,
+        flags,
+        attr,
+    })
+}
+
+/// The picture's buffer goes back to the program.
+fn give_back(session: &Session, index: usize) {
+    let mut inner = session.lock();
+    if inner.raw.streaming {
+        for plane in &mut inner.raw.buffers[index].planes {
+            plane.used = 0;
+        }
+        inner.raw.complete(index, 0);
+        session.changed.notify_all();
+    }
+}
+
+fn encode(
+    session: &Session,
+    encoder: &mut Option<Encoder>,
+    taken: &Taken,
+    count: u32,
+) -> Result<Stream, Error> {
+    if session.faults.canned {
+        return Ok(canned(taken, count));
+    }
+    if let Some(running) = encoder
+        && running.attr != taken.attr
+    {
+        let (attr, wanted) = (running.attr, taken.attr);
+        let only_rate = ChannelAttr {
+            rate: wanted.rate,
+            ..attr
+        } == wanted;
+        if only_rate && running.channel.set_rate(wanted.rate, wanted.gop).is_ok() {
+            running.attr = wanted;
+        } else {
+            *encoder = None;
+        }
+    }
+    let running = match encoder {
+        Some(running) => running,
+        None => {
+            let mut channel = crate::encoder()?.create_channel(0, &taken.attr)?;
+            channel.start()?;
+            encoder.insert(Encoder {
+                channel,
+                attr: taken.attr,
+            })
+        }
+    };
+    if taken.flags & V4L2_BUF_FLAG_KEYFRAME != 0 && taken.attr.codec != Codec::Jpeg {
+        running.channel.request_idr()?;
+    }
+    running.channel.send_frame(&taken.frame, Duration::ZERO)?;
+    running.channel.get_stream(k230_venc::STUCK_AFTER)
+}
+
+/// A stream that takes no time, for measuring the way through the device alone.
+fn canned(taken: &Taken, count: u32) -> Stream {
+    let key = taken.flags & V4L2_BUF_FLAG_KEYFRAME != 0 || count == 1;
+    let (packs, data): (Vec<Pack>, Vec<u8>) = if key {
+        let header = [0, 0, 0, 1, 0x67, 1, 0, 0, 0, 1, 0x68, 2];
+        let pack = |kind, len| Pack { kind, len };
+        (
+            vec![pack(PackKind::Header, header.len()), pack(PackKind::I, 5)],
+            [&header[..], &[0, 0, 1, 0x65, 9]].concat(),
+        )
+    } else {
+        let pack = Pack {
+            kind: PackKind::P,
+            len: 5,
+        };
+        (vec![pack], vec![0, 0, 1, 0x41, 9])
+    };
+    Stream {
+        packs,
+        pts: taken.frame.pts,
+        data: Box::new(data),
+    }
+}
+
+/// Hands out a picture's stream: the parameter sets in a buffer of their own, unless they are
+/// hidden, then the picture. Whether there were parameter sets.
+fn deliver(session: &Session, stream: &Stream, time: libc::timeval, hide: bool) -> bool {
+    let bytes = stream.data.bytes();
+    let header = match stream.packs.first() {
+        Some(pack) if pack.kind == PackKind::Header => pack.len,
+        _ => 0,
+    };
+    let (sets, picture) = bytes.split_at(header.min(bytes.len()));
+    if !sets.is_empty() && !hide {
+        put(session, sets, HEADER_TIME, V4L2_BUF_FLAG_MVX_CODEC_CONFIG);
+    }
+    let room = session
+        .faults
+        .pieces
+        .unwrap_or(usize::MAX)
+        .clamp(1, session.lock().stream_format.sizes[0] as usize);
+    let mut pieces = picture.chunks(room).peekable();
+    while let Some(piece) = pieces.next() {
+        // The end of a picture, whatever picture it is.
+        let flags = match pieces.peek() {
+            Some(_) => 0,
+            None => V4L2_BUF_FLAG_KEYFRAME,
+        };
+        put(session, piece, time, flags);
+    }
+    !sets.is_empty()
+}
+
+/// Fills the next encoded buffer, waiting for one.
+fn put(session: &Session, bytes: &[u8], time: libc::timeval, flags: u32) {
+    let mut inner = session.lock();
+    let index = loop {
+        if inner.closed || !inner.stream.streaming {
+            return;
+        }
+        if let Some(index) = inner.stream.incoming.pop_front() {
+            break index;
+        }
+        inner = session.wait(inner);
+    };
+    let buffer = &mut inner.stream.buffers[index];
+    let plane = &mut buffer.planes[0];
+    if let Some(memory) = &plane.memory {
+        memory.write(bytes);
+    }
+    plane.used = (bytes.len() as u32).min(plane.len);
+    plane.data_offset = 0;
+    buffer.timestamp = time;
+    inner.stream.complete(index, flags);
+    session.changed.notify_all();
+}
