@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! What the element's pads, triggers and recordings have in common: they find each other here.
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::mpsc::{self, Sender};
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
@@ -10,7 +11,7 @@ use gst::glib;
 use gst::prelude::*;
 
 use super::CAT;
-use super::recording::{Host, Notice, Outcome, Recorder};
+use super::recording::{Failure, Host, Notice, Outcome, Recorder};
 use super::session::{Answer, Open, Session, Trigger};
 use super::settings::Settings;
 use super::shared::Shared;
@@ -193,7 +194,7 @@ impl Context {
         state.tell_all(|| Notice::Deadline(deadline));
         // The threads keep to the deadline themselves; a little more is for what they do then.
         let limit = deadline + Duration::from_secs(2);
-        while !state.session.open().is_empty() {
+        while !state.handles.is_empty() {
             let left = limit.saturating_duration_since(Instant::now());
             if left.is_zero() {
                 gst::warning!(CAT, "Gave up waiting for recordings to end");
@@ -250,6 +251,7 @@ impl Context {
             post_time,
             lag,
             split: settings.split_on_trigger,
+            most: settings.max_recordings as usize,
         };
         let mut state = lock(&self.state);
         let Some(shared) = state.running() else {
@@ -261,6 +263,11 @@ impl Context {
         gst::debug!(CAT, "A trigger: {answer:?}");
         match answer {
             Answer::GoesOn(id) => id,
+            Answer::TooMany(id) => {
+                drop(state);
+                self.refused(id, Failure::TooMany(settings.max_recordings));
+                REFUSED
+            }
             Answer::Opened(id) => self.launch(&mut state, &shared, &settings, id),
             Answer::Split(id) => {
                 let id = self.launch(&mut state, &shared, &settings, id);
@@ -308,7 +315,13 @@ impl Context {
             counters: handle.counters.clone(),
         };
         state.handles.push(handle);
-        if let Err(error) = standby::run(move || recorder.run()) {
+        let host = self.clone();
+        let run = move || {
+            if catch_unwind(AssertUnwindSafe(|| recorder.run())).is_err() {
+                host.done(id, Outcome::of(Failure::Fault));
+            }
+        };
+        if let Err(error) = standby::run(run) {
             shared.lock().ring.remove(id);
             state.handles.retain(|handle| handle.id != id);
             state.session.close(id, false);
@@ -434,7 +447,7 @@ impl Context {
                 .ended
                 .get_or_insert_with(|| last.unwrap_or_else(gst::Seqnum::next));
             state.tell_all(|| Notice::Ended);
-            if !state.session.open().is_empty() || state.eos_posted {
+            if !state.handles.is_empty() || state.eos_posted {
                 return;
             }
             state.eos_posted = true;
@@ -509,26 +522,22 @@ impl Host for Context {
         let (open, counters, stopping) = {
             let mut state = lock(&self.state);
             let open = state.session.close(id, outcome.failure.is_none());
-            let at = state.handles.iter().position(|handle| handle.id == id);
-            let (Some(open), Some(at)) = (open, at) else {
+            let handle = state.handles.iter().find(|handle| handle.id == id);
+            let (Some(open), Some(handle)) = (open, handle) else {
                 // The element has given up waiting for it.
                 return;
             };
-            (open, state.handles.remove(at).counters, state.stopping)
+            (open, handle.counters.clone(), state.stopping)
         };
-        let structure = message_of(id, &outcome, &counters);
-        if outcome.failure.is_some() {
-            gst::warning!(CAT, "{structure}");
-        } else {
-            gst::info!(CAT, "{structure}");
-        }
-        self.post_structure(structure);
+        self.tell(id, &outcome, &counters);
         if open.by_switch && open.goes_on() && outcome.failure.is_some() && !stopping {
             self.switched_off();
         }
         {
+            // Only now that it was told of: the end of the stream comes behind the last message.
+            let mut state = lock(&self.state);
+            state.handles.retain(|handle| handle.id != id);
             // Under the lock, or a thread that is about to wait would miss it.
-            let _state = lock(&self.state);
             self.drained.notify_all();
         }
         self.check_end();
@@ -536,6 +545,30 @@ impl Host for Context {
 }
 
 impl Context {
+    /// A recording did not even begin.
+    fn refused(&self, id: RecordingId, failure: Failure) {
+        self.tell(id, &Outcome::of(failure), &Counters::default());
+    }
+
+    /// Posts what became of a recording, and a warning where it failed: not every application looks
+    /// for messages of this element.
+    fn tell(&self, id: RecordingId, outcome: &Outcome, counters: &Counters) {
+        let structure = message_of(id, outcome, counters);
+        let Some(failure) = &outcome.failure else {
+            gst::info!(CAT, "{structure}");
+            return self.post_structure(structure);
+        };
+        gst::warning!(CAT, "{structure}");
+        self.post_structure(structure);
+        if let (Some(element), false) = (self.element.upgrade(), failure.was_called_off()) {
+            gst::element_warning!(
+                element,
+                gst::ResourceError::Write,
+                ("Recording {id} failed: {failure}")
+            );
+        }
+    }
+
     fn post_structure(&self, structure: gst::Structure) {
         if let Some(element) = self.element.upgrade() {
             let message = gst::message::Element::builder(structure).src(&element);

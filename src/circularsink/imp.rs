@@ -7,11 +7,13 @@ use gst::prelude::*;
 use gst::subclass::prelude::*;
 
 use super::CAT;
-use super::context::{Context, upstream_latency};
+use super::context::{Context, REFUSED, upstream_latency};
 use super::input::{self, Input};
 use super::settings::{PROPERTIES, Settings};
-use super::writer::Writer;
-use crate::streams::bin::be_a_sink;
+use super::target::{self, TargetError};
+use super::writer::{self, BuildError, Writer};
+use crate::streams::bin::{be_a_sink, guarded};
+use crate::streams::missing;
 use crate::sync::lock;
 
 /// The element. The lock of `inputs` is taken before those of the context.
@@ -76,6 +78,7 @@ impl CircularSink {
             );
             return Err(gst::StateChangeError);
         }
+        self.check(&settings)?;
         self.preload(&settings);
         let shared = self.context.start();
         for (pad, input) in lock(&self.inputs).iter() {
@@ -87,6 +90,22 @@ impl CircularSink {
         self.context.gate.set(false, false);
         self.context.switch();
         Ok(())
+    }
+
+    /// Says what would make every recording fail.
+    fn check(&self, settings: &Settings) -> Result<(), gst::StateChangeError> {
+        let order = settings.order(0, None);
+        let wrong = match (target::check(&order), writer::check(&order)) {
+            (Err(TargetError::Create(error)), _) => {
+                gst::error_msg!(gst::ResourceError::OpenWrite, ("location: {error}"))
+            }
+            (Err(error), _) => gst::error_msg!(gst::ResourceError::Settings, ("location: {error}")),
+            (_, Err(BuildError::Missing(error))) => missing(&error),
+            (_, Err(error)) => gst::error_msg!(gst::ResourceError::Settings, ("{error}")),
+            (Ok(()), Ok(())) => return Ok(()),
+        };
+        self.post_error_message(wrong);
+        Err(gst::StateChangeError)
     }
 
     /// Loads the plugins of the usual elements, so that the first recording starts as fast as any.
@@ -145,7 +164,8 @@ impl ObjectImpl for CircularSink {
                 // Starts a recording of the location, or of the property's if it is NULL, and
                 // returns its number. A running recording that a trigger without a location
                 // started is extended instead; with split-on-trigger it is succeeded.
-                // Returns G_MAXUINT when the element is not at least PAUSED.
+                // Returns G_MAXUINT when the element is not at least PAUSED, and when max-recordings
+                // are open: a message circularsink-recording-failed says so.
                 glib::subclass::Signal::builder("trigger")
                     .action()
                     .param_types([String::static_type()])
@@ -154,7 +174,8 @@ impl ObjectImpl for CircularSink {
                         let element = args[0].get::<super::CircularSink>().ok()?;
                         let location = args[1].get::<Option<String>>().ok().flatten();
                         let context = &element.imp().context;
-                        Some(context.trigger(location, None, false).to_value())
+                        let trigger = || context.trigger(location, None, false);
+                        Some(guarded(&element, REFUSED, trigger).to_value())
                     })
                     .build(),
                 // Ends all recordings with what has arrived.
@@ -162,7 +183,7 @@ impl ObjectImpl for CircularSink {
                     .action()
                     .class_handler(|args| {
                         if let Ok(element) = args[0].get::<super::CircularSink>() {
-                            element.imp().context.finish();
+                            guarded(&element, (), || element.imp().context.finish());
                         }
                         None
                     })

@@ -71,16 +71,37 @@ pub enum Failure {
     TooSlow,
     #[error("the storage took nothing for {0:?}")]
     Stalled(Duration),
+    #[error("{0} recordings are open already (max-recordings)")]
+    TooMany(u32),
+    #[error("a fault in this element, please report it")]
+    Fault,
     #[error("'{0}' is gone: the directory was moved or removed")]
     Vanished(PathBuf),
 }
 
+impl Failure {
+    /// Nothing went wrong: it was ended before there was anything to record.
+    pub fn was_called_off(&self) -> bool {
+        matches!(self, Self::Nothing)
+    }
+}
+
 /// What became of a recording.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub struct Outcome {
     pub location: Option<String>,
     pub start: Option<i64>,
     pub failure: Option<Failure>,
+}
+
+impl Outcome {
+    /// Of a recording of which nothing else is known.
+    pub fn of(failure: Failure) -> Self {
+        Self {
+            failure: Some(failure),
+            ..Self::default()
+        }
+    }
 }
 
 /// Waits for something that should move.
@@ -217,11 +238,7 @@ impl Recorder {
     /// Runs the recording to its end.
     pub fn run(self) {
         let mut deadline = None;
-        let mut outcome = Outcome {
-            location: None,
-            start: None,
-            failure: None,
-        };
+        let mut outcome = Outcome::default();
         let ready = match self.wait_for_streams(&mut deadline) {
             Ok(ready) => ready,
             Err(failure) => {

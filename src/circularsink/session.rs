@@ -37,6 +37,8 @@ pub struct Trigger {
     pub lag: i64,
     /// A recording that goes on is to end where the new one begins.
     pub split: bool,
+    /// How many recordings may be open.
+    pub most: usize,
 }
 
 /// What became of a trigger.
@@ -48,6 +50,8 @@ pub enum Answer {
     Opened(RecordingId),
     /// A new recording that begins at a key unit, where another one ends.
     Split(RecordingId),
+    /// As many are open as may be; the number is used up all the same.
+    TooMany(RecordingId),
 }
 
 /// What a break in the streams did.
@@ -83,30 +87,48 @@ impl Session {
             0 => End::Open,
             time => End::At(reached.saturating_add_unsigned(time)),
         };
-        if trigger.split
-            && let Some(next) = self.split(ring, trigger.location.clone(), end)
+        let running = self.open.iter().rposition(Open::goes_on);
+        let running = running.filter(|_| trigger.split);
+        let location = trigger.location.as_deref();
+        if let Some(at) = running
+            && !has_begun(ring, self.open[at].id)
+            && (location.is_none() || location == self.open[at].location.as_deref())
         {
-            return Answer::Split(next);
+            // There is nothing to split yet: it is the one that the trigger asks for.
+            self.prolong(ring, at, end);
+            return Answer::GoesOn(self.open[at].id);
         }
-        if let Some(id) = self.extend(ring, trigger.location.as_deref(), end) {
+        if running.is_none()
+            && let Some(id) = self.extend(ring, location, end)
+        {
             return Answer::GoesOn(id);
+        }
+        if self.open.len() >= trigger.most {
+            let id = self.next;
+            self.next += 1;
+            self.failed += 1;
+            return Answer::TooMany(id);
+        }
+        if let Some(next) = running.and_then(|at| self.split(ring, at, location, end)) {
+            return Answer::Split(next);
         }
         Answer::Opened(self.begin(ring, trigger.location, false, Begin::Oldest, end))
     }
 
-    /// Ends the newest recording that goes on at the next key unit, where a new one begins.
+    /// Ends the recording `at` its place in the list at the next key unit, where a new one begins.
     fn split<P: Clone>(
         &mut self,
         ring: &mut Ring<P>,
-        location: Option<String>,
+        at: usize,
+        location: Option<&str>,
         end: End,
     ) -> Option<RecordingId> {
-        let at = self.open.iter().rposition(Open::goes_on)?;
         let (id, by_switch) = (self.open[at].id, self.open[at].by_switch);
         if !ring.set_end(id, End::NextKey) {
             return None;
         }
         let end = if by_switch { End::Open } else { end };
+        let location = location.map(str::to_owned);
         let next = self.begin(ring, location, by_switch, Begin::After(id), end);
         self.open[at].end = End::NextKey;
         self.open[at].successor = Some(next);
@@ -120,19 +142,26 @@ impl Session {
         location: Option<&str>,
         end: End,
     ) -> Option<RecordingId> {
-        let fits = |open: &&mut Open| {
+        let fits = |open: &Open| {
             let same = location.is_none() || location == open.location.as_deref();
             open.goes_on() && !open.by_switch && same
         };
-        let running = self.open.iter_mut().rev().find(fits)?;
-        let later = match (running.end, end) {
+        let at = self.open.iter().rposition(fits)?;
+        self.prolong(ring, at, end).then(|| self.open[at].id)
+    }
+
+    /// Sets a recording's end, unless it was to end later. False if it has ended meanwhile.
+    fn prolong<P: Clone>(&mut self, ring: &mut Ring<P>, at: usize, end: End) -> bool {
+        let open = &mut self.open[at];
+        let later = match (open.end, end) {
             (End::At(old), End::At(new)) => End::At(old.max(new)),
             _ => End::Open,
         };
-        ring.set_end(running.id, later).then(|| {
-            running.end = later;
-            running.id
-        })
+        let goes_on = ring.set_end(open.id, later);
+        if goes_on {
+            open.end = later;
+        }
+        goes_on
     }
 
     fn begin<P: Clone>(
@@ -188,8 +217,8 @@ impl Session {
     /// What follows in the streams does not continue what came before: the ring starts anew, and
     /// recordings that would have gone on do so in another file.
     pub fn restart<P: Clone>(&mut self, ring: &mut Ring<P>) -> Restarted {
-        let begun = |open: &Open| ring.span(open.id).is_some_and(|span| span.start.is_some());
-        let ended: Vec<_> = self.open.iter().filter(|o| begun(o)).cloned().collect();
+        let begun = |open: &&Open| has_begun(ring, open.id);
+        let ended: Vec<_> = self.open.iter().filter(begun).cloned().collect();
         ring.reset();
         for open in &mut self.open {
             if ended.iter().any(|ended| ended.id == open.id) {
@@ -229,6 +258,10 @@ impl Session {
     }
 }
 
+fn has_begun<P: Clone>(ring: &Ring<P>, id: RecordingId) -> bool {
+    ring.span(id).is_some_and(|span| span.start.is_some())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -265,17 +298,24 @@ mod tests {
         );
     }
 
+    fn plain() -> Trigger {
+        Trigger {
+            most: 9,
+            ..Trigger::default()
+        }
+    }
+
     fn split() -> Trigger {
         Trigger {
             split: true,
-            ..Trigger::default()
+            ..plain()
         }
     }
 
     fn named(location: &str) -> Trigger {
         Trigger {
             location: Some(location.to_owned()),
-            ..Trigger::default()
+            ..plain()
         }
     }
 
@@ -284,7 +324,7 @@ mod tests {
         let (mut session, mut ring) = (Session::default(), ring(3));
         let trigger = Trigger {
             post_time: SECOND,
-            ..Trigger::default()
+            ..plain()
         };
         assert_eq!(
             session.trigger(&mut ring, trigger.clone()),
@@ -301,10 +341,7 @@ mod tests {
             Answer::GoesOn(1)
         );
         assert_eq!(session.finish(&mut ring, |_| true), [0, 1]);
-        assert_eq!(
-            session.trigger(&mut ring, Trigger::default()),
-            Answer::Opened(2)
-        );
+        assert_eq!(session.trigger(&mut ring, plain()), Answer::Opened(2));
     }
 
     #[test]
@@ -322,15 +359,48 @@ mod tests {
     }
 
     #[test]
+    fn triggers_join_a_recording_that_has_not_begun() {
+        let (mut session, mut ring) = (Session::default(), ring(3));
+        session.trigger(&mut ring, split());
+        assert_eq!(session.trigger(&mut ring, split()), Answer::Split(1));
+        for _ in 0..1000 {
+            assert_eq!(session.trigger(&mut ring, split()), Answer::GoesOn(1));
+        }
+        assert_eq!(session.open().len(), 2);
+    }
+
+    #[test]
+    fn no_more_are_open_than_may_be() {
+        let (mut session, mut ring) = (Session::default(), ring(3));
+        for number in 0..9 {
+            let trigger = named(&format!("{number}.mp4"));
+            assert_eq!(session.trigger(&mut ring, trigger), Answer::Opened(number));
+        }
+        assert_eq!(
+            session.trigger(&mut ring, named("9.mp4")),
+            Answer::TooMany(9)
+        );
+        assert_eq!(session.trigger(&mut ring, split()), Answer::TooMany(10));
+        // What goes on needs no place.
+        assert_eq!(
+            session.trigger(&mut ring, named("8.mp4")),
+            Answer::GoesOn(8)
+        );
+        session.close(0, true);
+        assert_eq!(
+            session.trigger(&mut ring, named("9.mp4")),
+            Answer::Opened(11)
+        );
+        assert_eq!(session.failed, 2);
+    }
+
+    #[test]
     fn the_switch_has_one_recording() {
         let (mut session, mut ring) = (Session::default(), ring(1));
         assert_eq!(session.switch_on(&mut ring), Some(0));
         assert_eq!(session.switch_on(&mut ring), None);
         // A trigger does not prolong what the switch ends.
-        assert_eq!(
-            session.trigger(&mut ring, Trigger::default()),
-            Answer::Opened(1)
-        );
+        assert_eq!(session.trigger(&mut ring, plain()), Answer::Opened(1));
         assert_eq!(session.finish(&mut ring, |open| open.by_switch), [0]);
         assert_eq!(session.switch_on(&mut ring), Some(2));
     }

@@ -27,6 +27,7 @@ pub struct Settings {
     pub sink_properties: Option<gst::Structure>,
     pub pts_location: Option<String>,
     pub finish_timeout: u64,
+    pub max_recordings: u32,
 }
 
 impl Default for Settings {
@@ -46,6 +47,7 @@ impl Default for Settings {
             sink_properties: None,
             pts_location: None,
             finish_timeout: 15_000_000_000,
+            max_recordings: 32,
         }
     }
 }
@@ -65,6 +67,13 @@ pub struct Order {
     pub sink_properties: Option<gst::Structure>,
     /// How long the end may take without anything being written.
     pub finish_timeout: Duration,
+}
+
+impl Order {
+    /// Whether a file of its own is what it is written to.
+    pub fn to_file(&self) -> bool {
+        self.sink.as_deref().is_none_or(|sink| sink == "filesink")
+    }
 }
 
 impl Settings {
@@ -179,6 +188,15 @@ fn triggers() -> List {
                  end of the stream without anything being written (default: 15 s)"
             )
             .default_value(defaults.finish_timeout)
+            .mutable_playing()),
+        property!(Settings: max_recordings => |name| glib::ParamSpecUInt::builder(name)
+            .nick("Maximum recordings")
+            .blurb(
+                "Recordings that are open at the same time at most, each with threads of its own; \
+                 a trigger beyond is refused with a message (default: 32)"
+            )
+            .minimum(1)
+            .default_value(defaults.max_recordings)
             .mutable_playing()),
     ]
 }

@@ -15,6 +15,7 @@ use super::headers;
 use super::shared::{Media, Shared, Stream};
 use super::silence::{HOLE, Patience, Stuff};
 use crate::ring::{Item, RecordingId, Taken};
+use crate::streams::bin::guarded;
 use crate::streams::times::Times;
 use crate::sync::lock;
 
@@ -474,9 +475,14 @@ impl RecordingSource {
                     let mut task = Task::new(feed.clone(), number, info.clone(), is_reference);
                     let weak = pad.downgrade();
                     pad.start_task(move || {
-                        if let Some(pad) = weak.upgrade()
-                            && !task.step(&pad)
-                        {
+                        let Some(pad) = weak.upgrade() else {
+                            return;
+                        };
+                        let goes_on = match pad.parent_element() {
+                            Some(source) => guarded(&source, false, || task.step(&pad)),
+                            None => false,
+                        };
+                        if !goes_on {
                             // Refused only where the task is being stopped anyway.
                             let _ = pad.pause_task();
                         }

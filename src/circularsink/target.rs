@@ -35,7 +35,7 @@ impl Target {
     /// Finds the name and takes it. `chosen` is a name for this recording; it is meant as it is.
     pub fn reserve(&mut self, order: &Order, chosen: Option<String>) -> Result<(), TargetError> {
         let id = u64::from(order.id);
-        let to_file = order.sink.as_deref().is_none_or(|sink| sink == "filesink");
+        let to_file = order.to_file();
         let name = chosen.as_ref().or(order.pattern.as_ref());
         let Some(name) = name else {
             return if to_file {
@@ -89,7 +89,10 @@ impl Target {
 
     /// Removes what was made for the name, if nothing was written to it.
     pub fn give_back(&self) {
-        let empty = |path: &&PathBuf| std::fs::metadata(path).is_ok_and(|file| file.len() == 0);
+        // A device is as empty, and is not ours: only a file may go.
+        let empty = |path: &&PathBuf| {
+            std::fs::symlink_metadata(path).is_ok_and(|file| file.is_file() && file.len() == 0)
+        };
         if let Some(path) = self.reserved.as_ref().filter(empty) {
             // It was made by us a moment ago and holds nothing.
             let _ = std::fs::remove_file(path);
@@ -100,6 +103,30 @@ impl Target {
     pub fn vanished(&self) -> Option<&Path> {
         let path = self.reserved.as_deref()?;
         (self.pictures.is_none() && !path.exists()).then_some(path)
+    }
+}
+
+/// Checks the names that are set before anything is recorded: patterns, and directories that have
+/// no number in them.
+pub fn check(order: &Order) -> Result<(), TargetError> {
+    if let Some(location) = &order.pattern {
+        let most = if is_sequence(order, location) { 2 } else { 1 };
+        let pattern = Pattern::new(location, most)?;
+        if order.to_file() {
+            check_directory(&pattern)?;
+        }
+    }
+    if let Some(pattern) = &order.pts_pattern {
+        check_directory(&Pattern::new(pattern, 1)?)?;
+    }
+    Ok(())
+}
+
+fn check_directory(pattern: &Pattern) -> Result<(), CreateError> {
+    let [one, other] = [0, 1].map(|number| PathBuf::from(pattern.fill(&[number, number])));
+    match one.parent() == other.parent() {
+        true => files::check_directory(&one),
+        false => Ok(()),
     }
 }
 
@@ -114,4 +141,28 @@ pub fn create_times(pattern: &str, order: &Order) -> Result<File, TargetError> {
 fn is_sequence(order: &Order, location: &str) -> bool {
     let pictures = || Container::of(location).is_ok_and(|it| it.kind == Kind::Pictures);
     order.muxer.is_none() && order.sink.is_none() && pictures()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_a_file_that_holds_nothing_is_given_back() {
+        let directory = tempfile::tempdir().unwrap();
+        let [empty, full, pipe] = ["empty", "full", "pipe"].map(|name| directory.path().join(name));
+        std::fs::write(&empty, "").unwrap();
+        std::fs::write(&full, "kept").unwrap();
+        // A device such as /dev/full is as empty; this is one that every user can make.
+        let mode = rustix::fs::Mode::RUSR;
+        rustix::fs::mknodat(rustix::fs::CWD, &pipe, rustix::fs::FileType::Fifo, mode, 0).unwrap();
+        for path in [&empty, &full, &pipe] {
+            let target = Target {
+                reserved: Some(path.clone()),
+                ..Target::default()
+            };
+            target.give_back();
+        }
+        assert!(!empty.exists() && full.exists() && pipe.exists());
+    }
 }

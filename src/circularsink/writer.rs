@@ -75,6 +75,23 @@ impl Writer {
     }
 }
 
+/// Looks for the elements that the settings name, or that the location's extension stands for.
+pub fn check(order: &Order) -> Result<(), BuildError> {
+    if let Some(sink) = &order.sink {
+        streams::find(sink)?;
+    }
+    match (&order.muxer, &order.pattern) {
+        (Some(muxer), _) => streams::find(muxer).map(drop)?,
+        (None, Some(location)) => {
+            if let Writer::Muxer(muxer) = Writer::of(Some(location), None, &[])? {
+                streams::find(&muxer)?;
+            }
+        }
+        (None, None) => (),
+    }
+    Ok(())
+}
+
 /// What a recording is put together from.
 #[derive(Debug)]
 pub struct Parts<'a> {
@@ -158,7 +175,7 @@ fn make_sink(writer: &Writer, order: &Order, target: &Target) -> Result<gst::Ele
     // of picture that a power cut would take.
     streams::set_if_there(&sink, "sync", "false");
     streams::set_if_there(&sink, "async", "false");
-    if is_filesink(order) {
+    if order.to_file() {
         streams::set_if_there(&sink, "buffer-mode", "unbuffered");
     }
     if let Some(place) = &target.location
@@ -170,10 +187,6 @@ fn make_sink(writer: &Writer, order: &Order, target: &Target) -> Result<gst::Ele
     }
     set::set_all(&sink, order.sink_properties.as_ref())?;
     Ok(sink)
-}
-
-fn is_filesink(order: &Order) -> bool {
-    order.sink.as_deref().is_none_or(|sink| sink == "filesink")
 }
 
 /// Counts whatever reaches the sink, to see that it moves.

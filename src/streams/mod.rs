@@ -39,12 +39,20 @@ pub struct MissingElement {
 
 /// Makes the element `factory`.
 pub fn make(factory: &str) -> Result<gst::Element, MissingElement> {
-    gst::ElementFactory::make(factory)
-        .build()
-        .map_err(|_| MissingElement {
-            factory: factory.to_owned(),
-            package: packages::package_of(factory),
-        })
+    let made = gst::ElementFactory::make(factory).build();
+    made.map_err(|_| not_installed(factory))
+}
+
+/// The factory of that name.
+pub fn find(factory: &str) -> Result<gst::ElementFactory, MissingElement> {
+    gst::ElementFactory::find(factory).ok_or_else(|| not_installed(factory))
+}
+
+fn not_installed(factory: &str) -> MissingElement {
+    MissingElement {
+        factory: factory.to_owned(),
+        package: packages::package_of(factory),
+    }
 }
 
 /// Has an MP4 muxer write a file that is whole up to its last fragment, which is a second or a GOP,
@@ -62,7 +70,7 @@ pub fn write_in_fragments(muxer: &gst::Element, sink: &str) {
 
 /// What an element says when one of those that it is made of is not installed.
 pub fn missing(err: &MissingElement) -> gst::ErrorMessage {
-    gst::error_msg!(gst::CoreError::MissingPlugin, ["{err}"])
+    gst::error_msg!(gst::CoreError::MissingPlugin, ("{err}"))
 }
 
 /// What an element says when a file of samples or frames cannot be made or written.
@@ -71,16 +79,16 @@ pub fn file_error(err: &FileError) -> gst::ErrorMessage {
     match err {
         FileError::Extension(_) => gst::error_msg!(
             Settings,
-            ["{err}: set location to a name with one of these extensions"]
+            ("{err}: set location to a name with one of these extensions")
         ),
-        FileError::Create { .. } => gst::error_msg!(OpenWrite, ["{err}"]),
+        FileError::Create { .. } => gst::error_msg!(OpenWrite, ("{err}")),
         FileError::Write { source, .. } if source.kind() == std::io::ErrorKind::StorageFull => {
             gst::error_msg!(
                 NoSpaceLeft,
-                ["{err}: the disk is full; what was recorded until now is in the file"]
+                ("{err}: the disk is full; what was recorded until now is in the file")
             )
         }
-        FileError::Write { .. } => gst::error_msg!(Write, ["{err}"]),
+        FileError::Write { .. } => gst::error_msg!(Write, ("{err}")),
     }
 }
 

@@ -224,7 +224,7 @@ fn another_size_begins_another_file() {
 fn a_camera_that_does_not_say_its_size_is_recorded() {
     let mut stream = encoded("jpegenc", 100);
     stream.caps = gst::Caps::new_empty_simple("image/jpeg");
-    for name in ["z.avi", "z.mkv", "z.mov", "z.mjpeg"] {
+    for name in ["z.avi", "z.mkv", "z.mov"] {
         let mut rig = Rig::new(stream.clone(), false);
         rig.locate(name);
         rig.sink.set_property("recording", true);

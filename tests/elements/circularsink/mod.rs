@@ -6,6 +6,7 @@ mod cameras;
 mod opengop;
 mod rig;
 mod silence;
+mod trust;
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
