@@ -1,49 +1,27 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! The element: its pads, which mode it runs in, queries and seeks.
 
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, LazyLock, Mutex};
 
 use gst::glib;
 use gst::prelude::*;
 use gst::subclass::prelude::*;
 
-use super::output::{self, Output, PadInfo};
+use super::CAT;
+use super::output::Output;
 use super::pull::Pull;
-use super::push::Push;
+use super::push::{GoTo, Push};
+use super::seek::{Seek, convert};
+use super::shared::{PadInfo, Shared};
 use crate::sync::lock;
-
-pub static CAT: LazyLock<gst::DebugCategory> = LazyLock::new(|| {
-    gst::DebugCategory::new(
-        "avimjpegdemux",
-        gst::DebugColorFlags::empty(),
-        Some("AVI demuxer for Motion JPEG"),
-    )
-});
-
-/// What any thread may ask for.
-#[derive(Default)]
-struct State {
-    /// Written by the streaming thread.
-    duration: Option<gst::ClockTime>,
-    /// Written when the sink pad is activated.
-    pulling: bool,
-    /// The running segment, for queries; written by who begins one.
-    segment: Option<gst::FormattedSegment<gst::ClockTime>>,
-}
 
 pub struct AviMjpegDemux {
     sinkpad: gst::Pad,
-    state: Mutex<State>,
+    shared: Arc<Shared>,
     /// Taken by the streaming thread while it runs, and by a seek that has
     /// stopped that.
     pull: Mutex<Option<Box<Pull>>>,
     push: Mutex<Option<Box<Push>>>,
-    /// Set by who waits for the streaming thread; that gives up long searches.
-    stopping: AtomicBool,
-    /// The streaming thread itself sends the source elsewhere. Downstream has nothing to flush then,
-    /// and to flush it would refuse an application's seeks meanwhile.
-    fetching: AtomicBool,
 }
 
 #[glib::object_subclass]
@@ -84,11 +62,9 @@ impl ObjectSubclass for AviMjpegDemux {
             .build();
         Self {
             sinkpad,
-            state: Mutex::default(),
+            shared: Arc::default(),
             pull: Mutex::default(),
             push: Mutex::default(),
-            stopping: AtomicBool::new(false),
-            fetching: AtomicBool::new(false),
         }
     }
 }
@@ -161,16 +137,15 @@ impl ElementImpl for AviMjpegDemux {
         transition: gst::StateChange,
     ) -> Result<gst::StateChangeSuccess, gst::StateChangeError> {
         if transition == gst::StateChange::ReadyToPaused {
-            *lock(&self.state) = State::default();
-            self.stopping.store(false, Ordering::Release);
+            self.shared.reset();
         } else if transition == gst::StateChange::PausedToReady {
-            self.stopping.store(true, Ordering::Release);
+            self.shared.set_stopping(true);
         }
         let success = self.parent_change_state(transition)?;
         if transition == gst::StateChange::PausedToReady {
             // The pads are inactive now: no thread has these any more.
             if let Some(mut pull) = lock(&self.pull).take() {
-                pull.cancel(self);
+                pull.cancel();
             }
             lock(&self.push).take();
             for pad in self.obj().src_pads() {
@@ -185,15 +160,10 @@ impl ElementImpl for AviMjpegDemux {
 
 impl AviMjpegDemux {
     /// A new source pad for a stream.
-    pub fn source_pad(&self, template: &str, number: u32, info: &Arc<PadInfo>) -> gst::Pad {
-        let obj = self.obj();
-        let name = template.replace("%u", &number.to_string());
-        let template = obj
-            .pad_template(template)
-            .expect("only templates of this class are asked for");
+    fn source_pad(template: &gst::PadTemplate, name: &str, info: &Arc<PadInfo>) -> gst::Pad {
         let for_query = info.clone();
         let for_event = info.clone();
-        let pad = gst::Pad::builder_from_template(&template)
+        let pad = gst::Pad::builder_from_template(template)
             .name(name)
             .query_function(move |pad, parent, query| {
                 Self::catch_panic_pad_function(
@@ -215,17 +185,9 @@ impl AviMjpegDemux {
         pad
     }
 
-    pub fn set_duration(&self, duration: gst::ClockTime) {
-        lock(&self.state).duration = Some(duration);
-    }
-
-    /// Whether a long search should be given up.
-    pub fn is_stopping(&self) -> bool {
-        self.stopping.load(Ordering::Acquire)
-    }
-
     fn remember_segment(&self, output: Option<&Output>) {
-        lock(&self.state).segment = output.map(|output| output.segment.clone());
+        self.shared
+            .set_segment(output.map(|output| output.segment.clone()));
     }
 
     fn sink_activate(&self, pad: &gst::Pad) -> Result<(), gst::LoggableError> {
@@ -251,18 +213,20 @@ impl AviMjpegDemux {
     ) -> Result<(), gst::LoggableError> {
         match (mode, active) {
             (gst::PadMode::Pull, true) => {
-                lock(&self.state).pulling = true;
+                self.shared.set_pulling(true);
                 self.start_task()
                     .map_err(|_| gst::loggable_error!(CAT, "The task cannot be started"))?;
             }
             (gst::PadMode::Pull, false) => {
-                self.stopping.store(true, Ordering::Release);
+                self.shared.set_stopping(true);
                 pad.stop_task()
                     .map_err(|_| gst::loggable_error!(CAT, "The task cannot be stopped"))?;
             }
             (_, true) => {
-                lock(&self.state).pulling = false;
-                *lock(&self.push) = Some(Push::new());
+                self.shared.set_pulling(false);
+                let element = self.obj();
+                let push = Push::new(element.upcast_ref(), Self::source_pad, &self.shared);
+                *lock(&self.push) = Some(push);
             }
             (_, false) => {}
         }
@@ -283,11 +247,16 @@ impl AviMjpegDemux {
         let taken = lock(&self.pull).take();
         let result = match taken {
             Some(pull) => Ok(pull),
-            None => Pull::open(self, &self.sinkpad),
+            None => Pull::open(
+                self.obj().upcast_ref(),
+                Self::source_pad,
+                &self.sinkpad,
+                &self.shared,
+            ),
         };
         let (mut pull, result) = match result {
             Ok(mut pull) => {
-                let result = pull.step(self);
+                let result = pull.step();
                 (Some(pull), result)
             }
             Err(err) => (None, Err(err)),
@@ -297,19 +266,19 @@ impl AviMjpegDemux {
             let _ = self.sinkpad.pause_task();
             match (flow, &mut pull) {
                 (gst::FlowError::Flushing, _) => {}
-                (gst::FlowError::Eos, Some(pull)) => pull.output.finish(self),
+                (gst::FlowError::Eos, Some(pull)) => pull.output.finish(),
                 (flow, pull) => {
-                    gst::element_imp_error!(
-                        self,
-                        gst::StreamError::Failed,
-                        ("Playing the file stopped"),
-                        ["streaming stopped, reason {flow:?}"]
-                    );
+                    // Whoever answers with an error has told of it.
+                    if flow != gst::FlowError::Error {
+                        gst::element_imp_error!(
+                            self,
+                            gst::StreamError::Failed,
+                            ("Playing the file stopped"),
+                            ["streaming stopped, reason {flow:?}"]
+                        );
+                    }
                     if let Some(pull) = pull {
-                        let eos = gst::event::Eos::builder()
-                            .seqnum(pull.output.seqnum)
-                            .build();
-                        pull.output.end(eos);
+                        pull.output.end();
                     }
                 }
             }
@@ -322,19 +291,23 @@ impl AviMjpegDemux {
         let Some(mut push) = lock(&self.push).take() else {
             return Err(gst::FlowError::Flushing);
         };
-        let result = push.feed(self, buffer);
-        self.remember_segment(push.output());
+        let result = push.feed(&buffer);
+        drop(buffer);
+        self.remember_segment(push.output.as_ref());
         *lock(&self.push) = Some(push);
-        if let Some((pos, seqnum)) = result?
-            && !self.fetch(pos, seqnum)
+        if let Some(to) = result?
+            && !self.fetch(&to)
         {
-            if self.is_stopping() {
+            if self.shared.is_stopping() {
                 return Err(gst::FlowError::Flushing);
             }
             gst::element_imp_error!(
                 self,
                 gst::ResourceError::Seek,
-                ("The source said that it can seek, but does not go to byte {pos}")
+                (
+                    "The source said that it can seek, but does not go to byte {}",
+                    to.pos
+                )
             );
             return Err(gst::FlowError::Error);
         }
@@ -363,57 +336,53 @@ impl AviMjpegDemux {
                 }
                 true
             }
-            EventView::FlushStart(_) if self.fetching.load(Ordering::Acquire) => true,
+            EventView::FlushStart(_) if self.shared.is_fetching() => true,
             EventView::FlushStop(_) => {
                 if let Some(push) = &mut *lock(&self.push) {
                     push.flush();
                 }
-                if self.fetching.load(Ordering::Acquire) {
+                if self.shared.is_fetching() {
                     return true;
                 }
                 gst::Pad::event_default(pad, Some(&*self.obj()), event)
             }
-            EventView::Eos(_) => {
-                let Some(mut push) = lock(&self.push).take() else {
-                    return true;
-                };
-                if push.awaits_flush {
-                    *lock(&self.push) = Some(push);
-                    return true;
-                }
-                if let Some((pos, seqnum)) = push.end_early() {
-                    *lock(&self.push) = Some(push);
-                    return self.fetch(pos, seqnum);
-                }
-                if let Err(flow) = push.drain(self)
-                    && flow != gst::FlowError::Flushing
-                {
-                    gst::debug!(CAT, imp = self, "Draining: {flow:?}");
-                }
-                let pads = push.output().is_some_and(Output::has_pads);
-                *lock(&self.push) = Some(push);
-                if !pads {
-                    gst::element_imp_error!(
-                        self,
-                        gst::StreamError::Demux,
-                        ("The stream ended before there was a frame in it")
-                    );
-                }
-                true
-            }
+            EventView::Eos(_) => self.sink_eos(),
             _ => gst::Pad::event_default(pad, Some(&*self.obj()), event),
         }
+    }
+
+    fn sink_eos(&self) -> bool {
+        let Some(mut push) = lock(&self.push).take() else {
+            return true;
+        };
+        let result = match push.awaits_flush {
+            true => Ok(None),
+            false => push.drain(),
+        };
+        let nothing = !push.awaits_flush && !push.has_pads();
+        *lock(&self.push) = Some(push);
+        match result {
+            Ok(Some(to)) => return self.fetch(&to),
+            Ok(None) if nothing => gst::element_imp_error!(
+                self,
+                gst::StreamError::Demux,
+                ("The stream ended before there was a frame in it")
+            ),
+            Ok(None) => {}
+            Err(flow) => gst::debug!(CAT, imp = self, "Draining: {flow:?}"),
+        }
+        true
     }
 
     fn source_query(&self, pad: &gst::Pad, query: &mut gst::QueryRef, info: &PadInfo) -> bool {
         use gst::QueryViewMut;
         let stream = &info.stream;
-        let convert = |time: Option<gst::ClockTime>, format| {
-            output::convert(stream, gst::GenericFormattedValue::Time(time), format)
+        let in_format = |time: Option<gst::ClockTime>, format| {
+            convert(stream, gst::GenericFormattedValue::Time(time), format)
         };
         match query.view_mut() {
             QueryViewMut::Position(query) => {
-                match convert(Some(output::position_of(info)), query.format()) {
+                match in_format(Some(info.position()), query.format()) {
                     Some(position) => {
                         query.set(position);
                         true
@@ -422,8 +391,7 @@ impl AviMjpegDemux {
                 }
             }
             QueryViewMut::Duration(query) => {
-                let duration = lock(&self.state).duration;
-                match convert(duration, query.format()) {
+                match in_format(self.shared.duration(), query.format()) {
                     Some(duration) => {
                         query.set(duration);
                         true
@@ -433,7 +401,7 @@ impl AviMjpegDemux {
             }
             QueryViewMut::Convert(query) => {
                 let (value, to) = query.get();
-                match output::convert(stream, value, to) {
+                match convert(stream, value, to) {
                     Some(result) => {
                         query.set(value, result);
                         true
@@ -443,24 +411,21 @@ impl AviMjpegDemux {
             }
             QueryViewMut::Seeking(query) => {
                 let format = query.format();
-                let (pulling, duration) = {
-                    let state = lock(&self.state);
-                    (state.pulling, state.duration)
-                };
-                let zero = convert(Some(gst::ClockTime::ZERO), format);
-                let seekable = zero.is_some() && (pulling || self.upstream_seeks());
+                let zero = in_format(Some(gst::ClockTime::ZERO), format);
+                let seekable =
+                    zero.is_some() && (self.shared.is_pulling() || self.upstream_seeks());
                 let (Some(zero), true) = (zero, seekable) else {
                     let none = gst::GenericFormattedValue::new(format, -1);
                     query.set(false, none, none);
                     return true;
                 };
-                let end = convert(duration, format)
+                let end = in_format(self.shared.duration(), format)
                     .unwrap_or_else(|| gst::GenericFormattedValue::new(format, -1));
                 query.set(true, zero, end);
                 true
             }
             QueryViewMut::Segment(query) => {
-                let Some(segment) = lock(&self.state).segment.clone() else {
+                let Some(segment) = self.shared.segment() else {
                     return false;
                 };
                 let start = segment.to_stream_time(segment.start());
@@ -481,40 +446,14 @@ impl AviMjpegDemux {
     fn source_event(&self, pad: &gst::Pad, event: gst::Event, info: &PadInfo) -> bool {
         match event.view() {
             gst::EventView::Seek(seek) => {
-                let (rate, flags, start_type, start, stop_type, stop) = seek.get();
-                let to_time = |kind, value: gst::GenericFormattedValue| {
-                    if kind == gst::SeekType::None {
-                        return Some(None);
-                    }
-                    match value {
-                        gst::GenericFormattedValue::Time(time) => Some(time),
-                        // No stop is none in any format.
-                        value if value.value() == -1 => Some(None),
-                        value => match output::convert(&info.stream, value, gst::Format::Time)? {
-                            gst::GenericFormattedValue::Time(time) => Some(time),
-                            _ => None,
-                        },
-                    }
-                };
-                let (Some(start), Some(stop)) =
-                    (to_time(start_type, start), to_time(stop_type, stop))
-                else {
+                let Some(seek) = Seek::parse(seek, &info.stream) else {
                     gst::debug!(CAT, imp = self, "Cannot seek in this format: {seek:?}");
                     return false;
                 };
-                if flags.contains(gst::SeekFlags::INSTANT_RATE_CHANGE) {
+                if seek.flags.contains(gst::SeekFlags::INSTANT_RATE_CHANGE) {
                     return false;
                 }
-                let seek = Seek {
-                    rate,
-                    flags,
-                    start_type,
-                    start,
-                    stop_type,
-                    stop,
-                    seqnum: event.seqnum(),
-                };
-                if lock(&self.state).pulling {
+                if self.shared.is_pulling() {
                     self.seek_pull(&seek)
                 } else {
                     self.seek_push(&seek)
@@ -533,7 +472,7 @@ impl AviMjpegDemux {
     }
 
     fn seek_pull(&self, seek: &Seek) -> bool {
-        let flush = seek.flags.contains(gst::SeekFlags::FLUSH);
+        let flush = seek.flushes();
         if flush {
             let event = gst::event::FlushStart::builder()
                 .seqnum(seek.seqnum)
@@ -542,12 +481,12 @@ impl AviMjpegDemux {
             self.sinkpad.push_event(event.clone());
             self.push_to_all(&event);
         }
-        self.stopping.store(true, Ordering::Release);
+        self.shared.set_stopping(true);
         if !flush {
             let _ = self.sinkpad.pause_task();
         }
         let stream_lock = self.sinkpad.stream_lock();
-        self.stopping.store(false, Ordering::Release);
+        self.shared.set_stopping(false);
         let taken = lock(&self.pull).take();
         if flush {
             let event = gst::event::FlushStop::builder(true)
@@ -559,13 +498,7 @@ impl AviMjpegDemux {
         let Some(mut pull) = taken else {
             return false;
         };
-        let mut segment = pull.output.segment.clone();
-        segment.set_duration(pull.duration());
-        let result = seek.apply(&mut segment, pull.video());
-        if result {
-            pull.target = segment.position();
-            pull.output.begin_segment(segment, seek.seqnum);
-        }
+        let result = pull.seek(seek);
         self.remember_segment(Some(&pull.output));
         *lock(&self.pull) = Some(pull);
         let started = self.start_task();
@@ -574,8 +507,7 @@ impl AviMjpegDemux {
     }
 
     fn seek_push(&self, seek: &Seek) -> bool {
-        if seek.rate <= 0.0 || !seek.flags.contains(gst::SeekFlags::FLUSH) || !self.upstream_seeks()
-        {
+        if !seek.is_forward() || !seek.flushes() || !self.upstream_seeks() {
             gst::debug!(
                 CAT,
                 imp = self,
@@ -589,18 +521,10 @@ impl AviMjpegDemux {
         self.push_to_all(&event);
         let target = {
             let _stream_lock = self.sinkpad.stream_lock();
+            let size = self.sinkpad.peer_query_duration::<gst::format::Bytes>();
             let mut push = lock(&self.push);
-            push.as_mut().and_then(|push| {
-                let output = push.output()?;
-                let mut segment = output.segment.clone();
-                segment.set_duration(lock(&self.state).duration);
-                let size = self.sinkpad.peer_query_duration::<gst::format::Bytes>();
-                let target = seek
-                    .apply(&mut segment, None)
-                    .then(|| push.prepare_seek(segment, seek.seqnum, size.map(u64::from)))??;
-                push.awaits_flush = true;
-                Some(target)
-            })
+            push.as_mut()
+                .and_then(|push| push.seek(seek, size.map(u64::from)))
         };
         let done = target.is_some_and(|pos| self.seek_upstream(pos, seek.seqnum));
         if !done {
@@ -631,97 +555,10 @@ impl AviMjpegDemux {
     }
 
     /// The same from the streaming thread, when nothing was pushed since the last flush.
-    fn fetch(&self, pos: u64, seqnum: gst::Seqnum) -> bool {
-        self.fetching.store(true, Ordering::Release);
-        let done = self.seek_upstream(pos, seqnum);
-        self.fetching.store(false, Ordering::Release);
+    fn fetch(&self, to: &GoTo) -> bool {
+        self.shared.set_fetching(true);
+        let done = self.seek_upstream(to.pos, to.seqnum);
+        self.shared.set_fetching(false);
         done
-    }
-}
-
-/// A seek event, in time.
-struct Seek {
-    rate: f64,
-    flags: gst::SeekFlags,
-    start_type: gst::SeekType,
-    start: Option<gst::ClockTime>,
-    stop_type: gst::SeekType,
-    stop: Option<gst::ClockTime>,
-    seqnum: gst::Seqnum,
-}
-
-impl Seek {
-    /// Makes the segment that is asked for; key unit seeks begin with a
-    /// picture of `video`.
-    fn apply(
-        &self,
-        segment: &mut gst::FormattedSegment<gst::ClockTime>,
-        video: Option<&avi_mjpeg::reader::headers::Stream>,
-    ) -> bool {
-        if self.rate == 0.0 {
-            return false;
-        }
-        // A bound that is not given stays as it is.
-        let bound = |kind, new: Option<gst::ClockTime>, old| match kind {
-            gst::SeekType::Set => Some(new),
-            gst::SeekType::None => Some(old),
-            _ => None,
-        };
-        if let (Some(Some(start)), Some(Some(stop))) = (
-            bound(self.start_type, self.start, segment.start()),
-            bound(self.stop_type, self.stop, segment.stop()),
-        ) && segment.duration().map_or(start, |end| start.min(end)) > stop
-        {
-            return false;
-        }
-        let done = segment.do_seek(
-            self.rate,
-            self.flags,
-            self.start_type,
-            self.start,
-            self.stop_type,
-            self.stop,
-        );
-        if done.is_none() {
-            return false;
-        }
-        if self.rate < 0.0 && segment.stop().is_none() {
-            let end = segment.duration();
-            segment.set_position(end);
-        }
-        if let (true, Some(video), Some(at)) = (
-            self.flags.contains(gst::SeekFlags::KEY_UNIT),
-            video,
-            segment.position(),
-        ) {
-            let snapped = snap(video, at, self.flags);
-            segment.set_position(snapped);
-            if self.rate > 0.0 {
-                segment.set_start(snapped);
-                segment.set_time(snapped);
-            }
-        }
-        true
-    }
-}
-
-/// When the picture begins that a key unit seek to `at` goes to.
-fn snap(
-    video: &avi_mjpeg::reader::headers::Stream,
-    at: gst::ClockTime,
-    flags: gst::SeekFlags,
-) -> gst::ClockTime {
-    let unit = video.rate.unit_at(at.nseconds());
-    let before = gst::ClockTime::from_nseconds(video.rate.time_of(unit));
-    let after = gst::ClockTime::from_nseconds(video.rate.time_of(unit + 1));
-    if before == at {
-        return at;
-    }
-    let after_wanted = flags.contains(gst::SeekFlags::SNAP_AFTER);
-    match flags.contains(gst::SeekFlags::SNAP_NEAREST) {
-        true if after - at < at - before => after,
-        true => before,
-        false if after_wanted => after,
-        false => before,
     }
 }

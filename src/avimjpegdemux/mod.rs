@@ -31,6 +31,8 @@
 //! can seek in bytes one can seek and play forward. A seek beyond what has come of a
 //! stream fetches the file's own index first, if it has one.
 
+use std::sync::LazyLock;
+
 use gst::glib;
 use gst::prelude::*;
 
@@ -39,6 +41,16 @@ mod imp;
 mod output;
 mod pull;
 mod push;
+mod seek;
+mod shared;
+
+static CAT: LazyLock<gst::DebugCategory> = LazyLock::new(|| {
+    gst::DebugCategory::new(
+        "avimjpegdemux",
+        gst::DebugColorFlags::empty(),
+        Some("AVI demuxer for Motion JPEG"),
+    )
+});
 
 glib::wrapper! {
     /// The element `avimjpegdemux`; see the module's documentation.

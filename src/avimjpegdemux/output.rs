@@ -3,57 +3,36 @@
 //! file comes in.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 
 use gst::prelude::*;
-use gst::subclass::prelude::*;
 
 use avi_mjpeg::reader::Finding;
-use avi_mjpeg::reader::headers::{Format, Header, Part, Stream};
+use avi_mjpeg::reader::headers::{Format, Header};
+use avi_mjpeg::reader::tracks::Unit;
 
-use super::caps;
-use super::imp::{AviMjpegDemux, CAT};
+use super::shared::PadInfo;
+use super::{CAT, caps};
 
-/// What a pad answers queries with; the streaming thread writes `position`,
-/// any thread reads it.
-#[derive(Debug)]
-pub struct PadInfo {
-    pub stream: Stream,
-    /// When the last thing that was pushed ended, in nanoseconds.
-    pub position: AtomicU64,
-}
+/// Makes a source pad of a template.
+pub type MakePad = fn(&gst::PadTemplate, &str, &Arc<PadInfo>) -> gst::Pad;
 
 struct OutStream {
     info: Arc<PadInfo>,
-    /// With the files that were joined on, as far as they are known.
-    stream: Arc<Stream>,
     /// The part of it that the pad's caps are of.
     part: usize,
     /// `None` for streams that are not taken apart.
     template: Option<(&'static str, u32)>,
     pad: Option<gst::Pad>,
     discont: bool,
-    /// Sound whose last sample's rest is in the next chunk, and where that is.
-    rest: Option<(gst::Buffer, u64)>,
     /// Until when there has been data or a gap event.
     reached: gst::ClockTime,
-    /// When the last picture of a trick mode was.
-    last_shown: Option<gst::ClockTime>,
-}
-
-/// What a chunk is to be pushed as.
-pub struct Chunk {
-    pub stream: usize,
-    /// Frames, or bytes of sound, before it.
-    pub first: u64,
-    pub buffer: gst::Buffer,
-    /// A picture without end marker.
-    pub incomplete: bool,
 }
 
 /// The element's output. Only the streaming thread has it, or who stopped that
 /// thread to seek.
 pub struct Output {
+    element: gst::Element,
+    make_pad: MakePad,
     streams: Vec<OutStream>,
     combiner: gst_base::UniqueFlowCombiner,
     /// A pad did not take everything.
@@ -63,6 +42,8 @@ pub struct Output {
     pub seqnum: gst::Seqnum,
     segment_due: bool,
     tags: gst::TagList,
+    /// The tags have not been sent.
+    tags_due: bool,
     sampling: Option<&'static str>,
     no_more_pads: bool,
     /// Streams behind the others by this get a gap event.
@@ -72,25 +53,53 @@ pub struct Output {
 }
 
 impl Output {
+    /// Warns of each stream that gets no pad because of what it is. It is an error if none gets one.
     pub fn new(
+        element: &gst::Element,
+        make_pad: MakePad,
         header: &Header,
         sampling: Option<&'static str>,
         group: Option<gst::GroupId>,
         patience: gst::ClockTime,
-    ) -> Self {
+    ) -> Result<Self, gst::FlowError> {
+        gst::debug!(CAT, obj = element, "header: {header:?}");
+        for (n, stream) in header.streams.iter().enumerate() {
+            if let Format::Other { kind, codec } = &stream.format {
+                gst::element_warning!(
+                    element,
+                    gst::StreamError::CodecNotFound,
+                    ("Stream {n} ({kind}) is {codec}; only Motion JPEG and PCM are taken apart here, it is left out. avidemux may know it.")
+                );
+            }
+        }
+        if !header.is_playable() {
+            gst::element_error!(
+                element,
+                gst::StreamError::CodecNotFound,
+                ("There is no Motion JPEG and no PCM stream in this file")
+            );
+            return Err(gst::FlowError::Error);
+        }
         let (mut video, mut audio) = (0, 0);
         let streams = header.streams.iter().map(|stream| {
-            let (template, count) = match stream.format {
-                Format::Jpeg { .. } => ("video_%u", &mut video),
-                Format::Pcm(_) => ("audio_%u", &mut audio),
-                Format::Other { .. } => {
-                    return OutStream::new(stream, None);
-                }
+            let (template, count) = match stream.is_sound() {
+                true => ("audio_%u", &mut audio),
+                false => ("video_%u", &mut video),
             };
-            *count += 1;
-            OutStream::new(stream, Some((template, *count - 1)))
+            let number = *count;
+            *count += u32::from(stream.is_played());
+            OutStream {
+                info: Arc::new(PadInfo::new(stream.clone())),
+                part: 0,
+                template: stream.is_played().then_some((template, number)),
+                pad: None,
+                discont: true,
+                reached: gst::ClockTime::ZERO,
+            }
         });
-        Self {
+        Ok(Self {
+            element: element.clone(),
+            make_pad,
             streams: streams.collect(),
             combiner: gst_base::UniqueFlowCombiner::new(),
             refused: false,
@@ -99,37 +108,25 @@ impl Output {
             seqnum: gst::Seqnum::next(),
             segment_due: true,
             tags: caps::tags_of_file(header),
+            tags_due: true,
             sampling,
             no_more_pads: false,
             patience,
             looked: gst::ClockTime::ZERO,
-        }
-    }
-
-    /// Learns of files that were joined on.
-    pub fn join(&mut self, header: &Header) {
-        for (out, stream) in self.streams.iter_mut().zip(&header.streams) {
-            out.stream = Arc::new(stream.clone());
-        }
-    }
-
-    /// Whether any stream can be taken apart.
-    pub fn has_streams(&self) -> bool {
-        self.streams.iter().any(|s| s.template.is_some())
+        })
     }
 
     pub fn has_pads(&self) -> bool {
-        self.streams.iter().any(|s| s.pad.is_some())
+        self.pads().next().is_some()
     }
 
     /// Whether every stream that can be has a pad.
     pub fn has_all_pads(&self) -> bool {
-        self.streams
-            .iter()
-            .all(|s| s.template.is_none() || s.pad.is_some())
+        let mut streams = self.streams.iter();
+        streams.all(|s| s.template.is_none() || s.pad.is_some())
     }
 
-    pub fn pads(&self) -> impl Iterator<Item = &gst::Pad> {
+    fn pads(&self) -> impl Iterator<Item = &gst::Pad> {
         self.streams.iter().filter_map(|s| s.pad.as_ref())
     }
 
@@ -137,21 +134,8 @@ impl Output {
         self.streams.get(stream).is_some_and(|s| s.pad.is_some())
     }
 
-    /// Warns of each stream that gets no pad because of what it is.
-    pub fn warn_of_others(&self, imp: &AviMjpegDemux) {
-        for (n, stream) in self.streams.iter().enumerate() {
-            if let Format::Other { kind, codec } = &stream.info.stream.format {
-                gst::element_imp_warning!(
-                    imp,
-                    gst::StreamError::CodecNotFound,
-                    ("Stream {n} ({kind}) is {codec}; only Motion JPEG and PCM are taken apart here, it is left out. avidemux may know it.")
-                );
-            }
-        }
-    }
-
     /// Makes pads for these streams and announces all that are there now.
-    pub fn expose(&mut self, imp: &AviMjpegDemux, which: &[usize]) {
+    pub fn expose(&mut self, which: &[usize]) {
         let mut added = Vec::new();
         for &n in which {
             let Some(stream) = self.streams.get_mut(n) else {
@@ -160,73 +144,96 @@ impl Output {
             let (None, Some((template, number))) = (&stream.pad, stream.template) else {
                 continue;
             };
-            let pad = imp.source_pad(template, number, &stream.info);
-            stream.pad = Some(pad.clone());
-            added.push(n);
+            let name = template.replace("%u", &number.to_string());
+            if let Some(template) = self.element.pad_template(template) {
+                stream.pad = Some((self.make_pad)(&template, &name, &stream.info));
+                added.push(n);
+            }
         }
         if added.is_empty() {
             return;
         }
-        let element = imp.obj();
         let mut collection = gst::StreamCollection::builder(None);
         for stream in &self.streams {
             if let Some(pad) = &stream.pad {
-                collection = collection.stream(stream.announce(pad, &element, self.sampling));
+                collection = collection.stream(self.announce(stream, pad));
             }
         }
         let collection = collection.build();
         for n in added {
-            let stream = &self.streams[n];
-            let Some(pad) = &stream.pad else {
-                continue;
-            };
-            if let Err(err) = pad.set_active(true) {
-                gst::warning!(CAT, obj = pad, "{err}");
-            }
-            let announced = stream.announce(pad, &element, self.sampling);
-            let id = announced.stream_id().unwrap_or_default();
-            pad.push_event(
-                gst::event::StreamStart::builder(&id)
-                    .group_id(self.group)
-                    .stream(announced)
-                    .seqnum(self.seqnum)
-                    .build(),
-            );
-            if let Some(caps) = caps::of_stream(&stream.info.stream, self.sampling) {
-                pad.push_event(gst::event::Caps::new(&caps));
-            }
-            pad.push_event(gst::event::StreamCollection::new(&collection));
-            if !self.segment_due {
-                pad.push_event(self.segment_event());
-            }
-            self.combiner.add_pad(pad);
-            if let Err(err) = element.add_pad(pad) {
-                gst::error!(CAT, imp = imp, "{err}");
-            }
-            if !self.segment_due {
-                self.send_tags(n);
-            }
+            self.start_pad(n, &collection);
         }
-        let _ = element.post_message(
+        self.post(
             gst::message::StreamCollection::builder(&collection)
-                .src(&*element)
+                .src(&self.element)
                 .build(),
         );
     }
 
-    pub fn no_more_pads(&mut self, imp: &AviMjpegDemux) {
-        if !std::mem::replace(&mut self.no_more_pads, true) {
-            imp.obj().no_more_pads();
+    /// Sends what a pad begins with, and adds it.
+    fn start_pad(&mut self, n: usize, collection: &gst::StreamCollection) {
+        let stream = &self.streams[n];
+        let Some(pad) = &stream.pad else {
+            return;
+        };
+        if let Err(err) = pad.set_active(true) {
+            gst::warning!(CAT, obj = pad, "{err}");
         }
+        let announced = self.announce(stream, pad);
+        let id = announced.stream_id().unwrap_or_default();
+        pad.push_event(
+            gst::event::StreamStart::builder(&id)
+                .group_id(self.group)
+                .stream(announced)
+                .seqnum(self.seqnum)
+                .build(),
+        );
+        if let Some(caps) = caps::of_stream(&stream.info.stream, self.sampling) {
+            pad.push_event(gst::event::Caps::new(&caps));
+        }
+        pad.push_event(gst::event::StreamCollection::new(collection));
+        if !self.segment_due {
+            pad.push_event(self.segment_event());
+        }
+        self.combiner.add_pad(pad);
+        if let Err(err) = self.element.add_pad(pad) {
+            gst::error!(CAT, obj = self.element, "{err}");
+        }
+        if !self.segment_due {
+            self.send_tags(n);
+        }
+    }
+
+    /// The stream's object in collections and `stream-start`.
+    fn announce(&self, stream: &OutStream, pad: &gst::Pad) -> gst::Stream {
+        let kind = match stream.info.stream.is_sound() {
+            true => gst::StreamType::AUDIO,
+            false => gst::StreamType::VIDEO,
+        };
+        let caps = caps::of_stream(&stream.info.stream, self.sampling);
+        let id = pad.create_stream_id(&self.element, Some(pad.name().as_str()));
+        let announced = gst::Stream::new(Some(&id), caps.as_ref(), kind, gst::StreamFlags::empty());
+        announced.set_tags(Some(&caps::tags_of_stream(&stream.info.stream)));
+        announced
+    }
+
+    pub fn no_more_pads(&mut self) {
+        if !std::mem::replace(&mut self.no_more_pads, true) {
+            self.element.no_more_pads();
+        }
+    }
+
+    /// Posts a message.
+    pub fn post(&self, message: gst::Message) {
+        let _ = self.element.post_message(message);
     }
 
     fn send_tags(&self, n: usize) {
         let stream = &self.streams[n];
         if let Some(pad) = &stream.pad {
             pad.push_event(gst::event::Tag::new(self.tags.clone()));
-            pad.push_event(gst::event::Tag::new(caps::tags_of_stream(
-                &stream.info.stream,
-            )));
+            let own = caps::tags_of_stream(&stream.info.stream);
+            pad.push_event(gst::event::Tag::new(own));
         }
     }
 
@@ -251,23 +258,22 @@ impl Output {
         self.refused = false;
         for stream in &mut self.streams {
             stream.discont = true;
-            stream.rest = None;
             stream.reached = at;
-            stream.last_shown = None;
-            stream.info.position.store(at.nseconds(), Ordering::Relaxed);
+            stream.info.set_position(at);
         }
     }
 
     /// Sends what a segment starts with, if that has not been done.
-    pub fn start_segment(&mut self, first: bool) {
+    pub fn start_segment(&mut self) {
         if !std::mem::replace(&mut self.segment_due, false) {
             return;
         }
+        let tags_due = std::mem::replace(&mut self.tags_due, false);
         let event = self.segment_event();
-        for (n, stream) in self.streams.iter().enumerate() {
-            if let Some(pad) = &stream.pad {
+        for n in 0..self.streams.len() {
+            if let Some(pad) = &self.streams[n].pad {
                 pad.push_event(event.clone());
-                if first {
+                if tags_due {
                     self.send_tags(n);
                 }
             }
@@ -278,119 +284,63 @@ impl Output {
         self.segment.rate() < 0.0
     }
 
-    /// Whether a trick mode leaves this stream or this picture out.
-    pub fn leaves_out(&mut self, n: usize, time: gst::ClockTime) -> bool {
-        let flags = self.segment.flags();
-        let stream = &mut self.streams[n];
-        let sound = stream.info.stream.is_sound();
-        if sound {
-            return flags.contains(gst::SegmentFlags::TRICKMODE_NO_AUDIO);
-        }
-        let rate = self.segment.rate().abs();
-        let thin = gst::SegmentFlags::TRICKMODE | gst::SegmentFlags::TRICKMODE_KEY_UNITS;
-        if rate <= 1.0 || !flags.intersects(thin) {
-            return false;
-        }
-        // No more pictures a second than there are at normal speed.
-        let frame = stream.info.stream.rate.time_of(1) as f64;
-        match stream.last_shown {
-            Some(last) if (last.absdiff(time).nseconds() as f64) < (rate * frame - 1.0) => true,
-            _ => {
-                stream.last_shown = Some(time);
-                stream.discont = true;
-                false
-            }
-        }
-    }
-
-    /// What is lost or empty passes time all the same.
-    pub fn gap(
+    /// Pushes a unit of `header`'s streams; waits as long as downstream does. `piece` makes a buffer
+    /// of what it holds.
+    pub fn push<P>(
         &mut self,
-        imp: &AviMjpegDemux,
-        n: usize,
-        from: u64,
-        to: u64,
+        header: &Header,
+        unit: Unit<P>,
+        piece: impl FnOnce(P) -> gst::Buffer,
     ) -> Result<(), gst::FlowError> {
-        let stream = &mut self.streams[n];
+        let backward = self.backward();
+        let time = gst::ClockTime::from_nseconds(unit.time);
+        let until = gst::ClockTime::from_nseconds(unit.until);
+        let n = unit.stream;
+        let Some(stream) = self.streams.get_mut(n) else {
+            return Ok(());
+        };
         let Some(pad) = &stream.pad else {
             return Ok(());
         };
-        stream.discont = true;
-        let from = gst::ClockTime::from_nseconds(from);
-        let to = gst::ClockTime::from_nseconds(to);
-        if !self.segment_due && to > from {
-            pad.push_event(
-                gst::event::Gap::builder(from)
-                    .duration(to - from)
-                    .seqnum(self.seqnum)
-                    .build(),
-            );
-        }
-        stream.reached = stream.reached.max(to);
-        self.keep_up(imp, from);
-        Ok(())
-    }
-
-    /// Pushes a chunk; waits as long as downstream does.
-    pub fn push(&mut self, imp: &AviMjpegDemux, chunk: Chunk) -> Result<(), gst::FlowError> {
-        let n = chunk.stream;
-        let stream = &mut self.streams[n];
-        let description = stream.stream.clone();
-        let part = description.part(chunk.first);
-        if std::mem::replace(&mut stream.part, part.number) != part.number {
+        if std::mem::replace(&mut stream.part, unit.part) != unit.part {
             stream.discont = true;
-            stream.rest = None;
-            if let Some(pad) = &stream.pad
-                && let Some(caps) = caps::of_stream(part.stream, self.sampling)
-            {
+            let part = header.streams[n].numbered_part(unit.part);
+            if let Some(caps) = caps::of_stream(part, self.sampling) {
                 pad.push_event(gst::event::Caps::new(&caps));
             }
         }
-        let unit = part.stream.unit_bytes();
-        let (mut buffer, mut first) = (chunk.buffer, chunk.first);
-        let mut end = first + 1;
-        if description.is_sound() {
-            let backward = self.segment.rate() < 0.0;
-            (buffer, first) = match stream.whole_samples(buffer, first, part, backward) {
-                Some(whole) => whole,
-                None => return Ok(()),
-            };
-            end = first + buffer.size() as u64;
+        let Some(content) = unit.content else {
+            return self.gap(n, time, until);
+        };
+        let mut buffer = piece(content.piece);
+        if !content.head.is_empty() {
+            let mut joined = gst::Buffer::from_slice(content.head);
+            joined.append(buffer);
+            buffer = joined;
         }
-        let time = gst::ClockTime::from_nseconds(part.time(first));
-        let until = gst::ClockTime::from_nseconds(part.time(end));
         {
             let buffer = buffer.make_mut();
             buffer.set_pts(time);
             buffer.set_duration(until.saturating_sub(time));
-            buffer.set_offset(description.start + first / unit);
-            buffer.set_offset_end(description.start + end / unit);
-            if std::mem::replace(&mut stream.discont, self.segment.rate() < 0.0) {
+            buffer.set_offset(unit.first);
+            buffer.set_offset_end(unit.end);
+            if std::mem::replace(&mut stream.discont, backward) {
                 buffer.set_flags(gst::BufferFlags::DISCONT);
             }
-            if chunk.incomplete {
+            if content.incomplete {
                 buffer.set_flags(gst::BufferFlags::CORRUPTED);
             }
         }
-        let position = if self.segment.rate() < 0.0 {
-            time
-        } else {
-            until
-        };
         stream.reached = stream.reached.max(until);
         stream
             .info
-            .position
-            .store(position.nseconds(), Ordering::Relaxed);
-        let Some(pad) = &stream.pad else {
-            return Ok(());
-        };
+            .set_position(if backward { time } else { until });
         let flow = pad.push(buffer);
         self.refused |= flow.is_err();
         // As long as all goes well, the result of all is that of this one.
         let pad = self.refused.then(|| pad.clone());
-        if time >= self.looked + gst::ClockTime::from_mseconds(100) && !self.backward() {
-            self.keep_up(imp, time);
+        if time >= self.looked + gst::ClockTime::from_mseconds(100) {
+            self.keep_up(time);
         }
         let Some(pad) = pad else {
             return Ok(());
@@ -403,143 +353,111 @@ impl Output {
         }
     }
 
+    /// What is lost or empty passes time all the same.
+    fn gap(
+        &mut self,
+        n: usize,
+        from: gst::ClockTime,
+        to: gst::ClockTime,
+    ) -> Result<(), gst::FlowError> {
+        self.streams[n].discont = true;
+        self.gap_event(n, from, to);
+        self.keep_up(from);
+        Ok(())
+    }
+
+    fn gap_event(&mut self, n: usize, from: gst::ClockTime, to: gst::ClockTime) {
+        let stream = &mut self.streams[n];
+        stream.reached = stream.reached.max(to);
+        if let Some(pad) = &stream.pad
+            && !self.segment_due
+            && to > from
+        {
+            pad.push_event(
+                gst::event::Gap::builder(from)
+                    .duration(to - from)
+                    .seqnum(self.seqnum)
+                    .build(),
+            );
+        }
+    }
+
     /// Streams that have nothing for a while hold nobody up.
-    fn keep_up(&mut self, _imp: &AviMjpegDemux, time: gst::ClockTime) {
+    fn keep_up(&mut self, time: gst::ClockTime) {
         if self.backward() || self.segment_due {
             return;
         }
         self.looked = time;
-        let patience = self.patience;
-        for stream in &mut self.streams {
-            let Some(pad) = &stream.pad else {
-                continue;
-            };
-            if stream.reached + patience < time {
-                pad.push_event(
-                    gst::event::Gap::builder(stream.reached)
-                        .duration(time - stream.reached)
-                        .seqnum(self.seqnum)
-                        .build(),
-                );
-                stream.reached = time;
-                stream.discont = true;
+        for n in 0..self.streams.len() {
+            let reached = self.streams[n].reached;
+            if self.is_exposed(n) && reached + self.patience < time {
+                self.streams[n].discont = true;
+                self.gap_event(n, reached, time);
             }
         }
     }
 
     /// The end of the segment, or of the file.
-    pub fn finish(&mut self, imp: &AviMjpegDemux) {
-        self.start_segment(false);
-        let element = imp.obj();
-        if self.segment.flags().contains(gst::SegmentFlags::SEGMENT) {
-            let position = if self.backward() {
-                self.segment.start()
-            } else {
-                self.segment.stop().or(self.segment.duration())
-            };
-            let _ = element.post_message(
-                gst::message::SegmentDone::builder(position)
-                    .src(&*element)
-                    .seqnum(self.seqnum)
-                    .build(),
-            );
-            let event = gst::event::SegmentDone::builder(position)
-                .seqnum(self.seqnum)
-                .build();
-            for pad in self.pads() {
-                pad.push_event(event.clone());
-            }
-        } else {
-            self.end(gst::event::Eos::builder().seqnum(self.seqnum).build());
+    pub fn finish(&mut self) {
+        self.start_segment();
+        if !self.segment.flags().contains(gst::SegmentFlags::SEGMENT) {
+            self.end();
+            return;
         }
+        let position = match self.backward() {
+            true => self.segment.start(),
+            false => self.segment.stop().or(self.segment.duration()),
+        };
+        self.post(
+            gst::message::SegmentDone::builder(position)
+                .src(&self.element)
+                .seqnum(self.seqnum)
+                .build(),
+        );
+        self.send(
+            gst::event::SegmentDone::builder(position)
+                .seqnum(self.seqnum)
+                .build(),
+        );
     }
 
-    /// Sends an event out of every pad.
-    pub fn end(&self, event: gst::Event) {
+    /// Nothing more comes.
+    pub fn end(&self) {
+        self.send(gst::event::Eos::builder().seqnum(self.seqnum).build());
+    }
+
+    fn send(&self, event: gst::Event) {
         for pad in self.pads() {
             pad.push_event(event.clone());
         }
     }
 }
 
-impl OutStream {
-    fn new(stream: &Stream, template: Option<(&'static str, u32)>) -> Self {
-        Self {
-            info: Arc::new(PadInfo {
-                stream: stream.clone(),
-                position: AtomicU64::new(0),
-            }),
-            stream: Arc::new(stream.clone()),
-            part: 0,
-            template,
-            pad: None,
-            discont: true,
-            rest: None,
-            reached: gst::ClockTime::ZERO,
-            last_shown: None,
-        }
-    }
-
-    /// The stream's object in collections and `stream-start`.
-    fn announce(
-        &self,
-        pad: &gst::Pad,
-        element: &super::AviMjpegDemux,
-        sampling: Option<&str>,
-    ) -> gst::Stream {
-        let kind = if self.info.stream.is_sound() {
-            gst::StreamType::AUDIO
+/// Tells of what is wrong with a file.
+pub fn tell(element: &gst::Element, findings: Vec<Finding>) {
+    for finding in findings {
+        let details = details(&finding);
+        if let Finding::Joined { .. } = finding {
+            gst::element_info!(
+                element,
+                gst::StreamError::Demux,
+                ("{finding}"),
+                details: details
+            );
         } else {
-            gst::StreamType::VIDEO
-        };
-        let caps = caps::of_stream(&self.info.stream, sampling);
-        let id = pad.create_stream_id(element, Some(pad.name().as_str()));
-        let stream = gst::Stream::new(Some(&id), caps.as_ref(), kind, gst::StreamFlags::empty());
-        stream.set_tags(Some(&caps::tags_of_stream(&self.info.stream)));
-        stream
-    }
-
-    /// Sound from where a sample begins to where one ends: what is cut off at
-    /// the end is put before the next chunk.
-    fn whole_samples(
-        &mut self,
-        mut buffer: gst::Buffer,
-        mut first: u64,
-        part: Part,
-        backward: bool,
-    ) -> Option<(gst::Buffer, u64)> {
-        let unit = part.stream.unit_bytes();
-        let rest = self.rest.take();
-        if let Some((mut head, at)) = rest
-            && at + head.size() as u64 == first
-            && !backward
-        {
-            head.make_mut().unset_flags(gst::BufferFlags::all());
-            head.append(buffer);
-            (buffer, first) = (head, at);
+            gst::element_warning!(
+                element,
+                gst::StreamError::Demux,
+                ("{finding}"),
+                details: details
+            );
         }
-        let over = first.saturating_sub(part.from) % unit;
-        let skip = if over == 0 { 0 } else { unit - over };
-        let size = buffer.size() as u64;
-        if skip == 0 && size.is_multiple_of(unit) {
-            return (size > 0).then_some((buffer, first));
-        }
-        let len = size.saturating_sub(skip) / unit * unit;
-        let part = |from: u64, len: u64| {
-            let range = from as usize..(from + len) as usize;
-            buffer.copy_region(gst::BufferCopyFlags::MEMORY, range).ok()
-        };
-        let left = size.saturating_sub(skip + len);
-        if left > 0 && skip + len <= size {
-            self.rest = part(skip + len, left).map(|rest| (rest, first + skip + len));
-        }
-        (len > 0).then(|| part(skip, len).map(|whole| (whole, first + skip)))?
     }
 }
 
-/// Tells of what is wrong with the file: a warning each.
-pub fn tell(imp: &AviMjpegDemux, finding: &Finding) {
-    let details = match finding {
+/// A finding as the details of a message.
+fn details(finding: &Finding) -> gst::Structure {
+    match finding {
         Finding::Damage { from, to, pictures } => gst::Structure::builder("avi-damage")
             .field("from", from)
             .field("to", to)
@@ -557,52 +475,17 @@ pub fn tell(imp: &AviMjpegDemux, finding: &Finding) {
         Finding::Joined { pos } => gst::Structure::builder("avi-joined")
             .field("from", pos)
             .build(),
+        Finding::More {
+            joined,
+            count,
+            from,
+            to,
+        } => gst::Structure::builder(if *joined { "avi-joined" } else { "avi-damage" })
+            .field("count", count)
+            .field("from", from)
+            .field("to", to)
+            .build(),
         Finding::NoHeader => gst::Structure::new_empty("avi-no-header"),
         Finding::BadIndex { .. } => gst::Structure::new_empty("avi-bad-index"),
-    };
-    if let Finding::Joined { .. } = finding {
-        gst::element_imp_info!(
-            imp,
-            gst::StreamError::Demux,
-            ("{finding}"),
-            details: details
-        );
-        return;
     }
-    gst::element_imp_warning!(
-        imp,
-        gst::StreamError::Demux,
-        ("{finding}"),
-        details: details
-    );
-}
-
-/// Reads `position` where a pad is asked.
-pub fn position_of(info: &PadInfo) -> gst::ClockTime {
-    gst::ClockTime::from_nseconds(info.position.load(Ordering::Relaxed))
-}
-
-/// What queries and seeks convert by: nanoseconds and the pad's own counts.
-pub fn convert(
-    stream: &Stream,
-    value: gst::GenericFormattedValue,
-    to: gst::Format,
-) -> Option<gst::GenericFormattedValue> {
-    use gst::GenericFormattedValue as Value;
-    let unit = stream.unit_bytes();
-    let ns = match value {
-        Value::Time(time) => time?.nseconds(),
-        Value::Default(units) => stream.rate.time_of(u64::from(units?)),
-        Value::Bytes(bytes) if stream.is_sound() => stream.rate.time_of(u64::from(bytes?) / unit),
-        _ => return None,
-    };
-    let units = stream.rate.unit_at(ns);
-    Some(match to {
-        gst::Format::Time => Value::Time(Some(gst::ClockTime::from_nseconds(ns))),
-        gst::Format::Default => Value::Default(Some(gst::format::Default::from_u64(units))),
-        gst::Format::Bytes if stream.is_sound() => {
-            Value::Bytes(Some(gst::format::Bytes::from_u64(units * unit)))
-        }
-        _ => return None,
-    })
 }

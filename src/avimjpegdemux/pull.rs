@@ -1,26 +1,19 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! Playing a file that can be read at any place: a task that opens it and
-//! pushes chunk after chunk by the index.
+//! Playing a file that can be read at any place.
 
 use std::ops::Range;
+use std::sync::Arc;
 
 use gst::prelude::*;
-use gst::subclass::prelude::*;
 
-use avi_mjpeg::reader::headers::Format;
-use avi_mjpeg::reader::play::Playback;
-use avi_mjpeg::reader::window::ReadAt;
-use avi_mjpeg::reader::{OpenError, Payload, Reader};
+use avi_mjpeg::reader::OpenError;
+use avi_mjpeg::reader::player::{Player, Step};
+use avi_mjpeg::reader::window::{self, ReadAt};
 
-use super::imp::{AviMjpegDemux, CAT};
-use super::output::{self, Chunk, Output};
-
-/// Chunks that are looked for before anything is played: the whole of most
-/// recordings without an index, some 20 ms of work.
-const FIRST_SCAN: usize = 20_000;
-
-/// Chunks looked for between two looks at whether to stop.
-const SCAN_STEP: usize = 2_000;
+use super::CAT;
+use super::output::{self, MakePad, Output};
+use super::seek::{Seek, range_of};
+use super::shared::Shared;
 
 /// A search of more bytes than this is told of by progress messages.
 const LONG: u64 = 32 << 20;
@@ -32,9 +25,10 @@ const BATCH: usize = 16;
 const PATIENCE: gst::ClockTime = gst::ClockTime::from_mseconds(500);
 
 /// The file upstream.
-pub struct PadSource {
+struct PadSource {
     pad: gst::Pad,
     size: u64,
+    shared: Arc<Shared>,
 }
 
 impl ReadAt for PadSource {
@@ -46,6 +40,10 @@ impl ReadAt for PadSource {
     }
 
     fn read_at(&mut self, pos: u64, len: usize) -> Result<Block, gst::FlowError> {
+        // However long a search is, it reads.
+        if self.shared.is_stopping() {
+            return Err(gst::FlowError::Flushing);
+        }
         let len = u32::try_from(len).unwrap_or(u32::MAX);
         match self.pad.pull_range(pos, len) {
             Ok(buffer) => buffer
@@ -63,17 +61,19 @@ impl ReadAt for PadSource {
 }
 
 /// A piece of the file, mapped while it is looked at.
-pub struct Block(Option<gst::MappedBuffer<gst::buffer::Readable>>);
+struct Block(Option<gst::MappedBuffer<gst::buffer::Readable>>);
 
-impl Block {
-    /// Some of its bytes, which stay where they are.
-    fn part(&self, range: Range<usize>) -> Option<gst::Buffer> {
+impl window::Block for Block {
+    type Piece = gst::Buffer;
+
+    /// They stay where they are.
+    fn piece(&self, range: Range<usize>) -> Option<gst::Buffer> {
         let buffer = self.0.as_ref()?.buffer();
         buffer.copy_region(gst::BufferCopyFlags::MEMORY, range).ok()
     }
 
-    /// The same without another buffer, if this one is nobody else's.
-    fn into_part(self, range: Range<usize>) -> Option<gst::Buffer> {
+    /// Without another buffer, if this one is nobody else's.
+    fn into_piece(self, range: Range<usize>) -> Option<gst::Buffer> {
         let mut buffer = self.0?.into_buffer();
         let Some(own) = buffer.get_mut() else {
             return buffer.copy_region(gst::BufferCopyFlags::MEMORY, range).ok();
@@ -93,11 +93,8 @@ impl Block {
 
 impl From<&[u8]> for Block {
     fn from(bytes: &[u8]) -> Self {
-        let mut buffer = gst::Buffer::with_size(bytes.len()).ok();
-        if let Some(own) = buffer.as_mut().and_then(gst::Buffer::get_mut) {
-            let _ = own.copy_from_slice(0, bytes);
-        }
-        Self(buffer.and_then(|buffer| buffer.into_mapped_buffer_readable().ok()))
+        let buffer = gst::Buffer::from_slice(bytes.to_vec());
+        Self(buffer.into_mapped_buffer_readable().ok())
     }
 }
 
@@ -110,38 +107,27 @@ impl AsRef<[u8]> for Block {
 /// The file being played. Only the streaming thread has it, or who stopped
 /// that thread.
 pub struct Pull {
-    reader: Reader<PadSource>,
-    playback: Playback,
+    element: gst::Element,
+    shared: Arc<Shared>,
+    player: Player<PadSource>,
     pub output: Output,
-    /// Where to go before playing on, in the segment's direction.
-    pub target: Option<gst::ClockTime>,
     told_duration: u64,
     started: bool,
-    /// Files joined on that the output knows of.
-    joined: usize,
     /// How far a told search was when it was last told.
     told: Option<u64>,
 }
 
 impl Pull {
-    /// The file's duration, as exactly as is known.
-    pub fn duration(&self) -> gst::ClockTime {
-        gst::ClockTime::from_nseconds(self.reader.duration())
-    }
-
-    /// The first video stream, which key unit seeks go by.
-    pub fn video(&self) -> Option<&avi_mjpeg::reader::headers::Stream> {
-        self.reader
-            .header()
-            .streams
-            .iter()
-            .find(|s| matches!(s.format, Format::Jpeg { .. }))
-    }
-
-    pub fn open(imp: &AviMjpegDemux, pad: &gst::Pad) -> Result<Box<Self>, gst::FlowError> {
+    /// Opens what is upstream of a pad.
+    pub fn open(
+        element: &gst::Element,
+        make_pad: MakePad,
+        pad: &gst::Pad,
+        shared: &Arc<Shared>,
+    ) -> Result<Box<Self>, gst::FlowError> {
         let Some(size) = pad.peer_query_duration::<gst::format::Bytes>() else {
-            gst::element_imp_error!(
-                imp,
+            gst::element_error!(
+                element,
                 gst::ResourceError::Read,
                 ("The size of the file cannot be found out")
             );
@@ -150,247 +136,150 @@ impl Pull {
         let source = PadSource {
             pad: pad.clone(),
             size: *size,
+            shared: shared.clone(),
         };
-        let mut reader = match Reader::open(source) {
-            Ok(reader) => reader,
+        let player = match Player::open(source) {
+            Ok(player) => player,
             Err(OpenError::Read(flow)) => return Err(flow),
             Err(err @ OpenError::NotAvi { .. }) => {
-                gst::element_imp_error!(imp, gst::StreamError::WrongType, ("{err}"));
+                gst::element_error!(element, gst::StreamError::WrongType, ("{err}"));
                 return Err(gst::FlowError::Error);
             }
         };
-        reader.scan(FIRST_SCAN)?;
-        let header = reader.header();
-        gst::debug!(CAT, imp = imp, "header: {header:?}");
-        let sampling = reader.first_picture().and_then(|f| f.sampling_name());
-        let output = Output::new(header, sampling, None, PATIENCE);
-        let streams = header.streams.len();
+        let picture = player.reader().first_picture();
+        let sampling = picture.and_then(|picture| picture.sampling_name());
+        let output = Output::new(element, make_pad, player.header(), sampling, None, PATIENCE)?;
         Ok(Box::new(Self {
-            playback: Playback::new(streams),
-            reader,
+            element: element.clone(),
+            shared: shared.clone(),
+            player,
             output,
-            target: None,
             told_duration: 0,
             started: false,
-            joined: 0,
             told: None,
         }))
     }
 
     /// Makes the pads of the streams that have chunks.
-    fn start(&mut self, imp: &AviMjpegDemux) -> Result<(), gst::FlowError> {
+    fn start(&mut self) {
         self.started = true;
-        self.output.warn_of_others(imp);
-        if !self.output.has_streams() {
-            gst::element_imp_error!(
-                imp,
-                gst::StreamError::CodecNotFound,
-                ("There is no Motion JPEG and no PCM stream in this file")
-            );
-            return Err(gst::FlowError::Error);
-        }
-        let which: Vec<usize> = (0..self.reader.header().streams.len())
-            .filter(|&n| self.reader.index().chunks(n) > 0)
-            .collect();
-        if which.is_empty() && self.reader.is_complete() {
-            // A header and nothing else is an empty recording.
-            let all: Vec<usize> = (0..self.reader.header().streams.len()).collect();
-            self.output.expose(imp, &all);
-        } else {
-            self.output.expose(imp, &which);
-        }
-        self.output.no_more_pads(imp);
         let mut segment = gst::FormattedSegment::new();
         segment.set_duration(self.duration());
         let seqnum = self.output.seqnum;
         self.output.begin_segment(segment, seqnum);
-        self.tell_duration(imp);
-        self.output.start_segment(true);
-        Ok(())
+        // Whoever is told of a pad may ask for it.
+        self.tell_duration();
+        self.output.expose(&self.player.streams());
+        self.output.no_more_pads();
+        self.output.start_segment();
     }
 
-    fn tell_duration(&mut self, imp: &AviMjpegDemux) {
-        let duration = self.reader.duration();
+    fn duration(&self) -> gst::ClockTime {
+        gst::ClockTime::from_nseconds(self.player.reader().duration())
+    }
+
+    fn tell_duration(&mut self) {
+        let duration = self.player.reader().duration();
         if duration == self.told_duration {
             return;
         }
         let told = std::mem::replace(&mut self.told_duration, duration);
-        imp.set_duration(gst::ClockTime::from_nseconds(duration));
-        if told != 0 && self.reader.is_complete() {
+        self.shared.set_duration(duration);
+        if told != 0 && self.player.reader().is_complete() {
             self.output.segment.set_duration(self.duration());
-            let element = imp.obj();
-            let _ = element.post_message(
+            self.output.post(
                 gst::message::DurationChanged::builder()
-                    .src(&*element)
+                    .src(&self.element)
                     .build(),
             );
         }
     }
 
-    fn progress(&mut self, imp: &AviMjpegDemux, kind: gst::ProgressType, text: &str) {
-        let element = imp.obj();
-        let _ = element.post_message(
+    /// Goes where a seek says with the next step.
+    pub fn seek(&mut self, seek: &Seek) -> bool {
+        let mut segment = self.output.segment.clone();
+        segment.set_duration(self.duration());
+        let picture_at = |ns, after| self.player.picture_at(ns, after);
+        let done = seek.apply(&mut segment, &picture_at);
+        if done {
+            self.player.seek(range_of(&segment));
+            self.output.begin_segment(segment, seek.seqnum);
+        }
+        done
+    }
+
+    fn progress(&self, kind: gst::ProgressType, text: &str) {
+        self.output.post(
             gst::message::Progress::builder(kind, "index", text)
-                .src(&*element)
+                .src(&self.element)
                 .build(),
         );
     }
 
     /// Tells how far the search for chunks is, in steps of a twentieth.
-    fn tell_progress(&mut self, imp: &AviMjpegDemux) {
-        let size = self.reader.file_size();
-        let scanned = self.reader.scanned();
+    fn tell_progress(&mut self) {
+        let reader = self.player.reader();
+        let (size, scanned) = (reader.file_size(), reader.scanned());
+        let complete = reader.is_complete();
         match self.told {
-            None if !self.reader.is_complete() && size - scanned > LONG => {
+            None if !complete && size.saturating_sub(scanned) > LONG => {
                 self.told = Some(scanned);
-                self.progress(
-                    imp,
-                    gst::ProgressType::Start,
-                    "Looking for the chunks of a file without a whole index",
-                );
+                let text = "Looking for the chunks of a file without a whole index";
+                self.progress(gst::ProgressType::Start, text);
             }
-            Some(_) if self.reader.is_complete() => {
+            Some(_) if complete => {
                 self.told = None;
-                self.progress(imp, gst::ProgressType::Complete, "All chunks are known");
+                self.progress(gst::ProgressType::Complete, "All chunks are known");
             }
-            Some(told) if scanned - told >= size / 20 => {
+            Some(told) if scanned.saturating_sub(told) >= size / 20 => {
                 self.told = Some(scanned);
                 let percent = u128::from(scanned) * 100 / u128::from(size.max(1));
                 let text = format!("Looked through {percent} % of the file");
-                self.progress(imp, gst::ProgressType::Continue, &text);
+                self.progress(gst::ProgressType::Continue, &text);
             }
             _ => {}
         }
     }
 
     /// A search that is given up is said to be.
-    pub fn cancel(&mut self, imp: &AviMjpegDemux) {
+    pub fn cancel(&mut self) {
         if self.told.take().is_some() {
             self.progress(
-                imp,
                 gst::ProgressType::Canceled,
                 "The search for chunks was stopped",
             );
         }
     }
 
-    /// Goes where the last seek said, looking for chunks until there is one.
-    fn go_to(&mut self, imp: &AviMjpegDemux, target: gst::ClockTime) -> Result<(), gst::FlowError> {
-        let backward = self.output.segment.rate() < 0.0;
-        while !self.reader.is_complete() && self.reader.known_until() <= target.nseconds() {
-            self.reader.scan(SCAN_STEP)?;
-            self.tell_progress(imp);
-            if imp.is_stopping() {
-                return Err(gst::FlowError::Flushing);
-            }
-        }
-        self.tell_duration(imp);
-        self.playback
-            .seek(&self.reader, target.nseconds(), backward);
-        self.target = None;
-        Ok(())
-    }
-
     /// Pushes the next few chunks.
-    pub fn step(&mut self, imp: &AviMjpegDemux) -> Result<(), gst::FlowError> {
+    pub fn step(&mut self) -> Result<(), gst::FlowError> {
         if !self.started {
-            self.start(imp)?;
+            self.start();
         }
-        if let Some(target) = self.target {
-            self.go_to(imp, target)?;
-        }
-        self.output.start_segment(false);
         for _ in 0..BATCH {
-            self.step_one(imp)?;
+            let step = self.player.next()?;
+            output::tell(&self.element, self.player.take_findings());
+            match step {
+                Step::Unit(unit) => {
+                    self.output.start_segment();
+                    if !self.output.is_exposed(unit.stream) {
+                        // It was announced, but its first chunk comes so late that it was not met
+                        // before the pads were made.
+                        self.output.expose(&[unit.stream]);
+                    }
+                    self.output
+                        .push(self.player.header(), unit, |buffer| buffer)?;
+                }
+                Step::Searching => break,
+                Step::End => {
+                    self.tell_progress();
+                    self.tell_duration();
+                    return Err(gst::FlowError::Eos);
+                }
+            }
         }
-        if !self.reader.is_complete() || self.told.is_some() {
-            self.tell_progress(imp);
-        }
-        self.tell_duration(imp);
+        self.tell_progress();
+        self.tell_duration();
         Ok(())
-    }
-
-    fn step_one(&mut self, imp: &AviMjpegDemux) -> Result<(), gst::FlowError> {
-        let Some(next) = self.playback.next(&mut self.reader)? else {
-            self.reader.flush_findings();
-            self.tell_findings(imp);
-            return Err(gst::FlowError::Eos);
-        };
-        if self.reader.joined() != self.joined {
-            self.joined = self.reader.joined();
-            self.output.join(self.reader.header());
-        }
-        let entry = next.entry;
-        let n = entry.stream;
-        let time = gst::ClockTime::from_nseconds(next.time);
-        let stream = &self.reader.header().streams[n];
-        let counted = if stream.is_sound() {
-            u64::from(entry.size)
-        } else {
-            1
-        };
-        let until = stream.part(entry.first).time(entry.first + counted);
-        let segment = &self.output.segment;
-        let beyond = if segment.rate() < 0.0 {
-            segment
-                .start()
-                .is_some_and(|start| until <= start.nseconds())
-        } else {
-            segment.stop().is_some_and(|stop| time >= stop)
-        };
-        if beyond {
-            self.playback.turn_off(n);
-            return Ok(());
-        }
-        if !self.output.is_exposed(n) {
-            if matches!(stream.format, Format::Other { .. }) {
-                self.playback.turn_off(n);
-                return Ok(());
-            }
-            // It was announced, but its first chunk comes so late that it was
-            // not met before the pads were made.
-            self.output.expose(imp, &[n]);
-        }
-        if self.output.leaves_out(n, time) {
-            return Ok(());
-        }
-        let payload = self.reader.payload_of(&next)?;
-        self.tell_findings(imp);
-        match payload {
-            Payload::Empty if counted == 0 => Ok(()),
-            Payload::Empty | Payload::Lost => self.output.gap(imp, n, next.time, until),
-            Payload::Bytes {
-                pos,
-                len,
-                incomplete,
-            } => {
-                let window = self.reader.window();
-                let buffer = if let Some((block, range)) = window.take(pos, len) {
-                    block.into_part(range)
-                } else if let Some((block, range)) = window.block(pos, len) {
-                    block.part(range)
-                } else {
-                    None
-                };
-                let Some(buffer) = buffer else {
-                    return self.output.gap(imp, n, next.time, until);
-                };
-                self.output.push(
-                    imp,
-                    Chunk {
-                        stream: n,
-                        first: entry.first,
-                        buffer,
-                        incomplete,
-                    },
-                )
-            }
-        }
-    }
-
-    fn tell_findings(&mut self, imp: &AviMjpegDemux) {
-        for finding in self.reader.take_findings() {
-            output::tell(imp, &finding);
-        }
     }
 }

@@ -33,53 +33,170 @@ fn at_least(what: &'static str, bytes: &[u8], need: usize) -> Result<(), Truncat
     Ok(())
 }
 
-/// The `N` bytes at `offset`; zeros stand for bytes that a short structure left out.
-fn array<const N: usize>(bytes: &[u8], offset: usize) -> [u8; N] {
-    let mut out = [0; N];
-    for (i, byte) in out.iter_mut().enumerate() {
-        *byte = bytes.get(offset + i).copied().unwrap_or(0);
+/// What a structure's field is in the file: so many bytes, numbers little endian.
+trait Field: Sized {
+    const SIZE: usize;
+
+    fn read(bytes: &[u8]) -> Self;
+
+    fn write(&self, bytes: &mut [u8]);
+}
+
+macro_rules! numbers {
+    ($($number:ty),*) => {$(
+        impl Field for $number {
+            const SIZE: usize = size_of::<Self>();
+
+            fn read(bytes: &[u8]) -> Self {
+                bytes.first_chunk().map_or(0, |bytes| Self::from_le_bytes(*bytes))
+            }
+
+            fn write(&self, bytes: &mut [u8]) {
+                bytes.copy_from_slice(&self.to_le_bytes());
+            }
+        }
+    )*};
+}
+
+numbers!(u8, u16, u32, u64, i16, i32);
+
+impl Field for FourCc {
+    const SIZE: usize = 4;
+
+    fn read(bytes: &[u8]) -> Self {
+        Self::parse(bytes).unwrap_or_default()
     }
-    out
+
+    fn write(&self, bytes: &mut [u8]) {
+        bytes.copy_from_slice(&self.0);
+    }
 }
 
-fn u16_at(bytes: &[u8], offset: usize) -> u16 {
-    u16::from_le_bytes(array(bytes, offset))
+impl<T: Field + Copy + Default, const N: usize> Field for [T; N] {
+    const SIZE: usize = N * T::SIZE;
+
+    fn read(bytes: &[u8]) -> Self {
+        let mut all = [T::default(); N];
+        for (one, bytes) in all.iter_mut().zip(bytes.chunks(T::SIZE)) {
+            *one = T::read(bytes);
+        }
+        all
+    }
+
+    fn write(&self, bytes: &mut [u8]) {
+        for (one, bytes) in self.iter().zip(bytes.chunks_mut(T::SIZE)) {
+            one.write(bytes);
+        }
+    }
 }
 
-fn u32_at(bytes: &[u8], offset: usize) -> u32 {
-    u32::from_le_bytes(array(bytes, offset))
-}
+/// Declares a structure by its fields, in the order of the file.
+///
+/// `PREFIX + LEAST..SIZE`: 4 if the structure's own size stands before the first field and else 0, how
+/// many bytes have to be there, and how many it has with what is reserved at its end.
+macro_rules! structure {
+    (
+        $(#[$doc:meta])*
+        $vis:vis struct $name:ident: $what:literal, $prefix:literal + $least:literal..$size:literal {
+            $($(#[$field_doc:meta])* $field_vis:vis $field:ident: $type:ty,)*
+        }
+    ) => {
+        $(#[$doc])*
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+        $vis struct $name {
+            $($(#[$field_doc])* $field_vis $field: $type,)*
+        }
 
-fn u64_at(bytes: &[u8], offset: usize) -> u64 {
-    u64::from_le_bytes(array(bytes, offset))
+        impl $name {
+            /// Bytes it takes.
+            $vis const SIZE: usize = $size;
+
+            /// The bytes of the file.
+            $vis fn to_bytes(self) -> [u8; Self::SIZE] {
+                let mut out = [0; Self::SIZE];
+                self.write(&mut out);
+                out
+            }
+
+            /// Reads it from where it begins; what is missing at the end counts as zeros.
+            $vis fn parse(bytes: &[u8]) -> Result<Self, Truncated> {
+                at_least($what, bytes, $least)?;
+                let mut whole = [0; Self::SIZE];
+                let have = bytes.len().min(Self::SIZE);
+                whole[..have].copy_from_slice(&bytes[..have]);
+                Ok(Self::read(&whole))
+            }
+        }
+
+        impl Field for $name {
+            const SIZE: usize = $size;
+
+            fn read(bytes: &[u8]) -> Self {
+                let rest = &bytes[$prefix..];
+                $(
+                    let (bytes, rest) = rest.split_at(<$type as Field>::SIZE);
+                    let $field = <$type as Field>::read(bytes);
+                )*
+                let _ = rest;
+                Self { $($field),* }
+            }
+
+            fn write(&self, bytes: &mut [u8]) {
+                let size: u32 = $size;
+                let (own, rest) = bytes.split_at_mut($prefix);
+                own.copy_from_slice(&size.to_le_bytes()[..$prefix]);
+                $(
+                    let (bytes, rest) = rest.split_at_mut(<$type as Field>::SIZE);
+                    self.$field.write(bytes);
+                )*
+                let _ = rest;
+            }
+        }
+    };
 }
 
 /// A four-character code: the name of a chunk, a list, a codec.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Default)]
 pub struct FourCc(pub [u8; 4]);
 
 impl FourCc {
+    /// What a file begins with.
     pub const RIFF: Self = Self(*b"RIFF");
+    /// A list of chunks.
     pub const LIST: Self = Self(*b"LIST");
+    /// Filler.
     pub const JUNK: Self = Self(*b"JUNK");
     /// The form of the first RIFF of a file.
     pub const AVI: Self = Self(*b"AVI ");
     /// The form of the further RIFFs of an OpenDML file.
     pub const AVIX: Self = Self(*b"AVIX");
+    /// The list of headers.
     pub const HDRL: Self = Self(*b"hdrl");
+    /// [`MainHeader`]
     pub const AVIH: Self = Self(*b"avih");
+    /// The list of a stream's headers.
     pub const STRL: Self = Self(*b"strl");
+    /// [`StreamHeader`]
     pub const STRH: Self = Self(*b"strh");
+    /// [`BitmapInfo`] or [`WaveFormat`]
     pub const STRF: Self = Self(*b"strf");
+    /// A codec's own data.
     pub const STRD: Self = Self(*b"strd");
+    /// A stream's name.
     pub const STRN: Self = Self(*b"strn");
+    /// The list of the streams' chunks.
     pub const MOVI: Self = Self(*b"movi");
+    /// A list of chunks that belong together, in `movi`.
     pub const REC: Self = Self(*b"rec ");
+    /// The old index.
     pub const IDX1: Self = Self(*b"idx1");
     /// An OpenDML index in a stream's list: a super index, or a standard index.
     pub const INDX: Self = Self(*b"indx");
+    /// The list of OpenDML's headers.
     pub const ODML: Self = Self(*b"odml");
+    /// [`ExtendedHeader`]
     pub const DMLH: Self = Self(*b"dmlh");
+    /// The list of texts.
     pub const INFO: Self = Self(*b"INFO");
     /// INFO: title.
     pub const INAM: Self = Self(*b"INAM");
@@ -95,6 +212,7 @@ impl FourCc {
     pub const VIDS: Self = Self(*b"vids");
     /// Stream type: audio.
     pub const AUDS: Self = Self(*b"auds");
+    /// Codec: Motion JPEG.
     pub const MJPG: Self = Self(*b"MJPG");
 
     /// The name of a compressed video chunk of a stream, `00dc`. Streams are numbered 0 to 99.
@@ -159,35 +277,20 @@ impl fmt::Debug for FourCc {
     }
 }
 
-/// The name and the payload's size in front of every chunk.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct ChunkHeader {
-    pub id: FourCc,
-    /// Bytes of payload, without this header and without the padding.
-    pub size: u32,
+structure! {
+    /// The name and the payload's size in front of every chunk.
+    pub struct ChunkHeader: "chunk", 0 + 8..8 {
+        /// The chunk's name.
+        pub id: FourCc,
+        /// Bytes of payload, without this header and without the padding.
+        pub size: u32,
+    }
 }
 
 impl ChunkHeader {
-    /// Bytes it takes.
-    pub const SIZE: usize = 8;
-
+    /// The header of a chunk of `size` bytes of payload.
     pub fn new(id: FourCc, size: u32) -> Self {
         Self { id, size }
-    }
-
-    pub fn to_bytes(self) -> [u8; Self::SIZE] {
-        let mut out = [0; Self::SIZE];
-        out[..4].copy_from_slice(&self.id.0);
-        out[4..].copy_from_slice(&self.size.to_le_bytes());
-        out
-    }
-
-    pub fn parse(bytes: &[u8]) -> Result<Self, Truncated> {
-        at_least("chunk", bytes, Self::SIZE)?;
-        Ok(Self {
-            id: FourCc(array(bytes, 0)),
-            size: u32_at(bytes, 4),
-        })
     }
 
     /// The size with the padding to an even number, which every chunk has.
@@ -201,207 +304,116 @@ pub const fn padded(size: u64) -> u64 {
     size + size % 2
 }
 
-/// The head of a `LIST` or `RIFF`: a chunk header and the list's kind.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct ListHeader {
-    /// `LIST` or `RIFF`.
-    pub id: FourCc,
-    /// Bytes that follow the size: the kind's four and the content's.
-    pub size: u32,
-    pub kind: FourCc,
-}
-
-impl ListHeader {
-    /// Bytes it takes.
-    pub const SIZE: usize = 12;
-
-    pub fn to_bytes(self) -> [u8; Self::SIZE] {
-        let mut out = [0; Self::SIZE];
-        out[..8].copy_from_slice(&ChunkHeader::new(self.id, self.size).to_bytes());
-        out[8..].copy_from_slice(&self.kind.0);
-        out
-    }
-
-    pub fn parse(bytes: &[u8]) -> Result<Self, Truncated> {
-        at_least("list", bytes, Self::SIZE)?;
-        Ok(Self {
-            id: FourCc(array(bytes, 0)),
-            size: u32_at(bytes, 4),
-            kind: FourCc(array(bytes, 8)),
-        })
+structure! {
+    /// The head of a `LIST` or `RIFF`: a chunk header and the list's kind.
+    pub struct ListHeader: "list", 0 + 12..12 {
+        /// `LIST` or `RIFF`.
+        pub id: FourCc,
+        /// Bytes that follow the size: the kind's four and the content's.
+        pub size: u32,
+        /// What the list holds.
+        pub kind: FourCc,
     }
 }
 
-/// `avih`, the main header (`AVIMAINHEADER`).
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct MainHeader {
-    /// Microseconds between two frames: all that paces the K210's player.
-    pub micro_sec_per_frame: u32,
-    pub max_bytes_per_sec: u32,
-    pub padding_granularity: u32,
-    /// Of [`MainHeader::HAS_INDEX`] and its like.
-    pub flags: u32,
-    /// Frames of the first video stream in the first RIFF.
-    pub total_frames: u32,
-    pub initial_frames: u32,
-    pub streams: u32,
-    pub suggested_buffer_size: u32,
-    pub width: u32,
-    pub height: u32,
+structure! {
+    /// `avih`, the main header (`AVIMAINHEADER`).
+    pub struct MainHeader: "avih", 0 + 40..56 {
+        /// Microseconds between two frames: all that paces the K210's player.
+        pub micro_sec_per_frame: u32,
+        /// Bytes a second at most.
+        pub max_bytes_per_sec: u32,
+        /// Chunks begin at multiples of this.
+        pub padding_granularity: u32,
+        /// Of [`MainHeader::HAS_INDEX`] and its like.
+        pub flags: u32,
+        /// Frames of the first video stream in the first RIFF.
+        pub total_frames: u32,
+        /// Frames that come before the sound they belong to.
+        pub initial_frames: u32,
+        /// Streams of the file.
+        pub streams: u32,
+        /// Bytes of the largest chunk.
+        pub suggested_buffer_size: u32,
+        /// Pixels across.
+        pub width: u32,
+        /// Lines.
+        pub height: u32,
+    }
 }
 
 impl MainHeader {
-    /// Bytes of payload, the four reserved words included.
-    pub const SIZE: usize = 56;
-
     /// The file has an `idx1`.
     pub const HAS_INDEX: u32 = 0x10;
     /// The order of presentation is the index's, not the chunks'.
     pub const MUST_USE_INDEX: u32 = 0x20;
+    /// The streams are interleaved.
     pub const IS_INTERLEAVED: u32 = 0x100;
     /// The index's key frame flags can be trusted.
     pub const TRUST_CHUNK_TYPE: u32 = 0x800;
+}
 
-    pub fn to_bytes(self) -> [u8; Self::SIZE] {
-        let mut out = [0; Self::SIZE];
-        let fields = [
-            self.micro_sec_per_frame,
-            self.max_bytes_per_sec,
-            self.padding_granularity,
-            self.flags,
-            self.total_frames,
-            self.initial_frames,
-            self.streams,
-            self.suggested_buffer_size,
-            self.width,
-            self.height,
-        ];
-        for (slot, field) in out.chunks_exact_mut(4).zip(fields) {
-            slot.copy_from_slice(&field.to_le_bytes());
-        }
-        out
-    }
-
-    /// Parses the chunk's payload; the reserved words may be missing.
-    pub fn parse(bytes: &[u8]) -> Result<Self, Truncated> {
-        at_least("avih", bytes, 40)?;
-        Ok(Self {
-            micro_sec_per_frame: u32_at(bytes, 0),
-            max_bytes_per_sec: u32_at(bytes, 4),
-            padding_granularity: u32_at(bytes, 8),
-            flags: u32_at(bytes, 12),
-            total_frames: u32_at(bytes, 16),
-            initial_frames: u32_at(bytes, 20),
-            streams: u32_at(bytes, 24),
-            suggested_buffer_size: u32_at(bytes, 28),
-            width: u32_at(bytes, 32),
-            height: u32_at(bytes, 36),
-        })
+structure! {
+    /// `strh`, a stream's header (`AVISTREAMHEADER`).
+    pub struct StreamHeader: "strh", 0 + 48..56 {
+        /// [`FourCc::VIDS`] or [`FourCc::AUDS`].
+        pub kind: FourCc,
+        /// The codec: [`FourCc::MJPG`], zeros for PCM.
+        pub handler: FourCc,
+        /// Of `AVISF_*`.
+        pub flags: u32,
+        /// Of streams of one kind, which to play first.
+        pub priority: u16,
+        /// A Windows language identifier.
+        pub language: u16,
+        /// Frames that come before the sound they belong to.
+        pub initial_frames: u32,
+        /// `rate / scale` is frames, or blocks of samples, a second.
+        pub scale: u32,
+        /// See `scale`.
+        pub rate: u32,
+        /// When the stream starts, in units of `scale / rate`.
+        pub start: u32,
+        /// The stream's length in units of `scale / rate`.
+        pub length: u32,
+        /// Bytes of the largest chunk.
+        pub suggested_buffer_size: u32,
+        /// 0 to 10 000; -1 for the codec's default.
+        pub quality: u32,
+        /// Bytes of a block of samples; 0 when each chunk is one sample, as in video.
+        pub sample_size: u32,
+        /// The destination rectangle: left, top, right, bottom.
+        pub frame: [i16; 4],
     }
 }
 
-/// `strh`, a stream's header (`AVISTREAMHEADER`).
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct StreamHeader {
-    /// [`FourCc::VIDS`] or [`FourCc::AUDS`].
-    pub kind: FourCc,
-    /// The codec: [`FourCc::MJPG`], zeros for PCM.
-    pub handler: FourCc,
-    pub flags: u32,
-    pub priority: u16,
-    pub language: u16,
-    pub initial_frames: u32,
-    /// `rate / scale` is frames, or blocks of samples, a second.
-    pub scale: u32,
-    pub rate: u32,
-    /// When the stream starts, in units of `scale / rate`.
-    pub start: u32,
-    /// The stream's length in units of `scale / rate`.
-    pub length: u32,
-    pub suggested_buffer_size: u32,
-    /// 0 to 10 000; -1 for the codec's default.
-    pub quality: u32,
-    /// Bytes of a block of samples; 0 when each chunk is one sample, as in video.
-    pub sample_size: u32,
-    /// The destination rectangle: left, top, right, bottom.
-    pub frame: [i16; 4],
-}
-
-impl StreamHeader {
-    /// Bytes of payload.
-    pub const SIZE: usize = 56;
-
-    pub fn to_bytes(self) -> [u8; Self::SIZE] {
-        let mut out = [0; Self::SIZE];
-        out[..4].copy_from_slice(&self.kind.0);
-        out[4..8].copy_from_slice(&self.handler.0);
-        out[8..12].copy_from_slice(&self.flags.to_le_bytes());
-        out[12..14].copy_from_slice(&self.priority.to_le_bytes());
-        out[14..16].copy_from_slice(&self.language.to_le_bytes());
-        let words = [
-            self.initial_frames,
-            self.scale,
-            self.rate,
-            self.start,
-            self.length,
-            self.suggested_buffer_size,
-            self.quality,
-            self.sample_size,
-        ];
-        for (slot, word) in out[16..48].chunks_exact_mut(4).zip(words) {
-            slot.copy_from_slice(&word.to_le_bytes());
-        }
-        for (slot, side) in out[48..].chunks_exact_mut(2).zip(self.frame) {
-            slot.copy_from_slice(&side.to_le_bytes());
-        }
-        out
+structure! {
+    /// `strf` of a video stream (`BITMAPINFOHEADER`).
+    pub struct BitmapInfo: "strf", 4 + 20..40 {
+        /// Pixels across.
+        pub width: i32,
+        /// Lines; negative for pictures from top to bottom.
+        pub height: i32,
+        /// 1.
+        pub planes: u16,
+        /// Bits a pixel.
+        pub bit_count: u16,
+        /// The codec.
+        pub compression: FourCc,
+        /// Bytes of a decoded picture.
+        pub size_image: u32,
+        /// Resolution; 0.
+        pub x_pels_per_meter: i32,
+        /// Resolution; 0.
+        pub y_pels_per_meter: i32,
+        /// Colours of the palette; 0.
+        pub clr_used: u32,
+        /// Colours that matter; 0.
+        pub clr_important: u32,
     }
-
-    /// Parses the chunk's payload; the rectangle may be missing.
-    pub fn parse(bytes: &[u8]) -> Result<Self, Truncated> {
-        at_least("strh", bytes, 48)?;
-        let mut frame = [0; 4];
-        for (i, side) in frame.iter_mut().enumerate() {
-            *side = i16::from_le_bytes(array(bytes, 48 + 2 * i));
-        }
-        Ok(Self {
-            kind: FourCc(array(bytes, 0)),
-            handler: FourCc(array(bytes, 4)),
-            flags: u32_at(bytes, 8),
-            priority: u16_at(bytes, 12),
-            language: u16_at(bytes, 14),
-            initial_frames: u32_at(bytes, 16),
-            scale: u32_at(bytes, 20),
-            rate: u32_at(bytes, 24),
-            start: u32_at(bytes, 28),
-            length: u32_at(bytes, 32),
-            suggested_buffer_size: u32_at(bytes, 36),
-            quality: u32_at(bytes, 40),
-            sample_size: u32_at(bytes, 44),
-            frame,
-        })
-    }
-}
-
-/// `strf` of a video stream (`BITMAPINFOHEADER`).
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct BitmapInfo {
-    pub width: i32,
-    pub height: i32,
-    pub planes: u16,
-    pub bit_count: u16,
-    pub compression: FourCc,
-    pub size_image: u32,
-    pub x_pels_per_meter: i32,
-    pub y_pels_per_meter: i32,
-    pub clr_used: u32,
-    pub clr_important: u32,
 }
 
 impl BitmapInfo {
-    /// Bytes of payload, which are also the structure's `biSize`.
-    pub const SIZE: usize = 40;
-
     /// Motion JPEG of a size in pixels.
     pub fn mjpeg(width: u32, height: u32) -> Self {
         Self {
@@ -411,44 +423,8 @@ impl BitmapInfo {
             bit_count: 24,
             compression: FourCc::MJPG,
             size_image: width.saturating_mul(height).saturating_mul(3),
-            x_pels_per_meter: 0,
-            y_pels_per_meter: 0,
-            clr_used: 0,
-            clr_important: 0,
+            ..Self::default()
         }
-    }
-
-    pub fn to_bytes(self) -> [u8; Self::SIZE] {
-        let mut out = [0; Self::SIZE];
-        out[..4].copy_from_slice(&(Self::SIZE as u32).to_le_bytes());
-        out[4..8].copy_from_slice(&self.width.to_le_bytes());
-        out[8..12].copy_from_slice(&self.height.to_le_bytes());
-        out[12..14].copy_from_slice(&self.planes.to_le_bytes());
-        out[14..16].copy_from_slice(&self.bit_count.to_le_bytes());
-        out[16..20].copy_from_slice(&self.compression.0);
-        out[20..24].copy_from_slice(&self.size_image.to_le_bytes());
-        out[24..28].copy_from_slice(&self.x_pels_per_meter.to_le_bytes());
-        out[28..32].copy_from_slice(&self.y_pels_per_meter.to_le_bytes());
-        out[32..36].copy_from_slice(&self.clr_used.to_le_bytes());
-        out[36..].copy_from_slice(&self.clr_important.to_le_bytes());
-        out
-    }
-
-    /// Parses the chunk's payload; what follows the compression may be missing.
-    pub fn parse(bytes: &[u8]) -> Result<Self, Truncated> {
-        at_least("strf", bytes, 20)?;
-        Ok(Self {
-            width: u32_at(bytes, 4) as i32,
-            height: u32_at(bytes, 8) as i32,
-            planes: u16_at(bytes, 12),
-            bit_count: u16_at(bytes, 14),
-            compression: FourCc(array(bytes, 16)),
-            size_image: u32_at(bytes, 20),
-            x_pels_per_meter: u32_at(bytes, 24) as i32,
-            y_pels_per_meter: u32_at(bytes, 28) as i32,
-            clr_used: u32_at(bytes, 32),
-            clr_important: u32_at(bytes, 36),
-        })
     }
 }
 
@@ -458,6 +434,7 @@ pub struct WaveFormat {
     /// [`WaveFormat::PCM`], or another `WAVE_FORMAT_*`. An extensible format says here what
     /// the first two bytes of its sub-format say.
     pub format_tag: u16,
+    /// Channels.
     pub channels: u16,
     /// Samples a second of each channel.
     pub samples_per_sec: u32,
@@ -465,6 +442,7 @@ pub struct WaveFormat {
     pub avg_bytes_per_sec: u32,
     /// Bytes of one sample of all channels.
     pub block_align: u16,
+    /// Bits of one sample of a channel.
     pub bits_per_sample: u16,
     /// The speakers of an extensible format, whose mask may be 0; `None` in the plain form.
     pub channel_mask: Option<u32>,
@@ -507,139 +485,126 @@ impl WaveFormat {
             Some(_) => Self::EXTENSIBLE,
             None => self.format_tag,
         };
-        let mut out = Vec::with_capacity(Self::EXTENSIBLE_SIZE);
-        out.extend(tag.to_le_bytes());
-        out.extend(self.channels.to_le_bytes());
-        out.extend(self.samples_per_sec.to_le_bytes());
-        out.extend(self.avg_bytes_per_sec.to_le_bytes());
-        out.extend(self.block_align.to_le_bytes());
-        out.extend(self.bits_per_sample.to_le_bytes());
-        match self.channel_mask {
+        let plain = PlainWave {
+            format_tag: tag,
+            channels: self.channels,
+            samples_per_sec: self.samples_per_sec,
+            avg_bytes_per_sec: self.avg_bytes_per_sec,
+            block_align: self.block_align,
+            bits_per_sample: self.bits_per_sample,
+        };
+        let extension = self.channel_mask.map(|channel_mask| WaveExtension {
+            size: (Self::EXTENSIBLE_SIZE - Self::PLAIN_SIZE) as u16,
+            valid_bits: self.bits_per_sample,
+            channel_mask,
+            sub_format: self.format_tag,
+            sub_type: Self::SUBTYPE_TAIL,
+        });
+        let mut out = plain.to_bytes().to_vec();
+        match extension {
             None => out.extend(0u16.to_le_bytes()),
-            Some(mask) => {
-                // cbSize, valid bits a sample, speakers, sub-format.
-                out.extend(22u16.to_le_bytes());
-                out.extend(self.bits_per_sample.to_le_bytes());
-                out.extend(mask.to_le_bytes());
-                out.extend(self.format_tag.to_le_bytes());
-                out.extend(Self::SUBTYPE_TAIL);
-            }
+            Some(extension) => out.extend(extension.to_bytes()),
         }
         out
     }
 
     /// Parses the chunk's payload; the bits per sample of the oldest form may be missing.
     pub fn parse(bytes: &[u8]) -> Result<Self, Truncated> {
-        at_least("strf", bytes, 14)?;
-        let tag = u16_at(bytes, 0);
-        let extensible = tag == Self::EXTENSIBLE && bytes.len() >= Self::EXTENSIBLE_SIZE;
+        let plain = PlainWave::parse(bytes)?;
+        let extension = bytes.get(PlainWave::SIZE..).unwrap_or(&[]);
+        let extension = WaveExtension::parse(extension).ok();
+        let extension = extension.filter(|_| plain.format_tag == Self::EXTENSIBLE);
         Ok(Self {
-            format_tag: if extensible { u16_at(bytes, 24) } else { tag },
-            channels: u16_at(bytes, 2),
-            samples_per_sec: u32_at(bytes, 4),
-            avg_bytes_per_sec: u32_at(bytes, 8),
-            block_align: u16_at(bytes, 12),
-            bits_per_sample: u16_at(bytes, 14),
-            channel_mask: extensible.then(|| u32_at(bytes, 20)),
+            format_tag: extension.map_or(plain.format_tag, |extension| extension.sub_format),
+            channels: plain.channels,
+            samples_per_sec: plain.samples_per_sec,
+            avg_bytes_per_sec: plain.avg_bytes_per_sec,
+            block_align: plain.block_align,
+            bits_per_sample: plain.bits_per_sample,
+            channel_mask: extension.map(|extension| extension.channel_mask),
         })
     }
 }
 
-/// An entry of `idx1` (`AVIOLDINDEX`).
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct OldIndexEntry {
-    pub id: FourCc,
-    /// Of [`OldIndexEntry::KEY_FRAME`] and its like.
-    pub flags: u32,
-    /// Where the chunk's header is, counted from the `movi` of its list (some files count
-    /// from the start of the file).
-    pub offset: u32,
-    /// Bytes of the chunk's payload.
-    pub size: u32,
+structure! {
+    /// What every form of a WAVE format begins with.
+    struct PlainWave: "strf", 0 + 14..16 {
+        format_tag: u16,
+        channels: u16,
+        samples_per_sec: u32,
+        avg_bytes_per_sec: u32,
+        block_align: u16,
+        bits_per_sample: u16,
+    }
+}
+
+structure! {
+    /// What an extensible one has behind that (`cbSize` first).
+    struct WaveExtension: "strf", 0 + 24..24 {
+        size: u16,
+        valid_bits: u16,
+        channel_mask: u32,
+        sub_format: u16,
+        sub_type: [u8; 14],
+    }
+}
+
+structure! {
+    /// An entry of `idx1` (`AVIOLDINDEX`).
+    pub struct OldIndexEntry: "idx1 entry", 0 + 16..16 {
+        /// The chunk's name.
+        pub id: FourCc,
+        /// Of [`OldIndexEntry::KEY_FRAME`] and its like.
+        pub flags: u32,
+        /// Where the chunk's header is, counted from the `movi` of its list (some files count
+        /// from the start of the file).
+        pub offset: u32,
+        /// Bytes of the chunk's payload.
+        pub size: u32,
+    }
 }
 
 impl OldIndexEntry {
-    /// Bytes it takes.
-    pub const SIZE: usize = 16;
     /// The chunk is a `rec ` list.
     pub const LIST: u32 = 0x01;
+    /// The chunk can be decoded by itself.
     pub const KEY_FRAME: u32 = 0x10;
     /// The chunk takes no time.
     pub const NO_TIME: u32 = 0x100;
-
-    pub fn to_bytes(self) -> [u8; Self::SIZE] {
-        let mut out = [0; Self::SIZE];
-        out[..4].copy_from_slice(&self.id.0);
-        out[4..8].copy_from_slice(&self.flags.to_le_bytes());
-        out[8..12].copy_from_slice(&self.offset.to_le_bytes());
-        out[12..].copy_from_slice(&self.size.to_le_bytes());
-        out
-    }
-
-    pub fn parse(bytes: &[u8]) -> Result<Self, Truncated> {
-        at_least("idx1 entry", bytes, Self::SIZE)?;
-        Ok(Self {
-            id: FourCc(array(bytes, 0)),
-            flags: u32_at(bytes, 4),
-            offset: u32_at(bytes, 8),
-            size: u32_at(bytes, 12),
-        })
-    }
 }
 
-/// What an OpenDML index chunk (`indx`, `ix00`) starts with, whatever its kind: the part that
-/// tells the kinds apart (OpenDML, "The Index Chunk").
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct IndexPreamble {
-    /// Words (of four bytes) in an entry: 4 in a super index, 2 in a standard index.
-    pub longs_per_entry: u16,
-    /// 1 when an entry has both fields of a frame.
-    pub sub_type: u8,
-    /// [`IndexPreamble::OF_INDEXES`] or [`IndexPreamble::OF_CHUNKS`].
-    pub kind: u8,
-    /// Entries in use; the chunk may have room for more.
-    pub entries: u32,
-    /// The stream's chunks, `00dc`.
-    pub chunk_id: FourCc,
+structure! {
+    /// What an OpenDML index chunk (`indx`, `ix00`) starts with, whatever its kind: the part that
+    /// tells the kinds apart (OpenDML, "The Index Chunk").
+    pub struct IndexPreamble: "indx", 0 + 12..12 {
+        /// Words (of four bytes) in an entry: 4 in a super index, 2 in a standard index.
+        pub longs_per_entry: u16,
+        /// 1 when an entry has both fields of a frame.
+        pub sub_type: u8,
+        /// [`IndexPreamble::OF_INDEXES`] or [`IndexPreamble::OF_CHUNKS`].
+        pub kind: u8,
+        /// Entries in use; the chunk may have room for more.
+        pub entries: u32,
+        /// The stream's chunks, `00dc`.
+        pub chunk_id: FourCc,
+    }
 }
 
 impl IndexPreamble {
-    /// Bytes it takes.
-    pub const SIZE: usize = 12;
     /// `AVI_INDEX_OF_INDEXES`: a super index.
     pub const OF_INDEXES: u8 = 0;
     /// `AVI_INDEX_OF_CHUNKS`: a standard index.
     pub const OF_CHUNKS: u8 = 1;
     /// Where the number of entries is, from the start of the chunk's payload.
     pub const ENTRIES_OFFSET: usize = 4;
-
-    pub fn to_bytes(self) -> [u8; Self::SIZE] {
-        let mut out = [0; Self::SIZE];
-        out[..2].copy_from_slice(&self.longs_per_entry.to_le_bytes());
-        out[2] = self.sub_type;
-        out[3] = self.kind;
-        out[4..8].copy_from_slice(&self.entries.to_le_bytes());
-        out[8..].copy_from_slice(&self.chunk_id.0);
-        out
-    }
-
-    pub fn parse(bytes: &[u8]) -> Result<Self, Truncated> {
-        at_least("indx", bytes, Self::SIZE)?;
-        let [sub_type, kind] = array(bytes, 2);
-        Ok(Self {
-            longs_per_entry: u16_at(bytes, 0),
-            sub_type,
-            kind,
-            entries: u32_at(bytes, 4),
-            chunk_id: FourCc(array(bytes, 8)),
-        })
-    }
 }
 
 /// The fixed part of a stream's super index (`indx`).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct SuperIndex {
+    /// Entries.
     pub entries: u32,
+    /// The stream's chunks, `00dc`.
     pub chunk_id: FourCc,
 }
 
@@ -647,8 +612,8 @@ impl SuperIndex {
     /// Bytes of payload before the first entry, the three reserved words included.
     pub const SIZE: usize = 24;
 
+    /// The bytes of the file.
     pub fn to_bytes(self) -> [u8; Self::SIZE] {
-        let mut out = [0; Self::SIZE];
         let preamble = IndexPreamble {
             longs_per_entry: 4,
             sub_type: 0,
@@ -656,48 +621,42 @@ impl SuperIndex {
             entries: self.entries,
             chunk_id: self.chunk_id,
         };
-        out[..IndexPreamble::SIZE].copy_from_slice(&preamble.to_bytes());
-        out
+        let base_offset = 0;
+        IndexHead {
+            preamble,
+            base_offset,
+        }
+        .to_bytes()
     }
 }
 
-/// An entry of a super index: where a standard index is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct SuperIndexEntry {
-    /// Where the index chunk's header is, from the start of the file.
-    pub offset: u64,
-    /// Bytes of the index chunk, its header of 8 included (as other writers do it).
-    pub size: u32,
-    /// What the index covers, in units of the stream's `scale / rate`.
-    pub duration: u32,
+structure! {
+    /// What is before the entries of an index.
+    struct IndexHead: "ix", 0 + 24..24 {
+        preamble: IndexPreamble,
+        /// Reserved in a super index.
+        base_offset: u64,
+    }
 }
 
-impl SuperIndexEntry {
-    /// Bytes it takes.
-    pub const SIZE: usize = 16;
-
-    pub fn to_bytes(self) -> [u8; Self::SIZE] {
-        let mut out = [0; Self::SIZE];
-        out[..8].copy_from_slice(&self.offset.to_le_bytes());
-        out[8..12].copy_from_slice(&self.size.to_le_bytes());
-        out[12..].copy_from_slice(&self.duration.to_le_bytes());
-        out
-    }
-
-    pub fn parse(bytes: &[u8]) -> Result<Self, Truncated> {
-        at_least("indx entry", bytes, Self::SIZE)?;
-        Ok(Self {
-            offset: u64_at(bytes, 0),
-            size: u32_at(bytes, 8),
-            duration: u32_at(bytes, 12),
-        })
+structure! {
+    /// An entry of a super index: where a standard index is.
+    pub struct SuperIndexEntry: "indx entry", 0 + 16..16 {
+        /// Where the index chunk's header is, from the start of the file.
+        pub offset: u64,
+        /// Bytes of the index chunk, its header of 8 included (as other writers do it).
+        pub size: u32,
+        /// What the index covers, in units of the stream's `scale / rate`.
+        pub duration: u32,
     }
 }
 
 /// The fixed part of a standard index (`ix00`).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct StandardIndex {
+    /// Entries.
     pub entries: u32,
+    /// The stream's chunks, `00dc`.
     pub chunk_id: FourCc,
     /// What the entries' offsets are counted from, from the start of the file.
     pub base_offset: u64,
@@ -707,8 +666,8 @@ impl StandardIndex {
     /// Bytes of payload before the first entry, the reserved word included.
     pub const SIZE: usize = 24;
 
+    /// The bytes of the file.
     pub fn to_bytes(self) -> [u8; Self::SIZE] {
-        let mut out = [0; Self::SIZE];
         let preamble = IndexPreamble {
             longs_per_entry: 2,
             sub_type: 0,
@@ -716,18 +675,21 @@ impl StandardIndex {
             entries: self.entries,
             chunk_id: self.chunk_id,
         };
-        out[..IndexPreamble::SIZE].copy_from_slice(&preamble.to_bytes());
-        out[12..20].copy_from_slice(&self.base_offset.to_le_bytes());
-        out
+        let base_offset = self.base_offset;
+        IndexHead {
+            preamble,
+            base_offset,
+        }
+        .to_bytes()
     }
 
     /// Parses the chunk's payload, whose [`IndexPreamble`] said that it is a standard index.
     pub fn parse(bytes: &[u8]) -> Result<Self, Truncated> {
-        at_least("ix", bytes, Self::SIZE)?;
+        let head = IndexHead::parse(bytes)?;
         Ok(Self {
-            entries: u32_at(bytes, 4),
-            chunk_id: FourCc(array(bytes, 8)),
-            base_offset: u64_at(bytes, 12),
+            entries: head.preamble.entries,
+            chunk_id: head.preamble.chunk_id,
+            base_offset: head.base_offset,
         })
     }
 }
@@ -749,46 +711,32 @@ impl StandardIndexEntry {
     /// The size's topmost bit marks a picture that is not a key frame.
     const DELTA: u32 = 1 << 31;
 
+    /// The bytes of the file.
     pub fn to_bytes(self) -> [u8; Self::SIZE] {
-        let mut out = [0; Self::SIZE];
         let delta = if self.delta { Self::DELTA } else { 0 };
-        out[..4].copy_from_slice(&self.offset.to_le_bytes());
-        out[4..].copy_from_slice(&(self.size & !Self::DELTA | delta).to_le_bytes());
+        let size = self.size & !Self::DELTA | delta;
+        let mut out = [0; Self::SIZE];
+        [self.offset, size].write(&mut out);
         out
     }
 
+    /// Parses one entry.
     pub fn parse(bytes: &[u8]) -> Result<Self, Truncated> {
         at_least("ix entry", bytes, Self::SIZE)?;
-        let size = u32_at(bytes, 4);
+        let [offset, size] = Field::read(bytes);
         Ok(Self {
-            offset: u32_at(bytes, 0),
+            offset,
             size: size & !Self::DELTA,
             delta: size & Self::DELTA != 0,
         })
     }
 }
 
-/// `dmlh`, the extended header: the frames of all RIFFs.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct ExtendedHeader {
-    pub total_frames: u32,
-}
-
-impl ExtendedHeader {
-    /// Bytes of payload (OpenDML, "Extended AVI header": one word and 61 reserved ones).
-    pub const SIZE: usize = 248;
-
-    pub fn to_bytes(self) -> [u8; Self::SIZE] {
-        let mut out = [0; Self::SIZE];
-        out[..4].copy_from_slice(&self.total_frames.to_le_bytes());
-        out
-    }
-
-    pub fn parse(bytes: &[u8]) -> Result<Self, Truncated> {
-        at_least("dmlh", bytes, 4)?;
-        Ok(Self {
-            total_frames: u32_at(bytes, 0),
-        })
+structure! {
+    /// `dmlh`, the extended header: the frames of all RIFFs.
+    pub struct ExtendedHeader: "dmlh", 0 + 4..248 {
+        /// Frames of the first video stream.
+        pub total_frames: u32,
     }
 }
 

@@ -30,14 +30,19 @@ pub struct FrameHeader {
 /// Why a picture has no frame header.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum JpegError {
+    /// No start of image.
     #[error("it does not start with a JPEG's start marker")]
     NotJpeg,
+    /// The bytes end.
     #[error("it ends before its frame header")]
     Truncated,
+    /// There is something else than a marker at this offset.
     #[error("a marker is missing at byte {0}")]
     NoMarker(usize),
+    /// The length at this offset is less than the 2 bytes it takes itself.
     #[error("the segment at byte {0} is shorter than its length")]
     Length(usize),
+    /// A start of scan or end of image is first.
     #[error("its picture data come before a frame header")]
     NoFrameHeader,
 }

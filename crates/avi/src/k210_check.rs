@@ -217,181 +217,228 @@ fn search(buffer: &[u8], id: &[u8; 4]) -> usize {
 
 /// `avi_init`.
 fn open(buffer: &[u8], report: &mut Report) -> Option<Opened> {
-    let riff = list_at(buffer, 0);
-    let hdrl = list_at(buffer, 12);
-    let avih = chunk_at(buffer, 24);
-    match (riff, hdrl, avih) {
-        (Some(riff), Some(hdrl), Some(avih))
-            if (riff.id, riff.kind) == (FourCc::RIFF, FourCc::AVI)
-                && (hdrl.id, hdrl.kind) == (FourCc::LIST, FourCc::HDRL)
-                && avih.id == FourCc::AVIH =>
-        {
-            report.keep(Rule::Header);
-        }
-        _ => {
-            report.breaks(Rule::Header, "one of them is missing or elsewhere");
-            return None;
-        }
-    }
-    let main = MainHeader::parse(buffer.get(32..)?).ok()?;
-    let avih = avih?;
-    let at = 24usize.checked_add(avih.size as usize)?.checked_add(8)?;
-    let strl = list_at(buffer, at).filter(|l| (l.id, l.kind) == (FourCc::LIST, FourCc::STRL));
-    let strh = chunk_at(buffer, at + 12).filter(|c| c.id == FourCc::STRH);
-    let (Some(strl), Some(strh)) = (strl, strh) else {
-        report.breaks(
-            Rule::FirstStream,
-            format!("at byte {at} there is no strl with a strh"),
-        );
-        return None;
-    };
-    let first = StreamHeader::parse(buffer.get(at + 20..)?).ok()?;
-    let strf = at + 12 + strh.size as usize + 8;
-    if chunk_at(buffer, strf).is_none_or(|c| c.id != FourCc::STRF) {
-        report.breaks(
-            Rule::FirstStream,
-            format!("behind strh, at byte {strf}, there is no strf"),
-        );
-        return None;
-    }
-    report.keep(Rule::FirstStream);
-    let next = at.checked_add(strl.size as usize)?.checked_add(8)?;
-    let (video, sound, sound_name) = match first.kind {
-        FourCc::VIDS => {
-            if first.handler != FourCc::MJPG {
-                report.breaks(
-                    Rule::MotionJpeg,
-                    format!("strh's handler is {}, not MJPG", first.handler),
-                );
-                return None;
-            }
-            let video = BitmapInfo::parse(buffer.get(strf + 8..)?).ok()?;
-            let sound = second(buffer, next, FourCc::AUDS, report)?;
-            (video, sound, b"01wb")
-        }
-        FourCc::AUDS => {
-            let wave = WaveFormat::parse(buffer.get(strf + 8..)?).ok()?;
-            let Some(strf) = second(buffer, next, FourCc::VIDS, report)? else {
-                report.breaks(Rule::SecondStream, "there is sound but no video");
-                return None;
-            };
-            let video = BitmapInfo::parse(buffer.get(strf..)?).ok()?;
-            if video.compression != FourCc::MJPG {
-                report.breaks(
-                    Rule::MotionJpeg,
-                    format!("strf's compression is {}, not MJPG", video.compression),
-                );
-                return None;
-            }
-            check_wave(&wave, report);
-            (video, (wave.samples_per_sec > 0).then_some(strf), b"00wb")
-        }
-        kind => {
-            report.breaks(
-                Rule::MotionJpeg,
-                format!("the first stream is {kind}, neither vids nor auds"),
-            );
-            return None;
-        }
-    };
+    let opening = Opening { buffer };
+    let main = judge(opening.main(), report, &[Rule::Header])?;
+    let first = judge(opening.first_stream(), report, &[Rule::FirstStream])?;
+    let streams = opening.streams(&first, report)?;
     report.keep(Rule::MotionJpeg);
-    let mut has_sound = sound.is_some();
-    if let (Some(strf), FourCc::VIDS) = (sound, first.kind) {
-        let wave = WaveFormat::parse(buffer.get(strf..)?).ok()?;
-        // The sample rate is all it goes by.
-        has_sound = wave.samples_per_sec != 0;
-        if has_sound {
-            check_wave(&wave, report);
+    match &streams.wave {
+        Some(wave) => check_wave(wave, report),
+        None => {
+            for rule in [Rule::Sound, Rule::SoundEarly, Rule::SoundSize] {
+                report.set(rule, Verdict::DoesNotApply);
+            }
         }
     }
-    if !has_sound {
-        for rule in [Rule::Sound, Rule::SoundEarly, Rule::SoundSize] {
-            report.set(rule, Verdict::DoesNotApply);
-        }
+    let movi = judge(opening.movi(), report, &[Rule::Movi])?;
+    if streams.wave.is_some() {
+        let early = opening.first_sound(movi, streams.sound_name);
+        judge(early, report, &[Rule::SoundEarly])?;
     }
-    let movi = search(buffer, b"movi");
-    let is_list = movi >= 8 && list_at(buffer, movi - 8).is_some_and(|l| l.id == FourCc::LIST);
-    if movi == 0 {
-        report.breaks(Rule::Movi, "there is none");
-        return None;
-    }
-    if !is_list {
-        report.breaks(
-            Rule::Movi,
-            format!(
-                "the bytes \"movi\" at {movi} are no list: the player starts there all the same"
-            ),
-        );
-        return None;
-    }
-    report.keep(Rule::Movi);
-    if has_sound {
-        // The search begins at the first chunk, and finding it there is
-        // taken for not finding it.
-        let found = search(&buffer[movi + 4..], sound_name);
-        if found == 0 {
-            let why = if buffer.get(movi + 4..movi + 8) == Some(sound_name) {
-                "the first chunk is sound"
-            } else {
-                "no chunk of sound begins there"
-            };
-            report.breaks(Rule::SoundEarly, why);
-            return None;
-        }
-        report.keep(Rule::SoundEarly);
-    }
-    if main.micro_sec_per_frame == 0 {
-        report.breaks(
+    match main.micro_sec_per_frame {
+        0 => report.breaks(
             Rule::Interval,
             "they are 0: frames are shown as fast as it can",
-        );
-    } else {
-        report.keep(Rule::Interval);
+        ),
+        _ => report.keep(Rule::Interval),
     }
     Some(Opened {
         usec_per_frame: main.micro_sec_per_frame,
         total_frames: main.total_frames,
-        width: video.width,
-        height: video.height,
-        sound: has_sound,
+        width: streams.video.width,
+        height: streams.video.height,
+        sound: streams.wave.is_some(),
         movi,
     })
 }
 
-/// The second stream's `strf` payload; `Some(None)` if there is no second stream.
-fn second(buffer: &[u8], at: usize, kind: FourCc, report: &mut Report) -> Option<Option<usize>> {
-    let list = list_at(buffer, at);
-    // For sound it looks at the list's kind only.
-    if list.is_none_or(|l| l.kind != FourCc::STRL) {
-        report.keep(Rule::SecondStream);
-        return Some(None);
+/// What was found, or which rule is broken and how.
+type Judged<T> = Result<T, (Rule, String)>;
+
+/// Notes in the report what came of a step: the rules that it keeps, or the one that it breaks.
+fn judge<T>(step: Judged<T>, report: &mut Report, kept: &[Rule]) -> Option<T> {
+    match step {
+        Ok(found) => {
+            kept.iter().for_each(|rule| report.keep(*rule));
+            Some(found)
+        }
+        Err((rule, why)) => {
+            report.breaks(rule, why);
+            None
+        }
     }
-    let strh = chunk_at(buffer, at + 12).filter(|c| c.id == FourCc::STRH);
-    let header = strh.and_then(|_| StreamHeader::parse(buffer.get(at + 20..)?).ok());
-    let (Some(strh), Some(header)) = (strh, header) else {
-        report.breaks(
-            Rule::SecondStream,
-            format!("at byte {at} there is a strl without strh"),
-        );
-        return None;
-    };
-    if header.kind != kind {
-        report.breaks(
-            Rule::SecondStream,
-            format!("it is {}, not {kind}", header.kind),
-        );
-        return None;
+}
+
+/// The first stream's headers.
+struct First {
+    strh: StreamHeader,
+    /// Where the payload of its `strf` is.
+    strf: usize,
+    /// Where the list behind its own is.
+    next: usize,
+}
+
+/// What the two streams are.
+struct Streams {
+    video: BitmapInfo,
+    /// The sound's format, if it has a sample rate, which is all that the player goes by.
+    wave: Option<WaveFormat>,
+    sound_name: &'static [u8; 4],
+}
+
+/// The start of a file, as `avi_init` looks at it.
+struct Opening<'a> {
+    buffer: &'a [u8],
+}
+
+impl Opening<'_> {
+    /// Its payload's offset, where a list of some kind has the main header as its first chunk.
+    const MAIN: usize = 24;
+
+    fn list(&self, at: usize, id: FourCc, kind: FourCc) -> bool {
+        list_at(self.buffer, at).is_some_and(|list| (list.id, list.kind) == (id, kind))
     }
-    let strf = at + 12 + strh.size as usize + 8;
-    if kind == FourCc::AUDS && chunk_at(buffer, strf).is_none_or(|c| c.id != FourCc::STRF) {
-        report.breaks(
-            Rule::SecondStream,
-            format!("behind strh, at byte {strf}, there is no strf"),
-        );
-        return None;
+
+    /// What is at a place, if all of it is in the buffer.
+    fn parse<T, E>(&self, at: usize, parse: impl Fn(&[u8]) -> Result<T, E>) -> Option<T> {
+        self.buffer.get(at..).and_then(|bytes| parse(bytes).ok())
     }
-    report.keep(Rule::SecondStream);
-    Some(Some(strf + 8))
+
+    fn main(&self) -> Judged<MainHeader> {
+        let lists = self.list(0, FourCc::RIFF, FourCc::AVI)
+            && self.list(12, FourCc::LIST, FourCc::HDRL)
+            && chunk_at(self.buffer, Self::MAIN).is_some_and(|chunk| chunk.id == FourCc::AVIH);
+        let main = lists.then(|| self.parse(Self::MAIN + 8, MainHeader::parse));
+        let missing = || "one of them is missing or elsewhere".to_owned();
+        main.flatten().ok_or_else(|| (Rule::Header, missing()))
+    }
+
+    fn first_stream(&self) -> Judged<First> {
+        let broken = |why| (Rule::FirstStream, why);
+        let avih = chunk_at(self.buffer, Self::MAIN).map_or(0, |chunk| chunk.size);
+        let at = Self::MAIN + avih as usize + 8;
+        let strl = list_at(self.buffer, at)
+            .filter(|list| (list.id, list.kind) == (FourCc::LIST, FourCc::STRL));
+        let chunk = chunk_at(self.buffer, at + 12).filter(|chunk| chunk.id == FourCc::STRH);
+        let strh = self.parse(at + 20, StreamHeader::parse);
+        let (Some(strl), Some(chunk), Some(strh)) = (strl, chunk, strh) else {
+            let why = format!("at byte {at} there is no strl with a strh");
+            return Err(broken(why));
+        };
+        let strf = at + 12 + chunk.size as usize + 8;
+        if chunk_at(self.buffer, strf).is_none_or(|chunk| chunk.id != FourCc::STRF) {
+            let why = format!("behind strh, at byte {strf}, there is no strf");
+            return Err(broken(why));
+        }
+        let strf = strf + 8;
+        let next = at + strl.size as usize + 8;
+        Ok(First { strh, strf, next })
+    }
+
+    /// Both streams' formats, by the field that the player looks at.
+    fn streams(&self, first: &First, report: &mut Report) -> Option<Streams> {
+        let not_jpeg = |why| (Rule::MotionJpeg, why);
+        let other = match first.strh.kind {
+            FourCc::VIDS if first.strh.handler != FourCc::MJPG => {
+                let handler = first.strh.handler;
+                let why = format!("strh's handler is {handler}, not MJPG");
+                return judge(Err(not_jpeg(why)), report, &[]);
+            }
+            FourCc::VIDS => FourCc::AUDS,
+            FourCc::AUDS => FourCc::VIDS,
+            kind => {
+                let why = format!("the first stream is {kind}, neither vids nor auds");
+                return judge(Err(not_jpeg(why)), report, &[]);
+            }
+        };
+        let second = judge(
+            self.second(first.next, other),
+            report,
+            &[Rule::SecondStream],
+        )?;
+        let wave = |at| self.parse(at, WaveFormat::parse);
+        let streams = if first.strh.kind == FourCc::VIDS {
+            Streams {
+                video: self.parse(first.strf, BitmapInfo::parse)?,
+                wave: match second {
+                    Some(strf) => Some(wave(strf)?),
+                    None => None,
+                },
+                sound_name: b"01wb",
+            }
+        } else {
+            let Some(strf) = second else {
+                report.breaks(Rule::SecondStream, "there is sound but no video");
+                return None;
+            };
+            Streams {
+                video: self.parse(strf, BitmapInfo::parse)?,
+                wave: Some(wave(first.strf)?),
+                sound_name: b"00wb",
+            }
+        };
+        let codec = streams.video.compression;
+        if other == FourCc::VIDS && codec != FourCc::MJPG {
+            let why = format!("strf's compression is {codec}, not MJPG");
+            return judge(Err(not_jpeg(why)), report, &[]);
+        }
+        let wave = streams.wave.filter(|wave| wave.samples_per_sec != 0);
+        Some(Streams { wave, ..streams })
+    }
+
+    /// Where the payload of the second stream's `strf` is, if there is a second stream.
+    fn second(&self, at: usize, kind: FourCc) -> Judged<Option<usize>> {
+        let broken = |why| Err((Rule::SecondStream, why));
+        // For sound it looks at the list's kind only.
+        if list_at(self.buffer, at).is_none_or(|list| list.kind != FourCc::STRL) {
+            return Ok(None);
+        }
+        let strh = chunk_at(self.buffer, at + 12).filter(|chunk| chunk.id == FourCc::STRH);
+        let header = self.parse(at + 20, StreamHeader::parse);
+        let (Some(strh), Some(header)) = (strh, header) else {
+            return broken(format!("at byte {at} there is a strl without strh"));
+        };
+        if header.kind != kind {
+            return broken(format!("it is {}, not {kind}", header.kind));
+        }
+        let strf = at + 12 + strh.size as usize + 8;
+        let there = chunk_at(self.buffer, strf).is_some_and(|chunk| chunk.id == FourCc::STRF);
+        if kind == FourCc::AUDS && !there {
+            return broken(format!("behind strh, at byte {strf}, there is no strf"));
+        }
+        Ok(Some(strf + 8))
+    }
+
+    /// Where the bytes `movi` are.
+    fn movi(&self) -> Judged<usize> {
+        let broken = |why| Err((Rule::Movi, why));
+        let movi = search(self.buffer, b"movi");
+        if movi == 0 {
+            return broken("there is none".to_owned());
+        }
+        let is_list =
+            movi >= 8 && list_at(self.buffer, movi - 8).is_some_and(|list| list.id == FourCc::LIST);
+        if !is_list {
+            return broken(format!(
+                "the bytes \"movi\" at {movi} are no list: the player starts there all the same"
+            ));
+        }
+        Ok(movi)
+    }
+
+    /// Finds the first chunk of sound. The search begins at the first chunk, and to find it there is
+    /// taken for not finding it.
+    fn first_sound(&self, movi: usize, name: &[u8; 4]) -> Judged<()> {
+        let chunks = self.buffer.get(movi + 4..).unwrap_or(&[]);
+        if search(chunks, name) > 0 {
+            return Ok(());
+        }
+        let why = match chunks.starts_with(name) {
+            true => "the first chunk is sound",
+            false => "no chunk of sound begins there",
+        };
+        Err((Rule::SoundEarly, why.to_owned()))
+    }
 }
 
 fn check_wave(wave: &WaveFormat, report: &mut Report) {
@@ -441,55 +488,25 @@ fn play<S: ReadAt>(
             break Some(chunk.id);
         }
         let payload = at + 8;
-        if payload + len > size {
-            report.breaks(
-                Rule::Ending,
-                format!("the file ends inside the chunk at byte {at}"),
-            );
-            return Ok(());
-        }
-        let frame = report.frames + 1;
-        if letters == b"dc" {
-            if len + 8 > u64::from(k210::READ_BUFFER) {
-                report.breaks(
-                    Rule::FrameSize,
-                    format!(
-                        "frame {frame} has {} bytes, {} is the limit: lower the JPEG quality or the size",
-                        chunk.size,
-                        k210::MAX_FRAME
-                    ),
-                );
-                // It would write over memory that is not its own.
-                return Ok(());
-            }
-            let data = get(payload, chunk.size as usize)?;
-            // A picture that is upside down has no frame that fits.
-            let (width, height) = (opened.width.max(0), opened.height.max(0));
-            if let Err(error) = k210::check_frame(&data, width as u32, height as u32) {
-                report.breaks(Rule::FrameFormat, format!("frame {frame}: {error}"));
-                return Ok(());
-            }
-            report.frames = frame;
+        let why = if payload + len > size {
+            let why = format!("the file ends inside the chunk at byte {at}");
+            Some((Rule::Ending, why))
+        } else if letters == b"dc" {
+            let data = match frame_fits(chunk, report.frames + 1) {
+                Ok(()) => Ok(get(payload, chunk.size as usize)?),
+                Err(why) => Err(why),
+            };
+            let checked = data.and_then(|data| check_frame(&data, opened, report.frames + 1));
+            report.frames += u64::from(checked.is_ok());
+            checked.err()
         } else {
-            if !opened.sound {
-                report.breaks(
-                    Rule::SecondStream,
-                    format!("there is sound at byte {at}, but no stream for it"),
-                );
-                return Ok(());
-            }
-            if len > u64::from(k210::MAX_SOUND) {
-                report.breaks(
-                    Rule::SoundSize,
-                    format!(
-                        "the chunk at byte {at} has {} bytes, {} is the limit",
-                        chunk.size,
-                        k210::MAX_SOUND
-                    ),
-                );
-                return Ok(());
-            }
-            report.sounds += 1;
+            let checked = check_sound(chunk, at, opened);
+            report.sounds += u64::from(checked.is_ok());
+            checked.err()
+        };
+        if let Some((rule, why)) = why {
+            report.breaks(rule, why);
+            return Ok(());
         }
         at = payload + len;
     };
@@ -499,26 +516,52 @@ fn play<S: ReadAt>(
             "the file ends there, and the player takes old memory for the next chunk's name",
         ),
         Some(id) => {
-            let more = is_inside(&mut get, at, id, size)?;
-            if more {
-                report.breaks(
-                    Rule::OnlyChunks,
-                    format!("playback ends at {id} at byte {at}, and more frames follow"),
-                );
+            if is_inside(&mut get, at, id, size)? {
+                let why = format!("playback ends at {id} at byte {at}, and more frames follow");
+                report.breaks(Rule::OnlyChunks, why);
             }
             report.keep(Rule::Ending);
         }
     }
-    if report.frames == u64::from(opened.total_frames) {
+    let (told, shown) = (opened.total_frames, report.frames);
+    if shown == u64::from(told) {
         report.keep(Rule::TotalFrames);
     } else {
-        report.breaks(
-            Rule::TotalFrames,
-            format!(
-                "it says {}, the player shows {}: \"frame error\" at the end",
-                opened.total_frames, report.frames
-            ),
-        );
+        let why = format!("it says {told}, the player shows {shown}: \"frame error\" at the end");
+        report.breaks(Rule::TotalFrames, why);
+    }
+    Ok(())
+}
+
+/// Whether a frame and the head behind it fit the buffer. A larger one is written over memory that is
+/// not the player's own.
+fn frame_fits(chunk: ChunkHeader, frame: u64) -> Judged<()> {
+    if chunk.padded_size() + 8 <= u64::from(k210::READ_BUFFER) {
+        return Ok(());
+    }
+    let (size, limit) = (chunk.size, k210::MAX_FRAME);
+    let why = format!(
+        "frame {frame} has {size} bytes, {limit} is the limit: lower the JPEG quality or the size"
+    );
+    Err((Rule::FrameSize, why))
+}
+
+fn check_frame(data: &[u8], opened: &Opened, frame: u64) -> Judged<()> {
+    // A picture that is upside down has no frame that fits.
+    let (width, height) = (opened.width.max(0), opened.height.max(0));
+    k210::check_frame(data, width as u32, height as u32)
+        .map_err(|error| (Rule::FrameFormat, format!("frame {frame}: {error}")))
+}
+
+fn check_sound(chunk: ChunkHeader, at: u64, opened: &Opened) -> Judged<()> {
+    if !opened.sound {
+        let why = format!("there is sound at byte {at}, but no stream for it");
+        return Err((Rule::SecondStream, why));
+    }
+    let (size, limit) = (chunk.size, k210::MAX_SOUND);
+    if chunk.padded_size() > u64::from(limit) {
+        let why = format!("the chunk at byte {at} has {size} bytes, {limit} is the limit");
+        return Err((Rule::SoundSize, why));
     }
     Ok(())
 }

@@ -26,28 +26,59 @@ const MAX_SIZE: u16 = 16384;
 /// Why the decoder does not take a picture.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Refusal {
+    /// Its segments are broken.
     #[error(transparent)]
     NotJpeg(#[from] JpegError),
+    /// So many components.
     #[error("it has {0} components, not 1 or 3")]
     Components(usize),
+    /// Each component's horizontal and vertical sampling factors.
     #[error("its components are sampled {}, not 1x1 or 1x1, 2x1, 1x2 or 2x2 with 1x1 and 1x1", list(.0))]
     Sampling(Vec<(u8, u8)>),
+    /// It is too large.
     #[error("it is of {width}x{height}, beyond {MAX_SIZE}")]
-    Size { width: u16, height: u16 },
+    Size {
+        /// Pixels.
+        width: u16,
+        /// Lines.
+        height: u16,
+    },
+    /// A table has a number beyond 1.
     #[error("it has a {kind} table {number}, not only 0 and 1")]
-    TableNumber { kind: &'static str, number: u8 },
+    TableNumber {
+        /// Which kind of table.
+        kind: &'static str,
+        /// Its number.
+        number: u8,
+    },
+    /// A Huffman table is for neither DC (0) nor AC (1).
     #[error("it has a Huffman table of class {0}, not only 0 and 1")]
     TableClass(u8),
+    /// A table is used that was not defined.
     #[error("it is without {kind} table {number}")]
-    NoTable { kind: &'static str, number: u8 },
+    NoTable {
+        /// Which kind of table.
+        kind: &'static str,
+        /// Its number.
+        number: u8,
+    },
+    /// So many codes in a table for DC.
     #[error("its Huffman table for DC has {0} codes, more than {MAX_DC_CODES}")]
     TooManyCodes(usize),
+    /// The first scan has not all components.
     #[error("its components are in several scans")]
     Scans,
+    /// This marker.
     #[error("it has a marker FF{0:02X} before its picture data")]
     Marker(u8),
+    /// A block, or a restart marker, is not as it should be.
     #[error("it is damaged: the decoder stops after {unit} of {units} units")]
-    Damaged { unit: u16, units: u16 },
+    Damaged {
+        /// Units before it.
+        unit: u16,
+        /// Units of the picture.
+        units: u16,
+    },
 }
 
 fn list(sampling: &[(u8, u8)]) -> String {

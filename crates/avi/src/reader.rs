@@ -9,19 +9,31 @@
 //! them is walked too, so that a file whose index ends early is read to its
 //! end. The walk goes on in small steps while the file is being played.
 //!
-//! A file that comes as a stream is read by the same [`walk::Walker`] alone.
+//! A file that comes as a stream is read by the same [`walk::Walker`] alone, in
+//! [`stream::StreamReader`]. [`player::Player`] and that one say what is played when.
 //!
 //! Nothing here allocates by a size that a file claims and does not have.
 
+pub mod arrived;
+pub mod findings;
 pub mod headers;
 pub mod index;
 pub mod play;
+pub mod player;
+pub mod probe;
 pub mod stored;
+pub mod stream;
+pub mod tracks;
 pub mod walk;
 pub mod window;
 
+pub use findings::Finding;
+use findings::Notices;
+pub use probe::{FirstPicture, probe};
+use probe::{Found, Probe};
+
 use headers::{Format, Header};
-use index::{Entry, Index};
+use index::{Cursor, Entry, Index};
 use play::Next;
 use walk::{Item, Kind, Stop, View, Walker};
 use window::{ReadAt, Window};
@@ -31,9 +43,6 @@ use super::jpeg;
 
 /// Bytes that most files' headers are within.
 const HEAD: usize = 4 << 10;
-
-/// How far into a file without a header its first picture is searched for.
-const PROBE: u64 = 64 << 20;
 
 /// Why a file cannot be opened.
 #[derive(Debug, thiserror::Error)]
@@ -49,80 +58,6 @@ pub enum OpenError<E> {
         /// Bytes that were looked at.
         searched: u64,
     },
-}
-
-/// Something a user should know about the file.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Finding {
-    /// The header is lost; streams were found by their contents.
-    NoHeader,
-    /// The file's index is not right, and was not used.
-    BadIndex {
-        /// What was wrong with it.
-        why: &'static str,
-    },
-    /// Bytes that belong to no sound chunk.
-    Damage {
-        /// The first one's offset in the file.
-        from: u64,
-        /// The offset behind the last.
-        to: u64,
-        /// Pictures that were found in it all the same.
-        pictures: u32,
-    },
-    /// The file ends inside a chunk.
-    Cut {
-        /// The chunk's stream.
-        stream: usize,
-        /// Where its payload begins.
-        pos: u64,
-        /// Bytes of it that are there.
-        have: u64,
-    },
-    /// There are fewer frames than the header tells.
-    Missing {
-        /// The stream.
-        stream: usize,
-        /// How many are not there.
-        frames: u64,
-    },
-    /// Another file begins here.
-    Joined {
-        /// Its offset.
-        pos: u64,
-    },
-}
-
-impl std::fmt::Display for Finding {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        match self {
-            Self::NoHeader => write!(
-                f,
-                "the file's header is lost; the video was found by its JPEG markers, its frame rate is a guess"
-            ),
-            Self::BadIndex { why } => write!(
-                f,
-                "the file's index is not used, because {why}; the file is read through instead"
-            ),
-            Self::Damage { from, to, pictures } => {
-                write!(f, "damaged: bytes {from} to {to} hold no sound chunk")?;
-                match pictures {
-                    0 => Ok(()),
-                    1 => write!(f, ", but 1 whole picture"),
-                    n => write!(f, ", but {n} whole pictures"),
-                }
-            }
-            Self::Cut { stream, pos, have } => write!(
-                f,
-                "the file ends inside a chunk of stream {stream}: {have} bytes are left of it at {pos}"
-            ),
-            Self::Missing { stream, frames } => write!(
-                f,
-                "stream {stream} has {frames} frames fewer than the file's header tells; without an index it is not known when they were, and what follows comes as much earlier"
-            ),
-            Self::Joined { pos } => write!(f, "another file was joined to this one at {pos}"),
-        }
-    }
 }
 
 /// A chunk's contents, or why there are none.
@@ -150,9 +85,7 @@ pub struct Reader<S: ReadAt> {
     index: Index,
     walker: Walker,
     complete: bool,
-    findings: Vec<Finding>,
-    /// The region that indexed chunks were found lost in, not yet told of.
-    lost: Option<(u64, u64)>,
+    notices: Notices,
     first_picture: Option<jpeg::FrameHeader>,
 }
 
@@ -178,62 +111,6 @@ pub fn picture_size(header: &Header) -> Option<(u32, u32)> {
             Format::Jpeg { width, height } if width > 0 && height > 0 => Some((width, height)),
             _ => None,
         })
-}
-
-/// The first picture of a file, found without its header.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct FirstPicture {
-    /// The stream number in its chunk's name; 0 for a picture without chunk.
-    pub stream: usize,
-    /// Where its chunk, or itself if it has none, begins.
-    pub pos: u64,
-    /// Its size and layout.
-    pub frame: jpeg::FrameHeader,
-}
-
-/// Finds the video of a file whose header is lost.
-///
-/// `Ok(None)` if there is none in the first bytes.
-pub fn probe<V: View>(view: &mut V, from: u64) -> Result<Option<FirstPicture>, Stop<V::Error>> {
-    let mut at = from;
-    while at < from + PROBE {
-        let data = view.some(at, 32, 64 << 10)?;
-        if data.len() < 12 {
-            return Ok(None);
-        }
-        let found = data.windows(3).position(jpeg::begins);
-        let Some(found) = found else {
-            at += data.len() as u64 - 2;
-            continue;
-        };
-        let pos = at + found as u64;
-        let mut least = 4 << 10;
-        let frame = loop {
-            let data = view.some(pos, least, least.max(64 << 10))?;
-            match jpeg::FrameHeader::parse(data).ok() {
-                Some(frame) => break Some(frame),
-                // Frame headers are among the first segments.
-                None if data.len() < least || least >= 256 << 10 => break None,
-                None => least *= 2,
-            }
-        };
-        if let Some(frame) = frame {
-            let header = if pos >= from + 8 {
-                ChunkHeader::parse(view.get(pos - 8, 8)?).ok()
-            } else {
-                None
-            };
-            let (stream, pos) = match header.and_then(|h| h.id.stream_and_kind()) {
-                Some((stream, [b'd', b'c' | b'b'])) if usize::from(stream) < index::MAX_STREAMS => {
-                    (stream.into(), pos - 8)
-                }
-                _ => (0, pos),
-            };
-            return Ok(Some(FirstPicture { stream, pos, frame }));
-        }
-        at = pos + 3;
-    }
-    Ok(None)
 }
 
 /// The header of a file that has none, for the video that [`probe`] found.
@@ -262,53 +139,88 @@ fn read_error<E>(stop: Stop<E>) -> OpenError<E> {
     }
 }
 
+/// What there is in a file without a header: a file further on, whose header is enough, or a picture.
+fn search<S: ReadAt>(
+    window: &mut Window<S>,
+    from: u64,
+) -> Result<(Found, Option<Header>), OpenError<S::Error>> {
+    let mut probe = Probe::new(from);
+    loop {
+        let found = probe.next(window).map_err(read_error)?;
+        let Found::File(pos) = found else {
+            return Ok((found, None));
+        };
+        let header = header_at(window, pos).map_err(OpenError::Read)?;
+        if header.is_enough() {
+            return Ok((found, Some(header)));
+        }
+    }
+}
+
+/// The header of a file that begins within another.
+fn header_at<S: ReadAt>(window: &mut Window<S>, pos: u64) -> Result<Header, S::Error> {
+    let mut need = 16 << 10;
+    loop {
+        let data = match window.get(pos, need) {
+            Ok(data) => data,
+            Err(Stop::Source(error)) => return Err(error),
+            Err(Stop::Short { .. }) => &[],
+        };
+        let complete = data.len() < need || need >= MAX_JOINED_HEADER;
+        match headers::parse(data, pos, complete) {
+            Ok(header) => return Ok(header),
+            Err(headers::Short(more)) => need = more.max(need * 2).min(MAX_JOINED_HEADER),
+        }
+    }
+}
+
 impl<S: ReadAt> Reader<S> {
     /// Reads the header and the index, if there is one.
     pub fn open(source: S) -> Result<Self, OpenError<S::Error>> {
         let mut window = Window::new(source);
-        let size = window.file_size();
         let mut need = HEAD;
         let mut header = loop {
             let data = window.get(0, need).map_err(read_error)?;
-            match headers::parse(data, 0, data.len() as u64 >= size) {
+            // Fewer come at the end only, which may be before where the source says.
+            let complete = data.len() < need;
+            match headers::parse(data, 0, complete) {
                 Ok(header) => break header,
                 Err(headers::Short(more)) => need = more.max(need * 2),
             }
         };
-        let mut findings = Vec::new();
+        let mut notices = Notices::default();
         let mut first_picture = None;
         let mut start = header.movi.map_or(0, |movi| movi + 4);
-        if !header
-            .streams
-            .iter()
-            .any(|s| !matches!(s.format, Format::Other { .. }))
-            && (header.streams.is_empty() || header.movi.is_none())
-        {
-            let found = probe(&mut window, start).map_err(read_error)?;
-            let Some(FirstPicture { stream, pos, frame }) = found else {
-                return Err(OpenError::NotAvi {
-                    searched: size.min(PROBE),
-                });
-            };
-            header = header_of_lost(header, stream, &frame);
-            start = pos;
-            first_picture = Some(frame);
-            findings.push(Finding::NoHeader);
-        } else if header.movi.is_none() {
-            // The streams are known but movi's own head is not there.
-            match probe(&mut window, 0).map_err(read_error)? {
-                Some(first) => start = first.pos,
-                None => start = size,
+        if !header.is_enough() {
+            let (found, file) = search(&mut window, start)?;
+            match (found, file) {
+                (_, Some(file)) => {
+                    start = file.movi.map_or(start, |movi| movi + 4);
+                    header = file;
+                }
+                (Found::Picture(first), None) => {
+                    start = first.pos;
+                    if header.is_lost() {
+                        header = header_of_lost(header, first.stream, &first.frame);
+                        first_picture = Some(first.frame);
+                        notices.say(Finding::NoHeader);
+                    }
+                }
+                _ if header.is_lost() => {
+                    let searched = window.file_size().min(probe::MOST);
+                    return Err(OpenError::NotAvi { searched });
+                }
+                _ => start = window.file_size(),
             }
         }
-        let mut index = Index::new(header.streams.iter().map(headers::Stream::is_sound));
+        let mut index = Index::new(header.streams.iter().map(headers::Stream::counts_bytes));
         match stored::load(&mut window, &header, &mut index) {
             Ok(true) => start = index.end().max(start),
             Ok(false) => {}
             Err(stored::Unusable::Read(stop)) => return Err(read_error(stop)),
             Err(stored::Unusable::Wrong(why)) => {
                 index.clear();
-                findings.push(Finding::BadIndex { why });
+                notices.say(Finding::BadIndex { why });
             }
         }
         let walker = Walker::new(kinds(&header), start, picture_size(&header));
@@ -318,8 +230,7 @@ impl<S: ReadAt> Reader<S> {
             index,
             walker,
             complete: false,
-            findings,
-            lost: None,
+            notices,
             first_picture,
         })
     }
@@ -360,7 +271,12 @@ impl<S: ReadAt> Reader<S> {
 
     /// What a user should know, once.
     pub fn take_findings(&mut self) -> Vec<Finding> {
-        std::mem::take(&mut self.findings)
+        self.notices.take()
+    }
+
+    /// What the file says of itself, and where blocks of it are.
+    pub(super) fn header_and_window(&mut self) -> (&Header, &mut Window<S>) {
+        (&self.header, &mut self.window)
     }
 
     /// Where blocks of the file are.
@@ -387,47 +303,26 @@ impl<S: ReadAt> Reader<S> {
                     size,
                     bare,
                 } => self.index.push(stream, pos, size, bare),
-                Item::Cut { stream, pos, have } => {
-                    self.findings.push(Finding::Cut { stream, pos, have });
-                }
-                Item::Damage { from, to, pictures } => {
-                    self.findings.push(Finding::Damage { from, to, pictures });
-                }
+                Item::Lost { stream } => self.index.skip(stream, 1),
                 Item::Riff { pos, first: true } if pos > 0 => {
-                    self.findings.push(Finding::Joined { pos });
-                    let other = self.header_at(pos)?;
+                    self.notices.say(Finding::Joined { pos });
+                    let other = header_at(&mut self.window, pos)?;
                     join(&mut self.header, &self.index, &other);
                     self.walker
                         .set_streams(kinds(&self.header), picture_size(&self.header));
                 }
                 Item::Searching => break,
-                Item::Riff { .. } | Item::Index { .. } => {}
                 Item::End => {
                     self.complete = true;
-                    let missing = missing(&self.header, |n| self.index.units(n));
-                    self.findings.extend(missing);
+                    for missing in missing(&self.header, |n| self.index.units(n)) {
+                        self.notices.say(missing);
+                    }
                     break;
                 }
+                item => self.notices.say_item(item),
             }
         }
         Ok(self.complete)
-    }
-
-    /// The header of a file that was joined on.
-    fn header_at(&mut self, pos: u64) -> Result<Header, S::Error> {
-        let mut need = 16 << 10;
-        loop {
-            let data = match self.window.get(pos, need) {
-                Ok(data) => data,
-                Err(Stop::Source(error)) => return Err(error),
-                Err(Stop::Short { .. }) => &[],
-            };
-            let complete = data.len() < need || need >= MAX_JOINED_HEADER;
-            match headers::parse(data, pos, complete) {
-                Ok(header) => return Ok(header),
-                Err(headers::Short(more)) => need = more.max(need * 2).min(MAX_JOINED_HEADER),
-            }
-        }
     }
 
     /// How often another file was joined on, as far as is known.
@@ -462,10 +357,7 @@ impl<S: ReadAt> Reader<S> {
             return known;
         }
         let told = self.header.streams.iter().map(|stream| {
-            let units = match stream.format {
-                Format::Jpeg { .. } => stream.length.max(self.header.total_frames),
-                _ => stream.length,
-            };
+            let units = self.header.length_of(stream);
             stream.rate.time_of(units.saturating_add(stream.start))
         });
         let told = told.max().unwrap_or(0);
@@ -520,21 +412,14 @@ impl<S: ReadAt> Reader<S> {
                     incomplete: false,
                 }
             }
-        } else if !jpeg::begins(data) {
-            Payload::Lost
         } else {
-            match jpeg::trimmed(data) {
-                Some(len) => Payload::Bytes {
-                    pos: entry.pos,
-                    len,
-                    incomplete: false,
+            match examine(data, intact && data.len() == size) {
+                Useful::All { range, incomplete } => Payload::Bytes {
+                    pos: entry.pos + range.start as u64,
+                    len: range.len(),
+                    incomplete,
                 },
-                None if intact && data.len() == size => Payload::Bytes {
-                    pos: entry.pos,
-                    len: size,
-                    incomplete: true,
-                },
-                None => Payload::Lost,
+                Useful::Nothing => Payload::Lost,
             }
         };
         if !intact || payload == Payload::Lost {
@@ -543,49 +428,86 @@ impl<S: ReadAt> Reader<S> {
                 Payload::Lost => entry.pos + u64::from(entry.size),
                 _ => entry.pos,
             };
-            self.note_lost(from, to);
-        } else if let Some((from, to)) = self.lost
-            && entry.pos.saturating_sub(JOIN) > to
-        {
-            self.lost = None;
-            self.tell_lost(from, to);
+            self.notices.lost(from, to);
+        } else {
+            self.notices.sound_at(entry.pos);
         }
         Ok(payload)
     }
 
-    /// Chunks lost one after another are one region.
-    fn note_lost(&mut self, from: u64, to: u64) {
-        self.lost = match self.lost {
-            Some((start, end)) if from <= end + JOIN && start <= to + JOIN => {
-                Some((start.min(from), end.max(to)))
-            }
-            Some((start, end)) => {
-                self.tell_lost(start, end);
-                Some((from, to))
-            }
-            None => Some((from, to)),
-        };
-    }
-
-    fn tell_lost(&mut self, from: u64, to: u64) {
-        self.findings.push(Finding::Damage {
-            from,
-            to,
-            pictures: 0,
-        });
-    }
-
     /// Tells of a region at the end of what was played.
     pub fn flush_findings(&mut self) {
-        if let Some((from, to)) = self.lost.take() {
-            self.tell_lost(from, to);
-        }
+        self.notices.flush();
     }
 }
 
-/// Lost chunks this near to one another are told of as one region; the streams
-/// do not come in the order of the file.
-const JOIN: u64 = 16 << 10;
+/// When the picture begins that is on screen at `ns`, or the next one `after`; by the rate alone if it
+/// is not `known`.
+fn picture_at(header: &Header, index: &Index, known: bool, ns: u64, after: bool) -> Option<u64> {
+    let mut streams = header.streams.iter().enumerate();
+    let (n, stream) = streams.find(|(_, s)| matches!(s.format, Format::Jpeg { .. }))?;
+    let unit = stream.count_at(ns);
+    if !known {
+        let time = stream.time(unit);
+        return Some(match after && time < ns {
+            true => stream.time(unit + 1),
+            false => time,
+        });
+    }
+    let mut cursor = Cursor::new(n);
+    cursor.seek(index, unit);
+    if after {
+        while let Some(entry) = cursor.peek(index) {
+            let time = stream.time(entry.first);
+            if entry.size > 0 && time >= ns {
+                return Some(time);
+            }
+            cursor.advance();
+        }
+    }
+    if let Some(entry) = cursor.peek(index)
+        && entry.size > 0
+        && stream.time(entry.first) <= ns
+    {
+        return Some(stream.time(entry.first));
+    }
+    while let Some(entry) = cursor.back(index) {
+        if entry.size > 0 {
+            return Some(stream.time(entry.first));
+        }
+    }
+    None
+}
+
+/// What of a picture's chunk is of use.
+enum Useful {
+    /// These bytes, which hold a picture, or two fields of one.
+    All {
+        range: std::ops::Range<usize>,
+        /// It has no end marker.
+        incomplete: bool,
+    },
+    Nothing,
+}
+
+/// Finds the picture in a chunk. One without end is of use if the chunk is `whole`: all of it is
+/// there, and a head that says so.
+fn examine(data: &[u8], whole: bool) -> Useful {
+    if !jpeg::begins(data) {
+        return Useful::Nothing;
+    }
+    match jpeg::trimmed(data) {
+        Some(len) => Useful::All {
+            range: 0..len,
+            incomplete: false,
+        },
+        None if whole => Useful::All {
+            range: 0..data.len(),
+            incomplete: true,
+        },
+        None => Useful::Nothing,
+    }
+}
 
 /// The frames that the header knows of and the file, of whose streams `units` were found, does not
 /// have.

@@ -131,6 +131,12 @@ impl Stream {
         }
     }
 
+    /// What it is in a part, by its number.
+    pub fn numbered_part(&self, number: usize) -> &Self {
+        let joined = number.checked_sub(1).and_then(|n| self.joined.get(n));
+        joined.map_or(self, |joined| &joined.stream)
+    }
+
     /// The last part.
     pub fn last_part(&self) -> Part<'_> {
         self.part(u64::MAX)
@@ -141,9 +147,27 @@ impl Stream {
         self.part(units.saturating_sub(1)).time(units)
     }
 
-    /// Whether its units are bytes of sound, not chunks.
+    /// Whether it is sound.
     pub fn is_sound(&self) -> bool {
         matches!(self.format, Format::Pcm(_))
+    }
+
+    /// Whether it is of a kind that is taken apart.
+    pub fn is_played(&self) -> bool {
+        !matches!(self.format, Format::Other { .. })
+    }
+
+    /// Whether what it has is counted in bytes, not in chunks.
+    pub fn counts_bytes(&self) -> bool {
+        matches!(self.format, Format::Pcm(_))
+    }
+
+    /// What a chunk of so many bytes counts.
+    pub fn count_of(&self, size: u32) -> u64 {
+        match self.counts_bytes() {
+            true => size.into(),
+            false => 1,
+        }
     }
 
     /// What `Entry::first` and sizes are divided by to get units of the
@@ -197,6 +221,31 @@ pub struct Header {
     pub movi: Option<u64>,
     /// Where `movi` ends if its size is right.
     pub movi_end: u64,
+}
+
+impl Header {
+    /// Whether it has any stream that is taken apart.
+    pub fn is_playable(&self) -> bool {
+        self.streams.iter().any(Stream::is_played)
+    }
+
+    /// Whether too little of it is left to go by.
+    pub fn is_lost(&self) -> bool {
+        !self.is_playable() && (self.streams.is_empty() || self.movi.is_none())
+    }
+
+    /// Whether nothing has to be searched for.
+    pub fn is_enough(&self) -> bool {
+        !self.is_lost() && self.movi.is_some()
+    }
+
+    /// The units of a stream by the header; 0 if it does not say.
+    pub fn length_of(&self, stream: &Stream) -> u64 {
+        match stream.format {
+            Format::Jpeg { .. } => stream.length.max(self.total_frames),
+            _ => stream.length,
+        }
+    }
 }
 
 /// There is not enough yet: the number of bytes from the file's start that

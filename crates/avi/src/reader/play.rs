@@ -73,6 +73,14 @@ impl Playback {
         }
     }
 
+    /// Goes on in a stream from another place.
+    pub fn set(&mut self, stream: usize, cursor: Cursor) {
+        if let Some(slot) = self.cursors.get_mut(stream) {
+            *slot = cursor;
+            self.heads[stream] = Head::Unknown;
+        }
+    }
+
     /// Plays no more of a stream until the next seek.
     pub fn turn_off(&mut self, stream: usize) {
         if let Some(head) = self.heads.get_mut(stream) {

@@ -2,7 +2,7 @@
 //! The index a file has of itself: OpenDML's (`indx`, `ix00`) or the old
 //! `idx1`, read in pieces and believed only if it leads to chunks.
 
-use std::collections::VecDeque;
+use std::collections::{HashSet, VecDeque};
 
 use super::headers::{Format, Header};
 use super::index::Index;
@@ -96,7 +96,11 @@ fn find_old<V: View>(
             return Ok(false);
         };
         match chunk.id {
-            FourCc::IDX1 => return load_old(view, header, movi, at + 8, chunk.size, index),
+            FourCc::IDX1 => {
+                let pos = at + 8;
+                let end = (pos + u64::from(chunk.size)).min(view.size().unwrap_or(u64::MAX));
+                return load_old(view, header, &OldEntries { pos, end, movi }, index);
+            }
             FourCc::JUNK | FourCc::LIST => at += 8 + chunk.padded_size(),
             _ => return Ok(false),
         }
@@ -130,6 +134,8 @@ struct Evidence {
     /// Where the chunk behind the last one begins.
     end: u64,
     looks: u32,
+    /// Bytes of all chunks that are named.
+    bytes: u64,
 }
 
 impl Evidence {
@@ -138,6 +144,7 @@ impl Evidence {
             last: VecDeque::new(),
             end: 0,
             looks: 0,
+            bytes: 0,
         }
     }
 
@@ -149,6 +156,11 @@ impl Evidence {
         header: &Header,
         named: Named,
     ) -> Result<(), Unusable<V::Error>> {
+        // A frame that is shown again may be named again, but that is not all there is.
+        self.bytes = self.bytes.saturating_add(named.size.into());
+        if self.bytes / 2 > view.size().unwrap_or(u64::MAX) {
+            return Err(Unusable::Wrong("it names the same chunks again and again"));
+        }
         // The head of a `rec ` list may stand between chunks.
         let gap = named.pos.saturating_sub(8 + 12) > self.end && self.end > 0;
         // In a stream each look would be a seek.
@@ -200,70 +212,86 @@ fn has_all(header: &Header, index: &Index) -> bool {
         .all(|(n, _)| index.chunks(n) > 0)
 }
 
-fn load_old<V: View>(
-    view: &mut V,
-    header: &Header,
-    movi: u64,
+/// The entries of an `idx1`.
+struct OldEntries {
+    /// Where the first one is, and behind the last.
     pos: u64,
-    size: u32,
-    index: &mut Index,
-) -> Result<bool, Unusable<V::Error>> {
-    let file = view.size().unwrap_or(u64::MAX);
-    let end = (pos + u64::from(size)).min(file);
-    let stream_of = |entry: &OldIndexEntry| match entry.id.stream_and_kind() {
+    end: u64,
+    /// Where `movi` is.
+    movi: u64,
+}
+
+/// The stream of an entry that names a chunk of pictures or sound.
+fn stream_of(entry: &OldIndexEntry) -> Option<usize> {
+    match entry.id.stream_and_kind() {
         Some((stream, [b'd', b'c' | b'b'] | [b'w', b'b'])) => Some(usize::from(stream)),
         _ => None,
-    };
-    // Offsets count from `movi`, by the book; some writers count from the
-    // file's start.
-    let mut base = None;
-    let mut samples: Vec<OldIndexEntry> = Vec::new();
-    let entry_size = OldIndexEntry::SIZE as u64;
-    let all = (end - pos) / entry_size * entry_size;
-    let some = all.min(64 * entry_size);
-    for at in [pos, pos + all - some] {
-        let entries = view.get(at, some as usize)?;
-        let entries: Vec<_> = entries
-            .chunks_exact(OldIndexEntry::SIZE)
-            .filter_map(|e| OldIndexEntry::parse(e).ok())
-            .filter(|e| stream_of(e).is_some())
-            .collect();
-        let count = entries.len().min(SAMPLE);
-        samples.extend(if at == pos {
-            &entries[..count]
-        } else {
-            &entries[entries.len() - count..]
-        });
     }
-    if samples.is_empty() {
-        return Ok(false);
+}
+
+/// What an entry names, if its offset counts from `base`.
+fn named(entry: &OldIndexEntry, stream: usize, base: u64) -> Named {
+    Named {
+        stream,
+        pos: base + u64::from(entry.offset) + 8,
+        size: entry.size,
     }
-    'bases: for candidate in [movi, 0, movi + 4, movi.saturating_sub(8)] {
-        for entry in &samples {
-            let named = Named {
-                stream: stream_of(entry).unwrap_or(0),
-                pos: candidate + u64::from(entry.offset) + 8,
-                size: entry.size,
-            };
-            if is_there(view, named)? == Some(true) {
-                base = Some(candidate);
-                break 'bases;
+}
+
+impl OldEntries {
+    /// The first and the last entries that name chunks.
+    fn samples<V: View>(&self, view: &mut V) -> Result<Vec<OldIndexEntry>, Stop<V::Error>> {
+        let entry_size = OldIndexEntry::SIZE as u64;
+        let all = (self.end - self.pos) / entry_size * entry_size;
+        let some = all.min(64 * entry_size);
+        let mut samples = Vec::new();
+        for at in [self.pos, self.pos + all - some] {
+            let entries = view.get(at, some as usize)?;
+            let entries: Vec<_> = entries
+                .chunks_exact(OldIndexEntry::SIZE)
+                .filter_map(|e| OldIndexEntry::parse(e).ok())
+                .filter(|e| stream_of(e).is_some())
+                .collect();
+            let count = entries.len().min(SAMPLE);
+            samples.extend(if at == self.pos {
+                &entries[..count]
+            } else {
+                &entries[entries.len() - count..]
+            });
+        }
+        Ok(samples)
+    }
+
+    /// What the offsets count from: `movi`, by the book; some writers count from the file's start.
+    fn base<V: View>(
+        &self,
+        view: &mut V,
+        samples: &[OldIndexEntry],
+    ) -> Result<u64, Stop<V::Error>> {
+        for base in [self.movi, 0, self.movi + 4, self.movi.saturating_sub(8)] {
+            for entry in samples {
+                let named = named(entry, stream_of(entry).unwrap_or(0), base);
+                if is_there(view, named)? == Some(true) {
+                    return Ok(base);
+                }
             }
         }
+        // None of them may be there; the verdict will tell.
+        Ok(self.movi)
     }
-    // None of them may be there; the verdict will tell.
-    let base = base.unwrap_or(movi);
-    let mut evidence = Evidence::new();
-    let mut names = Vec::with_capacity(PIECE);
-    let mut at = pos;
-    while at < end {
-        let len = ((end - at) as usize).min(PIECE * OldIndexEntry::SIZE);
+
+    /// The chunks that the entries from `at` on name, and where the next ones are.
+    fn piece<V: View>(
+        &self,
+        view: &mut V,
+        at: u64,
+        base: u64,
+        streams: usize,
+    ) -> Result<(Vec<Named>, u64), Unusable<V::Error>> {
+        let file = view.size().unwrap_or(u64::MAX);
+        let len = ((self.end - at) as usize).min(PIECE * OldIndexEntry::SIZE);
         let piece = view.get(at, len)?;
-        if piece.len() < OldIndexEntry::SIZE {
-            break;
-        }
-        let read = piece.len() / OldIndexEntry::SIZE * OldIndexEntry::SIZE;
-        names.clear();
+        let mut names = Vec::with_capacity(PIECE);
         for bytes in piece.chunks_exact(OldIndexEntry::SIZE) {
             let Ok(entry) = OldIndexEntry::parse(bytes) else {
                 break;
@@ -275,21 +303,40 @@ fn load_old<V: View>(
                 }
                 return Err(Unusable::Wrong("it has entries that name no chunk"));
             };
-            let named = Named {
-                stream,
-                pos: base + u64::from(entry.offset) + 8,
-                size: entry.size,
-            };
+            let named = named(&entry, stream, base);
             if !named.fits(file) {
                 return Err(Unusable::Wrong("it has entries that lie outside the file"));
             }
-            if stream < header.streams.len() {
+            if stream < streams {
                 names.push(named);
             }
         }
-        at += read as u64;
-        for named in &names {
-            evidence.take(view, header, *named)?;
+        let read = piece.len() / OldIndexEntry::SIZE * OldIndexEntry::SIZE;
+        Ok((names, at + read as u64))
+    }
+}
+
+fn load_old<V: View>(
+    view: &mut V,
+    header: &Header,
+    entries: &OldEntries,
+    index: &mut Index,
+) -> Result<bool, Unusable<V::Error>> {
+    let samples = entries.samples(view)?;
+    if samples.is_empty() {
+        return Ok(false);
+    }
+    let base = entries.base(view, &samples)?;
+    let mut evidence = Evidence::new();
+    let mut at = entries.pos;
+    while at < entries.end {
+        let (names, next) = entries.piece(view, at, base, header.streams.len())?;
+        if next == at {
+            break;
+        }
+        at = next;
+        for named in names {
+            evidence.take(view, header, named)?;
             index.push(named.stream, named.pos, named.size, false);
         }
     }
@@ -356,52 +403,58 @@ impl StandardEntries {
     }
 }
 
+/// Where the standard indexes are that a stream's super index names, and how many bytes each has.
+fn standard_indexes<V: View>(
+    view: &mut V,
+    super_index: &[u8],
+) -> Result<Vec<(u64, u64)>, Unusable<V::Error>> {
+    let file = view.size().unwrap_or(u64::MAX);
+    let Ok(preamble) = IndexPreamble::parse(super_index) else {
+        return Ok(Vec::new());
+    };
+    if preamble.kind != IndexPreamble::OF_INDEXES || preamble.longs_per_entry != 4 {
+        return Ok(Vec::new());
+    }
+    let entries = super_index.get(SuperIndex::SIZE..).unwrap_or(&[]);
+    let entries = entries
+        .chunks_exact(SuperIndexEntry::SIZE)
+        .take(preamble.entries as usize);
+    let (mut chunks, mut met) = (Vec::new(), HashSet::new());
+    for bytes in entries {
+        let Ok(entry) = SuperIndexEntry::parse(bytes) else {
+            break;
+        };
+        if entry.offset == 0 && entry.size == 0 {
+            // Room for later ones.
+            break;
+        }
+        if !met.insert(entry.offset) {
+            return Err(Unusable::Wrong("it leads in a circle"));
+        }
+        if entry.offset >= file {
+            return Err(Unusable::Wrong("it leads outside the file"));
+        }
+        let chunk = ChunkHeader::parse(view.get(entry.offset, 8)?);
+        let Ok(chunk) = chunk else {
+            return Err(Unusable::Wrong("it leads outside the file"));
+        };
+        if chunk.id.standard_index_stream().is_none() && chunk.id != FourCc::INDX {
+            return Err(Unusable::Wrong("a part of it is not where it should be"));
+        }
+        let len = u64::from(chunk.size).min(file.saturating_sub(entry.offset + 8));
+        chunks.push((entry.offset + 8, len));
+    }
+    Ok(chunks)
+}
+
 fn load_open_dml<V: View>(
     view: &mut V,
     header: &Header,
     index: &mut Index,
 ) -> Result<bool, Unusable<V::Error>> {
-    let file = view.size().unwrap_or(u64::MAX);
     let mut streams = Vec::new();
     for (stream, of) in header.streams.iter().enumerate() {
-        let Ok(preamble) = IndexPreamble::parse(&of.super_index) else {
-            continue;
-        };
-        if preamble.kind != IndexPreamble::OF_INDEXES || preamble.longs_per_entry != 4 {
-            continue;
-        }
-        let entries = of.super_index.get(SuperIndex::SIZE..).unwrap_or(&[]);
-        let mut chunks: Vec<(u64, u64)> = Vec::new();
-        let entries = entries
-            .chunks_exact(SuperIndexEntry::SIZE)
-            .take(preamble.entries as usize);
-        for bytes in entries {
-            let Ok(entry) = SuperIndexEntry::parse(bytes) else {
-                break;
-            };
-            if entry.offset == 0 && entry.size == 0 {
-                // Room for later ones.
-                break;
-            }
-            if chunks
-                .iter()
-                .any(|(pos, _)| *pos == entry.offset.saturating_add(8))
-            {
-                return Err(Unusable::Wrong("it leads in a circle"));
-            }
-            if entry.offset >= file {
-                return Err(Unusable::Wrong("it leads outside the file"));
-            }
-            let chunk = ChunkHeader::parse(view.get(entry.offset, 8)?);
-            let Ok(chunk) = chunk else {
-                return Err(Unusable::Wrong("it leads outside the file"));
-            };
-            if chunk.id.standard_index_stream().is_none() && chunk.id != FourCc::INDX {
-                return Err(Unusable::Wrong("a part of it is not where it should be"));
-            }
-            let len = u64::from(chunk.size).min(file - entry.offset - 8);
-            chunks.push((entry.offset + 8, len));
-        }
+        let chunks = standard_indexes(view, &of.super_index)?;
         if !chunks.is_empty() {
             streams.push(StandardEntries {
                 stream,
@@ -416,6 +469,7 @@ fn load_open_dml<V: View>(
     if streams.is_empty() {
         return Ok(false);
     }
+    let file = view.size().unwrap_or(u64::MAX);
     // In the order of the file; that is how an index is smallest.
     let mut heads = Vec::with_capacity(streams.len());
     for stream in &mut streams {

@@ -12,6 +12,9 @@
 use crate::header::{ChunkHeader, FourCc, padded};
 use crate::jpeg;
 
+/// Bytes of a chunk's name and size.
+pub(super) const CHUNK_HEAD: u64 = ChunkHeader::SIZE as u64;
+
 /// Bytes looked at in one go while searching.
 const WINDOW: usize = 64 << 10;
 
@@ -90,6 +93,11 @@ pub enum Item {
         size: u32,
         /// Whether it has no sound header.
         bare: bool,
+    },
+    /// The head of a chunk whose picture is not there, nor the head behind it.
+    Lost {
+        /// The number in its name.
+        stream: usize,
     },
     /// The file ends inside a chunk.
     Cut {

@@ -3,6 +3,7 @@
 //! chunks.
 
 use std::collections::VecDeque;
+use std::ops::Range;
 
 use super::walk::{Stop, View};
 
@@ -28,11 +29,39 @@ const KEPT: usize = 16;
 /// What is read when only a chunk's header is wanted.
 const PEEK: usize = 32;
 
+/// Bytes that were read; cheap to hand on. Made from some of another block's, they are a copy.
+pub trait Block: AsRef<[u8]> + for<'a> From<&'a [u8]> {
+    /// Some of them, to keep.
+    type Piece;
+
+    /// Some of them, which others may want too.
+    fn piece(&self, range: Range<usize>) -> Option<Self::Piece>;
+
+    /// The same when nobody else wants any.
+    fn into_piece(self, range: Range<usize>) -> Option<Self::Piece>;
+}
+
+impl Block for Vec<u8> {
+    type Piece = Self;
+
+    fn piece(&self, range: Range<usize>) -> Option<Self> {
+        self.get(range).map(<[u8]>::to_vec)
+    }
+
+    fn into_piece(mut self, range: Range<usize>) -> Option<Self> {
+        if range.end > self.len() {
+            return None;
+        }
+        self.truncate(range.end);
+        self.drain(..range.start);
+        Some(self)
+    }
+}
+
 /// Something that can be read at any place.
 pub trait ReadAt {
-    /// Bytes that were read; cheap to hand on. Made from some of another
-    /// block's, they are a copy.
-    type Block: AsRef<[u8]> + for<'a> From<&'a [u8]>;
+    /// What it reads.
+    type Block: Block;
     /// Why reading failed.
     type Error;
 
@@ -52,7 +81,7 @@ struct Held<B> {
 }
 
 impl<B: AsRef<[u8]>> Held<B> {
-    fn range(&self, pos: u64, len: usize) -> Option<std::ops::Range<usize>> {
+    fn range(&self, pos: u64, len: usize) -> Option<Range<usize>> {
         let from = usize::try_from(pos.checked_sub(self.pos)?).ok()?;
         let to = from.checked_add(len)?;
         (to <= self.block.as_ref().len()).then_some(from..to)
@@ -85,9 +114,19 @@ impl<S: ReadAt> Window<S> {
         }
     }
 
-    /// Bytes of the file.
+    /// Bytes of the file: what the source says, until less than that can be read.
     pub fn file_size(&self) -> u64 {
         self.size
+    }
+
+    /// Reads, and learns from what is not there that the file is shorter.
+    fn read(&mut self, pos: u64, len: usize) -> Result<S::Block, S::Error> {
+        let block = self.source.read_at(pos, len)?;
+        let have = block.as_ref().len();
+        if have < len {
+            self.size = self.size.min(pos + have as u64);
+        }
+        Ok(block)
     }
 
     /// The source itself.
@@ -101,7 +140,7 @@ impl<S: ReadAt> Window<S> {
     }
 
     /// The block that has `len` bytes at `pos`, and where in it they are.
-    fn find(&self, pos: u64, len: usize) -> Option<(&S::Block, std::ops::Range<usize>)> {
+    fn find(&self, pos: u64, len: usize) -> Option<(&S::Block, Range<usize>)> {
         let mut held = self.slots.iter().flatten().chain(&self.along);
         held.find_map(|held| Some((&held.block, held.range(pos, len)?)))
     }
@@ -131,7 +170,7 @@ impl<S: ReadAt> Window<S> {
             if self.slots.len() <= slot {
                 self.slots.resize_with(slot + 1, || None);
             }
-            let block = self.source.read_at(pos, want)?;
+            let block = self.read(pos, want)?;
             if alone && let Some(along @ [_, ..]) = block.as_ref().get(len..) {
                 self.along.truncate(KEPT - 1);
                 self.along.push_front(Held {
@@ -153,13 +192,30 @@ impl<S: ReadAt> Window<S> {
 
     /// The block and where in it `len` bytes at `pos` are, as long as it is
     /// kept: until the next call of [`slot`](Self::slot).
-    pub fn block(&self, pos: u64, len: usize) -> Option<(&S::Block, std::ops::Range<usize>)> {
+    pub fn block(&self, pos: u64, len: usize) -> Option<(&S::Block, Range<usize>)> {
         self.find(pos, len)
+    }
+
+    /// `len` bytes at `pos`, as long as they are kept; none if they are not.
+    pub fn bytes(&self, pos: u64, len: usize) -> &[u8] {
+        let found = self.find(pos, len);
+        found.map_or(&[], |(block, range)| &block.as_ref()[range])
+    }
+
+    /// The same, to keep. They may no longer be in the window then.
+    pub fn piece(&mut self, pos: u64, len: usize) -> Option<<S::Block as Block>::Piece> {
+        match self.take(pos, len) {
+            Some((block, range)) => block.into_piece(range),
+            None => {
+                let (block, range) = self.find(pos, len)?;
+                block.piece(range)
+            }
+        }
     }
 
     /// The same, to keep, if no more of the block is wanted: it was read for
     /// these bytes, or they are its last. It is no longer in the window then.
-    pub fn take(&mut self, pos: u64, len: usize) -> Option<(S::Block, std::ops::Range<usize>)> {
+    pub fn take(&mut self, pos: u64, len: usize) -> Option<(S::Block, Range<usize>)> {
         let wanted = |held: &Held<S::Block>| {
             let range = held.range(pos, len)?;
             (range.end >= held.last).then_some(range)
@@ -185,7 +241,8 @@ impl<S: ReadAt> View for Window<S> {
             return Ok(&[]);
         }
         let held = self.look.as_ref();
-        if held.is_none_or(|h| h.range(pos, least).is_none()) {
+        let there = held.is_some_and(|h| h.range(pos, least).is_some());
+        if !there {
             // Going from header to header, a block is worth reading if the
             // next header may be in it, and a larger one if that goes on.
             let near = held.filter(|h| {
@@ -194,7 +251,7 @@ impl<S: ReadAt> View for Window<S> {
             });
             let want = near.map_or(PEEK, |h| (16 * h.block.as_ref().len()).min(BLOCK));
             let want = self.clip(pos, want.max(most));
-            let block = self.source.read_at(pos, want).map_err(Stop::Source)?;
+            let block = self.read(pos, want).map_err(Stop::Source)?;
             self.look = Some(Held {
                 pos,
                 block,

@@ -1,0 +1,227 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! What a user should know about a file: each thing once, and many of a kind as one.
+
+use super::walk::Item;
+
+/// Something a user should know about the file.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Finding {
+    /// The header is lost; streams were found by their contents.
+    NoHeader,
+    /// The file's index is not right, and was not used.
+    BadIndex {
+        /// What was wrong with it.
+        why: &'static str,
+    },
+    /// Bytes that belong to no sound chunk.
+    Damage {
+        /// The first one's offset in the file.
+        from: u64,
+        /// The offset behind the last.
+        to: u64,
+        /// Pictures that were found in it all the same.
+        pictures: u32,
+    },
+    /// The file ends inside a chunk.
+    Cut {
+        /// The chunk's stream.
+        stream: usize,
+        /// Where its payload begins.
+        pos: u64,
+        /// Bytes of it that are there.
+        have: u64,
+    },
+    /// There are fewer frames than the header tells.
+    Missing {
+        /// The stream.
+        stream: usize,
+        /// How many are not there.
+        frames: u64,
+    },
+    /// Another file begins here.
+    Joined {
+        /// Its offset.
+        pos: u64,
+    },
+    /// More of what was told before, too much to tell one by one.
+    More {
+        /// Files that were joined on, or else damaged regions.
+        joined: bool,
+        /// How many.
+        count: u64,
+        /// Where the first begins.
+        from: u64,
+        /// Where the last ends.
+        to: u64,
+    },
+}
+
+impl std::fmt::Display for Finding {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::NoHeader => write!(
+                f,
+                "the file's header is lost; the video was found by its JPEG markers, its frame rate is a guess"
+            ),
+            Self::BadIndex { why } => write!(
+                f,
+                "the file's index is not used, because {why}; the file is read through instead"
+            ),
+            Self::Damage { from, to, pictures } => {
+                write!(f, "damaged: bytes {from} to {to} hold no sound chunk")?;
+                match pictures {
+                    0 => Ok(()),
+                    1 => write!(f, ", but 1 whole picture"),
+                    n => write!(f, ", but {n} whole pictures"),
+                }
+            }
+            Self::Cut { stream, pos, have } => write!(
+                f,
+                "the file ends inside a chunk of stream {stream}: {have} bytes are left of it at {pos}"
+            ),
+            Self::Missing { stream, frames } => write!(
+                f,
+                "stream {stream} has {frames} frames fewer than the file's header tells; without an index it is not known when they were, and what follows comes as much earlier"
+            ),
+            Self::Joined { pos } => write!(f, "another file was joined to this one at {pos}"),
+            Self::More {
+                joined,
+                count,
+                from,
+                to,
+            } => {
+                let what = match joined {
+                    true => "joined files",
+                    false => "damaged regions",
+                };
+                write!(f, "{count} more {what} in bytes {from} to {to}")
+            }
+        }
+    }
+}
+
+/// Findings of a kind that are told one by one; what is more is counted.
+const TOLD: u64 = 16;
+
+/// Lost chunks this near to one another are told of as one region; the streams
+/// do not come in the order of the file.
+const JOIN: u64 = 16 << 10;
+
+/// Findings of one kind beyond those that were told.
+#[derive(Debug, Default)]
+struct Rest {
+    told: u64,
+    more: u64,
+    from: u64,
+    to: u64,
+}
+
+impl Rest {
+    /// Whether one more is told by itself.
+    fn take(&mut self, from: u64, to: u64) -> bool {
+        if self.told < TOLD {
+            self.told += 1;
+            return true;
+        }
+        if self.more == 0 {
+            (self.from, self.to) = (from, to);
+        }
+        self.more += 1;
+        self.from = self.from.min(from);
+        self.to = self.to.max(to);
+        false
+    }
+}
+
+/// The findings that are to be told.
+#[derive(Debug, Default)]
+pub(super) struct Notices {
+    findings: Vec<Finding>,
+    damage: Rest,
+    joined: Rest,
+    /// The region that chunks were found lost in, not yet told of.
+    lost: Option<(u64, u64)>,
+}
+
+impl Notices {
+    /// What is to be told, once.
+    pub fn take(&mut self) -> Vec<Finding> {
+        std::mem::take(&mut self.findings)
+    }
+
+    /// Takes in what was found.
+    pub fn say(&mut self, finding: Finding) {
+        let told = match finding {
+            Finding::Damage { from, to, .. } => self.damage.take(from, to),
+            Finding::Joined { pos } => self.joined.take(pos, pos),
+            _ => true,
+        };
+        if told {
+            self.findings.push(finding);
+        }
+    }
+
+    /// Takes in what the walk came across, if it is something to tell.
+    pub fn say_item(&mut self, item: Item) {
+        match item {
+            Item::Damage { from, to, pictures } => self.say(Finding::Damage { from, to, pictures }),
+            Item::Cut { stream, pos, have } => self.say(Finding::Cut { stream, pos, have }),
+            _ => {}
+        }
+    }
+
+    /// Takes in a region whose chunk is lost. Those one after another are one region.
+    pub fn lost(&mut self, from: u64, to: u64) {
+        self.lost = match self.lost {
+            Some((start, end)) if from <= end + JOIN && start <= to + JOIN => {
+                Some((start.min(from), end.max(to)))
+            }
+            Some((start, end)) => {
+                self.tell_lost(start, end);
+                Some((from, to))
+            }
+            None => Some((from, to)),
+        };
+    }
+
+    /// Takes in that a chunk is intact: a lost region far enough before it is over.
+    pub fn sound_at(&mut self, pos: u64) {
+        if let Some((from, to)) = self.lost
+            && pos.saturating_sub(JOIN) > to
+        {
+            self.lost = None;
+            self.tell_lost(from, to);
+        }
+    }
+
+    fn tell_lost(&mut self, from: u64, to: u64) {
+        let pictures = 0;
+        self.say(Finding::Damage { from, to, pictures });
+    }
+
+    /// Nothing more comes: what is counted is told.
+    pub fn flush(&mut self) {
+        if let Some((from, to)) = self.lost.take() {
+            self.tell_lost(from, to);
+        }
+        let kinds = [(&mut self.damage, false), (&mut self.joined, true)];
+        for (rest, joined) in kinds {
+            let Rest { more, from, to, .. } = std::mem::replace(
+                rest,
+                Rest {
+                    told: TOLD,
+                    ..Rest::default()
+                },
+            );
+            if more > 0 {
+                let count = more;
+                self.findings.push(Finding::More {
+                    joined,
+                    count,
+                    from,
+                    to,
+                });
+            }
+        }
+    }
+}

@@ -1,0 +1,219 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! Playing a file that can be read at any place, chunk after chunk in the order of their times.
+
+use super::headers::{Format, Header};
+use super::index::Cursor;
+use super::play::Playback;
+use super::tracks::{Content, Fate, Range, Tracks, Unit};
+use super::window::{Block, ReadAt};
+use super::{Finding, OpenError, Payload, Reader};
+
+/// Chunks that are looked for before anything is played: the whole of most
+/// recordings without an index, some 20 ms of work.
+const FIRST_SCAN: usize = 20_000;
+
+/// Chunks looked for at once on the way to where a seek goes.
+const SCAN_STEP: usize = 2_000;
+
+/// Pictures looked at before a seek's target for one that is not lost.
+const LOOK_BACK: usize = 64;
+
+/// What is played next.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Step<P> {
+    /// A chunk.
+    Unit(Unit<P>),
+    /// The place that was asked for is still being searched; it goes on with the next call.
+    Searching,
+    /// All that was asked for has been played.
+    End,
+}
+
+/// A piece of what a source reads.
+type Piece<S> = <<S as ReadAt>::Block as Block>::Piece;
+
+/// A file being played.
+pub struct Player<S: ReadAt> {
+    reader: Reader<S>,
+    playback: Playback,
+    tracks: Tracks<Piece<S>>,
+    /// Where to go first.
+    target: Option<Range>,
+}
+
+impl<S: ReadAt> Player<S> {
+    /// Opens a file, to play all of it.
+    pub fn open(source: S) -> Result<Self, OpenError<S::Error>> {
+        let mut reader = Reader::open(source)?;
+        reader.scan(FIRST_SCAN).map_err(OpenError::Read)?;
+        let streams = reader.header().streams.len();
+        Ok(Self {
+            reader,
+            playback: Playback::new(streams),
+            tracks: Tracks::new(streams),
+            target: None,
+        })
+    }
+
+    /// What the file says of itself.
+    pub fn header(&self) -> &Header {
+        self.reader.header()
+    }
+
+    /// The file as such.
+    pub fn reader(&self) -> &Reader<S> {
+        &self.reader
+    }
+
+    /// What a user should know, once.
+    pub fn take_findings(&mut self) -> Vec<Finding> {
+        self.reader.take_findings()
+    }
+
+    /// The streams that have chunks as far as is known, or all if a whole file has none: a header
+    /// and nothing else is an empty recording.
+    pub fn streams(&self) -> Vec<usize> {
+        let all = 0..self.header().streams.len();
+        let with = |n: &usize| self.reader.index().chunks(*n) > 0;
+        let some: Vec<usize> = all.clone().filter(with).collect();
+        match some.is_empty() && self.reader.is_complete() {
+            true => all.collect(),
+            false => some,
+        }
+    }
+
+    /// Plays something else from the next step on.
+    pub fn seek(&mut self, range: Range) {
+        self.target = Some(range);
+    }
+
+    /// When the picture begins that is on screen at a time in nanoseconds; with `after`, the next one
+    /// if it is not that very time. Beyond the chunks that are known, by the rate alone. `None`
+    /// without pictures.
+    pub fn picture_at(&self, ns: u64, after: bool) -> Option<u64> {
+        let reader = &self.reader;
+        let known = reader.is_complete() || reader.known_until() > ns;
+        super::picture_at(reader.header(), reader.index(), known, ns, after)
+    }
+
+    /// What comes next.
+    pub fn next(&mut self) -> Result<Step<Piece<S>>, S::Error> {
+        if let Some(range) = self.target {
+            if !self.go_to(range)? {
+                return Ok(Step::Searching);
+            }
+            self.target = None;
+        }
+        loop {
+            let Some(next) = self.playback.next(&mut self.reader)? else {
+                let last = self.tracks.last(&self.reader.header().streams);
+                if last.is_none() {
+                    self.reader.flush_findings();
+                }
+                return Ok(last.map_or(Step::End, Step::Unit));
+            };
+            let entry = next.entry;
+            let n = entry.stream;
+            let stream = &self.reader.header().streams[n];
+            let mut count = (entry.first, stream.count_of(entry.size));
+            match self.tracks.fate(n, stream, entry.first, entry.size) {
+                Fate::Play => {}
+                Fate::Skip => continue,
+                Fate::Over => {
+                    self.playback.turn_off(n);
+                    continue;
+                }
+            }
+            let payload = self.reader.payload_of(&next)?;
+            let (header, window) = self.reader.header_and_window();
+            let stream = &header.streams[n];
+            let content = match payload {
+                Payload::Empty if count.1 == 0 => continue,
+                Payload::Empty | Payload::Lost => None,
+                Payload::Bytes {
+                    mut pos,
+                    mut len,
+                    incomplete,
+                } => {
+                    let mut head = Vec::new();
+                    if stream.counts_bytes() {
+                        let part = stream.part(entry.first);
+                        let data = window.bytes(pos, len);
+                        let samples = self.tracks.samples(n, part, entry.first, data);
+                        let Some((start, range, first)) = samples else {
+                            continue;
+                        };
+                        count = (first, (start.len() + range.len()) as u64);
+                        (head, pos, len) = (start, pos + range.start as u64, range.len());
+                    }
+                    let piece = window.piece(pos, len);
+                    piece.map(|piece| Content {
+                        head,
+                        piece,
+                        incomplete,
+                    })
+                }
+            };
+            if let Some(unit) = self.tracks.unit(n, stream, count, content) {
+                return Ok(Step::Unit(unit));
+            }
+        }
+    }
+
+    /// Looks for chunks until those of a range's beginning are known, and goes there. `false` if
+    /// there are more to look for.
+    fn go_to(&mut self, range: Range) -> Result<bool, S::Error> {
+        let ns = match range.backward {
+            true => range.stop.unwrap_or_else(|| self.reader.duration()),
+            false => range.start,
+        };
+        if !self.reader.is_complete() && self.reader.known_until() <= ns {
+            self.reader.scan(SCAN_STEP)?;
+            if !self.reader.is_complete() && self.reader.known_until() <= ns {
+                return Ok(false);
+            }
+        }
+        self.playback.seek(&self.reader, ns, range.backward);
+        if !range.backward {
+            self.look_back(ns)?;
+        }
+        self.tracks.begin(range);
+        Ok(true)
+    }
+
+    /// Steps back to the picture that is on screen, in every stream that has none to show at a time.
+    fn look_back(&mut self, ns: u64) -> Result<(), S::Error> {
+        for n in 0..self.reader.header().streams.len() {
+            let stream = &self.reader.header().streams[n];
+            if !matches!(stream.format, Format::Jpeg { .. }) {
+                continue;
+            }
+            let mut cursor = Cursor::new(n);
+            cursor.seek(self.reader.index(), stream.count_at(ns));
+            let there = cursor.peek(self.reader.index());
+            let at = there.is_some_and(|entry| stream.time(entry.first) <= ns);
+            if let Some(entry) = there
+                && at
+                && entry.size > 0
+                && self.reader.payload(&entry)? != Payload::Lost
+            {
+                continue;
+            }
+            let mut looks = 0;
+            while let Some(entry) = cursor.back(self.reader.index()) {
+                if entry.size == 0 {
+                    continue;
+                }
+                looks += 1;
+                if looks > LOOK_BACK {
+                    break;
+                }
+                if self.reader.payload(&entry)? != Payload::Lost {
+                    self.playback.set(n, cursor);
+                    break;
+                }
+            }
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,70 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! Any bytes as an AVI file that comes in pieces of any size, with a seek amid it. It may find
+//! nothing, but never panics, runs in circles or keeps more than has come.
+#![no_main]
+
+use avi_mjpeg::reader::stream::{Item, StreamReader};
+use avi_mjpeg::reader::tracks::Range;
+use libfuzzer_sys::fuzz_target;
+
+/// What the reader does with what has come; whether it is at its end.
+fn drain(reader: &mut StreamReader, bytes: &[u8], at: &mut usize, turns: &mut usize) -> bool {
+    loop {
+        *turns += 1;
+        assert!(*turns < 8 * bytes.len() + 1000, "runs in circles");
+        reader.take_findings();
+        match reader.next() {
+            Ok(None) => return false,
+            Ok(Some(Item::GoTo(pos))) => {
+                *at = (pos as usize).min(bytes.len());
+                reader.flush();
+                reader.begin(*at as u64);
+            }
+            Ok(Some(Item::End | Item::Over)) | Err(_) => return true,
+            Ok(Some(Item::Unit(unit))) => {
+                let held = unit.content.map_or(0, |c| c.head.len() + c.piece.len());
+                assert!(held <= bytes.len());
+            }
+            Ok(Some(_)) => {}
+        }
+    }
+}
+
+fuzz_target!(|bytes: &[u8]| {
+    let [first, second, bytes @ ..] = bytes else {
+        return;
+    };
+    let (mut state, mut at, mut turns) = (u32::from(*first) << 8 | 1, 0, 0);
+    let mut seek = (second & 1 > 0).then_some(usize::from(*second) * bytes.len() / 256);
+    let mut reader = StreamReader::new();
+    while at < bytes.len() {
+        state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+        let len = 1 + (state >> 16) as usize % 5000;
+        let end = (at + len).min(bytes.len());
+        reader.push(&bytes[at..end]);
+        at = end;
+        if drain(&mut reader, bytes, &mut at, &mut turns) {
+            return;
+        }
+        if seek.is_some_and(|seek| at >= seek) {
+            seek = None;
+            let range = Range {
+                start: u64::from(state) * 10,
+                ..Range::ALL
+            };
+            if let Some(pos) = reader.seek(range, Some(bytes.len() as u64)) {
+                at = (pos as usize).min(bytes.len());
+                reader.flush();
+                reader.begin(at as u64);
+            }
+        }
+    }
+    loop {
+        reader.finish();
+        if drain(&mut reader, bytes, &mut at, &mut turns) || at >= bytes.len() {
+            break;
+        }
+        reader.push(&bytes[at..]);
+        at = bytes.len();
+    }
+});

@@ -1,0 +1,105 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! What the element's threads share.
+
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+
+use avi_mjpeg::reader::headers::Stream;
+
+use crate::sync::lock;
+
+type Segment = gst::FormattedSegment<gst::ClockTime>;
+
+/// What any thread may ask for.
+#[derive(Default)]
+struct Known {
+    /// Written by the streaming thread.
+    duration: Option<gst::ClockTime>,
+    /// Written when the sink pad is activated.
+    pulling: bool,
+    /// The running segment, for queries; written by who begins one.
+    segment: Option<Segment>,
+}
+
+/// What all threads of the element see.
+#[derive(Default)]
+pub struct Shared {
+    known: Mutex<Known>,
+    /// Set by who waits for the streaming thread, which then reads no more.
+    stopping: AtomicBool,
+    /// The streaming thread itself sends the source elsewhere. Downstream has nothing to flush then,
+    /// and to flush it would refuse an application's seeks meanwhile.
+    fetching: AtomicBool,
+}
+
+impl Shared {
+    /// Forgets the file.
+    pub fn reset(&self) {
+        *lock(&self.known) = Known::default();
+        self.set_stopping(false);
+    }
+
+    pub fn duration(&self) -> Option<gst::ClockTime> {
+        lock(&self.known).duration
+    }
+
+    pub fn set_duration(&self, nanoseconds: u64) {
+        lock(&self.known).duration = Some(gst::ClockTime::from_nseconds(nanoseconds));
+    }
+
+    pub fn is_pulling(&self) -> bool {
+        lock(&self.known).pulling
+    }
+
+    pub fn set_pulling(&self, pulling: bool) {
+        lock(&self.known).pulling = pulling;
+    }
+
+    pub fn segment(&self) -> Option<Segment> {
+        lock(&self.known).segment.clone()
+    }
+
+    pub fn set_segment(&self, segment: Option<Segment>) {
+        lock(&self.known).segment = segment;
+    }
+
+    pub fn is_stopping(&self) -> bool {
+        self.stopping.load(Ordering::Acquire)
+    }
+
+    pub fn set_stopping(&self, stopping: bool) {
+        self.stopping.store(stopping, Ordering::Release);
+    }
+
+    pub fn is_fetching(&self) -> bool {
+        self.fetching.load(Ordering::Acquire)
+    }
+
+    pub fn set_fetching(&self, fetching: bool) {
+        self.fetching.store(fetching, Ordering::Release);
+    }
+}
+
+/// What a pad answers queries with.
+#[derive(Debug)]
+pub struct PadInfo {
+    pub stream: Stream,
+    /// When the last thing that was pushed ended, in nanoseconds; the streaming thread writes it,
+    /// any thread reads it.
+    position: AtomicU64,
+}
+
+impl PadInfo {
+    pub fn new(stream: Stream) -> Self {
+        let position = AtomicU64::new(0);
+        Self { stream, position }
+    }
+
+    pub fn position(&self) -> gst::ClockTime {
+        gst::ClockTime::from_nseconds(self.position.load(Ordering::Relaxed))
+    }
+
+    pub fn set_position(&self, position: gst::ClockTime) {
+        self.position.store(position.nseconds(), Ordering::Relaxed);
+    }
+}
