@@ -227,7 +227,7 @@ fn a_killed_recording_has_all_up_to_its_last_checkpoint() {
         command
             .args([
                 "--exact",
-                "records_until_killed",
+                "avimjpegmux_crash::records_until_killed",
                 "--ignored",
                 "--nocapture",
             ])
@@ -354,7 +354,7 @@ fn fill(
         .arg(std::env::current_exe().unwrap())
         .args([
             "--exact",
-            "records_until_it_is_full",
+            "avimjpegmux_crash::records_until_it_is_full",
             "--ignored",
             "--nocapture",
         ])

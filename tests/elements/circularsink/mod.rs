@@ -1134,7 +1134,7 @@ fn nothing_leaks() {
         return;
     }
     let output = Command::new(std::env::current_exe().expect("the program has a path"))
-        .args(["--exact", "nothing_leaks", "--nocapture"])
+        .args(["--exact", "circularsink::nothing_leaks", "--nocapture"])
         .env("GST_TRACERS", "leaks")
         .env("GST_DEBUG", "GST_TRACER:7")
         .env("GST_DEBUG_NO_COLOR", "1")
