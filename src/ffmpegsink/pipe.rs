@@ -268,7 +268,7 @@ impl FfmpegPipe {
     fn gone(&self, process: &Mutex<Process>) -> gst::FlowError {
         let watch = lock(process).watch();
         match watch.wait(FAREWELL) {
-            Some(outcome) if outcome.status.success() => gst::FlowError::Eos,
+            Some(outcome) if outcome.succeeded() => gst::FlowError::Eos,
             Some(outcome) => {
                 // Before upstream has an error of its own to tell of.
                 self.report(&outcome);
@@ -307,7 +307,7 @@ impl FfmpegPipe {
             }
         };
         self.report(&outcome);
-        outcome.status.success()
+        outcome.succeeded()
     }
 
     fn stop_process(&self) {
@@ -341,7 +341,7 @@ impl FfmpegPipe {
     fn report(&self, outcome: &Outcome) {
         {
             let mut state = lock(&self.state);
-            if outcome.status.success() || state.leaving {
+            if outcome.succeeded() || state.leaving {
                 return;
             }
             if state.reported {

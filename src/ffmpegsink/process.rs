@@ -43,6 +43,12 @@ impl Outcome {
             _ => self.status.to_string(),
         }
     }
+
+    /// Whether the program has done what it was asked to. ffmpeg 7 ends with 0 as well when it has
+    /// refused to begin (`-n` and a file that exists), and only says so, at its level `fatal`.
+    pub fn succeeded(&self) -> bool {
+        self.status.success() && !self.last_lines.contains("[fatal] ")
+    }
 }
 
 /// What became of a write.
@@ -518,6 +524,17 @@ mod tests {
         );
         assert_eq!(outcome.last_lines.lines().count(), TAIL);
         assert_eq!(lines.iter().count(), 30);
+    }
+
+    #[test]
+    fn one_that_is_fatally_wrong_has_not_succeeded_whatever_its_code() {
+        let succeeded = |script: &str| {
+            let (process, _) = shell(script);
+            process.watch().wait(LONG).unwrap().succeeded()
+        };
+        assert!(succeeded("echo '[info] Exiting.' >&2"));
+        assert!(!succeeded("echo '[fatal] Exiting.' >&2"));
+        assert!(!succeeded("exit 8"));
     }
 
     #[test]

@@ -47,10 +47,11 @@ fn pipelines_run_as_written() {
 fn what_is_sent_over_the_network_is_shown_there() {
     let place = Place::new();
     let mut receiver = place.start(&pipeline_with(" udpsrc "));
-    while !receiver.has_shown_something() {
+    crate::common::until("the receiver shows a picture", || {
         assert!(receiver.is_running(), "the receiver has ended");
         place.run(&pipeline_with(" udpsink "));
-    }
+        receiver.has_shown_something()
+    });
     receiver.finish();
 }
 
@@ -93,9 +94,7 @@ fn the_simulated_board_is_looked_at() {
             .spawn()
             .unwrap(),
     );
-    while !link.exists() {
-        std::thread::sleep(std::time::Duration::from_millis(20));
-    }
+    crate::common::until("the board is there", || link.exists());
     place.run(&pipeline_with("device=/tmp/k210"));
 }
 

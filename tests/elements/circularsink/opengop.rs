@@ -49,6 +49,49 @@ fn numbers(path: &Path) -> Vec<u64> {
     pictures.map(|picture| number_in(picture, 64)).collect()
 }
 
+/// When each picture is shown (ns), and its number, by ffmpeg.
+fn shown_by_ffmpeg(path: &Path) -> Vec<(u64, u64)> {
+    let output = Command::new("ffmpeg")
+        .args(["-hide_banner", "-nostats", "-i"])
+        .arg(path)
+        .args(["-map", "0:v", "-fps_mode", "passthrough", "-vf", "showinfo"])
+        .args(["-pix_fmt", "gray", "-f", "rawvideo", "-"])
+        .output()
+        .expect("ffmpeg is installed");
+    let said = String::from_utf8_lossy(&output.stderr);
+    let times: Vec<f64> = said
+        .split(" pts_time:")
+        .skip(1)
+        .filter_map(|rest| rest.split_whitespace().next()?.parse().ok())
+        .collect();
+    let pictures = output.stdout.chunks_exact(64 * 64);
+    assert_eq!(times.len(), pictures.len(), "{}: {said}", path.display());
+    let shown = |(time, picture): (f64, _)| ((time * 1e9).round() as u64, number_in(picture, 64));
+    times.into_iter().zip(pictures).map(shown).collect()
+}
+
+/// A file of such a stream, decoded; its first picture has the number `first`.
+///
+/// GStreamer's `avdec_h264` is not asked for the first GOP: in front of a key unit that is no IDR
+/// frame numbers are missing, and the decoder then loses that picture and with it what refers to it
+/// (1.26 always, 1.22 where it decodes one picture at a time, 1.28 never).
+fn shown(encoder: &str, path: &Path, first: u64, audio: bool) -> Decoded {
+    let mut decoded = decode(path, audio);
+    if encoder == H264 {
+        // The file's own key unit may follow two leading pictures.
+        let next_gop = (first + 3).next_multiple_of(30);
+        let start = (next_gop - first) * FRAME;
+        let frames = shown_by_ffmpeg(path);
+        let later = |frames: &[(u64, u64)]| {
+            let later = frames.iter().filter(|f| f.0 + 1_000_000 >= start);
+            later.map(|f| f.1).collect::<Vec<_>>()
+        };
+        assert_eq!(later(&decoded.frames), later(&frames));
+        decoded.frames = frames;
+    }
+    decoded
+}
+
 #[test]
 fn a_recording_from_open_gops_begins_with_a_picture_that_decodes() {
     for (encoder, raw) in [(H264, "a.h264"), (H265, "a.h265")] {
@@ -69,7 +112,8 @@ fn a_recording_from_open_gops_begins_with_a_picture_that_decodes() {
             assert!(first > 0 && frames.len() as u64 == done.frames, "{done:?}");
             assert_eq!(frames, (first..first + done.frames).collect::<Vec<_>>());
             if name != raw {
-                assert_frames(&decode_picture(done.path()), first, first + done.frames - 1);
+                let shown = shown(encoder, done.path(), first, false);
+                assert_frames(&shown, first, first + done.frames - 1);
             }
         }
     }
@@ -122,8 +166,8 @@ fn files_split_from_open_gops_are_sound_each() {
             // Spans follow one another, to the sample and the frame.
             assert_eq!(done.start, Some(end));
             end = done.end.expect("it has an end");
-            let decoded = decode(done.path(), true);
             let first = done.start.expect("it has a start") / FRAME;
+            let decoded = shown(encoder, done.path(), first, true);
             // Leading pictures wait for the file before to be decoded: decoders of H.265 leave
             // them out by its rules, those of H.264 do as they like, and may say so.
             let numbers = decoded.numbers();
