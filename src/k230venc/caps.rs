@@ -12,6 +12,19 @@ pub(super) fn raw_caps(codec: Codec) -> gst::Caps {
     if codec == Codec::Jpeg {
         formats.push("UYVY");
     }
+    let mut caps = raw_in_memory(&formats, limits);
+    // What a device of the kernel's imports as it is, and everything else maps.
+    let mut dma = raw_in_memory(&formats, limits);
+    dma.make_mut()
+        .set_features_simple(Some(gst::CapsFeatures::new([
+            gst_allocators::CAPS_FEATURE_MEMORY_DMABUF,
+        ])));
+    caps.merge(dma);
+    caps
+}
+
+/// Raw caps of `formats`, in memory that need not be named.
+fn raw_in_memory(formats: &[&str], limits: SizeLimits) -> gst::Caps {
     gst::Caps::builder("video/x-raw")
         .field("format", gst::List::new(formats))
         .field(

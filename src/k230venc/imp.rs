@@ -23,7 +23,11 @@ use super::{
     settings::{DEFAULTS, OUTPUT_BUFFERS, Settings},
 };
 use crate::sync::lock;
-use k230_venc::{ChannelAttr, Code, Device, Error, Frame, PackKind, library, mpp::MppDevice};
+use k230_venc::{
+    ChannelAttr, Code, Device, Error, Frame, PackKind, Status, library,
+    mpp::MppDevice,
+    v4l2::{self, V4l2Device},
+};
 
 /// With all stream buffers held downstream for so long, the user hears of it.
 const HELD_WARNING: Duration = Duration::from_secs(2);
@@ -37,7 +41,10 @@ struct Counts {
     frames_out: u64,
     bytes_out: u64,
     idr: u64,
+    lost: u64,
     stalls: u64,
+    /// What the channel said of itself last.
+    status: Status,
 }
 
 /// A backend's nick and its device.
@@ -48,6 +55,8 @@ type Way = (&'static str, Arc<dyn Device>);
 struct State {
     claim: Option<Claim>,
     devices: Vec<Way>,
+    /// Why the chip's encoder is not among them, on a machine that should have it.
+    missing: Option<String>,
     counts: Counts,
     /// What could not be mapped and has been warned of.
     said: Vec<String>,
@@ -69,8 +78,16 @@ struct Running {
 pub struct K230Venc {
     #[property(name = "backend", type = Backend, member = backend, get, set,
         nick = "Backend",
-        blurb = "How the encoder is reached: auto, mpp or element (default auto)",
+        blurb = "How the encoder is reached: auto, v4l2, mpp or element (default auto)",
         builder(DEFAULTS.backend).mutable_ready())]
+    #[property(name = "device", type = Option<String>, mutable_ready,
+        get = |this: &Self| lock(&this.settings).device.as_ref().map(|path| path.display().to_string()),
+        set = |this: &Self, path: Option<String>| {
+            lock(&this.settings).device = path.filter(|path| !path.is_empty()).map(Into::into);
+        },
+        nick = "Device",
+        blurb = "V4L2 node of the K230's encoder for backend=v4l2 and auto, as /dev/video0 (unset: \
+                 the environment's K230_V4L2_DEVICE, else the first whose driver is mvx)")]
     #[property(name = "library", type = Option<String>, mutable_ready,
         get = |this: &Self| lock(&this.settings).library.as_ref().map(|path| path.display().to_string()),
         set = |this: &Self, path: Option<String>| {
@@ -173,8 +190,9 @@ impl ObjectImpl for K230Venc {
                 glib::ParamSpecBoxed::builder::<gst::Structure>(STATS)
                     .nick("Statistics")
                     .blurb(
-                        "backend, encoder, channel, frames-in, frames-out, bytes-out, idr, held, \
-                         stalls: what encodes, and counts since the start",
+                        "backend, encoder, channel, frames-in, frames-out, bytes-out, idr, lost, \
+                         imported, copied, held, stalls: what encodes, and counts since the \
+                         start; a frame is imported or copied on its way into a device",
                     )
                     .read_only()
                     .build(),
@@ -241,11 +259,12 @@ impl VideoEncoderImpl for K230Venc {
         let settings = lock(&self.settings).clone();
         let claim = channels::claim(settings.channel, &self.obj().path_string())
             .map_err(|error| error_message(&error))?;
-        let devices = self.devices(&settings).map_err(|e| error_message(&e))?;
+        let (devices, missing) = self.devices(&settings).map_err(|e| error_message(&e))?;
         let mut state = lock(&self.state);
         *state = State {
             claim: Some(claim),
             devices,
+            missing,
             ..State::default()
         };
         Ok(())
@@ -274,7 +293,9 @@ impl VideoEncoderImpl for K230Venc {
             self.obj().post_error_message(error_message(&error));
             gst::loggable_error!(CAT, "{error}")
         })?;
-        self.warn_of_unmapped(running.session.unmapped());
+        for sentence in running.session.unmapped() {
+            self.warn_once(sentence);
+        }
         let attr = *running.session.attr();
         let delay = running.session.delay();
         lock(&self.state).running = Some(running);
@@ -386,26 +407,39 @@ impl K230Venc {
         self.held.freed.notify_all();
     }
 
-    /// The ways to an encoder that the settings allow, the best first.
-    fn devices(&self, settings: &Settings) -> Result<Vec<Way>, Error> {
+    /// The ways to an encoder that the settings allow, the best first, and why the chip's is not
+    /// among them where it should be.
+    fn devices(&self, settings: &Settings) -> Result<(Vec<Way>, Option<String>), Error> {
+        let backend = settings.backend;
         let mut devices: Vec<Way> = Vec::new();
-        if settings.backend != Backend::Element {
+        let mut missing = None;
+        if matches!(backend, Backend::Auto | Backend::V4l2) {
+            match V4l2Device::find(settings.device.as_deref()) {
+                Ok(device) => devices.push(("v4l2", Arc::new(device))),
+                Err(error) if backend == Backend::V4l2 => return Err(error),
+                Err(error) if settings.device.is_some() || v4l2::is_k230() => {
+                    missing = Some(error.to_string());
+                }
+                Err(error) => gst::debug!(CAT, imp = self, "{error}"),
+            }
+        }
+        if matches!(backend, Backend::Auto | Backend::Mpp) {
             match library::open(settings.library.as_deref()) {
                 Ok(library) => devices.push(("mpp", Arc::new(MppDevice::new(library)))),
-                Err(error) if settings.backend == Backend::Mpp => return Err(error),
+                Err(error) if backend == Backend::Mpp => return Err(error),
                 Err(error) if settings.library.is_some() => {
                     gst::warning!(CAT, imp = self, "{error}");
                 }
                 Err(error) => gst::debug!(CAT, imp = self, "{error}"),
             }
         }
-        if settings.backend != Backend::Mpp {
+        if matches!(backend, Backend::Auto | Backend::Element) {
             devices.push((
                 "element",
                 Arc::new(HostedDevice::new(settings.engine.clone())),
             ));
         }
-        Ok(devices)
+        Ok((devices, missing))
     }
 
     /// A channel for pictures of `info`'s format and what downstream takes, and the profile's name
@@ -440,12 +474,12 @@ impl K230Venc {
     /// A channel of the first device that does `attr`.
     fn create(&self, attr: ChannelAttr) -> Result<Session, Error> {
         attr.validate()?;
-        let (number, devices) = {
+        let (number, devices, mut missing) = {
             let state = lock(&self.state);
             let Some(claim) = &state.claim else {
                 return Err(Error::refused(Code::NotReady, "the element is not started"));
             };
-            (claim.number(), state.devices.clone())
+            (claim.number(), state.devices.clone(), state.missing.clone())
         };
         let mut refusal = None;
         for (backend, device) in devices {
@@ -454,6 +488,9 @@ impl K230Venc {
                 Err(error) => {
                     let device = device.describe();
                     gst::info!(CAT, imp = self, "{device} does not do: {error}");
+                    if backend == "v4l2" {
+                        missing = Some(error.to_string());
+                    }
                     refusal.get_or_insert(error);
                     continue;
                 }
@@ -464,6 +501,12 @@ impl K230Venc {
                 imp = self,
                 "channel {number}: {backend} backend, {encoder}: {attr:?}"
             );
+            if let Some(reason) = missing.filter(|_| backend == "element") {
+                self.warn_once(&format!(
+                    "The K230's encoder is not used, {encoder} encodes instead, which may be slow: \
+                     {reason}"
+                ));
+            }
             let mut state = lock(&self.state);
             state.counts.backend = backend;
             state.counts.encoder = encoder;
@@ -472,18 +515,16 @@ impl K230Venc {
         Err(refusal.unwrap_or_else(|| Error::refused(Code::NotReady, "no device")))
     }
 
-    /// Says once what the encoder could not be given.
-    fn warn_of_unmapped(&self, sentences: &[String]) {
-        for sentence in sentences {
-            {
-                let mut state = lock(&self.state);
-                if state.said.contains(sentence) {
-                    continue;
-                }
-                state.said.push(sentence.clone());
+    /// Posts a warning, unless it has been.
+    fn warn_once(&self, sentence: &str) {
+        {
+            let mut state = lock(&self.state);
+            if state.said.iter().any(|said| said == sentence) {
+                return;
             }
-            gst::element_warning!(self.obj(), gst::LibraryError::Settings, ("{sentence}"));
+            state.said.push(sentence.to_string());
         }
+        gst::element_warning!(self.obj(), gst::LibraryError::Settings, ("{sentence}"));
     }
 
     /// Tells downstream what comes out.
@@ -571,7 +612,9 @@ impl K230Venc {
             .map_err(|halt| self.halt(halt))?;
         drop(picture);
         lock(&self.state).counts.frames_in += 1;
-        self.deliver_due(running)
+        let result = self.deliver_due(running);
+        lock(&self.state).counts.status = running.session.status();
+        result
     }
 
     /// Hands on the streams that are there, and waits for those that are due.
@@ -652,13 +695,43 @@ impl K230Venc {
     fn complete(&self, running: &mut Running) -> Result<gst::FlowSuccess, gst::FlowError> {
         running.session.stop().map_err(|error| self.fail(error))?;
         self.deliver_due(running)?;
-        running.session.forget();
+        let lost = running.session.forget();
+        self.drop_frames(lost)?;
+        lock(&self.state).counts.status = running.session.status();
         Ok(gst::FlowSuccess::Ok)
     }
 
-    /// Hands a stream downstream as the oldest frame's.
+    /// Gives up the oldest frames, whose streams will never come.
+    fn drop_frames(&self, count: usize) -> Result<(), gst::FlowError> {
+        if count == 0 {
+            return Ok(());
+        }
+        lock(&self.state).counts.lost += count as u64;
+        self.warn_once(
+            "The encoder lost a frame. What it loses is left out and counted in stats; check the \
+             kernel's log",
+        );
+        let obj = self.obj();
+        for _ in 0..count {
+            if let Some(frame) = obj.oldest_frame() {
+                // A frame without a buffer is dropped.
+                obj.finish_frame(frame)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Hands a stream downstream as the oldest frame's, but for those that were lost.
     fn deliver(&self, encoded: Encoded) -> Result<gst::FlowSuccess, gst::FlowError> {
-        let Encoded { stream, discont } = encoded;
+        let Encoded {
+            lost,
+            stream,
+            discont,
+        } = encoded;
+        self.drop_frames(lost)?;
+        let Some(stream) = stream else {
+            return Ok(gst::FlowSuccess::Ok);
+        };
         let obj = self.obj();
         let Some(mut frame) = obj.oldest_frame() else {
             return Ok(gst::FlowSuccess::Ok);
@@ -707,6 +780,9 @@ impl K230Venc {
             .field("frames-out", c.frames_out)
             .field("bytes-out", c.bytes_out)
             .field("idr", c.idr)
+            .field("lost", c.lost)
+            .field("imported", c.status.imported)
+            .field("copied", c.status.copied)
             .field("held", held)
             .field("stalls", c.stalls)
             .build()

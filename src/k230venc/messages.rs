@@ -7,10 +7,28 @@ use k230_venc::{Code, Error};
 pub(super) fn error_message(error: &Error) -> gst::ErrorMessage {
     let text = error.to_string();
     match error {
-        Error::Library { .. } | Error::NoLibrary { .. } => {
+        Error::Library { .. }
+        | Error::NoLibrary { .. }
+        | Error::NoDevice
+        | Error::OtherDriver { .. } => {
             gst::error_msg!(gst::ResourceError::NotFound, ("{text}"))
         }
         Error::NoElement { .. } => gst::error_msg!(gst::CoreError::MissingPlugin, ("{text}")),
+        Error::Device { errno, .. } => match *errno {
+            libc::ENOENT | libc::ENXIO | libc::ENODEV => {
+                gst::error_msg!(gst::ResourceError::NotFound, ("{text}"))
+            }
+            libc::EBUSY => gst::error_msg!(gst::ResourceError::Busy, ("{text}")),
+            libc::EACCES | libc::EPERM => {
+                gst::error_msg!(gst::ResourceError::NotAuthorized, ("{text}"))
+            }
+            libc::ENOMEM => gst::error_msg!(gst::ResourceError::NoSpaceLeft, ("{text}")),
+            libc::EINVAL | libc::ENOTTY | libc::ERANGE => {
+                gst::error_msg!(gst::LibraryError::Settings, ("{text}"))
+            }
+            _ => gst::error_msg!(gst::ResourceError::Failed, ("{text}")),
+        },
+        Error::Damaged { .. } => gst::error_msg!(gst::StreamError::Encode, ("{text}")),
         Error::Stuck { .. } => gst::error_msg!(gst::ResourceError::Failed, ("{text}")),
         Error::Refused { code, .. } => match code {
             Code::IllegalParam | Code::NotSupport => {

@@ -7,7 +7,9 @@ use std::{
     time::{Duration, Instant},
 };
 
-use k230_venc::{Channel, ChannelAttr, Code, Error, Frame, RateControl, STUCK_AFTER, Stream};
+use k230_venc::{
+    Channel, ChannelAttr, Code, Error, Frame, RateControl, STUCK_AFTER, Status, Stream,
+};
 
 /// How long one wait for the device lasts before an interruption is looked for.
 pub(super) const SLICE: Duration = Duration::from_millis(100);
@@ -27,11 +29,22 @@ impl From<Error> for Halt {
     }
 }
 
-/// A frame's stream, and whether the frame came with DISCONT.
+/// What came out of the channel.
 #[derive(Debug)]
 pub(super) struct Encoded {
-    pub stream: Stream,
+    /// Frames whose streams will never come: the oldest inside, before that of `stream`.
+    pub lost: usize,
+    /// The next frame's stream; `None` if all that is known is what was lost.
+    pub stream: Option<Stream>,
+    /// Whether the frame, or one that was lost before it, came with DISCONT.
     pub discont: bool,
+}
+
+/// A frame inside the channel.
+struct Inside {
+    /// The presentation time that it was sent with, by which its stream is told.
+    pts: u64,
+    discont: bool,
 }
 
 /// A created channel.
@@ -42,8 +55,10 @@ pub(super) struct Session {
     started: bool,
     /// Frames that may be inside when a stream is waited for.
     delay: u32,
-    /// For the frames inside, oldest first, whether they came with DISCONT.
-    inside: VecDeque<bool>,
+    /// The frames inside, oldest first.
+    inside: VecDeque<Inside>,
+    /// A frame that was lost came with DISCONT.
+    lost_discont: bool,
 }
 
 fn gone() -> Error {
@@ -59,7 +74,15 @@ impl Session {
             attr,
             started: false,
             inside: VecDeque::new(),
+            lost_discont: false,
         }
+    }
+
+    /// What the channel says of itself.
+    pub fn status(&self) -> Status {
+        self.channel
+            .as_ref()
+            .map_or_else(Status::default, |channel| channel.query())
     }
 
     pub fn attr(&self) -> &ChannelAttr {
@@ -150,7 +173,10 @@ impl Session {
                 Err(_) => {}
             }
         }
-        self.inside.push_back(discont);
+        self.inside.push_back(Inside {
+            pts: frame.pts,
+            discont,
+        });
         Ok(())
     }
 
@@ -166,9 +192,14 @@ impl Session {
         loop {
             let left = limit.saturating_sub(since.elapsed());
             match self.channel()?.get_stream(left.min(SLICE)) {
-                Ok(stream) => {
-                    let discont = self.inside.pop_front().unwrap_or_default();
-                    return Ok(Some(Encoded { stream, discont }));
+                Ok(stream) => return Ok(Some(self.arrived(stream))),
+                Err(Error::Damaged { .. }) => {
+                    self.lose(1);
+                    return Ok(Some(Encoded {
+                        lost: 1,
+                        stream: None,
+                        discont: false,
+                    }));
                 }
                 Err(error) if !error.is_transient() => return Err(error.into()),
                 Err(_) if interrupted.load(Ordering::SeqCst) => return Err(Halt::Interrupted),
@@ -181,6 +212,30 @@ impl Session {
                 }
                 Err(_) => {}
             }
+        }
+    }
+
+    /// Takes the oldest frames out whose streams will never come.
+    fn lose(&mut self, count: usize) {
+        for frame in self.inside.drain(..count.min(self.inside.len())) {
+            self.lost_discont |= frame.discont;
+        }
+    }
+
+    /// The frame that a stream is of, by its time, and what was lost before it.
+    fn arrived(&mut self, stream: Stream) -> Encoded {
+        let lost = self
+            .inside
+            .iter()
+            .position(|frame| frame.pts == stream.pts)
+            // A device that hands other times through has lost nothing.
+            .unwrap_or_default();
+        self.lose(lost);
+        let own = self.inside.pop_front().is_some_and(|frame| frame.discont);
+        Encoded {
+            lost,
+            stream: Some(stream),
+            discont: std::mem::take(&mut self.lost_discont) || own,
         }
     }
 
@@ -215,7 +270,7 @@ mod tests {
     use std::{any::Any, sync::Arc};
 
     use super::*;
-    use k230_venc::{Codec, FrameData, Pack, PackKind, PixelFormat, Profile, Status};
+    use k230_venc::{Codec, FrameData, Pack, PackKind, PixelFormat, Profile};
 
     /// A channel that keeps `delay` frames inside and is silent after `silent_after` streams.
     struct Lazy {
@@ -328,14 +383,15 @@ mod tests {
                 0 | 1 => assert!(next.is_none(), "two may be inside"),
                 _ => {
                     let next = next.expect("one is due");
-                    assert_eq!((next.stream.pts, next.discont), (n - 2, n == 3));
+                    let pts = next.stream.expect("a stream").pts;
+                    assert_eq!((next.lost, pts, next.discont), (0, n - 2, n == 3));
                 }
             }
         }
         session.stop().expect("it stops");
         for n in 2..4 {
             let next = session.next(&NEVER).expect("no failure").expect("inside");
-            assert_eq!(next.stream.pts, n);
+            assert_eq!(next.stream.expect("a stream").pts, n);
         }
         assert!(session.next(&NEVER).expect("no failure").is_none());
         assert_eq!(session.forget(), 0);
@@ -351,6 +407,26 @@ mod tests {
         assert!(session.next(&NEVER).expect("no failure").is_some());
         assert!(session.next(&NEVER).expect("no failure").is_none());
         assert_eq!(session.forget(), 2);
+    }
+
+    #[test]
+    fn a_stream_is_its_frames_by_its_time() {
+        let mut session = session(9, 9, true);
+        for n in 0..4 {
+            session.send(&frame(n), n == 1, &NEVER).expect("room");
+        }
+        let stream = |pts| Stream {
+            packs: Vec::new(),
+            pts,
+            data: Box::new(Vec::new()),
+        };
+        // Those of frames 0 and 1 never came.
+        let encoded = session.arrived(stream(2));
+        assert_eq!((encoded.lost, encoded.discont), (2, true));
+        // A time that no frame has is the oldest's.
+        let encoded = session.arrived(stream(77));
+        assert_eq!((encoded.lost, encoded.discont), (0, false));
+        assert_eq!(session.forget(), 0);
     }
 
     #[test]

@@ -12,13 +12,16 @@ use k230_venc::{
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, glib::Enum)]
 #[enum_type(name = "GstK230VencBackend")]
 pub enum Backend {
-    /// The first that works: mpp where the library is there, else element.
+    /// The first that works: v4l2, then mpp, then element.
     #[default]
     #[enum_value(
-        name = "Auto: the MPP library if it works, else an element",
+        name = "Auto: the K230's V4L2 device, else the MPP library, else an element",
         nick = "auto"
     )]
     Auto,
+    /// The chip's V4L2 device.
+    #[enum_value(name = "V4L2: the K230's encoder on Linux", nick = "v4l2")]
+    V4l2,
     /// The SDK's library.
     #[enum_value(name = "MPP: the C library of Kendryte's SDK", nick = "mpp")]
     Mpp,
@@ -98,6 +101,7 @@ pub enum EntropyMode {
 #[derive(Debug, Clone)]
 pub(super) struct Settings {
     pub backend: Backend,
+    pub device: Option<PathBuf>,
     pub library: Option<PathBuf>,
     pub engine: Option<String>,
     pub channel: i32,
@@ -123,6 +127,7 @@ pub(super) const OUTPUT_BUFFERS: u32 = 15;
 /// What the properties say until they are set.
 pub(super) const DEFAULTS: Settings = Settings {
     backend: Backend::Auto,
+    device: None,
     library: None,
     engine: None,
     channel: -1,

@@ -1694,3 +1694,562 @@ fn a_life_through_the_abi_under_valgrind() {
         }
     }
 }
+
+/// The node that the preloaded double has.
+const NODE: &str = "/dev/video-k230";
+
+/// The library to preload, which cargo builds as a dependency of the tests.
+fn v4l2_double() -> PathBuf {
+    let exe = std::env::current_exe().expect("a test has a path");
+    let deps = exe.parent().expect("a directory");
+    let name = "libk230v4l2_sim.so";
+    [deps.join(name), deps.join("..").join(name)]
+        .into_iter()
+        .find(|path| path.exists())
+        .expect("libk230v4l2_sim.so is built with the tests")
+}
+
+/// Runs `body` in a process of its own that has the double of the V4L2 device, with such faults.
+/// In the process itself it is called with the same words, so `test` is the caller's own name.
+fn on_the_device(test: &str, faults: &str, body: impl FnOnce()) {
+    const INSIDE: &str = "K230_TEST_INSIDE";
+    if let Ok(inside) = std::env::var(INSIDE) {
+        if inside == faults {
+            let _alone = alone();
+            body();
+        }
+        return;
+    }
+    let output = Command::new(std::env::current_exe().expect("a test has a path"))
+        .args([&format!("k230venc::{test}"), "--exact", "--nocapture"])
+        .env("LD_PRELOAD", v4l2_double())
+        .env("K230_V4L2_SIM_FAULTS", faults)
+        .env(INSIDE, faults)
+        .output()
+        .expect("the test starts again");
+    let said = String::from_utf8_lossy(&output.stdout);
+    assert!(
+        output.status.success() && said.contains("1 passed"),
+        "with faults {faults:?}: {}\n{said}\n{}",
+        output.status,
+        String::from_utf8_lossy(&output.stderr)
+    );
+}
+
+/// A pipeline's buffers and the element's counts, encoded by `venc`.
+fn encoded(venc: &str, rest: &str, frames: u32) -> (Vec<Vec<u8>>, gst::Structure) {
+    let pipeline = Pipeline::launch(&format!(
+        "videotestsrc num-buffers={frames} ! {RAW} ! {venc} name=venc ! {rest} ! appsink name=out"
+    ));
+    let out = collect(&pipeline, "out").unwrap_or_else(|e| panic!("{venc} ! {rest}: {e}"));
+    let bytes = out
+        .buffers
+        .iter()
+        .map(|buffer| buffer.map_readable().expect("memory").to_vec())
+        .collect();
+    let stats = pipeline.element("venc").property("stats");
+    (bytes, stats)
+}
+
+fn count(stats: &gst::Structure, name: &str) -> u64 {
+    stats.get(name).expect(name)
+}
+
+#[test]
+fn by_v4l2_and_by_mpp_streams_are_the_same_to_the_bit() {
+    on_the_device(
+        "by_v4l2_and_by_mpp_streams_are_the_same_to_the_bit",
+        "",
+        || {
+            for (caps, _, _) in CODECS {
+                for settings in [
+                    "gop-length=10",
+                    "rate-control=fixqp qp-i=20 qp-p=24",
+                    "rate-control=vbr bitrate=500 max-bitrate=800",
+                    "mirror=horizontal rotation=90 entropy-mode=cavlc",
+                ] {
+                    let by = |way: &str| encoded(&format!("k230venc {way} {settings}"), caps, 15);
+                    let (v4l2, stats) = by("backend=v4l2");
+                    let (mpp, _) = by(&format!("backend=mpp library={}", double().display()));
+                    assert_eq!(v4l2.len(), 15, "{caps} {settings}");
+                    assert!(v4l2 == mpp, "{caps} {settings}");
+                    assert_eq!(stats.get::<&str>("backend"), Ok("v4l2"));
+                    assert_eq!(stats.get::<&str>("encoder"), Ok(NODE));
+                    assert_eq!(count(&stats, "copied"), 15);
+                    assert_eq!(count(&stats, "lost"), 0);
+                }
+            }
+        },
+    );
+}
+
+#[test]
+fn the_device_is_found_by_its_driver_and_named_by_property_or_environment() {
+    on_the_device(
+        "the_device_is_found_by_its_driver_and_named_by_property_or_environment",
+        "",
+        || {
+            // auto takes it first, unnamed.
+            let (_, stats) = encoded("k230venc", "video/x-h264", 1);
+            assert_eq!(stats.get::<&str>("backend"), Ok("v4l2"));
+            let (_, stats) = encoded(&format!("k230venc device={NODE}"), "video/x-h265", 1);
+            assert_eq!(stats.get::<&str>("encoder"), Ok(NODE));
+            let error = Pipeline::launch(&format!(
+                "videotestsrc num-buffers=1 ! {RAW} \
+                 ! k230venc backend=v4l2 device=/dev/video-none ! fakesink"
+            ))
+            .run()
+            .expect_err("there is none");
+            for word in [
+                "/dev/video-none",
+                "open",
+                "No such",
+                "check that the driver",
+            ] {
+                assert!(error.contains(word), "{error}");
+            }
+        },
+    );
+}
+
+#[test]
+fn without_a_device_the_error_says_what_was_looked_for() {
+    let _alone = alone();
+    let error = Pipeline::launch(&format!(
+        "videotestsrc num-buffers=1 ! {RAW} ! k230venc backend=v4l2 ! fakesink"
+    ))
+    .run();
+    if let Err(error) = error {
+        assert!(
+            error.contains("driver mvx") && error.contains("device="),
+            "{error}"
+        );
+    }
+}
+
+#[test]
+fn key_units_and_rates_change_on_the_device() {
+    on_the_device("key_units_and_rates_change_on_the_device", "", || {
+        let mut fed = Fed::new("k230venc name=venc gop-length=10 backend=v4l2");
+        let venc = fed.venc();
+        let mut out: Vec<gst::Buffer> = (0..15).map(|_| fed.step()).collect();
+        assert_eq!(structure(&out), gops(15, 10, "h"));
+        let event = gst_video::UpstreamForceKeyUnitEvent::builder()
+            .all_headers(true)
+            .build();
+        assert!(venc.static_pad("src").expect("a pad").send_event(event));
+        out = (0..15).map(|_| fed.step()).collect();
+        assert_eq!(structure(&out), gops(15, 10, "h"), "forced");
+        let size = |out: &[gst::Buffer]| out.iter().map(|b| b.size()).sum::<usize>();
+        let large = size(&(0..30).map(|_| fed.step()).collect::<Vec<_>>());
+        // Live, so that no GOP begins for it.
+        venc.set_property("bitrate", 400u32);
+        for _ in 0..30 {
+            fed.step();
+        }
+        let small = size(&(0..30).map(|_| fed.step()).collect::<Vec<_>>());
+        assert!(small * 3 < large, "{large} then {small} bytes");
+        venc.set_property("gop-length", 5u32);
+        out = (0..20).map(|_| fed.step()).collect();
+        let changed = structure(&out);
+        assert!(changed.ends_with("hIPPPPhIPPPP"), "{changed}");
+        assert_eq!(count(&venc.property("stats"), "frames-out"), fed.sent);
+        // After a flush the stream goes on with an IDR, by a session of its own.
+        assert!(fed.source.send_event(gst::event::FlushStart::new()));
+        assert!(fed.source.send_event(gst::event::FlushStop::new(true)));
+        assert_eq!(structure(&[fed.step()]), "hI");
+    });
+}
+
+#[test]
+fn parameter_sets_that_come_once_stand_before_each_idr() {
+    on_the_device(
+        "parameter_sets_that_come_once_stand_before_each_idr",
+        "headers-once",
+        || {
+            let pipeline = Pipeline::launch(&format!(
+                "videotestsrc num-buffers=25 ! {RAW} ! k230venc gop-length=10 backend=v4l2 \
+                 ! video/x-h265 ! appsink name=out"
+            ));
+            let out = collect(&pipeline, "out").expect("it encodes");
+            assert_eq!(structure(&out.buffers), gops(25, 10, "h"));
+            for (n, buffer) in out.buffers.iter().enumerate() {
+                let pts = gst::ClockTime::SECOND.mul_div_floor(n as u64, 30);
+                assert_eq!(buffer.pts(), pts, "not that of the parameter sets");
+            }
+        },
+    );
+}
+
+#[test]
+fn a_picture_in_pieces_is_one_buffer() {
+    on_the_device("a_picture_in_pieces_is_one_buffer", "pieces=700", || {
+        let (pieces, _) = encoded("k230venc backend=v4l2", "video/x-h264", 10);
+        let (whole, _) = encoded("k230venc backend=element", "video/x-h264", 10);
+        assert!(pieces == whole);
+    });
+}
+
+#[test]
+fn rows_that_are_further_apart_than_asked_for_are_obeyed() {
+    on_the_device(
+        "rows_that_are_further_apart_than_asked_for_are_obeyed",
+        "stride=96",
+        || {
+            for (caps, format) in [("video/x-h264", "BGRA"), ("image/jpeg", "UYVY")] {
+                let venc = |way: &str| {
+                    encoded(
+                        &format!(
+                            "videoconvert ! video/x-raw,format={format} ! k230venc backend={way}"
+                        ),
+                        caps,
+                        3,
+                    )
+                };
+                assert!(venc("v4l2").0 == venc("element").0, "{format}");
+            }
+            let (v4l2, _) = encoded("k230venc backend=v4l2", "video/x-h264", 3);
+            let (element, _) = encoded("k230venc backend=element", "video/x-h264", 3);
+            assert!(v4l2 == element);
+        },
+    );
+}
+
+#[test]
+fn interrupted_requests_and_one_buffer_lose_nothing() {
+    const NAME: &str = "interrupted_requests_and_one_buffer_lose_nothing";
+    for faults in ["interrupt-every=3", "one-buffer"] {
+        on_the_device(NAME, faults, || {
+            let (v4l2, stats) = encoded("k230venc backend=v4l2", "video/x-h264", 20);
+            let (element, _) = encoded("k230venc backend=element", "video/x-h264", 20);
+            assert!(v4l2 == element);
+            assert_eq!(count(&stats, "lost"), 0);
+        });
+    }
+}
+
+#[test]
+fn lost_frames_are_counted_and_the_others_keep_their_times() {
+    const NAME: &str = "lost_frames_are_counted_and_the_others_keep_their_times";
+    for (faults, damaged) in [("error-every=4", true), ("drop-every=4", false)] {
+        on_the_device(NAME, faults, || {
+            let pipeline = Pipeline::launch(&format!(
+                "videotestsrc num-buffers=13 ! {RAW} ! k230venc name=venc backend=v4l2 \
+                 ! video/x-h264 ! appsink name=out"
+            ));
+            let heard = warnings(&pipeline);
+            let out = collect(&pipeline, "out");
+            if !damaged {
+                // A frame that never comes is waited for until the device counts as stuck.
+                let error = out.err().expect("silence is an error");
+                assert!(error.contains("5 s"), "{error}");
+                return;
+            }
+            let out = out.expect("it goes on");
+            let frames = |n: &u64| !(n + 1).is_multiple_of(4);
+            let expected: Vec<_> = (0..13u64)
+                .filter(frames)
+                .map(|n| gst::ClockTime::SECOND.mul_div_floor(n, 30))
+                .collect();
+            let pts: Vec<_> = out.buffers.iter().map(|buffer| buffer.pts()).collect();
+            assert_eq!(pts, expected);
+            // What follows a loss refers to nothing before it.
+            assert_eq!(structure(&out.buffers), "hIPPhIPPhIPPhI");
+            let stats: gst::Structure = pipeline.element("venc").property("stats");
+            assert_eq!(count(&stats, "lost"), 3);
+            let heard = heard.lock().unwrap();
+            assert!(
+                heard.len() == 1 && heard[0].contains("lost a frame"),
+                "{heard:?}"
+            );
+        });
+    }
+}
+
+#[test]
+fn a_device_that_fails_is_one_clear_error_in_time() {
+    const NAME: &str = "a_device_that_fails_is_one_clear_error_in_time";
+    for (faults, words) in [
+        ("busy", &["open", "busy", "other program"][..]),
+        (
+            "eio-after=3",
+            &["VIDIOC_", "EIO", "Input/output", "kernel's log"],
+        ),
+        ("gone-after=3", &["VIDIOC_", "No such device", "is gone"]),
+        ("silent-after=3", &["getting a stream", "5 s", "hangs"]),
+        ("short-strides", &["rows of 160 bytes", "a row of 320"]),
+    ] {
+        on_the_device(NAME, faults, || {
+            let since = Instant::now();
+            let pipeline = Pipeline::launch(&format!(
+                "videotestsrc num-buffers=9 ! {RAW} ! k230venc backend=v4l2 device={NODE} ! fakesink"
+            ));
+            let error = pipeline.run().expect_err(faults);
+            for word in words.iter().filter(|word| **word != "EIO") {
+                assert!(error.contains(word), "{faults}: {error}");
+            }
+            assert!(error.contains(NODE), "{faults}: {error}");
+            // Five seconds for the device, the rest for this machine's other work.
+            assert!(since.elapsed() < Duration::from_secs(60), "{faults}");
+        });
+    }
+}
+
+#[test]
+fn what_the_driver_has_no_control_for_is_one_warning() {
+    const NAME: &str = "what_the_driver_has_no_control_for_is_one_warning";
+    for (faults, settings, words) in [
+        (
+            "",
+            "sao=false deblock=false ! video/x-h265",
+            &["has no control for sao=false, deblock=false"][..],
+        ),
+        (
+            "no-controls",
+            "rate-control=vbr ! video/x-h264,profile=main",
+            &[
+                "the profile main",
+                "entropy-mode=cabac",
+                "gop-length=30",
+                "rate-control=vbr",
+            ],
+        ),
+    ] {
+        on_the_device(NAME, faults, || {
+            let pipeline = Pipeline::launch(&format!(
+                "videotestsrc num-buffers=2 ! {RAW} ! k230venc backend=v4l2 {settings} ! fakesink"
+            ));
+            let heard = warnings(&pipeline);
+            pipeline.run().expect("it encodes all the same");
+            let heard = heard.lock().unwrap();
+            assert_eq!(heard.len(), 1, "{heard:?}");
+            for word in words {
+                assert!(heard[0].contains(word), "{heard:?}");
+            }
+        });
+    }
+}
+
+#[test]
+fn software_in_the_place_of_the_chips_encoder_is_loud() {
+    const NAME: &str = "software_in_the_place_of_the_chips_encoder_is_loud";
+    for (faults, reason) in [("busy", "busy"), ("short-strides", "rows of 160")] {
+        on_the_device(NAME, faults, || {
+            let pipeline = Pipeline::launch(&format!(
+                "videotestsrc num-buffers=2 ! {RAW} ! k230venc name=venc device={NODE} \
+                 ! video/x-h264 ! fakesink"
+            ));
+            let heard = warnings(&pipeline);
+            pipeline.run().expect("an element encodes");
+            let heard = heard.lock().unwrap();
+            assert_eq!(heard.len(), 1, "{heard:?}");
+            for word in ["encoder is not used", reason, "instead"] {
+                assert!(heard[0].contains(word), "{heard:?}");
+            }
+            let stats: gst::Structure = pipeline.element("venc").property("stats");
+            assert_eq!(stats.get::<&str>("backend"), Ok("element"));
+        });
+    }
+}
+
+/// A buffer of 320x240 NV12 in memory that has a descriptor, with rows so far apart, both planes in
+/// one piece.
+fn lent(shade: u8, stride: usize) -> gst::Buffer {
+    use gst_allocators::prelude::*;
+    use std::io::Write;
+    use std::os::fd::FromRawFd;
+    // SAFETY: a name, and the descriptor that was just made.
+    let mut file = unsafe {
+        std::fs::File::from_raw_fd(libc::memfd_create(c"frame".as_ptr(), libc::MFD_CLOEXEC))
+    };
+    let chroma = stride * 256;
+    let size = chroma + stride * 120;
+    let mut bytes = vec![128u8; size];
+    for (y, row) in bytes.chunks_mut(stride).take(240).enumerate() {
+        row.fill(shade.wrapping_add(y as u8));
+    }
+    file.write_all(&bytes).expect("memory");
+    let allocator = gst_allocators::DmaBufAllocator::new();
+    // SAFETY: the memory takes the descriptor over.
+    let memory = unsafe { allocator.alloc_dmabuf(file, size) }.expect("a memory");
+    let mut buffer = gst::Buffer::new();
+    let b = buffer.get_mut().unwrap();
+    b.append_memory(memory);
+    gst_video::VideoMeta::add_full(
+        b,
+        gst_video::VideoFrameFlags::empty(),
+        gst_video::VideoFormat::Nv12,
+        320,
+        240,
+        &[0, chroma],
+        &[stride as i32; 2],
+    )
+    .expect("a layout");
+    buffer
+}
+
+/// Encodes buffers and answers with the streams and the counts.
+fn encode_buffers(venc: &str, buffers: &[gst::Buffer]) -> (Vec<Vec<u8>>, gst::Structure) {
+    let pipeline = Pipeline::launch(&format!(
+        "appsrc name=in format=time caps={RAW} ! {venc} name=venc ! video/x-h264 ! appsink name=out"
+    ));
+    let out = tap(&pipeline, "out");
+    let source: gst_app::AppSrc = pipeline.element("in").downcast().expect("an appsrc");
+    for (n, buffer) in buffers.iter().enumerate() {
+        let mut buffer = buffer.copy();
+        let pts = gst::ClockTime::SECOND.mul_div_floor(n as u64, 30);
+        buffer.get_mut().unwrap().set_pts(pts);
+        source.push_buffer(buffer).expect("a buffer goes in");
+    }
+    source.end_of_stream().expect("EOS goes in");
+    pipeline.run().unwrap_or_else(|e| panic!("{venc}: {e}"));
+    let bytes = out
+        .lock()
+        .unwrap()
+        .buffers
+        .iter()
+        .map(|buffer| buffer.map_readable().expect("memory").to_vec())
+        .collect();
+    (bytes, pipeline.element("venc").property("stats"))
+}
+
+#[test]
+fn frames_with_descriptors_are_imported_and_not_copied() {
+    const NAME: &str = "frames_with_descriptors_are_imported_and_not_copied";
+    on_the_device(NAME, "", || {
+        for stride in [320, 384] {
+            let buffers: Vec<gst::Buffer> = (0..6).map(|n| lent(n * 9, stride)).collect();
+            let (imported, stats) = encode_buffers("k230venc backend=v4l2", &buffers);
+            assert_eq!(count(&stats, "imported"), 6);
+            assert_eq!(count(&stats, "copied"), 0);
+            let (mapped, _) = encode_buffers("k230venc backend=element", &buffers);
+            assert!(imported == mapped, "stride {stride}");
+        }
+        // Memory of both kinds in one stream.
+        let plain = gst::Buffer::from_slice(vec![90u8; 320 * 240 * 3 / 2]);
+        let mixed = [lent(1, 320), lent(2, 320), plain, lent(3, 320)];
+        let (streams, stats) = encode_buffers("k230venc backend=v4l2", &mixed);
+        assert_eq!(streams.len(), 4);
+        assert_eq!(count(&stats, "imported"), 3);
+        assert_eq!(count(&stats, "copied"), 1);
+    });
+}
+
+#[test]
+fn starts_and_stops_of_the_device_leak_nothing() {
+    on_the_device(
+        "starts_and_stops_of_the_device_leak_nothing",
+        "canned",
+        || {
+            let pipeline = Pipeline::launch(&format!(
+                "videotestsrc num-buffers=2 ! {RAW} ! k230venc backend=v4l2 ! fakesink"
+            ));
+            let descriptors = || {
+                std::fs::read_dir("/proc/self/fd")
+                    .expect("a directory")
+                    .count()
+            };
+            let mappings = || {
+                let maps = std::fs::read_to_string("/proc/self/maps").expect("a file");
+                maps.matches("mvx-sim").count()
+            };
+            let mut before = None;
+            for round in 0..100 {
+                pipeline
+                    .run()
+                    .unwrap_or_else(|e| panic!("round {round}: {e}"));
+                pipeline.0.set_state(gst::State::Null).expect("down");
+                if round == 1 {
+                    before = Some(descriptors());
+                }
+            }
+            assert_eq!(Some(descriptors()), before);
+            assert_eq!(mappings(), 0);
+        },
+    );
+}
+
+#[test]
+fn four_sessions_encode_at_once() {
+    on_the_device("four_sessions_encode_at_once", "", || {
+        let branch = |n: u32, channel: i32, caps: &str| {
+            format!(
+                "videotestsrc num-buffers=20 ! {RAW} ! k230venc channel={channel} backend=v4l2 \
+                 ! {caps} ! appsink name=out{n} sync=false "
+            )
+        };
+        let pipeline = Pipeline::launch(
+            &[
+                branch(0, -1, "video/x-h264"),
+                branch(1, -1, "video/x-h265"),
+                branch(2, -1, "image/jpeg"),
+                branch(3, 3, "video/x-h264,profile=main"),
+            ]
+            .concat(),
+        );
+        let outs: Vec<_> = (0..4).map(|n| tap(&pipeline, &format!("out{n}"))).collect();
+        pipeline.run().expect("four encode");
+        for out in outs {
+            assert_eq!(out.lock().unwrap().buffers.len(), 20);
+        }
+    });
+}
+
+/// Programs of others on the double, as they are.
+#[test]
+fn v4l2_ctl_and_ffmpeg_meet_the_device_as_on_the_board() {
+    let run = |program: &str, arguments: &[&str]| {
+        Command::new(program)
+            .args(arguments)
+            .env("LD_PRELOAD", v4l2_double())
+            .output()
+            .unwrap_or_else(|e| panic!("{program}: {e}"))
+    };
+    let text = |output: &std::process::Output| {
+        [&output.stdout[..], &output.stderr[..]]
+            .map(String::from_utf8_lossy)
+            .concat()
+    };
+    let all = run("v4l2-ctl", &["-d", NODE, "--all"]);
+    let said = text(&all);
+    for word in [
+        "Driver name      : mvx",
+        "Linlon Video device",
+        "Video Memory-to-Memory",
+        "video_gop_size",
+        "h265_profile",
+    ] {
+        assert!(said.contains(word), "{word}: {said}");
+    }
+    // Both queues list raw and encoded formats: why GStreamer's own elements do not see an encoder.
+    for list in ["--list-formats", "--list-formats-out"] {
+        let said = text(&run("v4l2-ctl", &["-d", NODE, list]));
+        for fourcc in ["'NV12'", "'H264'", "'HEVC'"] {
+            assert!(said.contains(fourcc), "{list}: {said}");
+        }
+    }
+    // ffmpeg finds it in /dev by itself; how far it comes is up to it, and it must not hang.
+    let output = run(
+        "timeout",
+        &[
+            "60",
+            "ffmpeg",
+            "-hide_banner",
+            "-nostdin",
+            "-f",
+            "lavfi",
+            "-i",
+            "testsrc=size=320x240:rate=30:duration=1",
+            "-pix_fmt",
+            "nv12",
+            "-c:v",
+            "h264_v4l2m2m",
+            "-f",
+            "null",
+            "-",
+        ],
+    );
+    let said = text(&output);
+    assert!(said.contains("h264_v4l2m2m"), "{said}");
+    assert!(output.status.code() != Some(124), "it hangs: {said}");
+}

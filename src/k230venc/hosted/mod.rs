@@ -357,6 +357,7 @@ impl Channel for HostedChannel {
         Status {
             packs_ready: self.caught.lock().buffers.len() as u32,
             frames_inside: self.pts.len() as u32,
+            ..Status::default()
         }
     }
 

@@ -9,7 +9,7 @@ use std::{
 use gst_video::{VideoFormat, prelude::*};
 
 use crate::{k230venc::engines, sync::lock};
-use k230_venc::{Code, Error, Frame, FrameData};
+use k230_venc::{Code, DmaPlane, Error, Frame, FrameData};
 
 /// A frame that is a GStreamer buffer; the hosted encoder takes the buffer itself.
 pub struct BufferFrame {
@@ -44,6 +44,36 @@ impl FrameData for BufferFrame {
     fn as_any(&self) -> &dyn Any {
         self
     }
+
+    fn dma_planes(&self) -> Option<Vec<DmaPlane>> {
+        // Most buffers are told by their first memory.
+        if self.buffer.n_memory() == 0 || dma(self.buffer.peek_memory(0)).is_none() {
+            return None;
+        }
+        let meta = self.buffer.meta::<gst_video::VideoMeta>();
+        let (offsets, strides) = match &meta {
+            Some(meta) => (meta.offset(), meta.stride()),
+            None => (&self.info.offset()[..], &self.info.stride()[..]),
+        };
+        let planes = self.info.n_planes() as usize;
+        let lent = offsets.iter().zip(strides).take(planes);
+        lent.map(|(offset, stride)| {
+            let (memories, skipped) = self.buffer.find_memory(*offset..*offset + 1)?;
+            let memory = self.buffer.peek_memory(memories.start);
+            let (_, begin, whole) = memory.sizes();
+            Some(DmaPlane {
+                fd: dma(memory)?.fd(),
+                size: u32::try_from(whole).ok()?,
+                offset: u32::try_from(begin + skipped).ok()?,
+                stride: u32::try_from(*stride).ok()?,
+            })
+        })
+        .collect()
+    }
+}
+
+fn dma(memory: &gst::MemoryRef) -> Option<&gst_allocators::DmaBufMemoryRef> {
+    memory.downcast_memory_ref::<gst_allocators::DmaBufMemory>()
 }
 
 /// One plane of a frame that is not a GStreamer buffer, kept alive by whoever reads it.

@@ -21,13 +21,15 @@ const HEADER_TIME: libc::timeval = libc::timeval {
 
 /// The planes of a queued picture.
 struct Picture {
-    planes: Vec<(Arc<Memory>, usize, usize, usize)>,
+    /// Memory, where the plane begins in it, and the distance of its rows.
+    planes: Vec<(Arc<Memory>, usize, usize)>,
 }
 
 impl FrameData for Picture {
     fn plane(&self, plane: usize) -> Option<(&[u8], usize)> {
-        let (memory, offset, used, stride) = self.planes.get(plane)?;
-        Some((memory.bytes().get(*offset..*used)?, *stride))
+        let (memory, offset, stride) = self.planes.get(plane)?;
+        // The hardware reads what the format says, however much the program says it has filled.
+        Some((memory.bytes().get(*offset..)?, *stride))
     }
 
     fn as_any(&self) -> &dyn Any {
@@ -165,7 +167,7 @@ fn take(session: &Session) -> Option<Taken> {
         .filter_map(|(plane, stride)| {
             let memory = plane.memory.clone()?;
             let offset = plane.data_offset as usize;
-            Some((memory, offset, plane.used as usize, stride as usize))
+            Some((memory, offset, stride as usize))
         })
         .collect();
     let (time, flags) = (buffer.timestamp, buffer.flags);

@@ -120,7 +120,7 @@ impl V4l2Channel {
             delay: needed.clamp(1, 8) as u32 - 1,
             unmapped: unmapped.into_iter().collect(),
             since_idr: 0,
-            idr_wanted: true,
+            idr_wanted: false,
             assembly: Assembly::new(attr.codec),
             complete: VecDeque::new(),
             status: Status::default(),
@@ -153,8 +153,9 @@ impl V4l2Channel {
         };
         opened.allocate(memory, self.delay + 1 + SPARE_RAW)?;
         self.opened = Some(opened);
+        // The first picture of a session is an IDR without being asked.
         self.since_idr = 0;
-        self.idr_wanted = true;
+        self.idr_wanted = false;
         self.assembly.pending.clear();
         Ok(())
     }

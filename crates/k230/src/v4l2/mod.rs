@@ -86,22 +86,23 @@ impl V4l2Device {
     }
 }
 
-/// The machine's video nodes, in the order of their numbers.
+/// The machine's video nodes, in the order of their numbers; those with other names last.
 fn nodes() -> Vec<PathBuf> {
     let Ok(entries) = std::fs::read_dir("/dev") else {
         return Vec::new();
     };
-    let mut numbers: Vec<u32> = entries
+    let mut nodes: Vec<(u32, String)> = entries
         .flatten()
         .filter_map(|entry| {
             let name = entry.file_name().into_string().ok()?;
-            name.strip_prefix("video")?.parse().ok()
+            let number = name.strip_prefix("video")?.parse().unwrap_or(u32::MAX);
+            Some((number, name))
         })
         .collect();
-    numbers.sort_unstable();
-    numbers
+    nodes.sort_unstable();
+    nodes
         .iter()
-        .map(|number| PathBuf::from(format!("/dev/video{number}")))
+        .map(|(_, name)| Path::new("/dev").join(name))
         .collect()
 }
 

@@ -1,0 +1,553 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! `libk230v4l2_sim.so`: the double of the K230's V4L2 encoder ([`k230_sim::v4l2`]), for programs
+//! that run as they are:
+//!
+//! ```console
+//! LD_PRELOAD=target/debug/libk230v4l2_sim.so v4l2-ctl -d /dev/video-k230 --all
+//! ```
+//!
+//! It stands in front of the C library's functions that reach a device and hands everything that
+//! does not concern the node on.
+
+use std::{
+    ffi::{CStr, c_char, c_int, c_uint, c_ulong, c_void},
+    mem,
+    sync::atomic::{AtomicPtr, Ordering},
+    time::{Duration, Instant},
+};
+
+use gstkendryte::k230venc::hosted::HostedDevice;
+use k230_sim::v4l2;
+use k230_venc::Device;
+
+fn device() -> Option<Box<dyn Device>> {
+    if let Err(error) = gst::init() {
+        log::error!("GStreamer does not start: {error}");
+        return None;
+    }
+    Some(Box::new(HostedDevice::default()))
+}
+
+/// What the double reports goes to the console of whatever program it is in.
+struct Log;
+
+impl log::Log for Log {
+    fn enabled(&self, metadata: &log::Metadata) -> bool {
+        metadata.level() <= log::Level::Warn
+    }
+
+    fn log(&self, record: &log::Record) {
+        eprintln!("libk230v4l2_sim.so: {}", record.args());
+    }
+
+    fn flush(&self) {}
+}
+
+/// Looks at the node's descriptors so often while a program waits for several. What changes the
+/// session in between is the encoder, in milliseconds.
+const LOOK: Duration = Duration::from_micros(500);
+
+/// The C library's own function behind one of this library's name.
+macro_rules! real {
+    ($name:ident: fn($($type:ty),* $(,)?) -> $result:ty) => {{
+        static FOUND: AtomicPtr<c_void> = AtomicPtr::new(std::ptr::null_mut());
+        let mut found = FOUND.load(Ordering::Acquire);
+        if found.is_null() {
+            let name = concat!(stringify!($name), "\0");
+            // SAFETY: a name that ends with a zero.
+            found = unsafe { libc::dlsym(libc::RTLD_NEXT, name.as_ptr().cast()) };
+            assert!(!found.is_null(), "the C library has no {}", stringify!($name));
+            FOUND.store(found, Ordering::Release);
+        }
+        // SAFETY: the C library's function of this name has this prototype.
+        unsafe { mem::transmute::<*mut c_void, unsafe extern "C" fn($($type),*) -> $result>(found) }
+    }};
+}
+
+fn fail(error: c_int) -> c_int {
+    // SAFETY: the thread's own error number.
+    unsafe { *libc::__errno_location() = error };
+    -1
+}
+
+/// Whether a program opens the node.
+///
+/// # Safety
+/// The path is null or a string.
+unsafe fn is_node(path: *const c_char) -> bool {
+    if path.is_null() {
+        return false;
+    }
+    // SAFETY: the caller's promise.
+    let path = unsafe { CStr::from_ptr(path) };
+    // Looked at first, as every path of a program comes by.
+    path.to_bytes().starts_with(b"/dev/") && path.to_bytes() == v4l2::node().as_bytes()
+}
+
+fn open_node(flags: c_int) -> c_int {
+    k230_sim::set_encoder(device);
+    if log::set_logger(&Log).is_ok() {
+        log::set_max_level(log::LevelFilter::Warn);
+    }
+    v4l2::open(flags & libc::O_NONBLOCK != 0, flags & libc::O_CLOEXEC != 0).unwrap_or_else(fail)
+}
+
+/// Functions that open a path; the mode that may follow is passed on whatever it is.
+macro_rules! opens {
+    ($($name:ident)*) => {
+        $(
+            /// The C library's, or the node.
+            ///
+            /// # Safety
+            /// As for the C library's.
+            #[unsafe(no_mangle)]
+            pub unsafe extern "C" fn $name(
+                path: *const c_char,
+                flags: c_int,
+                mode: c_uint,
+            ) -> c_int {
+                // SAFETY: the caller's promise.
+                if unsafe { is_node(path) } {
+                    return open_node(flags);
+                }
+                let real = real!($name: fn(*const c_char, c_int, c_uint) -> c_int);
+                // SAFETY: the caller's promise.
+                unsafe { real(path, flags, mode) }
+            }
+        )*
+    };
+}
+
+opens! { open open64 __open_2 __open64_2 }
+
+macro_rules! opens_at {
+    ($($name:ident)*) => {
+        $(
+            /// The C library's, or the node.
+            ///
+            /// # Safety
+            /// As for the C library's.
+            #[unsafe(no_mangle)]
+            pub unsafe extern "C" fn $name(
+                directory: c_int,
+                path: *const c_char,
+                flags: c_int,
+                mode: c_uint,
+            ) -> c_int {
+                // SAFETY: the caller's promise.
+                if unsafe { is_node(path) } {
+                    return open_node(flags);
+                }
+                let real = real!($name: fn(c_int, *const c_char, c_int, c_uint) -> c_int);
+                // SAFETY: the caller's promise.
+                unsafe { real(directory, path, flags, mode) }
+            }
+        )*
+    };
+}
+
+opens_at! { openat openat64 }
+
+/// The node's numbers as a character device: V4L2's major, and a minor that no kernel gives.
+const DEVICE: (c_uint, c_uint) = (81, 1023);
+
+/// Functions that describe a path.
+macro_rules! stats {
+    ($($name:ident)*) => {
+        $(
+            /// The C library's; the node is a character device.
+            ///
+            /// # Safety
+            /// As for the C library's.
+            #[unsafe(no_mangle)]
+            pub unsafe extern "C" fn $name(path: *const c_char, to: *mut libc::stat) -> c_int {
+                // SAFETY: the caller's promise.
+                if let (true, Some(to)) = unsafe { (is_node(path), to.as_mut()) } {
+                    // SAFETY: numbers, which may be zero.
+                    *to = unsafe { mem::zeroed() };
+                    to.st_mode = libc::S_IFCHR | 0o660;
+                    to.st_nlink = 1;
+                    to.st_rdev = libc::makedev(DEVICE.0, DEVICE.1);
+                    return 0;
+                }
+                let real = real!($name: fn(*const c_char, *mut libc::stat) -> c_int);
+                // SAFETY: the caller's promise.
+                unsafe { real(path, to) }
+            }
+        )*
+    };
+}
+
+stats! { stat stat64 }
+
+/// Functions that open a file of the C library's.
+macro_rules! opens_file {
+    ($($name:ident)*) => {
+        $(
+            /// The C library's; what sysfs says of the node is here too, which tells programs what
+            /// kind of device it is.
+            ///
+            /// # Safety
+            /// As for the C library's.
+            #[unsafe(no_mangle)]
+            pub unsafe extern "C" fn $name(
+                path: *const c_char,
+                mode: *const c_char,
+            ) -> *mut libc::FILE {
+                // SAFETY: the caller's promise.
+                if let Some(text) = unsafe { event(path) } {
+                    return file_of(&text);
+                }
+                let real = real!($name: fn(*const c_char, *const c_char) -> *mut libc::FILE);
+                // SAFETY: the caller's promise.
+                unsafe { real(path, mode) }
+            }
+        )*
+    };
+}
+
+opens_file! { fopen fopen64 }
+
+/// What the node's `uevent` file says, if that is the path.
+///
+/// # Safety
+/// The path is null or a string.
+unsafe fn event(path: *const c_char) -> Option<String> {
+    if path.is_null() {
+        return None;
+    }
+    // SAFETY: the caller's promise.
+    let path = unsafe { CStr::from_ptr(path) }.to_bytes();
+    if !path.starts_with(b"/sys/dev/char/") {
+        return None;
+    }
+    let (major, minor) = DEVICE;
+    if path != format!("/sys/dev/char/{major}:{minor}/uevent").as_bytes() {
+        return None;
+    }
+    // Programs tell the kind of a device by a name of the kernel's own making.
+    Some(format!(
+        "MAJOR={major}\nMINOR={minor}\nDEVNAME=video{minor}\n"
+    ))
+}
+
+/// A file with a descriptor, which some read from by themselves.
+fn file_of(text: &str) -> *mut libc::FILE {
+    // SAFETY: a name, bytes as many as there are, and the descriptor that was just made.
+    unsafe {
+        let fd = libc::memfd_create(c"uevent".as_ptr(), libc::MFD_CLOEXEC);
+        libc::write(fd, text.as_ptr().cast(), text.len());
+        libc::lseek(fd, 0, libc::SEEK_SET);
+        libc::fdopen(fd, c"r".as_ptr())
+    }
+}
+
+/// The last listing of `/dev` that a program has begun.
+static LISTING: AtomicPtr<libc::DIR> = AtomicPtr::new(std::ptr::null_mut());
+
+/// The C library's; a listing of `/dev` has the node at its end.
+///
+/// # Safety
+/// As for the C library's.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn opendir(path: *const c_char) -> *mut libc::DIR {
+    let real = real!(opendir: fn(*const c_char) -> *mut libc::DIR);
+    // SAFETY: the caller's promise.
+    let directory = unsafe { real(path) };
+    // SAFETY: null or a string.
+    let name = (!path.is_null()).then(|| unsafe { CStr::from_ptr(path) }.to_bytes());
+    if !directory.is_null() && matches!(name, Some(b"/dev" | b"/dev/")) {
+        LISTING.store(directory, Ordering::SeqCst);
+    }
+    directory
+}
+
+/// The node as an entry of `/dev`, if that is where it is.
+fn entry() -> *mut libc::dirent64 {
+    let node = v4l2::node();
+    let Some(name) = node.strip_prefix("/dev/") else {
+        return std::ptr::null_mut();
+    };
+    // SAFETY: numbers and characters, which may be zero.
+    let mut entry: libc::dirent64 = unsafe { mem::zeroed() };
+    entry.d_ino = 1;
+    entry.d_type = libc::DT_CHR;
+    entry.d_reclen = mem::size_of::<libc::dirent64>() as u16;
+    for (to, from) in entry.d_name.iter_mut().zip(name.bytes().take(255)) {
+        *to = from as c_char;
+    }
+    // Kept for good, as a program may look at it as long as it likes.
+    Box::leak(Box::new(entry))
+}
+
+/// `struct dirent` and `struct dirent64` are the same where a pointer has 64 bits.
+macro_rules! reads {
+    ($($name:ident)*) => {
+        $(
+            /// The C library's, and at the end of `/dev` the node.
+            ///
+            /// # Safety
+            /// As for the C library's.
+            #[unsafe(no_mangle)]
+            pub unsafe extern "C" fn $name(directory: *mut libc::DIR) -> *mut libc::dirent64 {
+                let real = real!($name: fn(*mut libc::DIR) -> *mut libc::dirent64);
+                // SAFETY: the caller's promise.
+                let found = unsafe { real(directory) };
+                let last = found.is_null()
+                    && LISTING
+                        .compare_exchange(
+                            directory,
+                            std::ptr::null_mut(),
+                            Ordering::SeqCst,
+                            Ordering::SeqCst,
+                        )
+                        .is_ok();
+                if last { entry() } else { found }
+            }
+        )*
+    };
+}
+
+reads! { readdir readdir64 }
+
+/// The C library's, and the end of a node's descriptor.
+///
+/// # Safety
+/// As for the C library's.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn close(fd: c_int) -> c_int {
+    v4l2::close(fd);
+    let real = real!(close: fn(c_int) -> c_int);
+    // SAFETY: the caller's promise.
+    unsafe { real(fd) }
+}
+
+/// The C library's, and another descriptor of a node.
+///
+/// # Safety
+/// As for the C library's.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn dup(fd: c_int) -> c_int {
+    let real = real!(dup: fn(c_int) -> c_int);
+    // SAFETY: the caller's promise.
+    let copy = unsafe { real(fd) };
+    if copy >= 0 {
+        v4l2::duplicate(fd, copy);
+    }
+    copy
+}
+
+/// The C library's, or a request on a node.
+///
+/// # Safety
+/// As for the C library's.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn ioctl(fd: c_int, number: c_ulong, argument: *mut c_void) -> c_int {
+    // Programs that keep the number in an int pass its sign along.
+    // SAFETY: the caller's promise.
+    match unsafe { v4l2::request(fd, number as u32, argument) } {
+        Some(Ok(())) => 0,
+        Some(Err(error)) => fail(error),
+        None => {
+            let real = real!(ioctl: fn(c_int, c_ulong, *mut c_void) -> c_int);
+            // SAFETY: the caller's promise.
+            unsafe { real(fd, number, argument) }
+        }
+    }
+}
+
+/// Waits for nodes among other descriptors: `others` waits for these, so long.
+fn wait(
+    waited: &mut [libc::pollfd],
+    limit: Option<Duration>,
+    others: impl Fn(&mut [libc::pollfd], Duration) -> c_int,
+) -> c_int {
+    let until = limit.map(|limit| Instant::now() + limit);
+    loop {
+        let nodes: Vec<Option<i16>> = waited.iter().map(|entry| v4l2::ready(entry.fd)).collect();
+        let mut rest: Vec<libc::pollfd> = waited
+            .iter()
+            .zip(&nodes)
+            .map(|(entry, node)| libc::pollfd {
+                // A negative one is left alone.
+                fd: if node.is_some() { -1 } else { entry.fd },
+                ..*entry
+            })
+            .collect();
+        let node_is_ready = waited.iter().zip(&nodes).any(|(entry, ready)| {
+            ready.is_some_and(|ready| ready & (entry.events | libc::POLLERR) != 0)
+        });
+        let left = until.map(|until| until.saturating_duration_since(Instant::now()));
+        let pause = match left {
+            _ if node_is_ready => Duration::ZERO,
+            Some(left) => left.min(LOOK),
+            None => LOOK,
+        };
+        let found = others(&mut rest, pause);
+        if found < 0 {
+            return found;
+        }
+        if found > 0 || node_is_ready || left.is_some_and(|left| left.is_zero()) {
+            let mut count = 0;
+            for ((entry, node), other) in waited.iter_mut().zip(&nodes).zip(&rest) {
+                entry.revents = match node {
+                    Some(ready) => ready & (entry.events | libc::POLLERR),
+                    None => other.revents,
+                };
+                count += c_int::from(entry.revents != 0);
+            }
+            return count;
+        }
+    }
+}
+
+fn real_ppoll(waited: &mut [libc::pollfd], pause: Duration) -> c_int {
+    let real = real!(ppoll: fn(
+        *mut libc::pollfd,
+        libc::nfds_t,
+        *const libc::timespec,
+        *const libc::sigset_t,
+    ) -> c_int);
+    let pause = libc::timespec {
+        tv_sec: pause.as_secs() as libc::time_t,
+        tv_nsec: pause.subsec_nanos().into(),
+    };
+    // SAFETY: as many as there are, and a time.
+    unsafe {
+        real(
+            waited.as_mut_ptr(),
+            waited.len() as libc::nfds_t,
+            &pause,
+            std::ptr::null(),
+        )
+    }
+}
+
+/// The C library's, which knows a node.
+///
+/// # Safety
+/// As for the C library's.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn poll(
+    entries: *mut libc::pollfd,
+    count: libc::nfds_t,
+    milliseconds: c_int,
+) -> c_int {
+    if !entries.is_null() && count > 0 {
+        // SAFETY: the caller's promise.
+        let waited = unsafe { std::slice::from_raw_parts_mut(entries, count as usize) };
+        if waited.iter().any(|entry| v4l2::is_node(entry.fd)) {
+            let limit = u64::try_from(milliseconds).ok().map(Duration::from_millis);
+            return wait(waited, limit, real_ppoll);
+        }
+    }
+    let real = real!(poll: fn(*mut libc::pollfd, libc::nfds_t, c_int) -> c_int);
+    // SAFETY: the caller's promise.
+    unsafe { real(entries, count, milliseconds) }
+}
+
+/// The C library's, which knows a node. The mask of signals is left alone where one is among them.
+///
+/// # Safety
+/// As for the C library's.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn ppoll(
+    entries: *mut libc::pollfd,
+    count: libc::nfds_t,
+    time: *const libc::timespec,
+    mask: *const libc::sigset_t,
+) -> c_int {
+    if !entries.is_null() && count > 0 {
+        // SAFETY: the caller's promise.
+        let (waited, time) = unsafe {
+            (
+                std::slice::from_raw_parts_mut(entries, count as usize),
+                time.as_ref(),
+            )
+        };
+        if waited.iter().any(|entry| v4l2::is_node(entry.fd)) {
+            let limit = time.map(|time| Duration::new(time.tv_sec as u64, time.tv_nsec as u32));
+            return wait(waited, limit, real_ppoll);
+        }
+    }
+    let real = real!(ppoll: fn(
+        *mut libc::pollfd,
+        libc::nfds_t,
+        *const libc::timespec,
+        *const libc::sigset_t,
+    ) -> c_int);
+    // SAFETY: the caller's promise.
+    unsafe { real(entries, count, time, mask) }
+}
+
+/// The C library's, which knows a node.
+///
+/// # Safety
+/// As for the C library's.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn select(
+    count: c_int,
+    read: *mut libc::fd_set,
+    write: *mut libc::fd_set,
+    except: *mut libc::fd_set,
+    time: *mut libc::timeval,
+) -> c_int {
+    let sets = [
+        (read, libc::POLLIN),
+        (write, libc::POLLOUT),
+        (except, libc::POLLPRI),
+    ];
+    let mut waited: Vec<libc::pollfd> = Vec::new();
+    for fd in 0..count {
+        let mut events = 0;
+        for (set, event) in sets {
+            // SAFETY: null or the caller's set.
+            if !set.is_null() && unsafe { libc::FD_ISSET(fd, set) } {
+                events |= event;
+            }
+        }
+        if events != 0 {
+            waited.push(libc::pollfd {
+                fd,
+                events,
+                revents: 0,
+            });
+        }
+    }
+    if !waited.iter().any(|entry| v4l2::is_node(entry.fd)) {
+        let real = real!(select: fn(
+            c_int,
+            *mut libc::fd_set,
+            *mut libc::fd_set,
+            *mut libc::fd_set,
+            *mut libc::timeval,
+        ) -> c_int);
+        // SAFETY: the caller's promise.
+        return unsafe { real(count, read, write, except, time) };
+    }
+    // SAFETY: null or the caller's.
+    let limit = unsafe { time.as_ref() }.map(|time| {
+        Duration::from_secs(time.tv_sec as u64) + Duration::from_micros(time.tv_usec as u64)
+    });
+    if wait(&mut waited, limit, real_ppoll) < 0 {
+        return -1;
+    }
+    let mut found = 0;
+    for entry in &waited {
+        for (set, event) in sets {
+            if set.is_null() || entry.events & event == 0 {
+                continue;
+            }
+            // An error counts as something to read or to write.
+            let hit = entry.revents & event != 0
+                || (event != libc::POLLPRI && entry.revents & libc::POLLERR != 0);
+            if hit {
+                found += 1;
+            } else {
+                // SAFETY: the caller's set, and a descriptor that was in it.
+                unsafe { libc::FD_CLR(entry.fd, set) };
+            }
+        }
+    }
+    found
+}
