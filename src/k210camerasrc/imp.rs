@@ -456,17 +456,23 @@ impl PushSrcImpl for K210CameraSrc {
         let Some(mut stream) = lock(&self.stream).take() else {
             return Err(gst::FlowError::Flushing);
         };
-        let result = self.next_buffer(&mut stream);
-        *lock(&self.stream) = Some(stream);
-        match result {
-            Ok(buffer) => Ok(CreateSuccess::NewBuffer(buffer)),
-            Err(Trouble::Flushing) => Err(gst::FlowError::Flushing),
-            Err(Trouble::Eos) => Err(gst::FlowError::Eos),
-            Err(Trouble::Lost(report) | Trouble::Unfit(report) | Trouble::Fatal(report)) => {
-                self.post_error_message(report.into());
-                Err(gst::FlowError::Error)
+        let result = loop {
+            match self.next_buffer(&mut stream) {
+                Err(Trouble::Flushing) => {
+                    if let Err(flow) = self.wait_to_go_on() {
+                        break Err(flow);
+                    }
+                }
+                Ok(buffer) => break Ok(CreateSuccess::NewBuffer(buffer)),
+                Err(Trouble::Eos) => break Err(gst::FlowError::Eos),
+                Err(Trouble::Lost(report) | Trouble::Unfit(report) | Trouble::Fatal(report)) => {
+                    self.post_error_message(report.into());
+                    break Err(gst::FlowError::Error);
+                }
             }
-        }
+        };
+        *lock(&self.stream) = Some(stream);
+        result
     }
 }
 
@@ -539,6 +545,25 @@ impl K210CameraSrc {
             code: gst::ResourceError::Settings,
             text: format!("Downstream refuses {caps}: {error}"),
         })
+    }
+
+    /// What follows an interrupted wait: nothing if the element is being stopped or flushed, else the
+    /// wait for PLAYING. From GStreamer 1.26 on `unlock` comes with PAUSED too, and the task would not
+    /// be started again if PLAYING came back before it had ended.
+    fn wait_to_go_on(&self) -> Result<(), gst::FlowError> {
+        let obj = self.obj();
+        let flushing = || {
+            // The pad is flushing before `unlock` is called for it.
+            match obj.src_pad().pad_flags().contains(gst::PadFlags::FLUSHING) {
+                true => Err(gst::FlowError::Flushing),
+                false => Ok(()),
+            }
+        };
+        obj.wait_playing()?;
+        flushing()?;
+        self.shared.interrupt.clear();
+        // An `unlock` that was taken back just now was for a flush, if one has begun meanwhile.
+        flushing()
     }
 
     fn next_buffer(&self, stream: &mut Stream) -> Result<gst::Buffer, Trouble> {
@@ -637,5 +662,42 @@ impl K210CameraSrc {
             .src(&*obj)
             .build();
         let _ = obj.post_message(message);
+    }
+}
+
+#[cfg(all(test, feature = "sim"))]
+mod tests {
+    use super::*;
+
+    /// What GStreamer 1.26 does between PLAYING and PAUSED and back, on whatever version there is.
+    #[test]
+    fn an_interrupt_while_playing_does_not_end_the_stream() {
+        gst::init().unwrap();
+        let src: super::super::K210CameraSrc = gst::Object::builder()
+            .property("device", "sim:")
+            .property_from_str("framesize", "qqvga")
+            .build()
+            .unwrap();
+        let sink = gst_app::AppSink::builder()
+            .max_buffers(1)
+            .sync(false)
+            .build();
+        let pipeline = gst::Pipeline::new();
+        pipeline
+            .add_many([src.upcast_ref(), sink.upcast_ref::<gst::Element>()])
+            .unwrap();
+        src.link(&sink).unwrap();
+        pipeline.set_state(gst::State::Playing).unwrap();
+        let patience = gst::ClockTime::from_seconds(30);
+        for round in 0..20 {
+            let sample = sink.try_pull_sample(patience);
+            assert!(sample.is_some(), "no frame after {round} interrupts");
+            src.imp().unlock().unwrap();
+        }
+        // While a flush is under way nothing is waited for.
+        assert!(src.send_event(gst::event::FlushStart::new()));
+        assert!(src.send_event(gst::event::FlushStop::new(false)));
+        assert!(sink.try_pull_sample(patience).is_some());
+        pipeline.set_state(gst::State::Null).unwrap();
     }
 }
