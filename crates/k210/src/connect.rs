@@ -16,6 +16,7 @@ use thiserror::Error;
 use super::interrupt::{Interrupt, Interrupted, SLICE};
 use super::script::GREETING;
 use super::session::{BoardIdentity, Counters, Session, SessionError, wire_time};
+use super::text::printable;
 use super::transport::Transport;
 use super::{IDE_BAUD_RATE, REPL_BAUD_RATE};
 
@@ -37,6 +38,10 @@ const LEAST_PATIENCE: Duration = Duration::from_millis(400);
 
 /// How long connecting may take in all, with signs of life.
 const LIMIT: Duration = Duration::from_secs(12);
+
+/// How long connecting may take whatever happens, but for a reset, which begins it anew: what a bad
+/// line may cost comes on top of [`LIMIT`].
+const OVERALL: Duration = Duration::from_secs(20);
 
 /// When to pulse the modem lines, one way after the other: levels of DTR and RTS, and the time
 /// since the beginning. On most boards RTS resets and DTR selects the boot mode, on KD233 the
@@ -162,7 +167,11 @@ pub fn connect(
         was_reset: false,
         pulses: 0,
     };
-    match approach.bring_up_somehow() {
+    let deadline = approach.started + OVERALL;
+    approach.session.set_deadline(Some(deadline));
+    let result = approach.bring_up_somehow();
+    approach.session.set_deadline(None);
+    match result {
         Ok((board, console)) => Ok(Connected {
             session: approach.session,
             board,
@@ -256,11 +265,12 @@ impl Evidence {
     }
 
     fn last_line(&self) -> String {
-        String::from_utf8_lossy(&self.log)
-            .lines()
-            .map(str::trim)
-            .rfind(|line| !line.is_empty())
-            .unwrap_or_default()
+        let line = self
+            .log
+            .split(|&byte| byte == b'\n')
+            .map(<[u8]>::trim_ascii)
+            .rfind(|line| !line.is_empty());
+        printable(line.unwrap_or_default())
             .chars()
             .take(80)
             .collect()
@@ -338,6 +348,7 @@ impl Approach<'_> {
                 && !self.is_starting()
                 && self.session.transport().sets_speed()
                 && !speeds.contains(&REPL_BAUD_RATE)
+                && !self.was_reset
             {
                 self.leave_slow_ide_mode()?;
             }
@@ -366,9 +377,14 @@ impl Approach<'_> {
     fn deadline(&self) -> Instant {
         match self.seen.stage {
             None => self.started + self.patience,
-            Some((Stage::Crossroads, time)) if self.was_reset => time + PATIENCE_AFTER_RESTART,
-            Some((Stage::Crossroads, time)) => time + PATIENCE_AFTER_START,
-            Some((_, time)) => (time + PATIENCE).min(self.started + LIMIT),
+            Some((stage, time)) => {
+                let patience = match stage {
+                    Stage::Crossroads if self.was_reset => PATIENCE_AFTER_RESTART,
+                    Stage::Crossroads => PATIENCE_AFTER_START,
+                    Stage::Starting | Stage::Prompt => PATIENCE,
+                };
+                (time + patience).min(self.started + LIMIT)
+            }
         }
     }
 
@@ -451,6 +467,7 @@ impl Approach<'_> {
         self.session.reset()?;
         self.was_reset = true;
         self.started = self.session.now();
+        self.session.set_deadline(Some(self.started + OVERALL));
         self.seen = Evidence::default();
         Ok(())
     }
@@ -570,7 +587,7 @@ impl Approach<'_> {
         session.enable_frames(false)?;
         if session.script_running()? {
             // In a full buffer there would be no room for the prompt.
-            while !session.console()?.is_empty() {}
+            empty_console(session)?;
             session.stop_script()?;
             // The dispatcher calls a script stopped as soon as it is told to stop it. That it has
             // ended shows in the prompt, which the firmware writes next.
@@ -587,7 +604,7 @@ impl Approach<'_> {
         session.discard_frame()?;
         let mut console = Vec::new();
         for _ in 0..TRIES {
-            while !session.console()?.is_empty() {}
+            empty_console(session)?;
             session.enable_frames(true)?;
             session.send_script(&self.goal.script)?;
             console.clear();
@@ -638,6 +655,18 @@ impl Approach<'_> {
     }
 }
 
+/// Takes the script output that waits. What a script prints meanwhile may stay: one that never stops
+/// printing would not let us stop either.
+fn empty_console(session: &mut Session) -> Result<(), ConnectError> {
+    const PIECES: usize = 8;
+    for _ in 0..PIECES {
+        if session.console()?.is_empty() {
+            break;
+        }
+    }
+    Ok(())
+}
+
 fn ends_with_prompt(text: &[u8]) -> bool {
     text.ends_with(b">>> ") || text.ends_with(b"\r\n>")
 }
@@ -655,9 +684,10 @@ pub fn exception(text: &str) -> Option<String> {
             place = line.trim().strip_prefix("File \"<stdin>\", ").or(place);
         } else if !line.is_empty() {
             let place = place.and_then(|place| place.split(", in").next());
+            let line = printable(line.as_bytes());
             return Some(match place {
-                Some(place) => format!("{line} ({place})"),
-                None => line.to_owned(),
+                Some(place) => format!("{line} ({})", printable(place.as_bytes())),
+                None => line,
             });
         }
     }

@@ -19,6 +19,7 @@ use super::counters::add;
 pub use super::counters::{CommandCounter, Counters};
 use super::interrupt::{Interrupt, Interrupted, SLICE};
 use super::picture::PictureCheck;
+use super::text::printable;
 use super::transport::Transport;
 
 /// Bits that a byte takes on the wire: 8N1.
@@ -35,6 +36,10 @@ const UNREAD: usize = 2048;
 /// How long getting back in step may take. A board that has fallen silent, or sends garbage, is
 /// reported then.
 const RESYNC: Duration = Duration::from_millis(3500);
+
+/// The slowest line by which an answer's end is waited for, in baud: a board across a network may be
+/// on another one than was said.
+const SLOWEST: u32 = super::REPL_BAUD_RATE;
 
 /// More script output than the firmware's buffer holds (`read_buf_len=2048`) is a damaged number.
 const MAX_CONSOLE: u32 = 4096;
@@ -54,6 +59,9 @@ pub enum SessionError {
     /// The port or the connection is gone.
     #[error("the connection to the board broke: {0}")]
     Gone(io::Error),
+    /// What was to be done is not done, and the time for it is over.
+    #[error("the board took too long")]
+    Overdue,
     /// No answer, or only a part of it.
     #[error("the board did not answer {} ({received} of {expected} bytes came)", command.name())]
     Silent {
@@ -161,6 +169,8 @@ pub struct Session {
     /// nominal speed, as from a board across the network.
     nap: bool,
     picture: PictureCheck,
+    /// When nothing is to be begun or waited for any more.
+    deadline: Option<Instant>,
 }
 
 impl Session {
@@ -178,6 +188,7 @@ impl Session {
             counters,
             nap: true,
             picture: PictureCheck::default(),
+            deadline: None,
         }
     }
 
@@ -205,6 +216,23 @@ impl Session {
         &self.interrupt
     }
 
+    /// Lets everything end with [`SessionError::Overdue`] from that time on; `None` takes as long as
+    /// it takes.
+    pub fn set_deadline(&mut self, deadline: Option<Instant>) {
+        self.deadline = deadline;
+    }
+
+    /// Whether to go on.
+    fn check(&self) -> Result<(), SessionError> {
+        if self.interrupt.is_set() {
+            return Err(SessionError::Interrupted);
+        }
+        match self.deadline {
+            Some(deadline) if self.now() >= deadline => Err(SessionError::Overdue),
+            _ => Ok(()),
+        }
+    }
+
     /// The time by which patience is measured.
     pub(super) fn now(&self) -> Instant {
         self.interrupt.now()
@@ -222,9 +250,7 @@ impl Session {
     /// Writes in pieces, so that a board that takes nothing cannot hold us for long.
     fn write(&mut self, bytes: &[u8]) -> Result<(), SessionError> {
         for piece in bytes.chunks(UNREAD) {
-            if self.interrupt.is_set() {
-                return Err(SessionError::Interrupted);
-            }
+            self.check()?;
             let timeout = wire_time(piece.len(), self.baud) * 2 + Duration::from_secs(1);
             self.transport
                 .write_all(piece, timeout)
@@ -237,17 +263,18 @@ impl Session {
     /// Reads until `buf` is full; the number of bytes that came if it took too long.
     ///
     /// `first` is the patience for the first byte; later ones may be as late as USB and network
-    /// make them, but no later.
+    /// make them, but no later, and all of them together may take no longer than a slow line takes.
     fn read(&mut self, buf: &mut [u8], first: Duration) -> Result<usize, SessionError> {
         const GAP: Duration = Duration::from_millis(120);
         /// What is left for a wait in the transport's `read`.
         const SHORT: Duration = Duration::from_millis(1);
+        /// For whatever comes between: an adapter's latency, a busy host.
+        const SLACK: Duration = Duration::from_secs(1);
         let mut deadline = self.now() + first;
+        let end = deadline + wire_time(buf.len(), self.baud.min(SLOWEST)) * 3 / 2 + SLACK;
         let mut got = 0;
         while got < buf.len() {
-            if self.interrupt.is_set() {
-                return Err(SessionError::Interrupted);
-            }
+            self.check()?;
             // A wake-up for each millisecond's bytes would cost more than everything else here. And
             // on a busy machine each comes milliseconds late: there is one at the end, not two.
             let pause = wire_time((buf.len() - got).min(UNREAD), self.baud);
@@ -260,9 +287,12 @@ impl Session {
                 Ok(n) => {
                     got += n;
                     add(&self.counters.received, n);
-                    deadline = self.now() + GAP;
+                    deadline = (self.now() + GAP).min(end);
                     if napped && n > 2 * UNREAD {
                         self.nap = false;
+                    }
+                    if self.now() >= end {
+                        break;
                     }
                 }
                 Err(error) if error.kind() == io::ErrorKind::TimedOut => {
@@ -347,9 +377,7 @@ impl Session {
         let mut waste = [0; 4096];
         let mut total = 0;
         loop {
-            if self.interrupt.is_set() {
-                return Err(SessionError::Interrupted);
-            }
+            self.check()?;
             match self.transport.read(&mut waste, quiet) {
                 Ok(n) => total += n,
                 Err(error) if error.kind() == io::ErrorKind::TimedOut => break,
@@ -421,7 +449,7 @@ impl Session {
         let text = arch.split(|b| *b == 0).next().unwrap_or_default();
         Ok(BoardIdentity {
             firmware: (word(&version, 0), word(&version, 1), word(&version, 2)),
-            arch: String::from_utf8_lossy(text).trim().to_owned(),
+            arch: printable(text).trim().to_owned(),
         })
     }
 
@@ -657,4 +685,80 @@ fn word(bytes: &[u8; 12], index: usize) -> u32 {
     let mut word = [0; 4];
     word.copy_from_slice(&bytes[4 * index..4 * index + 4]);
     u32::from_le_bytes(word)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A board that sends a byte that means nothing every so often.
+    struct Dripping {
+        clock: Interrupt,
+        every: Duration,
+    }
+
+    impl Transport for Dripping {
+        fn read(&mut self, buf: &mut [u8], timeout: Duration) -> io::Result<usize> {
+            let _ = self.clock.wait(timeout.min(self.every));
+            if timeout < self.every {
+                return Err(io::ErrorKind::TimedOut.into());
+            }
+            buf[0] = 0x55;
+            Ok(1)
+        }
+        fn write_all(&mut self, _: &[u8], _: Duration) -> io::Result<()> {
+            Ok(())
+        }
+        fn set_baud_rate(&mut self, _: u32) -> io::Result<()> {
+            Ok(())
+        }
+        fn set_control_lines(&mut self, _: bool, _: bool) -> io::Result<()> {
+            Ok(())
+        }
+        fn discard_input(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    fn dripping(every: Duration) -> (Session, Interrupt) {
+        let clock = Interrupt::simulated();
+        let board = Dripping {
+            clock: clock.clone(),
+            every,
+        };
+        let baud = super::super::IDE_BAUD_RATE;
+        let session = Session::new(Box::new(board), baud, clock.clone(), Arc::default());
+        (session, clock)
+    }
+
+    #[test]
+    fn an_answer_that_drips_in_is_not_waited_for() {
+        let (mut session, clock) = dripping(Duration::from_millis(30));
+        let start = clock.now();
+        let mut frame = vec![0; MAX_JPEG_SIZE as usize];
+        let got = session
+            .read(&mut frame, Duration::from_millis(250))
+            .unwrap();
+        assert!(got < frame.len());
+        let took = clock.now() - start;
+        assert!(took < Duration::from_secs(5), "{took:?}");
+    }
+
+    #[test]
+    fn nothing_outlasts_the_deadline() {
+        for every in [Duration::from_millis(10), Duration::from_secs(60)] {
+            let (mut session, clock) = dripping(every);
+            let start = clock.now();
+            session.set_deadline(Some(start + Duration::from_secs(1)));
+            let result = loop {
+                match session.fetch() {
+                    Ok(_) => {}
+                    Err(error) => break error,
+                }
+            };
+            assert!(matches!(result, SessionError::Overdue), "{result}");
+            let took = clock.now() - start;
+            assert!(took < Duration::from_millis(1500), "{took:?}");
+        }
+    }
 }
