@@ -33,12 +33,11 @@ const QUIET: Duration = Duration::from_millis(20);
 /// driver when it is full, whereupon the adapter loses bytes.
 const UNREAD: usize = 2048;
 
-/// How long getting back in step may take. A board that has fallen silent, or sends garbage, is
-/// reported then.
+/// How long finding the place in the bytes again may take; after it the board is reported.
 const RESYNC: Duration = Duration::from_millis(3500);
 
-/// The slowest line by which an answer's end is waited for, in baud: a board across a network may be
-/// on another one than was said.
+/// How fast an answer has to come at the least, in baud: the speed of a board across a network may
+/// not be the one that we were told.
 const SLOWEST: u32 = super::REPL_BAUD_RATE;
 
 /// More script output than the firmware's buffer holds (`read_buf_len=2048`) is a damaged number.
@@ -59,7 +58,7 @@ pub enum SessionError {
     /// The port or the connection is gone.
     #[error("the connection to the board broke: {0}")]
     Gone(io::Error),
-    /// What was to be done is not done, and the time for it is over.
+    /// The [deadline](Session::set_deadline) has passed.
     #[error("the board took too long")]
     Overdue,
     /// No answer, or only a part of it.
@@ -83,7 +82,7 @@ pub enum SessionError {
     /// Bytes keep coming that nobody asked for.
     #[error("the line carries {0} bytes that are no answer")]
     Babble(usize),
-    /// The board did not come back to order.
+    /// The place in the bytes was not found again ([`Session::resync`]).
     #[error("the board does not answer in an orderly way any more")]
     OutOfStep,
     /// The script that was sent does not run.
@@ -169,7 +168,7 @@ pub struct Session {
     /// nominal speed, as from a board across the network.
     nap: bool,
     picture: PictureCheck,
-    /// When nothing is to be begun or waited for any more.
+    /// When to stop whatever is being done.
     deadline: Option<Instant>,
 }
 
@@ -216,13 +215,13 @@ impl Session {
         &self.interrupt
     }
 
-    /// Lets everything end with [`SessionError::Overdue`] from that time on; `None` takes as long as
-    /// it takes.
+    /// Makes everything that is under way or begun after `deadline` end with
+    /// [`SessionError::Overdue`]; `None` removes the limit.
     pub fn set_deadline(&mut self, deadline: Option<Instant>) {
         self.deadline = deadline;
     }
 
-    /// Whether to go on.
+    /// Whether to stop, because of the interrupt or the deadline.
     fn check(&self) -> Result<(), SessionError> {
         if self.interrupt.is_set() {
             return Err(SessionError::Interrupted);
@@ -262,8 +261,8 @@ impl Session {
 
     /// Reads until `buf` is full; the number of bytes that came if it took too long.
     ///
-    /// `first` is the patience for the first byte; later ones may be as late as USB and network
-    /// make them, but no later, and all of them together may take no longer than a slow line takes.
+    /// `first` is the time for the first byte to come. Between two bytes there may be as much time as
+    /// USB and networks take, and all of them may take as long as on a slow line.
     fn read(&mut self, buf: &mut [u8], first: Duration) -> Result<usize, SessionError> {
         const GAP: Duration = Duration::from_millis(120);
         /// What is left for a wait in the transport's `read`.
@@ -275,8 +274,8 @@ impl Session {
         let mut got = 0;
         while got < buf.len() {
             self.check()?;
-            // A wake-up for each millisecond's bytes would cost more than everything else here. And
-            // on a busy machine each comes milliseconds late: there is one at the end, not two.
+            // Sleep once while the answer crosses the wire. Waking up for each millisecond's bytes would
+            // cost more CPU time than everything else here, and may be late each time.
             let pause = wire_time((buf.len() - got).min(UNREAD), self.baud);
             let napped = self.nap && pause > SHORT;
             if napped {
@@ -306,8 +305,8 @@ impl Session {
         Ok(got)
     }
 
-    /// Sends a request and reads its whole answer into `reply`; once more after getting back in step
-    /// if the request may be repeated.
+    /// Sends a request and reads its whole answer into `reply`. On line noise it finds its place again
+    /// and repeats the request once, if it may be repeated.
     fn ask(&mut self, command: &Command<'_>, reply: &mut [u8]) -> Result<(), SessionError> {
         match self.ask_once(command, reply) {
             Err(error) if error.is_line_noise() && command.retry() == Retry::Repeat => {
@@ -323,7 +322,7 @@ impl Session {
         self.exchange(command, reply)
     }
 
-    /// Nothing is there that would be taken for the beginning of an answer.
+    /// Makes sure that no byte waits that would be taken for the beginning of an answer.
     fn expect_quiet(&mut self) -> Result<(), SessionError> {
         match self.drain_now()? {
             0 => Ok(()),
@@ -331,7 +330,7 @@ impl Session {
         }
     }
 
-    /// The same on a line that is known to be quiet, without repeating anything.
+    /// The same on a line that is known to be quiet, without repetition.
     fn exchange(&mut self, command: &Command<'_>, reply: &mut [u8]) -> Result<(), SessionError> {
         debug_assert_eq!(command.reply_len(), reply.len());
         self.send(command)?;
@@ -354,7 +353,7 @@ impl Session {
         Ok(u32::from_le_bytes(reply))
     }
 
-    /// Throws away what has arrived; how much it was.
+    /// Throws away what has arrived, and gives the number of bytes.
     fn drain_now(&mut self) -> Result<usize, SessionError> {
         let mut waste = [0; 4096];
         match self.transport.read(&mut waste, Duration::ZERO) {
@@ -392,7 +391,7 @@ impl Session {
         Ok(total)
     }
 
-    /// Asks for a sign of life without any help for a board that is out of step.
+    /// Asks for a sign of life, once.
     pub(super) fn is_alive(&mut self, patience: Duration) -> Result<bool, SessionError> {
         let mut reply = [0; 4];
         self.send(&Command::QueryStatus)?;
@@ -401,9 +400,9 @@ impl Session {
         Ok(received == 4 && u32::from_le_bytes(reply) == STATUS_ALIVE)
     }
 
-    /// Completes whatever the dispatcher may be waiting for, with `count` bytes that mean nothing
-    /// to it: they are no start of a request, they make half a header one of length 0 or so, and
-    /// they feed armed data.
+    /// Completes what the dispatcher may be waiting for with `count` zeros. A zero does not start a
+    /// request, it completes half a header to one without data, and it counts as data where data are
+    /// due.
     pub(super) fn pad(&mut self, count: usize) -> Result<(), SessionError> {
         self.write(&vec![0; count])
     }
@@ -411,7 +410,8 @@ impl Session {
     /// Finds the place in the bytes again: waits until the line is quiet, releases the dispatcher
     /// from whatever it waits for, and asks for a sign of life until it comes back exact.
     pub fn resync(&mut self) -> Result<(), SessionError> {
-        /// With doubling twice each time, the last rounds release an upload of 512 KiB.
+        /// The padding is four times as long each round; the last rounds complete an upload of 512
+        /// KiB.
         const ROUNDS: u32 = 7;
         add(&self.counters.resyncs, 1);
         let deadline = self.now() + RESYNC;
@@ -548,10 +548,10 @@ impl Session {
         }
     }
 
-    /// Leaves the board in peace: no script, no frames. Failure does no harm, as whoever connects
-    /// next sees to that too.
+    /// Stops the script and the making of frames. Failure does no harm: whoever connects next does the
+    /// same.
     pub fn leave(&mut self) {
-        // It would be deaf to a request while an answer is under way.
+        // The board does not hear requests while it sends an answer.
         let limit = wire_time(MAX_JPEG_SIZE as usize, self.baud) + Duration::from_millis(50);
         let result = self
             .drain(Duration::from_millis(3), limit)
