@@ -18,7 +18,7 @@ use super::settings::Settings;
 use super::shared::{Shared, State};
 use super::streaming::{Stream, Streaming};
 use super::trouble::{self, Report, Trouble};
-use super::{CAT, clock_time};
+use super::{CAT, clock_time, uri};
 use crate::sync::lock;
 use k210_link::MAX_JPEG_SIZE;
 use k210_link::command::Attribute;
@@ -220,6 +220,18 @@ impl Default for K210CameraSrc {
     }
 }
 
+impl K210CameraSrc {
+    /// The value that a text stands for, if the property is one of ours and takes it. The board
+    /// itself is named by what stands before the properties.
+    fn property_from_text(&self, name: &str, text: &str) -> Option<glib::Value> {
+        let spec = Self::derived_properties()
+            .iter()
+            .find(|spec| spec.name() == name && name != "device")?;
+        let value = glib::Value::deserialize_with_pspec(text, spec).ok()?;
+        in_range(spec, &value).then_some(value)
+    }
+}
+
 /// Properties that act while the element is playing.
 impl K210CameraSrc {
     fn set_interval(&self, interval: u32) {
@@ -262,6 +274,7 @@ impl ObjectSubclass for K210CameraSrc {
     const NAME: &'static str = "GstK210CameraSrc";
     type Type = super::K210CameraSrc;
     type ParentType = gst_base::PushSrc;
+    type Interfaces = (gst::URIHandler,);
 }
 
 impl ObjectImpl for K210CameraSrc {
@@ -335,6 +348,41 @@ impl ElementImpl for K210CameraSrc {
             .collect()
         });
         &TEMPLATES
+    }
+}
+
+impl URIHandlerImpl for K210CameraSrc {
+    const URI_TYPE: gst::URIType = gst::URIType::Src;
+
+    fn protocols() -> &'static [&'static str] {
+        uri::PROTOCOLS
+    }
+
+    fn uri(&self) -> Option<String> {
+        let device = lock(&self.settings).device.clone();
+        Some(uri::Target::uri(device.as_deref()))
+    }
+
+    fn set_uri(&self, uri: &str) -> Result<(), glib::Error> {
+        let obj = self.obj();
+        if obj.current_state() > gst::State::Ready {
+            let text = "the URI cannot change while the element streams";
+            return Err(glib::Error::new(gst::URIError::BadState, text));
+        }
+        let bad = |text: String| glib::Error::new(gst::URIError::BadUri, &text);
+        let target = uri::Target::parse(uri).map_err(|error| bad(error.to_string()))?;
+        let mut values = Vec::new();
+        for (name, text) in &target.properties {
+            let value = self
+                .property_from_text(name, text)
+                .ok_or_else(|| bad(format!("{uri}: the property {name} does not take “{text}”")))?;
+            values.push((name, value));
+        }
+        obj.set_property("device", target.device);
+        for (name, value) in values {
+            obj.set_property_from_value(name, &value);
+        }
+        Ok(())
     }
 }
 
@@ -474,6 +522,23 @@ impl PushSrcImpl for K210CameraSrc {
         *lock(&self.stream) = Some(stream);
         result
     }
+}
+
+/// Whether a number is one that its property takes.
+fn in_range(spec: &glib::ParamSpec, value: &glib::Value) -> bool {
+    if let Some(spec) = spec.downcast_ref::<glib::ParamSpecInt>() {
+        let range = spec.minimum()..=spec.maximum();
+        return value.get().is_ok_and(|value: i32| range.contains(&value));
+    }
+    if let Some(spec) = spec.downcast_ref::<glib::ParamSpecUInt>() {
+        let range = spec.minimum()..=spec.maximum();
+        return value.get().is_ok_and(|value: u32| range.contains(&value));
+    }
+    if let Some(spec) = spec.downcast_ref::<glib::ParamSpecDouble>() {
+        let range = spec.minimum()..=spec.maximum();
+        return value.get().is_ok_and(|value: f64| range.contains(&value));
+    }
+    true
 }
 
 /// Time that a frame of this size is expected to take across the line.
