@@ -54,10 +54,10 @@ bench: ## measure against the peers, as ratios of paired runs
 FUZZ_TIME ?= 60
 
 .PHONY: fuzz
-fuzz: ## fuzz the AVI reader and writer, FUZZ_TIME seconds each (60)
+fuzz: ## fuzz the AVI reader and writer, the board link and the simulated board, FUZZ_TIME seconds each (60)
 	@$(CARGO) fuzz --version >/dev/null 2>&1 || { \
 	    echo "make fuzz needs cargo-fuzz (cargo install cargo-fuzz) and a C++ compiler" >&2; exit 1; }
-	@for target in reader writer; do \
+	@for target in reader writer link sim_python; do \
 	    mkdir -p fuzz/corpus/$$target; \
 	    RUSTC_BOOTSTRAP=1 $(CARGO) fuzz run $$target fuzz/corpus/$$target fuzz/seeds/$$target \
 	        -- -max_total_time=$(FUZZ_TIME) -max_len=8192 || exit 1; \

@@ -18,7 +18,7 @@ use super::settings::Settings;
 use super::shared::{Shared, State};
 use super::streaming::{Stream, Streaming};
 use super::trouble::{self, Report, Trouble};
-use super::{CAT, clock_time};
+use super::{CAT, clock_time, uri};
 use crate::sync::lock;
 use k210_link::MAX_JPEG_SIZE;
 use k210_link::command::Attribute;
@@ -220,6 +220,18 @@ impl Default for K210CameraSrc {
     }
 }
 
+impl K210CameraSrc {
+    /// The value that a text stands for, if the property is one of ours and takes it. The board
+    /// itself is named by what stands before the properties.
+    fn property_from_text(&self, name: &str, text: &str) -> Option<glib::Value> {
+        let spec = Self::derived_properties()
+            .iter()
+            .find(|spec| spec.name() == name && name != "device")?;
+        let value = glib::Value::deserialize_with_pspec(text, spec).ok()?;
+        in_range(spec, &value).then_some(value)
+    }
+}
+
 /// Properties that act while the element is playing.
 impl K210CameraSrc {
     fn set_interval(&self, interval: u32) {
@@ -262,6 +274,7 @@ impl ObjectSubclass for K210CameraSrc {
     const NAME: &'static str = "GstK210CameraSrc";
     type Type = super::K210CameraSrc;
     type ParentType = gst_base::PushSrc;
+    type Interfaces = (gst::URIHandler,);
 }
 
 impl ObjectImpl for K210CameraSrc {
@@ -335,6 +348,41 @@ impl ElementImpl for K210CameraSrc {
             .collect()
         });
         &TEMPLATES
+    }
+}
+
+impl URIHandlerImpl for K210CameraSrc {
+    const URI_TYPE: gst::URIType = gst::URIType::Src;
+
+    fn protocols() -> &'static [&'static str] {
+        uri::PROTOCOLS
+    }
+
+    fn uri(&self) -> Option<String> {
+        let device = lock(&self.settings).device.clone();
+        Some(uri::Target::uri(device.as_deref()))
+    }
+
+    fn set_uri(&self, uri: &str) -> Result<(), glib::Error> {
+        let obj = self.obj();
+        if obj.current_state() > gst::State::Ready {
+            let text = "the URI cannot change while the element streams";
+            return Err(glib::Error::new(gst::URIError::BadState, text));
+        }
+        let bad = |text: String| glib::Error::new(gst::URIError::BadUri, &text);
+        let target = uri::Target::parse(uri).map_err(|error| bad(error.to_string()))?;
+        let mut values = Vec::new();
+        for (name, text) in &target.properties {
+            let value = self
+                .property_from_text(name, text)
+                .ok_or_else(|| bad(format!("{uri}: the property {name} does not take “{text}”")))?;
+            values.push((name, value));
+        }
+        obj.set_property("device", target.device);
+        for (name, value) in values {
+            obj.set_property_from_value(name, &value);
+        }
+        Ok(())
     }
 }
 
@@ -456,18 +504,41 @@ impl PushSrcImpl for K210CameraSrc {
         let Some(mut stream) = lock(&self.stream).take() else {
             return Err(gst::FlowError::Flushing);
         };
-        let result = self.next_buffer(&mut stream);
-        *lock(&self.stream) = Some(stream);
-        match result {
-            Ok(buffer) => Ok(CreateSuccess::NewBuffer(buffer)),
-            Err(Trouble::Flushing) => Err(gst::FlowError::Flushing),
-            Err(Trouble::Eos) => Err(gst::FlowError::Eos),
-            Err(Trouble::Lost(report) | Trouble::Unfit(report) | Trouble::Fatal(report)) => {
-                self.post_error_message(report.into());
-                Err(gst::FlowError::Error)
+        let result = loop {
+            match self.next_buffer(&mut stream) {
+                Err(Trouble::Flushing) => {
+                    if let Err(flow) = self.wait_to_go_on() {
+                        break Err(flow);
+                    }
+                }
+                Ok(buffer) => break Ok(CreateSuccess::NewBuffer(buffer)),
+                Err(Trouble::Eos) => break Err(gst::FlowError::Eos),
+                Err(Trouble::Lost(report) | Trouble::Unfit(report) | Trouble::Fatal(report)) => {
+                    self.post_error_message(report.into());
+                    break Err(gst::FlowError::Error);
+                }
             }
-        }
+        };
+        *lock(&self.stream) = Some(stream);
+        result
     }
+}
+
+/// Whether a number is one that its property takes.
+fn in_range(spec: &glib::ParamSpec, value: &glib::Value) -> bool {
+    if let Some(spec) = spec.downcast_ref::<glib::ParamSpecInt>() {
+        let range = spec.minimum()..=spec.maximum();
+        return value.get().is_ok_and(|value: i32| range.contains(&value));
+    }
+    if let Some(spec) = spec.downcast_ref::<glib::ParamSpecUInt>() {
+        let range = spec.minimum()..=spec.maximum();
+        return value.get().is_ok_and(|value: u32| range.contains(&value));
+    }
+    if let Some(spec) = spec.downcast_ref::<glib::ParamSpecDouble>() {
+        let range = spec.minimum()..=spec.maximum();
+        return value.get().is_ok_and(|value: f64| range.contains(&value));
+    }
+    true
 }
 
 /// Time that a frame of this size is expected to take across the line.
@@ -539,6 +610,25 @@ impl K210CameraSrc {
             code: gst::ResourceError::Settings,
             text: format!("Downstream refuses {caps}: {error}"),
         })
+    }
+
+    /// What follows an interrupted wait: nothing if the element is being stopped or flushed, else the
+    /// wait for PLAYING. From GStreamer 1.26 on `unlock` comes with PAUSED too, and the task would not
+    /// be started again if PLAYING came back before it had ended.
+    fn wait_to_go_on(&self) -> Result<(), gst::FlowError> {
+        let obj = self.obj();
+        let flushing = || {
+            // The pad is flushing before `unlock` is called for it.
+            match obj.src_pad().pad_flags().contains(gst::PadFlags::FLUSHING) {
+                true => Err(gst::FlowError::Flushing),
+                false => Ok(()),
+            }
+        };
+        obj.wait_playing()?;
+        flushing()?;
+        self.shared.interrupt.clear();
+        // An `unlock` that was taken back just now was for a flush, if one has begun meanwhile.
+        flushing()
     }
 
     fn next_buffer(&self, stream: &mut Stream) -> Result<gst::Buffer, Trouble> {
@@ -637,5 +727,42 @@ impl K210CameraSrc {
             .src(&*obj)
             .build();
         let _ = obj.post_message(message);
+    }
+}
+
+#[cfg(all(test, feature = "sim"))]
+mod tests {
+    use super::*;
+
+    /// What GStreamer 1.26 does between PLAYING and PAUSED and back, on whatever version there is.
+    #[test]
+    fn an_interrupt_while_playing_does_not_end_the_stream() {
+        gst::init().unwrap();
+        let src: super::super::K210CameraSrc = gst::Object::builder()
+            .property("device", "sim:")
+            .property_from_str("framesize", "qqvga")
+            .build()
+            .unwrap();
+        let sink = gst_app::AppSink::builder()
+            .max_buffers(1)
+            .sync(false)
+            .build();
+        let pipeline = gst::Pipeline::new();
+        pipeline
+            .add_many([src.upcast_ref(), sink.upcast_ref::<gst::Element>()])
+            .unwrap();
+        src.link(&sink).unwrap();
+        pipeline.set_state(gst::State::Playing).unwrap();
+        let patience = gst::ClockTime::from_seconds(30);
+        for round in 0..20 {
+            let sample = sink.try_pull_sample(patience);
+            assert!(sample.is_some(), "no frame after {round} interrupts");
+            src.imp().unlock().unwrap();
+        }
+        // While a flush is under way nothing is waited for.
+        assert!(src.send_event(gst::event::FlushStart::new()));
+        assert!(src.send_event(gst::event::FlushStop::new(false)));
+        assert!(sink.try_pull_sample(patience).is_some());
+        pipeline.set_state(gst::State::Null).unwrap();
     }
 }

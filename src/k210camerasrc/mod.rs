@@ -28,6 +28,16 @@
 //! always does when it finds no board at its start, when a port may not be opened or is in use, and
 //! when what is there does not answer as a board does or never takes a picture.
 //!
+//! # URIs
+//! Players that know no properties take a board by its URI: `k210:///dev/ttyUSB0` is a serial port,
+//! `k210:` the first board found, `k210+tcp://host:port` a serial server, `k210+sim:` the built-in
+//! simulated board and `k210+sim:///film.mp4` one that looks at a video file. Properties stand behind
+//! a question mark.
+//!
+//! ```text
+//! gst-play-1.0 'k210+sim:?framesize=vga&quality=80'
+//! ```
+//!
 //! # Messages
 //! - `k210-board`: `firmware` (string), `arch` (string), `device` (string), once it is connected;
 //! - `k210-console`: `line` (string), for each line that the script prints;
@@ -52,6 +62,7 @@ mod settings;
 mod shared;
 mod streaming;
 mod trouble;
+mod uri;
 
 static CAT: LazyLock<gst::DebugCategory> = LazyLock::new(|| {
     gst::DebugCategory::new(
@@ -83,7 +94,8 @@ fn clock_time(duration: Duration) -> gst::ClockTime {
 glib::wrapper! {
     /// The element `k210camerasrc`.
     pub struct K210CameraSrc(ObjectSubclass<imp::K210CameraSrc>)
-        @extends gst_base::PushSrc, gst_base::BaseSrc, gst::Element, gst::Object;
+        @extends gst_base::PushSrc, gst_base::BaseSrc, gst::Element, gst::Object,
+        @implements gst::URIHandler;
 }
 
 glib::wrapper! {

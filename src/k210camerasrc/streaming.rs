@@ -14,6 +14,7 @@ use k210_link::address::Address;
 use k210_link::connect::{self, ConnectError, Connected, Goal, Search};
 use k210_link::pace::Pace;
 use k210_link::session::{Fetched, Frame, Session, SessionError};
+use k210_link::text::printable;
 use k210_link::transport::Transport;
 
 /// How often to look for script output, and whether the script still runs.
@@ -27,6 +28,9 @@ const RETRY: Duration = Duration::from_millis(250);
 
 /// Script output that is kept to tell why a script ended.
 const CONSOLE_TAIL: usize = 2048;
+
+/// The longest line that a script's output is told in, in bytes; longer ones are cut.
+const LONGEST_LINE: usize = 1024;
 
 /// The streaming thread at work.
 pub struct Streaming<'a> {
@@ -99,6 +103,8 @@ impl Stream {
 impl Streaming<'_> {
     /// The next frame, whatever it takes.
     pub fn next(&self, stream: &mut Stream) -> Result<Frame, Trouble> {
+        // While nobody asks for frames none is missing.
+        stream.waiting_since = Instant::now();
         loop {
             match self.try_next_frame(stream) {
                 Err(Trouble::Lost(report)) => self.reconnect(stream, report)?,
@@ -313,27 +319,34 @@ impl Streaming<'_> {
                 Fetched::Disturbed(error) => {
                     gst::info!(CAT, "the line was disturbed: {error}");
                 }
-                Fetched::NotReady => self.idle(stream, &device)?,
+                Fetched::NotReady => self.idle(stream)?,
             }
+            self.check_patience(stream, &device)?;
         }
     }
 
-    /// Waits a little for a frame that is not ready, but not for ever.
-    fn idle(&self, stream: &mut Stream, device: &str) -> Result<(), Trouble> {
+    /// A board that has not given a picture for too long, whatever else it does meanwhile.
+    fn check_patience(&self, stream: &Stream, device: &str) -> Result<(), Trouble> {
         let waiting = stream.waiting_since.elapsed();
-        let timeout = Duration::from_nanos(lock(&self.shared.settings).frame_timeout);
+        let settings = self.shared.settings();
+        let timeout = Duration::from_nanos(settings.frame_timeout);
         let settling = match stream.had_frame || !stream.own_script {
             true => Duration::ZERO,
             // The slowest sensors deliver 10 frames a second.
-            false => Duration::from_millis(100) * lock(&self.shared.settings).skip_frames,
+            false => Duration::from_millis(100) * settings.skip_frames,
         };
-        if !timeout.is_zero() && waiting > timeout + settling {
-            let seconds = waiting.as_secs_f64();
-            return Err(Trouble::Unfit(trouble::no_frames(device, seconds)));
+        if timeout.is_zero() || waiting <= timeout + settling {
+            return Ok(());
         }
+        let seconds = waiting.as_secs_f64();
+        Err(Trouble::Unfit(trouble::no_frames(device, seconds)))
+    }
+
+    /// Waits a little for a frame that is not ready.
+    fn idle(&self, stream: &Stream) -> Result<(), Trouble> {
         // A board that has just sent a frame has the next one when its sensor and its encoder are
         // done, and what the wire waits for then is our question. Asking costs 18 bytes.
-        let pause = Duration::from_micros(match waiting.as_millis() {
+        let pause = Duration::from_micros(match stream.waiting_since.elapsed().as_millis() {
             0..10 => 250,
             10..150 => 1000,
             _ => 10_000,
@@ -409,19 +422,139 @@ impl Streaming<'_> {
         stream.tail.extend_from_slice(output);
         let excess = stream.tail.len().saturating_sub(CONSOLE_TAIL);
         stream.tail.drain(..excess);
-        for byte in output {
-            match byte {
-                b'\n' => {
-                    let line = String::from_utf8_lossy(&std::mem::take(&mut stream.line))
-                        .trim_end_matches('\r')
-                        .to_owned();
-                    gst::debug!(CAT, "the script prints: {line}");
-                    (self.tell)(Notice::Console { line });
+        for &byte in output {
+            if byte != b'\n' {
+                stream.line.push(byte);
+                if stream.line.len() < LONGEST_LINE {
+                    continue;
                 }
-                // A NUL would end the string inside GStreamer.
-                0 => {}
-                byte => stream.line.push(*byte),
             }
+            let line = std::mem::take(&mut stream.line);
+            let line = printable(line.strip_suffix(b"\r").unwrap_or(&line));
+            gst::debug!(CAT, "the script prints: {line}");
+            (self.tell)(Notice::Console { line });
         }
+    }
+}
+
+#[cfg(all(test, feature = "sim"))]
+mod tests {
+    use std::io;
+    use std::sync::Mutex;
+
+    use k210_link::transport::Transport;
+    use k210_sim::{BootMode, Config, Port};
+
+    use super::*;
+
+    /// A board whose answers to FRAME_SIZE are made up.
+    struct Liar {
+        port: Port,
+        answer: [u8; 12],
+        /// Bytes of it that are still to be given.
+        left: usize,
+    }
+
+    impl Transport for Liar {
+        fn read(&mut self, buf: &mut [u8], timeout: Duration) -> io::Result<usize> {
+            let count = self.port.read(buf, timeout)?;
+            for byte in &mut buf[..count.min(self.left)] {
+                *byte = self.answer[12 - self.left];
+                self.left -= 1;
+            }
+            Ok(count)
+        }
+        fn write_all(&mut self, data: &[u8], timeout: Duration) -> io::Result<()> {
+            if data.starts_with(&[0x30, 0x81]) {
+                self.left = 12;
+            }
+            self.port.write_all(data, timeout)
+        }
+        fn set_baud_rate(&mut self, baud: u32) -> io::Result<()> {
+            self.port.set_baud_rate(baud)
+        }
+        fn set_control_lines(&mut self, dtr: bool, rts: bool) -> io::Result<()> {
+            self.port.set_control_lines(dtr, rts)
+        }
+        fn discard_input(&mut self) -> io::Result<()> {
+            self.port.discard_input()
+        }
+    }
+
+    fn board() -> Port {
+        let config = Config {
+            boot: BootMode::Ide,
+            ..Config::default()
+        };
+        k210_sim::open(config).unwrap()
+    }
+
+    /// A stream from a board behind `transport` that runs `script`.
+    fn stream(transport: Box<dyn Transport>, script: &str) -> Stream {
+        let boards = Board::candidates(Some("sim:")).unwrap();
+        Stream::new(boards, Some(transport), script.into(), false)
+    }
+
+    const CAMERA: &str = "import sensor\n\
+        sensor.reset()\n\
+        sensor.set_pixformat(sensor.RGB565)\n\
+        sensor.set_framesize(sensor.QQVGA)\n\
+        print('it runs')\n\
+        while True:\n    sensor.snapshot()\n";
+
+    #[test]
+    fn a_board_that_tells_impossible_sizes_is_stuck_after_the_frame_timeout() {
+        let mut answer = [0xff; 12];
+        answer[8..].copy_from_slice(&100u32.to_le_bytes());
+        let liar = Liar {
+            port: board(),
+            answer,
+            left: 0,
+        };
+        let shared = Shared::default();
+        lock(&shared.settings).frame_timeout = 300_000_000;
+        let (sender, receiver) = std::sync::mpsc::channel();
+        std::thread::scope(|scope| {
+            scope.spawn(|| {
+                let streaming = Streaming {
+                    shared: &shared,
+                    tell: &|_| {},
+                };
+                let mut stream = stream(Box::new(liar), CAMERA);
+                let _ = sender.send(streaming.next(&mut stream));
+            });
+            let result = receiver.recv_timeout(Duration::from_secs(60));
+            // Lets the thread end if it has not.
+            shared.interrupt.set();
+            let Ok(Err(Trouble::Unfit(report))) = result else {
+                panic!("{result:?}");
+            };
+            assert!(report.text.contains("is stuck"), "{}", report.text);
+        });
+    }
+
+    #[test]
+    fn output_without_line_ends_is_cut_and_control_characters_are_written_out() {
+        let script = format!("print('\\x1b[31mred')\nprint('y' * 5000, end='')\n{CAMERA}");
+        let shared = Shared::default();
+        let lines = Mutex::new(Vec::new());
+        let streaming = Streaming {
+            shared: &shared,
+            tell: &|notice| {
+                if let Notice::Console { line } = notice {
+                    lock(&lines).push(line);
+                }
+            },
+        };
+        let mut stream = stream(Box::new(board()), &script);
+        let deadline = Instant::now() + Duration::from_secs(60);
+        while !lock(&lines).iter().any(|line| line.contains("it runs")) {
+            streaming.next(&mut stream).unwrap();
+            assert!(Instant::now() < deadline, "{:?}", lock(&lines));
+        }
+        let lines = lock(&lines);
+        assert!(lines.iter().any(|line| line == "\\x1b[31mred"), "{lines:?}");
+        assert!(lines.iter().all(|line| line.len() <= LONGEST_LINE));
+        assert!(lines.iter().any(|line| line.len() == LONGEST_LINE));
     }
 }

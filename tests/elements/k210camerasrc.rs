@@ -89,6 +89,64 @@ fn caps_follow_the_sensor_properties() {
 }
 
 #[test]
+fn a_board_is_named_by_a_uri_as_well() {
+    init();
+    let made = |uri: &str| gst::Element::make_from_uri(gst::URIType::Src, uri, None);
+    let element = made("k210:///dev/ttyUSB7?framesize=vga&contrast=-1&reconnect=false").unwrap();
+    assert_eq!(element.factory().unwrap().name(), "k210camerasrc");
+    assert_eq!(element.property::<String>("device"), "/dev/ttyUSB7");
+    assert_eq!(element.property::<i32>("contrast"), -1);
+    assert!(!element.property::<bool>("reconnect"));
+    let handler = element.dynamic_cast_ref::<gst::URIHandler>().unwrap();
+    assert_eq!(handler.uri().as_deref(), Some("k210:///dev/ttyUSB7"));
+    handler.set_uri("k210+tcp://[::1]:3000").unwrap();
+    assert_eq!(element.property::<String>("device"), "tcp://[::1]:3000");
+    handler.set_uri("k210:").unwrap();
+    assert_eq!(element.property::<Option<String>>("device"), None);
+    for (uri, words) in [
+        ("k210://ttyUSB0", "k210:///dev/NAME"),
+        ("k210:?contrast=3", "contrast"),
+        ("k210:?framesize=huge", "framesize"),
+        ("k210:?gain=nan", "gain"),
+        ("k210:?device=x", "device"),
+        ("k210:?stats=x", "stats"),
+        ("k210:?parent=x", "parent"),
+        ("k210:?quality", "PROPERTY=VALUE"),
+    ] {
+        let error = handler.set_uri(uri).expect_err(uri);
+        assert!(error.matches(gst::URIError::BadUri), "{uri}: {error}");
+        assert_mentions(error.message(), &[words]);
+    }
+}
+
+#[test]
+fn players_play_a_board_by_its_uri() {
+    init();
+    for player in ["playbin", "playbin3"] {
+        let sink = gst_app::AppSink::builder()
+            .caps(&gst::Caps::new_empty_simple("video/x-raw"))
+            .max_buffers(1)
+            .drop(true)
+            .sync(false)
+            .build();
+        let element = gst::ElementFactory::make(player)
+            .property("uri", "k210+sim:?framesize=qqvga")
+            .property("video-sink", &sink)
+            .build()
+            .unwrap();
+        let pipeline = Pipeline(element.downcast().unwrap());
+        pipeline.play();
+        for _ in 0..3 {
+            let sample = sink.try_pull_sample(HANG);
+            let sample = sample.unwrap_or_else(|| panic!("{player} shows nothing"));
+            let caps = sample.caps_owned().unwrap();
+            let structure = caps.structure(0).unwrap();
+            assert_eq!(structure.get::<i32>("width"), Ok(160), "{player}");
+        }
+    }
+}
+
+#[test]
 fn it_can_do_without_a_board_until_it_starts() {
     init();
     for _ in 0..100 {

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! The board as a thing with a plug: its UART, its interrupt handler and its processor.
+//! The board: its UART, its interrupt handler and its processor.
 //!
 //! Two threads make a board. One is the UART's interrupt handler: it takes bytes from the line when
 //! they arrive and feeds the debug dispatcher, or the prompt's input. The other is the processor's
@@ -96,7 +96,7 @@ pub enum Pending {
     Ide,
 }
 
-/// Everything but the dispatcher, which needs it while it runs.
+/// Everything but the dispatcher, which works on it.
 pub struct Core {
     /// Host to board.
     up: Line,
@@ -328,8 +328,57 @@ pub struct Shared {
 }
 
 impl Shared {
+    /// A board that is plugged in and whose threads have not begun.
+    fn new(config: &mut Config) -> io::Result<Arc<Self>> {
+        let mut flash = Flash::default();
+        for (path, content) in &config.files {
+            flash
+                .write(path, content)
+                .map_err(|error| io::Error::other(format!("{path}: {error}")))?;
+        }
+        Ok(Arc::new(Shared {
+            epoch: Instant::now(),
+            state: Mutex::new(State {
+                core: Core {
+                    up: Line::new(Noise::new(config.request_noise, config.seed)),
+                    down: Line::new(Noise::new(config.noise, !config.seed)),
+                    baud_rate: REPL_BAUD_RATE,
+                    host_baud_rate: Some(REPL_BAUD_RATE),
+                    time: 0,
+                    busy_until: 0,
+                    listening: false,
+                    ide: false,
+                    console: Console::default(),
+                    stdin: VecDeque::new(),
+                    stdin_size: 0,
+                    interrupt_char: None,
+                    pending: None,
+                    jpeg: JpegBuffer::default(),
+                    registers: Registers::default(),
+                    flash,
+                    reset: false,
+                    sent: config.sent.take(),
+                },
+                dispatcher: Dispatcher::default(),
+                fifo: VecDeque::new(),
+                overruns: 0,
+                powered: true,
+                held: false,
+                strapped: false,
+                starts: 1,
+                plugs: 1,
+                in_loader: false,
+                settled: matches!(config.boot, BootMode::PowerOn | BootMode::Silent),
+                quit: false,
+            }),
+            line_changed: Condvar::new(),
+            wake: Condvar::new(),
+            host: Condvar::new(),
+        }))
+    }
+
     pub fn lock(&self) -> MutexGuard<'_, State> {
-        // A panic elsewhere left the board in some state of its own, which is still a state.
+        // After a panic in another thread the state is still one that a board can have.
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -409,6 +458,37 @@ impl Shared {
     }
 }
 
+/// Stack of a processor, for as deep as the interpreter goes.
+const STACK: usize = 32 << 20;
+
+/// Runs a script on a processor without a board, for at most so many statements, and gives what it
+/// printed, its exception included. No time passes: a script's waits are over at once, and the
+/// camera has its next picture.
+///
+/// ```
+/// let said = k210_sim::run_script("print('%04d' % 42)\nprint(1 / 0)", 1000)?;
+/// assert!(said.starts_with("0042\r\n"));
+/// assert!(said.ends_with("ZeroDivisionError: divide by zero\r\n"));
+/// # Ok::<(), std::io::Error>(())
+/// ```
+///
+/// # Errors
+///
+/// When the system has no more threads.
+pub fn run_script(source: &str, statements: u64) -> io::Result<String> {
+    let mut config = Config::default();
+    let shared = Shared::new(&mut config)?;
+    let source = source.to_owned();
+    let thread = std::thread::Builder::new()
+        .name("k210-sim-script".into())
+        .stack_size(STACK)
+        .spawn(move || firmware::run_alone(shared, config, &source, statements))?;
+    match thread.join() {
+        Ok(output) => Ok(String::from_utf8_lossy(&output).into_owned()),
+        Err(panic) => std::panic::resume_unwind(panic),
+    }
+}
+
 /// A simulated board. It is plugged in when it is made, and gone when it is dropped.
 pub struct Board {
     shared: Arc<Shared>,
@@ -423,51 +503,7 @@ impl Board {
     ///
     /// When the system has no more threads.
     pub fn new(mut config: Config) -> io::Result<Self> {
-        let mut flash = Flash::default();
-        for (path, content) in &config.files {
-            flash
-                .write(path, content)
-                .map_err(|error| io::Error::other(format!("{path}: {error}")))?;
-        }
-        let shared = Arc::new(Shared {
-            epoch: Instant::now(),
-            state: Mutex::new(State {
-                core: Core {
-                    up: Line::new(Noise::new(config.request_noise, config.seed)),
-                    down: Line::new(Noise::new(config.noise, !config.seed)),
-                    baud_rate: REPL_BAUD_RATE,
-                    host_baud_rate: Some(REPL_BAUD_RATE),
-                    time: 0,
-                    busy_until: 0,
-                    listening: false,
-                    ide: false,
-                    console: Console::default(),
-                    stdin: VecDeque::new(),
-                    stdin_size: 0,
-                    interrupt_char: None,
-                    pending: None,
-                    jpeg: JpegBuffer::default(),
-                    registers: Registers::default(),
-                    flash,
-                    reset: false,
-                    sent: config.sent.take(),
-                },
-                dispatcher: Dispatcher::default(),
-                fifo: VecDeque::new(),
-                overruns: 0,
-                powered: true,
-                held: false,
-                strapped: false,
-                starts: 1,
-                plugs: 1,
-                in_loader: false,
-                settled: matches!(config.boot, BootMode::PowerOn | BootMode::Silent),
-                quit: false,
-            }),
-            line_changed: Condvar::new(),
-            wake: Condvar::new(),
-            host: Condvar::new(),
-        });
+        let shared = Shared::new(&mut config)?;
         let mut board = Board {
             shared: shared.clone(),
             threads: Vec::new(),
@@ -481,7 +517,7 @@ impl Board {
         board.threads.push(
             std::thread::Builder::new()
                 .name("k210-sim-cpu".into())
-                .stack_size(8 << 20)
+                .stack_size(STACK)
                 .spawn(move || firmware::run(shared, config))?,
         );
         let mut state = board.shared.lock();

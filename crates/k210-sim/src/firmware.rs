@@ -2,12 +2,14 @@
 //! The processor's program: boot, prompt, scripts (`maixpy_main.c`, `_boot.py`, MicroPython's
 //! `pyexec.c`).
 
+use std::rc::Rc;
 use std::sync::Arc;
 
 use super::board::{Config, Pending, Shared, State};
 use super::camera::{Camera, SnapshotError};
 use super::console::Console;
 use super::flash::IDE_MODE_FILE;
+use super::python::heap::{self, Generation};
 use super::python::{Exception, Interpreter, Mode, Namespace, Raise, Result};
 use super::readline::{Line, Readline};
 use super::{BootMode, python};
@@ -77,7 +79,7 @@ pub struct Cpu {
     /// `is_ide_mode`
     ide_mode: bool,
     raw: bool,
-    /// Output is thrown away: what happens was before anyone looked.
+    /// Output is thrown away: the board is still on its way to where its boot mode wants it.
     mute: bool,
     /// The file that runs.
     file: String,
@@ -86,6 +88,32 @@ pub struct Cpu {
     random: u64,
     boot: Option<BootMode>,
     ide_baud_rate: u32,
+    alone: Option<Alone>,
+}
+
+/// A processor without a board around it: nothing it waits for takes time, nobody hears it.
+struct Alone {
+    /// Statements until it stops.
+    statements: u64,
+    /// What it has printed.
+    output: Vec<u8>,
+}
+
+/// Output that [`run_alone`] keeps.
+const MOST_OUTPUT: usize = 1 << 20;
+
+/// Runs a script on a processor without a board, at most so many statements; what it printed, its
+/// exception included. It takes stack for as deep as the interpreter goes.
+pub fn run_alone(shared: Arc<Shared>, config: Config, source: &str, statements: u64) -> Vec<u8> {
+    let mut cpu = Cpu::new(shared, config);
+    cpu.start = cpu.shared.lock().starts;
+    cpu.alone = Some(Alone {
+        statements,
+        output: Vec::new(),
+    });
+    // It may have reached its last statement.
+    let _ = cpu.execute_upload(source);
+    cpu.alone.map(|alone| alone.output).unwrap_or_default()
 }
 
 /// How the prompt ends.
@@ -117,23 +145,8 @@ fn wait(shared: &Shared, start: u64, until: u64) -> bool {
 
 /// The thread of the processor.
 pub fn run(shared: Arc<Shared>, config: Config) {
-    let mut cpu = Cpu {
-        shared,
-        camera: Camera::new(config.scene, config.frame_rate),
-        start: 0,
-        started: 0,
-        clock: 0,
-        ide_mode: false,
-        raw: false,
-        mute: false,
-        file: String::new(),
-        globals: Namespace::default(),
-        readline: Readline::default(),
-        random: config.seed,
-        boot: Some(config.boot),
-        ide_baud_rate: config.ide_baud_rate,
-    };
     let silent = config.boot == BootMode::Silent;
+    let mut cpu = Cpu::new(shared, config);
     loop {
         let shared = cpu.shared.clone();
         let mut state = shared.lock();
@@ -156,6 +169,26 @@ pub fn run(shared: Arc<Shared>, config: Config) {
 }
 
 impl Cpu {
+    fn new(shared: Arc<Shared>, config: Config) -> Self {
+        Cpu {
+            shared,
+            camera: Camera::new(config.scene, config.frame_rate),
+            start: 0,
+            started: 0,
+            clock: 0,
+            ide_mode: false,
+            raw: false,
+            mute: false,
+            file: String::new(),
+            globals: python::namespace(),
+            readline: Readline::default(),
+            random: config.seed,
+            boot: Some(config.boot),
+            ide_baud_rate: config.ide_baud_rate,
+            alone: None,
+        }
+    }
+
     fn check(&self, state: &State) -> Result<()> {
         if state.starts == self.start && state.running() {
             Ok(())
@@ -176,6 +209,11 @@ impl Cpu {
 
     /// Lets the time of one statement pass, and raises what interrupt handlers wanted raised.
     pub fn tick(&mut self) -> Result<()> {
+        if let Some(alone) = &mut self.alone {
+            alone.statements = alone.statements.checked_sub(1).ok_or(Raise::Halt)?;
+            let mut state = self.shared.lock();
+            return self.pending(&mut state);
+        }
         let now = self.shared.now();
         self.clock = (self.clock + STATEMENT_NS).max(now);
         if self.clock > now + AHEAD_NS {
@@ -191,6 +229,9 @@ impl Cpu {
 
     /// Lets time pass; only the end of the program interrupts.
     fn wait(&self, until: u64) -> Result<()> {
+        if self.alone.is_some() {
+            return Ok(());
+        }
         match wait(&self.shared, self.start, until) {
             true => Ok(()),
             false => Err(Raise::Halt),
@@ -199,6 +240,9 @@ impl Cpu {
 
     /// `mp_hal_delay_ms`, which exceptions interrupt.
     pub fn sleep(&mut self, nanos: u64) -> Result<()> {
+        if self.alone.is_some() {
+            return self.tick();
+        }
         let until = self.shared.now().saturating_add(nanos);
         let mut state = self.shared.lock();
         loop {
@@ -232,6 +276,11 @@ impl Cpu {
 
     /// `mp_hal_stdout_tx_strn`: to the line, or into the console's buffer, whole or not at all.
     pub fn write(&mut self, data: &[u8]) -> Result<()> {
+        if let Some(alone) = &mut self.alone {
+            let room = MOST_OUTPUT.saturating_sub(alone.output.len());
+            alone.output.extend(&data[..data.len().min(room)]);
+            return Ok(());
+        }
         let mut state = self.shared.lock();
         self.check(&state)?;
         if self.mute || data.is_empty() {
@@ -256,7 +305,7 @@ impl Cpu {
     pub fn print(&mut self, text: &str) -> Result<()> {
         let cooked = text.replace('\n', "\r\n");
         let mut state = self.shared.lock();
-        if !state.core.ide {
+        if !state.core.ide || self.alone.is_some() {
             drop(state);
             return self.write_str(&cooked);
         }
@@ -270,9 +319,9 @@ impl Cpu {
     }
 
     /// `mp_obj_print_exception`.
-    pub fn print_exception(&mut self, exception: &Exception) -> Result<()> {
+    pub fn print_exception(&mut self, exception: &Rc<Exception>) -> Result<()> {
         let mut text = String::new();
-        let traceback = exception.traceback.borrow().clone();
+        let traceback = exception.traceback();
         if !traceback.is_empty() {
             text += "Traceback (most recent call last):\n";
             for (line, block) in traceback.iter().rev() {
@@ -283,7 +332,7 @@ impl Cpu {
                 text.push('\n');
             }
         }
-        let value = python::Value::Exception(std::rc::Rc::new(exception.clone()));
+        let value = python::Value::Exception(exception.clone());
         text += &format!("{}: {}\n", value.type_name(), exception.message());
         self.print(&text)
     }
@@ -332,8 +381,14 @@ impl Cpu {
     /// `sensor_snapshot`, which nothing but the end of the program interrupts.
     pub fn snapshot(&mut self, update_jpeg: bool) -> std::result::Result<(), SnapshotError> {
         let (shared, start) = (self.shared.clone(), self.start);
-        self.camera
-            .snapshot(&shared, update_jpeg, |until| wait(&shared, start, until))
+        let alone = self.alone.is_some();
+        // A script that waits for pictures alone comes to its end as well.
+        if alone && self.tick().is_err() {
+            return Err(SnapshotError::Halt);
+        }
+        self.camera.snapshot(&shared, update_jpeg, |until| {
+            alone || wait(&shared, start, until)
+        })
     }
 
     /// `mp_task`, from the start on.
@@ -346,6 +401,7 @@ impl Cpu {
         }
         let mut first = Some(mode);
         loop {
+            let _generation = Generation::begin();
             self.globals = python::main_namespace();
             self.write_str(HEAP_TEXT)?;
             self.init_uart(UartSettings {
@@ -380,9 +436,8 @@ impl Cpu {
                 self.settle();
                 self.file = "main.py".into();
                 let globals = self.globals.clone();
-                // Not by `execute`: a script that hears of no Ctrl-C, as after
-                // `micropython.kbd_intr(-1)`. One that catches the exceptions is not wedged where
-                // another comes before it is in its `try` again.
+                // Not by `execute`: Ctrl-C is off, as after `micropython.kbd_intr(-1)`. A script that
+                // catches the exception would end at a second one that comes outside of its `try`.
                 return match Interpreter::run(self, WEDGED, &globals, Mode::Script) {
                     Err(Raise::Halt) => Err(Raise::Halt),
                     _ => Ok(()),
@@ -429,10 +484,7 @@ impl Cpu {
         let waited = self.sleep(200_000_000);
         self.shared.lock().core.interrupt_char = None;
         if let Err(Raise::Exception(exception)) = waited {
-            exception
-                .traceback
-                .borrow_mut()
-                .push((16, "<module>".into()));
+            exception.came_through(16, "<module>");
             self.file = "_boot.py".into();
             self.print_exception(&exception)?;
             return Ok(false);
@@ -503,6 +555,7 @@ impl Cpu {
     /// `pyexec_str`.
     fn execute_upload(&mut self, script: &str) -> Result<()> {
         self.file = "<stdin>".into();
+        let _generation = Generation::begin();
         let globals = python::main_namespace();
         match Interpreter::run(self, script, &globals, Mode::Script) {
             Ok(()) => Ok(()),
@@ -544,7 +597,7 @@ impl Cpu {
 
     /// `mp_hal_stdin_rx_chr`.
     fn read_byte(&mut self) -> Result<u8> {
-        // Whoever looks at the board finds it waiting for input.
+        // It waits for input: its boot mode is reached.
         self.settle();
         let mut state = self.shared.lock();
         loop {
@@ -574,7 +627,9 @@ impl Cpu {
                         }
                         CTRL_C => line.clear(),
                         CTRL_D => break,
-                        byte => line.push(byte),
+                        // The firmware's buffer is on the heap, too.
+                        byte if line.len() < heap::SIZE => line.push(byte),
+                        _ => {}
                     }
                 }
                 self.write(b"OK")?;
@@ -673,7 +728,9 @@ impl Cpu {
                     return Ok(Some(text));
                 }
                 byte => {
-                    text.push(byte);
+                    if text.len() < heap::SIZE {
+                        text.push(byte);
+                    }
                     match byte {
                         b'\r' => self.write(b"\r\n=== ")?,
                         _ => self.write(&[byte])?,

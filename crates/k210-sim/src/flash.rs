@@ -6,6 +6,9 @@ use std::collections::BTreeMap;
 /// Room for file contents; the stock partition is 3 MiB, SPIFFS keeps some for itself.
 const CAPACITY: usize = 2_800_000;
 
+/// Files that it has room for: each takes a page of 256 bytes for its name at the least.
+const MOST_FILES: usize = CAPACITY / 256;
+
 /// `SPIFFS_OBJ_NAME_LEN` with the terminator, the leading slash counted.
 const NAME_LENGTH: usize = 32;
 
@@ -74,6 +77,9 @@ impl Flash {
     /// Creates or replaces a file.
     pub fn create(&mut self, path: &str) -> Result<(), Errno> {
         let name = Self::name(path)?;
+        if self.files.len() >= MOST_FILES && !self.files.contains_key(&name) {
+            return Err(Errno::Eio);
+        }
         self.files.insert(name, Vec::new());
         Ok(())
     }

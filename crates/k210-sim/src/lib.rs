@@ -19,7 +19,7 @@ mod python;
 mod readline;
 mod scene;
 
-pub use board::{Board, Config, Port, SentFrame, open};
+pub use board::{Board, Config, Port, SentFrame, open, run_script};
 pub use cable::{SerialPort, TcpPort};
 pub use console::Console;
 pub use flash::{Errno, Flash};

@@ -1,6 +1,9 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! The prompt's line editor (MicroPython's `lib/mp-readline`, `py/repl.c`).
 
+/// Longest line; the firmware has room for no more than its heap, and redraws all of it.
+const LONGEST: usize = 16 << 10;
+
 /// Lines that are remembered.
 const HISTORY: usize = 8;
 
@@ -211,7 +214,7 @@ impl Readline {
             }
             14 if line.recalled > 0 => self.recall(line, line.recalled - 1, echo),
             16 => self.recall(line, line.recalled + 1, echo),
-            32..=126 => {
+            32..=126 if line.text.len() < LONGEST => {
                 line.text.insert(line.cursor, byte);
                 echo.push(byte);
                 line.cursor += 1;

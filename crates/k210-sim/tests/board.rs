@@ -1136,3 +1136,80 @@ fn noise_is_where_it_was_asked_for() {
     assert!((19_800..20_200).contains(&bytes), "{bytes}");
     assert!((60..260).contains(&wrong), "{wrong}");
 }
+
+/// Scripts that would take all of the host, and what the board says instead.
+#[test]
+fn no_script_outgrows_the_board() {
+    let mut host = Host::ide(Config::default());
+    let told = tell(
+        &mut host,
+        "import gc\n\
+         def grow():\n    a = []\n    while True:\n        a.append('x' * 1000)\n\
+         def double():\n    a = [0]\n    while True:\n        a = a + a\n\
+         def fill():\n    d = {}\n    n = 0\n    while n < 5000:\n        d[n] = [n] * 20\n        n += 1\n\
+         def join():\n    return ','.join(['x' * 1000] * 10000)\n\
+         def replace():\n    return ('x' * 10000).replace('x', 'y' * 10000)\n\
+         def show():\n    a = ['x' * 100] * 10\n    for _ in range(10):\n        a = [a] * 10\n    return len(repr(a))\n\
+         def nest(n):\n    a = []\n    for _ in range(n):\n        a = [a]\n    return a\n\
+         def recur(n):\n    return recur(n + 1)\n\
+         def circles():\n    for _ in range(100):\n        a = [0] * 100\n        a.append(a)\n\
+         def classes():\n    class A:\n        pass\n    for _ in range(200):\n        class B(A):\n            pass\n        class C(A):\n            pass\n        class A(B, C):\n            pass\n    return isinstance(A(), int)\n",
+        &[
+            "grow()",
+            "double()",
+            "fill()",
+            "join()",
+            "replace()",
+            "show()",
+            "'x' * 10 ** 9",
+            "[0] * 10 ** 9",
+            "bytes(10 ** 9)",
+            "list(range(10 ** 12))",
+            "nest(5000) == nest(5000)",
+            "nest(5000) < nest(5000)",
+            "len(str(nest(5000))) < 1000",
+            "recur(0)",
+            "classes()",
+            "circles(), 'done'",
+            "gc.mem_free() > 0",
+            "'still here'",
+        ],
+    );
+    for line in &told[..10] {
+        assert!(line.starts_with("MemoryError "), "{line}");
+    }
+    assert_eq!(told[10], "False");
+    assert!(told[11].starts_with("TypeError "), "{}", told[11]);
+    assert_eq!(told[12], "True");
+    assert!(told[13].starts_with("RuntimeError "), "{}", told[13]);
+    assert_eq!(told[14..], ["False", "None done", "True", "still here"]);
+    // What a script left behind, circles included, is not the next one's burden.
+    for _ in 0..3 {
+        host.run(
+            "a = []\nfor _ in range(300):\n    b = [0] * 100\n    b.append(b)\n    \
+             a.append(b)\nprint('ok')\n",
+        );
+        let text = host.console_until(">>> ");
+        assert!(text.contains("ok\r\n"), "{text:?}");
+    }
+}
+
+#[test]
+fn long_expressions_do_not_end_the_process() {
+    let chain = |link: &str, count: usize| format!("x = 0{}\nprint('ok')\n", link.repeat(count));
+    let brackets = format!("x = {}0{}\n", "(".repeat(50_000), ")".repeat(50_000));
+    let buffer = "import machine\nport = machine.UART.repl_uart()\n\
+                  port.init(1500000, read_buf_len=10 ** 12, ide=True)\n";
+    for (script, words) in [
+        (chain(" + 1", 400), "ok"),
+        (chain(" + 1", 100_000), "SyntaxError"),
+        (chain(" or 0", 100_000), "SyntaxError"),
+        (chain("[0]", 100_000), "SyntaxError"),
+        (chain(".a", 100_000), "SyntaxError"),
+        (brackets, "SyntaxError"),
+        (buffer.into(), "MemoryError"),
+    ] {
+        let text = k210_sim::run_script(&script, 1000).unwrap();
+        assert!(text.contains(words), "{:?}: {text:?}", &script[..20]);
+    }
+}

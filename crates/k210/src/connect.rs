@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! Getting a board from any state to running a script in IDE mode.
 //!
-//! Nobody tells in which state a board is, so it is asked, in turns: is it in IDE mode at the speed
-//! it ought to have, or at the firmware's own? Is there a MicroPython prompt at 115 200 baud, after
-//! a Ctrl-C if need be? A board that is booting answers neither until it is done. A board that
-//! answers nothing is reset by its adapter's modem lines, if it has them, one way of wiring after
-//! the other.
+//! The state of a board is not known, so all of them are tried, again and again: IDE mode at the
+//! wanted speed, IDE mode at the firmware's own speed, and MicroPython's prompt at 115 200 baud, after
+//! a Ctrl-C if one is needed. A board that is booting answers in none of them until it is done. A
+//! board that does not answer at all is reset by the modem lines of its adapter, for each of the two
+//! ways in which boards connect them.
 
 use std::io;
 use std::sync::Arc;
@@ -16,27 +16,33 @@ use thiserror::Error;
 use super::interrupt::{Interrupt, Interrupted, SLICE};
 use super::script::GREETING;
 use super::session::{BoardIdentity, Counters, Session, SessionError, wire_time};
+use super::text::printable;
 use super::transport::Transport;
 use super::{IDE_BAUD_RATE, REPL_BAUD_RATE};
 
 /// How long a board may show no sign that it is one.
 pub const PATIENCE: Duration = Duration::from_millis(3800);
 
-/// The same after a reset that was to end a script: that it did not end took its time already.
+/// The same after a reset that was to end a script: time has passed already while the script did not
+/// end.
 const PATIENCE_AFTER_RESET: Duration = Duration::from_millis(2400);
 
-/// How long a board that has started may take to get to its prompt, which means to end its
-/// `main.py` if the Ctrl-C at the crossroads came too late.
+/// How long a board that has started may take to get to its prompt. If the Ctrl-C came too late to
+/// keep `main.py` from starting, `main.py` has to end within this time.
 const PATIENCE_AFTER_START: Duration = Duration::from_millis(2400);
 
-/// The same where we have reset it, as its `main.py` is what had to be ended before.
+/// The same after a reset by us: its `main.py` did not end before, and will not now.
 const PATIENCE_AFTER_RESTART: Duration = Duration::from_millis(500);
 
-/// How long it takes to ask once in every way.
+/// How long it takes to try each state once.
 const LEAST_PATIENCE: Duration = Duration::from_millis(400);
 
-/// How long connecting may take in all, with signs of life.
+/// How long connecting may take in all if the board shows signs of life.
 const LIMIT: Duration = Duration::from_secs(12);
+
+/// When connecting ends whatever happens: [`LIMIT`] and what repetitions on a bad line may take. A
+/// reset starts this time again.
+const OVERALL: Duration = Duration::from_secs(20);
 
 /// When to pulse the modem lines, one way after the other: levels of DTR and RTS, and the time
 /// since the beginning. On most boards RTS resets and DTR selects the boot mode, on KD233 the
@@ -52,10 +58,10 @@ pub enum ConnectError {
     /// [`Interrupt::set`] was called.
     #[error("interrupted")]
     Interrupted,
-    /// Not a byte came.
+    /// No byte came.
     #[error("the board is silent")]
     Silent,
-    /// Bytes came, and none of them is of a board's making.
+    /// Bytes came, and none of them looks as if a board had sent it.
     #[error("the line carries {0} bytes of garbage and no answer")]
     Garbage(usize),
     /// A script writes to the console and ignores Ctrl-C.
@@ -107,18 +113,18 @@ pub struct Goal {
     pub patience: Duration,
 }
 
-/// The [`PATIENCE`] of somebody who looks for a board at several ports, one after the other.
+/// Shares [`PATIENCE`] among several ports that are tried one after the other.
 ///
-/// Every port gets its share of what is left, and at least what it takes to ask once in every way.
-/// Only one is open at a time: the others may be boards that somebody else is about to open, or whose
-/// program is not to be interrupted.
+/// Every port gets its share of the time that is left, and at least the time to try each state once.
+/// Only one port is open at a time: there may be boards at the others that another program is about
+/// to open, or whose program must not be interrupted.
 pub struct Search {
     ports: u32,
     deadline: Instant,
 }
 
 impl Search {
-    /// Begins to look at as many ports.
+    /// For this number of ports.
     pub fn new(ports: usize, clock: &Interrupt) -> Self {
         Search {
             ports: u32::try_from(ports).unwrap_or(u32::MAX),
@@ -162,7 +168,11 @@ pub fn connect(
         was_reset: false,
         pulses: 0,
     };
-    match approach.bring_up_somehow() {
+    let deadline = approach.started + OVERALL;
+    approach.session.set_deadline(Some(deadline));
+    let result = approach.bring_up_somehow();
+    approach.session.set_deadline(None);
+    match result {
         Ok((board, console)) => Ok(Connected {
             session: approach.session,
             board,
@@ -179,12 +189,12 @@ pub fn connect(
 #[derive(Default)]
 struct Evidence {
     bytes: usize,
-    /// What came since the prompt was last called for, or the end of it.
+    /// What came since we last tried to get the prompt; the last 4096 bytes of it.
     text: Vec<u8>,
-    /// The end of all that came.
+    /// The last 4096 bytes of all that came.
     log: Vec<u8>,
-    /// How far it is, and when that showed last; none unless something came that only a MaixPy board
-    /// writes.
+    /// How far the board is, and when we last saw that; `None` until something comes that only a
+    /// MaixPy board writes.
     stage: Option<(Stage, Instant)>,
 }
 
@@ -221,14 +231,14 @@ impl Evidence {
         }
         let tail = String::from_utf8_lossy(&self.text[self.text.len().saturating_sub(256)..]);
         let place = |(sign, stage)| Some((tail.rfind(sign)?, stage));
-        // The last of them, and of two at one place the longer.
+        // The last one; of two at the same place the later in the table, which is the longer.
         let last = Self::SIGNS
             .into_iter()
             .filter_map(place)
             .max_by_key(|(at, _)| *at);
         if let Some((_, stage)) = last {
             match self.stage {
-                // More text behind it says nothing new.
+                // It is still the same line.
                 Some((Stage::Crossroads, _)) if stage == Stage::Crossroads => {}
                 _ => self.stage = Some((stage, now)),
             }
@@ -256,11 +266,12 @@ impl Evidence {
     }
 
     fn last_line(&self) -> String {
-        String::from_utf8_lossy(&self.log)
-            .lines()
-            .map(str::trim)
-            .rfind(|line| !line.is_empty())
-            .unwrap_or_default()
+        let line = self
+            .log
+            .split(|&byte| byte == b'\n')
+            .map(<[u8]>::trim_ascii)
+            .rfind(|line| !line.is_empty());
+        printable(line.unwrap_or_default())
             .chars()
             .take(80)
             .collect()
@@ -318,7 +329,7 @@ impl Approach<'_> {
         }
         loop {
             for speed in &speeds {
-                // The text that tells of the crossroads is not to be missed.
+                // Stay at 115 200 baud: the line that is written last before `main.py` must be seen.
                 if self.is_starting() {
                     break;
                 }
@@ -338,6 +349,7 @@ impl Approach<'_> {
                 && !self.is_starting()
                 && self.session.transport().sets_speed()
                 && !speeds.contains(&REPL_BAUD_RATE)
+                && !self.was_reset
             {
                 self.leave_slow_ide_mode()?;
             }
@@ -362,13 +374,18 @@ impl Approach<'_> {
         self.answered || self.seen.stage.is_some()
     }
 
-    /// When there is no hope left.
+    /// When to give up.
     fn deadline(&self) -> Instant {
         match self.seen.stage {
             None => self.started + self.patience,
-            Some((Stage::Crossroads, time)) if self.was_reset => time + PATIENCE_AFTER_RESTART,
-            Some((Stage::Crossroads, time)) => time + PATIENCE_AFTER_START,
-            Some((_, time)) => (time + PATIENCE).min(self.started + LIMIT),
+            Some((stage, time)) => {
+                let patience = match stage {
+                    Stage::Crossroads if self.was_reset => PATIENCE_AFTER_RESTART,
+                    Stage::Crossroads => PATIENCE_AFTER_START,
+                    Stage::Starting | Stage::Prompt => PATIENCE,
+                };
+                (time + patience).min(self.started + LIMIT)
+            }
         }
     }
 
@@ -402,7 +419,7 @@ impl Approach<'_> {
         lines.set_control_lines(*dtr, *rts).map_err(gone)?;
         self.was_reset = true;
         let waited = interrupt.wait(Duration::from_millis(50));
-        // Not to be left in reset, whatever happens.
+        // Release the reset line even if the wait was interrupted.
         lines.set_control_lines(false, false).map_err(gone)?;
         Ok(waited?)
     }
@@ -412,8 +429,8 @@ impl Approach<'_> {
         const TRIES: usize = 2;
         self.session.set_baud(baud)?;
         for _ in 0..TRIES {
-            // What is still coming may be the rest of a frame that someone else asked for. What
-            // keeps coming is no board in IDE mode: it never speaks first.
+            // What still comes may be the rest of a frame that another client asked for. If it does
+            // not end, the board is not in IDE mode, in which it only answers.
             match self
                 .session
                 .drain(Duration::from_millis(5), Duration::from_millis(200))
@@ -424,10 +441,9 @@ impl Approach<'_> {
                 }
                 other => self.seen.bytes += other?,
             }
-            // The header, or the data, that a client left unfinished.
+            // Complete the header or the data that another client may have left unfinished.
             self.session.pad(16)?;
             if self.session.is_alive(Duration::from_millis(70))? {
-                // The rest of what may have been left unfinished.
                 self.answered = true;
                 return Ok(true);
             }
@@ -439,7 +455,7 @@ impl Approach<'_> {
     /// prompt leads to another one.
     fn leave_slow_ide_mode(&mut self) -> Result<(), ConnectError> {
         if self.answers_in_ide_mode(REPL_BAUD_RATE)? {
-            // Also keeps the board from going back by itself.
+            // FW_VERSION removes the file that makes the board boot into IDE mode.
             self.session.identify()?;
             self.reset()?;
         }
@@ -451,11 +467,12 @@ impl Approach<'_> {
         self.session.reset()?;
         self.was_reset = true;
         self.started = self.session.now();
+        self.session.set_deadline(Some(self.started + OVERALL));
         self.seen = Evidence::default();
         Ok(())
     }
 
-    /// Whether there is a MicroPython prompt, made to appear by all means short of a reset.
+    /// Whether there is a MicroPython prompt; tries all keys that may bring one.
     fn has_prompt(&mut self) -> Result<bool, ConnectError> {
         self.session.set_baud(REPL_BAUD_RATE)?;
         self.seen.text.clear();
@@ -479,7 +496,7 @@ impl Approach<'_> {
             .transport()
             .write_all(keys, crossing * 2 + Duration::from_millis(500))
             .map_err(|error| match error.kind() {
-                // A line that takes nothing is a silent one.
+                // The port takes no bytes, so nothing can be reached through it.
                 io::ErrorKind::TimedOut => ConnectError::Silent,
                 _ => ConnectError::Session(SessionError::Gone(error)),
             })
@@ -504,7 +521,7 @@ impl Approach<'_> {
             match self.session.transport().read(&mut buf, slice) {
                 Ok(n) => {
                     self.seen.add(&buf[..n], self.session.now());
-                    // While text flows there is hope, within bounds.
+                    // As long as text comes, wait for its end, but not beyond `end`.
                     deadline = (self.session.now() + patience)
                         .min(end)
                         .min(self.deadline());
@@ -525,7 +542,7 @@ impl Approach<'_> {
         }
     }
 
-    /// Types what puts the board into IDE mode, and follows it to its new speed.
+    /// Types the lines that put the board into IDE mode, and changes to its new speed.
     fn enter_ide_mode(&mut self) -> Result<(), ConnectError> {
         let baud = self.goal.baud;
         for line in [
@@ -549,7 +566,7 @@ impl Approach<'_> {
             .interrupt()
             .wait(wire_time(line.len(), REPL_BAUD_RATE) + Duration::from_millis(20))?;
         self.session.set_baud(baud)?;
-        // It writes a file to its flash first, which may mean to erase a block.
+        // The board writes a file to its flash first, and may have to erase a block for it.
         let deadline = self.session.now() + Duration::from_millis(1500);
         while self.session.now() < deadline {
             if self.answers_in_ide_mode(baud)? {
@@ -559,21 +576,21 @@ impl Approach<'_> {
         Err(ConnectError::NoIdeMode(baud))
     }
 
-    /// Stops what runs, sends the script and sees that it has started; what it printed.
+    /// Stops the running script, sends ours and waits until it has started; gives what it printed.
     fn start_script(&mut self) -> Result<Vec<u8>, ConnectError> {
-        /// For the interpreter to notice an interrupt, which it does between two bytecodes: a
-        /// `sensor.reset()` takes a second.
+        /// The interpreter notices an interrupt between two bytecodes, and one `sensor.reset()` takes
+        /// a second.
         const STOPPING: Duration = Duration::from_millis(2000);
         const TRIES: u32 = 3;
         let session = &mut self.session;
         // Releases a frame that another client left locked.
         session.enable_frames(false)?;
         if session.script_running()? {
-            // In a full buffer there would be no room for the prompt.
-            while !session.console()?.is_empty() {}
+            // Make room for the prompt: what does not fit into the board's buffer is lost.
+            empty_console(session)?;
             session.stop_script()?;
-            // The dispatcher calls a script stopped as soon as it is told to stop it. That it has
-            // ended shows in the prompt, which the firmware writes next.
+            // SCRIPT_RUNNING is false as soon as the dispatcher is told to stop. The script has ended
+            // when the firmware writes its prompt.
             let deadline = session.now() + STOPPING;
             let mut tail = Vec::new();
             while !ends_with_prompt(&tail) {
@@ -587,7 +604,7 @@ impl Approach<'_> {
         session.discard_frame()?;
         let mut console = Vec::new();
         for _ in 0..TRIES {
-            while !session.console()?.is_empty() {}
+            empty_console(session)?;
             session.enable_frames(true)?;
             session.send_script(&self.goal.script)?;
             console.clear();
@@ -604,9 +621,9 @@ impl Approach<'_> {
         Err(SessionError::NotStarted.into())
     }
 
-    /// Whether the script that was sent runs. Its flag is set with the last byte of an upload and
-    /// cleared again if the interpreter was just on its way out of another script, so it has to
-    /// be seen for a while.
+    /// Whether the script that was sent runs. Its flag is set with the last byte of the upload, and
+    /// cleared again if the interpreter was just leaving another script. So the flag has to stay set
+    /// for a while.
     fn has_started(
         session: &mut Session,
         greets: bool,
@@ -620,7 +637,7 @@ impl Approach<'_> {
             console.extend(session.console()?);
             let greeted = String::from_utf8_lossy(console).contains(GREETING);
             if !running {
-                // A short script of the user's may have come and gone.
+                // A short script of the user's may have ended already.
                 let raised = exception(&String::from_utf8_lossy(console)).is_some();
                 return Ok(!greets && !console.is_empty() && !raised);
             }
@@ -636,6 +653,18 @@ impl Approach<'_> {
             session.interrupt().wait(Duration::from_millis(5))?;
         }
     }
+}
+
+/// Takes the script output that waits, up to a limit: a script that never stops printing would keep
+/// us here.
+fn empty_console(session: &mut Session) -> Result<(), ConnectError> {
+    const PIECES: usize = 8;
+    for _ in 0..PIECES {
+        if session.console()?.is_empty() {
+            break;
+        }
+    }
+    Ok(())
 }
 
 fn ends_with_prompt(text: &[u8]) -> bool {
@@ -655,9 +684,10 @@ pub fn exception(text: &str) -> Option<String> {
             place = line.trim().strip_prefix("File \"<stdin>\", ").or(place);
         } else if !line.is_empty() {
             let place = place.and_then(|place| place.split(", in").next());
+            let line = printable(line.as_bytes());
             return Some(match place {
-                Some(place) => format!("{line} ({place})"),
-                None => line.to_owned(),
+                Some(place) => format!("{line} ({})", printable(place.as_bytes())),
+                None => line,
             });
         }
     }

@@ -14,6 +14,7 @@
 //!   repeated;
 //! - [`session`]: talking to a board in IDE mode, over whatever noise there is;
 //! - [`connect`]: getting a board there from any state, and a [`script`] to run on it;
+//! - [`text`]: what boards say, fit for people;
 //! - [`interrupt`]: cutting all of this short; [`pace`] and [`meter`]: when to ask for frames, and
 //!   how fast they come.
 
@@ -31,6 +32,7 @@ pub mod pace;
 mod picture;
 pub mod script;
 pub mod session;
+pub mod text;
 pub mod transport;
 
 /// Speed of the board's UART after a reset, in baud (`maixpy_main.c`, `uarths_config`).

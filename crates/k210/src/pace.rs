@@ -34,8 +34,8 @@ impl Pace {
         self.next.unwrap_or(now)
     }
 
-    /// A frame was had that was asked for at `requested`; `now` it is here. Goes on to the first
-    /// moment that is not over yet.
+    /// Goes on to the next moment that has not passed, after a frame that was asked for at
+    /// `requested` and has arrived at `now`.
     pub fn advance(&mut self, requested: Instant, now: Instant) {
         if self.interval.is_zero() {
             return;

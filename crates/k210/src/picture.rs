@@ -15,8 +15,10 @@ pub(super) struct PictureCheck {
 impl PictureCheck {
     /// Judges a picture; its ends are checked in any case.
     ///
-    /// Noise damages at random places. When the first frames of a session all fail at the very
-    /// same place, it is the encoder that writes something else than this checker understands.
+    /// Noise damages at random places. When the data of the first frames of a session all fails at
+    /// the very same place, it is the encoder that writes something else than this checker
+    /// understands. A header that cannot be read, or tells another size than was announced, is never
+    /// let through: decoders would believe it.
     pub fn judge(&mut self, data: &[u8], width: u16, height: u16) -> Result<(), JpegError> {
         const SAME: u32 = 3;
         let result = match jpeg::check(data, width, height) {
@@ -24,8 +26,8 @@ impl PictureCheck {
                 self.settled.get_or_insert(true);
                 return Ok(());
             }
-            Err(error @ (JpegError::NoStart | JpegError::NoEnd)) => return Err(error),
-            Err(error) => error,
+            Err(error @ JpegError::Data(_)) => error,
+            Err(error) => return Err(error),
         };
         if self.settled.is_none() {
             let same = match self.last {

@@ -19,6 +19,7 @@ use super::counters::add;
 pub use super::counters::{CommandCounter, Counters};
 use super::interrupt::{Interrupt, Interrupted, SLICE};
 use super::picture::PictureCheck;
+use super::text::printable;
 use super::transport::Transport;
 
 /// Bits that a byte takes on the wire: 8N1.
@@ -32,9 +33,12 @@ const QUIET: Duration = Duration::from_millis(20);
 /// driver when it is full, whereupon the adapter loses bytes.
 const UNREAD: usize = 2048;
 
-/// How long getting back in step may take. A board that has fallen silent, or sends garbage, is
-/// reported then.
+/// How long finding the place in the bytes again may take; after it the board is reported.
 const RESYNC: Duration = Duration::from_millis(3500);
+
+/// How fast an answer has to come at the least, in baud: the speed of a board across a network may
+/// not be the one that we were told.
+const SLOWEST: u32 = super::REPL_BAUD_RATE;
 
 /// More script output than the firmware's buffer holds (`read_buf_len=2048`) is a damaged number.
 const MAX_CONSOLE: u32 = 4096;
@@ -54,6 +58,9 @@ pub enum SessionError {
     /// The port or the connection is gone.
     #[error("the connection to the board broke: {0}")]
     Gone(io::Error),
+    /// The [deadline](Session::set_deadline) has passed.
+    #[error("the board took too long")]
+    Overdue,
     /// No answer, or only a part of it.
     #[error("the board did not answer {} ({received} of {expected} bytes came)", command.name())]
     Silent {
@@ -75,7 +82,7 @@ pub enum SessionError {
     /// Bytes keep coming that nobody asked for.
     #[error("the line carries {0} bytes that are no answer")]
     Babble(usize),
-    /// The board did not come back to order.
+    /// The place in the bytes was not found again ([`Session::resync`]).
     #[error("the board does not answer in an orderly way any more")]
     OutOfStep,
     /// The script that was sent does not run.
@@ -161,6 +168,8 @@ pub struct Session {
     /// nominal speed, as from a board across the network.
     nap: bool,
     picture: PictureCheck,
+    /// When to stop whatever is being done.
+    deadline: Option<Instant>,
 }
 
 impl Session {
@@ -178,6 +187,7 @@ impl Session {
             counters,
             nap: true,
             picture: PictureCheck::default(),
+            deadline: None,
         }
     }
 
@@ -205,6 +215,23 @@ impl Session {
         &self.interrupt
     }
 
+    /// Makes everything that is under way or begun after `deadline` end with
+    /// [`SessionError::Overdue`]; `None` removes the limit.
+    pub fn set_deadline(&mut self, deadline: Option<Instant>) {
+        self.deadline = deadline;
+    }
+
+    /// Whether to stop, because of the interrupt or the deadline.
+    fn check(&self) -> Result<(), SessionError> {
+        if self.interrupt.is_set() {
+            return Err(SessionError::Interrupted);
+        }
+        match self.deadline {
+            Some(deadline) if self.now() >= deadline => Err(SessionError::Overdue),
+            _ => Ok(()),
+        }
+    }
+
     /// The time by which patience is measured.
     pub(super) fn now(&self) -> Instant {
         self.interrupt.now()
@@ -222,9 +249,7 @@ impl Session {
     /// Writes in pieces, so that a board that takes nothing cannot hold us for long.
     fn write(&mut self, bytes: &[u8]) -> Result<(), SessionError> {
         for piece in bytes.chunks(UNREAD) {
-            if self.interrupt.is_set() {
-                return Err(SessionError::Interrupted);
-            }
+            self.check()?;
             let timeout = wire_time(piece.len(), self.baud) * 2 + Duration::from_secs(1);
             self.transport
                 .write_all(piece, timeout)
@@ -236,20 +261,21 @@ impl Session {
 
     /// Reads until `buf` is full; the number of bytes that came if it took too long.
     ///
-    /// `first` is the patience for the first byte; later ones may be as late as USB and network
-    /// make them, but no later.
+    /// `first` is the time for the first byte to come. Between two bytes there may be as much time as
+    /// USB and networks take, and all of them may take as long as on a slow line.
     fn read(&mut self, buf: &mut [u8], first: Duration) -> Result<usize, SessionError> {
         const GAP: Duration = Duration::from_millis(120);
         /// What is left for a wait in the transport's `read`.
         const SHORT: Duration = Duration::from_millis(1);
+        /// For whatever comes between: an adapter's latency, a busy host.
+        const SLACK: Duration = Duration::from_secs(1);
         let mut deadline = self.now() + first;
+        let end = deadline + wire_time(buf.len(), self.baud.min(SLOWEST)) * 3 / 2 + SLACK;
         let mut got = 0;
         while got < buf.len() {
-            if self.interrupt.is_set() {
-                return Err(SessionError::Interrupted);
-            }
-            // A wake-up for each millisecond's bytes would cost more than everything else here. And
-            // on a busy machine each comes milliseconds late: there is one at the end, not two.
+            self.check()?;
+            // Sleep once while the answer crosses the wire. Waking up for each millisecond's bytes would
+            // cost more CPU time than everything else here, and may be late each time.
             let pause = wire_time((buf.len() - got).min(UNREAD), self.baud);
             let napped = self.nap && pause > SHORT;
             if napped {
@@ -260,9 +286,12 @@ impl Session {
                 Ok(n) => {
                     got += n;
                     add(&self.counters.received, n);
-                    deadline = self.now() + GAP;
+                    deadline = (self.now() + GAP).min(end);
                     if napped && n > 2 * UNREAD {
                         self.nap = false;
+                    }
+                    if self.now() >= end {
+                        break;
                     }
                 }
                 Err(error) if error.kind() == io::ErrorKind::TimedOut => {
@@ -276,8 +305,8 @@ impl Session {
         Ok(got)
     }
 
-    /// Sends a request and reads its whole answer into `reply`; once more after getting back in step
-    /// if the request may be repeated.
+    /// Sends a request and reads its whole answer into `reply`. On line noise it finds its place again
+    /// and repeats the request once, if it may be repeated.
     fn ask(&mut self, command: &Command<'_>, reply: &mut [u8]) -> Result<(), SessionError> {
         match self.ask_once(command, reply) {
             Err(error) if error.is_line_noise() && command.retry() == Retry::Repeat => {
@@ -293,7 +322,7 @@ impl Session {
         self.exchange(command, reply)
     }
 
-    /// Nothing is there that would be taken for the beginning of an answer.
+    /// Makes sure that no byte waits that would be taken for the beginning of an answer.
     fn expect_quiet(&mut self) -> Result<(), SessionError> {
         match self.drain_now()? {
             0 => Ok(()),
@@ -301,7 +330,7 @@ impl Session {
         }
     }
 
-    /// The same on a line that is known to be quiet, without repeating anything.
+    /// The same on a line that is known to be quiet, without repetition.
     fn exchange(&mut self, command: &Command<'_>, reply: &mut [u8]) -> Result<(), SessionError> {
         debug_assert_eq!(command.reply_len(), reply.len());
         self.send(command)?;
@@ -324,7 +353,7 @@ impl Session {
         Ok(u32::from_le_bytes(reply))
     }
 
-    /// Throws away what has arrived; how much it was.
+    /// Throws away what has arrived, and gives the number of bytes.
     fn drain_now(&mut self) -> Result<usize, SessionError> {
         let mut waste = [0; 4096];
         match self.transport.read(&mut waste, Duration::ZERO) {
@@ -347,9 +376,7 @@ impl Session {
         let mut waste = [0; 4096];
         let mut total = 0;
         loop {
-            if self.interrupt.is_set() {
-                return Err(SessionError::Interrupted);
-            }
+            self.check()?;
             match self.transport.read(&mut waste, quiet) {
                 Ok(n) => total += n,
                 Err(error) if error.kind() == io::ErrorKind::TimedOut => break,
@@ -364,7 +391,7 @@ impl Session {
         Ok(total)
     }
 
-    /// Asks for a sign of life without any help for a board that is out of step.
+    /// Asks for a sign of life, once.
     pub(super) fn is_alive(&mut self, patience: Duration) -> Result<bool, SessionError> {
         let mut reply = [0; 4];
         self.send(&Command::QueryStatus)?;
@@ -373,9 +400,9 @@ impl Session {
         Ok(received == 4 && u32::from_le_bytes(reply) == STATUS_ALIVE)
     }
 
-    /// Completes whatever the dispatcher may be waiting for, with `count` bytes that mean nothing
-    /// to it: they are no start of a request, they make half a header one of length 0 or so, and
-    /// they feed armed data.
+    /// Completes what the dispatcher may be waiting for with `count` zeros. A zero does not start a
+    /// request, it completes half a header to one without data, and it counts as data where data are
+    /// due.
     pub(super) fn pad(&mut self, count: usize) -> Result<(), SessionError> {
         self.write(&vec![0; count])
     }
@@ -383,7 +410,8 @@ impl Session {
     /// Finds the place in the bytes again: waits until the line is quiet, releases the dispatcher
     /// from whatever it waits for, and asks for a sign of life until it comes back exact.
     pub fn resync(&mut self) -> Result<(), SessionError> {
-        /// With doubling twice each time, the last rounds release an upload of 512 KiB.
+        /// The padding is four times as long each round; the last rounds complete an upload of 512
+        /// KiB.
         const ROUNDS: u32 = 7;
         add(&self.counters.resyncs, 1);
         let deadline = self.now() + RESYNC;
@@ -421,7 +449,7 @@ impl Session {
         let text = arch.split(|b| *b == 0).next().unwrap_or_default();
         Ok(BoardIdentity {
             firmware: (word(&version, 0), word(&version, 1), word(&version, 2)),
-            arch: String::from_utf8_lossy(text).trim().to_owned(),
+            arch: printable(text).trim().to_owned(),
         })
     }
 
@@ -520,10 +548,10 @@ impl Session {
         }
     }
 
-    /// Leaves the board in peace: no script, no frames. Failure does no harm, as whoever connects
-    /// next sees to that too.
+    /// Stops the script and the making of frames. Failure does no harm: whoever connects next does the
+    /// same.
     pub fn leave(&mut self) {
-        // It would be deaf to a request while an answer is under way.
+        // The board does not hear requests while it sends an answer.
         let limit = wire_time(MAX_JPEG_SIZE as usize, self.baud) + Duration::from_millis(50);
         let result = self
             .drain(Duration::from_millis(3), limit)
@@ -657,4 +685,80 @@ fn word(bytes: &[u8; 12], index: usize) -> u32 {
     let mut word = [0; 4];
     word.copy_from_slice(&bytes[4 * index..4 * index + 4]);
     u32::from_le_bytes(word)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A board that sends a byte that means nothing every so often.
+    struct Dripping {
+        clock: Interrupt,
+        every: Duration,
+    }
+
+    impl Transport for Dripping {
+        fn read(&mut self, buf: &mut [u8], timeout: Duration) -> io::Result<usize> {
+            let _ = self.clock.wait(timeout.min(self.every));
+            if timeout < self.every {
+                return Err(io::ErrorKind::TimedOut.into());
+            }
+            buf[0] = 0x55;
+            Ok(1)
+        }
+        fn write_all(&mut self, _: &[u8], _: Duration) -> io::Result<()> {
+            Ok(())
+        }
+        fn set_baud_rate(&mut self, _: u32) -> io::Result<()> {
+            Ok(())
+        }
+        fn set_control_lines(&mut self, _: bool, _: bool) -> io::Result<()> {
+            Ok(())
+        }
+        fn discard_input(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    fn dripping(every: Duration) -> (Session, Interrupt) {
+        let clock = Interrupt::simulated();
+        let board = Dripping {
+            clock: clock.clone(),
+            every,
+        };
+        let baud = super::super::IDE_BAUD_RATE;
+        let session = Session::new(Box::new(board), baud, clock.clone(), Arc::default());
+        (session, clock)
+    }
+
+    #[test]
+    fn an_answer_that_drips_in_is_not_waited_for() {
+        let (mut session, clock) = dripping(Duration::from_millis(30));
+        let start = clock.now();
+        let mut frame = vec![0; MAX_JPEG_SIZE as usize];
+        let got = session
+            .read(&mut frame, Duration::from_millis(250))
+            .unwrap();
+        assert!(got < frame.len());
+        let took = clock.now() - start;
+        assert!(took < Duration::from_secs(5), "{took:?}");
+    }
+
+    #[test]
+    fn nothing_outlasts_the_deadline() {
+        for every in [Duration::from_millis(10), Duration::from_secs(60)] {
+            let (mut session, clock) = dripping(every);
+            let start = clock.now();
+            session.set_deadline(Some(start + Duration::from_secs(1)));
+            let result = loop {
+                match session.fetch() {
+                    Ok(_) => {}
+                    Err(error) => break error,
+                }
+            };
+            assert!(matches!(result, SessionError::Overdue), "{result}");
+            let took = clock.now() - start;
+            assert!(took < Duration::from_millis(1500), "{took:?}");
+        }
+    }
 }

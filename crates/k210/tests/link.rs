@@ -235,6 +235,20 @@ fn a_script_that_swallows_the_interrupt_is_ended_by_a_reset() {
 }
 
 #[test]
+fn a_script_that_never_stops_printing_is_ended() {
+    let board = ide_board();
+    let endless = script("while True:\n    print('x' * 60)\n");
+    drop(plugged_in(&board, &endless).unwrap());
+    let (sender, receiver) = mpsc::channel();
+    std::thread::spawn(move || {
+        let connected = plugged_in(&board, &camera());
+        sender.send(connected.map(|mut connected| next_frame(&mut connected.session)))
+    });
+    let frame = receiver.recv_timeout(FAILSAFE).expect("connecting ends");
+    assert_eq!(frame.unwrap().width, 160);
+}
+
+#[test]
 fn the_output_of_a_script_comes_through() {
     let board = ide_board();
     let talk = script("for i in range(5):\n    print('line', i)\nwhile True:\n    pass\n");

@@ -2,8 +2,8 @@
 //! How long it takes to bring a board to stream, or to find that it is not to be had: in simulated
 //! time, which passes only while the host waits, so that a busy machine makes no difference.
 //!
-//! The board here is slower than those of flesh: its delays are generous guesses of what boards
-//! take, and its adapter holds back short answers for 16 ms, as FTDI's do. Its protocol is the
+//! The board here is slower than real ones: its delays are generous guesses of what boards take, and
+//! its adapter holds back short answers for 16 ms, as FTDI's do. Its protocol is the
 //! simulated board's dispatcher.
 #![allow(
     clippy::unwrap_used,

@@ -4,6 +4,8 @@
 use std::collections::HashSet;
 use std::rc::Rc;
 
+use super::heap::Held;
+
 /// An expression and its line.
 #[derive(Clone, Debug)]
 pub struct Expr {
@@ -17,8 +19,8 @@ pub enum ExprKind {
     Bool(bool),
     Int(i64),
     Float(f32),
-    Str(Rc<str>),
-    Bytes(Rc<[u8]>),
+    Str(Held<str>),
+    Bytes(Held<[u8]>),
     Name(Rc<str>),
     Tuple(Vec<Expr>),
     List(Vec<Expr>),

@@ -4,9 +4,12 @@
 use std::cmp::Ordering;
 use std::rc::Rc;
 
+use super::heap::{self, Store};
 use super::interpreter::Interpreter;
 use super::native::{Function, find};
-use super::value::{Exception, Value, exception_type, is_subclass, list, range_len, string, tuple};
+use super::value::{
+    Exception, Text, Value, exception_type, is_subclass, list, range_len, string, tuple,
+};
 use super::{Args, Raise, Result, float, int, methods, modules, operators, text};
 
 static FUNCTIONS: &[Function] = &[
@@ -110,7 +113,11 @@ static FUNCTIONS: &[Function] = &[
         }
     }),
     ("print", print),
-    ("repr", |_, args| Ok(string(one(args)?.repr()))),
+    ("repr", |_, args| {
+        let text = one(args)?.repr();
+        heap::reserve(text.len())?;
+        Ok(string(text))
+    }),
     ("round", round),
     ("setattr", |_, args| {
         let given = args.exactly(3)?;
@@ -118,7 +125,8 @@ static FUNCTIONS: &[Function] = &[
         let Value::Instance(instance) = &given[0] else {
             return Err(methods::no_attribute(&given[0], &name));
         };
-        instance.names.borrow_mut().insert(name, given[2].clone());
+        let mut names = instance.names.borrow_mut();
+        names.insert((*name).into(), given[2].clone());
         Ok(Value::None)
     }),
     ("sorted", |interpreter, args| {
@@ -215,11 +223,8 @@ pub fn lookup(name: &str) -> Option<Value> {
 /// Calls a built-in class.
 pub fn construct(interpreter: &mut Interpreter, name: &'static str, args: &Args) -> Result<Value> {
     if exception_type(name).is_some() {
-        return Ok(Value::Exception(Rc::new(Exception {
-            kind: Value::Type(name),
-            args: args.positional.clone(),
-            traceback: Default::default(),
-        })));
+        let exception = Exception::new(Value::Type(name), args.positional.clone());
+        return Ok(Value::Exception(Rc::new(exception)));
     }
     match find(TYPES, name).or_else(|| modules::class(name)) {
         Some((_, construct)) => construct(interpreter, args),
@@ -252,7 +257,10 @@ fn parts(value: &Value) -> Result<(&'static str, u64)> {
 fn dir(_: &mut Interpreter, args: &Args) -> Result<Value> {
     Ok(list(match args.between(0, 1)?.first() {
         Some(Value::Module(module)) => module.names().map(string).collect(),
-        Some(Value::Instance(instance)) => instance.names.borrow().keys().map(string).collect(),
+        Some(Value::Instance(instance)) => {
+            let names = instance.names.borrow();
+            names.keys().map(string).collect()
+        }
         _ => Vec::new(),
     }))
 }
@@ -326,13 +334,20 @@ fn round(_: &mut Interpreter, args: &Args) -> Result<Value> {
 
 fn print(interpreter: &mut Interpreter, args: &Args) -> Result<Value> {
     let part = |name: &str, default: &str| match args.keyword(name) {
-        None | Some(Value::None) => Ok(Rc::from(default)),
+        None | Some(Value::None) => Ok(Text::from(default)),
         Some(value) => text(value),
     };
     let separator = part("sep", " ")?;
     let end = part("end", "\n")?;
-    let parts: Vec<String> = args.positional.iter().map(Value::str).collect();
-    let line = parts.join(&separator) + &end;
+    let mut line = String::new();
+    for (index, value) in args.positional.iter().enumerate() {
+        if index > 0 {
+            line += &separator;
+        }
+        line += &value.str();
+        heap::reserve(line.len())?;
+    }
+    line += &end;
     interpreter.cpu.print(&line)?;
     Ok(Value::None)
 }
@@ -414,13 +429,11 @@ fn type_of(value: &Value) -> Value {
 
 fn bytes(interpreter: &mut Interpreter, args: &Args) -> Result<Value> {
     Ok(Value::Bytes(match args.between(0, 2)?.first() {
-        None => [].into(),
+        None => Vec::new().into(),
         Some(Value::Str(text)) => text.as_bytes().into(),
         Some(Value::Int(length)) => {
-            let length = usize::try_from(*length).ok();
-            let length = length.filter(|&length| length <= operators::LONGEST);
-            let length =
-                length.ok_or_else(|| Raise::new("MemoryError", "memory allocation failed"))?;
+            let length = usize::try_from(*length).unwrap_or(usize::MAX);
+            heap::reserve(length)?;
             vec![0; length].into()
         }
         Some(Value::Bytes(data)) => data.clone(),
@@ -433,12 +446,12 @@ fn bytes(interpreter: &mut Interpreter, args: &Args) -> Result<Value> {
 }
 
 fn dict(interpreter: &mut Interpreter, args: &Args) -> Result<Value> {
-    let dict = Rc::default();
+    let dict = Store::new(Vec::new());
     match args.positional.first() {
         Some(Value::Dict(pairs)) => {
-            for (key, value) in pairs.borrow().iter() {
-                methods::insert(&dict, key.clone(), value.clone());
-            }
+            let pairs = pairs.borrow().clone();
+            heap::reserve_slots(2 * pairs.len())?;
+            *dict.borrow_mut() = pairs;
         }
         Some(pairs) => {
             for pair in interpreter.iterate(pairs)? {
@@ -448,13 +461,13 @@ fn dict(interpreter: &mut Interpreter, args: &Args) -> Result<Value> {
                         "dict update sequence has wrong length",
                     ));
                 };
-                methods::insert(&dict, key.clone(), value.clone());
+                methods::insert(&dict, key.clone(), value.clone())?;
             }
         }
         None => {}
     }
     for (key, value) in &args.keywords {
-        methods::insert(&dict, Value::Str(key.clone()), value.clone());
+        methods::insert(&dict, string(key), value.clone())?;
     }
     Ok(Value::Dict(dict))
 }

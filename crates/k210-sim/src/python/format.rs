@@ -5,7 +5,7 @@ use std::iter::Peekable;
 use std::str::Chars;
 
 use super::value::{Value, general};
-use super::{Args, Raise, Result, float, int};
+use super::{Args, Raise, Result, float, heap, int};
 
 /// What stands between `%` and its letter, or after `:`.
 #[derive(Default)]
@@ -47,6 +47,7 @@ pub fn percent(template: &str, value: &Value) -> Result<String> {
             out.push('%');
         } else {
             out.push_str(&conversion(&mut characters, &mut arguments)?);
+            heap::reserve(out.len())?;
         }
     }
     arguments.end()?;
@@ -356,6 +357,7 @@ pub fn braces(template: &str, args: &Args) -> Result<String> {
                     }
                 }
                 out.push_str(&field(&text, args, &mut next)?);
+                heap::reserve(out.len())?;
             }
             _ => out.push(character),
         }

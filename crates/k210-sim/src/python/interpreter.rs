@@ -1,20 +1,27 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! Runs what the parser made.
 
-use std::cell::RefCell;
 use std::collections::HashMap;
 use std::rc::Rc;
 
 use super::ast::{Argument, Expr, ExprKind, Function, Handler, Loop, Stmt, StmtKind};
+use super::heap::Store;
 use super::value::{
-    Class, Closure, Exception, Instance, Namespace, Value, is_subclass, list, range_len, string,
-    tuple,
+    Class, Closure, Exception, Instance, Namespace, Value, dict, is_subclass, list, namespace,
+    range_len, string, tuple,
 };
-use super::{Args, Raise, Result, builtins, int, methods, modules, operators, parser};
+use super::{Args, Raise, Result, builtins, heap, int, methods, modules, operators, parser};
 use crate::firmware::Cpu;
 
 /// Calls inside calls before the stack is full.
 const DEPTH: usize = 60;
+
+/// Expressions inside expressions before the stack is full.
+const NESTING: usize = 1200;
+
+fn too_deep() -> Raise {
+    Raise::new("RuntimeError", "maximum recursion depth exceeded")
+}
 
 /// How a text is run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -50,6 +57,8 @@ pub struct Interpreter<'a> {
     pub cpu: &'a mut Cpu,
     line: u32,
     depth: usize,
+    /// Expressions inside expressions, calls included.
+    nesting: usize,
     prompt: bool,
     /// Exceptions being handled, for `raise` alone.
     handling: Vec<Rc<Exception>>,
@@ -58,7 +67,7 @@ pub struct Interpreter<'a> {
 /// An empty namespace named `__main__`.
 pub fn main_namespace() -> Namespace {
     let names = HashMap::from([("__name__".into(), string("__main__"))]);
-    Rc::new(RefCell::new(names))
+    Store::new(names)
 }
 
 impl<'a> Interpreter<'a> {
@@ -68,16 +77,14 @@ impl<'a> Interpreter<'a> {
             cpu,
             line: 1,
             depth: 0,
+            nesting: 0,
             prompt: mode == Mode::Prompt,
             handling: Vec::new(),
         };
         let body = parser::parse(source).map_err(|error| {
             let raise = Raise::new("SyntaxError", error.message);
             if let Raise::Exception(exception) = &raise {
-                exception
-                    .traceback
-                    .borrow_mut()
-                    .push((error.line, "".into()));
+                exception.came_through(error.line, "");
             }
             raise
         })?;
@@ -94,10 +101,15 @@ impl<'a> Interpreter<'a> {
         }
     }
 
+    /// Lets the time of a statement pass.
+    fn tick(&mut self) -> Result<()> {
+        heap::check()?;
+        self.cpu.tick()
+    }
+
     fn trace(&self, raise: Raise, block: &str) -> Raise {
         if let Raise::Exception(exception) = &raise {
-            let mut traceback = exception.traceback.borrow_mut();
-            traceback.push((self.line, block.into()));
+            exception.came_through(self.line, block);
         }
         raise
     }
@@ -114,7 +126,7 @@ impl<'a> Interpreter<'a> {
 
     fn statement(&mut self, statement: &Stmt, scope: &Scope) -> Result<Flow> {
         self.line = statement.line;
-        self.cpu.tick()?;
+        self.tick()?;
         match &statement.kind {
             StmtKind::Expr(expression) => self.show(expression, scope)?,
             StmtKind::Assign(targets, value) => {
@@ -209,6 +221,7 @@ impl<'a> Interpreter<'a> {
         // A list grows where it is.
         if let ("+", Value::List(items)) = (operator, &before) {
             let more = self.iterate(&value)?;
+            heap::reserve_slots(more.len())?;
             items.borrow_mut().extend(more);
             return Ok(());
         }
@@ -226,7 +239,7 @@ impl<'a> Interpreter<'a> {
         let line = self.line;
         while self.eval(condition, scope)?.is_true() {
             // A loop of nothing but its condition can be interrupted too.
-            self.cpu.tick()?;
+            self.tick()?;
             match self.block(body, scope)? {
                 Flow::Break => return Ok(Flow::Next),
                 Flow::Return(value) => return Ok(Flow::Return(value)),
@@ -245,7 +258,7 @@ impl<'a> Interpreter<'a> {
         scope: &Scope,
     ) -> Result<()> {
         let bases = self.eval_all(bases, scope)?;
-        let names = Namespace::default();
+        let names = namespace();
         let mut outer = scope.outer.clone();
         outer.extend(scope.locals.clone());
         let inner = Scope {
@@ -323,7 +336,7 @@ impl<'a> Interpreter<'a> {
         let mut index = 0;
         while let Some(item) = self.item(iterable, index)? {
             index += 1;
-            self.cpu.tick()?;
+            self.tick()?;
             self.assign(target, item, scope)?;
             match self.block(body, scope)? {
                 Flow::Break => return Ok(Flow::Next),
@@ -406,11 +419,9 @@ impl<'a> Interpreter<'a> {
             Value::Exception(exception) => Raise::Exception(exception),
             Value::Instance(instance) if is_exception(&instance.class) => {
                 let args = instance.names.borrow().get("args").and_then(Value::items);
-                Raise::Exception(Rc::new(Exception {
-                    kind: Value::Class(instance.class.clone()),
-                    args: args.unwrap_or_default(),
-                    traceback: Default::default(),
-                }))
+                let kind = Value::Class(instance.class.clone());
+                let exception = Exception::new(kind, args.unwrap_or_default());
+                Raise::Exception(Rc::new(exception))
             }
             _ => Raise::new("TypeError", "exceptions must derive from BaseException"),
         })
@@ -521,7 +532,7 @@ impl<'a> Interpreter<'a> {
                         let at = operators::position(int(&index)?, items.len(), "list")?;
                         items[at] = value;
                     }
-                    Value::Dict(pairs) => methods::insert(pairs, index, value),
+                    Value::Dict(pairs) => methods::insert(pairs, index, value)?,
                     _ => {
                         return Err(Raise::new(
                             "TypeError",
@@ -591,6 +602,17 @@ impl<'a> Interpreter<'a> {
 
     /// The value of an expression.
     fn eval(&mut self, expression: &Expr, scope: &Scope) -> Result<Value> {
+        // `mp_stack_check`
+        if self.nesting >= NESTING {
+            return Err(too_deep());
+        }
+        self.nesting += 1;
+        let result = self.eval_nested(expression, scope);
+        self.nesting -= 1;
+        result
+    }
+
+    fn eval_nested(&mut self, expression: &Expr, scope: &Scope) -> Result<Value> {
         match &expression.kind {
             ExprKind::None => Ok(Value::None),
             ExprKind::Bool(value) => Ok(Value::Bool(*value)),
@@ -653,11 +675,11 @@ impl<'a> Interpreter<'a> {
     }
 
     fn dict(&mut self, pairs: &[(Expr, Expr)], scope: &Scope) -> Result<Value> {
-        let dict = Rc::default();
+        let dict = Store::new(Vec::new());
         for (key, value) in pairs {
             let key = self.eval(key, scope)?;
             let value = self.eval(value, scope)?;
-            methods::insert(&dict, key, value);
+            methods::insert(&dict, key, value)?;
         }
         Ok(Value::Dict(dict))
     }
@@ -709,6 +731,7 @@ impl<'a> Interpreter<'a> {
         items: &mut Vec<Value>,
     ) -> Result<()> {
         let Some((first, rest)) = loops.split_first() else {
+            heap::reserve_slots(items.len())?;
             items.push(self.eval(element, scope)?);
             return Ok(());
         };
@@ -717,14 +740,14 @@ impl<'a> Interpreter<'a> {
         outer.extend(scope.locals.clone());
         let inner = Scope {
             globals: scope.globals.clone(),
-            locals: Some(Namespace::default()),
+            locals: Some(namespace()),
             function: None,
             outer,
         };
         let mut index = 0;
         while let Some(item) = self.item(&iterable, index)? {
             index += 1;
-            self.cpu.tick()?;
+            self.tick()?;
             self.assign(&first.target, item, &inner)?;
             let mut wanted = true;
             for condition in &first.conditions {
@@ -752,7 +775,8 @@ impl<'a> Interpreter<'a> {
                 Argument::DoubleStar(pairs) => {
                     if let Value::Dict(pairs) = self.eval(pairs, scope)? {
                         for (key, value) in pairs.borrow().iter() {
-                            args.keywords.push((super::text(key)?, value.clone()));
+                            args.keywords
+                                .push(((*super::text(key)?).into(), value.clone()));
                         }
                     }
                 }
@@ -791,6 +815,7 @@ impl<'a> Interpreter<'a> {
     pub fn iterate(&mut self, iterable: &Value) -> Result<Vec<Value>> {
         let mut items = Vec::new();
         while let Some(item) = self.item(iterable, items.len())? {
+            heap::reserve_slots(items.len())?;
             items.push(item);
         }
         Ok(items)
@@ -821,7 +846,7 @@ impl<'a> Interpreter<'a> {
             },
             Value::Type(name) => builtins::construct(self, name, &args),
             Value::Class(class) => {
-                let names = Namespace::default();
+                let names = namespace();
                 if is_exception(class) {
                     let given = tuple(args.positional.clone());
                     names.borrow_mut().insert("args".into(), given);
@@ -846,15 +871,12 @@ impl<'a> Interpreter<'a> {
 
     fn call_function(&mut self, closure: &Rc<Closure>, args: Args) -> Result<Value> {
         if self.depth >= DEPTH {
-            return Err(Raise::new(
-                "RuntimeError",
-                "maximum recursion depth exceeded",
-            ));
+            return Err(too_deep());
         }
         let locals = bind(closure, args)?;
         let scope = Scope {
             globals: closure.globals.clone(),
-            locals: Some(Rc::new(RefCell::new(locals))),
+            locals: Some(Store::new(locals)),
             function: Some(closure.code.clone()),
             outer: closure.outer.clone(),
         };
@@ -914,7 +936,7 @@ fn bind(closure: &Closure, args: Args) -> Result<HashMap<Rc<str>, Value>> {
                 ));
             }
         } else if code.double_star.is_some() {
-            others.push((Value::Str(name), value));
+            others.push((string(name), value));
         } else {
             return Err(Raise::new(
                 "TypeError",
@@ -923,7 +945,7 @@ fn bind(closure: &Closure, args: Args) -> Result<HashMap<Rc<str>, Value>> {
         }
     }
     if let Some(name) = &code.double_star {
-        locals.insert(name.clone(), Value::Dict(Rc::new(RefCell::new(others))));
+        locals.insert(name.clone(), dict(others));
     }
     for ((index, (name, _)), default) in code.parameters.iter().enumerate().zip(&closure.defaults) {
         if locals.contains_key(name) {

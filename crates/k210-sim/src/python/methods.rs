@@ -1,18 +1,15 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! Attributes, items and methods of values.
 
-use std::cell::RefCell;
 use std::rc::Rc;
 
+use super::heap::{self, Held};
 use super::interpreter::Interpreter;
 use super::native::{Function, Method, find};
-use super::value::{Value, list, string, tuple};
+use super::value::{Items, Pairs, Text, Value, dict, list, string, tuple};
 use super::{Args, Raise, Result, format, int, modules, operators, text};
 
-type Items = Rc<RefCell<Vec<Value>>>;
-type Pairs = Rc<RefCell<Vec<(Value, Value)>>>;
-
-static STR: &[Method<Rc<str>>] = &[
+static STR: &[Method<Text>] = &[
     ("format", |_, this, args| {
         format::braces(this, args).map(string)
     }),
@@ -47,7 +44,9 @@ static STR: &[Method<Rc<str>>] = &[
     ("join", |interpreter, this, args| {
         let items = interpreter.iterate(&args.exactly(1)?[0])?;
         let parts = items.iter().map(text).collect::<Result<Vec<_>>>()?;
-        Ok(string(parts.join(this)))
+        let length = parts.iter().map(|part| part.len() + this.len());
+        heap::reserve(length.sum())?;
+        Ok(string(parts.join(&**this)))
     }),
     ("startswith", |_, this, args| {
         any_part(args, |part| this.starts_with(part))
@@ -57,7 +56,10 @@ static STR: &[Method<Rc<str>>] = &[
     }),
     ("replace", |_, this, args| {
         let given = args.between(2, 3)?;
-        Ok(string(this.replace(&*text(&given[0])?, &text(&given[1])?)))
+        let (old, new) = (text(&given[0])?, text(&given[1])?);
+        let count = this.matches(&*old).count();
+        heap::reserve(this.len() + count.saturating_mul(new.len()))?;
+        Ok(string(this.replace(&*old, &new)))
     }),
     ("find", |_, this, args| {
         let part = first_text(args)?;
@@ -102,17 +104,17 @@ static STR: &[Method<Rc<str>>] = &[
 ];
 
 /// The only argument of those that may not be missing, as text.
-fn first_text(args: &Args) -> Result<Rc<str>> {
+fn first_text(args: &Args) -> Result<Text> {
     match args.between(0, 3)?.first() {
         Some(value) => text(value),
-        None => args.exactly(1).map(|_| "".into()),
+        None => args.exactly(1).map(|_| Text::from("")),
     }
 }
 
 /// What `strip` takes away.
-fn blanks(args: &Args) -> Result<Rc<str>> {
+fn blanks(args: &Args) -> Result<Text> {
     match args.between(0, 1)?.first() {
-        Some(Value::None) | None => Ok(" \t\n\r\x0b\x0c".into()),
+        Some(Value::None) | None => Ok(Text::from(" \t\n\r\x0b\x0c")),
         Some(value) => text(value),
     }
 }
@@ -151,7 +153,7 @@ fn split(this: &str, args: &Args, parts: fn(&str, usize, &str) -> Vec<Value>) ->
     Ok(list(parts(this, most, &separator)))
 }
 
-static BYTES: &[Method<Rc<[u8]>>] = &[
+static BYTES: &[Method<Held<[u8]>>] = &[
     ("decode", |_, this, _| {
         let text = std::str::from_utf8(this);
         Ok(string(
@@ -186,7 +188,7 @@ fn first_bytes(args: &Args) -> Result<&[u8]> {
     }
 }
 
-static TUPLE: &[Method<Rc<[Value]>>] = &[
+static TUPLE: &[Method<Held<[Value]>>] = &[
     ("index", |_, this, args| {
         index_of(this, args).map(Value::Int)
     }),
@@ -196,6 +198,7 @@ static TUPLE: &[Method<Rc<[Value]>>] = &[
 static LIST: &[Method<Items>] = &[
     ("append", |_, this, args| {
         let item = args.exactly(1)?[0].clone();
+        heap::reserve_slots(1)?;
         this.borrow_mut().push(item);
         Ok(Value::None)
     }),
@@ -207,6 +210,7 @@ static LIST: &[Method<Items>] = &[
     ("insert", |_, this, args| {
         let given = args.exactly(2)?;
         let at = int(&given[0])?;
+        heap::reserve_slots(1)?;
         let mut items = this.borrow_mut();
         let length = items.len() as i64;
         let at = if at < 0 { at + length } else { at }.clamp(0, length);
@@ -247,7 +251,10 @@ static LIST: &[Method<Items>] = &[
         drop(items);
         Ok(Value::None)
     }),
-    ("copy", |_, this, _| Ok(list(this.borrow().clone()))),
+    ("copy", |_, this, _| {
+        heap::reserve_slots(this.borrow().len())?;
+        Ok(list(this.borrow().clone()))
+    }),
 ];
 
 fn index_of(items: &[Value], args: &Args) -> Result<i64> {
@@ -302,11 +309,11 @@ static DICT: &[Method<Pairs>] = &[
         if let Some(Value::Dict(other)) = args.positional.first() {
             let other = other.borrow().clone();
             for (key, value) in other {
-                insert(this, key, value);
+                insert(this, key, value)?;
             }
         }
         for (key, value) in &args.keywords {
-            insert(this, Value::Str(key.clone()), value.clone());
+            insert(this, string(key), value.clone())?;
         }
         Ok(Value::None)
     }),
@@ -316,7 +323,7 @@ static DICT: &[Method<Pairs>] = &[
             return Ok(value);
         }
         let default = given.get(1).cloned().unwrap_or(Value::None);
-        insert(this, given[0].clone(), default.clone());
+        insert(this, given[0].clone(), default.clone())?;
         Ok(default)
     }),
     ("clear", |_, this, _| {
@@ -325,7 +332,8 @@ static DICT: &[Method<Pairs>] = &[
         Ok(Value::None)
     }),
     ("copy", |_, this, _| {
-        Ok(Value::Dict(Rc::new(RefCell::new(this.borrow().clone()))))
+        heap::reserve_slots(2 * this.borrow().len())?;
+        Ok(dict(this.borrow().clone()))
     }),
 ];
 
@@ -336,12 +344,16 @@ fn lookup(pairs: &Pairs, key: &Value) -> Option<Value> {
 }
 
 /// Puts a pair into a dict.
-pub fn insert(pairs: &RefCell<Vec<(Value, Value)>>, key: Value, value: Value) {
+pub fn insert(pairs: &Pairs, key: Value, value: Value) -> Result<()> {
     let mut pairs = pairs.borrow_mut();
     match pairs.iter_mut().find(|(found, _)| found.equals(&key)) {
-        Some((_, old)) => *old = value,
-        None => pairs.push((key, value)),
+        Some((_, old)) => drop(std::mem::replace(old, value)),
+        None => {
+            heap::reserve_slots(2)?;
+            pairs.push((key, value));
+        }
     }
+    Ok(())
 }
 
 /// An attribute of a value.
@@ -350,7 +362,7 @@ pub fn attribute(object: &Value, name: &str) -> Option<Value> {
         Value::Module(module) => module.attribute(name),
         Value::Type(kind) if name == "__name__" => Some(string(kind)),
         Value::Type(kind) => modules::class_attribute(kind, name),
-        Value::Class(class) if name == "__name__" => Some(Value::Str(class.name.clone())),
+        Value::Class(class) if name == "__name__" => Some(string(&class.name)),
         Value::Class(_) => class_attribute(object, name),
         Value::Instance(instance) => {
             if let Some(value) = instance.names.borrow().get(name) {
@@ -366,9 +378,7 @@ pub fn attribute(object: &Value, name: &str) -> Option<Value> {
             "value" | "errno" => Some(exception.args.first().cloned().unwrap_or(Value::None)),
             _ => None,
         },
-        Value::Function(closure) if name == "__name__" => {
-            Some(Value::Str(closure.code.name.clone()))
-        }
+        Value::Function(closure) if name == "__name__" => Some(string(&closure.code.name)),
         _ if has_method(object, name) => Some(bound(object, name)),
         Value::Uart => modules::class_attribute("UART", name),
         _ => None,
@@ -448,13 +458,10 @@ pub fn class_attribute(object: &Value, name: &str) -> Option<Value> {
         Value::Class(class) => class,
         _ => return None,
     };
-    if let Some(value) = class.names.borrow().get(name) {
-        return Some(value.clone());
-    }
     class
-        .bases
+        .lineage()
         .iter()
-        .find_map(|base| class_attribute(base, name))
+        .find_map(|class| class.names.borrow().get(name).cloned())
 }
 
 /// `object[index]`.
@@ -509,7 +516,8 @@ pub fn slice(object: &Value, bounds: [Option<i64>; 3]) -> Result<Value> {
         }
         Value::Bytes(data) => {
             let positions = operators::slice(bounds, data.len())?;
-            Value::Bytes(positions.into_iter().map(|at| data[at]).collect())
+            let bytes: Vec<u8> = positions.into_iter().map(|at| data[at]).collect();
+            Value::Bytes(bytes.into())
         }
         Value::List(items) => {
             let items = items.borrow();

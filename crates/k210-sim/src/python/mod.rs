@@ -10,6 +10,7 @@
 mod ast;
 mod builtins;
 mod format;
+pub mod heap;
 mod interpreter;
 mod lexer;
 mod methods;
@@ -22,7 +23,8 @@ mod value;
 use std::rc::Rc;
 
 pub use interpreter::{Interpreter, Mode, main_namespace};
-pub use value::{Exception, Namespace, Value, is_subclass};
+use value::Text;
+pub use value::{Exception, Namespace, Value, is_subclass, namespace};
 
 /// Why a script's text is no script.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -50,11 +52,7 @@ impl Raise {
 
     /// A built-in exception with these arguments.
     pub fn with(kind: &'static str, args: Vec<Value>) -> Self {
-        Raise::Exception(Rc::new(Exception {
-            kind: Value::Type(kind),
-            args,
-            traceback: Default::default(),
-        }))
+        Raise::Exception(Rc::new(Exception::new(Value::Type(kind), args)))
     }
 
     /// `OSError` with a number.
@@ -164,7 +162,7 @@ pub fn float(value: &Value) -> Result<f32> {
 }
 
 /// A string argument.
-pub fn text(value: &Value) -> Result<Rc<str>> {
+pub fn text(value: &Value) -> Result<Text> {
     match value {
         Value::Str(text) => Ok(text.clone()),
         _ => Err(Raise::new(

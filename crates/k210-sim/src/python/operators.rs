@@ -3,11 +3,8 @@
 
 use std::cmp::Ordering;
 
-use super::value::{Value, list, range_len, string, tuple};
-use super::{Raise, Result, format};
-
-/// Longest sequence that an operator makes: what a board's heap would hold.
-pub const LONGEST: usize = 1 << 20;
+use super::value::{DEEPEST, Value, list, range_len, string, tuple};
+use super::{Raise, Result, format, heap};
 
 fn unsupported(name: &str, left: &Value, right: &Value) -> Raise {
     Raise::new(
@@ -144,19 +141,23 @@ fn integers(operator: &str, a: i64, b: i64) -> Option<Result<Value>> {
 }
 
 fn sequence(operator: &str, left: &Value, right: &Value) -> Option<Result<Value>> {
-    let too_long = || Raise::new("MemoryError", "memory allocation failed");
     match (operator, left, right) {
-        ("+", Value::Str(a), Value::Str(b)) => Some(Ok(string(format!("{a}{b}")))),
+        ("+", Value::Str(a), Value::Str(b)) => {
+            let room = heap::reserve(a.len() + b.len());
+            Some(room.map(|()| string([&**a, &**b].concat())))
+        }
         ("+", Value::Bytes(a), Value::Bytes(b)) => {
-            Some(Ok(Value::Bytes([&a[..], &b[..]].concat().into())))
+            let room = heap::reserve(a.len() + b.len());
+            Some(room.map(|()| Value::Bytes([&a[..], &b[..]].concat().into())))
         }
         ("+", Value::Tuple(a), Value::Tuple(b)) => {
-            Some(Ok(tuple(a.iter().chain(b.iter()).cloned().collect())))
+            let room = heap::reserve_slots(a.len() + b.len());
+            Some(room.map(|()| tuple([&a[..], &b[..]].concat())))
         }
         ("+", Value::List(a), Value::List(b)) => {
-            let mut items = a.borrow().clone();
-            items.extend(b.borrow().iter().cloned());
-            Some(Ok(list(items)))
+            let (a, b) = (a.borrow(), b.borrow());
+            let room = heap::reserve_slots(a.len() + b.len());
+            Some(room.map(|()| list([&a[..], &b[..]].concat())))
         }
         ("*", a, b) => {
             let (value, count) = match (a, b) {
@@ -169,21 +170,36 @@ fn sequence(operator: &str, left: &Value, right: &Value) -> Option<Result<Value>
                 _ => return None,
             };
             let count = usize::try_from(count).unwrap_or(0);
-            let fits = |length: usize| length.checked_mul(count).is_some_and(|all| all <= LONGEST);
-            Some(match value {
-                Value::Str(text) if fits(text.len()) => Ok(string(text.repeat(count))),
-                Value::Bytes(data) if fits(data.len()) => {
-                    Ok(Value::Bytes(data.repeat(count).into()))
-                }
-                Value::Tuple(items) if fits(items.len()) => Ok(tuple(repeat(items, count))),
-                Value::List(items) if fits(items.borrow().len()) => {
-                    Ok(list(repeat(&items.borrow(), count)))
-                }
-                _ => Err(too_long()),
-            })
+            Some(multiply(value, count))
         }
         _ => None,
     }
+}
+
+/// A sequence as many times.
+fn multiply(value: &Value, count: usize) -> Result<Value> {
+    let bytes = |length: usize| heap::reserve(length.saturating_mul(count));
+    let slots = |length: usize| heap::reserve_slots(length.saturating_mul(count));
+    Ok(match value {
+        Value::Str(text) => {
+            bytes(text.len())?;
+            string(text.repeat(count))
+        }
+        Value::Bytes(data) => {
+            bytes(data.len())?;
+            Value::Bytes(data.repeat(count).into())
+        }
+        Value::Tuple(items) => {
+            slots(items.len())?;
+            tuple(repeat(items, count))
+        }
+        Value::List(items) => {
+            let items = items.borrow();
+            slots(items.len())?;
+            list(repeat(&items, count))
+        }
+        other => other.clone(),
+    })
 }
 
 fn repeat(items: &[Value], count: usize) -> Vec<Value> {
@@ -195,14 +211,20 @@ fn repeat(items: &[Value], count: usize) -> Vec<Value> {
 
 /// The order of two values, if they have one.
 pub fn order(left: &Value, right: &Value) -> Option<Ordering> {
+    order_within(left, right, DEEPEST)
+}
+
+/// The same, as many levels deep.
+fn order_within(left: &Value, right: &Value, levels: usize) -> Option<Ordering> {
     match (left, right) {
-        (Value::Str(a), Value::Str(b)) => Some(a.cmp(b)),
-        (Value::Bytes(a), Value::Bytes(b)) => Some(a.cmp(b)),
+        (Value::Str(a), Value::Str(b)) => Some((**a).cmp(&**b)),
+        (Value::Bytes(a), Value::Bytes(b)) => Some((**a).cmp(&**b)),
         (Value::Tuple(_), Value::Tuple(_)) | (Value::List(_), Value::List(_)) => {
+            let levels = levels.checked_sub(1)?;
             let (a, b) = (left.items()?, right.items()?);
             for (a, b) in a.iter().zip(&b) {
                 if !a.equals(b) {
-                    return order(a, b);
+                    return order_within(a, b, levels);
                 }
             }
             Some(a.len().cmp(&b.len()))

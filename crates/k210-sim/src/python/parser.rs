@@ -32,6 +32,9 @@ const BINARY: [(&str, u8); 12] = [
 /// Deepest nesting that is parsed; a board runs out of stack as well.
 const DEPTH: usize = 60;
 
+/// Operators in a row.
+const CHAIN: usize = 500;
+
 struct Parser {
     tokens: Vec<(Token, u32)>,
     at: usize,
@@ -143,6 +146,16 @@ impl Parser {
             name.push_str(&self.name()?);
         }
         Ok(name.into())
+    }
+
+    /// Takes one more operator in a row, or one more part of a name. They make a chain of expressions
+    /// inside expressions, which takes stack as nesting does.
+    fn chained(&mut self, links: &mut usize) -> Result<()> {
+        *links += 1;
+        match *links > CHAIN {
+            true => self.error("too deeply nested"),
+            false => Ok(()),
+        }
     }
 
     fn nested<T>(&mut self, parse: impl FnOnce(&mut Self) -> Result<T>) -> Result<T> {
@@ -615,7 +628,9 @@ impl Parser {
 
     fn or(&mut self) -> Result<Expr> {
         let mut left = self.and()?;
+        let mut links = 0;
         while self.take_word("or") {
+            self.chained(&mut links)?;
             let right = self.and()?;
             left = Expr {
                 line: left.line,
@@ -627,7 +642,9 @@ impl Parser {
 
     fn and(&mut self) -> Result<Expr> {
         let mut left = self.not()?;
+        let mut links = 0;
         while self.take_word("and") {
+            self.chained(&mut links)?;
             let right = self.not()?;
             left = Expr {
                 line: left.line,
@@ -682,11 +699,13 @@ impl Parser {
 
     fn binary(&mut self, least: u8) -> Result<Expr> {
         let mut left = self.unary()?;
+        let mut links = 0;
         while let Token::Op(op) = *self.peek()
             && let Some(&(operator, strength)) = BINARY.iter().find(|(name, _)| *name == op)
             && strength >= least
         {
             self.next();
+            self.chained(&mut links)?;
             let right = self.binary(strength + 1)?;
             left = Expr {
                 line: left.line,
@@ -720,6 +739,7 @@ impl Parser {
 
     fn postfix(&mut self) -> Result<Expr> {
         let mut value = self.atom()?;
+        let mut links = 0;
         loop {
             let line = self.line();
             let kind = if self.take_op("(") {
@@ -734,6 +754,7 @@ impl Parser {
             } else {
                 return Ok(value);
             };
+            self.chained(&mut links)?;
             value = Expr { line, kind };
         }
     }

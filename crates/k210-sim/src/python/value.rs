@@ -7,12 +7,27 @@ use std::fmt::Write;
 use std::rc::Rc;
 
 use super::ast::Function;
+use super::heap::{self, Charge, Held, Store};
 use super::modules::Module;
 use super::native;
 use super::{Raise, Result};
 
+/// A string.
+pub type Text = Held<str>;
+
+/// The items of a list.
+pub type Items = Rc<Store<Vec<Value>>>;
+
+/// The pairs of a dict, in the order they were put in.
+pub type Pairs = Rc<Store<Vec<(Value, Value)>>>;
+
 /// Names and what they are bound to.
-pub type Namespace = Rc<RefCell<HashMap<Rc<str>, Value>>>;
+pub type Namespace = Rc<Store<HashMap<Rc<str>, Value>>>;
+
+/// No names.
+pub fn namespace() -> Namespace {
+    Store::new(HashMap::new())
+}
 
 /// A value.
 #[derive(Clone)]
@@ -21,11 +36,11 @@ pub enum Value {
     Bool(bool),
     Int(i64),
     Float(f32),
-    Str(Rc<str>),
-    Bytes(Rc<[u8]>),
-    Tuple(Rc<[Value]>),
-    List(Rc<RefCell<Vec<Value>>>),
-    Dict(Rc<RefCell<Vec<(Value, Value)>>>),
+    Str(Text),
+    Bytes(Held<[u8]>),
+    Tuple(Held<[Value]>),
+    List(Items),
+    Dict(Pairs),
     Range(i64, i64, i64),
     /// A function of the script.
     Function(Rc<Closure>),
@@ -56,11 +71,42 @@ pub struct Closure {
     pub outer: Vec<Namespace>,
 }
 
+impl Drop for Closure {
+    fn drop(&mut self) {
+        heap::bury(self.defaults.drain(..).flatten());
+    }
+}
+
 /// A script's class.
 pub struct Class {
     pub name: Rc<str>,
     pub bases: Vec<Value>,
     pub names: Namespace,
+}
+
+impl Class {
+    /// The class and all that it comes from, each once, in the order in which names are looked for.
+    pub fn lineage(self: &Rc<Self>) -> Vec<Rc<Class>> {
+        let mut found: Vec<Rc<Class>> = Vec::new();
+        let mut waiting = vec![self.clone()];
+        while let Some(class) = waiting.pop() {
+            if found.iter().any(|other| Rc::ptr_eq(other, &class)) {
+                continue;
+            }
+            waiting.extend(class.bases.iter().rev().filter_map(|base| match base {
+                Value::Class(base) => Some(base.clone()),
+                _ => None,
+            }));
+            found.push(class);
+        }
+        found
+    }
+}
+
+impl Drop for Class {
+    fn drop(&mut self) {
+        heap::bury(self.bases.drain(..));
+    }
 }
 
 /// An instance of a script's class.
@@ -87,11 +133,44 @@ pub struct File {
 }
 
 /// An exception with the lines it came through, innermost first.
-#[derive(Clone)]
 pub struct Exception {
     pub kind: Value,
     pub args: Vec<Value>,
-    pub traceback: RefCell<Vec<(u32, Rc<str>)>>,
+    traceback: RefCell<Vec<(u32, Rc<str>)>>,
+    _charge: Charge,
+}
+
+impl Exception {
+    /// One that was not raised yet.
+    pub fn new(kind: Value, args: Vec<Value>) -> Self {
+        Exception {
+            kind,
+            _charge: Charge::new(std::mem::size_of::<Value>() * args.len()),
+            args,
+            traceback: RefCell::default(),
+        }
+    }
+
+    /// Adds a line of a block that it came through. One that is raised again and again keeps the
+    /// first of them.
+    pub fn came_through(&self, line: u32, block: &str) {
+        const MOST: usize = 100;
+        let mut traceback = self.traceback.borrow_mut();
+        if traceback.len() < MOST {
+            traceback.push((line, block.into()));
+        }
+    }
+
+    /// The lines and their blocks.
+    pub fn traceback(&self) -> Vec<(u32, Rc<str>)> {
+        self.traceback.borrow().clone()
+    }
+}
+
+impl Drop for Exception {
+    fn drop(&mut self) {
+        heap::bury(self.args.drain(..));
+    }
 }
 
 /// Built-in exceptions and their parents.
@@ -148,20 +227,30 @@ pub fn is_subclass(kind: &Value, of: &Value) -> bool {
                 }
             }
         }
-        (Value::Class(kind), Value::Class(of)) if Rc::ptr_eq(kind, of) => true,
-        (Value::Class(kind), of) => kind.bases.iter().any(|base| is_subclass(base, of)),
+        (Value::Class(kind), of) => kind.lineage().iter().any(|kind| match of {
+            Value::Class(of) => Rc::ptr_eq(kind, of),
+            of => kind.bases.iter().any(|base| match base {
+                Value::Type(_) => is_subclass(base, of),
+                _ => false,
+            }),
+        }),
         _ => false,
     }
 }
 
 /// A string's value.
 pub fn string(text: impl AsRef<str>) -> Value {
-    Value::Str(text.as_ref().into())
+    Value::Str(Text::from(text.as_ref()))
 }
 
 /// A list's value.
 pub fn list(items: Vec<Value>) -> Value {
-    Value::List(Rc::new(RefCell::new(items)))
+    Value::List(Store::new(items))
+}
+
+/// A dict's value.
+pub fn dict(pairs: Vec<(Value, Value)>) -> Value {
+    Value::Dict(Store::new(pairs))
 }
 
 /// A tuple's value.
@@ -244,20 +333,35 @@ impl Value {
         }
     }
 
-    /// `==`.
+    /// `==`. What is nested beyond all measure, or holds itself, counts as different where the board
+    /// raises an exception.
     pub fn equals(&self, other: &Value) -> bool {
+        /// Values that are compared at most: more than the heap has room for.
+        const MOST: u32 = 200_000;
+        self.compare(other, 0, &mut MOST.clone())
+    }
+
+    fn compare(&self, other: &Value, depth: usize, left: &mut u32) -> bool {
+        if depth > DEEPEST || *left == 0 {
+            return false;
+        }
+        *left -= 1;
         match (self, other) {
             (Value::None, Value::None) => true,
-            (Value::Str(a), Value::Str(b)) => a == b,
-            (Value::Bytes(a), Value::Bytes(b)) => a == b,
-            (Value::Tuple(a), Value::Tuple(b)) => same(a, b),
-            (Value::List(a), Value::List(b)) => Rc::ptr_eq(a, b) || same(&a.borrow(), &b.borrow()),
+            (Value::Str(a), Value::Str(b)) => **a == **b,
+            (Value::Bytes(a), Value::Bytes(b)) => **a == **b,
+            (Value::Tuple(a), Value::Tuple(b)) => same(a, b, depth, left),
+            (Value::List(a), Value::List(b)) => {
+                Rc::ptr_eq(a, b) || same(&a.borrow(), &b.borrow(), depth, left)
+            }
             (Value::Dict(a), Value::Dict(b)) => {
                 let (a, b) = (a.borrow(), b.borrow());
                 a.len() == b.len()
                     && a.iter().all(|(key, value)| {
-                        b.iter()
-                            .any(|(other, found)| key.equals(other) && value.equals(found))
+                        b.iter().any(|(other, found)| {
+                            key.compare(other, depth + 1, left)
+                                && value.compare(found, depth + 1, left)
+                        })
                     })
             }
             (Value::Range(a, b, c), Value::Range(d, e, f)) => (a, b, c) == (d, e, f),
@@ -278,13 +382,13 @@ impl Value {
             (Value::Uart, Value::Uart) => true,
             (Value::Bool(a), Value::Bool(b)) => a == b,
             (Value::Int(a), Value::Int(b)) => a == b,
-            (Value::Str(a), Value::Str(b)) => a == b,
+            (Value::Str(a), Value::Str(b)) => **a == **b,
             (Value::Type(a), Value::Type(b)) => a == b,
             (Value::Module(a), Value::Module(b)) => std::ptr::eq(*a, *b),
             (Value::Native(a), Value::Native(b)) => std::ptr::eq(*a, *b),
             (Value::List(a), Value::List(b)) => Rc::ptr_eq(a, b),
             (Value::Dict(a), Value::Dict(b)) => Rc::ptr_eq(a, b),
-            (Value::Tuple(a), Value::Tuple(b)) => Rc::ptr_eq(a, b),
+            (Value::Tuple(a), Value::Tuple(b)) => a.is(b),
             (Value::Function(a), Value::Function(b)) => Rc::ptr_eq(a, b),
             (Value::Class(a), Value::Class(b)) => Rc::ptr_eq(a, b),
             (Value::Instance(a), Value::Instance(b)) => Rc::ptr_eq(a, b),
@@ -312,8 +416,8 @@ impl Value {
     }
 
     fn write_repr(&self, out: &mut String, depth: usize) {
-        // Containers may hold themselves.
-        if depth > 20 {
+        // Containers may hold themselves, and each other more often than there is room for.
+        if depth > 20 || out.len() > heap::SIZE {
             out.push_str("...");
             return;
         }
@@ -380,6 +484,9 @@ fn write_items(out: &mut String, items: &[Value], depth: usize) {
             out.push_str(", ");
         }
         item.write_repr(out, depth + 1);
+        if out.len() > heap::SIZE {
+            return;
+        }
     }
 }
 
@@ -414,8 +521,12 @@ pub fn buffer(value: &Value) -> Result<&[u8]> {
     }
 }
 
-fn same(a: &[Value], b: &[Value]) -> bool {
-    a.len() == b.len() && a.iter().zip(b).all(|(a, b)| a.equals(b))
+/// Levels of nesting that are followed when values are compared.
+pub const DEEPEST: usize = 50;
+
+fn same(a: &[Value], b: &[Value], depth: usize, left: &mut u32) -> bool {
+    let mut pairs = a.iter().zip(b);
+    a.len() == b.len() && pairs.all(|(a, b)| a.compare(b, depth + 1, left))
 }
 
 impl Exception {
@@ -545,7 +656,7 @@ mod tests {
     fn texts_are_quoted_as_needed() {
         assert_eq!(string("a'b\n").repr(), "\"a'b\\n\"");
         assert_eq!(string("plain").repr(), "'plain'");
-        assert_eq!(Value::Bytes((*b"\x00a").into()).repr(), "b'\\x00a'");
+        assert_eq!(Value::Bytes(b"\x00a".to_vec().into()).repr(), "b'\\x00a'");
         assert_eq!(tuple(vec![Value::Int(1)]).repr(), "(1,)");
     }
 

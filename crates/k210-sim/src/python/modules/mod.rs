@@ -10,6 +10,7 @@ mod sys;
 mod time;
 mod uart;
 
+use super::heap;
 use super::native::{Function, find, nothing};
 use super::value::{Value, string};
 use super::{Raise, Result};
@@ -131,8 +132,11 @@ static GC: Module = Module::of(
         ("collect", nothing),
         ("enable", nothing),
         ("disable", nothing),
-        ("mem_free", |_, _| Ok(Value::Int(480_000))),
-        ("mem_alloc", |_, _| Ok(Value::Int(44_288))),
+        ("mem_free", |_, _| {
+            let free = heap::SIZE.saturating_sub(heap::used());
+            Ok(Value::Int(free as i64))
+        }),
+        ("mem_alloc", |_, _| Ok(Value::Int(heap::used() as i64))),
         ("isenabled", |_, _| Ok(Value::Bool(true))),
     ],
 );

@@ -9,7 +9,7 @@ use crate::dispatch::VERSION;
 use crate::flash::Errno;
 use crate::python::interpreter::Interpreter;
 use crate::python::native::{Method, nothing};
-use crate::python::value::{File, Value, buffer, list, string, tuple};
+use crate::python::value::{File, Text, Value, buffer, list, string, tuple};
 use crate::python::{Args, Raise, Result, int, text};
 
 pub static MODULE: Module = Module {
@@ -58,7 +58,7 @@ fn is_root(path: &str) -> bool {
 fn listdir(interpreter: &mut Interpreter, args: &Args) -> Result<Value> {
     let path = match args.between(0, 1)?.first() {
         Some(path) => text(path)?,
-        None => "".into(),
+        None => Text::from(""),
     };
     match path.trim_end_matches(['/', '.']) {
         "" if path.starts_with('/') => Ok(list(vec![string("flash")])),
@@ -108,7 +108,7 @@ pub fn open(interpreter: &mut Interpreter, args: &Args) -> Result<Value> {
     let path = text(&args.check_count(1, 3)?[0])?;
     let mode = match args.get(1, "mode") {
         Some(mode) => text(mode)?,
-        None => "r".into(),
+        None => Text::from("r"),
     };
     let flash = &mut interpreter.cpu.shared.lock().core.flash;
     if mode.contains(['w', 'x']) {

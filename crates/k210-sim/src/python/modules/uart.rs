@@ -4,6 +4,7 @@
 
 use super::Module;
 use crate::firmware::UartSettings;
+use crate::python::heap;
 use crate::python::interpreter::Interpreter;
 use crate::python::native::{Function, find, nothing};
 use crate::python::value::{Value, buffer};
@@ -16,7 +17,7 @@ pub static MACHINE: Module = Module {
             args.exactly(0)?;
             Err(interpreter.cpu.reset())
         }),
-        ("unique_id", |_, _| Ok(Value::Bytes([0; 32].into()))),
+        ("unique_id", |_, _| Ok(Value::Bytes(vec![0; 32].into()))),
     ],
     numbers: &[],
     values: &[("UART", || Value::Type("UART"))],
@@ -125,7 +126,7 @@ fn take(
     let waiting = &mut state.core.stdin;
     Ok(match length(waiting) {
         0 => Value::None,
-        length => Value::Bytes(waiting.drain(..length).collect()),
+        length => Value::Bytes(waiting.drain(..length).collect::<Vec<u8>>().into()),
     })
 }
 
@@ -198,9 +199,11 @@ fn init(interpreter: &mut Interpreter, args: &Args) -> Result<()> {
     settings.number("timeout", 0)?;
     settings.number("timeout_char", 0)?;
     let read_buf_len = settings.number("read_buf_len", 2048)?;
+    let read_buf_len = usize::try_from(read_buf_len).unwrap_or(0);
+    heap::reserve(read_buf_len)?;
     interpreter.cpu.init_uart(UartSettings {
         baud_rate: baud_rate as u32,
-        read_buf_len: usize::try_from(read_buf_len).unwrap_or(0),
+        read_buf_len,
         ide: settings.get("ide").is_some_and(Value::is_true),
         from_ide: settings.get("from_ide").is_none_or(Value::is_true),
     })
