@@ -19,6 +19,16 @@
 //! and states are not the pipeline's: an error becomes a `circularsink-recording-failed` message,
 //! and the end of the stream is posted when the last file is closed.
 //!
+//! # Timestamps
+//! What comes without timestamps is counted from the caps' rate. Timestamps that go back or begin
+//! anew, as when a camera was plugged in again, are moved behind what came, with one warning: the
+//! recording goes on in the same file. Another size or format begins another file.
+//!
+//! # Many triggers
+//! A trigger during a recording extends it. With another `location` it starts one of its own, of
+//! which `max-recordings` are open at the same time at most; what is beyond is refused with a
+//! `circularsink-recording-failed` message. Each recording that fails is a warning on the bus too.
+//!
 //! # Sound that stops
 //! A recording goes on without sound that stops without an end, as that of a microphone that was
 //! unplugged: two seconds later, or earlier where memory is short, a warning says so and the file

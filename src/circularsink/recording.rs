@@ -309,7 +309,7 @@ impl Recorder {
         let reference = inner.ring.reference()?;
         let newest = inner.ring.newest().unwrap_or(start);
         let decided = !inner.streams.iter().any(Stream::undecided);
-        let waited = newest - start > WAIT_FOR_FORMAT || inner.ring.pressed();
+        let waited = newest.saturating_sub(start) > WAIT_FOR_FORMAT || inner.ring.pressed();
         if !(decided || last_chance || waited) {
             return None;
         }

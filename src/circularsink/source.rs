@@ -312,66 +312,23 @@ impl Task {
         Ok(gst::FlowSuccess::Ok)
     }
 
+    /// Pushes what of an item is in the recording.
     fn push(
         &mut self,
         pad: &gst::Pad,
         item: Item<Media>,
     ) -> Result<gst::FlowSuccess, gst::FlowError> {
-        let start = self.feed.start;
-        let Media { mut buffer, shift } = item.payload;
-        let (mut time, mut end) = (item.time, item.end);
-        if !self.is_reference {
-            let until = {
-                let inner = self.feed.shared.lock();
-                inner.ring.span(self.feed.id).and_then(|span| span.end)
-            };
-            let until = until.unwrap_or(i64::MAX);
-            // What was late by so much that there is silence in its place is too late.
-            let from = start.max(self.filled);
-            let raw = self
-                .audio
-                .as_ref()
-                .map(|info| (u64::from(info.rate()), info.bpf()));
-            if let Some((rate, bpf)) = raw {
-                let span = (from, until);
-                let Some(clipped) = clip(buffer, (time, end), span, rate, bpf) else {
-                    return Ok(gst::FlowSuccess::Ok);
-                };
-                (buffer, time, end) = clipped;
-                if time - self.sounded >= HOLE {
-                    self.fill(pad, time)?;
-                }
-            } else if time < from || time >= until {
-                // Encoded sound can't be cut: what begins with the picture there is whole.
-                return Ok(gst::FlowSuccess::Ok);
-            }
-            if self.filled == self.sounded {
-                // The silence lasts until here.
-                self.fill(pad, time)?;
-            }
-            self.sounded = self.sounded.max(end);
-        }
-        let decoding = buffer.dts().map(|dts| dts.nseconds() as i64 + shift);
-        let first = self.base.is_none();
-        let earliest = decoding.unwrap_or(time).min(time) - start;
-        let base = self.segment(pad, earliest);
-        if first && self.is_reference {
-            buffer = with_headers(buffer, &self.info);
-        }
+        let Media { buffer, shift } = item.payload;
+        let whole = (buffer, item.time, item.end);
+        let part = match self.is_reference {
+            true => Some(whole),
+            false => self.fit(pad, whole)?,
+        };
+        let Some((buffer, time, end)) = part else {
+            return Ok(gst::FlowSuccess::Ok);
+        };
+        let buffer = self.stamp(pad, buffer, (time, end), shift);
         let bytes = buffer.size() as u64;
-        {
-            let buffer = buffer.make_mut();
-            buffer.set_pts(clock_time(time - start + base));
-            buffer.set_dts(decoding.map(|dts| clock_time((dts - start + base).max(0))));
-            if end > time {
-                buffer.set_duration(clock_time(end - time));
-            }
-            buffer.set_offset(u64::MAX);
-            buffer.set_offset_end(u64::MAX);
-            if first {
-                buffer.set_flags(gst::BufferFlags::DISCONT);
-            }
-        }
         let flow = pad.push(buffer)?;
         let counters = &self.feed.counters;
         counters.bytes.fetch_add(bytes, Ordering::Relaxed);
@@ -379,22 +336,94 @@ impl Task {
         if self.is_reference {
             counters.frames.fetch_add(1, Ordering::Relaxed);
             counters.end.fetch_max(end, Ordering::Relaxed);
-            let mut times = self.feed.times();
-            if let Some(file) = times.as_mut()
-                && let Err(error) = file.push((time - start).max(0).unsigned_abs())
-            {
-                *times = None;
-                drop(times);
-                if let Some(element) = pad.parent_element() {
-                    gst::element_warning!(
-                        element,
-                        gst::ResourceError::Write,
-                        ("The file of frame times can't be written: {error}")
-                    );
-                }
-            }
+            self.note_time(pad, time);
         }
         Ok(flow)
+    }
+
+    /// The part of a buffer of sound that is in the recording, with silence in front where there
+    /// was none.
+    fn fit(
+        &mut self,
+        pad: &gst::Pad,
+        (mut buffer, mut time, mut end): (gst::Buffer, i64, i64),
+    ) -> Result<Option<(gst::Buffer, i64, i64)>, gst::FlowError> {
+        let until = {
+            let inner = self.feed.shared.lock();
+            inner.ring.span(self.feed.id).and_then(|span| span.end)
+        };
+        let until = until.unwrap_or(i64::MAX);
+        // What was late by so much that there is silence in its place is too late.
+        let from = self.feed.start.max(self.filled);
+        let raw = self.audio.as_ref();
+        if let Some((rate, bpf)) = raw.map(|info| (u64::from(info.rate()), info.bpf())) {
+            let Some(clipped) = clip(buffer, (time, end), (from, until), rate, bpf) else {
+                return Ok(None);
+            };
+            (buffer, time, end) = clipped;
+            if time.saturating_sub(self.sounded) >= HOLE {
+                self.fill(pad, time)?;
+            }
+        } else if time < from || time >= until {
+            // Encoded sound can't be cut: what begins with the picture there is whole.
+            return Ok(None);
+        }
+        if self.filled == self.sounded {
+            // The silence lasts until here.
+            self.fill(pad, time)?;
+        }
+        self.sounded = self.sounded.max(end);
+        Ok(Some((buffer, time, end)))
+    }
+
+    /// The buffer with its timestamps in the file, and in the first one what the stream begins with.
+    fn stamp(
+        &mut self,
+        pad: &gst::Pad,
+        mut buffer: gst::Buffer,
+        (time, end): (i64, i64),
+        shift: i64,
+    ) -> gst::Buffer {
+        let start = self.feed.start;
+        let decoding = buffer.dts();
+        let decoding = decoding.map(|dts| shift.saturating_add_unsigned(dts.nseconds()));
+        let first = self.base.is_none();
+        let earliest = decoding.unwrap_or(time).min(time).saturating_sub(start);
+        let base = self.segment(pad, earliest);
+        let in_file = |time: i64| clock_time(time.saturating_sub(start).saturating_add(base));
+        if first && self.is_reference {
+            buffer = with_headers(buffer, &self.info);
+        }
+        let stamped = buffer.make_mut();
+        stamped.set_pts(in_file(time));
+        stamped.set_dts(decoding.map(in_file));
+        if end > time {
+            stamped.set_duration(clock_time(end - time));
+        }
+        stamped.set_offset(u64::MAX);
+        stamped.set_offset_end(u64::MAX);
+        if first {
+            stamped.set_flags(gst::BufferFlags::DISCONT);
+        }
+        buffer
+    }
+
+    /// Writes down a frame's time, if that is wanted.
+    fn note_time(&self, pad: &gst::Pad, time: i64) {
+        let mut times = self.feed.times();
+        let since_start = time.saturating_sub(self.feed.start).max(0).unsigned_abs();
+        let Some(Err(error)) = times.as_mut().map(|file| file.push(since_start)) else {
+            return;
+        };
+        *times = None;
+        drop(times);
+        if let Some(element) = pad.parent_element() {
+            gst::element_warning!(
+                element,
+                gst::ResourceError::Write,
+                ("The file of frame times can't be written: {error}")
+            );
+        }
     }
 }
 

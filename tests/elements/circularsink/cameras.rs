@@ -7,6 +7,7 @@ use std::process::Command;
 
 use gst::prelude::*;
 
+use super::Random;
 use super::rig::*;
 
 const SECOND: u64 = 1_000_000_000;
@@ -234,5 +235,74 @@ fn a_camera_that_does_not_say_its_size_is_recorded() {
         let done = rig.finished();
         assert_eq!(done.frames, 100, "{name}");
         assert_eq!(decode_picture(done.path()).frames.len(), 100, "{name}");
+    }
+}
+
+/// A camera of chance: jitter, frames that are dropped, timestamps that are missing, clocks that
+/// begin anew or jump. Each frame that went in is in the file, once, in order, and counted.
+#[test]
+fn random_cameras_lose_no_frame() {
+    let (mut jpeg, mut x264) = (encoded("jpegenc", 200), encoded(&x264(12, 0), 200));
+    for stream in [&mut jpeg, &mut x264] {
+        // That of x264enc begins at a thousand hours.
+        stream.segment = gst::FormattedSegment::<gst::ClockTime>::new().upcast();
+    }
+    let mut random = Random(0xca3e_ca3e_ca3e_ca3e);
+    for round in 0..16 {
+        let (stream, name) = match round % 8 {
+            0 | 1 => (&jpeg, "c.mkv"),
+            2 => (&jpeg, "c.mov"),
+            3 => (&x264, "c.mov"),
+            4 | 5 => (&x264, "c.mp4"),
+            6 => (&x264, "c.mkv"),
+            _ => (&x264, "c.ts"),
+        };
+        let rig = Rig::new(stream.clone(), false);
+        rig.locate(name);
+        rig.sink.set_property("recording", true);
+        rig.start();
+        let all_keys = name == "c.mkv" && round % 8 < 2 || name == "c.mov" && round % 8 == 2;
+        let mut clock = random.below(3) * 3600 * SECOND;
+        let mut sent = Vec::new();
+        let mut breaks = 0;
+        for (number, buffer) in stream.buffers.iter().enumerate() {
+            if all_keys && random.below(20) == 0 {
+                continue;
+            }
+            clock += FRAME - FRAME / 10 + random.below(FRAME / 5);
+            match random.below(60) {
+                0 if clock > 30 * SECOND => {
+                    clock = random.below(SECOND);
+                    breaks += 1;
+                }
+                1 => clock += random.below(8) * SECOND,
+                _ => (),
+            }
+            let missing = random.below(20) == 0;
+            let mut copy = buffer.copy();
+            let it = copy.get_mut().expect("nobody else has it");
+            let time = (!missing).then_some(gst::ClockTime::from_nseconds(clock));
+            it.set_pts(time);
+            it.set_dts(time.filter(|_| !all_keys));
+            rig.video.push(copy).expect("the frame is taken");
+            sent.push(number as u64);
+        }
+        rig.eos();
+        let done = rig.finished();
+        rig.wait_eos();
+        assert_eq!(done.frames, sent.len() as u64, "round {round}, {name}");
+        let decoded = decode_picture(done.path());
+        assert_eq!(decoded.numbers(), sent, "round {round}, {name}");
+        let mut times = decoded.frames.iter().map(|frame| frame.0);
+        assert!(
+            times.next() < Some(FRAME),
+            "round {round}, {name}: it begins late"
+        );
+        assert!(decoded.frames.is_sorted(), "round {round}, {name}");
+        let warnings = rig.warnings.lock().expect("nobody panics").clone();
+        assert!(
+            warnings.len() <= breaks,
+            "round {round}, {name}: {breaks} breaks, {warnings:?}"
+        );
     }
 }
