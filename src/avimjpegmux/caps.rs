@@ -14,6 +14,8 @@ pub(super) enum PadFormat {
     Video {
         size: Option<(u32, u32)>,
         rate: Option<Rate>,
+        /// It is but the most that comes.
+        is_most: bool,
     },
     Audio(WaveFormat),
 }
@@ -75,7 +77,7 @@ pub(super) fn audio_template(profile: Profile) -> gst::Caps {
     };
     gst_audio::AudioCapsBuilder::new_interleaved()
         .format_list(formats.iter().map(|(format, _)| *format))
-        .rate_range(8000..=192_000)
+        .rate_range(1..=192_000)
         .channels_range(1..=channels)
         .build()
 }
@@ -94,11 +96,16 @@ pub(super) fn video_format(caps: &gst::Caps) -> Result<PadFormat, CapsError> {
         },
         _ => None,
     };
-    let rate = ["framerate", "max-framerate"].iter().find_map(|field| {
-        let rate = structure.get::<gst::Fraction>(*field).ok()?;
+    let rate = |field| {
+        let rate = structure.get::<gst::Fraction>(field).ok()?;
         Rate::new(rate.numer().try_into().ok()?, rate.denom().try_into().ok()?)
-    });
-    Ok(PadFormat::Video { size, rate })
+    };
+    let rate_of_all = rate("framerate");
+    Ok(PadFormat::Video {
+        size,
+        rate: rate_of_all.or_else(|| rate("max-framerate")),
+        is_most: rate_of_all.is_none(),
+    })
 }
 
 /// What audio caps mean in a file of a profile.

@@ -15,8 +15,9 @@ use super::settings::{Profile, Settings};
 use super::state::{AHEAD_AT_START, Item, SinkPad, Start, State, Work};
 use super::{CAT, tags};
 use crate::sync::lock;
-use avi_mjpeg::jpeg::FrameHeader;
-use avi_mjpeg::recorder::{self, Idle, RecordError, Recorder, SILENT, Stats, Stream};
+use avi_mjpeg::recorder::{
+    self, Continuity, Idle, Jump, RecordError, Recorder, SILENT, Stats, Stream,
+};
 use avi_mjpeg::timeline::Rate;
 use avi_mjpeg::writer::{MAX_STREAMS, StreamFormat, Tags};
 
@@ -96,6 +97,7 @@ impl Flow {
     /// Begins the file when it is known what it will have.
     fn try_start(&self, state: &mut State) -> Result<Work, Idle> {
         let pads = 0..state.pads.len();
+        pads.clone().for_each(|n| state.skip_unreadable(n));
         let has_ended = |n| state.queue.has_ended(n) && state.queue.head(n).is_none();
         if pads.clone().all(has_ended) {
             return if state.pads.is_empty() {
@@ -138,16 +140,14 @@ impl Flow {
         order.sort_by_key(|n| !state.pads[*n].is_video);
         let (mut streams, mut left_out) = (Vec::new(), Vec::new());
         for n in order {
-            let rate = state.rate(n);
-            let head = state.queue.items(n).find_map(Item::buffer);
+            let (rate, is_guessed) = state.rate(n).unwrap_or((Rate::PAL, true));
             let format = match state.pads[n].format {
-                Some(PadFormat::Video { size, .. }) => {
-                    size.or_else(|| picture_size(head?.0))
-                        .map(|(width, height)| StreamFormat::Video {
-                            width,
-                            height,
-                            rate: rate.unwrap_or(Rate::PAL),
-                        })
+                Some(PadFormat::Video { .. }) => {
+                    state.size(n).map(|(width, height)| StreamFormat::Video {
+                        width,
+                        height,
+                        rate,
+                    })
                 }
                 Some(PadFormat::Audio(format)) => Some(StreamFormat::Audio(format)),
                 None => None,
@@ -161,7 +161,11 @@ impl Flow {
                 continue;
             };
             pad.stream = Some(streams.len());
-            streams.push(Stream { format, first });
+            streams.push(Stream {
+                format,
+                first,
+                is_guessed,
+            });
         }
         state.set_ahead(&streams);
         state.started = true;
@@ -203,6 +207,7 @@ impl Flow {
         state = lock(&self.state);
         if let Some(recorder) = &recorder {
             state.stats = recorder.stats();
+            state.stats.dropped += state.unreadable;
         }
         state.recorder = recorder;
         state.finished |= finished;
@@ -372,7 +377,17 @@ impl Flow {
             return Err(self.refuse_late(pad));
         }
         let time = running_time(sink, &buffer);
-        let duration = buffer.duration().map_or(0, |d| d.nseconds() as i64);
+        let duration = sink.duration(&buffer);
+        let (time, jump) = match time {
+            Some(time) => {
+                let (time, jump) = state.continuity.follow(n, time, duration);
+                (Some(time), jump)
+            }
+            None => (None, None),
+        };
+        if let Some(jump) = jump {
+            state = self.tell_of_jump(state, pad, jump)?;
+        }
         if let Some(stream) = state.only_stream(pad) {
             state.queue.pass(n, time, duration);
             state.busy = true;
@@ -392,6 +407,24 @@ impl Flow {
             state.queue.push(n, item, time, duration, now);
         }
         self.settle(state, pad)
+    }
+
+    /// Warns of times that jumped, without the lock.
+    fn tell_of_jump<'a>(
+        &'a self,
+        state: MutexGuard<'a, State>,
+        pad: &gst::Pad,
+        jump: Jump,
+    ) -> Result<MutexGuard<'a, State>, gst::FlowError> {
+        drop(state);
+        if let Some(element) = self.element() {
+            messages::jump(&element, pad, jump);
+        }
+        let state = lock(&self.state);
+        match state.find(pad) {
+            Some(_) => Ok(state),
+            None => Err(gst::FlowError::Flushing),
+        }
     }
 
     fn refuse_without_caps(&self, pad: &gst::Pad) -> gst::FlowError {
@@ -466,13 +499,6 @@ fn running_time(sink: &SinkPad, buffer: &gst::BufferRef) -> Option<i64> {
         gst::Signed::Positive(time) => time.nseconds() as i64,
         gst::Signed::Negative(time) => -(time.nseconds() as i64),
     })
-}
-
-/// The size of the picture in a buffer.
-fn picture_size(buffer: &gst::BufferRef) -> Option<(u32, u32)> {
-    let map = buffer.map_readable().ok()?;
-    let header = FrameHeader::parse(&map).ok()?;
-    (header.width > 0 && header.height > 0).then_some((header.width.into(), header.height.into()))
 }
 
 /// What comes from upstream besides buffers.
@@ -582,6 +608,7 @@ impl Flow {
             sink.stream = None;
         }
         state.recorder = None;
+        state.continuity = Continuity::default();
         state.started = false;
         state.finished = false;
         state.failed = None;
@@ -676,6 +703,7 @@ impl Flow {
         if let Some(n) = state.find(pad) {
             state.pads.remove(n);
             state.queue.remove(n);
+            state.continuity.remove(n);
         }
     }
 

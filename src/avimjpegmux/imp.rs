@@ -51,6 +51,7 @@ impl AviMjpegMux {
             .field("repeated", stats.repeated)
             .field("missing", stats.missing)
             .field("dropped", stats.dropped)
+            .field("displaced", stats.displaced)
             .field("silence", stats.silence)
             .field("skipped", stats.skipped)
             .field("bytes", stats.bytes)
@@ -118,8 +119,9 @@ impl ObjectImpl for AviMjpegMux {
             let stats = glib::ParamSpecBoxed::builder::<gst::Structure>(STATS)
                 .nick("Statistics")
                 .blurb(
-                    "What was written: frames, repeated, missing and dropped ones, samples of \
-                     silence and skipped ones, bytes of the file, checkpoints (all guint64)",
+                    "What was written: frames, repeated, missing and dropped ones, those shown later \
+                     than their time (displaced), samples of silence and skipped ones, bytes of \
+                     the file, checkpoints (all guint64)",
                 )
                 .read_only()
                 .build();

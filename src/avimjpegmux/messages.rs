@@ -4,7 +4,7 @@
 use gst::prelude::*;
 
 use super::CAT;
-use avi_mjpeg::recorder::{Notice, RecordError};
+use avi_mjpeg::recorder::{Jump, Notice, RecordError};
 use avi_mjpeg::writer::WriteError;
 
 /// Posts warnings, each kind once for a file.
@@ -66,6 +66,18 @@ impl Warnings {
                     sound / 1_000_000_000
                 )
             ),
+            Notice::Displaced { stream, frames } => gst::element_warning!(
+                element,
+                gst::StreamError::Mux,
+                ("{frames} frames of stream {stream} are shown later than their time: more came \
+                     than the frame rate has places for, which changed while it was recorded. All of \
+                     them are in the file.")
+            ),
+            Notice::Rate { stream, from, to } => gst::info!(
+                CAT,
+                obj = element,
+                "stream {stream} keeps {to:?}, not {from:?}"
+            ),
             notice => gst::log!(CAT, obj = element, "{notice:?}"),
         }
     }
@@ -81,6 +93,26 @@ impl Warnings {
             );
         }
     }
+}
+
+/// Tells of times that began anew.
+pub(super) fn jump(element: &gst::Element, pad: &gst::Pad, jump: Jump) {
+    let seconds = |time: i64| time as f64 / 1e9;
+    let text = format!(
+        "The timestamps of pad {} jump from {:.3} s to {:.3} s",
+        pad.name(),
+        seconds(jump.from),
+        seconds(jump.to)
+    );
+    if jump.is_known {
+        gst::info!(CAT, obj = element, "{text}, as those of another pad");
+        return;
+    }
+    gst::element_warning!(
+        element,
+        gst::StreamError::Mux,
+        ("{text}; the file goes on right behind what was recorded before.")
+    );
 }
 
 /// Tells that the file is without some pads.
@@ -134,12 +166,6 @@ pub(super) fn failed(element: &gst::Element, error: &RecordError<gst::FlowError>
             element,
             gst::StreamError::Format,
             ("Frame {number} cannot be in a file for the K210: {error}.")
-        ),
-        RecordError::Jump { stream, seconds } => gst::element_error!(
-            element,
-            gst::StreamError::Mux,
-            ("The timestamps of stream {stream} jump ahead by {seconds} seconds, which cannot \
-                 be a gap; look at where they come from.")
         ),
         RecordError::NoFrame { seconds } => gst::element_error!(
             element,

@@ -23,8 +23,15 @@
 //!   disk ahead, which saves a third of the time to write, and gives back what is left over at its end
 //!   (a process that is killed does not: truncating the file to its own size will).
 //! - **Time.** The file begins with the earliest buffer. Frames are put on the grid of the
-//!   frame rate and sound is moved to its time by [`avi_mjpeg::timeline`]: missing frames
-//!   are empty chunks (in the K210's profile the last frame again), missing sound is silence.
+//!   frame rate and sound is moved to its time: missing frames are empty chunks (in the K210's profile the last
+//!   frame again), missing sound is silence. No frame is lost for want of a place: a camera that is faster than its
+//!   caps has its own rate in the file. Without a rate in the caps the first 17 frames, or two seconds,
+//!   tell it, and the grid has two or three places for each frame of a slow camera, so that every frame is
+//!   at its time if the camera becomes faster. Where that is not enough, as with a camera that doubles its rate
+//!   while it is recorded, frames are shown late, which the stats property counts and a warning tells. (The K210's
+//!   profile keeps its rate and drops them.)
+//! - **Jumps.** Timestamps that go back by more than 0.2 s, or jump ahead by more than an hour, begin anew:
+//!   they follow what was recorded before, with a warning that says what was seen and where.
 //! - **Checkpoints.** Every `checkpoint-interval` of stream time the file is brought up to date in
 //!   place. (A file that is copied so fast that they would follow one another in less than 40 ms of
 //!   real time has one every 40 ms, after the first 32.) Once a second of real time at most, the file system is also

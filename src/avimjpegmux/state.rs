@@ -3,10 +3,14 @@
 
 use std::time::Instant;
 
+use gst::prelude::*;
+
 use super::caps::PadFormat;
 use super::output::PadOutput;
-use super::settings::Settings;
-use avi_mjpeg::recorder::{AHEAD, Idle, Interleaver, Recorder, Stats, Stream};
+use super::settings::{Profile, Settings};
+use avi_mjpeg::recorder::{
+    AHEAD, Cadence, Continuity, Idle, Interleaver, Recorder, Stats, Stream, picture_size,
+};
 use avi_mjpeg::timeline::Rate;
 use avi_mjpeg::writer::Tags;
 
@@ -54,6 +58,20 @@ impl SinkPad {
             stream: None,
         }
     }
+
+    /// Nanoseconds that a buffer lasts; 0 if that is not known.
+    pub fn duration(&self, buffer: &gst::BufferRef) -> i64 {
+        let own = buffer.duration().map(|duration| duration.nseconds());
+        let lasts = match self.format {
+            Some(PadFormat::Audio(format)) => {
+                let bytes = u64::from(format.avg_bytes_per_sec.max(1));
+                (buffer.size() as u64).mul_div_floor(1_000_000_000, bytes)
+            }
+            Some(PadFormat::Video { rate, .. }) => own.or(rate.map(|rate| rate.time_of(1))),
+            None => own,
+        };
+        lasts.and_then(|lasts| lasts.try_into().ok()).unwrap_or(0)
+    }
 }
 
 /// What the streams made. Everything here is behind one mutex; whoever changes what another
@@ -63,6 +81,10 @@ pub(super) struct State {
     pub pads: Vec<SinkPad>,
     /// What waits at each of them, by the same numbers.
     pub queue: Interleaver<Item>,
+    /// The running times of each of them, without jumps.
+    pub continuity: Continuity,
+    /// Frames that came before the first that could be read.
+    pub unreadable: u64,
     /// The file being written, unless a thread has it (see `busy`).
     pub recorder: Option<Box<Recorder<PadOutput>>>,
     /// A thread is writing. It looks for more to write before it stops.
@@ -163,28 +185,50 @@ impl State {
         self.queue.turn(rank, self.ahead(), Instant::now())
     }
 
-    /// The rate of a pad's frames, as far as caps or frames tell.
-    pub fn rate(&self, n: usize) -> Option<Rate> {
+    /// The rate of a pad's frames, and whether it is a guess; `None` if frames have to come first.
+    pub fn rate(&self, n: usize) -> Option<(Rate, bool)> {
         if let Some(PadFormat::Video {
-            rate: Some(rate), ..
+            rate: Some(rate),
+            is_most,
+            ..
         }) = self.pads[n].format
         {
-            return Some(rate);
+            return Some((rate, is_most));
         }
-        let mut buffers = self.queue.items(n).filter_map(Item::buffer);
-        let (first, time) = buffers.next()?;
-        let step = first.duration().filter(|d| !d.is_zero()).or_else(|| {
-            let (_, next) = buffers.next()?;
-            let step = u64::try_from(next?.checked_sub(time?)?).ok()?;
-            (step > 0).then_some(gst::ClockTime::from_nseconds(step))
-        })?;
-        gst_video::guess_framerate(step)
-            .and_then(|rate| {
-                Rate::new(rate.numer().try_into().ok()?, rate.denom().try_into().ok()?)
-            })
-            .or_else(|| {
-                let micro = step.useconds().clamp(1, u32::MAX.into()) as u32;
-                Rate::new(1_000_000, micro)
-            })
+        let buffers = self.queue.items(n).filter_map(Item::buffer);
+        let times = |(buffer, time): (&gst::Buffer, _)| {
+            let duration = buffer.duration().map(gst::ClockTime::nseconds);
+            (time, duration)
+        };
+        let frames: Vec<_> = buffers.map(times).collect();
+        let cadence = Cadence::of(&frames, self.queue.has_ended(n))?;
+        Some(match self.settings.profile {
+            Profile::Standard => (cadence.grid, true),
+            Profile::K210 => (cadence.usual, false),
+        })
+    }
+
+    /// The size of a pad's pictures, as far as caps or the first of them tell.
+    pub fn size(&self, n: usize) -> Option<(u32, u32)> {
+        match self.pads[n].format? {
+            PadFormat::Video { size: None, .. } => {
+                let (first, _) = self.queue.items(n).find_map(Item::buffer)?;
+                picture_size(&first.map_readable().ok()?)
+            }
+            PadFormat::Video { size, .. } => size,
+            PadFormat::Audio(_) => None,
+        }
+    }
+
+    /// Leaves out what comes before the first picture that tells its size, if caps do not.
+    pub fn skip_unreadable(&mut self, n: usize) {
+        while self.pads[n].is_video
+            && self.pads[n].format.is_some()
+            && matches!(self.queue.items(n).next(), Some(Item::Buffer(..)))
+            && self.size(n).is_none()
+        {
+            self.queue.pop(n);
+            self.unreadable += 1;
+        }
     }
 }

@@ -20,6 +20,7 @@ mod k210_player;
 mod audiorecordsink;
 mod avimjpegdemux;
 mod avimjpegmux;
+mod avimjpegmux_cameras;
 mod avimjpegmux_crash;
 mod avimjpegmux_time;
 mod circularsink;

@@ -39,7 +39,6 @@
 
 pub mod header;
 pub mod huffman;
-mod index;
 pub mod jpeg;
 pub mod k210;
 pub mod k210_check;

@@ -52,6 +52,40 @@ impl Rate {
         Self::new(1_000_000, interval)
     }
 
+    /// One unit every so many nanoseconds, as exactly as the numbers allow; the nearest that they do for
+    /// 0, and for what is too long.
+    pub fn of_interval(nanoseconds: f64) -> Self {
+        // A thousandth of a frame in a minute at 30 a second.
+        Self::of_interval_within(nanoseconds, nanoseconds * 5e-7)
+    }
+
+    /// The same, but a usual rate (a whole number a second, one of television's, or an interval of whole
+    /// microseconds) if its interval is no more than `slack` nanoseconds off.
+    pub fn of_interval_within(nanoseconds: f64, slack: f64) -> Self {
+        let hertz = 1e9 / nanoseconds;
+        let is_near = |rate: &Self| {
+            let interval = f64::from(rate.denominator) / f64::from(rate.numerator) * 1e9;
+            (interval - nanoseconds).abs() <= slack
+        };
+        let whole = Self::new(hertz.round() as u32, 1);
+        let television = Self::new(((hertz * 1.001).round() as u32).saturating_mul(1000), 1001);
+        let micro = Self::from_micro_sec((nanoseconds / 1e3).round() as u32).map(Self::reduced);
+        let usual = [whole, television, micro].into_iter().flatten();
+        let fine = || {
+            // Both with as many digits as fit.
+            let denominator = (1e6f64).min(f64::from(u32::MAX) / hertz.max(1.0));
+            let numerator = (hertz * denominator.floor()).round() as u32;
+            Self::new(numerator, denominator as u32).map(Self::reduced)
+        };
+        let slow = || Self::new(1, (nanoseconds / 1e9).round() as u32);
+        let one_of = usual.into_iter().find(is_near);
+        one_of
+            .or_else(|| fine().filter(|_| hertz > 1e-3))
+            .or_else(slow)
+            .or(whole)
+            .unwrap_or(Self::ONE)
+    }
+
     /// The same rate in the smallest numbers.
     pub fn reduced(self) -> Self {
         let (mut a, mut b) = (self.numerator, self.denominator);
@@ -143,6 +177,8 @@ pub struct FrameGrid {
     next_time: u64,
     /// How late frames come on the whole, in nanoseconds: the mean of some [`Self::STEADY`].
     mean: i64,
+    /// The grid is finer than the frames, which go to the nearest place each.
+    fine: bool,
 }
 
 impl FrameGrid {
@@ -158,7 +194,25 @@ impl FrameGrid {
             next: 0,
             next_time: 0,
             mean: 0,
+            fine: false,
         }
+    }
+
+    /// A grid for frames that come at any time: each has the place that is nearest to it, so that it is half an
+    /// interval off at most, and one that finds it taken is dropped.
+    pub fn fine(rate: Rate) -> Self {
+        Self {
+            fine: true,
+            ..Self::new(rate)
+        }
+    }
+
+    /// Has all places, those taken too, at another rate.
+    pub fn set_rate(&mut self, rate: Rate) {
+        self.rate = rate;
+        self.interval = rate.time_of(1).clamp(1, i64::MAX as u64) as i64;
+        self.next_time = rate.time_of(self.next);
+        self.mean = 0;
     }
 
     /// Frames a second.
@@ -190,6 +244,15 @@ impl FrameGrid {
     /// Places the frame of a time in nanoseconds since the start of the file (negative before
     /// it). Unless it is dropped, the place is taken.
     pub fn place(&mut self, time: i64) -> Placement {
+        if self.fine {
+            let nearest = self.rate.nearest(time.max(0).unsigned_abs());
+            let Some(missing) = nearest.checked_sub(self.next) else {
+                return Placement::Drop;
+            };
+            self.next = nearest + 1;
+            self.next_time = self.rate.time_of(self.next);
+            return Placement::Next { missing };
+        }
         let next_time = i64::try_from(self.next_time).unwrap_or(i64::MAX);
         let late = time.saturating_sub(next_time);
         if late < (-self.interval).saturating_sub(Self::ROUNDING) {
@@ -334,6 +397,25 @@ mod tests {
         );
         assert_eq!(rate(1, u32::MAX).time_of(1 << 40), u64::MAX - 1);
         assert_eq!(rate(90_000, 1).nearest(u64::MAX - 1), 1_660_206_966_633_860);
+    }
+
+    #[test]
+    fn intervals_have_rates() {
+        for (interval, expected) in [
+            (40e6, (25, 1)),
+            (1e9 / 30.0, (30, 1)),
+            (1001e9 / 30e3, (30_000, 1001)),
+            (66e6, (500, 33)),
+            (20e9, (1, 20)),
+            (90_000e9, (1, 90_000)),
+            (0.0, (u32::MAX, 1)),
+        ] {
+            assert_eq!(Rate::of_interval(interval), rate(expected.0, expected.1));
+        }
+        for interval in [33_333_111.0, 1234.5, 7_777_777_777.0] {
+            let found = Rate::of_interval(interval).time_of(1_000_000) as f64 / 1e6;
+            assert!((found / interval - 1.0).abs() < 1e-6, "{found} {interval}");
+        }
     }
 
     #[test]

@@ -2,18 +2,58 @@
 //! The way of a frame.
 
 use super::track::{Track, Video};
-use super::{LONGEST_GAP, Notice, RecordError, Recorder, Storage};
+use super::{Notice, Payload, RecordError, Recorder, Storage};
+use crate::jpeg::FrameHeader;
 use crate::timeline::{Placement, Rate};
 use crate::writer::Profile;
+
+/// How far from a picture's begin its start marker may be: a line of a protocol, filling, a header.
+const BEFORE_START: usize = 4096;
+
+/// A frame that is shown so much after its time, and more than an interval, is counted; in nanoseconds.
+const LATE: i64 = 100_000_000;
+
+/// Where a picture begins. What has no start marker is left as it is.
+fn start_marker(bytes: &[u8]) -> usize {
+    if bytes.starts_with(&[0xff, 0xd8]) {
+        return 0;
+    }
+    let bytes = &bytes[..bytes.len().min(BEFORE_START)];
+    let start = bytes
+        .windows(3)
+        .position(|three| three == [0xff, 0xd8, 0xff]);
+    start.unwrap_or(0)
+}
+
+/// A picture without what is before its start marker.
+fn from_start_marker<P: Payload>(mut payload: P) -> P {
+    if let Some(start @ 1..) = payload.look(start_marker) {
+        // If it cannot be done, the payload is as it was.
+        let _ = payload.take_first(start);
+    }
+    payload
+}
+
+/// The size in pixels of the picture that some bytes are, if they are one that can be read.
+pub fn picture_size(bytes: &[u8]) -> Option<(u32, u32)> {
+    let header = FrameHeader::parse(&bytes[start_marker(bytes)..]).ok()?;
+    (header.width > 0 && header.height > 0).then_some((header.width.into(), header.height.into()))
+}
 
 impl<S: Storage> Recorder<S> {
     /// `time` is in nanoseconds since the start of the file.
     pub(super) fn frame(
         &mut self,
         stream: usize,
-        mut payload: S::Payload,
+        payload: S::Payload,
         time: Option<i64>,
     ) -> Result<(), RecordError<S::Error>> {
+        let mut payload = from_start_marker(payload);
+        if payload.is_empty() && self.profile == Profile::Standard {
+            self.stats.dropped += 1;
+            self.tell(Notice::Empty { stream });
+            return Ok(());
+        }
         if self.profile == Profile::K210 {
             payload = super::k210::with_tables(payload);
             if self.is_damaged(stream, &payload)? {
@@ -23,25 +63,20 @@ impl<S: Storage> Recorder<S> {
             }
         }
         let damaged = std::mem::take(&mut self.damaged);
-        let Track::Video(Video { grid, last, .. }) = &mut self.tracks[stream] else {
+        let Some(video) = self.video_track(stream) else {
             return Ok(());
         };
-        let was_empty = grid.is_empty();
-        let expected = grid.next_time();
-        let time = time.unwrap_or(expected as i64);
-        let ahead = time.saturating_sub_unsigned(expected);
-        if ahead > LONGEST_GAP {
-            let seconds = ahead.unsigned_abs() / 1_000_000_000;
-            return Err(RecordError::Jump { stream, seconds });
-        }
-        let Placement::Next { missing } = grid.place(time) else {
+        let was_empty = video.grid.is_empty();
+        let time = time.unwrap_or_else(|| video.grid.next_time().try_into().unwrap_or(i64::MAX));
+        let Some(missing) = self.place(stream, time) else {
             self.stats.dropped += 1;
             self.tell(Notice::Dropped { stream, time });
             return Ok(());
         };
-        let filler = (self.profile == Profile::K210).then(|| {
+        let is_k210 = self.profile == Profile::K210;
+        let filler = self.video_track(stream).filter(|_| is_k210).map(|video| {
             // What comes before the first frame can only be the first frame.
-            let filler = last.replace(payload.clone());
+            let filler = video.last.replace(payload.clone());
             filler.unwrap_or_else(|| payload.clone())
         });
         self.fill(stream, missing, damaged, filler, was_empty)?;
@@ -50,6 +85,93 @@ impl<S: Storage> Recorder<S> {
         self.stalled = false;
         self.write(stream, payload)?;
         self.full_sound_chunks(false)
+    }
+
+    fn video_track(&mut self, stream: usize) -> Option<&mut Video<S::Payload>> {
+        match &mut self.tracks[stream] {
+            Track::Video(video) => Some(video),
+            Track::Audio(_) => None,
+        }
+    }
+
+    /// Takes a place for the frame of a time: how many are missing before it, or `None` if there is none.
+    fn place(&mut self, stream: usize, time: i64) -> Option<u64> {
+        let keeps_rate = self.profile == Profile::K210;
+        let video = self.video_track(stream)?;
+        if video.is_fitted && video.fit.is_early() {
+            self.refine_rate(stream);
+        }
+        let video = self.video_track(stream)?;
+        let mut placement = video.grid.place(time);
+        if placement == Placement::Drop && !keeps_rate && self.refine_rate(stream) {
+            placement = self.video_track(stream)?.grid.place(time);
+        }
+        let video = self.video_track(stream)?;
+        let missing = match placement {
+            Placement::Next { missing } => missing,
+            Placement::Drop if keeps_rate => return None,
+            Placement::Drop => {
+                let shown = i64::try_from(video.grid.next_time()).unwrap_or(i64::MAX);
+                let interval = i64::try_from(video.grid.rate().time_of(1)).unwrap_or(i64::MAX);
+                let is_late = shown.saturating_sub(time) > interval.max(LATE);
+                video.displaced += u64::from(is_late);
+                video.grid.fill();
+                0
+            }
+        };
+        video.fit.add(video.grid.len() - 1, time);
+        Some(missing)
+    }
+
+    /// Gives a stream the rate at which all its frames are shown in time; whether there is one.
+    fn refine_rate(&mut self, stream: usize) -> bool {
+        let Some(video) = self.video_track(stream) else {
+            return false;
+        };
+        let Some(to) = video.fit.rate() else {
+            return false;
+        };
+        let from = video.grid.rate();
+        if to != from {
+            if !self.writer.set_rate(stream, to) {
+                return false;
+            }
+            self.tell(Notice::Rate { stream, from, to });
+        }
+        let Some(video) = self.video_track(stream) else {
+            return false;
+        };
+        video.grid.set_rate(to);
+        video.is_fitted = true;
+        video.displaced = 0;
+        true
+    }
+
+    /// The same for all streams that no longer have the rate that they were said to have.
+    pub(super) fn refine_rates(&mut self) {
+        for stream in 0..self.tracks.len() {
+            if self
+                .video_track(stream)
+                .is_some_and(|video| video.is_fitted)
+            {
+                self.refine_rate(stream);
+            }
+        }
+        let displaced = self.tracks.iter().map(|track| match track {
+            Track::Video(video) => video.displaced,
+            Track::Audio(_) => 0,
+        });
+        self.stats.displaced = displaced.sum();
+    }
+
+    /// Tells which streams have frames that are not at their time.
+    pub(super) fn tell_of_displaced(&mut self) {
+        for stream in 0..self.tracks.len() {
+            let frames = self.video_track(stream).map_or(0, |video| video.displaced);
+            if frames > 0 {
+                self.tell(Notice::Displaced { stream, frames });
+            }
+        }
     }
 
     /// Fills places for which no frame came: with `filler`, or as empty chunks.

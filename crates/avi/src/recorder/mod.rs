@@ -7,7 +7,14 @@
 //!
 //! - **Time.** The file begins with the earliest of the first times. Frames are put on the grid of the
 //!   frame rate and sound is moved to its time by [`timeline`](crate::timeline): missing frames are
-//!   empty chunks (in the K210's profile the last frame again), missing sound is silence.
+//!   empty chunks (in the K210's profile the last frame again), missing sound is silence. What is before
+//!   a picture's start marker is cut off.
+//! - **Rates.** No frame is lost for want of a place: one too many has the next, and if that goes on another
+//!   rate is looked for at which all frames so far are shown in time. The file has that from the next
+//!   checkpoint on. Of a camera that does not say its rate, [`Cadence`] makes one. (The K210's
+//!   profile keeps its rate, and drops.)
+//! - **Jumps.** Times that go back by more than 0.2 s, or are more than an hour later, begin anew: they are
+//!   put right behind what came before ([`Continuity`]).
 //! - **Checkpoints.** Every [`Settings::checkpoint_interval`] of the file's time it is brought up to date
 //!   in place. (A file that is copied so fast that they would follow one another in less than 40 ms of
 //!   real time has one every 40 ms, after the first 32.) Once a second of real time at most, the storage is
@@ -44,6 +51,9 @@
 //! # }
 //! ```
 
+mod cadence;
+mod continuity;
+mod fit;
 mod frames;
 mod interleaver;
 mod k210;
@@ -57,6 +67,9 @@ mod track;
 
 use std::time::{Duration, Instant};
 
+pub use cadence::Cadence;
+pub use continuity::{Continuity, Jump};
+pub use frames::picture_size;
 pub use interleaver::{AHEAD, Idle, Interleaver, SILENT};
 pub use notice::{Notice, RecordError};
 pub use pace::Pace;
@@ -76,9 +89,6 @@ const CHECKPOINT_PACE: Duration = Duration::from_millis(40);
 /// Bytes between two of those beyond which nothing is being recorded, but copied faster than
 /// disks write; then it is left to the system when to write.
 const SYNC_BYTES: u64 = 16 << 20;
-
-/// A jump in the timestamps that cannot be a gap in a recording: a day, in nanoseconds.
-const LONGEST_GAP: i64 = 24 * 3600 * 1_000_000_000;
 
 /// Where a recording is kept: an [`Output`](writer::Output), and what more a recorder asks of it.
 pub trait Storage: writer::Output<Payload: Payload> {
@@ -149,6 +159,9 @@ pub struct Stream {
     /// The time of its first frame or sample in nanoseconds, if it is known: the file begins
     /// with the earliest. If none is, it begins with what is pushed first.
     pub first: Option<i64>,
+    /// The rate is what [`Cadence`] made of the first frames, or a bound: each frame goes to the nearest place
+    /// of that grid, whatever its interval. (Not in the K210's profile, which keeps its rate.)
+    pub is_guessed: bool,
 }
 
 impl Stream {
@@ -173,6 +186,7 @@ impl From<StreamFormat> for Stream {
         Self {
             format,
             first: None,
+            is_guessed: false,
         }
     }
 }
@@ -188,6 +202,9 @@ pub struct Stats {
     pub missing: u64,
     /// Frames that came in and are not in the file.
     pub dropped: u64,
+    /// Frames in the file that are shown more than an interval and 0.1 s after their time, as there were more
+    /// than places.
+    pub displaced: u64,
     /// Samples of silence, to fill a gap.
     pub silence: u64,
     /// Samples that came in and are not in the file.
@@ -206,6 +223,7 @@ pub struct Recorder<S: Storage> {
     storage: S,
     writer: Writer,
     tracks: Vec<Track<S::Payload>>,
+    continuity: Continuity,
     /// The time of the file's start, once it is known.
     base: Option<i64>,
     checkpoint_interval: u64,
@@ -255,10 +273,11 @@ impl<S: Storage> Recorder<S> {
             profile: settings.profile,
             storage,
             writer,
-            tracks: formats
+            tracks: streams
                 .iter()
-                .map(|format| Track::new(*format, settings.profile, video))
+                .map(|stream| Track::new(stream, settings.profile, video))
                 .collect(),
+            continuity: Continuity::default(),
             base: begin(streams),
             checkpoint_interval: if seekable {
                 settings.checkpoint_interval
@@ -313,7 +332,18 @@ impl<S: Storage> Recorder<S> {
         payload: S::Payload,
         time: Option<i64>,
     ) -> Result<(), RecordError<S::Error>> {
-        let time = time.map(|time| time.saturating_sub(*self.base.get_or_insert(time)));
+        let interval = match self.tracks.get(stream) {
+            Some(Track::Video(video)) => video.grid.rate().time_of(1),
+            _ => 0,
+        };
+        let interval = i64::try_from(interval).unwrap_or(i64::MAX);
+        let time = time.map(|time| {
+            let (followed, jump) = self.continuity.follow(stream, time, interval);
+            if let Some(jump) = jump {
+                self.tell(Notice::Jump { stream, jump });
+            }
+            followed.saturating_sub(*self.base.get_or_insert(followed))
+        });
         match self.tracks.get(stream) {
             Some(Track::Video(_)) => self.frame(stream, payload, time),
             Some(Track::Audio(_)) => self.samples(stream, payload, time),
@@ -345,6 +375,7 @@ impl<S: Storage> Recorder<S> {
         self.writer
             .chunk(stream, size, payload, sync && !indexed, &mut self.storage)?;
         if due {
+            self.refine_rates();
             let reached = self.time_after(stream, 0).max(self.next_checkpoint);
             self.next_checkpoint =
                 (reached / self.checkpoint_interval + 1) * self.checkpoint_interval;
@@ -388,6 +419,8 @@ impl<S: Storage> Recorder<S> {
     pub fn finish(&mut self) -> Result<(), RecordError<S::Error>> {
         self.finishing = true;
         self.full_sound_chunks(true)?;
+        self.refine_rates();
+        self.tell_of_displaced();
         self.writer.finish(&mut self.storage)?;
         self.storage.complete(self.writer.len())?;
         Ok(())

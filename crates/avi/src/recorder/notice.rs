@@ -1,8 +1,10 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! What a recorder tells of, and why it ends.
 
+use super::Jump;
 use crate::k210::FrameError;
 use crate::picojpeg::Refusal;
+use crate::timeline::Rate;
 use crate::writer::WriteError;
 
 /// Something that a recorder did beyond writing what came.
@@ -31,6 +33,35 @@ pub enum Notice {
         stream: usize,
         /// Its time in nanoseconds since the start of the file.
         time: i64,
+    },
+    /// Frames are shown more than an interval and 0.1 s after their time: more came than there are places, and there is no one rate for
+    /// all of them.
+    Displaced {
+        /// The number of the stream.
+        stream: usize,
+        /// How many so far.
+        frames: u64,
+    },
+    /// The camera does not keep the rate that it was said to have; the file has its own.
+    Rate {
+        /// The number of the stream.
+        stream: usize,
+        /// What it was said to have.
+        from: Rate,
+        /// What the file has now.
+        to: Rate,
+    },
+    /// Times went back or far ahead. What follows is put behind what came before.
+    Jump {
+        /// The number of the stream.
+        stream: usize,
+        /// Where from and where to.
+        jump: Jump,
+    },
+    /// What came is empty, and no frame.
+    Empty {
+        /// The number of the stream.
+        stream: usize,
     },
     /// A frame is left out, as the K210's playback would end with it.
     Damaged {
@@ -89,14 +120,6 @@ pub enum RecordError<E> {
         number: u64,
         /// What is wrong with it.
         error: FrameError,
-    },
-    /// Times that cannot be those of one recording.
-    #[error("the times of stream {stream} jump ahead by {seconds} s, which cannot be a gap")]
-    Jump {
-        /// The number of the stream.
-        stream: usize,
-        /// How far.
-        seconds: u64,
     },
     /// A file for the K210 begins with a frame.
     #[error("there are {seconds} s of sound and no frame yet")]

@@ -2,7 +2,7 @@
 //! The way of samples.
 
 use super::track::Track;
-use super::{LONGEST_GAP, Notice, Payload, RecordError, Recorder, Storage};
+use super::{Notice, Payload, RecordError, Recorder, Storage};
 
 /// Bytes of silence in one chunk.
 const SILENCE_CHUNK: usize = 64 * 1024;
@@ -18,15 +18,13 @@ impl<S: Storage> Recorder<S> {
         let Track::Audio(audio) = &mut self.tracks[stream] else {
             return Ok(());
         };
+        if !audio.rest.is_empty() {
+            let mut whole = std::mem::take(&mut audio.rest);
+            whole.append(payload);
+            payload = whole;
+        }
         let block = audio.block();
         let samples = audio.blocks(payload.len());
-        let expected = audio.clock.next_time();
-        if let Some(ahead) = time.map(|time| time.saturating_sub_unsigned(expected))
-            && ahead > LONGEST_GAP
-        {
-            let seconds = ahead.unsigned_abs() / 1_000_000_000;
-            return Err(RecordError::Jump { stream, seconds });
-        }
         let alignment = audio.clock.place(time, samples);
         if alignment.skip > 0 {
             self.stats.skipped += alignment.skip;
@@ -37,16 +35,20 @@ impl<S: Storage> Recorder<S> {
         }
         self.silence(stream, alignment.silence)?;
         let skip = alignment.skip as usize * block;
-        let whole = samples as usize * block;
-        if skip >= whole {
-            return Ok(());
-        }
+        let whole = samples as usize * block - skip;
         let unreadable = || RecordError::Unreadable(stream);
         if skip > 0 {
             payload.take_first(skip).ok_or_else(unreadable)?;
         }
-        if whole - skip < payload.len() {
-            payload = payload.take_first(whole - skip).ok_or_else(unreadable)?;
+        if whole < payload.len() {
+            let first = payload.take_first(whole).ok_or_else(unreadable)?;
+            // The rest of a sample is in what comes next.
+            if let Track::Audio(audio) = &mut self.tracks[stream] {
+                audio.rest = std::mem::replace(&mut payload, first);
+            }
+        }
+        if payload.is_empty() {
+            return Ok(());
         }
         self.sound(stream, payload)
     }

@@ -253,3 +253,175 @@ fn the_earliest_stream_begins_the_file() {
     assert_eq!(begin(&unknown), Some(850 * MS));
     assert_eq!(begin(&[video(10)]), None);
 }
+
+/// Of each frame in a file, its number and when it is shown after the first, in milliseconds.
+fn shown(bytes: &[u8]) -> Vec<(u8, f64)> {
+    let reader = Reader::open(bytes).unwrap();
+    let rate = reader.header().streams[0].rate;
+    let places = (0..).zip(numbers(bytes));
+    let frames: Vec<_> = places
+        .filter_map(|(place, n)| Some((n?, rate.time_of(place) as f64 / 1e6)))
+        .collect();
+    let first = frames[0].1;
+    frames.iter().map(|(n, at)| (*n, at - first)).collect()
+}
+
+/// Records frames of these times (in milliseconds), each of which is to be in the file, in order, and shown
+/// `within` so many milliseconds of its time.
+fn all_shown(stream: Stream, times: &[f64], wanted: &[f64], within: f64) -> Stats {
+    let (mut recorder, _) = recorder(Profile::Standard, &[stream]);
+    for (n, time) in times.iter().enumerate() {
+        recorder
+            .push(0, picture(n as u8), Some((time * 1e6) as i64))
+            .unwrap();
+    }
+    recorder.finish().unwrap();
+    let stats = recorder.stats();
+    let bytes = recorder.storage.into_inner().unwrap().into_inner();
+    let shown = shown(&bytes);
+    assert_eq!(shown.len(), times.len());
+    for (n, ((number, at), wanted)) in shown.into_iter().zip(wanted).enumerate() {
+        assert_eq!(number, n as u8);
+        let off = at - wanted;
+        assert!(off.abs() <= within, "frame {n} is {off} ms off");
+    }
+    assert_eq!((stats.frames, stats.dropped), (times.len() as u64, 0));
+    stats
+}
+
+fn every(interval: f64, frames: usize) -> Vec<f64> {
+    (0..frames).map(|n| n as f64 * interval).collect()
+}
+
+#[test]
+fn a_camera_that_is_faster_than_it_says_has_all_its_frames_in_time() {
+    for (says, is, within) in [
+        (25, 29.97, 1.0),
+        (30, 60.0, 1.0),
+        (10, 200.0, 1.0),
+        // Not yet a whole interval.
+        (25, 25.05, 20.0),
+    ] {
+        let times = every(1000.0 / is, 250);
+        let stats = all_shown(video(says), &times, &times, within);
+        assert_eq!((stats.missing, stats.displaced), (0, 0), "{is}");
+    }
+}
+
+#[test]
+fn a_camera_that_becomes_faster_loses_nothing_and_what_is_late_is_counted() {
+    let mut times = every(40.0, 100);
+    times.extend((0..100).map(|n| 4000.0 + f64::from(n) * 20.0));
+    let stats = all_shown(video(25), &times, &times, 2100.0);
+    assert!((90..=100).contains(&stats.displaced), "{}", stats.displaced);
+}
+
+#[test]
+fn a_pipe_cannot_have_another_rate_but_all_frames() {
+    let pipe: Unseekable<_> = Unseekable::new(Vec::new());
+    let settings = Settings::new(Profile::Standard);
+    let mut recorder = Recorder::start(pipe, settings, &[video(30)]).unwrap();
+    for n in 0..120 {
+        let time = i64::from(n) * 1_000_000_000 / 60;
+        recorder.push(0, picture(n), Some(time)).unwrap();
+    }
+    recorder.finish().unwrap();
+    let stats = recorder.stats();
+    assert_eq!((stats.frames, stats.dropped), (120, 0));
+    assert!(stats.displaced > 100);
+    assert_eq!(numbers(&recorder.storage.into_inner()).len(), 120);
+}
+
+#[test]
+fn what_begins_anew_goes_on_behind_and_is_told_once() {
+    let first = every(40.0, 30);
+    let mut times: Vec<f64> = first.iter().map(|at| at + 10_000.0).collect();
+    times.extend(&first);
+    let wanted = every(40.0, 60);
+    all_shown(video(25), &times, &wanted, 1.0);
+    let (mut recorder, told) = recorder(Profile::Standard, &[video(25)]);
+    for time in times {
+        let time = Some((time * 1e6) as i64);
+        recorder.push(0, picture(0), time).unwrap();
+    }
+    let jump = Jump {
+        from: 11_160 * MS,
+        to: 0,
+        is_known: false,
+    };
+    let notices = told.lock().unwrap();
+    let jumps = notices
+        .iter()
+        .filter(|notice| matches!(notice, Notice::Jump { .. }));
+    assert_eq!(
+        jumps.collect::<Vec<_>>(),
+        [&Notice::Jump { stream: 0, jump }]
+    );
+}
+
+#[test]
+fn what_is_before_a_picture_is_cut_off_and_nothing_is_no_frame() {
+    let (mut recorder, _) = recorder(Profile::Standard, &[video(10)]);
+    let before: [&[u8]; 5] = [b"", b"\r\n", &[0; 400], &[0xff; 7], b"--frame\r\n\r\n"];
+    for (n, before) in (0..).zip(before) {
+        let bytes = [before, &picture(n)].concat();
+        assert_eq!(picture_size(&bytes), Some((320, 240)));
+        recorder.push(0, bytes, None).unwrap();
+    }
+    recorder.push(0, Vec::new(), None).unwrap();
+    let damaged = picture(5)[..300].to_vec();
+    recorder.push(0, damaged.clone(), None).unwrap();
+    let stats = recorder.stats();
+    assert_eq!((stats.frames, stats.dropped), (6, 1));
+    let frames = contents(&bytes_of(recorder), 0);
+    for (n, frame) in (0..).zip(&frames[..5]) {
+        assert!(*frame == picture(n));
+    }
+    assert!(frames[5] == damaged, "as it is");
+}
+
+#[test]
+fn a_sample_that_is_split_is_whole_again() {
+    let samples: Vec<u8> = (0..16_000u32).map(|n| (n / 3) as u8).collect();
+    let (mut recorder, _) = recorder(Profile::Standard, &[video(10), sound()]);
+    let mut at = 0;
+    for piece in samples.chunks(333) {
+        let time = at / 2 * 1_000_000_000 / 8000;
+        recorder.push(1, piece.to_vec(), Some(time)).unwrap();
+        at += piece.len() as i64;
+    }
+    assert!(contents(&bytes_of(recorder), 1).concat() == samples);
+}
+
+proptest::proptest! {
+    /// Cameras that say nothing of their rate: what they do for two seconds is no promise.
+    #[test]
+    fn each_frame_of_a_camera_without_a_rate_is_within_half_a_place(
+        first in proptest::collection::vec(28.0f64..90.0, 16),
+        rest in proptest::collection::vec(33.4f64..90.0, 1..200),
+    ) {
+        let mut times = vec![0.0];
+        for interval in first.iter().chain(&rest) {
+            times.push(times[times.len() - 1] + interval);
+        }
+        let known: Vec<_> = (times[..17].iter())
+            .map(|time| (Some((time * 1e6) as i64), None))
+            .collect();
+        let grid = Cadence::of(&known, false).unwrap().grid;
+        let stream = Stream { is_guessed: true, ..Stream::video(320, 240, grid) };
+        let (mut recorder, _) = recorder(Profile::Standard, &[stream]);
+        for (n, time) in times.iter().enumerate() {
+            recorder.push(0, picture(n as u8), Some((time * 1e6) as i64)).unwrap();
+        }
+        let bytes = bytes_of(recorder);
+        let shown = shown(&bytes);
+        proptest::prop_assert_eq!(shown.len(), times.len());
+        // Two that come in the time of one place push one another a place on.
+        let place = grid.time_of(1) as f64 / 1e6;
+        let tight = times.windows(2).any(|pair| pair[1] - pair[0] < place);
+        let within = if tight { 1.5 } else { 0.5 } * place + 0.001;
+        for ((_, at), time) in shown.iter().zip(&times) {
+            proptest::prop_assert!((at - time).abs() <= within, "{} {}", at, time);
+        }
+    }
+}

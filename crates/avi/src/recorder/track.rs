@@ -3,7 +3,8 @@
 
 use std::collections::VecDeque;
 
-use super::Payload;
+use super::fit::Fit;
+use super::{Payload, Stream};
 use crate::header::WaveFormat;
 use crate::k210;
 use crate::timeline::{FrameGrid, Rate, SampleClock};
@@ -22,6 +23,12 @@ pub(super) struct Video<P> {
     pub height: u32,
     /// To repeat, in the K210's profile.
     pub last: Option<P>,
+    /// What rate would do for the frames so far.
+    pub fit: Fit,
+    /// Whether that is the file's.
+    pub is_fitted: bool,
+    /// Frames that are shown later than their place allows, unless another rate is found.
+    pub displaced: u64,
 }
 
 #[derive(Debug)]
@@ -32,21 +39,29 @@ pub(super) struct Audio<P> {
     pub chunk: Option<usize>,
     pub pending: VecDeque<P>,
     pub pending_bytes: usize,
+    /// The begin of a sample, whose rest is still to come.
+    pub rest: P,
 }
 
 impl<P: Payload> Track<P> {
     /// `video` is the rate of the file's first video stream.
-    pub fn new(format: StreamFormat, profile: Profile, video: Option<Rate>) -> Self {
-        match format {
+    pub fn new(stream: &Stream, profile: Profile, video: Option<Rate>) -> Self {
+        match stream.format {
             StreamFormat::Video {
                 width,
                 height,
                 rate,
             } => Self::Video(Video {
-                grid: FrameGrid::new(rate),
+                grid: match stream.is_guessed && profile == Profile::Standard {
+                    true => FrameGrid::fine(rate),
+                    false => FrameGrid::new(rate),
+                },
                 width,
                 height,
                 last: None,
+                fit: Fit::new(rate),
+                is_fitted: false,
+                displaced: 0,
             }),
             StreamFormat::Audio(format) => Self::Audio(Audio {
                 clock: SampleClock::new(
@@ -60,6 +75,7 @@ impl<P: Payload> Track<P> {
                 },
                 pending: VecDeque::new(),
                 pending_bytes: 0,
+                rest: P::default(),
             }),
         }
     }

@@ -32,6 +32,7 @@
 //! theirs; the index of every 64th covers 64, and so on; and one index covers all of a RIFF
 //! in the end. Each chunk is indexed once for each of these levels.
 
+mod chunk_log;
 mod layout;
 #[cfg(test)]
 mod tests;
@@ -44,9 +45,9 @@ use super::header::{
     ChunkHeader, ExtendedHeader, FourCc, ListHeader, MainHeader, OldIndexEntry, StreamHeader,
     SuperIndex, SuperIndexEntry, WaveFormat, padded,
 };
-use super::index::{ChunkLog, Indexed, Mark, StandardIndexes, old_index_entry};
 use super::k210;
 use super::timeline::Rate;
+use chunk_log::{ChunkLog, Indexed, Mark, StandardIndexes, old_index_entry};
 
 /// Checkpoints that one of the next level replaces.
 const FAN_OUT: usize = 8;
@@ -453,6 +454,24 @@ impl Writer {
     /// Frames, or blocks of samples, that a stream has so far.
     pub fn stream_length(&self, stream: usize) -> u64 {
         self.streams[stream].length
+    }
+
+    /// Has all frames of a video stream, those written too, at another rate. It gets into the file with the
+    /// next checkpoint or the end. Whether that can be done: the head can be overwritten, and `stream` is
+    /// video.
+    pub fn set_rate(&mut self, stream: usize, new: Rate) -> bool {
+        let seekable = self.options.seekable;
+        match self
+            .streams
+            .get_mut(stream)
+            .map(|stream| &mut stream.format)
+        {
+            Some(StreamFormat::Video { rate, .. }) if seekable => {
+                *rate = new;
+                true
+            }
+            _ => false,
+        }
     }
 
     /// Bytes before the first chunk.

@@ -8,7 +8,7 @@
 //! for a picture where an index entry takes 16. An hour at 30 frames a second with sound
 //! is some 400 KiB.
 
-use super::header::{
+use crate::header::{
     ChunkHeader, FourCc, OldIndexEntry, StandardIndex, StandardIndexEntry, padded,
 };
 

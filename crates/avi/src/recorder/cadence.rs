@@ -1,0 +1,134 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! The frame rate of a camera that does not say, from its first frames.
+
+use crate::timeline::Rate;
+
+/// Frames that are enough to tell.
+const ENOUGH: usize = 17;
+
+/// Time that is enough to tell, in nanoseconds: of a slow camera two frames have to do.
+const LONG: i64 = 2_000_000_000;
+
+/// Places a second that the grid of such a camera has at least, if that is no more than
+/// [`MOST`] for a frame. Many slow down in the dark and are as fast as this in the light.
+const FINE: f64 = 30.0;
+
+/// Places for each frame.
+const MOST: f64 = 3.0;
+
+/// How much intervals of a regular camera differ.
+const REGULAR: f64 = 0.05;
+
+/// What the first frames of a camera tell of its rate.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Cadence {
+    /// Of the shortest usual interval between two frames.
+    pub usual: Rate,
+    /// Of a grid for frames that come at any time: the same, or two or three times that, such that there are 30
+    /// places a second or more. A camera that is regular meets the grid exactly, one that is not is at most half a
+    /// place off, and one that becomes faster (in the light, say) still has its places. An empty place
+    /// costs 32 bytes; ffmpeg, GStreamer and OpenCV pass over it.
+    pub grid: Rate,
+}
+
+impl Cadence {
+    /// Of frames with these times and durations in nanoseconds, or `None` if more have to come first: 17, or two
+    /// seconds of them. `is_all` says that none will.
+    pub fn of(frames: &[(Option<i64>, Option<u64>)], is_all: bool) -> Option<Self> {
+        let times: Vec<i64> = frames.iter().filter_map(|(time, _)| *time).collect();
+        let mut intervals: Vec<i64> = times
+            .windows(2)
+            .map(|pair| pair[1].saturating_sub(pair[0]))
+            .filter(|interval| *interval > 0)
+            .collect();
+        let add = |all: i64, one: &i64| all.saturating_add(*one);
+        let lasts = intervals.iter().fold(0, add);
+        if frames.len() < ENOUGH && lasts < LONG && !is_all {
+            return None;
+        }
+        let usual = if intervals.is_empty() {
+            // What has no times has at least durations, or is taken for what most cameras do.
+            let durations = frames.iter().filter_map(|(_, duration)| *duration);
+            let duration = durations.into_iter().find(|duration| *duration > 0);
+            let Some(duration) = duration else {
+                let (usual, grid) = (Rate::PAL, Rate::PAL);
+                return Some(Self { usual, grid });
+            };
+            duration as f64
+        } else {
+            intervals.sort_unstable();
+            usual(&intervals)
+        };
+        let places = (FINE * usual / 1e9 - 1e-6).ceil().clamp(1.0, MOST);
+        Some(Self {
+            usual: Rate::of_interval(usual),
+            grid: Rate::of_interval(usual / places),
+        })
+    }
+}
+
+/// The shortest interval that is usual: the mean of those about the lowest quarter, if many are alike, or
+/// what a quarter of them is shorter than.
+fn usual(sorted: &[i64]) -> f64 {
+    let quarter = sorted[sorted.len() / 4] as f64;
+    let alike = |interval: &&i64| (**interval as f64 - quarter).abs() <= REGULAR * quarter;
+    let (sum, count) = sorted
+        .iter()
+        .filter(alike)
+        .fold((0.0, 0), |(sum, count), interval| {
+            (sum + *interval as f64, count + 1)
+        });
+    if 2 * count >= sorted.len() {
+        sum / f64::from(count as u32)
+    } else {
+        quarter
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const MS: i64 = 1_000_000;
+
+    fn of(intervals: &[i64]) -> Option<(u32, u32)> {
+        let mut time = 0;
+        let mut frames = vec![(Some(0), None)];
+        for interval in intervals {
+            time += interval * MS;
+            frames.push((Some(time), None));
+        }
+        let grid = Cadence::of(&frames, false)?.grid;
+        Some((grid.numerator(), grid.denominator()))
+    }
+
+    #[test]
+    fn the_shortest_usual_interval_is_a_whole_number_of_places() {
+        let after = |first: &[i64], rest: i64| [first, &[rest; 30]].concat();
+        assert_eq!(of(&after(&[400], 40)), Some((50, 1)));
+        assert_eq!(of(&after(&[3, 77], 40)), Some((50, 1)));
+        assert_eq!(of(&after(&[0, 80], 40)), Some((50, 1)));
+        assert_eq!(of(&after(&[-40, 80], 40)), Some((50, 1)));
+        assert_eq!(of(&after(&[], 66)), Some((1000, 33)));
+        assert_eq!(of(&after(&[], 16)), Some((125, 2)));
+        assert_eq!(of(&after(&[], 100)), Some((30, 1)));
+        let lossy: Vec<i64> = (0..30).map(|n| if n % 3 == 0 { 80 } else { 40 }).collect();
+        assert_eq!(of(&lossy), Some((50, 1)));
+        let thirds: Vec<i64> = (0..30).map(|n| 33 + i64::from(n % 3 == 0)).collect();
+        assert_eq!(of(&thirds), Some((30, 1)));
+    }
+
+    #[test]
+    fn a_few_frames_tell_only_if_they_are_slow() {
+        assert_eq!(of(&[40; 15]), None);
+        assert_eq!(of(&[60_000]), Some((1, 20)));
+        assert_eq!(of(&[3_600_000]), Some((1, 1200)));
+        let usual = |frames: &[_], is_all| Some(Cadence::of(frames, is_all)?.usual);
+        let none = vec![(None, None); 17];
+        assert_eq!(usual(&none[1..], false), None);
+        assert_eq!(usual(&none, false), Some(Rate::PAL));
+        let lasting = vec![(None, Some(100 * MS as u64)); 17];
+        assert_eq!(usual(&lasting, false), Some(Rate::TEN_A_SECOND));
+        assert_eq!(usual(&[(Some(0), None)], true), Some(Rate::PAL));
+    }
+}

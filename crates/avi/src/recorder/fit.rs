@@ -1,0 +1,113 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! The rate that a camera keeps, whatever it says.
+
+use crate::timeline::Rate;
+
+/// Frames that a rate can be had from.
+const ENOUGH: u64 = 8;
+
+/// Frames up to which each eighth makes the rate better; after that, checkpoints do.
+const EARLY: u64 = 512;
+
+/// Whether there is one rate at which all frames so far are shown in time, and which.
+///
+/// The rate of a file can be changed as long as it is written, since positions are counted in frames. Each
+/// frame bounds the interval from both sides; what is left between the bounds would do for all of them. Of
+/// that the line through the frames is taken.
+#[derive(Debug, Clone)]
+pub(super) struct Fit {
+    /// How far a frame may be off, in nanoseconds.
+    tolerance: f64,
+    /// Bounds of the interval, in nanoseconds.
+    least: f64,
+    most: f64,
+    /// Sums of place times time, and of place squared.
+    rising: f64,
+    square: f64,
+    /// The last place.
+    place: u64,
+    frames: u64,
+}
+
+impl Fit {
+    pub fn new(rate: Rate) -> Self {
+        Self {
+            tolerance: rate.time_of(1) as f64 + 2e6,
+            least: 0.0,
+            most: f64::INFINITY,
+            rising: 0.0,
+            square: 0.0,
+            place: 0,
+            frames: 0,
+        }
+    }
+
+    /// Adds the frame of a place and its time, in nanoseconds since the start of the file.
+    pub fn add(&mut self, place: u64, time: i64) {
+        self.frames += 1;
+        self.place = place;
+        if place == 0 {
+            return;
+        }
+        let (place, time) = (place as f64, time as f64);
+        self.least = self.least.max((time - self.tolerance) / place);
+        self.most = self.most.min((time + self.tolerance) / place);
+        self.rising += place * time;
+        self.square += place * place;
+    }
+
+    /// Whether it is worth asking anew.
+    pub fn is_early(&self) -> bool {
+        self.frames < EARLY && self.frames.is_multiple_of(8)
+    }
+
+    /// The rate at which all frames are shown in time, if there are enough to tell and there is one.
+    pub fn rate(&self) -> Option<Rate> {
+        if self.frames < ENOUGH || self.least > self.most || self.square == 0.0 {
+            return None;
+        }
+        let interval = (self.rising / self.square).clamp(self.least, self.most);
+        // A usual rate may be no further off than an eighth of what a frame may be.
+        let slack = self.tolerance / 8.0 / self.place as f64;
+        Some(Rate::of_interval_within(interval, slack))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn rate(numerator: u32, denominator: u32) -> Rate {
+        Rate::new(numerator, denominator).unwrap()
+    }
+
+    fn fit(says: Rate, is: Rate, frames: u64) -> Option<Rate> {
+        let mut fit = Fit::new(says);
+        (0..frames).for_each(|n| fit.add(n, is.time_of(n) as i64));
+        fit.rate()
+    }
+
+    #[test]
+    fn a_steady_camera_has_its_own_rate() {
+        for (says, is) in [
+            (rate(25, 1), rate(30_000, 1001)),
+            (rate(30, 1), rate(60, 1)),
+            (rate(25, 1), rate(2501, 100)),
+        ] {
+            let found = fit(says, is, 3000).unwrap();
+            let off = found.time_of(3000).abs_diff(is.time_of(3000));
+            assert!(off < 1_000_000, "{off}");
+        }
+        assert_eq!(fit(rate(30, 1), rate(60, 1), 9), Some(rate(60, 1)));
+        assert_eq!(fit(rate(30, 1), rate(60, 1), 7), None);
+    }
+
+    #[test]
+    fn a_camera_that_changes_has_none() {
+        let mut fit = Fit::new(rate(25, 1));
+        (0..500).for_each(|n| fit.add(n, rate(25, 1).time_of(n) as i64));
+        let later = rate(25, 1).time_of(500) as i64;
+        (0..500).for_each(|n| fit.add(500 + n, later + rate(50, 1).time_of(n) as i64));
+        assert_eq!(fit.rate(), None);
+    }
+}
