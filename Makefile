@@ -30,6 +30,14 @@ deb: ## build Debian packages for this machine (in target/deb)
 	@scripts/setup.sh deb
 	scripts/deb.sh
 
+.PHONY: test-deb
+test-deb: deb ## install those packages in clean chroots of Debian 12 and 13, inspect, record
+	scripts/deb-test.sh
+
+.PHONY: vendor
+vendor: ## put the crates into vendor/, with which make install needs no network
+	$(CARGO) vendor --locked --versioned-dirs >/dev/null
+
 .PHONY: test
 test: ## install what the tests need and run them all
 	@scripts/setup.sh test

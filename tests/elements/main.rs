@@ -25,6 +25,7 @@ mod avimjpegmux_crash;
 mod avimjpegmux_time;
 mod circularsink;
 mod ffmpegsink;
+mod harness;
 mod k210_ports;
 mod k210_trouble;
 mod k210camerasrc;

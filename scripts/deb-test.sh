@@ -1,0 +1,57 @@
+#!/usr/bin/env bash
+# Installs the packages of `make deb` in clean chroots of Debian and uses them.
+#
+#   scripts/deb-test.sh [SUITE...]        default: bookworm trixie
+set -euo pipefail
+cd "$(dirname "$0")/.."
+debs=${CARGO_TARGET_DIR:-$PWD/target}/deb
+
+# What runs inside, as root.
+if [ "${1:-}" = --inside ]; then
+    debs=$2
+    scratch=$(mktemp -d)
+    packages=(gst-plugin-kendryte gst-plugin-kendryte-tools)
+    clean() {
+        rm -rf "$scratch"
+        apt-get purge -y -qq --autoremove "${packages[@]}" gstreamer1.0-tools >/dev/null
+    }
+    apt-get update -qq
+    clean
+    trap clean EXIT
+
+    # Without what is only recommended: the dependencies have to do.
+    cp "$debs"/gst-plugin-kendryte_*.deb "$debs"/gst-plugin-kendryte-tools_*.deb "$scratch"
+    chmod -R a+rX "$scratch"
+    apt-get install -y -qq --no-install-recommends "$scratch"/*.deb gstreamer1.0-tools >/dev/null
+
+    gst-inspect-1.0 kendryte
+    for element in $(gst-inspect-1.0 kendryte | sed -n 's/^  \([a-z0-9]*\): .*/\1/p'); do
+        gst-inspect-1.0 "$element" >/dev/null
+    done
+    gst-launch-1.0 -q -e k210camerasrc device=sim: num-buffers=20 ! avimjpegmux ! \
+        filesink location="$scratch/a.avi"
+    avi-repair "$scratch/a.avi" "$scratch/b.avi" | grep -x '20 frames were copied'
+
+    k210-sim --link "$scratch/board" >/dev/null &
+    sim=$!
+    until [ -e "$scratch/board" ]; do kill -0 "$sim" && sleep 0.1; done
+    gst-launch-1.0 -q -e k210camerasrc device="$scratch/board" num-buffers=5 ! avimjpegmux ! \
+        filesink location="$scratch/c.avi"
+    kill "$sim"
+    avi-repair "$scratch/c.avi" "$scratch/d.avi" | grep -x '5 frames were copied'
+
+    test -s /usr/share/man/man1/avi-repair.1.gz
+    test -s /usr/share/man/man1/k210-sim.1.gz
+    grep -q k210 /usr/lib/udev/rules.d/70-k210.rules
+    echo "$(. /etc/os-release && echo "$PRETTY_NAME"): installed, inspected, recorded"
+    exit
+fi
+
+ls "$debs"/gst-plugin-kendryte_*.deb >/dev/null
+arch=$(dpkg --print-architecture)
+# Chroots of their own, in which nothing else is installed.
+export CHROOTS=${CARGO_TARGET_DIR:-$PWD/target}/clean-chroots
+[ $# -gt 0 ] || set -- bookworm trixie
+for suite in "$@"; do
+    scripts/chroot.sh "$suite" "$arch" scripts/deb-test.sh --inside "$debs"
+done
