@@ -4,7 +4,7 @@ CARGO ?= cargo
 
 .PHONY: help
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 .DEFAULT_GOAL := help
 
@@ -98,3 +98,28 @@ doc: ## build the API documentation (target/doc/gstkendryte)
 clean: ## remove what was built
 	$(CARGO) clean
 	rm -rf demo builddir
+
+# Other systems: `make test` in a chroot, which needs debootstrap, root or sudo, and some gigabytes in ~/.cache
+# (scripts/chroot.sh says more). A plugin is the older Debian's as users of the newer ones get it.
+.PHONY: test-debian13 test-sid test-i386 test-loads
+
+test-debian13: ## run the tests on Debian 13 (GStreamer 1.26, ffmpeg 7)
+	scripts/chroot.sh trixie amd64 make test
+
+test-sid: ## run the tests on Debian unstable (GStreamer 1.28, ffmpeg 9)
+	scripts/chroot.sh sid amd64 make test
+
+test-i386: ## run the tests on Debian unstable for 32 bits, with its own Rust
+	scripts/chroot.sh sid i386 make test
+
+OF_DEBIAN12 = /target/bookworm-amd64/debug/libgstkendryte.so
+
+test-loads: ## build the plugin on Debian 12, and record with it on Debian 13 and unstable
+	scripts/chroot.sh bookworm amd64 sh -c 'scripts/setup.sh build && cargo build --locked'
+	for suite in trixie sid; do \
+	    scripts/chroot.sh $$suite amd64 sh -c 'scripts/setup.sh demo && gst-inspect-1.0 --version && \
+	        gst-inspect-1.0 $(OF_DEBIAN12) && gst-launch-1.0 -q --gst-plugin-load=$(OF_DEBIAN12) -e \
+	        k210camerasrc device=sim: num-buffers=10 ! avimjpegmux ! filesink location=/tmp/loads.avi && \
+	        gst-launch-1.0 -q --gst-plugin-load=$(OF_DEBIAN12) filesrc location=/tmp/loads.avi ! avimjpegdemux ! \
+	        jpegdec ! fakesink' || exit 1; \
+	done
