@@ -125,7 +125,10 @@ if [ -z "$tool" ] && ! chroot "$root" sh -c 'command -v cargo' >/dev/null; then
     "${in_chroot[@]}" sh -c 'apt-get update && apt-get install -y --no-install-recommends rustc cargo' >/dev/null
 fi
 
-"${in_chroot[@]}" sh -c 'cd "$1" && shift && exec "$@"' sh "$tree" "$@"
+# This shell stays, as the namespace's first process: it reaps what loses its parent.
+status=0
+"${in_chroot[@]}" sh -c 'cd "$1" && shift && exec "$@"' sh "$tree" "$@" || status=$?
+exit "$status"
 INSIDE
 )
 "${as_root[@]}" unshare --mount --propagation private --pid --fork --kill-child \
