@@ -7,7 +7,7 @@
 # /target/SUITE-ARCH, which all chroots share. Chroots and builds are kept in $CHROOTS, and are safe to delete.
 #
 #   CHROOTS   where they are kept; ~/.cache/gst-plugin-kendryte
-#   MIRROR    where Debian's packages come from; http://deb.debian.org/debian
+#   MIRROR    where Debian's packages come from; debootstrap's own choice
 set -euo pipefail
 cd "$(dirname "$0")/.."
 tree=$PWD
@@ -20,7 +20,7 @@ suite=$1 arch=$2
 shift 2
 
 chroots=${CHROOTS:-${XDG_CACHE_HOME:-$HOME/.cache}/gst-plugin-kendryte}
-mirror=${MIRROR:-http://deb.debian.org/debian}
+mirror=${MIRROR:-}
 root=$chroots/$suite-$arch
 
 as_root=()
@@ -61,7 +61,7 @@ if [ ! -e "$root" ]; then
     "${as_root[@]}" mkdir -p "$chroots/target"
     log=$(mktemp)
     if ! "${as_root[@]}" debootstrap --variant=minbase --arch="$arch" --include=ca-certificates,make \
-        "$suite" "$root.partial" "$mirror" >"$log" 2>&1; then
+        "$suite" "$root.partial" ${mirror:+"$mirror"} >"$log" 2>&1; then
         tail -n 20 "$log" >&2
         echo "debootstrap failed; its last lines are above, all of them in $log." >&2
         exit 1
@@ -110,7 +110,7 @@ in_chroot=(chroot "$root" /usr/bin/env -i PATH="$path" HOME=/root TERM="${TERM:-
     DEBIAN_FRONTEND=noninteractive CARGO_HOME=/var/cache/cargo CARGO_NET_OFFLINE=true CARGO_TERM_COLOR=never
     CARGO_INCREMENTAL=0 CARGO_TARGET_DIR="/target/$name")
 
-# Nothing may start a service. A mirror may be one that stands still, as those of snapshot.debian.org do.
+# Nothing may start a service. A mirror may be one that stands still.
 printf '#!/bin/sh\nexit 101\n' >"$root/usr/sbin/policy-rc.d"
 chmod +x "$root/usr/sbin/policy-rc.d"
 echo 'Acquire::Check-Valid-Until "false";' >"$root/etc/apt/apt.conf.d/90any-age"
