@@ -41,6 +41,7 @@ test=(
     gir1.2-gst-plugins-base-1.0
     python3-opencv
     valgrind
+    v4l-utils
 )
 # For the test of the dashcam's page, which is skipped without. Ubuntu has them as snaps only.
 browser=(

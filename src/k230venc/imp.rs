@@ -222,8 +222,8 @@ impl ElementImpl for K230Venc {
             gst::subclass::ElementMetadata::new(
                 "K230 video encoder",
                 "Codec/Encoder/Video/Hardware",
-                "Encodes H.264, H.265 and JPEG with the Kendryte K210/K230 family's VENC, or as \
-                 VENC would with an encoder of this machine",
+                "Encodes H.264, H.265 and JPEG with the Kendryte K230's VENC, or as VENC would \
+                 with an encoder of this machine",
                 "The gst-plugin-kendryte developers",
             )
         });

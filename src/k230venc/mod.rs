@@ -2,8 +2,9 @@
 //! `k230venc` encodes video as the K230's VENC does: four channels a process, I and P frames,
 //! H.264, H.265 and JPEG, parameter sets with every IDR.
 //!
-//! On the chip the encoder is reached through the SDK's MPP library or through V4L2; on a PC a
-//! software encoder stands in, so a pipeline written here runs there. Which one it is does not
+//! On the chip's Linux the encoder is reached through its V4L2 driver, `mvx`, or through the SDK's
+//! MPP library where there is one; on a PC a software encoder stands in, so a pipeline written here
+//! runs there. Which one it is does not
 //! show in the stream: GOPs begin where `gop-length` says, packs are cut alike, and each output
 //! buffer carries a [custom meta](gst::meta::CustomMeta) named `GstK230VencPacks` that lists them.
 //!

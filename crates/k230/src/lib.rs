@@ -8,11 +8,11 @@
 //! pack with the parameter sets where the frame starts a GOP, and the I or P pack. I and P frames
 //! are all there is, so streams come in the order of the frames.
 //!
-//! [`Device`] and [`Channel`] are what the element `k230venc` and the software double
-//! `libk230mpp_sim.so` are written against. [`mpp`] reaches the encoder through the C library of
-//! Kendryte's SDK, in three layers: the raw [`abi`], the loaded [`library`], the trait. Another
-//! implementation hosts a GStreamer encoder of the machine; it is in the plugin, as nothing here
-//! knows GStreamer.
+//! [`Device`] and [`Channel`] are what the element `k230venc` and the software doubles are written
+//! against. [`v4l2`] reaches the encoder through Linux' driver; [`mpp`] reaches it through the C
+//! library of Kendryte's SDK, in three layers: the raw [`abi`], the loaded [`library`], the trait.
+//! Another implementation hosts a GStreamer encoder of the machine; it is in the plugin, as nothing
+//! here knows GStreamer.
 //!
 //! Names, limits and codes are those of `k_venc_comm.h` in `kendryte/k230_sdk` and of
 //! `K230_视频编解码_API参考.md` in `kendryte/k230_docs`.

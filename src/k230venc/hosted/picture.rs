@@ -53,7 +53,7 @@ impl FrameData for BufferFrame {
         let meta = self.buffer.meta::<gst_video::VideoMeta>();
         let (offsets, strides) = match &meta {
             Some(meta) => (meta.offset(), meta.stride()),
-            None => (&self.info.offset()[..], &self.info.stride()[..]),
+            None => (self.info.offset(), self.info.stride()),
         };
         let planes = self.info.n_planes() as usize;
         let lent = offsets.iter().zip(strides).take(planes);

@@ -411,12 +411,12 @@ impl Session {
             strides: [0; 3],
             sizes: [0; 3],
         };
-        for plane in 0..planes {
+        for (plane, asked) in asked.iter().enumerate().take(planes) {
             let row = format.row_bytes(plane, width) as u32;
             port.strides[plane] = if self.faults.short_strides {
                 row / 2
             } else {
-                asked[plane].max(row) + self.faults.stride
+                (*asked).max(row) + self.faults.stride
             };
             port.sizes[plane] = port.strides[plane] * format.rows(plane, height) as u32;
         }
@@ -798,8 +798,8 @@ impl Session {
             V4L2_CID_MPEG_VIDEO_BITRATE,
             V4L2_CID_MPEG_VIDEO_FRAME_RC_ENABLE,
         ];
-        if !live.contains(&id) && !(inner.raw.buffers.is_empty() && inner.stream.buffers.is_empty())
-        {
+        let has_buffers = !inner.raw.buffers.is_empty() || !inner.stream.buffers.is_empty();
+        if has_buffers && !live.contains(&id) {
             return Err(libc::EBUSY);
         }
         inner.values.set(id, value);

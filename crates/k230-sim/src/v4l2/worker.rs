@@ -129,14 +129,14 @@ fn wait_for_more(session: &Session) -> bool {
             if !inner.raw.incoming.is_empty() {
                 return true;
             }
-            if inner.ending && session.faults.silent_after.is_none() {
-                if let Some(index) = inner.stream.incoming.pop_front() {
-                    let buffer = &mut inner.stream.buffers[index];
-                    buffer.planes[0].used = 0;
-                    inner.stream.complete(index, V4L2_BUF_FLAG_LAST);
-                    inner.ending = false;
-                    session.changed.notify_all();
-                }
+            if inner.ending
+                && session.faults.silent_after.is_none()
+                && let Some(index) = inner.stream.incoming.pop_front()
+            {
+                inner.stream.buffers[index].planes[0].used = 0;
+                inner.stream.complete(index, V4L2_BUF_FLAG_LAST);
+                inner.ending = false;
+                session.changed.notify_all();
             }
         }
         inner = session.wait(inner);
