@@ -1213,3 +1213,25 @@ fn long_expressions_do_not_end_the_process() {
         assert!(text.contains(words), "{:?}: {text:?}", &script[..20]);
     }
 }
+
+#[test]
+fn the_largest_numbers_do_not_end_the_process() {
+    let script = "\
+m = 9223372036854775807
+r = range(-m, m, 3)
+print(len(r) > 0, 5 in r, -m in r, r[1] == 3 - m)
+print('abc'[::m], 'abc'[-m:m:-m], [1, 2][:m])
+print(list(enumerate([1], m)), '%.99999g' % 0.5, '{:.99999}'.format(0.5))
+print(list(range(m - 1, m)), int('-1') + -m)
+";
+    let text = k210_sim::run_script(script, 1000).unwrap();
+    assert_eq!(
+        text.lines().take(4).collect::<Vec<_>>(),
+        [
+            "True True True True",
+            "a  [1, 2]",
+            "[(9223372036854775807, 1)] 0.5 0.5",
+            "[9223372036854775806] -9223372036854775808",
+        ]
+    );
+}

@@ -60,8 +60,8 @@ static FUNCTIONS: &[Function] = &[
         let given = args.between(1, 2)?;
         let start = given.get(1).map_or(Ok(0), int)?;
         let items = interpreter.iterate(&given[0])?;
-        let pairs = items.into_iter().zip(start..);
-        let pairs = pairs.map(|(item, index)| tuple(vec![Value::Int(index), item]));
+        let pairs = items.into_iter().zip(0..);
+        let pairs = pairs.map(|(item, at)| tuple(vec![Value::Int(start.wrapping_add(at)), item]));
         Ok(list(pairs.collect()))
     }),
     ("getattr", |_, args| {

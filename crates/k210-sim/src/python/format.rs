@@ -293,7 +293,7 @@ impl Spec {
         let digits = match self.kind {
             _ if !value.is_finite() => general(magnitude, 6, false),
             None => match self.precision {
-                Some(precision) => general(magnitude, precision, false),
+                Some(_) => general(magnitude, precision, false),
                 None => super::value::float(value.abs()),
             },
             Some('f' | 'F') => format!("{magnitude:.precision$}"),

@@ -8,7 +8,7 @@ use super::ast::{Argument, Expr, ExprKind, Function, Handler, Loop, Stmt, StmtKi
 use super::heap::Store;
 use super::value::{
     Class, Closure, Exception, Instance, Namespace, Value, dict, is_subclass, list, namespace,
-    range_len, string, tuple,
+    range_item, range_len, string, tuple,
 };
 use super::{Args, Raise, Result, builtins, heap, int, methods, modules, operators, parser};
 use crate::firmware::Cpu;
@@ -789,7 +789,7 @@ impl<'a> Interpreter<'a> {
     fn item(&mut self, iterable: &Value, index: usize) -> Result<Option<Value>> {
         Ok(match iterable {
             Value::Range(start, stop, step) => ((index as i64) < range_len(*start, *stop, *step))
-                .then(|| Value::Int(start + step * index as i64)),
+                .then(|| range_item(*start, *step, index as i64)),
             Value::Tuple(items) => items.get(index).cloned(),
             Value::List(items) => items.borrow().get(index).cloned(),
             Value::Dict(pairs) => pairs.borrow().get(index).map(|(key, _)| key.clone()),

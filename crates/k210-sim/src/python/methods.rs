@@ -486,7 +486,7 @@ pub fn index(object: &Value, index: &Value) -> Result<Value> {
         Value::Range(start, stop, step) => {
             let length = super::value::range_len(*start, *stop, *step) as usize;
             let at = operators::position(int(index)?, length, "range")?;
-            Ok(Value::Int(start + step * at as i64))
+            Ok(super::value::range_item(*start, *step, at as i64))
         }
         Value::Dict(pairs) => pairs
             .borrow()

@@ -279,8 +279,9 @@ fn contains(container: &Value, item: &Value) -> Result<bool> {
         Value::List(items) => items.borrow().iter().any(|found| found.equals(item)),
         Value::Dict(pairs) => pairs.borrow().iter().any(|(key, _)| key.equals(item)),
         Value::Range(start, stop, step) => item.as_int().is_some_and(|value| {
-            let index = (value - start) / step;
-            (value - start) % step == 0 && index >= 0 && index < range_len(*start, *stop, *step)
+            let distance = i128::from(value) - i128::from(*start);
+            let (step, length) = (i128::from(*step), range_len(*start, *stop, *step));
+            distance % step == 0 && (0..i128::from(length)).contains(&(distance / step))
         }),
         _ => {
             return Err(Raise::new(
@@ -323,7 +324,7 @@ pub fn slice(parts: [Option<i64>; 3], length: usize) -> Result<Vec<usize>> {
     let mut positions = Vec::new();
     while (step > 0 && at < stop) || (step < 0 && at > stop) {
         positions.push(at as usize);
-        at += step;
+        at = at.saturating_add(step);
     }
     Ok(positions)
 }

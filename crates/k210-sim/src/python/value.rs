@@ -565,13 +565,21 @@ fn errno_name(number: i64) -> Option<&'static str> {
 
 /// How many numbers a range has.
 pub fn range_len(start: i64, stop: i64, step: i64) -> i64 {
-    if step > 0 && start < stop {
+    let (start, stop, step) = (i128::from(start), i128::from(stop), i128::from(step));
+    let length = if step > 0 && start < stop {
         (stop - start - 1) / step + 1
     } else if step < 0 && start > stop {
         (start - stop - 1) / -step + 1
     } else {
         0
-    }
+    };
+    i64::try_from(length).unwrap_or(i64::MAX)
+}
+
+/// The number at a place of a range.
+pub fn range_item(start: i64, step: i64, index: i64) -> Value {
+    // Within the range's length it does not overflow.
+    Value::Int(start.wrapping_add(step.wrapping_mul(index)))
 }
 
 fn quote(out: &mut String, characters: impl Iterator<Item = u32> + Clone, bytes: bool) {
