@@ -11,7 +11,7 @@ use gst::glib;
 use gst::prelude::*;
 
 use super::CAT;
-use super::recording::{Failure, Host, Notice, Outcome, Recorder};
+use super::recording::{Failure, Host, Notice, Outcome, Recorder, warn_of_sound_alone};
 use super::session::{Answer, Open, Session, Trigger};
 use super::settings::Settings;
 use super::shared::Shared;
@@ -181,9 +181,12 @@ impl Context {
         let deadline = now
             .checked_add(timeout)
             .unwrap_or(now + Duration::from_secs(1 << 30));
+        let mut alone = false;
         let mut state = lock(&self.state);
         if let Some(shared) = state.shared.clone() {
             let mut inner = shared.lock();
+            // Nothing more comes: recordings that wait for a picture have the sound alone.
+            alone = !state.session.open().is_empty() && inner.ring.give_up_reference();
             for open in state.session.open() {
                 inner.ring.seal(open.id);
             }
@@ -206,6 +209,10 @@ impl Context {
         state.session.abandon();
         state.handles.clear();
         state.standby = None;
+        drop(state);
+        if let (true, Some(element)) = (alone, self.element.upgrade()) {
+            warn_of_sound_alone(&element);
+        }
     }
 
     /// Forgets the ring.
@@ -395,6 +402,9 @@ impl Context {
         let (restarted, dropped) = {
             let mut inner = shared.lock();
             let restarted = state.session.restart(&mut inner.ring);
+            for id in &restarted.ended {
+                inner.keep_streams(*id);
+            }
             (restarted, inner.ring.take_dropped(Vec::new()))
         };
         state.tell(&restarted.ended, || Notice::Finishing);

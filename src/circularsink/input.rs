@@ -487,6 +487,10 @@ impl Input {
             gst::info!(CAT, obj = pad, "The format changes: a new file");
             // No container takes two formats in one stream.
             context.restart();
+        } else if self.is_video() && shared.lock().ring.reference() != Some(number) {
+            gst::info!(CAT, obj = pad, "The picture comes after all: a new file");
+            context.restart();
+            shared.lock().ring.set_reference(number);
         }
         let codec = headers::codec_of_byte_stream(&caps);
         let reorders = self.is_video() && may_reorder(&caps);

@@ -144,11 +144,11 @@ struct Wait {
 }
 
 impl Wait {
-    fn new(timeout: Duration, deadline: Option<Instant>) -> Self {
+    fn new(timeout: Duration) -> Self {
         Self {
             timeout,
-            deadline,
-            patience: deadline.map(|_| Patience::new(timeout)),
+            deadline: None,
+            patience: None,
             settle: None,
             sealed: false,
             cut_off: false,
@@ -163,6 +163,16 @@ impl Wait {
             .into_iter()
             .flatten()
             .min()
+    }
+
+    /// Whether nothing more is to be waited for but what is written.
+    fn is_ending(&self) -> bool {
+        self.deadline.is_some() || self.patience.is_some() || self.settle.is_some()
+    }
+
+    fn end_by(&mut self, deadline: Instant) {
+        self.deadline = Some(deadline);
+        self.be_patient();
     }
 
     fn be_patient(&mut self) {
@@ -237,9 +247,9 @@ struct Ready {
 impl Recorder {
     /// Runs the recording to its end.
     pub fn run(self) {
-        let mut deadline = None;
+        let mut wait = Wait::new(self.order.finish_timeout);
         let mut outcome = Outcome::default();
-        let ready = match self.wait_for_streams(&mut deadline) {
+        let ready = match self.wait_for_streams(&mut wait) {
             Ok(ready) => ready,
             Err(failure) => {
                 forget(&self.shared, self.order.id);
@@ -256,7 +266,7 @@ impl Recorder {
             Ok(bin) => {
                 let location = target.location.as_deref();
                 self.host.started(self.order.id, location, ready.start);
-                let result = self.watch(deadline);
+                let result = self.watch(wait);
                 self.end(bin, &target, result, outcome);
             }
             Err((bin, failure)) => {
@@ -273,25 +283,33 @@ impl Recorder {
     }
 
     /// Waits for the first key unit and for what is to be known of all streams.
-    fn wait_for_streams(&self, deadline: &mut Option<Instant>) -> Result<Ready, Failure> {
-        let mut last_chance = false;
+    fn wait_for_streams(&self, wait: &mut Wait) -> Result<Ready, Failure> {
         loop {
-            if let Some(ready) = self.ready(last_chance) {
+            if let Some(ready) = self.ready(wait.is_ending()) {
                 return Ok(ready);
             }
-            if last_chance && !self.has_begun() {
+            if wait.is_ending() && !self.has_begun() && !self.go_on_without_reference() {
                 return Err(Failure::Nothing);
             }
             match self.notices.recv_timeout(Duration::from_millis(500)) {
-                Ok(Notice::Finishing | Notice::Ended | Notice::CutOff) => last_chance = true,
-                Ok(Notice::Deadline(by)) => {
-                    *deadline = Some(by);
-                    last_chance = true;
-                }
+                Ok(Notice::Finishing) => wait.settle(),
+                Ok(Notice::Ended) => wait.be_patient(),
+                Ok(Notice::CutOff) => wait.cut_off(),
+                Ok(Notice::Deadline(by)) => wait.end_by(by),
                 Err(RecvTimeoutError::Disconnected) => return Err(Failure::Nothing),
                 Ok(_) | Err(RecvTimeoutError::Timeout) => (),
             }
         }
+    }
+
+    /// Where the picture never came, the sound is recorded.
+    fn go_on_without_reference(&self) -> bool {
+        if !self.shared.lock().ring.give_up_reference() {
+            return false;
+        }
+        warn_of_sound_alone(&self.element);
+        self.shared.notify();
+        true
     }
 
     fn has_begun(&self) -> bool {
@@ -308,24 +326,29 @@ impl Recorder {
         let start = inner.ring.span(id)?.start?;
         let reference = inner.ring.reference()?;
         let newest = inner.ring.newest().unwrap_or(start);
-        let decided = !inner.streams.iter().any(Stream::undecided);
+        let former = inner.former_of(id);
+        let streams = former.unwrap_or(&inner.streams);
+        let decided = former.is_some() || !streams.iter().any(Stream::undecided);
         let waited = newest.saturating_sub(start) > WAIT_FOR_FORMAT || inner.ring.pressed();
         if !(decided || last_chance || waited) {
             return None;
         }
-        let streams = inner.streams.iter().enumerate();
-        let known = streams.filter(|(_, s)| s.caps.is_some() && !s.removed);
-        let streams = known.map(|(n, s)| (n, s.clone())).collect();
+        let caps = streams.get(reference).and_then(|s| s.caps.as_ref());
+        let known = streams
+            .iter()
+            .enumerate()
+            .filter(|(_, s)| s.caps.is_some() && !s.removed);
+        let known = known.map(|(n, s)| (n, s.clone())).collect();
         let mut sample = gst::Sample::builder();
         if let Some(first) = inner.ring.first_of(id) {
             sample = sample.buffer(&first.payload.buffer);
         }
-        if let Some(caps) = inner.streams.get(reference).and_then(|s| s.caps.as_ref()) {
+        if let Some(caps) = caps {
             sample = sample.caps(caps);
         }
         Some(Ready {
             start,
-            streams,
+            streams: known,
             reference,
             sample: sample.build(),
         })
@@ -421,8 +444,7 @@ impl Recorder {
     }
 
     /// Waits until the recording is over.
-    fn watch(&self, deadline: Option<Instant>) -> Result<(), Failure> {
-        let mut wait = Wait::new(self.order.finish_timeout, deadline);
+    fn watch(&self, mut wait: Wait) -> Result<(), Failure> {
         loop {
             let progress = self.counters.progress.load(Ordering::Relaxed);
             let notice = match wait.wake(progress) {
@@ -444,7 +466,7 @@ impl Recorder {
                 }
                 Ok(Notice::Ended) => wait.be_patient(),
                 Ok(Notice::Finishing) => wait.settle(),
-                Ok(Notice::Deadline(by)) => wait.deadline = Some(by),
+                Ok(Notice::Deadline(by)) => wait.end_by(by),
                 Ok(Notice::Progress) => {
                     let span = self.shared.lock().ring.span(self.order.id);
                     if span.is_some_and(|span| span.end.is_some()) {
@@ -557,11 +579,21 @@ impl Recorder {
     }
 }
 
+/// Says that the picture never came.
+pub fn warn_of_sound_alone(element: &gst::Bin) {
+    gst::element_warning!(
+        element,
+        gst::StreamError::Failed,
+        ("Nothing came on video: the recording has the sound alone")
+    );
+}
+
 /// Takes a recording out of the ring; what only it needed is freed without the lock.
 fn forget(shared: &Shared, id: RecordingId) {
     let dropped = {
         let mut inner = shared.lock();
         inner.ring.remove(id);
+        inner.forget_streams(id);
         inner.ring.take_dropped(Vec::new())
     };
     drop(dropped);

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use k230_venc::Codec;
 
-use crate::ring::{Limits, Ring};
+use crate::ring::{Limits, RecordingId, Ring};
 use crate::sync::lock;
 
 /// What the ring holds of a buffer.
@@ -69,11 +69,32 @@ pub struct Inner {
     pub ring: Ring<Media>,
     /// By the ring's stream number.
     pub streams: Vec<Stream>,
+    /// The streams as they were for recordings that ended when the streams began anew: what has not
+    /// been written yet is in those formats.
+    former: Vec<(RecordingId, Vec<Stream>)>,
     /// Readers that wait for data, so that a stream without recordings wakes nobody.
     pub waiting: usize,
 }
 
 impl Inner {
+    /// Keeps the streams as they are for a recording that ends here.
+    pub fn keep_streams(&mut self, id: RecordingId) {
+        if self.former_of(id).is_none() {
+            self.former.push((id, self.streams.clone()));
+        }
+    }
+
+    /// The streams that [`Inner::keep_streams`] kept.
+    pub fn former_of(&self, id: RecordingId) -> Option<&[Stream]> {
+        let kept = self.former.iter().find(|(kept, _)| *kept == id)?;
+        Some(&kept.1)
+    }
+
+    /// Forgets what was kept for a recording.
+    pub fn forget_streams(&mut self, id: RecordingId) {
+        self.former.retain(|(kept, _)| *kept != id);
+    }
+
     /// Nothing more comes on any stream.
     pub fn all_ended(&self) -> bool {
         let awaited =
@@ -99,6 +120,7 @@ impl Shared {
             inner: Mutex::new(Inner {
                 ring: Ring::new(limits),
                 streams: Vec::new(),
+                former: Vec::new(),
                 waiting: 0,
             }),
             arrived: Condvar::new(),

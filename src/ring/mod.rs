@@ -160,6 +160,45 @@ impl<P: Clone> Ring<P> {
         }
     }
 
+    /// Goes on without the reference stream, if nothing has come on it and something on another:
+    /// that one decides from here on, and recordings that wait begin with what there is of it.
+    /// Returns whether it is so.
+    pub fn give_up_reference(&mut self) -> bool {
+        let has_items =
+            |stream: &Option<Stream<P>>| stream.as_ref().is_some_and(|stream| stream.log.end() > 0);
+        let Some(silent) = self.reference.filter(|&it| !has_items(&self.streams[it])) else {
+            return false;
+        };
+        let Some(other) = self.streams.iter().position(has_items) else {
+            return false;
+        };
+        debug_assert_ne!(silent, other);
+        self.reference = Some(other);
+        let Some(start) = self.reference_stream().map(|stream| stream.start) else {
+            return false;
+        };
+        self.scan = start + 1;
+        self.synced = self.oldest_of(other).is_some();
+        for index in 0..self.recordings.len() {
+            self.begin_with_oldest(index);
+        }
+        true
+    }
+
+    /// Makes a stream the one that decides where the ring and the recordings begin and end, and
+    /// begins anew with it.
+    pub fn set_reference(&mut self, stream: usize) {
+        if self.streams.get(stream).is_some_and(Option::is_some) {
+            self.reset();
+            self.reference = Some(stream);
+        }
+    }
+
+    fn oldest_of(&self, stream: usize) -> Option<&Item<P>> {
+        let stream = self.streams.get(stream)?.as_ref()?;
+        stream.log.get(stream.start)
+    }
+
     /// The stream that decides where the ring and the recordings begin and end.
     pub fn reference(&self) -> Option<usize> {
         self.reference
@@ -188,8 +227,7 @@ impl<P: Clone> Ring<P> {
 
     /// The oldest buffer a recording that began now would begin with.
     pub fn oldest(&self) -> Option<&Item<P>> {
-        let reference = self.reference_stream().filter(|_| self.synced)?;
-        reference.log.get(reference.start)
+        self.oldest_of(self.reference.filter(|_| self.synced)?)
     }
 
     /// The latest presentation time in the reference stream, ns.

@@ -274,14 +274,23 @@ impl<P: Clone> Ring<P> {
             held: None,
             passed: false,
         });
-        if begin == Begin::Oldest
+        self.begin_with_oldest(self.recordings.len() - 1);
+    }
+
+    /// Lets a recording begin with what the ring holds, if that is what it waits for.
+    pub(super) fn begin_with_oldest(&mut self, index: usize) {
+        let waits = self.recordings.get(index).is_some_and(|recording| {
+            recording.begin == Begin::Oldest && recording.first.is_none() && !recording.cut_off
+        });
+        if waits
             && let Some(time) = self.oldest().map(|item| item.time)
-            && let Some(first) = self.reference_stream().map(|r| r.start)
+            && let Some((first, end, ended)) = self
+                .reference_stream()
+                .map(|stream| (stream.start, stream.log.end(), stream.ended))
         {
-            let index = self.recordings.len() - 1;
             self.begin(index, first, time);
-            if self.reference_stream().is_some_and(|r| r.ended) {
-                self.close(index, asked_at, i64::MAX);
+            if ended {
+                self.close(index, end, i64::MAX);
             }
         }
     }

@@ -751,3 +751,28 @@ fn ring_end(last: Number, pushed: i64, sounds: Number) -> Number {
         sounds.min(2 * (last + 1))
     }
 }
+
+#[test]
+fn goes_on_without_a_reference_that_brought_nothing() {
+    let mut ring = Ring::new(NO_LIMITS);
+    let (video, audio) = (ring.add_stream(true), ring.add_stream(false));
+    ring.open(0, Begin::Oldest, End::Open);
+    assert!(!ring.give_up_reference(), "there is nothing else");
+    for number in 0..10 {
+        ring.push(audio, sound(number));
+    }
+    assert_eq!(drain(&mut ring, 0, audio), (vec![], Taken::Wait));
+    assert!(ring.give_up_reference());
+    assert_eq!(ring.reference(), Some(audio));
+    assert_eq!(drain(&mut ring, 0, audio).0, (0..10).collect::<Vec<_>>());
+    ring.push(audio, sound(10));
+    ring.seal(0);
+    assert_eq!(drain(&mut ring, 0, audio), (vec![10], Taken::End));
+    assert!(!ring.give_up_reference(), "it has brought something");
+
+    // The picture comes after all.
+    ring.set_reference(video);
+    ring.open(1, Begin::Oldest, End::Open);
+    ring.push(video, Frames::new(1, 0).item(0, 1));
+    assert_eq!(drain(&mut ring, 1, video).0, [0]);
+}

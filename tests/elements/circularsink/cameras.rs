@@ -306,3 +306,108 @@ fn random_cameras_lose_no_frame() {
         );
     }
 }
+
+/// Sound that begins, and `frames` of it; the picture's pad is linked and silent.
+fn push_sound_alone(rig: &mut Rig, frames: u64) {
+    let audio = rig.audio.as_ref().expect("there is sound");
+    let mut segment = gst::FormattedSegment::<gst::ClockTime>::new();
+    segment.set_start(gst::ClockTime::ZERO);
+    audio.push_event(gst::event::StreamStart::new("audio"));
+    audio.push_event(gst::event::Caps::new(&raw_sound()));
+    audio.push_event(gst::event::Segment::new(&segment));
+    let until = frames * SAMPLES / RATE;
+    while rig.next_sample < until {
+        let range = rig.next_sample..rig.next_sample + 1000;
+        rig.next_sample = range.end;
+        audio.push(samples(range)).expect("the sound is taken");
+    }
+}
+
+#[test]
+fn a_picture_that_never_comes_leaves_the_sound() {
+    for (name, end) in [("p.mkv", "finish"), ("p.mov", "eos"), ("p.avi", "stop")] {
+        let mut rig = Rig::new(encoded("jpegenc", 200), true);
+        rig.locate(name);
+        rig.sink.set_property("recording", true);
+        let started = rig.pipeline.set_state(gst::State::Playing);
+        started.expect("the pipeline plays");
+        push_sound_alone(&mut rig, 100);
+        match end {
+            "finish" => rig.finish(),
+            "eos" => rig.eos(),
+            _ => rig
+                .pipeline
+                .set_state(gst::State::Ready)
+                .map(drop)
+                .expect("it stops"),
+        }
+        let path = rig.path(name);
+        if end != "stop" {
+            assert_eq!(rig.finished().path(), Path::new(&path));
+        }
+        assert_sound(Path::new(&path));
+        let output = Command::new("ffprobe")
+            .args(["-v", "error", "-show_entries", "format=duration"])
+            .args(["-of", "default=nokey=1:noprint_wrappers=1", &path])
+            .output()
+            .expect("ffprobe is installed");
+        let text = String::from_utf8_lossy(&output.stdout);
+        let seconds: f64 = text.trim().parse().expect("it has a length");
+        assert!((3.9..4.1).contains(&seconds), "{name}: {seconds} s");
+        let warnings = rig.warnings.lock().expect("nobody panics").clone();
+        let expected = ["Nothing came on video: the recording has the sound alone"];
+        assert_eq!(warnings, expected, "{name}");
+    }
+}
+
+#[test]
+fn a_picture_that_comes_late_is_recorded() {
+    let mut rig = Rig::new(encoded("jpegenc", 200), true);
+    rig.locate("l%d.mkv");
+    let started = rig.pipeline.set_state(gst::State::Playing);
+    started.expect("the pipeline plays");
+    push_sound_alone(&mut rig, 50);
+    rig.trigger(None);
+    rig.finish();
+    rig.finished();
+    rig.trigger(None);
+    rig.next = 50;
+    rig.announce();
+    rig.push(30);
+    rig.eos();
+    // The sound until then is in a file of its own.
+    let mut done = [rig.finished(), rig.finished()];
+    rig.wait_eos();
+    done.sort_by_key(|done| done.id);
+    let numbers = decode_picture(done[1].path()).numbers();
+    assert_eq!(numbers, (50..80).collect::<Vec<_>>());
+}
+
+#[test]
+fn a_format_that_changes_before_the_file_is_open_is_written_as_it_was() {
+    let mut rig = Rig::new(encoded(&x264(30, 0), 600), true);
+    rig.sink.set_property("recording", true);
+    let started = rig.pipeline.set_state(gst::State::Playing);
+    started.expect("the pipeline plays");
+    // The sound is linked and silent: its format is waited for.
+    let push = |rig: &Rig, range: std::ops::Range<usize>| {
+        rig.video
+            .push_event(gst::event::Caps::new(&rig.stream.caps));
+        rig.video
+            .push_event(gst::event::Segment::new(&rig.stream.segment));
+        for number in range {
+            let buffer = rig.stream.buffers[number].clone();
+            rig.video.push(buffer).expect("the frame is taken");
+        }
+    };
+    rig.video.push_event(gst::event::StreamStart::new("video"));
+    push(&rig, 0..20);
+    rig.stream = encoded("jpegenc", 200);
+    push(&rig, 20..40);
+    rig.eos();
+    let mut done = [rig.finished(), rig.finished()];
+    rig.wait_eos();
+    done.sort_by_key(|done| done.id);
+    assert_frames(&decode_picture(done[0].path()), 0, 19);
+    assert_frames(&decode_picture(done[1].path()), 20, 39);
+}
