@@ -2,7 +2,8 @@
 //! What GStreamer calls the streams and texts of an AVI file.
 
 use avi_mjpeg::header::FourCc;
-use avi_mjpeg::reader::headers::{Format, Header, Pcm, Stream};
+use avi_mjpeg::reader::date::iso_date;
+use avi_mjpeg::reader::headers::{Codec, Coded, Format, Header, Pcm, Stream};
 
 /// Caps of a stream; `None` if it is of a kind that is not taken apart.
 /// `sampling` is what the first picture of a file without header says.
@@ -24,6 +25,7 @@ pub fn of_stream(stream: &Stream, sampling: Option<&str>) -> Option<gst::Caps> {
             Some(caps.build())
         }
         Format::Pcm(pcm) => Some(of_pcm(pcm)),
+        Format::Coded(coded) => Some(of_coded(coded)),
         Format::Other { .. } => None,
     }
 }
@@ -62,6 +64,55 @@ fn of_pcm(pcm: &Pcm) -> gst::Caps {
     caps.build()
 }
 
+fn of_coded(coded: &Coded) -> gst::Caps {
+    let name = match coded.codec {
+        Codec::MuLaw => "audio/x-mulaw",
+        Codec::ALaw => "audio/x-alaw",
+        Codec::ImaAdpcm | Codec::MsAdpcm => "audio/x-adpcm",
+        Codec::Mp3 => "audio/mpeg",
+    };
+    let layout = match coded.codec {
+        Codec::ImaAdpcm => Some("dvi"),
+        Codec::MsAdpcm => Some("microsoft"),
+        _ => None,
+    };
+    let mut caps = gst::Caps::builder(name)
+        .field("rate", coded.rate as i32)
+        .field("channels", i32::from(coded.channels));
+    if let Some(layout) = layout {
+        caps = caps
+            .field("layout", layout)
+            .field("block_align", coded.block as i32);
+    } else if coded.codec == Codec::Mp3 {
+        caps = caps.field("mpegversion", 1).field("layer", 3);
+    }
+    caps.build()
+}
+
+/// All caps that a stream of sound can have.
+pub fn sound() -> gst::Caps {
+    let of = |name: &str| {
+        gst::Structure::builder(name)
+            .field("rate", gst::IntRange::new(1, 768_000))
+            .field("channels", gst::IntRange::new(1, 64))
+    };
+    let formats = [
+        "U8", "S16LE", "S24LE", "S24_32LE", "S32LE", "F32LE", "F64LE",
+    ];
+    [
+        of("audio/x-raw")
+            .field("format", gst::List::new(formats))
+            .field("layout", "interleaved"),
+        of("audio/x-mulaw"),
+        of("audio/x-alaw"),
+        of("audio/x-adpcm").field("layout", gst::List::new(["dvi", "microsoft"])),
+        of("audio/mpeg").field("mpegversion", 1).field("layer", 3),
+    ]
+    .into_iter()
+    .map(gst::structure::Builder::build)
+    .collect()
+}
+
 /// Tags for the whole file.
 pub fn tags_of_file(header: &Header) -> gst::TagList {
     let mut tags = gst::TagList::new();
@@ -79,7 +130,10 @@ pub fn tags_of_file(header: &Header) -> gst::TagList {
                 FourCc::ISFT => tags.add::<gst::tags::Encoder>(&text, append),
                 FourCc(code) => match &code {
                     b"ICRD" | b"IDIT" => {
-                        if let Ok(date) = gst::DateTime::from_iso8601_string(text) {
+                        let text = iso_date(text);
+                        if let Some(Ok(date)) =
+                            text.map(|text| gst::DateTime::from_iso8601_string(&text))
+                        {
                             tags.add::<gst::tags::DateTime>(&date, gst::TagMergeMode::Keep);
                         }
                     }
@@ -102,8 +156,8 @@ pub fn tags_of_stream(stream: &Stream) -> gst::TagList {
     {
         let tags = tags.make_mut();
         tags.set_scope(gst::TagScope::Stream);
-        if stream.is_sound() {
-            tags.add::<gst::tags::AudioCodec>(&"Uncompressed PCM", gst::TagMergeMode::Replace);
+        if let Some(codec) = codec_of_sound(stream) {
+            tags.add::<gst::tags::AudioCodec>(&codec, gst::TagMergeMode::Replace);
         } else {
             tags.add::<gst::tags::VideoCodec>(&"Motion JPEG", gst::TagMergeMode::Replace);
         }
@@ -112,4 +166,18 @@ pub fn tags_of_stream(stream: &Stream) -> gst::TagList {
         }
     }
     tags
+}
+
+fn codec_of_sound(stream: &Stream) -> Option<&'static str> {
+    match &stream.format {
+        Format::Pcm(_) => Some("Uncompressed PCM"),
+        Format::Coded(coded) => Some(match coded.codec {
+            Codec::MuLaw => "G.711 mu-law",
+            Codec::ALaw => "G.711 A-law",
+            Codec::ImaAdpcm => "IMA ADPCM",
+            Codec::MsAdpcm => "Microsoft ADPCM",
+            Codec::Mp3 => "MPEG-1 Layer 3",
+        }),
+        _ => None,
+    }
 }

@@ -8,6 +8,7 @@ use gst::prelude::*;
 use gst::subclass::prelude::*;
 
 use super::CAT;
+use super::caps;
 use super::output::Output;
 use super::pull::Pull;
 use super::push::{GoTo, Push};
@@ -95,17 +96,7 @@ impl ElementImpl for AviMjpegDemux {
 
     fn pad_templates() -> &'static [gst::PadTemplate] {
         static TEMPLATES: LazyLock<Vec<gst::PadTemplate>> = LazyLock::new(|| {
-            let sound = gst::Caps::builder("audio/x-raw")
-                .field(
-                    "format",
-                    gst::List::new([
-                        "U8", "S16LE", "S24LE", "S24_32LE", "S32LE", "F32LE", "F64LE",
-                    ]),
-                )
-                .field("layout", "interleaved")
-                .field("rate", gst::IntRange::new(1, 768_000))
-                .field("channels", gst::IntRange::new(1, 64))
-                .build();
+            let sound = caps::sound();
             let source = gst::PadDirection::Src;
             let template = |name: &str, direction, presence, caps: &gst::Caps| {
                 gst::PadTemplate::new(name, direction, presence, caps)

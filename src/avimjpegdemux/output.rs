@@ -455,37 +455,15 @@ pub fn tell(element: &gst::Element, findings: Vec<Finding>) {
     }
 }
 
-/// A finding as the details of a message.
+/// A finding as the details of a message. Streams and pictures are no larger numbers than `u32` has.
 fn details(finding: &Finding) -> gst::Structure {
-    match finding {
-        Finding::Damage { from, to, pictures } => gst::Structure::builder("avi-damage")
-            .field("from", from)
-            .field("to", to)
-            .field("pictures", pictures)
-            .build(),
-        Finding::Cut { stream, pos, have } => gst::Structure::builder("avi-cut")
-            .field("stream", *stream as u32)
-            .field("from", pos)
-            .field("have", have)
-            .build(),
-        Finding::Missing { stream, frames } => gst::Structure::builder("avi-missing")
-            .field("stream", *stream as u32)
-            .field("frames", frames)
-            .build(),
-        Finding::Joined { pos } => gst::Structure::builder("avi-joined")
-            .field("from", pos)
-            .build(),
-        Finding::More {
-            joined,
-            count,
-            from,
-            to,
-        } => gst::Structure::builder(if *joined { "avi-joined" } else { "avi-damage" })
-            .field("count", count)
-            .field("from", from)
-            .field("to", to)
-            .build(),
-        Finding::NoHeader => gst::Structure::new_empty("avi-no-header"),
-        Finding::BadIndex { .. } => gst::Structure::new_empty("avi-bad-index"),
-    }
+    let (name, numbers) = finding.facts();
+    let details = gst::Structure::builder(name);
+    let details = numbers.into_iter().fold(details, |details, (name, n)| {
+        match (name, u32::try_from(n)) {
+            ("stream" | "pictures", Ok(n)) => details.field(name, n),
+            _ => details.field(name, n),
+        }
+    });
+    details.build()
 }

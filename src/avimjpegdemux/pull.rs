@@ -160,7 +160,7 @@ impl Pull {
         }))
     }
 
-    /// Makes the pads of the streams that have chunks.
+    /// Begins to play.
     fn start(&mut self) {
         self.started = true;
         let mut segment = gst::FormattedSegment::new();
@@ -169,9 +169,17 @@ impl Pull {
         self.output.begin_segment(segment, seqnum);
         // Whoever is told of a pad may ask for it.
         self.tell_duration();
-        self.output.expose(&self.player.streams());
-        self.output.no_more_pads();
+        self.expose();
         self.output.start_segment();
+    }
+
+    /// Makes the pads of the streams that have chunks as far as is known.
+    fn expose(&mut self) {
+        let streams = self.player.streams();
+        if !streams.is_empty() {
+            self.output.expose(&streams);
+            self.output.no_more_pads();
+        }
     }
 
     fn duration(&self) -> gst::ClockTime {
@@ -257,7 +265,7 @@ impl Pull {
             self.start();
         }
         for _ in 0..BATCH {
-            let step = self.player.next()?;
+            let step = self.player.step()?;
             output::tell(&self.element, self.player.take_findings());
             match step {
                 Step::Unit(unit) => {
@@ -266,12 +274,16 @@ impl Pull {
                         // It was announced, but its first chunk comes so late that it was not met
                         // before the pads were made.
                         self.output.expose(&[unit.stream]);
+                        self.output.no_more_pads();
                     }
                     self.output
                         .push(self.player.header(), unit, |buffer| buffer)?;
                 }
                 Step::Searching => break,
                 Step::End => {
+                    if !self.output.has_pads() {
+                        self.expose();
+                    }
                     self.tell_progress();
                     self.tell_duration();
                     return Err(gst::FlowError::Eos);

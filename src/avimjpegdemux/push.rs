@@ -135,7 +135,7 @@ impl Push {
 
     fn run(&mut self) -> Result<Option<GoTo>, gst::FlowError> {
         loop {
-            let item = self.reader.next();
+            let item = self.reader.step();
             output::tell(&self.element, self.reader.take_findings());
             let item = item.map_err(|err| {
                 gst::element_error!(self.element, gst::StreamError::WrongType, ("{err}"));

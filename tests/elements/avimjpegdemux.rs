@@ -1078,3 +1078,183 @@ fn a_hundred_times_up_and_down() {
         pipeline.run().expect("plays to the end");
     }
 }
+
+/// A file of 25 frames a second of whose frames every third has a picture; the rest are empty.
+fn slow_camera() -> (Vec<u8>, Vec<Vec<u8>>) {
+    let all: Vec<_> = (0..90).map(|n| picture(n, 700)).collect();
+    let content: Vec<_> = (0..90)
+        .map(|n| match n % 3 {
+            0 => Piece::Video(all[n].clone()),
+            _ => Piece::Video(Vec::new()),
+        })
+        .collect();
+    let file = File {
+        scale: 1,
+        rate: 25,
+        interval: 40_000,
+        ..File::default()
+    };
+    (file.build(&content).bytes, all)
+}
+
+#[test]
+fn a_paused_seek_shows_what_is_on_screen() {
+    const FRAME: u64 = 40_000_000;
+    let scratch = Scratch::new();
+    let (bytes, all) = slow_camera();
+    let path = scratch.write("slow.avi", &bytes);
+    for (source, pulls) in [(pull(&path), true), (push(&path), false)] {
+        let pipeline = Pipeline::launch(&format!(
+            "{source} d.video_0 ! appsink name=v sync=true max-buffers=1"
+        ));
+        let sink = appsink(&pipeline, "v");
+        pipeline.0.set_state(gst::State::Paused).expect("pauses");
+        pipeline.0.state(HANG).0.expect("prerolls");
+        for n in [40_u64, 5, 77, 88, 1, 120] {
+            let on_screen = (n / 3 * 3).min(87);
+            for flags in [
+                gst::SeekFlags::ACCURATE,
+                gst::SeekFlags::KEY_UNIT,
+                gst::SeekFlags::KEY_UNIT | gst::SeekFlags::SNAP_BEFORE,
+            ] {
+                let at = gst::ClockTime::from_nseconds(n * FRAME + 3);
+                pipeline
+                    .0
+                    .seek_simple(flags | gst::SeekFlags::FLUSH, at)
+                    .expect("seeks");
+                pipeline.0.state(HANG).0.expect("prerolls");
+                let sample = sink.try_pull_preroll(HANG);
+                let sample = sample.unwrap_or_else(|| panic!("no picture at {n}, {flags:?}"));
+                let buffer = sample.buffer().expect("a buffer");
+                let picture = buffer.map_readable().expect("readable").to_vec();
+                assert!(picture == all[on_screen as usize], "{n} {flags:?} {pulls}");
+                assert_eq!(
+                    buffer.pts().map(|pts| pts.nseconds()),
+                    Some(on_screen * FRAME)
+                );
+                let segment = sample.segment().expect("a segment");
+                let segment = segment.downcast_ref::<gst::ClockTime>().expect("in time");
+                let (start, end) = (buffer.pts(), buffer.pts().zip(buffer.duration()));
+                let end = end.map(|(pts, duration)| pts + duration);
+                assert!(segment.clip(start, end).is_some(), "{n} {flags:?} {pulls}");
+                if flags.contains(gst::SeekFlags::KEY_UNIT) && n < 90 {
+                    assert_eq!(segment.start(), start, "{n} {pulls}");
+                }
+            }
+            if pulls {
+                // Backward, what is on screen at the end of the segment.
+                let stop = gst::ClockTime::from_nseconds((n * FRAME + 3).min(90 * FRAME));
+                let (set, zero) = (gst::SeekType::Set, gst::ClockTime::ZERO);
+                let flags = gst::SeekFlags::FLUSH | gst::SeekFlags::ACCURATE;
+                pipeline
+                    .0
+                    .seek(-1.0, flags, set, zero, set, stop)
+                    .expect("seeks");
+                pipeline.0.state(HANG).0.expect("prerolls");
+                let sample = sink.try_pull_preroll(HANG).expect("a picture");
+                let pts = sample.buffer().and_then(|buffer| buffer.pts());
+                assert_eq!(pts.map(|pts| pts.nseconds()), Some(on_screen * FRAME));
+            }
+        }
+    }
+}
+
+#[test]
+fn the_duration_is_known_before_the_pads_are() {
+    let scratch = Scratch::new();
+    let (built, _) = file_of(60, IndexKind::Old);
+    let path = scratch.write("d.avi", &built.bytes);
+    for source in [pull(&path), push(&path)] {
+        let pipeline = Pipeline::launch(&format!("{source} ! fakesink"));
+        let (tell, told) = std::sync::mpsc::channel();
+        pipeline.element("d").connect_pad_added(move |_, pad| {
+            let duration = pad.query_duration::<gst::ClockTime>();
+            let _ = tell.send(duration.map(|duration| duration.nseconds()));
+        });
+        pipeline.run().expect("plays");
+        let durations: Vec<_> = told.try_iter().collect();
+        let expected = frame_time(60).max(60 * 1068 * 1_000_000_000 / 32_000);
+        assert_eq!(durations, [Some(expected); 2]);
+    }
+}
+
+#[test]
+fn files_that_are_mostly_nothing_are_left_at_once_when_asked() {
+    let scratch = Scratch::new();
+    let (built, _) = file_of(2, IndexKind::None);
+    let head = &built.bytes[..built.at[0]];
+    let zeros = [head, &vec![0; 40 << 20]].concat();
+    let flood = [head, &[0xff, 0xd8, 0xff, 0xe0, 0, 4, 1, 2].repeat(1 << 19)].concat();
+    for bytes in [zeros, flood] {
+        let path = scratch.write("n.avi", &bytes);
+        for source in [pull(&path), push(&path)] {
+            let pipeline = Pipeline::launch(&format!("{source} ! fakesink"));
+            pipeline.0.set_state(gst::State::Playing).expect("starts");
+            // Amid the search.
+            let begun = std::time::Instant::now();
+            pipeline.0.set_state(gst::State::Null).expect("stops");
+            assert!(begun.elapsed().as_nanos() < u128::from(HANG.nseconds()));
+            // And to the end.
+            let _ = pipeline.run();
+        }
+    }
+}
+
+#[test]
+fn coded_sound_has_its_own_caps() {
+    let scratch = Scratch::new();
+    let content = pieces(20, Some(256));
+    let file = File {
+        audio: Some((8000, 1)),
+        info: vec![(b"IDIT", "Sat Nov 28 17:30:03 2026")],
+        ..File::default()
+    };
+    let bytes = file.build(&content).bytes;
+    let format = bytes
+        .windows(4)
+        .enumerate()
+        .filter(|(_, four)| four == b"strf")
+        .nth(1)
+        .expect("it is there")
+        .0
+        + 8;
+    for (tag, align, caps) in [
+        (7_u16, 1_u16, "audio/x-mulaw,rate=8000,channels=1"),
+        (6, 1, "audio/x-alaw,rate=8000,channels=1"),
+        (
+            0x11,
+            256,
+            "audio/x-adpcm,rate=8000,channels=1,layout=dvi,block_align=256",
+        ),
+        (
+            2,
+            256,
+            "audio/x-adpcm,rate=8000,channels=1,layout=microsoft,block_align=256",
+        ),
+    ] {
+        let mut bytes = bytes.clone();
+        bytes[format..format + 2].copy_from_slice(&tag.to_le_bytes());
+        bytes[format + 12..format + 14].copy_from_slice(&align.to_le_bytes());
+        let path = scratch.write("c.avi", &bytes);
+        for source in [pull(&path), push(&path)] {
+            let pipeline = Pipeline::launch(&format!("{source} d.audio_0 ! {SINK} name=a"));
+            pipeline.play();
+            let sink = appsink(&pipeline, "a");
+            let got: usize = frames(&sink).iter().map(|frame| frame.2.len()).sum();
+            assert_eq!(got, 20 * 256);
+            let got = sink.static_pad("sink").and_then(|pad| pad.current_caps());
+            let expected = caps.parse::<gst::Caps>().expect("caps");
+            assert!(got.is_some_and(|got| got == expected), "{caps}");
+            let pad = sink.static_pad("sink").expect("a pad");
+            let tags = (0..)
+                .map_while(|n| pad.sticky_event::<gst::event::Tag>(n))
+                .find_map(|event| Some(event.tag().get::<gst::tags::DateTime>()?.get()));
+            let date = tags.and_then(|date| date.to_iso8601_string().ok());
+            assert!(
+                date.as_ref()
+                    .is_some_and(|date| date.starts_with("2026-11-28T17:30")),
+                "{date:?}"
+            );
+        }
+    }
+}

@@ -595,6 +595,8 @@ impl IndexPreamble {
     pub const OF_INDEXES: u8 = 0;
     /// `AVI_INDEX_OF_CHUNKS`: a standard index.
     pub const OF_CHUNKS: u8 = 1;
+    /// `AVI_INDEX_2FIELD`: the entries name both fields of a frame.
+    pub const TWO_FIELDS: u8 = 1;
     /// Where the number of entries is, from the start of the chunk's payload.
     pub const ENTRIES_OFFSET: usize = 4;
 }

@@ -12,6 +12,10 @@ pub mod scan;
 /// with, and the marker itself.
 const TAIL: usize = 9;
 
+/// Bytes that may stand before a picture in its chunk: a line of a multipart stream's head is longer
+/// than anything else that recorders leave there.
+pub const LEAD: usize = 1024;
+
 /// What a JPEG says of itself in its frame header (`SOFn`).
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct FrameHeader {
@@ -195,6 +199,16 @@ pub enum End {
 /// marker.
 pub fn begins(data: &[u8]) -> bool {
     data.starts_with(&[0xFF, 0xD8, 0xFF])
+}
+
+/// Where the picture begins in a chunk: some recorders put fill bytes, zeros, a line end or a line of
+/// a multipart stream before it, a few bytes in all.
+pub fn start(data: &[u8]) -> Option<usize> {
+    if begins(data) {
+        return Some(0);
+    }
+    let data = &data[..data.len().min(LEAD + 3)];
+    data.windows(3).position(begins)
 }
 
 /// The length of the picture when it ends in the chunk's last bytes. Coded

@@ -15,6 +15,7 @@
 //! Nothing here allocates by a size that a file claims and does not have.
 
 pub mod arrived;
+pub mod date;
 pub mod findings;
 pub mod headers;
 pub mod index;
@@ -38,8 +39,9 @@ use play::Next;
 use walk::{Item, Kind, Stop, View, Walker};
 use window::{ReadAt, Window};
 
-use super::header::{ChunkHeader, FourCc};
+use super::header::ChunkHeader;
 use super::jpeg;
+use super::timeline::Rate;
 
 /// Bytes that most files' headers are within.
 const HEAD: usize = 4 << 10;
@@ -86,6 +88,8 @@ pub struct Reader<S: ReadAt> {
     walker: Walker,
     complete: bool,
     notices: Notices,
+    /// Files that were joined on.
+    joins: usize,
     first_picture: Option<jpeg::FrameHeader>,
 }
 
@@ -97,6 +101,7 @@ pub fn kinds(header: &Header) -> Vec<Kind> {
         .map(|stream| match &stream.last_part().stream.format {
             Format::Jpeg { .. } => Kind::Jpeg,
             Format::Pcm(pcm) => Kind::Sound(pcm.frame_bytes()),
+            Format::Coded(coded) => Kind::Sound(coded.block),
             Format::Other { .. } => Kind::Other,
         })
         .collect()
@@ -113,22 +118,18 @@ pub fn picture_size(header: &Header) -> Option<(u32, u32)> {
         })
 }
 
-/// The header of a file that has none, for the video that [`probe`] found.
-pub fn header_of_lost(mut header: Header, stream: usize, frame: &jpeg::FrameHeader) -> Header {
-    header.streams.clear();
-    for _ in 0..stream {
-        header.streams.push(headers::Stream {
-            format: Format::Other {
-                kind: FourCc([0; 4]),
-                codec: "unknown, the header is lost".to_owned(),
-            },
-            ..headers::without_header(None, header.interval)
-        });
+/// Completes a header by a picture that was found: the video's own, or if that is known only where it
+/// begins.
+fn complete(header: &mut Header, first: &FirstPicture, notices: &mut Notices) -> bool {
+    if !header.is_lost() && !header.lacks_video() {
+        return false;
     }
-    header
-        .streams
-        .push(headers::without_header(Some(frame), header.interval));
-    header
+    if header.is_lost() {
+        header.streams.clear();
+    }
+    header.add_video(first.stream, &first.frame);
+    notices.say(Finding::NoHeader);
+    true
 }
 
 fn read_error<E>(stop: Stop<E>) -> OpenError<E> {
@@ -177,6 +178,11 @@ fn header_at<S: ReadAt>(window: &mut Window<S>, pos: u64) -> Result<Header, S::E
 impl<S: ReadAt> Reader<S> {
     /// Reads the header and the index, if there is one.
     pub fn open(source: S) -> Result<Self, OpenError<S::Error>> {
+        Self::open_with(source, &headers::Hints::default())
+    }
+
+    /// The same of a file of which something is known that its header may not say.
+    pub fn open_with(source: S, hints: &headers::Hints) -> Result<Self, OpenError<S::Error>> {
         let mut window = Window::new(source);
         let mut need = HEAD;
         let mut header = loop {
@@ -199,20 +205,22 @@ impl<S: ReadAt> Reader<S> {
                     header = file;
                 }
                 (Found::Picture(first), None) => {
-                    start = first.pos;
-                    if header.is_lost() {
-                        header = header_of_lost(header, first.stream, &first.frame);
+                    if complete(&mut header, &first, &mut notices) {
                         first_picture = Some(first.frame);
-                        notices.say(Finding::NoHeader);
+                    }
+                    if header.movi.is_none() {
+                        start = first.pos;
                     }
                 }
                 _ if header.is_lost() => {
                     let searched = window.file_size().min(probe::MOST);
                     return Err(OpenError::NotAvi { searched });
                 }
-                _ => start = window.file_size(),
+                _ if header.movi.is_none() => start = window.file_size(),
+                _ => {}
             }
         }
+        header.complete(hints);
         let mut index = Index::new(header.streams.iter().map(headers::Stream::counts_bytes));
         match stored::load(&mut window, &header, &mut index) {
             Ok(true) => start = index.end().max(start),
@@ -231,6 +239,7 @@ impl<S: ReadAt> Reader<S> {
             walker,
             complete: false,
             notices,
+            joins: 0,
             first_picture,
         })
     }
@@ -238,6 +247,11 @@ impl<S: ReadAt> Reader<S> {
     /// What the file says of itself.
     pub fn header(&self) -> &Header {
         &self.header
+    }
+
+    /// The rate of the video, where it is a guess: to be set before anything is played.
+    pub fn set_guessed_rate(&mut self, rate: Rate) {
+        self.header.set_guessed_rate(rate);
     }
 
     /// What the streams of a file without header were made up from.
@@ -306,6 +320,10 @@ impl<S: ReadAt> Reader<S> {
                 Item::Lost { stream } => self.index.skip(stream, 1),
                 Item::Riff { pos, first: true } if pos > 0 => {
                     self.notices.say(Finding::Joined { pos });
+                    self.joins += 1;
+                    if self.joins > MAX_JOINED {
+                        continue;
+                    }
                     let other = header_at(&mut self.window, pos)?;
                     join(&mut self.header, &self.index, &other);
                     self.walker
@@ -387,7 +405,8 @@ impl<S: ReadAt> Reader<S> {
         if entry.size == 0 {
             return Ok(Payload::Empty);
         }
-        let size = entry.size as usize;
+        // No picture is larger, whatever a chunk's head says.
+        let size = (entry.size as usize).min(walk::MAX_PICTURE);
         let header = if entry.bare { 0 } else { 8 };
         let sound = self.header.streams[entry.stream].is_sound();
         let (pos, len) = (entry.pos - header, header as usize + size);
@@ -413,7 +432,7 @@ impl<S: ReadAt> Reader<S> {
                 }
             }
         } else {
-            match examine(data, intact && data.len() == size) {
+            match examine(data, intact && data.len() == entry.size as usize) {
                 Useful::All { range, incomplete } => Payload::Bytes {
                     pos: entry.pos + range.start as u64,
                     len: range.len(),
@@ -493,16 +512,16 @@ enum Useful {
 /// Finds the picture in a chunk. One without end is of use if the chunk is `whole`: all of it is
 /// there, and a head that says so.
 fn examine(data: &[u8], whole: bool) -> Useful {
-    if !jpeg::begins(data) {
+    let Some(start) = jpeg::start(data) else {
         return Useful::Nothing;
-    }
-    match jpeg::trimmed(data) {
+    };
+    match jpeg::trimmed(&data[start..]) {
         Some(len) => Useful::All {
-            range: 0..len,
+            range: start..start + len,
             incomplete: false,
         },
         None if whole => Useful::All {
-            range: 0..data.len(),
+            range: start..data.len(),
             incomplete: true,
         },
         None => Useful::Nothing,

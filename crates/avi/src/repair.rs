@@ -6,10 +6,11 @@ use super::header::WaveFormat;
 use super::huffman;
 use super::jpeg;
 use super::k210;
-use super::reader::headers::{Format, Pcm, Stream};
+use super::reader::headers::{Codec, Coded, Format, Hints, Pcm, Stream};
 use super::reader::play::{Next, Playback};
 use super::reader::window::ReadAt;
 use super::reader::{Finding, OpenError, Payload, Reader};
+use super::timeline::Rate;
 use super::writer::{Options, Output, Profile, StreamFormat, Tags, WriteError, Writer};
 use crate::header::FourCc;
 
@@ -94,9 +95,20 @@ pub fn repair<S: ReadAt, O: Output<Payload = Vec<u8>>>(
     source: S,
     profile: Profile,
     out: &mut O,
+    progress: impl FnMut(u64, u64),
+) -> Result<Summary, RepairError<S::Error, O::Error>> {
+    repair_with(source, &Hints::default(), profile, out, progress)
+}
+
+/// The same of a file of which something is known that its header may not say.
+pub fn repair_with<S: ReadAt, O: Output<Payload = Vec<u8>>>(
+    source: S,
+    hints: &Hints,
+    profile: Profile,
+    out: &mut O,
     mut progress: impl FnMut(u64, u64),
 ) -> Result<Summary, RepairError<S::Error, O::Error>> {
-    let mut reader = match Reader::open(source) {
+    let mut reader = match Reader::open_with(source, hints) {
         Ok(reader) => reader,
         Err(OpenError::Read(error)) => return Err(RepairError::Read(error)),
         Err(error @ OpenError::NotAvi { .. }) => {
@@ -114,6 +126,9 @@ pub fn repair<S: ReadAt, O: Output<Payload = Vec<u8>>>(
     // What is there has to be known before the header is written.
     while !reader.scan(1000).map_err(RepairError::Read)? {
         progress(reader.scanned() / 2, size);
+    }
+    if let Some(rate) = rate_by_sound(&reader) {
+        reader.set_guessed_rate(rate);
     }
     let (formats, copied) = choose(&mut reader, profile, &mut summary)?;
     let Some(video) = copied.iter().flatten().find(|c| !c.sound) else {
@@ -158,6 +173,28 @@ pub fn repair<S: ReadAt, O: Output<Payload = Vec<u8>>>(
     Ok(copy.summary)
 }
 
+/// The rate of frames by the sound that is as long as they are, if the header has none: a usual one if
+/// that is near.
+fn rate_by_sound<S: ReadAt>(reader: &Reader<S>) -> Option<Rate> {
+    const USUAL: [(u32, u32); 3] = [(24_000, 1001), (30_000, 1001), (60_000, 1001)];
+    let streams = || reader.header().streams.iter().enumerate();
+    let (video, _) = streams().find(|(_, stream)| stream.rate_is_guess && !stream.is_sound())?;
+    let frames = reader.index().units(video);
+    let ends = streams().filter(|(_, stream)| stream.is_sound());
+    let end = ends
+        .map(|(n, stream)| stream.end(reader.index().units(n)))
+        .max();
+    let seconds = end.filter(|end| *end > 0)? as f64 / 1e9;
+    let found = frames as f64 / seconds;
+    let usual = (1..=240).map(|n| (n, 1)).chain(USUAL);
+    let off = |(n, d): (u32, u32)| (f64::from(n) / f64::from(d) / found - 1.0).abs();
+    let nearest = usual.min_by(|a, b| off(*a).total_cmp(&off(*b)))?;
+    match off(nearest) < 0.02 {
+        true => Rate::new(nearest.0, nearest.1),
+        false => Rate::new((found * 1000.0).round() as u32, 1000),
+    }
+}
+
 fn tags<S: ReadAt>(reader: &Reader<S>) -> Tags {
     let text = |code: FourCc| {
         let mut all = reader.header().info.iter();
@@ -193,6 +230,12 @@ fn choose<S: ReadAt, W>(
         }
         match &stream.format {
             Format::Other { codec, .. } => leave(&format!("it is {codec}")),
+            Format::Coded(coded) => match law_of(coded) {
+                Some(wave) if profile == Profile::Standard => {
+                    chosen.push((true, n, StreamFormat::Audio(wave)));
+                }
+                _ => leave(&format!("it is {:?}, which has to be decoded", coded.codec)),
+            },
             Format::Jpeg { width, height } => {
                 if profile == Profile::K210 && chosen.iter().any(|c| !c.0) {
                     leave("the K210 plays one video stream");
@@ -227,15 +270,35 @@ fn choose<S: ReadAt, W>(
     chosen.sort_by_key(|(sound, ..)| *sound);
     let mut copied: Vec<Option<Copied>> = streams.iter().map(|_| None).collect();
     for (to, (sound, n, _)) in chosen.iter().enumerate() {
-        let eight = matches!(&streams[*n].format, Format::Pcm(pcm) if pcm.bits == 8);
         copied[*n] = Some(Copied {
             to,
             sound: *sound,
             done: 0,
-            quiet: if eight { 0x80 } else { 0 },
+            quiet: quiet(&streams[*n].format),
         });
     }
     Ok((chosen.into_iter().map(|c| c.2).collect(), copied))
+}
+
+/// The byte that silence is of.
+fn quiet(format: &Format) -> u8 {
+    match format {
+        Format::Pcm(pcm) if pcm.bits == 8 => 0x80,
+        Format::Coded(coded) if coded.codec == Codec::MuLaw => 0xff,
+        Format::Coded(coded) if coded.codec == Codec::ALaw => 0xd5,
+        _ => 0,
+    }
+}
+
+/// The format of sound that is coded byte by byte.
+fn law_of(coded: &Coded) -> Option<WaveFormat> {
+    let format_tag = match coded.codec {
+        Codec::ALaw => 6,
+        Codec::MuLaw => 7,
+        _ => return None,
+    };
+    let wave = WaveFormat::pcm(coded.rate, coded.channels.min(2), 8, 0);
+    (coded.channels <= 2).then_some(WaveFormat { format_tag, ..wave })
 }
 
 fn wave_of(pcm: &Pcm) -> WaveFormat {

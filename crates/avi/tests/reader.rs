@@ -15,11 +15,11 @@ use std::convert::Infallible;
 
 use avi_bytes::{Built, File, IndexKind, MaixPy, Piece, picture, picture_of, pieces, sound};
 use avi_mjpeg::jpeg;
-use avi_mjpeg::reader::headers::{self, Format};
-use avi_mjpeg::reader::index::Index;
+use avi_mjpeg::reader::headers::Format;
 use avi_mjpeg::reader::play::Playback;
-use avi_mjpeg::reader::walk::{Item, Stop, View, Walker};
-use avi_mjpeg::reader::{self, Finding, Payload, Reader};
+use avi_mjpeg::reader::stream::{Item, StreamReader};
+use avi_mjpeg::reader::window::ReadAt;
+use avi_mjpeg::reader::{Finding, Payload, Reader};
 use proptest::prelude::*;
 
 /// A payload and when it is played, in nanoseconds.
@@ -41,95 +41,29 @@ fn read(bytes: &[u8]) -> (Vec<Played>, Vec<Finding>) {
     (played, reader.take_findings())
 }
 
-/// A stream of which only a part has come.
-struct Pipe<'a> {
-    bytes: &'a [u8],
-    come: usize,
-}
-
-impl View for Pipe<'_> {
-    type Error = Infallible;
-
-    fn some(&mut self, pos: u64, least: usize, most: usize) -> Result<&[u8], Stop<Infallible>> {
-        let there = self.bytes[..self.come].get(pos as usize..).unwrap_or(&[]);
-        if there.len() < least && self.come < self.bytes.len() {
-            return Err(Stop::Short { pos, len: least });
-        }
-        Ok(&there[..there.len().min(most)])
-    }
-
-    fn size(&self) -> Option<u64> {
-        (self.come == self.bytes.len()).then_some(self.come as u64)
-    }
-
-    fn streamed(&self) -> bool {
-        true
-    }
-}
-
 /// The same from a file that comes in pieces.
 fn stream(bytes: &[u8], step: usize) -> (Vec<Played>, Vec<Finding>) {
-    let mut pipe = Pipe { bytes, come: 0 };
-    let header = loop {
-        match headers::parse(&bytes[..pipe.come], 0, pipe.come == bytes.len()) {
-            Ok(header) => break header,
-            Err(_) => pipe.come = (pipe.come + step).min(bytes.len()),
-        }
-    };
-    let mut findings = Vec::new();
-    let start = header.movi.map_or(0, |movi| movi + 4);
-    let (mut header, start) = if header.streams.is_empty() {
-        findings.push(Finding::NoHeader);
-        pipe.come = bytes.len();
-        match reader::probe(&mut pipe, start) {
-            Ok(Some(first)) => (
-                reader::header_of_lost(header, first.stream, &first.frame),
-                first.pos,
-            ),
-            _ => return (Vec::new(), findings),
-        }
-    } else {
-        (header, start)
-    };
-    let mut walker = Walker::new(reader::kinds(&header), start, reader::picture_size(&header));
-    let mut index = Index::new(header.streams.iter().map(headers::Stream::is_sound));
-    let mut played = Vec::new();
+    let mut reader = StreamReader::new();
+    let (mut played, mut findings) = (Vec::new(), Vec::new());
+    let mut pieces = bytes.chunks(step);
     loop {
-        match walker.next(&mut pipe) {
-            Ok(Item::Chunk {
-                stream,
-                pos,
-                size,
-                bare,
-            }) => {
-                let time = header.streams[stream].time(index.units(stream));
-                index.push(stream, pos, size, bare);
-                let end = (pos as usize + size as usize).min(bytes.len());
-                let payload = &bytes[pos as usize..end];
-                if header.streams[stream].is_sound() {
-                    played.push((stream, time, payload.to_vec()));
-                } else if jpeg::begins(payload)
-                    && let Some(len) = jpeg::trimmed(payload)
+        let item = reader.step();
+        findings.extend(reader.take_findings());
+        match item {
+            Ok(Some(Item::Unit(unit))) => {
+                if let Some(content) = unit.content
+                    && !content.incomplete
                 {
-                    played.push((stream, time, payload[..len].to_vec()));
+                    let payload = [content.head, content.piece].concat();
+                    played.push((unit.stream, unit.time, payload));
                 }
             }
-            Ok(Item::Damage { from, to, pictures }) => {
-                findings.push(Finding::Damage { from, to, pictures });
-            }
-            Ok(Item::Cut { stream, pos, have }) => {
-                findings.push(Finding::Cut { stream, pos, have });
-            }
-            Ok(Item::Riff { pos, first: true }) if pos > 0 => {
-                findings.push(Finding::Joined { pos });
-                let other = headers::parse(&bytes[pos as usize..], pos, true);
-                reader::join(&mut header, &index, &other.expect("complete"));
-                walker.set_streams(reader::kinds(&header), reader::picture_size(&header));
-            }
-            Ok(Item::End) => return (played, findings),
-            Ok(_) => {}
-            Err(Stop::Short { .. }) => pipe.come = (pipe.come + step).min(bytes.len()),
-            Err(Stop::Source(never)) => match never {},
+            Ok(Some(Item::End)) | Err(_) => return (played, findings),
+            Ok(Some(_)) => {}
+            Ok(None) => match pieces.next() {
+                Some(piece) => reader.push(piece),
+                None => reader.finish(),
+            },
         }
     }
 }
@@ -823,7 +757,7 @@ impl<'a> Watched<'a> {
     }
 }
 
-impl reader::window::ReadAt for Watched<'_> {
+impl ReadAt for Watched<'_> {
     type Block = Vec<u8>;
     type Error = Infallible;
 

@@ -6,25 +6,35 @@
 //! avi-repair broken.avi sound.avi
 //! avi-repair --profile k210 broken.avi sound.avi
 //! avi-repair --check-k210 some.avi
+//! avi-repair --rate 30000/1001 --sound 44100,2,16 headless.avi sound.avi
 //! ```
+//!
+//! `--rate` (frames a second) and `--sound` (samples a second, channels, bits of a sample) say what a
+//! lost header said; they change nothing of what is there. The new file is written beside its place and
+//! put there when it is whole, so that nothing that was there is lost if it does not come to that.
 //!
 //! The new file has every intact frame at its time, and sound likewise; what was
 //! lost is listed. It exits with 0 if the repair (or the check) went well, with
 //! 1 if the file does not play on a K210, and with 2 if nothing could be done.
 
+use std::ffi::OsString;
 use std::fs::File;
 use std::io::IsTerminal;
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
 use avi_mjpeg::k210_check::{self, Verdict};
 use avi_mjpeg::output::Seekable;
+use avi_mjpeg::reader::headers::{Hints, Pcm};
 use avi_mjpeg::reader::window::FileSource;
 use avi_mjpeg::repair::{self, Summary};
+use avi_mjpeg::timeline::Rate;
 use avi_mjpeg::writer::Profile;
 
-const USAGE: &str = "usage: avi-repair [--profile standard|k210] [--force] IN OUT
+const USAGE: &str = "usage: avi-repair [--profile standard|k210] [--force] \
+[--rate N[/D]] [--sound RATE,CHANNELS,BITS] IN OUT
        avi-repair --check-k210 FILE";
 
 /// A bar on a terminal, nothing elsewhere.
@@ -127,87 +137,203 @@ fn check(path: &Path) -> Result<bool, String> {
     Ok(report.plays())
 }
 
-fn mend(from: &Path, to: &Path, profile: Profile, force: bool) -> Result<(), String> {
-    let source = FileSource::open(from).map_err(|error| format!("{}: {error}", from.display()))?;
-    let same = match (from.canonicalize(), to.canonicalize()) {
-        (Ok(from), Ok(to)) => from == to,
-        _ => false,
+/// What the user asked for.
+struct Request {
+    profile: Profile,
+    hints: Hints,
+    force: bool,
+}
+
+/// Refuses targets that are the input by another name, and those that are no files.
+fn check_target(from: &Path, to: &Path, force: bool) -> Result<(), String> {
+    let at = |path: &Path, error: std::io::Error| format!("{}: {error}", path.display());
+    let input = std::fs::metadata(from).map_err(|error| at(from, error))?;
+    if !input.is_file() {
+        return Err(format!("{} is no file", from.display()));
+    }
+    let output = match std::fs::metadata(to) {
+        Ok(output) => output,
+        // A link that leads nowhere is there all the same.
+        Err(_) if to.is_symlink() => {
+            return Err(format!("{} is a link that leads nowhere", to.display()));
+        }
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(()),
+        Err(error) => return Err(at(to, error)),
     };
-    if same {
+    if (input.dev(), input.ino()) == (output.dev(), output.ino()) {
         return Err("the new file cannot be the old one".to_owned());
     }
-    let mut options = File::options();
-    options.write(true).truncate(force);
-    if force {
-        options.create(true);
-    } else {
-        options.create_new(true);
+    if !output.is_file() {
+        return Err(format!("{} is no file", to.display()));
     }
-    let file = options
-        .open(to)
-        .map_err(|error| format!("{}: {error} (--force overwrites)", to.display()))?;
-    let mut target = Seekable::new(file).map_err(|error| format!("{}: {error}", to.display()))?;
+    if !force {
+        return Err(format!(
+            "{} is there already (--force overwrites)",
+            to.display()
+        ));
+    }
+    Ok(())
+}
+
+/// A new file beside another, with a name that nothing has.
+fn beside(to: &Path) -> Result<(PathBuf, File), String> {
+    let name = to.file_name().ok_or("the new file has no name")?;
+    for n in 0..1000 {
+        let mut hidden = OsString::from(".");
+        hidden.push(name);
+        hidden.push(format!(".{}-{n}", std::process::id()));
+        let path = to.with_file_name(hidden);
+        match File::options().write(true).create_new(true).open(&path) {
+            Ok(file) => return Ok((path, file)),
+            Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => {}
+            Err(error) => return Err(format!("{}: {error}", path.display())),
+        }
+    }
+    Err(format!("{}: there is no name left beside it", to.display()))
+}
+
+fn mend(from: &Path, to: &Path, request: &Request) -> Result<(), String> {
+    check_target(from, to, request.force)?;
+    let source = FileSource::open(from).map_err(|error| format!("{}: {error}", from.display()))?;
+    let (path, file) = beside(to)?;
+    let result = write(source, from, &path, file, request);
+    // Without --force nothing is put in the place of what came there meanwhile.
+    let placed = result.and_then(|summary| {
+        let placed = match request.force {
+            true => std::fs::rename(&path, to),
+            false => std::fs::hard_link(&path, to).or_else(|error| match error.kind() {
+                std::io::ErrorKind::AlreadyExists => Err(error),
+                // Not every file system has links.
+                _ => std::fs::rename(&path, to),
+            }),
+        };
+        placed.map_err(|error| format!("{}: {error}", to.display()))?;
+        Ok(summary)
+    });
+    // What was begun is no sound file.
+    let _ = std::fs::remove_file(&path);
+    report(&placed?);
+    Ok(())
+}
+
+fn write(
+    source: FileSource,
+    from: &Path,
+    path: &Path,
+    file: File,
+    request: &Request,
+) -> Result<Summary, String> {
+    let mut target = Seekable::new(file).map_err(|error| format!("{}: {error}", path.display()))?;
     let result = {
         let mut bar = Bar::new();
-        repair::repair(source, profile, &mut target, |done, all| bar.at(done, all))
+        let progress = |done, all| bar.at(done, all);
+        repair::repair_with(
+            source,
+            &request.hints,
+            request.profile,
+            &mut target,
+            progress,
+        )
     };
-    let finish = result.map_err(|error| match error {
+    let summary = result.map_err(|error| match error {
         repair::RepairError::Read(error) => format!("{}: {error}", from.display()),
-        repair::RepairError::Write(error) => format!("{}: {error}", to.display()),
+        repair::RepairError::Write(error) => format!("{}: {error}", path.display()),
         error => format!("{}: {error}", from.display()),
-    });
-    let written = target
+    })?;
+    target
         .into_inner()
-        .map_err(|error| format!("{}: {error}", to.display()))
-        .and_then(|file| {
-            file.sync_all()
-                .map_err(|error| format!("{}: {error}", to.display()))
-        });
-    match (finish, written) {
-        (Ok(summary), Ok(())) => {
-            report(&summary);
-            Ok(())
-        }
-        (Err(error), _) | (_, Err(error)) => {
-            // What was begun is no sound file.
-            let _ = std::fs::remove_file(to);
-            Err(error)
+        .and_then(|file| file.sync_all())
+        .map_err(|error| format!("{}: {error}", path.display()))?;
+    Ok(summary)
+}
+
+/// `N` or `N/D`, frames a second.
+fn rate(text: &str) -> Option<Rate> {
+    let (numerator, denominator) = text.split_once('/').unwrap_or((text, "1"));
+    Rate::new(numerator.parse().ok()?, denominator.parse().ok()?)
+}
+
+/// `RATE,CHANNELS,BITS`
+fn sound(text: &str) -> Option<Pcm> {
+    let numbers: Option<Vec<u32>> = text.split(',').map(|number| number.parse().ok()).collect();
+    let [
+        rate @ 1..=768_000,
+        channels @ 1..=64,
+        bits @ (8 | 16 | 24 | 32),
+    ] = numbers?[..]
+    else {
+        return None;
+    };
+    Some(Pcm {
+        rate,
+        channels: channels as u16,
+        bits: bits as u16,
+        sample_bytes: bits as u16 / 8,
+        float: false,
+        channel_mask: None,
+    })
+}
+
+/// What the command line asks for.
+struct Arguments {
+    request: Request,
+    only_check: bool,
+    paths: Vec<PathBuf>,
+}
+
+/// Reads the command line; `Ok(None)` if it asks for help.
+fn arguments() -> Result<Option<Arguments>, String> {
+    let mut all = Arguments {
+        request: Request {
+            profile: Profile::Standard,
+            hints: Hints::default(),
+            force: false,
+        },
+        only_check: false,
+        paths: Vec::new(),
+    };
+    let request = &mut all.request;
+    let mut args = std::env::args_os().skip(1);
+    let wrong = || USAGE.to_owned();
+    while let Some(arg) = args.next() {
+        let mut value = || {
+            let value = args.next().and_then(|value| value.into_string().ok());
+            value.ok_or_else(wrong)
+        };
+        match arg.to_str() {
+            Some("--check-k210") => all.only_check = true,
+            Some("--force") => request.force = true,
+            Some("--profile") => {
+                request.profile = match value()?.as_str() {
+                    "standard" => Profile::Standard,
+                    "k210" => Profile::K210,
+                    _ => return Err(wrong()),
+                }
+            }
+            Some("--rate") => request.hints.rate = Some(rate(&value()?).ok_or_else(wrong)?),
+            Some("--sound") => request.hints.sound = Some(sound(&value()?).ok_or_else(wrong)?),
+            Some("--help" | "-h") => return Ok(None),
+            Some(option) if option.starts_with("--") => {
+                return Err(format!("unknown option {option}\n{USAGE}"));
+            }
+            _ => all.paths.push(arg.into()),
         }
     }
+    Ok(Some(all))
 }
 
 fn main() -> ExitCode {
-    let mut profile = Profile::Standard;
-    let (mut only_check, mut force) = (false, false);
-    let mut paths: Vec<PathBuf> = Vec::new();
-    let mut args = std::env::args_os().skip(1);
-    while let Some(arg) = args.next() {
-        match arg.to_str() {
-            Some("--check-k210") => only_check = true,
-            Some("--force") => force = true,
-            Some("--profile") => match args.next().as_ref().and_then(|a| a.to_str()) {
-                Some("standard") => profile = Profile::Standard,
-                Some("k210") => profile = Profile::K210,
-                _ => {
-                    eprintln!("{USAGE}");
-                    return ExitCode::from(2);
-                }
-            },
-            Some("--help" | "-h") => {
-                println!("{USAGE}");
-                return ExitCode::SUCCESS;
-            }
-            Some(option) if option.starts_with("--") => {
-                eprintln!("unknown option {option}\n{USAGE}");
-                return ExitCode::from(2);
-            }
-            _ => paths.push(arg.into()),
+    let result = match arguments() {
+        Ok(None) => {
+            println!("{USAGE}");
+            return ExitCode::SUCCESS;
         }
-    }
-    let result = match (only_check, paths.as_slice()) {
-        (true, [path]) => check(path),
-        (false, [from, to]) => mend(from, to, profile, force).map(|()| true),
-        _ => Err(USAGE.to_owned()),
+        Ok(Some(all)) => match (all.only_check, all.paths.as_slice()) {
+            (true, [path]) => check(path),
+            (false, [from, to]) => mend(from, to, &all.request).map(|()| true),
+            _ => Err(USAGE.to_owned()),
+        },
+        Err(error) => Err(error),
     };
     match result {
         Ok(true) => ExitCode::SUCCESS,

@@ -13,7 +13,7 @@ pub enum Finding {
         /// What was wrong with it.
         why: &'static str,
     },
-    /// Bytes that belong to no sound chunk.
+    /// Bytes that belong to no intact chunk.
     Damage {
         /// The first one's offset in the file.
         from: u64,
@@ -56,6 +56,38 @@ pub enum Finding {
     },
 }
 
+impl Finding {
+    /// Its name and numbers, as a program reads them: offsets and counts.
+    pub fn facts(&self) -> (&'static str, Vec<(&'static str, u64)>) {
+        match *self {
+            Self::Damage { from, to, pictures } => (
+                "avi-damage",
+                vec![("from", from), ("to", to), ("pictures", pictures.into())],
+            ),
+            Self::Cut { stream, pos, have } => (
+                "avi-cut",
+                vec![("stream", stream as u64), ("from", pos), ("have", have)],
+            ),
+            Self::Missing { stream, frames } => (
+                "avi-missing",
+                vec![("stream", stream as u64), ("frames", frames)],
+            ),
+            Self::Joined { pos } => ("avi-joined", vec![("from", pos)]),
+            Self::More {
+                joined,
+                count,
+                from,
+                to,
+            } => (
+                if joined { "avi-joined" } else { "avi-damage" },
+                vec![("count", count), ("from", from), ("to", to)],
+            ),
+            Self::NoHeader => ("avi-no-header", Vec::new()),
+            Self::BadIndex { .. } => ("avi-bad-index", Vec::new()),
+        }
+    }
+}
+
 impl std::fmt::Display for Finding {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
@@ -68,7 +100,7 @@ impl std::fmt::Display for Finding {
                 "the file's index is not used, because {why}; the file is read through instead"
             ),
             Self::Damage { from, to, pictures } => {
-                write!(f, "damaged: bytes {from} to {to} hold no sound chunk")?;
+                write!(f, "damaged: bytes {from} to {to} hold no intact chunk")?;
                 match pictures {
                     0 => Ok(()),
                     1 => write!(f, ", but 1 whole picture"),

@@ -24,6 +24,8 @@ pub enum Format {
     },
     /// Samples.
     Pcm(Pcm),
+    /// Sound that has to be decoded.
+    Coded(Coded),
     /// Something this reader does not take apart.
     Other {
         /// `vids`, `auds`, `txts`, `mids` or what the file says.
@@ -31,6 +33,48 @@ pub enum Format {
         /// The codec, as a person would look it up.
         codec: String,
     },
+}
+
+/// How sound is coded.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Codec {
+    /// G.711, a byte a sample.
+    MuLaw,
+    /// G.711, a byte a sample.
+    ALaw,
+    /// IMA's ADPCM in Microsoft's blocks, which is also called DVI.
+    ImaAdpcm,
+    /// Microsoft's ADPCM.
+    MsAdpcm,
+    /// MPEG audio, layer 3.
+    Mp3,
+}
+
+/// Sound that has to be decoded.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Coded {
+    /// How.
+    pub codec: Codec,
+    /// Samples a second.
+    pub rate: u32,
+    /// Channels.
+    pub channels: u16,
+    /// Bytes of what can be decoded by itself: of a block, of a sample of all channels; 1 in MP3.
+    pub block: u32,
+    /// Samples of each channel in a block; bytes a second in MP3 of a constant rate.
+    pub per_block: u32,
+    /// Each chunk is a block, whatever its size (MP3 of a variable rate).
+    pub by_chunk: bool,
+}
+
+impl Coded {
+    /// How often there is a unit of the stream.
+    fn unit_rate(&self) -> Option<Rate> {
+        match (self.codec, self.by_chunk) {
+            (Codec::Mp3, false) => Rate::new(self.per_block, 1),
+            _ => Rate::new(self.rate, self.per_block),
+        }
+    }
 }
 
 /// How sound samples are laid out; little-endian always.
@@ -64,6 +108,8 @@ pub struct Stream {
     pub format: Format,
     /// Frames of video, or for sound samples of all channels, to time.
     pub rate: Rate,
+    /// Nothing in the file says the rate.
+    pub rate_is_guess: bool,
     /// The unit the stream begins with; what is before it is silence.
     pub start: u64,
     /// Units by the header; 0 if the recorder did not say.
@@ -149,7 +195,7 @@ impl Stream {
 
     /// Whether it is sound.
     pub fn is_sound(&self) -> bool {
-        matches!(self.format, Format::Pcm(_))
+        matches!(self.format, Format::Pcm(_) | Format::Coded(_))
     }
 
     /// Whether it is of a kind that is taken apart.
@@ -159,7 +205,11 @@ impl Stream {
 
     /// Whether what it has is counted in bytes, not in chunks.
     pub fn counts_bytes(&self) -> bool {
-        matches!(self.format, Format::Pcm(_))
+        match &self.format {
+            Format::Pcm(_) => true,
+            Format::Coded(coded) => !coded.by_chunk,
+            _ => false,
+        }
     }
 
     /// What a chunk of so many bytes counts.
@@ -175,6 +225,7 @@ impl Stream {
     pub fn unit_bytes(&self) -> u64 {
         match &self.format {
             Format::Pcm(pcm) => u64::from(pcm.frame_bytes()),
+            Format::Coded(coded) if !coded.by_chunk => u64::from(coded.block),
             _ => 1,
         }
     }
@@ -211,6 +262,8 @@ pub struct Header {
     pub streams: Vec<Stream>,
     /// `avih`'s microseconds a frame.
     pub interval: u32,
+    /// `avih`'s number of streams; 0 unknown.
+    pub announced: u32,
     /// `avih`'s number of frames, or `dmlh`'s if there is one; 0 unknown.
     pub total_frames: u64,
     /// Written by MaixPy's recorder on a K210.
@@ -236,7 +289,34 @@ impl Header {
 
     /// Whether nothing has to be searched for.
     pub fn is_enough(&self) -> bool {
-        !self.is_lost() && self.movi.is_some()
+        !self.is_lost() && self.movi.is_some() && !self.lacks_video()
+    }
+
+    /// Whether the part of it is lost that the pictures are described in.
+    pub fn lacks_video(&self) -> bool {
+        let is_video = |stream: &Stream| match &stream.format {
+            Format::Jpeg { .. } => true,
+            Format::Other { kind, .. } => *kind == FourCc::VIDS,
+            _ => false,
+        };
+        let all = self.announced > 0 && self.announced as usize <= self.streams.len();
+        !all && !self.streams.iter().any(is_video)
+    }
+
+    /// Puts the video in that a picture was found of.
+    pub fn add_video(&mut self, number: usize, frame: &jpeg::FrameHeader) {
+        let unknown = |format: &Format| matches!(format, Format::Other { kind, .. } if *kind == FourCc([0; 4]));
+        let found = without_header(Some(frame), self.interval);
+        match self.streams.get_mut(number) {
+            Some(stream) if unknown(&stream.format) => *stream = found,
+            Some(_) => self.streams.insert(number, found),
+            None => {
+                while self.streams.len() < number {
+                    self.streams.push(unknown_stream(self.interval));
+                }
+                self.streams.push(found);
+            }
+        }
     }
 
     /// The units of a stream by the header; 0 if it does not say.
@@ -340,7 +420,11 @@ pub fn parse(data: &[u8], base: u64, complete: bool) -> Result<Header, Short> {
         }
         let body = &data[at + 8..at + 8 + size];
         // A size that was overwritten swallows what follows it.
-        let swallowed = (!is_filler(id) && id != FourCc::INDX && size > SMALL)
+        let followed = data
+            .get(next..)
+            .and_then(FourCc::parse)
+            .is_some_and(is_name);
+        let swallowed = (!is_filler(id) && id != FourCc::INDX && size > SMALL && !followed)
             .then(|| find_known(body))
             .flatten();
         match swallowed {
@@ -358,6 +442,12 @@ pub fn parse(data: &[u8], base: u64, complete: bool) -> Result<Header, Short> {
         return Err(Short(at + 12));
     }
     Ok(finish(raw, movi.map(|at| base + at as u64), movi_size))
+}
+
+/// Whether a chunk of this name may stand in a header, or behind it.
+fn is_name(id: FourCc) -> bool {
+    let info = id.0[0] == b'I' && id.0.iter().all(u8::is_ascii_uppercase);
+    info || KNOWN.contains(&id) || is_filler(id) || is_data_chunk(id) || id == FourCc::IDX1
 }
 
 fn is_filler(id: FourCc) -> bool {
@@ -408,6 +498,11 @@ fn take_chunk(raw: &mut Raw, id: FourCc, body: &[u8]) {
             raw.dmlh_frames = ExtendedHeader::parse(body).map_or(0, |dmlh| dmlh.total_frames);
         }
         FourCc::STRF | FourCc::STRN | FourCc::INDX => {
+            // A list's head and strh that were overwritten still leave the format.
+            let begun = raw.streams.last();
+            if id == FourCc::STRF && begun.is_none_or(|stream| !stream.strf.is_empty()) {
+                raw.streams.push(RawStream::default());
+            }
             let Some(stream) = raw.streams.last_mut() else {
                 return;
             };
@@ -468,6 +563,7 @@ fn finish(raw: Raw, movi: Option<u64>, movi_size: usize) -> Header {
     Header {
         streams,
         interval: avih.micro_sec_per_frame,
+        announced: avih.streams,
         total_frames: u64::from(total),
         maixpy,
         info: raw.info,
@@ -490,9 +586,10 @@ fn stream_of(raw: RawStream, avih: &MainHeader, maixpy: bool) -> Stream {
     }
     let format = match kind {
         FourCc::VIDS => video_format(&raw.strf, handler, avih),
-        FourCc::AUDS => sound_format(&raw.strf, maixpy),
+        FourCc::AUDS => sound_format(&raw.strf, maixpy, raw.strh.as_ref()),
         // The strh was overwritten: a BITMAPINFOHEADER tells its own size.
         _ if raw.strf.starts_with(&40u32.to_le_bytes()) => video_format(&raw.strf, handler, avih),
+        _ if is_wave(&raw.strf) => sound_format(&raw.strf, maixpy, None),
         _ => Format::Other {
             kind,
             codec: printable(kind),
@@ -500,24 +597,32 @@ fn stream_of(raw: RawStream, avih: &MainHeader, maixpy: bool) -> Stream {
     };
     let own_rate = match &format {
         Format::Pcm(pcm) => Rate::new(pcm.rate, 1),
+        Format::Coded(coded) => coded.unit_rate(),
         Format::Jpeg { .. } => video_rate(scale, rate, length, avih.micro_sec_per_frame, maixpy),
         Format::Other { .. } => Rate::new(rate, scale),
     };
+    let rate_is_guess = own_rate.is_none() && avih.micro_sec_per_frame == 0;
     let own_rate = own_rate.unwrap_or_else(|| fallback(avih.micro_sec_per_frame));
     // ffmpeg gives up on starts of more than an hour too: they are garbage.
     if own_rate.time_of(start) > 3_600_000_000_000 {
         start = 0;
     }
-    if let (Format::Pcm(pcm), Some(strh)) = (&format, &raw.strh) {
+    let block = match &format {
+        Format::Pcm(pcm) => pcm.frame_bytes(),
+        Format::Coded(coded) if !coded.by_chunk => coded.block,
+        _ => 0,
+    };
+    if let (1.., Some(strh)) = (block, &raw.strh) {
         // The header counts in its own blocks, which are not always samples.
         if strh.sample_size != 0 {
-            let own = |n: u64| n * u64::from(strh.sample_size) / u64::from(pcm.frame_bytes());
+            let own = |n: u64| n * u64::from(strh.sample_size) / u64::from(block);
             (start, length) = (own(start), own(length));
         }
     }
     Stream {
         format,
         rate: own_rate,
+        rate_is_guess,
         start,
         length,
         name: raw.name,
@@ -558,12 +663,16 @@ fn printable(id: FourCc) -> String {
     id.to_string()
 }
 
-/// The codes Motion JPEG goes by whose frames are plain JPEG pictures.
+/// The codes Motion JPEG goes by, as FFmpeg's `libavformat/riff.c` lists them.
+const JPEG_CODES: [&[u8; 4]; 22] = [
+    b"MJPG", b"JPEG", b"AVRN", b"IJPG", b"JPGL", b"DMB1", b"MJPA", b"ACDV", b"QIVG", b"SLMJ",
+    b"CJPG", b"IJLV", b"MVJP", b"AVI1", b"AVI2", b"MTSJ", b"ZJPG", b"MMJP", b"JR24", b"MSC2",
+    b"LJPG", b"MJLS",
+];
+
 fn is_jpeg(codec: FourCc) -> bool {
-    matches!(
-        codec.0.to_ascii_uppercase().as_slice(),
-        b"MJPG" | b"JPEG" | b"AVRN" | b"IJPG" | b"JPGL" | b"DMB1" | b"MJPA"
-    )
+    let codec = codec.0.map(|letter| letter.to_ascii_uppercase());
+    JPEG_CODES.contains(&&codec)
 }
 
 fn video_format(strf: &[u8], handler: FourCc, avih: &MainHeader) -> Format {
@@ -592,7 +701,16 @@ fn video_format(strf: &[u8], handler: FourCc, avih: &MainHeader) -> Format {
     }
 }
 
-fn sound_format(strf: &[u8], maixpy: bool) -> Format {
+/// Whether a format is one of sound, where the `strh` that says so is lost.
+fn is_wave(strf: &[u8]) -> bool {
+    WaveFormat::parse(strf).is_ok_and(|wave| {
+        matches!(wave.format_tag, 1 | 2 | 3 | 6 | 7 | 0x11 | 0x55)
+            && (1..=8).contains(&wave.channels)
+            && (4_000..=192_000).contains(&wave.samples_per_sec)
+    })
+}
+
+fn sound_format(strf: &[u8], maixpy: bool, strh: Option<&StreamHeader>) -> Format {
     let other = |codec: String| Format::Other {
         kind: FourCc::AUDS,
         codec,
@@ -600,14 +718,19 @@ fn sound_format(strf: &[u8], maixpy: bool) -> Format {
     let Ok(wave) = WaveFormat::parse(strf) else {
         return other("unknown, its format is missing".to_owned());
     };
+    let (bits, channels, rate) = (wave.bits_per_sample, wave.channels, wave.samples_per_sec);
+    let possible = (1..=64).contains(&channels) && (1..=768_000).contains(&rate);
     let float = match wave.format_tag {
         1 => false,
         3 => true,
-        tag => return other(format!("WAVE format 0x{tag:04x}")),
+        tag => {
+            let coded = coded_format(&wave, strf, strh).filter(|_| possible);
+            let other = || other(format!("WAVE format 0x{tag:04x}"));
+            return coded.map_or_else(other, Format::Coded);
+        }
     };
-    let (bits, channels, rate) = (wave.bits_per_sample, wave.channels, wave.samples_per_sec);
     let known = matches!((float, bits), (false, 8 | 16 | 24 | 32) | (true, 32 | 64));
-    if !known || !(1..=64).contains(&channels) || !(1..=768_000).contains(&rate) {
+    if !known || !possible {
         return other(format!(
             "PCM of {bits} bits, {channels} channels, {rate} samples a second"
         ));
@@ -624,6 +747,110 @@ fn sound_format(strf: &[u8], maixpy: bool) -> Format {
     })
 }
 
+/// The formats of `mmreg.h` that are common in files of Motion JPEG.
+fn coded_format(wave: &WaveFormat, strf: &[u8], strh: Option<&StreamHeader>) -> Option<Coded> {
+    let (align, channels) = (u32::from(wave.block_align), u32::from(wave.channels));
+    let codec = match wave.format_tag {
+        2 => Codec::MsAdpcm,
+        6 => Codec::ALaw,
+        7 => Codec::MuLaw,
+        0x11 => Codec::ImaAdpcm,
+        0x55 => Codec::Mp3,
+        _ => return None,
+    };
+    let by_chunk = codec == Codec::Mp3 && strh.is_some_and(|strh| strh.sample_size == 0);
+    // The bytes of a block that are not one sample in four bits, and the samples in them.
+    let (head, first) = match codec {
+        Codec::ImaAdpcm => (4 * channels, 1),
+        _ => (7 * channels, 2),
+    };
+    // Behind cbSize the number is there, too.
+    let told = strf
+        .get(18..20)
+        .map_or(0, |n| u32::from(u16::from_le_bytes([n[0], n[1]])));
+    let (block, per_block) = match codec {
+        Codec::MuLaw | Codec::ALaw => (channels, 1),
+        Codec::ImaAdpcm | Codec::MsAdpcm if align > head => {
+            let counted = (align - head) * 2 / channels.max(1) + first;
+            (align, if told > 0 { told } else { counted })
+        }
+        Codec::ImaAdpcm | Codec::MsAdpcm => return None,
+        // ISO/IEC 11172-3 and 13818-3: samples of a frame.
+        Codec::Mp3 if by_chunk => (
+            1,
+            if wave.samples_per_sec < 32_000 {
+                576
+            } else {
+                1152
+            },
+        ),
+        Codec::Mp3 => (1, wave.avg_bytes_per_sec.max(1)),
+    };
+    Some(Coded {
+        codec,
+        rate: wave.samples_per_sec,
+        channels: wave.channels,
+        block,
+        per_block,
+        by_chunk,
+    })
+}
+
+/// What is known of a file otherwise than by its header.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Hints {
+    /// Frames a second, where the header says none.
+    pub rate: Option<Rate>,
+    /// The sound, where the header has none that can be played.
+    pub sound: Option<Pcm>,
+}
+
+impl Header {
+    /// Puts in what is known otherwise.
+    pub fn complete(&mut self, hints: &Hints) {
+        if let Some(rate) = hints.rate {
+            self.set_guessed_rate(rate);
+        }
+        let Some(pcm) = hints.sound.filter(|pcm| pcm.frame_bytes() > 0) else {
+            return;
+        };
+        if self.streams.iter().any(Stream::is_sound) {
+            return;
+        }
+        let sound = Stream {
+            format: Format::Pcm(pcm),
+            rate: Rate::new(pcm.rate, 1).unwrap_or(Rate::TEN_A_SECOND),
+            rate_is_guess: false,
+            ..unknown_stream(self.interval)
+        };
+        let free = self.streams.iter().position(|stream| !stream.is_played());
+        match free.and_then(|n| self.streams.get_mut(n)) {
+            Some(stream) => *stream = sound,
+            None => self.streams.push(sound),
+        }
+    }
+
+    /// The rate of the video, where it is a guess.
+    pub fn set_guessed_rate(&mut self, rate: Rate) {
+        let guessed = self.streams.iter_mut();
+        for stream in guessed.filter(|stream| stream.rate_is_guess && !stream.is_sound()) {
+            stream.rate = rate;
+            stream.rate_is_guess = false;
+        }
+    }
+}
+
+/// A stream of which nothing is known.
+pub fn unknown_stream(interval: u32) -> Stream {
+    Stream {
+        format: Format::Other {
+            kind: FourCc([0; 4]),
+            codec: "unknown, the header is lost".to_owned(),
+        },
+        ..without_header(None, interval)
+    }
+}
+
 /// The streams of a file whose header is lost, from the first picture found.
 pub fn without_header(frame: Option<&jpeg::FrameHeader>, interval: u32) -> Stream {
     Stream {
@@ -632,6 +859,7 @@ pub fn without_header(frame: Option<&jpeg::FrameHeader>, interval: u32) -> Strea
             height: frame.map_or(0, |f| u32::from(f.height)),
         },
         rate: fallback(interval),
+        rate_is_guess: interval == 0,
         start: 0,
         length: 0,
         name: None,

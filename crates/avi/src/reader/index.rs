@@ -18,6 +18,9 @@ pub const MAX_STREAMS: usize = 64;
 /// What is between two chunks that follow one another: padding and a header.
 const BETWEEN: u64 = 9;
 
+/// Bytes of sound that are read at once at most.
+const MOST_SOUND: u32 = 4 << 20;
+
 const GAP: u8 = 0x40;
 const MARK: u8 = 0x80;
 
@@ -126,11 +129,27 @@ impl Index {
     }
 
     /// Adds a chunk whose payload is at `pos`. Chunks of a stream beyond
-    /// those the index was made for are not kept.
+    /// those the index was made for are not kept. One of much sound is kept in
+    /// pieces, as if it had no header.
     pub fn push(&mut self, stream: usize, pos: u64, size: u32, bare: bool) {
         if stream >= self.streams() {
             return;
         }
+        if self.by_bytes[stream] && size > MOST_SOUND {
+            let mut left = size;
+            while left > 0 {
+                let piece = left.min(MOST_SOUND);
+                self.push_one(stream, pos + u64::from(size - left), piece, true);
+                left -= piece;
+            }
+            self.next = pos + u64::from(size) + u64::from(size & 1);
+            self.reach = self.reach.max(self.next);
+            return;
+        }
+        self.push_one(stream, pos, size, bare);
+    }
+
+    fn push_one(&mut self, stream: usize, pos: u64, size: u32, bare: bool) {
         self.start_item();
         let gap = pos.wrapping_sub(self.next.wrapping_add(8)) as i64;
         let explicit = gap != 0 || bare;

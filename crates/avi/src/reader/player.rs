@@ -97,7 +97,7 @@ impl<S: ReadAt> Player<S> {
     }
 
     /// What comes next.
-    pub fn next(&mut self) -> Result<Step<Piece<S>>, S::Error> {
+    pub fn step(&mut self) -> Result<Step<Piece<S>>, S::Error> {
         if let Some(range) = self.target {
             if !self.go_to(range)? {
                 return Ok(Step::Searching);

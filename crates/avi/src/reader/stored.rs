@@ -297,8 +297,9 @@ impl OldEntries {
                 break;
             };
             let Some(stream) = stream_of(&entry) else {
-                if entry.id.0.iter().all(u8::is_ascii_graphic) || entry.id == FourCc::REC {
-                    // A list, a palette, an index chunk.
+                let mut name = entry.id.0.iter();
+                if name.all(|byte| byte.is_ascii_graphic() || *byte == b' ') {
+                    // A list, a palette, an index chunk, a chunk of another name.
                     continue;
                 }
                 return Err(Unusable::Wrong("it has entries that name no chunk"));
@@ -353,6 +354,8 @@ struct StandardEntries {
     at: u64,
     left: u64,
     base: u64,
+    /// Bytes of one.
+    size: usize,
     piece: std::vec::IntoIter<StandardIndexEntry>,
 }
 
@@ -375,7 +378,13 @@ impl StandardEntries {
                 let (Ok(preamble), Ok(standard)) = (preamble, StandardIndex::parse(head)) else {
                     return Err(Unusable::Wrong("a part of it is cut off"));
                 };
-                if preamble.kind != IndexPreamble::OF_CHUNKS || preamble.longs_per_entry != 2 {
+                // One of two fields has a word more, which is where the second begins.
+                self.size = match (preamble.longs_per_entry, preamble.sub_type) {
+                    (2, _) => StandardIndexEntry::SIZE,
+                    (3, IndexPreamble::TWO_FIELDS) => StandardIndexEntry::SIZE + 4,
+                    _ => 0,
+                };
+                if preamble.kind != IndexPreamble::OF_CHUNKS || self.size == 0 {
                     // An index of indexes down here could lead in a circle.
                     return Err(Unusable::Wrong(
                         "a part of it is of a kind that has no place there",
@@ -384,19 +393,19 @@ impl StandardEntries {
                 self.base = standard.base_offset;
                 self.at = pos + StandardIndex::SIZE as u64;
                 let room = len.saturating_sub(StandardIndex::SIZE as u64);
-                self.left = u64::from(standard.entries).min(room / StandardIndexEntry::SIZE as u64);
+                self.left = u64::from(standard.entries).min(room / self.size as u64);
                 continue;
             }
             let count = self.left.min(PIECE as u64);
-            let bytes = view.get(self.at, count as usize * StandardIndexEntry::SIZE)?;
+            let bytes = view.get(self.at, count as usize * self.size)?;
             let piece: Vec<StandardIndexEntry> = bytes
-                .chunks_exact(StandardIndexEntry::SIZE)
+                .chunks_exact(self.size)
                 .filter_map(|b| StandardIndexEntry::parse(b).ok())
                 .collect();
             if piece.len() as u64 != count {
                 return Err(Unusable::Wrong("a part of it is cut off"));
             }
-            self.at += count * StandardIndexEntry::SIZE as u64;
+            self.at += count * self.size as u64;
             self.left -= count;
             self.piece = piece.into_iter();
         }
@@ -438,7 +447,11 @@ fn standard_indexes<V: View>(
         let Ok(chunk) = chunk else {
             return Err(Unusable::Wrong("it leads outside the file"));
         };
-        if chunk.id.standard_index_stream().is_none() && chunk.id != FourCc::INDX {
+        // `ix00` by the book, `00ix` in others.
+        let named = chunk.id.standard_index_stream().is_some()
+            || chunk.id == FourCc::INDX
+            || matches!(chunk.id.stream_and_kind(), Some((_, [b'i', b'x'])));
+        if !named {
             return Err(Unusable::Wrong("a part of it is not where it should be"));
         }
         let len = u64::from(chunk.size).min(file.saturating_sub(entry.offset + 8));
@@ -462,6 +475,7 @@ fn load_open_dml<V: View>(
                 at: 0,
                 left: 0,
                 base: 0,
+                size: StandardIndexEntry::SIZE,
                 piece: Vec::new().into_iter(),
             });
         }

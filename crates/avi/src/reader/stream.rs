@@ -10,12 +10,12 @@
 //! let mut pictures = 0;
 //! for piece in pieces {
 //!     reader.push(piece);
-//!     while let Some(item) = reader.next()? {
+//!     while let Some(item) = reader.step()? {
 //!         pictures += usize::from(matches!(item, Item::Unit(_)));
 //!     }
 //! }
 //! reader.finish();
-//! while let Some(item) = reader.next()? {
+//! while let Some(item) = reader.step()? {
 //!     pictures += usize::from(matches!(item, Item::Unit(_)));
 //!     if item == Item::End {
 //!         break;
@@ -90,6 +90,8 @@ struct Body {
     over: Vec<bool>,
     /// A file was joined on whose header has not all come.
     joining: bool,
+    /// Files that were joined on.
+    joins: usize,
     /// The end was met, and what was missing has been told.
     ended: bool,
 }
@@ -212,7 +214,7 @@ impl StreamReader {
     }
 
     /// What comes of the bytes that have come; `None` if it takes more of them.
-    pub fn next(&mut self) -> Result<Option<Item>, OpenError<Infallible>> {
+    pub fn step(&mut self) -> Result<Option<Item>, OpenError<Infallible>> {
         if let Some(lookup) = &self.lookup {
             let have = lookup.parts.last().1;
             if have < lookup.need.min(lookup.parts.file_size()) {
@@ -253,13 +255,14 @@ impl StreamReader {
         };
         loop {
             let item = match probe.next(&mut self.arrived) {
-                Ok(Found::Picture(first)) if header.is_lost() => {
-                    self.notices.say(Finding::NoHeader);
-                    let header = super::header_of_lost(header, first.stream, &first.frame);
-                    self.first_picture = Some(first.frame);
-                    self.start(header, Some(first.pos))
+                Ok(Found::Picture(first)) => {
+                    let mut header = header;
+                    if super::complete(&mut header, &first, &mut self.notices) {
+                        self.first_picture = Some(first.frame);
+                    }
+                    let start = header.movi.is_none().then_some(first.pos);
+                    self.start(header, start)
                 }
-                Ok(Found::Picture(first)) => self.start(header, Some(first.pos)),
                 Ok(Found::File(pos)) => {
                     self.arrived.skip_to(pos);
                     match self.parse(pos) {
@@ -277,7 +280,8 @@ impl StreamReader {
                     if header.is_lost() {
                         return Err(OpenError::NotAvi { searched });
                     }
-                    self.start(header, Some(searched))
+                    let start = header.movi.is_none().then_some(searched);
+                    self.start(header, start)
                 }
                 Err(_) => {
                     self.arrived.skip_to(probe.pos());
@@ -314,6 +318,7 @@ impl StreamReader {
             over: vec![false; streams],
             header,
             joining: false,
+            joins: 0,
             ended: false,
         });
         Item::Header
@@ -451,7 +456,8 @@ impl Body {
                 walk::Item::Riff { pos, first: true } if pos > 0 => {
                     notices.say(Finding::Joined { pos });
                     // One that was met before is known.
-                    self.joining = pos >= self.index.end();
+                    self.joining = pos >= self.index.end() && self.joins < super::MAX_JOINED;
+                    self.joins += usize::from(self.joining);
                     self.counts = self.index.counts_at(pos + 1);
                 }
                 walk::Item::Searching => return Ok(Item::Searching),

@@ -18,12 +18,22 @@ pub(super) const CHUNK_HEAD: u64 = ChunkHeader::SIZE as u64;
 /// Bytes looked at in one go while searching.
 const WINDOW: usize = 64 << 10;
 
-/// A picture whose end is searched for is no longer than this.
-const MAX_PICTURE: usize = 64 << 20;
+/// No picture is larger than this.
+pub(super) const MAX_PICTURE: usize = 64 << 20;
 
 /// After so many bytes without a find the search pauses, so that its caller
 /// can tell how far it is, or stop.
-const PAUSE: u64 = 16 << 20;
+const PAUSE: u64 = 1 << 20;
+
+/// Bytes looked at in vain, besides [`RETRY`] times those that were walked through, before nothing
+/// more is tried: the whole takes time in proportion to the file.
+const PATIENCE: u64 = 2 * MAX_PICTURE as u64;
+
+/// So often may a byte be looked at in vain.
+const RETRY: u64 = 4;
+
+/// A chunk of another name is stepped over in a stream if it is no larger than this.
+const MAX_FOREIGN: u64 = 1 << 20;
 
 /// Padding that may stand between a picture's end and the next header: to 8
 /// bytes, as MaixPy does, and to an even number.
@@ -158,6 +168,10 @@ pub struct Walker {
     odd: bool,
     queue: [Option<Item>; 2],
     ended: bool,
+    /// Where it began.
+    start: u64,
+    /// Bytes that were looked at in vain.
+    wasted: u64,
 }
 
 impl Walker {
@@ -172,7 +186,27 @@ impl Walker {
             odd: false,
             queue: [None; 2],
             ended: false,
+            start: pos,
+            wasted: 0,
         }
+    }
+
+    /// Whether so much was looked at in vain that only chunks' heads are believed.
+    fn is_tired(&self) -> bool {
+        let walked = self.pos.saturating_sub(self.start);
+        self.wasted > PATIENCE.saturating_add(walked.saturating_mul(RETRY))
+    }
+
+    /// Follows the markers of the picture that may begin at a place.
+    fn walk<V: View>(&mut self, view: &mut V, pos: u64) -> Result<Picture, Stop<V::Error>> {
+        if self.is_tired() {
+            return Ok(Picture::None);
+        }
+        let (picture, looked) = walk_picture(view, pos)?;
+        if !matches!(picture, Picture::Whole(_)) {
+            self.wasted += looked as u64;
+        }
+        Ok(picture)
     }
 
     /// What is known of the streams from here on.
@@ -193,6 +227,8 @@ impl Walker {
         self.odd = false;
         self.queue = [None; 2];
         self.ended = false;
+        self.start = pos;
+        self.wasted = 0;
     }
 
     fn say(&mut self, item: Item) {
@@ -257,6 +293,9 @@ impl Walker {
                         _ => self.skip(view, size)?,
                     }
                 }
+                _ if !is_known(id) && self.is_foreign(view, pos)? => {
+                    self.pos = pos + CHUNK_HEAD + padded(size.into());
+                }
                 _ if !is_known(id) => self.lose(pos),
                 _ => {
                     self.skip(view, size)?;
@@ -311,6 +350,11 @@ impl Walker {
         if view.size().is_some_and(|end| pos > end + 1) {
             return Ok(false);
         }
+        Ok(self.is_head(view, pos)? || self.is_foreign(view, pos)?)
+    }
+
+    /// Whether a head that is known is at `pos`, or the end of the file.
+    fn is_head<V: View>(&self, view: &mut V, pos: u64) -> Result<bool, Stop<V::Error>> {
         let head = view.get(pos, 12)?;
         let Ok(chunk) = ChunkHeader::parse(head) else {
             return Ok(true);
@@ -327,6 +371,30 @@ impl Walker {
                         .is_some_and(|(_, k)| is_stream_kind(k))
             }
         })
+    }
+
+    /// Whether a chunk of another name is at `pos`, as cameras write for positions and thumbnails:
+    /// another chunk is behind it, which may be of another name too.
+    fn is_foreign<V: View>(&self, view: &mut V, pos: u64) -> Result<bool, Stop<V::Error>> {
+        let mut at = pos;
+        for _ in 0..2 {
+            let Ok(chunk) = ChunkHeader::parse(view.get(at, 8)?) else {
+                return Ok(false);
+            };
+            let named = chunk.id.0.iter();
+            let named = named.clone().all(|b| b.is_ascii_graphic() || *b == b' ')
+                && named.clone().any(u8::is_ascii_alphabetic);
+            let small = u64::from(chunk.size) <= MAX_FOREIGN || !view.streamed();
+            let payload = at + CHUNK_HEAD;
+            if !named || !small || !Self::fits(view, payload, chunk.size.into()) {
+                return Ok(false);
+            }
+            at = payload + chunk.padded_size();
+            if self.is_head(view, at)? {
+                return Ok(true);
+            }
+        }
+        Ok(false)
     }
 
     /// Where the chunk after a payload is, if it is there. Some writers leave
@@ -387,7 +455,7 @@ impl Walker {
         if fits
             && view.streamed()
             && !usual
-            && let Picture::Whole(len) = walk_picture(view, payload)?
+            && let Picture::Whole(len) = self.walk(view, payload)?
         {
             if (size as usize).wrapping_sub(len) <= MAX_PADDING {
                 self.accept(chunk, payload, size, None);
@@ -412,7 +480,12 @@ impl Walker {
     fn is_picture<V: View>(view: &mut V, payload: u64, size: u32) -> Result<bool, Stop<V::Error>> {
         let tail = size.min(16);
         let end = view.get(payload + u64::from(size - tail), tail as usize)?;
-        Ok(jpeg::end_in_tail(end).is_some() && jpeg::begins(view.get(payload, 3)?))
+        if jpeg::end_in_tail(end).is_none() {
+            return Ok(false);
+        }
+        let lead = size.min(jpeg::LEAD as u32 + 3);
+        Ok(jpeg::begins(view.get(payload, 3)?)
+            || jpeg::start(view.get(payload, lead as usize)?).is_some())
     }
 
     fn accept(&mut self, chunk: Item, payload: u64, size: u32, next: Option<u64>) {
@@ -431,7 +504,7 @@ impl Walker {
     ) -> Result<(), Stop<V::Error>> {
         let header = self.pos;
         let payload = header + 8;
-        match walk_picture(view, payload)? {
+        match self.walk(view, payload)? {
             Picture::Whole(len) => {
                 self.say(Item::Chunk {
                     stream,
@@ -455,6 +528,8 @@ impl Walker {
                 self.ended = true;
             }
             Picture::CutOff(_) | Picture::None => {
+                // There was a frame: what follows keeps its time.
+                self.say(Item::Lost { stream });
                 self.lose(header);
                 self.pos = payload;
             }
@@ -486,6 +561,9 @@ impl Walker {
         let declared = if fits { u64::from(size) } else { u64::MAX };
         let mut at = payload;
         let found = loop {
+            if self.is_tired() {
+                break None;
+            }
             match self.find(view, at)? {
                 Found::At(header) => break Some(header),
                 Found::Picture { .. } => break None,
@@ -493,6 +571,9 @@ impl Walker {
                 Found::Nothing { .. } | Found::End => break None,
             }
         };
+        if found.is_none() {
+            self.wasted += at - payload + WINDOW as u64;
+        }
         match (found, view.size()) {
             (Some(next), _) if next - payload < declared.min(MAX_SOUND) => {
                 let samples = (next - payload) / u64::from(block) * u64::from(block);
@@ -589,7 +670,7 @@ impl Walker {
     }
 
     /// Searches one window for a header to believe or a whole picture.
-    fn find<V: View>(&self, view: &mut V, from: u64) -> Result<Found, Stop<V::Error>> {
+    fn find<V: View>(&mut self, view: &mut V, from: u64) -> Result<Found, Stop<V::Error>> {
         let data = view.some(from, SIGN, WINDOW)?;
         let at_end = data.len() < SIGN;
         let mut signs = Vec::new();
@@ -620,7 +701,7 @@ impl Walker {
                     }
                 }
                 Sign::Picture => {
-                    if let Picture::Whole(len) = walk_picture(view, pos)?
+                    if let Picture::Whole(len) = self.walk(view, pos)?
                         && self.is_ours(jpeg::FrameHeader::parse(view.get(pos, len)?).ok())
                     {
                         return Ok(Found::Picture { pos, len });
@@ -717,38 +798,34 @@ enum Picture {
 }
 
 /// Follows a picture's markers, asking for more in doubling steps.
-fn walk_picture<V: View>(view: &mut V, pos: u64) -> Result<Picture, Stop<V::Error>> {
+/// Also how many bytes were looked at.
+fn walk_picture<V: View>(view: &mut V, pos: u64) -> Result<(Picture, usize), Stop<V::Error>> {
     let mut least = 4 << 10;
     loop {
-        let size = view.size();
         let data = view.some(pos, least, least.max(WINDOW))?;
+        let have = data.len();
         match jpeg::walk(data) {
-            jpeg::End::At(end) => return Ok(Picture::Whole(end)),
-            jpeg::End::Broken(_) => return Ok(Picture::None),
-            jpeg::End::Short => {
-                let have = data.len();
-                if size.is_some_and(|end| pos + have as u64 >= end) {
-                    return Ok(if jpeg::begins(data) {
-                        Picture::CutOff(have as u64)
-                    } else {
-                        Picture::None
-                    });
-                }
-                if have >= MAX_PICTURE {
-                    return Ok(Picture::None);
-                }
-                least = have * 2;
+            jpeg::End::At(end) => return Ok((Picture::Whole(end), have)),
+            jpeg::End::Broken(at) => return Ok((Picture::None, at)),
+            jpeg::End::Short if have < least => {
+                let picture = match jpeg::begins(data) {
+                    true => Picture::CutOff(have as u64),
+                    false => Picture::None,
+                };
+                return Ok((picture, have));
             }
+            jpeg::End::Short if have >= MAX_PICTURE => return Ok((Picture::None, have)),
+            jpeg::End::Short => least = have * 2,
         }
     }
 }
 
 /// The letters after the stream's number: pictures, sound, palettes, text,
-/// subtitles.
+/// subtitles, indexes.
 fn is_stream_kind(letters: [u8; 2]) -> bool {
     matches!(
         &letters,
-        b"dc" | b"db" | b"wb" | b"pc" | b"tx" | b"sb" | b"dd" | b"iv"
+        b"dc" | b"db" | b"wb" | b"pc" | b"tx" | b"sb" | b"dd" | b"iv" | b"ix"
     )
 }
 

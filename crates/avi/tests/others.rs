@@ -1,0 +1,428 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! Files that other recorders write, and what is left of files of which a part is lost: all frames are
+//! found, at their times, and nothing is called damage that is none.
+
+#[path = "common/avi_bytes.rs"]
+mod avi_bytes;
+#[path = "common/avi_memory.rs"]
+mod avi_memory;
+
+use avi_bytes::{Built, File, IndexKind, Piece, chunk, picture, picture_of, pieces, sound};
+use avi_memory::Memory;
+use avi_mjpeg::reader::headers::{Codec, Format, Header, Hints, Pcm};
+use avi_mjpeg::reader::player::{Player, Step};
+use avi_mjpeg::reader::stream::{Item, StreamReader};
+use avi_mjpeg::reader::tracks::{Range, Unit};
+use avi_mjpeg::reader::{Finding, Reader};
+use avi_mjpeg::repair::{repair, repair_with};
+use avi_mjpeg::timeline::Rate;
+use avi_mjpeg::writer::Profile;
+
+type Units = Vec<Unit<Vec<u8>>>;
+
+/// All of a file, or a range of it.
+fn pull(bytes: &[u8], range: Range) -> (Header, Units, Vec<Finding>) {
+    let mut player = Player::open(bytes).expect("it opens");
+    if range != Range::ALL {
+        player.seek(range);
+    }
+    let (mut units, mut findings) = (Vec::new(), Vec::new());
+    loop {
+        let step = player.step().expect("no I/O");
+        findings.extend(player.take_findings());
+        match step {
+            Step::Unit(unit) => units.push(unit),
+            Step::Searching => {}
+            Step::End => return (player.header().clone(), units, findings),
+        }
+    }
+}
+
+/// The same in pieces; a range is played when `known` bytes have come.
+fn push(bytes: &[u8], range: Range, known: usize) -> (Header, Units, Vec<Finding>) {
+    let mut reader = StreamReader::new();
+    let (mut units, mut findings) = (Vec::new(), Vec::new());
+    let (mut at, mut due) = (0, range != Range::ALL);
+    loop {
+        let item = reader.step();
+        findings.extend(reader.take_findings());
+        match item.expect("it opens") {
+            Some(Item::Unit(unit)) => units.push(unit),
+            Some(Item::GoTo(pos)) => {
+                at = pos as usize;
+                reader.flush();
+                reader.begin(pos);
+            }
+            Some(Item::End | Item::Over) => {
+                let header = reader.header().expect("it is known").clone();
+                return (header, units, findings);
+            }
+            Some(_) => {}
+            None if due && at >= known => {
+                due = false;
+                let pos = reader.seek(range, Some(bytes.len() as u64));
+                units.clear();
+                if let Some(pos) = pos {
+                    at = pos as usize;
+                    reader.flush();
+                    reader.begin(pos);
+                }
+            }
+            None if at < bytes.len() => {
+                let end = (at + 1777).min(bytes.len());
+                reader.push(&bytes[at..end]);
+                at = end;
+            }
+            None => reader.finish(),
+        }
+    }
+}
+
+fn both(bytes: &[u8]) -> [(Header, Units, Vec<Finding>); 2] {
+    [pull(bytes, Range::ALL), push(bytes, Range::ALL, 0)]
+}
+
+/// The pictures that are there, with their times.
+fn shown(units: &Units) -> Vec<(u64, Vec<u8>)> {
+    let held = units.iter().filter(|unit| unit.stream == 0);
+    held.filter_map(|unit| Some((unit.time, unit.content.as_ref()?.piece.clone())))
+        .collect()
+}
+
+fn time(n: u64) -> u64 {
+    n * 1_001_000_000_000 / 30_000
+}
+
+fn pictures(count: u32) -> Vec<Vec<u8>> {
+    (0..count).map(|n| picture(n, 700 + n as usize)).collect()
+}
+
+fn expect(units: &Units, pictures: &[Vec<u8>]) {
+    let expected: Vec<_> = (0..).map(time).zip(pictures.iter().cloned()).collect();
+    let shown = shown(units);
+    assert_eq!(shown.len(), expected.len());
+    assert!(shown == expected);
+}
+
+#[test]
+fn a_picture_begins_at_its_start_marker() {
+    let all = pictures(30);
+    let line = b"\r\n--boundary\r\nContent-Type: image/jpeg\r\nContent-Length: 712\r\n\r\n";
+    for lead in [&[0xff][..], &[0], &[0; 16], b"\r\n", line] {
+        for index in [IndexKind::None, IndexKind::Old] {
+            let led = all.iter().map(|p| Piece::Video([lead, p].concat()));
+            let file = File {
+                index,
+                ..File::default()
+            };
+            for (_, units, findings) in both(&file.build(&led.collect::<Vec<_>>()).bytes) {
+                expect(&units, &all);
+                assert_eq!(findings, []);
+            }
+        }
+    }
+}
+
+#[test]
+fn chunks_of_other_names_are_neither_frames_nor_damage() {
+    let all = pictures(30);
+    for name in [b"GPS ", b"gps0", b"snap", b"00ix", b"01tx"] {
+        for index in [IndexKind::None, IndexKind::Old] {
+            let content: Vec<_> = (0..)
+                .zip(&all)
+                .flat_map(|(n, p)| {
+                    // A thumbnail of the stream's own size.
+                    let other = chunk(name, &picture_of(n, 600 + n as usize, 320, 240));
+                    [
+                        Piece::Raw(other.clone()),
+                        Piece::Raw(other),
+                        Piece::Video(p.clone()),
+                    ]
+                })
+                .collect();
+            let file = File {
+                index,
+                ..File::default()
+            };
+            for (_, units, findings) in both(&file.build(&content).bytes) {
+                expect(&units, &all);
+                assert_eq!(findings, [], "{name:?} {index:?}");
+            }
+        }
+    }
+}
+
+#[test]
+fn an_index_may_name_chunks_of_other_names() {
+    let all = pictures(10);
+    let content: Vec<_> = all.iter().cloned().map(Piece::Video).collect();
+    let built = File::default().build(&content);
+    let mut bytes = built.bytes;
+    bytes.extend(b"GPS \0\0\0\0\x04\0\0\0\x10\0\0\0");
+    let size = (bytes.len() - built.idx1 - 8) as u32;
+    bytes[built.idx1 + 4..built.idx1 + 8].copy_from_slice(&size.to_le_bytes());
+    let (_, units, findings) = pull(&bytes, Range::ALL);
+    expect(&units, &all);
+    assert_eq!(findings, []);
+}
+
+#[test]
+fn an_index_of_fields_is_read() {
+    let all = pictures(10);
+    let content: Vec<_> = all.iter().cloned().map(Piece::Video).collect();
+    let file = File {
+        index: IndexKind::OpenDml,
+        ..File::default()
+    };
+    let built = file.build(&content);
+    let mut bytes = built.bytes.clone();
+    let at = bytes
+        .windows(4)
+        .position(|four| four == b"ix00")
+        .expect("it is there");
+    // Each entry with a word more.
+    let payload = bytes[at + 8..at + 8 + 24 + 80].to_vec();
+    let mut fields = payload[..24].to_vec();
+    fields[0] = 3;
+    fields[2] = 1;
+    for entry in payload[24..].chunks(8) {
+        fields.extend(entry);
+        fields.extend(&entry[..4]);
+    }
+    bytes.truncate(at);
+    bytes.extend(chunk(b"ix00", &fields));
+    // What follows the index is not in it.
+    bytes.extend(chunk(b"JUNK", &[0; 20]));
+    let mut reader = Reader::open(&bytes[..]).expect("it opens");
+    assert_eq!(reader.index().chunks(0), 10);
+    assert_eq!(reader.take_findings(), []);
+}
+
+#[test]
+fn texts_are_texts_whatever_is_in_them() {
+    let file = File {
+        info: vec![
+            (
+                b"ICMT",
+                "The LIST of songs: strh, JUNK and more of what names chunks have here, avih too",
+            ),
+            (b"INAM", "A title"),
+        ],
+        ..File::default()
+    };
+    for (header, units, findings) in both(&file.build(&pieces(3, None)).bytes) {
+        assert_eq!(units.len(), 3);
+        assert_eq!(findings, []);
+        let texts: Vec<_> = header.info.iter().map(|(_, text)| text.as_str()).collect();
+        assert_eq!(texts, [file.info[0].1, "A title"]);
+    }
+}
+
+#[test]
+fn motion_jpeg_goes_by_many_names() {
+    for name in [
+        "ACDV", "QIVG", "SLMJ", "CJPG", "mjpg", "dmb1", "AVI1", "MMJP", "JR24",
+    ] {
+        let file = File {
+            handler: name.as_bytes().try_into().expect("four letters"),
+            ..File::default()
+        };
+        for (_, units, _) in both(&file.build(&pieces(5, None)).bytes) {
+            assert_eq!(units.len(), 5, "{name}");
+        }
+    }
+}
+
+#[test]
+fn sound_that_is_coded_is_told_as_what_it_is() {
+    // Tag, bytes of a block, codec; then samples of a block.
+    for (tag, align, codec, per_block) in [
+        (7_u16, 1_u16, Codec::MuLaw, 1),
+        (6, 1, Codec::ALaw, 1),
+        (0x11, 256, Codec::ImaAdpcm, 505),
+        (2, 256, Codec::MsAdpcm, 500),
+    ] {
+        let content: Vec<_> = (0..20)
+            .flat_map(|n| [Piece::Video(picture(n, 700)), Piece::Sound(sound(n, 256))])
+            .collect();
+        let file = File {
+            audio: Some((8000, 1)),
+            ..File::default()
+        };
+        let mut bytes = file.build(&content).bytes;
+        let strf = |n| {
+            let mut all = bytes
+                .windows(4)
+                .enumerate()
+                .filter(|(_, four)| four == b"strf");
+            all.nth(n).expect("it is there").0 + 8
+        };
+        let (audio, strh) = (strf(1), bytes.windows(4).position(|four| four == b"auds"));
+        bytes[audio..audio + 2].copy_from_slice(&tag.to_le_bytes());
+        bytes[audio + 12..audio + 14].copy_from_slice(&align.to_le_bytes());
+        let sample_size = strh.expect("it is there") + 44;
+        bytes[sample_size..sample_size + 4].copy_from_slice(&u32::from(align).to_le_bytes());
+        for (header, units, findings) in both(&bytes) {
+            assert_eq!(findings, []);
+            let Format::Coded(coded) = &header.streams[1].format else {
+                panic!("{:?}", header.streams[1]);
+            };
+            assert_eq!((coded.codec, coded.rate, coded.channels), (codec, 8000, 1));
+            let sounds: Vec<_> = units.iter().filter(|unit| unit.stream == 1).collect();
+            assert_eq!(sounds.len(), 20);
+            let last = 20 * 256 / u64::from(align) * per_block;
+            assert_eq!(sounds[19].until, last * 1_000_000_000 / 8000);
+        }
+    }
+}
+
+/// A file of 25 frames a second with sound whose every third chunk holds a picture; the rest is empty.
+fn sparse(index: IndexKind) -> Built {
+    let content: Vec<_> = (0..90)
+        .flat_map(|n| {
+            let picture = match n % 3 {
+                0 if n < 81 => picture(n, 700),
+                _ => Vec::new(),
+            };
+            [Piece::Video(picture), Piece::Sound(sound(n, 640))]
+        })
+        .collect();
+    File {
+        scale: 1,
+        rate: 25,
+        interval: 40_000,
+        audio: Some((8000, 1)),
+        index,
+        ..File::default()
+    }
+    .build(&content)
+}
+
+#[test]
+fn a_seek_shows_the_picture_that_is_on_screen() {
+    for index in [IndexKind::None, IndexKind::Old, IndexKind::OpenDml] {
+        let bytes = sparse(index).bytes;
+        for frame in [0, 1, 2, 3, 40, 77, 80, 85, 89, 100] {
+            let start = frame * 40_000_000 + 7;
+            let range = Range {
+                start,
+                ..Range::ALL
+            };
+            let on_screen = (frame / 3 * 3).min(78);
+            let known = bytes.len();
+            for (_, units, _) in [
+                pull(&bytes, range),
+                push(&bytes, range, 8000),
+                push(&bytes, range, known),
+            ] {
+                let first = units
+                    .iter()
+                    .find(|unit| unit.stream == 0 && unit.content.is_some());
+                let first = first.unwrap_or_else(|| panic!("no picture at {frame}, {index:?}"));
+                assert_eq!(first.time, on_screen * 40_000_000, "{frame} {index:?}");
+                assert!(first.until > start, "{frame} {index:?}: {first:?}");
+            }
+            // Backward it is shown until then.
+            let stop = Some(start);
+            let range = Range {
+                start: 0,
+                stop,
+                backward: true,
+                ..Range::ALL
+            };
+            let (_, units, _) = pull(&bytes, range);
+            let first = units.iter().find(|unit| unit.stream == 0).expect("one");
+            assert_eq!(first.time, on_screen * 40_000_000, "{frame} {index:?}");
+            assert!(first.until >= (start - 7).min(90 * 40_000_000));
+        }
+    }
+}
+
+#[test]
+fn a_picture_that_is_destroyed_keeps_its_place() {
+    for index in [IndexKind::None, IndexKind::Old] {
+        let all = pictures(30);
+        let content: Vec<_> = all.iter().cloned().map(Piece::Video).collect();
+        let file = File {
+            index,
+            ..File::default()
+        };
+        let built = file.build(&content);
+        let mut bytes = built.bytes.clone();
+        // All of one picture but its chunk's head, and of the next picture's head.
+        bytes[built.at[10] + 8..built.at[11]].fill(0x05);
+        bytes[built.at[20] + 8..built.at[21] + 4].fill(0x05);
+        for (_, units, findings) in both(&bytes) {
+            let shown = shown(&units);
+            let last = shown.last().expect("there are some");
+            assert_eq!(last.0, time(29), "{index:?}");
+            assert!(shown.iter().all(|(time, picture)| {
+                all.iter()
+                    .position(|p| p == picture)
+                    .is_some_and(|n| self::time(n as u64) == *time)
+            }));
+            assert!(!findings.is_empty());
+        }
+        let mut out = Memory::default();
+        repair(&bytes[..], Profile::Standard, &mut out, |_, _| {}).expect("it is mended");
+        let (_, units, _) = pull(&out.0, Range::ALL);
+        assert_eq!(shown(&units).last().map(|last| last.0), Some(time(29)));
+    }
+}
+
+#[test]
+fn whatever_is_lost_of_a_head_the_frames_are_found() {
+    let content = pieces(60, Some(1068));
+    let file = File {
+        audio: Some((16_000, 1)),
+        ..File::default()
+    };
+    let built = file.build(&content);
+    let head = built.at[0];
+    for lost in (0..head).step_by(12).chain([head]) {
+        let zeroed = [vec![0; lost], built.bytes[lost..].to_vec()].concat();
+        let cut = built.bytes[lost..].to_vec();
+        for (how, bytes) in [("zeroed", zeroed), ("cut off", cut)] {
+            let mut out = Memory::default();
+            let summary = repair(&bytes[..], Profile::Standard, &mut out, |_, _| {})
+                .unwrap_or_else(|error| panic!("{lost} bytes {how}: {error}"));
+            assert_eq!(summary.frames, 60, "{lost} bytes {how}");
+            // As long as the sound's format is there, the rate is had from it.
+            if summary.sound > 0 {
+                let (header, ..) = pull(&out.0, Range::ALL);
+                let rate = header.streams[0].rate;
+                let rate = f64::from(rate.numerator()) / f64::from(rate.denominator());
+                assert!((29.9..30.1).contains(&rate), "{lost} bytes {how}: {rate}");
+            }
+        }
+    }
+}
+
+#[test]
+fn what_a_lost_head_said_can_be_told() {
+    let content = pieces(60, Some(1068));
+    let file = File {
+        audio: Some((16_000, 1)),
+        ..File::default()
+    };
+    let built = file.build(&content);
+    let bytes = &built.bytes[built.at[0]..];
+    let hints = Hints {
+        rate: Rate::new(30_000, 1001),
+        sound: Some(Pcm {
+            rate: 16_000,
+            channels: 1,
+            bits: 16,
+            sample_bytes: 2,
+            float: false,
+            channel_mask: None,
+        }),
+    };
+    let mut out = Memory::default();
+    let summary = repair_with(bytes, &hints, Profile::Standard, &mut out, |_, _| {});
+    let summary = summary.expect("it is mended");
+    assert_eq!((summary.frames, summary.sound), (60, 60 * 1068));
+    let (_, units, findings) = pull(&out.0, Range::ALL);
+    assert_eq!(findings, []);
+    assert_eq!(shown(&units).last().map(|last| last.0), Some(time(59)));
+}
