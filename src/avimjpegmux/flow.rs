@@ -7,9 +7,9 @@ use std::time::Instant;
 
 use gst::prelude::*;
 
-use super::caps::{self, PadFormat};
+use super::caps;
 use super::messages::{self, Warnings};
-use super::output::PadOutput;
+use super::output::{self, PadOutput};
 use super::payload::Bytes;
 use super::settings::{Profile, Settings};
 use super::state::{AHEAD_AT_START, Item, SinkPad, Start, State, Work};
@@ -18,8 +18,7 @@ use crate::sync::lock;
 use avi_mjpeg::recorder::{
     self, Continuity, Idle, Jump, RecordError, Recorder, SILENT, Stats, Stream,
 };
-use avi_mjpeg::timeline::Rate;
-use avi_mjpeg::writer::{MAX_STREAMS, StreamFormat, Tags};
+use avi_mjpeg::writer::{MAX_STREAMS, Tags};
 
 type File = Recorder<PadOutput>;
 
@@ -80,6 +79,15 @@ impl Flow {
         let Some(next) = state.turn()? else {
             return Ok(Work::Finish(self.tags(state)));
         };
+        if state.pads[next].is_awaited {
+            state.skip_unreadable(next);
+            let Some(stream) = state.stream(next) else {
+                return self.next_work(state);
+            };
+            state.pads[next].is_awaited = false;
+            let number = state.pads[next].stream.unwrap_or_default();
+            return Ok(Work::Awaited(number, stream));
+        }
         match (state.pads[next].stream, state.queue.pop(next)) {
             (Some(stream), Some(Item::Buffer(buffer, time))) => {
                 Ok(Work::Buffer(stream, buffer, time))
@@ -117,13 +125,18 @@ impl Flow {
             if state.queue.has_ended(n) || has_head || says_nothing || !pad.pad.is_linked() {
                 continue;
             }
-            // The K210's file begins with a frame, however long that takes.
-            let patient = state.settings.profile == Profile::K210 && pad.is_video;
-            if far_ahead && patient && !state.told_of_waiting {
-                state.told_of_waiting = true;
-                return Ok(Work::TellOfWaiting);
+            if !far_ahead {
+                return Err(Idle::Waiting);
             }
-            if !far_ahead || patient {
+            // The K210's file begins with a frame, however long that takes; and what cannot be put into
+            // the head later is waited for.
+            let Some(seekable) = state.seekable else {
+                return Ok(Work::AskSeekable);
+            };
+            if !seekable || state.settings.profile == Profile::K210 && pad.is_video {
+                if !std::mem::replace(&mut state.told_of_waiting, true) {
+                    return Ok(Work::TellOfWaiting(state.pads[n].pad.clone()));
+                }
                 return Err(Idle::Waiting);
             }
             let patience = state.queue.heard(n) + SILENT;
@@ -134,46 +147,42 @@ impl Flow {
         Ok(Work::Start(Box::new(self.prepare(state))))
     }
 
-    /// Numbers the streams, video first, and collects what the head of the file says.
+    /// Numbers the streams, video first and those that are awaited last, and collects what the head of the
+    /// file says.
     fn prepare(&self, state: &mut State) -> Start {
+        let known: Vec<_> = (0..state.pads.len()).map(|n| state.stream(n)).collect();
         let mut order: Vec<usize> = (0..state.pads.len()).collect();
-        order.sort_by_key(|n| !state.pads[*n].is_video);
-        let (mut streams, mut left_out) = (Vec::new(), Vec::new());
-        for n in order {
-            let (rate, is_guessed) = state.rate(n).unwrap_or((Rate::PAL, true));
-            let format = match state.pads[n].format {
-                Some(PadFormat::Video { .. }) => {
-                    state.size(n).map(|(width, height)| StreamFormat::Video {
-                        width,
-                        height,
-                        rate,
-                    })
-                }
-                Some(PadFormat::Audio(format)) => Some(StreamFormat::Audio(format)),
-                None => None,
-            };
-            let first = state.queue.head(n);
-            let pad = &mut state.pads[n];
-            let Some(format) = format else {
-                if pad.pad.is_linked() {
-                    left_out.push(pad.pad.clone());
-                }
-                continue;
-            };
-            pad.stream = Some(streams.len());
-            streams.push(Stream {
-                format,
-                first,
-                is_guessed,
-            });
-        }
-        state.set_ahead(&streams);
-        state.started = true;
-        Start {
+        order.sort_by_key(|n| (known[*n].is_none(), !state.pads[*n].is_video));
+        let can_wait = state.settings.profile == Profile::Standard;
+        let mut start = Start {
             tags: self.tags(state),
-            streams,
-            left_out,
+            streams: Vec::new(),
+            left_out: Vec::new(),
+            awaited: Vec::new(),
+        };
+        for n in order {
+            let has_ended = state.queue.has_ended(n);
+            let pad = &mut state.pads[n];
+            let stream = match (known[n], pad.is_video) {
+                (Some(stream), _) => stream,
+                (None, _) if !pad.pad.is_linked() => continue,
+                (None, _) if has_ended || !can_wait => {
+                    start.left_out.push(pad.pad.clone());
+                    continue;
+                }
+                (None, true) => Stream::awaited_video(),
+                (None, false) => Stream::awaited_audio(),
+            };
+            pad.is_awaited = stream.is_awaited;
+            if pad.is_awaited {
+                start.awaited.push(pad.pad.clone());
+            }
+            pad.stream = Some(start.streams.len());
+            start.streams.push(stream);
         }
+        state.set_ahead(&start.streams);
+        state.started = true;
+        start
     }
 
     /// Writes what can be written, unless another thread does.
@@ -248,12 +257,23 @@ impl Flow {
         work: Work,
     ) -> (Option<Box<File>>, Result<(), gst::FlowError>) {
         let result = match (work, &mut recorder) {
-            (Work::TellOfWaiting, _) => {
+            (Work::AskSeekable, _) => {
+                let seekable = output::is_seekable(&self.src);
+                lock(&self.state).seekable = Some(seekable);
+                Ok(())
+            }
+            (Work::TellOfWaiting(pad), _) => {
+                let is_k210 = lock(&self.settings).profile == Profile::K210;
                 if let Some(element) = self.element() {
-                    messages::waiting_for_a_frame(&element, AHEAD_AT_START / 1_000_000_000);
+                    let seconds = AHEAD_AT_START / 1_000_000_000;
+                    match is_k210 {
+                        true => messages::waiting_for_a_frame(&element, seconds),
+                        false => messages::waiting_for_a_pad(&element, &pad, seconds),
+                    }
                 }
                 Ok(())
             }
+            (Work::Awaited(number, stream), Some(recorder)) => recorder.set_stream(number, &stream),
             (Work::Start(start), _) => self.start(*start).map(|started| {
                 recorder = Some(Box::new(started));
             }),
@@ -289,6 +309,7 @@ impl Flow {
         let element = self.element();
         if let Some(element) = &element {
             messages::left_out(element, &start.left_out);
+            messages::awaited(element, &start.awaited);
         }
         let output = PadOutput::begin(self.src.clone());
         let file = recorder::Settings {
@@ -606,6 +627,7 @@ impl Flow {
         }
         for sink in &mut state.pads {
             sink.stream = None;
+            sink.is_awaited = false;
         }
         state.recorder = None;
         state.continuity = Continuity::default();

@@ -129,6 +129,34 @@ pub(super) fn left_out(element: &gst::Element, pads: &[gst::Pad]) {
     }
 }
 
+/// Tells that nothing came on some pads yet.
+pub(super) fn awaited(element: &gst::Element, pads: &[gst::Pad]) {
+    for pad in pads {
+        gst::element_warning!(
+            element,
+            gst::StreamError::Mux,
+            (
+                "Nothing came on pad {} so far; the file is begun without it, and has it from when \
+                 something comes.",
+                pad.name()
+            )
+        );
+    }
+}
+
+/// Tells that a file that cannot be changed later waits for a pad.
+pub(super) fn waiting_for_a_pad(element: &gst::Element, pad: &gst::Pad, seconds: i64) {
+    gst::element_warning!(
+        element,
+        gst::StreamError::Mux,
+        (
+            "There are {seconds} s of data and nothing on pad {} yet; what is downstream cannot \
+             seek, so the file is not begun before something comes there, or its end.",
+            pad.name()
+        )
+    );
+}
+
 /// Tells that the file for the K210 waits for its first frame, although there is sound.
 pub(super) fn waiting_for_a_frame(element: &gst::Element, seconds: i64) {
     gst::element_warning!(

@@ -15,7 +15,9 @@
 //!   to write writes it, the others leave theirs in the queue. A pad that is silent for a
 //!   second, although others are a second ahead, is not waited for; a thread is blocked
 //!   no longer than that. Positions in an AVI are counted for each stream alone, so what
-//!   comes late is still played at its time.
+//!   comes late is still played at its time. The file is begun when each pad has something; if one has nothing for 10 s
+//!   of the others, which is all that is kept in memory, it is begun without, and has it from when it comes (its
+//!   head is written again then). Where that cannot be, in a pipe, the others are held back for as long as it takes.
 //! - **Writing.** A file that is copied at full speed is given its bytes in pieces that end at multiples
 //!   of 64 KiB, or with the next checkpoint. What comes no faster than it is recorded, and what goes
 //!   into a pipe, is passed on at once and as it is. Where downstream is a file on ext4 that we are linked

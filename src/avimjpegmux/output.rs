@@ -18,6 +18,12 @@ use avi_mjpeg::writer::Output;
 /// How often a chunk is pushed at once.
 const CHUNK_PACE: Duration = Duration::from_millis(2);
 
+/// Whether what is downstream of a pad can be written again.
+pub(super) fn is_seekable(pad: &gst::Pad) -> bool {
+    let mut query = gst::query::Seeking::new(gst::Format::Bytes);
+    pad.peer_query(&mut query) && query.result().0
+}
+
 /// The source pad as a file.
 #[derive(Debug)]
 pub(super) struct PadOutput {
@@ -52,8 +58,7 @@ impl PadOutput {
         let segment = gst::FormattedSegment::<gst::format::Bytes>::new();
         pad.push_event(gst::event::Segment::new(&segment));
 
-        let mut query = gst::query::Seeking::new(gst::Format::Bytes);
-        let seekable = pad.peer_query(&mut query) && query.result().0;
+        let seekable = is_seekable(&pad);
         gst::debug!(CAT, obj = pad, "downstream is seekable: {seekable}");
         let mut output = Self {
             pad,

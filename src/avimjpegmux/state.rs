@@ -18,6 +18,9 @@ use avi_mjpeg::writer::Tags;
 /// takes its time.
 pub(super) const AHEAD_AT_START: i64 = 10_000_000_000;
 
+/// The grid of a camera that came so late that its rate could not be waited for.
+const UNKNOWN_RATE: Rate = Rate::THIRTY_A_SECOND;
+
 /// What waits at a pad.
 #[derive(Debug)]
 pub(super) enum Item {
@@ -45,6 +48,8 @@ pub(super) struct SinkPad {
     pub flushing: bool,
     /// Its number in the file.
     pub stream: Option<usize>,
+    /// The file was begun before anything came that tells what it has.
+    pub is_awaited: bool,
 }
 
 impl SinkPad {
@@ -56,6 +61,7 @@ impl SinkPad {
             segment: None,
             flushing: false,
             stream: None,
+            is_awaited: false,
         }
     }
 
@@ -90,7 +96,9 @@ pub(super) struct State {
     /// A thread is writing. It looks for more to write before it stops.
     pub busy: bool,
     pub started: bool,
-    /// The user knows that the file waits for its first frame.
+    /// Whether the head of the file can be written again, once it was asked.
+    pub seekable: Option<bool>,
+    /// The user knows that the file waits for a pad.
     pub told_of_waiting: bool,
     pub finished: bool,
     /// Once writing failed: what every pad answers.
@@ -116,12 +124,18 @@ pub(super) struct Start {
     pub streams: Vec<Stream>,
     /// The pads that the file is without.
     pub left_out: Vec<gst::Pad>,
+    /// The pads on which nothing came yet.
+    pub awaited: Vec<gst::Pad>,
 }
 
 /// What there is to do next.
 pub(super) enum Work {
-    /// Tells the user that sound waits for the first frame.
-    TellOfWaiting,
+    /// Asks whether the head of the file can be written again.
+    AskSeekable,
+    /// Tells the user that what comes on the others waits for a pad.
+    TellOfWaiting(gst::Pad),
+    /// Says what a stream has that was awaited.
+    Awaited(usize, Stream),
     Start(Box<Start>),
     Buffer(usize, gst::Buffer, Option<i64>),
     Event(gst::Event),
@@ -217,6 +231,25 @@ impl State {
             }
             PadFormat::Video { size, .. } => size,
             PadFormat::Audio(_) => None,
+        }
+    }
+
+    /// What a pad has, if it is known.
+    pub fn stream(&self, n: usize) -> Option<Stream> {
+        match self.pads[n].format? {
+            PadFormat::Audio(format) => Some(Stream {
+                first: self.queue.head(n),
+                ..Stream::audio(format)
+            }),
+            PadFormat::Video { .. } => {
+                let (width, height) = self.size(n)?;
+                let (rate, is_guessed) = self.rate(n).unwrap_or((UNKNOWN_RATE, true));
+                Some(Stream {
+                    first: self.queue.head(n),
+                    is_guessed,
+                    ..Stream::video(width, height, rate)
+                })
+            }
         }
     }
 

@@ -272,3 +272,104 @@ fn sound_of_odd_sizes_and_low_rates_is_whole() {
         assert!(sound == samples, "{rate}");
     }
 }
+
+/// Pads, the second of which gets its caps when all of the first is written.
+fn begin_late(path: &std::path::Path, first: &str, second: &str) -> Feed {
+    let sink = format!("filesink location={}", path.display());
+    let feed = Feed::into_sink("", &sink, &[first.to_owned()]);
+    let Feed {
+        pipeline,
+        mux,
+        mut pads,
+    } = feed;
+    pads.push(crate::feed::link(&mux, second));
+    Feed {
+        pipeline,
+        mux,
+        pads,
+    }
+}
+
+#[test]
+fn a_camera_that_comes_late_is_put_in_at_its_time() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("a.avi");
+    let sound = format!("{PCM},rate=8000,channels=1");
+    for comes in [true, false] {
+        let jpeg = "image/jpeg,framerate=10/1";
+        let feed = begin_late(&path, &sound, jpeg);
+        for n in 0..140 {
+            feed.push(0, vec![7; 1600], f64::from(n) * 100.0).unwrap();
+        }
+        // All but the last second is in the file, and not in memory.
+        assert!(std::fs::metadata(&path).unwrap().len() > 13 * 16_000);
+        if comes {
+            assert!(crate::feed::begin(&feed.pads[1], jpeg));
+            for n in 0..40 {
+                let time = 14_000.0 + f64::from(n) * 100.0;
+                feed.push(0, vec![7; 1600], time).unwrap();
+                feed.push(1, picture(n, 500), time).unwrap();
+            }
+        }
+        let [warning] = end(&feed).try_into().unwrap();
+        assert!(warning.contains("Nothing came on pad video_0"), "{warning}");
+        drop(feed);
+        let bytes = std::fs::read(&path).unwrap();
+        let of = |stream| {
+            let chunks = chunks(&bytes).into_iter();
+            let chunks = chunks.filter(move |(n, _)| *n == stream);
+            chunks.map(|(_, bytes)| bytes.len()).collect::<Vec<_>>()
+        };
+        let frames = of(1);
+        let kinds = ffprobe(&path, &[], "stream=codec_type");
+        if !comes {
+            assert_eq!((frames.len(), kinds), (0, vec!["audio".to_owned()]));
+            assert_eq!(of(0).iter().sum::<usize>(), 140 * 1600);
+            continue;
+        }
+        assert_eq!(of(0).iter().sum::<usize>(), 180 * 1600);
+        assert!(frames.len() == 180 && frames[..140].iter().all(|size| *size == 0));
+        assert!(frames[140..].iter().all(|size| *size == 500));
+        assert_eq!(kinds, ["audio", "video"]);
+        let count = ffprobe(
+            &path,
+            &["-count_frames", "-select_streams", "v"],
+            "stream=width,height,r_frame_rate,nb_read_packets",
+        );
+        assert_eq!(count[..3], ["320", "240", "10/1"]);
+    }
+}
+
+#[test]
+fn sound_that_comes_late_is_put_in_at_its_time() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("a.avi");
+    let sound = format!("{PCM},rate=8000,channels=1");
+    let jpeg = format!("{JPEG},framerate=10/1");
+    let feed = begin_late(&path, &jpeg, &sound);
+    for n in 0..140 {
+        feed.push(0, picture(n, 500), f64::from(n) * 100.0).unwrap();
+    }
+    assert!(crate::feed::begin(&feed.pads[1], &sound));
+    for n in 140..160 {
+        feed.push(0, picture(n, 500), f64::from(n) * 100.0).unwrap();
+        feed.push(1, vec![7; 1600], f64::from(n) * 100.0).unwrap();
+    }
+    let [warning] = end(&feed).try_into().unwrap();
+    assert!(warning.contains("Nothing came on pad audio_0"), "{warning}");
+    drop(feed);
+    let bytes = std::fs::read(&path).unwrap();
+    assert_eq!(numbers(&bytes), (0..160).map(Some).collect::<Vec<_>>());
+    let heard: Vec<u8> = chunks(&bytes)
+        .into_iter()
+        .filter(|(n, _)| *n == 1)
+        .flat_map(|(_, bytes)| bytes)
+        .collect();
+    assert!(heard == [vec![0; 140 * 1600], vec![7; 20 * 1600]].concat());
+    let probed = ffprobe(
+        &path,
+        &["-select_streams", "a"],
+        "stream=codec_name,sample_rate,channels",
+    );
+    assert_eq!(probed, ["pcm_s16le", "8000", "1"]);
+}

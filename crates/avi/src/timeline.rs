@@ -41,6 +41,12 @@ impl Rate {
         denominator: 1,
     };
 
+    /// What most cameras do at most.
+    pub const THIRTY_A_SECOND: Self = Self {
+        numerator: 30,
+        denominator: 1,
+    };
+
     /// MaixPy's default interval of 100 000 us, for files that do not say.
     pub const TEN_A_SECOND: Self = Self {
         numerator: 10,

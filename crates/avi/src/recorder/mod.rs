@@ -162,6 +162,10 @@ pub struct Stream {
     /// The rate is what [`Cadence`] made of the first frames, or a bound: each frame goes to the nearest place
     /// of that grid, whatever its interval. (Not in the K210's profile, which keeps its rate.)
     pub is_guessed: bool,
+    /// Only what kind it is of is known yet: what it has is said by [`Recorder::set_stream`] before the first
+    /// of it is pushed. If it never is, the file has not the stream, provided that none behind it came. The
+    /// storage has to be seekable.
+    pub is_awaited: bool,
 }
 
 impl Stream {
@@ -181,12 +185,35 @@ impl Stream {
     }
 }
 
+impl Stream {
+    /// Motion JPEG of which nothing else is known yet.
+    pub fn awaited_video() -> Self {
+        Self {
+            is_awaited: true,
+            ..Self::video(0, 0, Rate::PAL)
+        }
+    }
+
+    /// Samples of which nothing is known yet.
+    pub fn awaited_audio() -> Self {
+        let format = WaveFormat {
+            channel_mask: Some(0),
+            ..WaveFormat::pcm(48_000, 2, 16, 0)
+        };
+        Self {
+            is_awaited: true,
+            ..Self::audio(format)
+        }
+    }
+}
+
 impl From<StreamFormat> for Stream {
     fn from(format: StreamFormat) -> Self {
         Self {
             format,
             first: None,
             is_guessed: false,
+            is_awaited: false,
         }
     }
 }
@@ -223,6 +250,10 @@ pub struct Recorder<S: Storage> {
     storage: S,
     writer: Writer,
     tracks: Vec<Track<S::Payload>>,
+    /// Which of them are awaited still.
+    awaited: Vec<bool>,
+    /// The rate of the first video stream that the file began with.
+    video_rate: Option<Rate>,
     continuity: Continuity,
     /// The time of the file's start, once it is known.
     base: Option<i64>,
@@ -266,7 +297,8 @@ impl<S: Storage> Recorder<S> {
         options.seekable = seekable;
         let formats: Vec<_> = streams.iter().map(|stream| stream.format).collect();
         let mut writer = Writer::new(options, &formats, &settings.tags);
-        let video = formats.iter().find_map(StreamFormat::rate);
+        let known = streams.iter().filter(|stream| !stream.is_awaited);
+        let video = known.into_iter().find_map(|stream| stream.format.rate());
         let now = storage.now();
         writer.start(&mut storage)?;
         Ok(Self {
@@ -277,6 +309,8 @@ impl<S: Storage> Recorder<S> {
                 .iter()
                 .map(|stream| Track::new(stream, settings.profile, video))
                 .collect(),
+            awaited: streams.iter().map(|stream| stream.is_awaited).collect(),
+            video_rate: video,
             continuity: Continuity::default(),
             base: begin(streams),
             checkpoint_interval: if seekable {
@@ -332,23 +366,46 @@ impl<S: Storage> Recorder<S> {
         payload: S::Payload,
         time: Option<i64>,
     ) -> Result<(), RecordError<S::Error>> {
-        let interval = match self.tracks.get(stream) {
-            Some(Track::Video(video)) => video.grid.rate().time_of(1),
-            _ => 0,
+        let (interval, reached) = match self.tracks.get(stream) {
+            Some(Track::Video(video)) => (video.grid.rate().time_of(1), video.grid.next_time()),
+            Some(Track::Audio(audio)) => (0, audio.clock.next_time()),
+            None => (0, 0),
         };
-        let interval = i64::try_from(interval).unwrap_or(i64::MAX);
+        let signed = |time: u64| i64::try_from(time).unwrap_or(i64::MAX);
         let time = time.map(|time| {
-            let (followed, jump) = self.continuity.follow(stream, time, interval);
+            let (followed, jump) = self.continuity.follow(stream, time, signed(interval));
             if let Some(jump) = jump {
                 self.tell(Notice::Jump { stream, jump });
             }
-            followed.saturating_sub(*self.base.get_or_insert(followed))
+            // What came without a time was before.
+            let begins = followed.saturating_sub(signed(reached));
+            followed.saturating_sub(*self.base.get_or_insert(begins))
         });
         match self.tracks.get(stream) {
             Some(Track::Video(_)) => self.frame(stream, payload, time),
             Some(Track::Audio(_)) => self.samples(stream, payload, time),
             None => Err(RecordError::NoStream(stream)),
         }
+    }
+
+    /// Says what a stream has that was awaited. It is an error if it was not, or is of the other kind.
+    pub fn set_stream(
+        &mut self,
+        number: usize,
+        stream: &Stream,
+    ) -> Result<(), RecordError<S::Error>> {
+        let is_awaited = self.awaited.get(number).is_some_and(|awaited| *awaited);
+        if !is_awaited || !self.writer.set_format(number, stream.format) {
+            return Err(RecordError::NoStream(number));
+        }
+        self.awaited[number] = false;
+        self.tracks[number] = Track::new(stream, self.profile, self.video_rate);
+        Ok(())
+    }
+
+    /// Takes the streams out of the file of which nothing came.
+    fn leave_out_awaited(&mut self) {
+        while self.awaited.pop() == Some(true) && self.writer.leave_out_last() {}
     }
 
     /// Replaces the tags. They get into the file with the next checkpoint or with the end.
@@ -419,6 +476,7 @@ impl<S: Storage> Recorder<S> {
     pub fn finish(&mut self) -> Result<(), RecordError<S::Error>> {
         self.finishing = true;
         self.full_sound_chunks(true)?;
+        self.leave_out_awaited();
         self.refine_rates();
         self.tell_of_displaced();
         self.writer.finish(&mut self.storage)?;
@@ -442,8 +500,9 @@ impl<S: Storage> Recorder<S> {
 /// begins with its first frame, whatever else begins before.
 fn begin(streams: &[Stream]) -> Option<i64> {
     let earliest = streams.iter().filter_map(|stream| stream.first).min()?;
-    let video = streams
-        .iter()
+    let known = streams.iter().filter(|stream| !stream.is_awaited);
+    let video = known
+        .into_iter()
         .find_map(|stream| Some((stream.format.rate()?, stream.first)));
     let Some((rate, Some(frame))) = video else {
         return Some(earliest);

@@ -8,6 +8,7 @@ use super::*;
 use crate::k210_check;
 use crate::output::{Seekable, Unseekable};
 use crate::picojpeg::jpeg_head::{HALVED, jpeg_head};
+use crate::reader::headers::Format;
 use crate::reader::index::Cursor as Place;
 use crate::reader::{Payload as Read, Reader};
 
@@ -252,6 +253,40 @@ fn the_earliest_stream_begins_the_file() {
     let unknown = [video(10), first(sound(), 850)];
     assert_eq!(begin(&unknown), Some(850 * MS));
     assert_eq!(begin(&[video(10)]), None);
+}
+
+#[test]
+fn a_stream_that_is_late_is_put_in_and_one_that_never_comes_left_out() {
+    let streams = [
+        sound(),
+        Stream::awaited_audio(),
+        Stream::awaited_video(),
+        Stream::awaited_video(),
+    ];
+    let (mut recorder, _) = recorder(Profile::Standard, &streams);
+    let early = recorder.set_stream(0, &sound());
+    assert!(matches!(early, Err(RecordError::NoStream(0))));
+    for n in 0..30 {
+        let time = i64::from(n) * 100 * MS;
+        recorder.push(0, vec![n; 1600], Some(time)).unwrap();
+    }
+    recorder.set_stream(2, &video(10)).unwrap();
+    for n in 0..5 {
+        let time = (3000 + 100 * i64::from(n)) * MS;
+        recorder.push(2, picture(n), Some(time)).unwrap();
+    }
+    let bytes = bytes_of(recorder);
+    let reader = Reader::open(&bytes[..]).unwrap();
+    let formats: Vec<_> = (reader.header().streams.iter())
+        .map(|stream| stream.format.clone())
+        .collect();
+    let (width, height) = (320, 240);
+    assert_eq!(formats.len(), 3, "none that never came is behind");
+    assert_eq!(formats[2], Format::Jpeg { width, height });
+    assert_eq!(contents(&bytes, 0).len(), 30);
+    let late = contents(&bytes, 2);
+    assert_eq!(late.len(), 35);
+    assert!(late[30] == picture(0) && late[..30].iter().all(Vec::is_empty));
 }
 
 /// Of each frame in a file, its number and when it is shown after the first, in milliseconds.

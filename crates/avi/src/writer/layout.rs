@@ -42,6 +42,10 @@ pub(super) struct Places {
 
 #[derive(Debug, Clone, Default)]
 pub(super) struct StreamPlaces {
+    /// The whole `strl` list.
+    pub list: usize,
+    /// Payload of `strf`, and how many bytes it has room for.
+    pub format: (usize, usize),
     /// Payload of `strh`.
     pub header: usize,
     /// The whole super index chunk, when the file has indexes.
@@ -86,6 +90,16 @@ impl Nest {
     }
 }
 
+/// The payload of a stream's `strf`.
+pub(super) fn format_bytes(format: &StreamFormat) -> Vec<u8> {
+    match format {
+        StreamFormat::Video { width, height, .. } => {
+            BitmapInfo::mjpeg(*width, *height).to_bytes().to_vec()
+        }
+        StreamFormat::Audio(format) => format.to_bytes(),
+    }
+}
+
 /// Lays the head out, all totals being 0. `movi` has no size yet.
 pub(super) fn lay_out(options: &Options, streams: &[Stream], tags: &Tags) -> (Vec<u8>, Places) {
     let mut places = Places::default();
@@ -98,14 +112,11 @@ pub(super) fn lay_out(options: &Options, streams: &[Stream], tags: &Tags) -> (Ve
     places.main = nest.chunk(FourCc::AVIH, &MainHeader::default().to_bytes());
     for stream in streams {
         let mut place = StreamPlaces::default();
+        place.list = nest.bytes.len();
         nest.open_list(FourCc::LIST, FourCc::STRL);
         place.header = nest.chunk(FourCc::STRH, &stream.header().to_bytes());
-        match stream.format {
-            StreamFormat::Video { width, height, .. } => {
-                nest.chunk(FourCc::STRF, &BitmapInfo::mjpeg(width, height).to_bytes())
-            }
-            StreamFormat::Audio(format) => nest.chunk(FourCc::STRF, &format.to_bytes()),
-        };
+        let format = format_bytes(&stream.format);
+        place.format = (nest.chunk(FourCc::STRF, &format), format.len());
         if options.indexed() {
             nest.align();
             place.super_index = Some(nest.bytes.len());

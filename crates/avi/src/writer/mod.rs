@@ -39,7 +39,7 @@ mod tests;
 
 use std::sync::Arc;
 
-use layout::{Places, SUPER_ENTRIES, lay_out};
+use layout::{Places, SUPER_ENTRIES, format_bytes, lay_out};
 
 use super::header::{
     ChunkHeader, ExtendedHeader, FourCc, ListHeader, MainHeader, OldIndexEntry, StreamHeader,
@@ -400,6 +400,8 @@ pub struct Writer {
     /// Frames of the first video stream in the first RIFF, once that is complete.
     first_frames: Option<u64>,
     has_old_index: bool,
+    /// The last so many streams are not in the head any more.
+    left_out: usize,
 }
 
 impl Writer {
@@ -424,6 +426,7 @@ impl Writer {
             riffs: 0,
             first_frames: None,
             has_old_index: false,
+            left_out: 0,
         };
         if writer.hides_movi(&writer.head[..writer.places.movi]) {
             // A title such as "movie": the list goes behind the index.
@@ -472,6 +475,51 @@ impl Writer {
             }
             _ => false,
         }
+    }
+
+    /// Has a stream that has no chunk yet in another format, as what was awaited came. It gets into the file
+    /// with the next checkpoint or the end. Whether that can be done: the head can be overwritten and has room,
+    /// and the new format is of the same kind. Sound that may change is to be begun with a
+    /// [channel mask](WaveFormat::channel_mask), which its format then has too.
+    pub fn set_format(&mut self, stream: usize, mut format: StreamFormat) -> bool {
+        let (Some(known), Some(place)) = (
+            self.streams.get_mut(stream),
+            self.places.streams.get(stream),
+        ) else {
+            return false;
+        };
+        match (&known.format, &mut format) {
+            (StreamFormat::Video { .. }, StreamFormat::Video { .. }) => {}
+            (StreamFormat::Audio(old), StreamFormat::Audio(new)) => {
+                if old.channel_mask.is_some() {
+                    new.channel_mask.get_or_insert(0);
+                }
+            }
+            _ => return false,
+        }
+        let bytes = format_bytes(&format);
+        let (at, room) = place.format;
+        if known.bytes > 0 || bytes.len() != room || !self.options.seekable {
+            return false;
+        }
+        known.format = format;
+        self.head[at..at + room].copy_from_slice(&bytes);
+        true
+    }
+
+    /// Takes the last stream out of the head, if it has no chunk; whether it did.
+    pub fn leave_out_last(&mut self) -> bool {
+        let last = self.streams.len().checked_sub(self.left_out + 1);
+        let Some(last) = last.filter(|n| self.streams[*n].bytes == 0) else {
+            return false;
+        };
+        if !self.options.seekable {
+            return false;
+        }
+        self.left_out += 1;
+        let list = self.places.streams[last].list;
+        self.head[list..list + 4].copy_from_slice(&FourCc::JUNK.0);
+        true
     }
 
     /// Bytes before the first chunk.
@@ -835,20 +883,22 @@ impl Writer {
             let movi = self.places.movi;
             put(movi - 4, &clamp(movi_end - self.riff.movi).to_le_bytes());
         }
+        let streams = self.streams.len() - self.left_out;
         let mut main = MainHeader {
             flags: MainHeader::TRUST_CHUNK_TYPE,
-            streams: self.streams.len() as u32,
+            streams: streams as u32,
             total_frames: clamp(self.first_frames.unwrap_or(self.riff.frames)),
             ..MainHeader::default()
         };
         if self.has_old_index {
             main.flags |= MainHeader::HAS_INDEX;
         }
-        if self.streams.len() > 1 {
+        if streams > 1 {
             main.flags |= MainHeader::IS_INTERLEAVED;
         }
         let mut bytes_per_sec = 0;
-        for (number, (stream, place)) in self.streams.iter().zip(&self.places.streams).enumerate() {
+        let all = self.streams.iter().zip(&self.places.streams);
+        for (number, (stream, place)) in all.enumerate().take(streams) {
             let header = stream.header();
             put(place.header, &header.to_bytes());
             bytes_per_sec += stream.max_bytes_per_sec();
