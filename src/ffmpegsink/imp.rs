@@ -10,18 +10,11 @@ use gst::prelude::*;
 use gst::subclass::prelude::*;
 use gst_video::prelude::*;
 
+use super::CAT;
 use super::pipe::{Command, Pipe};
 use crate::streams::entry::{self, Entry};
 use crate::streams::{self, missing};
 use crate::sync::lock;
-
-pub static CAT: LazyLock<gst::DebugCategory> = LazyLock::new(|| {
-    gst::DebugCategory::new(
-        "ffmpegsink",
-        gst::DebugColorFlags::empty(),
-        Some("Sink to the program ffmpeg"),
-    )
-});
 
 /// Raw pictures that both GStreamer's Matroska muxer and ffmpeg's demuxer know, the ones that cost
 /// least first. Anything else is converted to one of these.

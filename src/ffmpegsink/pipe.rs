@@ -10,12 +10,11 @@ use gst::subclass::prelude::*;
 use gst_base::prelude::*;
 use gst_base::subclass::prelude::*;
 
-use super::imp::CAT;
-use super::process::{Interrupt, Outcome, Process, Written};
-
+use super::CAT;
+use super::process::{Interrupt, Listener, Outcome, Process, Written};
 use crate::sync::lock;
 
-/// How long a program may take to complete its file when the pipeline is stopped without EOS.
+/// How long a program may neither read nor end when the pipeline is stopped without EOS.
 const PATIENCE: Duration = Duration::from_secs(5);
 /// How long a program that has closed its input may take to end and say why.
 const FAREWELL: Duration = Duration::from_secs(5);
@@ -214,20 +213,8 @@ impl FfmpegPipe {
         }
         let command = lock(&self.command).clone();
         gst::info!(CAT, imp = self, "Starting {command:?}");
-        let on_line = {
-            let obj = self.obj().downgrade();
-            move |line: &str| log(obj.upgrade().as_ref(), line)
-        };
-        let on_end = {
-            let obj = self.obj().downgrade();
-            move |outcome: &Outcome| {
-                if let Some(obj) = obj.upgrade() {
-                    obj.imp().ended(outcome);
-                }
-            }
-        };
-        let process = Process::start(&command.program, &command.args, on_line, on_end);
-        match process {
+        let teller = Arc::new(Teller(self.obj().downgrade()));
+        match Process::start(&command.program, &command.args, teller) {
             Ok(process) => {
                 let process = Arc::new(Mutex::new(process));
                 lock(&self.state).process = Some(process.clone());
@@ -321,13 +308,7 @@ impl FfmpegPipe {
         let process = process
             .into_inner()
             .unwrap_or_else(|poisoned| poisoned.into_inner());
-        // One that does not read will not notice the end of its input either.
-        let patience = if process.is_behind() {
-            Duration::ZERO
-        } else {
-            PATIENCE
-        };
-        let outcome = process.stop(patience);
+        let outcome = process.stop(PATIENCE);
         gst::debug!(CAT, imp = self, "Stopped: {}", outcome.reason());
     }
 
@@ -362,6 +343,35 @@ impl FfmpegPipe {
         );
         lock(&self.state).posted = true;
         self.settled.notify_all();
+    }
+}
+
+/// Tells the element what happens to its program, as long as there is an element.
+#[derive(Debug)]
+struct Teller(glib::WeakRef<Pipe>);
+
+impl Listener for Teller {
+    fn line(&self, line: &str) {
+        log(self.0.upgrade().as_ref(), line);
+    }
+
+    fn stopped(&self, pid: u32, signal: i32) {
+        if let Some(pipe) = self.0.upgrade() {
+            gst::element_warning!(
+                pipe,
+                gst::ResourceError::Busy,
+                [
+                    "ffmpeg was stopped by signal {signal}, and the recording waits until it goes \
+                     on: kill -CONT {pid}"
+                ]
+            );
+        }
+    }
+
+    fn ended(&self, outcome: &Outcome) {
+        if let Some(pipe) = self.0.upgrade() {
+            pipe.imp().ended(outcome);
+        }
     }
 }
 
