@@ -189,9 +189,9 @@ impl CircularSink {
     fn preload(&self, settings: &Settings) {
         let muxer = settings.muxer_factory.clone().or_else(|| {
             let container =
-                super::container::choose(settings.location.as_deref(), None, &[]).ok()?;
+                super::container::Writer::of(settings.location.as_deref(), None, &[]).ok()?;
             match container {
-                super::container::Container::Muxer(name) => Some(name),
+                super::container::Writer::Muxer(name) => Some(name),
                 _ => None,
             }
         });

@@ -6,10 +6,11 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use gst::prelude::*;
 use gst::subclass::prelude::*;
+use k230_venc::Codec;
 
 use super::CAT;
+use super::headers;
 use super::imp::CircularSink;
-use super::nal::{self, Codec};
 use super::recording::Notice;
 use super::shared::{Media, Shared, Stream};
 use crate::ring::{Item, Pushed};
@@ -185,7 +186,7 @@ impl Input {
             }
         }
         let headers = match state.codec {
-            Some(codec) if item.key => nal::headers_of(codec, &item.payload.buffer),
+            Some(codec) if item.key => headers::headers_of(codec, &item.payload.buffer),
             _ => None,
         };
 
@@ -510,7 +511,7 @@ impl CircularSink {
             // No container takes two formats in one stream.
             self.restart();
         }
-        let codec = Codec::of_byte_stream(&caps);
+        let codec = headers::codec_of_byte_stream(&caps);
         input.state().codec = codec;
         {
             let mut inner = shared.lock();

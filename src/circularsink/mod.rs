@@ -37,17 +37,15 @@
 //! ```
 
 mod container;
+mod headers;
 mod imp;
 mod input;
-mod location;
-mod nal;
 mod recording;
 mod session;
 mod shared;
 mod silence;
 mod source;
 mod standby;
-mod timefile;
 
 use std::sync::LazyLock;
 

@@ -2,7 +2,7 @@
 //! A recording: the thread that puts its sub-pipeline together, waits for its end and takes it
 //! apart, however that comes about.
 
-use std::fs::{File, OpenOptions};
+use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -12,14 +12,15 @@ use std::time::{Duration, Instant};
 use gst::prelude::*;
 use gst::subclass::prelude::*;
 
-use super::container::{self, BuildError, Container};
-use super::location::{self, PatternError};
+use super::container::{self, BuildError, Writer};
 use super::shared::{Shared, Stream};
 use super::source::{Counters, Feed, RecordingSource};
-use super::timefile::TimeFile;
 use super::{CAT, CircularSink};
 use crate::ring::RecordingId;
-use crate::streams;
+use crate::streams::files::{self, CreateError};
+use crate::streams::names::{self, Pattern, PatternError};
+use crate::streams::times::Times;
+use crate::streams::{self, set};
 
 /// How long the first buffers of a recording wait for the format of streams that are linked but
 /// have brought nothing, in ns of video. Sound cards and encoders take part of a second to start.
@@ -80,10 +81,8 @@ pub enum Failure {
     Pattern(#[from] PatternError),
     #[error(transparent)]
     Build(#[from] BuildError),
-    #[error("'{0}' exists: set overwrite=true, or put a number such as %05d into location")]
-    Exists(PathBuf),
-    #[error("'{0}' can't be created: {1}")]
-    Create(PathBuf, std::io::Error),
+    #[error(transparent)]
+    Create(#[from] CreateError),
     #[error("its elements can't be started: {0}")]
     Start(String),
     #[error("{0}")]
@@ -327,26 +326,22 @@ impl Recorder {
         };
         if let Some(pattern) = pattern {
             if is_sequence(order, pattern) {
-                target.location = Some(location::sequence(pattern, id)?);
+                target.location = Some(names::sequence(pattern, id)?);
                 return Ok(());
             }
-            // Numbers whose files are left from before are passed over.
-            let mut number = id;
-            loop {
-                let filled = location::fill(pattern, &[number])?;
-                target.location = Some(filled.text.clone());
-                if !to_file {
-                    return Ok(());
-                }
-                match self.reserve(Path::new(&filled.text), target) {
-                    Err(Failure::Exists(_)) if filled.used > 0 => number += 1,
-                    other => return other,
-                }
+            let pattern = Pattern::new(pattern, 1)?;
+            target.location = Some(pattern.fill(&[id]));
+            if to_file {
+                // Numbers whose files are left from before are passed over.
+                let (_, path, _) = files::create_numbered(&pattern, id, order.overwrite)?;
+                target.location = path.to_str().map(str::to_owned);
+                target.reserved = Some(path);
             }
+            return Ok(());
         }
         match target.location.clone() {
             Some(name) if is_sequence(order, &name) => {
-                target.location = Some(location::sequence(&name, id)?);
+                target.location = Some(names::sequence(&name, id)?);
                 Ok(())
             }
             Some(name) if to_file => self.reserve(Path::new(&name), target),
@@ -358,57 +353,31 @@ impl Recorder {
 
     /// Creates the file, so that no other recording takes the name, and one that exists is kept.
     fn reserve(&self, path: &Path, target: &mut Target) -> Result<(), Failure> {
-        let mut options = OpenOptions::new();
-        options.write(true);
-        if self.order.overwrite {
-            options.create(true).truncate(true);
-        } else {
-            options.create_new(true);
-        }
-        match options.open(path) {
-            Ok(_) => {
-                target.reserved = Some(path.to_owned());
-                Ok(())
-            }
-            Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => {
-                Err(Failure::Exists(path.to_owned()))
-            }
-            Err(error) => Err(Failure::Create(path.to_owned(), error)),
-        }
+        files::create(path, self.order.overwrite)?;
+        target.reserved = Some(path.to_owned());
+        Ok(())
     }
 
     /// Opens the file of frame times. A recording does not fail for want of it.
-    fn times(&self) -> Option<TimeFile<File>> {
-        let pattern = self.order.pts_pattern.as_deref()?;
-        let mut number = u64::from(self.order.id);
-        let error = loop {
-            let filled = match location::fill(pattern, &[number]) {
-                Ok(filled) => filled,
-                Err(error) => break error.to_string(),
-            };
-            let mut options = OpenOptions::new();
-            options.write(true);
-            if self.order.overwrite {
-                options.create(true).truncate(true);
-            } else {
-                options.create_new(true);
+    fn times(&self) -> Option<Times<File>> {
+        let text = self.order.pts_pattern.as_deref()?;
+        let created = Pattern::new(text, 1)
+            .map_err(Failure::from)
+            .and_then(|pattern| {
+                let id = u64::from(self.order.id);
+                Ok(files::create_numbered(&pattern, id, self.order.overwrite)?)
+            });
+        match created {
+            Ok((file, _, _)) => Some(Times::new(file)),
+            Err(error) => {
+                gst::element_warning!(
+                    self.element,
+                    gst::ResourceError::OpenWrite,
+                    ("The file of frame times '{text}' can't be written: {error}")
+                );
+                None
             }
-            match options.open(&filled.text) {
-                Ok(file) => return Some(TimeFile::new(file)),
-                Err(error)
-                    if error.kind() == std::io::ErrorKind::AlreadyExists && filled.used > 0 =>
-                {
-                    number += 1;
-                }
-                Err(error) => break error.to_string(),
-            }
-        };
-        gst::element_warning!(
-            self.element,
-            gst::ResourceError::OpenWrite,
-            ("The file of frame times '{pattern}' can't be written: {error}")
-        );
-        None
+        }
     }
 
     /// Puts source, parsers, muxer and sink together.
@@ -421,8 +390,8 @@ impl Recorder {
     ) -> Result<(), BuildError> {
         let order = &self.order;
         let place = target.location.as_deref();
-        let container = container::choose(place, order.muxer.as_deref(), &ready.streams)?;
-        let sequence = container == Container::Sequence && order.sink.is_none();
+        let container = Writer::of(place, order.muxer.as_deref(), &ready.streams)?;
+        let sequence = container == Writer::Pictures && order.sink.is_none();
         let sink_factory = match &order.sink {
             Some(factory) => factory,
             None if sequence => "multifilesink",
@@ -443,7 +412,7 @@ impl Recorder {
         {
             sink.set_property("location", place);
         }
-        container::set_properties(&sink, order.sink_properties.as_ref())?;
+        set::set_all(&sink, order.sink_properties.as_ref())?;
         let counters = self.counters.clone();
         for pad in sink.sink_pads() {
             let counters = counters.clone();
@@ -460,14 +429,14 @@ impl Recorder {
         bin.add_many([source.upcast_ref::<gst::Element>(), &sink])?;
         let video = |stream: &Stream| stream.name == "video";
         let chosen: Vec<_> = match &container {
-            Container::Muxer(_) => ready.streams.iter().collect(),
-            Container::Elementary(_) | Container::Sequence => ready
+            Writer::Muxer(_) => ready.streams.iter().collect(),
+            Writer::Frames(_) | Writer::Pictures => ready
                 .streams
                 .iter()
                 .filter(|(_, s)| video(s))
                 .take(1)
                 .collect(),
-            Container::Sound(_) => ready
+            Writer::Sound(_) => ready
                 .streams
                 .iter()
                 .filter(|(_, s)| !video(s))
@@ -475,25 +444,25 @@ impl Recorder {
                 .collect(),
         };
         let form = match &container {
-            Container::Elementary(caps) => Some(caps.parse::<gst::Caps>()?),
+            Writer::Frames(caps) => Some(caps.parse::<gst::Caps>()?),
             _ => None,
         };
         let last = match &container {
-            Container::Muxer(factory) => Some(streams::make(factory)?),
-            Container::Sound(factory) => Some(streams::make(factory)?),
-            Container::Elementary(caps) => {
+            Writer::Muxer(factory) => Some(streams::make(factory)?),
+            Writer::Sound(Some(factory)) => Some(streams::make(factory)?),
+            Writer::Frames(caps) => {
                 let filter = streams::make("capsfilter")?;
                 filter.set_property_from_str("caps", caps);
                 Some(filter)
             }
-            Container::Sequence => None,
+            Writer::Pictures | Writer::Sound(None) => None,
         };
         let last = match last {
             None => sink,
             Some(muxer) => {
                 streams::write_in_fragments(&muxer, sink_factory);
-                if matches!(container, Container::Muxer(_)) {
-                    container::set_properties(&muxer, order.muxer_properties.as_ref())?;
+                if matches!(container, Writer::Muxer(_)) {
+                    set::set_all(&muxer, order.muxer_properties.as_ref())?;
                 }
                 if let (Some(from), Some(to)) = (
                     self.element.dynamic_cast_ref::<gst::TagSetter>(),
@@ -509,7 +478,7 @@ impl Recorder {
         };
         if chosen.is_empty() {
             let what = match container {
-                Container::Sound(_) => "sound",
+                Writer::Sound(_) => "sound",
                 _ => "video",
             };
             let name = last
@@ -703,10 +672,7 @@ fn forget(shared: &Shared, id: RecordingId) {
 fn is_sequence(order: &Order, location: &str) -> bool {
     order.muxer.is_none()
         && order.sink.is_none()
-        && matches!(
-            location::extension(location).as_deref(),
-            Some("jpg" | "jpeg")
-        )
+        && matches!(names::extension(location).as_deref(), Some("jpg" | "jpeg"))
 }
 
 fn is_empty(path: &Path) -> bool {

@@ -5,7 +5,8 @@
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use super::nal::Codec;
+use k230_venc::Codec;
+
 use crate::ring::{Limits, Ring};
 use crate::sync::lock;
 

@@ -11,11 +11,11 @@ use gst::glib;
 use gst::prelude::*;
 use gst::subclass::prelude::*;
 
-use super::nal;
+use super::headers;
 use super::shared::{Media, Shared, Stream};
 use super::silence::{HOLE, Patience, Stuff};
-use super::timefile::TimeFile;
 use crate::ring::{Item, RecordingId, Taken};
+use crate::streams::times::Times;
 use crate::sync::lock;
 
 static CAT: LazyLock<gst::DebugCategory> = LazyLock::new(|| {
@@ -57,7 +57,7 @@ pub struct Feed {
     /// Running time (ns) that becomes zero.
     pub start: i64,
     pub counters: Arc<Counters>,
-    pub times: Mutex<Option<TimeFile<File>>>,
+    pub times: Mutex<Option<Times<File>>>,
     group: gst::GroupId,
     stopped: AtomicBool,
 }
@@ -68,7 +68,7 @@ impl Feed {
         id: RecordingId,
         start: i64,
         counters: Arc<Counters>,
-        times: Option<TimeFile<File>>,
+        times: Option<Times<File>>,
     ) -> Self {
         counters.end.store(start, Ordering::Relaxed);
         Self {
@@ -82,7 +82,7 @@ impl Feed {
         }
     }
 
-    fn times(&self) -> std::sync::MutexGuard<'_, Option<TimeFile<File>>> {
+    fn times(&self) -> std::sync::MutexGuard<'_, Option<Times<File>>> {
         lock(&self.times)
     }
 
@@ -434,7 +434,7 @@ fn with_headers(buffer: gst::Buffer, info: &Stream) -> gst::Buffer {
     let (Some(codec), Some(headers)) = (info.codec, info.headers.as_ref()) else {
         return buffer;
     };
-    if nal::headers_of(codec, &buffer).is_some() {
+    if headers::headers_of(codec, &buffer).is_some() {
         return buffer;
     }
     let mut whole = headers.copy();

@@ -1,11 +1,24 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! What the recording bins share: the elements they are made of, and what is said when one of them
-//! is not installed.
+//! The kit of the recording sinks. Without GStreamer: the table of file formats ([`containers`])
+//! and of Debian packages ([`packages`]), names with numbers ([`names`]), files that overwrite
+//! nothing ([`files`]) and the files of frame times ([`times`]). With it: the skeleton of a bin with
+//! request pads ([`bin`], [`entry`]), the elements it is made of, values for other elements'
+//! properties ([`set`]) and the properties of the sinks themselves ([`property`]).
 
-use gst::glib;
 use gst::prelude::*;
 
+pub mod bin;
+pub mod containers;
 pub mod entry;
+pub mod files;
+pub mod names;
+pub mod packages;
+pub mod property;
+pub mod set;
+pub mod times;
+
+pub use containers::{Parser, parser_of};
+pub use set::set_if_there;
 
 use avi_mjpeg::pcm::file::FileError;
 use avi_mjpeg::pcm::{ByteOrder, Encoding, Layout};
@@ -23,83 +36,14 @@ pub struct MissingElement {
     pub package: Option<&'static str>,
 }
 
-/// Which Debian package has which of the elements that recordings are made with.
-const PACKAGES: &[(&str, &[&str])] = &[
-    (
-        "gstreamer1.0-plugins-base",
-        &[
-            "videoconvert",
-            "videorate",
-            "videoscale",
-            "audioconvert",
-            "audioresample",
-            "opusenc",
-            "vorbisenc",
-            "oggmux",
-        ],
-    ),
-    (
-        "gstreamer1.0-plugins-good",
-        &[
-            "matroskamux",
-            "webmmux",
-            "mp4mux",
-            "qtmux",
-            "flvmux",
-            "avimux",
-            "wavenc",
-            "jpegenc",
-            "splitmuxsink",
-            "multifilesink",
-            "autovideosink",
-            "vp8enc",
-            "vp9enc",
-            "v4l2h264enc",
-            "flacenc",
-            "lamemp3enc",
-        ],
-    ),
-    (
-        "gstreamer1.0-plugins-bad",
-        &[
-            "h264parse",
-            "h265parse",
-            "jpegparse",
-            "aacparse",
-            "mpegtsmux",
-            "x265enc",
-            "openh264enc",
-            "voaacenc",
-            "fdkaacenc",
-            "av1parse",
-        ],
-    ),
-    ("gstreamer1.0-plugins-ugly", &["x264enc"]),
-    ("gstreamer1.0-libav", &["avenc_aac", "avenc_mjpeg"]),
-];
-
 /// Makes the element `factory`.
 pub fn make(factory: &str) -> Result<gst::Element, MissingElement> {
     gst::ElementFactory::make(factory)
         .build()
         .map_err(|_| MissingElement {
             factory: factory.to_owned(),
-            package: PACKAGES
-                .iter()
-                .find(|(_, factories)| factories.contains(&factory))
-                .map(|(package, _)| *package)
-                .or_else(|| factory.starts_with("av").then_some("gstreamer1.0-libav")),
+            package: packages::package_of(factory),
         })
-}
-
-/// Sets a property if the element has it, from text; for our own defaults.
-pub fn set_if_there(element: &gst::Element, property: &str, value: &str) {
-    if element
-        .find_property(property)
-        .is_some_and(|p| p.flags().contains(glib::ParamFlags::WRITABLE))
-    {
-        element.set_property_from_str(property, value);
-    }
 }
 
 /// Has an MP4 muxer write a file that is whole up to its last fragment, which is a second or a GOP,
@@ -143,23 +87,20 @@ pub fn file_error(err: &FileError) -> gst::ErrorMessage {
 /// size known. `None` for streams that need none, raw ones among them.
 pub fn parser(caps: &gst::CapsRef) -> Option<&'static str> {
     let structure = caps.structure(0)?;
-    match structure.name().as_str() {
-        "video/x-h264" => Some("h264parse"),
-        "video/x-h265" => Some("h265parse"),
-        "video/x-av1" => Some("av1parse"),
-        // A camera's caps have what a muxer wants; only bytes from a file need to be cut up.
-        "image/jpeg" if !(structure.has_field("width") && structure.has_field("height")) => {
-            Some("jpegparse")
-        }
-        "audio/mpeg"
-            if structure
-                .get("mpegversion")
-                .is_ok_and(|version: i32| version == 4) =>
-        {
-            Some("aacparse")
-        }
-        _ => None,
+    // A camera's caps have what a muxer wants; only bytes from a file need to be cut up.
+    let sized = structure.has_field("width") && structure.has_field("height");
+    if structure.name() == "image/jpeg" && !sized {
+        return Some("jpegparse");
     }
+    any_parser(caps)
+        .filter(|parser| parser.needed)
+        .map(|parser| parser.factory)
+}
+
+/// The parser that can bring an encoded stream into another form of its format.
+pub fn any_parser(caps: &gst::CapsRef) -> Option<&'static Parser> {
+    let structure = caps.structure(0)?;
+    parser_of(structure.name(), structure.get("mpegversion").ok())
 }
 
 /// True for `video/x-raw` and `audio/x-raw`.
@@ -169,7 +110,7 @@ pub fn is_raw(caps: &gst::CapsRef) -> bool {
 }
 
 /// Links `elements`, which are in `bin`, one behind the other.
-pub fn link(elements: &[gst::Element]) -> Result<(), gst::glib::BoolError> {
+pub fn link(elements: &[gst::Element]) -> Result<(), glib::BoolError> {
     elements
         .windows(2)
         .try_for_each(|pair| pair[0].link(&pair[1]))
@@ -211,6 +152,28 @@ pub fn layout_of(info: &gst_audio::AudioInfo) -> Option<Layout> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// What the table says of the muxers is what those that are installed say of themselves.
+    #[test]
+    fn muxers_hold_what_the_table_says() {
+        gst::init().unwrap();
+        let muxers = containers::CONTAINERS.iter().flat_map(|container| {
+            let containers::Kind::Muxed(muxers) = container.kind else {
+                return [].iter();
+            };
+            muxers.iter()
+        });
+        for muxer in muxers {
+            let Some(factory) = gst::ElementFactory::find(muxer.factory) else {
+                assert_eq!(muxer.factory, "avimjpegmux", "scripts/setup.sh installs it");
+                continue;
+            };
+            for name in muxer.video.iter().chain(muxer.audio) {
+                let caps = gst::Caps::new_empty_simple(*name);
+                assert!(factory.can_sink_any_caps(&caps), "{} {name}", muxer.factory);
+            }
+        }
+    }
 
     #[test]
     fn a_missing_element_names_its_package() {

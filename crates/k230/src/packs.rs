@@ -95,9 +95,52 @@ pub fn split(codec: Codec, data: &[u8]) -> Vec<Pack> {
     })
 }
 
+/// The part of an access unit that its parameter sets span, if it has any and something follows
+/// them: without that it is not certain that they are whole. Only the first `reach` bytes are
+/// looked at, and nothing from the first slice on.
+pub fn parameter_sets(codec: Codec, unit: &[u8], reach: usize) -> Option<std::ops::Range<usize>> {
+    let data = unit.get(..reach).unwrap_or(unit);
+    let (mut from, mut to) = (None, None);
+    let mut position = 0;
+    while let Some((begin, nal)) = start_code(data, position) {
+        let kind = classify(codec, *data.get(nal)?);
+        if kind == Nal::ParameterSet {
+            from.get_or_insert(begin);
+            to = None;
+        } else if from.is_some() {
+            to.get_or_insert(begin);
+        }
+        if matches!(kind, Nal::Picture { .. }) {
+            break;
+        }
+        position = nal;
+    }
+    Some(from?..to?)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn parameter_sets_are_found() {
+        let sets = |codec, unit: &[u8]| parameter_sets(codec, unit, 1024);
+        let unit = [
+            0, 0, 0, 1, 9, 0xf0, // access unit delimiter
+            0, 0, 0, 1, 0x67, 1, 2, 3, // SPS
+            0, 0, 1, 0x68, 4, // PPS
+            0, 0, 1, 0x65, 5, 6, 7, // IDR slice
+        ];
+        assert_eq!(sets(Codec::H264, &unit), Some(6..19));
+        assert_eq!(sets(Codec::H264, &unit[19..]), None);
+        assert_eq!(sets(Codec::H264, &unit[..17]), None);
+        assert_eq!(sets(Codec::H264, &[]), None);
+        assert_eq!(parameter_sets(Codec::H264, &unit, 18), None);
+        let unit = [
+            0, 0, 0, 1, 0x40, 1, 9, 0, 0, 1, 0x42, 1, 0, 0, 0, 1, 0x26, 1, 2,
+        ];
+        assert_eq!(sets(Codec::H265, &unit), Some(0..12));
+    }
 
     fn kinds(codec: Codec, data: &[u8]) -> Vec<(PackKind, usize)> {
         split(codec, data).iter().map(|p| (p.kind, p.len)).collect()
