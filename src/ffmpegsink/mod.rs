@@ -33,8 +33,10 @@ use gst::prelude::*;
 
 mod imp;
 mod messages;
+mod pack;
 mod pipe;
 pub mod process;
+mod settings;
 mod watchdog;
 
 static CAT: LazyLock<gst::DebugCategory> = LazyLock::new(|| {

@@ -2,7 +2,7 @@
 //! A program that reads what we write: started, fed, watched and never left behind.
 
 use std::collections::VecDeque;
-use std::ffi::OsStr;
+use std::ffi::OsString;
 use std::io::{self, Read};
 use std::os::fd::OwnedFd;
 use std::os::unix::process::{CommandExt, ExitStatusExt};
@@ -35,6 +35,15 @@ const LAST_CHANCE: Duration = Duration::from_secs(5);
 const GLANCE: Duration = Duration::from_millis(100);
 /// Long enough for a wait that is begun anew when it is over.
 const FOREVER: Duration = Duration::from_secs(3600);
+
+/// What to start.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct CommandLine {
+    /// By name or path.
+    pub program: OsString,
+    /// What follows it.
+    pub args: Vec<String>,
+}
 
 /// How the program ended, and the last that it said.
 #[derive(Debug, Clone)]
@@ -172,16 +181,12 @@ pub struct Process {
 }
 
 impl Process {
-    /// Starts `program`. Its standard input is ours to write, its standard output is this
+    /// Starts a program. Its standard input is ours to write, its standard output is this
     /// process's, and it has no other descriptor of ours; `listener` is told from threads of its own.
     ///
     /// # Errors
     /// When the program cannot be started.
-    pub fn start(
-        program: &OsStr,
-        args: &[String],
-        listener: Arc<dyn Listener>,
-    ) -> io::Result<Self> {
+    pub fn start(line: &CommandLine, listener: Arc<dyn Listener>) -> io::Result<Self> {
         let input = Input::new()?;
         let shared = Arc::new(Shared {
             outcome: Mutex::default(),
@@ -189,27 +194,27 @@ impl Process {
             gone: Flag::new()?,
             tail: Mutex::default(),
         });
-        let watchdog = Watchdog::start();
-        let mut command = Command::new(program);
+        let watchdog = Watchdog::start().inspect_err(|err| {
+            listener.line(&format!(
+                "[warning] Nothing ends ffmpeg if this process dies and ffmpeg does not heed it: {err}"
+            ));
+        });
+        let watchdog = watchdog.ok();
+        let joined = watchdog.as_ref().map(Watchdog::group);
+        let mut command = Command::new(&line.program);
         command
-            .args(args)
+            .args(&line.args)
             .stdin(Stdio::from(input.reader.try_clone()?))
             .stderr(Stdio::piped())
             // Ctrl-C in a terminal is for us; the program ends when its input does, with its file
             // complete.
-            .process_group(0);
+            .process_group(joined.map_or(0, Pid::as_raw_pid));
         inherit_only_standard_streams(&mut command);
         let child = command.spawn()?;
-        let group = Pid::from_child(&child);
-        let watched = watchdog.and_then(|watchdog| watchdog.watch(group).map(|()| watchdog));
-        if let Err(err) = &watched {
-            listener.line(&format!(
-                "[warning] Nothing ends ffmpeg if this process dies and ffmpeg does not heed it: {err}"
-            ));
-        }
+        let group = joined.unwrap_or_else(|| Pid::from_child(&child));
         let attendant = std::thread::Builder::new().name("ffmpeg".into()).spawn({
             let shared = shared.clone();
-            move || attend(child, &shared, &listener, watched.ok())
+            move || attend(child, &shared, &listener, watchdog)
         })?;
         Ok(Self {
             group,
@@ -325,7 +330,7 @@ impl Process {
         // Held so that the program is not reaped, and its number not given to another, meanwhile.
         let outcome = lock(&self.shared.outcome);
         if outcome.is_none() {
-            // It fails when everyone in the group has ended.
+            // It fails when everyone in the group has ended. The watchdog heeds SIGKILL only.
             let _ = kill_process_group(self.group, signal);
         }
     }
@@ -514,8 +519,11 @@ mod tests {
             stops: Mutex::new(stop),
             ended: Mutex::default(),
         });
-        let args = ["-c".to_owned(), script.to_owned()];
-        let process = Process::start(OsStr::new("/bin/sh"), &args, notes.clone()).unwrap();
+        let line = CommandLine {
+            program: "/bin/sh".into(),
+            args: vec!["-c".into(), script.into()],
+        };
+        let process = Process::start(&line, notes.clone()).unwrap();
         let heard = Heard {
             lines,
             stops,
@@ -607,9 +615,10 @@ mod tests {
 
     #[test]
     fn one_that_is_stopped_is_told_of_and_goes_on_for_its_end() {
-        let (process, heard) = shell("kill -STOP $$; echo again >&2; exec cat > /dev/null");
+        let (process, heard) =
+            shell("echo $$ >&2; kill -STOP $$; echo again >&2; exec cat > /dev/null");
         let (pid, signal) = heard.stops.recv_timeout(LONG).unwrap();
-        assert_eq!(pid, process.group.as_raw_nonzero().get().unsigned_abs());
+        assert_eq!(next_line(&heard), pid.to_string());
         assert_eq!(signal, Signal::STOP.as_raw());
         assert!(process.stop(LONG).status.success());
         assert_eq!(next_line(&heard), "again");
@@ -649,7 +658,11 @@ mod tests {
     #[test]
     fn a_program_that_is_not_there_is_an_error() {
         let (_, heard) = shell("exit 0");
-        let err = Process::start(OsStr::new("/no/such/ffmpeg"), &[], heard.notes).unwrap_err();
+        let line = CommandLine {
+            program: "/no/such/ffmpeg".into(),
+            args: Vec::new(),
+        };
+        let err = Process::start(&line, heard.notes).unwrap_err();
         assert_eq!(err.kind(), io::ErrorKind::NotFound);
     }
 }

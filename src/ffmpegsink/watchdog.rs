@@ -21,35 +21,23 @@ pub const TERM_AFTER: u32 = 10;
 /// Seconds from SIGTERM to SIGKILL: time to move the index of a large file to its beginning.
 pub const KILL_AFTER: u32 = 20;
 
-/// `$1` and `$2` are the two times. The first line that it reads names the program's process group;
-/// then its input ends when this process does. A stopped program gets SIGCONT with SIGTERM, so that it
-/// can act on it.
-const SCRIPT: &str = "read -r group || exit 0
+/// `$1` and `$2` are the two times; what it reads has no line and ends when this process does. The
+/// program is in its process group, whose number nobody else gets as long as the shell lives. A
+/// stopped program gets SIGCONT with SIGTERM, so that it can act on it.
+const SCRIPT: &str = "trap '' HUP INT TERM
 read -r _
-wait_for() {
-    left=$1
-    while kill -0 \"-$group\" 2>/dev/null; do
-        [ \"$left\" -gt 0 ] || return 0
-        left=$((left - 1))
-        sleep 1
-    done
-    exit 0
-}
-wait_for \"$1\"
-kill -TERM \"-$group\"
-kill -CONT \"-$group\"
-wait_for \"$2\"
-kill -KILL \"-$group\"";
+sleep \"$1\"
+kill -TERM 0
+kill -CONT 0
+sleep \"$2\"
+kill -KILL 0";
 
 /// The shell that waits for this process to die.
 #[derive(Debug)]
 pub struct Watchdog {
     shell: Child,
     /// What it reads from.
-    orders: OwnedFd,
-    /// The other end of it. As long as somebody can read, writing raises no SIGPIPE, and this process
-    /// need not be one that ignores it.
-    _reader: OwnedFd,
+    _alive: OwnedFd,
 }
 
 impl Watchdog {
@@ -58,12 +46,12 @@ impl Watchdog {
     /// # Errors
     /// When there is no `/bin/sh`, or no process can be started.
     pub fn start() -> io::Result<Self> {
-        let (reader, orders) = pipe_with(PipeFlags::CLOEXEC)?;
+        let (reader, alive) = pipe_with(PipeFlags::CLOEXEC)?;
         let mut command = Command::new("/bin/sh");
         command
             .args(["-c", SCRIPT, "watchdog"])
             .args([TERM_AFTER.to_string(), KILL_AFTER.to_string()])
-            .stdin(Stdio::from(reader.try_clone()?))
+            .stdin(Stdio::from(reader))
             .stdout(Stdio::null())
             .stderr(Stdio::null())
             // What ends us, as Ctrl-C in a terminal does, must not end it.
@@ -71,20 +59,13 @@ impl Watchdog {
         inherit_only_standard_streams(&mut command);
         Ok(Self {
             shell: command.spawn()?,
-            orders,
-            _reader: reader,
+            _alive: alive,
         })
     }
 
-    /// Names the process group that is to be ended.
-    ///
-    /// # Errors
-    /// When the pipe cannot be written to.
-    pub fn watch(&self, group: Pid) -> io::Result<()> {
-        let line = format!("{}\n", group.as_raw_nonzero());
-        // Less than PIPE_BUF: all of it, or an error.
-        rustix::io::write(&self.orders, line.as_bytes())?;
-        Ok(())
+    /// The process group that the program is to join.
+    pub fn group(&self) -> Pid {
+        Pid::from_child(&self.shell)
     }
 }
 

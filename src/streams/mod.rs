@@ -15,6 +15,7 @@ pub mod names;
 pub mod packages;
 pub mod property;
 pub mod set;
+pub mod stamps;
 pub mod times;
 
 pub use containers::{Parser, parser_of};

@@ -656,3 +656,30 @@ fn a_stopped_program_is_told_of() {
     let text = format!("{} {:?}", warning.error(), warning.debug());
     crate::common::assert_mentions(&text, &["signal 19", "kill -CONT"]);
 }
+
+#[test]
+fn buffers_without_times_are_counted_or_refused() {
+    let dir = tempfile::tempdir().unwrap();
+    for rate in [",framerate=20/1", ""] {
+        let avi = dir.path().join("counted.avi");
+        let pipeline = Pipeline::launch(&format!(
+            "appsrc name=s format=time caps=video/x-raw,format=I420,width=64,height=48{rate} ! \
+             ffmpegsink args=\"-c:v mjpeg {}\"",
+            avi.display()
+        ));
+        let src: gst_app::AppSrc = pipeline.element("s").downcast().unwrap();
+        pipeline.play();
+        for n in 0..40_u8 {
+            let _ = src.push_buffer(gst::Buffer::from_slice(vec![n; 64 * 48 * 3 / 2]));
+        }
+        let _ = src.end_of_stream();
+        if rate.is_empty() {
+            let err = pipeline.wait().unwrap_err();
+            crate::common::assert_mentions(&err, &["no timestamps", "no frame rate"]);
+        } else {
+            pipeline.wait().unwrap();
+            assert_eq!(frames(&avi), 40);
+            assert!((seconds(&avi) - 2.0).abs() < 0.001);
+        }
+    }
+}
