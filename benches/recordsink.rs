@@ -40,24 +40,68 @@ fn run(description: &str) {
         .expect("the pipeline stops");
 }
 
-/// Raw frames from standard input.
-fn frames() -> String {
+/// Raw frames from `source`.
+fn frames_of(source: &str) -> String {
     format!(
-        "fdsrc blocksize={} ! rawvideoparse format=bgr width={WIDTH} height={HEIGHT} framerate=30/1",
+        "{source} blocksize={} ! rawvideoparse format=bgr width={WIDTH} height={HEIGHT} framerate=30/1",
         WIDTH * HEIGHT * 3,
     )
 }
 
+/// Raw frames from standard input.
+fn frames() -> String {
+    frames_of("fdsrc")
+}
+
+/// ffmpeg's command for raw frames from `input` to an AVI.
+fn ffmpeg(input: &Path, output: &Path) -> Command {
+    let mut command = Command::new("ffmpeg");
+    let size = format!("{WIDTH}x{HEIGHT}");
+    command
+        .args([
+            "-v", "error", "-y", "-f", "rawvideo", "-pix_fmt", "bgr24", "-s", &size,
+        ])
+        .args(["-r", "30", "-i"])
+        .arg(input)
+        .args(["-an", "-c:v", "mjpeg", "-q:v", "4"])
+        .args(["-pix_fmt", "yuvj420p", "-f", "avi", "-r", "30"])
+        .arg(output);
+    command
+}
+
+/// Makes both files once more, as those of the measured runs are gone, and measures them.
+fn note_of_quality(scratch: &Path) -> String {
+    let raw = scratch.join("frames");
+    let (ours, peer) = (scratch.join("note-ours.avi"), scratch.join("note-peer.avi"));
+    run(&format!(
+        "{} ! recordsink quality=very-high location={}",
+        frames_of(&format!("filesrc location={}", raw.display())),
+        ours.display()
+    ));
+    let status = ffmpeg(&raw, &peer).status().expect("ffmpeg starts");
+    assert!(status.success(), "ffmpeg: {status}");
+    let of = |file: &Path| psnr(&raw, file).expect("ffmpeg measures the file");
+    let note = format!(
+        "PSNR of the two files: {:.2} and {:.2} dB",
+        of(&ours),
+        of(&peer)
+    );
+    for file in [ours, peer] {
+        std::fs::remove_file(file).expect("the file is there");
+    }
+    note
+}
+
 /// The PSNR of a file against the frames it was made from, in dB, as ffmpeg measures it.
-fn psnr(scratch: &Path, file: &str) -> Option<f64> {
+fn psnr(raw: &Path, file: &Path) -> Option<f64> {
     let size = format!("{WIDTH}x{HEIGHT}");
     let output = Command::new("ffmpeg")
         .args(["-hide_banner", "-i"])
-        .arg(scratch.join(file))
+        .arg(file)
         .args([
             "-f", "rawvideo", "-pix_fmt", "bgr24", "-s", &size, "-r", "30", "-i",
         ])
-        .arg(scratch.join("frames"))
+        .arg(raw)
         .args([
             "-lavfi",
             "[0:v]format=yuv420p[a];[1:v]format=yuv420p[b];[a][b]psnr",
@@ -98,24 +142,14 @@ fn main() {
         .input("frames")
         .output("ours.avi"),
         Side::command("ffmpeg -q:v 4", |scratch| {
-            let mut command = Command::new("ffmpeg");
-            let size = format!("{WIDTH}x{HEIGHT}");
-            command
-                .args([
-                    "-v", "error", "-y", "-f", "rawvideo", "-pix_fmt", "bgr24", "-s", &size,
-                ])
-                .args(["-r", "30", "-i", "-", "-an", "-c:v", "mjpeg", "-q:v", "4"])
-                .args(["-pix_fmt", "yuvj420p", "-f", "avi", "-r", "30"])
-                .arg(scratch.join("peer.avi"));
-            command
+            ffmpeg(Path::new("-"), &scratch.join("peer.avi"))
         })
         .input("frames")
         .output("peer.avi"),
     );
     if bench.is_reporting() {
-        let of = |file| psnr(bench.scratch(), file).unwrap_or_default();
-        let (ours, peer) = (of("ours.avi"), of("peer.avi"));
-        bench.note(format!("PSNR of the two files: {ours:.2} and {peer:.2} dB"));
+        let note = note_of_quality(bench.scratch());
+        bench.note(note);
     }
     bench.pair(
         "recordsink and the pipeline it stands for",

@@ -1,17 +1,17 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! What the application's calls do: `record()`, `reset()`, `finish()`.
 
-use gst::prelude::*;
-use gst::subclass::prelude::*;
+use std::sync::PoisonError;
 
-use super::imp::{AudioRecordSink, CAT, State};
-use crate::streams::file_error;
+use super::CAT;
+use super::recorder::{Recorder, State};
 use crate::sync::lock;
 use avi_mjpeg::pcm::Layout;
+use avi_mjpeg::pcm::file::FileError;
 
 /// How much `record()` is asked for. Negative: all that is ready.
 #[derive(Debug, Clone, Copy)]
-pub(super) enum Amount {
+pub enum Amount {
     Ms(i32),
     Bytes(i32),
 }
@@ -33,100 +33,131 @@ impl Amount {
     }
 }
 
-impl AudioRecordSink {
-    pub(super) fn record(&self, amount: Amount) -> gst::Buffer {
+/// What `record()` has until now.
+#[derive(Debug, Default)]
+struct Taken {
+    data: Vec<u8>,
+    /// Running time of the first sample, in nanoseconds.
+    start_ns: Option<u64>,
+    /// Samples are missing before the first.
+    gap: bool,
+    layout: Option<Layout>,
+}
+
+impl Taken {
+    fn into_buffer(self) -> gst::Buffer {
+        let layout = self.layout;
+        let frames = layout.map_or(0, |layout| (self.data.len() / layout.frame_bytes()) as u64);
+        let mut buffer = gst::Buffer::from_mut_slice(self.data);
+        if let (Some(layout), Some(buffer)) = (layout, buffer.get_mut()) {
+            buffer.set_pts(self.start_ns.map(gst::ClockTime::from_nseconds));
+            buffer.set_duration(gst::ClockTime::from_nseconds(layout.duration_ns(frames)));
+            if self.gap && frames > 0 {
+                buffer.set_flags(gst::BufferFlags::DISCONT);
+            }
+        }
+        buffer
+    }
+}
+
+/// A call of `record()`.
+#[derive(Debug, Clone, Copy)]
+struct Call {
+    amount: Amount,
+    block: bool,
+    /// `finish()` calls that came before it.
+    finishes: u64,
+}
+
+impl Recorder {
+    /// The samples that were asked for, and what went wrong with the file.
+    pub fn record(&self, amount: Amount) -> (gst::Buffer, Result<(), FileError>) {
         let block = lock(&self.settings).block;
         self.take_over(|state| {
             if block && !state.listening {
                 state.listening = true;
             }
         });
-
-        let mut data = Vec::new();
-        let mut pts = None;
-        let mut discont = false;
-        let mut layout = None;
-        let finishes = lock(&self.state).finishes;
-        loop {
-            // The file's lock first and over both steps, so that what one thread takes is in the
-            // file before another's finish() closes it.
-            let mut output = lock(&self.output);
-            let mut state = lock(&self.state);
-            if !state.running {
-                break;
+        let call = Call {
+            amount,
+            block,
+            finishes: lock(&self.state).finishes,
+        };
+        let mut taken = Taken::default();
+        let result = loop {
+            match self.take_some(call, &mut taken) {
+                Ok(false) => self.wait_for_more(call),
+                Ok(true) => break Ok(()),
+                Err(err) => break Err(err),
             }
-            let mut done = !block || state.eos || !state.listening || state.finishes != finishes;
-            if let Some(now) = state.layout {
-                if layout.is_some_and(|before| before != now) {
-                    gst::warning!(CAT, imp = self, "The audio format changed during record()");
-                    break;
-                }
-                layout = Some(now);
-                let already = data.len();
-                let want = match amount.bytes(&now) {
-                    Some(want) => want - already.min(want),
-                    None => {
-                        done = true;
-                        usize::MAX
-                    }
-                };
-                if already == 0 {
-                    discont |= state.ring.take_gap();
-                    pts = state
-                        .ring
-                        .start_ns(|n| now.duration_ns((n / now.frame_bytes()) as u64));
-                }
-                let n = state.ring.take(want, &mut data);
-                state.overrunning &= n == 0;
-                done |= n >= want;
-                state.wanted = if done { 0 } else { want - n };
-                let to_file = state.finishes == finishes && !self.file_is_streams();
-                drop(state);
-                if n > 0 {
-                    self.changed.notify_all();
-                    if to_file && let Err(err) = self.append(&mut output, now, &data[already..]) {
-                        drop(output);
-                        self.obj().post_error_message(file_error(&err));
-                        break;
-                    }
-                }
-            } else {
-                drop(state);
-            }
-            drop(output);
-            if done {
-                break;
-            }
-            let state = lock(&self.state);
-            // Samples or one of the reasons to stop may have come since the locks were let go.
-            let nothing_new = state.running
-                && state.ring.is_empty()
-                && !state.eos
-                && state.listening
-                && state.finishes == finishes;
-            if nothing_new {
-                drop(
-                    self.changed
-                        .wait(state)
-                        .unwrap_or_else(|poisoned| poisoned.into_inner()),
-                );
-            }
-        }
+        };
         lock(&self.state).wanted = 0;
-
-        let frames = layout.map_or(0, |layout| (data.len() / layout.frame_bytes()) as u64);
-        let mut buffer = gst::Buffer::from_mut_slice(data);
-        if let (Some(layout), Some(buffer)) = (layout, buffer.get_mut()) {
-            buffer.set_pts(pts.map(gst::ClockTime::from_nseconds));
-            buffer.set_duration(gst::ClockTime::from_nseconds(layout.duration_ns(frames)));
-            if discont && frames > 0 {
-                buffer.set_flags(gst::BufferFlags::DISCONT);
-            }
-        }
-        buffer
+        (taken.into_buffer(), result)
     }
 
-    pub(super) fn reset(&self, start: bool) {
+    /// Takes what is ready; true when that is all.
+    fn take_some(&self, call: Call, taken: &mut Taken) -> Result<bool, FileError> {
+        // The file's lock first and over both steps, so that what one thread takes is in the
+        // file before another's finish() closes it.
+        let mut output = lock(&self.output);
+        let mut state = lock(&self.state);
+        if !state.running {
+            return Ok(true);
+        }
+        let on = call.block && !state.eos && state.listening && state.finishes == call.finishes;
+        let Some(layout) = state.layout else {
+            return Ok(!on);
+        };
+        if taken.layout.is_some_and(|before| before != layout) {
+            gst::warning!(CAT, "The audio format changed during record()");
+            return Ok(true);
+        }
+        taken.layout = Some(layout);
+        let already = taken.data.len();
+        let wanted = call.amount.bytes(&layout);
+        let want = wanted.map_or(usize::MAX, |want| want.saturating_sub(already));
+        if already == 0 {
+            taken.gap |= state.ring.take_gap();
+            let frame = layout.frame_bytes();
+            taken.start_ns = state
+                .ring
+                .start_ns(|n| layout.duration_ns((n / frame) as u64));
+        }
+        let n = state.ring.take(want, &mut taken.data);
+        state.overrunning &= n == 0;
+        let done = !on || wanted.is_none() || n >= want;
+        state.wanted = if done { 0 } else { want - n };
+        let to_file = state.finishes == call.finishes && !self.file_is_streams();
+        drop(state);
+        if n > 0 {
+            self.changed.notify_all();
+            if to_file {
+                let (_, new) = taken.data.split_at(already);
+                self.append(&mut output, layout, new)?;
+            }
+        }
+        Ok(done)
+    }
+
+    /// Waits for samples, or for a reason to do without.
+    fn wait_for_more(&self, call: Call) {
+        let state = lock(&self.state);
+        // They may have come since the locks were let go.
+        let nothing_new = state.running
+            && state.ring.is_empty()
+            && !state.eos
+            && state.listening
+            && state.finishes == call.finishes;
+        if nothing_new {
+            drop(
+                self.changed
+                    .wait(state)
+                    .unwrap_or_else(PoisonError::into_inner),
+            );
+        }
+    }
+
+    pub fn reset(&self, start: bool) {
         self.take_over(|state| {
             state.ring.clear();
             state.overrunning = false;
@@ -135,7 +166,7 @@ impl AudioRecordSink {
         self.changed.notify_all();
     }
 
-    pub(super) fn finish(&self) {
+    pub fn finish(&self) -> Result<(), FileError> {
         {
             let mut output = lock(&self.output);
             output.finished = true;
@@ -143,7 +174,7 @@ impl AudioRecordSink {
             state.finishes += 1;
         }
         self.changed.notify_all();
-        self.close_file();
+        self.close_file()
     }
 
     /// The application decides from now on what is recorded.
@@ -153,7 +184,6 @@ impl AudioRecordSink {
         if !state.running {
             gst::warning!(
                 CAT,
-                imp = self,
                 "Nothing is recorded before the pipeline is PAUSED or PLAYING"
             );
             return;
@@ -167,11 +197,7 @@ impl AudioRecordSink {
         change(&mut state);
         drop(state);
         if first && had_stream && !self.file_is_streams() && output.recording.take().is_some() {
-            gst::info!(
-                CAT,
-                imp = self,
-                "The file starts anew with what record() returns"
-            );
+            gst::info!(CAT, "The file starts anew with what record() returns");
         }
     }
 }

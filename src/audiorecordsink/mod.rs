@@ -32,14 +32,25 @@
 //! The sizes in a WAV header are right after every buffer, and once a second everything is sent to
 //! the disk itself: a power cut leaves a playable file. Beyond 4 GiB WAV becomes RF64.
 
+use std::sync::LazyLock;
+
 use gst::glib;
 use gst::prelude::*;
 
 mod calls;
 mod imp;
+mod recorder;
 mod settings;
 
 pub use settings::FileContent;
+
+static CAT: LazyLock<gst::DebugCategory> = LazyLock::new(|| {
+    gst::DebugCategory::new(
+        "audiorecordsink",
+        gst::DebugColorFlags::empty(),
+        Some("Audio recorder"),
+    )
+});
 
 glib::wrapper! {
     /// Records raw audio to `.wav`, `.pcm` or the application; see the module's documentation.

@@ -1,12 +1,13 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! `audiorecordsink`'s properties, and the formats that they leave open.
 
-use std::path::PathBuf;
+use std::sync::LazyLock;
 
 use gst::glib;
 use gst::prelude::*;
 
 use crate::streams::WAV_FORMATS;
+use crate::streams::property::{Properties, Property, property};
 use avi_mjpeg::pcm::file::Kind;
 
 /// MaixCAM's sound card is opened with these (MaixCDK, `maix_audio_mmf.cpp`).
@@ -47,7 +48,7 @@ pub enum FileContent {
 
 #[derive(Debug, Clone)]
 pub struct Settings {
-    pub location: Option<PathBuf>,
+    pub location: Option<String>,
     pub volume: u32,
     pub mute: bool,
     pub block: bool,
@@ -74,68 +75,56 @@ impl Default for Settings {
     }
 }
 
-/// What the properties are called and may be.
-pub fn specifications() -> Vec<glib::ParamSpec> {
+/// What the properties are called and may be. `sample-rate` and `channels` read as the stream's once
+/// there is one.
+pub static PROPERTIES: LazyLock<Properties<Settings>> =
+    LazyLock::new(|| Properties::new(declared()).with_read_only(read_only()));
+
+fn declared() -> Vec<Property<Settings>> {
     vec![
-        glib::ParamSpecString::builder("location")
+        property!(Settings: location => |name| glib::ParamSpecString::builder(name)
             .nick("Location")
             .blurb(
                 "File to record to, .wav or .pcm; overwritten if it exists; unset: no file. \
                  Can be set while no file is open: before PAUSED and after finish() \
                  (default: unset)",
             )
-            .mutable_playing()
-            .build(),
-        glib::ParamSpecUInt::builder("volume")
+            .mutable_playing()),
+        property!(Settings: volume => |name| glib::ParamSpecUInt::builder(name)
             .nick("Volume")
             .blurb("Volume in percent of the input, 0 to 100 (default 100)")
             .maximum(100)
             .default_value(100)
-            .mutable_playing()
-            .build(),
-        glib::ParamSpecBoolean::builder("mute")
+            .mutable_playing()),
+        property!(Settings: mute => |name| glib::ParamSpecBoolean::builder(name)
             .nick("Mute")
             .blurb("Record silence instead of the input (default false)")
-            .mutable_playing()
-            .build(),
-        glib::ParamSpecBoolean::builder("block")
+            .mutable_playing()),
+        property!(Settings: block => |name| glib::ParamSpecBoolean::builder(name)
             .nick("Block")
             .blurb(
                 "record(ms) waits for all that it was asked for; otherwise it returns what \
                  is ready, and only between reset(true) and reset(false) (default true)",
             )
             .default_value(true)
-            .mutable_playing()
-            .build(),
-        glib::ParamSpecUInt64::builder("remaining-frames")
-            .nick("Remaining frames")
-            .blurb("Frames, not bytes, that are ready for record()")
-            .read_only()
-            .build(),
-        glib::ParamSpecUInt::builder("sample-rate")
+            .mutable_playing()),
+        property!(Settings: sample_rate => |name| glib::ParamSpecUInt::builder(name)
             .nick("Sample rate")
             .blurb(
                 "Frames a second, in Hz, to accept; 0: any, 48000 preferred. Reads as the \
                  stream's rate once it is known (default 0)",
             )
             .maximum(i32::MAX as u32)
-            .mutable_ready()
-            .build(),
-        glib::ParamSpecUInt::builder("channels")
+            .mutable_ready()),
+        property!(Settings: channels => |name| glib::ParamSpecUInt::builder(name)
             .nick("Channels")
             .blurb(
                 "Number of channels to accept; 0: any, 1 preferred. Reads as the stream's \
                  number once it is known (default 0)",
             )
             .maximum(u32::from(u16::MAX))
-            .mutable_ready()
-            .build(),
-        glib::ParamSpecUInt::builder("frame-size")
-            .nick("Frame size")
-            .blurb("Bytes of one frame, a sample of each channel; 0 until it is known")
-            .read_only()
-            .build(),
-        glib::ParamSpecUInt::builder("period-size")
+            .mutable_ready()),
+        property!(Settings: period_size => |name| glib::ParamSpecUInt::builder(name)
             .nick("Period size")
             .blurb(
                 "Frames of a period; the store of unread samples has period-count of them \
@@ -144,15 +133,37 @@ pub fn specifications() -> Vec<glib::ParamSpec> {
             .minimum(1)
             .maximum(1 << 20)
             .default_value(DEFAULT_PERIOD_SIZE)
-            .mutable_playing()
-            .build(),
-        glib::ParamSpecUInt::builder("period-count")
+            .mutable_playing()),
+        property!(Settings: period_count => |name| glib::ParamSpecUInt::builder(name)
             .nick("Period count")
             .blurb("Periods that the store of unread samples has (default 40)")
             .minimum(1)
             .maximum(1 << 10)
             .default_value(DEFAULT_PERIOD_COUNT)
-            .mutable_playing()
+            .mutable_playing()),
+        property!(Settings: file_content => |name| glib::ParamSpecEnum::builder_with_default(name, FileContent::Auto)
+            .nick("File content")
+            .blurb(
+                "What the file holds: everything until record() or reset() is called and \
+                 then what record() returns, always everything, or only what record() \
+                 returns (default auto)",
+            )
+            .mutable_ready()),
+    ]
+}
+
+/// What the element itself answers for.
+fn read_only() -> Vec<glib::ParamSpec> {
+    vec![
+        glib::ParamSpecUInt64::builder("remaining-frames")
+            .nick("Remaining frames")
+            .blurb("Frames, not bytes, that are ready for record()")
+            .read_only()
+            .build(),
+        glib::ParamSpecUInt::builder("frame-size")
+            .nick("Frame size")
+            .blurb("Bytes of one frame, a sample of each channel; 0 until it is known")
+            .read_only()
             .build(),
         glib::ParamSpecUInt64::builder("overruns")
             .nick("Overruns")
@@ -163,15 +174,6 @@ pub fn specifications() -> Vec<glib::ParamSpec> {
             .nick("Lost frames")
             .blurb("Frames lost in overruns")
             .read_only()
-            .build(),
-        glib::ParamSpecEnum::builder_with_default("file-content", FileContent::Auto)
-            .nick("File content")
-            .blurb(
-                "What the file holds: everything until record() or reset() is called and \
-                 then what record() returns, always everything, or only what record() \
-                 returns (default auto)",
-            )
-            .mutable_ready()
             .build(),
     ]
 }

@@ -1,27 +1,19 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-use std::collections::BTreeMap;
-use std::ffi::OsString;
-use std::sync::atomic::Ordering;
 use std::sync::{LazyLock, Mutex};
 
 use gst::glib;
 use gst::prelude::*;
 use gst::subclass::prelude::*;
-use gst_video::prelude::*;
 
-use super::pipe::{Command, Pipe};
-use crate::streams::entry::{self, Entry};
-use crate::streams::{self, missing};
+use super::CAT;
+use super::pack::pack_tightly;
+use super::pipe::Pipe;
+use super::settings::{PROPERTIES, Settings};
+use crate::streams::bin::{self, Place, Streams, refuse};
+use crate::streams::stamps::{Stamps, stamp};
+use crate::streams::{self, entry, missing, set};
 use crate::sync::lock;
-
-pub static CAT: LazyLock<gst::DebugCategory> = LazyLock::new(|| {
-    gst::DebugCategory::new(
-        "ffmpegsink",
-        gst::DebugColorFlags::empty(),
-        Some("Sink to the program ffmpeg"),
-    )
-});
 
 /// Raw pictures that both GStreamer's Matroska muxer and ffmpeg's demuxer know, the ones that cost
 /// least first. Anything else is converted to one of these.
@@ -64,35 +56,9 @@ const ENCODED_AUDIO: &[&str] = &[
 /// finer one than this would need a cluster of its own every few frames (block times have 16 bits).
 const TIMECODE_SCALE: i64 = 100_000;
 
-#[derive(Debug, Clone)]
-struct Settings {
-    args: String,
-    ffmpeg: String,
-    overwrite: bool,
-}
-
-impl Default for Settings {
-    fn default() -> Self {
-        Self {
-            args: String::new(),
-            ffmpeg: "ffmpeg".into(),
-            overwrite: true,
-        }
-    }
-}
-
-/// One stream's way from its pad to the muxer.
-#[derive(Debug)]
-struct Stream {
-    entry: Entry,
-    muxer_pad: Option<gst::Pad>,
-}
-
-/// Written by the application's threads when pads come and go, and by a stream's thread when its
-/// first caps arrive.
+/// Made when the element is first READY, and kept.
 #[derive(Debug, Default)]
-struct State {
-    streams: BTreeMap<String, Stream>,
+struct Made {
     muxer: Option<gst::Element>,
     pipe: Option<Pipe>,
     /// Between READY to PAUSED and PAUSED to READY.
@@ -102,13 +68,21 @@ struct State {
 #[derive(Debug, Default)]
 pub struct FfmpegSink {
     settings: Mutex<Settings>,
-    state: Mutex<State>,
+    streams: Streams,
+    made: Mutex<Made>,
+    /// Each written by its stream's thread.
+    video: Mutex<Stamps>,
+    audio: Mutex<Stamps>,
+}
+
+fn raw_formats() -> gst::Caps {
+    gst_video::VideoCapsBuilder::new()
+        .format_list(RAW_FORMATS)
+        .build()
 }
 
 fn video_caps() -> gst::Caps {
-    let mut caps = gst_video::VideoCapsBuilder::new()
-        .format_list(RAW_FORMATS)
-        .build();
+    let mut caps = raw_formats();
     caps.merge(gst::Caps::new_empty_simple("video/x-raw"));
     for name in ENCODED_VIDEO {
         caps.merge(gst::Caps::new_empty_simple(*name));
@@ -134,72 +108,19 @@ impl ObjectSubclass for FfmpegSink {
 impl ObjectImpl for FfmpegSink {
     fn constructed(&self) {
         self.parent_constructed();
-        self.obj().set_suppressed_flags(gst::ElementFlags::SOURCE);
-        self.obj().set_element_flags(gst::ElementFlags::SINK);
+        bin::be_a_sink(&*self.obj());
     }
 
     fn properties() -> &'static [glib::ParamSpec] {
-        static PROPERTIES: LazyLock<Vec<glib::ParamSpec>> = LazyLock::new(|| {
-            vec![
-                glib::ParamSpecString::builder("args")
-                    .nick("Arguments")
-                    .blurb(
-                        "What follows the inputs on ffmpeg's command line, quoted as for a shell; \
-                         the streams are its input 0 (default: none)",
-                    )
-                    .default_value(Some(""))
-                    .mutable_ready()
-                    .build(),
-                glib::ParamSpecString::builder("ffmpeg")
-                    .nick("ffmpeg")
-                    .blurb("The program, by name or path (default ffmpeg)")
-                    .default_value(Some("ffmpeg"))
-                    .mutable_ready()
-                    .build(),
-                glib::ParamSpecBoolean::builder("overwrite")
-                    .nick("Overwrite")
-                    .blurb("Overwrite a file that exists; otherwise it is an error (default true)")
-                    .default_value(true)
-                    .mutable_ready()
-                    .build(),
-            ]
-        });
-        &PROPERTIES
+        PROPERTIES.specs()
     }
 
     fn set_property(&self, _id: usize, value: &glib::Value, pspec: &glib::ParamSpec) {
-        let mut settings = lock(&self.settings);
-        // The types are those of the specifications above, which GObject has checked.
-        let value_error = "value of the property's type";
-        match pspec.name() {
-            "args" => {
-                settings.args = value
-                    .get::<Option<String>>()
-                    .expect(value_error)
-                    .unwrap_or_default();
-            }
-            "ffmpeg" => {
-                settings.ffmpeg = value
-                    .get::<Option<String>>()
-                    .expect(value_error)
-                    .unwrap_or_else(|| Settings::default().ffmpeg);
-            }
-            "overwrite" => settings.overwrite = value.get().expect(value_error),
-            name => gst::error!(CAT, imp = self, "Property {name} cannot be set"),
-        }
+        PROPERTIES.set(&self.settings, pspec, value);
     }
 
     fn property(&self, _id: usize, pspec: &glib::ParamSpec) -> glib::Value {
-        let settings = lock(&self.settings);
-        match pspec.name() {
-            "args" => settings.args.to_value(),
-            "ffmpeg" => settings.ffmpeg.to_value(),
-            "overwrite" => settings.overwrite.to_value(),
-            name => {
-                gst::error!(CAT, imp = self, "Property {name} cannot be read");
-                pspec.default_value().clone()
-            }
-        }
+        PROPERTIES.get(&self.settings, pspec)
     }
 }
 
@@ -236,13 +157,8 @@ impl ElementImpl for FfmpegSink {
     }
 
     fn release_pad(&self, pad: &gst::Pad) {
-        let stream = lock(&self.state).streams.remove(pad.name().as_str());
-        if let Some(mut stream) = stream {
-            self.dismantle(&mut stream);
-            stream.entry.remove(self.obj().upcast_ref());
-        }
-        let _ = pad.set_active(false);
-        let _ = self.obj().remove_pad(pad);
+        let target = self.streams.release(&*self.obj(), pad);
+        self.release_muxer_pads(target.into_iter().collect());
     }
 
     fn change_state(
@@ -250,285 +166,223 @@ impl ElementImpl for FfmpegSink {
         transition: gst::StateChange,
     ) -> Result<gst::StateChangeSuccess, gst::StateChangeError> {
         match transition {
-            gst::StateChange::NullToReady => self.prepare()?,
+            gst::StateChange::NullToReady => self.prepare().map_err(|message| {
+                self.obj().post_error_message(message);
+                gst::StateChangeError
+            })?,
             gst::StateChange::ReadyToPaused => {
-                self.set_stopping(false);
+                self.streams.set_stopping(false);
                 self.reserve_muxer_pads()?;
             }
-            gst::StateChange::PausedToReady => self.set_stopping(true),
+            gst::StateChange::PausedToReady => self.streams.set_stopping(true),
             _ => (),
         }
         let success = self.parent_change_state(transition)?;
         if transition == gst::StateChange::PausedToReady {
-            let mut streams = {
-                let mut state = lock(&self.state);
-                state.running = false;
-                std::mem::take(&mut state.streams)
-            };
-            for stream in streams.values_mut() {
-                self.dismantle(stream);
-            }
-            lock(&self.state).streams = streams;
+            lock(&self.made).running = false;
+            let targets = self.streams.dismantle(&*self.obj());
+            self.release_muxer_pads(targets);
         }
         Ok(success)
     }
 }
 
-impl BinImpl for FfmpegSink {}
+impl BinImpl for FfmpegSink {
+    fn handle_message(&self, message: gst::Message) {
+        if let gst::MessageView::Error(_) = message.view() {
+            // What fails from here on fails because of it, and is not told of too.
+            self.streams.set_stopping(true);
+        }
+        self.parent_handle_message(message);
+    }
+}
 
 impl FfmpegSink {
-    fn set_stopping(&self, stopping: bool) {
-        for stream in lock(&self.state).streams.values() {
-            stream.entry.stopping().store(stopping, Ordering::Release);
-        }
-    }
-
     fn add_stream(&self, template: &gst::PadTemplate) -> Result<gst::Pad, glib::BoolError> {
         let name = template.name_template().to_owned();
-        if lock(&self.state).streams.contains_key(&name) {
-            return Err(glib::bool_error!("There is a pad {name} already"));
-        }
-        let bin = self.obj();
-        let entry = Entry::new(bin.upcast_ref(), template, || false)?;
-        let ghost = entry.pad().clone();
-        ghost.add_probe(gst::PadProbeType::EVENT_DOWNSTREAM, {
-            let this = self.downgrade();
-            let name = name.clone();
-            let stopping = entry.stopping().clone();
-            move |_, info| {
-                let (Some(this), Some(event)) = (this.upgrade(), info.event()) else {
-                    return gst::PadProbeReturn::Ok;
-                };
-                if let gst::EventView::Caps(caps) = event.view()
-                    && let Err(message) = this.caps_arrived(&name, caps.caps())
-                {
-                    if !stopping.swap(true, Ordering::AcqRel) {
-                        this.obj().post_error_message(message);
+        let pad = self.streams.add(
+            &*self.obj(),
+            template,
+            || false,
+            move |obj, pad, info, stopping| {
+                let this = obj.imp();
+                match this.arrived(&name, pad, info) {
+                    Ok(probe) => probe,
+                    Err(message) => {
+                        let probe = refuse(obj, stopping, message);
+                        if matches!(info.data, Some(gst::PadProbeData::Buffer(_))) {
+                            info.flow_res = Err(gst::FlowError::Flushing);
+                        }
+                        probe
                     }
-                    return gst::PadProbeReturn::Handled;
                 }
-                gst::PadProbeReturn::Ok
-            }
-        });
-        {
-            let mut state = lock(&self.state);
-            let muxer = state.muxer.as_ref().filter(|_| state.running);
-            let muxer_pad = muxer.and_then(|muxer| muxer.request_pad_simple(&format!("{name}_%u")));
-            state.streams.insert(name, Stream { entry, muxer_pad });
+            },
+        )?;
+        if lock(&self.made).running {
+            self.reserve_muxer_pad(&template.name_template());
         }
-        ghost.set_active(true)?;
-        bin.add_pad(&ghost)?;
-        Ok(ghost.upcast())
+        Ok(pad)
     }
 
-    /// The muxer, the pipe and the command line.
-    fn prepare(&self) -> Result<(), gst::StateChangeError> {
-        let settings = lock(&self.settings).clone();
-        let Some(user_args) = shlex::split(&settings.args) else {
-            return Err(self.refuse(gst::error_msg!(
-                gst::ResourceError::Settings,
-                ["A quote is not closed in args: {}", settings.args]
-            )));
-        };
-        if user_args.is_empty() {
-            return Err(self.refuse(gst::error_msg!(
-                gst::ResourceError::Settings,
-                ["args is empty: give ffmpeg at least the name of a file to write"]
-            )));
+    fn stamps(&self, name: &str) -> &Mutex<Stamps> {
+        match name {
+            "video" => &self.video,
+            _ => &self.audio,
         }
-        // -nostdin and a group of its own: ffmpeg must not look for keys on our terminal.
-        let mut args: Vec<String> = ["-hide_banner", "-nostdin", "-nostats", "-loglevel"]
-            .map(str::to_owned)
-            .to_vec();
-        args.push("level+info".into());
-        args.push(if settings.overwrite { "-y" } else { "-n" }.into());
-        args.extend(["-f", "matroska", "-i", "pipe:0"].map(str::to_owned));
-        args.extend(user_args);
-        let command = Command {
-            program: OsString::from(&settings.ffmpeg),
-            args,
-        };
+    }
 
-        let existing = lock(&self.state).pipe.clone();
-        let pipe = match existing {
+    /// The muxer and the pipe, and the command line.
+    fn prepare(&self) -> Result<(), gst::ErrorMessage> {
+        let command = lock(&self.settings).command();
+        let command =
+            command.map_err(|err| gst::error_msg!(gst::ResourceError::Settings, ("{err}")))?;
+        let pipe = lock(&self.made).pipe.clone();
+        let pipe = match pipe {
             Some(pipe) => pipe,
-            None => {
-                let muxer =
-                    streams::make("matroskamux").map_err(|err| self.refuse(missing(&err)))?;
-                muxer.set_property("streamable", true);
-                muxer.set_property("timecodescale", TIMECODE_SCALE);
-                muxer.set_property("writing-app", "ffmpegsink");
-                let pipe = Pipe::new();
-                let both = [muxer.clone(), pipe.clone().upcast()];
-                let linked = self
-                    .obj()
-                    .add_many(&both)
-                    .and_then(|()| streams::link(&both));
-                if let Err(err) = linked {
-                    return Err(self.refuse(gst::error_msg!(
-                        gst::CoreError::Failed,
-                        ["The muxer and the pipe do not fit: {err}"]
-                    )));
-                }
-                let mut state = lock(&self.state);
-                state.muxer = Some(muxer);
-                state.pipe = Some(pipe.clone());
-                pipe
-            }
+            None => self.make_pipe()?,
         };
         pipe.set_command(command);
         Ok(())
     }
 
+    fn make_pipe(&self) -> Result<Pipe, gst::ErrorMessage> {
+        let muxer = streams::make("matroskamux").map_err(|err| missing(&err))?;
+        let scale = TIMECODE_SCALE.to_value();
+        for (property, value) in [
+            ("streamable", &true.to_value()),
+            ("timecodescale", &scale),
+            ("writing-app", &"ffmpegsink".to_value()),
+        ] {
+            set::set(&muxer, property, value)
+                .map_err(|err| gst::error_msg!(gst::LibraryError::Settings, ("{err}")))?;
+        }
+        let pipe = Pipe::new();
+        let both = [muxer.clone(), pipe.clone().upcast()];
+        self.obj()
+            .add_many(&both)
+            .and_then(|()| streams::link(&both))
+            .map_err(|err| {
+                gst::error_msg!(
+                    gst::CoreError::Failed,
+                    ("The muxer and the pipe do not fit: {err}")
+                )
+            })?;
+        let mut made = lock(&self.made);
+        made.muxer = Some(muxer);
+        made.pipe = Some(pipe.clone());
+        Ok(pipe)
+    }
+
     /// The muxer waits for every stream that it knows of before it writes its header: it has to
     /// know of all of them before the first one's data comes.
     fn reserve_muxer_pads(&self) -> Result<(), gst::StateChangeError> {
-        let (muxer, names) = {
-            let mut state = lock(&self.state);
-            state.running = true;
-            let names: Vec<String> = state.streams.keys().cloned().collect();
-            (state.muxer.clone(), names)
-        };
-        let muxer = muxer.ok_or(gst::StateChangeError)?;
-        for name in names {
-            let pad = muxer.request_pad_simple(&format!("{name}_%u"));
-            if let Some(stream) = lock(&self.state).streams.get_mut(&name) {
-                stream.muxer_pad = pad;
-            }
+        {
+            let mut made = lock(&self.made);
+            made.running = true;
+            made.muxer.as_ref().ok_or(gst::StateChangeError)?;
+        }
+        for name in self.streams.names() {
+            *lock(self.stamps(&name)) = Stamps::default();
+            self.reserve_muxer_pad(&name);
         }
         Ok(())
     }
 
-    /// In the stream's thread, before anything behind the pad sees the caps.
-    fn caps_arrived(&self, name: &str, caps: &gst::CapsRef) -> Result<(), gst::ErrorMessage> {
-        let (head, muxer_pad, alone) = {
-            let state = lock(&self.state);
-            let Some(stream) = state.streams.get(name) else {
-                return Ok(());
-            };
-            if stream.entry.is_built() {
-                // What was built for the first caps says whether it can take these.
-                return Ok(());
+    fn reserve_muxer_pad(&self, name: &str) {
+        let muxer = lock(&self.made).muxer.clone();
+        let pad = muxer.and_then(|muxer| muxer.request_pad_simple(&format!("{name}_%u")));
+        self.streams.set_target(name, pad);
+    }
+
+    fn release_muxer_pads(&self, pads: Vec<gst::Pad>) {
+        let muxer = lock(&self.made).muxer.clone();
+        for pad in pads {
+            if let Some(muxer) = &muxer {
+                muxer.release_request_pad(&pad);
             }
-            (
-                stream.entry.head(),
-                stream.muxer_pad.clone(),
-                state.streams.len() == 1,
-            )
-        };
-        let muxer_pad = muxer_pad
-            .ok_or_else(|| gst::error_msg!(gst::CoreError::Pad, ["No room for {name}"]))?;
-        let mut chain = Vec::new();
-        if streams::is_raw(caps) {
-            if name == "video" {
-                chain.push(streams::make("videoconvert").map_err(|err| missing(&err))?);
-                let formats = gst_video::VideoCapsBuilder::new()
-                    .format_list(RAW_FORMATS)
-                    .build();
-                let filter = streams::make("capsfilter").map_err(|err| missing(&err))?;
-                filter.set_property("caps", formats);
-                if let Some(pad) = filter.static_pad("src") {
-                    pack_tightly(&pad);
-                }
-                chain.push(filter);
-            } else {
-                chain.push(streams::make("audioconvert").map_err(|err| missing(&err))?);
-            }
-        } else if let Some(parser) = streams::parser(caps) {
-            chain.push(streams::make(parser).map_err(|err| missing(&err))?);
         }
+    }
+
+    /// Everything that reaches one of the pads, in the stream's thread.
+    fn arrived(
+        &self,
+        name: &str,
+        pad: &gst::GhostPad,
+        info: &mut gst::PadProbeInfo,
+    ) -> Result<gst::PadProbeReturn, gst::ErrorMessage> {
+        match &mut info.data {
+            Some(gst::PadProbeData::Event(event)) => {
+                if let gst::EventView::Caps(caps) = event.view() {
+                    lock(self.stamps(name)).set_caps(caps.caps());
+                    // What was built for the first caps says whether it can take others.
+                    if let Some(place) = self.streams.place(name) {
+                        self.build(name, &place, caps.caps())?;
+                    }
+                }
+            }
+            Some(gst::PadProbeData::Buffer(buffer)) => {
+                let timed = stamp(&mut lock(self.stamps(name)), buffer);
+                let raw = pad
+                    .current_caps()
+                    .is_some_and(|caps| streams::is_raw(&caps));
+                // Parsers may make times up for encoded streams.
+                if !timed && raw {
+                    return Err(gst::error_msg!(
+                        gst::StreamError::Format,
+                        ("The {name}'s buffers have no timestamps and its caps no frame rate: \
+                             give it one of both (appsrc do-timestamp=true, or framerate in the caps)")
+                    ));
+                }
+            }
+            _ => (),
+        }
+        Ok(gst::PadProbeReturn::Ok)
+    }
+
+    /// Brings a stream with these caps to the muxer.
+    fn build(
+        &self,
+        name: &str,
+        place: &Place,
+        caps: &gst::CapsRef,
+    ) -> Result<(), gst::ErrorMessage> {
+        let target = place
+            .target
+            .as_ref()
+            .ok_or_else(|| gst::error_msg!(gst::CoreError::Pad, ("No room for the {name}")))?;
+        let mut chain = chain(name, caps)?;
         // With two streams the muxer holds one back until the other has caught up.
-        if !alone {
-            chain.push(streams::make("queue").map_err(|err| missing(&err))?);
+        if !place.alone {
+            chain.push(make("queue")?);
         }
         gst::debug!(CAT, imp = self, "{name} is {caps}: {chain:?}");
-        let failed = |err: glib::BoolError| {
+        entry::extend(self.obj().upcast_ref(), &place.head, &chain, target).map_err(|err| {
             gst::error_msg!(
                 gst::CoreError::Negotiation,
-                ["{name} cannot be brought to ffmpeg: {err}"]
+                ("The {name} cannot be brought to ffmpeg: {err}")
             )
-        };
-        entry::extend(self.obj().upcast_ref(), &head, &chain, &muxer_pad).map_err(failed)?;
-        if let Some(stream) = lock(&self.state).streams.get_mut(name) {
-            stream.entry.built(chain);
-        }
+        })?;
+        self.streams.built(name, chain);
         Ok(())
     }
-
-    /// Takes away what was built for a stream's caps.
-    fn dismantle(&self, stream: &mut Stream) {
-        stream.entry.dismantle(self.obj().upcast_ref());
-        let muxer = lock(&self.state).muxer.clone();
-        if let (Some(pad), Some(muxer)) = (stream.muxer_pad.take(), muxer) {
-            muxer.release_request_pad(&pad);
-        }
-    }
-
-    fn refuse(&self, message: gst::ErrorMessage) -> gst::StateChangeError {
-        self.obj().post_error_message(message);
-        gst::StateChangeError
-    }
 }
 
-/// Removes the bytes that GStreamer leaves at the end of a planar picture's rows when the width is
-/// not a multiple of eight: ffmpeg expects none.
-fn pack_tightly(pad: &gst::Pad) {
-    pad.add_probe(gst::PadProbeType::BUFFER, |pad, info| {
-        let Some(video) = pad
-            .current_caps()
-            .and_then(|caps| gst_video::VideoInfo::from_caps(&caps).ok())
-        else {
-            return gst::PadProbeReturn::Ok;
-        };
-        let planar = matches!(
-            video.format(),
-            gst_video::VideoFormat::I420 | gst_video::VideoFormat::Yv12
-        );
-        let ragged = planar && !video.width().is_multiple_of(8);
-        let meta = info
-            .buffer()
-            .is_some_and(|buffer| buffer.meta::<gst_video::VideoMeta>().is_some());
-        if (ragged || meta)
-            && let Some(buffer) = info.buffer_mut()
-            && let Some(packed) = pack(buffer, &video, planar, ragged)
-        {
-            *buffer = packed;
-        }
-        gst::PadProbeReturn::Ok
-    });
+fn make(factory: &str) -> Result<gst::Element, gst::ErrorMessage> {
+    streams::make(factory).map_err(|err| missing(&err))
 }
 
-/// `None` when the picture is as ffmpeg expects it, or is no picture.
-fn pack(
-    buffer: &gst::Buffer,
-    video: &gst_video::VideoInfo,
-    planar: bool,
-    ragged: bool,
-) -> Option<gst::Buffer> {
-    let frame = gst_video::VideoFrameRef::from_buffer_ref_readable(buffer, video).ok()?;
-    let default = frame.plane_stride() == video.stride() && frame.plane_offset() == video.offset();
-    if default && !ragged {
-        return None;
+/// What makes a stream one that Matroska holds and ffmpeg reads.
+fn chain(name: &str, caps: &gst::CapsRef) -> Result<Vec<gst::Element>, gst::ErrorMessage> {
+    if !streams::is_raw(caps) {
+        return streams::parser(caps).map(make).into_iter().collect();
     }
-    let mut packed = Vec::with_capacity(buffer.size());
-    for plane in 0..frame.n_planes() {
-        // One component a plane in the planar formats, one plane in the others.
-        let component = plane;
-        let stride = usize::try_from(*frame.plane_stride().get(plane as usize)?).ok()?;
-        let wanted = if planar {
-            frame.comp_width(component) as usize
-        } else {
-            usize::try_from(*video.stride().get(plane as usize)?).ok()?
-        };
-        let rows = frame.comp_height(component) as usize;
-        for row in frame.plane_data(plane).ok()?.chunks(stride).take(rows) {
-            let end = packed.len() + wanted;
-            packed.extend_from_slice(&row[..wanted.min(row.len())]);
-            packed.resize(end, 0);
-        }
+    if name != "video" {
+        return Ok(vec![make("audioconvert")?]);
     }
-    let mut copy = gst::Buffer::from_mut_slice(packed);
-    let flags = gst::BufferCopyFlags::FLAGS | gst::BufferCopyFlags::TIMESTAMPS;
-    buffer.copy_into(copy.get_mut()?, flags, ..).ok()?;
-    Some(copy)
+    let filter = make("capsfilter")?;
+    filter.set_property("caps", raw_formats());
+    if let Some(pad) = filter.static_pad("src") {
+        pack_tightly(&pad);
+    }
+    Ok(vec![make("videoconvert")?, filter])
 }

@@ -18,15 +18,34 @@
 //! The program starts with the first data, gets the end of its input at EOS, and the element's own
 //! EOS comes when it has ended: the file is complete then. Its messages are log lines of the
 //! category `ffmpegsink`. Where it fails, the element's error has its last lines. When it ends
-//! by itself and is content (`-t 10`), the stream ends. Stopped without EOS, it is given five
-//! seconds to complete its file. It never outlives this process.
+//! by itself and is content (`-t 10`), the stream ends.
+//!
+//! Stopped without EOS, the program gets the end of its input and completes its file; if it neither
+//! reads nor ends for five seconds it gets SIGTERM, and five seconds later SIGKILL. The same happens
+//! when this process dies, by SIGKILL or in a crash, where a shell that watches (`/bin/sh`) gives it
+//! ten seconds until SIGTERM and twenty more until SIGKILL: it outlives this process by half a minute
+//! at most. When somebody stops the program (SIGSTOP), a warning says so.
+
+use std::sync::LazyLock;
 
 use gst::glib;
 use gst::prelude::*;
 
 mod imp;
+mod messages;
+mod pack;
 mod pipe;
 pub mod process;
+mod settings;
+mod watchdog;
+
+static CAT: LazyLock<gst::DebugCategory> = LazyLock::new(|| {
+    gst::DebugCategory::new(
+        "ffmpegsink",
+        gst::DebugColorFlags::empty(),
+        Some("Sink to the program ffmpeg"),
+    )
+});
 
 glib::wrapper! {
     /// A sink that is the program `ffmpeg`; see the module's documentation.

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! The end of `ffmpegsink`'s bin: a sink that writes what it gets to the program.
 
-use std::ffi::OsString;
 use std::sync::{Arc, Condvar, LazyLock, Mutex};
 use std::time::Duration;
 
@@ -10,24 +9,16 @@ use gst::subclass::prelude::*;
 use gst_base::prelude::*;
 use gst_base::subclass::prelude::*;
 
-use super::imp::CAT;
-use super::process::{Interrupt, Outcome, Process, Written};
-
+use super::CAT;
+use super::process::{CommandLine, Interrupt, Listener, Outcome, Process, Written};
 use crate::sync::lock;
 
-/// How long a program may take to complete its file when the pipeline is stopped without EOS.
+/// How long a program may neither read nor end when the pipeline is stopped without EOS.
 const PATIENCE: Duration = Duration::from_secs(5);
 /// How long a program that has closed its input may take to end and say why.
 const FAREWELL: Duration = Duration::from_secs(5);
 /// How often a wait without end looks around.
 const TICK: Duration = Duration::from_millis(50);
-
-/// The command line.
-#[derive(Debug, Clone, Default)]
-pub struct Command {
-    pub program: OsString,
-    pub args: Vec<String>,
-}
 
 #[derive(Debug, Default)]
 struct State {
@@ -44,7 +35,7 @@ struct State {
 
 #[derive(Default)]
 pub struct FfmpegPipe {
-    command: Mutex<Command>,
+    command: Mutex<CommandLine>,
     state: Mutex<State>,
     /// `leaving` or `posted` is true now.
     settled: Condvar,
@@ -68,7 +59,7 @@ impl Pipe {
         glib::Object::builder().property("name", "pipe").build()
     }
 
-    pub fn set_command(&self, command: Command) {
+    pub fn set_command(&self, command: CommandLine) {
         *lock(&self.imp().command) = command;
     }
 }
@@ -133,7 +124,7 @@ impl ElementImpl for FfmpegPipe {
 impl BaseSinkImpl for FfmpegPipe {
     fn start(&self) -> Result<(), gst::ErrorMessage> {
         let interrupt = Interrupt::new().map_err(|err| {
-            gst::error_msg!(gst::ResourceError::Failed, ["No event descriptor: {err}"])
+            gst::error_msg!(gst::ResourceError::Failed, ("No event descriptor: {err}"))
         })?;
         *lock(&self.interrupt) = Some(Arc::new(interrupt));
         Ok(())
@@ -141,7 +132,7 @@ impl BaseSinkImpl for FfmpegPipe {
 
     fn render(&self, buffer: &gst::Buffer) -> Result<gst::FlowSuccess, gst::FlowError> {
         let map = buffer.map_readable().map_err(|_| {
-            gst::element_imp_error!(self, gst::ResourceError::Read, ["Cannot map a buffer"]);
+            gst::element_imp_error!(self, gst::ResourceError::Read, ("Cannot map a buffer"));
             gst::FlowError::Error
         })?;
         let Some(process) = self.running_process()? else {
@@ -164,7 +155,7 @@ impl BaseSinkImpl for FfmpegPipe {
                     gst::element_imp_error!(
                         self,
                         gst::ResourceError::Write,
-                        ["Cannot write to ffmpeg: {err}"]
+                        ("Cannot write to ffmpeg: {err}")
                     );
                     return Err(gst::FlowError::Error);
                 }
@@ -214,20 +205,8 @@ impl FfmpegPipe {
         }
         let command = lock(&self.command).clone();
         gst::info!(CAT, imp = self, "Starting {command:?}");
-        let on_line = {
-            let obj = self.obj().downgrade();
-            move |line: &str| log(obj.upgrade().as_ref(), line)
-        };
-        let on_end = {
-            let obj = self.obj().downgrade();
-            move |outcome: &Outcome| {
-                if let Some(obj) = obj.upgrade() {
-                    obj.imp().ended(outcome);
-                }
-            }
-        };
-        let process = Process::start(&command.program, &command.args, on_line, on_end);
-        match process {
+        let teller = Arc::new(Teller(self.obj().downgrade()));
+        match Process::start(&command, teller) {
             Ok(process) => {
                 let process = Arc::new(Mutex::new(process));
                 lock(&self.state).process = Some(process.clone());
@@ -239,16 +218,14 @@ impl FfmpegPipe {
                     gst::element_imp_error!(
                         self,
                         gst::ResourceError::NotFound,
-                        [
-                            "The program {program} is not installed: apt install ffmpeg, or name \
-                             another with the property ffmpeg"
-                        ]
+                        ("The program {program} is not installed: apt install ffmpeg, or name \
+                             another with the property ffmpeg")
                     );
                 } else {
                     gst::element_imp_error!(
                         self,
                         gst::ResourceError::Failed,
-                        ["{program} cannot be started: {err}"]
+                        ("{program} cannot be started: {err}")
                     );
                 }
                 Err(gst::FlowError::Error)
@@ -278,7 +255,7 @@ impl FfmpegPipe {
                 gst::element_imp_error!(
                     self,
                     gst::ResourceError::Write,
-                    ["ffmpeg has closed its input and goes on running"]
+                    ("ffmpeg has closed its input and goes on running")
                 );
                 gst::FlowError::Error
             }
@@ -321,13 +298,7 @@ impl FfmpegPipe {
         let process = process
             .into_inner()
             .unwrap_or_else(|poisoned| poisoned.into_inner());
-        // One that does not read will not notice the end of its input either.
-        let patience = if process.is_behind() {
-            Duration::ZERO
-        } else {
-            PATIENCE
-        };
-        let outcome = process.stop(patience);
+        let outcome = process.stop(PATIENCE);
         gst::debug!(CAT, imp = self, "Stopped: {}", outcome.reason());
     }
 
@@ -354,14 +325,41 @@ impl FfmpegPipe {
         gst::element_imp_error!(
             self,
             gst::ResourceError::Write,
-            [
+            (
                 "ffmpeg failed with {}: {}",
                 outcome.reason(),
                 outcome.last_lines
-            ]
+            )
         );
         lock(&self.state).posted = true;
         self.settled.notify_all();
+    }
+}
+
+/// Tells the element what happens to its program, as long as there is an element.
+#[derive(Debug)]
+struct Teller(glib::WeakRef<Pipe>);
+
+impl Listener for Teller {
+    fn line(&self, line: &str) {
+        log(self.0.upgrade().as_ref(), line);
+    }
+
+    fn stopped(&self, pid: u32, signal: i32) {
+        if let Some(pipe) = self.0.upgrade() {
+            gst::element_warning!(
+                pipe,
+                gst::ResourceError::Busy,
+                ("ffmpeg was stopped by signal {signal}, and the recording waits until it goes \
+                     on: kill -CONT {pid}")
+            );
+        }
+    }
+
+    fn ended(&self, outcome: &Outcome) {
+        if let Some(pipe) = self.0.upgrade() {
+            pipe.imp().ended(outcome);
+        }
     }
 }
 

@@ -2,9 +2,9 @@
 //! A program that reads what we write: started, fed, watched and never left behind.
 
 use std::collections::VecDeque;
-use std::ffi::OsStr;
-use std::io::{self, BufRead, BufReader};
-use std::os::fd::{AsFd, AsRawFd, FromRawFd, OwnedFd};
+use std::ffi::OsString;
+use std::io::{self, Read};
+use std::os::fd::OwnedFd;
 use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::process::{Child, ChildStderr, Command, ExitStatus, Stdio};
 use std::sync::mpsc;
@@ -12,6 +12,13 @@ use std::sync::{Arc, Condvar, Mutex};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
+use rustix::event::{EventfdFlags, PollFd, PollFlags, eventfd, poll};
+use rustix::io::Errno;
+use rustix::pipe::{PipeFlags, fcntl_setpipe_size, pipe_with};
+use rustix::process::{Pid, Signal, WaitId, WaitIdOptions, kill_process_group, waitid};
+
+use super::messages::Lines;
+use super::watchdog::Watchdog;
 use crate::sync::lock;
 
 /// Lines of the program's messages that are kept for an error.
@@ -21,9 +28,22 @@ const TAIL: usize = 12;
 const LAST_WORDS: Duration = Duration::from_millis(500);
 /// The largest pipe an ordinary user may ask for (`/proc/sys/fs/pipe-max-size`'s default): a raw
 /// 640x480 picture goes in at once.
-const PIPE_SIZE: libc::c_int = 1 << 20;
+const PIPE_SIZE: usize = 1 << 20;
+/// How long a program that got SIGTERM may take to complete its file.
+const LAST_CHANCE: Duration = Duration::from_secs(5);
+/// How often a wait looks whether the program still reads.
+const GLANCE: Duration = Duration::from_millis(100);
 /// Long enough for a wait that is begun anew when it is over.
 const FOREVER: Duration = Duration::from_secs(3600);
+
+/// What to start.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct CommandLine {
+    /// By name or path.
+    pub program: OsString,
+    /// What follows it.
+    pub args: Vec<String>,
+}
 
 /// How the program ended, and the last that it said.
 #[derive(Debug, Clone)]
@@ -62,177 +82,193 @@ pub enum Written {
     Closed,
 }
 
+/// A flag that [`poll`] sees.
+#[derive(Debug)]
+struct Flag(OwnedFd);
+
+impl Flag {
+    fn new() -> io::Result<Self> {
+        let flags = EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK;
+        Ok(Self(eventfd(0, flags)?))
+    }
+
+    fn raise(&self) {
+        // It fails only when it is raised as often as 64 bits can count.
+        let _ = rustix::io::write(&self.0, &1_u64.to_ne_bytes());
+    }
+
+    fn lower(&self) {
+        // It fails only when it is not raised.
+        let _ = rustix::io::read(&self.0, &mut [0; 8]);
+    }
+}
+
 /// Ends a blocked [`Process::write`] from another thread.
 #[derive(Debug)]
-pub struct Interrupt(OwnedFd);
+pub struct Interrupt(Flag);
 
 impl Interrupt {
     /// An interrupt that is not raised.
+    ///
+    /// # Errors
+    /// When there is no descriptor left.
     pub fn new() -> io::Result<Self> {
-        // SAFETY: eventfd takes integers; a descriptor that is not negative is ours alone.
-        let fd = unsafe { libc::eventfd(0, libc::EFD_CLOEXEC | libc::EFD_NONBLOCK) };
-        if fd < 0 {
-            return Err(io::Error::last_os_error());
-        }
-        // SAFETY: see above.
-        Ok(Self(unsafe { OwnedFd::from_raw_fd(fd) }))
+        Flag::new().map(Self)
     }
 
     /// Until [`Interrupt::lower`], writes return at once.
     pub fn raise(&self) {
-        let one = 1_u64;
-        // SAFETY: the eight bytes of `one` are read during the call.
-        unsafe { libc::write(self.0.as_raw_fd(), (&raw const one).cast(), 8) };
+        self.0.raise();
     }
 
     /// Writes may wait again.
     pub fn lower(&self) {
-        let mut count = 0_u64;
-        // SAFETY: the eight bytes of `count` are written during the call.
-        unsafe { libc::read(self.0.as_raw_fd(), (&raw mut count).cast(), 8) };
+        self.0.lower();
     }
 }
 
-/// Written by the thread that started the program, read by everyone.
-#[derive(Debug, Default)]
+/// What is told of a program while it runs and when it has ended.
+pub trait Listener: Send + Sync + 'static {
+    /// A line of its standard error, at most 4 KiB of it.
+    fn line(&self, line: &str);
+    /// A signal has stopped it: it reads nothing until SIGCONT.
+    fn stopped(&self, pid: u32, signal: i32);
+    /// What became of it, once.
+    fn ended(&self, outcome: &Outcome);
+}
+
+/// Written by the thread that attends the program, read by everyone.
+#[derive(Debug)]
 struct Shared {
     outcome: Mutex<Option<Outcome>>,
     ended: Condvar,
+    /// The program has ended, for those who poll.
+    gone: Flag,
     tail: Mutex<VecDeque<String>>,
+}
+
+/// The pipe to the program's standard input.
+#[derive(Debug)]
+struct Input {
+    /// Closed at the end of the input.
+    writer: Option<OwnedFd>,
+    /// Ours as well: as long as somebody can read, writing raises no SIGPIPE, which would end
+    /// `gst-launch-1.0` and Python. It also tells how much the program has not read yet.
+    reader: OwnedFd,
+}
+
+impl Input {
+    fn new() -> io::Result<Self> {
+        let (reader, writer) = pipe_with(PipeFlags::CLOEXEC)?;
+        // The flag is this end's alone.
+        rustix::io::ioctl_fionbio(&writer, true)?;
+        // A small pipe does as well.
+        let _ = fcntl_setpipe_size(&writer, PIPE_SIZE);
+        Ok(Self {
+            writer: Some(writer),
+            reader,
+        })
+    }
+
+    /// Bytes that the program has not read.
+    fn unread(&self) -> u64 {
+        rustix::io::ioctl_fionread(&self.reader).unwrap_or(0)
+    }
 }
 
 /// A running or ended program.
 #[derive(Debug)]
 pub struct Process {
-    pid: libc::pid_t,
-    stdin: Option<OwnedFd>,
+    group: Pid,
+    input: Input,
     shared: Arc<Shared>,
-    /// The thread that started the program and calls `on_end`.
+    /// The thread that waits for the program's end and tells the listener.
     attendant: Option<JoinHandle<()>>,
 }
 
 impl Process {
-    /// Starts `program`. Its standard input is ours to write, its standard output is this
-    /// process's; `on_line` gets each line of its standard error, `on_end` what became of it, both
-    /// from threads of their own.
+    /// Starts a program. Its standard input is ours to write, its standard output is this
+    /// process's, and it has no other descriptor of ours; `listener` is told from threads of its own.
     ///
     /// # Errors
     /// When the program cannot be started.
-    pub fn start(
-        program: &OsStr,
-        args: &[String],
-        on_line: impl Fn(&str) + Send + 'static,
-        on_end: impl FnOnce(&Outcome) + Send + 'static,
-    ) -> io::Result<Self> {
-        let mut command = Command::new(program);
+    pub fn start(line: &CommandLine, listener: Arc<dyn Listener>) -> io::Result<Self> {
+        let input = Input::new()?;
+        let shared = Arc::new(Shared {
+            outcome: Mutex::default(),
+            ended: Condvar::new(),
+            gone: Flag::new()?,
+            tail: Mutex::default(),
+        });
+        let watchdog = Watchdog::start().inspect_err(|err| {
+            listener.line(&format!(
+                "[warning] Nothing ends ffmpeg if this process dies and ffmpeg does not heed it: {err}"
+            ));
+        });
+        let watchdog = watchdog.ok();
+        let joined = watchdog.as_ref().map(Watchdog::group);
+        let mut command = Command::new(&line.program);
         command
-            .args(args)
-            .stdin(Stdio::piped())
+            .args(&line.args)
+            .stdin(Stdio::from(input.reader.try_clone()?))
             .stderr(Stdio::piped())
             // Ctrl-C in a terminal is for us; the program ends when its input does, with its file
             // complete.
-            .process_group(0);
-        // SAFETY: between fork and exec prctl and getppid are all that is called; both are
-        // async-signal-safe.
-        unsafe {
-            let parent = libc::getpid();
-            command.pre_exec(move || {
-                // However this process ends, the program ends with it.
-                if libc::prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL) != 0 {
-                    return Err(io::Error::last_os_error());
-                }
-                if libc::getppid() != parent {
-                    return Err(io::Error::other("the parent has gone"));
-                }
-                Ok(())
-            });
-        }
-        let shared = Arc::new(Shared::default());
-        let (started, has_started) = mpsc::channel();
-        // PR_SET_PDEATHSIG counts the thread that forked as the parent, and streaming threads come
-        // and go: the program gets a thread that stays until it has ended.
-        let thread = std::thread::Builder::new().name("ffmpeg".into());
-        let attendant = thread.spawn({
+            .process_group(joined.map_or(0, Pid::as_raw_pid));
+        inherit_only_standard_streams(&mut command);
+        let child = command.spawn()?;
+        let group = joined.unwrap_or_else(|| Pid::from_child(&child));
+        let attendant = std::thread::Builder::new().name("ffmpeg".into()).spawn({
             let shared = shared.clone();
-            move || match command.spawn() {
-                Ok(mut child) => {
-                    let stdin = child.stdin.take().map(OwnedFd::from);
-                    let stderr = child.stderr.take();
-                    let _ = started.send(Ok((child.id() as libc::pid_t, stdin)));
-                    attend(child, stderr, &shared, on_line, on_end);
-                }
-                Err(err) => {
-                    let _ = started.send(Err(err));
-                }
-            }
+            move || attend(child, &shared, &listener, watchdog)
         })?;
-        let (pid, stdin) = has_started
-            .recv()
-            .map_err(|_| io::Error::other("the thread that starts the program has gone"))??;
-        if let Some(stdin) = &stdin {
-            // SAFETY: fcntl on a descriptor that is open, with integer arguments.
-            unsafe {
-                let flags = libc::fcntl(stdin.as_raw_fd(), libc::F_GETFL);
-                if flags < 0
-                    || libc::fcntl(stdin.as_raw_fd(), libc::F_SETFL, flags | libc::O_NONBLOCK) < 0
-                {
-                    return Err(io::Error::last_os_error());
-                }
-                libc::fcntl(stdin.as_raw_fd(), libc::F_SETPIPE_SZ, PIPE_SIZE);
-            }
-        }
         Ok(Self {
-            pid,
-            stdin,
+            group,
+            input,
             shared,
             attendant: Some(attendant),
         })
     }
 
     /// Writes `data`, waiting for the program to read for as long as it takes.
+    ///
+    /// # Errors
+    /// When the pipe fails.
     pub fn write(&self, data: &[u8], interrupt: &Interrupt) -> io::Result<Written> {
-        let Some(stdin) = &self.stdin else {
+        let Some(writer) = &self.input.writer else {
             return Ok(Written::Closed);
         };
-        let _no_signal = NoSigpipe::new();
         let mut done = 0;
-        while done < data.len() {
-            let rest = &data[done..];
-            // SAFETY: `rest` is valid for its length during the call.
-            let n = unsafe { libc::write(stdin.as_raw_fd(), rest.as_ptr().cast(), rest.len()) };
-            if let Ok(n) = usize::try_from(n) {
-                done += n;
-                continue;
+        while let Some(rest) = data.get(done..).filter(|rest| !rest.is_empty()) {
+            let mut polled = [
+                PollFd::new(writer, PollFlags::OUT),
+                PollFd::new(&interrupt.0.0, PollFlags::IN),
+                PollFd::new(&self.shared.gone.0, PollFlags::IN),
+            ];
+            match poll(&mut polled, None) {
+                Ok(_) => (),
+                Err(Errno::INTR) => continue,
+                Err(err) => return Err(err.into()),
             }
-            let err = io::Error::last_os_error();
-            match err.kind() {
-                io::ErrorKind::Interrupted => (),
-                io::ErrorKind::BrokenPipe => return Ok(Written::Closed),
-                io::ErrorKind::WouldBlock => {
-                    if wait_for_room(stdin, interrupt)? {
-                        return Ok(Written::Interrupted(done));
-                    }
-                }
-                _ => return Err(err),
+            let [_, interrupted, gone] = polled.map(|fd| !fd.revents().is_empty());
+            if gone {
+                return Ok(Written::Closed);
+            }
+            if interrupted {
+                return Ok(Written::Interrupted(done));
+            }
+            match rustix::io::write(writer, rest) {
+                Ok(n) => done += n,
+                Err(Errno::INTR | Errno::AGAIN) => (),
+                Err(err) => return Err(err.into()),
             }
         }
         Ok(Written::All)
     }
 
-    /// Whether a write would have to wait: the program has not read what it was given.
-    pub fn is_behind(&self) -> bool {
-        let Some(stdin) = &self.stdin else {
-            return false;
-        };
-        let mut unread: libc::c_int = 0;
-        // SAFETY: FIONREAD writes one int.
-        unsafe { libc::ioctl(stdin.as_raw_fd(), libc::FIONREAD, &raw mut unread) };
-        unread >= PIPE_SIZE / 2 || (unread > 0 && !is_writable(stdin))
-    }
-
     /// The end of the program's input.
     pub fn close(&mut self) {
-        self.stdin = None;
+        self.input.writer = None;
     }
 
     /// What became of the program, when it has ended.
@@ -245,24 +281,28 @@ impl Process {
         Watch(self.shared.clone())
     }
 
-    /// Ends the program: its input, then, where that does not help within `patience`, a polite
-    /// signal and, a second later, one that it cannot refuse. `on_end` has returned when this does.
+    /// Ends the program: its input ends, and when it has read nothing more and not ended for
+    /// `patience` it gets SIGTERM; five seconds later SIGKILL. `Listener::ended` has returned when
+    /// this does.
     pub fn stop(mut self, patience: Duration) -> Outcome {
+        self.end(patience)
+    }
+
+    fn end(&mut self, patience: Duration) -> Outcome {
         self.close();
-        let watch = self.watch();
-        let mut patience = patience;
-        let mut ended = None;
-        for signal in [libc::SIGTERM, libc::SIGKILL] {
-            ended = watch.wait(patience);
-            if ended.is_some() {
-                break;
+        // One that is stopped would not notice.
+        self.signal(Signal::CONT);
+        let mut ended = self.wait_while_it_reads(patience);
+        for (signal, patience) in [(Signal::TERM, LAST_CHANCE), (Signal::KILL, Duration::ZERO)] {
+            if ended.is_none() {
+                self.signal(signal);
+                self.signal(Signal::CONT);
+                ended = self.watch().wait(patience);
             }
-            self.signal(signal);
-            patience = Duration::from_secs(1);
         }
         let outcome = loop {
             // SIGKILL: only a program in an uninterruptible system call makes us wait here.
-            if let Some(outcome) = ended.take().or_else(|| watch.wait(FOREVER)) {
+            if let Some(outcome) = ended.take().or_else(|| self.watch().wait(FOREVER)) {
                 break outcome;
             }
         };
@@ -272,22 +312,62 @@ impl Process {
         outcome
     }
 
-    fn signal(&self, signal: libc::c_int) {
+    /// Waits for its end until it has read nothing for `patience`. An encoder that is slower than its
+    /// input has most of a pipe in front of it.
+    fn wait_while_it_reads(&self, patience: Duration) -> Option<Outcome> {
+        let watch = self.watch();
+        let mut unread = self.input.unread();
+        let mut deadline = Instant::now() + patience;
+        loop {
+            let left = deadline.saturating_duration_since(Instant::now());
+            let ended = watch.wait(left.min(GLANCE));
+            if ended.is_some() || left.is_zero() {
+                return ended;
+            }
+            let now = self.input.unread();
+            if now < unread {
+                unread = now;
+                deadline = Instant::now() + patience;
+            }
+        }
+    }
+
+    fn signal(&self, signal: Signal) {
         // Held so that the program is not reaped, and its number not given to another, meanwhile.
         let outcome = lock(&self.shared.outcome);
         if outcome.is_none() {
-            // SAFETY: a system call on integers. The program leads its own group.
-            unsafe { libc::killpg(self.pid, signal) };
+            // It fails when everyone in the group has ended. The watchdog heeds SIGKILL only.
+            let _ = kill_process_group(self.group, signal);
         }
     }
 }
 
 impl Drop for Process {
     fn drop(&mut self) {
-        self.close();
-        if self.outcome().is_none() {
-            self.signal(libc::SIGKILL);
+        if self.attendant.is_some() {
+            self.end(LAST_CHANCE);
         }
+    }
+}
+
+/// Has the program that `command` starts inherit its standard streams and no other descriptor. Ours
+/// are closed when it starts, but this process has those of others, C libraries among them.
+pub fn inherit_only_standard_streams(command: &mut Command) {
+    // SAFETY: runs in the child between fork and exec, where other threads' locks may be held for
+    // ever: it makes system calls on integers and neither allocates nor takes a lock.
+    unsafe {
+        command.pre_exec(|| {
+            const FIRST: libc::c_uint = 3;
+            let flags = libc::CLOSE_RANGE_CLOEXEC;
+            if libc::syscall(libc::SYS_close_range, FIRST, libc::c_uint::MAX, flags) != 0 {
+                // Before Linux 5.11, as on the K230. Its limit is 1024 by default.
+                let limit = libc::sysconf(libc::_SC_OPEN_MAX).clamp(0, 65_536);
+                for fd in FIRST as libc::c_int..limit as libc::c_int {
+                    libc::fcntl(fd, libc::F_SETFD, libc::FD_CLOEXEC);
+                }
+            }
+            Ok(())
+        });
     }
 }
 
@@ -313,39 +393,27 @@ impl Watch {
     }
 }
 
-/// The life of the program, in the thread that started it.
+/// The life of the program, in a thread of its own.
 fn attend(
     mut child: Child,
-    stderr: Option<ChildStderr>,
     shared: &Arc<Shared>,
-    on_line: impl Fn(&str) + Send + 'static,
-    on_end: impl FnOnce(&Outcome),
+    listener: &Arc<dyn Listener>,
+    watchdog: Option<Watchdog>,
 ) {
     let (silent, is_silent) = mpsc::channel::<()>();
+    let stderr = child.stderr.take();
     let reader = std::thread::Builder::new()
         .name("ffmpeg-log".into())
         .spawn({
-            let shared = shared.clone();
+            let (shared, listener) = (shared.clone(), listener.clone());
             move || {
                 if let Some(stderr) = stderr {
-                    read_lines(BufReader::new(stderr), &shared.tail, on_line);
+                    read_lines(stderr, &shared.tail, &*listener);
                 }
                 drop(silent);
             }
         });
-    // Wait without reaping, so that nobody signals a number that has been given to another process.
-    // SAFETY: `info` is valid for writing, and waitid fills it.
-    unsafe {
-        let mut info: libc::siginfo_t = std::mem::zeroed();
-        while libc::waitid(
-            libc::P_PID,
-            child.id() as libc::id_t,
-            &raw mut info,
-            libc::WEXITED | libc::WNOWAIT,
-        ) != 0
-            && io::Error::last_os_error().kind() == io::ErrorKind::Interrupted
-        {}
-    }
+    wait_for_end(&child, &**listener);
     if reader.is_ok() {
         let _ = is_silent.recv_timeout(LAST_WORDS);
     }
@@ -365,133 +433,113 @@ fn attend(
         *slot = Some(outcome.clone());
         outcome
     };
+    drop(watchdog);
+    shared.gone.raise();
     shared.ended.notify_all();
-    on_end(&outcome);
+    listener.ended(&outcome);
 }
 
-fn read_lines(mut stderr: impl BufRead, tail: &Mutex<VecDeque<String>>, on_line: impl Fn(&str)) {
-    let mut raw = Vec::new();
-    while matches!(stderr.read_until(b'\n', &mut raw), Ok(n) if n > 0) {
-        let text = String::from_utf8_lossy(&raw);
-        // A progress line overwrites itself.
-        let line = text.trim_end().rsplit('\r').next().unwrap_or_default();
-        if !line.is_empty() {
-            let mut tail = lock(tail);
-            if tail.len() == TAIL {
-                tail.pop_front();
-            }
-            tail.push_back(line.to_owned());
-            drop(tail);
-            on_line(line);
-        }
-        raw.clear();
-    }
-}
-
-fn is_writable(fd: &impl AsFd) -> bool {
-    let mut poll = libc::pollfd {
-        fd: fd.as_fd().as_raw_fd(),
-        events: libc::POLLOUT,
-        revents: 0,
-    };
-    // SAFETY: one pollfd, valid for the call.
-    unsafe { libc::poll(&raw mut poll, 1, 0) > 0 && poll.revents & libc::POLLOUT != 0 }
-}
-
-/// Waits until `fd` takes more or reports that nobody reads; true when `interrupt` came first.
-fn wait_for_room(fd: &OwnedFd, interrupt: &Interrupt) -> io::Result<bool> {
-    let mut polls = [
-        libc::pollfd {
-            fd: fd.as_raw_fd(),
-            events: libc::POLLOUT,
-            revents: 0,
-        },
-        libc::pollfd {
-            fd: interrupt.0.as_raw_fd(),
-            events: libc::POLLIN,
-            revents: 0,
-        },
-    ];
+/// Waits without reaping, so that nobody signals a number that has been given to another process.
+fn wait_for_end(child: &Child, listener: &dyn Listener) {
+    let id = || WaitId::Pid(Pid::from_child(child));
+    let changes = WaitIdOptions::STOPPED | WaitIdOptions::CONTINUED;
     loop {
-        // SAFETY: two pollfds, valid for the call.
-        let n = unsafe { libc::poll(polls.as_mut_ptr(), 2, -1) };
-        if n >= 0 {
-            return Ok(polls[1].revents != 0);
-        }
-        let err = io::Error::last_os_error();
-        if err.kind() != io::ErrorKind::Interrupted {
-            return Err(err);
-        }
-    }
-}
-
-/// While it lives, writing to a pipe that nobody reads is an error in this thread and not a signal:
-/// Rust programs ignore SIGPIPE, but `gst-launch-1.0` and Python would be killed by it.
-struct NoSigpipe {
-    old: libc::sigset_t,
-    was_pending: bool,
-}
-
-impl NoSigpipe {
-    fn set() -> libc::sigset_t {
-        // SAFETY: sigemptyset initialises the set that sigaddset then changes.
-        unsafe {
-            let mut set = std::mem::zeroed();
-            libc::sigemptyset(&raw mut set);
-            libc::sigaddset(&raw mut set, libc::SIGPIPE);
-            set
-        }
-    }
-
-    fn new() -> Self {
-        // SAFETY: all sets are initialised by the calls that write them before they are read.
-        unsafe {
-            let mut pending = std::mem::zeroed();
-            libc::sigpending(&raw mut pending);
-            let was_pending = libc::sigismember(&raw const pending, libc::SIGPIPE) == 1;
-            let set = Self::set();
-            let mut old = std::mem::zeroed();
-            libc::pthread_sigmask(libc::SIG_BLOCK, &raw const set, &raw mut old);
-            Self { old, was_pending }
-        }
-    }
-}
-
-impl Drop for NoSigpipe {
-    fn drop(&mut self) {
-        let set = Self::set();
-        let now = libc::timespec {
-            tv_sec: 0,
-            tv_nsec: 0,
-        };
-        // SAFETY: sets and time are valid; a null info pointer is allowed.
-        unsafe {
-            if !self.was_pending {
-                // The signal of our own write, if there was one.
-                libc::sigtimedwait(&raw const set, std::ptr::null_mut(), &raw const now);
+        match waitid(
+            id(),
+            changes | WaitIdOptions::EXITED | WaitIdOptions::NOWAIT,
+        ) {
+            Ok(Some(status)) if !status.exited() && !status.killed() && !status.dumped() => {
+                if let Some(signal) = status.stopping_signal() {
+                    listener.stopped(child.id(), signal);
+                }
+                // That has been heard of; the next wait is for what comes then.
+                let _ = waitid(id(), changes | WaitIdOptions::NOHANG);
             }
-            libc::pthread_sigmask(libc::SIG_SETMASK, &raw const self.old, std::ptr::null_mut());
+            Err(Errno::INTR) => (),
+            Ok(_) | Err(_) => return,
         }
     }
+}
+
+fn read_lines(mut stderr: ChildStderr, tail: &Mutex<VecDeque<String>>, listener: &dyn Listener) {
+    let on_line = |line: &str| {
+        let mut tail = lock(tail);
+        if tail.len() == TAIL {
+            tail.pop_front();
+        }
+        tail.push_back(line.to_owned());
+        drop(tail);
+        listener.line(line);
+    };
+    let mut lines = Lines::default();
+    let mut bytes = [0; 4096];
+    loop {
+        match stderr.read(&mut bytes) {
+            Ok(0) => break,
+            Ok(n) => lines.push(&bytes[..n], on_line),
+            Err(err) if err.kind() == io::ErrorKind::Interrupted => (),
+            Err(_) => break,
+        }
+    }
+    lines.finish(on_line);
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn shell(script: &str) -> (Process, mpsc::Receiver<String>) {
-        let (sender, lines) = mpsc::channel();
-        let args = ["-c".to_owned(), script.to_owned()];
-        let process = Process::start(
-            OsStr::new("/bin/sh"),
-            &args,
-            move |line| {
-                let _ = sender.send(line.to_owned());
-            },
-            |_| (),
-        )
-        .unwrap();
-        (process, lines)
+    /// Notes what it is told.
+    struct Notes {
+        lines: Mutex<mpsc::Sender<String>>,
+        stops: Mutex<mpsc::Sender<(u32, i32)>>,
+        ended: Mutex<bool>,
+    }
+
+    impl Listener for Notes {
+        fn line(&self, line: &str) {
+            let _ = lock(&self.lines).send(line.to_owned());
+        }
+
+        fn stopped(&self, pid: u32, signal: i32) {
+            let _ = lock(&self.stops).send((pid, signal));
+        }
+
+        fn ended(&self, _: &Outcome) {
+            // Whoever has stopped it may have started another by now.
+            std::thread::sleep(Duration::from_millis(100));
+            *lock(&self.ended) = true;
+        }
+    }
+
+    struct Heard {
+        lines: mpsc::Receiver<String>,
+        stops: mpsc::Receiver<(u32, i32)>,
+        notes: Arc<Notes>,
+    }
+
+    fn shell(script: &str) -> (Process, Heard) {
+        let (line, lines) = mpsc::channel();
+        let (stop, stops) = mpsc::channel();
+        let notes = Arc::new(Notes {
+            lines: Mutex::new(line),
+            stops: Mutex::new(stop),
+            ended: Mutex::default(),
+        });
+        let line = CommandLine {
+            program: "/bin/sh".into(),
+            args: vec!["-c".into(), script.into()],
+        };
+        let process = Process::start(&line, notes.clone()).unwrap();
+        let heard = Heard {
+            lines,
+            stops,
+            notes,
+        };
+        (process, heard)
+    }
+
+    fn next_line(heard: &Heard) -> String {
+        heard.lines.recv_timeout(LONG).unwrap()
     }
 
     const LONG: Duration = Duration::from_secs(60);
@@ -514,7 +562,7 @@ mod tests {
 
     #[test]
     fn its_last_lines_and_its_code_are_kept() {
-        let (process, lines) = shell("for i in $(seq 30); do echo line $i >&2; done; exit 7");
+        let (process, heard) = shell("for i in $(seq 30); do echo line $i >&2; done; exit 7");
         let outcome = process.watch().wait(LONG).unwrap();
         assert_eq!(outcome.reason(), "exit code 7");
         assert!(
@@ -523,7 +571,9 @@ mod tests {
             outcome.last_lines
         );
         assert_eq!(outcome.last_lines.lines().count(), TAIL);
-        assert_eq!(lines.iter().count(), 30);
+        for n in 1..=30 {
+            assert_eq!(next_line(&heard), format!("line {n}"));
+        }
     }
 
     #[test]
@@ -546,7 +596,9 @@ mod tests {
             let (process, interrupt) = (process.clone(), interrupt.clone());
             move || process.write(&vec![0; 8 << 20], &interrupt).unwrap()
         });
-        while !process.is_behind() {
+        let deadline = Instant::now() + LONG;
+        while process.input.unread() < PIPE_SIZE as u64 / 2 {
+            assert!(Instant::now() < deadline, "nothing is written");
             std::thread::yield_now();
         }
         interrupt.raise();
@@ -561,40 +613,58 @@ mod tests {
 
     #[test]
     fn one_that_refuses_to_end_is_killed() {
-        let (process, lines) = shell("trap '' TERM; echo ready >&2; while :; do sleep 1; done");
-        assert_eq!(lines.recv().unwrap(), "ready");
+        let (process, heard) = shell("trap '' TERM; echo ready >&2; while :; do sleep 1; done");
+        assert_eq!(next_line(&heard), "ready");
         let outcome = process.stop(Duration::ZERO);
         assert_eq!(outcome.reason(), "signal 9");
     }
 
     #[test]
-    fn what_is_told_of_one_that_is_stopped_is_told_by_then() {
-        let told = Arc::new(Mutex::new(false));
-        let process = Process::start(
-            OsStr::new("/bin/sh"),
-            &["-c".into(), "read line".into()],
-            |_| (),
-            {
-                let told = told.clone();
-                move |_| {
-                    // Whoever has stopped it may have started another by now.
-                    std::thread::sleep(Duration::from_millis(100));
-                    *lock(&told) = true;
-                }
-            },
-        )
-        .unwrap();
-        process.stop(LONG);
-        assert!(*lock(&told));
+    fn one_that_still_reads_has_time() {
+        // Slower than the patience, and never without reading for as long as that.
+        let script = "for i in 1 2 3 4 5 6; do head -c 100000 > /dev/null; sleep 0.2; done; exit 5";
+        let (process, _) = shell(script);
+        let interrupt = Interrupt::new().unwrap();
+        process.write(&[0; 600_000], &interrupt).unwrap();
+        let outcome = process.stop(Duration::from_millis(800));
+        assert_eq!(outcome.reason(), "exit code 5");
     }
 
     #[test]
-    fn writing_to_one_that_has_gone_is_no_signal() {
+    fn one_that_is_stopped_is_told_of_and_goes_on_for_its_end() {
+        let (process, heard) =
+            shell("echo $$ >&2; kill -STOP $$; echo again >&2; exec cat > /dev/null");
+        let (pid, signal) = heard.stops.recv_timeout(LONG).unwrap();
+        assert_eq!(next_line(&heard), pid.to_string());
+        assert_eq!(signal, Signal::STOP.as_raw());
+        assert!(process.stop(LONG).status.success());
+        assert_eq!(next_line(&heard), "again");
+        assert!(heard.stops.try_recv().is_err());
+    }
+
+    #[test]
+    fn what_is_told_of_one_that_is_stopped_is_told_by_then() {
+        let (process, heard) = shell("read line");
+        process.stop(LONG);
+        assert!(*lock(&heard.notes.ended));
+    }
+
+    #[test]
+    fn it_has_its_pipes_and_nothing_else_of_ours() {
+        // As a C library may leave it: inherited unless someone prevents it.
+        let leaked = rustix::io::dup(std::io::stdin()).unwrap();
+        assert!(rustix::io::fcntl_getfd(&leaked).unwrap().is_empty());
+        let (process, heard) = shell("exec ls /proc/self/fd >&2");
+        process.stop(LONG);
+        let open: Vec<String> = heard.lines.try_iter().collect();
+        // The last is the directory that ls reads.
+        assert_eq!(open, ["0", "1", "2", "3"]);
+    }
+
+    #[test]
+    fn writing_to_one_that_has_gone_says_so() {
         let (process, _) = shell("exit 0");
         process.watch().wait(LONG).unwrap();
-        // As in gst-launch-1.0: the signal is not ignored.
-        // SAFETY: restores the default action, which this test shows not to be taken.
-        unsafe { libc::signal(libc::SIGPIPE, libc::SIG_DFL) };
         let interrupt = Interrupt::new().unwrap();
         assert!(matches!(
             process.write(&[0; 10], &interrupt).unwrap(),
@@ -604,7 +674,12 @@ mod tests {
 
     #[test]
     fn a_program_that_is_not_there_is_an_error() {
-        let err = Process::start(OsStr::new("/no/such/ffmpeg"), &[], |_| (), |_| ()).unwrap_err();
+        let (_, heard) = shell("exit 0");
+        let line = CommandLine {
+            program: "/no/such/ffmpeg".into(),
+            args: Vec::new(),
+        };
+        let err = Process::start(&line, heard.notes).unwrap_err();
         assert_eq!(err.kind(), io::ErrorKind::NotFound);
     }
 }

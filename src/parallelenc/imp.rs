@@ -7,21 +7,12 @@ use gst::glib;
 use gst::prelude::*;
 use gst::subclass::prelude::*;
 
+use super::CAT;
 use super::lane::{Encoded, Job, Lane, LaneError};
 use super::line::Line;
+use super::settings::{PROPERTIES, Settings};
 use crate::streams;
 use crate::sync::lock;
-
-static CAT: LazyLock<gst::DebugCategory> = LazyLock::new(|| {
-    gst::DebugCategory::new(
-        "parallelenc",
-        gst::DebugColorFlags::empty(),
-        Some("Encoders side by side"),
-    )
-});
-
-const DEFAULT_ENCODER: &str = "jpegenc";
-const MAX_THREADS: u32 = 64;
 
 /// Pictures of one of which no other is needed.
 const STILL_PICTURES: [&str; 6] = [
@@ -32,21 +23,6 @@ const STILL_PICTURES: [&str; 6] = [
     "image/x-j2c",
     "image/x-jpc",
 ];
-
-#[derive(Debug, Clone)]
-struct Settings {
-    encoder: String,
-    threads: u32,
-}
-
-impl Default for Settings {
-    fn default() -> Self {
-        Self {
-            encoder: DEFAULT_ENCODER.into(),
-            threads: 0,
-        }
-    }
-}
 
 /// What keeps its place in the order.
 #[derive(Debug)]
@@ -168,57 +144,15 @@ impl ObjectImpl for ParallelEnc {
     }
 
     fn properties() -> &'static [glib::ParamSpec] {
-        static PROPERTIES: LazyLock<Vec<glib::ParamSpec>> = LazyLock::new(|| {
-            vec![
-                glib::ParamSpecString::builder("encoder")
-                    .nick("Encoder")
-                    .blurb(
-                        "The encoder and its properties, as for gst-launch-1.0; one whose pictures \
-                         stand alone (default jpegenc)",
-                    )
-                    .default_value(Some(DEFAULT_ENCODER))
-                    .mutable_ready()
-                    .build(),
-                glib::ParamSpecUInt::builder("threads")
-                    .nick("Threads")
-                    .blurb(
-                        "Encoders, each with a thread, 1 to 64; 0: as many as there are cores \
-                         (default 0)",
-                    )
-                    .maximum(MAX_THREADS)
-                    .mutable_ready()
-                    .build(),
-            ]
-        });
-        &PROPERTIES
+        PROPERTIES.specs()
     }
 
     fn set_property(&self, _id: usize, value: &glib::Value, pspec: &glib::ParamSpec) {
-        let mut settings = lock(&self.settings);
-        // The types are those of the specifications above, which GObject has checked.
-        let value_error = "value of the property's type";
-        match pspec.name() {
-            "encoder" => {
-                settings.encoder = value
-                    .get::<Option<String>>()
-                    .expect(value_error)
-                    .unwrap_or_else(|| DEFAULT_ENCODER.into());
-            }
-            "threads" => settings.threads = value.get().expect(value_error),
-            name => gst::error!(CAT, imp = self, "Property {name} cannot be set"),
-        }
+        PROPERTIES.set(&self.settings, pspec, value);
     }
 
     fn property(&self, _id: usize, pspec: &glib::ParamSpec) -> glib::Value {
-        let settings = lock(&self.settings);
-        match pspec.name() {
-            "encoder" => settings.encoder.to_value(),
-            "threads" => settings.threads.to_value(),
-            name => {
-                gst::error!(CAT, imp = self, "Property {name} cannot be read");
-                pspec.default_value().clone()
-            }
-        }
+        PROPERTIES.get(&self.settings, pspec)
     }
 }
 
@@ -269,7 +203,7 @@ impl ElementImpl for ParallelEnc {
             })?,
             gst::StateChange::ReadyToPaused => self.send_to_work().map_err(|err| {
                 self.send_home();
-                gst::element_imp_error!(self, gst::CoreError::Thread, ["{err}"]);
+                gst::element_imp_error!(self, gst::CoreError::Thread, ("{err}"));
                 gst::StateChangeError
             })?,
             // Upstream may be waiting for room.
@@ -289,17 +223,8 @@ impl ElementImpl for ParallelEnc {
 impl BinImpl for ParallelEnc {}
 
 impl ParallelEnc {
-    fn threads(&self) -> usize {
-        match lock(&self.settings).threads {
-            0 => std::thread::available_parallelism()
-                .map_or(1, std::num::NonZero::get)
-                .min(MAX_THREADS as usize),
-            n => n as usize,
-        }
-    }
-
     fn make_encoders(&self) -> Result<(), gst::ErrorMessage> {
-        let description = lock(&self.settings).encoder.clone();
+        let description = lock(&self.settings).encoder().to_owned();
         if let Some(name) = description.split_whitespace().next() {
             // Its error names the package to install.
             streams::make(name).map_err(|err| streams::missing(&err))?;
@@ -307,10 +232,11 @@ impl ParallelEnc {
         let wrong = |err: &dyn std::fmt::Display| {
             gst::error_msg!(
                 gst::ResourceError::Settings,
-                ["encoder={description:?} cannot be used: {err}"]
+                ("encoder={description:?} cannot be used: {err}")
             )
         };
-        for _ in 0..self.threads() {
+        let threads = lock(&self.settings).threads();
+        for _ in 0..threads {
             let encoder: gst::Element = gst::parse::bin_from_description(&description, true)
                 .map_err(|err| wrong(&err))?
                 .upcast();
@@ -509,7 +435,8 @@ impl ParallelEnc {
         }
         let (live, min, max) = upstream.result();
         // While one picture is encoded the others come in.
-        let ours = lock(&self.stream).frame_time * self.threads() as u64;
+        let threads = lock(&self.settings).threads() as u64;
+        let ours = lock(&self.stream).frame_time * threads;
         latency.set(live, min + ours, max.map(|max| max + ours));
         true
     }
@@ -578,7 +505,7 @@ impl ParallelEnc {
             gst::element_imp_error!(
                 self,
                 gst::StreamError::Failed,
-                ["Pictures cannot be passed on: {flow:?}"]
+                ("Pictures cannot be passed on: {flow:?}")
             );
             self.src.push_event(gst::event::Eos::new());
         }
@@ -620,11 +547,11 @@ impl ParallelEnc {
         if let LaneError::Flow(flow) = err {
             return flow;
         }
-        let encoder = lock(&self.settings).encoder.clone();
+        let encoder = lock(&self.settings).encoder().to_owned();
         gst::element_imp_error!(
             self,
             gst::StreamError::Encode,
-            ["{encoder} cannot be used on several cores: {err}"]
+            ("{encoder} cannot be used on several cores: {err}")
         );
         gst::FlowError::Error
     }

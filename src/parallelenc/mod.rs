@@ -22,12 +22,23 @@
 //! one core. This element is for the rest. Its design is that of picamera2's `MultiEncoder`, a pool
 //! of threads and a queue of what they were given.
 
+use std::sync::LazyLock;
+
 use gst::glib;
 use gst::prelude::*;
 
 mod imp;
 mod lane;
 mod line;
+mod settings;
+
+static CAT: LazyLock<gst::DebugCategory> = LazyLock::new(|| {
+    gst::DebugCategory::new(
+        "parallelenc",
+        gst::DebugColorFlags::empty(),
+        Some("Encoders side by side"),
+    )
+});
 
 glib::wrapper! {
     /// Several encoders side by side; see the module's documentation.

@@ -4,12 +4,23 @@
 use gst::glib;
 use gst::prelude::*;
 
-use super::container::{Container, Elementary, VideoCodec};
+use super::CAT;
 use super::encoder::{self, Wish};
-use super::imp::CAT;
 use super::quality::Pace;
 use super::settings::Settings;
-use crate::streams::{self, WAV_FORMATS, missing};
+use crate::streams::containers::{Container, Kind, VideoCodec};
+use crate::streams::{self, WAV_FORMATS, missing, set_if_there};
+
+fn make(factory: &str) -> Result<gst::Element, gst::ErrorMessage> {
+    streams::make(factory).map_err(|err| missing(&err))
+}
+
+/// A filter that lets `caps` through.
+fn filter(caps: gst::Caps) -> Result<gst::Element, gst::ErrorMessage> {
+    let filter = make("capsfilter")?;
+    filter.set_property("caps", caps);
+    Ok(filter)
+}
 
 /// Pictures with colour at half the resolution: every player decodes what becomes of them, which
 /// cannot be said of 4:4:4 and of more than eight bits.
@@ -48,126 +59,146 @@ fn jpeg_caps(input: &gst::CapsRef) -> gst::Caps {
         .build()
 }
 
+/// Frames a second; picamera2 takes 30 where it does not know.
+const USUAL_RATE: f64 = 30.0;
+
+/// Size and rate that caps tell.
+fn pace_of(caps: &gst::CapsRef) -> Pace {
+    let structure = caps.structure(0);
+    let dimension = |name| {
+        structure
+            .and_then(|structure| structure.get::<i32>(name).ok())
+            .and_then(|value| u32::try_from(value).ok())
+            .unwrap_or_default()
+    };
+    let framerate = structure
+        .and_then(|structure| structure.get::<gst::Fraction>("framerate").ok())
+        .filter(|framerate| framerate.numer() > 0)
+        .map_or(USUAL_RATE, |rate| {
+            f64::from(rate.numer()) / f64::from(rate.denom())
+        });
+    Pace {
+        width: dimension("width"),
+        height: dimension("height"),
+        framerate,
+    }
+}
+
+/// The codec that is wanted of raw video, and the encoder that was named.
+fn wanted_codec<'a>(
+    settings: &'a Settings,
+    container: &Container,
+) -> Result<(VideoCodec, Option<&'a str>), gst::ErrorMessage> {
+    let (name, codec) = match settings.video_encoder.as_deref() {
+        Some("h264") => (None, Some(VideoCodec::H264)),
+        Some("h265") => (None, Some(VideoCodec::H265)),
+        Some("mjpeg") => (None, Some(VideoCodec::Jpeg)),
+        name => (name, container.video),
+    };
+    let codec =
+        codec.ok_or_else(|| gst::error_msg!(gst::StreamError::Mux, ("The file holds no video")))?;
+    Ok((codec, name))
+}
+
+fn source_caps(element: &gst::Element) -> gst::Caps {
+    element
+        .static_pad("src")
+        .map_or_else(gst::Caps::new_empty, |pad| pad.pad_template_caps())
+}
+
+/// What encodes raw video, and what comes out of it.
+fn encoding(
+    settings: &Settings,
+    container: &Container,
+    caps: &gst::Caps,
+) -> Result<(Vec<gst::Element>, gst::Caps), gst::ErrorMessage> {
+    let (codec, name) = wanted_codec(settings, container)?;
+    let wish = Wish {
+        codec,
+        quality: settings.quality,
+        bitrate: settings.bitrate,
+        pace: pace_of(caps),
+    };
+    let encoder = encoder::video(name, &wish).map_err(|err| missing(&err))?;
+    if settings.bitrate > 0 && encoder::has_no_rate(&encoder) {
+        gst::warning!(
+            CAT,
+            "{} keeps no bit rate: quality says how good it is",
+            encoder.name()
+        );
+    }
+    let made = source_caps(&encoder);
+    let mut chain = vec![make("videoconvert")?];
+    let jpeg = |structure: &gst::StructureRef| structure.name() == "image/jpeg";
+    let jpegs = codec == VideoCodec::Jpeg || (made.size() > 0 && made.iter().all(jpeg));
+    let playable = match jpegs {
+        true => jpeg_caps(caps),
+        false => gst_video::VideoCapsBuilder::new()
+            .format_list(PLAYABLE)
+            .build(),
+    };
+    if encoder
+        .static_pad("sink")
+        .is_some_and(|pad| pad.pad_template_caps().can_intersect(&playable))
+    {
+        chain.push(filter(playable)?);
+    }
+    chain.push(encoder);
+    // One encoder may make several codecs.
+    let wanted = gst::Caps::new_empty_simple(codec.caps_name());
+    if !made.can_intersect(&wanted) {
+        return Ok((chain, made));
+    }
+    chain.push(filter(wanted.clone())?);
+    Ok((chain, wanted))
+}
+
 /// From the video pad: an encoder for raw pictures, a parser where one is needed.
 pub fn video_chain(
     settings: &Settings,
-    container: Container,
+    container: &Container,
     caps: &gst::Caps,
 ) -> Result<Vec<gst::Element>, gst::ErrorMessage> {
-    let make = |factory| streams::make(factory).map_err(|err| missing(&err));
-    let elementary = matches!(container, Container::Elementary(_));
-    let mut chain = Vec::new();
-    let mut codec = None;
-    let mut parser = streams::parser(caps);
-    if streams::is_raw(caps) {
-        let (name, wanted) = match settings.video_encoder.as_deref() {
-            Some("h264") => (None, Some(VideoCodec::H264)),
-            Some("h265") => (None, Some(VideoCodec::H265)),
-            Some("mjpeg") => (None, Some(VideoCodec::Jpeg)),
-            name => (name, container.video()),
-        };
-        let wanted = wanted
-            .ok_or_else(|| gst::error_msg!(gst::StreamError::Mux, ["The file holds no video"]))?;
-        let structure = caps.structure(0);
-        let dimension = |name| {
-            structure
-                .and_then(|structure| structure.get::<i32>(name).ok())
-                .and_then(|value| u32::try_from(value).ok())
-                .unwrap_or_default()
-        };
-        let framerate = structure
-            .and_then(|structure| structure.get::<gst::Fraction>("framerate").ok())
-            .filter(|framerate| framerate.numer() > 0)
-            .map_or(30.0, |rate| {
-                f64::from(rate.numer()) / f64::from(rate.denom())
-            });
-        let wish = Wish {
-            codec: wanted,
-            quality: settings.quality,
-            bitrate: settings.bitrate,
-            pace: Pace {
-                width: dimension("width"),
-                height: dimension("height"),
-                framerate,
-            },
-        };
-        let encoder = encoder::video(name, &wish).map_err(|err| missing(&err))?;
-        if settings.bitrate > 0 && encoder::has_no_rate(&encoder) {
-            gst::warning!(
-                CAT,
-                "{} keeps no bit rate: quality says how good it is",
-                encoder.name()
-            );
-        }
-        let made = encoder
-            .static_pad("src")
-            .map_or_else(gst::Caps::new_empty, |pad| pad.pad_template_caps());
-        let jpeg = |structure: &gst::StructureRef| structure.name() == "image/jpeg";
-        chain.push(make("videoconvert")?);
-        let playable = if wanted == VideoCodec::Jpeg || (made.size() > 0 && made.iter().all(jpeg)) {
-            jpeg_caps(caps)
-        } else {
-            gst_video::VideoCapsBuilder::new()
-                .format_list(PLAYABLE)
-                .build()
-        };
-        if encoder
-            .static_pad("sink")
-            .is_some_and(|pad| pad.pad_template_caps().can_intersect(&playable))
-        {
-            let filter = make("capsfilter")?;
-            filter.set_property("caps", playable);
-            chain.push(filter);
-        }
-        chain.push(encoder);
-        // One encoder may make several codecs.
-        if made
-            .iter()
-            .any(|structure| structure.name() == wanted.caps_name())
-        {
-            let filter = make("capsfilter")?;
-            filter.set_property("caps", gst::Caps::new_empty_simple(wanted.caps_name()));
-            chain.push(filter);
-            codec = Some(wanted);
-            parser = match wanted {
-                VideoCodec::H264 => Some("h264parse"),
-                VideoCodec::H265 => Some("h265parse"),
-                VideoCodec::Jpeg => None,
-            };
-        } else {
-            parser = streams::parser(&made);
-        }
-    } else if let Some(structure) = caps.structure(0) {
-        codec = [VideoCodec::H264, VideoCodec::H265, VideoCodec::Jpeg]
-            .into_iter()
-            .find(|codec| codec.caps_name() == structure.name());
-    }
-    if elementary && codec != container.video() {
+    let (mut chain, encoded) = match streams::is_raw(caps) {
+        true => encoding(settings, container, caps)?,
+        false => (Vec::new(), caps.clone()),
+    };
+    let codec = encoded
+        .structure(0)
+        .map_or("something else", |s| s.name().as_str());
+    let alone = match container.kind {
+        Kind::Frames(_) | Kind::Pictures => container.video,
+        _ => None,
+    };
+    if let Some(wanted) = alone
+        && wanted.caps_name() != codec
+    {
         return Err(gst::error_msg!(
             gst::StreamError::Mux,
-            [
-                "The file's extension asks for {}, and what arrives is {}",
-                container.video().map_or("no video", VideoCodec::caps_name),
-                codec.map_or("something else", VideoCodec::caps_name)
-            ]
+            (
+                "The file's extension asks for {}, and what arrives is {codec}",
+                wanted.caps_name()
+            )
         ));
     }
+    // An encoder's pictures are whole, whatever its template leaves open.
+    let raw = !chain.is_empty();
+    let parser = match raw && codec == "image/jpeg" {
+        true => None,
+        false => streams::parser(&encoded),
+    };
     if let Some(parser) = parser {
         let parser = make(parser)?;
-        if elementary && parser.has_property("config-interval") {
+        if alone.is_some() {
             // Each file has to begin with what a decoder needs, and picamera2 repeats it too.
-            parser.set_property("config-interval", -1_i32);
+            set_if_there(&parser, "config-interval", "-1");
         }
         chain.push(parser);
     }
-    if let (true, Some(codec @ (VideoCodec::H264 | VideoCodec::H265))) = (elementary, codec) {
-        let filter = make("capsfilter")?;
-        let caps = gst::Caps::builder(codec.caps_name())
-            .field("stream-format", "byte-stream")
-            .field("alignment", "au")
-            .build();
-        filter.set_property("caps", caps);
-        chain.push(filter);
+    if let Some(codec @ (VideoCodec::H264 | VideoCodec::H265)) = alone {
+        let caps = codec.elementary_caps().parse::<gst::Caps>();
+        let broken = |err| gst::error_msg!(gst::CoreError::Caps, ("{err}"));
+        chain.push(filter(caps.map_err(broken)?)?);
     }
     Ok(chain)
 }
@@ -175,16 +206,15 @@ pub fn video_chain(
 /// From the audio pad, likewise.
 pub fn audio_chain(
     settings: &Settings,
-    container: Container,
+    container: &Container,
     caps: &gst::Caps,
 ) -> Result<Vec<gst::Element>, gst::ErrorMessage> {
-    let make = |factory| streams::make(factory).map_err(|err| missing(&err));
     let mut chain = Vec::new();
     if !streams::is_raw(caps) {
-        if container == Container::Elementary(Elementary::Audio) {
+        if matches!(container.kind, Kind::Samples(_)) {
             return Err(gst::error_msg!(
                 gst::StreamError::Mux,
-                [".wav and .pcm hold raw sound only, and what arrives is encoded: decode it first"]
+                (".wav and .pcm hold raw sound only, and what arrives is encoded: decode it first")
             ));
         }
         if let Some(parser) = streams::parser(caps) {
@@ -193,45 +223,38 @@ pub fn audio_chain(
         return Ok(chain);
     }
     let codec = container
-        .audio()
-        .ok_or_else(|| gst::error_msg!(gst::StreamError::Mux, ["The file holds no sound"]))?;
+        .audio
+        .ok_or_else(|| gst::error_msg!(gst::StreamError::Mux, ("The file holds no sound")))?;
     chain.push(make("audioconvert")?);
     let encoder =
         encoder::audio(settings.audio_encoder.as_deref(), codec).map_err(|err| missing(&err))?;
-    match encoder {
-        Some(encoder) => {
-            chain.push(make("audioresample")?);
-            let made = encoder
-                .static_pad("src")
-                .map_or_else(gst::Caps::new_empty, |pad| pad.pad_template_caps());
-            chain.push(encoder);
-            if let Some(parser) = streams::parser(&made) {
-                chain.push(make(parser)?);
-            }
-        }
-        None => {
-            let filter = make("capsfilter")?;
-            let formats = match container {
-                // Sixteen bits are what every player of an AVI, the K210 included, takes.
-                Container::Muxed { .. } => vec![gst_audio::AudioFormat::S16le],
-                Container::Elementary(_) => WAV_FORMATS.to_vec(),
-            };
-            let caps = gst_audio::AudioCapsBuilder::new_interleaved()
+    let Some(encoder) = encoder else {
+        let formats = match container.kind {
+            Kind::Samples(_) => WAV_FORMATS.to_vec(),
+            // Sixteen bits are what every player of an AVI, the K210 included, takes.
+            _ => vec![gst_audio::AudioFormat::S16le],
+        };
+        chain.push(filter(
+            gst_audio::AudioCapsBuilder::new_interleaved()
                 .format_list(formats)
-                .build();
-            filter.set_property("caps", caps);
-            chain.push(filter);
-        }
+                .build(),
+        )?);
+        return Ok(chain);
+    };
+    chain.push(make("audioresample")?);
+    let made = source_caps(&encoder);
+    chain.push(encoder);
+    if let Some(parser) = streams::parser(&made) {
+        chain.push(make(parser)?);
     }
     Ok(chain)
 }
 
 /// What shows the video, behind a queue that forgets rather than hold the recording up.
 pub fn preview_chain(raw: bool) -> Result<Vec<gst::Element>, gst::ErrorMessage> {
-    let make = |factory| streams::make(factory).map_err(|err| missing(&err));
     let queue = make("queue")?;
-    queue.set_property_from_str("leaky", "downstream");
-    queue.set_property("max-size-buffers", 3_u32);
+    set_if_there(&queue, "leaky", "downstream");
+    set_if_there(&queue, "max-size-buffers", "3");
     let mut chain = vec![queue];
     if !raw {
         chain.push(make("decodebin")?);

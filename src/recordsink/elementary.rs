@@ -5,40 +5,38 @@
 use std::fs::File;
 use std::io::Write;
 use std::path::PathBuf;
-use std::sync::{LazyLock, Mutex};
+use std::sync::{Arc, LazyLock, Mutex};
 
 use gst::glib;
 use gst::subclass::prelude::*;
 use gst_base::prelude::*;
 use gst_base::subclass::prelude::*;
 
-use super::container::Elementary;
-use super::imp::CAT;
+use super::CAT;
+use super::tally::Tally;
+use crate::streams::containers::Kind;
+use crate::streams::files;
 use crate::streams::{file_error, layout_of};
 use crate::sync::lock;
 use avi_mjpeg::pcm::file::{FileError, Recording};
 
-/// Where a file's name comes from: `None` refuses it, with the error posted already.
-pub type NextFile = Box<dyn Fn() -> Option<PathBuf> + Send>;
-/// Who is told when a file is complete: its name, frames, bytes and duration.
-pub type FileDone = Box<dyn Fn(&Tally) + Send>;
-
-/// What went into a file.
-#[derive(Debug, Clone, Default)]
-pub struct Tally {
-    pub location: PathBuf,
-    /// Frames of video, or of sound in a file without any.
-    pub frames: u64,
-    pub bytes: u64,
-    /// From the first to the end of the last, in running time.
-    pub duration: gst::ClockTime,
+/// What the recording is asked and told of.
+pub trait Owner: Send + Sync + 'static {
+    /// The name of the file that is about to be opened; what is wrong with it has been posted.
+    fn next_file(&self) -> Option<PathBuf>;
+    /// A file is complete.
+    fn file_done(&self, tally: &Tally);
 }
 
 /// When to begin the next file.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Limits {
-    pub time: Option<gst::ClockTime>,
+    /// In nanoseconds; 0: never.
+    pub time: u64,
+    /// 0: never.
     pub bytes: u64,
+    /// A file that is there may be emptied.
+    pub overwrite: bool,
 }
 
 enum Body {
@@ -51,18 +49,21 @@ struct Open {
     tally: Tally,
     first: Option<gst::ClockTime>,
     end: Option<gst::ClockTime>,
+    /// Something could not be written.
+    failed: bool,
 }
 
 #[derive(Default)]
 struct State {
-    kind: Option<Elementary>,
+    kind: Option<Kind>,
     limits: Limits,
-    next_file: Option<NextFile>,
-    file_done: Option<FileDone>,
+    owner: Option<Arc<dyn Owner>>,
     layout: Option<avi_mjpeg::pcm::Layout>,
     open: Option<Open>,
-    /// The application wants the next file to begin with the next key unit.
-    split: bool,
+    /// Of the pictures.
+    size: Option<(i32, i32)>,
+    /// The next file begins with the next key unit.
+    due: bool,
 }
 
 #[derive(Default)]
@@ -83,13 +84,12 @@ glib::wrapper! {
 }
 
 impl Elements {
-    pub fn new(kind: Elementary, limits: Limits, next_file: NextFile, file_done: FileDone) -> Self {
+    pub fn new(kind: Kind, limits: Limits, owner: Arc<dyn Owner>) -> Self {
         let sink: Self = glib::Object::builder().property("name", "file").build();
         *lock(&sink.imp().state) = State {
             kind: Some(kind),
             limits,
-            next_file: Some(next_file),
-            file_done: Some(file_done),
+            owner: Some(owner),
             ..State::default()
         };
         sink
@@ -97,7 +97,7 @@ impl Elements {
 
     /// The next key unit begins the next file.
     pub fn split(&self) {
-        lock(&self.imp().state).split = true;
+        lock(&self.imp().state).due = true;
     }
 }
 
@@ -152,22 +152,31 @@ impl ElementImpl for ElementarySink {
 impl BaseSinkImpl for ElementarySink {
     fn set_caps(&self, caps: &gst::Caps) -> Result<(), gst::LoggableError> {
         let mut state = lock(&self.state);
-        if state.kind == Some(Elementary::Audio) {
+        if matches!(state.kind, Some(Kind::Samples(_))) {
             let info = gst_audio::AudioInfo::from_caps(caps)
                 .map_err(|err| gst::loggable_error!(CAT, "{caps}: {err}"))?;
             let layout = layout_of(&info)
                 .ok_or_else(|| gst::loggable_error!(CAT, "{caps} is out of range"))?;
-            if state.open.is_some() && state.layout != Some(layout) {
-                return Err(gst::loggable_error!(CAT, "a file holds one audio format"));
-            }
+            // A file holds one format.
+            state.due |= state.layout.is_some_and(|before| before != layout);
             state.layout = Some(layout);
+            return Ok(());
         }
+        let size = |caps: &gst::CapsRef| {
+            let structure = caps.structure(0)?;
+            let field = |name| structure.get::<i32>(name).ok();
+            Some((field("width")?, field("height")?))
+        };
+        let size = size(caps);
+        // So does a player for the size of pictures.
+        state.due |= state.size.is_some() && size.is_some() && state.size != size;
+        state.size = size.or(state.size);
         Ok(())
     }
 
     fn render(&self, buffer: &gst::Buffer) -> Result<gst::FlowSuccess, gst::FlowError> {
         let map = buffer.map_readable().map_err(|_| {
-            gst::element_imp_error!(self, gst::ResourceError::Read, ["Cannot map a buffer"]);
+            gst::element_imp_error!(self, gst::ResourceError::Read, ("Cannot map a buffer"));
             gst::FlowError::Error
         })?;
         let start = self.running_time(buffer);
@@ -190,6 +199,7 @@ impl BaseSinkImpl for ElementarySink {
             }),
             Body::Samples(recording) => recording.write(&map),
         };
+        open.failed |= result.is_err();
         open.tally.bytes += map.len() as u64;
         open.tally.frames += match frame_bytes {
             0 => 1,
@@ -199,7 +209,7 @@ impl BaseSinkImpl for ElementarySink {
         open.end = start
             .map(|start| start + buffer.duration().unwrap_or_default())
             .or(open.end);
-        let half = (result.is_err() && state.kind == Some(Elementary::Picture))
+        let half = (result.is_err() && state.kind == Some(Kind::Pictures))
             .then(|| state.open.take())
             .flatten();
         drop(state);
@@ -229,36 +239,33 @@ impl ElementarySink {
         let Some(open) = &state.open else {
             return false;
         };
-        let picture = state.kind == Some(Elementary::Picture);
-        let time = matches!(
-            (state.limits.time, start, open.first),
-            (Some(limit), Some(start), Some(first)) if start.saturating_sub(first) >= limit
-        );
+        let picture = state.kind == Some(Kind::Pictures);
+        let limit = state.limits.time;
+        let time = matches!((start, open.first), (Some(start), Some(first))
+            if limit > 0 && start.saturating_sub(first).nseconds() >= limit);
         let bytes = state.limits.bytes > 0 && open.tally.bytes + len > state.limits.bytes;
-        picture || time || bytes || std::mem::take(&mut state.split)
+        picture || time || bytes || std::mem::take(&mut state.due)
     }
 
     fn open(&self) -> Result<(), gst::FlowError> {
-        // Taken out while it runs: it posts messages.
-        let next_file = lock(&self.state).next_file.take();
-        let location = next_file.as_ref().and_then(|next_file| next_file());
-        let (kind, layout) = {
-            let mut state = lock(&self.state);
-            state.next_file = next_file;
-            state.split = false;
-            (state.kind, state.layout)
-        };
+        let owner = lock(&self.state).owner.clone();
+        let location = owner.and_then(|owner| owner.next_file());
         let location = location.ok_or(gst::FlowError::Error)?;
+        let (kind, layout, overwrite) = {
+            let mut state = lock(&self.state);
+            state.due = false;
+            (state.kind, state.layout, state.limits.overwrite)
+        };
+        let file = files::create(&location, overwrite).map_err(|err| {
+            self.obj()
+                .post_error_message(gst::error_msg!(gst::ResourceError::OpenWrite, ("{err}")));
+            gst::FlowError::Error
+        })?;
         let body = match (kind, layout) {
-            (Some(Elementary::Audio), Some(layout)) => {
+            (Some(Kind::Samples(_)), Some(layout)) => {
                 Recording::create(&location, layout).map(Body::Samples)
             }
-            _ => File::create(&location)
-                .map(Body::Frames)
-                .map_err(|source| FileError::Create {
-                    path: location.clone(),
-                    source,
-                }),
+            _ => Ok(Body::Frames(file)),
         };
         let body = body.map_err(|err| {
             self.obj().post_error_message(file_error(&err));
@@ -272,30 +279,33 @@ impl ElementarySink {
             },
             first: None,
             end: None,
+            failed: false,
         });
         Ok(())
     }
 
+    /// Completes the file. The owner is told of one that is on the disk as it should be.
     fn close(&self) {
-        let (open, file_done) = {
+        let (open, owner) = {
             let mut state = lock(&self.state);
-            (state.open.take(), state.file_done.take())
+            (state.open.take(), state.owner.clone())
         };
-        if let Some(open) = open {
-            let mut tally = open.tally;
-            if let (Some(first), Some(end)) = (open.first, open.end) {
-                tally.duration = end.saturating_sub(first);
-            }
-            if let Body::Samples(recording) = open.body
-                && let Err(err) = recording.finish()
-            {
-                self.obj().post_error_message(file_error(&err));
-            }
-            if let Some(file_done) = &file_done {
-                file_done(&tally);
-            }
+        let (Some(open), Some(owner)) = (open, owner) else {
+            return;
+        };
+        let mut tally = open.tally;
+        if let (Some(first), Some(end)) = (open.first, open.end) {
+            tally.duration = end.saturating_sub(first);
         }
-        lock(&self.state).file_done = file_done;
+        if let Body::Samples(recording) = open.body
+            && let Err(err) = recording.finish()
+        {
+            self.obj().post_error_message(file_error(&err));
+            return;
+        }
+        if !open.failed {
+            owner.file_done(&tally);
+        }
     }
 
     fn running_time(&self, buffer: &gst::Buffer) -> Option<gst::ClockTime> {

@@ -3,12 +3,20 @@
 
 use gst::prelude::*;
 
-use super::container::{AudioCodec, VideoCodec};
+use super::CAT;
 use super::quality::{Pace, Quality, mjpeg_quantizer_for};
-use crate::streams::{self, MissingElement};
+use crate::streams::containers::{AudioCodec, VideoCodec};
+use crate::streams::set::{set, set_nearest};
+use crate::streams::{self, MissingElement, set_if_there};
 
 /// Frames from one key unit to the next: picamera2's and CanMV's.
-const GOP: i32 = 30;
+const GOP: u32 = 30;
+
+/// The same where there are fewer frames a second than that: a killed program loses a fragment of an
+/// MP4, which begins with a key unit.
+fn group_of_pictures(pace: Pace) -> u32 {
+    (pace.framerate.round() as u32).clamp(1, GOP)
+}
 
 /// VENC's smallest picture (K230 MPP documentation, "VENC": 128x64).
 const VENC_MIN: (u32, u32) = (128, 64);
@@ -33,6 +41,7 @@ pub fn video(name: Option<&str>, wish: &Wish) -> Result<gst::Element, MissingEle
         (None, VideoCodec::H265) if small => &["x265enc"],
         (None, VideoCodec::H265) => &["k230venc", "x265enc"],
         (None, VideoCodec::Jpeg) => &["jpegenc"],
+        (None, VideoCodec::Vp8) => &["vp8enc"],
     };
     let encoder = first(candidates)?;
     configure(&encoder, wish);
@@ -47,6 +56,7 @@ pub fn audio(
     Ok(match (name, codec) {
         (Some(name), _) => Some(streams::make(name)?),
         (None, AudioCodec::Pcm) => None,
+        (None, AudioCodec::Opus) => Some(first(&["opusenc"])?),
         (None, AudioCodec::Aac) => Some(first(&["fdkaacenc", "avenc_aac", "voaacenc", "opusenc"])?),
     })
 }
@@ -68,6 +78,30 @@ pub fn first(candidates: &[&str]) -> Result<gst::Element, MissingElement> {
     Err(missing)
 }
 
+/// Sets a number as near as the encoder takes it, and says so when that is another one.
+fn number(encoder: &gst::Element, property: &str, value: impl Into<f64>) {
+    let value = value.into();
+    match set_nearest(encoder, property, value) {
+        Ok(None) => (),
+        Ok(Some(nearest)) => gst::warning!(
+            CAT,
+            obj = encoder,
+            "{property} is {nearest} instead of {value}, which the encoder does not take"
+        ),
+        Err(err) => gst::warning!(CAT, obj = encoder, "{err}"),
+    }
+}
+
+fn controls(encoder: &gst::Element, fields: &[(&str, u32)]) {
+    let mut controls = gst::Structure::new_empty("controls");
+    for (name, value) in fields {
+        controls.set(*name, i32::try_from(*value).unwrap_or(i32::MAX));
+    }
+    if let Err(err) = set(encoder, "extra-controls", &controls.to_value()) {
+        gst::warning!(CAT, obj = encoder, "{err}");
+    }
+}
+
 fn configure(encoder: &gst::Element, wish: &Wish) {
     let factory = encoder.factory().map(|factory| factory.name());
     let Wish {
@@ -76,74 +110,63 @@ fn configure(encoder: &gst::Element, wish: &Wish) {
         pace,
         codec,
     } = *wish;
-    let hardware = if bitrate > 0 {
-        bitrate
-    } else {
-        quality.h264_hardware_kbps(pace)
-    };
-    let software = if bitrate > 0 {
-        bitrate
-    } else {
-        quality.h264_software_kbps(pace)
-    };
+    let rate = |by_quality: u32| if bitrate > 0 { bitrate } else { by_quality };
+    let hardware = rate(quality.h264_hardware_kbps(pace));
+    let software = rate(quality.h264_software_kbps(pace));
+    let gop = group_of_pictures(pace);
     match factory.as_deref() {
         Some("k230venc") if codec == VideoCodec::Jpeg => {
-            encoder.set_property("jpeg-quality", quality.jpeg());
+            number(encoder, "jpeg-quality", quality.jpeg());
         }
         Some("k230venc") => {
-            encoder.set_property("bitrate", hardware);
-            encoder.set_property("gop-length", GOP as u32);
+            number(encoder, "bitrate", hardware);
+            number(encoder, "gop-length", gop);
         }
-        Some("x264enc") => {
+        Some(x26x @ ("x264enc" | "x265enc")) => {
             // picamera2's LibavH264Encoder: ultrafast, zerolatency, with the deblocking filter.
-            encoder.set_property_from_str("speed-preset", "ultrafast");
-            encoder.set_property_from_str("tune", "zerolatency");
-            encoder.set_property("bitrate", software);
-            encoder.set_property("key-int-max", GOP as u32);
-            encoder.set_property_from_str("option-string", "deblock=1");
-        }
-        Some("x265enc") => {
-            encoder.set_property_from_str("speed-preset", "ultrafast");
-            encoder.set_property_from_str("tune", "zerolatency");
-            encoder.set_property("bitrate", software);
-            encoder.set_property("key-int-max", GOP);
+            set_if_there(encoder, "speed-preset", "ultrafast");
+            set_if_there(encoder, "tune", "zerolatency");
+            number(encoder, "bitrate", software);
+            number(encoder, "key-int-max", gop);
+            if x26x == "x264enc" {
+                set_if_there(encoder, "option-string", "deblock=1");
+            }
         }
         Some("openh264enc") => {
-            encoder.set_property("bitrate", software.saturating_mul(1000));
-            encoder.set_property("gop-size", GOP as u32);
+            number(encoder, "bitrate", software.saturating_mul(1000));
+            number(encoder, "gop-size", gop);
         }
-        Some("v4l2h264enc" | "v4l2h265enc") => {
-            let controls = gst::Structure::builder("controls")
-                .field(
-                    "video_bitrate",
-                    hardware.saturating_mul(1000).min(i32::MAX as u32) as i32,
-                )
-                .field("video_gop_size", GOP)
-                .build();
-            encoder.set_property("extra-controls", controls);
+        Some("vp8enc") => {
+            number(encoder, "target-bitrate", software.saturating_mul(1000));
+            number(encoder, "keyframe-max-dist", gop);
+            // As fast as frames come.
+            number(encoder, "deadline", 1);
         }
-        Some("v4l2jpegenc") => {
-            let controls = gst::Structure::builder("controls")
-                .field("compression_quality", quality.jpeg() as i32)
-                .build();
-            encoder.set_property("extra-controls", controls);
-        }
+        Some("v4l2h264enc" | "v4l2h265enc") => controls(
+            encoder,
+            &[
+                ("video_bitrate", hardware.saturating_mul(1000)),
+                ("video_gop_size", gop),
+            ],
+        ),
+        Some("v4l2jpegenc") => controls(encoder, &[("compression_quality", quality.jpeg())]),
         Some("parallelenc") => {
-            encoder.set_property("encoder", format!("jpegenc quality={}", quality.jpeg()));
+            let jpegenc = format!("jpegenc quality={}", quality.jpeg());
+            set_if_there(encoder, "encoder", &jpegenc);
         }
-        Some("jpegenc") => encoder.set_property("quality", quality.jpeg() as i32),
+        Some("jpegenc") => number(encoder, "quality", quality.jpeg()),
         Some("avenc_mjpeg") => {
             let quantizer = if bitrate > 0 {
                 mjpeg_quantizer_for(bitrate, pace)
             } else {
                 quality.mjpeg_quantizer()
             };
-            encoder.set_property_from_str("pass", "quant");
+            set_if_there(encoder, "pass", "quant");
             // picamera2's LibavMjpegEncoder has eight threads.
-            encoder.set_property_from_str("threads", "auto");
-            encoder.set_property("quantizer", quantizer as f32);
-            encoder.set_property("qmin", quantizer as i32);
-            encoder.set_property("qmax", quantizer as i32);
+            set_if_there(encoder, "threads", "auto");
+            for property in ["quantizer", "qmin", "qmax"] {
+                number(encoder, property, quantizer);
+            }
         }
         // Others keep their own defaults: their units are not known here.
         _ => (),

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! Which frames are recorded: not sooner after one another than asked, and not after the end.
 
+use std::collections::BTreeMap;
+
 /// What becomes of a buffer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Verdict {
@@ -91,6 +93,58 @@ impl Gate {
             return Verdict::End;
         }
         Verdict::Pass
+    }
+}
+
+/// The gates of a recording's streams.
+#[derive(Debug, Default)]
+pub struct Gates {
+    gates: BTreeMap<String, Gate>,
+    start: Option<u64>,
+}
+
+impl Gates {
+    /// The same limits for each of the streams, which are called `video` or `audio`.
+    pub fn new(names: &[String], gate: impl Fn() -> Gate) -> Self {
+        let gates = names.iter().map(|name| (name.clone(), gate()));
+        Self {
+            gates: gates.collect(),
+            start: None,
+        }
+    }
+
+    /// What becomes of a buffer of the stream `name` at `time`.
+    pub fn judge(&mut self, name: &str, time: Option<u64>) -> Verdict {
+        let Some(gate) = self.gates.get_mut(name) else {
+            return Verdict::Pass;
+        };
+        gate.start = self.start;
+        let verdict = match name {
+            "video" => gate.video(time),
+            _ => gate.audio(time),
+        };
+        self.start = gate.start;
+        verdict
+    }
+
+    /// Whether a stream has been recorded to its end.
+    pub fn has_ended(&self, name: &str) -> bool {
+        self.gates.get(name).is_some_and(|gate| gate.ended)
+    }
+
+    /// Ends all streams; returns those that had not ended.
+    pub fn end_all(&mut self) -> Vec<String> {
+        let gates = self.gates.iter_mut();
+        gates
+            .filter_map(|(name, gate)| {
+                (!std::mem::replace(&mut gate.ended, true)).then(|| name.clone())
+            })
+            .collect()
+    }
+
+    /// Frames of video that came too soon.
+    pub fn dropped(&self) -> u64 {
+        self.gates.get("video").map_or(0, |gate| gate.dropped)
     }
 }
 

@@ -13,45 +13,67 @@
 //! | file | raw video becomes | raw sound becomes |
 //! |---|---|---|
 //! | `.avi` | Motion JPEG | PCM |
-//! | `.mp4` `.mov` `.mkv` `.ts` | H.264 | AAC, or Opus where no AAC encoder is installed |
+//! | `.mp4` `.mov` `.mkv` `.ts` `.flv` | H.264 | AAC, or Opus where no AAC encoder is installed |
+//! | `.webm` `.ogg` | VP8 | Opus |
 //! | `.h264` `.h265` `.mjpeg` | that, without a container | |
 //! | `.jpg` | one picture; `%05d` in the name: one picture a frame | |
 //! | `.wav` `.pcm` | | samples |
 //!
 //! H.264 and H.265 are encoded by `k230venc`, or by a software encoder where pictures are smaller
-//! than VENC's 128x64. `video-encoder`, `audio-encoder` and `muxer` name other elements;
+//! than VENC's 128x64. `video-encoder`, `audio-encoder` and `muxer-factory` name other elements;
 //! `video-encoder=h265` (or `h264`, `mjpeg`) names a codec only. Encoded input is not decoded.
 //! Inside, everything is ordinary elements: they show in the dot graph and in `deep-element-added`.
 //!
-//! A new file begins when `split-time` or `split-bytes` is reached and when `split(location)` is
-//! emitted, each time at a key unit, with no frame lost. For each complete file the bin posts an
-//! element message `recordsink-file` with `location`, `frames`, `bytes` and `duration`; with
+//! A new file begins when `split-time` or `split-bytes` is reached, when `split(location)` is emitted
+//! and when a stream goes on in another size or format, each time at a key unit, with no frame lost.
+//! Every file begins at 0, whatever the running time is (an MPEG transport stream at the hour that
+//! `mpegtsmux` puts in front). With two streams the first file begins when both have come. If one has
+//! brought 20 s, or 64 MiB encoded, and the other nothing, the file does without it, with a warning;
+//! when it comes after all, it begins another file.
+//!
+//! Buffers without timestamps are counted by the caps' frame or sample rate; where there is none that
+//! is an error. Motion JPEG goes into the file as it comes, damaged pictures too, from the first one
+//! whose head is readable on. For each complete file the bin posts an
+//! element message `recordsink-file` with `location`, `frames`, `lost` (frames that came and that the
+//! muxer did not put into it), `bytes` and `duration`, of the file that is on the disk; with
 //! `frame-messages=true` each frame posts `recordsink-frame` with its `bytes` and `pts`.
 //!
 //! What a killed program, a full disk or a power cut leaves of a file plays: an AVI up to its last
 //! checkpoint (a second), MP4 and MOV, which are written in fragments and made plain files at their
-//! end, up to the last second or group of pictures, the others as far as they go. What the kernel
-//! has not yet written to the disk is lost with the power.
+//! end, up to the last second or group of pictures, the others as far as they go. Nothing waits in
+//! buffers of this process; what the kernel has not yet written to the disk is lost with the power.
 //!
 //! `duration`, `finish()` and a single `.jpg` end the recording by itself: the bin posts EOS as if
 //! the stream had ended, and what still arrives is dropped.
+
+use std::sync::LazyLock;
 
 use gst::glib;
 use gst::prelude::*;
 
 mod chain;
-pub mod container;
+mod cut;
 mod elementary;
 mod encoder;
 mod gate;
 mod imp;
-pub mod names;
-mod plain;
+mod lane;
+mod muxed;
+mod names;
 mod preroll;
 pub mod quality;
+mod recorder;
 mod settings;
 mod stream;
 mod tally;
+
+static CAT: LazyLock<gst::DebugCategory> = LazyLock::new(|| {
+    gst::DebugCategory::new(
+        "recordsink",
+        gst::DebugColorFlags::empty(),
+        Some("Recorder by file name"),
+    )
+});
 
 pub use quality::Quality;
 

@@ -2,28 +2,14 @@
 //! The names of a recording's files, one after the other.
 
 use std::collections::VecDeque;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
-/// A pattern that cannot be made into names.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error(
-    "{0:?} is no pattern for a number: write %d or, with leading zeros, %05d; and %% for a percent sign"
-)]
-pub struct PatternError(String);
-
-/// Where the number goes.
-#[derive(Debug, Clone, PartialEq, Eq)]
-struct Pattern {
-    before: String,
-    width: usize,
-    after: String,
-}
+use crate::streams::names::{Pattern, PatternError, numbered};
 
 /// The names to come.
 #[derive(Debug, Clone)]
 pub struct Names {
-    location: String,
-    pattern: Option<Pattern>,
+    pattern: Pattern,
     next: u64,
     asked_for: VecDeque<String>,
 }
@@ -32,10 +18,8 @@ impl Names {
     /// Names after `location`: with a `%d` in it that is replaced by 0, 1, 2...; otherwise
     /// `name.ext`, `name-00001.ext`, `name-00002.ext`...
     pub fn new(location: &str) -> Result<Self, PatternError> {
-        let (location, pattern) = parse(location)?;
         Ok(Self {
-            location,
-            pattern,
+            pattern: Pattern::new(location, 1)?,
             next: 0,
             asked_for: VecDeque::new(),
         })
@@ -43,7 +27,7 @@ impl Names {
 
     /// Whether the location has a place for a number.
     pub fn is_numbered(&self) -> bool {
-        self.pattern.is_some()
+        self.pattern.places() > 0
     }
 
     /// The next file is to be called this.
@@ -58,68 +42,18 @@ impl Names {
         }
         let number = self.next;
         self.next += 1;
-        match &self.pattern {
-            Some(Pattern {
-                before,
-                width,
-                after,
-            }) => format!("{before}{number:0width$}{after}").into(),
-            None if number == 0 => PathBuf::from(&self.location),
-            None => {
-                let path = Path::new(&self.location);
-                let stem = path.file_stem().unwrap_or_default().to_string_lossy();
-                let extension = path.extension().unwrap_or_default().to_string_lossy();
-                path.with_file_name(format!("{stem}-{number:05}.{extension}"))
-            }
+        let name = self.pattern.fill(&[number]);
+        match number > 0 && !self.is_numbered() {
+            true => numbered(&name, number),
+            false => name.into(),
         }
     }
-}
-
-/// The location without escapes, and its pattern.
-fn parse(location: &str) -> Result<(String, Option<Pattern>), PatternError> {
-    let error = || PatternError(location.to_owned());
-    let mut text = String::new();
-    let mut before = None;
-    let mut rest = location.chars();
-    while let Some(c) = rest.next() {
-        if c != '%' {
-            text.push(c);
-            continue;
-        }
-        let mut digits = String::new();
-        let end = loop {
-            match rest.next() {
-                Some(digit) if digit.is_ascii_digit() => digits.push(digit),
-                Some(end) => break end,
-                None => return Err(error()),
-            }
-        };
-        match end {
-            '%' if digits.is_empty() => text.push('%'),
-            'd' | 'u' if before.is_none() => {
-                // Spaces in a file's name help nobody: %5d is taken as %05d.
-                let width = digits.parse().unwrap_or(0).min(20);
-                before = Some((std::mem::take(&mut text), width));
-            }
-            _ => return Err(error()),
-        }
-    }
-    Ok(match before {
-        Some((before, width)) => (
-            String::new(),
-            Some(Pattern {
-                before,
-                width,
-                after: text,
-            }),
-        ),
-        None => (text, None),
-    })
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::path::Path;
 
     fn names(location: &str, n: usize) -> Vec<String> {
         let mut names = Names::new(location).unwrap();
@@ -131,7 +65,6 @@ mod tests {
     #[test]
     fn a_pattern_is_numbered_from_zero() {
         assert_eq!(names("/a/p%05d.jpg", 2), ["/a/p00000.jpg", "/a/p00001.jpg"]);
-        assert_eq!(names("%d.ts", 2), ["0.ts", "1.ts"]);
         assert_eq!(names("100%%-%02u.ts", 1), ["100%-00.ts"]);
     }
 

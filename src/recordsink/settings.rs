@@ -1,12 +1,13 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! `recordsink`'s properties.
 
-use std::path::PathBuf;
+use std::sync::LazyLock;
 
 use gst::glib;
 use gst::prelude::*;
 
 use super::quality::Quality;
+use crate::streams::property::{Properties, property};
 
 /// What the user set.
 #[derive(Debug, Clone)]
@@ -16,13 +17,14 @@ pub struct Settings {
     pub bitrate: u32,
     pub interval: u64,
     pub duration: u64,
-    pub pts_location: Option<PathBuf>,
+    pub pts_location: Option<String>,
     pub split_time: u64,
     pub split_bytes: u64,
     pub overwrite: bool,
     pub video_encoder: Option<String>,
     pub audio_encoder: Option<String>,
-    pub muxer: Option<String>,
+    pub muxer_factory: Option<String>,
+    pub muxer_properties: Option<gst::Structure>,
     pub audio_sync: i64,
     pub preview: bool,
     pub frame_messages: bool,
@@ -42,7 +44,8 @@ impl Default for Settings {
             overwrite: true,
             video_encoder: None,
             audio_encoder: None,
-            muxer: None,
+            muxer_factory: None,
+            muxer_properties: None,
             audio_sync: 0,
             preview: false,
             frame_messages: false,
@@ -51,111 +54,10 @@ impl Default for Settings {
 }
 
 /// What the properties are called and may be.
-pub fn specifications() -> Vec<glib::ParamSpec> {
-    vec![
-        glib::ParamSpecString::builder("location")
-            .nick("Location")
-            .blurb(
-                "File to record to; its extension chooses the format. %d or %05d stands \
-                 for the file's number (default: none)",
-            )
-            .mutable_ready()
-            .build(),
-        glib::ParamSpecEnum::builder_with_default("quality", Quality::Medium)
-            .nick("Quality")
-            .blurb("Quality where bitrate is 0, in picamera2's levels (default medium)")
-            .mutable_ready()
-            .build(),
-        glib::ParamSpecUInt::builder("bitrate")
-            .nick("Bit rate")
-            .blurb("Bit rate of encoded video in kbit/s; 0: as quality says (default 0)")
-            .maximum(1_000_000)
-            .mutable_ready()
-            .build(),
-        glib::ParamSpecUInt64::builder("interval")
-            .nick("Interval")
-            .blurb(
-                "Least time from one frame to the next in microseconds, as MaixPy's \
-                 video.open(interval); frames that come sooner are not recorded; 0: all \
-                 frames (default 0)",
-            )
-            .maximum(u64::MAX / 1000)
-            .mutable_ready()
-            .build(),
-        glib::ParamSpecUInt64::builder("duration")
-            .nick("Duration")
-            .blurb(
-                "Length of the recording in nanoseconds, after which it ends with EOS; 0: \
-                 until it is ended (default 0)",
-            )
-            .mutable_ready()
-            .build(),
-        glib::ParamSpecString::builder("pts-location")
-            .nick("PTS location")
-            .blurb(
-                "File for the frames' times: one line a frame, milliseconds with three \
-                 decimals, the first 0.000 (default: none)",
-            )
-            .mutable_ready()
-            .build(),
-        glib::ParamSpecUInt64::builder("split-time")
-            .nick("Split time")
-            .blurb(
-                "Length of a file in nanoseconds, after which the next key unit begins \
-                 another; 0: no limit (default 0)",
-            )
-            .mutable_ready()
-            .build(),
-        glib::ParamSpecUInt64::builder("split-bytes")
-            .nick("Split bytes")
-            .blurb(
-                "Size of a file in bytes that is not passed as long as key units come \
-                 often enough; 0: no limit (default 0)",
-            )
-            .mutable_ready()
-            .build(),
-        glib::ParamSpecBoolean::builder("overwrite")
-            .nick("Overwrite")
-            .blurb("Overwrite files that exist; otherwise that is an error (default true)")
-            .default_value(true)
-            .mutable_ready()
-            .build(),
-        glib::ParamSpecString::builder("video-encoder")
-            .nick("Video encoder")
-            .blurb(
-                "Element that encodes raw video, or the name of a codec: h264, h265, \
-                 mjpeg (default: by extension)",
-            )
-            .mutable_ready()
-            .build(),
-        glib::ParamSpecString::builder("audio-encoder")
-            .nick("Audio encoder")
-            .blurb("Element that encodes raw sound (default: by extension)")
-            .mutable_ready()
-            .build(),
-        glib::ParamSpecString::builder("muxer")
-            .nick("Muxer")
-            .blurb("Element that makes the container (default: by extension)")
-            .mutable_ready()
-            .build(),
-        glib::ParamSpecInt64::builder("audio-sync")
-            .nick("Audio sync")
-            .blurb(
-                "Nanoseconds to add to the time of sound; negative: sound comes earlier, \
-                 as with picamera2's FfmpegOutput (default 0)",
-            )
-            .mutable_ready()
-            .build(),
-        glib::ParamSpecBoolean::builder("preview")
-            .nick("Preview")
-            .blurb("Show the video while it is recorded (default false)")
-            .mutable_ready()
-            .build(),
-        glib::ParamSpecBoolean::builder("frame-messages")
-            .nick("Frame messages")
-            .blurb("Post an element message for each recorded frame (default false)")
-            .mutable_ready()
-            .build(),
+pub static PROPERTIES: LazyLock<Properties<Settings>> = LazyLock::new(|| {
+    let mut properties = files();
+    properties.extend(streams());
+    Properties::new(properties).with_read_only(vec![
         glib::ParamSpecBoxed::builder::<gst::Structure>("stats")
             .nick("Statistics")
             .blurb(
@@ -165,55 +67,109 @@ pub fn specifications() -> Vec<glib::ParamSpec> {
             )
             .read_only()
             .build(),
+    ])
+});
+
+type Declared = Vec<crate::streams::property::Property<Settings>>;
+
+/// What files there are.
+fn files() -> Declared {
+    vec![
+        property!(Settings: location => |name| glib::ParamSpecString::builder(name)
+            .nick("Location")
+            .blurb(
+                "File to record to; its extension chooses the format. %d or %05d stands \
+                 for the file's number (default: none)",
+            )
+            .mutable_ready()),
+        property!(Settings: duration => |name| glib::ParamSpecUInt64::builder(name)
+            .nick("Duration")
+            .blurb(
+                "Length of the recording in nanoseconds, after which it ends with EOS; 0: \
+                 until it is ended (default 0)",
+            )
+            .mutable_ready()),
+        property!(Settings: pts_location => |name| glib::ParamSpecString::builder(name)
+            .nick("PTS location")
+            .blurb(
+                "File for the frames' times: one line a frame, milliseconds with three \
+                 decimals, the first 0.000 (default: none)",
+            )
+            .mutable_ready()),
+        property!(Settings: split_time => |name| glib::ParamSpecUInt64::builder(name)
+            .nick("Split time")
+            .blurb(
+                "Length of a file in nanoseconds, after which the next key unit begins \
+                 another; 0: no limit (default 0)",
+            )
+            .mutable_ready()),
+        property!(Settings: split_bytes => |name| glib::ParamSpecUInt64::builder(name)
+            .nick("Split bytes")
+            .blurb(
+                "Size of a file in bytes that is not passed as long as key units come \
+                 often enough; 0: no limit (default 0)",
+            )
+            .mutable_ready()),
+        property!(Settings: overwrite => |name| glib::ParamSpecBoolean::builder(name)
+            .nick("Overwrite")
+            .blurb("Overwrite files that exist; otherwise that is an error (default true)")
+            .default_value(true)
+            .mutable_ready()),
+        property!(Settings: muxer_factory => |name| glib::ParamSpecString::builder(name)
+            .nick("Muxer factory")
+            .blurb("Element that makes the container (default: by extension)")
+            .mutable_ready()),
+        property!(Settings: muxer_factory as "muxer" => |name| glib::ParamSpecString::builder(name).nick("Muxer").blurb("Use muxer-factory").deprecated().mutable_ready()),
+        property!(Settings: muxer_properties => |name| glib::ParamSpecBoxed::builder::<gst::Structure>(name).nick("Muxer properties").blurb("Properties of the element that makes the container, as `properties,fragment-duration=500` (default: none)").mutable_ready()),
     ]
 }
 
-impl Settings {
-    /// Sets the property `name`; false where there is none that can be set.
-    pub fn set(&mut self, name: &str, value: &glib::Value) -> bool {
-        // The types are those of the specifications above, which GObject has checked.
-        let value_error = "value of the property's type";
-        let text = || value.get::<Option<String>>().expect(value_error);
-        match name {
-            "location" => self.location = text(),
-            "quality" => self.quality = value.get().expect(value_error),
-            "bitrate" => self.bitrate = value.get().expect(value_error),
-            "interval" => self.interval = value.get().expect(value_error),
-            "duration" => self.duration = value.get().expect(value_error),
-            "pts-location" => self.pts_location = text().map(PathBuf::from),
-            "split-time" => self.split_time = value.get().expect(value_error),
-            "split-bytes" => self.split_bytes = value.get().expect(value_error),
-            "overwrite" => self.overwrite = value.get().expect(value_error),
-            "video-encoder" => self.video_encoder = text(),
-            "audio-encoder" => self.audio_encoder = text(),
-            "muxer" => self.muxer = text(),
-            "audio-sync" => self.audio_sync = value.get().expect(value_error),
-            "preview" => self.preview = value.get().expect(value_error),
-            "frame-messages" => self.frame_messages = value.get().expect(value_error),
-            _ => return false,
-        }
-        true
-    }
-
-    /// The property `name`, where it is one of those that can be set.
-    pub fn get(&self, name: &str) -> Option<glib::Value> {
-        Some(match name {
-            "location" => self.location.to_value(),
-            "quality" => self.quality.to_value(),
-            "bitrate" => self.bitrate.to_value(),
-            "interval" => self.interval.to_value(),
-            "duration" => self.duration.to_value(),
-            "pts-location" => self.pts_location.to_value(),
-            "split-time" => self.split_time.to_value(),
-            "split-bytes" => self.split_bytes.to_value(),
-            "overwrite" => self.overwrite.to_value(),
-            "video-encoder" => self.video_encoder.to_value(),
-            "audio-encoder" => self.audio_encoder.to_value(),
-            "muxer" => self.muxer.to_value(),
-            "audio-sync" => self.audio_sync.to_value(),
-            "preview" => self.preview.to_value(),
-            "frame-messages" => self.frame_messages.to_value(),
-            _ => return None,
-        })
-    }
+/// What is in them.
+fn streams() -> Declared {
+    vec![
+        property!(Settings: quality => |name| glib::ParamSpecEnum::builder_with_default(name, Quality::Medium)
+            .nick("Quality")
+            .blurb("Quality where bitrate is 0, in picamera2's levels (default medium)")
+            .mutable_ready()),
+        property!(Settings: bitrate => |name| glib::ParamSpecUInt::builder(name)
+            .nick("Bit rate")
+            .blurb("Bit rate of encoded video in kbit/s; 0: as quality says (default 0)")
+            .maximum(1_000_000)
+            .mutable_ready()),
+        property!(Settings: interval => |name| glib::ParamSpecUInt64::builder(name)
+            .nick("Interval")
+            .blurb(
+                "Least time from one frame to the next in microseconds, as MaixPy's \
+                 video.open(interval); frames that come sooner are not recorded; 0: all \
+                 frames (default 0)",
+            )
+            .maximum(u64::MAX / 1000)
+            .mutable_ready()),
+        property!(Settings: video_encoder => |name| glib::ParamSpecString::builder(name)
+            .nick("Video encoder")
+            .blurb(
+                "Element that encodes raw video, or the name of a codec: h264, h265, \
+                 mjpeg (default: by extension)",
+            )
+            .mutable_ready()),
+        property!(Settings: audio_encoder => |name| glib::ParamSpecString::builder(name)
+            .nick("Audio encoder")
+            .blurb("Element that encodes raw sound (default: by extension)")
+            .mutable_ready()),
+        property!(Settings: audio_sync => |name| glib::ParamSpecInt64::builder(name)
+            .nick("Audio sync")
+            .blurb(
+                "Nanoseconds to add to the time of sound; negative: sound comes earlier, \
+                 as with picamera2's FfmpegOutput (default 0)",
+            )
+            .mutable_ready()),
+        property!(Settings: preview => |name| glib::ParamSpecBoolean::builder(name)
+            .nick("Preview")
+            .blurb("Show the video while it is recorded (default false)")
+            .mutable_ready()),
+        property!(Settings: frame_messages => |name| glib::ParamSpecBoolean::builder(name)
+            .nick("Frame messages")
+            .blurb("Post an element message for each recorded frame (default false)")
+            .mutable_ready()),
+    ]
 }

@@ -2,86 +2,196 @@
 //! What happens in a stream's thread: what arrives is let through or not, and for its first caps
 //! the elements to the file are built.
 
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::Arc;
 
+use avi_mjpeg::jpeg::FrameHeader;
 use gst::glib;
 use gst::prelude::*;
-use gst::subclass::prelude::*;
 
+use super::CAT;
 use super::chain::{audio_chain, link_preview, preview_chain, video_chain};
 use super::gate::Verdict;
-use super::imp::{CAT, End, RecordSink};
-use crate::streams::entry;
-use crate::streams::{self, missing};
+use super::recorder::{End, Recorder};
+use crate::streams::containers::{Kind, VideoCodec};
+use crate::streams::stamps::stamp;
+use crate::streams::times::Times;
+use crate::streams::{self, bin::Place, entry, missing};
 use crate::sync::lock;
 
-impl RecordSink {
+impl Recorder {
     /// Everything that reaches one of the pads, in the stream's thread.
-    pub(super) fn arrived(
-        &self,
+    pub fn arrived(
+        self: &Arc<Self>,
         name: &str,
         pad: &gst::GhostPad,
         info: &mut gst::PadProbeInfo,
-        stopping: &AtomicBool,
     ) -> gst::PadProbeReturn {
-        match &info.data {
-            Some(gst::PadProbeData::Event(event)) => {
-                let gst::EventView::Caps(caps) = event.view() else {
-                    return gst::PadProbeReturn::Ok;
-                };
-                let caps = self.paced(name, caps.caps_owned());
-                if let Err(message) = self.build(name, &caps) {
-                    if !stopping.swap(true, Ordering::AcqRel) {
-                        self.obj().post_error_message(message);
+        match &mut info.data {
+            Some(gst::PadProbeData::Event(event)) => match event.view() {
+                gst::EventView::Caps(caps) => {
+                    let caps = self.paced(name, caps.caps_owned());
+                    if self.are_to_be_sized(name, pad, &caps) {
+                        return gst::PadProbeReturn::Handled;
                     }
-                    return gst::PadProbeReturn::Handled;
+                    *event = gst::event::Caps::new(&caps);
+                    self.caps_arrived(name, &caps)
                 }
-                info.data = Some(gst::PadProbeData::Event(gst::event::Caps::new(&caps)));
-                gst::PadProbeReturn::Ok
-            }
+                gst::EventView::Eos(_) => {
+                    if self.streams.place(name).is_some()
+                        && let Some(muxed) = self.muxed()
+                    {
+                        muxed.end_of(name);
+                    }
+                    gst::PadProbeReturn::Ok
+                }
+                _ => gst::PadProbeReturn::Ok,
+            },
             Some(gst::PadProbeData::Buffer(buffer)) => {
-                let segment = pad.sticky_event::<gst::event::Segment>(0);
-                let time = segment.as_ref().and_then(|segment| {
-                    let segment = segment.segment().downcast_ref::<gst::ClockTime>()?;
-                    Some(segment.to_running_time(buffer.pts()?)?.nseconds())
-                });
-                if name == "audio" && time.is_none() && buffer.pts().is_some() {
-                    // audio-sync has moved it before the beginning.
-                    info.flow_res = Ok(gst::FlowSuccess::Ok);
-                    return gst::PadProbeReturn::Handled;
-                }
-                let verdict = {
-                    let mut flow = lock(&self.flow);
-                    let start = flow.start;
-                    let Some(gate) = flow.gates.get_mut(name) else {
-                        return gst::PadProbeReturn::Ok;
-                    };
-                    gate.start = start;
-                    let verdict = match name {
-                        "video" => gate.video(time),
-                        _ => gate.audio(time),
-                    };
-                    flow.start = gate.start;
-                    verdict
-                };
-                match verdict {
-                    Verdict::Pass => gst::PadProbeReturn::Ok,
-                    Verdict::Drop => {
+                let taken = self.buffer_arrived(name, pad, buffer);
+                match taken {
+                    Ok(true) => gst::PadProbeReturn::Ok,
+                    Ok(false) => {
                         info.flow_res = Ok(gst::FlowSuccess::Ok);
                         gst::PadProbeReturn::Handled
                     }
-                    Verdict::End => {
-                        gst::info!(CAT, imp = self, "{name} has been recorded");
-                        let head = lock(&self.state).streams.get(name).map(|s| s.entry.head());
-                        if let Some(head) = head {
-                            entry::end(&head);
-                        }
-                        info.flow_res = Ok(gst::FlowSuccess::Ok);
+                    Err(err) => {
+                        info.flow_res = Err(err);
                         gst::PadProbeReturn::Handled
                     }
                 }
             }
             _ => gst::PadProbeReturn::Ok,
+        }
+    }
+
+    fn caps_arrived(self: &Arc<Self>, name: &str, caps: &gst::Caps) -> gst::PadProbeReturn {
+        lock(self.arrival(name)).stamps.set_caps(caps);
+        match self.build(name, caps) {
+            Ok(()) => gst::PadProbeReturn::Ok,
+            Err(message) => {
+                self.post_error(message);
+                gst::PadProbeReturn::Handled
+            }
+        }
+    }
+
+    /// Whether a buffer is recorded.
+    fn buffer_arrived(
+        self: &Arc<Self>,
+        name: &str,
+        pad: &gst::GhostPad,
+        buffer: &mut gst::Buffer,
+    ) -> Result<bool, gst::FlowError> {
+        if name == "video" && !self.is_sized(pad, buffer)? {
+            return Ok(false);
+        }
+        if buffer.pts().is_none() {
+            let timed = stamp(&mut lock(self.arrival(name)).stamps, buffer);
+            if !timed && self.muxed().is_some() && self.knows_no_time(name) {
+                return Err(gst::FlowError::Error);
+            }
+        } else {
+            stamp(&mut lock(self.arrival(name)).stamps, buffer);
+        }
+        let segment = pad.sticky_event::<gst::event::Segment>(0);
+        let time = segment.as_ref().and_then(|segment| {
+            let segment = segment.segment().downcast_ref::<gst::ClockTime>()?;
+            Some(segment.to_running_time(buffer.pts()?)?.nseconds())
+        });
+        if name == "audio" && time.is_none() && buffer.pts().is_some() {
+            // audio-sync has moved it before the beginning.
+            return Ok(false);
+        }
+        let verdict = lock(&self.flow).gates.judge(name, time);
+        if verdict == Verdict::End {
+            gst::info!(CAT, "{name} has been recorded");
+            self.streams.end(name);
+        }
+        Ok(verdict == Verdict::Pass)
+    }
+
+    /// A buffer has no time and none can be counted. Parsers make some up; raw streams and pictures
+    /// have nobody who would.
+    fn knows_no_time(&self, name: &str) -> bool {
+        let pad = self.streams.pad(name);
+        let caps = pad.and_then(|pad| pad.current_caps());
+        let counted = caps.is_some_and(|caps| {
+            let name = caps.structure(0).map(|structure| structure.name());
+            streams::is_raw(&caps) || name.is_some_and(|name| name == "image/jpeg")
+        });
+        if counted {
+            self.post_error(gst::error_msg!(
+                gst::StreamError::Format,
+                ("The {name}'s buffers have no timestamps and its caps no frame rate: give it \
+                     one of both (appsrc do-timestamp=true, or framerate in the caps)")
+            ));
+        }
+        counted
+    }
+
+    /// Whether caps are those of a camera's JPEGs that do not say how large these are: the first
+    /// readable one does. What comes in pieces, as from a file, is cut up by a parser.
+    fn are_to_be_sized(&self, name: &str, pad: &gst::GhostPad, caps: &gst::Caps) -> bool {
+        let sizeless = name == "video"
+            && caps.structure(0).is_some_and(|structure| {
+                structure.name() == "image/jpeg"
+                    && !(structure.has_field("width") && structure.has_field("height"))
+            });
+        // What is refused is refused at once.
+        let container = lock(&self.making).container;
+        let fits = container.is_some_and(|container| match container.kind {
+            Kind::Muxed(_) => true,
+            _ => container.video == Some(VideoCodec::Jpeg),
+        });
+        let segment = pad.sticky_event::<gst::event::Segment>(0);
+        let in_pieces = segment.is_some_and(|s| s.segment().format() == gst::Format::Bytes);
+        let mut arrival = lock(&self.video);
+        arrival.size = None;
+        arrival.sizeless = (sizeless && fits && !in_pieces).then(|| caps.clone());
+        arrival.sizeless.is_some()
+    }
+
+    /// Completes caps without a size by what a picture says. False for pictures before the first
+    /// readable one.
+    fn is_sized(
+        self: &Arc<Self>,
+        pad: &gst::GhostPad,
+        buffer: &gst::Buffer,
+    ) -> Result<bool, gst::FlowError> {
+        let (mut caps, before) = {
+            let arrival = lock(&self.video);
+            let Some(caps) = arrival.sizeless.clone() else {
+                return Ok(true);
+            };
+            (caps, arrival.size)
+        };
+        let header = buffer.map_readable().ok().and_then(|map| {
+            let header = FrameHeader::parse(&map).ok()?;
+            (header.width > 0 && header.height > 0).then_some(header)
+        });
+        let Some(header) = header else {
+            if before.is_none() {
+                gst::info!(CAT, "A picture without a readable head, before any other");
+            }
+            // A damaged one amid others goes into the file as it is.
+            return Ok(before.is_some());
+        };
+        let size = (i32::from(header.width), i32::from(header.height));
+        if before == Some(size) {
+            return Ok(true);
+        }
+        lock(&self.video).size = Some(size);
+        let fields = caps.make_mut();
+        fields.set("width", size.0);
+        fields.set("height", size.1);
+        fields.set("parsed", true);
+        if self.caps_arrived("video", &caps) != gst::PadProbeReturn::Ok {
+            return Err(gst::FlowError::Flushing);
+        }
+        let sink = pad.target().ok_or(gst::FlowError::NotLinked)?;
+        match sink.send_event(gst::event::Caps::new(&caps)) {
+            true => Ok(true),
+            false => Err(gst::FlowError::NotNegotiated),
         }
     }
 
@@ -106,83 +216,78 @@ impl RecordSink {
     }
 
     /// Builds what follows a pad, for the first caps that arrive.
-    fn build(&self, name: &str, caps: &gst::Caps) -> Result<(), gst::ErrorMessage> {
-        let (head, target, container, end, alone) = {
-            let state = lock(&self.state);
-            let Some(stream) = state.streams.get(name) else {
-                return Ok(());
-            };
-            if stream.entry.is_built() {
-                // What was built for the first caps says whether it can take these.
-                return Ok(());
-            }
-            let (Some(container), Some(end)) = (state.container, state.end.clone()) else {
-                return Ok(());
-            };
-            (
-                stream.entry.head(),
-                stream.target.clone(),
-                container,
-                end,
-                state.streams.len() == 1,
-            )
+    fn build(self: &Arc<Self>, name: &str, caps: &gst::Caps) -> Result<(), gst::ErrorMessage> {
+        let Some(place) = self.streams.place(name) else {
+            return Ok(());
         };
-        let target = target.ok_or_else(|| {
-            gst::error_msg!(
-                gst::StreamError::Mux,
-                ["The file's container holds no {name}: choose another extension"]
-            )
-        })?;
+        let (container, end) = {
+            let making = lock(&self.making);
+            (making.container, making.end.clone())
+        };
+        let (Some(container), Some(end)) = (container, end) else {
+            return Ok(());
+        };
         let settings = lock(&self.settings).clone();
-        let mut chain = match name {
+        let chain = match name {
             "video" => video_chain(&settings, container, caps)?,
             _ => audio_chain(&settings, container, caps)?,
         };
-        if !alone && matches!(end, End::Elements(_)) {
-            chain.push(streams::make("queue").map_err(|err| missing(&err))?);
+        if let End::Muxed(muxed) = &end {
+            let made = match chain.last().and_then(|last| last.static_pad("src")) {
+                Some(pad) => pad.query_caps(None),
+                None => caps.clone(),
+            };
+            check_holds(&muxed.muxer(), &made, name)?;
         }
-        let last_caps = match chain.last().and_then(|last| last.static_pad("src")) {
-            Some(pad) => pad.query_caps(None),
-            None => caps.clone(),
-        };
-        let raw = streams::is_raw(caps);
-        let muxer = match &end {
-            End::Split { muxer, .. } => Some(muxer),
-            End::Plain(plain) => Some(plain.muxer()),
-            End::Elements(_) => None,
-        };
-        if let Some(muxer) = muxer.filter(|muxer| !holds(muxer, &last_caps)) {
-            let muxer = muxer.factory().map(|factory| factory.name().to_string());
-            return Err(gst::error_msg!(
-                gst::StreamError::Mux,
-                [
-                    "{} cannot hold {}: choose another extension, or give raw {name} to have it \
-                     encoded",
-                    muxer.as_deref().unwrap_or("The muxer"),
-                    last_caps
-                        .structure(0)
-                        .map_or("it", |structure| structure.name().as_str())
-                ]
-            ));
-        }
-        gst::debug!(
-            CAT,
-            imp = self,
-            "{name} is {caps}, {chain:?} makes {last_caps}"
-        );
+        let with_preview = settings.preview && name == "video";
+        gst::debug!(CAT, "{name} is {caps}: {chain:?}");
+        let chain = self.connect(
+            name,
+            &place,
+            &end,
+            chain,
+            with_preview,
+            streams::is_raw(caps),
+        )?;
+        self.streams.built(name, chain);
+        Ok(())
+    }
 
+    /// Puts a stream's elements into the bin, between its pad and the file.
+    fn connect(
+        self: &Arc<Self>,
+        name: &str,
+        place: &Place,
+        end: &End,
+        mut chain: Vec<gst::Element>,
+        with_preview: bool,
+        raw: bool,
+    ) -> Result<Vec<gst::Element>, gst::ErrorMessage> {
         let failed = |err: glib::BoolError| {
             gst::error_msg!(
                 gst::CoreError::Negotiation,
-                ["{name} cannot be brought to the file: {err}"]
+                ("The {name} cannot be brought to the file: {err}")
             )
         };
-        if name == "video" {
-            // The end is new for each recording, and the probe goes with it.
-            self.count(&target);
+        let target = place.target.as_ref().ok_or_else(|| {
+            gst::error_msg!(
+                gst::StreamError::Mux,
+                ("The file's container holds no {name}: choose another extension")
+            )
+        })?;
+        let bin = self.bin.upgrade();
+        let bin =
+            bin.ok_or_else(|| gst::error_msg!(gst::CoreError::StateChange, ("The bin is gone")))?;
+        if let End::Muxed(muxed) = end
+            && let Some(queue) = muxed.waiting_queue(name).map_err(|err| missing(&err))?
+        {
+            chain.push(queue);
         }
-        let bin = self.obj();
-        let preview = if settings.preview && name == "video" {
+        if with_preview && matches!(end, End::Elements(_)) {
+            // The file's sink waits for PLAYING, and the preview has to get its picture meanwhile.
+            chain.push(streams::make("queue").map_err(|err| missing(&err))?);
+        }
+        let preview = if with_preview {
             let tee = streams::make("tee").map_err(|err| missing(&err))?;
             tee.set_property("allow-not-linked", true);
             chain.insert(0, tee.clone());
@@ -192,78 +297,105 @@ impl RecordSink {
         } else {
             None
         };
-        match &end {
-            End::Split { splitter, .. } => splitter.sync_state_with_parent(),
-            End::Plain(plain) => plain.begin(&self.next_file()?).map(|placeholder| {
-                let discard = || entry::discard(bin.upcast_ref(), placeholder);
-                self.preroll.tell(discard);
-            }),
-            End::Elements(sink) => sink.sync_state_with_parent(),
+        if name == "video" {
+            // The end is new for each recording, and the probe goes with it.
+            self.count(target);
         }
-        .map_err(failed)?;
-        entry::extend(bin.upcast_ref(), &head, &chain, &target).map_err(failed)?;
-        if let End::Plain(plain) = &end {
-            let current = lock(&self.flow).current.clone();
-            plain.cut(&target, current, self.next_file_of());
+        if let End::Elements(sink) = end {
+            sink.sync_state_with_parent().map_err(failed)?;
         }
+        if let End::Muxed(muxed) = end {
+            let last = chain.last().unwrap_or(&place.head.0);
+            let source = last.static_pad("src");
+            let no_pad = || failed(glib::bool_error!("{} has no source pad", last.name()));
+            muxed.cut(name, &source.ok_or_else(no_pad)?);
+        }
+        entry::extend(&bin, &place.head, &chain, target).map_err(failed)?;
         if let Some((tee, preview)) = preview {
             link_preview(&tee, &preview).map_err(failed)?;
             chain.extend(preview);
         }
-        if let Some(stream) = lock(&self.state).streams.get_mut(name) {
-            stream.entry.built(chain);
-        }
-        Ok(())
+        Ok(chain)
     }
 
     /// Counts the encoded frames that reach `pad`, and writes down their times.
-    fn count(&self, pad: &gst::Pad) {
-        let this = self.downgrade();
+    fn count(self: &Arc<Self>, pad: &gst::Pad) {
+        let this = Arc::downgrade(self);
         let messages = lock(&self.settings).frame_messages;
-        pad.add_probe(gst::PadProbeType::BUFFER, move |_, info| {
-            let (Some(this), Some(buffer)) = (this.upgrade(), info.buffer()) else {
+        let kinds = gst::PadProbeType::BUFFER | gst::PadProbeType::EVENT_DOWNSTREAM;
+        pad.add_probe(kinds, move |_, info| {
+            let Some(this) = this.upgrade() else {
                 return gst::PadProbeReturn::Ok;
             };
-            let bytes = buffer.size() as u64;
-            let pts = buffer.pts();
-            let failed = {
-                let mut flow = lock(&this.flow);
-                flow.totals.frames += 1;
-                flow.totals.bytes += bytes;
-                flow.totals.last_frame_bytes = bytes;
-                flow.pts_file
-                    .as_mut()
-                    .and_then(|file| file.write(pts?).err())
+            let written = match &info.data {
+                Some(gst::PadProbeData::Buffer(buffer)) => this.frame_passed(buffer, messages),
+                Some(gst::PadProbeData::Event(event)) if event.type_() == gst::EventType::Eos => {
+                    let times = &mut lock(&this.flow).times;
+                    times.as_mut().map_or(Ok(()), Times::finish)
+                }
+                _ => Ok(()),
             };
-            if let Some(err) = failed {
+            if let Err(err) = written {
                 // Once: without the file there is nothing more to write to.
-                lock(&this.flow).pts_file = None;
-                gst::element_imp_error!(
-                    this,
+                lock(&this.flow).times = None;
+                this.post_error(gst::error_msg!(
                     gst::ResourceError::Write,
-                    ["The PTS file cannot be written: {err}"]
-                );
-            }
-            if messages {
-                let details = gst::Structure::builder("recordsink-frame")
-                    .field("bytes", bytes)
-                    .field("pts", pts)
-                    .build();
-                this.post_element(details);
+                    ("The times cannot be written to pts-location: {err}")
+                ));
             }
             gst::PadProbeReturn::Ok
         });
     }
+
+    fn frame_passed(&self, buffer: &gst::BufferRef, messages: bool) -> std::io::Result<()> {
+        let bytes = buffer.size() as u64;
+        let pts = buffer.pts();
+        let written = {
+            let mut flow = lock(&self.flow);
+            flow.totals.frames += 1;
+            flow.totals.bytes += bytes;
+            flow.totals.last_frame_bytes = bytes;
+            match (flow.times.as_mut(), pts) {
+                (Some(times), Some(pts)) => times.push(pts.nseconds()),
+                _ => Ok(()),
+            }
+        };
+        if messages {
+            let details = gst::Structure::builder("recordsink-frame")
+                .field("bytes", bytes)
+                .field("pts", pts)
+                .build();
+            self.post_element(details);
+        }
+        written
+    }
 }
 
-/// Which form of H.264 it is does not matter here: a parser makes the one that is wanted.
-fn holds(muxer: &gst::Element, caps: &gst::Caps) -> bool {
-    let held = |name: &str| {
+/// Refuses what a muxer has no place for. Which form of H.264 it is does not matter here: a parser
+/// makes the one that is wanted.
+fn check_holds(
+    muxer: &gst::Element,
+    caps: &gst::Caps,
+    name: &str,
+) -> Result<(), gst::ErrorMessage> {
+    let held = |wanted: &str| {
         muxer
             .pad_template_list()
             .iter()
             .filter(|template| template.direction() == gst::PadDirection::Sink)
-            .any(|template| template.caps().iter().any(|held| held.name() == name))
+            .any(|template| template.caps().iter().any(|held| held.name() == wanted))
     };
-    caps.iter().any(|structure| held(structure.name().as_str()))
+    if caps.iter().any(|structure| held(structure.name().as_str())) {
+        return Ok(());
+    }
+    let factory = muxer.factory().map(|factory| factory.name().to_string());
+    Err(gst::error_msg!(
+        gst::StreamError::Mux,
+        (
+            "{} cannot hold {}: choose another extension, or give raw {name} to have it encoded",
+            factory.as_deref().unwrap_or("The muxer"),
+            caps.structure(0)
+                .map_or("it", |structure| structure.name().as_str())
+        )
+    ))
 }

@@ -1,9 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! What is counted while it is recorded.
 
-use std::fs::File;
-use std::io::Write;
-use std::path::Path;
+use std::path::PathBuf;
 
 /// Counted over the whole recording.
 #[derive(Debug, Default)]
@@ -14,7 +12,20 @@ pub struct Totals {
     pub files: u64,
 }
 
-/// Frames of the file that is open, counted where they enter the muxer.
+/// What went into a file.
+#[derive(Debug, Clone, Default)]
+pub struct Tally {
+    pub location: PathBuf,
+    /// Frames of video, or of sound in a file without any.
+    pub frames: u64,
+    /// Frames that came and that the muxer did not put into the file.
+    pub lost: u64,
+    pub bytes: u64,
+    /// From the first to the end of the last, in running time.
+    pub duration: gst::ClockTime,
+}
+
+/// Frames of the file that is open.
 #[derive(Debug, Default)]
 pub struct Current {
     pub frames: u64,
@@ -45,28 +56,5 @@ impl Current {
             (Some(first), Some(end)) => end - first + self.step.unwrap_or_default(),
             _ => gst::ClockTime::ZERO,
         }
-    }
-}
-
-/// The PTS file: picamera2's format, one line a frame, milliseconds with three decimals after the
-/// first frame (`picamera2/outputs/output.py`).
-#[derive(Debug)]
-pub struct PtsFile {
-    file: File,
-    first: Option<gst::ClockTime>,
-}
-
-impl PtsFile {
-    /// Makes the file, or empties it.
-    pub fn create(path: &Path) -> std::io::Result<Self> {
-        let file = File::create(path)?;
-        Ok(Self { file, first: None })
-    }
-
-    /// The next frame's line.
-    pub fn write(&mut self, pts: gst::ClockTime) -> std::io::Result<()> {
-        let first = *self.first.get_or_insert(pts);
-        let us = pts.saturating_sub(first).useconds();
-        writeln!(self.file, "{}.{:03}", us / 1000, us % 1000)
     }
 }

@@ -16,6 +16,7 @@ pub mod packages;
 pub mod pictures;
 pub mod property;
 pub mod set;
+pub mod stamps;
 pub mod times;
 
 pub use containers::{Parser, parser_of};

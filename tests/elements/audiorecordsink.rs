@@ -526,7 +526,7 @@ fn each_error_says_what_to_do() {
     assert!(err.contains("neither in .wav nor in .pcm"), "{err}");
     let err = run(&dir.path().join("missing/a.wav"));
     assert!(
-        err.contains("cannot create") && err.contains("missing"),
+        err.contains("can't be created") && err.contains("missing"),
         "{err}"
     );
     let full = dir.path().join("full.pcm");
@@ -556,4 +556,35 @@ fn a_change_of_format_is_an_error_while_a_file_is_open() {
     assert!(err.contains("format changed while recording"), "{err}");
     drop(source);
     assert_eq!(wav_samples(&wav), data);
+}
+
+#[test]
+fn buffers_may_split_a_sample() {
+    let dir = tempfile::tempdir().unwrap();
+    let wav = dir.path().join("odd.wav");
+    let pipeline = Pipeline::launch(&format!(
+        "appsrc name=s format=time \
+         caps=audio/x-raw,format=S16LE,rate=8000,channels=2,layout=interleaved ! \
+         audiorecordsink location={}",
+        wav.display()
+    ));
+    let src: gst_app::AppSrc = pipeline.element("s").downcast().unwrap();
+    let samples: Vec<u8> = (0..16_000_u16).flat_map(u16::to_le_bytes).collect();
+    for (n, piece) in samples.chunks(173).enumerate() {
+        let mut buffer = gst::Buffer::from_slice(piece.to_vec());
+        let time = gst::ClockTime::from_nseconds(n as u64 * 173 * 31_250);
+        buffer.get_mut().unwrap().set_pts(time);
+        src.push_buffer(buffer).unwrap();
+    }
+    src.end_of_stream().unwrap();
+    pipeline.run().unwrap();
+    assert!(wav_samples(&wav) == samples);
+}
+
+#[test]
+fn a_directory_that_is_missing_is_said_at_the_start() {
+    let pipeline = Pipeline::launch("audiotestsrc ! audiorecordsink location=/no/such/dir/a.wav");
+    let _ = pipeline.0.set_state(gst::State::Ready).unwrap_err();
+    let err = pipeline.error().unwrap();
+    assert!(err.contains("/no/such/dir/a.wav"), "{err}");
 }

@@ -33,3 +33,5 @@ mod k230venc;
 mod parallelenc;
 mod recording;
 mod recordsink;
+mod recordsink_cameras;
+mod sink_extremes;

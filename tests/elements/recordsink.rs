@@ -311,7 +311,7 @@ fn the_pts_file_is_picamera2s() {
     ));
     assert_eq!(
         std::fs::read_to_string(pts).unwrap(),
-        "0.000\n41.666\n83.333\n125.000\n166.666\n"
+        "0.000\n41.667\n83.333\n125.000\n166.667\n"
     );
 }
 
@@ -425,8 +425,11 @@ fn splitting_by_time_loses_no_frame() {
     assert!(dir.path().join("s.ts").exists() && dir.path().join("s-00001.ts").exists());
 }
 
-/// What ffmpeg makes of a file's sound, as S16.
+/// What ffmpeg makes of a file's sound, as S16; nothing for a last frame that has none.
 fn samples(file: &Path) -> Vec<i16> {
+    if codecs(file).len() == 1 {
+        return Vec::new();
+    }
     let output = Command::new("ffmpeg")
         .args(["-v", "error", "-i"])
         .arg(file)
@@ -793,9 +796,20 @@ fn a_split_that_fails_says_why() {
     assert!(err.contains("no/b.avi"), "{err}");
     assert_eq!(frames(&first), 3);
 
+    // On a full disk nothing is written at all, and there is no file to go on from.
     let full = dir.path().join("full.avi");
     std::os::unix::fs::symlink("/dev/full", &full).unwrap();
-    let err = outcome("", &full, &dir.path().join("c.avi"));
+    let pipeline = Pipeline::launch(&format!(
+        "{VIDEO} ! identity name=i ! recordsink name=r location={}",
+        full.display()
+    ));
+    let next = dir.path().join("c.avi");
+    before_each_frame(&pipeline, move |n, sink| {
+        if n == 1 {
+            split(sink, Some(&next));
+        }
+    });
+    let err = pipeline.run().unwrap_err();
     assert!(err.to_lowercase().contains("no space left"), "{err}");
     assert!(!dir.path().join("c.avi").exists());
 }
@@ -1169,13 +1183,16 @@ fn what_is_not_installed_is_named_with_its_package() {
         let mut said = Vec::new();
         for line in BufReader::new(launch.stderr.take().unwrap()).lines() {
             said.push(line.unwrap());
-            if said.last().is_some_and(|line| line == expected) {
+            if said.last().is_some_and(|line| line.ends_with(expected)) {
                 break;
             }
         }
         let _ = launch.kill();
         launch.wait().unwrap();
-        assert!(said.iter().any(|line| line == expected), "{said:#?}");
+        assert!(
+            said.iter().any(|line| line.ends_with(expected)),
+            "{said:#?}"
+        );
     }
 }
 

@@ -1,0 +1,656 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! Where a recording of several streams is cut into files, and which of them a file has. Nothing
+//! here knows of GStreamer.
+//!
+//! One stream is the reference: the video, or the sound where there is none. A file begins with a key
+//! unit of the reference; the other streams wait until the reference is as far as they are, so that
+//! what belongs to the next file has not gone into the last one. A file begins when every stream has
+//! something to begin with, has ended, or when one has had to wait for too long
+//! ([`Plan::hurry`]): that file does without the others. A stream that comes later, or that goes on
+//! in another format, begins another file.
+//!
+//! A stream's thread asks with [`Plan::offer`] what to do with a unit, and asks again after each
+//! change as long as the answer is [`Verdict::Wait`].
+
+/// What a stream may bring, in nanoseconds, before another one that has not come is done without.
+pub const PATIENCE: u64 = 20_000_000_000;
+
+/// What a stream brings: a frame, or a buffer of samples. Times in nanoseconds of running time.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Unit {
+    /// When it is shown or heard; `None` is never waited for.
+    pub start: Option<u64>,
+    /// A file can begin with it.
+    pub key: bool,
+    /// Its size.
+    pub bytes: u64,
+}
+
+/// What becomes of a unit.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Verdict {
+    /// It goes into the file.
+    Pass,
+    /// It waits until something has changed.
+    Wait,
+    /// Whoever asked closes the file that is open, if one is, opens the next one and says so with
+    /// [`Plan::opened`]; then it asks again.
+    Open,
+    /// There is no file that it could go into.
+    Refuse,
+}
+
+/// What becomes of the end of a stream.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Ending {
+    /// The file is told of it, and goes on with the others.
+    Stream,
+    /// The file is not told: there is nothing else in it, and another stream may still come.
+    Held,
+    /// All streams have ended, and the file with them.
+    File,
+}
+
+/// When a file is full; 0: never.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Limits {
+    /// From the reference's first unit to the next file's, in nanoseconds.
+    pub time: u64,
+    /// Size of the file in bytes.
+    pub bytes: u64,
+    /// Bytes of a file without any unit.
+    pub head: u64,
+    /// Bytes that a unit takes besides its own: chunk heads, index.
+    pub overhead: u64,
+    /// The same for each 1024 of its own.
+    pub per_kib: u64,
+}
+
+impl Limits {
+    /// What a unit takes in the file.
+    fn cost(&self, unit: Unit) -> u64 {
+        unit.bytes + self.overhead + unit.bytes.div_ceil(1024) * self.per_kib
+    }
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Phase {
+    /// No file has been opened.
+    Before,
+    Open,
+    /// The next file begins at this time; the other streams catch up.
+    Cutting(Option<u64>),
+    /// A thread closes a file, opens one, or both.
+    Changing,
+    /// There will be no more files.
+    Over,
+}
+
+#[derive(Debug, Clone, Default)]
+struct Stream {
+    /// It is in the file that is open.
+    in_file: bool,
+    /// It goes on in another format than the file has it in.
+    changed: bool,
+    ended: bool,
+    /// Something of it has come.
+    came: bool,
+    /// The unit that waits for another file, and its time.
+    waiting: Option<Option<u64>>,
+}
+
+/// See the module's documentation.
+#[derive(Debug)]
+pub struct Plan {
+    limits: Limits,
+    /// The video first.
+    streams: Vec<Stream>,
+    phase: Phase,
+    /// Counts what those who wait want to hear of.
+    version: u64,
+    /// Files that have been opened.
+    files: u64,
+    /// The application, or a stream, wants another file.
+    due: bool,
+    /// One of the streams can wait no longer.
+    hurry: bool,
+    /// How far the reference is.
+    until: Option<u64>,
+    /// The running time at which the file begins.
+    origin: u64,
+    /// The reference's first unit in the file.
+    first: Option<u64>,
+    units: u64,
+    bytes: u64,
+    /// Bytes since the reference's last key unit, and the most that there were between two.
+    group: u64,
+    largest_group: u64,
+}
+
+impl Plan {
+    /// A recording of `streams` streams, the video first.
+    pub fn new(streams: usize, limits: Limits) -> Self {
+        Self {
+            limits,
+            streams: vec![Stream::default(); streams],
+            phase: Phase::Before,
+            version: 0,
+            files: 0,
+            due: false,
+            hurry: false,
+            until: None,
+            origin: 0,
+            first: None,
+            units: 0,
+            bytes: 0,
+            group: 0,
+            largest_group: 0,
+        }
+    }
+
+    /// Grows with everything that may change the answer to those who wait.
+    pub fn version(&self) -> u64 {
+        self.version
+    }
+
+    fn enter(&mut self, phase: Phase) {
+        self.phase = phase;
+        self.version += 1;
+    }
+
+    /// Whether something has come of a stream.
+    pub fn came(&self, stream: usize) -> bool {
+        self.streams.get(stream).is_some_and(|stream| stream.came)
+    }
+
+    /// Whether a stream is in the file that is open.
+    pub fn in_file(&self, stream: usize) -> bool {
+        self.streams
+            .get(stream)
+            .is_some_and(|stream| stream.in_file)
+    }
+
+    /// Whether a stream is the one whose units are counted: the first that the file has.
+    pub fn is_counted(&self, stream: usize) -> bool {
+        self.streams.iter().position(|stream| stream.in_file) == Some(stream)
+    }
+
+    /// The running time in nanoseconds at which the file begins.
+    pub fn origin(&self) -> u64 {
+        self.origin
+    }
+
+    /// The number of the file that is open; 0: none was.
+    pub fn file(&self) -> u64 {
+        self.files
+    }
+
+    /// There will be no more files.
+    pub fn is_over(&self) -> bool {
+        self.phase == Phase::Over
+    }
+
+    /// Whether a thread is between two files, so that the end of a stream has to wait.
+    pub fn is_changing(&self) -> bool {
+        matches!(self.phase, Phase::Changing | Phase::Cutting(_))
+    }
+
+    /// The reference's next key unit begins another file.
+    pub fn split(&mut self) {
+        self.due = true;
+    }
+
+    /// A stream goes on in another format: with its next unit it is in another file.
+    pub fn change(&mut self, stream: usize) {
+        if let Some(stream) = self.streams.get_mut(stream) {
+            stream.changed = stream.in_file;
+        }
+    }
+
+    /// What a stream has brought reaches to this time behind the unit that waits. True when that is
+    /// too much, and the others are not waited for.
+    pub fn reaches(&mut self, stream: usize, time: u64) -> bool {
+        let waiting = self.streams.get(stream).and_then(|stream| stream.waiting);
+        let late = waiting
+            .flatten()
+            .is_some_and(|start| time.saturating_sub(start) >= PATIENCE);
+        if late && !self.hurry {
+            self.hurry();
+        }
+        late
+    }
+
+    /// A stream can be kept waiting no longer.
+    pub fn hurry(&mut self) {
+        self.hurry = true;
+        self.version += 1;
+    }
+
+    /// A stream has ended. True when all have and nothing has come of any.
+    pub fn end(&mut self, stream: usize) -> bool {
+        if self.reference() == Some(stream) {
+            // What goes on without it has a file's length of its own: a little sound behind the last
+            // picture is no file.
+            self.first = self.until.or(self.first);
+        }
+        if let Some(stream) = self.streams.get_mut(stream) {
+            stream.ended = true;
+            stream.waiting = None;
+        }
+        self.version += 1;
+        let silent = self.phase == Phase::Before
+            && self
+                .streams
+                .iter()
+                .all(|stream| stream.ended && !stream.came);
+        if silent {
+            self.enter(Phase::Over);
+        }
+        silent
+    }
+
+    /// What becomes of the end of a stream.
+    pub fn ending(&self, stream: usize) -> Ending {
+        if self.streams.iter().all(|stream| stream.ended) {
+            return Ending::File;
+        }
+        match self.in_file(stream) && self.reference().is_some() {
+            true => Ending::Stream,
+            false => Ending::Held,
+        }
+    }
+
+    /// There will be no more files.
+    pub fn stop(&mut self) {
+        self.enter(Phase::Over);
+    }
+
+    /// The file that [`Verdict::Open`] asked for is open.
+    pub fn opened(&mut self) {
+        if self.phase == Phase::Changing {
+            self.enter(Phase::Open);
+        }
+    }
+
+    fn reference(&self) -> Option<usize> {
+        self.streams
+            .iter()
+            .position(|stream| stream.in_file && !stream.ended)
+    }
+
+    /// What becomes of the next unit of a stream.
+    pub fn offer(&mut self, stream: usize, unit: Unit) -> Verdict {
+        let Some(own) = self.streams.get_mut(stream) else {
+            return Verdict::Refuse;
+        };
+        own.came = true;
+        match self.phase {
+            Phase::Over => Verdict::Refuse,
+            Phase::Changing => self.wait(stream, unit),
+            Phase::Before => {
+                self.wait(stream, unit);
+                let settled = |stream: &Stream| stream.ended || stream.waiting.is_some();
+                match self.hurry || self.streams.iter().all(settled) {
+                    true => self.begin(),
+                    false => Verdict::Wait,
+                }
+            }
+            Phase::Open => self.offer_to_file(stream, unit),
+            Phase::Cutting(at) => {
+                let own = &self.streams[stream];
+                let earlier = matches!((unit.start, at), (Some(start), Some(at)) if start < at);
+                if own.in_file && !own.changed && earlier {
+                    return self.pass(stream, unit);
+                }
+                self.wait(stream, unit);
+                self.begin_if_all_wait()
+            }
+        }
+    }
+
+    fn offer_to_file(&mut self, stream: usize, unit: Unit) -> Verdict {
+        let own = &self.streams[stream];
+        let (in_file, changed) = (own.in_file, own.changed);
+        let Some(reference) = self.reference() else {
+            // What the file had has ended, and this comes after all.
+            self.wait(stream, unit);
+            self.enter(Phase::Cutting(unit.start));
+            return self.begin_if_all_wait();
+        };
+        if !in_file || changed {
+            self.due = true;
+            self.wait(stream, unit);
+            if stream != reference {
+                return Verdict::Wait;
+            }
+            self.enter(Phase::Cutting(unit.start));
+            return self.begin_if_all_wait();
+        }
+        if stream == reference {
+            if unit.key && self.limits.bytes > 0 && !self.others_are_here(stream, unit) {
+                return self.wait(stream, unit);
+            }
+            if unit.key && self.units > 0 && (self.due || self.is_full(unit)) {
+                self.wait(stream, unit);
+                self.enter(Phase::Cutting(unit.start));
+                return self.begin_if_all_wait();
+            }
+            return self.pass(stream, unit);
+        }
+        let reached = match (unit.start, self.until) {
+            (Some(start), Some(until)) => start <= until,
+            (Some(_), None) => false,
+            (None, _) => true,
+        };
+        match reached || self.hurry {
+            true => self.pass(stream, unit),
+            false => self.wait(stream, unit),
+        }
+    }
+
+    /// Whether the other streams have brought all that comes before a unit of the reference, so that it
+    /// is known how large the file is.
+    fn others_are_here(&mut self, reference: usize, unit: Unit) -> bool {
+        let before = unit.start.map(|start| start.saturating_sub(1));
+        if before > self.until {
+            self.until = before;
+            self.version += 1;
+            // They have not been asked since.
+            for (number, stream) in self.streams.iter_mut().enumerate() {
+                if number != reference && stream.waiting.flatten() <= before {
+                    stream.waiting = None;
+                }
+            }
+        }
+        let mut others = self.streams.iter().enumerate();
+        self.hurry
+            || others.all(|(number, stream)| {
+                number == reference || !stream.in_file || stream.ended || stream.waiting.is_some()
+            })
+    }
+
+    fn wait(&mut self, stream: usize, unit: Unit) -> Verdict {
+        if self.streams[stream].waiting.replace(unit.start).is_none() {
+            self.version += 1;
+        }
+        Verdict::Wait
+    }
+
+    fn pass(&mut self, stream: usize, unit: Unit) -> Verdict {
+        if self.reference() == Some(stream) {
+            self.hurry = false;
+            self.version += 1;
+            self.until = self.until.max(unit.start);
+            self.first = self.first.or(unit.start);
+            self.units += 1;
+            if unit.key {
+                self.largest_group = self.largest_group.max(self.group);
+                self.group = 0;
+            }
+        }
+        self.streams[stream].waiting = None;
+        let bytes = self.limits.cost(unit);
+        self.bytes += bytes;
+        self.group += bytes;
+        Verdict::Pass
+    }
+
+    /// Whether the group of units that begins with this key unit goes into another file. A group's
+    /// size is known when it is over: the largest one so far is what it may take.
+    fn is_full(&self, unit: Unit) -> bool {
+        let Limits {
+            time, bytes, head, ..
+        } = self.limits;
+        let group = self.group.max(self.largest_group);
+        let after = self.bytes + head + group.max(self.limits.cost(unit));
+        let long = matches!((unit.start, self.first), (Some(start), Some(first))
+            if start.saturating_sub(first) >= time);
+        (time > 0 && long) || (bytes > 0 && after > bytes)
+    }
+
+    fn begin_if_all_wait(&mut self) -> Verdict {
+        let at = match self.phase {
+            Phase::Cutting(at) => at,
+            _ => None,
+        };
+        // What waits for the reference only, and is earlier, still goes into this file.
+        let settled = |stream: &Stream| {
+            !stream.in_file
+                || stream.ended
+                || stream
+                    .waiting
+                    .is_some_and(|start| stream.changed || start.is_none() || start >= at)
+        };
+        match self.hurry || self.streams.iter().all(settled) {
+            true => self.begin(),
+            false => Verdict::Wait,
+        }
+    }
+
+    fn begin(&mut self) -> Verdict {
+        for stream in &mut self.streams {
+            stream.in_file = stream.waiting.is_some() && !stream.ended;
+            stream.changed = false;
+        }
+        let starts = self.streams.iter().filter_map(|stream| stream.waiting);
+        self.origin = starts.flatten().min().unwrap_or(self.origin);
+        self.enter(Phase::Changing);
+        self.files += 1;
+        self.due = false;
+        self.hurry = false;
+        self.until = None;
+        self.first = None;
+        self.units = 0;
+        self.bytes = 0;
+        self.group = 0;
+        Verdict::Open
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const VIDEO: usize = 0;
+    const AUDIO: usize = 1;
+
+    fn key(start: u64) -> Unit {
+        Unit {
+            start: Some(start),
+            key: true,
+            bytes: 100,
+        }
+    }
+
+    fn delta(start: u64) -> Unit {
+        Unit {
+            key: false,
+            ..key(start)
+        }
+    }
+
+    /// Offers, opens a file where one is asked for, and offers again.
+    fn put(plan: &mut Plan, stream: usize, unit: Unit) -> Verdict {
+        match plan.offer(stream, unit) {
+            Verdict::Open => {
+                plan.opened();
+                plan.offer(stream, unit)
+            }
+            verdict => verdict,
+        }
+    }
+
+    fn both() -> Plan {
+        let mut plan = Plan::new(2, Limits::default());
+        assert_eq!(plan.offer(VIDEO, key(10)), Verdict::Wait);
+        assert_eq!(plan.offer(AUDIO, key(8)), Verdict::Open);
+        assert_eq!(plan.origin(), 8);
+        assert_eq!(
+            plan.offer(VIDEO, key(10)),
+            Verdict::Wait,
+            "it is not open yet"
+        );
+        plan.opened();
+        assert_eq!(plan.offer(VIDEO, key(10)), Verdict::Pass);
+        assert_eq!(plan.offer(AUDIO, key(8)), Verdict::Pass);
+        plan
+    }
+
+    #[test]
+    fn sound_waits_for_the_picture() {
+        let mut plan = both();
+        assert_eq!(plan.offer(AUDIO, key(12)), Verdict::Wait);
+        assert_eq!(plan.offer(VIDEO, delta(15)), Verdict::Pass);
+        assert_eq!(plan.offer(AUDIO, key(12)), Verdict::Pass);
+        assert!(!plan.end(VIDEO));
+        assert_eq!(plan.offer(AUDIO, key(100)), Verdict::Pass);
+    }
+
+    #[test]
+    fn a_file_begins_with_a_key_unit_and_the_sound_after_it() {
+        let mut plan = both();
+        plan.split();
+        assert_eq!(plan.offer(VIDEO, delta(20)), Verdict::Pass);
+        assert_eq!(plan.offer(VIDEO, key(30)), Verdict::Wait);
+        assert_eq!(plan.offer(AUDIO, key(12)), Verdict::Pass);
+        assert_eq!(plan.offer(AUDIO, key(29)), Verdict::Pass);
+        assert_eq!(plan.offer(AUDIO, key(31)), Verdict::Open);
+        assert_eq!((plan.origin(), plan.file()), (30, 2));
+        plan.opened();
+        assert_eq!(plan.offer(AUDIO, key(31)), Verdict::Wait);
+        assert_eq!(plan.offer(VIDEO, key(30)), Verdict::Pass);
+        assert_eq!(plan.offer(VIDEO, key(40)), Verdict::Pass);
+        assert_eq!(plan.offer(AUDIO, key(31)), Verdict::Pass);
+    }
+
+    #[test]
+    fn sound_that_ends_or_stalls_holds_no_file_up() {
+        for stalls in [false, true] {
+            let mut plan = both();
+            plan.split();
+            assert_eq!(plan.offer(VIDEO, key(30)), Verdict::Wait);
+            match stalls {
+                true => plan.hurry(),
+                false => assert!(!plan.end(AUDIO)),
+            }
+            assert_eq!(put(&mut plan, VIDEO, key(30)), Verdict::Pass);
+            assert!(!plan.in_file(AUDIO));
+        }
+    }
+
+    #[test]
+    fn a_stream_that_does_not_come_is_done_without_and_may_come_later() {
+        let mut plan = Plan::new(2, Limits::default());
+        assert_eq!(plan.offer(AUDIO, key(0)), Verdict::Wait);
+        assert!(!plan.reaches(AUDIO, PATIENCE - 1));
+        assert_eq!(plan.offer(AUDIO, key(0)), Verdict::Wait);
+        assert!(plan.reaches(AUDIO, PATIENCE));
+        assert_eq!(put(&mut plan, AUDIO, key(0)), Verdict::Pass);
+        assert!(!plan.came(VIDEO) && !plan.in_file(VIDEO));
+        assert_eq!(plan.offer(AUDIO, key(10)), Verdict::Pass);
+        assert_eq!(plan.offer(VIDEO, key(15)), Verdict::Wait);
+        assert_eq!(plan.offer(AUDIO, key(20)), Verdict::Open);
+        assert!(plan.in_file(VIDEO) && plan.in_file(AUDIO));
+        assert_eq!(plan.origin(), 15);
+    }
+
+    #[test]
+    fn a_stream_may_come_when_the_others_have_ended() {
+        let mut plan = Plan::new(2, Limits::default());
+        assert_eq!(plan.offer(AUDIO, key(0)), Verdict::Wait);
+        plan.hurry();
+        assert_eq!(put(&mut plan, AUDIO, key(0)), Verdict::Pass);
+        assert!(!plan.end(AUDIO));
+        assert_eq!(plan.ending(AUDIO), Ending::Held);
+        assert_eq!(put(&mut plan, VIDEO, key(15)), Verdict::Pass);
+        assert_eq!((plan.file(), plan.in_file(AUDIO)), (2, false));
+        assert!(!plan.end(VIDEO));
+        assert_eq!(plan.ending(VIDEO), Ending::File);
+        let mut plan = both();
+        assert!(!plan.end(AUDIO));
+        assert_eq!(plan.ending(AUDIO), Ending::Stream);
+    }
+
+    #[test]
+    fn another_format_is_another_file() {
+        let mut plan = both();
+        plan.change(VIDEO);
+        assert_eq!(plan.offer(VIDEO, key(30)), Verdict::Wait);
+        assert_eq!(put(&mut plan, AUDIO, key(35)), Verdict::Wait);
+        assert_eq!(plan.offer(VIDEO, key(30)), Verdict::Pass);
+        plan.change(AUDIO);
+        assert_eq!(plan.offer(AUDIO, key(35)), Verdict::Wait);
+        assert_eq!(plan.offer(VIDEO, delta(40)), Verdict::Pass);
+        assert_eq!(put(&mut plan, VIDEO, key(50)), Verdict::Pass);
+        assert_eq!((plan.file(), plan.origin()), (3, 35));
+    }
+
+    #[test]
+    fn limits_hold() {
+        let mut plan = Plan::new(
+            1,
+            Limits {
+                time: 100,
+                ..Limits::default()
+            },
+        );
+        let files = (0..30).map(|n| {
+            assert_eq!(put(&mut plan, 0, key(n * 10)), Verdict::Pass);
+            plan.file()
+        });
+        let files: Vec<_> = files.collect();
+        assert_eq!((files[9], files[10], files[20]), (1, 2, 3));
+
+        let mut plan = Plan::new(
+            1,
+            Limits {
+                bytes: 1000,
+                head: 200,
+                overhead: 10,
+                per_kib: 10,
+                ..Limits::default()
+            },
+        );
+        for n in 0..30 {
+            assert_eq!(put(&mut plan, 0, key(n * 10)), Verdict::Pass);
+            // Six units of 120 bytes behind a head of 200.
+            assert_eq!(plan.file(), n / 6 + 1);
+        }
+    }
+
+    #[test]
+    fn a_full_file_is_known_with_its_sound() {
+        let limits = Limits {
+            bytes: 1000,
+            ..Limits::default()
+        };
+        let mut plan = Plan::new(2, limits);
+        assert_eq!(plan.offer(AUDIO, key(0)), Verdict::Wait);
+        assert_eq!(plan.offer(VIDEO, key(0)), Verdict::Open);
+        plan.opened();
+        // Two of the sound for each picture, which runs ahead.
+        let mut audio = (0..).map(|n| key(n * 5)).peekable();
+        for n in 0..20 {
+            let unit = key(n * 10);
+            while put(&mut plan, VIDEO, unit) == Verdict::Wait {
+                let verdict = put(&mut plan, AUDIO, *audio.peek().unwrap());
+                if verdict == Verdict::Pass {
+                    audio.next();
+                }
+            }
+            assert!(plan.bytes <= 1000, "{}", plan.bytes);
+        }
+        assert!(plan.file() >= 6, "{}", plan.file());
+    }
+
+    #[test]
+    fn nothing_at_all_is_an_end_too() {
+        let mut plan = Plan::new(2, Limits::default());
+        assert!(!plan.end(AUDIO));
+        assert!(plan.end(VIDEO));
+        assert!(plan.is_over());
+        let mut plan = both();
+        plan.stop();
+        assert_eq!(plan.offer(VIDEO, key(20)), Verdict::Refuse);
+    }
+}

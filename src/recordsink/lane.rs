@@ -1,0 +1,188 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! One stream's place in a file: the muxer's pad, and what the file has been told of the stream.
+
+use std::ops::ControlFlow;
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use gst::prelude::*;
+
+use super::CAT;
+use crate::streams::{self, MissingElement};
+use crate::sync::lock;
+
+/// What a queue holds: what a stream may bring before another one that has not come is done without.
+const HELD_BYTES: u32 = 64 << 20;
+
+/// What a file has been told of a stream.
+#[derive(Debug, Default)]
+pub struct Told {
+    pub file: u64,
+    events: Vec<gst::Event>,
+    pub caps: Option<gst::Caps>,
+}
+
+/// One stream's place in the file.
+#[derive(Debug)]
+pub struct Lane {
+    pub name: String,
+    pub queue: Option<gst::Element>,
+    /// None while the file is without it.
+    pub pad: Mutex<Option<gst::Pad>>,
+    pub told: Mutex<Told>,
+    /// Events have come that the file has not been told of.
+    pub news: AtomicBool,
+    /// The last unit's time, and how long before it the one before was.
+    last: Mutex<(Option<gst::ClockTime>, Option<gst::ClockTime>)>,
+}
+
+impl Lane {
+    /// The place of the stream `name`; with a thread of its own it has a queue.
+    pub fn new(name: &str, thread: bool) -> Result<Self, MissingElement> {
+        Ok(Self {
+            name: name.to_owned(),
+            queue: thread.then(held_queue).transpose()?,
+            pad: Mutex::default(),
+            told: Mutex::default(),
+            news: AtomicBool::default(),
+            last: Mutex::default(),
+        })
+    }
+
+    /// Tells the file what the stream that leaves `source` says before its data; the file is the one of
+    /// that number, and begins at `origin`.
+    pub fn tell_file(
+        &self,
+        source: &gst::Pad,
+        file: u64,
+        origin: u64,
+    ) -> Result<(), gst::FlowError> {
+        let mut told = lock(&self.told);
+        if !self.news.swap(false, Ordering::AcqRel) && told.file == file {
+            return Ok(());
+        }
+        if told.file != file {
+            *told = Told {
+                file,
+                ..Told::default()
+            };
+        }
+        let mut events = Vec::new();
+        source.sticky_events_foreach(|event| {
+            let known = told.events.iter().any(|t| t.as_ptr() == event.as_ptr());
+            if !known && event.type_() != gst::EventType::Eos {
+                events.push(event.clone());
+            }
+            ControlFlow::Continue(gst::EventForeachAction::Keep)
+        });
+        for event in &events {
+            if let gst::EventView::Caps(caps) = event.view() {
+                told.caps = Some(caps.caps_owned());
+            }
+        }
+        told.events.retain(|known| {
+            let replaced = |event: &gst::Event| event.type_() == known.type_();
+            !events.iter().any(replaced)
+        });
+        told.events.extend(events.iter().cloned());
+        drop(told);
+        let entry = self.entry().ok_or(gst::FlowError::NotLinked)?;
+        for event in events {
+            let is_caps = event.type_() == gst::EventType::Caps;
+            if !entry.send_event(from_origin(event, origin)) && is_caps {
+                return Err(gst::FlowError::NotNegotiated);
+            }
+        }
+        Ok(())
+    }
+
+    /// Where the stream enters.
+    pub fn entry(&self) -> Option<gst::Pad> {
+        match &self.queue {
+            Some(queue) => queue.static_pad("sink"),
+            None => lock(&self.pad).clone(),
+        }
+    }
+}
+
+impl Lane {
+    /// Gives a unit that does not say how long it is the length of the one before: the last one of an
+    /// MP4 would be none at all, and is not shown.
+    pub fn set_duration(&self, buffer: &mut gst::Buffer) {
+        let Some(pts) = buffer.pts() else { return };
+        let mut last = lock(&self.last);
+        let step = last.0.and_then(|before| pts.checked_sub(before));
+        let step = step.filter(|step| !step.is_zero()).or(last.1);
+        *last = (Some(pts), step);
+        if let (None, Some(step)) = (buffer.duration(), step) {
+            buffer.make_mut().set_duration(step);
+        }
+    }
+}
+
+/// A queue that has room for a stream that waits. Its own measure of time begins at 0, which may be
+/// hours ago: [`Plan::reaches`] has another.
+pub fn held_queue() -> Result<gst::Element, MissingElement> {
+    let queue = streams::make("queue")?;
+    queue.set_property("max-size-buffers", 0_u32);
+    queue.set_property("max-size-bytes", HELD_BYTES);
+    queue.set_property("max-size-time", 0_u64);
+    Ok(queue)
+}
+
+/// The running time of a buffer that passes a pad, in nanoseconds.
+pub fn running_time(pad: &gst::Pad, buffer: &gst::BufferRef) -> Option<u64> {
+    let segment = pad.sticky_event::<gst::event::Segment>(0)?;
+    let segment = segment.segment().downcast_ref::<gst::ClockTime>()?;
+    Some(segment.to_running_time(buffer.pts()?)?.nseconds())
+}
+
+/// A segment whose running time is 0 at `origin`; other events as they are.
+fn from_origin(event: gst::Event, origin: u64) -> gst::Event {
+    let gst::EventView::Segment(view) = event.view() else {
+        return event;
+    };
+    let Some(segment) = view.segment().downcast_ref::<gst::ClockTime>() else {
+        return event;
+    };
+    let mut segment = segment.clone();
+    let base = segment.base().map_or(0, gst::ClockTime::nseconds);
+    let later = origin.saturating_sub(base);
+    segment.set_base(gst::ClockTime::from_nseconds(base.saturating_sub(origin)));
+    let start = segment.start().map_or(0, gst::ClockTime::nseconds);
+    let rate = segment.rate().abs();
+    let start = start.saturating_add((later as f64 * rate).round() as u64);
+    // The greatest number of all stands for none.
+    segment.set_start(gst::ClockTime::from_nseconds(start.min(u64::MAX - 1)));
+    segment.set_time(gst::ClockTime::ZERO);
+    gst::event::Segment::builder(&segment)
+        .seqnum(event.seqnum())
+        .build()
+}
+
+/// Whether a file can go on with these caps. Other fields tell the same in more detail.
+pub fn same_format(before: &gst::CapsRef, after: &gst::CapsRef) -> bool {
+    const FIELDS: [&str; 8] = [
+        "width",
+        "height",
+        "codec_data",
+        "stream-format",
+        "format",
+        "rate",
+        "channels",
+        "layout",
+    ];
+    let (Some(before), Some(after)) = (before.structure(0), after.structure(0)) else {
+        return false;
+    };
+    let same = |field: &str| match (before.value(field), after.value(field)) {
+        (Ok(before), Ok(after)) => before.compare(after) == Some(std::cmp::Ordering::Equal),
+        (Err(_), Err(_)) => true,
+        _ => false,
+    };
+    let changed = FIELDS.into_iter().find(|field| !same(field));
+    if let Some(field) = changed {
+        gst::debug!(CAT, "{field} changes from {before} to {after}");
+    }
+    before.name() == after.name() && changed.is_none()
+}

@@ -1,0 +1,626 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! The end of a recording in a container: a muxer and a file, and the same two again for the next
+//! file. Which file a unit goes into says [`Plan`]; each file begins at 0.
+//!
+//! `splitmuxsink` does much of this. It waits without end for a stream that does not come, has no
+//! answer to a change of format, and holds a group of pictures back, which a killed program loses.
+//!
+//! With several streams each has a queue on either side of the point where it waits for the others:
+//! before it, so that upstream goes on; behind it, because a muxer takes a unit only when it has one
+//! of every stream.
+
+use std::path::PathBuf;
+use std::sync::atomic::Ordering;
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+
+use gst::glib;
+use gst::prelude::*;
+
+use super::CAT;
+use super::cut::{Ending, Limits, Plan, Unit, Verdict};
+use super::lane::{Lane, held_queue, running_time, same_format};
+use super::tally::Current;
+use crate::streams::bin::guarded;
+use crate::streams::{self, MissingElement, entry, set_if_there};
+use crate::sync::lock;
+
+/// How far the file is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum File {
+    /// There is none, or the last one is complete.
+    Closed,
+    /// The states of muxer and sink are changing.
+    Opening,
+    Open,
+    /// EOS is on its way through the muxer.
+    Finishing,
+    /// It could not be finished, or the recording is stopped.
+    Over,
+}
+
+#[derive(Debug)]
+struct State {
+    plan: Plan,
+    file: File,
+}
+
+/// What the recording is asked and told of.
+pub trait Owner: Send + Sync + 'static {
+    /// The name of the file that is about to be opened; what is wrong with it has been posted.
+    fn next_file(&self) -> Option<PathBuf>;
+    /// The first file is open, and the element that the bin waited for in its place can go.
+    fn began(&self, placeholder: &gst::Element);
+    /// A file begins without this stream.
+    fn is_without(&self, stream: &str);
+    /// No stream has brought anything.
+    fn is_empty(&self);
+    /// Another muxer like the first.
+    fn make_muxer(&self) -> Result<gst::Element, gst::ErrorMessage>;
+    /// Something went wrong.
+    fn failed(&self, message: gst::ErrorMessage);
+}
+
+pub struct Muxed {
+    bin: glib::WeakRef<gst::Bin>,
+    /// Another one when other streams are in the file: muxers do not forget all of a pad that was
+    /// taken away.
+    muxer: Mutex<gst::Element>,
+    sink: gst::Element,
+    /// A sink that does not preroll, for the bin to wait for until the first file is open.
+    placeholder: gst::Element,
+    lanes: Vec<Lane>,
+    /// How often the next key unit is asked for; 0: not at all.
+    split_time: u64,
+    /// Written by the streams' threads, by whoever brings the file's EOS or an error, and by whoever
+    /// stops the recording.
+    state: Mutex<State>,
+    changed: Condvar,
+    current: Arc<Mutex<Current>>,
+    owner: Box<dyn Owner>,
+}
+
+impl std::fmt::Debug for Muxed {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Muxed")
+            .field("state", &self.state)
+            .finish_non_exhaustive()
+    }
+}
+
+/// What a recording in a container is made of.
+pub struct Parts {
+    pub bin: glib::WeakRef<gst::Bin>,
+    pub muxer: gst::Element,
+    /// The streams' names, the video first.
+    pub streams: Vec<String>,
+    /// Whether streams have threads of their own: there are several, or a preview.
+    pub threads: bool,
+    pub limits: Limits,
+    pub current: Arc<Mutex<Current>>,
+    pub owner: Box<dyn Owner>,
+}
+
+impl Muxed {
+    /// A muxer without a file as yet.
+    ///
+    /// # Errors
+    /// When an element that it takes is not installed.
+    pub fn new(parts: Parts) -> Result<Arc<Self>, MissingElement> {
+        let Parts {
+            bin, muxer, limits, ..
+        } = parts;
+        let sink = streams::make("filesink")?;
+        // The pipeline waits for the file to be opened, and not for what is written to it.
+        sink.set_property("async", false);
+        // A killed program loses what it has in memory.
+        set_if_there(&sink, "buffer-mode", "unbuffered");
+        let placeholder = streams::make("fakesink")?;
+        let lanes = parts.streams.iter();
+        let lanes = lanes.map(|name| Lane::new(name, parts.threads));
+        let lanes = lanes.collect::<Result<Vec<_>, _>>()?;
+        let plan = Plan::new(lanes.len(), limits);
+        let muxed = Self {
+            bin,
+            muxer: Mutex::new(muxer),
+            sink,
+            placeholder,
+            lanes,
+            split_time: if limits.bytes == 0 { limits.time } else { 0 },
+            state: Mutex::new(State {
+                plan,
+                file: File::Closed,
+            }),
+            changed: Condvar::new(),
+            current: parts.current,
+            owner: parts.owner,
+        };
+        // Files are opened, and what was there destroyed, only when there is something to write.
+        for element in muxed.file_elements() {
+            element.set_locked_state(true);
+        }
+        Ok(Arc::new(muxed))
+    }
+
+    pub fn muxer(&self) -> gst::Element {
+        lock(&self.muxer).clone()
+    }
+
+    /// What starts and stops with each file, from its end on.
+    fn file_elements(&self) -> Vec<gst::Element> {
+        let mut elements = vec![self.sink.clone(), self.muxer()];
+        let queues = self.lanes.iter().filter_map(|lane| lane.queue.clone());
+        elements.extend(queues);
+        elements
+    }
+
+    /// What has to be in the bin when the recording begins.
+    pub fn elements(&self) -> Vec<gst::Element> {
+        let mut elements = self.file_elements();
+        elements.push(self.placeholder.clone());
+        elements
+    }
+
+    /// Links what is in the bin now, so that streams learn what the muxer takes.
+    ///
+    /// # Errors
+    /// When the muxer's pad and the file's do not fit.
+    pub fn link(&self) -> Result<(), glib::BoolError> {
+        self.muxer().link(&self.sink)?;
+        for lane in &self.lanes {
+            self.join(lane);
+        }
+        Ok(())
+    }
+
+    /// Gives a stream a pad of the muxer, found as `splitmuxsink` finds it. A stream without one is
+    /// refused when its caps come.
+    fn join(&self, lane: &Lane) {
+        let muxer = self.muxer();
+        let templates = [&format!("{}_%u", lane.name), &lane.name, "sink_%d", "sink"];
+        let pad = templates.into_iter().find_map(|template| {
+            let pad = muxer.request_pad_simple(template);
+            pad.or_else(|| muxer.static_pad(template))
+        });
+        let source = lane.queue.as_ref().and_then(|q| q.static_pad("src"));
+        if let (Some(source), Some(pad)) = (source, &pad)
+            && let Err(err) = source.link(pad)
+        {
+            gst::warning!(CAT, "{} and the muxer do not fit: {err}", lane.name);
+        }
+        *lock(&lane.pad) = pad;
+    }
+
+    /// Has a muxer with the streams that the next file has, between files.
+    fn choose_streams(&self) -> Result<(), gst::ErrorMessage> {
+        let wanted = |number| lock(&self.state).plan.in_file(number);
+        let as_before =
+            |(number, lane): (usize, &Lane)| wanted(number) == lock(&lane.pad).is_some();
+        if self.lanes.iter().enumerate().all(as_before) {
+            return Ok(());
+        }
+        let bin = self.bin.upgrade();
+        let bin =
+            bin.ok_or_else(|| gst::error_msg!(gst::CoreError::StateChange, ("The bin is gone")))?;
+        let muxer = self.owner.make_muxer()?;
+        let old = std::mem::replace(&mut *lock(&self.muxer), muxer.clone());
+        for lane in &self.lanes {
+            *lock(&lane.pad) = None;
+        }
+        // Its links go with it.
+        entry::discard(&bin, &old);
+        muxer.set_locked_state(true);
+        bin.add(&muxer)
+            .and_then(|()| muxer.link(&self.sink))
+            .map_err(|err| gst::error_msg!(gst::CoreError::Failed, ("No muxer fits: {err}")))?;
+        for (number, lane) in self.lanes.iter().enumerate() {
+            if wanted(number) {
+                self.join(lane);
+            }
+        }
+        Ok(())
+    }
+
+    fn number(&self, name: &str) -> Option<usize> {
+        self.lanes.iter().position(|lane| lane.name == name)
+    }
+
+    /// The pad that a stream leads to; `None` if the muxer has no place for it.
+    pub fn pad(&self, name: &str) -> Option<gst::Pad> {
+        let lane = self.lanes.get(self.number(name)?)?;
+        lock(&lane.pad).as_ref()?;
+        lane.entry()
+    }
+
+    /// The queue in which a stream waits for the others, where it has a thread of its own.
+    ///
+    /// # Errors
+    /// When it is not installed.
+    pub fn waiting_queue(
+        self: &Arc<Self>,
+        name: &str,
+    ) -> Result<Option<gst::Element>, MissingElement> {
+        let number = self.number(name);
+        let Some(number) = number.filter(|number| self.lanes[*number].queue.is_some()) else {
+            return Ok(None);
+        };
+        let queue = held_queue()?;
+        if let Some(sink) = queue.static_pad("sink") {
+            let weak = Arc::downgrade(self);
+            sink.add_probe(gst::PadProbeType::BUFFER, move |pad, info| {
+                if let (Some(muxed), Some(buffer)) = (weak.upgrade(), info.buffer())
+                    && let Some(time) = running_time(pad, buffer)
+                    && lock(&muxed.state).plan.reaches(number, time)
+                {
+                    muxed.changed.notify_all();
+                }
+                gst::PadProbeReturn::Ok
+            });
+        }
+        let weak = Arc::downgrade(self);
+        queue.connect("overrun", false, move |_| {
+            if let Some(muxed) = weak.upgrade() {
+                muxed.tell(Plan::hurry);
+            }
+            None
+        });
+        Ok(Some(queue))
+    }
+
+    /// The file that is open.
+    pub fn location(&self) -> PathBuf {
+        let location = self.sink.property::<Option<String>>("location");
+        location.unwrap_or_default().into()
+    }
+
+    /// Frames of video in the file, where the muxer counts them.
+    pub fn frames_in_file(&self) -> Option<u64> {
+        let video = self.number("video")?;
+        let muxer = self.muxer();
+        let stats = muxer.find_property("stats")?;
+        let in_file = lock(&self.lanes.get(video)?.pad).is_some();
+        if !in_file || stats.value_type() != gst::Structure::static_type() {
+            return None;
+        }
+        let stats = muxer.property::<Option<gst::Structure>>("stats")?;
+        stats.get("frames").ok()
+    }
+
+    /// The next key unit begins the next file.
+    pub fn split(&self) {
+        lock(&self.state).plan.split();
+    }
+
+    fn tell<T>(&self, change: impl FnOnce(&mut Plan) -> T) -> T {
+        let answer = change(&mut lock(&self.state).plan);
+        self.changed.notify_all();
+        answer
+    }
+
+    fn wait<'a>(&self, state: MutexGuard<'a, State>) -> MutexGuard<'a, State> {
+        self.changed
+            .wait(state)
+            .unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Has what leaves `source` for the file wait for its turn, and cut into files.
+    pub fn cut(self: &Arc<Self>, name: &str, source: &gst::Pad) {
+        let Some(number) = self.number(name) else {
+            return;
+        };
+        let muxed = self.clone();
+        let kinds = gst::PadProbeType::EVENT_DOWNSTREAM
+            | gst::PadProbeType::BUFFER
+            | gst::PadProbeType::BUFFER_LIST
+            | gst::PadProbeType::QUERY_DOWNSTREAM;
+        source.add_probe(kinds, move |source, info| {
+            let Some(bin) = muxed.bin.upgrade() else {
+                return gst::PadProbeReturn::Remove;
+            };
+            guarded(&bin, gst::PadProbeReturn::Drop, || {
+                muxed.arrived(number, source, info)
+            })
+        });
+    }
+
+    fn arrived(
+        &self,
+        number: usize,
+        source: &gst::Pad,
+        info: &mut gst::PadProbeInfo,
+    ) -> gst::PadProbeReturn {
+        if let Some(buffer) = info.buffer_mut() {
+            self.lanes[number].set_duration(buffer);
+        }
+        match &info.data {
+            Some(gst::PadProbeData::Event(event)) => self.event(number, source, event),
+            Some(gst::PadProbeData::Buffer(buffer)) => match self.admit(number, source, buffer) {
+                Ok(()) => gst::PadProbeReturn::Ok,
+                Err(flow) => {
+                    info.flow_res = Err(flow);
+                    gst::PadProbeReturn::Handled
+                }
+            },
+            Some(gst::PadProbeData::BufferList(list)) => {
+                let entry = self.lanes[number].entry();
+                info.flow_res = list
+                    .iter_owned()
+                    .try_fold(gst::FlowSuccess::Ok, |_, buffer| {
+                        self.admit(number, source, &buffer)?;
+                        let entry = entry.as_ref().ok_or(gst::FlowError::NotLinked)?;
+                        entry.chain(buffer)
+                    });
+                gst::PadProbeReturn::Handled
+            }
+            // A muxer answers these in its turn, and may have none while no file is open.
+            Some(gst::PadProbeData::Query(query)) if query.is_serialized() => {
+                gst::PadProbeReturn::Drop
+            }
+            _ => gst::PadProbeReturn::Ok,
+        }
+    }
+
+    fn event(
+        &self,
+        number: usize,
+        source: &gst::Pad,
+        event: &gst::EventRef,
+    ) -> gst::PadProbeReturn {
+        let lane = &self.lanes[number];
+        match event.view() {
+            gst::EventView::FlushStart(_) | gst::EventView::FlushStop(_) => gst::PadProbeReturn::Ok,
+            gst::EventView::Eos(_) => self.ended(number, source),
+            view if event.type_().is_sticky() => {
+                if let gst::EventView::Caps(caps) = view
+                    && let Some(before) = &lock(&lane.told).caps
+                    && !same_format(before, caps.caps())
+                {
+                    lock(&self.state).plan.change(number);
+                }
+                // The file is told of it with the next unit.
+                lane.news.store(true, Ordering::Release);
+                gst::PadProbeReturn::Handled
+            }
+            _ => {
+                let plan = &lock(&self.state).plan;
+                match plan.in_file(number) && lock(&lane.told).file == plan.file() {
+                    true => gst::PadProbeReturn::Ok,
+                    false => gst::PadProbeReturn::Handled,
+                }
+            }
+        }
+    }
+
+    /// Waits until a unit may go into the file.
+    fn admit(
+        &self,
+        number: usize,
+        source: &gst::Pad,
+        buffer: &gst::BufferRef,
+    ) -> Result<(), gst::FlowError> {
+        let unit = Unit {
+            start: running_time(source, buffer),
+            key: !buffer.flags().contains(gst::BufferFlags::DELTA_UNIT),
+            bytes: buffer.size() as u64,
+        };
+        let mut state = lock(&self.state);
+        loop {
+            let version = state.plan.version();
+            let verdict = state.plan.offer(number, unit);
+            if state.plan.version() != version {
+                self.changed.notify_all();
+            }
+            match verdict {
+                Verdict::Pass => break,
+                Verdict::Refuse => return Err(gst::FlowError::Flushing),
+                Verdict::Wait => state = self.wait(state),
+                Verdict::Open => {
+                    drop(state);
+                    self.next_file()?;
+                    if number == 0 && self.split_time > 0 {
+                        self.ask_for_key_unit(source, unit.start);
+                    }
+                    state = lock(&self.state);
+                }
+            }
+        }
+        let (file, origin) = (state.plan.file(), state.plan.origin());
+        let counted = state.plan.is_counted(number);
+        drop(state);
+        self.lanes[number].tell_file(source, file, origin)?;
+        if counted {
+            lock(&self.current).add(buffer);
+        }
+        Ok(())
+    }
+
+    /// Has an encoder make a key unit where the next file is to begin.
+    fn ask_for_key_unit(&self, source: &gst::Pad, start: Option<u64>) {
+        let at = start.and_then(|start| start.checked_add(self.split_time));
+        let Some(at) = at.filter(|at| *at < u64::MAX) else {
+            return;
+        };
+        let at = gst::ClockTime::from_nseconds(at);
+        let event = gst_video::UpstreamForceKeyUnitEvent::builder()
+            .running_time(at)
+            .all_headers(true)
+            .build();
+        source.send_event(event);
+    }
+
+    /// A stream has ended.
+    fn ended(&self, number: usize, source: &gst::Pad) -> gst::PadProbeReturn {
+        self.end(number);
+        let mut state = lock(&self.state);
+        while state.plan.is_changing() {
+            state = self.wait(state);
+        }
+        let (file, origin) = (state.plan.file(), state.plan.origin());
+        let in_file = state.plan.in_file(number) && !state.plan.is_over();
+        let ending = state.plan.ending(number);
+        drop(state);
+        if in_file && self.lanes[number].tell_file(source, file, origin).is_err() {
+            return gst::PadProbeReturn::Handled;
+        }
+        match ending {
+            Ending::Stream => gst::PadProbeReturn::Ok,
+            Ending::Held => gst::PadProbeReturn::Handled,
+            Ending::File => {
+                self.end_file();
+                gst::PadProbeReturn::Handled
+            }
+        }
+    }
+
+    /// Has the muxer complete the file.
+    fn end_file(&self) {
+        for lane in &self.lanes {
+            if lock(&lane.pad).is_some()
+                && let Some(entry) = lane.entry()
+            {
+                entry.send_event(gst::event::Eos::new());
+            }
+        }
+    }
+
+    /// A stream has ended before anything of it could be built.
+    pub fn end_of(&self, name: &str) {
+        if let Some(number) = self.number(name) {
+            self.end(number);
+            let over = {
+                let plan = &lock(&self.state).plan;
+                plan.is_over() || plan.file() == 0
+            };
+            if !over && lock(&self.state).plan.ending(number) == Ending::File {
+                self.end_file();
+            }
+        }
+    }
+
+    fn end(&self, number: usize) {
+        if self.tell(|plan| plan.end(number)) {
+            self.owner.is_empty();
+            // The file's sink will not say that this is the end: a bin asks all of its sinks.
+            self.sink.unset_element_flags(gst::ElementFlags::SINK);
+            if let Some(sink) = self.placeholder.static_pad("sink") {
+                sink.send_event(gst::event::StreamStart::new("recordsink"));
+                let segment = gst::FormattedSegment::<gst::ClockTime>::new();
+                sink.send_event(gst::event::Segment::new(&segment));
+                sink.send_event(gst::event::Eos::new());
+            }
+        }
+    }
+
+    /// Closes the file that is open and opens the next one, in a stream's thread.
+    fn next_file(&self) -> Result<(), gst::FlowError> {
+        let opened = self.close() && self.open();
+        if !opened {
+            // Whoever could not has posted why.
+            self.tell(Plan::stop);
+            return Err(gst::FlowError::Flushing);
+        }
+        self.tell(Plan::opened);
+        Ok(())
+    }
+
+    fn open(&self) -> bool {
+        let Some(location) = self.owner.next_file() else {
+            return false;
+        };
+        let first = {
+            let mut state = lock(&self.state);
+            if state.file != File::Closed || state.plan.is_over() {
+                return false;
+            }
+            state.file = File::Opening;
+            state.plan.file() == 1
+        };
+        for (number, lane) in self.lanes.iter().enumerate() {
+            if !lock(&self.state).plan.came(number) {
+                self.owner.is_without(&lane.name);
+            }
+        }
+        if let Err(message) = self.choose_streams() {
+            self.owner.failed(message);
+            lock(&self.state).file = File::Over;
+            self.changed.notify_all();
+            return false;
+        }
+        self.sink.set_property("location", location);
+        let opened = self.file_elements().iter().try_for_each(|element| {
+            element.set_locked_state(false);
+            element.sync_state_with_parent()
+        });
+        lock(&self.state).file = match opened {
+            Ok(()) => File::Open,
+            Err(_) => File::Over,
+        };
+        self.changed.notify_all();
+        if opened.is_ok() && first {
+            self.owner.began(&self.placeholder);
+        }
+        opened.is_ok()
+    }
+
+    /// Completes the file, if one is open; false when the recording is over with that.
+    fn close(&self) -> bool {
+        {
+            let mut state = lock(&self.state);
+            match state.file {
+                File::Closed => return true,
+                File::Open => state.file = File::Finishing,
+                _ => return false,
+            }
+        }
+        self.end_file();
+        let mut state = lock(&self.state);
+        while state.file == File::Finishing {
+            state = self.wait(state);
+        }
+        if state.file != File::Closed {
+            return false;
+        }
+        drop(state);
+        for element in self.file_elements() {
+            element.set_locked_state(true);
+            let _ = element.set_state(gst::State::Null);
+        }
+        true
+    }
+
+    /// Whether `object` is what says that a file is complete.
+    pub fn is_sink(&self, object: Option<&gst::Object>) -> bool {
+        object == Some(self.sink.upcast_ref())
+    }
+
+    /// It has said so; true when another file follows.
+    pub fn goes_on(&self) -> bool {
+        let mut state = lock(&self.state);
+        if state.file == File::Finishing {
+            state.file = File::Closed;
+            self.changed.notify_all();
+        }
+        state.file == File::Closed
+    }
+
+    /// An element has posted an error.
+    pub fn failed(&self) {
+        let mut state = lock(&self.state);
+        if state.file == File::Finishing {
+            state.file = File::Over;
+        }
+        state.plan.stop();
+        self.changed.notify_all();
+    }
+
+    /// Lets go of the streams' threads, and opens no more files. Sinks that are started behind the
+    /// back of a bin that stops would hold such a thread for ever.
+    pub fn stop(&self) {
+        let mut state = lock(&self.state);
+        state.plan.stop();
+        while state.file == File::Opening {
+            state = self.wait(state);
+        }
+        state.file = File::Over;
+        self.changed.notify_all();
+    }
+}

@@ -1,0 +1,535 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! A recording: what the application asks for, the streams that come in and the files that go out.
+
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, Weak};
+
+use gst::glib;
+use gst::prelude::*;
+
+use super::CAT;
+use super::cut;
+use super::elementary::{self, Elements};
+use super::gate::{Gate, Gates};
+use super::muxed::{self, Muxed, Parts};
+use super::names::Names;
+use super::preroll::Preroll;
+use super::settings::Settings;
+use super::tally::{Current, Tally, Totals};
+use crate::streams::bin::Streams;
+use crate::streams::containers::{AudioCodec, Container, Kind, Muxer, VideoCodec};
+use crate::streams::stamps::Stamps;
+use crate::streams::times::Times;
+use crate::streams::{self, entry, files, missing, set};
+use crate::sync::lock;
+
+/// What a muxer that was named makes, where the extension does not say.
+static OTHER: Container = Container {
+    extensions: &[],
+    kind: Kind::Muxed(&[]),
+    video: Some(VideoCodec::H264),
+    audio: Some(AudioCodec::Aac),
+};
+
+/// Longest time from one fragment of an MP4 to the next, in milliseconds: one that comes a rounding
+/// before its second is not to wait for another group of pictures.
+const FRAGMENT_MS: &str = "900";
+
+/// What the streams end in.
+#[derive(Debug, Clone)]
+pub enum End {
+    Muxed(Arc<Muxed>),
+    Elements(Elements),
+}
+
+impl End {
+    /// What the bin has for it.
+    fn elements(&self) -> Vec<gst::Element> {
+        match self {
+            Self::Muxed(muxed) => muxed.elements(),
+            Self::Elements(sink) => vec![sink.clone().upcast()],
+        }
+    }
+}
+
+/// Written by whoever changes the state.
+#[derive(Debug, Default)]
+pub struct Making {
+    pub container: Option<&'static Container>,
+    pub end: Option<End>,
+    /// Between READY to PAUSED and PAUSED to READY.
+    running: bool,
+}
+
+/// What frames change. A mutex of its own: it is taken for every one of them.
+#[derive(Debug, Default)]
+pub struct Flow {
+    pub gates: Gates,
+    pub totals: Totals,
+    current: Arc<Mutex<Current>>,
+    pub times: Option<Times<std::fs::File>>,
+}
+
+/// What is known of one stream before anything is built for it.
+#[derive(Debug, Default)]
+pub struct Arrival {
+    pub stamps: Stamps,
+    /// Caps of pictures that do not say how large these are.
+    pub sizeless: Option<gst::Caps>,
+    pub size: Option<(i32, i32)>,
+}
+
+#[derive(Debug, Default)]
+pub struct Recorder {
+    pub bin: glib::WeakRef<gst::Bin>,
+    pub settings: Mutex<Settings>,
+    pub streams: Streams,
+    pub making: Mutex<Making>,
+    pub flow: Mutex<Flow>,
+    /// Each written by its stream's thread.
+    pub video: Mutex<Arrival>,
+    pub audio: Mutex<Arrival>,
+    names: Mutex<Option<Names>>,
+    pub preroll: Preroll,
+    /// An error has been posted, and what follows from it is not.
+    failed: AtomicBool,
+}
+
+/// What the ends of a recording hold of it.
+struct Hand(Weak<Recorder>);
+
+impl muxed::Owner for Hand {
+    fn next_file(&self) -> Option<PathBuf> {
+        let recorder = self.0.upgrade()?;
+        let overwrite = lock(&recorder.settings).overwrite;
+        let name = recorder.next_name();
+        // The muxer's sink opens it again: the name is ours from here on. One that may be overwritten
+        // is opened by the sink alone.
+        if !overwrite && let Err(err) = files::create(&name, false) {
+            recorder.post_error(gst::error_msg!(gst::ResourceError::OpenWrite, ("{err}")));
+            return None;
+        }
+        Some(name)
+    }
+
+    fn began(&self, placeholder: &gst::Element) {
+        if let Some(recorder) = self.0.upgrade()
+            && let Some(bin) = recorder.bin.upgrade()
+        {
+            recorder.preroll.tell(|| entry::discard(&bin, placeholder));
+        }
+    }
+
+    fn is_without(&self, stream: &str) {
+        if let Some(bin) = self.0.upgrade().and_then(|recorder| recorder.bin.upgrade()) {
+            gst::element_warning!(
+                bin,
+                gst::StreamError::Mux,
+                ("Nothing has come of the {stream}: the file is without it until something does")
+            );
+        }
+    }
+
+    fn make_muxer(&self) -> Result<gst::Element, gst::ErrorMessage> {
+        self.recorder()?.make_muxer()
+    }
+
+    fn failed(&self, message: gst::ErrorMessage) {
+        if let Some(recorder) = self.0.upgrade() {
+            recorder.post_error(message);
+        }
+    }
+
+    fn is_empty(&self) {
+        if let Some(bin) = self.0.upgrade().and_then(|recorder| recorder.bin.upgrade()) {
+            gst::element_warning!(
+                bin,
+                gst::StreamError::Mux,
+                ("Nothing has come, and there is no file")
+            );
+        }
+    }
+}
+
+impl Hand {
+    fn recorder(&self) -> Result<Arc<Recorder>, gst::ErrorMessage> {
+        let gone = || gst::error_msg!(gst::CoreError::StateChange, ("The element is gone"));
+        self.0.upgrade().ok_or_else(gone)
+    }
+}
+
+impl elementary::Owner for Hand {
+    fn next_file(&self) -> Option<PathBuf> {
+        Some(self.0.upgrade()?.next_name())
+    }
+
+    fn file_done(&self, tally: &Tally) {
+        if let Some(recorder) = self.0.upgrade() {
+            recorder.file_done(tally);
+        }
+    }
+}
+
+fn settings_error(text: impl std::fmt::Display) -> gst::ErrorMessage {
+    gst::error_msg!(gst::ResourceError::Settings, ("{text}"))
+}
+
+impl Recorder {
+    /// Posts an error, unless it follows from one.
+    pub fn post_error(&self, message: gst::ErrorMessage) {
+        if self.fails()
+            && let Some(bin) = self.bin.upgrade()
+        {
+            bin.post_error_message(message);
+        }
+    }
+
+    pub fn post_element(&self, details: gst::Structure) {
+        if let Some(bin) = self.bin.upgrade() {
+            let message = gst::message::Element::builder(details).src(&bin).build();
+            let _ = bin.post_message(message);
+        }
+    }
+
+    /// What is known of a stream that arrives.
+    pub fn arrival(&self, name: &str) -> &Mutex<Arrival> {
+        match name {
+            "video" => &self.video,
+            _ => &self.audio,
+        }
+    }
+
+    pub fn muxed(&self) -> Option<Arc<Muxed>> {
+        match &lock(&self.making).end {
+            Some(End::Muxed(muxed)) => Some(muxed.clone()),
+            _ => None,
+        }
+    }
+
+    /// An error is about to be posted; true if it is the first.
+    pub fn fails(&self) -> bool {
+        if let Some(muxed) = self.muxed() {
+            muxed.failed();
+        }
+        // What fails from here on fails because of it.
+        self.streams.set_stopping(true);
+        !self.failed.swap(true, Ordering::AcqRel)
+    }
+
+    /// Lets go of the threads that bring the streams.
+    pub fn release_streams(&self) {
+        self.streams.set_stopping(true);
+        if let Some(muxed) = self.muxed() {
+            muxed.stop();
+        }
+    }
+
+    pub fn stats(&self) -> gst::Structure {
+        let flow = lock(&self.flow);
+        gst::Structure::builder("recordsink-stats")
+            .field("frames", flow.totals.frames)
+            .field("bytes", flow.totals.bytes)
+            .field("last-frame-bytes", flow.totals.last_frame_bytes)
+            .field("dropped", flow.gates.dropped())
+            .field("files", flow.totals.files)
+            .build()
+    }
+
+    pub fn split(&self, location: Option<String>) {
+        let end = lock(&self.making).end.clone();
+        let Some(end) = end else {
+            gst::warning!(CAT, "Nothing is being recorded that could be split");
+            return;
+        };
+        if let (Some(location), Some(names)) = (location, &mut *lock(&self.names)) {
+            names.ask_for(location);
+        }
+        match end {
+            End::Muxed(muxed) => muxed.split(),
+            End::Elements(sink) => sink.split(),
+        }
+    }
+
+    pub fn finish(&self) {
+        let names = lock(&self.flow).gates.end_all();
+        for name in names {
+            self.streams.end(&name);
+        }
+    }
+
+    /// Whether a stream has been recorded to its end.
+    pub fn has_ended(&self, name: &str) -> bool {
+        lock(&self.flow).gates.has_ended(name)
+    }
+
+    /// Whether streams can no longer be chosen.
+    pub fn is_running(&self) -> bool {
+        lock(&self.making).running
+    }
+
+    /// What can be known to be wrong before anything starts.
+    pub fn check(&self) -> Result<(), gst::ErrorMessage> {
+        let settings = lock(&self.settings).clone();
+        let location = settings.location.as_deref().unwrap_or_default();
+        if location.is_empty() {
+            return Err(settings_error(
+                "location is not set: it names the file to record to",
+            ));
+        }
+        let container = match (&settings.muxer_factory, Container::of(location)) {
+            (None, container) => container.map_err(settings_error)?,
+            (Some(_), Ok(container)) if matches!(container.kind, Kind::Muxed(_)) => container,
+            (Some(_), _) => &OTHER,
+        };
+        let mut names = Names::new(location).map_err(settings_error)?;
+        let first = names.next_name();
+        let cannot = |err| gst::error_msg!(gst::ResourceError::OpenWrite, ("{err}"));
+        files::check_directory(&first).map_err(cannot)?;
+        // A link that leads nowhere is there too.
+        if !settings.overwrite && first.symlink_metadata().is_ok() {
+            return Err(cannot(files::CreateError::Exists(first)));
+        }
+        lock(&self.making).container = Some(container);
+        Ok(())
+    }
+
+    /// The end of the recording: a muxer and a file, or a file.
+    pub fn prepare(self: &Arc<Self>) -> Result<(), gst::ErrorMessage> {
+        let settings = lock(&self.settings).clone();
+        let container = lock(&self.making).container.ok_or_else(|| {
+            gst::error_msg!(gst::CoreError::StateChange, ("No container is known"))
+        })?;
+        let mut names = self.streams.names();
+        // The reference first: see cut.rs.
+        names.sort_by_key(|name| name != "video");
+        self.failed.store(false, Ordering::Release);
+        self.streams.set_stopping(false);
+        self.begin(&settings, container, &names)?;
+        let end = match container.kind {
+            Kind::Muxed(_) => End::Muxed(self.muxed_end(&settings, &names)?),
+            _ => End::Elements(self.elementary_end(&settings, container, &names)?),
+        };
+        let bin = self.bin.upgrade();
+        let bin =
+            bin.ok_or_else(|| gst::error_msg!(gst::CoreError::StateChange, ("The bin is gone")))?;
+        let failed = |err| gst::error_msg!(gst::CoreError::Failed, ("No sink fits: {err}"));
+        bin.add_many(end.elements()).map_err(failed)?;
+        if let End::Muxed(muxed) = &end {
+            muxed.link().map_err(failed)?;
+        }
+        for name in &names {
+            if let ("audio", Some(pad)) = (name.as_str(), self.streams.pad(name)) {
+                pad.set_offset(settings.audio_sync);
+            }
+            let target = match &end {
+                End::Muxed(muxed) => muxed.pad(name),
+                End::Elements(sink) => sink.static_pad("sink"),
+            };
+            self.streams.set_target(name, target);
+        }
+        let mut making = lock(&self.making);
+        making.end = Some(end);
+        making.running = true;
+        Ok(())
+    }
+
+    /// A recording's names, times and counts.
+    fn begin(
+        &self,
+        settings: &Settings,
+        container: &Container,
+        streams: &[String],
+    ) -> Result<(), gst::ErrorMessage> {
+        let location = settings.location.as_deref().unwrap_or_default();
+        let names = Names::new(location).map_err(settings_error)?;
+        let cannot = |err| gst::error_msg!(gst::ResourceError::OpenWrite, ("{err}"));
+        // One that is there was always written anew.
+        let path = settings.pts_location.as_deref().map(Path::new);
+        let file = path.map(|path| files::create(path, true)).transpose();
+        let times = file.map_err(cannot)?.map(Times::new);
+        let photograph = container.kind == Kind::Pictures && !names.is_numbered();
+        let gates = Gates::new(streams, || {
+            let interval = settings.interval.saturating_mul(1000);
+            Gate::new(interval, settings.duration, u64::from(photograph))
+        });
+        *lock(&self.names) = Some(names);
+        *lock(&self.flow) = Flow {
+            gates,
+            times,
+            ..Flow::default()
+        };
+        *lock(&self.video) = Arrival::default();
+        *lock(&self.audio) = Arrival::default();
+        Ok(())
+    }
+
+    fn elementary_end(
+        self: &Arc<Self>,
+        settings: &Settings,
+        container: &Container,
+        names: &[String],
+    ) -> Result<Elements, gst::ErrorMessage> {
+        for name in names {
+            let fits = match name.as_str() {
+                "video" => container.has_video(),
+                _ => container.has_audio(),
+            };
+            if !fits {
+                let location = settings.location.as_deref().unwrap_or_default();
+                return Err(settings_error(format_args!(
+                    "{location:?} holds no {name}: use .avi, .mp4, .mov, .mkv or .ts"
+                )));
+            }
+        }
+        let limits = elementary::Limits {
+            time: settings.split_time,
+            bytes: settings.split_bytes,
+            overwrite: settings.overwrite,
+        };
+        let owner = Arc::new(Hand(Arc::downgrade(self)));
+        Ok(Elements::new(container.kind, limits, owner))
+    }
+
+    /// The muxer that was named, or the one for the extension.
+    fn make_muxer(&self) -> Result<gst::Element, gst::ErrorMessage> {
+        let container = lock(&self.making).container;
+        let (named, properties) = {
+            let settings = lock(&self.settings);
+            let properties = settings.muxer_properties.clone();
+            (settings.muxer_factory.clone(), properties)
+        };
+        let muxers: &[Muxer] = match container.map(|container| container.kind) {
+            Some(Kind::Muxed(muxers)) => muxers,
+            _ => &[],
+        };
+        let factory = named
+            .as_deref()
+            .or(muxers.first().map(|muxer| muxer.factory));
+        let muxer = streams::make(factory.unwrap_or("matroskamux")).map_err(|err| missing(&err))?;
+        streams::write_in_fragments(&muxer, "filesink");
+        if matches!(factory, Some("mp4mux" | "qtmux")) {
+            set::set_if_there(&muxer, "fragment-duration", FRAGMENT_MS);
+        }
+        set::set_all(&muxer, properties.as_ref()).map_err(settings_error)?;
+        Ok(muxer)
+    }
+
+    fn muxed_end(
+        self: &Arc<Self>,
+        settings: &Settings,
+        names: &[String],
+    ) -> Result<Arc<Muxed>, gst::ErrorMessage> {
+        let muxer = self.make_muxer()?;
+        let factory = muxer.factory().map(|factory| factory.name());
+        let limits = cut::Limits {
+            time: settings.split_time,
+            bytes: settings.split_bytes,
+            ..cost(factory.as_deref().unwrap_or_default(), names.len() as u64)
+        };
+        Muxed::new(Parts {
+            bin: self.bin.clone(),
+            muxer,
+            streams: names.to_vec(),
+            // A preview behind a tee needs a thread that goes on while this one waits for PLAYING.
+            threads: names.len() > 1 || settings.preview,
+            limits,
+            current: lock(&self.flow).current.clone(),
+            owner: Box::new(Hand(Arc::downgrade(self))),
+        })
+        .map_err(|err| missing(&err))
+    }
+
+    fn next_name(&self) -> PathBuf {
+        let name = lock(&self.names).as_mut().map(Names::next_name);
+        name.unwrap_or_default()
+    }
+
+    /// Everything that was made for one recording.
+    pub fn take_apart(&self) {
+        let end = {
+            let mut making = lock(&self.making);
+            making.running = false;
+            making.end.take()
+        };
+        let Some(bin) = self.bin.upgrade() else {
+            return;
+        };
+        self.streams.dismantle(&bin);
+        for element in end.iter().flat_map(End::elements) {
+            if element.parent().is_some() {
+                entry::discard(&bin, &element);
+            }
+        }
+        let times = lock(&self.flow).times.take();
+        if let Some(mut times) = times
+            && let Err(err) = times.finish()
+        {
+            gst::warning!(CAT, "The last times were not written: {err}");
+        }
+    }
+
+    /// A file that a muxer made is complete.
+    pub fn muxed_file_done(&self, muxed: &Muxed) {
+        let current = {
+            let flow = lock(&self.flow);
+            let current = std::mem::take(&mut *lock(&flow.current));
+            if current.frames == 0 && flow.totals.files > 0 {
+                // A sink that goes to PLAYING while EOS passes says twice that it is complete.
+                return;
+            }
+            current
+        };
+        let frames = muxed.frames_in_file().unwrap_or(current.frames);
+        self.file_done(&Tally {
+            location: muxed.location(),
+            frames,
+            lost: current.frames.saturating_sub(frames),
+            bytes: 0,
+            duration: current.duration(),
+        });
+    }
+
+    fn file_done(&self, tally: &Tally) {
+        // What is said is of the file that is there.
+        let bytes = std::fs::metadata(&tally.location).map(|metadata| metadata.len());
+        let bytes = match bytes {
+            Ok(bytes) if bytes > 0 && !self.failed.load(Ordering::Acquire) => bytes,
+            found => {
+                gst::warning!(CAT, "No file came of {tally:?}: {found:?}");
+                return;
+            }
+        };
+        lock(&self.flow).totals.files += 1;
+        gst::info!(CAT, "Complete: {tally:?}, {bytes} bytes");
+        let details = gst::Structure::builder("recordsink-file")
+            .field("location", tally.location.to_string_lossy().as_ref())
+            .field("frames", tally.frames)
+            .field("lost", tally.lost)
+            .field("bytes", bytes)
+            .field("duration", tally.duration)
+            .build();
+        self.post_element(details);
+    }
+}
+
+/// What a muxer writes for a file, and for each frame besides the frame's own bytes. Measured on
+/// files of 1 to 100 small frames with and without sound, and a little more than that: a file that
+/// is full ends early rather than late.
+fn cost(muxer: &str, streams: u64) -> cut::Limits {
+    let (file, stream, overhead, per_kib) = match muxer {
+        // Each stream has room for an index of indexes; a frame a chunk head, a pad byte and two
+        // entries in indexes.
+        "avimjpegmux" => (4352, 8448, 44, 0),
+        "mp4mux" | "qtmux" => (1024, 1536, 140, 0),
+        // Packets of 188 bytes, the last one of a frame padded, and PES heads.
+        "mpegtsmux" => (1024, 0, 300, 32),
+        _ => (1024, 256, 48, 0),
+    };
+    cut::Limits {
+        head: file + stream * streams,
+        overhead,
+        per_kib,
+        ..cut::Limits::default()
+    }
+}

@@ -1,0 +1,526 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! `recordsink` and cameras that do not keep what their caps say: streams that come late or never,
+//! buffers without times, damaged pictures, other sizes amid a recording, pipelines that run for long.
+
+use std::path::{Path, PathBuf};
+
+use crate::common::{HANG, Pipeline, assert_mentions, ffprobe, frames, until};
+use gst::prelude::*;
+
+const RAW: &str = "video/x-raw,format=I420,width=160,height=128,framerate=25/1";
+const PCM: &str = "audio/x-raw,format=S16LE,layout=interleaved,rate=8000,channels=1";
+const FRAME: gst::ClockTime = gst::ClockTime::from_mseconds(40);
+const HOURS: gst::ClockTime = gst::ClockTime::from_seconds(5 * 3600);
+
+/// A pipeline whose streams a test brings through `appsrc name=video` and `appsrc name=audio`.
+fn recorder(streams: &[(&str, &str)], options: &str, location: &Path) -> Pipeline {
+    let sources = streams.iter().map(|(name, caps)| {
+        format!("appsrc name={name} format=time max-bytes=0 caps={caps} ! r.{name} ")
+    });
+    let sources: String = sources.collect();
+    let location = location.display();
+    Pipeline::launch(&format!(
+        "{sources} recordsink name=r {options} location={location}"
+    ))
+}
+
+fn source(pipeline: &Pipeline, name: &str) -> gst_app::AppSrc {
+    pipeline.element(name).downcast().unwrap()
+}
+
+fn buffer(bytes: Vec<u8>, pts: Option<gst::ClockTime>) -> gst::Buffer {
+    let mut buffer = gst::Buffer::from_slice(bytes);
+    buffer.get_mut().unwrap().set_pts(pts);
+    buffer
+}
+
+/// Raw pictures of the size in `RAW`, no two of which take the same bytes as H.264: qtmux 1.22 leaves
+/// the size of some samples out of a fragment whose first one has the same.
+fn give_video(pipeline: &Pipeline, start: gst::ClockTime, count: u64) {
+    let source = source(pipeline, "video");
+    let mut noise = 1_u32;
+    for n in 0..count {
+        let mut picture = vec![(n * 5) as u8; 160 * 128 * 3 / 2];
+        for byte in &mut picture[..1000 + n as usize % 7 * 50] {
+            noise = noise.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+            *byte = (noise >> 24) as u8;
+        }
+        source
+            .push_buffer(buffer(picture, Some(start + n * FRAME)))
+            .unwrap();
+    }
+}
+
+/// Sound in pieces of 20 ms.
+fn give_audio(pipeline: &Pipeline, start: gst::ClockTime, length: gst::ClockTime) {
+    let source = source(pipeline, "audio");
+    let piece = gst::ClockTime::from_mseconds(20);
+    for n in 0..length.nseconds() / piece.nseconds() {
+        let mut buffer = buffer(vec![7; 320], Some(start + n * piece));
+        buffer.get_mut().unwrap().set_duration(piece);
+        source.push_buffer(buffer).unwrap();
+    }
+}
+
+fn end(pipeline: &Pipeline, names: &[&str]) {
+    for name in names {
+        source(pipeline, name).end_of_stream().unwrap();
+    }
+}
+
+/// What was said until the end: the `recordsink-file` messages' locations and frames, the warnings.
+#[derive(Debug, Default)]
+struct Said {
+    files: Vec<(PathBuf, u64)>,
+    warnings: Vec<String>,
+}
+
+fn until_eos(pipeline: &Pipeline) -> Said {
+    let bus = pipeline.0.bus().unwrap();
+    let mut said = Said::default();
+    loop {
+        let message = bus.timed_pop(HANG).expect("it hangs");
+        match message.view() {
+            gst::MessageView::Eos(_) => return said,
+            gst::MessageView::Error(error) => {
+                panic!("{} ({:?}), {said:?}", error.error(), error.debug())
+            }
+            gst::MessageView::Warning(warning) => said.warnings.push(warning.error().to_string()),
+            gst::MessageView::Element(element) => {
+                let details = element.structure().unwrap();
+                if details.name() == "recordsink-file" {
+                    let location = details.get::<String>("location").unwrap().into();
+                    said.files.push((location, details.get("frames").unwrap()));
+                }
+            }
+            _ => (),
+        }
+    }
+}
+
+fn entries(file: &Path, entries: &str) -> Vec<String> {
+    let mut found = ffprobe(file, &[], entries);
+    // A transport stream's streams are told by program too.
+    let by_program = entries.starts_with("stream");
+    if by_program && file.extension().is_some_and(|extension| extension == "ts") {
+        found.truncate(found.len() / 2);
+    }
+    found
+}
+
+const MUXED: [&str; 5] = ["a.avi", "a.mp4", "a.mov", "a.mkv", "a.ts"];
+
+#[test]
+fn a_stream_that_never_comes_is_done_without() {
+    let dir = tempfile::tempdir().unwrap();
+    for name in MUXED {
+        for (comes, is_missing) in [("video", "audio"), ("audio", "video")] {
+            let file = dir.path().join(name);
+            let pipeline = recorder(&[("video", RAW), ("audio", PCM)], "", &file);
+            pipeline.play();
+            match comes {
+                "video" => give_video(&pipeline, gst::ClockTime::ZERO, 100),
+                _ => give_audio(&pipeline, gst::ClockTime::ZERO, 100 * FRAME),
+            }
+            end(&pipeline, &["video", "audio"]);
+            let said = until_eos(&pipeline);
+            assert_eq!(said.files.len(), 1, "{name}: {said:?}");
+            assert_eq!(said.warnings.len(), 1, "{name}: {said:?}");
+            assert_mentions(&said.warnings[0], &[is_missing]);
+            assert_eq!(entries(&file, "stream=codec_type"), [comes], "{name}");
+            if comes == "video" {
+                assert_eq!(frames(&file), 100, "{name}");
+            }
+            // The last one's; ffprobe takes the length of sound alone from the size of the file.
+            let times = entries(&file, "packet=pts_time");
+            let times: Vec<f64> = times.iter().map(|time| time.parse().unwrap()).collect();
+            let length = times[times.len() - 1] - times[0];
+            assert!((length - 4.0).abs() < 0.2, "{name}: {length}");
+        }
+    }
+}
+
+#[test]
+fn nothing_at_all_ends_too() {
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("a.mp4");
+    let pipeline = recorder(&[("video", RAW), ("audio", PCM)], "", &file);
+    pipeline.play();
+    end(&pipeline, &["video", "audio"]);
+    let said = until_eos(&pipeline);
+    assert!(said.files.is_empty(), "{said:?}");
+    assert_eq!(said.warnings.len(), 1, "{said:?}");
+    assert!(!file.exists());
+}
+
+#[test]
+fn a_stream_that_comes_after_all_begins_another_file() {
+    let dir = tempfile::tempdir().unwrap();
+    for name in ["l%d.avi", "l%d.mkv", "l%d.mp4"] {
+        let pipeline = recorder(
+            &[("video", RAW), ("audio", PCM)],
+            "",
+            &dir.path().join(name),
+        );
+        pipeline.play();
+        // More than what is waited for.
+        give_audio(
+            &pipeline,
+            gst::ClockTime::ZERO,
+            gst::ClockTime::from_seconds(24),
+        );
+        let bus = pipeline.0.bus().unwrap();
+        bus.timed_pop_filtered(HANG, &[gst::MessageType::Warning])
+            .expect("a warning");
+        give_video(&pipeline, gst::ClockTime::from_seconds(22), 50);
+        end(&pipeline, &["video", "audio"]);
+        let said = until_eos(&pipeline);
+        assert_eq!(said.files.len(), 2, "{name}: {said:?}");
+        let [first, second] = [0, 1].map(|n| &said.files[n].0);
+        assert_eq!(entries(first, "stream=codec_type"), ["audio"], "{name}");
+        let mut both = entries(second, "stream=codec_type");
+        both.sort();
+        assert_eq!(both, ["audio", "video"], "{name}");
+        assert_eq!(frames(second), 50, "{name}");
+    }
+}
+
+#[test]
+fn buffers_without_times_are_counted() {
+    let dir = tempfile::tempdir().unwrap();
+    for name in MUXED {
+        let file = dir.path().join(name);
+        let pipeline = recorder(&[("video", RAW)], "", &file);
+        pipeline.play();
+        let source = source(&pipeline, "video");
+        for n in 0..50_u8 {
+            let picture = vec![n; 160 * 128 * 3 / 2];
+            source.push_buffer(buffer(picture, None)).unwrap();
+        }
+        end(&pipeline, &["video"]);
+        until_eos(&pipeline);
+        assert_eq!(frames(&file), 50, "{name}");
+        let duration = ffprobe(&file, &[], "format=duration");
+        let duration: f64 = duration[0].parse().unwrap();
+        assert!((duration - 2.0).abs() < 0.05, "{name}: {duration}");
+    }
+    let caps = RAW.replace(",framerate=25/1", "");
+    let pipeline = recorder(&[("video", &caps)], "", &dir.path().join("b.mkv"));
+    pipeline.play();
+    let picture = vec![0; 160 * 128 * 3 / 2];
+    let _ = source(&pipeline, "video").push_buffer(buffer(picture, None));
+    let err = pipeline.wait().unwrap_err();
+    assert_mentions(&err, &["video", "no timestamps", "no frame rate"]);
+}
+
+/// Pictures that decoders show, of a size.
+fn jpegs(width: u32, height: u32, count: u32) -> Vec<Vec<u8>> {
+    let pipeline = Pipeline::launch(&format!(
+        "videotestsrc num-buffers={count} ! video/x-raw,width={width},height={height} ! jpegenc ! \
+         appsink name=s sync=false"
+    ));
+    pipeline.play();
+    let sink: gst_app::AppSink = pipeline.element("s").downcast().unwrap();
+    let samples = std::iter::from_fn(|| sink.pull_sample().ok());
+    samples
+        .map(|sample| sample.buffer().unwrap().map_readable().unwrap().to_vec())
+        .collect()
+}
+
+#[test]
+fn damaged_pictures_go_into_the_file_as_they_are() {
+    let dir = tempfile::tempdir().unwrap();
+    let pictures = jpegs(160, 128, 30);
+    for name in ["d.avi", "d.mkv", "d.mov", "d.mjpeg"] {
+        let file = dir.path().join(name);
+        let pipeline = recorder(&[("video", "image/jpeg,framerate=25/1")], "", &file);
+        pipeline.play();
+        let source = source(&pipeline, "video");
+        let mut given = Vec::new();
+        for (n, picture) in pictures.iter().enumerate() {
+            let mut picture = picture.clone();
+            match n {
+                // Nothing tells the size yet.
+                0 => picture.truncate(4),
+                12 => picture.truncate(picture.len() / 3),
+                13 => picture.truncate(30),
+                _ => (),
+            }
+            if n > 0 {
+                given.push(picture.len().to_string());
+            }
+            source
+                .push_buffer(buffer(picture, Some(n as u64 * FRAME)))
+                .unwrap();
+        }
+        end(&pipeline, &["video"]);
+        let said = until_eos(&pipeline);
+        assert_eq!(said.files, [(file.clone(), 29)]);
+        if name == "d.mjpeg" {
+            let bytes: usize = given.iter().map(|len| len.parse::<usize>().unwrap()).sum();
+            assert_eq!(file.metadata().unwrap().len(), bytes as u64);
+            continue;
+        }
+        assert_eq!(entries(&file, "packet=size"), given, "{name}");
+        assert_eq!(entries(&file, "stream=width,height"), ["160", "128"]);
+    }
+}
+
+#[test]
+fn another_size_is_another_file() {
+    let dir = tempfile::tempdir().unwrap();
+    let (small, large) = (jpegs(160, 128, 20), jpegs(320, 256, 20));
+    for (name, encoded) in [
+        ("j%d.avi", true),
+        ("j%d.mkv", true),
+        ("j%d.mov", true),
+        ("j%d.mjpeg", true),
+        ("r%d.avi", false),
+        ("r%d.mp4", false),
+        ("r%d.mov", false),
+        ("r%d.mkv", false),
+        ("r%d.ts", false),
+        ("r%d.h264", false),
+    ] {
+        let caps = if encoded { "image/jpeg" } else { RAW };
+        let pipeline = recorder(&[("video", caps)], "", &dir.path().join(name));
+        pipeline.play();
+        let source = source(&pipeline, "video");
+        for n in 0..40_u64 {
+            let picture = match (encoded, n) {
+                (true, ..20) => small[n as usize].clone(),
+                (true, _) => large[n as usize - 20].clone(),
+                (false, ..20) => vec![n as u8; 160 * 128 * 3 / 2],
+                (false, _) => vec![n as u8; 320 * 256 * 3 / 2],
+            };
+            if !encoded && n == 20 {
+                let large = RAW.replace("160", "320").replace("128", "256");
+                source.set_caps(Some(&large.parse::<gst::Caps>().unwrap()));
+            }
+            source
+                .push_buffer(buffer(picture, Some(n * FRAME)))
+                .unwrap();
+        }
+        end(&pipeline, &["video"]);
+        let said = until_eos(&pipeline);
+        assert_eq!(said.files.len(), 2, "{name}: {said:?}");
+        for ((file, count), size) in said.files.iter().zip([["160", "128"], ["320", "256"]]) {
+            assert_eq!(entries(file, "stream=width,height"), size, "{name}");
+            assert_eq!((frames(file), *count), (20, 20), "{name}");
+        }
+    }
+}
+
+#[test]
+fn files_begin_at_0_after_five_hours() {
+    let dir = tempfile::tempdir().unwrap();
+    for name in ["h%d.avi", "h%d.mp4", "h%d.mov", "h%d.mkv", "h%d.ts"] {
+        let begins = |start: gst::ClockTime| -> Vec<f64> {
+            let pipeline = recorder(
+                &[("video", RAW), ("audio", PCM)],
+                "split-time=1000000000",
+                &dir.path().join(name),
+            );
+            pipeline.play();
+            // The sound comes a little earlier.
+            give_audio(&pipeline, start, 80 * FRAME);
+            give_video(&pipeline, start + FRAME / 2, 75);
+            end(&pipeline, &["video", "audio"]);
+            let said = until_eos(&pipeline);
+            assert_eq!(said.files.len(), 3, "{name}: {said:?}");
+            let files = said.files.iter();
+            files
+                .map(|(file, _)| ffprobe(file, &[], "format=start_time")[0].parse().unwrap())
+                .collect()
+        };
+        let at_once = begins(gst::ClockTime::ZERO);
+        let late = begins(HOURS);
+        // mpegtsmux puts an hour in front of what it writes, so that its clock can run ahead.
+        let hour = if name.ends_with(".ts") { 3600.0 } else { 0.0 };
+        for begin in at_once.iter().chain(&late) {
+            assert!((begin - hour).abs() < 0.2, "{name}: {at_once:?}, {late:?}");
+        }
+    }
+}
+
+#[test]
+fn what_cannot_be_is_said_at_the_start() {
+    let dir = tempfile::tempdir().unwrap();
+    for (location, words) in [
+        ("no/a.mp4", ["no/a.mp4", "can't be created"]),
+        ("a%s.mp4", ["%s", "%05d"]),
+        ("%d-%d.mp4", ["%d-%d.mp4", "may have 1"]),
+        ("a.xyz", ["a.xyz", ".mp4"]),
+    ] {
+        let pipeline = recorder(&[("video", RAW)], "", &dir.path().join(location));
+        let _ = pipeline.0.set_state(gst::State::Ready).unwrap_err();
+        let bus = pipeline.0.bus().unwrap();
+        let errors: Vec<_> = std::iter::from_fn(|| bus.pop_filtered(&[gst::MessageType::Error]))
+            .map(|message| match message.view() {
+                gst::MessageView::Error(error) => error.error().to_string(),
+                _ => unreachable!(),
+            })
+            .collect();
+        assert_eq!(errors.len(), 1, "{errors:?}");
+        assert_mentions(&errors[0], &words);
+    }
+}
+
+#[test]
+fn a_link_that_leads_nowhere_is_not_followed() {
+    let dir = tempfile::tempdir().unwrap();
+    for name in ["a.mp4", "a.avi", "a.h264"] {
+        let (link, target) = (dir.path().join(name), dir.path().join("target"));
+        std::os::unix::fs::symlink(&target, &link).unwrap();
+        let pipeline = recorder(&[("video", RAW)], "overwrite=false", &link);
+        let err = pipeline.run().unwrap_err();
+        assert_mentions(&err, &["exists", name]);
+        assert!(!target.exists());
+    }
+}
+
+#[test]
+fn parts_hold_what_split_bytes_says() {
+    let dir = tempfile::tempdir().unwrap();
+    for (limit, name, sound) in [
+        (30_000, "s%d.avi", false),
+        (65_536, "s%d.avi", true),
+        (150_000, "s%d.avi", true),
+        (65_536, "s%d.mkv", true),
+        (65_536, "s%d.mov", true),
+        (65_536, "s%d.mp4", true),
+        (65_536, "s%d.ts", true),
+        (65_536, "s%d.h264", false),
+    ] {
+        let streams = [("video", RAW), ("audio", PCM)];
+        let streams = &streams[..if sound { 2 } else { 1 }];
+        let options = format!("split-bytes={limit}");
+        let pipeline = recorder(streams, &options, &dir.path().join(name));
+        pipeline.play();
+        let source = source(&pipeline, "video");
+        let mut noise = 1_u32;
+        for n in 0..200_u64 {
+            let mut picture = vec![128; 160 * 128 * 3 / 2];
+            // More to tell from second to second.
+            for byte in &mut picture[..(n / 25 * 100 + 300) as usize] {
+                noise = noise.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+                *byte = (noise >> 24) as u8;
+            }
+            source
+                .push_buffer(buffer(picture, Some(n * FRAME)))
+                .unwrap();
+        }
+        if sound {
+            give_audio(&pipeline, gst::ClockTime::ZERO, 200 * FRAME);
+        }
+        let names: Vec<_> = streams.iter().map(|(name, _)| *name).collect();
+        end(&pipeline, &names);
+        let said = until_eos(&pipeline);
+        let total: u64 = said.files.iter().map(|(_, frames)| frames).sum();
+        assert_eq!(total, 200, "{name} of {limit}: {said:?}");
+        assert!(said.files.len() >= 2, "{name} of {limit}: {said:?}");
+        let sizes = said
+            .files
+            .iter()
+            .map(|(file, _)| file.metadata().unwrap().len());
+        let sizes: Vec<_> = sizes.collect();
+        assert!(
+            sizes.iter().all(|size| *size <= limit),
+            "{name} of {limit}: {sizes:?}"
+        );
+    }
+}
+
+/// Frames that a copy of the file shows: nothing waits in buffers of the process, so that a copy is
+/// what a program that is killed leaves.
+fn frames_of_copy(file: &Path) -> usize {
+    let copy = file.with_file_name(format!(
+        "copy-{}",
+        file.file_name().unwrap().to_string_lossy()
+    ));
+    std::fs::copy(file, &copy).unwrap();
+    // Silent: before the first second there may be nothing that plays.
+    let probe = std::process::Command::new("ffprobe")
+        .args(["-v", "quiet", "-count_frames", "-select_streams", "v"])
+        .args(["-show_entries", "stream=nb_read_frames", "-of", "csv=p=0"])
+        .arg(&copy)
+        .output()
+        .unwrap();
+    let count = String::from_utf8_lossy(&probe.stdout).into_owned();
+    let count = count.lines().next().unwrap_or_default();
+    count.trim_end_matches(',').parse().unwrap_or(0)
+}
+
+#[test]
+fn a_kill_loses_a_second_at_most() {
+    let dir = tempfile::tempdir().unwrap();
+    // In frames of 40 ms: a fragment of a second and a frame; a checkpoint; what passes just now.
+    for (name, sound, lost) in [
+        ("k.mp4", false, 26),
+        ("ka.mp4", true, 27),
+        ("k.mov", false, 26),
+        ("ka.mov", true, 27),
+        ("k.avi", false, 26),
+        ("ka.avi", true, 27),
+        ("k.mkv", false, 2),
+        ("ka.mkv", true, 3),
+        ("k.ts", false, 2),
+        ("ka.ts", true, 3),
+        ("k.h264", false, 2),
+        ("k.mjpeg", false, 2),
+    ] {
+        let file = dir.path().join(name);
+        let streams = [("video", RAW), ("audio", PCM)];
+        let streams = &streams[..if sound { 2 } else { 1 }];
+        let pipeline = recorder(streams, "", &file);
+        pipeline.play();
+        // The last frame before a fragment is over.
+        const GIVEN: u64 = 149;
+        give_video(&pipeline, gst::ClockTime::ZERO, GIVEN);
+        if sound {
+            give_audio(&pipeline, gst::ClockTime::ZERO, GIVEN * FRAME);
+        }
+        let sink = pipeline.element("r");
+        until("all frames are in the muxer", || {
+            let stats = sink.property::<gst::Structure>("stats");
+            stats.get::<u64>("frames") == Ok(GIVEN)
+        });
+        until(&format!("{name} has lost {lost} frames at most"), || {
+            frames_of_copy(&file) + lost >= GIVEN as usize
+        });
+        let names: Vec<_> = streams.iter().map(|(name, _)| *name).collect();
+        end(&pipeline, &names);
+        until_eos(&pipeline);
+        assert_eq!(frames(&file), GIVEN as usize, "{name}");
+    }
+}
+
+#[test]
+fn what_is_said_of_a_file_is_so() {
+    let dir = tempfile::tempdir().unwrap();
+    for name in ["full.mp4", "full.avi", "full.mkv", "full.h264"] {
+        let file = dir.path().join(name);
+        std::os::unix::fs::symlink("/dev/full", &file).unwrap();
+        let pipeline = recorder(&[("video", RAW)], "", &file);
+        pipeline.play();
+        give_video(&pipeline, gst::ClockTime::ZERO, 50);
+        let bus = pipeline.0.bus().unwrap();
+        let mut errors = 0;
+        // Whatever comes until the pipeline has stopped.
+        let mut stopped = false;
+        loop {
+            let Some(message) = bus.timed_pop(if stopped { gst::ClockTime::ZERO } else { HANG })
+            else {
+                break;
+            };
+            assert!(!message.has_name("recordsink-file"), "{name}: {message:?}");
+            if message.type_() == gst::MessageType::Error {
+                errors += 1;
+                // The bus drops everything on the way to NULL.
+                pipeline.0.set_state(gst::State::Ready).unwrap();
+                stopped = true;
+            }
+        }
+        assert_eq!(errors, 1, "{name}");
+    }
+}
