@@ -10,14 +10,13 @@ debs=${CARGO_TARGET_DIR:-$PWD/target}/deb
 if [ "${1:-}" = --inside ]; then
     debs=$2
     scratch=$(mktemp -d)
-    packages=(gst-plugin-kendryte gst-plugin-kendryte-tools)
+    # What an earlier run has left goes before this one, and what this one brings goes at its end.
     clean() {
-        rm -rf "$scratch"
-        apt-get purge -y -qq --autoremove "${packages[@]}" gstreamer1.0-tools >/dev/null
+        apt-get purge -y -qq --autoremove '?name(^gst-plugin-kendryte)~i' '?name(^gstreamer1.0-tools$)~i' >/dev/null
     }
     apt-get update -qq
     clean
-    trap clean EXIT
+    trap 'clean; rm -rf "$scratch"' EXIT
 
     # Without what is only recommended: the dependencies have to do.
     cp "$debs"/gst-plugin-kendryte_*.deb "$debs"/gst-plugin-kendryte-tools_*.deb "$scratch"
@@ -25,7 +24,7 @@ if [ "${1:-}" = --inside ]; then
     apt-get install -y -qq --no-install-recommends "$scratch"/*.deb gstreamer1.0-tools >/dev/null
 
     gst-inspect-1.0 kendryte
-    for element in $(gst-inspect-1.0 kendryte | sed -n 's/^  \([a-z0-9]*\): .*/\1/p'); do
+    for element in $(gst-inspect-1.0 kendryte | sed -n '/Device Provider/d; s/^  \([a-z0-9]*\): .*/\1/p'); do
         gst-inspect-1.0 "$element" >/dev/null
     done
     gst-launch-1.0 -q -e k210camerasrc device=sim: num-buffers=20 ! avimjpegmux ! \

@@ -51,7 +51,7 @@ fn every_package_has_the_same_version() {
     has("meson.build", &format!("version: '{version}'"));
     has(
         "debian/changelog",
-        &format!("gst-plugin-kendryte ({version})"),
+        &format!("gst-plugin-kendryte ({version}-"),
     );
     for program in ["avi-repair", "k210-sim"] {
         has(
