@@ -72,9 +72,11 @@ fn shown_by_ffmpeg(path: &Path) -> Vec<(u64, u64)> {
 
 /// A file of such a stream, decoded; its first picture has the number `first`.
 ///
-/// GStreamer's `avdec_h264` is not asked for the first GOP: in front of a key unit that is no IDR
-/// frame numbers are missing, and the decoder then loses that picture and with it what refers to it
-/// (1.26 always, 1.22 where it decodes one picture at a time, 1.28 never).
+/// ffmpeg shows all of it. GStreamer's decoders get into disorder in front of a stream that does not
+/// begin with an IDR, where they make up pictures that are referred to and not there. `avdec_h264`
+/// loses the first picture and what refers to it: in 1.26 always, in 1.22 where it decodes one
+/// picture at a time, in 1.28 never; it is asked from the second GOP on. `avdec_h265` of 1.26 loses
+/// the second picture where it decodes several at a time.
 fn shown(encoder: &str, path: &Path, first: u64, audio: bool) -> Decoded {
     let mut decoded = decode(path, audio);
     if encoder == H264 {

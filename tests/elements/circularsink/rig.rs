@@ -427,6 +427,14 @@ pub fn decode(path: &Path, audio: bool) -> Decoded {
     .expect("it is a pipeline");
     let source: gst::Element = get(&pipeline, "src");
     source.set_property("location", path.to_str());
+    // What they lose at the begin of a stream that does not begin with an IDR is in opengop.rs.
+    pipeline.connect_deep_element_added(|_, _, element| {
+        match element.factory().map(|factory| factory.name()).as_deref() {
+            Some("avdec_h264") => element.set_property("output-corrupt", false),
+            Some("avdec_h265") => element.set_property("max-threads", 1),
+            _ => (),
+        }
+    });
     pipeline.set_state(gst::State::Playing).expect("it plays");
     let time = |sample: &gst::SampleRef| {
         let buffer = sample.buffer().expect("samples have buffers");
