@@ -236,16 +236,19 @@ impl State {
 
     /// What a pad has, if it is known.
     pub fn stream(&self, n: usize) -> Option<Stream> {
+        // What has no time begins where the others do.
+        let first = self.queue.items(n).find_map(Item::buffer);
+        let first = first.and_then(|(_, time)| time);
         match self.pads[n].format? {
             PadFormat::Audio(format) => Some(Stream {
-                first: self.queue.head(n),
+                first,
                 ..Stream::audio(format)
             }),
             PadFormat::Video { .. } => {
                 let (width, height) = self.size(n)?;
                 let (rate, is_guessed) = self.rate(n).unwrap_or((UNKNOWN_RATE, true));
                 Some(Stream {
-                    first: self.queue.head(n),
+                    first,
                     is_guessed,
                     ..Stream::video(width, height, rate)
                 })

@@ -287,7 +287,7 @@ mod tests {
         out.overwrite(4, &[9, 9]).unwrap();
         out.append(large.clone(), true).unwrap();
         out.append(vec![5], false).unwrap();
-        let mut expected = b"before\0\0\0\0\x09\x09\0\000dc\x03\0\0\0\x01\x02\x03\0".to_vec();
+        let mut expected = b"before\0\0\0\0\x09\x09\0\x0000dc\x03\0\0\0\x01\x02\x03\0".to_vec();
         expected.extend(large);
         expected.push(5);
         let inner = out.into_inner().unwrap();

@@ -111,8 +111,10 @@ pub(super) fn lay_out(options: &Options, streams: &[Stream], tags: &Tags) -> (Ve
     nest.open_list(FourCc::LIST, FourCc::HDRL);
     places.main = nest.chunk(FourCc::AVIH, &MainHeader::default().to_bytes());
     for stream in streams {
-        let mut place = StreamPlaces::default();
-        place.list = nest.bytes.len();
+        let mut place = StreamPlaces {
+            list: nest.bytes.len(),
+            ..StreamPlaces::default()
+        };
         nest.open_list(FourCc::LIST, FourCc::STRL);
         place.header = nest.chunk(FourCc::STRH, &stream.header().to_bytes());
         let format = format_bytes(&stream.format);
