@@ -473,6 +473,43 @@ fn the_program_mends_tells_what_was_lost_and_checks() {
 }
 
 #[test]
+fn the_program_loses_nothing_that_is_there() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let [old, new, link] = ["old.avi", "new.avi", "link.avi"].map(|name| dir.path().join(name));
+    let bytes = File::default().build(&pieces(20, None)).bytes;
+    std::fs::write(&old, &bytes).expect("written");
+    // The input by another name.
+    std::fs::hard_link(&old, &link).expect("linked");
+    let force = std::ffi::OsStr::new("--force");
+    let (said, code) = run(&[force, old.as_os_str(), link.as_os_str()]);
+    assert!(
+        code == Some(2) && said.contains("cannot be the old one"),
+        "{said}"
+    );
+    assert!(std::fs::read(&old).expect("there") == bytes);
+    // A device, and a link that leads nowhere.
+    let (said, code) = run(&[force, old.as_os_str(), "/dev/null".as_ref()]);
+    assert!(code == Some(2) && said.contains("is no file"), "{said}");
+    let nowhere = dir.path().join("nowhere.avi");
+    std::os::unix::fs::symlink(dir.path().join("missing"), &nowhere).expect("linked");
+    let (said, code) = run(&[old.as_os_str(), nowhere.as_os_str()]);
+    assert!(code == Some(2) && said.contains("leads nowhere"), "{said}");
+    // What cannot be mended costs nothing.
+    let broken = dir.path().join("broken.avi");
+    std::fs::write(&broken, [7; 5000]).expect("written");
+    std::fs::write(&new, "precious").expect("written");
+    let (said, code) = run(&[force, broken.as_os_str(), new.as_os_str()]);
+    assert_eq!(code, Some(2), "{said}");
+    assert_eq!(std::fs::read(&new).expect("there"), b"precious");
+    let (said, code) = run(&[force, old.as_os_str(), new.as_os_str()]);
+    assert_eq!(code, Some(0), "{said}");
+    assert_eq!(read_sound(&std::fs::read(&new).expect("there")).len(), 20);
+    // Nothing is left beside them.
+    let left = std::fs::read_dir(dir.path()).expect("a directory").count();
+    assert_eq!(left, 5);
+}
+
+#[test]
 fn the_program_shows_a_bar_on_a_terminal() {
     let dir = tempfile::tempdir().expect("a directory");
     let (old, new) = (dir.path().join("old.avi"), dir.path().join("new.avi"));
