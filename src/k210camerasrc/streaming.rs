@@ -59,6 +59,16 @@ pub struct Stream {
     line: Vec<u8>,
     tail: Vec<u8>,
     had_frame: bool,
+    /// Since the board went away until it is back.
+    outage: Option<Outage>,
+}
+
+/// The time without a board.
+struct Outage {
+    since: Instant,
+    attempts: u32,
+    /// Why it went away.
+    report: Report,
 }
 
 impl Stream {
@@ -85,6 +95,7 @@ impl Stream {
             line: Vec::new(),
             tail: Vec::new(),
             had_frame: false,
+            outage: None,
         }
     }
 
@@ -106,11 +117,16 @@ impl Streaming<'_> {
         // While nobody asks for frames none is missing.
         stream.waiting_since = Instant::now();
         loop {
-            match self.try_next_frame(stream) {
-                Err(Trouble::Lost(report)) => self.reconnect(stream, report)?,
-                Err(Trouble::Unfit(report)) if stream.had_frame => {
-                    self.reconnect(stream, report)?;
+            if let Some(mut outage) = stream.outage.take() {
+                let result = self.reconnect(stream, &mut outage);
+                if let Err(Trouble::Flushing) = result {
+                    stream.outage = Some(outage);
                 }
+                result?;
+            }
+            match self.try_next_frame(stream) {
+                Err(Trouble::Lost(report)) => self.lose(stream, report)?,
+                Err(Trouble::Unfit(report)) if stream.had_frame => self.lose(stream, report)?,
                 other => return other,
             }
         }
@@ -230,22 +246,29 @@ impl Streaming<'_> {
         self.print(stream, &console);
     }
 
-    /// Waits for a board that went away.
-    fn reconnect(&self, stream: &mut Stream, report: Report) -> Result<(), Trouble> {
+    /// Gives up a board that went away, to wait for it.
+    fn lose(&self, stream: &mut Stream, report: Report) -> Result<(), Trouble> {
         stream.session = None;
         if !lock(&self.shared.settings).reconnect {
             return Err(Trouble::Fatal(report));
         }
-        let device = stream.boards[0].address.to_string();
         gst::warning!(CAT, "{}", report.text);
         (self.tell)(Notice::Disconnected {
             reason: report.text.clone(),
-            device,
+            device: stream.boards[0].address.to_string(),
         });
-        let since = Instant::now();
-        let mut attempts = 0u32;
+        stream.outage = Some(Outage {
+            since: Instant::now(),
+            attempts: 0,
+            report,
+        });
+        Ok(())
+    }
+
+    /// Waits for a board that went away. An interrupted wait can be gone on with.
+    fn reconnect(&self, stream: &mut Stream, outage: &mut Outage) -> Result<(), Trouble> {
         let connected = loop {
-            attempts += 1;
+            outage.attempts += 1;
             match self.connect(stream, true) {
                 Ok(connected) => break connected,
                 Err(Trouble::Lost(_) | Trouble::Unfit(_)) => {}
@@ -253,8 +276,9 @@ impl Streaming<'_> {
             }
             let settings = self.shared.settings();
             let timeout = Duration::from_nanos(settings.reconnect_timeout);
-            if !settings.reconnect || (!timeout.is_zero() && since.elapsed() >= timeout) {
-                return Err(Trouble::Fatal(report));
+            let over = !timeout.is_zero() && outage.since.elapsed() >= timeout;
+            if !settings.reconnect || over {
+                return Err(Trouble::Fatal(outage.report.clone()));
             }
             self.shared
                 .interrupt
@@ -263,8 +287,8 @@ impl Streaming<'_> {
         };
         self.shared.count_reconnection();
         (self.tell)(Notice::Reconnected {
-            outage: since.elapsed(),
-            attempts,
+            outage: outage.since.elapsed(),
+            attempts: outage.attempts,
             device: stream.boards[0].address.to_string(),
         });
         self.welcome(stream, connected);
@@ -556,5 +580,41 @@ mod tests {
         assert!(lines.iter().any(|line| line == "\\x1b[31mred"), "{lines:?}");
         assert!(lines.iter().all(|line| line.len() <= LONGEST_LINE));
         assert!(lines.iter().any(|line| line.len() == LONGEST_LINE));
+    }
+
+    #[test]
+    fn an_interrupt_during_an_outage_does_not_begin_another() {
+        let board = k210_sim::Board::new(Config {
+            boot: BootMode::Ide,
+            ..Config::default()
+        })
+        .unwrap();
+        let shared = Shared::default();
+        let notices = Mutex::new(Vec::new());
+        let streaming = Streaming {
+            shared: &shared,
+            tell: &|notice| {
+                if let Notice::Disconnected { .. } = notice {
+                    shared.interrupt.set();
+                }
+                lock(&notices).push(notice);
+            },
+        };
+        let mut stream = stream(Box::new(board.port()), CAMERA);
+        streaming.next(&mut stream).unwrap();
+        board.unplug();
+        let interrupted = loop {
+            match streaming.next(&mut stream) {
+                Ok(_) => {}
+                Err(trouble) => break trouble,
+            }
+        };
+        assert!(matches!(interrupted, Trouble::Flushing), "{interrupted:?}");
+        shared.interrupt.clear();
+        streaming.next(&mut stream).unwrap();
+        let notices = lock(&notices);
+        let count = |test: fn(&Notice) -> bool| notices.iter().filter(|n| test(n)).count();
+        assert_eq!(count(|n| matches!(n, Notice::Disconnected { .. })), 1);
+        assert_eq!(count(|n| matches!(n, Notice::Reconnected { .. })), 1);
     }
 }

@@ -137,8 +137,15 @@ fn players_play_a_board_by_its_uri() {
         let pipeline = Pipeline(element.downcast().unwrap());
         pipeline.play();
         for _ in 0..3 {
-            let sample = sink.try_pull_sample(HANG);
-            let sample = sample.unwrap_or_else(|| panic!("{player} shows nothing"));
+            // Until the player has found out what it plays, the sink is not started.
+            let deadline = Instant::now() + Duration::from(HANG);
+            let sample = loop {
+                match sink.try_pull_sample(gst::ClockTime::from_mseconds(20)) {
+                    Some(sample) => break sample,
+                    None => std::thread::sleep(Duration::from_millis(5)),
+                }
+                assert!(Instant::now() < deadline, "{player} shows nothing");
+            };
             let caps = sample.caps_owned().unwrap();
             let structure = caps.structure(0).unwrap();
             assert_eq!(structure.get::<i32>("width"), Ok(160), "{player}");
