@@ -11,12 +11,7 @@ pub mod k230venc;
 pub mod parallelenc;
 pub mod recordsink;
 pub mod ring;
-#[allow(
-    dead_code,
-    unused_imports,
-    unused_macros,
-    reason = "recordsink and ffmpegsink follow"
-)]
+#[allow(dead_code, reason = "recordsink and ffmpegsink follow")]
 mod streams;
 mod sync;
 

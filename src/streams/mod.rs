@@ -2,8 +2,9 @@
 //! The kit of the recording sinks. Without GStreamer: the table of file formats ([`containers`])
 //! and of Debian packages ([`packages`]), names with numbers ([`names`]), files that overwrite
 //! nothing ([`files`]) and the files of frame times ([`times`]). With it: the skeleton of a bin with
-//! request pads ([`bin`], [`entry`]), the elements it is made of, values for other elements'
-//! properties ([`set`]) and the properties of the sinks themselves ([`property`]).
+//! request pads ([`bin`], [`entry`]), the elements it is made of, a sink of numbered pictures
+//! ([`pictures`]), values for other elements' properties ([`set`]) and the properties of the sinks
+//! themselves ([`property`]).
 
 use gst::prelude::*;
 
