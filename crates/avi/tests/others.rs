@@ -8,7 +8,7 @@ mod avi_bytes;
 mod avi_memory;
 
 use avi_bytes::{Built, File, IndexKind, Piece, chunk, picture, picture_of, pieces, sound};
-use avi_memory::Memory;
+use avi_memory::{bytes_of, memory};
 use avi_mjpeg::reader::headers::{Codec, Format, Header, Hints, Pcm};
 use avi_mjpeg::reader::player::{Player, Step};
 use avi_mjpeg::reader::stream::{Item, StreamReader};
@@ -363,9 +363,9 @@ fn a_picture_that_is_destroyed_keeps_its_place() {
             }));
             assert!(!findings.is_empty());
         }
-        let mut out = Memory::default();
+        let mut out = memory();
         repair(&bytes[..], Profile::Standard, &mut out, |_, _| {}).expect("it is mended");
-        let (_, units, _) = pull(&out.0, Range::ALL);
+        let (_, units, _) = pull(&bytes_of(out), Range::ALL);
         assert_eq!(shown(&units).last().map(|last| last.0), Some(time(29)));
     }
 }
@@ -383,13 +383,13 @@ fn whatever_is_lost_of_a_head_the_frames_are_found() {
         let zeroed = [vec![0; lost], built.bytes[lost..].to_vec()].concat();
         let cut = built.bytes[lost..].to_vec();
         for (how, bytes) in [("zeroed", zeroed), ("cut off", cut)] {
-            let mut out = Memory::default();
+            let mut out = memory();
             let summary = repair(&bytes[..], Profile::Standard, &mut out, |_, _| {})
                 .unwrap_or_else(|error| panic!("{lost} bytes {how}: {error}"));
             assert_eq!(summary.frames, 60, "{lost} bytes {how}");
             // As long as the sound's format is there, the rate is had from it.
             if summary.sound > 0 {
-                let (header, ..) = pull(&out.0, Range::ALL);
+                let (header, ..) = pull(&bytes_of(out), Range::ALL);
                 let rate = header.streams[0].rate;
                 let rate = f64::from(rate.numerator()) / f64::from(rate.denominator());
                 assert!((29.9..30.1).contains(&rate), "{lost} bytes {how}: {rate}");
@@ -418,11 +418,11 @@ fn what_a_lost_head_said_can_be_told() {
             channel_mask: None,
         }),
     };
-    let mut out = Memory::default();
+    let mut out = memory();
     let summary = repair_with(bytes, &hints, Profile::Standard, &mut out, |_, _| {});
     let summary = summary.expect("it is mended");
     assert_eq!((summary.frames, summary.sound), (60, 60 * 1068));
-    let (_, units, findings) = pull(&out.0, Range::ALL);
+    let (_, units, findings) = pull(&bytes_of(out), Range::ALL);
     assert_eq!(findings, []);
     assert_eq!(shown(&units).last().map(|last| last.0), Some(time(59)));
 }

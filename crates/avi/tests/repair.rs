@@ -9,26 +9,18 @@
 
 #[path = "common/avi_bytes.rs"]
 mod avi_bytes;
+#[path = "common/avi_memory.rs"]
+mod avi_memory;
 
 use avi_bytes::jpeg_head::{HALVED, jpeg_head};
 use avi_bytes::{File, IndexKind, MaixPy, Piece, picture, picture_of, pieces};
+use avi_memory::{bytes_of, memory};
 use avi_mjpeg::k210_check::{self, Report, Rule, Verdict};
-use avi_mjpeg::output::Seekable;
 use avi_mjpeg::reader::play::Playback;
 use avi_mjpeg::reader::{Payload, Reader};
 use avi_mjpeg::repair::{RepairError, Summary, repair};
 use avi_mjpeg::writer::Profile;
 use proptest::prelude::*;
-use std::io::Cursor;
-
-/// A file in memory.
-fn memory() -> Seekable<Cursor<Vec<u8>>> {
-    Seekable::new(Cursor::new(Vec::new())).expect("no I/O")
-}
-
-fn bytes_of(file: Seekable<Cursor<Vec<u8>>>) -> Vec<u8> {
-    file.into_inner().expect("no I/O").into_inner()
-}
 
 fn mend(bytes: &[u8], profile: Profile) -> (Vec<u8>, Summary) {
     let mut out = memory();

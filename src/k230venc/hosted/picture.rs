@@ -3,10 +3,11 @@
 
 use std::{
     any::Any,
-    sync::{Arc, Mutex, OnceLock},
+    sync::{Arc, Mutex},
 };
 
 use gst_video::{VideoFormat, prelude::*};
+use once_cell::sync::OnceCell;
 
 use crate::{k230venc::engines, sync::lock};
 use k230_venc::{Code, DmaPlane, Error, Frame, FrameData};
@@ -15,7 +16,8 @@ use k230_venc::{Code, DmaPlane, Error, Frame, FrameData};
 pub struct BufferFrame {
     pub(super) buffer: gst::Buffer,
     info: gst_video::VideoInfo,
-    map: OnceLock<Option<gst_video::VideoFrame<gst_video::video_frame::Readable>>>,
+    /// Mapped when a plane is first asked for; a buffer that cannot be mapped now is tried again.
+    map: OnceCell<gst_video::VideoFrame<gst_video::video_frame::Readable>>,
 }
 
 impl BufferFrame {
@@ -24,7 +26,7 @@ impl BufferFrame {
         Self {
             buffer,
             info,
-            map: OnceLock::new(),
+            map: OnceCell::new(),
         }
     }
 }
@@ -33,10 +35,10 @@ impl FrameData for BufferFrame {
     fn plane(&self, plane: usize) -> Option<(&[u8], usize)> {
         let map = self
             .map
-            .get_or_init(|| {
-                gst_video::VideoFrame::from_buffer_readable(self.buffer.clone(), &self.info).ok()
+            .get_or_try_init(|| {
+                gst_video::VideoFrame::from_buffer_readable(self.buffer.clone(), &self.info)
             })
-            .as_ref()?;
+            .ok()?;
         let stride = usize::try_from(*map.plane_stride().get(plane)?).ok()?;
         Some((map.plane_data(plane as u32).ok()?, stride))
     }
