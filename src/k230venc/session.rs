@@ -356,7 +356,7 @@ mod tests {
         }
     }
 
-    const NEVER: AtomicBool = AtomicBool::new(false);
+    static NEVER: AtomicBool = AtomicBool::new(false);
 
     fn session(delay: u32, silent_after: u32, takes_rates: bool) -> Session {
         let attr = ChannelAttr::new(Codec::H264, Profile::H264Main, 128, 64);
