@@ -219,7 +219,7 @@ impl FfmpegSink {
             },
         )?;
         if lock(&self.made).running {
-            self.reserve_muxer_pad(&template.name_template());
+            self.reserve_muxer_pad(template.name_template());
         }
         Ok(pad)
     }

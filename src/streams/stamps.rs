@@ -67,7 +67,7 @@ impl Pace {
 fn pace(caps: &gst::CapsRef) -> Option<Pace> {
     let structure = caps.structure(0)?;
     if structure.name() == "audio/x-raw" {
-        let info = gst_audio::AudioInfo::from_caps(&caps.to_owned()).ok()?;
+        let info = gst_audio::AudioInfo::from_caps(caps).ok()?;
         return Some(Pace {
             units: u64::from(info.rate()),
             per: 1,
