@@ -390,7 +390,7 @@ fn parts_hold_what_split_bytes_says() {
         (65_536, "s%d.mov", true),
         (65_536, "s%d.mp4", true),
         (65_536, "s%d.ts", true),
-        (65_536, "s%d.h264", false),
+        (65_536, "s%d.mjpeg", false),
     ] {
         let streams = [("video", RAW), ("audio", PCM)];
         let streams = &streams[..if sound { 2 } else { 1 }];
@@ -416,7 +416,10 @@ fn parts_hold_what_split_bytes_says() {
         let names: Vec<_> = streams.iter().map(|(name, _)| *name).collect();
         end(&pipeline, &names);
         let said = until_eos(&pipeline);
-        let total: u64 = said.files.iter().map(|(_, frames)| frames).sum();
+        // The last sound may be in a file of its own.
+        let has_video = |file: &Path| entries(file, "stream=codec_type").contains(&"video".into());
+        let with_video = said.files.iter().filter(|(file, _)| has_video(file));
+        let total: u64 = with_video.map(|(_, frames)| frames).sum();
         assert_eq!(total, 200, "{name} of {limit}: {said:?}");
         assert!(said.files.len() >= 2, "{name} of {limit}: {said:?}");
         let sizes = said
@@ -454,7 +457,8 @@ fn frames_of_copy(file: &Path) -> usize {
 #[test]
 fn a_kill_loses_a_second_at_most() {
     let dir = tempfile::tempdir().unwrap();
-    // In frames of 40 ms: a fragment of a second and a frame; a checkpoint; what passes just now.
+    // In frames of 40 ms: a fragment of a second and a frame; a checkpoint; what passes just now, and
+    // waits for the encoder of the sound, which holds two of its frames of 128 ms back.
     for (name, sound, lost) in [
         ("k.mp4", false, 26),
         ("ka.mp4", true, 27),
@@ -463,9 +467,9 @@ fn a_kill_loses_a_second_at_most() {
         ("k.avi", false, 26),
         ("ka.avi", true, 27),
         ("k.mkv", false, 2),
-        ("ka.mkv", true, 3),
+        ("ka.mkv", true, 9),
         ("k.ts", false, 2),
-        ("ka.ts", true, 3),
+        ("ka.ts", true, 9),
         ("k.h264", false, 2),
         ("k.mjpeg", false, 2),
     ] {
