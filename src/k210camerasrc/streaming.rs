@@ -510,12 +510,12 @@ mod tests {
             boot: BootMode::Ide,
             ..Config::default()
         };
-        k210_sim::open(config).unwrap()
+        k210_sim::open(config).expect("a board")
     }
 
     /// A stream from a board behind `transport` that runs `script`.
     fn stream(transport: Box<dyn Transport>, script: &str) -> Stream {
-        let boards = Board::candidates(Some("sim:")).unwrap();
+        let boards = Board::candidates(Some("sim:")).expect("an address");
         Stream::new(boards, Some(transport), script.into(), false)
     }
 
