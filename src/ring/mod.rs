@@ -37,6 +37,7 @@
 //! Every picture is then in one of the files, and those can be decoded when the files are joined.
 
 mod log;
+mod recording;
 mod recordings;
 #[cfg(test)]
 mod tests;
@@ -45,7 +46,7 @@ mod types;
 pub use log::Log;
 pub use types::*;
 
-use recordings::Recording;
+use recording::Recording;
 
 /// How many times [`Limits::max_bytes`] the newest GOP may take before even that is given up: a
 /// stream that never brings another key unit must not take all memory.

@@ -141,12 +141,6 @@ impl Streams {
         }
     }
 
-    /// The pads that streams lead to.
-    pub fn targets(&self) -> Vec<gst::Pad> {
-        let streams = lock(&self.0);
-        streams.values().filter_map(|s| s.target.clone()).collect()
-    }
-
     /// Where elements are to be built for a stream's first caps; `None` where they were, or where
     /// the stream is gone. What was built for the first caps says whether it can take others.
     pub fn place(&self, name: &str) -> Option<Place> {
