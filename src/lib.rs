@@ -11,7 +11,6 @@ pub mod k230venc;
 pub mod parallelenc;
 pub mod recordsink;
 pub mod ring;
-#[allow(dead_code, reason = "recordsink and ffmpegsink follow")]
 mod streams;
 mod sync;
 

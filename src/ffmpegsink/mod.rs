@@ -31,6 +31,7 @@ use std::sync::LazyLock;
 use gst::glib;
 use gst::prelude::*;
 
+mod descriptors;
 mod imp;
 mod messages;
 mod pack;

@@ -14,7 +14,7 @@ use std::process::{Child, Command, Stdio};
 use rustix::pipe::{PipeFlags, pipe_with};
 use rustix::process::Pid;
 
-use super::process::inherit_only_standard_streams;
+use super::descriptors::inherit_only_standard_streams;
 
 /// Seconds from the end of the input to SIGTERM, on which ffmpeg completes its file too.
 pub const TERM_AFTER: u32 = 10;
