@@ -44,34 +44,59 @@ pub const FORBIDDEN_IN_HEADER: [u8; 4] = FourCc::MOVI.0;
 /// Why a frame cannot be in a file for the K210's player.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum FrameError {
+    /// It is larger than the buffer of the player.
     #[error(
         "it has {size} bytes and the player's buffer takes {limit}; \
          lower the JPEG quality or the frame size"
     )]
-    TooLarge { size: u32, limit: u32 },
+    TooLarge {
+        /// Bytes that it has.
+        size: u32,
+        /// Bytes that it may have: [`MAX_FRAME`].
+        limit: u32,
+    },
+    /// The sound behind it would begin beyond what the player searches.
     #[error(
         "it has {size} bytes, and the first frame of a recording with sound may have {limit}, for \
          the sound has to begin within the player's first 35 KiB; lower the JPEG quality or the \
          frame size"
     )]
-    FirstTooLarge { size: u32, limit: u32 },
+    FirstTooLarge {
+        /// Bytes that it has.
+        size: u32,
+        /// Bytes that it may have: [`max_first_frame`].
+        limit: u32,
+    },
+    /// It is progressive, lossless, or has other than 8 bits a sample.
     #[error(
         "it is not a baseline JPEG (SOF{process}, {precision} bits), which is all that the \
              player decodes; encode it with jpegenc"
     )]
-    NotBaseline { process: u8, precision: u8 },
+    NotBaseline {
+        /// The number of its SOF marker, 0 to 15.
+        process: u8,
+        /// Bits of a sample.
+        precision: u8,
+    },
+    /// It is not as large as the recording says.
     #[error(
         "it is {width}x{height} and the recording is {expected_width}x{expected_height}; \
              scale all frames to one size"
     )]
     WrongSize {
+        /// Its width in pixels.
         width: u16,
+        /// Its height in pixels.
         height: u16,
+        /// The recording's width in pixels.
         expected_width: u32,
+        /// The recording's height in pixels.
         expected_height: u32,
     },
+    /// It has no head that can be read.
     #[error("it is empty or no JPEG: {0}")]
     NotJpeg(#[from] JpegError),
+    /// picojpeg does not decode it.
     #[error("the player's decoder does not take it: {0}; encode it with jpegenc, from I420")]
     NotDecodable(#[from] Refusal),
 }

@@ -160,7 +160,10 @@ impl Rate {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Placement {
     /// Into the next place, after `missing` places have been filled.
-    Next { missing: u64 },
+    Next {
+        /// Places before it that stay empty or are filled up.
+        missing: u64,
+    },
     /// Nowhere: too many frames came for the interval.
     Drop,
 }
@@ -193,6 +196,7 @@ impl FrameGrid {
     /// Frames that are enough to tell a camera's clock from its jitter.
     const STEADY: i64 = 32;
 
+    /// A grid of `rate` places a second, of which none is taken.
     pub fn new(rate: Rate) -> Self {
         Self {
             rate,

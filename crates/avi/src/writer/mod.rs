@@ -62,6 +62,7 @@ pub const MAX_STREAMS: usize = 100;
 pub trait Output {
     /// A chunk's payload, which the writer hands through.
     type Payload;
+    /// Why it takes no more.
     type Error;
 
     /// Appends a chunk: its header, its payload and, if `padding`, a zero.
@@ -92,13 +93,22 @@ pub enum WriteError<E> {
     Output(E),
     /// The file has no room for the chunk, but still for its index.
     #[error("an AVI file without OpenDML extensions ends at {limit} bytes")]
-    FileFull { limit: u64 },
+    FileFull {
+        /// Bytes that the file may have.
+        limit: u64,
+    },
     /// The super index has no room for another RIFF.
     #[error("the file's index has no room for more than {riffs} RIFFs")]
-    IndexFull { riffs: usize },
+    IndexFull {
+        /// RIFFs that it has room for.
+        riffs: usize,
+    },
     /// A chunk has at most 1 GiB less the RIFF's head.
     #[error("a chunk of {size} bytes does not fit into an AVI file")]
-    ChunkTooLarge { size: u64 },
+    ChunkTooLarge {
+        /// Bytes of the chunk.
+        size: u64,
+    },
 }
 
 impl<E> From<E> for WriteError<E> {
@@ -120,6 +130,7 @@ pub enum Profile {
 /// What kind of file to write.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Options {
+    /// Whom the file is for.
     pub profile: Profile,
     /// OpenDML: more than one RIFF, and indexes at each checkpoint.
     pub big_file: bool,
@@ -132,6 +143,7 @@ pub struct Options {
 }
 
 impl Options {
+    /// A file of any size in an output that can overwrite; for the K210, one below 2 GiB.
     pub fn new(profile: Profile) -> Self {
         Self {
             profile,
@@ -153,10 +165,14 @@ impl Options {
 pub enum StreamFormat {
     /// Motion JPEG, of a size in pixels.
     Video {
+        /// In pixels, up to 32 767.
         width: u32,
+        /// In pixels, up to 32 767.
         height: u32,
+        /// Frames a second.
         rate: Rate,
     },
+    /// Interleaved PCM.
     Audio(WaveFormat),
 }
 
@@ -289,10 +305,15 @@ fn clamp(value: u64) -> u32 {
 /// What the file's `INFO` list says. Empty texts are left out.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Tags {
+    /// `INAM`
     pub title: String,
+    /// `IART`
     pub artist: String,
+    /// `ICRD`, in the form of ISO 8601.
     pub date: String,
+    /// `ISFT`
     pub software: String,
+    /// `ICMT`
     pub comment: String,
 }
 
