@@ -33,7 +33,7 @@ struct Line {
 
 /// Makes one run of times of several, as a camera or a file that starts again gives them.
 ///
-/// What goes back by more than [`BACK`] (or three intervals), and what is more than [`AHEAD`] (or ten
+/// What goes back by more than 0.2 s (or three intervals), and what is more than an hour (or ten
 /// intervals) later, is put right behind what came before it, and all that follows with it. Streams that
 /// jump together stay together.
 #[derive(Debug, Default)]

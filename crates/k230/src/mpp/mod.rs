@@ -2,7 +2,7 @@
 //! The encoder behind the MPP's C library.
 //!
 //! Each channel has a thread on which every call into the library is made, and whoever waits for
-//! one waits [`STUCK_AFTER`](crate::STUCK_AFTER) at most: a call that hangs costs a thread and not
+//! one waits [`STUCK_AFTER`] at most: a call that hangs costs a thread and not
 //! the program. A frame is copied once, into a VB block, as VENC reads nothing but physically
 //! contiguous planes on 4 KiB boundaries. A stream is copied once, out of the mapped packs, and
 //! released at once: the channel never waits for us, and no mapping outlives it.
