@@ -265,6 +265,13 @@ fn no_value_of_a_property_ends_the_process() {
     for pspec in ours {
         for value in extremes(pspec) {
             let mut rig = Rig::new(stream.clone(), false);
+            // What is written is not to be in the directory that the tests run in.
+            let value = match value.get::<&str>() {
+                Ok(name @ ("%" | "\u{1F3A5}")) if pspec.name().ends_with("location") => {
+                    rig.path(name).to_value()
+                }
+                _ => value,
+            };
             rig.sink.set_property_from_value(pspec.name(), &value);
             if rig.pipeline.set_state(gst::State::Playing).is_err() {
                 continue;
