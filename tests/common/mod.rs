@@ -153,6 +153,18 @@ impl Drop for Pipeline {
     }
 }
 
+/// What comes out of a sink until EOS.
+pub fn samples(sink: &gst_app::AppSink) -> impl Iterator<Item = gst::Sample> + '_ {
+    std::iter::from_fn(move || {
+        let sample = sink.try_pull_sample(HANG);
+        assert!(
+            sample.is_some() || sink.is_eos(),
+            "neither a sample nor EOS: the pipeline hangs"
+        );
+        sample
+    })
+}
+
 /// Asserts that a message has all of these words.
 pub fn assert_mentions(text: &str, words: &[&str]) {
     for word in words {

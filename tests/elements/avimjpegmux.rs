@@ -38,7 +38,7 @@ fn avidemux_frames(path: &Path) -> Vec<gst::Buffer> {
         .unwrap();
     pipeline.play();
     let mut frames = Vec::new();
-    while let Ok(sample) = sink.pull_sample() {
+    for sample in crate::common::samples(&sink) {
         frames.push(sample.buffer_owned().unwrap());
     }
     assert_eq!(pipeline.error(), None);
@@ -166,7 +166,7 @@ fn a_pipe_gets_a_file_that_plays() {
         .unwrap();
     pipeline.play();
     let mut bytes = Vec::new();
-    while let Ok(sample) = sink.pull_sample() {
+    for sample in crate::common::samples(&sink) {
         bytes.extend_from_slice(&sample.buffer().unwrap().map_readable().unwrap());
     }
     std::fs::write(&path, bytes).unwrap();
@@ -654,7 +654,7 @@ fn several_streams_of_sound_stay_apart() {
         let sink: gst_app::AppSink = pipeline.element("sink").downcast().unwrap();
         pipeline.play();
         let mut heard = Vec::new();
-        while let Ok(sample) = sink.pull_sample() {
+        for sample in crate::common::samples(&sink) {
             heard.extend_from_slice(&sample.buffer().unwrap().map_readable().unwrap());
         }
         assert!(heard == *sent, "stream {k} by avidemux");

@@ -68,7 +68,7 @@ fn avidemux(path: &Path) -> Frames {
     let sink: gst_app::AppSink = pipeline.element("sink").downcast().unwrap();
     pipeline.play();
     let mut frames = Vec::new();
-    while let Ok(sample) = sink.pull_sample() {
+    for sample in crate::common::samples(&sink) {
         let buffer = sample.buffer().unwrap();
         frames.push((buffer.pts().unwrap().nseconds(), buffer.size()));
     }

@@ -101,7 +101,7 @@ fn raw_pictures_arrive_unchanged_at_any_width() {
             pipeline.play();
             let sink: gst_app::AppSink = pipeline.element("a").downcast().unwrap();
             let mut expected = Vec::new();
-            while let Ok(sample) = sink.pull_sample() {
+            for sample in crate::common::samples(&sink) {
                 let info = gst_video::VideoInfo::from_caps(sample.caps().unwrap()).unwrap();
                 expected.extend(tight(sample.buffer().unwrap(), &info));
             }

@@ -11,7 +11,7 @@ use gst::prelude::*;
 fn pictures(pipeline: &Pipeline) -> Vec<gst::Sample> {
     let sink: gst_app::AppSink = pipeline.element("a").downcast().unwrap();
     pipeline.play();
-    std::iter::from_fn(|| sink.pull_sample().ok()).collect()
+    crate::common::samples(&sink).collect()
 }
 
 fn bytes(sample: &gst::Sample) -> Vec<u8> {

@@ -86,7 +86,7 @@ pub fn encoded(encoder: &str, frames: u64) -> Encoded {
     }
     source.end_of_stream().expect("it ends");
     let mut stream: Option<Encoded> = None;
-    while let Ok(sample) = sink.pull_sample() {
+    for sample in crate::common::samples(&sink) {
         let buffer = sample.buffer_owned().expect("samples have buffers");
         stream
             .get_or_insert_with(|| Encoded {
@@ -158,7 +158,7 @@ pub fn sound(encoder: &str) -> (gst::Caps, Vec<gst::Buffer>) {
     pipeline.set_state(gst::State::Playing).expect("it plays");
     let mut caps = None;
     let mut frames = Vec::new();
-    while let Ok(sample) = out.pull_sample() {
+    for sample in crate::common::samples(&out) {
         caps = sample.caps_owned();
         frames.push(sample.buffer_owned().expect("samples have buffers"));
     }
@@ -450,14 +450,14 @@ pub fn decode(path: &Path, audio: bool) -> Decoded {
         sound: Vec::new(),
     };
     let video: gst_app::AppSink = get(&pipeline, "v");
-    while let Ok(sample) = video.pull_sample() {
+    for sample in crate::common::samples(&video) {
         let map = sample.buffer().and_then(|b| b.map_readable().ok());
         let map = map.expect("the picture can be read");
         decoded.frames.push((time(&sample), number_in(&map, 64)));
     }
     if audio {
         let audio: gst_app::AppSink = get(&pipeline, "a");
-        while let Ok(sample) = audio.pull_sample() {
+        for sample in crate::common::samples(&audio) {
             let map = sample.buffer().and_then(|b| b.map_readable().ok());
             let map = map.expect("the sound can be read");
             let all: Vec<_> = map
