@@ -167,20 +167,20 @@ fn a_stream_that_comes_after_all_begins_another_file() {
         give_audio(
             &pipeline,
             gst::ClockTime::ZERO,
-            gst::ClockTime::from_seconds(21),
+            gst::ClockTime::from_seconds(24),
         );
         let bus = pipeline.0.bus().unwrap();
         bus.timed_pop_filtered(HANG, &[gst::MessageType::Warning])
             .expect("a warning");
         // The rest of the sound comes when the picture is there.
-        give_video(&pipeline, gst::ClockTime::from_seconds(22), 50);
+        give_video(&pipeline, gst::ClockTime::from_seconds(25), 50);
         let video = source(&pipeline, "video");
         until("the picture is taken", || {
             video.property::<u64>("current-level-bytes") == 0
         });
         give_audio(
             &pipeline,
-            gst::ClockTime::from_seconds(21),
+            gst::ClockTime::from_seconds(24),
             gst::ClockTime::from_seconds(3),
         );
         end(&pipeline, &["video", "audio"]);
