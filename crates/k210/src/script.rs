@@ -288,23 +288,7 @@ mod tests {
     use super::*;
 
     fn setup() -> SensorSetup {
-        SensorSetup {
-            frame_size: FrameSize::by_name("QVGA").unwrap(),
-            pixel_format: PixelFormat::Rgb565,
-            window: None,
-            hmirror: false,
-            vflip: false,
-            skip_frames: 0,
-            quality: 50,
-            contrast: 0,
-            brightness: 0,
-            saturation: 0,
-            gain_ceiling: None,
-            gain: Regulation::Automatic,
-            exposure: Regulation::Automatic,
-            white_balance: Regulation::Automatic,
-            colorbar: false,
-        }
+        SensorSetup::default()
     }
 
     #[test]
