@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! The pads: what arrives goes into the ring.
 
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 
 use gst::prelude::*;
@@ -13,7 +13,11 @@ use super::headers;
 use super::shared::{Media, Shared, Stream};
 use super::timeline::{Jump, Placed, Stamps, Timeline, Untimed};
 use crate::ring::{Item, Pushed};
+use crate::streams::wallclock::{self, Change, Reading};
 use crate::sync::lock;
+
+/// How much of a stream (ns) passes between two looks at the clocks.
+const LOOK_AT_CLOCKS: i64 = 200_000_000;
 
 /// Formats of video. H.264 and H.265 come an access unit a buffer, which makes parsers in front
 /// give them so.
@@ -78,6 +82,8 @@ pub fn audio_caps() -> gst::Caps {
 pub struct Input {
     name: String,
     state: Mutex<InputState>,
+    /// What comes is as old as the pipeline's clock says; set by the stream's thread.
+    live: AtomicBool,
 }
 
 /// Written by the pad's streaming thread, and at changes of state.
@@ -90,6 +96,8 @@ struct InputState {
     timeline: Timeline,
     /// The format of raw sound, whose buffers' sizes say how long they last.
     audio: Option<gst_audio::AudioInfo>,
+    /// When (ns of running time) the clocks were looked at last.
+    looked: Option<i64>,
     /// The pool that the last buffer came from, and whether it has buffers without end.
     pool: Option<(usize, bool)>,
     warned_skipped: bool,
@@ -100,6 +108,7 @@ impl Input {
         Self {
             name: name.to_owned(),
             state: Mutex::default(),
+            live: AtomicBool::new(false),
         }
     }
 
@@ -153,7 +162,7 @@ impl Input {
     }
 
     /// Puts a buffer into the ring. Nothing is posted or pushed under the lock.
-    fn take(&self, buffer: gst::Buffer) -> Result<Accepted, Refusal> {
+    fn take(&self, element: &gst::Bin, buffer: gst::Buffer) -> Result<Accepted, Refusal> {
         let mut state = self.state();
         let state = &mut *state;
         let Some((shared, number)) = &state.target else {
@@ -201,12 +210,29 @@ impl Input {
             _ => None,
         };
 
-        let (pushed, dropped, waiting, former) = {
+        let due = |looked| jump.is_some() || time.saturating_sub(looked) >= LOOK_AT_CLOCKS;
+        let clocks = state.looked.is_none_or(due).then(|| {
+            state.looked = Some(time);
+            let live = self.live.load(Ordering::Relaxed);
+            let reference = wallclock::reference_of(&item.payload.buffer);
+            (reference, Reading::now(element, live))
+        });
+
+        let (pushed, dropped, waiting, former, clock) = {
             let mut inner = shared.lock();
+            let mut clock = None;
+            if let Some((reference, reading)) = clocks
+                && inner.ring.reference() == Some(*number)
+            {
+                if jump.is_some() {
+                    inner.clock.begin_anew();
+                }
+                clock = inner.clock.observe(time, reference, reading);
+            }
             let former = headers.and_then(|h| inner.streams[*number].headers.replace(h));
             let pushed = inner.ring.push(*number, item);
             let dropped = inner.ring.take_dropped(Vec::new());
-            (pushed, dropped, inner.waiting > 0, former)
+            (pushed, dropped, inner.waiting > 0, former, clock)
         };
         if waiting {
             shared.notify();
@@ -217,6 +243,7 @@ impl Input {
             pushed,
             first_skipped,
             jump: jump.filter(|jump| jump.first),
+            clock: clock.map(|change| (time, change)),
         })
     }
 }
@@ -227,6 +254,8 @@ struct Accepted {
     first_skipped: bool,
     /// Its timestamps do not follow the last ones.
     jump: Option<Jump>,
+    /// A clock was set, as was seen at this running time.
+    clock: Option<(i64, Change)>,
 }
 
 /// Why a buffer could not be taken.
@@ -261,7 +290,7 @@ impl Input {
             return Err(gst::FlowError::Flushing);
         };
         let taken = self
-            .take(buffer)
+            .take(&element, buffer)
             .map_err(|refusal| self.refuse(&element, refusal))?;
         if let Some(Jump { from, to, .. }) = taken.jump {
             let clock = |time: i64| gst::ClockTime::from_nseconds(time.max(0).unsigned_abs());
@@ -276,6 +305,9 @@ impl Input {
                     clock(to)
                 )
             );
+        }
+        if let Some((time, change)) = taken.clock {
+            context.tell_clock(time, change);
         }
         if taken.pushed != Pushed::default() {
             self.react(context, &element, pad, &taken);
@@ -348,7 +380,10 @@ impl Input {
         use gst::EventView;
         gst::log!(CAT, obj = pad, "{event:?}");
         match event.view() {
-            EventView::StreamStart(_) => self.begin(context),
+            EventView::StreamStart(_) => {
+                self.live.store(wallclock::is_live(pad), Ordering::Relaxed);
+                self.begin(context)
+            }
             EventView::Caps(caps) => self.set_caps(context, pad, caps.caps_owned()),
             EventView::Segment(segment) => self.set_segment(context, segment.segment()),
             EventView::Gap(gap) => {

@@ -34,4 +34,6 @@ mod parallelenc;
 mod recording;
 mod recordsink;
 mod recordsink_cameras;
+mod retention;
 mod sink_extremes;
+mod wallclock;
