@@ -460,6 +460,17 @@ impl Context {
         self.check_end();
     }
 
+    /// A stream that had ended begins again.
+    pub fn go_on(self: &Arc<Self>) {
+        {
+            let mut state = lock(&self.state);
+            state.ended = None;
+            state.eos_posted = false;
+        }
+        gst::info!(CAT, "A stream that had ended begins again");
+        self.switch();
+    }
+
     /// Posts the end of the stream once all streams have ended and all files are closed.
     pub fn check_end(&self) {
         let seqnum = {

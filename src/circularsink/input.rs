@@ -9,12 +9,18 @@ use k230_venc::Codec;
 
 use super::CAT;
 use super::context::{Context, request_key_unit};
+use super::gap::Gap;
 use super::headers;
 use super::shared::{Media, Shared, Stream};
 use super::timeline::{Jump, Placed, Stamps, Timeline, Untimed};
 use crate::ring::{Item, Pushed};
 use crate::streams::wallclock::{self, Change, Reading};
 use crate::sync::lock;
+
+/// How long (ns) nothing has to come for the stream to have been away, and how many times as long as
+/// usual: some cameras take a picture a minute.
+const AWAY: i64 = 2_000_000_000;
+const AWAY_INTERVALS: i64 = 10;
 
 /// How much of a stream (ns) passes between two looks at the clocks.
 const LOOK_AT_CLOCKS: i64 = 200_000_000;
@@ -96,6 +102,8 @@ struct InputState {
     timeline: Timeline,
     /// The format of raw sound, whose buffers' sizes say how long they last.
     audio: Option<gst_audio::AudioInfo>,
+    /// From the last buffer's time to that of the one before, ns.
+    interval: Option<i64>,
     /// When (ns of running time) the clocks were looked at last.
     looked: Option<i64>,
     /// The pool that the last buffer came from, and whether it has buffers without end.
@@ -218,9 +226,26 @@ impl Input {
             (reference, Reading::now(element, live))
         });
 
-        let (pushed, dropped, waiting, former, clock) = {
+        let (pushed, dropped, waiting, former, clock, gap) = {
             let mut inner = shared.lock();
             let mut clock = None;
+            let mut gap = None;
+            if inner.ring.reference() == Some(*number) {
+                let ended = inner.ring.reached();
+                let newest = inner.ring.newest();
+                let interval = newest.map(|newest| time.saturating_sub(newest));
+                let usual = std::mem::replace(&mut state.interval, interval.filter(|it| *it > 0));
+                let usual = usual.map(|usual| usual.max(end - time));
+                let away = ended.zip(usual).filter(|(ended, usual)| {
+                    let least = usual.saturating_mul(AWAY_INTERVALS).max(AWAY);
+                    time.saturating_sub(*ended) >= least || jump.is_some()
+                });
+                if let Some((ended, usual)) = away {
+                    state.interval = Some(usual);
+                    inner.ring.was_away(ended, time);
+                    gap = Some((ended, inner.clock.utc(ended)));
+                }
+            }
             if let Some((reference, reading)) = clocks
                 && inner.ring.reference() == Some(*number)
             {
@@ -232,7 +257,13 @@ impl Input {
             let former = headers.and_then(|h| inner.streams[*number].headers.replace(h));
             let pushed = inner.ring.push(*number, item);
             let dropped = inner.ring.take_dropped(Vec::new());
-            (pushed, dropped, inner.waiting > 0, former, clock)
+            let gap = gap.map(|(from, from_utc)| Gap {
+                from,
+                to: time,
+                utc: from_utc.zip(inner.clock.utc(time)),
+            });
+            let gap = gap.filter(|gap| gap.length() >= AWAY);
+            (pushed, dropped, inner.waiting > 0, former, clock, gap)
         };
         if waiting {
             shared.notify();
@@ -244,6 +275,7 @@ impl Input {
             first_skipped,
             jump: jump.filter(|jump| jump.first),
             clock: clock.map(|change| (time, change)),
+            gap,
         })
     }
 }
@@ -256,6 +288,8 @@ struct Accepted {
     jump: Option<Jump>,
     /// A clock was set, as was seen at this running time.
     clock: Option<(i64, Change)>,
+    /// The stream had been away.
+    gap: Option<Gap>,
 }
 
 /// Why a buffer could not be taken.
@@ -305,6 +339,9 @@ impl Input {
                     clock(to)
                 )
             );
+        }
+        if let Some(gap) = taken.gap {
+            context.tell_gap(&self.name, gap);
         }
         if let Some((time, change)) = taken.clock {
             context.tell_clock(time, change);
@@ -400,9 +437,13 @@ impl Input {
                 true
             }
             EventView::FlushStop(_) => {
-                self.flushed();
-                // What comes after a seek does not continue what is kept.
-                context.restart();
+                let live = self.live.load(Ordering::Relaxed);
+                self.flushed(live);
+                // What comes after a seek does not continue what is kept. Nobody seeks in what is
+                // live: it comes back.
+                if !live {
+                    context.restart();
+                }
                 true
             }
             EventView::Eos(_) => {
@@ -424,15 +465,20 @@ impl Input {
         }
     }
 
-    fn begin(&self, context: &Context) -> bool {
+    fn begin(&self, context: &Arc<Context>) -> bool {
         let Some(shared) = context.shared() else {
             return false;
         };
         let number = self.join(&shared, true);
-        let mut inner = shared.lock();
-        let stream = &mut inner.streams[number];
-        stream.linked = true;
-        stream.eos = false;
+        let ended = {
+            let mut inner = shared.lock();
+            let stream = &mut inner.streams[number];
+            stream.linked = true;
+            std::mem::replace(&mut stream.eos, false)
+        };
+        if ended {
+            context.go_on();
+        }
         true
     }
 
@@ -467,14 +513,18 @@ impl Input {
         true
     }
 
-    fn flushed(&self) {
+    fn flushed(&self, live: bool) {
         if let Some((shared, number)) = self.target() {
             shared.lock().streams[number].eos = false;
-            shared.offset.store(0, Ordering::Relaxed);
+            if !live {
+                shared.offset.store(0, Ordering::Relaxed);
+            }
         }
         let mut state = self.state();
         state.segment = None;
-        state.timeline.reset();
+        if !live {
+            state.timeline.reset();
+        }
     }
 
     fn end(&self, context: &Context, seqnum: gst::Seqnum) -> bool {

@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! Which files stay, and what is told of them and of clocks.
+//! Which files stay, and what is told of them, of clocks and of gaps.
 
 use std::path::Path;
 
 use super::CAT;
 use super::context::{Context, unsigned};
+use super::gap::Gap;
 use super::target;
 use crate::ring::RecordingId;
 use crate::streams::pins;
@@ -76,6 +77,19 @@ impl Context {
         let (files, count) = self.keep_open(chosen);
         let pinned = files.iter().filter(|file| self.pin(file)).count();
         count > files.len() || pinned > 0
+    }
+
+    /// Tells of a stream that was away.
+    pub fn tell_gap(&self, stream: &str, gap: Gap) {
+        let structure = gst::Structure::builder("circularsink-gap")
+            .field("stream", stream)
+            .field("start-running-time", unsigned(gap.from))
+            .field("end-running-time", unsigned(gap.to))
+            .field_if_some("start-utc", gap.utc.map(|utc| unsigned(utc.0)))
+            .field_if_some("end-utc", gap.utc.map(|utc| unsigned(utc.1)))
+            .build();
+        gst::info!(CAT, "{structure}");
+        self.post_structure(structure);
     }
 
     /// Tells of a clock that was set, as was seen at a running time.

@@ -86,6 +86,7 @@
 //! ```
 
 mod context;
+mod gap;
 mod headers;
 mod imp;
 mod input;

@@ -14,6 +14,7 @@ use super::target::Target;
 use crate::streams::containers::{Container, Kind, UnknownExtension};
 use crate::streams::creation::Creation;
 use crate::streams::pictures::Pictures;
+use crate::streams::place;
 use crate::streams::set::{self, SetError};
 use crate::streams::{self, MissingElement};
 
@@ -191,12 +192,8 @@ fn make_sink(writer: &Writer, order: &Order, target: &Target) -> Result<gst::Ele
     if order.to_file() {
         streams::set_if_there(&sink, "buffer-mode", "unbuffered");
     }
-    if let Some(place) = &target.location
-        && sink
-            .find_property("location")
-            .is_some_and(|pspec| pspec.value_type() == String::static_type())
-    {
-        set::set(&sink, "location", &place.to_value())?;
+    if let Some(name) = &target.location {
+        place::set_name(&sink, name)?;
     }
     set::set_all(&sink, order.sink_properties.as_ref())?;
     Ok(sink)

@@ -5,7 +5,8 @@
 //! others ([`retention`]), and the files of frame times ([`times`]). With it: the skeleton of a bin
 //! with request pads ([`bin`], [`entry`]), the elements it is made of, a sink of numbered pictures
 //! ([`pictures`]), the time of day of what is recorded ([`wallclock`]) and its place in a file
-//! ([`creation`]), values for other elements' properties ([`set`]) and the properties of the sinks
+//! ([`creation`]), names for sinks of all kinds ([`place`]), values for other elements' properties
+//! ([`set`]) and the properties of the sinks
 //! themselves ([`property`]).
 
 use gst::prelude::*;
@@ -19,6 +20,7 @@ pub mod names;
 pub mod packages;
 pub mod pictures;
 pub mod pins;
+pub mod place;
 pub mod property;
 pub mod retention;
 pub mod set;
