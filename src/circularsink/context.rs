@@ -608,7 +608,14 @@ impl Host for Context {
             (open, handle.counters.clone(), state.stopping)
         };
         self.tell(id, &outcome, &counters);
-        self.sweep();
+        // Where the storage hangs, looking at it would.
+        let stalled = matches!(
+            outcome.failure,
+            Some(Failure::Stalled(_) | Failure::TooSlow)
+        );
+        if !stalled {
+            self.sweep();
+        }
         if open.by_switch && open.goes_on() && outcome.failure.is_some() && !stopping {
             self.switched_off();
         }

@@ -208,18 +208,10 @@ fn watch_progress(sink: &gst::Element, parts: &Parts) {
         pad.add_probe(kinds, move |_, info| {
             counters.progress.fetch_add(1, Ordering::Relaxed);
             if let Some(make_room) = &make_room {
-                make_room(bytes_in(info));
+                make_room(streams::bytes_in(info));
             }
             gst::PadProbeReturn::Ok
         });
-    }
-}
-
-fn bytes_in(info: &gst::PadProbeInfo) -> u64 {
-    match &info.data {
-        Some(gst::PadProbeData::Buffer(buffer)) => buffer.size() as u64,
-        Some(gst::PadProbeData::BufferList(list)) => list.iter().map(|it| it.size() as u64).sum(),
-        _ => 0,
     }
 }
 

@@ -13,6 +13,7 @@ use gst_base::prelude::*;
 use gst_base::subclass::prelude::*;
 
 use super::CAT;
+use super::first::First;
 use super::tally::Tally;
 use crate::streams::containers::Kind;
 use crate::streams::files;
@@ -23,7 +24,9 @@ use avi_mjpeg::pcm::file::{FileError, Recording};
 /// What the recording is asked and told of.
 pub trait Owner: Send + Sync + 'static {
     /// The name of the file that is about to be opened; what is wrong with it has been posted.
-    fn next_file(&self) -> Option<PathBuf>;
+    fn next_file(&self, first: &First) -> Option<PathBuf>;
+    /// So many bytes are about to be written.
+    fn writes(&self, bytes: u64);
     /// A file is complete.
     fn file_done(&self, tally: &Tally);
 }
@@ -185,7 +188,11 @@ impl BaseSinkImpl for ElementarySink {
             self.close();
         }
         if lock(&self.state).open.is_none() {
-            self.open()?;
+            self.open(start, buffer)?;
+        }
+        let owner = lock(&self.state).owner.clone();
+        if let Some(owner) = owner {
+            owner.writes(map.len() as u64);
         }
         let mut state = lock(&self.state);
         let frame_bytes = state.layout.map_or(0, |layout| layout.frame_bytes());
@@ -247,9 +254,20 @@ impl ElementarySink {
         picture || time || bytes || std::mem::take(&mut state.due)
     }
 
-    fn open(&self) -> Result<(), gst::FlowError> {
+    fn open(
+        &self,
+        start: Option<gst::ClockTime>,
+        buffer: &gst::Buffer,
+    ) -> Result<(), gst::FlowError> {
         let owner = lock(&self.state).owner.clone();
-        let location = owner.and_then(|owner| owner.next_file());
+        let first = First {
+            start: start.map(gst::ClockTime::nseconds),
+            sample: self
+                .obj()
+                .static_pad("sink")
+                .map(|pad| First::of(&pad, buffer)),
+        };
+        let location = owner.and_then(|owner| owner.next_file(&first));
         let location = location.ok_or(gst::FlowError::Error)?;
         let (kind, layout, overwrite) = {
             let mut state = lock(&self.state);

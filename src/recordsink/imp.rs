@@ -97,6 +97,41 @@ impl ObjectImpl for RecordSink {
                         None
                     })
                     .build(),
+                // pin(location or NULL) -> gboolean: the file, or the one that is being written, is
+                // not deleted for others. False if there is none.
+                glib::subclass::Signal::builder("pin")
+                    .param_types([Option::<String>::static_type()])
+                    .return_type::<bool>()
+                    .action()
+                    .class_handler(|args| {
+                        let element = args[0].get::<super::RecordSink>().ok()?;
+                        let location = args[1].get::<Option<String>>().ok()?;
+                        let recorder = &element.imp().recorder;
+                        Some(recorder.pin(location.as_deref()).to_value())
+                    })
+                    .build(),
+                // unpin(location) -> gboolean: undoes pin(). False if there is no such file.
+                glib::subclass::Signal::builder("unpin")
+                    .param_types([String::static_type()])
+                    .return_type::<bool>()
+                    .action()
+                    .class_handler(|args| {
+                        let element = args[0].get::<super::RecordSink>().ok()?;
+                        let location = args[1].get::<Option<String>>().ok()??;
+                        Some(element.imp().recorder.unpin(&location).to_value())
+                    })
+                    .build(),
+                // format-location(number) -> string, and format-location-full(number, first sample)
+                // -> string, which is asked first: the next file's name, as with splitmuxsink. NULL
+                // leaves it to location.
+                glib::subclass::Signal::builder("format-location")
+                    .param_types([u32::static_type()])
+                    .return_type::<Option<String>>()
+                    .build(),
+                glib::subclass::Signal::builder("format-location-full")
+                    .param_types([u32::static_type(), gst::Sample::static_type()])
+                    .return_type::<Option<String>>()
+                    .build(),
                 // finish(): the recording ends here, with EOS.
                 glib::subclass::Signal::builder("finish")
                     .action()

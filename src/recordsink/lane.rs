@@ -8,6 +8,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use gst::prelude::*;
 
 use super::CAT;
+use super::first::First;
 use crate::streams::{self, MissingElement};
 use crate::sync::lock;
 
@@ -34,6 +35,8 @@ pub struct Lane {
     pub news: AtomicBool,
     /// The last unit's time, and how long before it the one before was.
     last: Mutex<(Option<gst::ClockTime>, Option<gst::ClockTime>)>,
+    /// The unit that waits for a file.
+    waiting: Mutex<Option<gst::Sample>>,
 }
 
 impl Lane {
@@ -46,6 +49,7 @@ impl Lane {
             told: Mutex::default(),
             news: AtomicBool::default(),
             last: Mutex::default(),
+            waiting: Mutex::default(),
         })
     }
 
@@ -94,6 +98,16 @@ impl Lane {
             }
         }
         Ok(())
+    }
+
+    /// The next file begins with this unit, if it begins with one of this stream.
+    pub fn waits_with(&self, source: &gst::Pad, buffer: &gst::Buffer) {
+        *lock(&self.waiting) = Some(First::of(source, buffer));
+    }
+
+    /// The unit that waits for a file.
+    pub fn waiting(&self) -> Option<gst::Sample> {
+        lock(&self.waiting).take()
     }
 
     /// Where the stream enters.

@@ -38,6 +38,32 @@
 //! muxer did not put into it), `bytes` and `duration`, of the file that is on the disk; with
 //! `frame-messages=true` each frame posts `recordsink-frame` with its `bytes` and `pts`.
 //!
+//! Names may have a place for the time of day of the first picture, as `strftime` has it: `%Y %m %d %H
+//! %M %S`, `%j %y %F %T %z %f`, the local time or with `utc-names` UTC; `%d` is the day beside another
+//! time, and the file's number without. Directories that a time names are made, and a name that has a
+//! time and no number is never given twice: the second gets `-1`. What `split(location)` names wins,
+//! then what `format-location-full(number, first sample)` or `format-location(number)` answer, as with
+//! splitmuxsink; both are meant as they are.
+//!
+//! The time of day comes from the stream where buffers carry it (`GstReferenceTimestampMeta` of
+//! `timestamp/x-unix` or `timestamp/x-ntp`), else from the system's clock. `recordsink-file` has it in
+//! ns since 1970 as `start-utc` and `end-utc`, MP4 and MOV as `creation_time`, Matroska as `DateUTC`,
+//! AVI as the tag of the date. A clock that is set while a file is recorded changes no length; the
+//! message `recordsink-clock-set` has the `running-time` at which it was seen, `source` (`stream`,
+//! `system`) and the `difference` in ns.
+//!
+//! `max-files`, `max-total-bytes` and `min-free-bytes` have the oldest files deleted that have a name of
+//! `location`'s pattern, from earlier runs too, and no others; each posts a message
+//! `recordsink-file-deleted` with `location`, `bytes` and `reason`, the property whose limit it was.
+//! Never deleted is the newest, and what is pinned: `pin(location or NULL)`, with NULL for the one that
+//! is being written, until `unpin(location)`. The pin is the extended attribute `user.kendryte.pinned`,
+//! or where the file system has none, an empty file `NAME.pinned` beside it; what is pinned is neither
+//! counted nor overwritten. `pts-location` is one file for the whole recording, which stays.
+//!
+//! `sink-factory` and `sink-properties` have what the muxer makes stored by another element (`giosink`,
+//! `srtsink`, `awss3sink`, `appsink`), which gets the name as its `location`, `key` or `uri`, whichever it
+//! has; `location` may be a URI then, and may be missing if `muxer-factory` is set.
+//!
 //! What a killed program, a full disk or a power cut leaves of a file plays: an AVI up to its last
 //! checkpoint (a second), MP4 and MOV, which are written in fragments and made plain files at their
 //! end, up to the last second or group of pictures, the others as far as they go. Nothing waits in
@@ -51,12 +77,15 @@ use std::sync::LazyLock;
 use gst::glib;
 use gst::prelude::*;
 
+mod begun;
 mod chain;
 mod cut;
 mod elementary;
 mod encoder;
+mod first;
 mod gate;
 mod imp;
+mod keeping;
 mod lane;
 mod muxed;
 mod names;

@@ -102,6 +102,9 @@ impl Recorder {
             // audio-sync has moved it before the beginning.
             return Ok(false);
         }
+        if let Some(time) = time {
+            self.observe(name, pad, buffer, time);
+        }
         let verdict = lock(&self.flow).gates.judge(name, time);
         if verdict == Verdict::End {
             gst::info!(CAT, "{name} has been recorded");

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! The kit of the recording sinks. Without GStreamer: the table of file formats ([`containers`])
 //! and of Debian packages ([`packages`]), names with numbers and times ([`names`]), files that
-//! overwrite nothing ([`files`]), files that are to stay ([`pins`]) and those that make room for
-//! others ([`retention`]), and the files of frame times ([`times`]). With it: the skeleton of a bin
+//! overwrite nothing ([`files`]), files that are to stay ([`pins`], [`held`]) and those that make
+//! room for others ([`retention`]), and the files of frame times ([`times`]). With it: the skeleton of a bin
 //! with request pads ([`bin`], [`entry`]), the elements it is made of, a sink of numbered pictures
 //! ([`pictures`]), the time of day of what is recorded ([`wallclock`]) and its place in a file
 //! ([`creation`]), names for sinks of all kinds ([`place`]), values for other elements' properties
@@ -16,6 +16,7 @@ pub mod containers;
 pub mod creation;
 pub mod entry;
 pub mod files;
+pub mod held;
 pub mod names;
 pub mod packages;
 pub mod pictures;
@@ -133,6 +134,15 @@ pub fn link(elements: &[gst::Element]) -> Result<(), glib::BoolError> {
     elements
         .windows(2)
         .try_for_each(|pair| pair[0].link(&pair[1]))
+}
+
+/// The bytes of what passes a pad.
+pub fn bytes_in(info: &gst::PadProbeInfo) -> u64 {
+    match &info.data {
+        Some(gst::PadProbeData::Buffer(buffer)) => buffer.size() as u64,
+        Some(gst::PadProbeData::BufferList(list)) => list.iter().map(|it| it.size() as u64).sum(),
+        _ => 0,
+    }
 }
 
 /// What a WAV file can hold: little endian, and 8 bits unsigned.
