@@ -34,4 +34,5 @@ mod parallelenc;
 mod recording;
 mod recordsink;
 mod recordsink_cameras;
+mod recordsink_times;
 mod sink_extremes;
