@@ -3,7 +3,7 @@
 //! and of Debian packages ([`packages`]), names with numbers ([`names`]), files that overwrite
 //! nothing ([`files`]) and the files of frame times ([`times`]). With it: the skeleton of a bin with
 //! request pads ([`bin`], [`entry`]), the elements it is made of, a sink of numbered pictures
-//! ([`pictures`]), values for other elements' properties ([`set`]) and the properties of the sinks
+//! ([`pictures`]), WAVE's speakers ([`speakers`]), values for other elements' properties ([`set`]) and the properties of the sinks
 //! themselves ([`property`]).
 
 use gst::prelude::*;
@@ -17,6 +17,7 @@ pub mod packages;
 pub mod pictures;
 pub mod property;
 pub mod set;
+pub mod speakers;
 pub mod stamps;
 pub mod times;
 
