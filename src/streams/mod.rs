@@ -147,7 +147,7 @@ pub const WAV_FORMATS: [gst_audio::AudioFormat; 6] = [
     gst_audio::AudioFormat::F64le,
 ];
 
-/// A stream's format in the terms of [`avi_mjpeg::pcm`]; `None` when it is out of range.
+/// A stream's format in the terms of [`avi_mjpeg::pcm`], but for its speakers; `None` when it is out of range.
 pub fn layout_of(info: &gst_audio::AudioInfo) -> Option<Layout> {
     let format = info.format_info();
     let encoding = if format.is_float() {
@@ -164,9 +164,11 @@ pub fn layout_of(info: &gst_audio::AudioInfo) -> Option<Layout> {
     Some(Layout {
         encoding,
         order,
+        bits: u8::try_from(format.depth()).ok()?,
         sample_bytes: u8::try_from(format.width() / 8).ok()?,
         rate: info.rate(),
         channels: u16::try_from(info.channels()).ok()?,
+        speakers: None,
     })
 }
 
