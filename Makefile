@@ -55,10 +55,12 @@ lint: ## check formatting, and clippy with warnings as errors, with and without 
 	$(CARGO) clippy --workspace --lib --bins --locked -- -D warnings -D clippy::too_many_lines
 	$(CARGO) clippy --lib --no-default-features --locked -- -D warnings
 
+RUNS ?= 9
+
 .PHONY: bench
-bench: ## measure against the peers, as ratios of paired runs
+bench: ## measure against the peers, as ratios of RUNS paired runs (9), and write docs/benchmarks.md
 	@scripts/setup.sh test
-	$(CARGO) bench --benches --locked
+	$(CARGO) bench --benches --locked --no-fail-fast -- --runs $(RUNS) --write docs/benchmarks.md
 
 FUZZ_TIME ?= 60
 
