@@ -63,15 +63,18 @@ bench: ## measure against the peers, as ratios of RUNS paired runs (9), and writ
 	$(CARGO) bench --benches --locked --no-fail-fast -- --runs $(RUNS) --write docs/benchmarks.md
 
 FUZZ_TIME ?= 60
+FUZZ_TARGETS ?= reader stream writer repair link dispatcher sim_python messages names
+# An input of 16 MiB, half a minute for it (with a sanitizer, on a busy machine), 2 GiB of memory.
+FUZZ_LIMITS = -max_len=16777216 -timeout=30 -rss_limit_mb=2048
 
 .PHONY: fuzz
-fuzz: ## fuzz the AVI reader and writer, the board link and the simulated board, FUZZ_TIME seconds each (60)
+fuzz: ## fuzz readers, writer, repair, board link, simulated board ...: FUZZ_TIME seconds each (60) of FUZZ_TARGETS
 	@$(CARGO) fuzz --version >/dev/null 2>&1 || { \
 	    echo "make fuzz needs cargo-fuzz (cargo install cargo-fuzz) and a C++ compiler" >&2; exit 1; }
-	@for target in reader writer link sim_python; do \
+	@for target in $(FUZZ_TARGETS); do \
 	    mkdir -p fuzz/corpus/$$target; \
 	    RUSTC_BOOTSTRAP=1 $(CARGO) fuzz run $$target fuzz/corpus/$$target fuzz/seeds/$$target \
-	        -- -max_total_time=$(FUZZ_TIME) -max_len=8192 || exit 1; \
+	        -- -max_total_time=$(FUZZ_TIME) $(FUZZ_LIMITS) || exit 1; \
 	done # sanitizers are a nightly feature; RUSTC_BOOTSTRAP lets a stable compiler have it
 
 CRASH_MOMENTS ?= 1000
