@@ -80,9 +80,13 @@ fuzz: ## fuzz readers, writer, repair, board link, simulated board ...: FUZZ_TIM
 CRASH_MOMENTS ?= 1000
 SOAK_SECONDS ?= 3600
 SOAK_TRIGGERS ?= 1000
+SOAK_TIME ?= 86400
+CYCLES ?= 10000
+TROUBLE ?= kill eio gone full power
+ROUNDS ?= 100
 
-.PHONY: soak soak-avi soak-board soak-ring
-soak: soak-avi soak-ring soak-board ## run the long tests, each of which can be run alone: soak-avi, soak-ring, soak-board
+.PHONY: soak soak-avi soak-board soak-ring soak-losses soak-starts soak-stops soak-day
+soak: soak-avi soak-ring soak-losses soak-starts soak-stops soak-board ## run the long tests, each of which can be run alone
 
 soak-avi: ## AVI: CRASH_MOMENTS failures (1000), a file of 5 GiB
 	@scripts/setup.sh test
@@ -97,7 +101,29 @@ soak-ring: ## circularsink: SOAK_TRIGGERS triggers (1000) at random moments
 soak-board: ## k210camerasrc: an hour (SOAK_SECONDS) over noise and a cable that is pulled
 	@scripts/setup.sh test
 	$(CARGO) build --release --locked
-	/usr/bin/python3 tests/soak.py --seconds $(SOAK_SECONDS)
+	/usr/bin/python3 tests/soak/board.py --seconds $(SOAK_SECONDS)
+
+soak-losses: ## what a kill, a failing or full disk, a power cut (TROUBLE) cost, in ROUNDS rounds; writes docs/reliability.md
+	@scripts/setup.sh test
+	$(CARGO) build --release --locked --lib
+	@failed=; for trouble in $(TROUBLE); do \
+	    /usr/bin/python3 tests/soak/losses.py $$trouble --rounds $(ROUNDS) --write || failed=1; \
+	done; test -z "$$failed"
+
+soak-starts: ## start and stop each element CYCLES times (10000); writes docs/reliability.md
+	@scripts/setup.sh test
+	$(CARGO) build --release --locked --lib
+	/usr/bin/python3 tests/soak/starts.py --cycles $(CYCLES) --write
+
+soak-stops: ## how long avimjpegdemux takes to stop, whatever it reads; writes docs/reliability.md; wants a quiet machine
+	@scripts/setup.sh test
+	$(CARGO) build --release --locked --lib
+	/usr/bin/python3 tests/soak/stops.py --write
+
+soak-day: ## a day (SOAK_TIME seconds) of board link and circularsink, to be taken up again; writes docs/reliability.md
+	@scripts/setup.sh test
+	$(CARGO) build --release --locked
+	/usr/bin/python3 tests/soak/day.py --seconds $(SOAK_TIME) --write
 
 VALGRIND = valgrind --quiet --error-exitcode=99 --leak-check=no --suppressions=$(CURDIR)/tests/valgrind.supp
 RUNNER = CARGO_TARGET_$(shell rustc -vV | sed -n 's/host: //p' | tr a-z- A-Z_)_RUNNER
