@@ -24,6 +24,7 @@ mod avimjpegmux_cameras;
 mod avimjpegmux_crash;
 mod avimjpegmux_time;
 mod circularsink;
+mod cut_off;
 mod ffmpegsink;
 mod harness;
 mod k210_ports;
