@@ -16,6 +16,7 @@ pub mod containers;
 pub mod creation;
 pub mod entry;
 pub mod files;
+pub mod fragments;
 pub mod names;
 pub mod packages;
 pub mod pictures;
@@ -74,6 +75,7 @@ pub fn write_in_fragments(muxer: &gst::Element, sink: &str) {
     let factory = muxer.factory().map(|factory| factory.name());
     if matches!(factory.as_deref(), Some("mp4mux" | "qtmux")) {
         set_if_there(muxer, "fragment-duration", "1000");
+        fragments::leave_open(muxer);
         if sink == "filesink" {
             set_if_there(muxer, "fragment-mode", "first-moov-then-finalise");
         }

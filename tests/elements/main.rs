@@ -25,6 +25,7 @@ mod avimjpegmux_cameras;
 mod avimjpegmux_crash;
 mod avimjpegmux_time;
 mod circularsink;
+mod cut_off;
 mod dropout;
 mod ffmpegsink;
 mod harness;

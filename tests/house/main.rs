@@ -8,6 +8,7 @@
     reason = "a failure ends the test"
 )]
 
+mod benchmarks;
 mod imports;
 mod map;
 mod packages;
