@@ -60,6 +60,12 @@ bench: ## measure against the peers, as ratios of paired runs
 	@scripts/setup.sh test
 	$(CARGO) bench --benches --locked
 
+.PHONY: bench-k230-instructions
+bench-k230-instructions: ## count the instructions of k230venc on the double of the K230's device, of x264enc's at most 3 %
+	@scripts/setup.sh test
+	$(CARGO) build --release --locked -p gst-plugin-kendryte -p k230v4l2-sim
+	scripts/k230-instructions.sh $(or $(CARGO_TARGET_DIR),target)/release
+
 FUZZ_TIME ?= 60
 
 .PHONY: fuzz
