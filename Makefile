@@ -62,6 +62,12 @@ bench: ## measure against the peers, as ratios of RUNS paired runs (9), and writ
 	@scripts/setup.sh test
 	$(CARGO) bench --benches --locked --no-fail-fast -- --runs $(RUNS) --write docs/benchmarks.md
 
+.PHONY: bench-k230-instructions
+bench-k230-instructions: ## count the instructions of k230venc on the double of the K230's device, of x264enc's at most 3 %
+	@scripts/setup.sh test
+	$(CARGO) build --release --locked -p gst-plugin-kendryte -p k230v4l2-sim
+	scripts/k230-instructions.sh $(or $(CARGO_TARGET_DIR),target)/release
+
 FUZZ_TIME ?= 60
 FUZZ_TARGETS ?= reader stream writer repair link dispatcher sim_python messages names
 # An input of 16 MiB, half a minute for it (with a sanitizer, on a busy machine), 2 GiB of memory.

@@ -33,6 +33,8 @@ pub mod hosted;
 mod imp;
 mod messages;
 pub mod pack_meta;
+mod pool;
+mod regions;
 mod session;
 mod settings;
 

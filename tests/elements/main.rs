@@ -33,6 +33,7 @@ mod k210_ports;
 mod k210_trouble;
 mod k210camerasrc;
 mod k230venc;
+mod k230venc_v4l2;
 mod parallelenc;
 mod recording;
 mod recordsink;

@@ -14,6 +14,7 @@ mod common;
 mod dashcam;
 mod element_docs;
 mod examples;
+mod k230_double;
 mod migrating;
 mod python_examples;
 mod readme;
