@@ -14,6 +14,7 @@ use super::pull::Pull;
 use super::push::{GoTo, Push};
 use super::seek::{Seek, convert};
 use super::shared::{PadInfo, Shared};
+use super::typefind;
 use crate::sync::lock;
 
 pub struct AviMjpegDemux {
@@ -60,6 +61,8 @@ impl ObjectSubclass for AviMjpegDemux {
             .event_function(|pad, parent, event| {
                 Self::catch_panic_pad_function(parent, || false, |this| this.sink_event(pad, event))
             })
+            // The template's caps are those that players find; any AVI may be given.
+            .flags(gst::PadFlags::ACCEPT_INTERSECT)
             .build();
         Self {
             sinkpad,
@@ -106,7 +109,7 @@ impl ElementImpl for AviMjpegDemux {
                     "sink",
                     gst::PadDirection::Sink,
                     gst::PadPresence::Always,
-                    &gst::Caps::new_empty_simple("video/x-msvideo"),
+                    &typefind::caps(),
                 ),
                 template(
                     "video_%u",
