@@ -40,6 +40,7 @@
 //! seeks need a source that can be read at any place; in streams that
 //! can seek in bytes one can seek and play forward. A seek beyond what has come of a
 //! stream fetches the file's own index first, if it has one.
+#![doc = include_str!("reference.md")]
 
 use std::sync::LazyLock;
 

@@ -12,6 +12,7 @@ mod imports;
 mod map;
 mod packages;
 mod packaging;
+mod reference;
 mod source;
 
 use std::path::{Path, PathBuf};
