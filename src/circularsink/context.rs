@@ -200,16 +200,22 @@ impl Context {
         while !state.handles.is_empty() {
             let left = limit.saturating_duration_since(Instant::now());
             if left.is_zero() {
-                gst::warning!(CAT, "Gave up waiting for recordings to end");
                 break;
             }
             let waited = self.drained.wait_timeout(state, left);
             state = waited.unwrap_or_else(PoisonError::into_inner).0;
         }
-        state.session.abandon();
-        state.handles.clear();
+        let abandoned = state.session.abandon();
+        let handles = std::mem::take(&mut state.handles);
         state.standby = None;
         drop(state);
+        for open in abandoned {
+            // Its thread hangs in the sink or in the disk.
+            let counters = handles.iter().find(|handle| handle.id == open.id);
+            let counters = counters.map(|handle| handle.counters.clone());
+            let outcome = Outcome::of(Failure::Stalled(timeout));
+            self.tell(open.id, &outcome, &counters.unwrap_or_default());
+        }
         if let (true, Some(element)) = (alone, self.element.upgrade()) {
             warn_of_sound_alone(&element);
         }

@@ -1,9 +1,11 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! The kit of the recording sinks. Without GStreamer: the table of file formats ([`containers`])
 //! and of Debian packages ([`packages`]), names with numbers ([`names`]), files that overwrite
-//! nothing ([`files`]) and the files of frame times ([`times`]). With it: the skeleton of a bin with
-//! request pads ([`bin`], [`entry`]), the elements it is made of, a sink of numbered pictures
-//! ([`pictures`]), values for other elements' properties ([`set`]) and the properties of the sinks
+//! nothing ([`files`]), the times of buffers ([`timeline`]) and the files of frame times ([`times`]).
+//! With it: the skeleton of a bin with request pads ([`bin`], [`entry`]), the times of what comes
+//! ([`stamps`]), the elements it is made of, a sink of numbered pictures ([`pictures`]), WAVE's
+//! speakers ([`speakers`]), values for other elements' properties ([`set`]) and the properties of the
+//! sinks
 //! themselves ([`property`]).
 
 use gst::prelude::*;
@@ -17,7 +19,9 @@ pub mod packages;
 pub mod pictures;
 pub mod property;
 pub mod set;
+pub mod speakers;
 pub mod stamps;
+pub mod timeline;
 pub mod times;
 
 pub use containers::{Parser, parser_of};

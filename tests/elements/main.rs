@@ -35,4 +35,5 @@ mod players;
 mod recording;
 mod recordsink;
 mod recordsink_cameras;
+mod recordsink_times;
 mod sink_extremes;
