@@ -13,6 +13,7 @@ use super::pull::Pull;
 use super::push::{GoTo, Push};
 use super::seek::{Seek, convert};
 use super::shared::{PadInfo, Shared};
+use super::typefind;
 use crate::sync::lock;
 
 pub struct AviMjpegDemux {
@@ -50,6 +51,8 @@ impl ObjectSubclass for AviMjpegDemux {
             .event_function(|pad, parent, event| {
                 Self::catch_panic_pad_function(parent, || false, |this| this.sink_event(pad, event))
             })
+            // The template's caps are those that players find; any AVI may be given.
+            .flags(gst::PadFlags::ACCEPT_INTERSECT)
             .build();
         Self {
             sinkpad,
@@ -87,7 +90,7 @@ impl ElementImpl for AviMjpegDemux {
     fn pad_templates() -> &'static [gst::PadTemplate] {
         static TEMPLATES: LazyLock<Vec<gst::PadTemplate>> = LazyLock::new(|| {
             use gst::{PadDirection as Direction, PadPresence as Presence};
-            let file = gst::Caps::new_empty_simple("video/x-msvideo");
+            let file = typefind::caps();
             let pictures = gst::Caps::new_empty_simple("image/jpeg");
             [
                 ("sink", Direction::Sink, Presence::Always, file),

@@ -61,6 +61,7 @@
 //!   held back, upstream after ten seconds; that is warned of too.
 //!
 //! The `stats` property counts what was written, repeated, missed and dropped.
+#![doc = include_str!("reference.md")]
 
 use std::sync::LazyLock;
 

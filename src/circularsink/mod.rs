@@ -85,6 +85,7 @@
 //! gst-launch-1.0 -e videotestsrc is-live=true ! x264enc key-int-max=30 ! circularsink \
 //!     location=event-%05d.mp4 max-time=10000000000 recording=true
 //! ```
+#![doc = include_str!("reference.md")]
 
 mod context;
 mod gap;

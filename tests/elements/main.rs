@@ -35,6 +35,7 @@ mod k210camerasrc;
 mod k230venc;
 mod k230venc_v4l2;
 mod parallelenc;
+mod players;
 mod recording;
 mod recordsink;
 mod recordsink_cameras;

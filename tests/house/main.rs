@@ -13,6 +13,7 @@ mod imports;
 mod map;
 mod packages;
 mod packaging;
+mod reference;
 mod shells;
 mod source;
 

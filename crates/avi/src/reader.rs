@@ -22,6 +22,7 @@ pub mod index;
 pub mod play;
 pub mod player;
 pub mod probe;
+pub mod recognize;
 pub mod stored;
 pub mod stream;
 pub mod tracks;

@@ -175,6 +175,11 @@ impl Stream {
         matches!(self.format, Format::Pcm(_) | Format::Coded(_))
     }
 
+    /// Whether nothing is left of what the header said of it.
+    fn is_unknown(&self) -> bool {
+        matches!(&self.format, Format::Other { kind, .. } if *kind == FourCc([0; 4]))
+    }
+
     /// Whether it is of a kind that is taken apart.
     pub fn is_played(&self) -> bool {
         !matches!(self.format, Format::Other { .. })
@@ -276,16 +281,17 @@ impl Header {
             Format::Other { kind, .. } => *kind == FourCc::VIDS,
             _ => false,
         };
-        let all = self.announced > 0 && self.announced as usize <= self.streams.len();
+        // A stream of which only the list's head is left counts, but says nothing.
+        let known = self.streams.iter().filter(|stream| !stream.is_unknown());
+        let all = self.announced > 0 && self.announced as usize <= known.count();
         !all && !self.streams.iter().any(is_video)
     }
 
     /// Puts the video in that a picture was found of.
     pub fn add_video(&mut self, number: usize, frame: &jpeg::FrameHeader) {
-        let unknown = |format: &Format| matches!(format, Format::Other { kind, .. } if *kind == FourCc([0; 4]));
         let found = without_header(Some(frame), self.interval);
         match self.streams.get_mut(number) {
-            Some(stream) if unknown(&stream.format) => *stream = found,
+            Some(stream) if stream.is_unknown() => *stream = found,
             Some(_) => self.streams.insert(number, found),
             None => {
                 while self.streams.len() < number {
