@@ -37,6 +37,7 @@ fn man_pages_have_the_programs_options() {
     for (program, source) in [
         ("avi-repair", "crates/avi/src/bin/avi-repair.rs"),
         ("k210-sim", "crates/k210-sim/src/bin/k210-sim.rs"),
+        ("kendryte-recorder", "recorder/src/options.rs"),
     ] {
         let page = read(&format!("packaging/man/{program}.1")).replace("\\-", "-");
         let known = options(&read(source));
@@ -53,7 +54,7 @@ fn every_package_has_the_same_version() {
         "debian/changelog",
         &format!("gst-plugin-kendryte ({version}-"),
     );
-    for program in ["avi-repair", "k210-sim"] {
+    for program in ["avi-repair", "k210-sim", "kendryte-recorder"] {
         has(
             &format!("packaging/man/{program}.1"),
             &format!("gst-plugin-kendryte {version}"),
