@@ -225,10 +225,10 @@ fn push(pipeline: &str, pushed: Pushed) {
         >::new()));
     }
     // As a camera's: no two frames in a row have the same size, and every other one is odd.
-    let frame = gst::Memory::from_slice(vec![1u8; size + size / 10]);
+    let frame = picture_of_about(size);
     let memory: [Vec<gst::Memory>; 2] = [
         (0..100)
-            .map(|n| frame.share(0..size - size / 10 + n * 7919 % (size / 5)))
+            .map(|n| gst::Memory::from_slice(frame(n)))
             .collect(),
         vec![gst::Memory::from_slice(vec![1u8; 1470 * 4])],
     ];

@@ -66,14 +66,13 @@ impl Output for Count {
     type Payload = Vec<u8>;
     type Error = Infallible;
 
-    fn chunk(&mut self, _: [u8; 8], payload: Vec<u8>, _: bool, _: bool) -> Result<(), Infallible> {
-        self.0 += 8 + payload.len();
+    fn put(&mut self, bytes: &[u8]) -> Result<(), Infallible> {
+        self.0 += bytes.len();
         Ok(())
     }
 
-    fn append(&mut self, bytes: Vec<u8>, _: bool) -> Result<(), Infallible> {
-        self.0 += bytes.len();
-        Ok(())
+    fn put_payload(&mut self, payload: Vec<u8>) -> Result<(), Infallible> {
+        self.put(&payload)
     }
 
     fn overwrite(&mut self, position: u64, bytes: &[u8]) -> Result<(), Infallible> {

@@ -68,14 +68,13 @@ use gst::glib;
 use gst::prelude::*;
 
 mod caps;
-mod flow;
+mod downstream;
 mod imp;
 mod messages;
 mod output;
 mod payload;
-mod piece;
 mod settings;
-mod state;
+mod sinks;
 mod tags;
 
 pub use settings::Profile;

@@ -259,7 +259,7 @@ impl Muxed {
         let weak = Arc::downgrade(self);
         queue.connect("overrun", false, move |_| {
             if let Some(muxed) = weak.upgrade() {
-                muxed.tell(Plan::hurry);
+                muxed.tell(|plan| plan.fill(number));
             }
             None
         });
@@ -412,6 +412,8 @@ impl Muxed {
             match verdict {
                 Verdict::Pass => break,
                 Verdict::Refuse => return Err(gst::FlowError::Flushing),
+                // Asking has changed what is answered.
+                Verdict::Wait if state.plan.version() != version => (),
                 Verdict::Wait => state = self.wait(state),
                 Verdict::Open => {
                     drop(state);

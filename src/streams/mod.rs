@@ -1,24 +1,34 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! The kit of the recording sinks. Without GStreamer: the table of file formats ([`containers`])
-//! and of Debian packages ([`packages`]), names with numbers ([`names`]), files that overwrite
-//! nothing ([`files`]) and the files of frame times ([`times`]). With it: the skeleton of a bin with
-//! request pads ([`bin`], [`entry`]), the elements it is made of, a sink of numbered pictures
-//! ([`pictures`]), values for other elements' properties ([`set`]) and the properties of the sinks
-//! themselves ([`property`]).
+//! and of Debian packages ([`packages`]), names with numbers and times ([`names`]), files that
+//! overwrite nothing ([`files`]), files that are to stay ([`pins`]) and those that make room for
+//! others ([`retention`]), the times of buffers ([`timeline`]) and the files of frame times
+//! ([`times`]). With it: the skeleton of a bin with request pads ([`bin`], [`entry`]), the times of
+//! what comes ([`stamps`]), the elements it is made of, a sink of numbered pictures ([`pictures`]),
+//! WAVE's speakers ([`speakers`]), the time of day of what is recorded ([`wallclock`]) and its place
+//! in a file ([`creation`]), names for sinks of all kinds ([`place`]), values for other elements'
+//! properties ([`set`]) and the properties of the sinks themselves ([`property`]).
 
 use gst::prelude::*;
 
 pub mod bin;
 pub mod containers;
+pub mod creation;
 pub mod entry;
 pub mod files;
 pub mod names;
 pub mod packages;
 pub mod pictures;
+pub mod pins;
+pub mod place;
 pub mod property;
+pub mod retention;
 pub mod set;
+pub mod speakers;
 pub mod stamps;
+pub mod timeline;
 pub mod times;
+pub mod wallclock;
 
 pub use containers::{Parser, parser_of};
 pub use set::set_if_there;

@@ -17,6 +17,7 @@ mod feed;
 #[path = "../common/k210_player.rs"]
 mod k210_player;
 
+mod anysink;
 mod audiorecordsink;
 mod avimjpegdemux;
 mod avimjpegmux;
@@ -24,6 +25,7 @@ mod avimjpegmux_cameras;
 mod avimjpegmux_crash;
 mod avimjpegmux_time;
 mod circularsink;
+mod dropout;
 mod ffmpegsink;
 mod harness;
 mod k210_ports;
@@ -34,4 +36,7 @@ mod parallelenc;
 mod recording;
 mod recordsink;
 mod recordsink_cameras;
+mod recordsink_times;
+mod retention;
 mod sink_extremes;
+mod wallclock;

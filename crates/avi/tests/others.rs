@@ -32,7 +32,7 @@ fn pull(bytes: &[u8], range: Range) -> (Header, Units, Vec<Finding>) {
         findings.extend(player.take_findings());
         match step {
             Step::Unit(unit) => units.push(unit),
-            Step::Searching => {}
+            Step::Searching | Step::Gap(_) => {}
             Step::End => return (player.header().clone(), units, findings),
         }
     }

@@ -4,7 +4,7 @@
 
 mod cameras;
 mod opengop;
-mod rig;
+pub mod rig;
 mod silence;
 mod trust;
 
@@ -342,8 +342,9 @@ fn a_recording_that_falls_behind_too_far_fails_alone() {
     rig.wait("circularsink-recording-started");
     let stall = Stall::on(&rig);
     rig.trigger(Some(&rig.path("slow.mkv")));
-    // One that is cut off before its thread has come to anything has no file to be whole.
+    // One that is cut off before it has taken a frame out of the ring has no file to be whole.
     rig.wait("circularsink-recording-started");
+    stall.wait();
     let (mut most, mut written) = (0, 60 * gop / 30);
     for _ in 0..500 {
         let size = rig.stream.buffers[rig.next].size() as u64;
@@ -594,6 +595,38 @@ fn a_hanging_sink_can_not_hold_up_a_change_of_state() {
     rig.stop();
     assert_eq!(stats_of(&rig, "recordings-failed"), 1);
     stall.release();
+}
+
+/// A thread that hangs where no deadline reaches it: here in the application's answer.
+#[test]
+fn a_recording_that_is_given_up_at_the_end_is_told_of() {
+    let mut rig = Rig::new(encoded(&x264(30, 0), 600), false);
+    rig.sink.set_property("finish-timeout", 200_000_000u64);
+    let hang = Arc::new((Mutex::new(true), std::sync::Condvar::new()));
+    let held = hang.clone();
+    rig.sink.connect("format-location", false, move |_| {
+        let mut waits = held.0.lock().expect("nobody panics");
+        while *waits {
+            waits = held.1.wait(waits).expect("nobody panics");
+        }
+        None::<String>.to_value().into()
+    });
+    rig.start();
+    rig.push(100);
+    let id = rig.trigger(None);
+    rig.push(50);
+    rig.pipeline
+        .set_state(gst::State::Ready)
+        .expect("the pipeline stops");
+    let (done, error) = rig.failed();
+    assert_eq!(done.id, id);
+    assert!(error.contains("took nothing"), "{error}");
+    *hang.0.lock().expect("nobody panics") = false;
+    hang.1.notify_all();
+    until("its thread is over", || !recordings_run());
+    // Counted once, whatever its thread makes of it in the end.
+    assert_eq!(stats_of(&rig, "recordings-failed"), 1);
+    assert_eq!(stats_of(&rig, "recordings-finished"), 0);
 }
 
 #[test]
