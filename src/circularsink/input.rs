@@ -12,8 +12,9 @@ use super::context::{Context, request_key_unit};
 use super::gap::{Arrived, Watch};
 use super::headers;
 use super::shared::{Media, Seen, Shared, Stream};
-use super::timeline::{Jump, Placed, Stamps, Timeline, Untimed};
 use crate::ring::{Item, Pushed};
+use crate::streams::stamps::{Stamps, jump_text};
+use crate::streams::timeline::{Jump, Placed, Untimed};
 use crate::streams::wallclock::{self, Reading};
 use crate::sync::lock;
 
@@ -89,11 +90,8 @@ pub struct Input {
 struct InputState {
     /// The ring and the stream's number in it.
     target: Option<(Arc<Shared>, usize)>,
-    segment: Option<gst::FormattedSegment<gst::ClockTime>>,
     codec: Option<Codec>,
-    timeline: Timeline,
-    /// The format of raw sound, whose buffers' sizes say how long they last.
-    audio: Option<gst_audio::AudioInfo>,
+    stamps: Stamps,
     watch: Watch,
     /// The pool that the last buffer came from, and whether it has buffers without end.
     pool: Option<(usize, bool)>,
@@ -165,26 +163,13 @@ impl Input {
         let Some((shared, number)) = &state.target else {
             return Err(Refusal::Flushing);
         };
-        let Some(segment) = &state.segment else {
+        if !state.stamps.has_segment() {
             return Err(Refusal::NoSegment);
-        };
-        let stamps = Stamps {
-            time: buffer.pts().and_then(|pts| running_time(segment, pts)),
-            decode: buffer.dts().and_then(|dts| running_time(segment, dts)),
-            duration: duration_of(&buffer, state.audio.as_ref()),
-        };
-        let common = shared.offset.load(Ordering::Relaxed);
-        let placed = state.timeline.place(stamps, common);
-        let placed = placed.map_err(|Untimed| Refusal::Untimed)?;
-        let Placed {
-            time,
-            end,
-            offset,
-            jump,
-        } = placed;
-        if jump.is_some_and(|jump| jump.first) {
-            shared.offset.store(offset, Ordering::Relaxed);
         }
+        let placed = state.stamps.place(&buffer, &shared.offset);
+        let Placed {
+            time, end, jump, ..
+        } = placed.map_err(|Untimed| Refusal::Untimed)?;
         let stamp = buffer.pts().or(buffer.dts());
         let shift = stamp.map_or(0, |stamp| time.saturating_sub_unsigned(stamp.nseconds()));
         let delta = buffer.flags().contains(gst::BufferFlags::DELTA_UNIT);
@@ -237,7 +222,7 @@ impl Input {
         Ok(Accepted {
             pushed,
             first_skipped,
-            jump: jump.filter(|jump| jump.first),
+            jump: jump.filter(|jump| jump.is_news()),
             time,
             seen,
         })
@@ -289,18 +274,11 @@ impl Input {
         let taken = self
             .take(&element, buffer)
             .map_err(|refusal| self.refuse(&element, refusal))?;
-        if let Some(Jump { from, to, .. }) = taken.jump {
-            let clock = |time: i64| gst::ClockTime::from_nseconds(time.max(0).unsigned_abs());
+        if let Some(jump) = taken.jump {
             gst::element_warning!(
                 element,
                 gst::StreamError::Format,
-                (
-                    "Timestamps on {} went from {} back to {}: what follows is recorded behind \
-                     what came",
-                    self.name,
-                    clock(from),
-                    clock(to)
-                )
+                ("{}", jump_text(&self.name, jump))
             );
         }
         if let Some(gap) = taken.seen.gap {
@@ -446,21 +424,18 @@ impl Input {
     }
 
     fn set_segment(&self, context: &Context, segment: &gst::Segment) -> bool {
-        let Ok(segment) = segment.clone().downcast::<gst::ClockTime>() else {
-            if let Some(element) = context.element.upgrade() {
-                gst::element_error!(
-                    element,
-                    gst::StreamError::Format,
-                    (
-                        "The segment on {} is not in time: put a parser in front",
-                        self.name
-                    )
-                );
-            }
-            return false;
-        };
-        self.state().segment = Some(segment);
-        true
+        let in_time = self.state().stamps.set_segment(segment);
+        if !in_time && let Some(element) = context.element.upgrade() {
+            gst::element_error!(
+                element,
+                gst::StreamError::Format,
+                (
+                    "The segment on {} is not in time: put a parser in front",
+                    self.name
+                )
+            );
+        }
+        in_time
     }
 
     fn add_tags(&self, new: &gst::TagListRef) -> bool {
@@ -486,10 +461,12 @@ impl Input {
             }
         }
         let mut state = self.state();
-        state.segment = None;
-        if !live {
-            state.timeline.reset();
-            state.watch = Watch::default();
+        match live {
+            true => state.stamps.forget_segment(),
+            false => {
+                state.stamps.reset();
+                state.watch = Watch::default();
+            }
         }
     }
 
@@ -509,15 +486,9 @@ impl Input {
     /// Upstream has nothing up to a timestamp: nobody is to wait for it.
     fn gap(&self, until: gst::ClockTime) {
         let mut state = self.state();
-        let Some(time) = state
-            .segment
-            .as_ref()
-            .and_then(|segment| running_time(segment, until))
-        else {
+        let Some(time) = state.stamps.skip(until) else {
             return;
         };
-        let time = state.timeline.shifted(time);
-        state.timeline.skip_to(time);
         let Some((shared, number)) = state.target.clone() else {
             return;
         };
@@ -544,12 +515,10 @@ impl Input {
             shared.lock().ring.set_reference(number);
         }
         let codec = headers::codec_of_byte_stream(&caps);
-        let reorders = self.is_video() && may_reorder(&caps);
         {
             let mut state = self.state();
             state.codec = codec;
-            state.audio = gst_audio::AudioInfo::from_caps(&caps).ok();
-            state.timeline.set_format(period_of(&caps), reorders);
+            state.stamps.set_caps(&caps);
         }
         {
             let mut inner = shared.lock();
@@ -561,43 +530,6 @@ impl Input {
         context.tell_progress();
         true
     }
-}
-
-/// Nanoseconds that a frame lasts by the caps.
-fn period_of(caps: &gst::CapsRef) -> Option<i64> {
-    let structure = caps.structure(0)?;
-    let rate = structure.get::<gst::Fraction>("framerate").ok()?;
-    let (frames, seconds) = (i64::from(rate.numer()), i64::from(rate.denom()));
-    (frames > 0).then(|| seconds * 1_000_000_000 / frames)
-}
-
-/// Whether pictures of this format may come in another order than they are presented.
-fn may_reorder(caps: &gst::CapsRef) -> bool {
-    caps.structure(0).is_some_and(|structure| {
-        let name = structure.name();
-        name != "video/x-raw" && !name.starts_with("image/")
-    })
-}
-
-/// Nanoseconds that a buffer lasts: as it says, or as many samples as it has.
-fn duration_of(buffer: &gst::BufferRef, audio: Option<&gst_audio::AudioInfo>) -> Option<i64> {
-    if let Some(duration) = buffer.duration() {
-        return i64::try_from(duration.nseconds()).ok();
-    }
-    let audio = audio.filter(|audio| audio.bpf() > 0 && audio.rate() > 0)?;
-    let samples = buffer.size() as u64 / u64::from(audio.bpf());
-    let length = u128::from(samples) * 1_000_000_000 / u128::from(audio.rate());
-    i64::try_from(length).ok()
-}
-
-fn running_time(
-    segment: &gst::FormattedSegment<gst::ClockTime>,
-    stamp: gst::ClockTime,
-) -> Option<i64> {
-    Some(match segment.to_running_time_full(stamp)? {
-        gst::Signed::Positive(time) => i64::try_from(time.nseconds()).ok()?,
-        gst::Signed::Negative(time) => -i64::try_from(time.nseconds()).ok()?,
-    })
 }
 
 /// Whether the buffer belongs to a pool that has only so many, as those of capture devices do.

@@ -21,8 +21,9 @@
 //!
 //! # Timestamps
 //! What comes without timestamps is counted from the caps' rate. Timestamps that go back or begin
-//! anew, as when a camera was plugged in again, are moved behind what came, with one warning: the
-//! recording goes on in the same file. Another size or format begins another file.
+//! anew, as when a camera was plugged in again, or that jump ahead by more than an hour (or ten
+//! frames of a slow camera) are moved behind what came, with one warning: the recording goes on in
+//! the same file. Another size or format begins another file.
 //!
 //! # Many triggers
 //! A trigger during a recording extends it. With another `location` it starts one of its own, of
@@ -97,6 +98,7 @@
 //! gst-launch-1.0 -e videotestsrc is-live=true ! x264enc key-int-max=30 ! circularsink \
 //!     location=event-%05d.mp4 max-time=10000000000 recording=true
 //! ```
+#![doc = include_str!("reference.md")]
 
 mod context;
 mod gap;
@@ -112,7 +114,6 @@ mod silence;
 mod source;
 mod standby;
 mod target;
-mod timeline;
 mod writer;
 
 use std::sync::LazyLock;

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
+use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{LazyLock, Mutex};
 
 use gst::glib;
@@ -11,7 +12,8 @@ use super::pack::pack_tightly;
 use super::pipe::Pipe;
 use super::settings::{PROPERTIES, Settings};
 use crate::streams::bin::{self, Place, Streams, refuse};
-use crate::streams::stamps::{Stamps, stamp};
+use crate::streams::stamps::{Stamps, jump_text};
+use crate::streams::timeline::Untimed;
 use crate::streams::{self, entry, missing, set};
 use crate::sync::lock;
 
@@ -73,6 +75,9 @@ pub struct FfmpegSink {
     /// Each written by its stream's thread.
     video: Mutex<Stamps>,
     audio: Mutex<Stamps>,
+    /// What was added to running times at the last jump of a stream's timestamps, ns; written by
+    /// that stream's thread.
+    offset: AtomicI64,
 }
 
 fn raw_formats() -> gst::Caps {
@@ -281,6 +286,7 @@ impl FfmpegSink {
             made.running = true;
             made.muxer.as_ref().ok_or(gst::StateChangeError)?;
         }
+        self.offset.store(0, Ordering::Relaxed);
         for name in self.streams.names() {
             *lock(self.stamps(&name)) = Stamps::default();
             self.reserve_muxer_pad(&name);
@@ -312,31 +318,46 @@ impl FfmpegSink {
     ) -> Result<gst::PadProbeReturn, gst::ErrorMessage> {
         match &mut info.data {
             Some(gst::PadProbeData::Event(event)) => {
-                if let gst::EventView::Caps(caps) = event.view() {
-                    lock(self.stamps(name)).set_caps(caps.caps());
-                    // What was built for the first caps says whether it can take others.
-                    if let Some(place) = self.streams.place(name) {
-                        self.build(name, &place, caps.caps())?;
-                    }
+                if let Some(moved) = lock(self.stamps(name)).follow(event) {
+                    *event = moved;
+                }
+                // What was built for the first caps says whether it can take others.
+                if let gst::EventView::Caps(caps) = event.view()
+                    && let Some(place) = self.streams.place(name)
+                {
+                    self.build(name, &place, caps.caps())?;
                 }
             }
-            Some(gst::PadProbeData::Buffer(buffer)) => {
-                let timed = stamp(&mut lock(self.stamps(name)), buffer);
-                let raw = pad
-                    .current_caps()
-                    .is_some_and(|caps| streams::is_raw(&caps));
-                // Parsers may make times up for encoded streams.
-                if !timed && raw {
-                    return Err(gst::error_msg!(
-                        gst::StreamError::Format,
-                        ("The {name}'s buffers have no timestamps and its caps no frame rate: \
-                             give it one of both (appsrc do-timestamp=true, or framerate in the caps)")
-                    ));
-                }
-            }
+            Some(gst::PadProbeData::Buffer(buffer)) => self.place(name, pad, buffer)?,
             _ => (),
         }
         Ok(gst::PadProbeReturn::Ok)
+    }
+
+    /// Gives a buffer its place in time.
+    fn place(
+        &self,
+        name: &str,
+        pad: &gst::GhostPad,
+        buffer: &mut gst::Buffer,
+    ) -> Result<(), gst::ErrorMessage> {
+        let stamped = lock(self.stamps(name)).stamp(buffer, &self.offset);
+        let stamped = stamped.map_err(|Untimed| {
+            gst::error_msg!(
+                gst::StreamError::Format,
+                ("The {name}'s buffers have no timestamps and its caps no frame rate: give it one \
+                 of both (appsrc do-timestamp=true, or framerate in the caps)")
+            )
+        })?;
+        let jump = stamped.placed.and_then(|placed| placed.jump);
+        if let Some(jump) = jump.filter(|jump| jump.is_news()) {
+            let text = jump_text(name, jump);
+            gst::element_imp_warning!(self, gst::StreamError::Format, ("{text}"));
+        }
+        if let (Some(segment), Some(target)) = (stamped.segment, pad.target()) {
+            target.send_event(segment);
+        }
+        Ok(())
     }
 
     /// Brings a stream with these caps to the muxer.

@@ -32,7 +32,8 @@
 //! when it comes after all, it begins another file.
 //!
 //! Buffers without timestamps are counted by the caps' frame or sample rate; where there is none that
-//! is an error. Motion JPEG goes into the file as it comes, damaged pictures too, from the first one
+//! is an error. Timestamps that go back or begin anew, or that jump ahead by more than an hour (or ten
+//! frames of a slow camera), go on behind what came, with one warning. Motion JPEG goes into the file as it comes, damaged pictures too, from the first one
 //! whose head is readable on. For each complete file the bin posts an
 //! element message `recordsink-file` with `location`, `frames`, `lost` (frames that came and that the
 //! muxer did not put into it), `bytes` and `duration`, of the file that is on the disk; with
@@ -71,6 +72,7 @@
 //!
 //! `duration`, `finish()` and a single `.jpg` end the recording by itself: the bin posts EOS as if
 //! the stream had ended, and what still arrives is dropped.
+#![doc = include_str!("reference.md")]
 
 use std::sync::LazyLock;
 

@@ -274,7 +274,7 @@ impl Muxed {
         let weak = Arc::downgrade(self);
         queue.connect("overrun", false, move |_| {
             if let Some(muxed) = weak.upgrade() {
-                muxed.tell(Plan::hurry);
+                muxed.tell(|plan| plan.fill(number));
             }
             None
         });
@@ -427,6 +427,8 @@ impl Muxed {
             match verdict {
                 Verdict::Pass => break,
                 Verdict::Refuse => return Err(gst::FlowError::Flushing),
+                // Asking has changed what is answered.
+                Verdict::Wait if state.plan.version() != version => (),
                 Verdict::Wait => {
                     waited = true;
                     self.lanes[number].waits_with(source, buffer);

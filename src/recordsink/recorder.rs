@@ -2,7 +2,7 @@
 //! A recording: what the application asks for, the streams that come in and the files that go out.
 
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 use std::sync::{Arc, Mutex, Weak};
 
 use gst::glib;
@@ -92,6 +92,9 @@ pub struct Recorder {
     /// Each written by its stream's thread.
     pub video: Mutex<Arrival>,
     pub audio: Mutex<Arrival>,
+    /// What was added to running times at the last jump of a stream's timestamps, ns; written by
+    /// that stream's thread.
+    pub offset: AtomicI64,
     pub names: Mutex<Option<Names>>,
     pub keeping: Keeping,
     pub preroll: Preroll,
@@ -237,6 +240,7 @@ impl Recorder {
     }
 
     pub fn stats(&self) -> gst::Structure {
+        let jumps = [&self.video, &self.audio].map(|arrival| lock(arrival).stamps.jumps());
         let flow = lock(&self.flow);
         gst::Structure::builder("recordsink-stats")
             .field("frames", flow.totals.frames)
@@ -244,6 +248,7 @@ impl Recorder {
             .field("last-frame-bytes", flow.totals.last_frame_bytes)
             .field("dropped", flow.gates.dropped())
             .field("files", flow.totals.files)
+            .field("jumps", jumps.iter().sum::<u64>())
             .build()
     }
 
@@ -396,6 +401,7 @@ impl Recorder {
         };
         *lock(&self.video) = Arrival::default();
         *lock(&self.audio) = Arrival::default();
+        self.offset.store(0, Ordering::Relaxed);
         Ok(())
     }
 

@@ -85,7 +85,7 @@ pub static PROPERTIES: LazyLock<Properties<Settings>> = LazyLock::new(|| {
             .blurb(
                 "frames, bytes (encoded video), last-frame-bytes (what MaixPy's record() \
                  returns), dropped (frames that came before the interval had passed), \
-                 files (complete ones)",
+                 files (complete ones), jumps (how often timestamps began anew or jumped ahead)",
             )
             .read_only()
             .build(),

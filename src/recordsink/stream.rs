@@ -13,7 +13,8 @@ use super::chain::{audio_chain, link_preview, preview_chain, video_chain};
 use super::gate::Verdict;
 use super::recorder::{End, Recorder};
 use crate::streams::containers::{Kind, VideoCodec};
-use crate::streams::stamps::stamp;
+use crate::streams::stamps::{Stamped, jump_text};
+use crate::streams::timeline::{Jump, Untimed};
 use crate::streams::times::Times;
 use crate::streams::{self, bin::Place, entry, missing};
 use crate::sync::lock;
@@ -44,7 +45,19 @@ impl Recorder {
                     }
                     gst::PadProbeReturn::Ok
                 }
-                _ => gst::PadProbeReturn::Ok,
+                view => {
+                    let is_segment = matches!(view, gst::EventView::Segment(_));
+                    let mut arrival = lock(self.arrival(name));
+                    let moved = arrival.stamps.follow(event);
+                    // It follows the caps, which are told with the first readable picture.
+                    if is_segment && arrival.sizeless.is_some() && arrival.size.is_none() {
+                        return gst::PadProbeReturn::Handled;
+                    }
+                    if let Some(moved) = moved {
+                        *event = moved;
+                    }
+                    gst::PadProbeReturn::Ok
+                }
             },
             Some(gst::PadProbeData::Buffer(buffer)) => {
                 let taken = self.buffer_arrived(name, pad, buffer);
@@ -85,23 +98,12 @@ impl Recorder {
         if name == "video" && !self.is_sized(pad, buffer)? {
             return Ok(false);
         }
-        if buffer.pts().is_none() {
-            let timed = stamp(&mut lock(self.arrival(name)).stamps, buffer);
-            if !timed && self.muxed().is_some() && self.knows_no_time(name) {
-                return Err(gst::FlowError::Error);
-            }
-        } else {
-            stamp(&mut lock(self.arrival(name)).stamps, buffer);
-        }
-        let segment = pad.sticky_event::<gst::event::Segment>(0);
-        let time = segment.as_ref().and_then(|segment| {
-            let segment = segment.segment().downcast_ref::<gst::ClockTime>()?;
-            Some(segment.to_running_time(buffer.pts()?)?.nseconds())
-        });
-        if name == "audio" && time.is_none() && buffer.pts().is_some() {
+        let placed = self.place(name, pad, buffer)?;
+        if name == "audio" && placed.is_some_and(|time| time < 0) {
             // audio-sync has moved it before the beginning.
             return Ok(false);
         }
+        let time = placed.and_then(|time| u64::try_from(time).ok());
         if let Some(time) = time {
             self.observe(name, pad, buffer, time);
         }
@@ -113,23 +115,44 @@ impl Recorder {
         Ok(verdict == Verdict::Pass)
     }
 
-    /// A buffer has no time and none can be counted. Parsers make some up; raw streams and pictures
-    /// have nobody who would.
-    fn knows_no_time(&self, name: &str) -> bool {
-        let pad = self.streams.pad(name);
-        let caps = pad.and_then(|pad| pad.current_caps());
-        let counted = caps.is_some_and(|caps| {
-            let name = caps.structure(0).map(|structure| structure.name());
-            streams::is_raw(&caps) || name.is_some_and(|name| name == "image/jpeg")
-        });
-        if counted {
-            self.post_error(gst::error_msg!(
-                gst::StreamError::Format,
-                ("The {name}'s buffers have no timestamps and its caps no frame rate: give it \
-                     one of both (appsrc do-timestamp=true, or framerate in the caps)")
-            ));
+    /// Gives a buffer its place in time; the running time (ns), where it has one.
+    fn place(
+        &self,
+        name: &str,
+        pad: &gst::GhostPad,
+        buffer: &mut gst::Buffer,
+    ) -> Result<Option<i64>, gst::FlowError> {
+        let stamped = lock(self.arrival(name)).stamps.stamp(buffer, &self.offset);
+        let Stamped { placed, segment } = match stamped {
+            Ok(stamped) => stamped,
+            Err(Untimed) if self.muxed().is_some() => {
+                self.tell_untimed(name);
+                return Err(gst::FlowError::Error);
+            }
+            Err(Untimed) => return Ok(None),
+        };
+        if let Some(jump) = placed.and_then(|placed| placed.jump) {
+            self.tell_jump(name, jump);
         }
-        counted
+        if let (Some(segment), Some(target)) = (segment, pad.target()) {
+            target.send_event(segment);
+        }
+        Ok(placed.map(|placed| placed.time))
+    }
+
+    fn tell_jump(&self, name: &str, jump: Jump) {
+        if let Some(bin) = self.bin.upgrade().filter(|_| jump.is_news()) {
+            let text = jump_text(name, jump);
+            gst::element_warning!(bin, gst::StreamError::Format, ("{text}"));
+        }
+    }
+
+    fn tell_untimed(&self, name: &str) {
+        self.post_error(gst::error_msg!(
+            gst::StreamError::Format,
+            ("The {name}'s buffers have no timestamps and its caps no frame rate: give it one of \
+             both (appsrc do-timestamp=true, or framerate in the caps)")
+        ));
     }
 
     /// Whether caps are those of a camera's JPEGs that do not say how large these are: the first
@@ -192,10 +215,14 @@ impl Recorder {
             return Err(gst::FlowError::Flushing);
         }
         let sink = pad.target().ok_or(gst::FlowError::NotLinked)?;
-        match sink.send_event(gst::event::Caps::new(&caps)) {
-            true => Ok(true),
-            false => Err(gst::FlowError::NotNegotiated),
+        if !sink.send_event(gst::event::Caps::new(&caps)) {
+            return Err(gst::FlowError::NotNegotiated);
         }
+        let segment = lock(&self.video).stamps.segment_event();
+        if let Some(segment) = segment.filter(|_| before.is_none()) {
+            sink.send_event(segment);
+        }
+        Ok(true)
     }
 
     /// With `interval` set, fewer frames a second than upstream says are recorded.

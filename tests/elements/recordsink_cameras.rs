@@ -7,13 +7,13 @@ use std::path::{Path, PathBuf};
 use crate::common::{HANG, Pipeline, assert_mentions, ffprobe, frames, until};
 use gst::prelude::*;
 
-const RAW: &str = "video/x-raw,format=I420,width=160,height=128,framerate=25/1";
-const PCM: &str = "audio/x-raw,format=S16LE,layout=interleaved,rate=8000,channels=1";
-const FRAME: gst::ClockTime = gst::ClockTime::from_mseconds(40);
+pub const RAW: &str = "video/x-raw,format=I420,width=160,height=128,framerate=25/1";
+pub const PCM: &str = "audio/x-raw,format=S16LE,layout=interleaved,rate=8000,channels=1";
+pub const FRAME: gst::ClockTime = gst::ClockTime::from_mseconds(40);
 const HOURS: gst::ClockTime = gst::ClockTime::from_seconds(5 * 3600);
 
 /// A pipeline whose streams a test brings through `appsrc name=video` and `appsrc name=audio`.
-fn recorder(streams: &[(&str, &str)], options: &str, location: &Path) -> Pipeline {
+pub fn recorder(streams: &[(&str, &str)], options: &str, location: &Path) -> Pipeline {
     let sources = streams.iter().map(|(name, caps)| {
         format!("appsrc name={name} format=time max-bytes=0 caps={caps} ! r.{name} ")
     });
@@ -24,11 +24,11 @@ fn recorder(streams: &[(&str, &str)], options: &str, location: &Path) -> Pipelin
     ))
 }
 
-fn source(pipeline: &Pipeline, name: &str) -> gst_app::AppSrc {
+pub fn source(pipeline: &Pipeline, name: &str) -> gst_app::AppSrc {
     pipeline.element(name).downcast().unwrap()
 }
 
-fn buffer(bytes: Vec<u8>, pts: Option<gst::ClockTime>) -> gst::Buffer {
+pub fn buffer(bytes: Vec<u8>, pts: Option<gst::ClockTime>) -> gst::Buffer {
     let mut buffer = gst::Buffer::from_slice(bytes);
     buffer.get_mut().unwrap().set_pts(pts);
     buffer
@@ -36,7 +36,7 @@ fn buffer(bytes: Vec<u8>, pts: Option<gst::ClockTime>) -> gst::Buffer {
 
 /// Raw pictures of the size in `RAW`, no two of which take the same bytes as H.264: qtmux 1.22 leaves
 /// the size of some samples out of a fragment whose first one has the same.
-fn give_video(pipeline: &Pipeline, start: gst::ClockTime, count: u64) {
+pub fn give_video(pipeline: &Pipeline, start: gst::ClockTime, count: u64) {
     let source = source(pipeline, "video");
     let mut noise = 1_u32;
     for n in 0..count {
@@ -52,7 +52,7 @@ fn give_video(pipeline: &Pipeline, start: gst::ClockTime, count: u64) {
 }
 
 /// Sound in pieces of 20 ms.
-fn give_audio(pipeline: &Pipeline, start: gst::ClockTime, length: gst::ClockTime) {
+pub fn give_audio(pipeline: &Pipeline, start: gst::ClockTime, length: gst::ClockTime) {
     let source = source(pipeline, "audio");
     let piece = gst::ClockTime::from_mseconds(20);
     for n in 0..length.nseconds() / piece.nseconds() {
@@ -62,7 +62,7 @@ fn give_audio(pipeline: &Pipeline, start: gst::ClockTime, length: gst::ClockTime
     }
 }
 
-fn end(pipeline: &Pipeline, names: &[&str]) {
+pub fn end(pipeline: &Pipeline, names: &[&str]) {
     for name in names {
         source(pipeline, name).end_of_stream().unwrap();
     }
@@ -70,12 +70,12 @@ fn end(pipeline: &Pipeline, names: &[&str]) {
 
 /// What was said until the end: the `recordsink-file` messages' locations and frames, the warnings.
 #[derive(Debug, Default)]
-struct Said {
-    files: Vec<(PathBuf, u64)>,
-    warnings: Vec<String>,
+pub struct Said {
+    pub files: Vec<(PathBuf, u64)>,
+    pub warnings: Vec<String>,
 }
 
-fn until_eos(pipeline: &Pipeline) -> Said {
+pub fn until_eos(pipeline: &Pipeline) -> Said {
     let bus = pipeline.0.bus().unwrap();
     let mut said = Said::default();
     loop {
@@ -98,7 +98,7 @@ fn until_eos(pipeline: &Pipeline) -> Said {
     }
 }
 
-fn entries(file: &Path, entries: &str) -> Vec<String> {
+pub fn entries(file: &Path, entries: &str) -> Vec<String> {
     let mut found = ffprobe(file, &[], entries);
     // A transport stream's streams are told by program too.
     let by_program = entries.starts_with("stream");
@@ -108,7 +108,7 @@ fn entries(file: &Path, entries: &str) -> Vec<String> {
     found
 }
 
-const MUXED: [&str; 5] = ["a.avi", "a.mp4", "a.mov", "a.mkv", "a.ts"];
+pub const MUXED: [&str; 5] = ["a.avi", "a.mp4", "a.mov", "a.mkv", "a.ts"];
 
 #[test]
 fn a_stream_that_never_comes_is_done_without() {
@@ -224,7 +224,7 @@ fn buffers_without_times_are_counted() {
 }
 
 /// Pictures that decoders show, of a size.
-fn jpegs(width: u32, height: u32, count: u32) -> Vec<Vec<u8>> {
+pub fn jpegs(width: u32, height: u32, count: u32) -> Vec<Vec<u8>> {
     let pipeline = Pipeline::launch(&format!(
         "videotestsrc num-buffers={count} ! video/x-raw,width={width},height={height} ! jpegenc ! \
          appsink name=s sync=false"
