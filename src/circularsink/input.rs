@@ -160,7 +160,7 @@ impl Input {
         if !state.stamps.has_segment() {
             return Err(Refusal::NoSegment);
         }
-        let placed = state.stamps.place(&buffer, &shared.offset);
+        let placed = state.stamps.place(&buffer, &shared.breaks);
         let Placed {
             time, end, jump, ..
         } = placed.map_err(|Untimed| Refusal::Untimed)?;
@@ -410,7 +410,7 @@ impl Input {
     fn flushed(&self) {
         if let Some((shared, number)) = self.target() {
             shared.lock().streams[number].eos = false;
-            shared.offset.store(0, Ordering::Relaxed);
+            shared.breaks.clear();
         }
         self.state().stamps.reset();
     }

@@ -2,13 +2,13 @@
 //! What the element's pads write and the recordings read: the ring, and what is to be known of
 //! each stream.
 
-use std::sync::atomic::AtomicI64;
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use k230_venc::Codec;
 
 use crate::ring::{Limits, RecordingId, Ring};
+use crate::streams::stamps::Breaks;
 use crate::sync::lock;
 
 /// What the ring holds of a buffer.
@@ -109,9 +109,7 @@ impl Inner {
 pub struct Shared {
     inner: Mutex<Inner>,
     arrived: Condvar,
-    /// What was added to running times after the last break in the timestamps of a stream, ns;
-    /// written by that stream's thread.
-    pub offset: AtomicI64,
+    pub breaks: Breaks,
 }
 
 impl Shared {
@@ -124,7 +122,7 @@ impl Shared {
                 waiting: 0,
             }),
             arrived: Condvar::new(),
-            offset: AtomicI64::new(0),
+            breaks: Breaks::default(),
         }
     }
 

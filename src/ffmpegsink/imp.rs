@@ -12,7 +12,7 @@ use super::pack::pack_tightly;
 use super::pipe::Pipe;
 use super::settings::{PROPERTIES, Settings};
 use crate::streams::bin::{self, Place, Streams, refuse};
-use crate::streams::stamps::{Stamps, jump_text};
+use crate::streams::stamps::{Breaks, Stamps, jump_text};
 use crate::streams::timeline::Untimed;
 use crate::streams::{self, entry, missing, set};
 use crate::sync::lock;
@@ -341,7 +341,7 @@ impl FfmpegSink {
         pad: &gst::GhostPad,
         buffer: &mut gst::Buffer,
     ) -> Result<(), gst::ErrorMessage> {
-        let stamped = lock(self.stamps(name)).stamp(buffer, &self.offset);
+        let stamped = lock(self.stamps(name)).stamp(buffer, &self.breaks);
         let stamped = stamped.map_err(|Untimed| {
             gst::error_msg!(
                 gst::StreamError::Format,

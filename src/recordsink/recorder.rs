@@ -2,7 +2,7 @@
 //! A recording: what the application asks for, the streams that come in and the files that go out.
 
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, Weak};
 
 use gst::glib;
@@ -19,7 +19,7 @@ use super::settings::Settings;
 use super::tally::{Current, Tally, Totals};
 use crate::streams::bin::Streams;
 use crate::streams::containers::{AudioCodec, Container, Kind, Muxer, VideoCodec};
-use crate::streams::stamps::Stamps;
+use crate::streams::stamps::{Breaks, Stamps};
 use crate::streams::times::Times;
 use crate::streams::{self, entry, files, missing, set};
 use crate::sync::lock;
@@ -90,9 +90,7 @@ pub struct Recorder {
     /// Each written by its stream's thread.
     pub video: Mutex<Arrival>,
     pub audio: Mutex<Arrival>,
-    /// What was added to running times at the last jump of a stream's timestamps, ns; written by
-    /// that stream's thread.
-    pub offset: AtomicI64,
+    pub breaks: Breaks,
     names: Mutex<Option<Names>>,
     pub preroll: Preroll,
     /// An error has been posted, and what follows from it is not.
@@ -366,7 +364,7 @@ impl Recorder {
         };
         *lock(&self.video) = Arrival::default();
         *lock(&self.audio) = Arrival::default();
-        self.offset.store(0, Ordering::Relaxed);
+        self.breaks.clear();
         Ok(())
     }
 

@@ -119,7 +119,7 @@ impl Recorder {
         pad: &gst::GhostPad,
         buffer: &mut gst::Buffer,
     ) -> Result<Option<i64>, gst::FlowError> {
-        let stamped = lock(self.arrival(name)).stamps.stamp(buffer, &self.offset);
+        let stamped = lock(self.arrival(name)).stamps.stamp(buffer, &self.breaks);
         let Stamped { placed, segment } = match stamped {
             Ok(stamped) => stamped,
             Err(Untimed) if self.muxed().is_some() => {
