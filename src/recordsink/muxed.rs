@@ -18,10 +18,10 @@ use gst::prelude::*;
 
 use super::CAT;
 use super::cut::{Ending, Limits, Plan, Unit, Verdict};
-use super::lane::{Lane, held_queue, running_time, same_format};
+use super::lane::{Lane, held_queue, running_time};
 use super::tally::Current;
 use crate::streams::bin::guarded;
-use crate::streams::{self, MissingElement, entry, set_if_there};
+use crate::streams::{self, MissingElement, entry, same_format, set_if_there};
 use crate::sync::lock;
 
 /// How far the file is.

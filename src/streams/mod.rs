@@ -121,6 +121,33 @@ pub fn is_raw(caps: &gst::CapsRef) -> bool {
         .is_some_and(|structure| matches!(structure.name().as_str(), "video/x-raw" | "audio/x-raw"))
 }
 
+/// Whether a file can go on with these caps. Other fields tell the same in more detail.
+pub fn same_format(before: &gst::CapsRef, after: &gst::CapsRef) -> bool {
+    const FIELDS: [&str; 8] = [
+        "width",
+        "height",
+        "codec_data",
+        "stream-format",
+        "format",
+        "rate",
+        "channels",
+        "layout",
+    ];
+    let (Some(before), Some(after)) = (before.structure(0), after.structure(0)) else {
+        return false;
+    };
+    let same = |field: &str| match (before.value(field), after.value(field)) {
+        (Ok(before), Ok(after)) => before.compare(after) == Some(std::cmp::Ordering::Equal),
+        (Err(_), Err(_)) => true,
+        _ => false,
+    };
+    let changed = FIELDS.into_iter().find(|field| !same(field));
+    if let Some(field) = changed {
+        gst::debug!(gst::CAT_DEFAULT, "{field} changes from {before} to {after}");
+    }
+    before.name() == after.name() && changed.is_none()
+}
+
 /// Links `elements`, which are in `bin`, one behind the other.
 pub fn link(elements: &[gst::Element]) -> Result<(), glib::BoolError> {
     elements
