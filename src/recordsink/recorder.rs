@@ -21,7 +21,7 @@ use crate::streams::bin::Streams;
 use crate::streams::containers::{AudioCodec, Container, Kind, Muxer, VideoCodec};
 use crate::streams::stamps::{Breaks, Stamps};
 use crate::streams::times::Times;
-use crate::streams::{self, entry, files, missing, set};
+use crate::streams::{self, entry, files, missing, set, transport};
 use crate::sync::lock;
 
 /// What a muxer that was named makes, where the extension does not say.
@@ -412,6 +412,7 @@ impl Recorder {
             .or(muxers.first().map(|muxer| muxer.factory));
         let muxer = streams::make(factory.unwrap_or("matroskamux")).map_err(|err| missing(&err))?;
         streams::write_in_fragments(&muxer, "filesink");
+        transport::begin_at_zero(&muxer);
         if matches!(factory, Some("mp4mux" | "qtmux")) {
             set::set_if_there(&muxer, "fragment-duration", FRAGMENT_MS);
         }

@@ -3,7 +3,7 @@
 //! and of Debian packages ([`packages`]), names with numbers ([`names`]), files that overwrite
 //! nothing ([`files`]), the times of buffers ([`timeline`]) and the files of frame times ([`times`]). With it: the skeleton of a bin with
 //! request pads ([`bin`], [`entry`]), the times of what comes ([`stamps`]), the elements it is made of, a sink of numbered pictures
-//! ([`pictures`]), values for other elements' properties ([`set`]) and the properties of the sinks
+//! ([`pictures`]), transport streams that begin at 0 ([`transport`]), values for other elements' properties ([`set`]) and the properties of the sinks
 //! themselves ([`property`]).
 
 use gst::prelude::*;
@@ -20,6 +20,7 @@ pub mod set;
 pub mod stamps;
 pub mod timeline;
 pub mod times;
+pub mod transport;
 
 pub use containers::{Parser, parser_of};
 pub use set::set_if_there;
