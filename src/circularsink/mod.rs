@@ -36,6 +36,11 @@
 //! gets silence until something comes (raw sound, AAC, Opus). Sound of other formats ends there in
 //! that file. GAP events upstream are silence at once, without a warning.
 //!
+//! # Counts
+//! Messages count what is in the file: `frames` of video (of the first sound where there is no
+//! picture), and `dropped`, those that were kept for it and that the muxer did not put into it. What
+//! comes before the first key unit is in no file; `stats` counts it as `buffers-skipped`.
+//!
 //! # Splitting
 //! With `split-on-trigger` a trigger asks upstream for a key unit and splits at the next one that
 //! no leading pictures follow (those of an open GOP, shown before it). A stream that has no such

@@ -35,8 +35,10 @@
 //! is an error. Timestamps that go back or begin anew, or that jump ahead by more than an hour (or ten
 //! frames of a slow camera), go on behind what came, with one warning. Motion JPEG goes into the file as it comes, damaged pictures too, from the first one
 //! whose head is readable on. For each complete file the bin posts an
-//! element message `recordsink-file` with `location`, `frames`, `lost` (frames that came and that the
-//! muxer did not put into it), `bytes` and `duration`, of the file that is on the disk; with
+//! element message `recordsink-file` with `location`, `frames`, `bytes` and `duration`, of the file
+//! that is on the disk, and the frames that came for it and are not in it: `dropped`, of which
+//! `dropped-interval` came before `interval` had passed, `dropped-unreadable` before the first picture
+//! whose head is readable, and `lost` were not put into it by the muxer. With
 //! `frame-messages=true` each frame posts `recordsink-frame` with its `bytes` and `pts`.
 //!
 //! What a killed program, a full disk or a power cut leaves of a file plays: an AVI up to its last

@@ -272,19 +272,6 @@ impl Muxed {
         location.unwrap_or_default().into()
     }
 
-    /// Frames of video in the file, where the muxer counts them.
-    pub fn frames_in_file(&self) -> Option<u64> {
-        let video = self.number("video")?;
-        let muxer = self.muxer();
-        let stats = muxer.find_property("stats")?;
-        let in_file = lock(&self.lanes.get(video)?.pad).is_some();
-        if !in_file || stats.value_type() != gst::Structure::static_type() {
-            return None;
-        }
-        let stats = muxer.property::<Option<gst::Structure>>("stats")?;
-        stats.get("frames").ok()
-    }
-
     /// The next key unit begins the next file.
     pub fn split(&self) {
         lock(&self.state).plan.split();

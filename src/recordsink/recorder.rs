@@ -16,7 +16,7 @@ use super::muxed::{self, Muxed, Parts};
 use super::names::Names;
 use super::preroll::Preroll;
 use super::settings::Settings;
-use super::tally::{Current, Tally, Totals};
+use super::tally::{Current, Dropped, Tally, Totals};
 use crate::streams::bin::Streams;
 use crate::streams::containers::{AudioCodec, Container, Kind, Muxer, VideoCodec};
 use crate::streams::stamps::{Breaks, Stamps};
@@ -69,6 +69,19 @@ pub struct Flow {
     pub totals: Totals,
     current: Arc<Mutex<Current>>,
     pub times: Option<Times<std::fs::File>>,
+    /// `interval` of it is the gates' to count.
+    pub dropped: Dropped,
+    /// What messages have told of.
+    told: Dropped,
+}
+
+impl Flow {
+    fn dropped(&self) -> Dropped {
+        Dropped {
+            interval: self.gates.dropped(),
+            ..self.dropped
+        }
+    }
 }
 
 /// What is known of one stream before anything is built for it.
@@ -229,14 +242,13 @@ impl Recorder {
     pub fn stats(&self) -> gst::Structure {
         let jumps = [&self.video, &self.audio].map(|arrival| lock(arrival).stamps.jumps());
         let flow = lock(&self.flow);
-        gst::Structure::builder("recordsink-stats")
+        let stats = gst::Structure::builder("recordsink-stats")
             .field("frames", flow.totals.frames)
             .field("bytes", flow.totals.bytes)
             .field("last-frame-bytes", flow.totals.last_frame_bytes)
-            .field("dropped", flow.gates.dropped())
             .field("files", flow.totals.files)
-            .field("jumps", jumps.iter().sum::<u64>())
-            .build()
+            .field("jumps", jumps.iter().sum::<u64>());
+        flow.dropped().tell(stats).build()
     }
 
     pub fn split(&self, location: Option<String>) {
@@ -485,7 +497,7 @@ impl Recorder {
             }
             current
         };
-        let frames = muxed.frames_in_file().unwrap_or(current.frames);
+        let frames = streams::frames_in(&muxed.muxer()).unwrap_or(current.frames);
         self.file_done(&Tally {
             location: muxed.location(),
             frames,
@@ -505,16 +517,21 @@ impl Recorder {
                 return;
             }
         };
-        lock(&self.flow).totals.files += 1;
+        let dropped = {
+            let mut flow = lock(&self.flow);
+            flow.totals.files += 1;
+            flow.totals.frames = flow.totals.frames.saturating_sub(tally.lost);
+            flow.dropped.lost += tally.lost;
+            let dropped = flow.dropped();
+            dropped.since(std::mem::replace(&mut flow.told, dropped))
+        };
         gst::info!(CAT, "Complete: {tally:?}, {bytes} bytes");
         let details = gst::Structure::builder("recordsink-file")
             .field("location", tally.location.to_string_lossy().as_ref())
             .field("frames", tally.frames)
-            .field("lost", tally.lost)
             .field("bytes", bytes)
-            .field("duration", tally.duration)
-            .build();
-        self.post_element(details);
+            .field("duration", tally.duration);
+        self.post_element(dropped.tell(details).build());
     }
 }
 

@@ -195,6 +195,7 @@ impl Recorder {
         let Some(header) = header else {
             if before.is_none() {
                 gst::info!(CAT, "A picture without a readable head, before any other");
+                lock(&self.flow).dropped.unreadable += 1;
             }
             // A damaged one amid others goes into the file as it is.
             return Ok(before.is_some());

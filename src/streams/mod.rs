@@ -72,6 +72,19 @@ pub fn write_in_fragments(muxer: &gst::Element, sink: &str) {
     }
 }
 
+/// Frames of video in a muxer's file, where there is video and the muxer counts its frames.
+pub fn frames_in(muxer: &gst::Element) -> Option<u64> {
+    let is_video = |pad: &gst::Pad| pad.name().starts_with("video");
+    let stats = muxer.find_property("stats")?;
+    if stats.value_type() != gst::Structure::static_type()
+        || !muxer.sink_pads().iter().any(is_video)
+    {
+        return None;
+    }
+    let stats = muxer.property::<Option<gst::Structure>>("stats")?;
+    stats.get("frames").ok()
+}
+
 /// What an element says when one of those that it is made of is not installed.
 pub fn missing(err: &MissingElement) -> gst::ErrorMessage {
     gst::error_msg!(gst::CoreError::MissingPlugin, ("{err}"))

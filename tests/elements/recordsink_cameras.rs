@@ -73,6 +73,8 @@ pub fn end(pipeline: &Pipeline, names: &[&str]) {
 pub struct Said {
     pub files: Vec<(PathBuf, u64)>,
     pub warnings: Vec<String>,
+    /// Frames of these that are in no file, by reason; reasons without any are left out.
+    pub dropped: Vec<(String, u64)>,
 }
 
 pub fn until_eos(pipeline: &Pipeline) -> Said {
@@ -91,6 +93,15 @@ pub fn until_eos(pipeline: &Pipeline) -> Said {
                 if details.name() == "recordsink-file" {
                     let location = details.get::<String>("location").unwrap().into();
                     said.files.push((location, details.get("frames").unwrap()));
+                    let reasons = ["dropped-interval", "dropped-unreadable", "lost"];
+                    let counts = reasons.map(|name| details.get::<u64>(name).unwrap());
+                    assert_eq!(details.get("dropped"), Ok(counts.iter().sum::<u64>()));
+                    let some = reasons
+                        .into_iter()
+                        .zip(counts)
+                        .filter(|(_, count)| *count > 0);
+                    let some = some.map(|(name, count)| (name.to_owned(), count));
+                    said.dropped.extend(some);
                 }
             }
             _ => (),
@@ -266,6 +277,7 @@ fn damaged_pictures_go_into_the_file_as_they_are() {
         end(&pipeline, &["video"]);
         let said = until_eos(&pipeline);
         assert_eq!(said.files, [(file.clone(), 29)]);
+        assert_eq!(said.dropped, [("dropped-unreadable".to_owned(), 1)]);
         if name == "d.mjpeg" {
             let bytes: usize = given.iter().map(|len| len.parse::<usize>().unwrap()).sum();
             assert_eq!(file.metadata().unwrap().len(), bytes as u64);
