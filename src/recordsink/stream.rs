@@ -30,7 +30,8 @@ impl Recorder {
         match &mut info.data {
             Some(gst::PadProbeData::Event(event)) => match event.view() {
                 gst::EventView::Caps(caps) => {
-                    let caps = self.paced(name, caps.caps_owned());
+                    let caps = with_usual_rate(pad, caps.caps_owned());
+                    let caps = self.paced(name, caps);
                     if self.are_to_be_sized(name, pad, &caps) {
                         return gst::PadProbeReturn::Handled;
                     }
@@ -166,8 +167,7 @@ impl Recorder {
             Kind::Muxed(_) => true,
             _ => container.video == Some(VideoCodec::Jpeg),
         });
-        let segment = pad.sticky_event::<gst::event::Segment>(0);
-        let in_pieces = segment.is_some_and(|s| s.segment().format() == gst::Format::Bytes);
+        let in_pieces = comes_in_pieces(pad);
         let mut arrival = lock(&self.video);
         arrival.size = None;
         arrival.sizeless = (sizeless && fits && !in_pieces).then(|| caps.clone());
@@ -397,6 +397,24 @@ impl Recorder {
         }
         written
     }
+}
+
+/// Whether a stream is one of bytes, as from a file, which a parser cuts up.
+fn comes_in_pieces(pad: &gst::GhostPad) -> bool {
+    let segment = pad.sticky_event::<gst::event::Segment>(0);
+    segment.is_some_and(|segment| segment.segment().format() == gst::Format::Bytes)
+}
+
+/// Pictures from a file that does not say how long each is shown are 25 a second, as ffmpeg has them.
+fn with_usual_rate(pad: &gst::GhostPad, mut caps: gst::Caps) -> gst::Caps {
+    let is_untold = caps.structure(0).is_some_and(|structure| {
+        let rate = structure.get::<gst::Fraction>("framerate");
+        structure.name() == "image/jpeg" && !rate.is_ok_and(|rate| rate.numer() > 0)
+    });
+    if is_untold && comes_in_pieces(pad) {
+        caps.make_mut().set("framerate", gst::Fraction::new(25, 1));
+    }
+    caps
 }
 
 /// Refuses what a muxer has no place for. Which form of H.264 it is does not matter here: a parser
