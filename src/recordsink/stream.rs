@@ -46,15 +46,8 @@ impl Recorder {
                     }
                     gst::PadProbeReturn::Ok
                 }
-                view => {
-                    let is_segment = matches!(view, gst::EventView::Segment(_));
-                    let mut arrival = lock(self.arrival(name));
-                    let moved = arrival.stamps.follow(event);
-                    // It follows the caps, which are told with the first readable picture.
-                    if is_segment && arrival.sizeless.is_some() && arrival.size.is_none() {
-                        return gst::PadProbeReturn::Handled;
-                    }
-                    if let Some(moved) = moved {
+                _ => {
+                    if let Some(moved) = lock(self.arrival(name)).stamps.follow(event) {
                         *event = moved;
                     }
                     gst::PadProbeReturn::Ok
@@ -172,6 +165,12 @@ impl Recorder {
         arrival.size = None;
         arrival.sizeless = (sizeless && fits && !in_pieces).then(|| caps.clone());
         arrival.sizeless.is_some()
+    }
+
+    /// Whether what is told of a stream has to wait for the size of its pictures.
+    pub fn waits_for_size(&self, name: &str) -> bool {
+        let arrival = lock(self.arrival(name));
+        arrival.sizeless.is_some() && arrival.size.is_none()
     }
 
     /// Completes caps without a size by what a picture says. False for pictures before the first
