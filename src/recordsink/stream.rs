@@ -30,9 +30,8 @@ impl Recorder {
         match &mut info.data {
             Some(gst::PadProbeData::Event(event)) => match event.view() {
                 gst::EventView::Caps(caps) => {
-                    let caps = with_usual_rate(pad, caps.caps_owned());
-                    let caps = self.paced(name, caps);
-                    if self.are_to_be_sized(name, pad, &caps) {
+                    let caps = self.paced(name, caps.caps_owned());
+                    if self.are_to_be_sized(name, &caps) {
                         return gst::PadProbeReturn::Handled;
                     }
                     *event = gst::event::Caps::new(&caps);
@@ -45,6 +44,11 @@ impl Recorder {
                         muxed.end_of(name);
                     }
                     gst::PadProbeReturn::Ok
+                }
+                gst::EventView::Segment(segment)
+                    if segment.segment().format() == gst::Format::Bytes =>
+                {
+                    self.pieces_arrive(name, pad)
                 }
                 _ => {
                     if let Some(moved) = lock(self.arrival(name)).stamps.follow(event) {
@@ -147,8 +151,8 @@ impl Recorder {
     }
 
     /// Whether caps are those of a camera's JPEGs that do not say how large these are: the first
-    /// readable one does. What comes in pieces, as from a file, is cut up by a parser.
-    fn are_to_be_sized(&self, name: &str, pad: &gst::GhostPad, caps: &gst::Caps) -> bool {
+    /// readable one does, unless they come [in pieces](Self::pieces_arrive).
+    fn are_to_be_sized(&self, name: &str, caps: &gst::Caps) -> bool {
         let sizeless = name == "video"
             && caps.structure(0).is_some_and(|structure| {
                 structure.name() == "image/jpeg"
@@ -160,10 +164,9 @@ impl Recorder {
             Kind::Muxed(_) => true,
             _ => container.video == Some(VideoCodec::Jpeg),
         });
-        let in_pieces = comes_in_pieces(pad);
         let mut arrival = lock(&self.video);
         arrival.size = None;
-        arrival.sizeless = (sizeless && fits && !in_pieces).then(|| caps.clone());
+        arrival.sizeless = (sizeless && fits).then(|| caps.clone());
         arrival.sizeless.is_some()
     }
 
@@ -171,6 +174,27 @@ impl Recorder {
     pub fn waits_for_size(&self, name: &str) -> bool {
         let arrival = lock(self.arrival(name));
         arrival.sizeless.is_some() && arrival.size.is_none()
+    }
+
+    /// Pictures come in pieces, as from a file: a parser cuts them up, and knows their size. They are 25 a
+    /// second where nothing says otherwise, as ffmpeg has them.
+    fn pieces_arrive(self: &Arc<Self>, name: &str, pad: &gst::GhostPad) -> gst::PadProbeReturn {
+        let caps = lock(self.arrival(name)).sizeless.take();
+        let (Some(mut caps), Some(head)) = (caps, pad.target()) else {
+            return gst::PadProbeReturn::Ok;
+        };
+        let said = caps.structure(0).and_then(|structure| {
+            let rate = structure.get::<gst::Fraction>("framerate").ok()?;
+            (rate.numer() > 0).then_some(rate)
+        });
+        if said.is_none() {
+            caps.make_mut().set("framerate", gst::Fraction::new(25, 1));
+        }
+        let built = self.caps_arrived(name, &caps);
+        if built == gst::PadProbeReturn::Ok {
+            head.send_event(gst::event::Caps::new(&caps));
+        }
+        built
     }
 
     /// Completes caps without a size by what a picture says. False for pictures before the first
@@ -396,24 +420,6 @@ impl Recorder {
         }
         written
     }
-}
-
-/// Whether a stream is one of bytes, as from a file, which a parser cuts up.
-fn comes_in_pieces(pad: &gst::GhostPad) -> bool {
-    let segment = pad.sticky_event::<gst::event::Segment>(0);
-    segment.is_some_and(|segment| segment.segment().format() == gst::Format::Bytes)
-}
-
-/// Pictures from a file that does not say how long each is shown are 25 a second, as ffmpeg has them.
-fn with_usual_rate(pad: &gst::GhostPad, mut caps: gst::Caps) -> gst::Caps {
-    let is_untold = caps.structure(0).is_some_and(|structure| {
-        let rate = structure.get::<gst::Fraction>("framerate");
-        structure.name() == "image/jpeg" && !rate.is_ok_and(|rate| rate.numer() > 0)
-    });
-    if is_untold && comes_in_pieces(pad) {
-        caps.make_mut().set("framerate", gst::Fraction::new(25, 1));
-    }
-    caps
 }
 
 /// Refuses what a muxer has no place for. Which form of H.264 it is does not matter here: a parser

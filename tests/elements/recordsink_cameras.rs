@@ -431,8 +431,8 @@ fn parts_hold_what_split_bytes_says() {
         (65_536, "s%d.mp4", true),
         (65_536, "s%d.ts", true),
         (65_536, "s%d.mjpeg", false),
-        (65_536, "s%d.h264", false),
-        (65_536, "s%d.h265", false),
+        (20_000, "s%d.h264", false),
+        (20_000, "s%d.h265", false),
     ] {
         let streams = [("video", RAW), ("audio", PCM)];
         let streams = &streams[..if sound { 2 } else { 1 }];
