@@ -31,6 +31,7 @@ mod k210_trouble;
 mod k210camerasrc;
 mod k230venc;
 mod parallelenc;
+mod random_cameras;
 mod recording;
 mod recordsink;
 mod recordsink_cameras;

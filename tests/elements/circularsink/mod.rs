@@ -4,7 +4,7 @@
 
 mod cameras;
 mod opengop;
-mod rig;
+pub mod rig;
 mod silence;
 mod trust;
 
