@@ -41,6 +41,8 @@ if [ "${1:-}" = --inside ]; then
 
     test -s /usr/share/man/man1/avi-repair.1.gz
     test -s /usr/share/man/man1/k210-sim.1.gz
+    test -s /usr/share/man/man1/k230-probe.1.gz
+    k230-probe --help | grep -q usage
     grep -q k210 /usr/lib/udev/rules.d/70-k210.rules
     echo "$(. /etc/os-release && echo "$PRETTY_NAME"): installed, inspected, recorded"
     exit

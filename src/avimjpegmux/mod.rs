@@ -61,6 +61,7 @@
 //!   held back, upstream after ten seconds; that is warned of too.
 //!
 //! The `stats` property counts what was written, repeated, missed and dropped.
+#![doc = include_str!("reference.md")]
 
 use std::sync::LazyLock;
 
@@ -68,14 +69,13 @@ use gst::glib;
 use gst::prelude::*;
 
 mod caps;
-mod flow;
+mod downstream;
 mod imp;
 mod messages;
 mod output;
 mod payload;
-mod piece;
 mod settings;
-mod state;
+mod sinks;
 mod tags;
 
 pub use settings::Profile;

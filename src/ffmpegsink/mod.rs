@@ -31,6 +31,7 @@
 //! when this process dies, by SIGKILL or in a crash, where a shell that watches (`/bin/sh`) gives it
 //! ten seconds until SIGTERM and twenty more until SIGKILL: it outlives this process by half a minute
 //! at most. When somebody stops the program (SIGSTOP), a warning says so.
+#![doc = include_str!("reference.md")]
 
 use std::sync::LazyLock;
 

@@ -20,6 +20,7 @@
 //! which is then reported as latency. A buffer handed downstream counts as one of the channel's
 //! stream buffers until it is freed; where `output-buffers` is set, the element waits while so many
 //! are out.
+#![doc = include_str!("reference.md")]
 
 use std::sync::LazyLock;
 
@@ -33,6 +34,8 @@ pub mod hosted;
 mod imp;
 mod messages;
 pub mod pack_meta;
+mod pool;
+mod regions;
 mod session;
 mod settings;
 

@@ -48,6 +48,7 @@
 //!
 //! `duration`, `finish()` and a single `.jpg` end the recording by itself: the bin posts EOS as if
 //! the stream had ended, and what still arrives is dropped.
+#![doc = include_str!("reference.md")]
 
 use std::sync::LazyLock;
 

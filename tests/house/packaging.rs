@@ -37,10 +37,28 @@ fn man_pages_have_the_programs_options() {
     for (program, source) in [
         ("avi-repair", "crates/avi/src/bin/avi-repair.rs"),
         ("k210-sim", "crates/k210-sim/src/bin/k210-sim.rs"),
+        ("k230-probe", "crates/k230/src/bin/k230-probe.rs"),
+        ("kendryte-recorder", "recorder/src/options.rs"),
     ] {
         let page = read(&format!("packaging/man/{program}.1")).replace("\\-", "-");
         let known = options(&read(source));
         assert_eq!(options(&page), known, "{program}");
+    }
+}
+
+/// What is installed beside the plugin.
+const PROGRAMS: [&str; 4] = ["avi-repair", "k210-sim", "k230-probe", "kendryte-recorder"];
+
+#[test]
+fn every_program_is_installed_with_its_page() {
+    let meson = read("meson.build");
+    for program in PROGRAMS {
+        for part in [
+            format!("['{program}', '"),
+            format!("'packaging/man/{program}.1'"),
+        ] {
+            assert!(meson.contains(&part), "meson.build has no {part:?}");
+        }
     }
 }
 
@@ -53,7 +71,7 @@ fn every_package_has_the_same_version() {
         "debian/changelog",
         &format!("gst-plugin-kendryte ({version}-"),
     );
-    for program in ["avi-repair", "k210-sim"] {
+    for program in PROGRAMS {
         has(
             &format!("packaging/man/{program}.1"),
             &format!("gst-plugin-kendryte {version}"),

@@ -22,6 +22,7 @@ pub mod index;
 pub mod play;
 pub mod player;
 pub mod probe;
+pub mod recognize;
 pub mod stored;
 pub mod stream;
 pub mod tracks;
@@ -100,7 +101,7 @@ pub fn kinds(header: &Header) -> Vec<Kind> {
         .iter()
         .map(|stream| match &stream.last_part().stream.format {
             Format::Jpeg { .. } => Kind::Jpeg,
-            Format::Pcm(pcm) => Kind::Sound(pcm.frame_bytes()),
+            Format::Pcm(pcm) => Kind::Sound(pcm.frame_bytes() as u32),
             Format::Coded(coded) => Kind::Sound(coded.block),
             Format::Other { .. } => Kind::Other,
         })
@@ -498,6 +499,36 @@ fn picture_at(header: &Header, index: &Index, known: bool, ns: u64, after: bool)
     None
 }
 
+/// Which picture a seek goes to that has to begin with one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Snap {
+    /// The one that is on screen.
+    Before,
+    /// The next one, unless one begins just then.
+    After,
+    /// Whichever of the two begins nearer.
+    Nearest,
+}
+
+impl Snap {
+    /// When it begins, of a seek to `ns`. `picture_at` says when the picture begins that is on screen then, or with
+    /// `true` the next one.
+    fn of(self, ns: u64, picture_at: impl Fn(bool) -> Option<u64>) -> Option<u64> {
+        let before = picture_at(false);
+        if before == Some(ns) || self == Self::Before {
+            return before;
+        }
+        match (before, picture_at(true)) {
+            (Some(before), Some(after))
+                if self == Self::Nearest && after.abs_diff(ns) >= ns.abs_diff(before) =>
+            {
+                Some(before)
+            }
+            (before, after) => after.or(before),
+        }
+    }
+}
+
 /// What of a picture's chunk is of use.
 enum Useful {
     /// These bytes, which hold a picture, or two fields of one.
@@ -585,5 +616,28 @@ pub fn join(header: &mut Header, index: &Index, other: &Header) {
                 stream: part,
             });
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_seek_goes_to_the_picture_that_is_asked_for() {
+        let picture_at = |after: bool| Some(if after { 200 } else { 100 });
+        for (ns, snap, expected) in [
+            (140, Snap::Before, 100),
+            (140, Snap::After, 200),
+            (140, Snap::Nearest, 100),
+            (150, Snap::Nearest, 100),
+            (160, Snap::Nearest, 200),
+            (100, Snap::After, 100),
+        ] {
+            assert_eq!(snap.of(ns, picture_at), Some(expected), "{ns} {snap:?}");
+        }
+        let is_last = |after: bool| (!after).then_some(100);
+        assert_eq!(Snap::After.of(140, is_last), Some(100));
+        assert_eq!(Snap::Nearest.of(140, |_| None), None);
     }
 }

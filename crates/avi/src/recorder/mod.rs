@@ -55,11 +55,13 @@ mod cadence;
 mod continuity;
 mod fit;
 mod frames;
+pub mod inputs;
 mod interleaver;
 mod k210;
 mod notice;
 mod pace;
 mod payload;
+pub mod shared;
 mod sound;
 #[cfg(test)]
 mod tests;
@@ -77,6 +79,7 @@ pub use payload::Payload;
 use track::Track;
 
 use crate::header::WaveFormat;
+use crate::output::Room;
 use crate::timeline::Rate;
 use crate::writer::{self, Options, Profile, StreamFormat, Tags, Writer};
 
@@ -102,22 +105,34 @@ pub trait Storage: writer::Output<Payload: Payload> {
         Instant::now()
     }
 
+    /// What its disk has for the file, if that is known.
+    fn room(&mut self) -> Option<&mut Room> {
+        None
+    }
+
     /// Whether the file, of `len` bytes `now`, can become `wanted` bytes long.
     fn has_room(&mut self, now: Instant, len: u64, wanted: u64) -> bool {
-        let _ = (now, len, wanted);
-        true
+        self.room()
+            .is_none_or(|room| room.has_room(now, len, wanted))
     }
 
     /// Asks for the room anew the next time, whatever was answered before.
-    fn ask_again(&mut self) {}
+    fn ask_again(&mut self) {
+        if let Some(room) = self.room() {
+            room.forget();
+        }
+    }
 
     /// Hands on whatever it holds back, so that a program that reads the file finds it.
     fn write_through(&mut self) -> Result<(), Self::Error>;
 
     /// The file is complete, and has `len` bytes.
     fn complete(&mut self, len: u64) -> Result<(), Self::Error> {
-        let _ = len;
-        self.write_through()
+        self.write_through()?;
+        if let Some(room) = self.room() {
+            room.finish(len);
+        }
+        Ok(())
     }
 
     /// After a failure: the number of bytes that the file certainly has; `None` if it is not known.
@@ -482,6 +497,22 @@ impl<S: Storage> Recorder<S> {
         self.writer.finish(&mut self.storage)?;
         self.storage.complete(self.writer.len())?;
         Ok(())
+    }
+
+    /// After an error: finishes the file, or if the storage fails [salvages](Self::salvage) it, which a
+    /// [`Notice`] tells. Whether it is finished.
+    pub fn end_after(&mut self, error: &RecordError<S::Error>) -> bool {
+        if !matches!(error, RecordError::Storage(_)) && self.finish().is_ok() {
+            return true;
+        }
+        match self.salvage() {
+            Ok(false) => {}
+            Ok(true) => self.tell(Notice::Salvaged {
+                bytes: self.writer.len(),
+            }),
+            Err(_) => self.tell(Notice::Unfinished),
+        }
+        false
     }
 
     /// After the storage failed: makes what it has a file that ends there. Whether there is one, of

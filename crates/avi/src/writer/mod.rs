@@ -65,24 +65,53 @@ pub trait Output {
     /// Why it takes no more.
     type Error;
 
+    /// Begins what is appended next in parts that belong together: a chunk, or some bytes. `durable` is as for
+    /// [`Output::end`].
+    fn begin(&mut self, durable: bool) -> Result<(), Self::Error> {
+        let _ = durable;
+        Ok(())
+    }
+
+    /// Appends bytes.
+    fn put(&mut self, bytes: &[u8]) -> Result<(), Self::Error>;
+
+    /// Appends a payload.
+    fn put_payload(&mut self, payload: Self::Payload) -> Result<(), Self::Error>;
+
+    /// All parts are there. `durable` asks for them and all before them to be on the disk before anything that
+    /// follows.
+    fn end(&mut self, durable: bool) -> Result<(), Self::Error> {
+        let _ = durable;
+        Ok(())
+    }
+
+    /// Overwrites what is at `position`, counted from the start of the file. Never called
+    /// unless [`Options::seekable`].
+    fn overwrite(&mut self, position: u64, bytes: &[u8]) -> Result<(), Self::Error>;
+
     /// Appends a chunk: its header, its payload and, if `padding`, a zero.
-    ///
-    /// `durable` asks for the chunk and all before it to be on the disk before anything
-    /// that follows.
     fn chunk(
         &mut self,
         header: [u8; ChunkHeader::SIZE],
         payload: Self::Payload,
         padding: bool,
         durable: bool,
-    ) -> Result<(), Self::Error>;
+    ) -> Result<(), Self::Error> {
+        self.begin(durable)?;
+        self.put(&header)?;
+        self.put_payload(payload)?;
+        if padding {
+            self.put(&[0])?;
+        }
+        self.end(durable)
+    }
 
-    /// Appends bytes. `durable` is as for [`Output::chunk`].
-    fn append(&mut self, bytes: Vec<u8>, durable: bool) -> Result<(), Self::Error>;
-
-    /// Overwrites what is at `position`, counted from the start of the file. Never called
-    /// unless [`Options::seekable`].
-    fn overwrite(&mut self, position: u64, bytes: &[u8]) -> Result<(), Self::Error>;
+    /// Appends bytes that belong together.
+    fn append(&mut self, bytes: &[u8], durable: bool) -> Result<(), Self::Error> {
+        self.begin(durable)?;
+        self.put(bytes)?;
+        self.end(durable)
+    }
 }
 
 /// Why a chunk was not written.
@@ -558,7 +587,7 @@ impl Writer {
             let movi = self.places.movi;
             self.head[movi - 4..movi].copy_from_slice(&unknown);
         }
-        out.append(self.head.clone(), false)
+        out.append(&self.head, false)
     }
 
     /// Replaces the tags, while the file is written. They get into it with the next checkpoint or
@@ -754,7 +783,7 @@ impl Writer {
             if !self.late_tags.is_empty() {
                 let tags = std::mem::take(&mut self.late_tags);
                 self.end += tags.len() as u64;
-                out.append(tags, false)?;
+                out.append(&tags, false)?;
             }
         }
         if self.options.seekable {
@@ -793,7 +822,7 @@ impl Writer {
         let bytes = riff_head(FourCc::AVIX, 0);
         self.end += bytes.len() as u64;
         self.riff = Riff::new(start, self.end, self.streams.len());
-        out.append(bytes, false)
+        out.append(&bytes, false)
     }
 
     /// Writes the end of the file and brings its head up to date.
@@ -1020,16 +1049,15 @@ impl<'a, O: Output> Pieces<'a, O> {
 
     fn put(&mut self, bytes: &[u8]) -> Result<(), O::Error> {
         if self.piece.len() + bytes.len() > INDEX_PIECE {
-            let next = Vec::with_capacity(INDEX_PIECE);
-            let full = std::mem::replace(&mut self.piece, next);
-            self.out.append(full, false)?;
+            self.out.append(&self.piece, false)?;
+            self.piece.clear();
         }
         self.piece.extend(bytes);
         Ok(())
     }
 
     fn finish(self, durable: bool) -> Result<(), O::Error> {
-        self.out.append(self.piece, durable)
+        self.out.append(&self.piece, durable)
     }
 }
 
