@@ -695,6 +695,7 @@ fn message_of(id: RecordingId, outcome: &Outcome, counters: &Counters) -> gst::S
             }),
         )
         .field("frames", counters.frames.load(Ordering::Relaxed))
+        .field("dropped", counters.dropped.load(Ordering::Relaxed))
         .field("bytes", counters.bytes.load(Ordering::Relaxed))
         .field_if_some("error", error)
         .build()

@@ -166,7 +166,7 @@ impl Input {
         if !state.stamps.has_segment() {
             return Err(Refusal::NoSegment);
         }
-        let placed = state.stamps.place(&buffer, &shared.offset);
+        let placed = state.stamps.place(&buffer, &shared.breaks);
         let Placed {
             time, end, jump, ..
         } = placed.map_err(|Untimed| Refusal::Untimed)?;
@@ -457,7 +457,7 @@ impl Input {
             inner.streams[number].eos = false;
             if !live {
                 inner.clock.begin_anew();
-                shared.offset.store(0, Ordering::Relaxed);
+                shared.breaks.clear();
             }
         }
         let mut state = self.state();

@@ -67,7 +67,7 @@
 //! | message | fields |
 //! |---|---|
 //! | `circularsink-recording-started` | `id`, `location`, `start-running-time`, `start-utc` |
-//! | `circularsink-recording-finished` | the same, and `end-running-time`, `end-utc` (where the last picture ends), `frames`, `bytes` |
+//! | `circularsink-recording-finished` | the same, and `end-running-time`, `end-utc` (where the last picture ends), `frames`, `dropped`, `bytes` |
 //! | `circularsink-recording-failed` | the same as far as it came, and `error`, a sentence |
 //! | `circularsink-file-deleted` | `location`, `bytes`, `reason`: the property whose limit it was |
 //! | `circularsink-gap` | `stream`, the pad's name; `start-running-time`, `start-utc`: where what came ended; `end-running-time`, `end-utc`: where it goes on |
@@ -75,6 +75,10 @@
 //!
 //! The event `circularsink-trigger`, sent to the element or coming in the stream, may have `location`
 //! (string), `post-time` (guint64 ns) and `pinned` (boolean).
+//!
+//! Messages count what is in the file: `frames` of video (of the first sound where there is no
+//! picture), and `dropped`, those that were kept for it and that the muxer did not put into it. What
+//! comes before the first key unit is in no file; `stats` counts it as `buffers-skipped`.
 //!
 //! # Elsewhere than to files
 //! `sink-factory` and `sink-properties` have recordings stored by any element that takes a stream:

@@ -2,7 +2,6 @@
 //! What the element's pads write and the recordings read: the ring, and what is to be known of
 //! each stream.
 
-use std::sync::atomic::AtomicI64;
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -10,6 +9,7 @@ use k230_venc::Codec;
 
 use super::gap::{Arrived, Gap, Watch};
 use crate::ring::{Limits, RecordingId, Ring};
+use crate::streams::stamps::Breaks;
 use crate::streams::wallclock::{Change, Reading, WallClock};
 use crate::sync::lock;
 
@@ -153,9 +153,7 @@ impl Inner {
 pub struct Shared {
     inner: Mutex<Inner>,
     arrived: Condvar,
-    /// What was added to running times after the last break in the timestamps of a stream, ns;
-    /// written by that stream's thread.
-    pub offset: AtomicI64,
+    pub breaks: Breaks,
 }
 
 impl Shared {
@@ -169,7 +167,7 @@ impl Shared {
                 waiting: 0,
             }),
             arrived: Condvar::new(),
-            offset: AtomicI64::new(0),
+            breaks: Breaks::default(),
         }
     }
 

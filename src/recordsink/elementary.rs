@@ -52,6 +52,8 @@ struct Open {
     tally: Tally,
     first: Option<gst::ClockTime>,
     end: Option<gst::ClockTime>,
+    /// Bytes since the last key unit, with it.
+    group: u64,
     /// Something could not be written.
     failed: bool,
 }
@@ -67,6 +69,8 @@ struct State {
     size: Option<(i32, i32)>,
     /// The next file begins with the next key unit.
     due: bool,
+    /// The most bytes from one key unit to the next.
+    largest_group: u64,
 }
 
 #[derive(Default)]
@@ -195,6 +199,10 @@ impl BaseSinkImpl for ElementarySink {
             owner.writes(map.len() as u64);
         }
         let mut state = lock(&self.state);
+        let group = state.open.as_ref().map_or(0, |open| open.group);
+        if key_unit {
+            state.largest_group = state.largest_group.max(group);
+        }
         let frame_bytes = state.layout.map_or(0, |layout| layout.frame_bytes());
         let Some(open) = &mut state.open else {
             return Err(gst::FlowError::Error);
@@ -207,7 +215,9 @@ impl BaseSinkImpl for ElementarySink {
             Body::Samples(recording) => recording.write(&map),
         };
         open.failed |= result.is_err();
-        open.tally.bytes += map.len() as u64;
+        let len = map.len() as u64;
+        open.tally.bytes += len;
+        open.group = if key_unit { len } else { group + len };
         open.tally.frames += match frame_bytes {
             0 => 1,
             n => (map.len() / n) as u64,
@@ -250,7 +260,10 @@ impl ElementarySink {
         let limit = state.limits.time;
         let time = matches!((start, open.first), (Some(start), Some(first))
             if limit > 0 && start.saturating_sub(first).nseconds() >= limit);
-        let bytes = state.limits.bytes > 0 && open.tally.bytes + len > state.limits.bytes;
+        // How large the group is that begins here is known when it is over: it may take what the largest
+        // one took.
+        let group = state.largest_group.max(open.group).max(len);
+        let bytes = state.limits.bytes > 0 && open.tally.bytes + group > state.limits.bytes;
         picture || time || bytes || std::mem::take(&mut state.due)
     }
 
@@ -297,6 +310,7 @@ impl ElementarySink {
             },
             first: None,
             end: None,
+            group: 0,
             failed: false,
         });
         Ok(())

@@ -245,6 +245,7 @@ impl RecordSink {
             ));
         }
         let weak = Arc::downgrade(&self.recorder);
+        let inside = name.clone();
         let ended = {
             let (weak, name) = (weak.clone(), name.clone());
             move || {
@@ -265,6 +266,22 @@ impl RecordSink {
                         None => gst::PadProbeReturn::Ok,
                     },
                 )?;
+        let head = self.recorder.streams.pad(&inside);
+        if let Some(head) = head.and_then(|pad| pad.target()) {
+            let weak = Arc::downgrade(&self.recorder);
+            // A segment follows the caps, which are told with the first readable picture.
+            head.add_probe(gst::PadProbeType::EVENT_DOWNSTREAM, move |_, info| {
+                let event = info.event().map(|event| event.type_());
+                let waits = event == Some(gst::EventType::Segment)
+                    && weak
+                        .upgrade()
+                        .is_some_and(|recorder| recorder.waits_for_size(&inside));
+                match waits {
+                    true => gst::PadProbeReturn::Handled,
+                    false => gst::PadProbeReturn::Ok,
+                }
+            });
+        }
         // What is built for the first caps converts them. If upstream were asked to choose again,
         // an encoder would begin a second stream, and the file with it, after the first frame.
         pad.add_probe(gst::PadProbeType::EVENT_UPSTREAM, |_, info| {

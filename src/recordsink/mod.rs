@@ -26,8 +26,8 @@
 //!
 //! A new file begins when `split-time` or `split-bytes` is reached, when `split(location)` is emitted
 //! and when a stream goes on in another size or format, each time at a key unit, with no frame lost.
-//! Every file begins at 0, whatever the running time is (an MPEG transport stream at the hour that
-//! `mpegtsmux` puts in front). With two streams the first file begins when both have come. If one has
+//! Every file begins at 0, whatever the running time is (in an MPEG transport stream the clock does,
+//! which runs ahead of the pictures by an eighth of a second). With two streams the first file begins when both have come. If one has
 //! brought 20 s, or 64 MiB encoded, and the other nothing, the file does without it, with a warning;
 //! when it comes after all, it begins another file.
 //!
@@ -35,8 +35,10 @@
 //! is an error. Timestamps that go back or begin anew, or that jump ahead by more than an hour (or ten
 //! frames of a slow camera), go on behind what came, with one warning. Motion JPEG goes into the file as it comes, damaged pictures too, from the first one
 //! whose head is readable on. For each complete file the bin posts an
-//! element message `recordsink-file` with `location`, `frames`, `lost` (frames that came and that the
-//! muxer did not put into it), `bytes` and `duration`, of the file that is on the disk; with
+//! element message `recordsink-file` with `location`, `frames`, `bytes` and `duration`, of the file
+//! that is on the disk, and the frames that came for it and are not in it: `dropped`, of which
+//! `dropped-interval` came before `interval` had passed, `dropped-unreadable` before the first picture
+//! whose head is readable, and `lost` were not put into it by the muxer. With
 //! `frame-messages=true` each frame posts `recordsink-frame` with its `bytes` and `pts`.
 //!
 //! Names may have a place for the time of day of the first picture, as `strftime` has it: `%Y %m %d %H

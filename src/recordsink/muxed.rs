@@ -19,10 +19,10 @@ use gst::prelude::*;
 use super::CAT;
 use super::cut::{Ending, Limits, Plan, Unit, Verdict};
 use super::first::First;
-use super::lane::{Lane, held_queue, running_time, same_format};
+use super::lane::{Lane, held_queue, running_time};
 use super::tally::Current;
 use crate::streams::bin::guarded;
-use crate::streams::{self, MissingElement, entry, set_if_there};
+use crate::streams::{self, MissingElement, entry, same_format, set_if_there};
 use crate::sync::lock;
 
 /// How far the file is.
@@ -284,19 +284,6 @@ impl Muxed {
     /// The file that is open.
     pub fn location(&self) -> PathBuf {
         lock(&self.name).clone()
-    }
-
-    /// Frames of video in the file, where the muxer counts them.
-    pub fn frames_in_file(&self) -> Option<u64> {
-        let video = self.number("video")?;
-        let muxer = self.muxer();
-        let stats = muxer.find_property("stats")?;
-        let in_file = lock(&self.lanes.get(video)?.pad).is_some();
-        if !in_file || stats.value_type() != gst::Structure::static_type() {
-            return None;
-        }
-        let stats = muxer.property::<Option<gst::Structure>>("stats")?;
-        stats.get("frames").ok()
     }
 
     /// The next key unit begins the next file.

@@ -2,7 +2,7 @@
 //! A recording: what the application asks for, the streams that come in and the files that go out.
 
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, Weak};
 
 use gst::glib;
@@ -18,12 +18,12 @@ use super::muxed::{self, Muxed, Parts};
 use super::names::Names;
 use super::preroll::Preroll;
 use super::settings::Settings;
-use super::tally::{Current, Tally, Totals};
+use super::tally::{Current, Dropped, Tally, Totals};
 use crate::streams::bin::Streams;
 use crate::streams::containers::{AudioCodec, Container, Kind, Muxer, VideoCodec};
-use crate::streams::stamps::Stamps;
+use crate::streams::stamps::{Breaks, Stamps};
 use crate::streams::times::Times;
-use crate::streams::{self, entry, files, missing, set};
+use crate::streams::{self, entry, files, missing, set, transport};
 use crate::sync::lock;
 
 /// What a muxer that was named makes, where the extension does not say.
@@ -71,6 +71,19 @@ pub struct Flow {
     pub totals: Totals,
     current: Arc<Mutex<Current>>,
     pub times: Option<Times<std::fs::File>>,
+    /// `interval` of it is the gates' to count.
+    pub dropped: Dropped,
+    /// What messages have told of.
+    told: Dropped,
+}
+
+impl Flow {
+    fn dropped(&self) -> Dropped {
+        Dropped {
+            interval: self.gates.dropped(),
+            ..self.dropped
+        }
+    }
 }
 
 /// What is known of one stream before anything is built for it.
@@ -92,9 +105,7 @@ pub struct Recorder {
     /// Each written by its stream's thread.
     pub video: Mutex<Arrival>,
     pub audio: Mutex<Arrival>,
-    /// What was added to running times at the last jump of a stream's timestamps, ns; written by
-    /// that stream's thread.
-    pub offset: AtomicI64,
+    pub breaks: Breaks,
     pub names: Mutex<Option<Names>>,
     pub keeping: Keeping,
     pub preroll: Preroll,
@@ -242,14 +253,13 @@ impl Recorder {
     pub fn stats(&self) -> gst::Structure {
         let jumps = [&self.video, &self.audio].map(|arrival| lock(arrival).stamps.jumps());
         let flow = lock(&self.flow);
-        gst::Structure::builder("recordsink-stats")
+        let stats = gst::Structure::builder("recordsink-stats")
             .field("frames", flow.totals.frames)
             .field("bytes", flow.totals.bytes)
             .field("last-frame-bytes", flow.totals.last_frame_bytes)
-            .field("dropped", flow.gates.dropped())
             .field("files", flow.totals.files)
-            .field("jumps", jumps.iter().sum::<u64>())
-            .build()
+            .field("jumps", jumps.iter().sum::<u64>());
+        flow.dropped().tell(stats).build()
     }
 
     pub fn split(&self, location: Option<String>) {
@@ -401,7 +411,7 @@ impl Recorder {
         };
         *lock(&self.video) = Arrival::default();
         *lock(&self.audio) = Arrival::default();
-        self.offset.store(0, Ordering::Relaxed);
+        self.breaks.clear();
         Ok(())
     }
 
@@ -450,6 +460,7 @@ impl Recorder {
             .or(muxers.first().map(|muxer| muxer.factory));
         let muxer = streams::make(factory.unwrap_or("matroskamux")).map_err(|err| missing(&err))?;
         streams::write_in_fragments(&muxer, sink.as_deref().unwrap_or("filesink"));
+        transport::begin_at_zero(&muxer);
         self.keeping.creation.attach(&muxer);
         if matches!(factory, Some("mp4mux" | "qtmux")) {
             set::set_if_there(&muxer, "fragment-duration", FRAGMENT_MS);
@@ -519,7 +530,7 @@ impl Recorder {
             }
             current
         };
-        let frames = muxed.frames_in_file().unwrap_or(current.frames);
+        let frames = streams::frames_in(&muxed.muxer()).unwrap_or(current.frames);
         self.file_done(&Tally {
             location: muxed.location(),
             frames,
@@ -543,12 +554,18 @@ impl Recorder {
                 return;
             }
         };
-        lock(&self.flow).totals.files += 1;
+        let dropped = {
+            let mut flow = lock(&self.flow);
+            flow.totals.files += 1;
+            flow.totals.frames = flow.totals.frames.saturating_sub(tally.lost);
+            flow.dropped.lost += tally.lost;
+            let dropped = flow.dropped();
+            dropped.since(std::mem::replace(&mut flow.told, dropped))
+        };
         gst::info!(CAT, "Complete: {tally:?}, {bytes} bytes");
         let details = gst::Structure::builder("recordsink-file")
             .field("location", tally.location.to_string_lossy().as_ref())
             .field("frames", tally.frames)
-            .field("lost", tally.lost)
             .field("bytes", bytes)
             .field("duration", tally.duration)
             .field_if_some("start-utc", begun.utc.map(unsigned))
@@ -557,9 +574,8 @@ impl Recorder {
                 begun
                     .utc
                     .map(|utc| unsigned(utc) + tally.duration.nseconds()),
-            )
-            .build();
-        self.post_element(details);
+            );
+        self.post_element(dropped.tell(details).build());
         self.sweep();
     }
 }

@@ -84,8 +84,9 @@ pub static PROPERTIES: LazyLock<Properties<Settings>> = LazyLock::new(|| {
             .nick("Statistics")
             .blurb(
                 "frames, bytes (encoded video), last-frame-bytes (what MaixPy's record() \
-                 returns), dropped (frames that came before the interval had passed), \
-                 files (complete ones), jumps (how often timestamps began anew or jumped ahead)",
+                 returns), dropped (frames that came and are in no file) and of these \
+                 dropped-interval (before the interval had passed), dropped-unreadable (before \
+                 the first readable picture) and lost (by the muxer), files (complete ones), jumps (how often timestamps began anew or jumped ahead)",
             )
             .read_only()
             .build(),
