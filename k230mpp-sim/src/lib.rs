@@ -4,8 +4,7 @@
 
 use std::sync::LazyLock;
 
-use gstkendryte::k230venc::hosted::HostedDevice;
-use k230_venc::Device;
+use gstkendryte::k230venc::hosted;
 
 static CAT: LazyLock<gst::DebugCategory> = LazyLock::new(|| {
     gst::DebugCategory::new(
@@ -15,37 +14,17 @@ static CAT: LazyLock<gst::DebugCategory> = LazyLock::new(|| {
     )
 });
 
-fn device() -> Option<Box<dyn Device>> {
-    if let Err(error) = gst::init() {
-        log::error!("GStreamer does not start: {error}");
-        return None;
-    }
-    Some(Box::new(HostedDevice::default()))
-}
-
 /// What the double reports goes into GStreamer's debug log.
-struct Log;
-
-impl log::Log for Log {
-    fn enabled(&self, metadata: &log::Metadata) -> bool {
-        metadata.level() <= log::Level::Warn
+fn report(record: &log::Record<'_>) {
+    match record.level() {
+        log::Level::Error => gst::error!(CAT, "{}", record.args()),
+        _ => gst::warning!(CAT, "{}", record.args()),
     }
-
-    fn log(&self, record: &log::Record) {
-        match record.level() {
-            log::Level::Error => gst::error!(CAT, "{}", record.args()),
-            _ => gst::warning!(CAT, "{}", record.args()),
-        }
-    }
-
-    fn flush(&self) {}
 }
 
 extern "C" fn install() {
-    k230_sim::set_encoder(device);
-    if log::set_logger(&Log).is_ok() {
-        log::set_max_level(log::LevelFilter::Warn);
-    }
+    k230_sim::set_encoder(hosted::for_double);
+    k230_sim::report_to(report);
 }
 
 // SAFETY: the loader calls the functions of this section, which take nothing that they need, once

@@ -16,31 +16,12 @@ use std::{
     time::{Duration, Instant},
 };
 
-use gstkendryte::k230venc::hosted::HostedDevice;
+use gstkendryte::k230venc::hosted;
 use k230_sim::v4l2;
-use k230_venc::Device;
-
-fn device() -> Option<Box<dyn Device>> {
-    if let Err(error) = gst::init() {
-        log::error!("GStreamer does not start: {error}");
-        return None;
-    }
-    Some(Box::new(HostedDevice::default()))
-}
 
 /// What the double reports goes to the console of whatever program it is in.
-struct Log;
-
-impl log::Log for Log {
-    fn enabled(&self, metadata: &log::Metadata) -> bool {
-        metadata.level() <= log::Level::Warn
-    }
-
-    fn log(&self, record: &log::Record) {
-        eprintln!("libk230v4l2_sim.so: {}", record.args());
-    }
-
-    fn flush(&self) {}
+fn report(record: &log::Record<'_>) {
+    eprintln!("libk230v4l2_sim.so: {}", record.args());
 }
 
 /// Looks at the node's descriptors so often while a program waits for several. What changes the
@@ -85,10 +66,8 @@ unsafe fn is_node(path: *const c_char) -> bool {
 }
 
 fn open_node(flags: c_int) -> c_int {
-    k230_sim::set_encoder(device);
-    if log::set_logger(&Log).is_ok() {
-        log::set_max_level(log::LevelFilter::Warn);
-    }
+    k230_sim::set_encoder(hosted::for_double);
+    k230_sim::report_to(report);
     v4l2::open(flags & libc::O_NONBLOCK != 0, flags & libc::O_CLOEXEC != 0).unwrap_or_else(fail)
 }
 
@@ -362,6 +341,12 @@ fn wait(
     limit: Option<Duration>,
     others: impl Fn(&mut [libc::pollfd], Duration) -> c_int,
 ) -> c_int {
+    if let [only] = waited
+        && let Some(ready) = v4l2::wait_for(only.fd, only.events, limit)
+    {
+        only.revents = ready;
+        return c_int::from(ready != 0);
+    }
     let until = limit.map(|limit| Instant::now() + limit);
     loop {
         let nodes: Vec<Option<i16>> = waited.iter().map(|entry| v4l2::ready(entry.fd)).collect();

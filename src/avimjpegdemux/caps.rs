@@ -2,8 +2,9 @@
 //! What GStreamer calls the streams and texts of an AVI file.
 
 use avi_mjpeg::header::FourCc;
+use avi_mjpeg::pcm::{Encoding, Layout};
 use avi_mjpeg::reader::date::iso_date;
-use avi_mjpeg::reader::headers::{Codec, Coded, Format, Header, Pcm, Stream};
+use avi_mjpeg::reader::headers::{Codec, Coded, Format, Header, Stream};
 
 use crate::streams::speakers;
 
@@ -39,15 +40,15 @@ fn framerate(stream: &Stream) -> Option<gst::Fraction> {
     Some(gst::Fraction::new(num, den))
 }
 
-fn of_pcm(pcm: &Pcm) -> gst::Caps {
-    let format = match (pcm.float, pcm.bits, pcm.sample_bytes) {
-        (true, 64, _) => "F64LE",
-        (true, ..) => "F32LE",
-        (false, 8, _) => "U8",
-        (false, 16, _) => "S16LE",
-        (false, 24, 4) => "S24_32LE",
-        (false, 24, _) => "S24LE",
-        (false, ..) => "S32LE",
+fn of_pcm(pcm: &Layout) -> gst::Caps {
+    let format = match (pcm.encoding, pcm.bits, pcm.sample_bytes) {
+        (Encoding::Float, 64, _) => "F64LE",
+        (Encoding::Float, ..) => "F32LE",
+        (_, 8, _) => "U8",
+        (_, 16, _) => "S16LE",
+        (_, 24, 4) => "S24_32LE",
+        (_, 24, _) => "S24LE",
+        _ => "S32LE",
     };
     let mut caps = gst::Caps::builder("audio/x-raw")
         .field("format", format)
@@ -57,7 +58,7 @@ fn of_pcm(pcm: &Pcm) -> gst::Caps {
     if pcm.channels > 2 {
         // A mask that does not fit the channels says nothing.
         let mask = pcm
-            .channel_mask
+            .speakers
             .filter(|mask| mask.count_ones() == u32::from(pcm.channels))
             .unwrap_or(0);
         caps = caps.field(

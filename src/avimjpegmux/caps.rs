@@ -4,8 +4,8 @@
 use gst::prelude::*;
 
 use super::settings::Profile;
-use crate::streams::speakers;
-use avi_mjpeg::header::WaveFormat;
+use crate::streams::{layout_of, speakers};
+use avi_mjpeg::pcm::Layout;
 use avi_mjpeg::recorder::inputs::InputFormat;
 use avi_mjpeg::timeline::Rate;
 
@@ -27,12 +27,12 @@ pub(super) enum CapsError {
     NotK210(String),
 }
 
-/// The formats of PCM, as `(name, bits)`.
-const PCM: [(gst_audio::AudioFormat, u16); 4] = [
-    (gst_audio::AudioFormat::U8, 8),
-    (gst_audio::AudioFormat::S16le, 16),
-    (gst_audio::AudioFormat::S24le, 24),
-    (gst_audio::AudioFormat::S32le, 32),
+/// The formats of PCM.
+const PCM: [gst_audio::AudioFormat; 4] = [
+    gst_audio::AudioFormat::U8,
+    gst_audio::AudioFormat::S16le,
+    gst_audio::AudioFormat::S24le,
+    gst_audio::AudioFormat::S32le,
 ];
 
 /// Whether a pad is one for pictures.
@@ -52,7 +52,7 @@ pub(super) fn audio_template(profile: Profile) -> gst::Caps {
         Profile::K210 => (&PCM[1..2], 2),
     };
     gst_audio::AudioCapsBuilder::new_interleaved()
-        .format_list(formats.iter().map(|(format, _)| *format))
+        .format_list(formats.iter().copied())
         .rate_range(1..=192_000)
         .channels_range(1..=channels)
         .build()
@@ -88,22 +88,14 @@ pub(super) fn video_format(caps: &gst::Caps) -> Result<InputFormat, CapsError> {
 pub(super) fn audio_format(caps: &gst::Caps, profile: Profile) -> Result<InputFormat, CapsError> {
     let not_pcm = || CapsError::NotPcm(caps.to_string());
     let info = gst_audio::AudioInfo::from_caps(caps).map_err(|_| not_pcm())?;
-    let (_, bits) = PCM
-        .iter()
-        .find(|(format, _)| *format == info.format())
+    let layout = layout_of(&info)
+        .filter(|_| PCM.contains(&info.format()))
+        .filter(|_| info.layout() == gst_audio::AudioLayout::Interleaved)
         .ok_or_else(not_pcm)?;
-    let channels = u16::try_from(info.channels()).map_err(|_| not_pcm())?;
-    if info.layout() != gst_audio::AudioLayout::Interleaved {
-        return Err(not_pcm());
-    }
     if !caps.is_subset(&audio_template(profile)) {
         return Err(CapsError::NotK210(caps.to_string()));
     }
-    let mask = info.positions().map_or(0, speakers::wave_mask);
-    Ok(InputFormat::Audio(WaveFormat::pcm(
-        info.rate(),
-        channels,
-        *bits,
-        mask,
-    )))
+    let speakers = info.positions().map(speakers::wave_mask);
+    let layout = Layout { speakers, ..layout };
+    Ok(InputFormat::Audio(layout.wave()))
 }

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! The pads: what arrives goes into the ring.
 
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 
 use gst::prelude::*;
@@ -9,12 +9,22 @@ use k230_venc::Codec;
 
 use super::CAT;
 use super::context::{Context, request_key_unit};
+use super::gap::Gap;
 use super::headers;
 use super::shared::{Media, Shared, Stream};
 use crate::ring::{Item, Pushed};
 use crate::streams::stamps::{Stamps, jump_text};
 use crate::streams::timeline::{Jump, Placed, Untimed};
+use crate::streams::wallclock::{self, Change, Reading};
 use crate::sync::lock;
+
+/// How long (ns) nothing has to come for the stream to have been away, and how many times as long as
+/// usual: some cameras take a picture a minute.
+const AWAY: i64 = 2_000_000_000;
+const AWAY_INTERVALS: i64 = 10;
+
+/// How much of a stream (ns) passes between two looks at the clocks.
+const LOOK_AT_CLOCKS: i64 = 200_000_000;
 
 /// Formats of video. H.264 and H.265 come an access unit a buffer, which makes parsers in front
 /// give them so.
@@ -79,6 +89,8 @@ pub fn audio_caps() -> gst::Caps {
 pub struct Input {
     name: String,
     state: Mutex<InputState>,
+    /// What comes is as old as the pipeline's clock says; set by the stream's thread.
+    live: AtomicBool,
 }
 
 /// Written by the pad's streaming thread, and at changes of state.
@@ -88,6 +100,10 @@ struct InputState {
     target: Option<(Arc<Shared>, usize)>,
     codec: Option<Codec>,
     stamps: Stamps,
+    /// From the last buffer's time to that of the one before, ns.
+    interval: Option<i64>,
+    /// When (ns of running time) the clocks were looked at last.
+    looked: Option<i64>,
     /// The pool that the last buffer came from, and whether it has buffers without end.
     pool: Option<(usize, bool)>,
     warned_skipped: bool,
@@ -98,6 +114,7 @@ impl Input {
         Self {
             name: name.to_owned(),
             state: Mutex::default(),
+            live: AtomicBool::new(false),
         }
     }
 
@@ -151,7 +168,7 @@ impl Input {
     }
 
     /// Puts a buffer into the ring. Nothing is posted or pushed under the lock.
-    fn take(&self, buffer: gst::Buffer) -> Result<Accepted, Refusal> {
+    fn take(&self, element: &gst::Bin, buffer: gst::Buffer) -> Result<Accepted, Refusal> {
         let mut state = self.state();
         let state = &mut *state;
         let Some((shared, number)) = &state.target else {
@@ -186,12 +203,52 @@ impl Input {
             _ => None,
         };
 
-        let (pushed, dropped, waiting, former) = {
+        let due = |looked| jump.is_some() || time.saturating_sub(looked) >= LOOK_AT_CLOCKS;
+        let clocks = state.looked.is_none_or(due).then(|| {
+            state.looked = Some(time);
+            let live = self.live.load(Ordering::Relaxed);
+            let reference = wallclock::reference_of(&item.payload.buffer);
+            (reference, Reading::now(element, live))
+        });
+
+        let (pushed, dropped, waiting, former, clock, gap) = {
             let mut inner = shared.lock();
+            let mut clock = None;
+            let mut gap = None;
+            if inner.ring.reference() == Some(*number) {
+                let ended = inner.ring.reached();
+                let newest = inner.ring.newest();
+                let interval = newest.map(|newest| time.saturating_sub(newest));
+                let usual = std::mem::replace(&mut state.interval, interval.filter(|it| *it > 0));
+                let usual = usual.map(|usual| usual.max(end - time));
+                let away = ended.zip(usual).filter(|(ended, usual)| {
+                    let least = usual.saturating_mul(AWAY_INTERVALS).max(AWAY);
+                    time.saturating_sub(*ended) >= least || jump.is_some()
+                });
+                if let Some((ended, usual)) = away {
+                    state.interval = Some(usual);
+                    inner.ring.was_away(ended, time);
+                    gap = Some((ended, inner.clock.utc(ended)));
+                }
+            }
+            if let Some((reference, reading)) = clocks
+                && inner.ring.reference() == Some(*number)
+            {
+                if jump.is_some() {
+                    inner.clock.begin_anew();
+                }
+                clock = inner.clock.observe(time, reference, reading);
+            }
             let former = headers.and_then(|h| inner.streams[*number].headers.replace(h));
             let pushed = inner.ring.push(*number, item);
             let dropped = inner.ring.take_dropped(Vec::new());
-            (pushed, dropped, inner.waiting > 0, former)
+            let gap = gap.map(|(from, from_utc)| Gap {
+                from,
+                to: time,
+                utc: from_utc.zip(inner.clock.utc(time)),
+            });
+            let gap = gap.filter(|gap| gap.length() >= AWAY);
+            (pushed, dropped, inner.waiting > 0, former, clock, gap)
         };
         if waiting {
             shared.notify();
@@ -202,6 +259,8 @@ impl Input {
             pushed,
             first_skipped,
             jump: jump.filter(|jump| jump.is_news()),
+            clock: clock.map(|change| (time, change)),
+            gap,
         })
     }
 }
@@ -212,6 +271,10 @@ struct Accepted {
     first_skipped: bool,
     /// Its timestamps do not follow the last ones.
     jump: Option<Jump>,
+    /// A clock was set, as was seen at this running time.
+    clock: Option<(i64, Change)>,
+    /// The stream had been away.
+    gap: Option<Gap>,
 }
 
 /// Why a buffer could not be taken.
@@ -246,7 +309,7 @@ impl Input {
             return Err(gst::FlowError::Flushing);
         };
         let taken = self
-            .take(buffer)
+            .take(&element, buffer)
             .map_err(|refusal| self.refuse(&element, refusal))?;
         if let Some(jump) = taken.jump {
             gst::element_warning!(
@@ -254,6 +317,12 @@ impl Input {
                 gst::StreamError::Format,
                 ("{}", jump_text(&self.name, jump))
             );
+        }
+        if let Some(gap) = taken.gap {
+            context.tell_gap(&self.name, gap);
+        }
+        if let Some((time, change)) = taken.clock {
+            context.tell_clock(time, change);
         }
         if taken.pushed != Pushed::default() {
             self.react(context, &element, pad, &taken);
@@ -326,7 +395,10 @@ impl Input {
         use gst::EventView;
         gst::log!(CAT, obj = pad, "{event:?}");
         match event.view() {
-            EventView::StreamStart(_) => self.begin(context),
+            EventView::StreamStart(_) => {
+                self.live.store(wallclock::is_live(pad), Ordering::Relaxed);
+                self.begin(context)
+            }
             EventView::Caps(caps) => self.set_caps(context, pad, caps.caps_owned()),
             EventView::Segment(segment) => self.set_segment(context, segment.segment()),
             EventView::Gap(gap) => {
@@ -343,9 +415,13 @@ impl Input {
                 true
             }
             EventView::FlushStop(_) => {
-                self.flushed();
-                // What comes after a seek does not continue what is kept.
-                context.restart();
+                let live = self.live.load(Ordering::Relaxed);
+                self.flushed(live);
+                // What comes after a seek does not continue what is kept. Nobody seeks in what is
+                // live: it comes back.
+                if !live {
+                    context.restart();
+                }
                 true
             }
             EventView::Eos(_) => {
@@ -367,15 +443,20 @@ impl Input {
         }
     }
 
-    fn begin(&self, context: &Context) -> bool {
+    fn begin(&self, context: &Arc<Context>) -> bool {
         let Some(shared) = context.shared() else {
             return false;
         };
         let number = self.join(&shared, true);
-        let mut inner = shared.lock();
-        let stream = &mut inner.streams[number];
-        stream.linked = true;
-        stream.eos = false;
+        let ended = {
+            let mut inner = shared.lock();
+            let stream = &mut inner.streams[number];
+            stream.linked = true;
+            std::mem::replace(&mut stream.eos, false)
+        };
+        if ended {
+            context.go_on();
+        }
         true
     }
 
@@ -407,12 +488,18 @@ impl Input {
         true
     }
 
-    fn flushed(&self) {
+    fn flushed(&self, live: bool) {
         if let Some((shared, number)) = self.target() {
             shared.lock().streams[number].eos = false;
-            shared.offset.store(0, Ordering::Relaxed);
+            if !live {
+                shared.offset.store(0, Ordering::Relaxed);
+            }
         }
-        self.state().stamps.reset();
+        let mut state = self.state();
+        match live {
+            true => state.stamps.forget_segment(),
+            false => state.stamps.reset(),
+        }
     }
 
     fn end(&self, context: &Context, seqnum: gst::Seqnum) -> bool {

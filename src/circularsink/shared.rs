@@ -9,6 +9,7 @@ use std::time::Duration;
 use k230_venc::Codec;
 
 use crate::ring::{Limits, RecordingId, Ring};
+use crate::streams::wallclock::WallClock;
 use crate::sync::lock;
 
 /// What the ring holds of a buffer.
@@ -72,6 +73,8 @@ pub struct Inner {
     /// The streams as they were for recordings that ended when the streams began anew: what has not
     /// been written yet is in those formats.
     former: Vec<(RecordingId, Vec<Stream>)>,
+    /// What time of day running times are.
+    pub clock: WallClock,
     /// Readers that wait for data, so that a stream without recordings wakes nobody.
     pub waiting: usize,
 }
@@ -121,6 +124,7 @@ impl Shared {
                 ring: Ring::new(limits),
                 streams: Vec::new(),
                 former: Vec::new(),
+                clock: WallClock::default(),
                 waiting: 0,
             }),
             arrived: Condvar::new(),

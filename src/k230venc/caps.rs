@@ -3,15 +3,14 @@
 
 use gst_video::prelude::*;
 
+use super::engines::video_format;
 use k230_venc::{Codec, PixelFormat, Profile, SizeLimits};
 
-/// Raw caps that VENC reads for `codec`.
-pub(super) fn raw_caps(codec: Codec) -> gst::Caps {
+/// Raw caps of `formats` in the sizes of `codec`.
+pub(super) fn raw_caps(codec: Codec, formats: &[PixelFormat]) -> gst::Caps {
     let limits = SizeLimits::of(codec);
-    let mut formats = vec!["NV12", "BGRA", "ARGB"];
-    if codec == Codec::Jpeg {
-        formats.push("UYVY");
-    }
+    let names = |format: &PixelFormat| video_format(*format).to_str().as_str();
+    let formats: Vec<&str> = formats.iter().map(names).collect();
     let mut caps = raw_in_memory(&formats, limits);
     // What a device of the kernel's imports as it is, and everything else maps.
     let mut dma = raw_in_memory(&formats, limits);
@@ -35,11 +34,20 @@ fn raw_in_memory(formats: &[&str], limits: SizeLimits) -> gst::Caps {
             "height",
             gst::IntRange::with_step(limits.min_height as i32, limits.max_height as i32, 2),
         )
-        .field(
-            "framerate",
-            gst::FractionRange::new(gst::Fraction::new(0, 1), gst::Fraction::new(i32::MAX, 1)),
-        )
+        .field("framerate", rates())
         .build()
+}
+
+/// The caps with whatever frame rate.
+pub(super) fn any_rate(mut caps: gst::Caps) -> gst::Caps {
+    for structure in caps.make_mut().iter_mut() {
+        structure.set("framerate", rates());
+    }
+    caps
+}
+
+fn rates() -> gst::FractionRange {
+    gst::FractionRange::new(gst::Fraction::new(0, 1), gst::Fraction::new(i32::MAX, 1))
 }
 
 const H264_PROFILES: [&str; 5] = [
@@ -72,10 +80,7 @@ pub(super) fn encoded_caps(codec: Codec) -> gst::Caps {
     builder
         .field("width", range)
         .field("height", range)
-        .field(
-            "framerate",
-            gst::FractionRange::new(gst::Fraction::new(0, 1), gst::Fraction::new(i32::MAX, 1)),
-        )
+        .field("framerate", rates())
         .build()
 }
 
@@ -92,7 +97,7 @@ pub(super) fn codec_of(structure: &gst::StructureRef) -> Option<Codec> {
 
 pub(super) fn pad_templates() -> Result<Vec<gst::PadTemplate>, glib::BoolError> {
     // JPEG's limits contain the others'; which codec it is decides in the caps query.
-    let sink = raw_caps(Codec::Jpeg);
+    let sink = raw_caps(Codec::Jpeg, &PixelFormat::ALL);
     let mut src = gst::Caps::new_empty();
     for codec in CODECS {
         src.merge(encoded_caps(codec));
@@ -139,11 +144,6 @@ pub(super) fn choose(allowed: &gst::CapsRef) -> Option<(Codec, Profile, Option<&
 }
 
 pub(super) fn pixel_format(format: gst_video::VideoFormat) -> Option<PixelFormat> {
-    match format {
-        gst_video::VideoFormat::Nv12 => Some(PixelFormat::Nv12),
-        gst_video::VideoFormat::Argb => Some(PixelFormat::Argb),
-        gst_video::VideoFormat::Bgra => Some(PixelFormat::Bgra),
-        gst_video::VideoFormat::Uyvy => Some(PixelFormat::Uyvy),
-        _ => None,
-    }
+    let mut all = PixelFormat::ALL.into_iter();
+    all.find(|known| video_format(*known) == format)
 }

@@ -41,6 +41,11 @@ pub(super) fn video_format(format: PixelFormat) -> VideoFormat {
         PixelFormat::Argb => VideoFormat::Argb,
         PixelFormat::Bgra => VideoFormat::Bgra,
         PixelFormat::Uyvy => VideoFormat::Uyvy,
+        PixelFormat::Nv21 => VideoFormat::Nv21,
+        PixelFormat::I420 => VideoFormat::I420,
+        PixelFormat::Yuy2 => VideoFormat::Yuy2,
+        PixelFormat::Rgb => VideoFormat::Rgb,
+        PixelFormat::Bgr => VideoFormat::Bgr,
     }
 }
 
@@ -112,7 +117,7 @@ fn set_up(factory: &str, element: gst::Element, attr: &ChannelAttr) -> Engine {
     };
     match (factory, attr.codec) {
         ("x264enc", Codec::H264) => {
-            takes(&mut engine, &[VideoFormat::Nv12]);
+            takes(&mut engine, &[VideoFormat::Nv12, VideoFormat::I420]);
             x264(&mut engine, attr);
         }
         ("x265enc", Codec::H265) => {

@@ -13,24 +13,33 @@ use gst_video::{prelude::*, subclass::prelude::*};
 
 use super::{
     Backend, CAT, EntropyMode, MirrorMode, RateControlMode, RotationMode,
-    caps::{CODECS, choose, codec_of, encoded_caps, pad_templates, pixel_format, raw_caps},
+    caps::{
+        CODECS, any_rate, choose, codec_of, encoded_caps, pad_templates, pixel_format, raw_caps,
+    },
     channels::{self, Claim},
     held::{Held, HeldStream},
     hosted::{BufferFrame, HostedDevice},
     messages::error_message,
     pack_meta,
-    session::{Encoded, Halt, SLICE, Session},
+    pool::DevicePool,
+    regions,
+    session::{Encoded, Gone, Halt, SLICE, Session},
     settings::{DEFAULTS, OUTPUT_BUFFERS, Settings},
 };
 use crate::sync::lock;
 use k230_venc::{
-    ChannelAttr, Code, Device, Error, Frame, PackKind, Status, library,
+    ChannelAttr, Code, Codec, Decimator, Device, Error, Frame, LentPlane, MAX_REGIONS, PackKind,
+    PixelFormat, Status, library,
     mpp::MppDevice,
     v4l2::{self, V4l2Device},
 };
 
 /// With all stream buffers held downstream for so long, the user hears of it.
 const HELD_WARNING: Duration = Duration::from_secs(2);
+
+/// Pictures whose memory the device lends to upstream: one being written, one that is encoded, and
+/// two on the way.
+const LENT: u32 = 4;
 
 /// Counts since the start; written by the streaming thread, read by `stats`.
 #[derive(Debug, Clone, Default)]
@@ -41,10 +50,33 @@ struct Counts {
     frames_out: u64,
     bytes_out: u64,
     idr: u64,
+    /// Left out to keep `frame-rate`.
+    dropped: u64,
     lost: u64,
     stalls: u64,
     /// What the channel said of itself last.
     status: Status,
+    /// Frames of the channels before it, by the way they went in.
+    before: Ways,
+}
+
+/// Frames by the way they went into a device.
+#[derive(Debug, Clone, Copy, Default)]
+struct Ways {
+    imported: u64,
+    pooled: u64,
+    copied: u64,
+}
+
+impl Counts {
+    /// Those of all channels since the start.
+    fn ways(&self) -> Ways {
+        Ways {
+            imported: self.before.imported + self.status.imported,
+            pooled: self.before.pooled + self.status.pooled,
+            copied: self.before.copied + self.status.copied,
+        }
+    }
 }
 
 /// A backend's nick and its device.
@@ -68,6 +100,12 @@ struct State {
 struct Running {
     session: Session,
     info: gst_video::VideoInfo,
+    /// Memory of a channel that has taken another's place, for upstream's next pool.
+    lent: Vec<Vec<LentPlane>>,
+    /// Whether upstream was offered the device's memory.
+    offered: bool,
+    /// What keeps `frame-rate`, where frames come faster.
+    decimator: Option<Decimator>,
     warned_of_stall: bool,
 }
 
@@ -108,6 +146,12 @@ pub struct K230Venc {
         nick = "Channel",
         blurb = "VENC channel, 0 to 3; -1 is the next free one of 0 to 2, as 3 is the IDE's on \
                  CanMV (default -1)")]
+    #[property(name = "frame-rate", type = gst::Fraction, member = frame_rate, get, set,
+        nick = "Frame rate",
+        blurb = "Frames a second that are encoded: of a faster stream frames are left out, evenly, \
+                 and counted in stats; 0/1 encodes all (default 0/1)",
+        minimum = gst::Fraction::new_raw(0, 1), maximum = gst::Fraction::new_raw(i32::MAX, 1),
+        default = DEFAULTS.frame_rate, mutable_ready)]
     #[property(name = "gop-length", type = u32, member = gop_length, get, set, mutable_playing,
         default = DEFAULTS.gop_length,
         nick = "GOP length",
@@ -137,6 +181,11 @@ pub struct K230Venc {
         default = DEFAULTS.jpeg_quality,
         nick = "JPEG quality",
         blurb = "Quality factor of JPEG, 1 (coarsest) to 99 (default 50)")]
+    #[property(name = "default-roi-delta-qp", type = i32, member = roi_qp_delta, get, set,
+        mutable_playing, minimum = -51, maximum = 51, default = DEFAULTS.roi_qp_delta,
+        nick = "Quantizer delta of regions",
+        blurb = "Added to the quantizer in regions of interest whose meta has no delta-qp of its \
+                 own, -51 (finest) to 51; 0 leaves them alone (default 0)")]
     #[property(name = "output-buffers", type = u32, mutable_ready, default = OUTPUT_BUFFERS,
         get = |this: &Self| lock(&this.settings).output_buffers(),
         set = |this: &Self, count| lock(&this.settings).output_buffers = Some(count),
@@ -190,9 +239,10 @@ impl ObjectImpl for K230Venc {
                 glib::ParamSpecBoxed::builder::<gst::Structure>(STATS)
                     .nick("Statistics")
                     .blurb(
-                        "backend, encoder, channel, frames-in, frames-out, bytes-out, idr, lost, \
-                         imported, copied, held, stalls: what encodes, and counts since the \
-                         start; a frame is imported or copied on its way into a device",
+                        "backend, encoder, channel, frames-in, frames-out, bytes-out, idr, dropped, \
+                         lost, imported, pooled, copied, held, stalls: what encodes, and counts since \
+                         the start; a frame that was dropped was left out to keep frame-rate, \
+                         and one is imported, written to the device's memory or copied",
                     )
                     .read_only()
                     .build(),
@@ -350,13 +400,25 @@ impl VideoEncoderImpl for K230Venc {
         let mut caps = gst::Caps::new_empty();
         for codec in CODECS {
             if allowed.iter().any(|s| codec_of(s) == Some(codec)) {
-                caps.merge(raw_caps(codec));
+                caps.merge(raw_caps(codec, &self.formats(codec)));
             }
         }
-        if !lock(&self.settings).rotation().swaps_sides() {
-            return obj.proxy_getcaps(Some(&caps), filter);
+        let (turns, has_rate) = {
+            let settings = lock(&self.settings);
+            (
+                settings.rotation().swaps_sides(),
+                settings.frame_rate.numer() > 0,
+            )
+        };
+        // What downstream says of width and height is about the rotated picture, and what it says of
+        // the frame rate about the frames that are left.
+        if !turns {
+            let proxied = obj.proxy_getcaps(Some(&caps), filter.filter(|_| !has_rate));
+            if !has_rate {
+                return proxied;
+            }
+            caps = any_rate(proxied);
         }
-        // What downstream says of width and height is about the rotated picture.
         match filter {
             Some(filter) => filter.intersect_with_mode(&caps, gst::CapsIntersectMode::First),
             None => caps,
@@ -387,6 +449,13 @@ impl VideoEncoderImpl for K230Venc {
         query: &mut gst::query::Allocation,
     ) -> Result<(), gst::LoggableError> {
         query.add_allocation_meta::<gst_video::VideoMeta>(None);
+        let (caps, wants_pool) = query.get_owned();
+        if let Some(caps) = caps.filter(|_| wants_pool)
+            && let Some((pool, size)) = self.pool(&caps)
+        {
+            // No maximum: beyond what the device has lent, the pool has ordinary memory.
+            query.add_allocation_pool(Some(&pool), size, 1, 0);
+        }
         self.parent_propose_allocation(query)
     }
 }
@@ -442,6 +511,38 @@ impl K230Venc {
         Ok((devices, missing))
     }
 
+    /// A pool of the device's memory, if it lends any for pictures of these caps.
+    fn pool(&self, caps: &gst::CapsRef) -> Option<(DevicePool, u32)> {
+        let is_dma = caps
+            .features(0)
+            .is_some_and(|f| f.contains(gst_allocators::CAPS_FEATURE_MEMORY_DMABUF));
+        // What comes in DMA buffers is imported.
+        if is_dma {
+            return None;
+        }
+        let mut running = lock(&self.state).running.take()?;
+        let lent = match std::mem::take(&mut running.lent) {
+            lent if lent.is_empty() => running.session.lend(LENT),
+            lent => Ok(lent),
+        };
+        let pool = lent
+            .inspect_err(|error| gst::debug!(CAT, imp = self, "no pool: {error}"))
+            .ok()
+            .and_then(|lent| DevicePool::new(lent, &running.info));
+        running.offered |= pool.is_some();
+        lock(&self.state).running = Some(running);
+        pool
+    }
+
+    /// The formats that the first of the devices reads, all before the element is started.
+    fn formats(&self, codec: Codec) -> Vec<PixelFormat> {
+        let device = lock(&self.state)
+            .devices
+            .first()
+            .map(|(_, device)| device.clone());
+        device.map_or_else(|| PixelFormat::ALL.to_vec(), |device| device.formats(codec))
+    }
+
     /// A channel for pictures of `info`'s format and what downstream takes, and the profile's name
     /// in caps.
     fn channel_for(
@@ -462,10 +563,19 @@ impl K230Venc {
         let format = pixel_format(info.format()).ok_or_else(|| {
             Error::refused(Code::NotSupport, format!("{} pictures", info.format()))
         })?;
-        let attr = lock(&self.settings).attr(codec, profile, info, format);
+        let (attr, lower_rate) = {
+            let settings = lock(&self.settings);
+            let attr = settings.attr(codec, profile, info, format);
+            (attr, settings.lower_rate(info.fps()))
+        };
+        let decimator =
+            lower_rate.and_then(|rate| Decimator::new((rate.numer() as u32, rate.denom() as u32)));
         let running = Running {
             session: self.create(attr)?,
             info: info.clone(),
+            lent: Vec::new(),
+            offered: false,
+            decimator,
             warned_of_stall: false,
         };
         Ok((running, name))
@@ -473,7 +583,9 @@ impl K230Venc {
 
     /// A channel of the first device that does `attr`.
     fn create(&self, attr: ChannelAttr) -> Result<Session, Error> {
-        attr.validate()?;
+        // An element that encodes in the device's place reads what the device would have.
+        let formats = self.formats(attr.codec);
+        attr.validate_for(|format| formats.contains(&format))?;
         let (number, devices, mut missing) = {
             let state = lock(&self.state);
             let Some(claim) = &state.claim else {
@@ -508,6 +620,8 @@ impl K230Venc {
                 ));
             }
             let mut state = lock(&self.state);
+            state.counts.before = state.counts.ways();
+            state.counts.status = Status::default();
             state.counts.backend = backend;
             state.counts.encoder = encoder;
             return Ok(Session::new(channel, attr));
@@ -537,12 +651,17 @@ impl K230Venc {
         let obj = self.obj();
         let info = input.info();
         let (width, height) = attr.encoded_size();
+        let fps = match lock(&self.settings).lower_rate(info.fps()) {
+            // Of a stream that has no rate the result has none either.
+            Some(rate) if info.fps().numer() > 0 => rate,
+            _ => info.fps(),
+        };
         let mut caps = encoded_caps(attr.codec);
         {
             let caps = caps.make_mut();
             caps.set("width", width as i32);
             caps.set("height", height as i32);
-            caps.set("framerate", info.fps());
+            caps.set("framerate", fps);
             if let Some(name) = profile {
                 caps.set("profile", name);
             }
@@ -550,15 +669,19 @@ impl K230Venc {
         let mut output = obj
             .set_output_state(caps, Some(input))
             .map_err(|_| gst::loggable_error!(CAT, "the output caps are not accepted"))?;
-        if attr.rotation.swaps_sides() {
-            let par = info.par();
-            let turned = gst_video::VideoInfo::builder(info.format(), width, height)
-                .fps(info.fps())
-                .par(gst::Fraction::new(par.denom(), par.numer()))
+        if attr.rotation.swaps_sides() || fps != info.fps() {
+            // The base class writes these into the caps.
+            let par = match info.par() {
+                par if attr.rotation.swaps_sides() => gst::Fraction::new(par.denom(), par.numer()),
+                par => par,
+            };
+            let encoded = gst_video::VideoInfo::builder(info.format(), width, height)
+                .fps(fps)
+                .par(par)
                 .colorimetry(&info.colorimetry())
                 .build()
-                .map_err(|_| gst::loggable_error!(CAT, "the rotated picture has no format"))?;
-            output.set_info(turned);
+                .map_err(|_| gst::loggable_error!(CAT, "the encoded picture has no format"))?;
+            output.set_info(encoded);
         }
         obj.negotiate(output)
             .map_err(|_| gst::loggable_error!(CAT, "downstream refuses the caps"))
@@ -594,12 +717,28 @@ impl K230Venc {
                 .request_idr()
                 .map_err(|error| self.fail(error))?;
         }
+        let leaves_out = |decimator: &mut Decimator| {
+            frame
+                .pts()
+                .is_some_and(|pts| !decimator.keeps(pts.nseconds()))
+        };
+        if running.decimator.as_mut().is_some_and(leaves_out) {
+            drop(frame);
+            running.session.skip(discont);
+            let mut state = lock(&self.state);
+            state.counts.frames_in += 1;
+            state.counts.dropped += 1;
+            drop(state);
+            return self.deliver_due(running);
+        }
         let attr = running.session.attr();
+        let default_delta = lock(&self.settings).roi_qp_delta;
         let picture = Frame {
             format: attr.format,
             width: attr.width,
             height: attr.height,
             pts: frame.pts().map_or(0, gst::ClockTime::useconds),
+            regions: regions::of_buffer(&buffer, default_delta),
             data: Arc::new(BufferFrame::new(buffer, running.info.clone())),
         };
         // Finished by number later; letting go of it here releases nothing.
@@ -610,6 +749,7 @@ impl K230Venc {
             .session
             .send(&picture, discont, &self.flushing)
             .map_err(|halt| self.halt(halt))?;
+        self.warn_of_regions(running, picture.regions.len());
         drop(picture);
         lock(&self.state).counts.frames_in += 1;
         let result = self.deliver_due(running);
@@ -619,14 +759,15 @@ impl K230Venc {
 
     /// Hands on the streams that are there, and waits for those that are due.
     fn deliver_due(&self, running: &mut Running) -> Result<gst::FlowSuccess, gst::FlowError> {
-        while let Some(encoded) = running
-            .session
-            .next(&self.flushing)
-            .map_err(|halt| self.halt(halt))?
-        {
-            self.deliver(encoded)?;
+        loop {
+            let skipped = running.session.take_skipped();
+            self.drop_frames(skipped)?;
+            let next = running.session.next(&self.flushing);
+            match next.map_err(|halt| self.halt(halt))? {
+                Some(encoded) => self.deliver(encoded)?,
+                None => return Ok(gst::FlowSuccess::Ok),
+            };
         }
-        Ok(gst::FlowSuccess::Ok)
     }
 
     /// Brings a running channel to what the properties say now.
@@ -648,7 +789,14 @@ impl K230Venc {
         running
             .session
             .replace(|| self.create(attr))
-            .map_err(|error| self.fail(error))
+            .map_err(|error| self.fail(error))?;
+        if running.offered {
+            // The memory that upstream has is the old channel's. It asks for a pool again.
+            running.lent = running.session.lend(LENT).unwrap_or_default();
+            let sink = self.obj().sink_pad().clone();
+            sink.push_event(gst::event::Reconfigure::new());
+        }
+        Ok(())
     }
 
     /// Waits while all of the channel's stream buffers are out downstream.
@@ -695,24 +843,38 @@ impl K230Venc {
     fn complete(&self, running: &mut Running) -> Result<gst::FlowSuccess, gst::FlowError> {
         running.session.stop().map_err(|error| self.fail(error))?;
         self.deliver_due(running)?;
-        let lost = running.session.forget();
-        self.drop_frames(lost)?;
+        let gone = running.session.forget();
+        self.drop_frames(gone)?;
         lock(&self.state).counts.status = running.session.status();
         Ok(gst::FlowSuccess::Ok)
     }
 
-    /// Gives up the oldest frames, whose streams will never come.
-    fn drop_frames(&self, count: usize) -> Result<(), gst::FlowError> {
-        if count == 0 {
-            return Ok(());
+    /// Says once that regions of interest have no effect, or not all of them.
+    fn warn_of_regions(&self, running: &Running, count: usize) {
+        if count > 0 && !running.session.takes_regions() {
+            let encoder = lock(&self.state).counts.encoder.clone();
+            self.warn_once(&format!(
+                "{encoder} takes no regions of interest; pictures are encoded alike all over"
+            ));
+        } else if count > MAX_REGIONS {
+            self.warn_once(&format!(
+                "The encoder takes {MAX_REGIONS} regions of interest of a picture, and {count} came; \
+                 the others have no effect"
+            ));
         }
-        lock(&self.state).counts.lost += count as u64;
-        self.warn_once(
-            "The encoder lost a frame. What it loses is left out and counted in stats; check the \
-             kernel's log",
-        );
+    }
+
+    /// Gives up the oldest frames, which have no stream.
+    fn drop_frames(&self, gone: Gone) -> Result<(), gst::FlowError> {
+        if gone.lost > 0 {
+            lock(&self.state).counts.lost += gone.lost as u64;
+            self.warn_once(
+                "The encoder lost a frame. What it loses is left out and counted in stats; check \
+                 the kernel's log",
+            );
+        }
         let obj = self.obj();
-        for _ in 0..count {
+        for _ in 0..gone.lost + gone.skipped {
             if let Some(frame) = obj.oldest_frame() {
                 // A frame without a buffer is dropped.
                 obj.finish_frame(frame)?;
@@ -724,11 +886,11 @@ impl K230Venc {
     /// Hands a stream downstream as the oldest frame's, but for those that were lost.
     fn deliver(&self, encoded: Encoded) -> Result<gst::FlowSuccess, gst::FlowError> {
         let Encoded {
-            lost,
+            before,
             stream,
             discont,
         } = encoded;
-        self.drop_frames(lost)?;
+        self.drop_frames(before)?;
         let Some(stream) = stream else {
             return Ok(gst::FlowSuccess::Ok);
         };
@@ -766,6 +928,7 @@ impl K230Venc {
         let held = *self.held.lock();
         let state = lock(&self.state);
         let c = &state.counts;
+        let ways = c.ways();
         gst::Structure::builder("k230venc-stats")
             .field("backend", c.backend)
             .field("encoder", &c.encoder)
@@ -780,9 +943,11 @@ impl K230Venc {
             .field("frames-out", c.frames_out)
             .field("bytes-out", c.bytes_out)
             .field("idr", c.idr)
+            .field("dropped", c.dropped)
             .field("lost", c.lost)
-            .field("imported", c.status.imported)
-            .field("copied", c.status.copied)
+            .field("imported", ways.imported)
+            .field("pooled", ways.pooled)
+            .field("copied", ways.copied)
             .field("held", held)
             .field("stalls", c.stalls)
             .build()

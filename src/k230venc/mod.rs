@@ -34,6 +34,8 @@ pub mod hosted;
 mod imp;
 mod messages;
 pub mod pack_meta;
+mod pool;
+mod regions;
 mod session;
 mod settings;
 

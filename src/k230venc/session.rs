@@ -8,7 +8,7 @@ use std::{
 };
 
 use k230_venc::{
-    Channel, ChannelAttr, Code, Error, Frame, RateControl, STUCK_AFTER, Status, Stream,
+    Channel, ChannelAttr, Code, Error, Frame, LentPlane, RateControl, STUCK_AFTER, Status, Stream,
 };
 
 /// How long one wait for the device lasts before an interruption is looked for.
@@ -32,19 +32,30 @@ impl From<Error> for Halt {
 /// What came out of the channel.
 #[derive(Debug)]
 pub(super) struct Encoded {
-    /// Frames whose streams will never come: the oldest inside, before that of `stream`.
-    pub lost: usize,
+    /// What comes to its end before the frame of `stream`: the oldest frames.
+    pub before: Gone,
     /// The next frame's stream; `None` if all that is known is what was lost.
     pub stream: Option<Stream>,
     /// Whether the frame, or one that was lost before it, came with DISCONT.
     pub discont: bool,
 }
 
-/// A frame inside the channel.
+/// Frames that have no stream.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(super) struct Gone {
+    /// Those whose stream will never come.
+    pub lost: usize,
+    /// Those that were left out on purpose.
+    pub skipped: usize,
+}
+
+/// A frame that the element has taken and not yet handed on.
 struct Inside {
     /// The presentation time that it was sent with, by which its stream is told.
     pts: u64,
     discont: bool,
+    /// It was not sent, and waits for its turn.
+    skipped: bool,
 }
 
 /// A created channel.
@@ -57,7 +68,7 @@ pub(super) struct Session {
     delay: u32,
     /// The frames inside, oldest first.
     inside: VecDeque<Inside>,
-    /// A frame that was lost came with DISCONT.
+    /// A frame that has no stream came with DISCONT.
     lost_discont: bool,
 }
 
@@ -92,6 +103,18 @@ impl Session {
     /// Frames that may be inside when a stream is waited for.
     pub fn delay(&self) -> u32 {
         self.delay
+    }
+
+    /// Memory of the device for up to `count` pictures, before the first frame is sent.
+    pub fn lend(&mut self, count: u32) -> Result<Vec<Vec<LentPlane>>, Error> {
+        self.channel()?.lend(count)
+    }
+
+    /// Whether regions of frames have an effect.
+    pub fn takes_regions(&self) -> bool {
+        self.channel
+            .as_ref()
+            .is_some_and(|channel| channel.takes_regions())
     }
 
     /// What the encoder could not be given, a sentence each.
@@ -176,17 +199,39 @@ impl Session {
         self.inside.push_back(Inside {
             pts: frame.pts,
             discont,
+            skipped: false,
         });
         Ok(())
+    }
+
+    /// Leaves a frame out. Those that are inside come before it.
+    pub fn skip(&mut self, discont: bool) {
+        self.inside.push_back(Inside {
+            pts: 0,
+            discont,
+            skipped: true,
+        });
+    }
+
+    /// Takes the frames out that were skipped and have no frame before them that is inside.
+    pub fn take_skipped(&mut self) -> Gone {
+        let count = self.inside.iter().take_while(|frame| frame.skipped).count();
+        self.lose(count)
+    }
+
+    /// How many frames were sent whose streams have not come.
+    fn sent(&self) -> usize {
+        self.inside.iter().filter(|frame| !frame.skipped).count()
     }
 
     /// The next stream if there is one; one that is due, as more frames are inside than need to
     /// be, is waited for until the device counts as stuck.
     pub fn next(&mut self, interrupted: &AtomicBool) -> Result<Option<Encoded>, Halt> {
-        if self.inside.is_empty() {
+        let sent = self.sent();
+        if sent == 0 {
             return Ok(None);
         }
-        let due = self.started && self.inside.len() > self.delay as usize;
+        let due = self.started && sent > self.delay as usize;
         let limit = if due { STUCK_AFTER } else { Duration::ZERO };
         let since = Instant::now();
         loop {
@@ -194,9 +239,9 @@ impl Session {
             match self.channel()?.get_stream(left.min(SLICE)) {
                 Ok(stream) => return Ok(Some(self.arrived(stream))),
                 Err(Error::Damaged { .. }) => {
-                    self.lose(1);
+                    let damaged = self.inside.iter().position(|frame| !frame.skipped);
                     return Ok(Some(Encoded {
-                        lost: 1,
+                        before: self.lose(damaged.map_or(0, |at| at + 1)),
                         stream: None,
                         discont: false,
                     }));
@@ -215,25 +260,33 @@ impl Session {
         }
     }
 
-    /// Takes the oldest frames out whose streams will never come.
-    fn lose(&mut self, count: usize) {
+    /// Takes the oldest frames out, which have no stream.
+    fn lose(&mut self, count: usize) -> Gone {
+        let mut gone = Gone::default();
         for frame in self.inside.drain(..count.min(self.inside.len())) {
             self.lost_discont |= frame.discont;
+            if frame.skipped {
+                gone.skipped += 1;
+            } else {
+                gone.lost += 1;
+            }
         }
+        gone
     }
 
     /// The frame that a stream is of, by its time, and what was lost before it.
     fn arrived(&mut self, stream: Stream) -> Encoded {
-        let lost = self
+        let sent = |frame: &Inside| !frame.skipped;
+        let own = self
             .inside
             .iter()
-            .position(|frame| frame.pts == stream.pts)
+            .position(|frame| sent(frame) && frame.pts == stream.pts)
             // A device that hands other times through has lost nothing.
-            .unwrap_or_default();
-        self.lose(lost);
+            .or_else(|| self.inside.iter().position(sent));
+        let before = self.lose(own.unwrap_or_default());
         let own = self.inside.pop_front().is_some_and(|frame| frame.discont);
         Encoded {
-            lost,
+            before,
             stream: Some(stream),
             discont: std::mem::take(&mut self.lost_discont) || own,
         }
@@ -248,9 +301,9 @@ impl Session {
         Ok(())
     }
 
-    /// Forgets the frames whose streams never came out of a stopped channel, and says how many.
-    pub fn forget(&mut self) -> usize {
-        std::mem::take(&mut self.inside).len()
+    /// Forgets the frames that never came out of a stopped channel.
+    pub fn forget(&mut self) -> Gone {
+        self.lose(self.inside.len())
     }
 
     /// Throws away what is inside. The stream goes on with an IDR.
@@ -352,6 +405,7 @@ mod tests {
             width: 128,
             height: 64,
             pts,
+            regions: Vec::new(),
             data: Arc::new(Nothing),
         }
     }
@@ -384,7 +438,8 @@ mod tests {
                 _ => {
                     let next = next.expect("one is due");
                     let pts = next.stream.expect("a stream").pts;
-                    assert_eq!((next.lost, pts, next.discont), (0, n - 2, n == 3));
+                    assert_eq!(next.before, Gone::default());
+                    assert_eq!((pts, next.discont), (n - 2, n == 3));
                 }
             }
         }
@@ -394,7 +449,7 @@ mod tests {
             assert_eq!(next.stream.expect("a stream").pts, n);
         }
         assert!(session.next(&NEVER).expect("no failure").is_none());
-        assert_eq!(session.forget(), 0);
+        assert_eq!(session.forget(), Gone::default());
     }
 
     #[test]
@@ -406,7 +461,7 @@ mod tests {
         session.stop().expect("it stops");
         assert!(session.next(&NEVER).expect("no failure").is_some());
         assert!(session.next(&NEVER).expect("no failure").is_none());
-        assert_eq!(session.forget(), 2);
+        assert_eq!(session.forget().lost, 2);
     }
 
     #[test]
@@ -422,11 +477,38 @@ mod tests {
         };
         // Those of frames 0 and 1 never came.
         let encoded = session.arrived(stream(2));
-        assert_eq!((encoded.lost, encoded.discont), (2, true));
+        assert_eq!((encoded.before.lost, encoded.discont), (2, true));
         // A time that no frame has is the oldest's.
         let encoded = session.arrived(stream(77));
-        assert_eq!((encoded.lost, encoded.discont), (0, false));
-        assert_eq!(session.forget(), 0);
+        assert_eq!((encoded.before.lost, encoded.discont), (0, false));
+        assert_eq!(session.forget(), Gone::default());
+    }
+
+    #[test]
+    fn frames_that_are_left_out_keep_their_place() {
+        let mut session = session(1, 9, true);
+        session.skip(true);
+        assert_eq!(session.take_skipped().skipped, 1);
+        session.send(&frame(1), false, &NEVER).expect("room");
+        session.skip(false);
+        assert_eq!(session.take_skipped(), Gone::default(), "1 is before it");
+        assert!(session.next(&NEVER).expect("no failure").is_none());
+        session.send(&frame(2), false, &NEVER).expect("room");
+        session.send(&frame(3), false, &NEVER).expect("room");
+        let next = session.next(&NEVER).expect("no failure").expect("due");
+        assert_eq!(next.before, Gone::default());
+        assert!(next.discont, "that of the frame that was left out");
+        assert_eq!(session.take_skipped().skipped, 1);
+        session.skip(false);
+        let stream = Stream {
+            packs: Vec::new(),
+            pts: 3,
+            data: Box::new(Vec::new()),
+        };
+        // That of frame 2 never came.
+        assert_eq!(session.arrived(stream).before.lost, 1);
+        let rest = session.forget();
+        assert_eq!((rest.lost, rest.skipped), (0, 1));
     }
 
     #[test]

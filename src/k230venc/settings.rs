@@ -105,6 +105,7 @@ pub(super) struct Settings {
     pub library: Option<PathBuf>,
     pub engine: Option<String>,
     pub channel: i32,
+    pub frame_rate: gst::Fraction,
     pub gop_length: u32,
     pub rate_control: RateControlMode,
     pub bitrate: u32,
@@ -112,6 +113,7 @@ pub(super) struct Settings {
     pub qp_i: u32,
     pub qp_p: u32,
     pub jpeg_quality: u32,
+    pub roi_qp_delta: i32,
     /// `None` until set.
     pub output_buffers: Option<u32>,
     pub mirror: MirrorMode,
@@ -131,6 +133,7 @@ pub(super) const DEFAULTS: Settings = Settings {
     library: None,
     engine: None,
     channel: -1,
+    frame_rate: gst::Fraction::new_raw(0, 1),
     gop_length: 30,
     rate_control: RateControlMode::Cbr,
     bitrate: 4000,
@@ -138,6 +141,7 @@ pub(super) const DEFAULTS: Settings = Settings {
     qp_i: 28,
     qp_p: 30,
     jpeg_quality: 50,
+    roi_qp_delta: 0,
     output_buffers: None,
     mirror: MirrorMode::None,
     rotation: RotationMode::None,
@@ -200,6 +204,13 @@ impl Settings {
         }
     }
 
+    /// The rate that frames are left out to keep; `None` if they all stay, as they come no faster.
+    pub(super) fn lower_rate(&self, source: gst::Fraction) -> Option<gst::Fraction> {
+        let known = source.numer() > 0;
+        let asked = self.frame_rate;
+        (asked.numer() > 0 && (!known || asked < source)).then_some(asked)
+    }
+
     /// The attributes of a channel for these pictures.
     pub(super) fn attr(
         &self,
@@ -208,7 +219,7 @@ impl Settings {
         info: &gst_video::VideoInfo,
         format: PixelFormat,
     ) -> ChannelAttr {
-        let fps = info.fps();
+        let fps = self.lower_rate(info.fps()).unwrap_or(info.fps());
         ChannelAttr {
             codec,
             profile,

@@ -1,28 +1,35 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! The kit of the recording sinks. Without GStreamer: the table of file formats ([`containers`])
-//! and of Debian packages ([`packages`]), names with numbers ([`names`]), files that overwrite
-//! nothing ([`files`]), the times of buffers ([`timeline`]) and the files of frame times ([`times`]).
-//! With it: the skeleton of a bin with request pads ([`bin`], [`entry`]), the times of what comes
-//! ([`stamps`]), the elements it is made of, a sink of numbered pictures ([`pictures`]), WAVE's
-//! speakers ([`speakers`]), values for other elements' properties ([`set`]) and the properties of the
-//! sinks
-//! themselves ([`property`]).
+//! and of Debian packages ([`packages`]), names with numbers and times ([`names`]), files that
+//! overwrite nothing ([`files`]), files that are to stay ([`pins`]) and those that make room for
+//! others ([`retention`]), the times of buffers ([`timeline`]) and the files of frame times
+//! ([`times`]). With it: the skeleton of a bin with request pads ([`bin`], [`entry`]), the times of
+//! what comes ([`stamps`]), the elements it is made of, a sink of numbered pictures ([`pictures`]),
+//! WAVE's speakers ([`speakers`]), the time of day of what is recorded ([`wallclock`]) and its place
+//! in a file ([`creation`]), names for sinks of all kinds ([`place`]), values for other elements'
+//! properties ([`set`]) and the properties of the sinks themselves ([`property`]).
 
 use gst::prelude::*;
 
 pub mod bin;
 pub mod containers;
+pub mod creation;
 pub mod entry;
 pub mod files;
+pub mod fragments;
 pub mod names;
 pub mod packages;
 pub mod pictures;
+pub mod pins;
+pub mod place;
 pub mod property;
+pub mod retention;
 pub mod set;
 pub mod speakers;
 pub mod stamps;
 pub mod timeline;
 pub mod times;
+pub mod wallclock;
 
 pub use containers::{Parser, parser_of};
 pub use set::set_if_there;
@@ -68,6 +75,7 @@ pub fn write_in_fragments(muxer: &gst::Element, sink: &str) {
     let factory = muxer.factory().map(|factory| factory.name());
     if matches!(factory.as_deref(), Some("mp4mux" | "qtmux")) {
         set_if_there(muxer, "fragment-duration", "1000");
+        fragments::leave_open(muxer);
         if sink == "filesink" {
             set_if_there(muxer, "fragment-mode", "first-moov-then-finalise");
         }
@@ -141,7 +149,7 @@ pub const WAV_FORMATS: [gst_audio::AudioFormat; 6] = [
     gst_audio::AudioFormat::F64le,
 ];
 
-/// A stream's format in the terms of [`avi_mjpeg::pcm`]; `None` when it is out of range.
+/// A stream's format in the terms of [`avi_mjpeg::pcm`], but for its speakers; `None` when it is out of range.
 pub fn layout_of(info: &gst_audio::AudioInfo) -> Option<Layout> {
     let format = info.format_info();
     let encoding = if format.is_float() {
@@ -158,9 +166,11 @@ pub fn layout_of(info: &gst_audio::AudioInfo) -> Option<Layout> {
     Some(Layout {
         encoding,
         order,
+        bits: u8::try_from(format.depth()).ok()?,
         sample_bytes: u8::try_from(format.width() / 8).ok()?,
         rate: info.rate(),
         channels: u16::try_from(info.channels()).ok()?,
+        speakers: None,
     })
 }
 

@@ -58,6 +58,11 @@ impl Stamps {
         })
     }
 
+    /// What comes has another segment, and follows what came.
+    pub fn forget_segment(&mut self) {
+        self.segment = None;
+    }
+
     /// What comes does not follow what came.
     pub fn reset(&mut self) {
         self.segment = None;

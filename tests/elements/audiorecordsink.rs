@@ -74,7 +74,7 @@ impl Source {
         );
         let last = gst::Structure::new_empty("all-has-been-pushed");
         assert!(self.src.send_event(gst::event::CustomDownstream::new(last)));
-        receiver.recv().unwrap();
+        crate::common::received(&receiver);
     }
 }
 
@@ -433,7 +433,7 @@ fn stopping_the_pipeline_ends_a_record_that_waits() {
         started.send(()).unwrap();
         record(&sink, 1000)
     });
-    has_started.recv().unwrap();
+    crate::common::received(&has_started);
     source.pipeline.0.set_state(gst::State::Null).unwrap();
     assert!(waiting.join().unwrap().is_empty());
     assert!(

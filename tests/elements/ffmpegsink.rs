@@ -353,7 +353,7 @@ fn its_messages_are_log_lines_of_their_level() {
         (gst::DebugLevel::Debug, "debug"),
     ] {
         let expected = (level, format!("[{name}] about {name}"));
-        assert_eq!(lines.recv().unwrap(), expected);
+        assert_eq!(crate::common::received(&lines), expected);
     }
 }
 
@@ -622,7 +622,7 @@ fn a_program_that_does_not_heed_its_end_outlives_the_process_by_a_bounded_time()
 /// in `docs/reliability.md`.
 #[test]
 fn a_killed_process_leaves_a_file_that_plays() {
-    let kills = std::env::var("KILLS").map_or(3, |kills| kills.parse().unwrap());
+    let kills = crate::common::count("KILLS", 3);
     let dir = tempfile::tempdir().unwrap();
     let mut played = 0;
     for n in 0..kills {
@@ -651,7 +651,7 @@ fn a_killed_process_leaves_a_file_that_plays() {
             .unwrap();
         let frames = String::from_utf8_lossy(&probed.stdout);
         let frames = frames.trim().parse().unwrap_or(0);
-        played += usize::from(probed.stderr.is_empty() && frames > 0);
+        played += u64::from(probed.stderr.is_empty() && frames > 0);
     }
     println!("{played} of {kills} play");
     assert_eq!(played, kills);

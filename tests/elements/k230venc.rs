@@ -16,7 +16,7 @@ use gstkendryte::k230venc::pack_meta;
 use k230_venc::PackKind;
 
 /// The double, which cargo builds as a dependency of the tests.
-fn double() -> PathBuf {
+pub(crate) fn double() -> PathBuf {
     let exe = std::env::current_exe().expect("a test has a path");
     let deps = exe.parent().expect("a directory");
     let name = "libk230mpp_sim.so";
@@ -27,7 +27,7 @@ fn double() -> PathBuf {
 }
 
 /// Starts GStreamer, and keeps the other tests of this process waiting: it has four channels.
-fn alone() -> MutexGuard<'static, ()> {
+pub(crate) fn alone() -> MutexGuard<'static, ()> {
     static ALONE: Mutex<()> = Mutex::new(());
     init();
     ALONE.lock().unwrap_or_else(PoisonError::into_inner)
@@ -41,16 +41,16 @@ fn backends() -> [String; 2] {
     ]
 }
 
-const RAW: &str = "video/x-raw,format=NV12,width=320,height=240,framerate=30/1";
+pub(crate) const RAW: &str = "video/x-raw,format=NV12,width=320,height=240,framerate=30/1";
 
 /// What came out of an appsink.
-struct Out {
-    caps: gst::Caps,
-    buffers: Vec<gst::Buffer>,
+pub(crate) struct Out {
+    pub(crate) caps: gst::Caps,
+    pub(crate) buffers: Vec<gst::Buffer>,
 }
 
 /// Plays to the end and takes everything out of the appsink `name`.
-fn collect(pipeline: &Pipeline, name: &str) -> Result<Out, String> {
+pub(crate) fn collect(pipeline: &Pipeline, name: &str) -> Result<Out, String> {
     let out = tap(pipeline, name);
     pipeline.run()?;
     let mut out = out.lock().unwrap();
@@ -62,13 +62,13 @@ fn collect(pipeline: &Pipeline, name: &str) -> Result<Out, String> {
 }
 
 #[derive(Default)]
-struct Tapped {
-    caps: Option<gst::Caps>,
-    buffers: Vec<gst::Buffer>,
+pub(crate) struct Tapped {
+    pub(crate) caps: Option<gst::Caps>,
+    pub(crate) buffers: Vec<gst::Buffer>,
 }
 
 /// Collects what comes out of the appsink `name` while the pipeline plays.
-fn tap(pipeline: &Pipeline, name: &str) -> Arc<Mutex<Tapped>> {
+pub(crate) fn tap(pipeline: &Pipeline, name: &str) -> Arc<Mutex<Tapped>> {
     let sink: gst_app::AppSink = pipeline.element(name).downcast().expect("an appsink");
     sink.set_property("sync", false);
     let tapped = Arc::new(Mutex::new(Tapped::default()));
@@ -95,7 +95,7 @@ fn tap(pipeline: &Pipeline, name: &str) -> Arc<Mutex<Tapped>> {
 
 /// `I` and `P` of each buffer, with `h` before those that carry a header pack, and the meta's
 /// promises checked.
-fn structure(buffers: &[gst::Buffer]) -> String {
+pub(crate) fn structure(buffers: &[gst::Buffer]) -> String {
     let mut structure = String::new();
     for buffer in buffers {
         let packs = pack_meta::packs(buffer).expect("the meta that lists the packs");
@@ -117,7 +117,7 @@ fn structure(buffers: &[gst::Buffer]) -> String {
 }
 
 /// What GOPs of `gop` frames look like.
-fn gops(frames: usize, gop: usize, header: &str) -> String {
+pub(crate) fn gops(frames: usize, gop: usize, header: &str) -> String {
     (0..frames)
         .map(|n| {
             if n % gop == 0 {
@@ -129,7 +129,7 @@ fn gops(frames: usize, gop: usize, header: &str) -> String {
         .collect()
 }
 
-const CODECS: [(&str, &str, &str); 7] = [
+pub(crate) const CODECS: [(&str, &str, &str); 7] = [
     (
         "video/x-h264,profile=baseline",
         "h264parse ! avdec_h264",
@@ -425,15 +425,15 @@ fn mirror_and_rotation_turn_the_picture_and_the_caps() {
 }
 
 /// A pipeline that is fed frame by frame, and what comes out of it.
-struct Fed {
-    pipeline: Pipeline,
-    source: gst_app::AppSrc,
-    sink: gst_app::AppSink,
-    sent: u64,
+pub(crate) struct Fed {
+    pub(crate) pipeline: Pipeline,
+    pub(crate) source: gst_app::AppSrc,
+    pub(crate) sink: gst_app::AppSink,
+    pub(crate) sent: u64,
 }
 
 impl Fed {
-    fn new(venc: &str) -> Self {
+    pub(crate) fn new(venc: &str) -> Self {
         let pipeline = Pipeline::launch(&format!(
             "appsrc name=in format=time caps={RAW} ! {venc} ! appsink name=out sync=false \
              enable-last-sample=false"
@@ -449,7 +449,7 @@ impl Fed {
         }
     }
 
-    fn venc(&self) -> gst::Element {
+    pub(crate) fn venc(&self) -> gst::Element {
         self.pipeline
             .0
             .iterate_elements()
@@ -459,7 +459,7 @@ impl Fed {
             .expect("k230venc")
     }
 
-    fn push(&mut self) {
+    pub(crate) fn push(&mut self) {
         // Noise at the frame's number's seed: pictures that differ.
         let mut seed = self.sent.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1;
         let mut picture = vec![0u8; 320 * 240];
@@ -479,7 +479,7 @@ impl Fed {
         self.source.push_buffer(buffer).expect("a buffer goes in");
     }
 
-    fn pull(&self) -> gst::Buffer {
+    pub(crate) fn pull(&self) -> gst::Buffer {
         match self.sink.try_pull_sample(crate::common::HANG) {
             Some(sample) => sample.buffer_owned().expect("a buffer"),
             None => panic!("{:?}", self.pipeline.error()),
@@ -487,7 +487,7 @@ impl Fed {
     }
 
     /// One frame in, one out.
-    fn step(&mut self) -> gst::Buffer {
+    pub(crate) fn step(&mut self) -> gst::Buffer {
         self.push();
         self.pull()
     }
@@ -884,6 +884,20 @@ fn a_device_that_fails_or_hangs_ends_the_stream_with_its_code() {
             ],
         ),
         (
+            "oldformats",
+            &[
+                "K_ERR_VENC_NOT_SUPPORT",
+                "Nv12",
+                "31",
+                "v0.8",
+                "v1.0 or newer",
+            ],
+        ),
+        (
+            "manypacks",
+            &["K_ERR_VENC_BADADDR", "1000000 packs where 12 have room"],
+        ),
+        (
             "hangs",
             &[
                 "K_ERR_VENC_BUF_EMPTY",
@@ -1024,7 +1038,7 @@ fn quantizers(trace: &str) -> Vec<i64> {
 }
 
 /// Counts the warnings on the bus, and keeps their words.
-fn warnings(pipeline: &Pipeline) -> Arc<Mutex<Vec<String>>> {
+pub(crate) fn warnings(pipeline: &Pipeline) -> Arc<Mutex<Vec<String>>> {
     let heard: Arc<Mutex<Vec<String>>> = Arc::default();
     let keep = heard.clone();
     let bus = pipeline.0.bus().expect("a bus");
@@ -1695,624 +1709,149 @@ fn a_life_through_the_abi_under_valgrind() {
     }
 }
 
-/// The node that the preloaded double has.
-const NODE: &str = "/dev/video-k230";
-
-/// The library to preload, which cargo builds as a dependency of the tests.
-fn v4l2_double() -> PathBuf {
-    let exe = std::env::current_exe().expect("a test has a path");
-    let deps = exe.parent().expect("a directory");
-    let name = "libk230v4l2_sim.so";
-    [deps.join(name), deps.join("..").join(name)]
-        .into_iter()
-        .find(|path| path.exists())
-        .expect("libk230v4l2_sim.so is built with the tests")
-}
-
-/// Runs `body` in a process of its own that has the double of the V4L2 device, with such faults.
-/// In the process itself it is called with the same words, so `test` is the caller's own name.
-fn on_the_device(test: &str, faults: &str, body: impl FnOnce()) {
-    const INSIDE: &str = "K230_TEST_INSIDE";
-    if let Ok(inside) = std::env::var(INSIDE) {
-        if inside == faults {
-            let _alone = alone();
-            body();
-        }
-        return;
-    }
-    let output = Command::new(std::env::current_exe().expect("a test has a path"))
-        .args([&format!("k230venc::{test}"), "--exact", "--nocapture"])
-        .env("LD_PRELOAD", v4l2_double())
-        .env("K230_V4L2_SIM_FAULTS", faults)
-        .env(INSIDE, faults)
-        .output()
-        .expect("the test starts again");
-    let said = String::from_utf8_lossy(&output.stdout);
-    assert!(
-        output.status.success() && said.contains("1 passed"),
-        "with faults {faults:?}: {}\n{said}\n{}",
-        output.status,
-        String::from_utf8_lossy(&output.stderr)
-    );
-}
-
-/// A pipeline's buffers and the element's counts, encoded by `venc`.
-fn encoded(venc: &str, rest: &str, frames: u32) -> (Vec<Vec<u8>>, gst::Structure) {
-    let pipeline = Pipeline::launch(&format!(
-        "videotestsrc num-buffers={frames} ! {RAW} ! {venc} name=venc ! {rest} ! appsink name=out"
-    ));
-    let out = collect(&pipeline, "out").unwrap_or_else(|e| panic!("{venc} ! {rest}: {e}"));
-    let bytes = out
-        .buffers
-        .iter()
-        .map(|buffer| buffer.map_readable().expect("memory").to_vec())
-        .collect();
-    let stats = pipeline.element("venc").property("stats");
-    (bytes, stats)
-}
-
-fn count(stats: &gst::Structure, name: &str) -> u64 {
-    stats.get(name).expect(name)
-}
-
-/// Keeps this thread, and those that it starts, on one core: with several, x264's slices share what
-/// is left of the VBV in the order that they happen to be encoded in, which is not the same twice.
-fn on_one_core() {
-    // SAFETY: sets of processors, which are numbers, and this thread.
-    let result = unsafe {
-        let mut allowed: libc::cpu_set_t = std::mem::zeroed();
-        let size = std::mem::size_of_val(&allowed);
-        assert_eq!(libc::sched_getaffinity(0, size, &mut allowed), 0);
-        let first = (0..libc::CPU_SETSIZE as usize).find(|cpu| libc::CPU_ISSET(*cpu, &allowed));
-        let mut one: libc::cpu_set_t = std::mem::zeroed();
-        libc::CPU_SET(first.expect("a processor"), &mut one);
-        libc::sched_setaffinity(0, size, &one)
-    };
-    assert_eq!(result, 0);
-}
-
+/// What is left of a faster stream is even, has its times, and is counted.
 #[test]
-fn by_v4l2_and_by_mpp_streams_are_the_same_to_the_bit() {
-    on_the_device(
-        "by_v4l2_and_by_mpp_streams_are_the_same_to_the_bit",
-        "",
-        || {
-            on_one_core();
-            for (caps, ..) in CODECS {
-                for settings in [
-                    "gop-length=10",
-                    "rate-control=fixqp qp-i=20 qp-p=24",
-                    "rate-control=vbr bitrate=500 max-bitrate=800",
-                    "mirror=horizontal rotation=90 entropy-mode=cavlc",
-                ] {
-                    // x265 under a VBV is not the same twice, however few its threads are.
-                    let steady = match caps.contains("h265") {
-                        true if settings.contains("vbr") => continue,
-                        true => "rate-control=fixqp qp-i=30 qp-p=32",
-                        false => "",
-                    };
-                    let venc = |way: &str| format!("k230venc {way} {steady} {settings}");
-                    let by = |way: &str| encoded(&venc(way), caps, 15);
-                    let (v4l2, stats) = by("backend=v4l2");
-                    let (mpp, _) = by(&format!("backend=mpp library={}", double().display()));
-                    assert_eq!(v4l2.len(), 15, "{caps} {settings}");
-                    assert!(v4l2 == mpp, "{caps} {settings}");
-                    assert_eq!(stats.get::<&str>("backend"), Ok("v4l2"));
-                    assert_eq!(stats.get::<&str>("encoder"), Ok(NODE));
-                    assert_eq!(count(&stats, "copied"), 15);
-                    assert_eq!(count(&stats, "lost"), 0);
-                }
-            }
-        },
-    );
-}
-
-#[test]
-fn the_device_is_found_by_its_driver_and_named_by_property_or_environment() {
-    on_the_device(
-        "the_device_is_found_by_its_driver_and_named_by_property_or_environment",
-        "",
-        || {
-            // auto takes it first, unnamed.
-            let (_, stats) = encoded("k230venc", "video/x-h264", 1);
-            assert_eq!(stats.get::<&str>("backend"), Ok("v4l2"));
-            let (_, stats) = encoded(&format!("k230venc device={NODE}"), "video/x-h265", 1);
-            assert_eq!(stats.get::<&str>("encoder"), Ok(NODE));
-            let error = Pipeline::launch(&format!(
-                "videotestsrc num-buffers=1 ! {RAW} \
-                 ! k230venc backend=v4l2 device=/dev/video-none ! fakesink"
-            ))
-            .run()
-            .expect_err("there is none");
-            for word in [
-                "/dev/video-none",
-                "open",
-                "No such",
-                "check that the driver",
-            ] {
-                assert!(error.contains(word), "{error}");
-            }
-        },
-    );
-}
-
-#[test]
-fn without_a_device_the_error_says_what_was_looked_for() {
+fn a_lower_frame_rate_is_kept_by_leaving_frames_out_evenly() {
     let _alone = alone();
-    let error = Pipeline::launch(&format!(
-        "videotestsrc num-buffers=1 ! {RAW} ! k230venc backend=v4l2 ! fakesink"
-    ))
-    .run();
-    if let Err(error) = error {
-        assert!(
-            error.contains("driver mvx") && error.contains("device="),
-            "{error}"
-        );
+    for backend in backends() {
+        let pipeline = Pipeline::launch(&format!(
+            "videotestsrc num-buffers=30 ! {RAW} ! k230venc name=venc frame-rate=20/1 gop-length=7 \
+             {backend} ! video/x-h264,framerate=20/1 ! appsink name=out"
+        ));
+        let out = collect(&pipeline, "out").unwrap_or_else(|e| panic!("{backend}: {e}"));
+        let times: Vec<_> = out.buffers.iter().map(|buffer| buffer.pts()).collect();
+        let expected: Vec<_> = (0..30u64)
+            .filter(|n| n % 3 != 1)
+            .map(|n| gst::ClockTime::SECOND.mul_div_floor(n, 30))
+            .collect();
+        assert_eq!(times, expected, "{backend}");
+        assert_eq!(structure(&out.buffers), gops(20, 7, "h"), "{backend}");
+        let stats: gst::Structure = pipeline.element("venc").property("stats");
+        for (name, count) in [
+            ("frames-in", 30),
+            ("frames-out", 20),
+            ("dropped", 10),
+            ("lost", 0),
+        ] {
+            assert_eq!(stats.get::<u64>(name), Ok(count), "{backend} {name}");
+        }
     }
+    // A rate that the stream does not reach changes nothing.
+    let pipeline = Pipeline::launch(&format!(
+        "videotestsrc num-buffers=9 ! {RAW} ! k230venc frame-rate=60/1 backend=element \
+         ! video/x-h264,framerate=30/1 ! appsink name=out"
+    ));
+    assert_eq!(
+        collect(&pipeline, "out").expect("it encodes").buffers.len(),
+        9
+    );
 }
 
+/// A key unit that is asked for at a frame that is left out is the next one.
 #[test]
-fn key_units_and_rates_change_on_the_device() {
-    on_the_device("key_units_and_rates_change_on_the_device", "", || {
-        let mut fed = Fed::new("k230venc name=venc gop-length=10 backend=v4l2");
-        let venc = fed.venc();
-        let mut out: Vec<gst::Buffer> = (0..15).map(|_| fed.step()).collect();
-        assert_eq!(structure(&out), gops(15, 10, "h"));
+fn a_key_unit_asked_for_at_a_frame_that_is_left_out_is_the_next() {
+    let _alone = alone();
+    for backend in backends() {
+        let mut fed = Fed::new(&format!("k230venc name=venc frame-rate=15/1 {backend}"));
+        let mut out = vec![fed.step()];
         let event = gst_video::UpstreamForceKeyUnitEvent::builder()
             .all_headers(true)
             .build();
-        assert!(venc.static_pad("src").expect("a pad").send_event(event));
-        out = (0..15).map(|_| fed.step()).collect();
-        assert_eq!(structure(&out), gops(15, 10, "h"), "forced");
-        let size = |out: &[gst::Buffer]| out.iter().map(|b| b.size()).sum::<usize>();
-        let large = size(&(0..30).map(|_| fed.step()).collect::<Vec<_>>());
-        // Live, so that no GOP begins for it.
-        venc.set_property("bitrate", 400u32);
-        for _ in 0..30 {
-            fed.step();
-        }
-        let small = size(&(0..30).map(|_| fed.step()).collect::<Vec<_>>());
-        assert!(small * 3 < large, "{large} then {small} bytes");
-        venc.set_property("gop-length", 5u32);
-        out = (0..20).map(|_| fed.step()).collect();
-        let changed = structure(&out);
-        assert!(changed.ends_with("hIPPPPhIPPPP"), "{changed}");
-        assert_eq!(count(&venc.property("stats"), "frames-out"), fed.sent);
-        // After a flush the stream goes on with an IDR, by a session of its own.
-        assert!(fed.source.send_event(gst::event::FlushStart::new()));
-        assert!(fed.source.send_event(gst::event::FlushStop::new(true)));
-        assert_eq!(structure(&[fed.step()]), "hI");
-    });
-}
-
-#[test]
-fn parameter_sets_that_come_once_stand_before_each_idr() {
-    on_the_device(
-        "parameter_sets_that_come_once_stand_before_each_idr",
-        "headers-once",
-        || {
-            let pipeline = Pipeline::launch(&format!(
-                "videotestsrc num-buffers=25 ! {RAW} ! k230venc gop-length=10 backend=v4l2 \
-                 ! video/x-h265 ! appsink name=out"
-            ));
-            let out = collect(&pipeline, "out").expect("it encodes");
-            assert_eq!(structure(&out.buffers), gops(25, 10, "h"));
-            for (n, buffer) in out.buffers.iter().enumerate() {
-                let pts = gst::ClockTime::SECOND.mul_div_floor(n as u64, 30);
-                assert_eq!(buffer.pts(), pts, "not that of the parameter sets");
-            }
-        },
-    );
-}
-
-#[test]
-fn a_picture_in_pieces_is_one_buffer() {
-    on_the_device("a_picture_in_pieces_is_one_buffer", "pieces=700", || {
-        on_one_core();
-        let (pieces, _) = encoded("k230venc backend=v4l2", "video/x-h264", 10);
-        let (whole, _) = encoded("k230venc backend=element", "video/x-h264", 10);
-        assert!(pieces == whole);
-    });
-}
-
-#[test]
-fn rows_that_are_further_apart_than_asked_for_are_obeyed() {
-    on_the_device(
-        "rows_that_are_further_apart_than_asked_for_are_obeyed",
-        "stride=96",
-        || {
-            on_one_core();
-            for (caps, format) in [("video/x-h264", "BGRA"), ("image/jpeg", "UYVY")] {
-                let venc = |way: &str| {
-                    encoded(
-                        &format!(
-                            "videoconvert ! video/x-raw,format={format} ! k230venc backend={way}"
-                        ),
-                        caps,
-                        3,
-                    )
-                };
-                assert!(venc("v4l2").0 == venc("element").0, "{format}");
-            }
-            let (v4l2, _) = encoded("k230venc backend=v4l2", "video/x-h264", 3);
-            let (element, _) = encoded("k230venc backend=element", "video/x-h264", 3);
-            assert!(v4l2 == element);
-        },
-    );
-}
-
-#[test]
-fn interrupted_requests_and_one_buffer_lose_nothing() {
-    const NAME: &str = "interrupted_requests_and_one_buffer_lose_nothing";
-    for faults in ["interrupt-every=3", "one-buffer"] {
-        on_the_device(NAME, faults, || {
-            on_one_core();
-            let (v4l2, stats) = encoded("k230venc backend=v4l2", "video/x-h264", 20);
-            let (element, _) = encoded("k230venc backend=element", "video/x-h264", 20);
-            assert!(v4l2 == element);
-            assert_eq!(count(&stats, "lost"), 0);
-        });
+        let pad = fed.venc().static_pad("src").expect("a pad");
+        assert!(pad.send_event(event));
+        // The second one is left out.
+        fed.push();
+        out.push(fed.step());
+        fed.push();
+        out.push(fed.step());
+        assert_eq!(structure(&out), "hIhIP", "{backend}");
     }
 }
 
+/// Regions of interest are said to have no effect where that is so, once.
 #[test]
-fn lost_frames_are_counted_and_the_others_keep_their_times() {
-    const NAME: &str = "lost_frames_are_counted_and_the_others_keep_their_times";
-    for (faults, damaged) in [("error-every=4", true), ("drop-every=4", false)] {
-        on_the_device(NAME, faults, || {
-            let pipeline = Pipeline::launch(&format!(
-                "videotestsrc num-buffers=13 ! {RAW} ! k230venc name=venc backend=v4l2 \
-                 ! video/x-h264 ! appsink name=out"
-            ));
-            let heard = warnings(&pipeline);
-            let out = collect(&pipeline, "out");
-            if !damaged {
-                // A frame that never comes is waited for until the device counts as stuck.
-                let error = out.err().expect("silence is an error");
-                assert!(error.contains("5 s"), "{error}");
-                return;
-            }
-            let out = out.expect("it goes on");
-            let frames = |n: &u64| !(n + 1).is_multiple_of(4);
-            let expected: Vec<_> = (0..13u64)
-                .filter(frames)
-                .map(|n| gst::ClockTime::SECOND.mul_div_floor(n, 30))
-                .collect();
-            let pts: Vec<_> = out.buffers.iter().map(|buffer| buffer.pts()).collect();
-            assert_eq!(pts, expected);
-            // What follows a loss refers to nothing before it.
-            assert_eq!(structure(&out.buffers), "hIPPhIPPhIPPhI");
-            let stats: gst::Structure = pipeline.element("venc").property("stats");
-            assert_eq!(count(&stats, "lost"), 3);
-            let heard = heard.lock().unwrap();
-            assert!(
-                heard.len() == 1 && heard[0].contains("lost a frame"),
-                "{heard:?}"
-            );
-        });
+fn regions_of_interest_that_have_no_effect_are_one_warning() {
+    let _alone = alone();
+    for backend in backends() {
+        let pipeline = Pipeline::launch(&format!(
+            "videotestsrc num-buffers=4 ! {RAW} ! identity name=mark ! k230venc \
+             default-roi-delta-qp=-6 {backend} ! video/x-h264 ! fakesink"
+        ));
+        mark_regions(&pipeline, 1);
+        let heard = warnings(&pipeline);
+        pipeline.run().unwrap_or_else(|e| panic!("{backend}: {e}"));
+        let heard = heard.lock().unwrap();
+        assert!(
+            heard.len() == 1 && heard[0].contains("takes no regions of interest"),
+            "{backend}: {heard:?}"
+        );
     }
 }
 
-#[test]
-fn a_device_that_fails_is_one_clear_error_in_time() {
-    const NAME: &str = "a_device_that_fails_is_one_clear_error_in_time";
-    for (faults, words) in [
-        ("busy", &["open", "busy", "other program"][..]),
-        (
-            "eio-after=3",
-            &["VIDIOC_", "EIO", "Input/output", "kernel's log"],
-        ),
-        ("gone-after=3", &["VIDIOC_", "No such device", "is gone"]),
-        ("silent-after=3", &["getting a stream", "5 s", "hangs"]),
-        ("short-strides", &["rows of 160 bytes", "a row of 320"]),
-    ] {
-        on_the_device(NAME, faults, || {
-            let since = Instant::now();
-            let pipeline = Pipeline::launch(&format!(
-                "videotestsrc num-buffers=9 ! {RAW} ! k230venc backend=v4l2 device={NODE} ! fakesink"
-            ));
-            let error = pipeline.run().expect_err(faults);
-            for word in words.iter().filter(|word| **word != "EIO") {
-                assert!(error.contains(word), "{faults}: {error}");
-            }
-            assert!(error.contains(NODE), "{faults}: {error}");
-            // Five seconds for the device, the rest for this machine's other work.
-            assert!(since.elapsed() < Duration::from_secs(60), "{faults}");
-        });
-    }
-}
-
-#[test]
-fn what_the_driver_has_no_control_for_is_one_warning() {
-    const NAME: &str = "what_the_driver_has_no_control_for_is_one_warning";
-    for (faults, settings, words) in [
-        (
-            "",
-            "sao=false deblock=false ! video/x-h265",
-            &["has no control for sao=false, deblock=false"][..],
-        ),
-        (
-            "no-controls",
-            "rate-control=vbr ! video/x-h264,profile=main",
-            &[
-                "the profile main",
-                "entropy-mode=cabac",
-                "gop-length=30",
-                "rate-control=vbr",
-            ],
-        ),
-    ] {
-        on_the_device(NAME, faults, || {
-            let pipeline = Pipeline::launch(&format!(
-                "videotestsrc num-buffers=2 ! {RAW} ! k230venc backend=v4l2 {settings} ! fakesink"
-            ));
-            let heard = warnings(&pipeline);
-            pipeline.run().expect("it encodes all the same");
-            let heard = heard.lock().unwrap();
-            assert_eq!(heard.len(), 1, "{heard:?}");
-            for word in words {
-                assert!(heard[0].contains(word), "{heard:?}");
-            }
-        });
-    }
-}
-
-#[test]
-fn software_in_the_place_of_the_chips_encoder_is_loud() {
-    const NAME: &str = "software_in_the_place_of_the_chips_encoder_is_loud";
-    for (faults, reason) in [("busy", "busy"), ("short-strides", "rows of 160")] {
-        on_the_device(NAME, faults, || {
-            let pipeline = Pipeline::launch(&format!(
-                "videotestsrc num-buffers=2 ! {RAW} ! k230venc name=venc device={NODE} \
-                 ! video/x-h264 ! fakesink"
-            ));
-            let heard = warnings(&pipeline);
-            pipeline.run().expect("an element encodes");
-            let heard = heard.lock().unwrap();
-            assert_eq!(heard.len(), 1, "{heard:?}");
-            for word in ["encoder is not used", reason, "instead"] {
-                assert!(heard[0].contains(word), "{heard:?}");
-            }
-            let stats: gst::Structure = pipeline.element("venc").property("stats");
-            assert_eq!(stats.get::<&str>("backend"), Ok("element"));
-        });
-    }
-}
-
-/// A buffer of 320x240 NV12 in memory that has a descriptor, with rows so far apart, both planes in
-/// one piece.
-fn lent(shade: u8, stride: usize) -> gst::Buffer {
-    use gst_allocators::prelude::*;
-    use std::io::Write;
-    use std::os::fd::FromRawFd;
-    // SAFETY: a name, and the descriptor that was just made.
-    let mut file = unsafe {
-        std::fs::File::from_raw_fd(libc::memfd_create(c"frame".as_ptr(), libc::MFD_CLOEXEC))
-    };
-    let chroma = stride * 256;
-    let size = chroma + stride * 120;
-    let mut bytes = vec![128u8; size];
-    for (y, row) in bytes.chunks_mut(stride).take(240).enumerate() {
-        row.fill(shade.wrapping_add(y as u8));
-    }
-    file.write_all(&bytes).expect("memory");
-    let allocator = gst_allocators::DmaBufAllocator::new();
-    // SAFETY: the memory takes the descriptor over.
-    let memory = unsafe { allocator.alloc_dmabuf(file, size) }.expect("a memory");
-    let mut buffer = gst::Buffer::new();
-    let b = buffer.get_mut().unwrap();
-    b.append_memory(memory);
-    gst_video::VideoMeta::add_full(
-        b,
-        gst_video::VideoFrameFlags::empty(),
-        gst_video::VideoFormat::Nv12,
-        320,
-        240,
-        &[0, chroma],
-        &[stride as i32; 2],
-    )
-    .expect("a layout");
-    buffer
-}
-
-/// Encodes buffers and answers with the streams and the counts.
-fn encode_buffers(venc: &str, buffers: &[gst::Buffer]) -> (Vec<Vec<u8>>, gst::Structure) {
-    let pipeline = Pipeline::launch(&format!(
-        "appsrc name=in format=time caps={RAW} ! {venc} name=venc ! video/x-h264 ! appsink name=out"
-    ));
-    let out = tap(&pipeline, "out");
-    let source: gst_app::AppSrc = pipeline.element("in").downcast().expect("an appsrc");
-    for (n, buffer) in buffers.iter().enumerate() {
-        let mut buffer = buffer.copy();
-        let pts = gst::ClockTime::SECOND.mul_div_floor(n as u64, 30);
-        buffer.get_mut().unwrap().set_pts(pts);
-        source.push_buffer(buffer).expect("a buffer goes in");
-    }
-    source.end_of_stream().expect("EOS goes in");
-    pipeline.run().unwrap_or_else(|e| panic!("{venc}: {e}"));
-    let bytes = out
-        .lock()
-        .unwrap()
-        .buffers
-        .iter()
-        .map(|buffer| buffer.map_readable().expect("memory").to_vec())
-        .collect();
-    (bytes, pipeline.element("venc").property("stats"))
-}
-
-#[test]
-fn frames_with_descriptors_are_imported_and_not_copied() {
-    const NAME: &str = "frames_with_descriptors_are_imported_and_not_copied";
-    on_the_device(NAME, "", || {
-        on_one_core();
-        for stride in [320, 384] {
-            let buffers: Vec<gst::Buffer> = (0..6).map(|n| lent(n * 9, stride)).collect();
-            let (imported, stats) = encode_buffers("k230venc backend=v4l2", &buffers);
-            assert_eq!(count(&stats, "imported"), 6);
-            assert_eq!(count(&stats, "copied"), 0);
-            let (mapped, _) = encode_buffers("k230venc backend=element", &buffers);
-            assert!(imported == mapped, "stride {stride}");
-        }
-        // Memory of both kinds in one stream.
-        let plain = gst::Buffer::from_slice(vec![90u8; 320 * 240 * 3 / 2]);
-        let mixed = [lent(1, 320), lent(2, 320), plain, lent(3, 320)];
-        let (streams, stats) = encode_buffers("k230venc backend=v4l2", &mixed);
-        assert_eq!(streams.len(), 4);
-        assert_eq!(count(&stats, "imported"), 3);
-        assert_eq!(count(&stats, "copied"), 1);
-    });
-}
-
-#[test]
-fn starts_and_stops_of_the_device_leak_nothing() {
-    on_the_device(
-        "starts_and_stops_of_the_device_leak_nothing",
-        "canned",
-        || {
-            let pipeline = Pipeline::launch(&format!(
-                "videotestsrc num-buffers=2 ! {RAW} ! k230venc backend=v4l2 ! fakesink"
-            ));
-            let descriptors = || {
-                std::fs::read_dir("/proc/self/fd")
-                    .expect("a directory")
-                    .count()
-            };
-            let mappings = || {
-                let maps = std::fs::read_to_string("/proc/self/maps").expect("a file");
-                maps.matches("mvx-sim").count()
-            };
-            let mut before = None;
-            for round in 0..100 {
-                pipeline
-                    .run()
-                    .unwrap_or_else(|e| panic!("round {round}: {e}"));
-                pipeline.0.set_state(gst::State::Null).expect("down");
-                if round == 1 {
-                    before = Some(descriptors());
+/// Gives each picture that leaves the element `mark` so many regions, of which the first has its
+/// own delta.
+pub(crate) fn mark_regions(pipeline: &Pipeline, count: u32) {
+    let pad = pipeline.element("mark").static_pad("src").expect("a pad");
+    pad.add_probe(gst::PadProbeType::BUFFER, move |_, info| {
+        if let Some(buffer) = info.buffer_mut() {
+            for n in 0..count {
+                let rect = (32 + 16 * n, 48, 16, 32);
+                let buffer = buffer.make_mut();
+                let mut meta = gst_video::VideoRegionOfInterestMeta::add(buffer, "face", rect);
+                if n == 0 {
+                    let params = gst::Structure::builder("roi/k230venc");
+                    meta.add_param(params.field("delta-qp", -9i32).build());
                 }
             }
-            assert_eq!(Some(descriptors()), before);
-            assert_eq!(mappings(), 0);
-        },
-    );
-}
-
-#[test]
-fn four_sessions_encode_at_once() {
-    on_the_device("four_sessions_encode_at_once", "", || {
-        let branch = |n: u32, channel: i32, caps: &str| {
-            format!(
-                "videotestsrc num-buffers=20 ! {RAW} ! k230venc channel={channel} backend=v4l2 \
-                 ! {caps} ! appsink name=out{n} sync=false "
-            )
-        };
-        let pipeline = Pipeline::launch(
-            &[
-                branch(0, -1, "video/x-h264"),
-                branch(1, -1, "video/x-h265"),
-                branch(2, -1, "image/jpeg"),
-                branch(3, 3, "video/x-h264,profile=main"),
-            ]
-            .concat(),
-        );
-        let outs: Vec<_> = (0..4).map(|n| tap(&pipeline, &format!("out{n}"))).collect();
-        pipeline.run().expect("four encode");
-        for out in outs {
-            assert_eq!(out.lock().unwrap().buffers.len(), 20);
         }
+        gst::PadProbeReturn::Ok
     });
 }
 
-/// Programs of others on the double, as they are.
+/// A library of `k230_sdk` and one of CanMV's since 2026 are told apart by their functions.
 #[test]
-fn v4l2_ctl_and_ffmpeg_meet_the_device_as_on_the_board() {
-    let run = |program: &str, arguments: &[&str]| {
-        Command::new(program)
-            .args(arguments)
-            .env("LD_PRELOAD", v4l2_double())
-            .output()
-            .unwrap_or_else(|e| panic!("{program}: {e}"))
+fn the_mpps_two_kinds_of_library_give_the_same_streams() {
+    let _alone = alone();
+    crate::k230venc_v4l2::on_one_core();
+    let directory = tempfile::tempdir().expect("a directory");
+    let older = directory.path().join("libolder.so");
+    let status = Command::new("cc")
+        .args(["-shared", "-fPIC", "-o"])
+        .arg(&older)
+        .arg(format!("-DDOUBLE=\"{}\"", double().display()))
+        .arg(Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/mpp_older_abi.c"))
+        .arg("-ldl")
+        .status()
+        .expect("cc starts");
+    assert!(status.success());
+    let kind = |library: &Path| {
+        let library = k230_venc::library::open(Some(library)).expect("it loads");
+        library.attaches_pools()
     };
-    let text = |output: &std::process::Output| {
-        [&output.stdout[..], &output.stderr[..]]
-            .map(String::from_utf8_lossy)
-            .concat()
-    };
-    let all = run("v4l2-ctl", &["-d", NODE, "--all"]);
-    let said = text(&all);
-    for word in [
-        "Driver name      : mvx",
-        "Linlon Video device",
-        "Video Memory-to-Memory",
-        "video_gop_size",
-        "h265_profile",
+    assert!(kind(&double()) && !kind(&older));
+    for (caps, settings) in [
+        ("video/x-h264,profile=high", ""),
+        ("video/x-h265", "rate-control=fixqp"),
+        ("image/jpeg", "jpeg-quality=80"),
     ] {
-        assert!(said.contains(word), "{word}: {said}");
+        let by = |library: &Path| {
+            let pipeline = Pipeline::launch(&format!(
+                "videotestsrc num-buffers=12 ! {RAW} ! k230venc name=venc backend=mpp gop-length=5 \
+                 {settings} library={} ! {caps} ! appsink name=out",
+                library.display()
+            ));
+            let mut streams = Vec::new();
+            // Twice, as what a channel leaves behind is the next one's trouble.
+            for _ in 0..2 {
+                let out = collect(&pipeline, "out");
+                let out = out.unwrap_or_else(|e| panic!("{} {caps}: {e}", library.display()));
+                pipeline.0.set_state(gst::State::Null).expect("it stops");
+                let bytes = |b: &gst::Buffer| b.map_readable().expect("memory").to_vec();
+                streams.push(out.buffers.iter().map(bytes).collect::<Vec<_>>());
+            }
+            assert_eq!([streams[0].len(), streams[1].len()], [12, 12], "{caps}");
+            streams.swap_remove(0)
+        };
+        assert!(by(&double()) == by(&older), "{caps}");
     }
-    // Both queues list raw and encoded formats: why GStreamer's own elements do not see an encoder.
-    for list in ["--list-formats", "--list-formats-out"] {
-        let said = text(&run("v4l2-ctl", &["-d", NODE, list]));
-        for fourcc in ["'NV12'", "'H264'", "'HEVC'"] {
-            assert!(said.contains(fourcc), "{list}: {said}");
-        }
-    }
-    // ffmpeg finds it in /dev by itself; how far it comes is up to it, and it must not hang.
-    let output = run(
-        "timeout",
-        &[
-            "60",
-            "ffmpeg",
-            "-hide_banner",
-            "-nostdin",
-            "-f",
-            "lavfi",
-            "-i",
-            "testsrc=size=320x240:rate=30:duration=1",
-            "-pix_fmt",
-            "nv12",
-            "-c:v",
-            "h264_v4l2m2m",
-            "-f",
-            "null",
-            "-",
-        ],
-    );
-    let said = text(&output);
-    assert!(said.contains("h264_v4l2m2m"), "{said}");
-    assert!(output.status.code() != Some(124), "it hangs: {said}");
-}
-
-#[test]
-fn k230_probe_reports_what_the_device_has() {
-    let probe = crate::common::program("k230-venc", "k230-probe");
-    let run = |faults: &str, arguments: &[&str]| {
-        let output = Command::new(&probe)
-            .args(arguments)
-            .env("LD_PRELOAD", v4l2_double())
-            .env("K230_V4L2_SIM_FAULTS", faults)
-            .output()
-            .expect("k230-probe starts");
-        let said = String::from_utf8_lossy(&output.stdout).into_owned();
-        (output.status.success(), said)
-    };
-    let (good, said) = run("", &[]);
-    assert!(good, "{said}");
-    for word in [
-        NODE,
-        "mvx (kernel 6.6.0)",
-        "Linlon Video device",
-        "NV12  raw",
-        "H264  encoded",
-        "h265 profile: 0 to 3",
-        "H.264: 30 frames",
-        "3 key pictures, 3 with parameter sets",
-        "H.265: 30 frames",
-        "JPEG: 30 frames",
-    ] {
-        assert!(said.contains(word), "{word}: {said}");
-    }
-    let (good, said) = run("eio-after=2", &[NODE]);
-    assert!(!good && said.contains("Input/output error"), "{said}");
-    let (good, said) = run("", &["/dev/null"]);
-    assert!(!good && said.contains("VIDIOC_QUERYCAP"), "{said}");
 }

@@ -902,7 +902,7 @@ fn recordings_come_and_go_while_others_lose_no_frame() {
             stopped.send(()).unwrap();
             gst::PadProbeReturn::Remove
         });
-        has_stopped.recv().unwrap();
+        crate::common::received(&has_stopped);
         source.unlink(&sink).unwrap();
         tee.release_request_pad(&source);
         sink.send_event(gst::event::Eos::new());
@@ -1293,7 +1293,7 @@ fn an_application_in_a_hurry_gets_eos() {
         gst::BusSyncReply::Pass
     });
     pipeline.0.set_state(gst::State::Paused).unwrap();
-    reached.recv().unwrap();
+    crate::common::received(&reached);
     pipeline.play();
     playing.send(()).unwrap();
     pipeline.wait().unwrap();

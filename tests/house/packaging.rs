@@ -38,6 +38,7 @@ fn man_pages_have_the_programs_options() {
         ("avi-repair", "crates/avi/src/bin/avi-repair.rs"),
         ("k210-sim", "crates/k210-sim/src/bin/k210-sim.rs"),
         ("k230-probe", "crates/k230/src/bin/k230-probe.rs"),
+        ("kendryte-recorder", "recorder/src/options.rs"),
     ] {
         let page = read(&format!("packaging/man/{program}.1")).replace("\\-", "-");
         let known = options(&read(source));
@@ -46,14 +47,14 @@ fn man_pages_have_the_programs_options() {
 }
 
 /// What is installed beside the plugin.
-const PROGRAMS: [&str; 3] = ["avi-repair", "k210-sim", "k230-probe"];
+const PROGRAMS: [&str; 4] = ["avi-repair", "k210-sim", "k230-probe", "kendryte-recorder"];
 
 #[test]
 fn every_program_is_installed_with_its_page() {
     let meson = read("meson.build");
     for program in PROGRAMS {
         for part in [
-            format!("    ['{program}', '"),
+            format!("['{program}', '"),
             format!("'packaging/man/{program}.1'"),
         ] {
             assert!(meson.contains(&part), "meson.build has no {part:?}");

@@ -11,9 +11,9 @@ mod command_line;
 #[path = "../common/mod.rs"]
 mod common;
 
-mod dashcam;
 mod element_docs;
 mod examples;
+mod k230_double;
 mod migrating;
 mod python_examples;
 mod readme;

@@ -292,6 +292,17 @@ fn canmvs_encoder() {
 }
 
 #[test]
+fn canmvs_own_frames() {
+    let dir = tempfile::tempdir().unwrap();
+    let output = run(dir.path(), "canmv_send_frame.py", &["6"]);
+    let times: Vec<&str> = output
+        .lines()
+        .filter_map(|line| line.strip_prefix("pts: ")?.split(' ').next())
+        .collect();
+    assert_eq!(times, ["0", "33333", "66666", "100000", "133333", "166666"]);
+}
+
+#[test]
 fn maixcams_three() {
     let dir = tempfile::tempdir().unwrap();
     let output = run_live(dir.path(), "maixcam_record.py", &["test.wav", "300"]);

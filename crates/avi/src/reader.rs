@@ -101,7 +101,7 @@ pub fn kinds(header: &Header) -> Vec<Kind> {
         .iter()
         .map(|stream| match &stream.last_part().stream.format {
             Format::Jpeg { .. } => Kind::Jpeg,
-            Format::Pcm(pcm) => Kind::Sound(pcm.frame_bytes()),
+            Format::Pcm(pcm) => Kind::Sound(pcm.frame_bytes() as u32),
             Format::Coded(coded) => Kind::Sound(coded.block),
             Format::Other { .. } => Kind::Other,
         })

@@ -49,6 +49,29 @@ pub fn set_encoder(encoder: Encoder) {
     let _ = ENCODER.set(encoder);
 }
 
+/// What the double reports, warnings and errors, goes to `report`, unless the program has a logger of
+/// its own. Only the first call counts.
+pub fn report_to(report: fn(&log::Record<'_>)) {
+    struct Reporter(fn(&log::Record<'_>));
+
+    impl log::Log for Reporter {
+        fn enabled(&self, metadata: &log::Metadata<'_>) -> bool {
+            metadata.level() <= log::Level::Warn
+        }
+
+        fn log(&self, record: &log::Record<'_>) {
+            (self.0)(record);
+        }
+
+        fn flush(&self) {}
+    }
+
+    static REPORTER: OnceLock<Reporter> = OnceLock::new();
+    if log::set_logger(REPORTER.get_or_init(|| Reporter(report))).is_ok() {
+        log::set_max_level(log::LevelFilter::Warn);
+    }
+}
+
 fn encoder() -> Result<Box<dyn Device>, Error> {
     ENCODER
         .get()

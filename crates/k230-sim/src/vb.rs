@@ -179,6 +179,15 @@ impl Buffers {
     }
 }
 
+/// Whether there is a pool with this number.
+pub(crate) fn is_pool(pool: u32) -> bool {
+    let buffers = lock(&BUFFERS);
+    buffers
+        .pools
+        .get(pool as usize)
+        .is_some_and(Option::is_some)
+}
+
 /// A block that one of our own modules uses, released when dropped.
 #[derive(Debug)]
 pub struct Block {
@@ -203,6 +212,26 @@ impl Block {
             physical: pool.physical + block as u64 * pool.block_size,
             size: pool.block_size,
         })
+    }
+
+    /// Up to `count` free blocks of the pool with this number, `None` if there is no such pool.
+    pub fn take_of(pool: u32, count: usize) -> Option<Vec<Self>> {
+        let mut buffers = lock(&BUFFERS);
+        let pool_of = buffers.pools.get_mut(pool as usize)?.as_mut()?;
+        let (physical, size) = (pool_of.physical, pool_of.block_size);
+        let free = pool_of.users.iter_mut().enumerate();
+        let blocks = free
+            .filter(|(_, users)| **users == 0)
+            .take(count)
+            .map(|(block, users)| {
+                *users = 1;
+                Self {
+                    handle: handle(pool as usize, block),
+                    physical: physical + block as u64 * size,
+                    size,
+                }
+            });
+        Some(blocks.collect())
     }
 
     /// Another use of the block that `physical` lies in, `None` if it lies in none that is in use.

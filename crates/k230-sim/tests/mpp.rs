@@ -68,7 +68,7 @@ fn attr(width: u32, buffers: u32) -> k_venc_chn_attr {
 
 fn create(number: u32, width: u32, buffers: u32) -> i32 {
     // SAFETY: the attributes are valid for the call.
-    unsafe { kd_mpi_venc_create_chn(number, &mut attr(width, buffers)) }
+    unsafe { kd_mpi_venc_create_chn(number, std::ptr::from_mut(&mut attr(width, buffers)).cast()) }
 }
 
 /// Sends a frame whose every byte is `shade`.
@@ -207,4 +207,100 @@ fn what_the_encoder_fails_with_is_the_answer_to_the_next_call() {
     assert_eq!(get(2, SOON).expect_err("it fails"), Code::BadAddr);
     assert_eq!(kd_mpi_venc_stop_chn(2), 0);
     assert_eq!(kd_mpi_venc_destroy_chn(2), 0);
+}
+
+/// Stream buffers of a pool of the program's own, a number by request and attributes without stream
+/// buffers: CanMV's order of calls since 2026.
+#[test]
+fn a_pool_that_is_attached_has_the_stream_buffers() {
+    let _alone = alone();
+    let _buffers = Buffers::new();
+    let request = || {
+        let mut number = 77;
+        // SAFETY: a number to write to.
+        let answer = unsafe { kd_mpi_venc_request_chn(&mut number) };
+        (answer == 0).then_some(number).ok_or(code(answer))
+    };
+    // SAFETY: null is answered.
+    assert_eq!(
+        code(unsafe { kd_mpi_venc_request_chn(std::ptr::null_mut()) }),
+        Code::NullPtr
+    );
+    // One that is created without being asked for is not given out.
+    assert_eq!(create(0, WIDTH, 1), 0);
+    let numbers = [request(), request(), request()];
+    assert_eq!(numbers, [Ok(1), Ok(2), Ok(3)]);
+    assert_eq!(request(), Err(Code::Busy));
+    assert_eq!(kd_mpi_venc_destroy_chn(0), 0);
+    assert_eq!(kd_mpi_venc_release_chn(3), 0);
+    assert_eq!(code(kd_mpi_venc_release_chn(3)), Code::Unexist);
+    assert_eq!(code(kd_mpi_venc_release_chn(4)), Code::InvalidChnId);
+
+    let mut config = k_vb_pool_config::ZERO;
+    (config.blk_size, config.blk_cnt) = (4096, 3);
+    // SAFETY: the configuration is valid for the call.
+    let pool = unsafe { kd_mpi_vb_create_pool(&mut config) } as u32;
+    assert_eq!(
+        code(kd_mpi_venc_attach_vb_pool(4, pool)),
+        Code::InvalidChnId
+    );
+    assert_eq!(code(kd_mpi_venc_attach_vb_pool(1, 200)), Code::IllegalParam);
+    assert_eq!(code(kd_mpi_venc_detach_vb_pool(1)), Code::Unexist);
+    assert_eq!(kd_mpi_venc_attach_vb_pool_ex(1, pool, 2), 0);
+    let whole = attr(WIDTH, 99);
+    let mut pooled = k_venc_chn_attr_pooled {
+        venc_attr: k_venc_attr_pooled {
+            type_: K_PT_H264,
+            pic_width: WIDTH,
+            pic_height: HEIGHT,
+            profile: VENC_PROFILE_H264_MAIN,
+        },
+        rc_attr: whole.rc_attr,
+    };
+    // SAFETY: the attributes are valid for the call, and of the layout for an attached pool.
+    let answer = unsafe { kd_mpi_venc_create_chn(1, (&raw mut pooled).cast()) };
+    assert_eq!(answer, 0);
+    assert_eq!(code(kd_mpi_venc_attach_vb_pool(1, pool)), Code::NotPerm);
+    assert_eq!(kd_mpi_venc_start_chn(1), 0);
+    assert_eq!(code(kd_mpi_venc_detach_vb_pool(1)), Code::NotPerm);
+    // The IDR's two packs fill the two buffers that are used of the three.
+    assert_eq!(send(1, WIDTH, 1, 1), 0);
+    let held = get(1, SOON).expect("a stream");
+    assert_eq!(held.len(), 2);
+    assert_eq!(send(1, WIDTH, 2, 2), 0);
+    assert_eq!(get(1, 20).expect_err("both are out"), Code::BufEmpty);
+    assert_eq!(release(1, &held), 0);
+    let packs = get(1, SOON).expect("a stream");
+    assert_eq!(packs.last().expect("a picture").1[4], 2);
+    assert_eq!(release(1, &packs), 0);
+
+    assert_eq!(kd_mpi_venc_stop_chn(1), 0);
+    assert_eq!(kd_mpi_venc_detach_vb_pool(1), 0);
+    assert_ne!(
+        kd_mpi_vb_destory_pool(pool),
+        0,
+        "the channel has its buffers"
+    );
+    assert_eq!(code(kd_mpi_venc_release_chn(1)), Code::NotPerm);
+    assert_eq!(kd_mpi_venc_destroy_chn(1), 0);
+    for number in [1, 2] {
+        assert_eq!(kd_mpi_venc_release_chn(number), 0);
+    }
+    assert_eq!(kd_mpi_vb_destory_pool(pool), 0);
+}
+
+#[test]
+fn the_pixel_formats_of_k230_sdk_v0_8_are_refused() {
+    let _alone = alone();
+    let _buffers = Buffers::new();
+    assert_eq!(create(0, WIDTH, 2), 0);
+    assert_eq!(kd_mpi_venc_start_chn(0), 0);
+    let mut info = k_video_frame_info::ZERO;
+    (info.v_frame.width, info.v_frame.height) = (WIDTH, HEIGHT);
+    info.v_frame.pixel_format = PIXEL_FORMAT_NV12_BEFORE_1_0;
+    // SAFETY: the frame is valid for the call.
+    let answer = unsafe { kd_mpi_venc_send_frame(0, &mut info, SOON) };
+    assert_eq!(code(answer), Code::NotSupport);
+    assert_eq!(kd_mpi_venc_stop_chn(0), 0);
+    assert_eq!(kd_mpi_venc_destroy_chn(0), 0);
 }

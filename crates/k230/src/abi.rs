@@ -63,6 +63,9 @@ pub const PIXEL_FORMAT_YVU_SEMIPLANAR_420: u32 = 28;
 pub const PIXEL_FORMAT_YUV_SEMIPLANAR_420: u32 = 31;
 pub const PIXEL_FORMAT_UYVY_PACKAGE_422: u32 = 35;
 
+/// NV12 in `k230_sdk` v0.8 and v0.9, whose `k_pixel_format` has other numbers.
+pub const PIXEL_FORMAT_NV12_BEFORE_1_0: u32 = 0x1e;
+
 // k_video_field
 pub const VIDEO_FIELD_FRAME: u32 = 4;
 
@@ -102,6 +105,17 @@ pub struct k_venc_attr {
     pub type_: u32,
     pub stream_buf_size: u32,
     pub stream_buf_cnt: u32,
+    pub pic_width: u32,
+    pub pic_height: u32,
+    pub profile: u32,
+}
+
+/// `k_venc_attr` of CanMV since 2026, which has no stream buffers: these are a pool's that is attached
+/// (`kendryte/canmv_k230`, `port/builtin_py/mpp/venc_def.py`).
+#[repr(C)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct k_venc_attr_pooled {
+    pub type_: u32,
     pub pic_width: u32,
     pub pic_height: u32,
     pub profile: u32,
@@ -169,6 +183,20 @@ pub struct k_venc_chn_attr {
     pub venc_attr: k_venc_attr,
     pub rc_attr: k_venc_rc_attr,
 }
+
+/// `k_venc_chn_attr` with [`k_venc_attr_pooled`].
+#[repr(C)]
+#[derive(Clone, Copy)]
+pub struct k_venc_chn_attr_pooled {
+    pub venc_attr: k_venc_attr_pooled,
+    pub rc_attr: k_venc_rc_attr,
+}
+
+const _: () = assert!(
+    size_of::<k_venc_attr_pooled>() == 16
+        && size_of::<k_venc_chn_attr_pooled>() == 44
+        && std::mem::offset_of!(k_venc_chn_attr_pooled, rc_attr) == 16
+);
 
 #[repr(C)]
 #[derive(Debug, Clone, Copy, Default)]

@@ -113,7 +113,8 @@ pub enum RateControl {
     },
 }
 
-/// How a raw picture lies in memory (those of `k_pixel_format` that VENC reads).
+/// How a raw picture lies in memory. Those of `k_pixel_format` that VENC reads by its manual are
+/// [`PixelFormat::is_vencs`]; the others are read by the driver `mvx`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum PixelFormat {
     /// Y, then interleaved U and V at half size (`PIXEL_FORMAT_YUV_SEMIPLANAR_420`).
@@ -124,21 +125,59 @@ pub enum PixelFormat {
     Bgra,
     /// Bytes U, Y, V, Y (`PIXEL_FORMAT_UYVY_PACKAGE_422`), for JPEG.
     Uyvy,
+    /// Y, then interleaved V and U at half size.
+    Nv21,
+    /// Y, then U, then V at half size.
+    I420,
+    /// Bytes Y, U, Y, V.
+    Yuy2,
+    /// Bytes R, G, B.
+    Rgb,
+    /// Bytes B, G, R.
+    Bgr,
 }
 
 impl PixelFormat {
+    /// All of them, the cheapest for an encoder first.
+    pub const ALL: [Self; 9] = [
+        Self::Nv12,
+        Self::Nv21,
+        Self::I420,
+        Self::Bgra,
+        Self::Argb,
+        Self::Uyvy,
+        Self::Yuy2,
+        Self::Rgb,
+        Self::Bgr,
+    ];
+
+    /// Whether VENC reads it for `codec`, by `K230_视频编解码_API参考.md`.
+    pub fn is_vencs(self, codec: Codec) -> bool {
+        match self {
+            Self::Nv12 | Self::Argb | Self::Bgra => true,
+            Self::Uyvy => codec == Codec::Jpeg,
+            _ => false,
+        }
+    }
+
     /// Planes of a picture.
     pub fn planes(self) -> usize {
-        if self == Self::Nv12 { 2 } else { 1 }
+        match self {
+            Self::Nv12 | Self::Nv21 => 2,
+            Self::I420 => 3,
+            _ => 1,
+        }
     }
 
     /// Bytes of one row of `plane` that carry picture.
     pub fn row_bytes(self, plane: usize, width: u32) -> usize {
         let width = width as usize;
         match (self, plane) {
-            (Self::Nv12, 0) => width,
-            (Self::Nv12, _) => width.next_multiple_of(2),
-            (Self::Uyvy, _) => width.next_multiple_of(2) * 2,
+            (Self::Nv12 | Self::Nv21 | Self::I420, 0) => width,
+            (Self::Nv12 | Self::Nv21, _) => width.next_multiple_of(2),
+            (Self::I420, _) => width.div_ceil(2),
+            (Self::Uyvy | Self::Yuy2, _) => width.next_multiple_of(2) * 2,
+            (Self::Rgb | Self::Bgr, _) => width * 3,
             _ => width * 4,
         }
     }
@@ -146,7 +185,7 @@ impl PixelFormat {
     /// Rows of `plane`.
     pub fn rows(self, plane: usize, height: u32) -> usize {
         match (self, plane) {
-            (Self::Nv12, 1) => height.div_ceil(2) as usize,
+            (Self::Nv12 | Self::Nv21 | Self::I420, 1..) => height.div_ceil(2) as usize,
             _ => height as usize,
         }
     }
@@ -358,9 +397,17 @@ impl ChannelAttr {
     /// Checks every attribute against VENC's limits.
     ///
     /// # Errors
-    /// `K_ERR_VENC_ILLEGAL_PARAM` with the value and its range, `K_ERR_VENC_NOT_SUPPORT` for UYVY
-    /// into anything but JPEG.
+    /// `K_ERR_VENC_ILLEGAL_PARAM` with the value and its range, `K_ERR_VENC_NOT_SUPPORT` for a
+    /// format that VENC does not read, as UYVY into anything but JPEG.
     pub fn validate(&self) -> Result<(), Error> {
+        self.validate_for(|format| format.is_vencs(self.codec))
+    }
+
+    /// The same for a device that `reads` other formats than VENC's manual has.
+    ///
+    /// # Errors
+    /// As for [`validate`](Self::validate).
+    pub fn validate_for(&self, reads: impl Fn(PixelFormat) -> bool) -> Result<(), Error> {
         let limits = SizeLimits::of(self.codec);
         let codec = self.codec.name();
         let (width, height) = (self.width, self.height);
@@ -385,11 +432,17 @@ impl ChannelAttr {
                 self.profile.name()
             )));
         }
-        if self.format == PixelFormat::Uyvy && self.codec != Codec::Jpeg {
-            return Err(Error::refused(
-                super::Code::NotSupport,
-                format!("UYVY pictures into {codec}; VENC reads them for JPEG only"),
-            ));
+        if !reads(self.format) {
+            let what = match self.format {
+                PixelFormat::Uyvy => {
+                    format!("UYVY pictures into {codec}; VENC reads them for JPEG only")
+                }
+                format => format!(
+                    "{format:?} pictures into {codec}; VENC reads NV12, ARGB and BGRA, and UYVY for \
+                     JPEG"
+                ),
+            };
+            return Err(Error::refused(super::Code::NotSupport, what));
         }
         self.validate_rate()?;
         within("gop-length", self.gop, 1..=MAX_GOP)?;
@@ -433,6 +486,7 @@ mod tests {
         );
         assert_eq!(refused(|a| a.profile = Profile::None), Code::IllegalParam);
         assert_eq!(refused(|a| a.format = PixelFormat::Uyvy), Code::NotSupport);
+        assert_eq!(refused(|a| a.format = PixelFormat::I420), Code::NotSupport);
         assert_eq!(
             refused(|a| a.rate = RateControl::Cbr { bitrate: 0 }),
             Code::IllegalParam
@@ -456,6 +510,26 @@ mod tests {
         jpeg.validate().expect("JPEG goes to 8192 and takes UYVY");
         jpeg.rate = RateControl::JpegQuality { factor: 100 };
         assert!(jpeg.validate().is_err());
+    }
+
+    #[test]
+    fn pictures_have_as_many_bytes_as_their_formats_say() {
+        for (format, bits) in [
+            (PixelFormat::Nv12, 12),
+            (PixelFormat::Nv21, 12),
+            (PixelFormat::I420, 12),
+            (PixelFormat::Uyvy, 16),
+            (PixelFormat::Yuy2, 16),
+            (PixelFormat::Rgb, 24),
+            (PixelFormat::Bgr, 24),
+            (PixelFormat::Argb, 32),
+            (PixelFormat::Bgra, 32),
+        ] {
+            let plane = |n| format.row_bytes(n, 320) * format.rows(n, 240);
+            let bytes: usize = (0..format.planes()).map(plane).sum();
+            assert_eq!(bytes, 320 * 240 * bits / 8, "{format:?}");
+            assert!(PixelFormat::ALL.contains(&format));
+        }
     }
 
     #[test]

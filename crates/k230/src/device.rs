@@ -3,7 +3,7 @@
 
 use std::{any::Any, fmt, os::fd::RawFd, sync::Arc, time::Duration};
 
-use super::{ChannelAttr, Error, PixelFormat, RateControl};
+use super::{ChannelAttr, Code, Codec, Error, PixelFormat, RateControl, Region};
 
 /// The bytes of a raw picture, owned elsewhere.
 ///
@@ -35,6 +35,30 @@ pub struct DmaPlane {
     pub stride: u32,
 }
 
+/// Memory of a device for one plane of a picture, which whoever makes the picture writes to. A frame
+/// whose planes are such memory is read where it is.
+pub trait PlaneMemory: Send {
+    /// The bytes.
+    fn bytes(&self) -> &[u8];
+    /// The bytes to write to. What is written while the device reads the frame can show in it.
+    fn bytes_mut(&mut self) -> &mut [u8];
+}
+
+/// A plane that a device lent.
+pub struct LentPlane {
+    /// The distance of its rows in bytes.
+    pub stride: usize,
+    /// Its memory, which outlives the channel.
+    pub memory: Box<dyn PlaneMemory>,
+}
+
+impl fmt::Debug for LentPlane {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let len = self.memory.bytes().len();
+        write!(f, "{len} bytes in rows of {}", self.stride)
+    }
+}
+
 /// A raw picture (`k_video_frame_info`).
 #[derive(Clone)]
 pub struct Frame {
@@ -46,6 +70,8 @@ pub struct Frame {
     pub height: u32,
     /// Presentation time in microseconds, handed through to the packs.
     pub pts: u64,
+    /// Parts that are to be finer or coarser than the rest, where [`Channel::takes_regions`].
+    pub regions: Vec<Region>,
     /// The bytes.
     pub data: Arc<dyn FrameData>,
 }
@@ -138,12 +164,20 @@ pub struct Status {
     pub copied: u64,
     /// Frames that the device read where they were.
     pub imported: u64,
+    /// Frames that were written to the device's own memory, by [`Channel::lend`].
+    pub pooled: u64,
 }
 
 /// A way to an encoder.
 pub trait Device: Send + Sync {
     /// What encodes `attr`'s codec, for the log: a library's file or a factory's name.
     fn describe(&self) -> String;
+
+    /// The formats of pictures that it reads for `codec`, the best first.
+    fn formats(&self, codec: Codec) -> Vec<PixelFormat> {
+        let all = PixelFormat::ALL.into_iter();
+        all.filter(|format| format.is_vencs(codec)).collect()
+    }
 
     /// Creates channel `number`, 0 to 3.
     ///
@@ -206,6 +240,21 @@ pub trait Channel: Send {
 
     /// What encodes: a library's file or a factory's name.
     fn describe(&self) -> String;
+
+    /// Lends memory for up to `count` pictures, before the first frame is sent.
+    ///
+    /// # Errors
+    /// `K_ERR_VENC_NOT_SUPPORT` where the device has none to lend, `K_ERR_VENC_NOT_PERM` when it is
+    /// too late; otherwise those of the device.
+    fn lend(&mut self, _count: u32) -> Result<Vec<Vec<LentPlane>>, Error> {
+        Err(Error::refused(Code::NotSupport, "lending memory"))
+    }
+
+    /// Whether a frame's regions have an effect, as far as is known: a device can turn out not to
+    /// take them when the first one comes. Those that are beyond [`crate::MAX_REGIONS`] never have.
+    fn takes_regions(&self) -> bool {
+        false
+    }
 
     /// Attributes that this encoder could not be given, a sentence each.
     fn unmapped(&self) -> &[String] {

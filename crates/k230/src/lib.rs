@@ -21,21 +21,26 @@
 
 pub mod abi;
 mod attr;
+mod decimation;
 mod device;
 mod error;
 pub mod library;
 pub mod mpp;
 pub mod packs;
+mod region;
 pub mod v4l2;
 
 pub use attr::{
     ChannelAttr, Codec, Entropy, MAX_BITRATE, MAX_CHANNELS, MAX_GOP, MAX_QP, Mirror, PixelFormat,
     Profile, RateControl, Rotation, SizeLimits,
 };
+pub use decimation::Decimator;
 pub use device::{
-    Channel, Device, DmaPlane, Frame, FrameData, Pack, PackData, PackKind, Status, Stream,
+    Channel, Device, DmaPlane, Frame, FrameData, LentPlane, Pack, PackData, PackKind, PlaneMemory,
+    Status, Stream,
 };
 pub use error::{Code, Error};
+pub use region::{Blocks, MAX_REGIONS, Region};
 
 /// How long a device may take for one call or one frame before it counts as stuck.
 pub const STUCK_AFTER: std::time::Duration = std::time::Duration::from_secs(5);

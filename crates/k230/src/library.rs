@@ -43,7 +43,7 @@ macro_rules! functions {
 }
 
 functions! {
-    fn kd_mpi_venc_create_chn(chn: u32, attr: *mut k_venc_chn_attr) -> i32;
+    fn kd_mpi_venc_create_chn(chn: u32, attr: *mut c_void) -> i32;
     fn kd_mpi_venc_start_chn(chn: u32) -> i32;
     fn kd_mpi_venc_stop_chn(chn: u32) -> i32;
     fn kd_mpi_venc_destroy_chn(chn: u32) -> i32;
@@ -69,6 +69,66 @@ functions! {
     fn kd_mpi_sys_munmap(virt_addr: *mut c_void, size: u32) -> i32;
 }
 
+/// The calls of newer libraries, CanMV's since 2026: their channels are requested, and their stream
+/// buffers are a pool's that is attached before the channel is created. The attributes have another
+/// layout there, [`k_venc_chn_attr_pooled`].
+pub(super) struct Pooled {
+    attach: Attach,
+    pub detach: unsafe extern "C" fn(chn: u32) -> i32,
+    /// Both or neither; without them numbers are the caller's choice.
+    pub channels: Option<Channels>,
+}
+
+#[derive(Clone, Copy)]
+pub(super) struct Channels {
+    pub request: unsafe extern "C" fn(chn: *mut u32) -> i32,
+    pub release: unsafe extern "C" fn(chn: u32) -> i32,
+}
+
+/// In headers where the shorter one is an inline function, the library has the longer one alone.
+enum Attach {
+    Plain(unsafe extern "C" fn(chn: u32, pool: u32) -> i32),
+    Counted(unsafe extern "C" fn(chn: u32, pool: u32, buffers: i32) -> i32),
+}
+
+impl Pooled {
+    /// `None` for a library of the older kind.
+    fn load(library: &libloading::Library) -> Option<Self> {
+        macro_rules! find {
+            ($name:literal) => {
+                // SAFETY: the symbol is used with the prototype of CanMV's header; that the library
+                // is the MPP is what the user says by naming it.
+                unsafe { library.get(concat!($name, "\0").as_bytes()) }
+                    .ok()
+                    .map(|symbol| *symbol)
+            };
+        }
+        let attach = find!("kd_mpi_venc_attach_vb_pool")
+            .map(Attach::Plain)
+            .or_else(|| find!("kd_mpi_venc_attach_vb_pool_ex").map(Attach::Counted))?;
+        let request = find!("kd_mpi_venc_request_chn");
+        let release = find!("kd_mpi_venc_release_chn");
+        Some(Self {
+            attach,
+            detach: find!("kd_mpi_venc_detach_vb_pool")?,
+            channels: request
+                .zip(release)
+                .map(|(request, release)| Channels { request, release }),
+        })
+    }
+
+    /// Attaches a pool of so many buffers to a channel that is not created yet.
+    pub fn attach(&self, chn: u32, pool: u32, buffers: u32) -> i32 {
+        // SAFETY: plain numbers.
+        unsafe {
+            match self.attach {
+                Attach::Plain(attach) => attach(chn, pool),
+                Attach::Counted(attach) => attach(chn, pool, buffers as i32),
+            }
+        }
+    }
+}
+
 /// How many channels of ours use the video buffers, and whether we initialised them.
 #[derive(Debug, Default)]
 pub(super) struct VideoBuffers {
@@ -80,6 +140,8 @@ pub(super) struct VideoBuffers {
 pub struct Library {
     path: PathBuf,
     pub(super) functions: Functions,
+    /// `None` for a library whose attributes have the stream buffers in them.
+    pub(super) pooled: Option<Pooled>,
     /// Written when a channel is created and when it ends.
     pub(super) video_buffers: Mutex<VideoBuffers>,
     /// Keeps the functions where they are.
@@ -93,6 +155,12 @@ impl fmt::Debug for Library {
 }
 
 impl Library {
+    /// Whether it is of the newer kind, CanMV's since 2026: stream buffers are those of a pool that
+    /// is attached, and are not in the attributes.
+    pub fn attaches_pools(&self) -> bool {
+        self.pooled.is_some()
+    }
+
     /// The file or the name it was loaded by.
     pub fn path(&self) -> &Path {
         &self.path
@@ -118,9 +186,11 @@ fn load(path: &Path) -> Result<Arc<Library>, Error> {
             "has no function {symbol}, so it is not the MPP library of a K230 SDK"
         ))
     })?;
+    let pooled = Pooled::load(&library);
     let library = Arc::new(Library {
         path: path.into(),
         functions,
+        pooled,
         video_buffers: Mutex::default(),
         _library: library,
     });

@@ -95,6 +95,64 @@ pub fn split(codec: Codec, data: &[u8]) -> Vec<Pack> {
     })
 }
 
+/// The parameter sets of a stream, for encoders that send them once or in a buffer of their own: they
+/// are to stand before each key picture.
+#[derive(Debug, Default)]
+pub struct ParameterSets {
+    /// Those that came by themselves and whose picture has not.
+    pending: Vec<u8>,
+    /// The last ones.
+    last: Vec<u8>,
+}
+
+impl ParameterSets {
+    /// Takes parameter sets that came in a buffer of their own.
+    pub fn announce(&mut self, sets: impl IntoIterator<Item = u8>) {
+        self.pending.extend(sets);
+    }
+
+    /// Forgets those whose picture will not come.
+    pub fn forget_announced(&mut self) {
+        self.pending.clear();
+    }
+
+    /// The packs of an access unit, and the parameter sets that are to stand in front of it: none if it
+    /// has its own or begins no GOP. A header pack for them is among the packs.
+    pub fn complete(&mut self, codec: Codec, unit: &[u8]) -> (Vec<Pack>, &[u8]) {
+        let mut packs = split(codec, unit);
+        match packs.first() {
+            Some(Pack {
+                kind: PackKind::Header,
+                len,
+            }) => {
+                let own = unit.get(..*len).unwrap_or_default();
+                if self.last != own {
+                    self.last = own.to_vec();
+                }
+                self.pending.clear();
+                (packs, &[])
+            }
+            Some(Pack {
+                kind: PackKind::I, ..
+            }) if codec != Codec::Jpeg => {
+                if !self.pending.is_empty() {
+                    self.last = std::mem::take(&mut self.pending);
+                }
+                if !self.last.is_empty() {
+                    let header = Pack {
+                        kind: PackKind::Header,
+                        len: self.last.len(),
+                    };
+                    packs.insert(0, header);
+                }
+                (packs, &self.last)
+            }
+            // Those in front of another picture wait for the next key picture.
+            _ => (packs, &[]),
+        }
+    }
+}
+
 /// The part of an access unit that its parameter sets span, if it has any and something follows
 /// them: without that it is not certain that they are whole. Only the first `reach` bytes are
 /// looked at, and nothing from the first slice on.

@@ -22,8 +22,8 @@ use gst_video::VideoFormat;
 
 use super::engines;
 use k230_venc::{
-    Channel, ChannelAttr, Code, Codec, Device, Error, Frame, Pack, PackData, PackKind, RateControl,
-    Status, Stream, packs,
+    Channel, ChannelAttr, Code, Codec, Device, Error, Frame, PackData, RateControl, Status, Stream,
+    packs::ParameterSets,
 };
 
 mod chain;
@@ -63,6 +63,13 @@ impl HostedDevice {
     }
 }
 
+/// The encoders of this machine for a software double of the chip's; `None` where GStreamer does not
+/// start.
+pub fn for_double() -> Option<Box<dyn Device>> {
+    gst::init().ok()?;
+    Some(Box::new(HostedDevice::default()))
+}
+
 impl Device for HostedDevice {
     fn describe(&self) -> String {
         self.engine
@@ -71,7 +78,7 @@ impl Device for HostedDevice {
     }
 
     fn create_channel(&self, number: u32, attr: &ChannelAttr) -> Result<Box<dyn Channel>, Error> {
-        attr.validate()?;
+        attr.validate_for(|_| true)?;
         let mut channel = HostedChannel {
             number,
             attr: *attr,
@@ -83,7 +90,7 @@ impl Device for HostedDevice {
             idr_wanted: false,
             pts: VecDeque::new(),
             last_pts: None,
-            parameter_sets: Vec::new(),
+            parameter_sets: ParameterSets::default(),
             spare: Spare::default(),
             unmapped: Vec::new(),
             name: String::new(),
@@ -106,8 +113,7 @@ struct HostedChannel {
     pts: VecDeque<u64>,
     /// The last timestamp given to the encoder; encoders want them to grow.
     last_pts: Option<gst::ClockTime>,
-    /// The last header pack, for encoders that send it once.
-    parameter_sets: Vec<u8>,
+    parameter_sets: ParameterSets,
     spare: Spare,
     unmapped: Vec<String>,
     name: String,
@@ -215,48 +221,14 @@ impl HostedChannel {
         let map = buffer
             .into_mapped_buffer_readable()
             .map_err(|_| Error::refused(Code::BadAddr, "mapping the encoder's output"))?;
-        let mut packs = packs::split(self.attr.codec, &map);
-        if self.attr.codec == Codec::Jpeg {
-            return Ok(Stream {
-                packs,
-                pts,
-                data: Box::new(MappedPacks(map)),
-            });
-        }
-        match packs[0] {
-            Pack {
-                kind: PackKind::Header,
-                len,
-            } if self.parameter_sets != map[..len] => {
-                self.parameter_sets = map[..len].to_vec();
-            }
-            // VENC sends the parameter sets with every IDR. This copy is for encoders that send
-            // them once.
-            Pack {
-                kind: PackKind::I, ..
-            } if !self.parameter_sets.is_empty() => {
-                let mut data = self.parameter_sets.clone();
-                packs.insert(
-                    0,
-                    Pack {
-                        kind: PackKind::Header,
-                        len: data.len(),
-                    },
-                );
-                data.extend_from_slice(&map);
-                return Ok(Stream {
-                    packs,
-                    pts,
-                    data: Box::new(data),
-                });
-            }
-            _ => {}
-        }
-        Ok(Stream {
-            packs,
-            pts,
-            data: Box::new(MappedPacks(map)),
-        })
+        // VENC sends the parameter sets with every IDR; some encoders send them once.
+        let (packs, sets) = self.parameter_sets.complete(self.attr.codec, &map);
+        let data: Box<dyn PackData> = if sets.is_empty() {
+            Box::new(MappedPacks(map))
+        } else {
+            Box::new([sets, &map].concat())
+        };
+        Ok(Stream { packs, pts, data })
     }
 }
 
@@ -369,7 +341,7 @@ impl Channel for HostedChannel {
     fn set_rate(&mut self, rate: RateControl, gop: u32) -> Result<(), Error> {
         let mut attr = self.attr;
         (attr.rate, attr.gop) = (rate, gop);
-        attr.validate()?;
+        attr.validate_for(|_| true)?;
         let in_place = self
             .chain
             .as_ref()

@@ -4,7 +4,7 @@
 
 mod cameras;
 mod opengop;
-mod rig;
+pub mod rig;
 mod silence;
 mod trust;
 
@@ -352,9 +352,7 @@ fn a_recording_that_falls_behind_too_far_fails_alone() {
         most = most.max(stats_of(&rig, "backlog-bytes"));
         // The other one keeps up, given the time: a frame may be on its way.
         let file = || std::fs::metadata(&other).map_or(0, |m| m.len());
-        while file() + gop < written {
-            std::thread::sleep(std::time::Duration::from_millis(1));
-        }
+        until("the other one keeps up", || file() + gop >= written);
         written += size;
     }
     assert!(most <= 3 * gop, "{most} bytes of backlog");
@@ -1049,9 +1047,7 @@ fn latency_is_upstreams() {
     pipeline.set_state(gst::State::Playing).expect("it plays");
     let sink: gst::Element = get(&pipeline, "c");
     // The source does not know before it has a format.
-    while sink.property::<u64>("level-bytes") == 0 {
-        std::thread::sleep(std::time::Duration::from_millis(1));
-    }
+    until("a frame comes", || sink.property::<u64>("level-bytes") > 0);
     let mut query = gst::query::Latency::new();
     assert!(sink.query(&mut query));
     let (live, min, _) = query.result();
@@ -1073,15 +1069,12 @@ impl Random {
 }
 
 /// Triggers at random moments with random post-times, overlapping, split and extended: no frame is
-/// lost, none comes twice. `SOAK=1000` sets how many.
+/// lost, none comes twice. `SOAK=1000` sets how many, `SOAK_SEED` which.
 #[test]
 fn random_triggers_lose_and_double_nothing() {
-    let count: u64 = std::env::var("SOAK")
-        .ok()
-        .and_then(|n| n.parse().ok())
-        .unwrap_or(60);
-    let mut random = Random(0x5eed_cafe_f00d_d00d);
-    let mut done = 0;
+    let count = crate::common::count("SOAK", 60);
+    let mut random = Random(0x5eed_cafe_f00d_d00d ^ crate::common::count("SOAK_SEED", 0));
+    let (mut done, mut finished) = (0, 0);
     let mut round = 0;
     while done < count {
         round += 1;
@@ -1131,6 +1124,7 @@ fn random_triggers_lose_and_double_nothing() {
         }
         rig.wait_eos();
         for result in results.into_iter().flatten() {
+            finished += 1;
             let decoded = decode(result.path(), true);
             let (first, length) = (decoded.frames[0].1, decoded.frames.len() as u64);
             assert_frames(&decoded, first, first + length - 1);
@@ -1140,6 +1134,11 @@ fn random_triggers_lose_and_double_nothing() {
         done += asked;
         assert!(round < 10_000);
     }
+    println!("{done} triggers, {finished} recordings");
+    assert!(
+        finished > done / 10,
+        "{finished} recordings of {done} triggers"
+    );
 }
 
 /// Whether a recording's thread is running still: it frees what it holds as its last deed.
@@ -1161,9 +1160,7 @@ fn nothing_leaks() {
         a_flush_begins_a_new_file();
         a_hanging_sink_can_not_hold_up_a_change_of_state();
         MADE.lock().unwrap_or_else(|e| e.into_inner()).take();
-        while recordings_run() {
-            std::thread::sleep(std::time::Duration::from_millis(1));
-        }
+        until("no recording runs any more", || !recordings_run());
         // SAFETY: this process has no other test and no thread that uses GStreamer.
         unsafe { gst::deinit() };
         return;

@@ -27,7 +27,8 @@ use std::time::{Duration, Instant};
 
 use avi_mjpeg::k210_check::{self, Verdict};
 use avi_mjpeg::output::Seekable;
-use avi_mjpeg::reader::headers::{Hints, Pcm};
+use avi_mjpeg::pcm::Layout;
+use avi_mjpeg::reader::headers::Hints;
 use avi_mjpeg::reader::window::FileSource;
 use avi_mjpeg::repair::{self, Summary};
 use avi_mjpeg::timeline::Rate;
@@ -254,7 +255,7 @@ fn rate(text: &str) -> Option<Rate> {
 }
 
 /// `RATE,CHANNELS,BITS`
-fn sound(text: &str) -> Option<Pcm> {
+fn sound(text: &str) -> Option<Layout> {
     let numbers: Option<Vec<u32>> = text.split(',').map(|number| number.parse().ok()).collect();
     let [
         rate @ 1..=768_000,
@@ -264,14 +265,7 @@ fn sound(text: &str) -> Option<Pcm> {
     else {
         return None;
     };
-    Some(Pcm {
-        rate,
-        channels: channels as u16,
-        bits: bits as u16,
-        sample_bytes: bits as u16 / 8,
-        float: false,
-        channel_mask: None,
-    })
+    Some(Layout::of_bits(rate, channels as u16, bits as u8))
 }
 
 /// What the command line asks for.

@@ -24,8 +24,12 @@
 //! | `one-buffer` | a queue gets one buffer |
 //! | `headers-once` | parameter sets come with the first picture alone |
 //! | `pieces=N` | encoded buffers get N bytes at most |
-//! | `no-controls`, `no-dmabuf` | there is no control but the bit rate, or no import |
+//! | `no-controls`, `no-dmabuf` | there is no control but the bit rate and no request of the driver's own, or no import |
 //! | `canned` | nothing is encoded: each picture's stream is the same few bytes |
+//!
+//! `K230_V4L2_SIM_LOG` names a file that gets a line for each picture that is queued: its number in
+//! the session, format, kind of memory and time, `idr` if one was asked for, and its regions of
+//! interest, `left,top-right,bottom:delta` in blocks of 16 pixels.
 
 use std::{
     collections::BTreeMap,
@@ -35,6 +39,7 @@ use std::{
         Arc, Mutex,
         atomic::{AtomicUsize, Ordering},
     },
+    time::Duration,
 };
 
 use rustix::fs::{MemfdFlags, OFlags, fcntl_setfl, memfd_create};
@@ -43,6 +48,7 @@ use crate::ffi::lock;
 
 mod controls;
 mod faults;
+mod journal;
 mod queue;
 mod session;
 mod worker;
@@ -137,6 +143,12 @@ pub unsafe fn request(fd: RawFd, number: u32, argument: *mut c_void) -> Option<R
     let session = session(fd)?;
     // SAFETY: the caller's promise.
     Some(unsafe { session.request(number, argument) })
+}
+
+/// Waits until one of `events` or an error is there for a node, or the time is up, and answers as `poll`
+/// does; `None` if the descriptor is none.
+pub fn wait_for(fd: RawFd, events: i16, limit: Option<Duration>) -> Option<i16> {
+    session(fd).map(|session| session.wait_for(events, limit))
 }
 
 /// What `poll` answers for a node now; `None` if the descriptor is none.

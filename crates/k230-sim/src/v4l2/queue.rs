@@ -85,6 +85,8 @@ pub(super) struct Buffer {
     pub flags: u32,
     pub timestamp: libc::timeval,
     pub sequence: u32,
+    /// Regions of interest of a raw picture.
+    pub regions: Vec<v4l2_buffer_param_region>,
 }
 
 /// One direction's buffers.

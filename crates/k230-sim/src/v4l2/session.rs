@@ -6,7 +6,7 @@ use std::{
     os::fd::{BorrowedFd, RawFd},
     sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError},
     thread::JoinHandle,
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use k230_venc::{Codec, PixelFormat, v4l2::raw::*};
@@ -14,6 +14,7 @@ use k230_venc::{Codec, PixelFormat, v4l2::raw::*};
 use super::{
     controls::{CONTROLS, Control, Values},
     faults::{Faults, falls_on},
+    journal,
     queue::{Buffer, Memory, Plane, Queue, State},
 };
 use crate::ffi::lock;
@@ -45,6 +46,10 @@ pub(super) struct Inner {
     pub raw_format: PortFormat,
     pub stream_format: PortFormat,
     pub values: Values,
+    /// Those of the picture that is queued next with the flag for it.
+    regions: Vec<v4l2_buffer_param_region>,
+    /// Pictures that were queued.
+    pictures: u32,
     /// Every picture before this was queued; set by the stop command and by an empty picture.
     pub ending: bool,
     /// What every request answers from now on.
@@ -70,6 +75,11 @@ fn raw_format(fourcc: u32) -> Option<(PixelFormat, usize)> {
     let format = match fourcc {
         V4L2_PIX_FMT_NV12 => PixelFormat::Nv12,
         V4L2_PIX_FMT_UYVY => PixelFormat::Uyvy,
+        V4L2_PIX_FMT_NV21 => PixelFormat::Nv21,
+        V4L2_PIX_FMT_YUV420M => PixelFormat::I420,
+        V4L2_PIX_FMT_YUYV => PixelFormat::Yuy2,
+        V4L2_PIX_FMT_RGB24 => PixelFormat::Rgb,
+        V4L2_PIX_FMT_BGR24 => PixelFormat::Bgr,
         V4L2_PIX_FMT_ARGB32 => PixelFormat::Argb,
         V4L2_PIX_FMT_ABGR32 => PixelFormat::Bgra,
         _ => return None,
@@ -87,15 +97,20 @@ pub(super) fn codec(fourcc: u32) -> Option<Codec> {
 }
 
 /// What both queues enumerate: the driver asks its formats without regard to which is raw.
-const FORMATS: [(u32, bool, &str); 8] = [
+const FORMATS: [(u32, bool, &str); 13] = [
     (V4L2_PIX_FMT_H264, true, "H.264"),
     (V4L2_PIX_FMT_HEVC, true, "HEVC"),
     (V4L2_PIX_FMT_JPEG, true, "JPEG"),
     (V4L2_PIX_FMT_MJPEG, true, "MJPEG"),
+    (V4L2_PIX_FMT_YUV420M, false, "Planar YUV 4:2:0 (N-C)"),
     (V4L2_PIX_FMT_NV12, false, "Y/CbCr 4:2:0"),
+    (V4L2_PIX_FMT_NV21, false, "Y/CrCb 4:2:0 (N-C)"),
+    (V4L2_PIX_FMT_YUYV, false, "YYUV 4:2:2"),
     (V4L2_PIX_FMT_UYVY, false, "UYVY 4:2:2"),
     (V4L2_PIX_FMT_ARGB32, false, "32-bit ARGB 8-8-8-8"),
     (V4L2_PIX_FMT_ABGR32, false, "32-bit BGRA 8-8-8-8"),
+    (V4L2_PIX_FMT_RGB24, false, "24-bit RGB 8-8-8"),
+    (V4L2_PIX_FMT_BGR24, false, "24-bit BGR 8-8-8"),
 ];
 
 fn copy_text(to: &mut [u8], text: &str) {
@@ -119,6 +134,21 @@ impl Inner {
         } else {
             &mut self.stream
         }
+    }
+
+    /// Writes a picture that was queued into the journal.
+    fn note_picture(&mut self, index: usize) {
+        if let Some(buffer) = self.raw.buffers.get(index) {
+            journal::write(&journal::Entry {
+                number: self.pictures,
+                fourcc: self.raw_format.fourcc,
+                memory: self.raw.memory,
+                flags: buffer.flags,
+                timestamp: buffer.timestamp,
+                regions: &buffer.regions,
+            });
+        }
+        self.pictures = self.pictures.wrapping_add(1);
     }
 
     fn format(&self, output: bool) -> PortFormat {
@@ -152,6 +182,8 @@ impl Session {
                     ..nothing
                 },
                 values: Values::default(),
+                regions: Vec::new(),
+                pictures: 0,
                 ending: false,
                 broken: None,
                 closed: false,
@@ -259,9 +291,27 @@ impl Session {
                 self.lock().values.set_rate(*of!(v4l2_rate_control));
                 Ok(())
             }
+            VIDIOC_S_MVX_ROI_REGIONS if !self.faults.no_controls => {
+                self.set_regions(of!(v4l2_mvx_roi_regions))
+            }
             // EXPBUF, S_PARM, S_SELECTION and the like are not there.
             _ => Err(libc::ENOTTY),
         }
+    }
+
+    fn set_regions(&self, asked: &v4l2_mvx_roi_regions) -> Answer {
+        let count = if asked.roi_present == 0 {
+            0
+        } else {
+            usize::from(asked.num_roi)
+        };
+        let Some(regions) = asked.roi.get(..count) else {
+            // mvx_v4l2_session_set_roi_regions would read, and write, behind its arrays.
+            log::error!("mvx: {count} regions where {} have room", asked.roi.len());
+            return Err(libc::EINVAL);
+        };
+        self.lock().regions = regions.to_vec();
+        Ok(())
     }
 
     fn capability(&self, capability: &mut v4l2_capability) -> Answer {
@@ -479,6 +529,7 @@ impl Session {
                     tv_usec: 0,
                 },
                 sequence: 0,
+                regions: Vec::new(),
             });
         }
         Ok(())
@@ -561,6 +612,11 @@ impl Session {
         if let Some(error) = inner.broken {
             return Err(error);
         }
+        let regions = match given.flags & V4L2_BUF_FLAG_MVX_BUFFER_ROI {
+            0 => Vec::new(),
+            _ if output => std::mem::take(&mut inner.regions),
+            _ => Vec::new(),
+        };
         let queue = inner.queue(output);
         let (kind, memory, multi) = (queue.kind, queue.memory, queue.multi());
         let buffer = queue
@@ -600,11 +656,15 @@ impl Session {
         buffer.flags = given.flags;
         if output {
             buffer.timestamp = given.timestamp;
+            buffer.regions = regions;
         } else {
             // V4L2_BUFFER_OUT_FLAGS of videobuf2.
             buffer.flags &= !(V4L2_BUF_FLAG_KEYFRAME | V4L2_BUF_FLAG_PFRAME | V4L2_BUF_FLAG_BFRAME);
         }
         queue.incoming.push_back(given.index as usize);
+        if output {
+            inner.note_picture(given.index as usize);
+        }
         self.changed.notify_all();
         Ok(())
     }
@@ -838,7 +898,29 @@ impl Session {
 
     /// What `poll` answers now.
     pub fn ready(&self) -> i16 {
-        let inner = self.lock();
+        Self::ready_of(&self.lock())
+    }
+
+    /// What `poll` answers once one of `events` or an error is there, or the time is up.
+    pub fn wait_for(&self, events: i16, limit: Option<Duration>) -> i16 {
+        let until = limit.map(|limit| Instant::now() + limit);
+        let mut inner = self.lock();
+        loop {
+            let ready = Self::ready_of(&inner) & (events | libc::POLLERR);
+            let left = until.map(|until| until.saturating_duration_since(Instant::now()));
+            if ready != 0 || left.is_some_and(|left| left.is_zero()) {
+                return ready;
+            }
+            let pause = left.unwrap_or(Duration::from_secs(1));
+            inner = self
+                .changed
+                .wait_timeout(inner, pause)
+                .unwrap_or_else(PoisonError::into_inner)
+                .0;
+        }
+    }
+
+    fn ready_of(inner: &Inner) -> i16 {
         if inner.broken.is_some() {
             return libc::POLLERR;
         }

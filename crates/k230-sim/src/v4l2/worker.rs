@@ -181,6 +181,8 @@ fn take(session: &Session) -> Option<Taken> {
             width: port.width,
             height: port.height,
             pts: time.tv_sec as u64 * 1_000_000 + time.tv_usec as u64,
+            // No encoder of a PC takes them.
+            regions: Vec::new(),
             data: Arc::new(Picture { planes }),
         },
         time,

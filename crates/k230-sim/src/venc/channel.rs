@@ -237,9 +237,48 @@ fn rate(attr: &k_venc_rc_attr) -> Result<(RateControl, u32, u32, u32), i32> {
     }
 }
 
+/// Where a channel's stream buffers come from.
+pub(super) enum StreamBuffers {
+    /// So many of such a size, of the module's or the common pools.
+    Common { size: u32, count: u32 },
+    /// A pool that was attached, and how many of it are used.
+    Attached(Attached),
+}
+
+/// A pool that is attached to a channel that is to be created.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Attached {
+    pub(super) pool: u32,
+    pub(super) count: usize,
+}
+
+impl StreamBuffers {
+    fn take(&self) -> Result<Vec<Block>, i32> {
+        match self {
+            Self::Common { size: 0, .. } => Err(ILLEGAL_PARAM),
+            Self::Common { size, count } => {
+                let blocks: Vec<Block> = (0..*count)
+                    .map_while(|_| Block::take(VB_UID_VENC, (*size).into()))
+                    .collect();
+                if blocks.len() < *count as usize {
+                    return Err(NOBUF);
+                }
+                Ok(blocks)
+            }
+            Self::Attached(Attached { pool, count }) => Block::take_of(*pool, *count)
+                .filter(|blocks| !blocks.is_empty())
+                .ok_or(NOBUF),
+        }
+    }
+}
+
 impl Venc {
-    pub(super) fn create(number: u32, raw: &k_venc_chn_attr) -> Result<Self, i32> {
-        let venc = &raw.venc_attr;
+    pub(super) fn create(
+        number: u32,
+        venc: &k_venc_attr_pooled,
+        rc_attr: &k_venc_rc_attr,
+        buffers: &StreamBuffers,
+    ) -> Result<Self, i32> {
         let codec = match venc.type_ {
             K_PT_H264 => Codec::H264,
             K_PT_H265 => Codec::H265,
@@ -256,26 +295,23 @@ impl Venc {
             (_, VENC_PROFILE_H265_MAIN_10) => Profile::H265Main10,
             _ => return Err(ILLEGAL_PARAM),
         };
-        let (rate, gop, source_rate, target_rate) = rate(&raw.rc_attr)?;
+        let (rate, gop, source_rate, target_rate) = rate(rc_attr)?;
         let default_rate = |rate: u32| if rate == 0 { 30 } else { rate };
         let (source_rate, target_rate) = (default_rate(source_rate), default_rate(target_rate));
         let mut attr = ChannelAttr::new(codec, profile, venc.pic_width, venc.pic_height);
         attr.rate = rate;
         attr.gop = if gop == 0 { DEFAULT_GOP } else { gop };
         attr.framerate = (target_rate, 1);
-        attr.stream_buffers = venc.stream_buf_cnt;
+        if let StreamBuffers::Common { count, .. } = buffers {
+            attr.stream_buffers = *count;
+        }
         attr.validate()
             .map_err(|error| error.code().map_or(ILLEGAL_PARAM, Code::raw))?;
-        if venc.stream_buf_size == 0 || target_rate > source_rate {
+        if target_rate > source_rate {
             return Err(ILLEGAL_PARAM);
         }
-
-        let free: Vec<Block> = (0..venc.stream_buf_cnt)
-            .map_while(|_| Block::take(VB_UID_VENC, venc.stream_buf_size.into()))
-            .collect();
-        if free.len() < venc.stream_buf_cnt as usize {
-            return Err(NOBUF);
-        }
+        let free = buffers.take()?;
+        attr.stream_buffers = free.len() as u32;
         Ok(Self {
             number,
             attr,
@@ -570,7 +606,15 @@ impl Venc {
         if (info.width, info.height) != (self.attr.width, self.attr.height) {
             return Err(ILLEGAL_PARAM);
         }
-        let format = pixel_format(info.pixel_format).ok_or(NOT_SUPPORT)?;
+        let format = pixel_format(info.pixel_format).ok_or_else(|| {
+            if info.pixel_format == PIXEL_FORMAT_NV12_BEFORE_1_0 {
+                log::error!(
+                    "pixel format 0x1e is NV12 in the headers of k230_sdk v0.8 and v0.9 and another \
+                     since; compile the program with the headers of v1.0 or newer"
+                );
+            }
+            NOT_SUPPORT
+        })?;
         if format == PixelFormat::Uyvy && self.attr.codec != Codec::Jpeg {
             return Err(NOT_SUPPORT);
         }
@@ -579,6 +623,7 @@ impl Venc {
             width: info.width,
             height: info.height,
             pts: info.pts,
+            regions: Vec::new(),
             data: Arc::new(Picture::take(info, format)?),
         })
     }

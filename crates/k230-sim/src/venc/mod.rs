@@ -2,15 +2,19 @@
 //! The encoder: `mpi_venc_api.h`.
 
 use std::{
+    ffi::c_void,
     slice,
-    sync::Arc,
+    sync::{Arc, Mutex},
     thread,
     time::{Duration, Instant},
 };
 
 use k230_venc::{Codec, RateControl, abi::*};
 
-use crate::ffi::{lock, status, wait};
+use crate::{
+    ffi::{lock, status, wait},
+    vb,
+};
 
 mod channel;
 
@@ -26,25 +30,162 @@ pub(crate) fn offer_bound(number: u32, info: &k_video_frame) {
     }
 }
 
-/// `kd_mpi_venc_create_chn`
+/// What newer programs do with a channel before it is created, by number.
+#[derive(Clone, Copy)]
+struct Prepared {
+    /// `kd_mpi_venc_request_chn` gave it out.
+    requested: bool,
+    attached: Option<Attached>,
+}
+
+static PREPARED: Mutex<[Prepared; VENC_MAX_CHN_NUMS as usize]> = Mutex::new(
+    [Prepared {
+        requested: false,
+        attached: None,
+    }; VENC_MAX_CHN_NUMS as usize],
+);
+
+/// `kd_mpi_venc_create_chn`: with [`k_venc_chn_attr_pooled`] for a channel that a pool is attached to,
+/// as programs are compiled against CanMV's headers since 2026, else with [`k_venc_chn_attr`].
 ///
 /// # Safety
 /// `attr` is null or valid.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn kd_mpi_venc_create_chn(chn_num: u32, attr: *mut k_venc_chn_attr) -> i32 {
+pub unsafe extern "C" fn kd_mpi_venc_create_chn(chn_num: u32, attr: *mut c_void) -> i32 {
     status(NOTREADY, || {
         if chn_num >= VENC_MAX_CHN_NUMS {
             return Err(INVALID_CHNID);
         }
-        // SAFETY: null or valid.
-        let attr = unsafe { attr.as_ref() }.ok_or(NULL_PTR)?;
+        if attr.is_null() {
+            return Err(NULL_PTR);
+        }
+        let attached = lock(&PREPARED)[chn_num as usize].attached;
+        let (venc, rate, buffers) = match attached {
+            Some(attached) => {
+                // SAFETY: valid, and of this layout, as a pool is attached.
+                let attr = unsafe { attr.cast::<k_venc_chn_attr_pooled>().read() };
+                let buffers = StreamBuffers::Attached(attached);
+                (attr.venc_attr, attr.rc_attr, buffers)
+            }
+            None => {
+                // SAFETY: valid, and of this layout.
+                let attr = unsafe { attr.cast::<k_venc_chn_attr>().read() };
+                let venc = attr.venc_attr;
+                let pooled = k_venc_attr_pooled {
+                    type_: venc.type_,
+                    pic_width: venc.pic_width,
+                    pic_height: venc.pic_height,
+                    profile: venc.profile,
+                };
+                let buffers = StreamBuffers::Common {
+                    size: venc.stream_buf_size,
+                    count: venc.stream_buf_cnt,
+                };
+                (pooled, attr.rc_attr, buffers)
+            }
+        };
         let mut channels = lock(&CHANNELS);
         let slot = &mut channels[chn_num as usize];
         if slot.is_some() {
             return Err(EXIST);
         }
-        *slot = Some(Arc::new(Venc::create(chn_num, attr)?));
+        *slot = Some(Arc::new(Venc::create(chn_num, &venc, &rate, &buffers)?));
         Ok(())
+    })
+}
+
+/// `kd_mpi_venc_request_chn`: the first channel that is neither created nor given out.
+///
+/// # Safety
+/// `chn_num` is null or valid.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn kd_mpi_venc_request_chn(chn_num: *mut u32) -> i32 {
+    status(NOTREADY, || {
+        // SAFETY: null or valid.
+        let out = unsafe { chn_num.as_mut() }.ok_or(NULL_PTR)?;
+        let channels = lock(&CHANNELS);
+        let mut prepared = lock(&PREPARED);
+        let free = channels
+            .iter()
+            .zip(prepared.iter_mut())
+            .position(|(channel, prepared)| channel.is_none() && !prepared.requested)
+            .ok_or(BUSY)?;
+        prepared[free].requested = true;
+        *out = free as u32;
+        Ok(())
+    })
+}
+
+/// `kd_mpi_venc_release_chn`: after the channel is destroyed.
+#[unsafe(no_mangle)]
+pub extern "C" fn kd_mpi_venc_release_chn(chn_num: u32) -> i32 {
+    status(NOTREADY, || {
+        let channels = lock(&CHANNELS);
+        let exists = channels
+            .get(chn_num as usize)
+            .ok_or(INVALID_CHNID)?
+            .is_some();
+        let prepared = &mut lock(&PREPARED)[chn_num as usize];
+        if !prepared.requested {
+            return Err(UNEXIST);
+        }
+        if exists {
+            return Err(NOT_PERM);
+        }
+        prepared.requested = false;
+        Ok(())
+    })
+}
+
+/// `kd_mpi_venc_attach_vb_pool`, an inline function in some headers: all the pool's blocks are stream
+/// buffers of the channel, which is not created yet.
+#[unsafe(no_mangle)]
+pub extern "C" fn kd_mpi_venc_attach_vb_pool(chn_num: u32, pool_id: u32) -> i32 {
+    kd_mpi_venc_attach_vb_pool_ex(chn_num, pool_id, -1)
+}
+
+/// `kd_mpi_venc_attach_vb_pool_ex`: so many of them, all where the number is not positive.
+#[unsafe(no_mangle)]
+pub extern "C" fn kd_mpi_venc_attach_vb_pool_ex(chn_num: u32, pool_id: u32, buff_num: i32) -> i32 {
+    status(NOTREADY, || {
+        let channels = lock(&CHANNELS);
+        if channels
+            .get(chn_num as usize)
+            .ok_or(INVALID_CHNID)?
+            .is_some()
+        {
+            return Err(NOT_PERM);
+        }
+        if !vb::is_pool(pool_id) {
+            return Err(ILLEGAL_PARAM);
+        }
+        let count = usize::try_from(buff_num).ok().filter(|count| *count > 0);
+        lock(&PREPARED)[chn_num as usize].attached = Some(Attached {
+            pool: pool_id,
+            count: count.unwrap_or(usize::MAX),
+        });
+        Ok(())
+    })
+}
+
+/// `kd_mpi_venc_detach_vb_pool`: of a channel that is not started. One that exists keeps its buffers
+/// until it is destroyed.
+#[unsafe(no_mangle)]
+pub extern "C" fn kd_mpi_venc_detach_vb_pool(chn_num: u32) -> i32 {
+    status(NOTREADY, || {
+        let started = match channel(chn_num) {
+            Ok(channel) => lock(&channel.inner).state == State::Started,
+            Err(UNEXIST) => false,
+            Err(error) => return Err(error),
+        };
+        if started {
+            return Err(NOT_PERM);
+        }
+        lock(&PREPARED)[chn_num as usize]
+            .attached
+            .take()
+            .map(|_| ())
+            .ok_or(UNEXIST)
     })
 }
 

@@ -62,6 +62,7 @@ fn encode(device: &V4l2Device, codec: Codec, profile: Profile) -> Result<String,
             width: WIDTH as u32,
             height: HEIGHT as u32,
             pts,
+            regions: Vec::new(),
             data: Arc::new(Ramp::new(count)),
         };
         let since = Instant::now();

@@ -3,16 +3,18 @@
 
 use crate::{ChannelAttr, Codec, PixelFormat, Profile, RateControl, abi::*};
 
-pub(super) fn pixel_format(format: PixelFormat) -> u32 {
+/// `k_pixel_format`, of the formats that VENC reads.
+pub(super) fn pixel_format(format: PixelFormat) -> Option<u32> {
     match format {
-        PixelFormat::Nv12 => PIXEL_FORMAT_YUV_SEMIPLANAR_420,
-        PixelFormat::Argb => PIXEL_FORMAT_ARGB_8888,
-        PixelFormat::Bgra => PIXEL_FORMAT_BGRA_8888,
-        PixelFormat::Uyvy => PIXEL_FORMAT_UYVY_PACKAGE_422,
+        PixelFormat::Nv12 => Some(PIXEL_FORMAT_YUV_SEMIPLANAR_420),
+        PixelFormat::Argb => Some(PIXEL_FORMAT_ARGB_8888),
+        PixelFormat::Bgra => Some(PIXEL_FORMAT_BGRA_8888),
+        PixelFormat::Uyvy => Some(PIXEL_FORMAT_UYVY_PACKAGE_422),
+        _ => None,
     }
 }
 
-pub(super) fn channel_attr(attr: &ChannelAttr) -> k_venc_chn_attr {
+fn rate_control(attr: &ChannelAttr) -> k_venc_rc_attr {
     let fps = attr.frames_per_second();
     let (rc_mode, u) = match attr.rate {
         RateControl::Cbr { bitrate } => (
@@ -66,15 +68,18 @@ pub(super) fn channel_attr(attr: &ChannelAttr) -> k_venc_chn_attr {
             },
         ),
     };
-    k_venc_chn_attr {
-        venc_attr: k_venc_attr {
+    k_venc_rc_attr { rc_mode, u }
+}
+
+/// The attributes for a library whose stream buffers are a pool's that is attached.
+pub(super) fn pooled_attr(attr: &ChannelAttr) -> k_venc_chn_attr_pooled {
+    k_venc_chn_attr_pooled {
+        venc_attr: k_venc_attr_pooled {
             type_: match attr.codec {
                 Codec::H264 => K_PT_H264,
                 Codec::H265 => K_PT_H265,
                 Codec::Jpeg => K_PT_JPEG,
             },
-            stream_buf_size: attr.stream_buffer_size(),
-            stream_buf_cnt: attr.stream_buffers,
             pic_width: attr.width,
             pic_height: attr.height,
             profile: match attr.profile {
@@ -87,6 +92,22 @@ pub(super) fn channel_attr(attr: &ChannelAttr) -> k_venc_chn_attr {
                 Profile::H265Main10 => VENC_PROFILE_H265_MAIN_10,
             },
         },
-        rc_attr: k_venc_rc_attr { rc_mode, u },
+        rc_attr: rate_control(attr),
+    }
+}
+
+/// The attributes for a library that has the stream buffers in them.
+pub(super) fn channel_attr(attr: &ChannelAttr) -> k_venc_chn_attr {
+    let k_venc_chn_attr_pooled { venc_attr, rc_attr } = pooled_attr(attr);
+    k_venc_chn_attr {
+        venc_attr: k_venc_attr {
+            type_: venc_attr.type_,
+            stream_buf_size: attr.stream_buffer_size(),
+            stream_buf_cnt: attr.stream_buffers,
+            pic_width: venc_attr.pic_width,
+            pic_height: venc_attr.pic_height,
+            profile: venc_attr.profile,
+        },
+        rc_attr,
     }
 }

@@ -3,11 +3,12 @@
 
 use std::{
     collections::VecDeque,
+    ptr,
     sync::{Arc, PoisonError},
 };
 
 use super::{
-    attributes::{channel_attr, pixel_format},
+    attributes::{channel_attr, pixel_format, pooled_attr},
     check,
     memory::{Block, Layout, Mapping},
 };
@@ -15,7 +16,7 @@ use crate::{
     ChannelAttr, Code, Codec, Entropy, Error, Frame, Mirror, Pack, PackKind, Profile, Rotation,
     STUCK_AFTER, Stream,
     abi::*,
-    library::{Library, VideoBuffers},
+    library::{Library, Pooled, VideoBuffers},
 };
 
 /// Packs asked for at once: the SDK's `KD_VENC_MAX_FRAME_PACKCOUNT`.
@@ -50,6 +51,10 @@ pub(super) struct Inside {
     created: bool,
     started: bool,
     uses_video_buffers: bool,
+    /// The library gave us the number, and has it back.
+    requested: bool,
+    /// The pool of the stream buffers that is attached to the channel.
+    attached: Option<u32>,
     pool: Option<u32>,
     /// Free blocks, and those whose frame is inside, oldest first.
     free: Vec<Block>,
@@ -75,6 +80,8 @@ impl Inside {
             created: false,
             started: false,
             uses_video_buffers: false,
+            requested: false,
+            attached: None,
             pool: None,
             free: Vec::new(),
             sent: VecDeque::new(),
@@ -114,8 +121,13 @@ impl Inside {
             own.0.max(COMMON_BLOCK_SIZE),
             (own.1 * 4).clamp(COMMON_BLOCKS, VB_SINGLE_MAX_BLKS),
         );
+        // Stream buffers that are a pool's of their own leave the common one unused.
+        let pools = match self.library.pooled {
+            Some(_) => [(4096, 1); 2],
+            None => [roomy, own],
+        };
         let mut result = 0;
-        for (blk_size, blk_cnt) in [roomy, own] {
+        for (blk_size, blk_cnt) in pools {
             let mut config = k_vb_config::ZERO;
             config.max_pool_cnt = 1;
             config.comm_pool[0].blk_size = blk_size;
@@ -138,11 +150,81 @@ impl Inside {
 
     pub(super) fn create(&mut self) -> Result<(), Error> {
         self.init_video_buffers()?;
-        let mut attr = channel_attr(&self.attr);
-        call!(self, kd_mpi_venc_create_chn(self.number, &mut attr))?;
+        let library = self.library.clone();
+        match &library.pooled {
+            Some(pooled) => {
+                self.attach_stream_buffers(pooled)?;
+                let mut attr = pooled_attr(&self.attr);
+                let attr = ptr::from_mut(&mut attr).cast();
+                call!(self, kd_mpi_venc_create_chn(self.number, attr))?;
+            }
+            None => {
+                let mut attr = channel_attr(&self.attr);
+                let attr = ptr::from_mut(&mut attr).cast();
+                call!(self, kd_mpi_venc_create_chn(self.number, attr))?;
+            }
+        }
         self.created = true;
         self.set_parameters()?;
         self.create_input_pool()
+    }
+
+    /// Requests a channel and attaches a pool of stream buffers to it, in CanMV's order
+    /// (`Encoder.Create` of its `vencoder.py`).
+    fn attach_stream_buffers(&mut self, pooled: &Pooled) -> Result<(), Error> {
+        if let Some(channels) = &pooled.channels {
+            let mut number = self.number;
+            // SAFETY: a number to write to.
+            check(
+                unsafe { (channels.request)(&mut number) },
+                "kd_mpi_venc_request_chn",
+            )?;
+            self.number = number;
+            self.requested = true;
+        }
+        let (size, count) = (self.attr.stream_buffer_size(), self.attr.stream_buffers);
+        let pool = self.create_pool(size.into(), count)?;
+        let answer = pooled.attach(self.number, pool, count);
+        if let Err(error) = check(answer, "kd_mpi_venc_attach_vb_pool") {
+            let _ = call!(self, kd_mpi_vb_destory_pool(pool));
+            return Err(error);
+        }
+        self.attached = Some(pool);
+        Ok(())
+    }
+
+    /// Takes the pool off a stopped channel. It is destroyed when the channel is.
+    fn detach_stream_buffers(&self) {
+        if let (Some(pooled), Some(_)) = (&self.library.pooled, self.attached) {
+            // SAFETY: plain numbers.
+            unsafe { (pooled.detach)(self.number) };
+        }
+    }
+
+    /// Gives the channel's number and its stream buffers back.
+    fn release_channel(&mut self) {
+        if let Some(pool) = self.attached.take() {
+            let _ = call!(self, kd_mpi_vb_destory_pool(pool));
+        }
+        if std::mem::take(&mut self.requested)
+            && let Some(channels) = self.library.pooled.as_ref().and_then(|p| p.channels)
+        {
+            // SAFETY: plain numbers.
+            unsafe { (channels.release)(self.number) };
+        }
+    }
+
+    fn create_pool(&self, blk_size: u64, blk_cnt: u32) -> Result<u32, Error> {
+        let mut config = k_vb_pool_config::ZERO;
+        config.blk_size = blk_size;
+        config.blk_cnt = blk_cnt;
+        config.mode = VB_REMAP_MODE_NOCACHE;
+        // SAFETY: the configuration is valid for the call, which copies it.
+        let pool = unsafe { (self.library.functions.kd_mpi_vb_create_pool)(&mut config) } as u32;
+        if pool as usize >= VB_MAX_POOLS {
+            return Err(Error::refused(Code::NoBuf, "kd_mpi_vb_create_pool"));
+        }
+        Ok(pool)
     }
 
     /// What is set between creating and starting.
@@ -194,15 +276,7 @@ impl Inside {
     }
 
     fn create_input_pool(&mut self) -> Result<(), Error> {
-        let mut config = k_vb_pool_config::ZERO;
-        config.blk_size = self.layout.size as u64;
-        config.blk_cnt = INPUT_BLOCKS;
-        config.mode = VB_REMAP_MODE_NOCACHE;
-        // SAFETY: the configuration is valid for the call, which copies it.
-        let pool = unsafe { (self.library.functions.kd_mpi_vb_create_pool)(&mut config) } as u32;
-        if pool as usize >= VB_MAX_POOLS {
-            return Err(Error::refused(Code::NoBuf, "kd_mpi_vb_create_pool"));
-        }
+        let pool = self.create_pool(self.layout.size as u64, INPUT_BLOCKS)?;
         self.pool = Some(pool);
         for _ in 0..INPUT_BLOCKS {
             let block = Block::get(&self.library, pool, self.layout.size as u64)?;
@@ -270,12 +344,28 @@ impl Inside {
         info.v_frame.width = frame.width;
         info.v_frame.height = frame.height;
         info.v_frame.field = VIDEO_FIELD_FRAME;
-        info.v_frame.pixel_format = pixel_format(frame.format);
+        info.v_frame.pixel_format = pixel_format(frame.format)
+            .ok_or_else(|| Error::refused(Code::NotSupport, format!("{:?}", frame.format)))?;
         info.v_frame.pts = frame.pts;
         info.pool_id = self.pool.unwrap_or(VB_INVALID_POOLID);
         info.mod_id = K_ID_VENC;
         // The block stays ours until the frame's stream has been fetched.
-        call!(self, kd_mpi_venc_send_frame(self.number, &mut info, ms))
+        let sent = call!(self, kd_mpi_venc_send_frame(self.number, &mut info, ms));
+        // The channel took its attributes, so it is the picture that is not understood.
+        sent.map_err(|error| match error {
+            Error::Refused {
+                code: code @ (Code::NotSupport | Code::IllegalParam),
+                what,
+            } => Error::refused(
+                code,
+                format!(
+                    "{what}: {:?} pictures, k_pixel_format {}; the libraries of k230_sdk v0.8 and \
+                     v0.9 have other numbers for formats, one of v1.0 or newer is needed",
+                    frame.format, info.v_frame.pixel_format
+                ),
+            ),
+            error => error,
+        })
     }
 
     pub(super) fn get(&mut self, ms: i32) -> Result<Stream, Error> {
@@ -368,10 +458,12 @@ impl Inside {
     }
 
     fn destroy_channel(&mut self) {
+        self.detach_stream_buffers();
         if self.created {
             self.created = false;
             let _ = call!(self, kd_mpi_venc_destroy_chn(self.number));
         }
+        self.release_channel();
         self.free.clear();
         self.sent.clear();
         self.partial = Partial::default();

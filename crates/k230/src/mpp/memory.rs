@@ -95,16 +95,16 @@ impl Drop for Block {
 
 /// Where the planes of an input picture go in a block.
 pub(super) struct Layout {
-    pub(super) strides: [usize; 2],
-    pub(super) offsets: [usize; 2],
+    pub(super) strides: [usize; 3],
+    pub(super) offsets: [usize; 3],
     pub(super) size: usize,
 }
 
 impl Layout {
     pub(super) fn of(attr: &ChannelAttr) -> Self {
         let mut layout = Self {
-            strides: [0; 2],
-            offsets: [0; 2],
+            strides: [0; 3],
+            offsets: [0; 3],
             size: 0,
         };
         for plane in 0..attr.format.planes() {

@@ -14,8 +14,9 @@ use super::{
     raw::*,
 };
 use crate::{
-    Channel, ChannelAttr, Code, Codec, DmaPlane, Error, Frame, FrameData, Mirror, Pack, PackKind,
-    PixelFormat, RateControl, Rotation, STUCK_AFTER, Status, Stream, packs,
+    Channel, ChannelAttr, Code, Codec, DmaPlane, Error, Frame, FrameData, LentPlane, MAX_REGIONS,
+    Mirror, PixelFormat, PlaneMemory, RateControl, Rotation, STUCK_AFTER, Status, Stream,
+    packs::ParameterSets,
 };
 
 const OUTPUT: u32 = V4L2_BUF_TYPE_VIDEO_OUTPUT_MPLANE;
@@ -26,12 +27,19 @@ const SPARE_RAW: u32 = 2;
 /// Encoded buffers: the parameter sets and two pictures, and one being read.
 const ENCODED: u32 = 4;
 
-fn raw_format(format: PixelFormat) -> u32 {
+/// The driver's code for a format. Of NV12, NV21 and I420 it has the planes apart, each a buffer's
+/// plane of its own, under the codes of one piece for the first two.
+pub(super) fn raw_format(format: PixelFormat) -> u32 {
     match format {
         PixelFormat::Nv12 => V4L2_PIX_FMT_NV12,
         PixelFormat::Argb => V4L2_PIX_FMT_ARGB32,
         PixelFormat::Bgra => V4L2_PIX_FMT_ABGR32,
         PixelFormat::Uyvy => V4L2_PIX_FMT_UYVY,
+        PixelFormat::Nv21 => V4L2_PIX_FMT_NV21,
+        PixelFormat::I420 => V4L2_PIX_FMT_YUV420M,
+        PixelFormat::Yuy2 => V4L2_PIX_FMT_YUYV,
+        PixelFormat::Rgb => V4L2_PIX_FMT_RGB24,
+        PixelFormat::Bgr => V4L2_PIX_FMT_BGR24,
     }
 }
 
@@ -51,6 +59,32 @@ fn turn(attr: &ChannelAttr) -> u32 {
     mirror | rotation
 }
 
+/// The request that says which regions picture `number` of a session has; `None` if there are none
+/// in it.
+fn regions(attr: &ChannelAttr, frame: &Frame, number: u32) -> Option<v4l2_mvx_roi_regions> {
+    let mut request: v4l2_mvx_roi_regions = zeroed();
+    let size = (frame.width, frame.height);
+    let placed = frame.regions.iter().filter_map(|region| {
+        let blocks = region.blocks(size, attr.mirror, attr.rotation)?;
+        Some(v4l2_buffer_param_region {
+            mbx_left: blocks.left,
+            mbx_right: blocks.right,
+            mby_top: blocks.top,
+            mby_bottom: blocks.bottom,
+            qp_delta: region.clamped_delta(),
+            ..v4l2_buffer_param_region::default()
+        })
+    });
+    // The driver copies as many as it is told, without a look at how many have room.
+    for (to, region) in request.roi[..MAX_REGIONS].iter_mut().zip(placed) {
+        *to = region;
+        request.num_roi += 1;
+    }
+    request.pic_index = number;
+    request.roi_present = 1;
+    (request.num_roi > 0).then_some(request)
+}
+
 fn timestamp(microseconds: u64) -> libc::timeval {
     libc::timeval {
         tv_sec: (microseconds / 1_000_000) as libc::time_t,
@@ -64,14 +98,41 @@ fn microseconds(time: libc::timeval) -> u64 {
         .saturating_add(time.tv_usec as u64)
 }
 
+/// Rows are asked for in whole words, as most who make pictures lay them out, GStreamer among them:
+/// what has the driver's layout is written to its memory, or copied in one piece.
+const ROW_ALIGNMENT: u32 = 4;
+
+fn too_few(queue: &str) -> Error {
+    Error::refused(
+        Code::NoMem,
+        format!("the driver gave no buffers to {queue}"),
+    )
+}
+
 /// A place for a picture: the driver's memory, or what was lent to it.
 struct Slot {
-    planes: Vec<Mapping>,
+    planes: Vec<Arc<Mapping>>,
     queued: bool,
+    /// Whoever makes the pictures writes to the planes, and nobody here does.
+    given: bool,
     /// The picture that the device reads from, until it has.
     lent: Option<Arc<dyn FrameData>>,
     /// Where the descriptor that was lent last came from: the driver keeps its mapping.
     last: Option<DmaPlane>,
+}
+
+/// A plane of the driver's memory in the hands of whoever makes the pictures.
+struct Given(Arc<Mapping>);
+
+impl PlaneMemory for Given {
+    fn bytes(&self) -> &[u8] {
+        self.0.bytes()
+    }
+
+    fn bytes_mut(&mut self) -> &mut [u8] {
+        // SAFETY: a place is given once, and what is left of it here is an address to know it by.
+        unsafe { self.0.bytes_of_owner() }
+    }
 }
 
 /// The driver's session, from its formats to its end.
@@ -85,6 +146,8 @@ struct Opened {
     streaming: bool,
     /// The last encoded buffer was dequeued.
     ended: bool,
+    /// Pictures that were queued.
+    pictures: u32,
 }
 
 /// A channel; see the module's documentation for what it does not trust.
@@ -98,6 +161,7 @@ pub(super) struct V4l2Channel {
     /// Frames since the last IDR that was asked for.
     since_idr: u32,
     idr_wanted: bool,
+    takes_regions: bool,
     assembly: Assembly,
     complete: VecDeque<Result<Stream, Error>>,
     status: Status,
@@ -105,7 +169,7 @@ pub(super) struct V4l2Channel {
 
 impl V4l2Channel {
     pub fn create(path: &Path, attr: &ChannelAttr) -> Result<Self, Error> {
-        attr.validate()?;
+        attr.validate_for(|_| true)?;
         let (opened, unmapped) = Opened::new(path, attr, None)?;
         let needed = opened
             .node
@@ -121,6 +185,7 @@ impl V4l2Channel {
             unmapped: unmapped.into_iter().collect(),
             since_idr: 0,
             idr_wanted: false,
+            takes_regions: attr.codec != Codec::Jpeg,
             assembly: Assembly::new(attr.codec),
             complete: VecDeque::new(),
             status: Status::default(),
@@ -144,19 +209,24 @@ impl V4l2Channel {
             self.drain()?;
         }
         let mut opened = match self.opened.take() {
-            Some(opened) if !opened.streaming && opened.fits(dma) => opened,
+            Some(opened) if !opened.streaming && opened.fits(dma) && opened.allows(memory) => {
+                opened
+            }
             _ => {
                 // The old node is closed by now.
                 let (opened, _) = Opened::new(&self.path, &self.attr, dma)?;
                 opened
             }
         };
-        opened.allocate(memory, self.delay + 1 + SPARE_RAW)?;
+        if opened.raw.is_empty() {
+            opened.allocate(memory, self.delay + 1 + SPARE_RAW)?;
+        }
+        opened.start()?;
         self.opened = Some(opened);
         // The first picture of a session is an IDR without being asked.
         self.since_idr = 0;
         self.idr_wanted = false;
-        self.assembly.pending.clear();
+        self.assembly.parameter_sets.forget_announced();
         Ok(())
     }
 
@@ -172,6 +242,8 @@ impl V4l2Channel {
             let Some(opened) = self.opened.as_mut().filter(|opened| opened.streaming) else {
                 return Ok(());
             };
+            // What was read goes back to whoever makes the pictures as soon as it can.
+            opened.reclaim()?;
             let Some(piece) = opened.take_encoded(&mut self.assembly.data)? else {
                 return Ok(());
             };
@@ -215,6 +287,28 @@ impl V4l2Channel {
         self.opened = None;
         self.status.frames_inside = 0;
         Ok(())
+    }
+
+    /// Tells the driver the regions of the picture that is queued next. The answer is that picture's
+    /// flag.
+    fn announce_regions(&mut self, frame: &Frame) -> Result<u32, Error> {
+        if !self.takes_regions || frame.regions.is_empty() {
+            return Ok(0);
+        }
+        let attr = self.attr;
+        let opened = self.opened()?;
+        let Some(request) = regions(&attr, frame, opened.pictures) else {
+            return Ok(0);
+        };
+        match opened.node.set_regions(request) {
+            Ok(()) => Ok(V4L2_BUF_FLAG_MVX_BUFFER_ROI),
+            // A version of the driver without the request.
+            Err(error) if matches!(error.errno(), Some(libc::ENOTTY | libc::EINVAL)) => {
+                self.takes_regions = false;
+                Ok(0)
+            }
+            Err(error) => Err(error),
+        }
     }
 
     /// A free place for a picture, waiting for one.
@@ -265,7 +359,8 @@ impl Opened {
         {
             format.bytesperline = match dma.and_then(|planes| planes.get(plane)) {
                 Some(plane) => plane.stride,
-                None => attr.format.row_bytes(plane, attr.width) as u32,
+                None => (attr.format.row_bytes(plane, attr.width) as u32)
+                    .next_multiple_of(ROW_ALIGNMENT),
             };
         }
         let answered = node.set_format(OUTPUT, raw)?;
@@ -326,8 +421,14 @@ impl Opened {
             encoded: Vec::new(),
             streaming: false,
             ended: false,
+            pictures: 0,
         };
         Ok((opened, unmapped))
+    }
+
+    /// Whether pictures in such memory can be queued: always, before there are buffers.
+    fn allows(&self, memory: u32) -> bool {
+        self.raw.is_empty() || self.memory == memory
     }
 
     /// Whether the driver's rows are as far apart as these pictures'.
@@ -345,15 +446,9 @@ impl Opened {
         self.strides.len()
     }
 
-    /// Gets buffers and starts both queues.
+    /// Gets buffers for raw pictures.
     fn allocate(&mut self, memory: u32, raw: u32) -> Result<(), Error> {
         self.memory = memory;
-        let too_few = |queue: &str| {
-            Error::refused(
-                Code::NoMem,
-                format!("the driver gave no buffers to {queue}"),
-            )
-        };
         let count = self.node.request_buffers(OUTPUT, memory, raw)?;
         if count == 0 {
             return Err(too_few("raw pictures"));
@@ -365,12 +460,18 @@ impl Opened {
                 Vec::new()
             };
             self.raw.push(Slot {
-                planes,
+                planes: planes.into_iter().map(Arc::new).collect(),
                 queued: false,
+                given: false,
                 lent: None,
                 last: None,
             });
         }
+        Ok(())
+    }
+
+    /// Gets buffers for the stream and starts both queues.
+    fn start(&mut self) -> Result<(), Error> {
         let count = self
             .node
             .request_buffers(CAPTURE, V4L2_MEMORY_MMAP, ENCODED)?;
@@ -412,13 +513,48 @@ impl Opened {
     /// A free place, rather the one that the same memory was lent to before.
     fn free_slot(&self, dma: Option<&[DmaPlane]>) -> Option<usize> {
         let first = dma.and_then(|planes| planes.first());
-        let free = || self.raw.iter().enumerate().filter(|(_, slot)| !slot.queued);
+        let usable = |slot: &Slot| !slot.queued && !slot.given;
+        let free = || self.raw.iter().enumerate().filter(|(_, slot)| usable(slot));
         free()
             .find(|(_, slot)| {
                 first.is_some_and(|plane| slot.last.is_some_and(|last| last.fd == plane.fd))
             })
             .or_else(|| free().next())
             .map(|(index, _)| index)
+    }
+
+    /// The place that was given away and that this picture is in.
+    fn given_slot(&self, frame: &Frame) -> Option<usize> {
+        let is_there = |slot: &Slot| {
+            slot.planes.len() == frame.format.planes()
+                && slot.planes.iter().zip(&self.strides).enumerate().all(
+                    |(number, (place, stride))| {
+                        frame.data.plane(number).is_some_and(|(bytes, rows)| {
+                            bytes.as_ptr() == place.bytes().as_ptr() && rows == *stride as usize
+                        })
+                    },
+                )
+        };
+        let given = self.raw.iter().enumerate();
+        given
+            .filter(|(_, slot)| slot.given && !slot.queued)
+            .find(|(_, slot)| is_there(slot))
+            .map(|(index, _)| index)
+    }
+
+    /// Gives places away, all but the first ones, which copies need.
+    fn give(&mut self, kept: usize) -> Vec<Vec<LentPlane>> {
+        let strides = self.strides.clone();
+        let given = self.raw.iter_mut().skip(kept).map(|slot| {
+            slot.given = true;
+            let planes = slot.planes.iter().zip(&strides);
+            let lend = |(plane, stride): (&Arc<Mapping>, &u32)| LentPlane {
+                stride: *stride as usize,
+                memory: Box::new(Given(plane.clone())),
+            };
+            planes.map(lend).collect()
+        });
+        given.collect()
     }
 
     /// Copies a picture into a place of the driver's memory.
@@ -430,7 +566,7 @@ impl Opened {
             let rows = frame.format.rows(number, frame.height);
             let row = frame.format.row_bytes(number, frame.width);
             let to_stride = self.strides.get(number).map_or(row, |s| *s as usize);
-            let target = target.bytes_mut();
+            let target = Arc::get_mut(target).ok_or_else(unreadable)?.bytes_mut();
             let needed = to_stride * rows.saturating_sub(1) + row;
             if stride < row
                 || bytes.len() < stride * rows.saturating_sub(1) + row
@@ -464,6 +600,7 @@ impl Opened {
         dma: Option<&[DmaPlane]>,
         flags: u32,
     ) -> Result<(), Error> {
+        let given = self.raw.get(index).is_some_and(|slot| slot.given);
         let mut planes = [zeroed::<v4l2_plane>(); VIDEO_MAX_PLANES];
         let count = self.planes();
         for (number, plane) in planes[..count].iter_mut().enumerate() {
@@ -488,10 +625,11 @@ impl Opened {
         queued.flags = flags;
         queued.timestamp = timestamp(frame.pts);
         self.node.queue(&mut queued)?;
+        self.pictures = self.pictures.wrapping_add(1);
         if let Some(slot) = self.raw.get_mut(index) {
             slot.queued = true;
             slot.last = dma.and_then(|planes| planes.first().copied());
-            slot.lent = dma.map(|_| frame.data.clone());
+            slot.lent = (given || dma.is_some()).then(|| frame.data.clone());
         }
         Ok(())
     }
@@ -539,10 +677,7 @@ struct Assembly {
     codec: Codec,
     /// Bytes of the buffers of the picture that is not complete.
     data: Vec<u8>,
-    /// Parameter sets that came and whose picture has not.
-    pending: Vec<u8>,
-    /// The last parameter sets, for drivers that send them once.
-    parameter_sets: Vec<u8>,
+    parameter_sets: ParameterSets,
 }
 
 impl Assembly {
@@ -550,8 +685,7 @@ impl Assembly {
         Self {
             codec,
             data: Vec::new(),
-            pending: Vec::new(),
-            parameter_sets: Vec::new(),
+            parameter_sets: ParameterSets::default(),
         }
     }
 
@@ -563,7 +697,7 @@ impl Assembly {
         }
         let config = V4L2_BUF_FLAG_MVX_CODEC_CONFIG;
         if piece.flags & config == config {
-            self.pending.extend(self.data.drain(piece.begin..));
+            self.parameter_sets.announce(self.data.drain(piece.begin..));
             return None;
         }
         // On an encoded buffer this is the end of a picture.
@@ -577,45 +711,12 @@ impl Assembly {
 
     /// A picture's stream, with the parameter sets in front where a GOP begins.
     fn stream(&mut self, picture: Vec<u8>, pts: u64) -> Stream {
-        let mut packs = packs::split(self.codec, &picture);
-        let header = match packs.first() {
-            Some(Pack {
-                kind: PackKind::Header,
-                len,
-            }) => {
-                let len = *len;
-                self.parameter_sets = picture.get(..len).unwrap_or_default().to_vec();
-                self.pending.clear();
-                Vec::new()
-            }
-            Some(Pack {
-                kind: PackKind::I, ..
-            }) if self.codec != Codec::Jpeg => {
-                let pending = std::mem::take(&mut self.pending);
-                if !pending.is_empty() {
-                    self.parameter_sets = pending;
-                }
-                self.parameter_sets.clone()
-            }
-            // Parameter sets in front of another picture are kept for the next key picture.
-            _ => Vec::new(),
+        let (packs, sets) = self.parameter_sets.complete(self.codec, &picture);
+        let data = if sets.is_empty() {
+            picture
+        } else {
+            [sets, &picture].concat()
         };
-        if header.is_empty() {
-            return Stream {
-                packs,
-                pts,
-                data: Box::new(picture),
-            };
-        }
-        packs.insert(
-            0,
-            Pack {
-                kind: PackKind::Header,
-                len: header.len(),
-            },
-        );
-        let mut data = header;
-        data.extend_from_slice(&picture);
         Stream {
             packs,
             pts,
@@ -655,21 +756,31 @@ impl Channel for V4l2Channel {
             .filter(|planes| planes.len() == frame.format.planes());
         let dma = dma.as_deref();
         self.session(dma)?;
-        let index = self.place(dma, limit)?;
+        self.collect()?;
+        let given = match dma {
+            None => self.opened()?.given_slot(frame),
+            Some(_) => None,
+        };
+        let index = match given {
+            Some(index) => index,
+            None => self.place(dma, limit)?,
+        };
         let mut flags = turn(&self.attr);
         let starts_gop = self.idr_wanted || self.since_idr >= self.attr.gop;
         if starts_gop && self.attr.codec != Codec::Jpeg {
             // The driver's own GOP may begin elsewhere after an IDR that was asked for.
             flags |= V4L2_BUF_FLAG_KEYFRAME;
         }
-        let opened = self.opened()?;
-        if dma.is_none() {
-            opened.fill(index, frame)?;
+        if dma.is_none() && given.is_none() {
+            self.opened()?.fill(index, frame)?;
         }
+        flags |= self.announce_regions(frame)?;
+        let opened = self.opened()?;
         opened.queue_raw(index, frame, dma, flags)?;
-        match dma {
-            Some(_) => self.status.imported += 1,
-            None => self.status.copied += 1,
+        match (dma, given) {
+            (Some(_), _) => self.status.imported += 1,
+            (_, Some(_)) => self.status.pooled += 1,
+            _ => self.status.copied += 1,
         }
         if starts_gop {
             self.since_idr = 0;
@@ -719,7 +830,7 @@ impl Channel for V4l2Channel {
     fn set_rate(&mut self, rate: RateControl, gop: u32) -> Result<(), Error> {
         let mut attr = self.attr;
         (attr.rate, attr.gop) = (rate, gop);
-        attr.validate()?;
+        attr.validate_for(|_| true)?;
         let live = match (self.attr.rate, rate) {
             (RateControl::Cbr { .. }, RateControl::Cbr { .. })
             | (RateControl::Vbr { .. }, RateControl::Vbr { .. }) => {
@@ -761,6 +872,27 @@ impl Channel for V4l2Channel {
         self.path.display().to_string()
     }
 
+    fn takes_regions(&self) -> bool {
+        self.takes_regions
+    }
+
+    fn lend(&mut self, count: u32) -> Result<Vec<Vec<LentPlane>>, Error> {
+        if self.opened.is_none() {
+            self.opened = Some(Opened::new(&self.path, &self.attr, None)?.0);
+        }
+        let kept = self.delay + 1 + SPARE_RAW;
+        let opened = self.opened()?;
+        if !opened.raw.is_empty() {
+            return Err(Error::refused(
+                Code::NotPerm,
+                "lending memory of a session that has its buffers",
+            ));
+        }
+        opened.allocate(V4L2_MEMORY_MMAP, kept + count)?;
+        // A driver that gave fewer than were asked for has those that copies need all the same.
+        Ok(opened.give(kept as usize))
+    }
+
     fn unmapped(&self) -> &[String] {
         &self.unmapped
     }
@@ -779,6 +911,7 @@ impl Drop for Opened {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::PackKind;
 
     const SETS: &[u8] = &[0, 0, 0, 1, 0x67, 1, 0, 0, 0, 1, 0x68, 2];
     const IDR: &[u8] = &[0, 0, 1, 0x65, 9];

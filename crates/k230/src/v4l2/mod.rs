@@ -17,7 +17,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use crate::{Channel, ChannelAttr, Device, Error};
+use crate::{Channel, ChannelAttr, Codec, Device, Error, PixelFormat};
 
 mod channel;
 mod controls;
@@ -25,7 +25,7 @@ mod node;
 mod probe;
 pub mod raw;
 
-use channel::V4l2Channel;
+use channel::{V4l2Channel, raw_format};
 use node::{Node, text};
 pub use probe::{Control, Format, Report, probe};
 
@@ -39,6 +39,8 @@ pub const DEVICE_VARIABLE: &str = "K230_V4L2_DEVICE";
 #[derive(Debug, Clone)]
 pub struct V4l2Device {
     path: PathBuf,
+    /// What the raw queue lists of the formats that we have.
+    formats: Vec<PixelFormat>,
 }
 
 impl fmt::Display for V4l2Device {
@@ -70,14 +72,23 @@ impl V4l2Device {
     }
 
     fn open(path: &Path) -> Result<Self, Error> {
-        let driver = text(&Node::open(path)?.capability()?.driver);
+        let node = Node::open(path)?;
+        let driver = text(&node.capability()?.driver);
         if driver != DRIVER {
             return Err(Error::OtherDriver {
                 path: path.into(),
                 driver,
             });
         }
-        Ok(Self { path: path.into() })
+        let listed = node.formats(raw::V4L2_BUF_TYPE_VIDEO_OUTPUT_MPLANE);
+        let is_listed = |format: &PixelFormat| {
+            let code = raw_format(*format);
+            listed.iter().any(|listed| listed.pixelformat == code)
+        };
+        Ok(Self {
+            path: path.into(),
+            formats: PixelFormat::ALL.into_iter().filter(is_listed).collect(),
+        })
     }
 
     /// The device node.
@@ -109,6 +120,10 @@ fn nodes() -> Vec<PathBuf> {
 impl Device for V4l2Device {
     fn describe(&self) -> String {
         self.to_string()
+    }
+
+    fn formats(&self, _: Codec) -> Vec<PixelFormat> {
+        self.formats.clone()
     }
 
     fn create_channel(&self, _: u32, attr: &ChannelAttr) -> Result<Box<dyn Channel>, Error> {

@@ -218,6 +218,15 @@ impl Node {
         )
     }
 
+    /// Says which regions the next picture has.
+    pub fn set_regions(&self, mut regions: v4l2_mvx_roi_regions) -> Result<(), Error> {
+        self.request(
+            "VIDIOC_S_MVX_ROI_REGIONS",
+            VIDIOC_S_MVX_ROI_REGIONS,
+            &mut regions,
+        )
+    }
+
     /// Asks for everything inside to be completed.
     pub fn stop(&self) -> Result<(), Error> {
         let mut command = v4l2_encoder_cmd {
@@ -285,6 +294,8 @@ pub(super) struct Mapping {
 
 // SAFETY: a mapping belongs to the process, not to the thread that made it.
 unsafe impl Send for Mapping {}
+// SAFETY: through a shared one the bytes are read, but for the one owner of `bytes_of_owner`.
+unsafe impl Sync for Mapping {}
 
 impl Mapping {
     fn new(node: &Node, offset: u32, len: usize) -> Result<Self, Error> {
@@ -316,6 +327,19 @@ impl Mapping {
         // SAFETY: `len` bytes are mapped until the drop; the device does not write to a buffer
         // that is dequeued.
         unsafe { slice::from_raw_parts(self.address.as_ptr(), self.len) }
+    }
+
+    /// The bytes, for the one that the memory was given to.
+    ///
+    /// # Safety
+    /// Nobody else reads or writes through this mapping while the slice lives.
+    #[allow(
+        clippy::mut_from_ref,
+        reason = "the mapping is shared to keep it, not to use it"
+    )]
+    pub unsafe fn bytes_of_owner(&self) -> &mut [u8] {
+        // SAFETY: `len` bytes are mapped until the drop, and the caller is alone with them.
+        unsafe { slice::from_raw_parts_mut(self.address.as_ptr(), self.len) }
     }
 
     pub fn bytes_mut(&mut self) -> &mut [u8] {

@@ -152,7 +152,7 @@ def main():
                 time.sleep(min(10, arguments.seconds))
                 log.read()
                 if stream.poll() is not None:
-                    sys.exit("\n".join(log.tail + ["the pipeline ended by itself"]))
+                    sys.exit("\n".join(log.tail + [f"the pipeline ended by itself: {stream.returncode}"]))
                 memory.append((resident(stream.pid), resident(sim.pid)))
                 now = time.monotonic()
                 print(f"{now - start:6.0f} s: {memory[-1][0]} KiB resident, "
