@@ -26,9 +26,9 @@ install: ## install the plugin where GStreamer finds it (DESTDIR and MESON_FLAGS
 	$(if $(DESTDIR)$(filter 0,$(shell id -u)),,sudo )meson install -C builddir --no-rebuild
 
 .PHONY: deb
-deb: ## build Debian packages for this machine (in target/deb)
+deb: ## build Debian packages, for this machine (in target/deb) or DEB_ARCH=arm64|riscv64 (in target/deb-*)
 	@scripts/setup.sh deb
-	scripts/deb.sh
+	scripts/deb.sh $(DEB_ARCH)
 
 .PHONY: test-deb
 test-deb: deb ## install those packages in clean chroots of Debian 12 and 13, inspect, record
@@ -172,6 +172,14 @@ test-i386: ## run the tests on Debian unstable for 32 bits, with its own Rust
 	scripts/chroot.sh sid i386 make test
 
 OF_DEBIAN12 = /target/bookworm-amd64/debug/libgstkendryte.so
+
+CROSS = arm64 riscv64
+
+.PHONY: test-cross
+test-cross: ## cross-build the packages for arm64 and riscv64, install them under qemu-user, record and play
+	for arch in $(CROSS); do \
+	    $(MAKE) deb DEB_ARCH=$$arch && DEB_ARCH=$$arch scripts/deb-test.sh || exit 1; \
+	done
 
 test-loads: ## build the plugin on Debian 12, and record with it on Debian 13 and unstable
 	scripts/chroot.sh bookworm amd64 sh -c 'scripts/setup.sh build && cargo build --locked'
