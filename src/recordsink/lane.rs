@@ -7,7 +7,6 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use gst::prelude::*;
 
-use super::CAT;
 use super::first::First;
 use crate::streams::{self, MissingElement, same_format};
 use crate::sync::lock;
