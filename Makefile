@@ -26,9 +26,9 @@ install: ## install the plugin where GStreamer finds it (DESTDIR and MESON_FLAGS
 	$(if $(DESTDIR)$(filter 0,$(shell id -u)),,sudo )meson install -C builddir --no-rebuild
 
 .PHONY: deb
-deb: ## build Debian packages for this machine (in target/deb)
+deb: ## build Debian packages, for this machine (in target/deb) or DEB_ARCH=arm64|riscv64 (in target/deb-*)
 	@scripts/setup.sh deb
-	scripts/deb.sh
+	scripts/deb.sh $(DEB_ARCH)
 
 .PHONY: test-deb
 test-deb: deb ## install those packages in clean chroots of Debian 12 and 13, inspect, record
@@ -55,10 +55,12 @@ lint: ## check formatting, and clippy with warnings as errors, with and without 
 	$(CARGO) clippy --workspace --lib --bins --locked -- -D warnings -D clippy::too_many_lines
 	$(CARGO) clippy --lib --no-default-features --locked -- -D warnings
 
+RUNS ?= 9
+
 .PHONY: bench
-bench: ## measure against the peers, as ratios of paired runs
+bench: ## measure against the peers, as ratios of RUNS paired runs (9), and write docs/benchmarks.md
 	@scripts/setup.sh test
-	$(CARGO) bench --benches --locked
+	$(CARGO) bench --benches --locked --no-fail-fast -- --runs $(RUNS) --write docs/benchmarks.md
 
 .PHONY: bench-k230-instructions
 bench-k230-instructions: ## count the instructions of k230venc on the double of the K230's device, of x264enc's at most 3 %
@@ -67,23 +69,30 @@ bench-k230-instructions: ## count the instructions of k230venc on the double of 
 	scripts/k230-instructions.sh $(or $(CARGO_TARGET_DIR),target)/release
 
 FUZZ_TIME ?= 60
+FUZZ_TARGETS ?= reader stream writer repair link dispatcher sim_python messages names
+# An input of 16 MiB, half a minute for it (with a sanitizer, on a busy machine), 2 GiB of memory.
+FUZZ_LIMITS = -max_len=16777216 -timeout=30 -rss_limit_mb=2048
 
 .PHONY: fuzz
-fuzz: ## fuzz the AVI reader and writer, the board link and the simulated board, FUZZ_TIME seconds each (60)
+fuzz: ## fuzz readers, writer, repair, board link, simulated board ...: FUZZ_TIME seconds each (60) of FUZZ_TARGETS
 	@$(CARGO) fuzz --version >/dev/null 2>&1 || { \
 	    echo "make fuzz needs cargo-fuzz (cargo install cargo-fuzz) and a C++ compiler" >&2; exit 1; }
-	@for target in reader writer link sim_python; do \
+	@for target in $(FUZZ_TARGETS); do \
 	    mkdir -p fuzz/corpus/$$target; \
 	    RUSTC_BOOTSTRAP=1 $(CARGO) fuzz run $$target fuzz/corpus/$$target fuzz/seeds/$$target \
-	        -- -max_total_time=$(FUZZ_TIME) -max_len=8192 || exit 1; \
+	        -- -max_total_time=$(FUZZ_TIME) $(FUZZ_LIMITS) || exit 1; \
 	done # sanitizers are a nightly feature; RUSTC_BOOTSTRAP lets a stable compiler have it
 
 CRASH_MOMENTS ?= 1000
 SOAK_SECONDS ?= 3600
 SOAK_TRIGGERS ?= 1000
+SOAK_TIME ?= 86400
+CYCLES ?= 10000
+TROUBLE ?= kill eio gone full power
+ROUNDS ?= 100
 
-.PHONY: soak soak-avi soak-board soak-ring
-soak: soak-avi soak-ring soak-board ## run the long tests, each of which can be run alone: soak-avi, soak-ring, soak-board
+.PHONY: soak soak-avi soak-board soak-ring soak-losses soak-starts soak-stops soak-day
+soak: soak-avi soak-ring soak-losses soak-starts soak-stops soak-board ## run the long tests, each of which can be run alone
 
 soak-avi: ## AVI: CRASH_MOMENTS failures (1000), a file of 5 GiB
 	@scripts/setup.sh test
@@ -98,7 +107,29 @@ soak-ring: ## circularsink: SOAK_TRIGGERS triggers (1000) at random moments
 soak-board: ## k210camerasrc: an hour (SOAK_SECONDS) over noise and a cable that is pulled
 	@scripts/setup.sh test
 	$(CARGO) build --release --locked
-	/usr/bin/python3 tests/soak.py --seconds $(SOAK_SECONDS)
+	/usr/bin/python3 tests/soak/board.py --seconds $(SOAK_SECONDS)
+
+soak-losses: ## what a kill, a failing or full disk, a power cut (TROUBLE) cost, in ROUNDS rounds; writes docs/reliability.md
+	@scripts/setup.sh test
+	$(CARGO) build --release --locked --lib
+	@failed=; for trouble in $(TROUBLE); do \
+	    /usr/bin/python3 tests/soak/losses.py $$trouble --rounds $(ROUNDS) --write || failed=1; \
+	done; test -z "$$failed"
+
+soak-starts: ## start and stop each element CYCLES times (10000); writes docs/reliability.md
+	@scripts/setup.sh test
+	$(CARGO) build --release --locked --lib
+	/usr/bin/python3 tests/soak/starts.py --cycles $(CYCLES) --write
+
+soak-stops: ## how long avimjpegdemux takes to stop, whatever it reads; writes docs/reliability.md; wants a quiet machine
+	@scripts/setup.sh test
+	$(CARGO) build --release --locked --lib
+	/usr/bin/python3 tests/soak/stops.py --write
+
+soak-day: ## a day (SOAK_TIME seconds) of board link and circularsink, to be taken up again; writes docs/reliability.md
+	@scripts/setup.sh test
+	$(CARGO) build --release --locked
+	/usr/bin/python3 tests/soak/day.py --seconds $(SOAK_TIME) --write
 
 VALGRIND = valgrind --quiet --error-exitcode=99 --leak-check=no --suppressions=$(CURDIR)/tests/valgrind.supp
 RUNNER = CARGO_TARGET_$(shell rustc -vV | sed -n 's/host: //p' | tr a-z- A-Z_)_RUNNER
@@ -141,6 +172,14 @@ test-i386: ## run the tests on Debian unstable for 32 bits, with its own Rust
 	scripts/chroot.sh sid i386 make test
 
 OF_DEBIAN12 = /target/bookworm-amd64/debug/libgstkendryte.so
+
+CROSS = arm64 riscv64
+
+.PHONY: test-cross
+test-cross: ## cross-build the packages for arm64 and riscv64, install them under qemu-user, record and play
+	for arch in $(CROSS); do \
+	    $(MAKE) deb DEB_ARCH=$$arch && DEB_ARCH=$$arch scripts/deb-test.sh || exit 1; \
+	done
 
 test-loads: ## build the plugin on Debian 12, and record with it on Debian 13 and unstable
 	scripts/chroot.sh bookworm amd64 sh -c 'scripts/setup.sh build && cargo build --locked'

@@ -219,6 +219,7 @@ fn wire(bench: &mut Bench, title: &str, device: &str, properties: &str, frames: 
     end.store(true, Ordering::Relaxed);
     let asleep = sleeper.join().expect("it only sleeps");
     let seen = seen.lock().unwrap();
+    assert_eq!(seen.len(), frames as usize, "{title}: frames are missing");
     let (first, last) = (seen.first().unwrap(), seen.last().unwrap());
     let elapsed: Duration = (last.1 - first.1).into();
     let bytes: usize = seen[1..].iter().map(|(_, _, size)| size + PROTOCOL).sum();

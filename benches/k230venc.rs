@@ -90,9 +90,7 @@ fn encode(file: &Path, (width, height): (u32, u32), count: u64, rest: &str) {
              caps=video/x-raw,format=NV12,width={width},height={height},framerate={FPS}/1 ! {rest}"
         ),
         |pipeline| {
-            let Some(source) = pipeline.by_name("in") else {
-                return;
-            };
+            let source = pipeline.by_name("in").expect("the source");
             let source: gst_app::AppSrc = source.downcast().expect("an appsrc");
             let feed = gst_app::AppSrcCallbacks::builder().need_data(move |source, _| {
                 if sent == count {
@@ -279,9 +277,10 @@ fn sizes(scratch: &Path, venc: &str) -> Vec<usize> {
         let _ = source.end_of_stream();
     });
     let mut sizes = Vec::new();
-    while let Ok(sample) = sink.pull_sample() {
+    while let Some(sample) = sink.try_pull_sample(gst::ClockTime::from_seconds(60)) {
         sizes.push(sample.buffer().expect("a buffer").size());
     }
+    assert!(sink.is_eos(), "{venc}: the pipeline hangs or fails");
     feeder.join().expect("the feeder");
     pipeline
         .set_state(gst::State::Null)

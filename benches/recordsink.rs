@@ -80,11 +80,10 @@ fn note_of_quality(scratch: &Path) -> String {
     ));
     let status = ffmpeg(&raw, &peer).status().expect("ffmpeg starts");
     assert!(status.success(), "ffmpeg: {status}");
-    let of = |file: &Path| psnr(&raw, file).expect("ffmpeg measures the file");
     let note = format!(
         "PSNR of the two files: {:.2} and {:.2} dB",
-        of(&ours),
-        of(&peer)
+        psnr(&raw, &ours),
+        psnr(&raw, &peer)
     );
     for file in [ours, peer] {
         std::fs::remove_file(file).expect("the file is there");
@@ -93,7 +92,7 @@ fn note_of_quality(scratch: &Path) -> String {
 }
 
 /// The PSNR of a file against the frames it was made from, in dB, as ffmpeg measures it.
-fn psnr(raw: &Path, file: &Path) -> Option<f64> {
+fn psnr(raw: &Path, file: &Path) -> f64 {
     let size = format!("{WIDTH}x{HEIGHT}");
     let output = Command::new("ffmpeg")
         .args(["-hide_banner", "-i"])
@@ -108,10 +107,12 @@ fn psnr(raw: &Path, file: &Path) -> Option<f64> {
         ])
         .args(["-f", "null", "-"])
         .output()
-        .ok()?;
-    let text = String::from_utf8_lossy(&output.stderr).into_owned();
-    let average = text.rsplit("average:").next()?;
-    average.split_whitespace().next()?.parse().ok()
+        .expect("ffmpeg starts");
+    let text = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "ffmpeg: {text}");
+    let average = text.rsplit_once("average:");
+    let average = average.and_then(|(_, text)| text.split_whitespace().next()?.parse().ok());
+    average.unwrap_or_else(|| panic!("ffmpeg measures nothing: {text}"))
 }
 
 fn main() {

@@ -8,6 +8,8 @@
 #
 #   CHROOTS   where they are kept; ~/.cache/gst-plugin-kendryte
 #   MIRROR    where Debian's packages come from; debootstrap's own choice
+#   RUST      whose Rust is there: host (this machine's), own (the chroot's packages), none, or another chroot
+#             such as sid-amd64, which is seen at /rust; host if it runs there, else own
 set -euo pipefail
 cd "$(dirname "$0")/.."
 tree=$PWD
@@ -46,14 +48,25 @@ case $arch in
         exit 2
         ;;
 esac
-if [ "$host" = "$target" ] && [ "$sysroot" != /usr ]; then
-    tools+=("$sysroot")
-    nextest=$(command -v cargo-nextest || true)
-fi
+rust=${RUST:-own}
+[ "$host" != "$target" ] || [ "$sysroot" = /usr ] || rust=${RUST:-host}
+case $rust in
+    own | none) ;;
+    *)
+        # Cargo needs no more than to run; rustc is the other chroot's if one is named.
+        tools+=("$sysroot")
+        nextest=$(command -v cargo-nextest || true)
+        ;;
+esac
 
 # What cargo has is seen read-only from inside, so it has to be complete.
-cargo fetch --quiet --locked --target "$target"
+[ "$rust" = none ] || cargo fetch --quiet --locked --target "$target"
 registry=${CARGO_HOME:-$HOME/.cargo}/registry
+
+case $(dpkg --print-architecture 2>/dev/null)-$arch in
+    "$arch-$arch" | amd64-i386) ;;
+    *) scripts/emulate.sh "$arch" ;;
+esac
 
 if [ ! -e "$root" ]; then
     echo "Making a chroot of Debian $suite for $arch in $root"
@@ -75,8 +88,8 @@ fi
 inside=$(
     cat <<'INSIDE'
 set -euo pipefail
-root=$1 tree=$2 registry=$3 targets=$4 nextest=$5 tool=$6 name=$7
-shift 7
+root=$1 tree=$2 registry=$3 targets=$4 nextest=$5 tool=$6 name=$7 rust=$8
+shift 8
 
 # bind FROM [TO]: shows a file or directory of this machine in the chroot.
 bind() {
@@ -102,6 +115,7 @@ if [ -n "$tool" ]; then
     bind_read_only "$tool"
     path=$tool/bin:$path
 fi
+case $rust in host | own | none) ;; *) bind_read_only "${root%/*}/$rust" /rust ;; esac
 if [ -n "$nextest" ]; then
     bind_read_only "$nextest" /usr/local/bin/cargo-nextest
 fi
@@ -121,7 +135,7 @@ if [ -n "$(find "$root/var/lib/apt/lists" -maxdepth 0 -mtime +7)" ]; then
     "${in_chroot[@]}" sh -c 'apt-get update && apt-get full-upgrade -y' >/dev/null
     touch "$root/var/lib/apt/lists"
 fi
-if [ -z "$tool" ] && ! chroot "$root" sh -c 'command -v cargo' >/dev/null; then
+if [ "$rust" = own ] && ! chroot "$root" sh -c 'command -v cargo' >/dev/null; then
     "${in_chroot[@]}" sh -c 'apt-get update && apt-get install -y --no-install-recommends rustc cargo' >/dev/null
 fi
 
@@ -133,4 +147,4 @@ INSIDE
 )
 "${as_root[@]}" unshare --mount --propagation private --pid --fork --kill-child \
     bash -c "$inside" chroot.sh "$root" "$tree" "$registry" "$chroots/target" "${nextest:-}" "${tools[0]:-}" \
-    "$suite-$arch" "$@"
+    "$suite-$arch" "$rust" "$@"

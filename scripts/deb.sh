@@ -1,19 +1,82 @@
 #!/usr/bin/env bash
 # Builds the Debian packages from a copy of what git knows, so that nothing in the tree changes. They are left
-# in target/deb. Cargo goes by the times of files, so the copy keeps them.
+# in target/deb, or in target/deb-ARCH for another architecture.
+#
+#   scripts/deb.sh [ARCH]        ARCH: this machine's (default), arm64 or riscv64
+#
+# Those of another architecture are cross-built in a chroot of the oldest Debian that has it, with Debian's cross
+# compiler and libraries. rustup's mirrors have Rust's library for them, Debian unstable has it as well: its
+# rustc is run from a chroot of its own (scripts/chroot.sh says where these are).
 set -euo pipefail
 cd "$(dirname "$0")/.."
-export CARGO_TARGET_DIR=${CARGO_TARGET_DIR:-$PWD/target}
-result=$CARGO_TARGET_DIR/deb
-tree=$result/tree/gst-plugin-kendryte
-rm -rf "$result"
-mkdir -p "$tree"
-git ls-files -z | xargs -0 cp --parents --no-dereference --preserve=timestamps -t "$tree"
-if [ -d vendor ]; then
-    ln -s "$PWD/vendor" "$tree/vendor"
+
+# In the chroot, as root: SOURCE holds a copy of the tree.
+if [ "${1:-}" = --inside ]; then
+    arch=$2 source=$3
+    dpkg --add-architecture "$arch"
+    apt-get update -qq
+    apt-get install -y -qq --no-install-recommends dpkg-dev debhelper "crossbuild-essential-$arch" >/dev/null
+    cd "$source"
+    apt-get build-dep -y -qq --no-install-recommends --host-architecture "$arch" . >/dev/null
+    # The other chroot's rustc with that chroot's libraries: they may be newer than those here.
+    rustc=/usr/local/bin/rustc-of-another-debian
+    libraries=/rust/usr/lib/x86_64-linux-gnu
+    printf '#!/bin/sh\nexec %s --library-path %s %s --sysroot /rust/usr "$@"\n' \
+        "$libraries/ld-linux-x86-64.so.2" "$libraries" /rust/usr/bin/rustc >"$rustc"
+    chmod +x "$rustc"
+    export RUSTC=$rustc DEB_BUILD_OPTIONS="${DEB_BUILD_OPTIONS:-} nocheck"
+    exec dpkg-buildpackage --build=binary --no-sign -d --host-arch "$arch"
 fi
-# -d: cargo is from rustup, which dpkg does not know.
-(cd "$tree" && dpkg-buildpackage --build=binary --no-sign -d)
-mv "$result"/tree/*.deb "$result"/
-rm -rf "$result/tree"
+
+here=$(dpkg --print-architecture)
+arch=${1:-$here}
+target=${CARGO_TARGET_DIR:-$PWD/target}
+
+# copy DIRECTORY: Cargo goes by the times of files, so the copy keeps them.
+copy() {
+    rm -rf "$1"
+    mkdir -p "$1"
+    git ls-files -z | xargs -0 cp --parents --no-dereference --preserve=timestamps -t "$1"
+    if [ -d vendor ]; then
+        ln -s "$PWD/vendor" "$1/vendor"
+    fi
+}
+
+if [ "$arch" = "$here" ]; then
+    export CARGO_TARGET_DIR=$target
+    result=$target/deb
+    tree=$result/tree/gst-plugin-kendryte
+    rm -rf "$result"
+    copy "$tree"
+    # -d: cargo is from rustup, which dpkg does not know.
+    (cd "$tree" && dpkg-buildpackage --build=binary --no-sign -d)
+    mv "$result"/tree/*.deb "$result"/
+    rm -rf "$result/tree"
+    ls -l "$result"
+    exit
+fi
+
+case $here-$arch in
+    amd64-arm64) suite=bookworm triple=aarch64-unknown-linux-gnu ;;
+    amd64-riscv64) suite=trixie triple=riscv64gc-unknown-linux-gnu ;;
+    *)
+        echo "$0: there is no cross-building from $here to $arch" >&2
+        exit 2
+        ;;
+esac
+cargo fetch --quiet --locked --target "$triple"
+export CHROOTS=${CHROOTS:-${XDG_CACHE_HOME:-$HOME/.cache}/gst-plugin-kendryte}
+# shellcheck disable=SC2016 # The shell inside is to expand it.
+RUST=host scripts/chroot.sh sid amd64 sh -c 'dpkg --add-architecture "$1" && apt-get update -qq &&
+    apt-get install -y -qq --no-install-recommends rustc "libstd-rust-dev:$1" >/dev/null' sh "$arch"
+
+result=$target/deb-$arch
+# Both seen as /target inside.
+build=$CHROOTS/target/deb-$arch
+copy "$build/gst-plugin-kendryte"
+RUST=sid-amd64 scripts/chroot.sh "$suite" amd64 scripts/deb.sh --inside "$arch" "/target/deb-$arch/gst-plugin-kendryte"
+rm -rf "$result"
+mkdir -p "$result"
+mv "$build"/*.deb "$result"/
+rm -rf "$build"
 ls -l "$result"

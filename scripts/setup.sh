@@ -36,6 +36,7 @@ test=(
     gstreamer1.0-plugins-ugly
     gstreamer1.0-libav
     ffmpeg
+    openssl
     python3-gi
     gir1.2-gstreamer-1.0
     gir1.2-gst-plugins-base-1.0
@@ -43,7 +44,7 @@ test=(
     valgrind
     v4l-utils
 )
-# For the test of the dashcam's page, which is skipped without. Ubuntu has them as snaps only.
+# For the tests of the recorder's page, which are skipped without. Ubuntu has them as snaps only.
 browser=(
     chromium
     chromium-driver
@@ -120,7 +121,7 @@ fi
 if [ "$1" = test ] && ! command -v chromedriver >/dev/null; then
     find_missing "${browser[@]}"
     if [ "$(. /etc/os-release && echo "${ID:-}")" != debian ] || ! install_missing; then
-        echo "Chromium could not be installed; the test of the dashcam's page will be skipped."
+        echo "Chromium could not be installed; the tests of the recorder's page will be skipped."
     fi
 fi
 check_version

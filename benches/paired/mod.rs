@@ -25,9 +25,13 @@
 //! once for all runs goes into [`Bench::prepare`], which has a process of its own too: the peak
 //! memory that the kernel reports for a child begins with that of the parent it was forked from.
 //!
-//! `cargo bench --bench NAME -- [--runs N] [WORD]` takes N runs a side (9 unless told) of the pairs
-//! whose title contains WORD.
+//! `cargo bench --bench NAME -- [--runs N] [--write PAGE] [WORD]` takes N runs a side (9 unless told) of
+//! the pairs whose title contains WORD, and puts what comes out into the page, in the bench's place.
+//!
+//! A bench that can not measure what it was asked to fails: nothing here has a default.
 #![allow(dead_code)]
+
+mod page;
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitStatus, Stdio};
@@ -100,10 +104,17 @@ pub struct Bench {
     name: &'static str,
     runs: usize,
     only: Option<String>,
+    /// The page that gets what comes out.
+    page: Option<PathBuf>,
     take: Option<String>,
     scratch: PathBuf,
     owner: Option<tempfile::TempDir>,
     rows: Vec<String>,
+    notes: Vec<String>,
+    /// The last thing printed is a row of a table.
+    in_table: bool,
+    /// Pairs that cost more than they may.
+    exceeded: Vec<String>,
 }
 
 impl Bench {
@@ -116,7 +127,7 @@ impl Bench {
                 (dir.path().to_owned(), Some(dir))
             }
         };
-        let (mut runs, mut only) = (9, None);
+        let (mut runs, mut only, mut page) = (9, None, None);
         let mut arguments = std::env::args().skip(1);
         while let Some(argument) = arguments.next() {
             match argument.as_str() {
@@ -128,24 +139,49 @@ impl Bench {
                         .filter(|n| *n > 0)
                         .expect("--runs takes a number above 0")
                 }
+                "--write" => {
+                    page = Some(
+                        arguments
+                            .next()
+                            .expect("--write takes a page's path")
+                            .into(),
+                    );
+                }
                 _ => only = Some(argument),
             }
         }
         if take.is_none() {
             println!("## {name}\n");
-            println!(
-                "{runs} runs a side, in turns; medians, and the ratio's quartiles in brackets\n"
-            );
         }
-        Self {
+        let bench = Self {
             name,
             runs,
             only,
+            page,
             take,
             scratch,
             owner,
             rows: Vec::new(),
+            notes: Vec::new(),
+            in_table: false,
+            exceeded: Vec::new(),
+        };
+        if bench.is_reporting() {
+            println!("{}\n", bench.how());
         }
+        bench
+    }
+
+    /// How the pairs are measured.
+    fn how(&self) -> String {
+        let pairs = match &self.only {
+            None => String::new(),
+            Some(word) => format!(" of the pairs with “{word}” alone"),
+        };
+        format!(
+            "{} runs a side{pairs}, in turns; medians, and the ratio's quartiles in brackets",
+            self.runs
+        )
     }
 
     /// Makes what all runs need, once, in the scratch directory.
@@ -174,6 +210,12 @@ impl Bench {
 
     /// Runs the two sides in turns and prints how they compare.
     pub fn pair(&mut self, title: &str, ours: Side<'_>, peer: Side<'_>) {
+        self.pair_within(title, f64::INFINITY, ours, peer);
+    }
+
+    /// A pair of which ours may take so many times the CPU time of the peer's: the bench fails at its
+    /// end if it takes more.
+    pub fn pair_within(&mut self, title: &str, most: f64, ours: Side<'_>, peer: Side<'_>) {
         if let Some(take) = self.take.as_deref() {
             if let Some(side) = take.strip_prefix(title).and_then(|t| t.strip_prefix('|')) {
                 let side = if side == "ours" { ours } else { peer };
@@ -191,68 +233,75 @@ impl Bench {
         {
             return;
         }
-        let (ours_name, peer_name) = (ours.name.clone(), peer.name.clone());
-        let run = |side: &Side<'_>, key: &str| {
-            let command = match &side.doing {
-                Doing::Here(_) => self.again(&format!("{title}|{key}")),
-                Doing::Command(command) => command(&self.scratch),
-            };
-            let cost = self.cost(command, side.input);
-            if let Some(file) = side.output {
-                // Work into a fakesink has none.
-                let _ = std::fs::remove_file(self.scratch.join(file));
-            }
-            cost
+        let costs = self.costs(title, &ours, &peer);
+        let ratio = ratios(&costs, |cost| cost.cpu.as_secs_f64())[1];
+        if ratio > most {
+            self.exceeded.push(format!(
+                "{title}: {ratio:.2} of the peer's CPU time, {most} at most"
+            ));
+        }
+        let row = format!(
+            "| {title} | {} / {} | {} | {} | {} |",
+            ours.name,
+            peer.name,
+            column(&costs, |cost| cost.cpu.as_secs_f64(), 3),
+            column(&costs, |cost| cost.wall.as_secs_f64(), 3),
+            column(&costs, |cost| cost.memory as f64 / 1024.0 / 1024.0, 1),
+        );
+        if !self.in_table {
+            println!("{HEAD}");
+            self.in_table = true;
+        }
+        println!("{row}");
+        self.rows.push(row);
+    }
+
+    /// One run of a side, and what it leaves behind removed.
+    fn run(&self, title: &str, side: &Side<'_>, key: &str) -> Cost {
+        let command = match &side.doing {
+            Doing::Here(_) => self.again(&format!("{title}|{key}")),
+            Doing::Command(command) => command(&self.scratch),
         };
+        let cost = self.cost(command, side.input);
+        if let Some(file) = side.output {
+            let path = self.scratch.join(file);
+            let written = std::fs::metadata(&path).map(|file| file.len());
+            assert!(
+                written.as_ref().is_ok_and(|len| *len > 0),
+                "{title}, {}: it has written {written:?} into {file}",
+                side.name
+            );
+            std::fs::remove_file(path).expect("the output is a file");
+        }
+        cost
+    }
+
+    /// What the two sides cost in each pair of runs.
+    fn costs(&self, title: &str, ours: &Side<'_>, peer: &Side<'_>) -> Vec<(Cost, Cost)> {
+        let run = |side: &Side<'_>, key: &str| self.run(title, side, key);
         // One run each to fill the page cache and GStreamer's registry, not counted.
-        run(&ours, "ours");
-        run(&peer, "peer");
+        run(ours, "ours");
+        run(peer, "peer");
         let mut costs = Vec::new();
         for n in 0..self.runs {
             // Who goes first alternates, so that neither always follows the other.
             costs.push(if n % 2 == 0 {
-                let ours = run(&ours, "ours");
-                (ours, run(&peer, "peer"))
+                let ours = run(ours, "ours");
+                (ours, run(peer, "peer"))
             } else {
-                let peer = run(&peer, "peer");
-                (run(&ours, "ours"), peer)
+                let peer = run(peer, "peer");
+                (run(ours, "ours"), peer)
             });
         }
-        let column = |value: fn(&Cost) -> f64, unit: f64, digits: usize| {
-            let of = |pick: fn(&(Cost, Cost)) -> Cost| {
-                quartiles(costs.iter().map(|pair| value(&pick(pair)) / unit).collect())[1]
-            };
-            let [low, median, high] = quartiles(
-                costs
-                    .iter()
-                    .map(|(ours, peer)| value(ours) / value(peer).max(f64::MIN_POSITIVE))
-                    .collect(),
-            );
-            format!(
-                "{:.digits$} / {:.digits$} = {median:.2} ({low:.2}..{high:.2})",
-                of(|pair| pair.0),
-                of(|pair| pair.1),
-            )
-        };
-        let row = format!(
-            "| {title} | {ours_name} / {peer_name} | {} | {} | {} |",
-            column(|cost| cost.cpu.as_secs_f64(), 1.0, 3),
-            column(|cost| cost.wall.as_secs_f64(), 1.0, 3),
-            column(|cost| cost.memory as f64, 1024.0 * 1024.0, 1),
-        );
-        if self.rows.is_empty() {
-            println!(
-                "| work | sides | CPU, s | wall, s | peak memory, MiB |\n|---|---|---|---|---|"
-            );
-        }
-        println!("{row}");
-        self.rows.push(row);
+        costs
     }
 
     /// A figure that is not a pair's, in the same list.
     pub fn note(&mut self, text: impl AsRef<str>) {
         if self.take.is_none() {
             println!("\n{}\n", text.as_ref());
+            self.in_table = false;
+            self.notes.push(text.as_ref().to_owned());
         }
     }
 
@@ -266,12 +315,27 @@ impl Bench {
         self.take.is_none()
     }
 
-    /// Ends the bench; a copy that found nothing to do fails here instead of passing for a fast one.
+    /// Ends the bench and writes the page if there is one. A copy that found nothing to do fails here
+    /// instead of passing for a fast one, and so does a bench that has run nothing, or in which
+    /// something costs more than it may.
     pub fn finish(self) {
+        let name = self.name;
         if let Some(take) = self.take {
-            panic!("{}: no work is called {take:?}", self.name);
+            panic!("{name}: no work is called {take:?}");
         }
+        assert!(
+            !self.rows.is_empty(),
+            "{name}: no pair's title contains {:?}",
+            self.only
+        );
         println!();
+        if let Some(file) = &self.page {
+            let (stamp, how) = (page::stamp(), self.how());
+            let (rows, notes) = (self.rows.join("\n"), self.notes.join("\n\n"));
+            let text = format!("{stamp}\n\n{how}\n\n{HEAD}\n{rows}\n\n{notes}");
+            page::write(file, name, &text);
+        }
+        assert!(self.exceeded.is_empty(), "{name}: {:#?}", self.exceeded);
     }
 
     fn again(&self, take: &str) -> Command {
@@ -309,12 +373,33 @@ impl Bench {
         let time = |t: libc::timeval| {
             Duration::from_secs(t.tv_sec as u64) + Duration::from_micros(t.tv_usec as u64)
         };
+        let cpu = time(usage.ru_utime) + time(usage.ru_stime);
+        assert!(
+            !cpu.is_zero() && usage.ru_maxrss > 0,
+            "{command:?} has cost nothing"
+        );
         Cost {
-            cpu: time(usage.ru_utime) + time(usage.ru_stime),
+            cpu,
             wall,
             memory: usage.ru_maxrss as u64 * 1024,
         }
     }
+}
+
+const HEAD: &str = "| work | sides | CPU, s | wall, s | peak memory, MiB |\n|---|---|---|---|---|";
+
+/// The quartiles of ours / the peer's.
+fn ratios(costs: &[(Cost, Cost)], value: fn(&Cost) -> f64) -> [f64; 3] {
+    let ratios = costs.iter().map(|(ours, peer)| value(ours) / value(peer));
+    quartiles(ratios.collect())
+}
+
+/// A column of the table: the medians, and how they compare.
+fn column(costs: &[(Cost, Cost)], value: fn(&Cost) -> f64, digits: usize) -> String {
+    let [low, median, high] = ratios(costs, value);
+    let ours = quartiles(costs.iter().map(|(ours, _)| value(ours)).collect())[1];
+    let peer = quartiles(costs.iter().map(|(_, peer)| value(peer)).collect())[1];
+    format!("{ours:.digits$} / {peer:.digits$} = {median:.2} ({low:.2}..{high:.2})")
 }
 
 fn quartiles(mut values: Vec<f64>) -> [f64; 3] {

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! Any bytes as what a host sends to the simulated board's dispatcher, and as
-//! what a board answers to the link. Time is simulated: it passes by waiting
-//! alone, and no board makes the link wait beyond its deadlines.
+//! Any bytes as what a board answers to the link: babbling, stalling, cut off or gone. Time is
+//! simulated: it passes by waiting alone, and no board makes the link wait beyond its deadlines.
 #![no_main]
 
 use std::collections::VecDeque;
@@ -15,35 +14,7 @@ use k210_link::interrupt::Interrupt;
 use k210_link::script::SensorSetup;
 use k210_link::session::{Fetched, Session};
 use k210_link::transport::Transport;
-use k210_sim::dispatch::{Dispatcher, Peripherals};
-use k210_sim::{Console, Flash, JpegBuffer};
 use libfuzzer_sys::fuzz_target;
-
-/// What the dispatcher reaches; nothing that it sends is kept.
-#[derive(Default)]
-struct Rest {
-    console: Console,
-    jpeg: JpegBuffer,
-    flash: Flash,
-}
-
-impl Peripherals for Rest {
-    fn send(&mut self, _: &[u8]) {}
-    fn send_repeated(&mut self, _: &[u8], _: usize) {}
-    fn send_frame(&mut self, _: usize) {}
-    fn console(&mut self) -> &mut Console {
-        &mut self.console
-    }
-    fn jpeg(&mut self) -> &mut JpegBuffer {
-        &mut self.jpeg
-    }
-    fn flash(&mut self) -> &mut Flash {
-        &mut self.flash
-    }
-    fn raise_ide_interrupt(&mut self) {}
-    fn set_attribute(&mut self, _: i16, _: i16) {}
-    fn reset(&mut self) {}
-}
 
 /// A board that says what it was told to, over and over: a byte that is 0
 /// makes it silent until it is spoken to, or for a while.
@@ -87,19 +58,6 @@ impl Transport for Parrot {
 }
 
 fuzz_target!(|data: &[u8]| {
-    let mut dispatcher = Dispatcher::default();
-    let mut rest = Rest::default();
-    dispatcher.init();
-    for &byte in data {
-        dispatcher.feed(byte, &mut rest);
-        if dispatcher.need_save_file() {
-            dispatcher.save_file(&mut rest.flash);
-        }
-        if dispatcher.script_ready() {
-            dispatcher.init();
-        }
-    }
-
     let Some((&pace, answers)) = data.split_first() else {
         return;
     };

@@ -1,39 +1,18 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! Any bytes as an AVI file: read at any place, as a stream, checked for the
-//! K210 and repaired. It may find nothing, but never panics, runs in circles
-//! or takes more memory than the file has.
+//! Any bytes as an AVI file: read at any place, from a source with moods too, walked through as it
+//! comes, checked for the K210 and repaired. It may find nothing, but never panics, runs in circles or
+//! takes more memory than the file has.
 #![no_main]
 
 use std::convert::Infallible;
 
+use avi_fuzz::{Moody, stretched};
 use avi_mjpeg::reader::play::Playback;
+use avi_mjpeg::reader::player::{Player, Step};
 use avi_mjpeg::reader::walk::{Item, Stop, View, Walker};
-use avi_mjpeg::reader::window::ReadAt;
 use avi_mjpeg::reader::{self, Reader, headers};
 use avi_mjpeg::writer::{Output, Profile};
 use libfuzzer_sys::fuzz_target;
-
-struct Watched<'a> {
-    bytes: &'a [u8],
-    read: usize,
-}
-
-impl ReadAt for Watched<'_> {
-    type Block = Vec<u8>;
-    type Error = Infallible;
-
-    fn size(&self) -> u64 {
-        self.bytes.len() as u64
-    }
-
-    fn read_at(&mut self, pos: u64, len: usize) -> Result<Vec<u8>, Infallible> {
-        let pos = pos as usize;
-        assert!(pos + len <= self.bytes.len(), "asked for more than there is");
-        self.read += len;
-        assert!(self.read < 1000 * self.bytes.len() + (1 << 28), "reads in circles");
-        Ok(self.bytes[pos..pos + len].to_vec())
-    }
-}
 
 struct Pipe<'a> {
     bytes: &'a [u8],
@@ -66,14 +45,13 @@ impl Output for Count {
     type Payload = Vec<u8>;
     type Error = Infallible;
 
-    fn chunk(&mut self, _: [u8; 8], payload: Vec<u8>, _: bool, _: bool) -> Result<(), Infallible> {
-        self.0 += 8 + payload.len();
+    fn put(&mut self, bytes: &[u8]) -> Result<(), Infallible> {
+        self.0 += bytes.len();
         Ok(())
     }
 
-    fn append(&mut self, bytes: Vec<u8>, _: bool) -> Result<(), Infallible> {
-        self.0 += bytes.len();
-        Ok(())
+    fn put_payload(&mut self, payload: Vec<u8>) -> Result<(), Infallible> {
+        self.put(&payload)
     }
 
     fn overwrite(&mut self, position: u64, bytes: &[u8]) -> Result<(), Infallible> {
@@ -83,14 +61,14 @@ impl Output for Count {
 }
 
 fn at_any_place(bytes: &[u8]) {
-    let Ok(mut reader) = Reader::open(Watched { bytes, read: 0 }) else {
+    let Ok(mut reader) = Reader::open(Moody::new(bytes, 0, 0)) else {
         return;
     };
     let streams = reader.header().streams.len();
     let mut playback = Playback::new(streams);
     let mut chunks = 0;
     while let Ok(Some(next)) = playback.next(&mut reader) {
-        let Ok(_) = reader.payload_of(&next);
+        assert!(reader.payload_of(&next).is_ok());
         chunks += 1;
         assert!(chunks <= bytes.len(), "plays in circles");
     }
@@ -104,8 +82,31 @@ fn at_any_place(bytes: &[u8]) {
     assert!(reader.index().memory() <= 8 * bytes.len() + 8192);
 }
 
+/// A player goes on where a read has failed, as an element that was flushed does, and ends.
+fn from_a_source_with_moods(bytes: &[u8], mood: u8, patience: u8) {
+    let Ok(mut player) = Player::open(Moody::new(bytes, mood, patience)) else {
+        return;
+    };
+    let (mut steps, mut failures) = (0, 0);
+    loop {
+        steps += 1;
+        assert!(steps <= 2 * bytes.len() + 1000, "plays in circles");
+        player.take_findings();
+        match player.step() {
+            Ok(Step::End) => break,
+            Ok(_) => {}
+            Err(_) => {
+                failures += 1;
+                assert!(failures < 10, "one failure is told again and again");
+            }
+        }
+    }
+}
+
 fn as_a_stream(bytes: &[u8]) {
+    // Each piece of a head is looked at again with all before it: a few dozen of them.
     let step = 1 + usize::from(bytes.last().copied().unwrap_or(0)) * 16;
+    let step = step.max(bytes.len() / 64);
     let mut pipe = Pipe { bytes, come: 0 };
     let header = loop {
         match headers::parse(&bytes[..pipe.come], 0, pipe.come == bytes.len()) {
@@ -127,9 +128,19 @@ fn as_a_stream(bytes: &[u8]) {
 }
 
 fuzz_target!(|bytes: &[u8]| {
+    let bytes = &*stretched(bytes);
+    if let [mood, patience, ..] = *bytes {
+        // The end says what RIFF at the beginning can not.
+        let last = bytes.last().copied();
+        from_a_source_with_moods(bytes, last.unwrap_or(mood), patience);
+    }
     at_any_place(bytes);
     as_a_stream(bytes);
     let Ok(report) = avi_mjpeg::k210_check::check(bytes, |_| {});
-    let profile = if report.plays() { Profile::K210 } else { Profile::Standard };
+    let profile = if report.plays() {
+        Profile::K210
+    } else {
+        Profile::Standard
+    };
     let _ = avi_mjpeg::repair::repair(bytes, profile, &mut Count(0), |_, _| {});
 });

@@ -3,10 +3,13 @@
 //! is. What comes of it is no larger than a small multiple of what there was, and can be read.
 #![no_main]
 
+use std::io::Cursor;
+
+use avi_mjpeg::output::Seekable;
 use avi_mjpeg::reader::Reader;
 use avi_mjpeg::reader::window::ReadAt;
 use avi_mjpeg::repair::repair;
-use avi_mjpeg::writer::{Output, Profile};
+use avi_mjpeg::writer::Profile;
 use libfuzzer_sys::fuzz_target;
 
 /// A source with a temper.
@@ -43,38 +46,6 @@ impl ReadAt for Moody<'_> {
     }
 }
 
-#[derive(Default)]
-struct Memory(Vec<u8>);
-
-impl Output for Memory {
-    type Payload = Vec<u8>;
-    type Error = std::convert::Infallible;
-
-    fn chunk(
-        &mut self,
-        header: [u8; 8],
-        payload: Vec<u8>,
-        padding: bool,
-        _: bool,
-    ) -> Result<(), Self::Error> {
-        self.0.extend(header);
-        self.0.extend(payload);
-        self.0.extend(padding.then_some(0));
-        Ok(())
-    }
-
-    fn append(&mut self, bytes: Vec<u8>, _: bool) -> Result<(), Self::Error> {
-        self.0.extend(bytes);
-        Ok(())
-    }
-
-    fn overwrite(&mut self, position: u64, bytes: &[u8]) -> Result<(), Self::Error> {
-        let at = position as usize;
-        self.0[at..at + bytes.len()].copy_from_slice(bytes);
-        Ok(())
-    }
-}
-
 fuzz_target!(|bytes: &[u8]| {
     let [mood, patience, bytes @ ..] = bytes else {
         return;
@@ -86,9 +57,10 @@ fuzz_target!(|bytes: &[u8]| {
         boast: if mood & 2 > 0 { 1 << (mood >> 3) } else { 0 },
         reads: 0,
     };
-    let mut made = Memory::default();
+    let mut made = Seekable::new(Cursor::new(Vec::new())).expect("memory");
     if repair(source, Profile::Standard, &mut made, |_, _| {}).is_ok() {
-        let Ok(_) = Reader::open(&made.0[..]) else {
+        let made = made.into_inner().expect("memory").into_inner();
+        let Ok(_) = Reader::open(&made[..]) else {
             panic!("what was made is no file");
         };
     }

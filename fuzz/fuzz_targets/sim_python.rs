@@ -4,12 +4,14 @@
 //! beyond its last statement.
 #![no_main]
 
+use avi_fuzz::stretched;
 use libfuzzer_sys::fuzz_target;
 
 /// Enough for loops that grow something to reach the heap's end.
 const STATEMENTS: u64 = 5000;
 
 fuzz_target!(|script: &[u8]| {
-    let script = String::from_utf8_lossy(script);
+    let script = stretched(script);
+    let script = String::from_utf8_lossy(&script);
     k210_sim::run_script(&script, STATEMENTS).expect("a thread");
 });

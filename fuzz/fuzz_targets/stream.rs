@@ -1,8 +1,10 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! Any bytes as an AVI file that comes in pieces of any size, with a seek amid it. It may find
-//! nothing, but never panics, runs in circles or keeps more than has come.
+//! Any bytes as an AVI file that comes in pieces of any size, none among them, with a seek amid it, or
+//! an end before its end. It may find nothing, but never panics, runs in circles or keeps more than has
+//! come.
 #![no_main]
 
+use avi_fuzz::stretched;
 use avi_mjpeg::reader::stream::{Item, StreamReader};
 use avi_mjpeg::reader::tracks::Range;
 use libfuzzer_sys::fuzz_target;
@@ -34,12 +36,21 @@ fuzz_target!(|bytes: &[u8]| {
     let [first, second, bytes @ ..] = bytes else {
         return;
     };
+    let bytes = &*stretched(bytes);
+    // A source that breaks off, or has shrunk to where nothing can be sought.
+    let bytes = if second & 2 > 0 {
+        &bytes[..bytes.len() / 2]
+    } else {
+        bytes
+    };
     let (mut state, mut at, mut turns) = (u32::from(*first) << 8 | 1, 0, 0);
     let mut seek = (second & 1 > 0).then_some(usize::from(*second) * bytes.len() / 256);
     let mut reader = StreamReader::new();
     while at < bytes.len() {
         state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
-        let len = 1 + (state >> 16) as usize % 5000;
+        // A pipe's pieces, those of a fast disk, and now and then one in which nothing comes.
+        let most = if second & 4 > 0 { 5000 } else { 300_000 };
+        let len = (state >> 8) as usize % most;
         let end = (at + len).min(bytes.len());
         reader.push(&bytes[at..end]);
         at = end;

@@ -31,6 +31,7 @@
 //!
 //! The sizes in a WAV header are right after every buffer, and once a second everything is sent to
 //! the disk itself: a power cut leaves a playable file. Beyond 4 GiB WAV becomes RF64.
+#![doc = include_str!("reference.md")]
 
 use std::sync::LazyLock;
 

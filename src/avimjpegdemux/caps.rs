@@ -2,8 +2,11 @@
 //! What GStreamer calls the streams and texts of an AVI file.
 
 use avi_mjpeg::header::FourCc;
+use avi_mjpeg::pcm::{Encoding, Layout};
 use avi_mjpeg::reader::date::iso_date;
-use avi_mjpeg::reader::headers::{Codec, Coded, Format, Header, Pcm, Stream};
+use avi_mjpeg::reader::headers::{Codec, Coded, Format, Header, Stream};
+
+use crate::streams::speakers;
 
 /// Caps of a stream; `None` if it is of a kind that is not taken apart.
 /// `sampling` is what the first picture of a file without header says.
@@ -37,15 +40,15 @@ fn framerate(stream: &Stream) -> Option<gst::Fraction> {
     Some(gst::Fraction::new(num, den))
 }
 
-fn of_pcm(pcm: &Pcm) -> gst::Caps {
-    let format = match (pcm.float, pcm.bits, pcm.sample_bytes) {
-        (true, 64, _) => "F64LE",
-        (true, ..) => "F32LE",
-        (false, 8, _) => "U8",
-        (false, 16, _) => "S16LE",
-        (false, 24, 4) => "S24_32LE",
-        (false, 24, _) => "S24LE",
-        (false, ..) => "S32LE",
+fn of_pcm(pcm: &Layout) -> gst::Caps {
+    let format = match (pcm.encoding, pcm.bits, pcm.sample_bytes) {
+        (Encoding::Float, 64, _) => "F64LE",
+        (Encoding::Float, ..) => "F32LE",
+        (_, 8, _) => "U8",
+        (_, 16, _) => "S16LE",
+        (_, 24, 4) => "S24_32LE",
+        (_, 24, _) => "S24LE",
+        _ => "S32LE",
     };
     let mut caps = gst::Caps::builder("audio/x-raw")
         .field("format", format)
@@ -53,40 +56,43 @@ fn of_pcm(pcm: &Pcm) -> gst::Caps {
         .field("rate", pcm.rate as i32)
         .field("channels", i32::from(pcm.channels));
     if pcm.channels > 2 {
-        // WAVE's speaker bits are GStreamer's channel positions. A mask that
-        // does not fit the channels says nothing.
+        // A mask that does not fit the channels says nothing.
         let mask = pcm
-            .channel_mask
+            .speakers
             .filter(|mask| mask.count_ones() == u32::from(pcm.channels))
             .unwrap_or(0);
-        caps = caps.field("channel-mask", gst::Bitmask::new(mask.into()));
+        caps = caps.field(
+            "channel-mask",
+            gst::Bitmask::new(speakers::channel_mask(mask)),
+        );
     }
     caps.build()
 }
 
+/// The name of a codec's caps, their `layout`, and what a person calls it.
+fn codec(codec: Codec) -> (&'static str, Option<&'static str>, &'static str) {
+    match codec {
+        Codec::MuLaw => ("audio/x-mulaw", None, "G.711 mu-law"),
+        Codec::ALaw => ("audio/x-alaw", None, "G.711 A-law"),
+        Codec::ImaAdpcm => ("audio/x-adpcm", Some("dvi"), "IMA ADPCM"),
+        Codec::MsAdpcm => ("audio/x-adpcm", Some("microsoft"), "Microsoft ADPCM"),
+        Codec::Mp3 => ("audio/mpeg", None, "MPEG-1 Layer 3"),
+    }
+}
+
 fn of_coded(coded: &Coded) -> gst::Caps {
-    let name = match coded.codec {
-        Codec::MuLaw => "audio/x-mulaw",
-        Codec::ALaw => "audio/x-alaw",
-        Codec::ImaAdpcm | Codec::MsAdpcm => "audio/x-adpcm",
-        Codec::Mp3 => "audio/mpeg",
-    };
-    let layout = match coded.codec {
-        Codec::ImaAdpcm => Some("dvi"),
-        Codec::MsAdpcm => Some("microsoft"),
-        _ => None,
-    };
-    let mut caps = gst::Caps::builder(name)
+    let (name, layout, _) = codec(coded.codec);
+    let caps = gst::Caps::builder(name)
         .field("rate", coded.rate as i32)
         .field("channels", i32::from(coded.channels));
-    if let Some(layout) = layout {
-        caps = caps
+    match (layout, coded.codec) {
+        (Some(layout), _) => caps
             .field("layout", layout)
-            .field("block_align", coded.block as i32);
-    } else if coded.codec == Codec::Mp3 {
-        caps = caps.field("mpegversion", 1).field("layer", 3);
+            .field("block_align", coded.block as i32)
+            .build(),
+        (None, Codec::Mp3) => caps.field("mpegversion", 1).field("layer", 3).build(),
+        _ => caps.build(),
     }
-    caps.build()
 }
 
 /// All caps that a stream of sound can have.
@@ -156,28 +162,17 @@ pub fn tags_of_stream(stream: &Stream) -> gst::TagList {
     {
         let tags = tags.make_mut();
         tags.set_scope(gst::TagScope::Stream);
-        if let Some(codec) = codec_of_sound(stream) {
-            tags.add::<gst::tags::AudioCodec>(&codec, gst::TagMergeMode::Replace);
-        } else {
-            tags.add::<gst::tags::VideoCodec>(&"Motion JPEG", gst::TagMergeMode::Replace);
+        let replace = gst::TagMergeMode::Replace;
+        match &stream.format {
+            Format::Pcm(_) => tags.add::<gst::tags::AudioCodec>(&"Uncompressed PCM", replace),
+            Format::Coded(coded) => {
+                tags.add::<gst::tags::AudioCodec>(&codec(coded.codec).2, replace);
+            }
+            _ => tags.add::<gst::tags::VideoCodec>(&"Motion JPEG", replace),
         }
         if let Some(name) = &stream.name {
             tags.add::<gst::tags::Title>(&name.as_str(), gst::TagMergeMode::Replace);
         }
     }
     tags
-}
-
-fn codec_of_sound(stream: &Stream) -> Option<&'static str> {
-    match &stream.format {
-        Format::Pcm(_) => Some("Uncompressed PCM"),
-        Format::Coded(coded) => Some(match coded.codec {
-            Codec::MuLaw => "G.711 mu-law",
-            Codec::ALaw => "G.711 A-law",
-            Codec::ImaAdpcm => "IMA ADPCM",
-            Codec::MsAdpcm => "Microsoft ADPCM",
-            Codec::Mp3 => "MPEG-1 Layer 3",
-        }),
-        _ => None,
-    }
 }

@@ -9,11 +9,11 @@ use gst::subclass::prelude::*;
 
 use super::CAT;
 use super::caps;
-use super::output::Output;
 use super::pull::Pull;
 use super::push::{GoTo, Push};
 use super::seek::{Seek, convert};
 use super::shared::{PadInfo, Shared};
+use super::typefind;
 use crate::sync::lock;
 
 pub struct AviMjpegDemux {
@@ -35,31 +35,24 @@ impl ObjectSubclass for AviMjpegDemux {
         let template = klass
             .pad_template("sink")
             .expect("registered in class_init");
+        let panicked = || Err(gst::loggable_error!(CAT, "Panic activating the sink pad"));
         let sinkpad = gst::Pad::builder_from_template(&template)
-            .activate_function(|pad, parent| {
-                Self::catch_panic_pad_function(
-                    parent,
-                    || Err(gst::loggable_error!(CAT, "Panic activating the sink pad")),
-                    |this| this.sink_activate(pad),
-                )
+            .activate_function(move |pad, parent| {
+                Self::catch_panic_pad_function(parent, panicked, |this| this.sink_activate(pad))
             })
-            .activatemode_function(|pad, parent, mode, active| {
-                Self::catch_panic_pad_function(
-                    parent,
-                    || Err(gst::loggable_error!(CAT, "Panic activating the sink pad")),
-                    |this| this.sink_activate_mode(pad, mode, active),
-                )
+            .activatemode_function(move |pad, parent, mode, active| {
+                let activate = |this: &Self| this.sink_activate_mode(pad, mode, active);
+                Self::catch_panic_pad_function(parent, panicked, activate)
             })
             .chain_function(|_pad, parent, buffer| {
-                Self::catch_panic_pad_function(
-                    parent,
-                    || Err(gst::FlowError::Error),
-                    |this| this.sink_chain(buffer),
-                )
+                let fallback = || Err(gst::FlowError::Error);
+                Self::catch_panic_pad_function(parent, fallback, |this| this.sink_chain(buffer))
             })
             .event_function(|pad, parent, event| {
                 Self::catch_panic_pad_function(parent, || false, |this| this.sink_event(pad, event))
             })
+            // The template's caps are those that players find; any AVI may be given.
+            .flags(gst::PadFlags::ACCEPT_INTERSECT)
             .build();
         Self {
             sinkpad,
@@ -96,28 +89,23 @@ impl ElementImpl for AviMjpegDemux {
 
     fn pad_templates() -> &'static [gst::PadTemplate] {
         static TEMPLATES: LazyLock<Vec<gst::PadTemplate>> = LazyLock::new(|| {
-            let sound = caps::sound();
-            let source = gst::PadDirection::Src;
-            let template = |name: &str, direction, presence, caps: &gst::Caps| {
-                gst::PadTemplate::new(name, direction, presence, caps)
-            };
+            use gst::{PadDirection as Direction, PadPresence as Presence};
+            let file = typefind::caps();
+            let pictures = gst::Caps::new_empty_simple("image/jpeg");
             [
-                template(
-                    "sink",
-                    gst::PadDirection::Sink,
-                    gst::PadPresence::Always,
-                    &gst::Caps::new_empty_simple("video/x-msvideo"),
+                ("sink", Direction::Sink, Presence::Always, file),
+                ("video_%u", Direction::Src, Presence::Sometimes, pictures),
+                (
+                    "audio_%u",
+                    Direction::Src,
+                    Presence::Sometimes,
+                    caps::sound(),
                 ),
-                template(
-                    "video_%u",
-                    source,
-                    gst::PadPresence::Sometimes,
-                    &gst::Caps::new_empty_simple("image/jpeg"),
-                ),
-                template("audio_%u", source, gst::PadPresence::Sometimes, &sound),
             ]
             .into_iter()
-            .filter_map(Result::ok)
+            .filter_map(|(name, direction, presence, caps)| {
+                gst::PadTemplate::new(name, direction, presence, &caps).ok()
+            })
             .collect()
         });
         TEMPLATES.as_ref()
@@ -157,28 +145,17 @@ impl AviMjpegDemux {
         let pad = gst::Pad::builder_from_template(template)
             .name(name)
             .query_function(move |pad, parent, query| {
-                Self::catch_panic_pad_function(
-                    parent,
-                    || false,
-                    |this| this.source_query(pad, query, &for_query),
-                )
+                let answer = |this: &Self| this.source_query(pad, query, &for_query);
+                Self::catch_panic_pad_function(parent, || false, answer)
             })
             .event_function(move |pad, parent, event| {
-                Self::catch_panic_pad_function(
-                    parent,
-                    || false,
-                    |this| this.source_event(pad, event, &for_event),
-                )
+                let act = |this: &Self| this.source_event(pad, event, &for_event);
+                Self::catch_panic_pad_function(parent, || false, act)
             })
             .flags(gst::PadFlags::FIXED_CAPS)
             .build();
         pad.use_fixed_caps();
         pad
-    }
-
-    fn remember_segment(&self, output: Option<&Output>) {
-        self.shared
-            .set_segment(output.map(|output| output.segment.clone()));
     }
 
     fn sink_activate(&self, pad: &gst::Pad) -> Result<(), gst::LoggableError> {
@@ -259,7 +236,7 @@ impl AviMjpegDemux {
                 (gst::FlowError::Flushing, _) => {}
                 (gst::FlowError::Eos, Some(pull)) => pull.output.finish(),
                 (flow, pull) => {
-                    // Whoever answers with an error has told of it.
+                    // Whoever returned Error has posted the reason.
                     if flow != gst::FlowError::Error {
                         gst::element_imp_error!(
                             self,
@@ -274,7 +251,6 @@ impl AviMjpegDemux {
                 }
             }
         }
-        self.remember_segment(pull.as_ref().map(|pull| &pull.output));
         *lock(&self.pull) = pull;
     }
 
@@ -284,7 +260,6 @@ impl AviMjpegDemux {
         };
         let result = push.feed(&buffer);
         drop(buffer);
-        self.remember_segment(push.output.as_ref());
         *lock(&self.push) = Some(push);
         if let Some(to) = result?
             && !self.fetch(&to)
@@ -310,11 +285,11 @@ impl AviMjpegDemux {
         match event.view() {
             EventView::StreamStart(start) => {
                 if let Some(push) = &mut *lock(&self.push) {
-                    push.group = start.group_id();
+                    push.output.group = start.group_id();
                 }
                 true
             }
-            // Those of the file as such; the streams have their own.
+            // These describe the file; each stream gets its own.
             EventView::Caps(_) | EventView::Tag(_) | EventView::StreamCollection(_) => true,
             EventView::Segment(segment) => {
                 let pos = segment
@@ -350,7 +325,7 @@ impl AviMjpegDemux {
             true => Ok(None),
             false => push.drain(),
         };
-        let nothing = !push.awaits_flush && !push.has_pads();
+        let nothing = !push.awaits_flush && !push.output.has_pads();
         *lock(&self.push) = Some(push);
         match result {
             Ok(Some(to)) => return self.fetch(&to),
@@ -371,61 +346,40 @@ impl AviMjpegDemux {
         let in_format = |time: Option<gst::ClockTime>, format| {
             convert(stream, gst::GenericFormattedValue::Time(time), format)
         };
-        match query.view_mut() {
+        let none = |format| gst::GenericFormattedValue::new(format, -1);
+        let answered = match query.view_mut() {
             QueryViewMut::Position(query) => {
-                match in_format(Some(info.position()), query.format()) {
-                    Some(position) => {
-                        query.set(position);
-                        true
-                    }
-                    None => false,
-                }
+                let position = in_format(Some(info.position()), query.format());
+                position.map(|position| query.set(position))
             }
             QueryViewMut::Duration(query) => {
-                match in_format(self.shared.duration(), query.format()) {
-                    Some(duration) => {
-                        query.set(duration);
-                        true
-                    }
-                    None => false,
-                }
+                let duration = in_format(self.shared.duration(), query.format());
+                duration.map(|duration| query.set(duration))
             }
             QueryViewMut::Convert(query) => {
                 let (value, to) = query.get();
-                match convert(stream, value, to) {
-                    Some(result) => {
-                        query.set(value, result);
-                        true
-                    }
-                    None => false,
-                }
+                convert(stream, value, to).map(|result| query.set(value, result))
             }
             QueryViewMut::Seeking(query) => {
                 let format = query.format();
                 let zero = in_format(Some(gst::ClockTime::ZERO), format);
-                let seekable =
-                    zero.is_some() && (self.shared.is_pulling() || self.upstream_seeks());
-                let (Some(zero), true) = (zero, seekable) else {
-                    let none = gst::GenericFormattedValue::new(format, -1);
-                    query.set(false, none, none);
-                    return true;
-                };
-                let end = in_format(self.shared.duration(), format)
-                    .unwrap_or_else(|| gst::GenericFormattedValue::new(format, -1));
-                query.set(true, zero, end);
-                true
+                let can_seek = || self.shared.is_pulling() || self.upstream_seeks();
+                Some(match zero.filter(|_| can_seek()) {
+                    Some(zero) => {
+                        let end = in_format(self.shared.duration(), format);
+                        query.set(true, zero, end.unwrap_or_else(|| none(format)));
+                    }
+                    None => query.set(false, none(format), none(format)),
+                })
             }
-            QueryViewMut::Segment(query) => {
-                let Some(segment) = self.shared.segment() else {
-                    return false;
-                };
+            QueryViewMut::Segment(query) => self.shared.segment().map(|segment| {
                 let start = segment.to_stream_time(segment.start());
                 let stop = segment.to_stream_time(segment.stop().or(segment.duration()));
                 query.set(segment.rate(), start, stop);
-                true
-            }
-            _ => gst::Pad::query_default(pad, Some(&*self.obj()), query),
-        }
+            }),
+            _ => return gst::Pad::query_default(pad, Some(&*self.obj()), query),
+        };
+        answered.is_some()
     }
 
     /// Whether a stream that comes in can be asked for other bytes.
@@ -456,7 +410,8 @@ impl AviMjpegDemux {
         }
     }
 
-    fn push_to_all(&self, event: &gst::Event) {
+    /// Tells downstream of a flush.
+    fn flush(&self, event: &gst::Event) {
         for pad in self.obj().src_pads() {
             pad.push_event(event.clone());
         }
@@ -465,12 +420,10 @@ impl AviMjpegDemux {
     fn seek_pull(&self, seek: &Seek) -> bool {
         let flush = seek.flushes();
         if flush {
-            let event = gst::event::FlushStart::builder()
-                .seqnum(seek.seqnum)
-                .build();
-            // Reading may be what the streaming thread waits for.
+            let event = seek.flush_start();
+            // The streaming thread may be waiting in a read upstream.
             self.sinkpad.push_event(event.clone());
-            self.push_to_all(&event);
+            self.flush(&event);
         }
         self.shared.set_stopping(true);
         if !flush {
@@ -480,17 +433,14 @@ impl AviMjpegDemux {
         self.shared.set_stopping(false);
         let taken = lock(&self.pull).take();
         if flush {
-            let event = gst::event::FlushStop::builder(true)
-                .seqnum(seek.seqnum)
-                .build();
+            let event = seek.flush_stop();
             self.sinkpad.push_event(event.clone());
-            self.push_to_all(&event);
+            self.flush(&event);
         }
         let Some(mut pull) = taken else {
             return false;
         };
         let result = pull.seek(seek);
-        self.remember_segment(Some(&pull.output));
         *lock(&self.pull) = Some(pull);
         let started = self.start_task();
         drop(stream_lock);
@@ -506,10 +456,7 @@ impl AviMjpegDemux {
             );
             return false;
         }
-        let event = gst::event::FlushStart::builder()
-            .seqnum(seek.seqnum)
-            .build();
-        self.push_to_all(&event);
+        self.flush(&seek.flush_start());
         let target = {
             let _stream_lock = self.sinkpad.stream_lock();
             let size = self.sinkpad.peer_query_duration::<gst::format::Bytes>();
@@ -522,10 +469,7 @@ impl AviMjpegDemux {
             if let Some(push) = &mut *lock(&self.push) {
                 push.awaits_flush = false;
             }
-            let event = gst::event::FlushStop::builder(true)
-                .seqnum(seek.seqnum)
-                .build();
-            self.push_to_all(&event);
+            self.flush(&seek.flush_stop());
         }
         done
     }

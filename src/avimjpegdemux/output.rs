@@ -6,11 +6,12 @@ use std::sync::Arc;
 
 use gst::prelude::*;
 
+use avi_mjpeg::jpeg::FrameHeader;
 use avi_mjpeg::reader::Finding;
 use avi_mjpeg::reader::headers::{Format, Header};
-use avi_mjpeg::reader::tracks::Unit;
+use avi_mjpeg::reader::tracks::{Gap, Unit};
 
-use super::shared::PadInfo;
+use super::shared::{PadInfo, Segment, Shared};
 use super::{CAT, caps};
 
 /// Makes a source pad of a template.
@@ -23,9 +24,6 @@ struct OutStream {
     /// `None` for streams that are not taken apart.
     template: Option<(&'static str, u32)>,
     pad: Option<gst::Pad>,
-    discont: bool,
-    /// Until when there has been data or a gap event.
-    reached: gst::ClockTime,
 }
 
 /// The element's output. Only the streaming thread has it, or who stopped that
@@ -33,12 +31,14 @@ struct OutStream {
 pub struct Output {
     element: gst::Element,
     make_pad: MakePad,
+    shared: Arc<Shared>,
     streams: Vec<OutStream>,
     combiner: gst_base::UniqueFlowCombiner,
     /// A pad did not take everything.
     refused: bool,
-    group: gst::GroupId,
-    pub segment: gst::FormattedSegment<gst::ClockTime>,
+    /// The group of upstream, if it has one.
+    pub group: Option<gst::GroupId>,
+    pub segment: Segment,
     pub seqnum: gst::Seqnum,
     segment_due: bool,
     tags: gst::TagList,
@@ -46,27 +46,50 @@ pub struct Output {
     tags_due: bool,
     sampling: Option<&'static str>,
     no_more_pads: bool,
-    /// Streams behind the others by this get a gap event.
-    patience: gst::ClockTime,
-    /// Up to where streams have been looked at for that.
-    looked: gst::ClockTime,
+    /// Chunks after which a stream that was announced is not waited for.
+    patience: u32,
 }
 
 impl Output {
-    /// Warns of each stream that gets no pad because of what it is. It is an error if none gets one.
+    /// Without streams yet. One that was announced is not waited for after `patience` chunks.
     pub fn new(
         element: &gst::Element,
         make_pad: MakePad,
+        shared: &Arc<Shared>,
+        patience: u32,
+    ) -> Self {
+        Self {
+            element: element.clone(),
+            make_pad,
+            shared: shared.clone(),
+            streams: Vec::new(),
+            combiner: gst_base::UniqueFlowCombiner::new(),
+            refused: false,
+            group: None,
+            segment: gst::FormattedSegment::new(),
+            seqnum: gst::Seqnum::next(),
+            segment_due: true,
+            tags: gst::TagList::new(),
+            tags_due: true,
+            sampling: None,
+            no_more_pads: false,
+            patience,
+        }
+    }
+
+    /// The streams are known, and the first picture of a file without header. Warns of each stream that gets no
+    /// pad because of what it is. It is an error if none gets one.
+    pub fn open(
+        &mut self,
         header: &Header,
-        sampling: Option<&'static str>,
-        group: Option<gst::GroupId>,
-        patience: gst::ClockTime,
-    ) -> Result<Self, gst::FlowError> {
-        gst::debug!(CAT, obj = element, "header: {header:?}");
+        picture: Option<&FrameHeader>,
+        duration: Option<u64>,
+    ) -> Result<(), gst::FlowError> {
+        gst::debug!(CAT, obj = self.element, "header: {header:?}");
         for (n, stream) in header.streams.iter().enumerate() {
             if let Format::Other { kind, codec } = &stream.format {
                 gst::element_warning!(
-                    element,
+                    self.element,
                     gst::StreamError::CodecNotFound,
                     ("Stream {n} ({kind}) is {codec}; only Motion JPEG and PCM are taken apart here, it is left out. avidemux may know it.")
                 );
@@ -74,7 +97,7 @@ impl Output {
         }
         if !header.is_playable() {
             gst::element_error!(
-                element,
+                self.element,
                 gst::StreamError::CodecNotFound,
                 ("There is no Motion JPEG and no PCM stream in this file")
             );
@@ -93,27 +116,19 @@ impl Output {
                 part: 0,
                 template: stream.is_played().then_some((template, number)),
                 pad: None,
-                discont: true,
-                reached: gst::ClockTime::ZERO,
             }
         });
-        Ok(Self {
-            element: element.clone(),
-            make_pad,
-            streams: streams.collect(),
-            combiner: gst_base::UniqueFlowCombiner::new(),
-            refused: false,
-            group: group.unwrap_or_else(gst::GroupId::next),
-            segment: gst::FormattedSegment::new(),
-            seqnum: gst::Seqnum::next(),
-            segment_due: true,
-            tags: caps::tags_of_file(header),
-            tags_due: true,
-            sampling,
-            no_more_pads: false,
-            patience,
-            looked: gst::ClockTime::ZERO,
-        })
+        self.streams = streams.collect();
+        self.tags = caps::tags_of_file(header);
+        self.sampling = picture.and_then(FrameHeader::sampling_name);
+        let mut segment = gst::FormattedSegment::new();
+        segment.set_duration(duration.map(gst::ClockTime::from_nseconds));
+        self.begin_segment(segment, self.seqnum);
+        // Before any pad is added: whoever learns of a pad may query the duration at once.
+        if let Some(duration) = duration {
+            self.shared.set_duration(duration);
+        }
+        Ok(())
     }
 
     pub fn has_pads(&self) -> bool {
@@ -121,7 +136,7 @@ impl Output {
     }
 
     /// Whether every stream that can be has a pad.
-    pub fn has_all_pads(&self) -> bool {
+    fn has_all_pads(&self) -> bool {
         let mut streams = self.streams.iter();
         streams.all(|s| s.template.is_none() || s.pad.is_some())
     }
@@ -130,14 +145,10 @@ impl Output {
         self.streams.iter().filter_map(|s| s.pad.as_ref())
     }
 
-    pub fn is_exposed(&self, stream: usize) -> bool {
-        self.streams.get(stream).is_some_and(|s| s.pad.is_some())
-    }
-
     /// Makes pads for these streams and announces all that are there now.
-    pub fn expose(&mut self, which: &[usize]) {
+    pub fn expose(&mut self, which: impl IntoIterator<Item = usize>) {
         let mut added = Vec::new();
-        for &n in which {
+        for n in which {
             let Some(stream) = self.streams.get_mut(n) else {
                 continue;
             };
@@ -163,15 +174,13 @@ impl Output {
         for n in added {
             self.start_pad(n, &collection);
         }
-        self.post(
-            gst::message::StreamCollection::builder(&collection)
-                .src(&self.element)
-                .build(),
-        );
+        let message = gst::message::StreamCollection::builder(&collection);
+        self.post(message.src(&self.element).build());
     }
 
     /// Sends what a pad begins with, and adds it.
     fn start_pad(&mut self, n: usize, collection: &gst::StreamCollection) {
+        let group = *self.group.get_or_insert_with(gst::GroupId::next);
         let stream = &self.streams[n];
         let Some(pad) = &stream.pad else {
             return;
@@ -183,7 +192,7 @@ impl Output {
         let id = announced.stream_id().unwrap_or_default();
         pad.push_event(
             gst::event::StreamStart::builder(&id)
-                .group_id(self.group)
+                .group_id(group)
                 .stream(announced)
                 .seqnum(self.seqnum)
                 .build(),
@@ -238,29 +247,31 @@ impl Output {
     }
 
     fn segment_event(&self) -> gst::Event {
-        gst::event::Segment::builder(&self.segment)
-            .seqnum(self.seqnum)
-            .build()
+        let event = gst::event::Segment::builder(&self.segment);
+        event.seqnum(self.seqnum).build()
     }
 
     /// Starts a new segment with the next thing that is pushed.
-    pub fn begin_segment(
-        &mut self,
-        segment: gst::FormattedSegment<gst::ClockTime>,
-        seqnum: gst::Seqnum,
-    ) {
+    pub fn begin_segment(&mut self, segment: Segment, seqnum: gst::Seqnum) {
         let at = segment.position().unwrap_or_default();
+        self.shared.set_segment(segment.clone());
         self.segment = segment;
         self.seqnum = seqnum;
         self.segment_due = true;
-        self.looked = at;
         self.combiner.reset();
         self.refused = false;
-        for stream in &mut self.streams {
-            stream.discont = true;
-            stream.reached = at;
+        for stream in &self.streams {
             stream.info.set_position(at);
         }
+    }
+
+    /// The duration is known better than when the segment began.
+    pub fn correct_duration(&mut self, duration: u64) {
+        self.segment
+            .set_duration(gst::ClockTime::from_nseconds(duration));
+        self.shared.set_segment(self.segment.clone());
+        let message = gst::message::DurationChanged::builder();
+        self.post(message.src(&self.element).build());
     }
 
     /// Sends what a segment starts with, if that has not been done.
@@ -292,6 +303,8 @@ impl Output {
         unit: Unit<P>,
         piece: impl FnOnce(P) -> gst::Buffer,
     ) -> Result<(), gst::FlowError> {
+        self.start_segment();
+        self.see_to_pads(unit.stream);
         let backward = self.backward();
         let time = gst::ClockTime::from_nseconds(unit.time);
         let until = gst::ClockTime::from_nseconds(unit.until);
@@ -303,14 +316,19 @@ impl Output {
             return Ok(());
         };
         if std::mem::replace(&mut stream.part, unit.part) != unit.part {
-            stream.discont = true;
             let part = header.streams[n].numbered_part(unit.part);
             if let Some(caps) = caps::of_stream(part, self.sampling) {
                 pad.push_event(gst::event::Caps::new(&caps));
             }
         }
         let Some(content) = unit.content else {
-            return self.gap(n, time, until);
+            // A lost or an empty chunk still takes its time.
+            self.gap(Gap {
+                stream: n,
+                time: unit.time,
+                until: unit.until,
+            });
+            return Ok(());
         };
         let mut buffer = piece(content.piece);
         if !content.head.is_empty() {
@@ -324,81 +342,61 @@ impl Output {
             buffer.set_duration(until.saturating_sub(time));
             buffer.set_offset(unit.first);
             buffer.set_offset_end(unit.end);
-            if std::mem::replace(&mut stream.discont, backward) {
+            if unit.is_discont {
                 buffer.set_flags(gst::BufferFlags::DISCONT);
             }
             if content.incomplete {
                 buffer.set_flags(gst::BufferFlags::CORRUPTED);
             }
         }
-        stream.reached = stream.reached.max(until);
         stream
             .info
             .set_position(if backward { time } else { until });
         let flow = pad.push(buffer);
         self.refused |= flow.is_err();
-        // As long as all goes well, the result of all is that of this one.
-        let pad = self.refused.then(|| pad.clone());
-        if time >= self.looked + gst::ClockTime::from_mseconds(100) {
-            self.keep_up(time);
-        }
-        let Some(pad) = pad else {
+        if !self.refused {
+            // As long as no pad has refused anything, there is nothing to combine.
             return Ok(());
-        };
-        match self.combiner.update_pad_flow(&pad, flow) {
+        }
+        match self.combiner.update_pad_flow(pad, flow) {
             Ok(_) => Ok(()),
-            // Another pad that is yet to come may be linked.
+            // A pad that is still to come may be linked.
             Err(gst::FlowError::NotLinked) if !self.no_more_pads => Ok(()),
             Err(err) => Err(err),
         }
     }
 
-    /// What is lost or empty passes time all the same.
-    fn gap(
-        &mut self,
-        n: usize,
-        from: gst::ClockTime,
-        to: gst::ClockTime,
-    ) -> Result<(), gst::FlowError> {
-        self.streams[n].discont = true;
-        self.gap_event(n, from, to);
-        self.keep_up(from);
-        Ok(())
-    }
-
-    fn gap_event(&mut self, n: usize, from: gst::ClockTime, to: gst::ClockTime) {
-        let stream = &mut self.streams[n];
-        stream.reached = stream.reached.max(to);
-        if let Some(pad) = &stream.pad
-            && !self.segment_due
-            && to > from
-        {
-            pad.push_event(
-                gst::event::Gap::builder(from)
-                    .duration(to - from)
-                    .seqnum(self.seqnum)
-                    .build(),
-            );
+    /// Makes the pad of a stream that a chunk came of, if it was announced but not met so far.
+    fn see_to_pads(&mut self, stream: usize) {
+        if self.streams.get(stream).is_some_and(|s| s.pad.is_none()) {
+            self.expose([stream]);
         }
-    }
-
-    /// Streams that have nothing for a while hold nobody up.
-    fn keep_up(&mut self, time: gst::ClockTime) {
-        if self.backward() || self.segment_due {
-            return;
-        }
-        self.looked = time;
-        for n in 0..self.streams.len() {
-            let reached = self.streams[n].reached;
-            if self.is_exposed(n) && reached + self.patience < time {
-                self.streams[n].discont = true;
-                self.gap_event(n, reached, time);
+        if self.patience > 0 {
+            self.patience -= 1;
+            if self.patience == 0 || self.has_all_pads() {
+                self.no_more_pads();
             }
         }
     }
 
-    /// The end of the segment, or of the file.
+    /// Tells a pad that there is nothing for a time.
+    pub fn gap(&self, gap: Gap) {
+        let stream = self.streams.get(gap.stream);
+        if let Some(pad) = stream.and_then(|stream| stream.pad.as_ref())
+            && gap.until > gap.time
+        {
+            let event = gst::event::Gap::builder(gst::ClockTime::from_nseconds(gap.time));
+            let lasts = gst::ClockTime::from_nseconds(gap.until - gap.time);
+            pad.push_event(event.duration(lasts).seqnum(self.seqnum).build());
+        }
+    }
+
+    /// The end of the segment, or of the file. A header and nothing else is an empty recording.
     pub fn finish(&mut self) {
+        if !self.has_pads() {
+            self.expose(0..self.streams.len());
+        }
+        self.no_more_pads();
         self.start_segment();
         if !self.segment.flags().contains(gst::SegmentFlags::SEGMENT) {
             self.end();
@@ -408,17 +406,10 @@ impl Output {
             true => self.segment.start(),
             false => self.segment.stop().or(self.segment.duration()),
         };
-        self.post(
-            gst::message::SegmentDone::builder(position)
-                .src(&self.element)
-                .seqnum(self.seqnum)
-                .build(),
-        );
-        self.send(
-            gst::event::SegmentDone::builder(position)
-                .seqnum(self.seqnum)
-                .build(),
-        );
+        let message = gst::message::SegmentDone::builder(position).src(&self.element);
+        self.post(message.seqnum(self.seqnum).build());
+        let event = gst::event::SegmentDone::builder(position);
+        self.send(event.seqnum(self.seqnum).build());
     }
 
     /// Nothing more comes.
@@ -431,26 +422,26 @@ impl Output {
             pad.push_event(event.clone());
         }
     }
-}
 
-/// Tells of what is wrong with a file.
-pub fn tell(element: &gst::Element, findings: Vec<Finding>) {
-    for finding in findings {
-        let details = details(&finding);
-        if let Finding::Joined { .. } = finding {
-            gst::element_info!(
-                element,
-                gst::StreamError::Demux,
-                ("{finding}"),
-                details: details
-            );
-        } else {
-            gst::element_warning!(
-                element,
-                gst::StreamError::Demux,
-                ("{finding}"),
-                details: details
-            );
+    /// Tells of what is wrong with a file.
+    pub fn tell(&self, findings: Vec<Finding>) {
+        for finding in findings {
+            let details = details(&finding);
+            if let Finding::Joined { .. } = finding {
+                gst::element_info!(
+                    self.element,
+                    gst::StreamError::Demux,
+                    ("{finding}"),
+                    details: details
+                );
+            } else {
+                gst::element_warning!(
+                    self.element,
+                    gst::StreamError::Demux,
+                    ("{finding}"),
+                    details: details
+                );
+            }
         }
     }
 }

@@ -7,22 +7,16 @@ use std::sync::Arc;
 use gst::prelude::*;
 
 use avi_mjpeg::reader::OpenError;
-use avi_mjpeg::reader::player::{Player, Step};
+use avi_mjpeg::reader::player::{Player, Progress, Step};
 use avi_mjpeg::reader::window::{self, ReadAt};
 
 use super::CAT;
-use super::output::{self, MakePad, Output};
+use super::output::{MakePad, Output};
 use super::seek::{Seek, range_of};
 use super::shared::Shared;
 
-/// A search of more bytes than this is told of by progress messages.
-const LONG: u64 = 32 << 20;
-
 /// Chunks pushed before the task looks at its state.
 const BATCH: usize = 16;
-
-/// A stream without data for so long gets a gap event.
-const PATIENCE: gst::ClockTime = gst::ClockTime::from_mseconds(500);
 
 /// The file upstream.
 struct PadSource {
@@ -40,7 +34,7 @@ impl ReadAt for PadSource {
     }
 
     fn read_at(&mut self, pos: u64, len: usize) -> Result<Block, gst::FlowError> {
-        // However long a search is, it reads.
+        // Even a long search reads often, so this is where it can be stopped.
         if self.shared.is_stopping() {
             return Err(gst::FlowError::Flushing);
         }
@@ -112,13 +106,10 @@ pub struct Pull {
     player: Player<PadSource>,
     pub output: Output,
     told_duration: u64,
-    started: bool,
-    /// How far a told search was when it was last told.
-    told: Option<u64>,
 }
 
 impl Pull {
-    /// Opens what is upstream of a pad.
+    /// Opens what is upstream of a pad, and begins to play it.
     pub fn open(
         element: &gst::Element,
         make_pad: MakePad,
@@ -146,44 +137,24 @@ impl Pull {
                 return Err(gst::FlowError::Error);
             }
         };
-        let picture = player.reader().first_picture();
-        let sampling = picture.and_then(|picture| picture.sampling_name());
-        let output = Output::new(element, make_pad, player.header(), sampling, None, PATIENCE)?;
+        let reader = player.reader();
+        let told_duration = reader.duration();
+        let mut output = Output::new(element, make_pad, shared, 1);
+        output.open(reader.header(), reader.first_picture(), Some(told_duration))?;
+        // Only streams with chunks get a pad, as far as is known.
+        let streams = player.streams();
+        if !streams.is_empty() {
+            output.expose(streams);
+            output.no_more_pads();
+        }
+        output.start_segment();
         Ok(Box::new(Self {
             element: element.clone(),
             shared: shared.clone(),
             player,
             output,
-            told_duration: 0,
-            started: false,
-            told: None,
+            told_duration,
         }))
-    }
-
-    /// Begins to play.
-    fn start(&mut self) {
-        self.started = true;
-        let mut segment = gst::FormattedSegment::new();
-        segment.set_duration(self.duration());
-        let seqnum = self.output.seqnum;
-        self.output.begin_segment(segment, seqnum);
-        // Whoever is told of a pad may ask for it.
-        self.tell_duration();
-        self.expose();
-        self.output.start_segment();
-    }
-
-    /// Makes the pads of the streams that have chunks as far as is known.
-    fn expose(&mut self) {
-        let streams = self.player.streams();
-        if !streams.is_empty() {
-            self.output.expose(&streams);
-            self.output.no_more_pads();
-        }
-    }
-
-    fn duration(&self) -> gst::ClockTime {
-        gst::ClockTime::from_nseconds(self.player.reader().duration())
     }
 
     fn tell_duration(&mut self) {
@@ -194,104 +165,77 @@ impl Pull {
         let told = std::mem::replace(&mut self.told_duration, duration);
         self.shared.set_duration(duration);
         if told != 0 && self.player.reader().is_complete() {
-            self.output.segment.set_duration(self.duration());
-            self.output.post(
-                gst::message::DurationChanged::builder()
-                    .src(&self.element)
-                    .build(),
-            );
+            self.output.correct_duration(duration);
         }
     }
 
     /// Goes where a seek says with the next step.
     pub fn seek(&mut self, seek: &Seek) -> bool {
-        let mut segment = self.output.segment.clone();
-        segment.set_duration(self.duration());
-        let picture_at = |ns, after| self.player.picture_at(ns, after);
-        let done = seek.apply(&mut segment, &picture_at);
-        if done {
-            self.player.seek(range_of(&segment));
-            self.output.begin_segment(segment, seek.seqnum);
-        }
-        done
+        let duration = gst::ClockTime::from_nseconds(self.player.reader().duration());
+        let snap = |ns, snap| self.player.snap(ns, snap);
+        let Some(segment) = seek.apply(&self.output.segment, Some(duration), snap) else {
+            return false;
+        };
+        self.player.seek(range_of(&segment));
+        self.output.begin_segment(segment, seek.seqnum);
+        true
     }
 
-    fn progress(&self, kind: gst::ProgressType, text: &str) {
-        self.output.post(
-            gst::message::Progress::builder(kind, "index", text)
-                .src(&self.element)
-                .build(),
-        );
+    fn post_progress(&self, kind: gst::ProgressType, text: &str) {
+        let message = gst::message::Progress::builder(kind, "index", text);
+        self.output.post(message.src(&self.element).build());
     }
 
-    /// Tells how far the search for chunks is, in steps of a twentieth.
+    /// Tells how far a long search for chunks is.
     fn tell_progress(&mut self) {
-        let reader = self.player.reader();
-        let (size, scanned) = (reader.file_size(), reader.scanned());
-        let complete = reader.is_complete();
-        match self.told {
-            None if !complete && size.saturating_sub(scanned) > LONG => {
-                self.told = Some(scanned);
+        use gst::ProgressType as Kind;
+        let (kind, text) = match self.player.progress() {
+            None => return,
+            Some(Progress::Began) => {
                 let text = "Looking for the chunks of a file without a whole index";
-                self.progress(gst::ProgressType::Start, text);
+                (Kind::Start, text.to_owned())
             }
-            Some(_) if complete => {
-                self.told = None;
-                self.progress(gst::ProgressType::Complete, "All chunks are known");
-            }
-            Some(told) if scanned.saturating_sub(told) >= size / 20 => {
-                self.told = Some(scanned);
-                let percent = u128::from(scanned) * 100 / u128::from(size.max(1));
+            Some(Progress::Percent(percent)) => {
                 let text = format!("Looked through {percent} % of the file");
-                self.progress(gst::ProgressType::Continue, &text);
+                (Kind::Continue, text)
             }
-            _ => {}
-        }
+            Some(Progress::Complete) => (Kind::Complete, "All chunks are known".to_owned()),
+        };
+        self.post_progress(kind, &text);
     }
 
     /// A search that is given up is said to be.
     pub fn cancel(&mut self) {
-        if self.told.take().is_some() {
-            self.progress(
-                gst::ProgressType::Canceled,
-                "The search for chunks was stopped",
-            );
+        if self.player.is_searching() {
+            let text = "The search for chunks was stopped";
+            self.post_progress(gst::ProgressType::Canceled, text);
         }
     }
 
     /// Pushes the next few chunks.
     pub fn step(&mut self) -> Result<(), gst::FlowError> {
-        if !self.started {
-            self.start();
+        let result = self.play();
+        if matches!(result, Ok(()) | Err(gst::FlowError::Eos)) {
+            self.tell_progress();
+            self.tell_duration();
         }
+        result
+    }
+
+    fn play(&mut self) -> Result<(), gst::FlowError> {
         for _ in 0..BATCH {
             let step = self.player.step()?;
-            output::tell(&self.element, self.player.take_findings());
+            self.output.tell(self.player.take_findings());
             match step {
                 Step::Unit(unit) => {
-                    self.output.start_segment();
-                    if !self.output.is_exposed(unit.stream) {
-                        // It was announced, but its first chunk comes so late that it was not met
-                        // before the pads were made.
-                        self.output.expose(&[unit.stream]);
-                        self.output.no_more_pads();
-                    }
-                    self.output
-                        .push(self.player.header(), unit, |buffer| buffer)?;
+                    let header = self.player.header();
+                    self.output.push(header, unit, |buffer| buffer)?;
                 }
+                Step::Gap(gap) => self.output.gap(gap),
                 Step::Searching => break,
-                Step::End => {
-                    if !self.output.has_pads() {
-                        self.expose();
-                    }
-                    self.tell_progress();
-                    self.tell_duration();
-                    return Err(gst::FlowError::Eos);
-                }
+                Step::End => return Err(gst::FlowError::Eos),
             }
         }
-        self.tell_progress();
-        self.tell_duration();
         Ok(())
     }
 }

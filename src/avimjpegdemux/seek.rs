@@ -1,14 +1,12 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! Seeks: from events to segments, and from those to what is played. And what queries convert by.
 
+use avi_mjpeg::reader::Snap;
 use avi_mjpeg::reader::headers::Stream;
 use avi_mjpeg::reader::tracks::Range;
 use gst::GenericFormattedValue as Value;
 
-type Segment = gst::FormattedSegment<gst::ClockTime>;
-
-/// When the picture begins that is on screen at a time, or with `true` the next one.
-pub type PictureAt<'a> = &'a dyn Fn(u64, bool) -> Option<u64>;
+use super::shared::Segment;
 
 /// A seek event, in time.
 pub struct Seek {
@@ -31,7 +29,7 @@ impl Seek {
             }
             match value {
                 Value::Time(time) => Some(time),
-                // No stop is none in any format.
+                // -1 means "none" in every format.
                 value if value.value() == -1 => Some(None),
                 value => match convert(stream, value, gst::Format::Time)? {
                     Value::Time(time) => Some(time),
@@ -55,48 +53,60 @@ impl Seek {
         self.flags.contains(gst::SeekFlags::FLUSH)
     }
 
+    pub fn flush_start(&self) -> gst::Event {
+        let event = gst::event::FlushStart::builder();
+        event.seqnum(self.seqnum).build()
+    }
+
+    pub fn flush_stop(&self) -> gst::Event {
+        let event = gst::event::FlushStop::builder(true);
+        event.seqnum(self.seqnum).build()
+    }
+
     /// Whether what comes as a stream can be played so.
     pub fn is_forward(&self) -> bool {
         self.rate > 0.0
     }
 
-    /// Makes the segment that is asked for; key unit seeks begin with a picture.
-    pub fn apply(&self, segment: &mut Segment, picture_at: PictureAt) -> bool {
+    /// The segment that is asked for, in a file of a duration; key unit seeks begin with a picture. `snap` says where
+    /// one is.
+    pub fn apply(
+        &self,
+        segment: &Segment,
+        duration: Option<gst::ClockTime>,
+        snap: impl FnOnce(u64, Snap) -> Option<u64>,
+    ) -> Option<Segment> {
         if self.rate == 0.0 {
-            return false;
+            return None;
         }
+        let mut segment = segment.clone();
+        segment.set_duration(duration);
         // A bound that is not given stays as it is.
         let bound = |kind, new: Option<gst::ClockTime>, old| match kind {
-            gst::SeekType::Set => Some(new),
-            gst::SeekType::None => Some(old),
+            gst::SeekType::Set => new,
+            gst::SeekType::None => old,
             _ => None,
         };
-        if let (Some(Some(start)), Some(Some(stop))) = (
+        if let (Some(start), Some(stop)) = (
             bound(self.start_type, self.start, segment.start()),
             bound(self.stop_type, self.stop, segment.stop()),
-        ) && segment.duration().map_or(start, |end| start.min(end)) > stop
+        ) && duration.map_or(start, |end| start.min(end)) > stop
         {
-            return false;
+            return None;
         }
-        let done = segment.do_seek(
+        segment.do_seek(
             self.rate,
             self.flags,
             self.start_type,
             self.start,
             self.stop_type,
             self.stop,
-        );
-        if done.is_none() {
-            return false;
-        }
+        )?;
         if self.rate < 0.0 && segment.stop().is_none() {
-            let end = segment.duration();
-            segment.set_position(end);
+            segment.set_position(duration);
         }
-        if let (true, Some(at)) = (
-            self.flags.contains(gst::SeekFlags::KEY_UNIT),
-            segment.position(),
-        ) && let Some(snapped) = self.snap(at.nseconds(), picture_at)
+        if let (Some(kind), Some(at)) = (self.snap(), segment.position())
+            && let Some(snapped) = snap(at.nseconds(), kind)
         {
             let snapped = gst::ClockTime::from_nseconds(snapped);
             segment.set_position(snapped);
@@ -105,25 +115,18 @@ impl Seek {
                 segment.set_time(snapped);
             }
         }
-        true
+        Some(segment)
     }
 
-    /// When the picture begins that a key unit seek goes to.
-    fn snap(&self, at: u64, picture_at: PictureAt) -> Option<u64> {
-        let before = picture_at(at, false);
-        if before == Some(at) {
-            return before;
-        }
-        let nearest = self.flags.contains(gst::SeekFlags::SNAP_NEAREST);
-        if !nearest && !self.flags.contains(gst::SeekFlags::SNAP_AFTER) {
-            return before;
-        }
-        match (before, picture_at(at, true)) {
-            (Some(before), Some(after)) if nearest && after.abs_diff(at) >= at - before => {
-                Some(before)
-            }
-            (before, after) => after.or(before),
-        }
+    /// The picture that it is to begin with, if it has to be one.
+    fn snap(&self) -> Option<Snap> {
+        let has = |flags| self.flags.contains(flags);
+        let snap = match has(gst::SeekFlags::SNAP_NEAREST) {
+            true => Snap::Nearest,
+            false if has(gst::SeekFlags::SNAP_AFTER) => Snap::After,
+            false => Snap::Before,
+        };
+        has(gst::SeekFlags::KEY_UNIT).then_some(snap)
     }
 }
 

@@ -8,7 +8,7 @@ use avi_mjpeg::reader::headers::Stream;
 
 use crate::sync::lock;
 
-type Segment = gst::FormattedSegment<gst::ClockTime>;
+pub type Segment = gst::FormattedSegment<gst::ClockTime>;
 
 /// What any thread may ask for.
 #[derive(Default)]
@@ -59,8 +59,8 @@ impl Shared {
         lock(&self.known).segment.clone()
     }
 
-    pub fn set_segment(&self, segment: Option<Segment>) {
-        lock(&self.known).segment = segment;
+    pub fn set_segment(&self, segment: Segment) {
+        lock(&self.known).segment = Some(segment);
     }
 
     pub fn is_stopping(&self) -> bool {

@@ -4,34 +4,10 @@
 use gst::prelude::*;
 
 use super::settings::Profile;
-use avi_mjpeg::header::WaveFormat;
+use crate::streams::{layout_of, speakers};
+use avi_mjpeg::pcm::Layout;
+use avi_mjpeg::recorder::inputs::InputFormat;
 use avi_mjpeg::timeline::Rate;
-
-/// What a pad's caps say.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum PadFormat {
-    /// Size and rate may be left to the pictures and their timestamps.
-    Video {
-        size: Option<(u32, u32)>,
-        rate: Option<Rate>,
-        /// It is but the most that comes.
-        is_most: bool,
-    },
-    Audio(WaveFormat),
-}
-
-impl PadFormat {
-    /// Whether a stream can go on in this format: of a picture only the rate may change, which
-    /// timestamps make up for.
-    pub fn continues(&self, other: &Self) -> bool {
-        match (self, other) {
-            (Self::Video { size: a, .. }, Self::Video { size: b, .. }) => {
-                a.is_none() || b.is_none() || a == b
-            }
-            _ => self == other,
-        }
-    }
-}
 
 /// Why caps were refused.
 #[derive(Debug, thiserror::Error)]
@@ -51,12 +27,12 @@ pub(super) enum CapsError {
     NotK210(String),
 }
 
-/// The formats of PCM, as `(name, bits)`.
-const PCM: [(gst_audio::AudioFormat, u16); 4] = [
-    (gst_audio::AudioFormat::U8, 8),
-    (gst_audio::AudioFormat::S16le, 16),
-    (gst_audio::AudioFormat::S24le, 24),
-    (gst_audio::AudioFormat::S32le, 32),
+/// The formats of PCM.
+const PCM: [gst_audio::AudioFormat; 4] = [
+    gst_audio::AudioFormat::U8,
+    gst_audio::AudioFormat::S16le,
+    gst_audio::AudioFormat::S24le,
+    gst_audio::AudioFormat::S32le,
 ];
 
 /// Whether a pad is one for pictures.
@@ -76,14 +52,14 @@ pub(super) fn audio_template(profile: Profile) -> gst::Caps {
         Profile::K210 => (&PCM[1..2], 2),
     };
     gst_audio::AudioCapsBuilder::new_interleaved()
-        .format_list(formats.iter().map(|(format, _)| *format))
+        .format_list(formats.iter().copied())
         .rate_range(1..=192_000)
         .channels_range(1..=channels)
         .build()
 }
 
 /// What video caps mean.
-pub(super) fn video_format(caps: &gst::Caps) -> Result<PadFormat, CapsError> {
+pub(super) fn video_format(caps: &gst::Caps) -> Result<InputFormat, CapsError> {
     let not_jpeg = || CapsError::NotJpeg(caps.to_string());
     let structure = caps.structure(0).ok_or_else(not_jpeg)?;
     if structure.name() != "image/jpeg" {
@@ -101,7 +77,7 @@ pub(super) fn video_format(caps: &gst::Caps) -> Result<PadFormat, CapsError> {
         Rate::new(rate.numer().try_into().ok()?, rate.denom().try_into().ok()?)
     };
     let rate_of_all = rate("framerate");
-    Ok(PadFormat::Video {
+    Ok(InputFormat::Video {
         size,
         rate: rate_of_all.or_else(|| rate("max-framerate")),
         is_most: rate_of_all.is_none(),
@@ -109,61 +85,17 @@ pub(super) fn video_format(caps: &gst::Caps) -> Result<PadFormat, CapsError> {
 }
 
 /// What audio caps mean in a file of a profile.
-pub(super) fn audio_format(caps: &gst::Caps, profile: Profile) -> Result<PadFormat, CapsError> {
+pub(super) fn audio_format(caps: &gst::Caps, profile: Profile) -> Result<InputFormat, CapsError> {
     let not_pcm = || CapsError::NotPcm(caps.to_string());
     let info = gst_audio::AudioInfo::from_caps(caps).map_err(|_| not_pcm())?;
-    let (_, bits) = PCM
-        .iter()
-        .find(|(format, _)| *format == info.format())
+    let layout = layout_of(&info)
+        .filter(|_| PCM.contains(&info.format()))
+        .filter(|_| info.layout() == gst_audio::AudioLayout::Interleaved)
         .ok_or_else(not_pcm)?;
-    let channels = u16::try_from(info.channels()).map_err(|_| not_pcm())?;
-    if info.layout() != gst_audio::AudioLayout::Interleaved {
-        return Err(not_pcm());
-    }
     if !caps.is_subset(&audio_template(profile)) {
         return Err(CapsError::NotK210(caps.to_string()));
     }
-    let mask = info.positions().map_or(0, speakers);
-    Ok(PadFormat::Audio(WaveFormat::pcm(
-        info.rate(),
-        channels,
-        *bits,
-        mask,
-    )))
-}
-
-/// The speakers as `WAVEFORMATEXTENSIBLE` has them, or 0 (no particular speakers) if it has not
-/// all of them, or the samples would have to be put into another order.
-fn speakers(positions: &[gst_audio::AudioChannelPosition]) -> u32 {
-    use gst_audio::AudioChannelPosition as P;
-    let mut mask = 0;
-    for position in positions {
-        let bit: u32 = match position {
-            P::FrontLeft => 1 << 0,
-            P::FrontRight => 1 << 1,
-            P::FrontCenter => 1 << 2,
-            P::Lfe1 => 1 << 3,
-            P::RearLeft => 1 << 4,
-            P::RearRight => 1 << 5,
-            P::FrontLeftOfCenter => 1 << 6,
-            P::FrontRightOfCenter => 1 << 7,
-            P::RearCenter => 1 << 8,
-            P::SideLeft => 1 << 9,
-            P::SideRight => 1 << 10,
-            P::TopCenter => 1 << 11,
-            P::TopFrontLeft => 1 << 12,
-            P::TopFrontCenter => 1 << 13,
-            P::TopFrontRight => 1 << 14,
-            P::TopRearLeft => 1 << 15,
-            P::TopRearCenter => 1 << 16,
-            P::TopRearRight => 1 << 17,
-            P::Mono => 1 << 2,
-            _ => return 0,
-        };
-        if bit <= mask {
-            return 0;
-        }
-        mask |= bit;
-    }
-    mask
+    let speakers = info.positions().map(speakers::wave_mask);
+    let layout = Layout { speakers, ..layout };
+    Ok(InputFormat::Audio(layout.wave()))
 }

@@ -8,8 +8,8 @@ use gst::prelude::*;
 use gst::subclass::prelude::*;
 
 use super::caps;
-use super::flow::Flow;
 use super::settings::{Profile, Settings};
+use super::sinks::{Segment, Sinks};
 use crate::sync::lock;
 
 #[derive(Debug, glib::Properties)]
@@ -37,15 +37,20 @@ pub struct AviMjpegMux {
                  and in the k210 profile, the file ends there (default: true)"
     )]
     settings: Arc<Mutex<Settings>>,
-    flow: Flow,
+    sinks: Sinks,
 }
 
 /// The name of the property whose type the derive macro does not know.
 const STATS: &str = "stats";
 
 impl AviMjpegMux {
+    /// What a pad's function does, or `fallback` once one has panicked.
+    fn guarded<T>(parent: Option<&gst::Object>, fallback: T, act: impl FnOnce(&Self) -> T) -> T {
+        Self::catch_panic_pad_function(parent, || fallback, act)
+    }
+
     fn stats(&self) -> gst::Structure {
-        let stats = self.flow.stats();
+        let stats = self.sinks.recorder.stats();
         gst::Structure::builder("avimjpegmux-stats")
             .field("frames", stats.frames)
             .field("repeated", stats.repeated)
@@ -80,7 +85,7 @@ impl AviMjpegMux {
 
     fn src_event(&self, pad: &gst::Pad, event: gst::Event) -> bool {
         if let gst::EventView::Seek(_) = event.view() {
-            // What is written is written.
+            // A muxer cannot go back in what it has written.
             return false;
         }
         gst::Pad::event_default(pad, Some(&*self.obj()), event)
@@ -100,13 +105,13 @@ impl ObjectSubclass for AviMjpegMux {
             .expect("the template is in the class");
         let src = gst::Pad::builder_from_template(&template)
             .event_function(|pad, parent, event| {
-                Self::catch_panic_pad_function(parent, || false, |mux| mux.src_event(pad, event))
+                Self::guarded(parent, false, |mux| mux.src_event(pad, event))
             })
             .flags(gst::PadFlags::FIXED_CAPS)
             .build();
         let settings = Arc::<Mutex<Settings>>::default();
         Self {
-            flow: Flow::new(src.clone(), settings.clone()),
+            sinks: Sinks::new(src.clone(), settings.clone()),
             src,
             settings,
         }
@@ -169,29 +174,24 @@ impl ElementImpl for AviMjpegMux {
 
     fn pad_templates() -> &'static [gst::PadTemplate] {
         static TEMPLATES: LazyLock<Vec<gst::PadTemplate>> = LazyLock::new(|| {
-            let template = |name, direction, presence, caps: &gst::Caps| {
-                gst::PadTemplate::new(name, direction, presence, caps).expect("valid caps")
-            };
-            vec![
-                template(
+            use gst::{PadDirection as Direction, PadPresence as Presence};
+            let sound = caps::audio_template(Profile::Standard);
+            let file = gst::Caps::new_empty_simple("video/x-msvideo");
+            [
+                (
                     "video_%u",
-                    gst::PadDirection::Sink,
-                    gst::PadPresence::Request,
-                    &caps::video_template(),
+                    Direction::Sink,
+                    Presence::Request,
+                    caps::video_template(),
                 ),
-                template(
-                    "audio_%u",
-                    gst::PadDirection::Sink,
-                    gst::PadPresence::Request,
-                    &caps::audio_template(Profile::Standard),
-                ),
-                template(
-                    "src",
-                    gst::PadDirection::Src,
-                    gst::PadPresence::Always,
-                    &gst::Caps::builder("video/x-msvideo").build(),
-                ),
+                ("audio_%u", Direction::Sink, Presence::Request, sound),
+                ("src", Direction::Src, Presence::Always, file),
             ]
+            .into_iter()
+            .filter_map(|(name, direction, presence, caps)| {
+                gst::PadTemplate::new(name, direction, presence, &caps).ok()
+            })
+            .collect()
         });
         &TEMPLATES
     }
@@ -203,23 +203,25 @@ impl ElementImpl for AviMjpegMux {
         _caps: Option<&gst::Caps>,
     ) -> Option<gst::Pad> {
         let is_video = template.name_template() == "video_%u";
+        let segment = Arc::<Segment>::default();
+        let for_events = segment.clone();
         let pad = gst::Pad::builder_from_template(template)
-            .name(self.flow.pad_name(is_video, name)?)
-            .chain_function(|pad, parent, buffer| {
-                Self::catch_panic_pad_function(
-                    parent,
-                    || Err(gst::FlowError::Error),
-                    |mux| mux.flow.chain(pad, buffer),
-                )
+            .name(self.sinks.name_for(is_video, name)?)
+            .chain_function(move |pad, parent, buffer| {
+                Self::guarded(parent, Err(gst::FlowError::Error), |mux| {
+                    mux.sinks.chain(pad, &segment, buffer)
+                })
             })
-            .event_function(|pad, parent, event| {
-                Self::catch_panic_pad_function(parent, || false, |mux| mux.flow.event(pad, event))
+            .event_function(move |pad, parent, event| {
+                Self::guarded(parent, false, |mux| {
+                    mux.sinks.event(pad, &for_events, event)
+                })
             })
             .query_function(|pad, parent, query| {
-                Self::catch_panic_pad_function(parent, || false, |mux| mux.sink_query(pad, query))
+                Self::guarded(parent, false, |mux| mux.sink_query(pad, query))
             })
             .build();
-        self.flow.add_pad(pad.clone(), is_video);
+        self.sinks.recorder.add(pad.clone(), is_video);
         // Pads of an element that runs have to be active before they are seen.
         let _ = pad.set_active(true);
         self.obj().add_pad(&pad).ok()?;
@@ -228,9 +230,9 @@ impl ElementImpl for AviMjpegMux {
 
     fn release_pad(&self, pad: &gst::Pad) {
         let _ = pad.set_active(false);
-        self.flow.remove_pad(pad);
+        self.sinks.recorder.remove(pad);
         let _ = self.obj().remove_pad(pad);
-        self.flow.go_on();
+        self.sinks.recorder.go_on();
     }
 
     fn change_state(
@@ -239,15 +241,15 @@ impl ElementImpl for AviMjpegMux {
     ) -> Result<gst::StateChangeSuccess, gst::StateChangeError> {
         match transition {
             gst::StateChange::ReadyToPaused => {
-                self.flow.reset();
-                self.flow.reset_stats();
+                self.sinks.reset();
+                self.sinks.recorder.reset_stats();
             }
-            gst::StateChange::PausedToReady => self.flow.stop_waiting(),
+            gst::StateChange::PausedToReady => self.sinks.recorder.stop_waiting(),
             _ => {}
         }
         let result = self.parent_change_state(transition)?;
         if transition == gst::StateChange::PausedToReady {
-            self.flow.reset();
+            self.sinks.reset();
         }
         Ok(result)
     }

@@ -4,6 +4,7 @@
 use gst::prelude::*;
 
 use super::CAT;
+use avi_mjpeg::recorder::inputs::{AHEAD_AT_START, Refused};
 use avi_mjpeg::recorder::{Jump, Notice, RecordError};
 use avi_mjpeg::writer::WriteError;
 
@@ -78,6 +79,10 @@ impl Warnings {
                 obj = element,
                 "stream {stream} keeps {to:?}, not {from:?}"
             ),
+            Notice::Salvaged { bytes } => {
+                gst::info!(CAT, obj = element, "the file ends at {bytes}")
+            }
+            Notice::Unfinished => gst::warning!(CAT, obj = element, "the file cannot be finished"),
             notice => gst::log!(CAT, obj = element, "{notice:?}"),
         }
     }
@@ -115,63 +120,69 @@ pub(super) fn jump(element: &gst::Element, pad: &gst::Pad, jump: Jump) {
     );
 }
 
-/// Tells that the file is without some pads.
-pub(super) fn left_out(element: &gst::Element, pads: &[gst::Pad]) {
-    for pad in pads {
-        gst::element_warning!(
-            element,
-            gst::StreamError::Mux,
-            (
-                "Pad {} had nothing to say what it has; the file is without it.",
-                pad.name()
-            )
-        );
+/// Tells that the file is without some pads, and that nothing came on others yet.
+pub(super) fn not_there(element: &gst::Element, left_out: &[gst::Pad], awaited: &[gst::Pad]) {
+    let left_out = left_out.iter().map(|pad| {
+        format!(
+            "Pad {} had nothing to say what it has; the file is without it.",
+            pad.name()
+        )
+    });
+    let awaited = awaited.iter().map(|pad| {
+        format!(
+            "Nothing came on pad {} so far; the file is begun without it, and has it from when \
+             something comes.",
+            pad.name()
+        )
+    });
+    for text in left_out.chain(awaited) {
+        gst::element_warning!(element, gst::StreamError::Mux, ("{text}"));
     }
 }
 
-/// Tells that nothing came on some pads yet.
-pub(super) fn awaited(element: &gst::Element, pads: &[gst::Pad]) {
-    for pad in pads {
-        gst::element_warning!(
-            element,
-            gst::StreamError::Mux,
-            (
-                "Nothing came on pad {} so far; the file is begun without it, and has it from when \
-                 something comes.",
-                pad.name()
-            )
-        );
-    }
-}
-
-/// Tells that a file that cannot be changed later waits for a pad.
-pub(super) fn waiting_for_a_pad(element: &gst::Element, pad: &gst::Pad, seconds: i64) {
-    gst::element_warning!(
-        element,
-        gst::StreamError::Mux,
-        (
+/// Tells that the file is not begun before something comes on a pad.
+pub(super) fn waiting(element: &gst::Element, pad: &gst::Pad, is_k210: bool) {
+    let seconds = AHEAD_AT_START / 1_000_000_000;
+    let text = match is_k210 {
+        true => format!(
+            "There are {seconds} s of sound and no frame yet; a file for the K210 begins \
+             with a frame, so the sound is held back until one comes."
+        ),
+        false => format!(
             "There are {seconds} s of data and nothing on pad {} yet; what is downstream cannot \
              seek, so the file is not begun before something comes there, or its end.",
             pad.name()
-        )
-    );
+        ),
+    };
+    gst::element_warning!(element, gst::StreamError::Mux, ("{text}"));
 }
 
-/// Tells that the file for the K210 waits for its first frame, although there is sound.
-pub(super) fn waiting_for_a_frame(element: &gst::Element, seconds: i64) {
-    gst::element_warning!(
-        element,
-        gst::StreamError::Mux,
-        ("There are {seconds} s of sound and no frame yet; a file for the K210 begins \
-             with a frame, so the sound is held back until one comes.")
-    );
+/// Posts why a pad takes no data, unless it has ended.
+pub(super) fn refused(element: &gst::Element, pad: &gst::Pad, refused: Refused) {
+    match refused {
+        Refused::Ended => {}
+        Refused::NoFormat => gst::element_error!(
+            element,
+            gst::CoreError::Negotiation,
+            ("Data came on pad {} before caps.", pad.name())
+        ),
+        Refused::NotInFile => gst::element_error!(
+            element,
+            gst::StreamError::Mux,
+            (
+                "Pad {} came when the file was already begun; all streams of an AVI file \
+                 are named in its head. Link it before the pipeline starts.",
+                pad.name()
+            )
+        ),
+    }
 }
 
 /// Posts why a recording ended that the sink did not end.
 pub(super) fn failed(element: &gst::Element, error: &RecordError<gst::FlowError>) {
     const ON: &str = "It was finished; record on into another file, with splitmuxsink for example";
     match error {
-        // Whoever refused it has posted why.
+        // The element downstream that failed has posted the reason.
         RecordError::Storage(_) => {}
         RecordError::Full(WriteError::FileFull { limit }) => gst::element_error!(
             element,

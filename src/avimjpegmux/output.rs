@@ -2,16 +2,13 @@
 //! The source pad as the file that the writer writes.
 
 use std::path::PathBuf;
-use std::sync::LazyLock;
 use std::time::{Duration, Instant};
 
 use gst::prelude::*;
 
 use super::CAT;
-use super::payload::Bytes;
-use super::piece::Piece;
-use avi_mjpeg::header::ChunkHeader;
-use avi_mjpeg::output::Room;
+use super::payload::{Bytes, buffer_of, is_shared};
+use avi_mjpeg::output::{Piece, Room};
 use avi_mjpeg::recorder::{Pace, Storage};
 use avi_mjpeg::writer::Output;
 
@@ -32,8 +29,12 @@ pub(super) struct PadOutput {
     position: u64,
     /// The end of the file, as far as downstream has it.
     end: u64,
-    /// What comes behind that, if downstream is a file.
-    piece: Option<Piece>,
+    /// What comes behind that.
+    piece: Piece<gst::Memory>,
+    /// What comes next is collected into pieces, and not pushed at once and as it is.
+    collects: bool,
+    /// Nobody waits for the bytes of a file before it is complete.
+    is_file: bool,
     /// Of chunks that are pushed at once, so that a recording that is stopped without an end has them.
     pace: Pace,
     /// When the last chunk came.
@@ -47,7 +48,7 @@ pub(super) struct PadOutput {
 impl PadOutput {
     /// Tells downstream what comes.
     pub fn begin(pad: gst::Pad) -> Self {
-        // Made of several streams, it is none of them.
+        // A file of several streams has a stream id of its own.
         let stream_id = format!("avimjpegmux-{:08x}", gst::glib::random_int());
         pad.push_event(
             gst::event::StreamStart::builder(&stream_id)
@@ -64,8 +65,9 @@ impl PadOutput {
             pad,
             position: 0,
             end: 0,
-            // Nobody waits for the bytes of a file before it is complete.
-            piece: seekable.then(Piece::default),
+            piece: Piece::default(),
+            collects: false,
+            is_file: seekable,
             pace: Pace::new(CHUNK_PACE),
             now: Instant::now(),
             failed_appending: false,
@@ -78,71 +80,34 @@ impl PadOutput {
 
     /// Passes an event on behind what is written.
     pub fn event(&mut self, event: gst::Event) -> Result<(), gst::FlowError> {
-        self.flush()?;
+        self.flush(false)?;
         self.pad.push_event(event);
         Ok(())
     }
 
+    /// Where a piece begins that has an end.
+    fn start(&self) -> Option<u64> {
+        self.collects.then_some(self.end)
+    }
+
     /// Pushes what is held back.
-    fn flush(&mut self) -> Result<(), gst::FlowError> {
-        match &mut self.piece {
-            Some(piece) if !piece.is_empty() => {
-                let buffer = piece.take();
-                self.push_at_end(buffer, false)
-            }
-            _ => Ok(()),
+    fn flush(&mut self, durable: bool) -> Result<(), gst::FlowError> {
+        if self.piece.is_empty() {
+            return Ok(());
         }
-    }
-
-    /// Whether what comes next is collected. If it is not, all before it is pushed.
-    fn collects(&mut self, durable: bool) -> Result<bool, gst::FlowError> {
-        let collects = self.piece.is_some() && !durable && !self.pace.take(self.now);
-        if !collects {
-            self.flush()?;
-        }
-        Ok(collects)
-    }
-
-    /// Collects bytes, and pushes each piece that is full.
-    fn collect(&mut self, mut bytes: &[u8]) -> Result<(), gst::FlowError> {
-        while let (Some(piece), false) = (&mut self.piece, bytes.is_empty()) {
-            let size = piece.copy(bytes, self.end);
-            bytes = &bytes[size..];
-            self.flush_if_full()?;
-        }
-        Ok(())
-    }
-
-    /// The same, without a copy if there is much of it.
-    fn collect_memory(&mut self, memory: &gst::MemoryRef) -> Result<(), gst::FlowError> {
-        if !Piece::can_share(memory) {
-            return self.collect(&memory.map_readable().map_err(|_| gst::FlowError::Error)?);
-        }
-        let mut from = 0;
-        while let (Some(piece), true) = (&mut self.piece, from < memory.size()) {
-            from += piece.share(memory, from, self.end);
-            self.flush_if_full()?;
-        }
-        Ok(())
-    }
-
-    fn flush_if_full(&mut self) -> Result<(), gst::FlowError> {
-        match &self.piece {
-            Some(piece) if piece.is_full(self.end) => self.flush(),
-            _ => Ok(()),
-        }
-    }
-
-    fn push_at_end(
-        &mut self,
-        mut buffer: gst::Buffer,
-        durable: bool,
-    ) -> Result<(), gst::FlowError> {
-        self.seek(self.end)?;
+        let mut buffer = buffer_of(&mut self.piece);
         if durable {
             buffer.make_mut().set_flags(gst::BufferFlags::SYNC_AFTER);
         }
+        self.seek(self.end)?;
         self.push(buffer, true)
+    }
+
+    fn flush_if_full(&mut self) -> Result<(), gst::FlowError> {
+        match self.piece.is_full(self.start()) {
+            true => self.flush(false),
+            false => Ok(()),
+        }
     }
 
     /// Has downstream write at `position`, and what it holds back so far before that.
@@ -156,7 +121,7 @@ impl PadOutput {
         segment.set_time(start);
         segment.set_position(start);
         if !self.pad.push_event(gst::event::Segment::new(&segment)) {
-            // What the sink held back until now is what failed.
+            // The sink wrote what it had held back, and that failed.
             self.failed_appending = self.position == self.end;
             self.position = u64::MAX;
             return Err(if self.pad.pad_flags().contains(gst::PadFlags::FLUSHING) {
@@ -181,7 +146,7 @@ impl PadOutput {
             }
             Err(error) => {
                 self.failed_appending = appending;
-                // Wherever downstream is now, it is not where we are.
+                // Where downstream stands now is unknown: the next write seeks.
                 self.position = u64::MAX;
                 Err(error)
             }
@@ -207,46 +172,56 @@ impl PadOutput {
     }
 }
 
-/// What chunks of odd sizes are followed by.
-static PADDING: LazyLock<gst::Memory> = LazyLock::new(|| gst::Memory::from_slice([0]));
-
 impl Output for PadOutput {
     type Payload = Bytes;
     type Error = gst::FlowError;
 
-    fn chunk(
-        &mut self,
-        header: [u8; ChunkHeader::SIZE],
-        payload: Bytes,
-        padding: bool,
-        durable: bool,
-    ) -> Result<(), gst::FlowError> {
-        if self.collects(durable)? {
-            self.collect(&header)?;
-            // A map of the whole would put parts together first.
-            for part in payload.0.iter_memories() {
-                self.collect_memory(part)?;
-            }
-            return self.collect(&[0][..usize::from(padding)]);
+    fn begin(&mut self, durable: bool) -> Result<(), gst::FlowError> {
+        self.collects = self.is_file && !durable && !self.pace.take(self.now);
+        match self.collects {
+            true => Ok(()),
+            false => self.flush(false),
         }
-        let mut chunk = payload.0;
-        let buffer = chunk.make_mut();
-        buffer.prepend_memory(gst::Memory::from_slice(header));
-        if padding {
-            buffer.append_memory(PADDING.clone());
-        }
-        self.push_at_end(chunk, durable)
     }
 
-    fn append(&mut self, bytes: Vec<u8>, durable: bool) -> Result<(), gst::FlowError> {
-        if self.collects(durable)? {
-            return self.collect(&bytes);
+    fn put(&mut self, mut bytes: &[u8]) -> Result<(), gst::FlowError> {
+        while !bytes.is_empty() {
+            let size = self.piece.copy(bytes, self.start());
+            bytes = &bytes[size..];
+            self.flush_if_full()?;
         }
-        self.push_at_end(gst::Buffer::from_slice(bytes), durable)
+        Ok(())
+    }
+
+    fn put_payload(&mut self, payload: Bytes) -> Result<(), gst::FlowError> {
+        // Part by part: to map the whole buffer would copy its parts together first.
+        for (n, memory) in payload.0.iter_memories().enumerate() {
+            if self.collects && !is_shared(memory) {
+                self.put(&memory.map_readable().map_err(|_| gst::FlowError::Error)?)?;
+                continue;
+            }
+            let (mut from, all) = (0, memory.size());
+            while from < all {
+                let start = self.start();
+                from += self.piece.share(all - from, start, |size| {
+                    let whole = payload.0.memory(n).filter(|_| size == all);
+                    whole.unwrap_or_else(|| memory.share(from..from + size))
+                });
+                self.flush_if_full()?;
+            }
+        }
+        Ok(())
+    }
+
+    fn end(&mut self, durable: bool) -> Result<(), gst::FlowError> {
+        match self.collects {
+            true => Ok(()),
+            false => self.flush(durable),
+        }
     }
 
     fn overwrite(&mut self, position: u64, bytes: &[u8]) -> Result<(), gst::FlowError> {
-        self.flush()?;
+        self.flush(false)?;
         self.seek(position)?;
         self.push(gst::Buffer::from_slice(bytes.to_vec()), false)
     }
@@ -254,7 +229,7 @@ impl Output for PadOutput {
 
 impl Storage for PadOutput {
     fn is_seekable(&mut self) -> bool {
-        self.piece.is_some()
+        self.is_file
     }
 
     /// Asks the clock, once for a chunk and all that is decided by its time.
@@ -263,29 +238,14 @@ impl Storage for PadOutput {
         self.now
     }
 
-    fn has_room(&mut self, now: Instant, len: u64, wanted: u64) -> bool {
-        let room = self.room.as_mut();
-        room.is_none_or(|room| room.has_room(now, len, wanted))
-    }
-
-    fn ask_again(&mut self) {
-        if let Some(room) = &mut self.room {
-            room.forget();
-        }
+    fn room(&mut self) -> Option<&mut Room> {
+        self.room.as_mut()
     }
 
     /// Has downstream write all there is: it does when it is sent elsewhere.
     fn write_through(&mut self) -> Result<(), gst::FlowError> {
-        self.flush()?;
+        self.flush(false)?;
         self.seek(self.end)
-    }
-
-    fn complete(&mut self, len: u64) -> Result<(), gst::FlowError> {
-        self.write_through()?;
-        if let Some(room) = &mut self.room {
-            room.finish(len);
-        }
-        Ok(())
     }
 
     fn on_disk(&mut self) -> Option<u64> {

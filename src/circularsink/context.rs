@@ -2,6 +2,7 @@
 //! What the element's pads, triggers and recordings have in common: they find each other here.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::mpsc::{self, Sender};
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
@@ -18,6 +19,7 @@ use super::shared::Shared;
 use super::source::Counters;
 use super::standby::{self, Standby};
 use crate::ring::{Level, RecordingId};
+use crate::streams::retention::Retention;
 use crate::sync::lock;
 
 /// What a trigger returns when no recording can begin.
@@ -79,6 +81,9 @@ struct Handle {
     bin: Option<gst::Bin>,
     notices: Sender<Notice>,
     counters: Arc<Counters>,
+    /// It is to stay when it has a file.
+    pinned: bool,
+    file: Option<PathBuf>,
 }
 
 impl Handle {
@@ -131,6 +136,7 @@ pub struct Context {
     pub gate: Gate,
     /// Buffers that nothing can begin with.
     pub skipped: AtomicU64,
+    pub retention: Retention,
 }
 
 impl Context {
@@ -200,16 +206,22 @@ impl Context {
         while !state.handles.is_empty() {
             let left = limit.saturating_duration_since(Instant::now());
             if left.is_zero() {
-                gst::warning!(CAT, "Gave up waiting for recordings to end");
                 break;
             }
             let waited = self.drained.wait_timeout(state, left);
             state = waited.unwrap_or_else(PoisonError::into_inner).0;
         }
-        state.session.abandon();
-        state.handles.clear();
+        let abandoned = state.session.abandon();
+        let handles = std::mem::take(&mut state.handles);
         state.standby = None;
         drop(state);
+        for open in abandoned {
+            // Its thread hangs in the sink or in the disk.
+            let counters = handles.iter().find(|handle| handle.id == open.id);
+            let counters = counters.map(|handle| handle.counters.clone());
+            let outcome = Outcome::of(Failure::Stalled(timeout));
+            self.tell(open.id, &outcome, &counters.unwrap_or_default());
+        }
         if let (true, Some(element)) = (alone, self.element.upgrade()) {
             warn_of_sound_alone(&element);
         }
@@ -308,6 +320,8 @@ impl Context {
             bin: None,
             notices,
             counters: Arc::default(),
+            pinned: false,
+            file: None,
         };
         if state.ended.is_some() {
             // It gets what the ring holds; nothing else is to come.
@@ -389,7 +403,11 @@ impl Context {
         };
         let location = structure.get::<Option<String>>("location").ok().flatten();
         let post_time = structure.get::<u64>("post-time").ok();
-        self.trigger(location, post_time, at_position) != REFUSED
+        let id = self.trigger(location, post_time, at_position);
+        if id != REFUSED && structure.get("pinned").unwrap_or(false) {
+            self.pin_recordings(|it| it == id);
+        }
+        id != REFUSED
     }
 
     /// What follows in the streams does not continue what came before.
@@ -440,6 +458,17 @@ impl Context {
         lock(&self.state).last_eos = Some(seqnum);
         self.tell_progress();
         self.check_end();
+    }
+
+    /// A stream that had ended begins again.
+    pub fn go_on(self: &Arc<Self>) {
+        {
+            let mut state = lock(&self.state);
+            state.ended = None;
+            state.eos_posted = false;
+        }
+        gst::info!(CAT, "A stream that had ended begins again");
+        self.switch();
     }
 
     /// Posts the end of the stream once all streams have ended and all files are closed.
@@ -502,6 +531,23 @@ impl Context {
     }
 }
 
+impl Context {
+    /// Has recordings that are open stay, those that have no file yet once they have. Returns the
+    /// files of the others, and how many there are of both.
+    pub fn keep_open(&self, chosen: impl Fn(RecordingId) -> bool) -> (Vec<PathBuf>, usize) {
+        let mut state = lock(&self.state);
+        let State {
+            session, handles, ..
+        } = &mut *state;
+        let open = |id| session.open().iter().any(|open| open.id == id);
+        let mut handles: Vec<_> = handles.iter_mut().collect();
+        handles.retain(|handle| open(handle.id) && chosen(handle.id));
+        handles.iter_mut().for_each(|handle| handle.pinned = true);
+        let files = handles.iter().filter_map(|handle| handle.file.clone());
+        (files.collect(), handles.len())
+    }
+}
+
 impl Host for Context {
     fn choose_name(&self, id: RecordingId, first: &gst::Sample) -> Option<String> {
         let element = self.element.upgrade()?;
@@ -517,15 +563,37 @@ impl Host for Context {
         }
     }
 
-    fn started(&self, id: RecordingId, location: Option<&str>, start: i64) {
+    fn began(&self, id: RecordingId, file: &Path) {
+        let limits = lock(&self.settings).order(id, None).retention;
+        self.retention.began(file, limits);
+        let pinned = {
+            let mut state = lock(&self.state);
+            let handle = state.handles.iter_mut().find(|handle| handle.id == id);
+            handle.is_some_and(|handle| {
+                handle.file = Some(file.to_owned());
+                handle.pinned
+            })
+        };
+        if pinned {
+            self.pin(file);
+        }
+    }
+
+    fn started(&self, id: RecordingId, outcome: &Outcome) {
         standby::replenish();
         let structure = gst::Structure::builder("circularsink-recording-started")
             .field("id", id)
-            .field("location", location)
-            .field("start-running-time", running_time(start))
+            .field("location", &outcome.location)
+            .field_if_some("start-running-time", outcome.start.map(unsigned))
+            .field_if_some("start-utc", outcome.utc.map(unsigned))
             .build();
         gst::info!(CAT, "{structure}");
         self.post_structure(structure);
+        self.sweep();
+    }
+
+    fn make_room(&self, bytes: u64) {
+        self.make_room_for(bytes);
     }
 
     fn done(&self, id: RecordingId, outcome: Outcome) {
@@ -540,6 +608,14 @@ impl Host for Context {
             (open, handle.counters.clone(), state.stopping)
         };
         self.tell(id, &outcome, &counters);
+        // Where the storage hangs, looking at it would.
+        let stalled = matches!(
+            outcome.failure,
+            Some(Failure::Stalled(_) | Failure::TooSlow)
+        );
+        if !stalled {
+            self.sweep();
+        }
         if open.by_switch && open.goes_on() && outcome.failure.is_some() && !stopping {
             self.switched_off();
         }
@@ -579,7 +655,8 @@ impl Context {
         }
     }
 
-    fn post_structure(&self, structure: gst::Structure) {
+    /// Posts an element message.
+    pub fn post_structure(&self, structure: gst::Structure) {
         if let Some(element) = self.element.upgrade() {
             let message = gst::message::Element::builder(structure).src(&element);
             post(&element, message.build());
@@ -605,19 +682,28 @@ fn message_of(id: RecordingId, outcome: &Outcome, counters: &Counters) -> gst::S
     gst::Structure::builder(name)
         .field("id", id)
         .field("location", &outcome.location)
-        .field_if_some("start-running-time", outcome.start.map(running_time))
+        .field_if_some("start-running-time", outcome.start.map(unsigned))
         .field_if_some(
             "end-running-time",
-            outcome.start.map(|start| running_time(end.max(start))),
+            outcome.start.map(|start| unsigned(end.max(start))),
+        )
+        .field_if_some("start-utc", outcome.utc.map(unsigned))
+        .field_if_some(
+            "end-utc",
+            outcome.utc.zip(outcome.start).map(|(utc, start)| {
+                unsigned(utc.saturating_add(end.max(start).saturating_sub(start)))
+            }),
         )
         .field("frames", counters.frames.load(Ordering::Relaxed))
+        .field("dropped", counters.dropped.load(Ordering::Relaxed))
         .field("bytes", counters.bytes.load(Ordering::Relaxed))
         .field_if_some("error", error)
         .build()
 }
 
-/// Running times in messages are unsigned; none begins before zero but by a few samples.
-fn running_time(time: i64) -> u64 {
+/// Times in messages are unsigned; running times begin before zero by a few samples at most, and
+/// nothing was recorded before 1970.
+pub fn unsigned(time: i64) -> u64 {
     time.max(0).unsigned_abs()
 }
 

@@ -188,6 +188,36 @@ impl ObjectImpl for CircularSink {
                         None
                     })
                     .build(),
+                // Has a file stay whatever max-files, max-total-bytes and min-free-bytes say, until
+                // it is unpinned; NULL: the recordings that are open. Returns whether there was one.
+                glib::subclass::Signal::builder("pin")
+                    .action()
+                    .param_types([Option::<String>::static_type()])
+                    .return_type::<bool>()
+                    .class_handler(|args| {
+                        let element = args[0].get::<super::CircularSink>().ok()?;
+                        let location = args[1].get::<Option<String>>().ok().flatten();
+                        let context = &element.imp().context;
+                        let pin = || match &location {
+                            Some(location) => context.pin(location.as_ref()),
+                            None => context.pin_recordings(|_| true),
+                        };
+                        Some(guarded(&element, false, pin).to_value())
+                    })
+                    .build(),
+                // Undoes pin(location). Returns whether the file is there.
+                glib::subclass::Signal::builder("unpin")
+                    .action()
+                    .param_types([String::static_type()])
+                    .return_type::<bool>()
+                    .class_handler(|args| {
+                        let element = args[0].get::<super::CircularSink>().ok()?;
+                        let location = args[1].get::<Option<String>>().ok().flatten()?;
+                        let context = &element.imp().context;
+                        let unpin = || context.unpin(location.as_ref());
+                        Some(guarded(&element, false, unpin).to_value())
+                    })
+                    .build(),
                 // Asks for the name of a recording: its number, its first buffer with its caps.
                 // Emitted from the recording's thread; NULL leaves the choice to the properties.
                 glib::subclass::Signal::builder("format-location")

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! The pads: what arrives goes into the ring.
 
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 
 use gst::prelude::*;
@@ -9,10 +9,13 @@ use k230_venc::Codec;
 
 use super::CAT;
 use super::context::{Context, request_key_unit};
+use super::gap::{Arrived, Watch};
 use super::headers;
-use super::shared::{Media, Shared, Stream};
-use super::timeline::{Jump, Placed, Stamps, Timeline, Untimed};
+use super::shared::{Media, Seen, Shared, Stream};
 use crate::ring::{Item, Pushed};
+use crate::streams::stamps::{Stamps, jump_text};
+use crate::streams::timeline::{Jump, Placed, Untimed};
+use crate::streams::wallclock::{self, Reading};
 use crate::sync::lock;
 
 /// Formats of video. H.264 and H.265 come an access unit a buffer, which makes parsers in front
@@ -78,6 +81,8 @@ pub fn audio_caps() -> gst::Caps {
 pub struct Input {
     name: String,
     state: Mutex<InputState>,
+    /// What comes is as old as the pipeline's clock says; set by the stream's thread.
+    live: AtomicBool,
 }
 
 /// Written by the pad's streaming thread, and at changes of state.
@@ -85,11 +90,9 @@ pub struct Input {
 struct InputState {
     /// The ring and the stream's number in it.
     target: Option<(Arc<Shared>, usize)>,
-    segment: Option<gst::FormattedSegment<gst::ClockTime>>,
     codec: Option<Codec>,
-    timeline: Timeline,
-    /// The format of raw sound, whose buffers' sizes say how long they last.
-    audio: Option<gst_audio::AudioInfo>,
+    stamps: Stamps,
+    watch: Watch,
     /// The pool that the last buffer came from, and whether it has buffers without end.
     pool: Option<(usize, bool)>,
     warned_skipped: bool,
@@ -100,6 +103,7 @@ impl Input {
         Self {
             name: name.to_owned(),
             state: Mutex::default(),
+            live: AtomicBool::new(false),
         }
     }
 
@@ -153,32 +157,19 @@ impl Input {
     }
 
     /// Puts a buffer into the ring. Nothing is posted or pushed under the lock.
-    fn take(&self, buffer: gst::Buffer) -> Result<Accepted, Refusal> {
+    fn take(&self, element: &gst::Bin, buffer: gst::Buffer) -> Result<Accepted, Refusal> {
         let mut state = self.state();
         let state = &mut *state;
         let Some((shared, number)) = &state.target else {
             return Err(Refusal::Flushing);
         };
-        let Some(segment) = &state.segment else {
+        if !state.stamps.has_segment() {
             return Err(Refusal::NoSegment);
-        };
-        let stamps = Stamps {
-            time: buffer.pts().and_then(|pts| running_time(segment, pts)),
-            decode: buffer.dts().and_then(|dts| running_time(segment, dts)),
-            duration: duration_of(&buffer, state.audio.as_ref()),
-        };
-        let common = shared.offset.load(Ordering::Relaxed);
-        let placed = state.timeline.place(stamps, common);
-        let placed = placed.map_err(|Untimed| Refusal::Untimed)?;
-        let Placed {
-            time,
-            end,
-            offset,
-            jump,
-        } = placed;
-        if jump.is_some_and(|jump| jump.first) {
-            shared.offset.store(offset, Ordering::Relaxed);
         }
+        let placed = state.stamps.place(&buffer, &shared.breaks);
+        let Placed {
+            time, end, jump, ..
+        } = placed.map_err(|Untimed| Refusal::Untimed)?;
         let stamp = buffer.pts().or(buffer.dts());
         let shift = stamp.map_or(0, |stamp| time.saturating_sub_unsigned(stamp.nseconds()));
         let delta = buffer.flags().contains(gst::BufferFlags::DELTA_UNIT);
@@ -201,12 +192,27 @@ impl Input {
             _ => None,
         };
 
-        let (pushed, dropped, waiting, former) = {
+        let arrived = Arrived {
+            time,
+            end,
+            jumped: jump.is_some(),
+        };
+        let clocks = state.watch.is_due(arrived).then(|| {
+            let live = self.live.load(Ordering::Relaxed);
+            let reference = wallclock::reference_of(&item.payload.buffer);
+            (reference, Reading::now(element, live))
+        });
+
+        let (pushed, dropped, waiting, former, seen) = {
             let mut inner = shared.lock();
+            let seen = match inner.ring.reference() == Some(*number) {
+                true => inner.observe(&mut state.watch, arrived, clocks),
+                false => Seen::default(),
+            };
             let former = headers.and_then(|h| inner.streams[*number].headers.replace(h));
             let pushed = inner.ring.push(*number, item);
             let dropped = inner.ring.take_dropped(Vec::new());
-            (pushed, dropped, inner.waiting > 0, former)
+            (pushed, dropped, inner.waiting > 0, former, seen)
         };
         if waiting {
             shared.notify();
@@ -216,7 +222,9 @@ impl Input {
         Ok(Accepted {
             pushed,
             first_skipped,
-            jump: jump.filter(|jump| jump.first),
+            jump: jump.filter(|jump| jump.is_news()),
+            time,
+            seen,
         })
     }
 }
@@ -227,6 +235,9 @@ struct Accepted {
     first_skipped: bool,
     /// Its timestamps do not follow the last ones.
     jump: Option<Jump>,
+    /// Its running time, ns.
+    time: i64,
+    seen: Seen,
 }
 
 /// Why a buffer could not be taken.
@@ -261,21 +272,20 @@ impl Input {
             return Err(gst::FlowError::Flushing);
         };
         let taken = self
-            .take(buffer)
+            .take(&element, buffer)
             .map_err(|refusal| self.refuse(&element, refusal))?;
-        if let Some(Jump { from, to, .. }) = taken.jump {
-            let clock = |time: i64| gst::ClockTime::from_nseconds(time.max(0).unsigned_abs());
+        if let Some(jump) = taken.jump {
             gst::element_warning!(
                 element,
                 gst::StreamError::Format,
-                (
-                    "Timestamps on {} went from {} back to {}: what follows is recorded behind \
-                     what came",
-                    self.name,
-                    clock(from),
-                    clock(to)
-                )
+                ("{}", jump_text(&self.name, jump))
             );
+        }
+        if let Some(gap) = taken.seen.gap {
+            context.tell_gap(&self.name, gap);
+        }
+        if let Some(change) = taken.seen.clock {
+            context.tell_clock(taken.time, change);
         }
         if taken.pushed != Pushed::default() {
             self.react(context, &element, pad, &taken);
@@ -348,7 +358,10 @@ impl Input {
         use gst::EventView;
         gst::log!(CAT, obj = pad, "{event:?}");
         match event.view() {
-            EventView::StreamStart(_) => self.begin(context),
+            EventView::StreamStart(_) => {
+                self.live.store(wallclock::is_live(pad), Ordering::Relaxed);
+                self.begin(context)
+            }
             EventView::Caps(caps) => self.set_caps(context, pad, caps.caps_owned()),
             EventView::Segment(segment) => self.set_segment(context, segment.segment()),
             EventView::Gap(gap) => {
@@ -365,9 +378,13 @@ impl Input {
                 true
             }
             EventView::FlushStop(_) => {
-                self.flushed();
-                // What comes after a seek does not continue what is kept.
-                context.restart();
+                let live = self.live.load(Ordering::Relaxed);
+                self.flushed(live);
+                // What comes after a seek does not continue what is kept. Nobody seeks in what is
+                // live: it comes back.
+                if !live {
+                    context.restart();
+                }
                 true
             }
             EventView::Eos(_) => {
@@ -389,34 +406,36 @@ impl Input {
         }
     }
 
-    fn begin(&self, context: &Context) -> bool {
+    fn begin(&self, context: &Arc<Context>) -> bool {
         let Some(shared) = context.shared() else {
             return false;
         };
         let number = self.join(&shared, true);
-        let mut inner = shared.lock();
-        let stream = &mut inner.streams[number];
-        stream.linked = true;
-        stream.eos = false;
+        let ended = {
+            let mut inner = shared.lock();
+            let stream = &mut inner.streams[number];
+            stream.linked = true;
+            std::mem::replace(&mut stream.eos, false)
+        };
+        if ended {
+            context.go_on();
+        }
         true
     }
 
     fn set_segment(&self, context: &Context, segment: &gst::Segment) -> bool {
-        let Ok(segment) = segment.clone().downcast::<gst::ClockTime>() else {
-            if let Some(element) = context.element.upgrade() {
-                gst::element_error!(
-                    element,
-                    gst::StreamError::Format,
-                    (
-                        "The segment on {} is not in time: put a parser in front",
-                        self.name
-                    )
-                );
-            }
-            return false;
-        };
-        self.state().segment = Some(segment);
-        true
+        let in_time = self.state().stamps.set_segment(segment);
+        if !in_time && let Some(element) = context.element.upgrade() {
+            gst::element_error!(
+                element,
+                gst::StreamError::Format,
+                (
+                    "The segment on {} is not in time: put a parser in front",
+                    self.name
+                )
+            );
+        }
+        in_time
     }
 
     fn add_tags(&self, new: &gst::TagListRef) -> bool {
@@ -432,14 +451,23 @@ impl Input {
         true
     }
 
-    fn flushed(&self) {
+    fn flushed(&self, live: bool) {
         if let Some((shared, number)) = self.target() {
-            shared.lock().streams[number].eos = false;
-            shared.offset.store(0, Ordering::Relaxed);
+            let mut inner = shared.lock();
+            inner.streams[number].eos = false;
+            if !live {
+                inner.clock.begin_anew();
+                shared.breaks.clear();
+            }
         }
         let mut state = self.state();
-        state.segment = None;
-        state.timeline.reset();
+        match live {
+            true => state.stamps.forget_segment(),
+            false => {
+                state.stamps.reset();
+                state.watch = Watch::default();
+            }
+        }
     }
 
     fn end(&self, context: &Context, seqnum: gst::Seqnum) -> bool {
@@ -458,15 +486,9 @@ impl Input {
     /// Upstream has nothing up to a timestamp: nobody is to wait for it.
     fn gap(&self, until: gst::ClockTime) {
         let mut state = self.state();
-        let Some(time) = state
-            .segment
-            .as_ref()
-            .and_then(|segment| running_time(segment, until))
-        else {
+        let Some(time) = state.stamps.skip(until) else {
             return;
         };
-        let time = state.timeline.shifted(time);
-        state.timeline.skip_to(time);
         let Some((shared, number)) = state.target.clone() else {
             return;
         };
@@ -493,12 +515,10 @@ impl Input {
             shared.lock().ring.set_reference(number);
         }
         let codec = headers::codec_of_byte_stream(&caps);
-        let reorders = self.is_video() && may_reorder(&caps);
         {
             let mut state = self.state();
             state.codec = codec;
-            state.audio = gst_audio::AudioInfo::from_caps(&caps).ok();
-            state.timeline.set_format(period_of(&caps), reorders);
+            state.stamps.set_caps(&caps);
         }
         {
             let mut inner = shared.lock();
@@ -510,43 +530,6 @@ impl Input {
         context.tell_progress();
         true
     }
-}
-
-/// Nanoseconds that a frame lasts by the caps.
-fn period_of(caps: &gst::CapsRef) -> Option<i64> {
-    let structure = caps.structure(0)?;
-    let rate = structure.get::<gst::Fraction>("framerate").ok()?;
-    let (frames, seconds) = (i64::from(rate.numer()), i64::from(rate.denom()));
-    (frames > 0).then(|| seconds * 1_000_000_000 / frames)
-}
-
-/// Whether pictures of this format may come in another order than they are presented.
-fn may_reorder(caps: &gst::CapsRef) -> bool {
-    caps.structure(0).is_some_and(|structure| {
-        let name = structure.name();
-        name != "video/x-raw" && !name.starts_with("image/")
-    })
-}
-
-/// Nanoseconds that a buffer lasts: as it says, or as many samples as it has.
-fn duration_of(buffer: &gst::BufferRef, audio: Option<&gst_audio::AudioInfo>) -> Option<i64> {
-    if let Some(duration) = buffer.duration() {
-        return i64::try_from(duration.nseconds()).ok();
-    }
-    let audio = audio.filter(|audio| audio.bpf() > 0 && audio.rate() > 0)?;
-    let samples = buffer.size() as u64 / u64::from(audio.bpf());
-    let length = u128::from(samples) * 1_000_000_000 / u128::from(audio.rate());
-    i64::try_from(length).ok()
-}
-
-fn running_time(
-    segment: &gst::FormattedSegment<gst::ClockTime>,
-    stamp: gst::ClockTime,
-) -> Option<i64> {
-    Some(match segment.to_running_time_full(stamp)? {
-        gst::Signed::Positive(time) => i64::try_from(time.nseconds()).ok()?,
-        gst::Signed::Negative(time) => -i64::try_from(time.nseconds()).ok()?,
-    })
 }
 
 /// Whether the buffer belongs to a pool that has only so many, as those of capture devices do.

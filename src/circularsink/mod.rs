@@ -21,8 +21,9 @@
 //!
 //! # Timestamps
 //! What comes without timestamps is counted from the caps' rate. Timestamps that go back or begin
-//! anew, as when a camera was plugged in again, are moved behind what came, with one warning: the
-//! recording goes on in the same file. Another size or format begins another file.
+//! anew, as when a camera was plugged in again, or that jump ahead by more than an hour (or ten
+//! frames of a slow camera) are moved behind what came, with one warning: the recording goes on in
+//! the same file. Another size or format begins another file.
 //!
 //! # Many triggers
 //! A trigger during a recording extends it. With another `location` it starts one of its own, of
@@ -35,6 +36,62 @@
 //! gets silence until something comes (raw sound, AAC, Opus). Sound of other formats ends there in
 //! that file. GAP events upstream are silence at once, without a warning.
 //!
+//! # Names
+//! `location` may have a place for the recording's number, as `printf` has it (`%05d`), and for the
+//! time of day of its first picture, as `strftime` has it: `%Y %m %d %H %M %S`, `%j %y %F %T %z` and
+//! `%f`, the microseconds. It is the local time (`TZ`), with `utc-names` UTC. `%d` is the day beside
+//! another time, and the number without. Directories that a time names are made. A name that has a
+//! time and no number is never given twice: a second recording of that second gets `-1`. What a
+//! trigger or `format-location` names is meant as it is.
+//!
+//! # Time of day
+//! It comes from the stream where buffers carry it (`GstReferenceTimestampMeta`, `timestamp/x-unix`
+//! or `timestamp/x-ntp`, as from `rtspsrc add-reference-timestamp-meta=true`); else it is the system's
+//! when a picture arrives, less the time that a live one was on its way. A recording takes it for its
+//! first picture and goes on by running time: a clock that is set meanwhile changes no length. It is
+//! told of, and the next recording has the new time. MP4 and MOV have it as `creation_time`, Matroska
+//! as `DateUTC`, AVI as the tag of the date.
+//!
+//! # What stays
+//! `max-files`, `max-total-bytes` and `min-free-bytes` have the oldest recordings deleted, with their
+//! files of `pts-location`: those that have a name of `location`'s pattern, from earlier runs too, and
+//! no others. Never deleted is one that is open, the newest, and one that is pinned: by a trigger event
+//! with `pinned=true`, or the signal `pin(location or NULL)`, with NULL for those that are open. A pin
+//! lasts until `unpin(location)`: it is the extended attribute `user.kendryte.pinned` of the file, or
+//! where the file system has none, an empty file `NAME.pinned` beside it. What is pinned is neither
+//! counted nor overwritten. Of pictures in files of their own each counts.
+//!
+//! # Messages
+//! Element messages; times in ns, those called `-utc` since 1970, where the time of day is known.
+//!
+//! | message | fields |
+//! |---|---|
+//! | `circularsink-recording-started` | `id`, `location`, `start-running-time`, `start-utc` |
+//! | `circularsink-recording-finished` | the same, and `end-running-time`, `end-utc` (where the last picture ends), `frames`, `dropped`, `bytes` |
+//! | `circularsink-recording-failed` | the same as far as it came, and `error`, a sentence |
+//! | `circularsink-file-deleted` | `location`, `bytes`, `reason`: the property whose limit it was |
+//! | `circularsink-gap` | `stream`, the pad's name; `start-running-time`, `start-utc`: where what came ended; `end-running-time`, `end-utc`: where it goes on |
+//! | `circularsink-clock-set` | `running-time` at which it was seen, `source` (`stream`, `system`), `difference`: by how much it is ahead of before |
+//!
+//! The event `circularsink-trigger`, sent to the element or coming in the stream, may have `location`
+//! (string), `post-time` (guint64 ns) and `pinned` (boolean).
+//!
+//! Messages count what is in the file: `frames` of video (of the first sound where there is no
+//! picture), and `dropped`, those that were kept for it and that the muxer did not put into it. What
+//! comes before the first key unit is in no file; `stats` counts it as `buffers-skipped`.
+//!
+//! # Elsewhere than to files
+//! `sink-factory` and `sink-properties` have recordings stored by any element that takes a stream:
+//! `giosink`, `srtsink`, `awss3sink`, `fdsink`, an application's `appsink`. It gets the recording's name as
+//! its `location`, `key` or `uri`, whichever it has first; `location` may be a URI then. A name without an
+//! extension needs `muxer-factory`.
+//!
+//! # A source that is away
+//! What was kept stays when the video is away and comes back, by later timestamps, timestamps that
+//! begin anew, a flush of a live source, or its end and a new beginning: a gap is no time of the video,
+//! and does not count for `max-time`. A message `circularsink-gap` tells of each that is longer than 2 s
+//! and ten pictures. A recording goes on in its file, where the picture stands still meanwhile.
+//!
 //! # Splitting
 //! With `split-on-trigger` a trigger asks upstream for a key unit and splits at the next one that
 //! no leading pictures follow (those of an open GOP, shown before it). A stream that has no such
@@ -45,11 +102,14 @@
 //! gst-launch-1.0 -e videotestsrc is-live=true ! x264enc key-int-max=30 ! circularsink \
 //!     location=event-%05d.mp4 max-time=10000000000 recording=true
 //! ```
+#![doc = include_str!("reference.md")]
 
 mod context;
+mod gap;
 mod headers;
 mod imp;
 mod input;
+mod keeping;
 mod recording;
 mod session;
 mod settings;
@@ -58,7 +118,6 @@ mod silence;
 mod source;
 mod standby;
 mod target;
-mod timeline;
 mod writer;
 
 use std::sync::LazyLock;

@@ -3,7 +3,7 @@
 //! apart, however that comes about.
 
 use std::fs::File;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::sync::mpsc::{Receiver, RecvTimeoutError};
@@ -16,10 +16,12 @@ use super::headers;
 use super::settings::Order;
 use super::shared::{Shared, Stream};
 use super::source::{Counters, Feed, RecordingSource};
-use super::target::{self, Target, TargetError};
+use super::target::{Target, TargetError};
 use super::writer::{self, BuildError};
 use crate::ring::RecordingId;
+use crate::streams;
 use crate::streams::times::Times;
+use crate::streams::wallclock;
 
 /// How long the first buffers of a recording wait for the format of streams that are linked but
 /// have brought nothing, in ns of video. Sound cards and encoders take part of a second to start.
@@ -91,6 +93,8 @@ impl Failure {
 pub struct Outcome {
     pub location: Option<String>,
     pub start: Option<i64>,
+    /// The time of day at `start`, in ns since 1970.
+    pub utc: Option<i64>,
     pub failure: Option<Failure>,
 }
 
@@ -219,8 +223,12 @@ pub trait Host: Send + Sync {
     fn choose_name(&self, id: RecordingId, first: &gst::Sample) -> Option<String>;
     /// The sub-pipeline is there, and its messages are to find their way.
     fn built(&self, id: RecordingId, bin: &gst::Bin);
+    /// A file has been made for it.
+    fn began(&self, id: RecordingId, file: &Path);
     /// The file is open.
-    fn started(&self, id: RecordingId, location: Option<&str>, start: i64);
+    fn started(&self, id: RecordingId, outcome: &Outcome);
+    /// So many bytes are about to be written to a file.
+    fn make_room(&self, bytes: u64);
     /// Over, one way or the other; what follows is cleaning up.
     fn done(&self, id: RecordingId, outcome: Outcome);
 }
@@ -239,6 +247,7 @@ pub struct Recorder {
 /// What the wait for the streams gave.
 struct Ready {
     start: i64,
+    utc: Option<i64>,
     streams: Vec<(usize, Stream)>,
     reference: usize,
     sample: gst::Sample,
@@ -259,15 +268,15 @@ impl Recorder {
             }
         };
         outcome.start = Some(ready.start);
+        outcome.utc = ready.utc;
         let mut target = Target::default();
         let started = self.start(&ready, &mut target);
         outcome.location.clone_from(&target.location);
         match started {
             Ok(bin) => {
-                let location = target.location.as_deref();
-                self.host.started(self.order.id, location, ready.start);
+                self.host.started(self.order.id, &outcome);
                 let result = self.watch(wait);
-                self.end(bin, &target, result, outcome);
+                self.end(bin, target, result, outcome);
             }
             Err((bin, failure)) => {
                 self.discard(bin.as_ref());
@@ -340,14 +349,18 @@ impl Recorder {
             .filter(|(_, s)| s.caps.is_some() && !s.removed);
         let known = known.map(|(n, s)| (n, s.clone())).collect();
         let mut sample = gst::Sample::builder();
+        let mut utc = inner.clock.utc(start);
         if let Some(first) = inner.ring.first_of(id) {
             sample = sample.buffer(&first.payload.buffer);
+            // What the picture itself says is nearest.
+            utc = wallclock::reference_of(&first.payload.buffer).or(utc);
         }
         if let Some(caps) = caps {
             sample = sample.caps(caps);
         }
         Some(Ready {
             start,
+            utc,
             streams: known,
             reference,
             sample: sample.build(),
@@ -364,8 +377,11 @@ impl Recorder {
         let chosen = self.host.choose_name(id, &ready.sample);
         let chosen = chosen.or_else(|| self.order.location.clone());
         target
-            .reserve(&self.order, chosen)
+            .reserve(&self.order, chosen, ready.utc)
             .map_err(|error| (None, error.into()))?;
+        if let Some(file) = target.file() {
+            self.host.began(id, file);
+        }
         let bin = gst::Bin::with_name(&format!("recording{id}"));
         // Its state is this thread's business: it goes on writing while the pipeline pauses, and
         // neither its preroll nor its end are the element's.
@@ -395,9 +411,9 @@ impl Recorder {
     }
 
     /// Opens the file of frame times. A recording does not fail for want of it.
-    fn times(&self) -> Option<Times<File>> {
+    fn times(&self, target: &Target) -> Option<Times<File>> {
         let pattern = self.order.pts_pattern.as_deref()?;
-        match target::create_times(pattern, &self.order) {
+        match target.create_times(pattern, &self.order) {
             Ok(file) => Some(Times::new(file)),
             Err(error) => {
                 gst::element_warning!(
@@ -413,7 +429,13 @@ impl Recorder {
     /// Puts source, parsers, muxer and sink together.
     fn build(&self, bin: &gst::Bin, ready: &Ready, target: &Target) -> Result<(), BuildError> {
         let (shared, counters) = (self.shared.clone(), self.counters.clone());
-        let feed = Feed::new(shared, self.order.id, ready.start, counters, self.times());
+        let feed = Feed::new(
+            shared,
+            self.order.id,
+            ready.start,
+            counters,
+            self.times(target),
+        );
         let source = RecordingSource::new(Arc::new(feed));
         let mut streams = ready.streams.clone();
         for (number, stream) in &mut streams {
@@ -432,6 +454,11 @@ impl Recorder {
             reference: ready.reference,
             tags: tags.and_then(|setter| setter.tag_list()),
             counters: &self.counters,
+            utc: ready.utc,
+            make_room: Arc::new({
+                let host = self.host.clone();
+                move |bytes| host.make_room(bytes)
+            }),
         };
         let chosen = writer::build(bin, &source, &parts)?;
         let mut inner = self.shared.lock();
@@ -500,7 +527,7 @@ impl Recorder {
     fn end(
         self,
         bin: gst::Bin,
-        target: &Target,
+        mut target: Target,
         result: Result<(), Failure>,
         mut outcome: Outcome,
     ) {
@@ -511,13 +538,26 @@ impl Recorder {
             self.abandon(bin, outcome);
             return;
         }
+        self.count_what_is_in(&bin);
         self.discard(Some(&bin));
         let gone = || Some(Failure::Vanished(target.vanished()?.to_owned()));
         outcome.failure = result.err().or_else(gone);
         if outcome.failure.is_some() {
             target.give_back();
         }
+        target.close();
         self.done(outcome);
+    }
+
+    /// Frames were counted when they were handed on. What is told is what the file has, where its muxer
+    /// counts it.
+    fn count_what_is_in(&self, bin: &gst::Bin) {
+        let Some(in_file) = bin.children().iter().find_map(streams::frames_in) else {
+            return;
+        };
+        let handed_on = self.counters.frames.fetch_min(in_file, Ordering::Relaxed);
+        let dropped = handed_on.saturating_sub(in_file);
+        self.counters.dropped.store(dropped, Ordering::Relaxed);
     }
 
     /// Gives a recording up whose sink takes nothing. It is put out of the pipeline, which may be

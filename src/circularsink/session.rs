@@ -244,17 +244,19 @@ impl Session {
 
     /// A recording is over.
     pub fn close(&mut self, id: RecordingId, good: bool) -> Option<Open> {
+        let at = self.open.iter().position(|open| open.id == id)?;
         match good {
             true => self.finished += 1,
             false => self.failed += 1,
         }
-        let at = self.open.iter().position(|open| open.id == id)?;
         Some(self.open.remove(at))
     }
 
-    /// Recordings that are open still are on their own.
-    pub fn abandon(&mut self) {
-        self.open.clear();
+    /// Gives up waiting for the recordings that are open still: they have failed.
+    pub fn abandon(&mut self) -> Vec<Open> {
+        let open = std::mem::take(&mut self.open);
+        self.failed += open.len() as u32;
+        open
     }
 }
 

@@ -9,6 +9,7 @@ use gst::prelude::*;
 
 use crate::ring::{Limits, RecordingId};
 use crate::streams::property::{Properties, property};
+use crate::streams::retention;
 
 /// What the user set.
 #[derive(Debug, Clone)]
@@ -28,6 +29,10 @@ pub struct Settings {
     pub pts_location: Option<String>,
     pub finish_timeout: u64,
     pub max_recordings: u32,
+    pub max_files: u32,
+    pub max_total_bytes: u64,
+    pub min_free_bytes: u64,
+    pub utc_names: bool,
 }
 
 impl Default for Settings {
@@ -48,6 +53,10 @@ impl Default for Settings {
             pts_location: None,
             finish_timeout: 15_000_000_000,
             max_recordings: 32,
+            max_files: 0,
+            max_total_bytes: 0,
+            min_free_bytes: 0,
+            utc_names: false,
         }
     }
 }
@@ -67,6 +76,10 @@ pub struct Order {
     pub sink_properties: Option<gst::Structure>,
     /// How long the end may take without anything being written.
     pub finish_timeout: Duration,
+    /// What the files of the pattern may take.
+    pub retention: retention::Limits,
+    /// Times in names are UTC.
+    pub utc_names: bool,
 }
 
 impl Order {
@@ -101,13 +114,21 @@ impl Settings {
             muxer_properties: self.muxer_properties.clone(),
             sink_properties: self.sink_properties.clone(),
             finish_timeout: Duration::from_nanos(self.finish_timeout),
+            retention: retention::Limits {
+                files: self.max_files.into(),
+                total_bytes: self.max_total_bytes,
+                free_bytes: self.min_free_bytes,
+            },
+            utc_names: self.utc_names,
         }
     }
 }
 
 /// The element's properties.
 pub static PROPERTIES: LazyLock<Properties<Settings>> = LazyLock::new(|| {
-    let settings = [kept(), triggers(), files()].into_iter().flatten();
+    let settings = [kept(), triggers(), files(), what_stays()]
+        .into_iter()
+        .flatten();
     Properties::new(settings.collect()).with_read_only(vec![
         glib::ParamSpecUInt64::builder("level-time")
             .nick("Level in time")
@@ -208,7 +229,8 @@ fn files() -> List {
             .nick("Location")
             .blurb(
                 "File of a recording, its format by the extension; %05d stands for the \
-                 recording's number (default: none)"
+                 recording's number, %Y-%m-%d_%H-%M-%S for the time of day of its first picture \
+                 (default: none)"
             )
             .mutable_playing()),
         property!(Settings: overwrite => |name| glib::ParamSpecBoolean::builder(name)
@@ -243,7 +265,39 @@ fn files() -> List {
             .nick("PTS location")
             .blurb(
                 "File for the frames' times, a line each, milliseconds from the recording's start \
-                 with three decimals; %05d stands for the recording's number (default: none)"
+                 with three decimals; %05d stands for the recording's number, %Y-%m-%d and the like \
+                 for its time (default: none)"
+            )
+            .mutable_playing()),
+        property!(Settings: utc_names => |name| glib::ParamSpecBoolean::builder(name)
+            .nick("UTC names")
+            .blurb("Whether times in names are UTC instead of the local time (default: false)")
+            .mutable_playing()),
+    ]
+}
+
+/// Which recordings stay.
+fn what_stays() -> List {
+    vec![
+        property!(Settings: max_files => |name| glib::ParamSpecUInt::builder(name)
+            .nick("Maximum files")
+            .blurb(
+                "Files of location's pattern that are kept at most; the oldest are deleted, none that \
+                 is open or pinned (0: no limit, default: 0)"
+            )
+            .mutable_playing()),
+        property!(Settings: max_total_bytes => |name| glib::ParamSpecUInt64::builder(name)
+            .nick("Maximum total bytes")
+            .blurb(
+                "Bytes that the files of location's pattern have at most together, beyond which the \
+                 oldest are deleted (0: no limit, default: 0)"
+            )
+            .mutable_playing()),
+        property!(Settings: min_free_bytes => |name| glib::ParamSpecUInt64::builder(name)
+            .nick("Minimum free bytes")
+            .blurb(
+                "Bytes that stay free on the file system of location, for which the oldest files of its \
+                 pattern are deleted; a MiB is the least that is of use (0: no limit, default: 0)"
             )
             .mutable_playing()),
     ]

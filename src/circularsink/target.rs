@@ -7,7 +7,10 @@ use std::path::{Path, PathBuf};
 use super::settings::Order;
 use crate::streams::containers::{Container, Kind};
 use crate::streams::files::{self, CreateError};
+use crate::streams::held::{self, OpenFile};
 use crate::streams::names::{self, Pattern, PatternError};
+use crate::streams::retention::{Family, Policy};
+use crate::streams::wallclock::Moment;
 
 /// Why there is no name.
 #[derive(Debug, thiserror::Error)]
@@ -29,19 +32,33 @@ pub struct Target {
     pub pictures: Option<Pattern>,
     /// The file that was made so that the name is taken.
     reserved: Option<PathBuf>,
+    /// The number in the name, where it has one.
+    number: Option<u64>,
+    /// What is in the name's places for times.
+    moment: Option<Moment>,
+    /// Nobody deletes the file meanwhile.
+    open: Option<OpenFile>,
 }
 
 impl Target {
     /// Finds the name and takes it. `chosen` is a name for this recording; it is meant as it is.
-    pub fn reserve(&mut self, order: &Order, chosen: Option<String>) -> Result<(), TargetError> {
+    /// The first picture was taken `utc` ns after 1970.
+    pub fn reserve(
+        &mut self,
+        order: &Order,
+        chosen: Option<String>,
+        utc: Option<i64>,
+    ) -> Result<(), TargetError> {
         let id = u64::from(order.id);
-        let to_file = order.to_file();
+        self.moment = match utc {
+            Some(utc) => Moment::new(utc, order.utc_names),
+            None => Moment::now(order.utc_names),
+        };
         let name = chosen.as_ref().or(order.pattern.as_ref());
         let Some(name) = name else {
-            return if to_file {
-                Err(TargetError::NoLocation)
-            } else {
-                Ok(())
+            return match order.to_file() {
+                true => Err(TargetError::NoLocation),
+                false => Ok(()),
             };
         };
         if is_sequence(order, name) {
@@ -51,14 +68,25 @@ impl Target {
             Some(name) => Pattern::new(&names::escaped(name), 0)?,
             None => Pattern::new(name, 1)?,
         };
-        self.location = Some(pattern.fill(&[id]));
-        if to_file {
+        let timed = self.with_time(&pattern);
+        self.location = Some(timed.fill(&[id]));
+        if order.to_file() {
+            files::create_directories(&pattern, Path::new(&timed.fill(&[id])))?;
             // Numbers whose files are left from before are passed over.
-            let (_, path, number) = files::create_numbered(&pattern, id, order.overwrite)?;
-            self.location = Some(pattern.fill(&[number]));
-            self.reserved = Some(path);
+            let times = order.pts_pattern.as_deref();
+            let times = times.map(|times| Pattern::new(times, 1)).transpose()?;
+            let times = times.map(|times| self.with_time(&times));
+            let made = files::create_numbered(&timed, id, order.overwrite, times.as_ref())?;
+            self.open = Some(made.held);
+            self.location = Some(made.path.to_string_lossy().into_owned());
+            self.number = (timed.places() > 0).then_some(made.number);
+            self.reserved = Some(made.path);
         }
         Ok(())
+    }
+
+    fn with_time(&self, pattern: &Pattern) -> Pattern {
+        pattern.at(|letter| self.moment.as_ref()?.text(letter))
     }
 
     /// The first picture's file is made: whose it is, is the sequence.
@@ -68,23 +96,52 @@ impl Target {
         id: u64,
         overwrite: bool,
     ) -> Result<(), TargetError> {
-        let numbered = Pattern::new(location, 2)?.places() > 0;
+        let pattern = Pattern::new(location, 2)?;
+        let numbered = pattern.places() > 0;
+        let location = self.with_time(&pattern).to_string();
         let mut number = id;
         loop {
-            let text = names::sequence(location, number)?;
+            let text = names::sequence(&location, number)?;
             let pictures = Pattern::new(&text, 1)?;
             let first = PathBuf::from(pictures.fill(&[0]));
+            files::create_directories(&pattern, &first)?;
             self.location = Some(text);
+            let held = held::open(&first);
             match files::create(&first, overwrite) {
                 Ok(_) => {
+                    self.open = Some(held);
                     self.reserved = Some(first);
                     self.pictures = Some(pictures);
+                    self.number = numbered.then_some(number);
                     return Ok(());
                 }
-                Err(CreateError::Exists(_)) if numbered && number < u64::MAX => number += 1,
+                Err(CreateError::Exists(_) | CreateError::Pinned(_))
+                    if numbered && number < u64::MAX =>
+                {
+                    number += 1;
+                }
                 Err(error) => return Err(error.into()),
             }
         }
+    }
+
+    /// It is written no more.
+    pub fn close(&mut self) {
+        self.open = None;
+    }
+
+    /// The file, where it is written to one.
+    pub fn file(&self) -> Option<&Path> {
+        self.reserved.as_deref()
+    }
+
+    /// Makes the file of frame times, with the number that the recording has.
+    pub fn create_times(&self, pattern: &str, order: &Order) -> Result<File, TargetError> {
+        let pattern = Pattern::new(pattern, 1)?;
+        let timed = self.with_time(&pattern);
+        let number = self.number.unwrap_or(order.id.into());
+        files::create_directories(&pattern, Path::new(&timed.fill(&[number])))?;
+        Ok(files::create_numbered(&timed, number, order.overwrite, None)?.file)
     }
 
     /// Removes what was made for the name, if nothing was written to it.
@@ -124,17 +181,54 @@ pub fn check(order: &Order) -> Result<(), TargetError> {
 
 fn check_directory(pattern: &Pattern) -> Result<(), CreateError> {
     let [one, other] = [0, 1].map(|number| PathBuf::from(pattern.fill(&[number, number])));
+    if pattern.is_timed() {
+        // What a time names is made when it comes.
+        let (directory, _) = pattern.steps();
+        return files::check_directory(&directory.join("a"));
+    }
     match one.parent() == other.parent() {
         true => files::check_directory(&one),
         false => Ok(()),
     }
 }
 
-/// Makes the file of frame times.
-pub fn create_times(pattern: &str, order: &Order) -> Result<File, TargetError> {
-    let pattern = Pattern::new(pattern, 1)?;
-    let (file, _, _) = files::create_numbered(&pattern, order.id.into(), order.overwrite)?;
-    Ok(file)
+/// What may be kept of the files that the location names.
+pub fn policy(order: &Order) -> Policy {
+    let times = order.pts_pattern.as_deref();
+    Policy {
+        limits: order.retention,
+        families: order.pattern.as_deref().map_or_else(Vec::new, |location| {
+            match order.to_file() {
+                true => families(order, location),
+                false => Vec::new(),
+            }
+        }),
+        times: times.and_then(|times| Pattern::new(times, 1).ok()),
+    }
+}
+
+fn families(order: &Order, location: &str) -> Vec<Family> {
+    let family = |names: &str, suffixed: bool| {
+        let names = Pattern::new(names, 2).ok()?;
+        Some(Family { names, suffixed })
+    };
+    let suffix = |suffix: &str| {
+        let name = names::with_suffix(location, suffix);
+        family(&name.to_string_lossy(), true)
+    };
+    let Some(own) = family(location, false) else {
+        return Vec::new();
+    };
+    let places = own.names.places();
+    if is_sequence(order, location) {
+        let each = match places {
+            2 => Some(own),
+            _ => suffix("-%06d"),
+        };
+        return each.into_iter().collect();
+    }
+    let again = (own.names.is_timed() && places == 0).then(|| suffix("-%i"));
+    [Some(own), again.flatten()].into_iter().flatten().collect()
 }
 
 /// Whether each picture gets a file of its own.

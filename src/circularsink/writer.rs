@@ -12,9 +12,11 @@ use super::shared::Stream;
 use super::source::{Counters, RecordingSource};
 use super::target::Target;
 use crate::streams::containers::{Container, Kind, UnknownExtension};
+use crate::streams::creation::Creation;
 use crate::streams::pictures::Pictures;
+use crate::streams::place;
 use crate::streams::set::{self, SetError};
-use crate::streams::{self, MissingElement};
+use crate::streams::{self, MissingElement, transport};
 
 /// Why a recording's elements can't be put together. Each says what to do.
 #[derive(Debug, thiserror::Error)]
@@ -93,7 +95,6 @@ pub fn check(order: &Order) -> Result<(), BuildError> {
 }
 
 /// What a recording is put together from.
-#[derive(Debug)]
 pub struct Parts<'a> {
     pub order: &'a Order,
     pub target: &'a Target,
@@ -104,6 +105,19 @@ pub struct Parts<'a> {
     /// Tags of the whole file.
     pub tags: Option<gst::TagList>,
     pub counters: &'a Arc<Counters>,
+    /// When the first picture was taken, in ns since 1970.
+    pub utc: Option<i64>,
+    /// Called before so many bytes are written to a file.
+    pub make_room: Arc<dyn Fn(u64) + Send + Sync>,
+}
+
+impl std::fmt::Debug for Parts<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Parts")
+            .field("order", self.order)
+            .field("target", self.target)
+            .finish_non_exhaustive()
+    }
 }
 
 /// Puts parsers, muxer and sink behind the source. Returns the numbers of the streams that go into
@@ -118,7 +132,7 @@ pub fn build(
     let writer = Writer::of(location, order.muxer.as_deref(), parts.streams)?;
     let chosen = choose(&writer, parts.streams)?;
     let sink = make_sink(&writer, order, target)?;
-    count_progress(&sink, parts.counters);
+    watch_progress(&sink, parts);
     bin.add_many([source.upcast_ref::<gst::Element>(), &sink])?;
     let last = match make_last(&writer, parts)? {
         None => sink,
@@ -178,24 +192,24 @@ fn make_sink(writer: &Writer, order: &Order, target: &Target) -> Result<gst::Ele
     if order.to_file() {
         streams::set_if_there(&sink, "buffer-mode", "unbuffered");
     }
-    if let Some(place) = &target.location
-        && sink
-            .find_property("location")
-            .is_some_and(|pspec| pspec.value_type() == String::static_type())
-    {
-        set::set(&sink, "location", &place.to_value())?;
+    if let Some(name) = &target.location {
+        place::set_name(&sink, name)?;
     }
     set::set_all(&sink, order.sink_properties.as_ref())?;
     Ok(sink)
 }
 
-/// Counts whatever reaches the sink, to see that it moves.
-fn count_progress(sink: &gst::Element, counters: &Arc<Counters>) {
+/// Counts whatever reaches the sink, to see that it moves, and has room made for it.
+fn watch_progress(sink: &gst::Element, parts: &Parts) {
     let kinds = gst::PadProbeType::BUFFER | gst::PadProbeType::BUFFER_LIST;
     for pad in sink.sink_pads() {
-        let counters = counters.clone();
-        pad.add_probe(kinds, move |_, _| {
+        let counters = parts.counters.clone();
+        let make_room = parts.order.to_file().then(|| parts.make_room.clone());
+        pad.add_probe(kinds, move |_, info| {
             counters.progress.fetch_add(1, Ordering::Relaxed);
+            if let Some(make_room) = &make_room {
+                make_room(streams::bytes_in(info));
+            }
             gst::PadProbeReturn::Ok
         });
     }
@@ -223,9 +237,13 @@ fn make_muxer(factory: &str, parts: &Parts) -> Result<gst::Element, BuildError> 
     let muxer = streams::make(factory)?;
     let sink = parts.order.sink.as_deref().unwrap_or("filesink");
     streams::write_in_fragments(&muxer, sink);
+    transport::begin_at_zero(&muxer);
     if let (Some(setter), Some(tags)) = (muxer.dynamic_cast_ref::<gst::TagSetter>(), &parts.tags) {
         setter.merge_tags(tags, gst::TagMergeMode::Replace);
     }
+    let creation = Creation::default();
+    creation.attach(&muxer);
+    creation.set(&muxer, parts.utc);
     Ok(muxer)
 }
 

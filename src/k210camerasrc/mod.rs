@@ -43,6 +43,7 @@
 //! - `k210-console`: `line` (string), for each line that the script prints;
 //! - `k210-disconnected`: `reason` (string), `device` (string);
 //! - `k210-reconnected`: `outage` (guint64, ns), `attempts` (guint), `device` (string).
+#![doc = include_str!("reference.md")]
 
 use std::sync::LazyLock;
 use std::time::Duration;

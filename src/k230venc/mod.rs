@@ -20,6 +20,7 @@
 //! which is then reported as latency. A buffer handed downstream counts as one of the channel's
 //! stream buffers until it is freed; where `output-buffers` is set, the element waits while so many
 //! are out.
+#![doc = include_str!("reference.md")]
 
 use std::sync::LazyLock;
 

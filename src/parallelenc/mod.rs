@@ -21,6 +21,7 @@
 //! cores or one, no 4:2:2 of the kind that cameras give, and without `pass=quant` it silently uses
 //! one core. This element is for the rest. Its design is that of picamera2's `MultiEncoder`, a pool
 //! of threads and a queue of what they were given.
+#![doc = include_str!("reference.md")]
 
 use std::sync::LazyLock;
 

@@ -6,7 +6,7 @@
 //! unit of the reference; the other streams wait until the reference is as far as they are, so that
 //! what belongs to the next file has not gone into the last one. A file begins when every stream has
 //! something to begin with, has ended, or when one has had to wait for too long
-//! ([`Plan::hurry`]): that file does without the others. A stream that comes later, or that goes on
+//! ([`Plan::reaches`], [`Plan::fill`]): that file does without the others. A stream that comes later, or that goes on
 //! in another format, begins another file.
 //!
 //! A stream's thread asks with [`Plan::offer`] what to do with a unit, and asks again after each
@@ -97,6 +97,19 @@ struct Stream {
     came: bool,
     /// The unit that waits for another file, and its time.
     waiting: Option<Option<u64>>,
+    /// How far what it has brought reaches, whether that has been offered yet or not.
+    reached: Option<u64>,
+    /// There is no room for more of it.
+    is_full: bool,
+}
+
+impl Stream {
+    /// Whether what waits has waited for too long.
+    fn is_late(&self) -> bool {
+        let long = matches!((self.waiting, self.reached), (Some(Some(start)), Some(reached))
+            if reached.saturating_sub(start) >= PATIENCE);
+        self.waiting.is_some() && (long || self.is_full)
+    }
 }
 
 /// See the module's documentation.
@@ -207,23 +220,30 @@ impl Plan {
         }
     }
 
-    /// What a stream has brought reaches to this time behind the unit that waits. True when that is
-    /// too much, and the others are not waited for.
+    /// What a stream has brought reaches to this time. True when that is so far behind the unit that
+    /// waits that the others are not waited for.
     pub fn reaches(&mut self, stream: usize, time: u64) -> bool {
-        let waiting = self.streams.get(stream).and_then(|stream| stream.waiting);
-        let late = waiting
-            .flatten()
-            .is_some_and(|start| time.saturating_sub(start) >= PATIENCE);
-        if late && !self.hurry {
-            self.hurry();
+        if let Some(own) = self.streams.get_mut(stream) {
+            own.reached = own.reached.max(Some(time));
         }
-        late
+        self.hurry_if_late(stream)
     }
 
-    /// A stream can be kept waiting no longer.
-    pub fn hurry(&mut self) {
-        self.hurry = true;
-        self.version += 1;
+    /// There is no room for more of a stream: the others are not waited for.
+    pub fn fill(&mut self, stream: usize) {
+        if let Some(own) = self.streams.get_mut(stream) {
+            own.is_full = true;
+        }
+        self.hurry_if_late(stream);
+    }
+
+    fn hurry_if_late(&mut self, stream: usize) -> bool {
+        let late = self.streams.get(stream).is_some_and(Stream::is_late);
+        if late && !self.hurry {
+            self.hurry = true;
+            self.version += 1;
+        }
+        late
     }
 
     /// A stream has ended. True when all have and nothing has come of any.
@@ -320,7 +340,7 @@ impl Plan {
         if !in_file || changed {
             self.due = true;
             self.wait(stream, unit);
-            if stream != reference {
+            if stream != reference && !self.hurry {
                 return Verdict::Wait;
             }
             self.enter(Phase::Cutting(unit.start));
@@ -342,9 +362,12 @@ impl Plan {
             (Some(_), None) => false,
             (None, _) => true,
         };
+        if !reached && !self.hurry {
+            self.wait(stream, unit);
+        }
         match reached || self.hurry {
             true => self.pass(stream, unit),
-            false => self.wait(stream, unit),
+            false => Verdict::Wait,
         }
     }
 
@@ -373,6 +396,8 @@ impl Plan {
         if self.streams[stream].waiting.replace(unit.start).is_none() {
             self.version += 1;
         }
+        // What it has brought may have come before it was asked for.
+        self.hurry_if_late(stream);
         Verdict::Wait
     }
 
@@ -388,7 +413,8 @@ impl Plan {
                 self.group = 0;
             }
         }
-        self.streams[stream].waiting = None;
+        let own = &mut self.streams[stream];
+        (own.waiting, own.is_full) = (None, false);
         let bytes = self.limits.cost(unit);
         self.bytes += bytes;
         self.group += bytes;
@@ -530,7 +556,7 @@ mod tests {
             plan.split();
             assert_eq!(plan.offer(VIDEO, key(30)), Verdict::Wait);
             match stalls {
-                true => plan.hurry(),
+                true => plan.fill(VIDEO),
                 false => assert!(!plan.end(AUDIO)),
             }
             assert_eq!(put(&mut plan, VIDEO, key(30)), Verdict::Pass);
@@ -555,10 +581,37 @@ mod tests {
     }
 
     #[test]
+    fn what_came_before_it_was_offered_counts_too() {
+        // All of it is in the queue before the first unit of it is.
+        let mut plan = Plan::new(2, Limits::default());
+        assert!(!plan.reaches(AUDIO, PATIENCE));
+        assert_eq!(put(&mut plan, AUDIO, key(0)), Verdict::Pass);
+        let mut plan = Plan::new(2, Limits::default());
+        plan.fill(AUDIO);
+        assert_eq!(put(&mut plan, AUDIO, key(0)), Verdict::Pass);
+        // The same for sound whose picture stalls.
+        let mut plan = both();
+        assert!(!plan.reaches(AUDIO, 50 + PATIENCE));
+        assert_eq!(plan.offer(AUDIO, key(50)), Verdict::Pass);
+    }
+
+    #[test]
+    fn a_stream_that_comes_after_all_does_not_wait_for_one_that_has_fallen_silent() {
+        let mut plan = Plan::new(2, Limits::default());
+        plan.fill(AUDIO);
+        assert_eq!(put(&mut plan, AUDIO, key(0)), Verdict::Pass);
+        assert_eq!(plan.offer(VIDEO, key(15)), Verdict::Wait);
+        assert!(plan.reaches(VIDEO, 15 + PATIENCE));
+        assert_eq!(put(&mut plan, VIDEO, key(15)), Verdict::Pass);
+        assert!(plan.in_file(VIDEO) && !plan.in_file(AUDIO));
+        assert_eq!((plan.file(), plan.origin()), (2, 15));
+    }
+
+    #[test]
     fn a_stream_may_come_when_the_others_have_ended() {
         let mut plan = Plan::new(2, Limits::default());
         assert_eq!(plan.offer(AUDIO, key(0)), Verdict::Wait);
-        plan.hurry();
+        plan.fill(AUDIO);
         assert_eq!(put(&mut plan, AUDIO, key(0)), Verdict::Pass);
         assert!(!plan.end(AUDIO));
         assert_eq!(plan.ending(AUDIO), Ending::Held);

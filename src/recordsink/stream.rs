@@ -13,7 +13,8 @@ use super::chain::{audio_chain, link_preview, preview_chain, video_chain};
 use super::gate::Verdict;
 use super::recorder::{End, Recorder};
 use crate::streams::containers::{Kind, VideoCodec};
-use crate::streams::stamps::stamp;
+use crate::streams::stamps::{Stamped, jump_text};
+use crate::streams::timeline::{Jump, Untimed};
 use crate::streams::times::Times;
 use crate::streams::{self, bin::Place, entry, missing};
 use crate::sync::lock;
@@ -30,7 +31,7 @@ impl Recorder {
             Some(gst::PadProbeData::Event(event)) => match event.view() {
                 gst::EventView::Caps(caps) => {
                     let caps = self.paced(name, caps.caps_owned());
-                    if self.are_to_be_sized(name, pad, &caps) {
+                    if self.are_to_be_sized(name, &caps) {
                         return gst::PadProbeReturn::Handled;
                     }
                     *event = gst::event::Caps::new(&caps);
@@ -44,7 +45,17 @@ impl Recorder {
                     }
                     gst::PadProbeReturn::Ok
                 }
-                _ => gst::PadProbeReturn::Ok,
+                gst::EventView::Segment(segment)
+                    if segment.segment().format() == gst::Format::Bytes =>
+                {
+                    self.pieces_arrive(name, pad)
+                }
+                _ => {
+                    if let Some(moved) = lock(self.arrival(name)).stamps.follow(event) {
+                        *event = moved;
+                    }
+                    gst::PadProbeReturn::Ok
+                }
             },
             Some(gst::PadProbeData::Buffer(buffer)) => {
                 let taken = self.buffer_arrived(name, pad, buffer);
@@ -85,22 +96,14 @@ impl Recorder {
         if name == "video" && !self.is_sized(pad, buffer)? {
             return Ok(false);
         }
-        if buffer.pts().is_none() {
-            let timed = stamp(&mut lock(self.arrival(name)).stamps, buffer);
-            if !timed && self.muxed().is_some() && self.knows_no_time(name) {
-                return Err(gst::FlowError::Error);
-            }
-        } else {
-            stamp(&mut lock(self.arrival(name)).stamps, buffer);
-        }
-        let segment = pad.sticky_event::<gst::event::Segment>(0);
-        let time = segment.as_ref().and_then(|segment| {
-            let segment = segment.segment().downcast_ref::<gst::ClockTime>()?;
-            Some(segment.to_running_time(buffer.pts()?)?.nseconds())
-        });
-        if name == "audio" && time.is_none() && buffer.pts().is_some() {
+        let placed = self.place(name, pad, buffer)?;
+        if name == "audio" && placed.is_some_and(|time| time < 0) {
             // audio-sync has moved it before the beginning.
             return Ok(false);
+        }
+        let time = placed.and_then(|time| u64::try_from(time).ok());
+        if let Some(time) = time {
+            self.observe(name, pad, buffer, time);
         }
         let verdict = lock(&self.flow).gates.judge(name, time);
         if verdict == Verdict::End {
@@ -110,28 +113,49 @@ impl Recorder {
         Ok(verdict == Verdict::Pass)
     }
 
-    /// A buffer has no time and none can be counted. Parsers make some up; raw streams and pictures
-    /// have nobody who would.
-    fn knows_no_time(&self, name: &str) -> bool {
-        let pad = self.streams.pad(name);
-        let caps = pad.and_then(|pad| pad.current_caps());
-        let counted = caps.is_some_and(|caps| {
-            let name = caps.structure(0).map(|structure| structure.name());
-            streams::is_raw(&caps) || name.is_some_and(|name| name == "image/jpeg")
-        });
-        if counted {
-            self.post_error(gst::error_msg!(
-                gst::StreamError::Format,
-                ("The {name}'s buffers have no timestamps and its caps no frame rate: give it \
-                     one of both (appsrc do-timestamp=true, or framerate in the caps)")
-            ));
+    /// Gives a buffer its place in time; the running time (ns), where it has one.
+    fn place(
+        &self,
+        name: &str,
+        pad: &gst::GhostPad,
+        buffer: &mut gst::Buffer,
+    ) -> Result<Option<i64>, gst::FlowError> {
+        let stamped = lock(self.arrival(name)).stamps.stamp(buffer, &self.breaks);
+        let Stamped { placed, segment } = match stamped {
+            Ok(stamped) => stamped,
+            Err(Untimed) if self.muxed().is_some() => {
+                self.tell_untimed(name);
+                return Err(gst::FlowError::Error);
+            }
+            Err(Untimed) => return Ok(None),
+        };
+        if let Some(jump) = placed.and_then(|placed| placed.jump) {
+            self.tell_jump(name, jump);
         }
-        counted
+        if let (Some(segment), Some(target)) = (segment, pad.target()) {
+            target.send_event(segment);
+        }
+        Ok(placed.map(|placed| placed.time))
+    }
+
+    fn tell_jump(&self, name: &str, jump: Jump) {
+        if let Some(bin) = self.bin.upgrade().filter(|_| jump.is_news()) {
+            let text = jump_text(name, jump);
+            gst::element_warning!(bin, gst::StreamError::Format, ("{text}"));
+        }
+    }
+
+    fn tell_untimed(&self, name: &str) {
+        self.post_error(gst::error_msg!(
+            gst::StreamError::Format,
+            ("The {name}'s buffers have no timestamps and its caps no frame rate: give it one of \
+             both (appsrc do-timestamp=true, or framerate in the caps)")
+        ));
     }
 
     /// Whether caps are those of a camera's JPEGs that do not say how large these are: the first
-    /// readable one does. What comes in pieces, as from a file, is cut up by a parser.
-    fn are_to_be_sized(&self, name: &str, pad: &gst::GhostPad, caps: &gst::Caps) -> bool {
+    /// readable one does, unless they come [in pieces](Self::pieces_arrive).
+    fn are_to_be_sized(&self, name: &str, caps: &gst::Caps) -> bool {
         let sizeless = name == "video"
             && caps.structure(0).is_some_and(|structure| {
                 structure.name() == "image/jpeg"
@@ -143,12 +167,37 @@ impl Recorder {
             Kind::Muxed(_) => true,
             _ => container.video == Some(VideoCodec::Jpeg),
         });
-        let segment = pad.sticky_event::<gst::event::Segment>(0);
-        let in_pieces = segment.is_some_and(|s| s.segment().format() == gst::Format::Bytes);
         let mut arrival = lock(&self.video);
         arrival.size = None;
-        arrival.sizeless = (sizeless && fits && !in_pieces).then(|| caps.clone());
+        arrival.sizeless = (sizeless && fits).then(|| caps.clone());
         arrival.sizeless.is_some()
+    }
+
+    /// Whether what is told of a stream has to wait for the size of its pictures.
+    pub fn waits_for_size(&self, name: &str) -> bool {
+        let arrival = lock(self.arrival(name));
+        arrival.sizeless.is_some() && arrival.size.is_none()
+    }
+
+    /// Pictures come in pieces, as from a file: a parser cuts them up, and knows their size. They are 25 a
+    /// second where nothing says otherwise, as ffmpeg has them.
+    fn pieces_arrive(self: &Arc<Self>, name: &str, pad: &gst::GhostPad) -> gst::PadProbeReturn {
+        let caps = lock(self.arrival(name)).sizeless.take();
+        let (Some(mut caps), Some(head)) = (caps, pad.target()) else {
+            return gst::PadProbeReturn::Ok;
+        };
+        let said = caps.structure(0).and_then(|structure| {
+            let rate = structure.get::<gst::Fraction>("framerate").ok()?;
+            (rate.numer() > 0).then_some(rate)
+        });
+        if said.is_none() {
+            caps.make_mut().set("framerate", gst::Fraction::new(25, 1));
+        }
+        let built = self.caps_arrived(name, &caps);
+        if built == gst::PadProbeReturn::Ok {
+            head.send_event(gst::event::Caps::new(&caps));
+        }
+        built
     }
 
     /// Completes caps without a size by what a picture says. False for pictures before the first
@@ -172,6 +221,7 @@ impl Recorder {
         let Some(header) = header else {
             if before.is_none() {
                 gst::info!(CAT, "A picture without a readable head, before any other");
+                lock(&self.flow).dropped.unreadable += 1;
             }
             // A damaged one amid others goes into the file as it is.
             return Ok(before.is_some());
@@ -189,10 +239,14 @@ impl Recorder {
             return Err(gst::FlowError::Flushing);
         }
         let sink = pad.target().ok_or(gst::FlowError::NotLinked)?;
-        match sink.send_event(gst::event::Caps::new(&caps)) {
-            true => Ok(true),
-            false => Err(gst::FlowError::NotNegotiated),
+        if !sink.send_event(gst::event::Caps::new(&caps)) {
+            return Err(gst::FlowError::NotNegotiated);
         }
+        let segment = lock(&self.video).stamps.segment_event();
+        if let Some(segment) = segment.filter(|_| before.is_none()) {
+            sink.send_event(segment);
+        }
+        Ok(true)
     }
 
     /// With `interval` set, fewer frames a second than upstream says are recorded.

@@ -104,6 +104,8 @@ pub struct Ring<P> {
     scan: u64,
     /// The newest GOP's excess was told already.
     oversize: bool,
+    /// Running times (ns) between which the reference stream was away: they are no time of it.
+    absences: Vec<(i64, i64)>,
     recordings: Vec<Recording>,
     /// Payloads that left memory, for the caller to drop where it holds no lock.
     dropped: Vec<P>,
@@ -119,6 +121,7 @@ impl<P: Clone> Ring<P> {
             synced: false,
             scan: 0,
             oversize: false,
+            absences: Vec::new(),
             recordings: Vec::new(),
             dropped: Vec::new(),
         }
@@ -220,7 +223,8 @@ impl<P: Clone> Ring<P> {
         if let Some(reference) = self.reference_stream().filter(|_| self.synced)
             && let Some(first) = reference.log.get(reference.start)
         {
-            level.time = (reference.newest_end - first.time).max(0).unsigned_abs();
+            let time = reference.newest_end - first.time - self.absent_since(first.time);
+            level.time = time.max(0).unsigned_abs();
             level.buffers = reference.log.end() - reference.start;
         }
         level
@@ -327,6 +331,20 @@ impl<P: Clone> Ring<P> {
         }
     }
 
+    /// Notes that the reference stream was away from one running time (ns) to another and comes back
+    /// now: what was kept stays, as if it had not been away.
+    pub fn was_away(&mut self, from: i64, to: i64) {
+        if from < to {
+            self.absences.push((from, to));
+        }
+    }
+
+    /// How long (ns) the reference stream has been away since a running time.
+    fn absent_since(&self, time: i64) -> i64 {
+        let since = self.absences.iter().filter(|(from, _)| *from >= time);
+        since.map(|(from, to)| to - from).sum()
+    }
+
     /// Number of the second key unit in the ring. The search goes on where it stopped.
     fn second_key(&mut self) -> Option<(u64, i64)> {
         let reference = self.streams.get(self.reference?)?.as_ref()?;
@@ -349,6 +367,7 @@ impl<P: Clone> Ring<P> {
         while self.synced {
             let bytes = self.bytes();
             let second = self.second_key();
+            let absent = second.map_or(0, |(_, time)| self.absent_since(time));
             let Some(Some(from)) = self.streams.get_mut(reference) else {
                 return;
             };
@@ -369,13 +388,15 @@ impl<P: Clone> Ring<P> {
             // Measured between presentation times, the newest buffer's duration not counted: what
             // is left is as long as asked without having to trust durations.
             let too_long = limits.max_time != 0
-                && from.newest.saturating_sub(time) >= limits.max_time.min(i64::MAX as u64) as i64;
+                && from.newest.saturating_sub(time) - absent
+                    >= limits.max_time.min(i64::MAX as u64) as i64;
             if !(too_large || too_many || too_long) {
                 break;
             }
             while from.start < key {
                 from.advance();
             }
+            self.absences.retain(|(from, _)| *from >= time);
             self.follow(time);
         }
         if !self.synced && stream != reference {
@@ -424,6 +445,7 @@ impl<P: Clone> Ring<P> {
     fn empty(&mut self) {
         self.synced = false;
         self.oversize = false;
+        self.absences.clear();
         for number in 0..self.streams.len() {
             if let Some(stream) = &mut self.streams[number] {
                 stream.start = stream.log.end();

@@ -5,7 +5,9 @@ use std::fs::{File, OpenOptions};
 use std::io;
 use std::path::{Path, PathBuf};
 
-use super::names::Pattern;
+use super::held::{self, OpenFile};
+use super::names::{Pattern, with_suffix};
+use super::pins;
 
 /// Why a file was not made.
 #[derive(Debug, thiserror::Error)]
@@ -13,6 +15,9 @@ pub enum CreateError {
     /// There is one of this name, or a link.
     #[error("'{0}' exists: set overwrite=true, or put a number such as %05d into location")]
     Exists(PathBuf),
+    /// The file of this name is to stay.
+    #[error("'{0}' is pinned: unpin it, or choose another name")]
+    Pinned(PathBuf),
     /// There is no such directory, or it takes no files.
     #[error("'{path}' can't be created: {source}")]
     Create {
@@ -24,8 +29,11 @@ pub enum CreateError {
 }
 
 /// Makes the file, empty: a new one, so that no other program takes the name from here on; with
-/// `overwrite` the one that is there may be emptied.
+/// `overwrite` the one that is there may be emptied, unless it is pinned.
 pub fn create(path: &Path, overwrite: bool) -> Result<File, CreateError> {
+    if overwrite && pins::is_pinned(path) {
+        return Err(CreateError::Pinned(path.to_owned()));
+    }
     let mut options = OpenOptions::new();
     options.write(true);
     if overwrite {
@@ -43,21 +51,84 @@ pub fn create(path: &Path, overwrite: bool) -> Result<File, CreateError> {
     })
 }
 
+/// A file that was made by a pattern.
+#[derive(Debug)]
+pub struct Numbered {
+    /// Open for writing.
+    pub file: File,
+    /// Its name.
+    pub path: PathBuf,
+    /// The number in it, if the pattern has a place for one.
+    pub number: u64,
+    /// Keeps it from being deleted.
+    pub held: OpenFile,
+}
+
 /// Makes the file that a pattern names with `number` in its place, or with the next number whose
-/// file is not there. Returns the name and the number with it.
+/// file is not there, nor that which `beside` names. Returns the name and the number with it; nobody in
+/// this process deletes the file while it is held.
+///
+/// A name that has a time and no number stands for that moment, and is never overwritten: where it
+/// is in use it gets `-1`, `-2`... in front of the extension.
 pub fn create_numbered(
     pattern: &Pattern,
     mut number: u64,
     overwrite: bool,
-) -> Result<(File, PathBuf, u64), CreateError> {
+    beside: Option<&Pattern>,
+) -> Result<Numbered, CreateError> {
+    let of_a_moment = pattern.is_timed() && pattern.places() == 0;
+    let beside = beside.filter(|it| it.places() > 0 && pattern.places() > 0 && !overwrite);
+    let mut again = 0;
     loop {
-        let path = PathBuf::from(pattern.fill(&[number]));
-        match create(&path, overwrite) {
-            Ok(file) => return Ok((file, path, number)),
-            Err(CreateError::Exists(_)) if pattern.places() > 0 && number < u64::MAX => number += 1,
+        let name = pattern.fill(&[number]);
+        let path = match again {
+            0 => PathBuf::from(name),
+            again => with_suffix(&name, &format!("-{again}")),
+        };
+        let taken = beside.is_some_and(|it| Path::new(&it.fill(&[number])).exists());
+        let held = held::open(&path);
+        let created = match taken {
+            true => Err(CreateError::Exists(path.clone())),
+            false => create(&path, overwrite && !of_a_moment),
+        };
+        match created {
+            Ok(file) => {
+                return Ok(Numbered {
+                    file,
+                    path,
+                    number,
+                    held,
+                });
+            }
+            Err(CreateError::Exists(_) | CreateError::Pinned(_))
+                if pattern.places() > 0 && number < u64::MAX =>
+            {
+                number += 1;
+            }
+            Err(CreateError::Exists(_)) if of_a_moment && again < u64::MAX => again += 1,
             Err(error) => return Err(error),
         }
     }
+}
+
+/// Makes the directories that places for times in `pattern` name, for the file `path`: there is a new
+/// one each day, or hour. Others are the user's.
+pub fn create_directories(pattern: &Pattern, path: &Path) -> Result<(), CreateError> {
+    let (fixed, steps) = pattern.steps();
+    if !pattern.is_timed() || steps.len() < 2 {
+        return Ok(());
+    }
+    let directory = path.parent().unwrap_or(&fixed);
+    let exists = fixed.as_os_str().is_empty() || fixed.is_dir();
+    let made = match exists {
+        true => std::fs::create_dir_all(directory),
+        // What fails then says that it is missing.
+        false => Ok(()),
+    };
+    made.map_err(|source| CreateError::Create {
+        path: path.to_owned(),
+        source,
+    })
 }
 
 /// Looks whether a file of this name can be made: its directory is there and is one.
@@ -103,16 +174,63 @@ mod tests {
         let at = |name: &str| directory.path().join(name);
         std::fs::write(at("2.ts"), "kept").unwrap();
         let pattern = Pattern::new(at("%d.ts").to_str().unwrap(), 1).unwrap();
-        let (_, path, number) = create_numbered(&pattern, 2, false).unwrap();
-        assert_eq!((path, number), (at("3.ts"), 3));
-        let (_, path, number) = create_numbered(&pattern, 2, false).unwrap();
-        assert_eq!((path, number), (at("4.ts"), 4));
+        let made = create_numbered(&pattern, 2, false, None).unwrap();
+        assert_eq!((made.path, made.number), (at("3.ts"), 3));
+        let made = create_numbered(&pattern, 2, false, None).unwrap();
+        assert_eq!((made.path, made.number), (at("4.ts"), 4));
         let fixed = Pattern::new(at("2.ts").to_str().unwrap(), 1).unwrap();
-        let error = create_numbered(&fixed, 2, false).unwrap_err().to_string();
+        let error = create_numbered(&fixed, 2, false, None)
+            .unwrap_err()
+            .to_string();
         assert!(
             error.contains("2.ts' exists: set overwrite=true"),
             "{error}"
         );
+    }
+
+    #[test]
+    fn what_is_pinned_is_not_overwritten() {
+        let directory = tempfile::tempdir().unwrap();
+        let at = |name: &str| directory.path().join(name);
+        for number in 0..3 {
+            std::fs::write(at(&format!("{number}.ts")), "kept").unwrap();
+        }
+        pins::pin(&at("0.ts")).unwrap();
+        let error = create(&at("0.ts"), true).unwrap_err().to_string();
+        assert!(error.contains("0.ts' is pinned: unpin it"), "{error}");
+        let pattern = Pattern::new(at("%d.ts").to_str().unwrap(), 1).unwrap();
+        let made = create_numbered(&pattern, 0, true, None).unwrap();
+        assert_eq!(made.path, at("1.ts"));
+        assert_eq!(std::fs::read(at("0.ts")).unwrap(), b"kept");
+    }
+
+    #[test]
+    fn a_number_is_taken_by_the_file_beside_too() {
+        let directory = tempfile::tempdir().unwrap();
+        let at = |name: &str| directory.path().join(name);
+        std::fs::write(at("0.txt"), "kept").unwrap();
+        let [names, times] =
+            ["%d.ts", "%d.txt"].map(|name| Pattern::new(at(name).to_str().unwrap(), 1).unwrap());
+        let made = create_numbered(&names, 0, false, Some(&times)).unwrap();
+        assert_eq!((made.path, made.number), (at("1.ts"), 1));
+    }
+
+    #[test]
+    fn a_moments_name_is_given_once() {
+        let directory = tempfile::tempdir().unwrap();
+        let at = |name: &str| directory.path().join(name);
+        let pattern = Pattern::new(at("%F/%Hh.ts").to_str().unwrap(), 1).unwrap();
+        let pattern_at = pattern.at(|letter| Some(format!("<{letter}>")));
+        let first = PathBuf::from(pattern_at.fill(&[]));
+        create_directories(&pattern, &first).unwrap();
+        for expected in ["<F>/<H>h.ts", "<F>/<H>h-1.ts", "<F>/<H>h-2.ts"] {
+            let made = create_numbered(&pattern_at, 0, true, None).unwrap();
+            assert_eq!(made.path, at(expected));
+        }
+        // Only what the time names is made.
+        let lost = Pattern::new(at("none/%F/a.ts").to_str().unwrap(), 0).unwrap();
+        create_directories(&lost, &at("none/x/a.ts")).unwrap();
+        assert!(!at("none").exists());
     }
 
     #[test]

@@ -1,24 +1,37 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! The kit of the recording sinks. Without GStreamer: the table of file formats ([`containers`])
-//! and of Debian packages ([`packages`]), names with numbers ([`names`]), files that overwrite
-//! nothing ([`files`]) and the files of frame times ([`times`]). With it: the skeleton of a bin with
-//! request pads ([`bin`], [`entry`]), the elements it is made of, a sink of numbered pictures
-//! ([`pictures`]), values for other elements' properties ([`set`]) and the properties of the sinks
-//! themselves ([`property`]).
+//! and of Debian packages ([`packages`]), names with numbers and times ([`names`]), files that
+//! overwrite nothing ([`files`]), files that are to stay ([`pins`], [`held`]) and those that make
+//! room for others ([`retention`]), the times of buffers ([`timeline`]) and the files of frame times
+//! ([`times`]). With it: the skeleton of a bin with request pads ([`bin`], [`entry`]), the times of
+//! what comes ([`stamps`]), the elements it is made of, a sink of numbered pictures ([`pictures`]),
+//! WAVE's speakers ([`speakers`]), the time of day of what is recorded ([`wallclock`]) and its place
+//! in a file ([`creation`]), transport streams that begin at 0 ([`transport`]), names for sinks of all kinds ([`place`]), values for other elements'
+//! properties ([`set`]) and the properties of the sinks themselves ([`property`]).
 
 use gst::prelude::*;
 
 pub mod bin;
 pub mod containers;
+pub mod creation;
 pub mod entry;
 pub mod files;
+pub mod fragments;
+pub mod held;
 pub mod names;
 pub mod packages;
 pub mod pictures;
+pub mod pins;
+pub mod place;
 pub mod property;
+pub mod retention;
 pub mod set;
+pub mod speakers;
 pub mod stamps;
+pub mod timeline;
 pub mod times;
+pub mod transport;
+pub mod wallclock;
 
 pub use containers::{Parser, parser_of};
 pub use set::set_if_there;
@@ -64,10 +77,24 @@ pub fn write_in_fragments(muxer: &gst::Element, sink: &str) {
     let factory = muxer.factory().map(|factory| factory.name());
     if matches!(factory.as_deref(), Some("mp4mux" | "qtmux")) {
         set_if_there(muxer, "fragment-duration", "1000");
+        fragments::leave_open(muxer);
         if sink == "filesink" {
             set_if_there(muxer, "fragment-mode", "first-moov-then-finalise");
         }
     }
+}
+
+/// Frames of video in a muxer's file, where there is video and the muxer counts its frames.
+pub fn frames_in(muxer: &gst::Element) -> Option<u64> {
+    let is_video = |pad: &gst::Pad| pad.name().starts_with("video");
+    let stats = muxer.find_property("stats")?;
+    if stats.value_type() != gst::Structure::static_type()
+        || !muxer.sink_pads().iter().any(is_video)
+    {
+        return None;
+    }
+    let stats = muxer.property::<Option<gst::Structure>>("stats")?;
+    stats.get("frames").ok()
 }
 
 /// What an element says when one of those that it is made of is not installed.
@@ -120,11 +147,47 @@ pub fn is_raw(caps: &gst::CapsRef) -> bool {
         .is_some_and(|structure| matches!(structure.name().as_str(), "video/x-raw" | "audio/x-raw"))
 }
 
+/// Whether a file can go on with these caps. Other fields tell the same in more detail.
+pub fn same_format(before: &gst::CapsRef, after: &gst::CapsRef) -> bool {
+    const FIELDS: [&str; 8] = [
+        "width",
+        "height",
+        "codec_data",
+        "stream-format",
+        "format",
+        "rate",
+        "channels",
+        "layout",
+    ];
+    let (Some(before), Some(after)) = (before.structure(0), after.structure(0)) else {
+        return false;
+    };
+    let same = |field: &str| match (before.value(field), after.value(field)) {
+        (Ok(before), Ok(after)) => before.compare(after) == Some(std::cmp::Ordering::Equal),
+        (Err(_), Err(_)) => true,
+        _ => false,
+    };
+    let changed = FIELDS.into_iter().find(|field| !same(field));
+    if let Some(field) = changed {
+        gst::debug!(gst::CAT_DEFAULT, "{field} changes from {before} to {after}");
+    }
+    before.name() == after.name() && changed.is_none()
+}
+
 /// Links `elements`, which are in `bin`, one behind the other.
 pub fn link(elements: &[gst::Element]) -> Result<(), glib::BoolError> {
     elements
         .windows(2)
         .try_for_each(|pair| pair[0].link(&pair[1]))
+}
+
+/// The bytes of what passes a pad.
+pub fn bytes_in(info: &gst::PadProbeInfo) -> u64 {
+    match &info.data {
+        Some(gst::PadProbeData::Buffer(buffer)) => buffer.size() as u64,
+        Some(gst::PadProbeData::BufferList(list)) => list.iter().map(|it| it.size() as u64).sum(),
+        _ => 0,
+    }
 }
 
 /// What a WAV file can hold: little endian, and 8 bits unsigned.
@@ -137,7 +200,7 @@ pub const WAV_FORMATS: [gst_audio::AudioFormat; 6] = [
     gst_audio::AudioFormat::F64le,
 ];
 
-/// A stream's format in the terms of [`avi_mjpeg::pcm`]; `None` when it is out of range.
+/// A stream's format in the terms of [`avi_mjpeg::pcm`], but for its speakers; `None` when it is out of range.
 pub fn layout_of(info: &gst_audio::AudioInfo) -> Option<Layout> {
     let format = info.format_info();
     let encoding = if format.is_float() {
@@ -154,9 +217,11 @@ pub fn layout_of(info: &gst_audio::AudioInfo) -> Option<Layout> {
     Some(Layout {
         encoding,
         order,
+        bits: u8::try_from(format.depth()).ok()?,
         sample_bytes: u8::try_from(format.width() / 8).ok()?,
         rate: info.rate(),
         channels: u16::try_from(info.channels()).ok()?,
+        speakers: None,
     })
 }
 

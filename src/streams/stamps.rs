@@ -1,111 +1,264 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! Times for a stream that has none: counted from what its caps say.
+//! The times of a stream's buffers, by its segment and caps: [`timeline`](super::timeline) decides
+//! where each is put, and here buffers and events are brought there.
+
+use std::sync::Mutex;
 
 use super::is_raw;
+use super::timeline::{Jump, Pace, Placed, Stamp, Timeline, Untimed};
+use crate::sync::lock;
 
-/// Nanoseconds in a second.
-const SECOND: u64 = 1_000_000_000;
+/// How many breaks of an element's streams are remembered: a stream that is so far behind another one
+/// has breaks of its own.
+const REMEMBERED: usize = 64;
 
-/// How long a unit of a stream is: `duration` nanoseconds for `units` bytes or frames.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct Pace {
-    /// Units in `per` seconds.
-    units: u64,
-    per: u64,
-    /// Bytes of a unit; 0: a buffer is one.
-    bytes: u64,
+/// What was added to running times (ns) at the breaks of an element's streams, so that all of them go on
+/// at the same place; written by the thread of the stream that comes to a break first.
+#[derive(Debug, Default)]
+pub struct Breaks(Mutex<Vec<i64>>);
+
+impl Breaks {
+    /// Streams begin.
+    pub fn clear(&self) {
+        lock(&self.0).clear();
+    }
+
+    fn add(&self, offset: i64) {
+        let mut known = lock(&self.0);
+        if known.len() == REMEMBERED {
+            known.remove(0);
+        }
+        known.push(offset);
+    }
 }
 
-/// Counts a stream's units.
+/// One stream's times.
 #[derive(Debug, Default)]
 pub struct Stamps {
-    pace: Option<Pace>,
-    /// Where counting began, and how many units ago.
-    origin: u64,
-    counted: u64,
+    /// As upstream has it; `None` before it comes, and where it is not in time.
+    segment: Option<gst::FormattedSegment<gst::ClockTime>>,
+    timeline: Timeline,
+    /// The caps are those of a stream whose buffers come in the order in which they are shown.
+    in_order: bool,
+    /// Nobody behind tells the times of such a stream better.
+    is_counted: bool,
+    /// Buffers go on with their running times, since the segment does not fit them any more.
+    moved: bool,
+    /// How often the timestamps broke off.
+    jumps: u64,
+}
+
+/// What became of a buffer.
+#[derive(Debug, Default)]
+pub struct Stamped {
+    /// Its place, where it has one.
+    pub placed: Option<Placed>,
+    /// A segment that is to go before it.
+    pub segment: Option<gst::Event>,
 }
 
 impl Stamps {
-    /// The stream's caps have come: raw video and Motion JPEG with a frame rate and raw sound can be
-    /// counted. What comes from here on is counted on from where the stream is.
+    /// Follows the stream's caps; counting goes on from where the stream is.
     pub fn set_caps(&mut self, caps: &gst::CapsRef) {
-        self.origin = self.now();
-        self.counted = 0;
-        self.pace = pace(caps);
+        let name = caps
+            .structure(0)
+            .map_or("", |structure| structure.name().as_str());
+        self.is_counted = is_raw(caps) || name == "image/jpeg";
+        self.in_order = is_raw(caps) || name.starts_with("audio/") || name.starts_with("image/");
+        self.timeline.set_format(pace(caps), !self.in_order);
     }
 
-    fn now(&self) -> u64 {
-        self.pace
-            .map_or(self.origin, |pace| self.origin + pace.time(self.counted))
+    /// Follows the stream's segment. False where that is not in time.
+    pub fn set_segment(&mut self, segment: &gst::Segment) -> bool {
+        self.segment = segment.downcast_ref::<gst::ClockTime>().cloned();
+        self.segment.is_some()
     }
 
-    /// A buffer that has a time: counting goes on behind it.
-    pub fn saw(&mut self, end: u64) {
-        self.origin = end;
-        self.counted = 0;
+    /// The segment that goes on.
+    pub fn segment_event(&self) -> Option<gst::Event> {
+        let segment = self.segment.as_ref()?;
+        Some(match self.moved {
+            true => plain_segment(None),
+            false => gst::event::Segment::new(segment),
+        })
     }
 
-    /// Start and length, in nanoseconds, of a buffer of `bytes` bytes without a time; `None` where
-    /// nothing says how long it is.
-    pub fn next(&mut self, bytes: usize) -> Option<(u64, u64)> {
-        let pace = self.pace?;
-        let start = self.now();
-        self.counted += (bytes as u64).checked_div(pace.bytes).unwrap_or(1);
-        Some((start, self.now() - start))
+    /// What comes has another segment, and follows what came.
+    pub fn forget_segment(&mut self) {
+        self.segment = None;
+    }
+
+    /// What comes does not follow what came.
+    pub fn reset(&mut self) {
+        self.segment = None;
+        self.timeline.reset();
+    }
+
+    /// Whether there is a segment in time.
+    pub fn has_segment(&self) -> bool {
+        self.segment.is_some()
+    }
+
+    /// How often the timestamps broke off.
+    pub fn jumps(&self) -> u64 {
+        self.jumps
+    }
+
+    /// The place of a buffer, which stays as it is. `breaks` are
+    /// those of all streams of the element.
+    ///
+    /// # Errors
+    /// When it has no timestamp and nothing says how long one lasts.
+    pub fn place(&mut self, buffer: &gst::BufferRef, breaks: &Breaks) -> Result<Placed, Untimed> {
+        let running_time = |stamp| self.running_time(stamp);
+        let stamp = Stamp {
+            time: buffer.pts().and_then(running_time),
+            decode: buffer.dts().and_then(running_time),
+            duration: buffer.duration().and_then(signed),
+            bytes: buffer.size() as u64,
+        };
+        let placed = self.timeline.place(stamp, &lock(&breaks.0))?;
+        if let Some(jump) = placed.jump.filter(|jump| jump.first) {
+            self.jumps += u64::from(jump.is_news());
+            breaks.add(placed.offset);
+        }
+        Ok(placed)
+    }
+
+    /// Gives a buffer the times of its place: counted ones where it has none, and others where its own
+    /// do not follow what came. What encoded streams do not tell is left to their parsers.
+    ///
+    /// # Errors
+    /// When it has no timestamp and nothing says how long one lasts.
+    pub fn stamp(&mut self, buffer: &mut gst::Buffer, breaks: &Breaks) -> Result<Stamped, Untimed> {
+        let is_untimed = buffer.dts_or_pts().is_none();
+        if self.segment.is_none() || (is_untimed && !self.is_counted) {
+            return Ok(Stamped::default());
+        }
+        let placed = self.place(buffer, breaks)?;
+        let begins = placed.offset != 0 && !self.moved;
+        self.moved |= begins;
+        let segment = begins.then(|| plain_segment(None));
+        let decode = buffer.dts().and_then(|dts| self.running_time(dts));
+        let (shown, decoded) = match (self.moved, self.segment.as_ref()) {
+            (true, _) | (_, None) => (
+                Some(clock_time(placed.time)),
+                decode.map(|decode| clock_time(self.timeline.shifted(decode))),
+            ),
+            (false, Some(segment)) if is_untimed => (
+                segment.position_from_running_time(clock_time(placed.time)),
+                None,
+            ),
+            (false, _) if self.in_order => (buffer.dts_or_pts(), buffer.dts()),
+            (false, _) => (buffer.pts(), buffer.dts()),
+        };
+        if (shown, decoded) != (buffer.pts(), buffer.dts()) {
+            let buffer = buffer.make_mut();
+            buffer.set_pts(shown);
+            buffer.set_dts(decoded);
+            if is_untimed {
+                buffer.set_duration(clock_time(placed.end - placed.time));
+            }
+        }
+        Ok(Stamped {
+            placed: Some(placed),
+            segment,
+        })
+    }
+
+    /// Follows an event; what goes on in its place.
+    pub fn follow(&mut self, event: &gst::EventRef) -> Option<gst::Event> {
+        match event.view() {
+            gst::EventView::Caps(caps) => self.set_caps(caps.caps()),
+            gst::EventView::Segment(segment) => {
+                if self.set_segment(segment.segment()) && self.moved {
+                    return Some(plain_segment(Some(event.seqnum())));
+                }
+            }
+            gst::EventView::Gap(gap) => {
+                let (start, duration) = gap.get();
+                let start_time = self.running_time(start)?;
+                self.skip(start + duration.unwrap_or_default());
+                if self.moved {
+                    let start = clock_time(self.timeline.shifted(start_time));
+                    let moved = gst::event::Gap::builder(start).duration(duration);
+                    return Some(moved.seqnum(event.seqnum()).build());
+                }
+            }
+            _ => (),
+        }
+        None
+    }
+
+    /// Upstream has nothing up to a timestamp, which is this running time (ns).
+    pub fn skip(&mut self, until: gst::ClockTime) -> Option<i64> {
+        let time = self.timeline.shifted(self.running_time(until)?);
+        self.timeline.skip_to(time);
+        Some(time)
+    }
+
+    /// The running time of upstream for a timestamp, ns.
+    fn running_time(&self, stamp: gst::ClockTime) -> Option<i64> {
+        Some(match self.segment.as_ref()?.to_running_time_full(stamp)? {
+            gst::Signed::Positive(time) => signed(time)?,
+            gst::Signed::Negative(time) => -signed(time)?,
+        })
     }
 }
 
-impl Pace {
-    fn time(self, units: u64) -> u64 {
-        let time = u128::from(units) * u128::from(self.per) * u128::from(SECOND);
-        u64::try_from(time / u128::from(self.units)).unwrap_or(u64::MAX)
+/// What is said of a jump of the timestamps on a pad.
+pub fn jump_text(pad: &str, jump: Jump) -> String {
+    let direction = if jump.to < jump.from { "back" } else { "ahead" };
+    format!(
+        "Timestamps on {pad} went from {} {direction} to {}: what follows is recorded behind what \
+         came",
+        clock_time(jump.from),
+        clock_time(jump.to)
+    )
+}
+
+/// Timestamps that are running times.
+fn plain_segment(seqnum: Option<gst::Seqnum>) -> gst::Event {
+    let segment = gst::FormattedSegment::<gst::ClockTime>::new();
+    let event = gst::event::Segment::builder(&segment);
+    match seqnum {
+        Some(seqnum) => event.seqnum(seqnum).build(),
+        None => event.build(),
     }
 }
 
+fn signed(time: gst::ClockTime) -> Option<i64> {
+    i64::try_from(time.nseconds()).ok()
+}
+
+fn clock_time(time: i64) -> gst::ClockTime {
+    gst::ClockTime::from_nseconds(time.max(0).unsigned_abs())
+}
+
+/// How long frames and samples last by the caps.
 fn pace(caps: &gst::CapsRef) -> Option<Pace> {
     let structure = caps.structure(0)?;
     if structure.name() == "audio/x-raw" {
         let info = gst_audio::AudioInfo::from_caps(caps).ok()?;
-        return Some(Pace {
-            units: u64::from(info.rate()),
-            per: 1,
-            bytes: u64::from(info.bpf()),
-        });
-    }
-    if !is_raw(caps) && structure.name() != "image/jpeg" {
-        // Pictures that refer to others need not come in the order in which they are shown.
-        return None;
+        return Pace::new(u64::from(info.rate()), 1, u64::from(info.bpf()));
     }
     let rate = structure.get::<gst::Fraction>("framerate").ok()?;
-    let units = u64::try_from(rate.numer()).ok().filter(|&n| n > 0)?;
-    Some(Pace {
-        units,
-        per: u64::try_from(rate.denom()).ok()?,
-        bytes: 0,
-    })
-}
-
-/// Gives a buffer that has no time the one that is counted for it. False if it has none then.
-pub fn stamp(stamps: &mut Stamps, buffer: &mut gst::Buffer) -> bool {
-    if let Some(time) = buffer.dts_or_pts() {
-        let end = time + buffer.duration().unwrap_or_default();
-        stamps.saw(end.nseconds());
-        return true;
-    }
-    let Some((start, duration)) = stamps.next(buffer.size()) else {
-        return false;
-    };
-    // The greatest number of all stands for none.
-    let time = |ns: u64| gst::ClockTime::from_nseconds(ns.min(u64::MAX - 1));
-    let buffer = buffer.make_mut();
-    buffer.set_pts(time(start));
-    buffer.set_duration(time(duration));
-    true
+    let (frames, seconds) = (
+        u64::try_from(rate.numer()).ok()?,
+        u64::try_from(rate.denom()).ok()?,
+    );
+    Pace::new(frames, seconds, 0)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    const RAW: &str = "video/x-raw,format=I420,width=16,height=16,framerate=25/1";
+
+    fn ms(ms: u64) -> gst::ClockTime {
+        gst::ClockTime::from_mseconds(ms)
+    }
 
     fn stamps(caps: &str) -> Stamps {
         gst::init().unwrap();
@@ -114,33 +267,86 @@ mod tests {
         stamps
     }
 
-    #[test]
-    fn frames_and_samples_are_counted() {
-        let mut video = stamps("video/x-raw,format=I420,width=16,height=16,framerate=30000/1001");
-        let times: Vec<_> = (0..3).map(|_| video.next(384).unwrap().0).collect();
-        assert_eq!(times, [0, 33_366_666, 66_733_333]);
-        let mut audio = stamps("audio/x-raw,format=S16LE,layout=interleaved,rate=8000,channels=2");
-        assert_eq!(audio.next(3200), Some((0, 100_000_000)));
-        assert_eq!(audio.next(4), Some((100_000_000, 125_000)));
+    /// A segment whose timestamps are as many milliseconds later than running time.
+    fn begin(stamps: &mut Stamps, start: u64) {
+        let mut segment = gst::FormattedSegment::<gst::ClockTime>::new();
+        segment.set_start(ms(start));
+        let passed_on = stamps.follow(&gst::event::Segment::new(&segment));
+        assert_eq!(passed_on.is_some(), stamps.moved);
+    }
+
+    fn buffer(pts: Option<u64>) -> gst::Buffer {
+        let mut buffer = gst::Buffer::with_size(384).unwrap();
+        buffer.get_mut().unwrap().set_pts(pts.map(ms));
+        buffer
     }
 
     #[test]
-    fn counting_goes_on_behind_what_has_a_time() {
-        let mut video = stamps("image/jpeg,framerate=10/1");
-        video.saw(5 * SECOND);
-        assert_eq!(video.next(1), Some((5 * SECOND, SECOND / 10)));
-        video.set_caps(&"image/jpeg,framerate=1/1".parse::<gst::Caps>().unwrap());
-        assert_eq!(video.next(1), Some((51 * SECOND / 10, SECOND)));
+    fn what_fits_is_not_touched() {
+        let mut stamps = stamps(RAW);
+        begin(&mut stamps, 1000);
+        for time in [1000, 1040, 1080] {
+            let mut given = buffer(Some(time));
+            let before = given.as_ptr();
+            let stamped = stamps.stamp(&mut given, &Breaks::default()).unwrap();
+            assert_eq!(
+                stamped.placed.unwrap().time,
+                (time as i64 - 1000) * 1_000_000
+            );
+            assert!(stamped.segment.is_none());
+            assert_eq!((given.as_ptr(), given.pts()), (before, Some(ms(time))));
+        }
+        let mut counted = buffer(None);
+        stamps.stamp(&mut counted, &Breaks::default()).unwrap();
+        assert_eq!(counted.pts(), Some(ms(1120)));
+        assert_eq!(counted.duration(), Some(ms(40)));
+    }
+
+    #[test]
+    fn what_begins_anew_has_running_times_from_there() {
+        let (mut stamps, breaks) = (stamps(RAW), Breaks::default());
+        begin(&mut stamps, 1000);
+        for time in [3000, 3040] {
+            stamps.stamp(&mut buffer(Some(time)), &breaks).unwrap();
+        }
+        let mut anew = buffer(Some(1000));
+        let stamped = stamps.stamp(&mut anew, &breaks).unwrap();
+        assert!(stamped.segment.is_some());
+        assert_eq!(anew.pts(), Some(ms(2080)));
+        assert_eq!(
+            (stamps.jumps(), &*lock(&breaks.0)),
+            (1, &vec![1_080_000_000 + 1_000_000_000])
+        );
+        // Whatever segment comes then.
+        begin(&mut stamps, 0);
+        let mut next = buffer(Some(40));
+        let stamped = stamps.stamp(&mut next, &breaks).unwrap();
+        assert!(stamped.segment.is_none() && stamped.placed.unwrap().jump.is_none());
+        assert_eq!(next.pts(), Some(ms(2120)));
+        let gap = gst::event::Gap::builder(ms(80)).duration(ms(400)).build();
+        let moved = stamps.follow(&gap).unwrap();
+        let gst::EventView::Gap(moved) = moved.view() else {
+            panic!("{moved:?}");
+        };
+        assert_eq!(moved.get(), (ms(2160), Some(ms(400))));
+        let mut counted = buffer(None);
+        stamps.stamp(&mut counted, &breaks).unwrap();
+        assert_eq!(counted.pts(), Some(ms(2560)));
     }
 
     #[test]
     fn what_nothing_tells_the_rate_of_is_not_counted() {
-        for caps in [
-            "image/jpeg",
-            "video/x-raw,framerate=0/1",
-            "video/x-h264,framerate=30/1",
-        ] {
-            assert_eq!(stamps(caps).next(1), None, "{caps}");
+        for caps in ["image/jpeg", "video/x-raw,framerate=0/1"] {
+            let mut stamps = stamps(caps);
+            begin(&mut stamps, 0);
+            let refused = stamps.stamp(&mut buffer(None), &Breaks::default());
+            assert_eq!(refused.unwrap_err(), Untimed, "{caps}");
         }
+        // A parser knows better in which order they are shown.
+        let mut stamps = stamps("video/x-h264,framerate=30/1");
+        begin(&mut stamps, 0);
+        let mut left = buffer(None);
+        stamps.stamp(&mut left, &Breaks::default()).unwrap();
+        assert_eq!(left.pts(), None);
     }
 }

@@ -222,6 +222,23 @@ pub fn frames(file: &Path) -> usize {
     counts[0].parse().expect("a number")
 }
 
+/// How many of something a test does: `default`, or what the environment asks for.
+pub fn count(variable: &str, default: u64) -> u64 {
+    match std::env::var(variable) {
+        Ok(asked) => asked
+            .parse()
+            .unwrap_or_else(|_| panic!("{variable}={asked} is no number")),
+        Err(std::env::VarError::NotPresent) => default,
+        Err(error) => panic!("{variable}: {error}"),
+    }
+}
+
+/// What another thread has to send.
+pub fn received<T>(receiver: &std::sync::mpsc::Receiver<T>) -> T {
+    let hang = Duration::from_nanos(HANG.nseconds());
+    receiver.recv_timeout(hang).expect("the other thread sends")
+}
+
 /// Waits for something that has to come about.
 pub fn until(what: &str, mut condition: impl FnMut() -> bool) {
     let start = Instant::now();

@@ -74,7 +74,7 @@ impl Source {
         );
         let last = gst::Structure::new_empty("all-has-been-pushed");
         assert!(self.src.send_event(gst::event::CustomDownstream::new(last)));
-        receiver.recv().unwrap();
+        crate::common::received(&receiver);
     }
 }
 
@@ -333,7 +333,9 @@ fn volume_and_mute_act_at_once() {
         };
         let pushed = decode(source.push(480));
         until("the samples are ready", || remaining(&sink) == 480);
-        (pushed, decode(record(&sink, 10)))
+        let recorded = decode(record(&sink, 10));
+        assert_eq!(recorded.len(), pushed.len());
+        (pushed, recorded)
     };
     let (pushed, recorded) = samples(&mut source);
     assert!(pushed.iter().zip(&recorded).all(|(&p, &r)| r == p / 2));
@@ -433,7 +435,7 @@ fn stopping_the_pipeline_ends_a_record_that_waits() {
         started.send(()).unwrap();
         record(&sink, 1000)
     });
-    has_started.recv().unwrap();
+    crate::common::received(&has_started);
     source.pipeline.0.set_state(gst::State::Null).unwrap();
     assert!(waiting.join().unwrap().is_empty());
     assert!(

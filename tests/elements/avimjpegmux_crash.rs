@@ -30,10 +30,7 @@ impl Dice {
 
 /// Moments at which something goes wrong: few in the suite, CRASH_MOMENTS in `make soak-avi`.
 fn moments() -> u64 {
-    std::env::var("CRASH_MOMENTS")
-        .ok()
-        .and_then(|n| n.parse().ok())
-        .unwrap_or(40)
+    crate::common::count("CRASH_MOMENTS", 40)
 }
 
 fn caps(sound: bool) -> Vec<String> {

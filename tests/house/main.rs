@@ -8,10 +8,13 @@
     reason = "a failure ends the test"
 )]
 
+mod benchmarks;
 mod imports;
 mod map;
 mod packages;
 mod packaging;
+mod reference;
+mod shells;
 mod source;
 
 use std::path::{Path, PathBuf};

@@ -76,8 +76,10 @@ fn drawing() -> String {
     };
     let element = |part: &str| elements.iter().any(|it| it == part);
     let crates = |part: &str| part.contains('/');
-    let double = |part: &str| part.ends_with("-sim") && !part.contains('/');
-    let kit = |part: &str| !element(part) && !crates(part) && !double(part) && part != "the plugin";
+    let built_on_it =
+        |part: &str| !part.contains('/') && (part.ends_with("-sim") || part == "recorder");
+    let kit =
+        |part: &str| !element(part) && !crates(part) && !built_on_it(part) && part != "the plugin";
     let mut drawing = "```mermaid\nflowchart LR\n".to_owned();
     drawing += &group("elements", &element);
     drawing += &group("kit", &kit);

@@ -11,7 +11,6 @@ mod command_line;
 #[path = "../common/mod.rs"]
 mod common;
 
-mod dashcam;
 mod element_docs;
 mod examples;
 mod k230_double;

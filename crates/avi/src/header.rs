@@ -451,6 +451,8 @@ pub struct WaveFormat {
 impl WaveFormat {
     /// `WAVE_FORMAT_PCM`
     pub const PCM: u16 = 1;
+    /// `WAVE_FORMAT_IEEE_FLOAT`
+    pub const IEEE_FLOAT: u16 = 3;
     /// `WAVE_FORMAT_EXTENSIBLE`
     pub const EXTENSIBLE: u16 = 0xfffe;
     /// Bytes of payload of the plain form (with its `cbSize` of 0).

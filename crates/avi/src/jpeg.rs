@@ -12,9 +12,9 @@ pub mod scan;
 /// with, and the marker itself.
 const TAIL: usize = 9;
 
-/// Bytes that may stand before a picture in its chunk: a line of a multipart stream's head is longer
+/// Bytes that may stand before a picture in its chunk: the lines of a multipart stream's head are longer
 /// than anything else that recorders leave there.
-pub const LEAD: usize = 1024;
+pub const LEAD: usize = 4096;
 
 /// What a JPEG says of itself in its frame header (`SOFn`).
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -208,7 +208,7 @@ pub fn start(data: &[u8]) -> Option<usize> {
         return Some(0);
     }
     let data = &data[..data.len().min(LEAD + 3)];
-    data.windows(3).position(begins)
+    memchr::memmem::find(data, &[0xFF, 0xD8, 0xFF])
 }
 
 /// The length of the picture when it ends in the chunk's last bytes. Coded

@@ -22,6 +22,7 @@ pub mod index;
 pub mod play;
 pub mod player;
 pub mod probe;
+pub mod recognize;
 pub mod stored;
 pub mod stream;
 pub mod tracks;
@@ -100,7 +101,7 @@ pub fn kinds(header: &Header) -> Vec<Kind> {
         .iter()
         .map(|stream| match &stream.last_part().stream.format {
             Format::Jpeg { .. } => Kind::Jpeg,
-            Format::Pcm(pcm) => Kind::Sound(pcm.frame_bytes()),
+            Format::Pcm(pcm) => Kind::Sound(pcm.frame_bytes() as u32),
             Format::Coded(coded) => Kind::Sound(coded.block),
             Format::Other { .. } => Kind::Other,
         })
@@ -135,7 +136,7 @@ fn complete(header: &mut Header, first: &FirstPicture, notices: &mut Notices) ->
 fn read_error<E>(stop: Stop<E>) -> OpenError<E> {
     match stop {
         Stop::Source(error) => OpenError::Read(error),
-        // A window never answers so.
+        // Does not happen: a window reads what is missing.
         Stop::Short { pos, .. } => OpenError::NotAvi { searched: pos },
     }
 }
@@ -187,7 +188,7 @@ impl<S: ReadAt> Reader<S> {
         let mut need = HEAD;
         let mut header = loop {
             let data = window.get(0, need).map_err(read_error)?;
-            // Fewer come at the end only, which may be before where the source says.
+            // The window gives less than was asked for only at the end of the file, which may be earlier than the source says.
             let complete = data.len() < need;
             match headers::parse(data, 0, complete) {
                 Ok(header) => break header,
@@ -405,7 +406,7 @@ impl<S: ReadAt> Reader<S> {
         if entry.size == 0 {
             return Ok(Payload::Empty);
         }
-        // No picture is larger, whatever a chunk's head says.
+        // A chunk's head may claim any size; no picture is larger than this.
         let size = (entry.size as usize).min(walk::MAX_PICTURE);
         let header = if entry.bare { 0 } else { 8 };
         let sound = self.header.streams[entry.stream].is_sound();
@@ -421,7 +422,7 @@ impl<S: ReadAt> Reader<S> {
                         .is_some_and(|(stream, _)| usize::from(stream) == entry.stream)
             });
         let payload = if sound {
-            // Sound cannot be told from noise, but from a hole.
+            // Damaged sound cannot be recognised, but a run of zeros where a file was not written can.
             if data.is_empty() || (!intact && data.iter().all(|&b| b == 0)) {
                 Payload::Lost
             } else {
@@ -496,6 +497,36 @@ fn picture_at(header: &Header, index: &Index, known: bool, ns: u64, after: bool)
         }
     }
     None
+}
+
+/// Which picture a seek goes to that has to begin with one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Snap {
+    /// The one that is on screen.
+    Before,
+    /// The next one, unless one begins just then.
+    After,
+    /// Whichever of the two begins nearer.
+    Nearest,
+}
+
+impl Snap {
+    /// When it begins, of a seek to `ns`. `picture_at` says when the picture begins that is on screen then, or with
+    /// `true` the next one.
+    fn of(self, ns: u64, picture_at: impl Fn(bool) -> Option<u64>) -> Option<u64> {
+        let before = picture_at(false);
+        if before == Some(ns) || self == Self::Before {
+            return before;
+        }
+        match (before, picture_at(true)) {
+            (Some(before), Some(after))
+                if self == Self::Nearest && after.abs_diff(ns) >= ns.abs_diff(before) =>
+            {
+                Some(before)
+            }
+            (before, after) => after.or(before),
+        }
+    }
 }
 
 /// What of a picture's chunk is of use.
@@ -576,7 +607,7 @@ pub fn join(header: &mut Header, index: &Index, other: &Header) {
         part.name = None;
         part.super_index = Vec::new();
         part.joined = Vec::new();
-        // What has no chunk is no part.
+        // A part in which no chunk came is replaced by this one.
         stream.joined.pop_if(|last| last.from == from);
         if stream.joined.len() < MAX_JOINED {
             stream.joined.push(headers::Joined {
@@ -585,5 +616,28 @@ pub fn join(header: &mut Header, index: &Index, other: &Header) {
                 stream: part,
             });
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_seek_goes_to_the_picture_that_is_asked_for() {
+        let picture_at = |after: bool| Some(if after { 200 } else { 100 });
+        for (ns, snap, expected) in [
+            (140, Snap::Before, 100),
+            (140, Snap::After, 200),
+            (140, Snap::Nearest, 100),
+            (150, Snap::Nearest, 100),
+            (160, Snap::Nearest, 200),
+            (100, Snap::After, 100),
+        ] {
+            assert_eq!(snap.of(ns, picture_at), Some(expected), "{ns} {snap:?}");
+        }
+        let is_last = |after: bool| (!after).then_some(100);
+        assert_eq!(Snap::After.of(140, is_last), Some(100));
+        assert_eq!(Snap::Nearest.of(140, |_| None), None);
     }
 }

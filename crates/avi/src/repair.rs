@@ -6,7 +6,8 @@ use super::header::WaveFormat;
 use super::huffman;
 use super::jpeg;
 use super::k210;
-use super::reader::headers::{Codec, Coded, Format, Hints, Pcm, Stream};
+use super::pcm::Encoding;
+use super::reader::headers::{Codec, Coded, Format, Hints, Stream};
 use super::reader::play::{Next, Playback};
 use super::reader::window::ReadAt;
 use super::reader::{Finding, OpenError, Payload, Reader};
@@ -258,11 +259,13 @@ fn choose<S: ReadAt, W>(
             }
             Format::Pcm(pcm) => {
                 let second = chosen.iter().any(|c| c.0);
-                if profile == Profile::K210 && (pcm.bits != 16 || pcm.float || second) {
+                if profile == Profile::K210
+                    && ((pcm.encoding, pcm.bits) != (Encoding::Signed, 16) || second)
+                {
                     leave("the K210 plays one stream of sound, PCM of 16 bits");
                     continue;
                 }
-                chosen.push((true, n, StreamFormat::Audio(wave_of(pcm))));
+                chosen.push((true, n, StreamFormat::Audio(pcm.wave())));
             }
         }
     }
@@ -283,7 +286,7 @@ fn choose<S: ReadAt, W>(
 /// The byte that silence is of.
 fn quiet(format: &Format) -> u8 {
     match format {
-        Format::Pcm(pcm) if pcm.bits == 8 => 0x80,
+        Format::Pcm(pcm) => pcm.silence(),
         Format::Coded(coded) if coded.codec == Codec::MuLaw => 0xff,
         Format::Coded(coded) if coded.codec == Codec::ALaw => 0xd5,
         _ => 0,
@@ -299,18 +302,6 @@ fn law_of(coded: &Coded) -> Option<WaveFormat> {
     };
     let wave = WaveFormat::pcm(coded.rate, coded.channels.min(2), 8, 0);
     (coded.channels <= 2).then_some(WaveFormat { format_tag, ..wave })
-}
-
-fn wave_of(pcm: &Pcm) -> WaveFormat {
-    let mask = pcm.channel_mask.unwrap_or(0);
-    let mut wave = WaveFormat::pcm(pcm.rate, pcm.channels, pcm.bits, mask);
-    if pcm.float {
-        // WAVE_FORMAT_IEEE_FLOAT
-        wave.format_tag = 3;
-    }
-    wave.block_align = pcm.frame_bytes() as u16;
-    wave.avg_bytes_per_sec = pcm.rate.saturating_mul(pcm.frame_bytes());
-    wave
 }
 
 /// The size of the first whole picture of a stream.

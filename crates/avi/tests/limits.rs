@@ -108,7 +108,7 @@ fn pull(source: &mut Source) -> Outcome {
         outcome.findings.extend(player.take_findings());
         match step {
             Step::Unit(unit) => outcome.pictures += usize::from(unit.content.is_some()),
-            Step::Searching => {}
+            Step::Searching | Step::Gap(_) => {}
             Step::End => return outcome,
         }
     }

@@ -9,7 +9,8 @@ mod avi_memory;
 
 use avi_bytes::{Built, File, IndexKind, Piece, chunk, picture, picture_of, pieces, sound};
 use avi_memory::{bytes_of, memory};
-use avi_mjpeg::reader::headers::{Codec, Format, Header, Hints, Pcm};
+use avi_mjpeg::pcm::Layout;
+use avi_mjpeg::reader::headers::{Codec, Format, Header, Hints};
 use avi_mjpeg::reader::player::{Player, Step};
 use avi_mjpeg::reader::stream::{Item, StreamReader};
 use avi_mjpeg::reader::tracks::{Range, Unit};
@@ -32,7 +33,7 @@ fn pull(bytes: &[u8], range: Range) -> (Header, Units, Vec<Finding>) {
         findings.extend(player.take_findings());
         match step {
             Step::Unit(unit) => units.push(unit),
-            Step::Searching => {}
+            Step::Searching | Step::Gap(_) => {}
             Step::End => return (player.header().clone(), units, findings),
         }
     }
@@ -409,14 +410,7 @@ fn what_a_lost_head_said_can_be_told() {
     let bytes = &built.bytes[built.at[0]..];
     let hints = Hints {
         rate: Rate::new(30_000, 1001),
-        sound: Some(Pcm {
-            rate: 16_000,
-            channels: 1,
-            bits: 16,
-            sample_bytes: 2,
-            float: false,
-            channel_mask: None,
-        }),
+        sound: Some(Layout::of_bits(16_000, 1, 16)),
     };
     let mut out = memory();
     let summary = repair_with(bytes, &hints, Profile::Standard, &mut out, |_, _| {});

@@ -4,7 +4,7 @@
 
 mod cameras;
 mod opengop;
-mod rig;
+pub mod rig;
 mod silence;
 mod trust;
 
@@ -342,8 +342,9 @@ fn a_recording_that_falls_behind_too_far_fails_alone() {
     rig.wait("circularsink-recording-started");
     let stall = Stall::on(&rig);
     rig.trigger(Some(&rig.path("slow.mkv")));
-    // One that is cut off before its thread has come to anything has no file to be whole.
+    // One that is cut off before it has taken a frame out of the ring has no file to be whole.
     rig.wait("circularsink-recording-started");
+    stall.wait();
     let (mut most, mut written) = (0, 60 * gop / 30);
     for _ in 0..500 {
         let size = rig.stream.buffers[rig.next].size() as u64;
@@ -351,9 +352,7 @@ fn a_recording_that_falls_behind_too_far_fails_alone() {
         most = most.max(stats_of(&rig, "backlog-bytes"));
         // The other one keeps up, given the time: a frame may be on its way.
         let file = || std::fs::metadata(&other).map_or(0, |m| m.len());
-        while file() + gop < written {
-            std::thread::sleep(std::time::Duration::from_millis(1));
-        }
+        until("the other one keeps up", || file() + gop >= written);
         written += size;
     }
     assert!(most <= 3 * gop, "{most} bytes of backlog");
@@ -594,6 +593,38 @@ fn a_hanging_sink_can_not_hold_up_a_change_of_state() {
     rig.stop();
     assert_eq!(stats_of(&rig, "recordings-failed"), 1);
     stall.release();
+}
+
+/// A thread that hangs where no deadline reaches it: here in the application's answer.
+#[test]
+fn a_recording_that_is_given_up_at_the_end_is_told_of() {
+    let mut rig = Rig::new(encoded(&x264(30, 0), 600), false);
+    rig.sink.set_property("finish-timeout", 200_000_000u64);
+    let hang = Arc::new((Mutex::new(true), std::sync::Condvar::new()));
+    let held = hang.clone();
+    rig.sink.connect("format-location", false, move |_| {
+        let mut waits = held.0.lock().expect("nobody panics");
+        while *waits {
+            waits = held.1.wait(waits).expect("nobody panics");
+        }
+        None::<String>.to_value().into()
+    });
+    rig.start();
+    rig.push(100);
+    let id = rig.trigger(None);
+    rig.push(50);
+    rig.pipeline
+        .set_state(gst::State::Ready)
+        .expect("the pipeline stops");
+    let (done, error) = rig.failed();
+    assert_eq!(done.id, id);
+    assert!(error.contains("took nothing"), "{error}");
+    *hang.0.lock().expect("nobody panics") = false;
+    hang.1.notify_all();
+    until("its thread is over", || !recordings_run());
+    // Counted once, whatever its thread makes of it in the end.
+    assert_eq!(stats_of(&rig, "recordings-failed"), 1);
+    assert_eq!(stats_of(&rig, "recordings-finished"), 0);
 }
 
 #[test]
@@ -1016,9 +1047,7 @@ fn latency_is_upstreams() {
     pipeline.set_state(gst::State::Playing).expect("it plays");
     let sink: gst::Element = get(&pipeline, "c");
     // The source does not know before it has a format.
-    while sink.property::<u64>("level-bytes") == 0 {
-        std::thread::sleep(std::time::Duration::from_millis(1));
-    }
+    until("a frame comes", || sink.property::<u64>("level-bytes") > 0);
     let mut query = gst::query::Latency::new();
     assert!(sink.query(&mut query));
     let (live, min, _) = query.result();
@@ -1040,15 +1069,12 @@ impl Random {
 }
 
 /// Triggers at random moments with random post-times, overlapping, split and extended: no frame is
-/// lost, none comes twice. `SOAK=1000` sets how many.
+/// lost, none comes twice. `SOAK=1000` sets how many, `SOAK_SEED` which.
 #[test]
 fn random_triggers_lose_and_double_nothing() {
-    let count: u64 = std::env::var("SOAK")
-        .ok()
-        .and_then(|n| n.parse().ok())
-        .unwrap_or(60);
-    let mut random = Random(0x5eed_cafe_f00d_d00d);
-    let mut done = 0;
+    let count = crate::common::count("SOAK", 60);
+    let mut random = Random(0x5eed_cafe_f00d_d00d ^ crate::common::count("SOAK_SEED", 0));
+    let (mut done, mut finished) = (0, 0);
     let mut round = 0;
     while done < count {
         round += 1;
@@ -1098,6 +1124,7 @@ fn random_triggers_lose_and_double_nothing() {
         }
         rig.wait_eos();
         for result in results.into_iter().flatten() {
+            finished += 1;
             let decoded = decode(result.path(), true);
             let (first, length) = (decoded.frames[0].1, decoded.frames.len() as u64);
             assert_frames(&decoded, first, first + length - 1);
@@ -1107,6 +1134,11 @@ fn random_triggers_lose_and_double_nothing() {
         done += asked;
         assert!(round < 10_000);
     }
+    println!("{done} triggers, {finished} recordings");
+    assert!(
+        finished > done / 10,
+        "{finished} recordings of {done} triggers"
+    );
 }
 
 /// Whether a recording's thread is running still: it frees what it holds as its last deed.
@@ -1128,9 +1160,7 @@ fn nothing_leaks() {
         a_flush_begins_a_new_file();
         a_hanging_sink_can_not_hold_up_a_change_of_state();
         MADE.lock().unwrap_or_else(|e| e.into_inner()).take();
-        while recordings_run() {
-            std::thread::sleep(std::time::Duration::from_millis(1));
-        }
+        until("no recording runs any more", || !recordings_run());
         // SAFETY: this process has no other test and no thread that uses GStreamer.
         unsafe { gst::deinit() };
         return;

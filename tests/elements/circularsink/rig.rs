@@ -545,23 +545,37 @@ pub fn assert_sound_aligned(decoded: &Decoded, tolerance: u64) {
 
 /// Keeps buffers from reaching a recording's sink until it is opened.
 #[derive(Clone, Default)]
-pub struct Stall(pub Arc<(Mutex<bool>, Condvar)>);
+pub struct Stall(pub Arc<Gate>);
+
+/// What a stalled sink waits at.
+#[derive(Default)]
+pub struct Gate {
+    state: Mutex<GateState>,
+    changed: Condvar,
+}
+
+#[derive(Default)]
+struct GateState {
+    open: bool,
+    /// Buffers that have come to the gate.
+    arrived: u32,
+}
 
 impl Stall {
     /// Stalls all sinks of the recordings that begin from now on.
     pub fn on(rig: &Rig) -> Self {
         let stall = Self::default();
-        let gate = stall.clone();
+        let gate = stall.0.clone();
         let bin = rig.sink.downcast_ref::<gst::Bin>().expect("it is a bin");
         bin.connect_deep_element_added(move |_, _, element| {
             if element.factory().is_some_and(|f| f.name() == "filesink") {
                 let gate = gate.clone();
                 let pad = element.static_pad("sink").expect("sinks have a pad");
                 pad.add_probe(gst::PadProbeType::BUFFER, move |_, _| {
-                    let (open, changed) = &*gate.0;
-                    let mut open = open.lock().expect("nobody panics");
-                    while !*open {
-                        open = changed.wait(open).expect("nobody panics");
+                    let mut state = gate.state.lock().expect("nobody panics");
+                    state.arrived += 1;
+                    while !state.open {
+                        state = gate.changed.wait(state).expect("nobody panics");
                     }
                     gst::PadProbeReturn::Ok
                 });
@@ -570,9 +584,16 @@ impl Stall {
         stall
     }
 
+    /// Waits until a buffer stands before a stalled sink.
+    pub fn wait(&self) {
+        until("a buffer comes to the stalled sink", || {
+            self.0.state.lock().expect("nobody panics").arrived > 0
+        });
+    }
+
     pub fn release(&self) {
-        *self.0.0.lock().expect("nobody panics") = true;
-        self.0.1.notify_all();
+        self.0.state.lock().expect("nobody panics").open = true;
+        self.0.changed.notify_all();
     }
 }
 

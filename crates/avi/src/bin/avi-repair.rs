@@ -27,7 +27,8 @@ use std::time::{Duration, Instant};
 
 use avi_mjpeg::k210_check::{self, Verdict};
 use avi_mjpeg::output::Seekable;
-use avi_mjpeg::reader::headers::{Hints, Pcm};
+use avi_mjpeg::pcm::Layout;
+use avi_mjpeg::reader::headers::Hints;
 use avi_mjpeg::reader::window::FileSource;
 use avi_mjpeg::repair::{self, Summary};
 use avi_mjpeg::timeline::Rate;
@@ -153,7 +154,7 @@ fn check_target(from: &Path, to: &Path, force: bool) -> Result<(), String> {
     }
     let output = match std::fs::metadata(to) {
         Ok(output) => output,
-        // A link that leads nowhere is there all the same.
+        // A dangling link counts as an existing file.
         Err(_) if to.is_symlink() => {
             return Err(format!("{} is a link that leads nowhere", to.display()));
         }
@@ -197,7 +198,7 @@ fn mend(from: &Path, to: &Path, request: &Request) -> Result<(), String> {
     let source = FileSource::open(from).map_err(|error| format!("{}: {error}", from.display()))?;
     let (path, file) = beside(to)?;
     let result = write(source, from, &path, file, request);
-    // Without --force nothing is put in the place of what came there meanwhile.
+    // Without --force, a file that appeared meanwhile is not replaced.
     let placed = result.and_then(|summary| {
         let placed = match request.force {
             true => std::fs::rename(&path, to),
@@ -210,7 +211,7 @@ fn mend(from: &Path, to: &Path, request: &Request) -> Result<(), String> {
         placed.map_err(|error| format!("{}: {error}", to.display()))?;
         Ok(summary)
     });
-    // What was begun is no sound file.
+    // The unfinished output is of no use to anyone.
     let _ = std::fs::remove_file(&path);
     report(&placed?);
     Ok(())
@@ -254,7 +255,7 @@ fn rate(text: &str) -> Option<Rate> {
 }
 
 /// `RATE,CHANNELS,BITS`
-fn sound(text: &str) -> Option<Pcm> {
+fn sound(text: &str) -> Option<Layout> {
     let numbers: Option<Vec<u32>> = text.split(',').map(|number| number.parse().ok()).collect();
     let [
         rate @ 1..=768_000,
@@ -264,14 +265,7 @@ fn sound(text: &str) -> Option<Pcm> {
     else {
         return None;
     };
-    Some(Pcm {
-        rate,
-        channels: channels as u16,
-        bits: bits as u16,
-        sample_bytes: bits as u16 / 8,
-        float: false,
-        channel_mask: None,
-    })
+    Some(Layout::of_bits(rate, channels as u16, bits as u8))
 }
 
 /// What the command line asks for.

@@ -4,23 +4,21 @@
 //! Each is an [`Output`] for the [writer](crate::writer) and for [`repair`](crate::repair), and a
 //! [`Storage`] for the [recorder](crate::recorder).
 
+mod piece;
 mod reserve;
 mod room;
 
+use std::convert::Infallible;
 use std::fs::File;
 use std::io::{self, Seek, SeekFrom, Write};
 use std::marker::PhantomData;
 use std::path::Path;
-use std::time::Instant;
 
+pub use piece::{Copied, Piece};
 pub use room::Room;
 
-use crate::header::ChunkHeader;
 use crate::recorder::{Payload, Storage};
 use crate::writer::Output;
-
-/// Bytes that are collected before they are written.
-const PIECE: usize = 64 * 1024;
 
 /// A file, or whatever else can be written and sought in, that begins where it stands when it is given.
 ///
@@ -34,8 +32,8 @@ pub struct Seekable<W, P = Vec<u8>> {
     start: u64,
     /// Bytes written.
     end: u64,
-    /// Bytes that come behind those.
-    held: Vec<u8>,
+    /// What comes behind those.
+    held: Piece<Infallible>,
     /// Whether `inner` is where the next piece goes.
     at_end: bool,
     disk: Option<Disk>,
@@ -72,7 +70,7 @@ impl<W: Write + Seek, P> Seekable<W, P> {
             start: inner.stream_position()?,
             inner,
             end: 0,
-            held: Vec::new(),
+            held: Piece::default(),
             at_end: true,
             disk: None,
             payload: PhantomData,
@@ -105,12 +103,9 @@ impl<W: Write + Seek, P> Seekable<W, P> {
         if self.held.is_empty() {
             return Ok(());
         }
-        // After a failure nothing is written twice: what of it is there is asked of the file.
-        let held = std::mem::take(&mut self.held);
-        self.append_now(&held)?;
-        self.held = held;
-        self.held.clear();
-        Ok(())
+        // Taken out first, so that nothing is written twice after a failure; how much of it was written, the file tells.
+        let (held, _) = self.held.take();
+        self.append_now(held.as_ref())
     }
 
     fn append_now(&mut self, bytes: &[u8]) -> io::Result<()> {
@@ -121,19 +116,32 @@ impl<W: Write + Seek, P> Seekable<W, P> {
         self.end += bytes.len() as u64;
         Ok(())
     }
+}
 
-    fn put(&mut self, bytes: &[u8]) -> io::Result<()> {
-        if self.held.len() + bytes.len() > PIECE {
+impl<W: Write + Seek, P: AsRef<[u8]>> Output for Seekable<W, P> {
+    type Payload = P;
+    type Error = io::Error;
+
+    fn put(&mut self, mut bytes: &[u8]) -> io::Result<()> {
+        if bytes.len() >= Piece::<Infallible>::SIZE {
             self.write_held()?;
-        }
-        if bytes.len() >= PIECE {
             return self.append_now(bytes);
         }
-        self.held.extend_from_slice(bytes);
+        while !bytes.is_empty() {
+            let size = self.held.copy(bytes, Some(self.end));
+            bytes = &bytes[size..];
+            if self.held.is_full(Some(self.end)) {
+                self.write_held()?;
+            }
+        }
         Ok(())
     }
 
-    fn settle(&mut self, durable: bool) -> io::Result<()> {
+    fn put_payload(&mut self, payload: P) -> io::Result<()> {
+        self.put(payload.as_ref())
+    }
+
+    fn end(&mut self, durable: bool) -> io::Result<()> {
         if durable {
             self.write_held()?;
             self.inner.flush()?;
@@ -142,29 +150,6 @@ impl<W: Write + Seek, P> Seekable<W, P> {
             }
         }
         Ok(())
-    }
-}
-
-impl<W: Write + Seek, P: AsRef<[u8]>> Output for Seekable<W, P> {
-    type Payload = P;
-    type Error = io::Error;
-
-    fn chunk(
-        &mut self,
-        header: [u8; ChunkHeader::SIZE],
-        payload: P,
-        padding: bool,
-        durable: bool,
-    ) -> io::Result<()> {
-        self.put(&header)?;
-        self.put(payload.as_ref())?;
-        self.put(&[0][..usize::from(padding)])?;
-        self.settle(durable)
-    }
-
-    fn append(&mut self, bytes: Vec<u8>, durable: bool) -> io::Result<()> {
-        self.put(&bytes)?;
-        self.settle(durable)
     }
 
     fn overwrite(&mut self, position: u64, bytes: &[u8]) -> io::Result<()> {
@@ -176,15 +161,8 @@ impl<W: Write + Seek, P: AsRef<[u8]>> Output for Seekable<W, P> {
 }
 
 impl<W: Write + Seek, P: Payload + AsRef<[u8]>> Storage for Seekable<W, P> {
-    fn has_room(&mut self, now: Instant, len: u64, wanted: u64) -> bool {
-        let room = self.disk.as_mut().and_then(|disk| disk.room.as_mut());
-        room.is_none_or(|room| room.has_room(now, len, wanted))
-    }
-
-    fn ask_again(&mut self) {
-        if let Some(room) = self.disk.as_mut().and_then(|disk| disk.room.as_mut()) {
-            room.forget();
-        }
+    fn room(&mut self) -> Option<&mut Room> {
+        self.disk.as_mut()?.room.as_mut()
     }
 
     fn write_through(&mut self) -> io::Result<()> {
@@ -194,17 +172,16 @@ impl<W: Write + Seek, P: Payload + AsRef<[u8]>> Storage for Seekable<W, P> {
 
     fn complete(&mut self, len: u64) -> io::Result<()> {
         self.write_through()?;
-        let Some(disk) = &mut self.disk else {
-            return Ok(());
-        };
-        if let Some(room) = &mut disk.room {
+        if let Some(room) = self.room() {
             room.finish(len);
         }
-        disk.file.sync_data()
+        self.disk
+            .as_ref()
+            .map_or(Ok(()), |disk| disk.file.sync_data())
     }
 
     fn on_disk(&mut self) -> Option<u64> {
-        self.held.clear();
+        self.held = Piece::default();
         self.at_end = false;
         let end = self.inner.seek(SeekFrom::End(0)).ok()?;
         end.checked_sub(self.start)
@@ -238,20 +215,12 @@ impl<W: Write, P: AsRef<[u8]>> Output for Unseekable<W, P> {
     type Payload = P;
     type Error = io::Error;
 
-    fn chunk(
-        &mut self,
-        header: [u8; ChunkHeader::SIZE],
-        payload: P,
-        padding: bool,
-        _durable: bool,
-    ) -> io::Result<()> {
-        self.inner.write_all(&header)?;
-        self.inner.write_all(payload.as_ref())?;
-        self.inner.write_all(&[0][..usize::from(padding)])
+    fn put(&mut self, bytes: &[u8]) -> io::Result<()> {
+        self.inner.write_all(bytes)
     }
 
-    fn append(&mut self, bytes: Vec<u8>, _durable: bool) -> io::Result<()> {
-        self.inner.write_all(&bytes)
+    fn put_payload(&mut self, payload: P) -> io::Result<()> {
+        self.put(payload.as_ref())
     }
 
     fn overwrite(&mut self, _position: u64, _bytes: &[u8]) -> io::Result<()> {
@@ -280,13 +249,13 @@ mod tests {
         let mut inner = Cursor::new(b"before".to_vec());
         inner.set_position(6);
         let mut out = Seekable::new(inner).unwrap();
-        let large = vec![7; PIECE + 1];
-        out.append(vec![0; 8], false).unwrap();
+        let large = vec![7; Piece::<()>::SIZE + 1];
+        out.append(&[0; 8], false).unwrap();
         out.chunk(*b"00dc\x03\0\0\0", vec![1, 2, 3], true, false)
             .unwrap();
         out.overwrite(4, &[9, 9]).unwrap();
-        out.append(large.clone(), true).unwrap();
-        out.append(vec![5], false).unwrap();
+        out.append(&large, true).unwrap();
+        out.append(&[5], false).unwrap();
         let mut expected = b"before\0\0\0\0\x09\x09\0\x0000dc\x03\0\0\0\x01\x02\x03\0".to_vec();
         expected.extend(large);
         expected.push(5);
@@ -299,7 +268,7 @@ mod tests {
     fn a_full_disk_tells_what_it_has() {
         let file = File::options().write(true).open("/dev/full").unwrap();
         let mut out: Seekable<_> = Seekable::new(file).unwrap();
-        out.append(vec![0; 100], false).unwrap();
+        out.append(&[0; 100], false).unwrap();
         let error = out.write_through().unwrap_err();
         assert_eq!(error.kind(), io::ErrorKind::StorageFull);
         assert_eq!(out.on_disk(), Some(0));

@@ -16,7 +16,8 @@ use std::os::unix::fs::{FileExt, MetadataExt};
 
 use rustix::fs::FallocateFlags;
 
-use super::{Encoding, Layout};
+use super::Layout;
+use crate::header::{ChunkHeader, FourCc, WaveFormat};
 
 /// `RIFF` 12, `fmt ` 24 and the head of `data` 8.
 pub const HEADER_LEN: u64 = 44;
@@ -117,23 +118,17 @@ impl Wav {
         self.header_len - 8 + self.data_len + self.data_len % 2
     }
 
-    fn fmt_chunk(&self) -> [u8; 24] {
-        let layout = &self.layout;
-        let tag: u16 = match layout.encoding {
-            Encoding::Float => 3, // WAVE_FORMAT_IEEE_FLOAT
-            _ => 1,               // WAVE_FORMAT_PCM
+    /// In the plain form, whatever it holds: what follows is where MaixCAM's player looks for it.
+    fn fmt_chunk(&self) -> Vec<u8> {
+        const PLAIN: usize = 16;
+        let plain = WaveFormat {
+            channel_mask: None,
+            ..self.layout.wave()
         };
-        let frame = layout.frame_bytes();
-        let mut fmt = [0; 24];
-        fmt[..4].copy_from_slice(b"fmt ");
-        fmt[4..8].copy_from_slice(&16_u32.to_le_bytes());
-        fmt[8..10].copy_from_slice(&tag.to_le_bytes());
-        fmt[10..12].copy_from_slice(&layout.channels.to_le_bytes());
-        fmt[12..16].copy_from_slice(&layout.rate.to_le_bytes());
-        fmt[16..20].copy_from_slice(&layout.rate.wrapping_mul(frame as u32).to_le_bytes());
-        fmt[20..22].copy_from_slice(&(frame as u16).to_le_bytes());
-        fmt[22..24].copy_from_slice(&(u16::from(layout.sample_bytes) * 8).to_le_bytes());
-        fmt
+        let head = ChunkHeader::new(FourCc(*b"fmt "), PLAIN as u32);
+        let mut chunk = head.to_bytes().to_vec();
+        chunk.extend(plain.to_bytes().into_iter().take(PLAIN));
+        chunk
     }
 
     fn write_header(&self) -> io::Result<()> {
@@ -235,7 +230,7 @@ impl Wav {
 
 #[cfg(test)]
 mod tests {
-    use super::super::S16_MONO_48K;
+    use super::super::{Encoding, S16_MONO_48K};
     use super::*;
 
     fn u32_at(file: &[u8], at: usize) -> u32 {

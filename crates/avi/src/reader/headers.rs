@@ -7,6 +7,7 @@ use crate::header::{
     BitmapInfo, ChunkHeader, ExtendedHeader, FourCc, MainHeader, StreamHeader, WaveFormat, padded,
 };
 use crate::jpeg;
+use crate::pcm::Layout;
 use crate::timeline::Rate;
 
 /// More than any header; a file whose `movi` is later has none we know of.
@@ -23,7 +24,7 @@ pub enum Format {
         height: u32,
     },
     /// Samples.
-    Pcm(Pcm),
+    Pcm(Layout),
     /// Sound that has to be decoded.
     Coded(Coded),
     /// Something this reader does not take apart.
@@ -74,30 +75,6 @@ impl Coded {
             (Codec::Mp3, false) => Rate::new(self.per_block, 1),
             _ => Rate::new(self.rate, self.per_block),
         }
-    }
-}
-
-/// How sound samples are laid out; little-endian always.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Pcm {
-    /// Samples a second.
-    pub rate: u32,
-    /// Channels, interleaved.
-    pub channels: u16,
-    /// Significant bits in a sample.
-    pub bits: u16,
-    /// Bytes one sample of one channel takes.
-    pub sample_bytes: u16,
-    /// IEEE floating point.
-    pub float: bool,
-    /// Which speakers, by WAVE's bits, if the file says.
-    pub channel_mask: Option<u32>,
-}
-
-impl Pcm {
-    /// Bytes of one sample of every channel.
-    pub fn frame_bytes(&self) -> u32 {
-        u32::from(self.channels) * u32::from(self.sample_bytes)
     }
 }
 
@@ -198,6 +175,11 @@ impl Stream {
         matches!(self.format, Format::Pcm(_) | Format::Coded(_))
     }
 
+    /// Whether nothing is left of what the header said of it.
+    fn is_unknown(&self) -> bool {
+        matches!(&self.format, Format::Other { kind, .. } if *kind == FourCc([0; 4]))
+    }
+
     /// Whether it is of a kind that is taken apart.
     pub fn is_played(&self) -> bool {
         !matches!(self.format, Format::Other { .. })
@@ -224,7 +206,7 @@ impl Stream {
     /// timeline.
     pub fn unit_bytes(&self) -> u64 {
         match &self.format {
-            Format::Pcm(pcm) => u64::from(pcm.frame_bytes()),
+            Format::Pcm(pcm) => pcm.frame_bytes() as u64,
             Format::Coded(coded) if !coded.by_chunk => u64::from(coded.block),
             _ => 1,
         }
@@ -299,16 +281,17 @@ impl Header {
             Format::Other { kind, .. } => *kind == FourCc::VIDS,
             _ => false,
         };
-        let all = self.announced > 0 && self.announced as usize <= self.streams.len();
+        // A stream of which only the list's head is left counts, but says nothing.
+        let known = self.streams.iter().filter(|stream| !stream.is_unknown());
+        let all = self.announced > 0 && self.announced as usize <= known.count();
         !all && !self.streams.iter().any(is_video)
     }
 
     /// Puts the video in that a picture was found of.
     pub fn add_video(&mut self, number: usize, frame: &jpeg::FrameHeader) {
-        let unknown = |format: &Format| matches!(format, Format::Other { kind, .. } if *kind == FourCc([0; 4]));
         let found = without_header(Some(frame), self.interval);
         match self.streams.get_mut(number) {
-            Some(stream) if unknown(&stream.format) => *stream = found,
+            Some(stream) if stream.is_unknown() => *stream = found,
             Some(_) => self.streams.insert(number, found),
             None => {
                 while self.streams.len() < number {
@@ -581,7 +564,7 @@ fn stream_of(raw: RawStream, avih: &MainHeader, maixpy: bool) -> Stream {
         .strh
         .map_or((0, 0), |s| (u64::from(s.start), u64::from(s.length)));
     if maixpy && kind == FourCc::AUDS {
-        // Old memory.
+        // Not a value: the recorder left old memory there.
         (start, length) = (0, 0);
     }
     let format = match kind {
@@ -608,7 +591,7 @@ fn stream_of(raw: RawStream, avih: &MainHeader, maixpy: bool) -> Stream {
         start = 0;
     }
     let block = match &format {
-        Format::Pcm(pcm) => pcm.frame_bytes(),
+        Format::Pcm(pcm) => pcm.frame_bytes() as u32,
         Format::Coded(coded) if !coded.by_chunk => coded.block,
         _ => 0,
     };
@@ -720,31 +703,21 @@ fn sound_format(strf: &[u8], maixpy: bool, strh: Option<&StreamHeader>) -> Forma
     };
     let (bits, channels, rate) = (wave.bits_per_sample, wave.channels, wave.samples_per_sec);
     let possible = (1..=64).contains(&channels) && (1..=768_000).contains(&rate);
-    let float = match wave.format_tag {
-        1 => false,
-        3 => true,
-        tag => {
-            let coded = coded_format(&wave, strf, strh).filter(|_| possible);
-            let other = || other(format!("WAVE format 0x{tag:04x}"));
-            return coded.map_or_else(other, Format::Coded);
-        }
-    };
-    let known = matches!((float, bits), (false, 8 | 16 | 24 | 32) | (true, 32 | 64));
-    if !known || !possible {
+    if !matches!(wave.format_tag, WaveFormat::PCM | WaveFormat::IEEE_FLOAT) {
+        let coded = coded_format(&wave, strf, strh).filter(|_| possible);
+        let other = || other(format!("WAVE format 0x{:04x}", wave.format_tag));
+        return coded.map_or_else(other, Format::Coded);
+    }
+    let Some(mut pcm) = Layout::of_wave(&wave).filter(|_| possible) else {
         return other(format!(
             "PCM of {bits} bits, {channels} channels, {rate} samples a second"
         ));
+    };
+    if maixpy {
+        // It says an alignment of 4 whatever the channels.
+        pcm.sample_bytes = pcm.bits / 8;
     }
-    // 24 bits in 32; MaixPy says an alignment of 4 whatever the channels.
-    let wide = !maixpy && bits == 24 && wave.block_align == 4 * channels;
-    Format::Pcm(Pcm {
-        rate,
-        channels,
-        bits,
-        sample_bytes: if wide { 4 } else { bits / 8 },
-        float,
-        channel_mask: wave.channel_mask,
-    })
+    Format::Pcm(pcm)
 }
 
 /// The formats of `mmreg.h` that are common in files of Motion JPEG.
@@ -764,7 +737,7 @@ fn coded_format(wave: &WaveFormat, strf: &[u8], strh: Option<&StreamHeader>) -> 
         Codec::ImaAdpcm => (4 * channels, 1),
         _ => (7 * channels, 2),
     };
-    // Behind cbSize the number is there, too.
+    // The number also stands behind cbSize.
     let told = strf
         .get(18..20)
         .map_or(0, |n| u32::from(u16::from_le_bytes([n[0], n[1]])));
@@ -802,7 +775,7 @@ pub struct Hints {
     /// Frames a second, where the header says none.
     pub rate: Option<Rate>,
     /// The sound, where the header has none that can be played.
-    pub sound: Option<Pcm>,
+    pub sound: Option<Layout>,
 }
 
 impl Header {

@@ -4,9 +4,9 @@
 use super::headers::{Format, Header};
 use super::index::Cursor;
 use super::play::Playback;
-use super::tracks::{Content, Fate, Range, Tracks, Unit};
+use super::tracks::{Content, Fate, Gap, Range, Tracks, Unit};
 use super::window::{Block, ReadAt};
-use super::{Finding, OpenError, Payload, Reader};
+use super::{Finding, OpenError, Payload, Reader, Snap};
 
 /// Chunks that are looked for before anything is played: the whole of most
 /// recordings without an index, some 20 ms of work.
@@ -18,11 +18,30 @@ const SCAN_STEP: usize = 2_000;
 /// Pictures looked at before a seek's target for one that is not lost.
 const LOOK_BACK: usize = 64;
 
+/// A stream without chunks for so long has a gap, in nanoseconds.
+const PATIENCE: u64 = 500_000_000;
+
+/// A search of more bytes than this is long.
+const LONG_SEARCH: u64 = 32 << 20;
+
+/// How far a long search for chunks is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Progress {
+    /// It began.
+    Began,
+    /// So many percent of the file were looked through.
+    Percent(u8),
+    /// All chunks are known.
+    Complete,
+}
+
 /// What is played next.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Step<P> {
     /// A chunk.
     Unit(Unit<P>),
+    /// A stream has nothing while others are played.
+    Gap(Gap),
     /// The place that was asked for is still being searched; it goes on with the next call.
     Searching,
     /// All that was asked for has been played.
@@ -39,6 +58,8 @@ pub struct Player<S: ReadAt> {
     tracks: Tracks<Piece<S>>,
     /// Where to go first.
     target: Option<Range>,
+    /// How far a long search was when that was last told, in bytes.
+    told: Option<u64>,
 }
 
 impl<S: ReadAt> Player<S> {
@@ -50,8 +71,9 @@ impl<S: ReadAt> Player<S> {
         Ok(Self {
             reader,
             playback: Playback::new(streams),
-            tracks: Tracks::new(streams),
+            tracks: Tracks::new(streams, PATIENCE),
             target: None,
+            told: None,
         })
     }
 
@@ -96,6 +118,37 @@ impl<S: ReadAt> Player<S> {
         super::picture_at(reader.header(), reader.index(), known, ns, after)
     }
 
+    /// The time that a seek to a time goes to instead, which is a picture's; as [`picture_at`](Self::picture_at).
+    pub fn snap(&self, ns: u64, snap: Snap) -> Option<u64> {
+        snap.of(ns, |after| self.picture_at(ns, after))
+    }
+
+    /// How far a long search for chunks is, if there is something new: in steps of a twentieth.
+    pub fn progress(&mut self) -> Option<Progress> {
+        let (size, scanned) = (self.reader.file_size(), self.reader.scanned());
+        match self.told {
+            None if !self.reader.is_complete() && size.saturating_sub(scanned) > LONG_SEARCH => {
+                self.told = Some(scanned);
+                Some(Progress::Began)
+            }
+            Some(_) if self.reader.is_complete() => {
+                self.told = None;
+                Some(Progress::Complete)
+            }
+            Some(told) if scanned.saturating_sub(told) >= size / 20 => {
+                self.told = Some(scanned);
+                let percent = u128::from(scanned) * 100 / u128::from(size.max(1));
+                Some(Progress::Percent(percent.min(100) as u8))
+            }
+            _ => None,
+        }
+    }
+
+    /// Whether a long search was [told of](Self::progress) and is not complete.
+    pub fn is_searching(&self) -> bool {
+        self.told.is_some()
+    }
+
     /// What comes next.
     pub fn step(&mut self) -> Result<Step<Piece<S>>, S::Error> {
         if let Some(range) = self.target {
@@ -103,6 +156,11 @@ impl<S: ReadAt> Player<S> {
                 return Ok(Step::Searching);
             }
             self.target = None;
+        }
+        let (header, index) = (self.reader.header(), self.reader.index());
+        let is_there = |n: usize| header.streams[n].is_played() && index.chunks(n) > 0;
+        if let Some(gap) = self.tracks.gap(is_there) {
+            return Ok(Step::Gap(gap));
         }
         loop {
             let Some(next) = self.playback.next(&mut self.reader)? else {

@@ -31,9 +31,9 @@ use super::arrived::{Arrived, Parts};
 use super::headers::{self, Header, Stream};
 use super::index::{Cursor, Index};
 use super::stored::{self, Unusable};
-use super::tracks::{Content, Fate, Range, Tracks, Unit};
+use super::tracks::{Content, Fate, Gap, Range, Tracks, Unit};
 use super::walk::{self, Stop, Walker};
-use super::{Finding, Found, Notices, OpenError, Probe, Useful};
+use super::{Finding, Found, Notices, OpenError, Probe, Snap, Useful};
 use crate::jpeg;
 
 /// What is asked for at least when a part of the file's index is wanted.
@@ -42,6 +42,9 @@ const INDEX_READ: usize = 64 << 10;
 /// An index of more than this is left alone.
 const MAX_INDEX: usize = 64 << 20;
 
+/// A stream whose chunks are so late has a gap, in nanoseconds: files are interleaved by up to a second.
+const PATIENCE: u64 = 2_000_000_000;
+
 /// What comes of the bytes that have come.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Item {
@@ -49,6 +52,8 @@ pub enum Item {
     Header,
     /// A chunk.
     Unit(Unit<Vec<u8>>),
+    /// A stream has nothing while others are played.
+    Gap(Gap),
     /// A seek needs bytes from this place on: [`StreamReader::begin`] has to be told of them.
     GoTo(u64),
     /// A long search goes on: there is time to look at something else.
@@ -314,7 +319,7 @@ impl StreamReader {
             walker: Walker::new(super::kinds(&header), start, super::picture_size(&header)),
             index: Index::new(header.streams.iter().map(Stream::counts_bytes)),
             counts: vec![0; streams],
-            tracks: Tracks::new(streams),
+            tracks: Tracks::new(streams, PATIENCE),
             over: vec![false; streams],
             header,
             joining: false,
@@ -332,13 +337,18 @@ impl StreamReader {
         super::picture_at(&body.header, &body.index, self.knows(ns), ns, after)
     }
 
+    /// The time that a seek to a time goes to instead, which is a picture's; as [`picture_at`](Self::picture_at).
+    pub fn snap(&self, ns: u64, snap: Snap) -> Option<u64> {
+        snap.of(ns, |after| self.picture_at(ns, after))
+    }
+
     /// Where the source has to go for a seek; `None` if nothing has been seen of the file yet.
     ///
     /// If that is beyond what has been seen of a file of `size` bytes, it first goes to the file's
     /// index.
     pub fn seek(&mut self, range: Range, size: Option<u64>) -> Option<u64> {
         let parts = match (self.lookup.take(), size) {
-            // What had come of the last part ends here.
+            // The part that was being fetched is given up.
             (Some(mut lookup), _) => {
                 lookup.parts.begin(u64::MAX);
                 lookup.parts
@@ -416,6 +426,10 @@ impl StreamReader {
 impl Body {
     /// What comes next, or up to where the file has to come first.
     fn next(&mut self, arrived: &mut Arrived, notices: &mut Notices) -> Result<Item, u64> {
+        let is_there = |n: usize| self.header.streams[n].is_played() && self.index.chunks(n) > 0;
+        if let Some(gap) = self.tracks.gap(is_there) {
+            return Ok(Item::Gap(gap));
+        }
         loop {
             if self.joining {
                 self.join(arrived)?;
@@ -455,7 +469,7 @@ impl Body {
                 }
                 walk::Item::Riff { pos, first: true } if pos > 0 => {
                     notices.say(Finding::Joined { pos });
-                    // One that was met before is known.
+                    // A join that was met before is in the index already.
                     self.joining = pos >= self.index.end() && self.joins < super::MAX_JOINED;
                     self.joins += usize::from(self.joining);
                     self.counts = self.index.counts_at(pos + 1);

@@ -47,6 +47,8 @@ pub struct Unit<P> {
     pub time: u64,
     /// When it ends.
     pub until: u64,
+    /// It does not follow on what was played before of its stream: that is lost, empty or somewhere else.
+    pub is_discont: bool,
     /// Units of the stream (frames, or samples of all channels) before it.
     pub first: u64,
     /// The same behind it.
@@ -65,6 +67,20 @@ pub struct Content<P> {
     /// A picture that has no end marker.
     pub incomplete: bool,
 }
+
+/// A time without anything of a stream that has nothing while others are played.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Gap {
+    /// Which stream, from 0.
+    pub stream: usize,
+    /// When it begins, in nanoseconds.
+    pub time: u64,
+    /// When it ends.
+    pub until: u64,
+}
+
+/// How often it is looked whether a stream has nothing, in nanoseconds.
+const LOOK: u64 = 100_000_000;
 
 /// What becomes of a chunk.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -94,10 +110,16 @@ struct Track<P> {
     shown: u64,
     /// Backward, until when the next picture is shown: those behind it are empty.
     empty_until: Option<u64>,
+    /// Until when there was something, or it was said that there is nothing.
+    reached: u64,
+    /// The part that was played last.
+    part: usize,
+    /// What comes next does not follow on what was before.
+    is_discont: bool,
 }
 
-impl<P> Default for Track<P> {
-    fn default() -> Self {
+impl<P> Track<P> {
+    fn at(time: u64) -> Self {
         Self {
             rest: None,
             last: None,
@@ -105,6 +127,9 @@ impl<P> Default for Track<P> {
             begun: false,
             shown: 0,
             empty_until: None,
+            reached: time,
+            part: 0,
+            is_discont: true,
         }
     }
 }
@@ -113,14 +138,23 @@ impl<P> Default for Track<P> {
 pub struct Tracks<P> {
     range: Range,
     tracks: Vec<Track<P>>,
+    /// A stream that is behind the others by so many nanoseconds has a gap.
+    patience: u64,
+    /// Up to where that was looked for.
+    looked: u64,
+    /// Up to where it is to be.
+    look: Option<u64>,
 }
 
 impl<P> Tracks<P> {
-    /// All of a file of so many streams.
-    pub fn new(streams: usize) -> Self {
+    /// All of a file of so many streams. One of them that is behind the others by `patience` nanoseconds has a gap.
+    pub fn new(streams: usize, patience: u64) -> Self {
         Self {
             range: Range::ALL,
-            tracks: (0..streams).map(|_| Track::default()).collect(),
+            tracks: (0..streams).map(|_| Track::at(0)).collect(),
+            patience,
+            looked: 0,
+            look: None,
         }
     }
 
@@ -132,7 +166,31 @@ impl<P> Tracks<P> {
     /// Plays something else.
     pub fn begin(&mut self, range: Range) {
         self.range = range;
-        self.tracks.fill_with(Track::default);
+        self.tracks.fill_with(|| Track::at(range.start));
+        self.looked = range.start;
+        self.look = None;
+    }
+
+    /// A stream that holds nobody up: it has nothing while others go on. Asked after each unit, until there is none.
+    /// `is_there` says which streams have chunks.
+    pub fn gap(&mut self, is_there: impl Fn(usize) -> bool) -> Option<Gap> {
+        let until = self.look?;
+        let mut tracks = self.tracks.iter_mut().enumerate();
+        let is_late = |n: usize, track: &Track<P>| {
+            track.reached.saturating_add(self.patience) < until && is_there(n)
+        };
+        let Some((stream, track)) = tracks.find(|(n, track)| is_late(*n, track)) else {
+            self.looked = until;
+            self.look = None;
+            return None;
+        };
+        track.is_discont = true;
+        let time = std::mem::replace(&mut track.reached, until);
+        Some(Gap {
+            stream,
+            time,
+            until,
+        })
     }
 
     /// What becomes of the chunk of `size` bytes that a stream has behind `first`.
@@ -193,7 +251,7 @@ impl<P> Tracks<P> {
         let whole = size.saturating_sub(skip) / unit as usize * unit as usize;
         let end = skip + whole;
         if end < size {
-            // In the bytes of both.
+            // The cut may lie in the bytes kept from the chunk before or in those of this chunk.
             let kept = end.saturating_sub(head.len());
             let mut rest = head.get(end..).unwrap_or(&[]).to_vec();
             rest.extend_from_slice(&data[kept..]);
@@ -224,14 +282,32 @@ impl<P> Tracks<P> {
             part: part.number,
             time: part.time(first),
             until: part.time(first + counted),
+            is_discont: false,
             first: stream.start + first / bytes,
             end: stream.start + (first + counted) / bytes,
             content,
         };
-        match stream.is_sound() {
-            true => Some(unit),
-            false => self.picture(unit),
+        let unit = match stream.is_sound() {
+            true => unit,
+            false => self.picture(unit)?,
+        };
+        Some(self.play(unit))
+    }
+
+    /// Notes what is played.
+    fn play(&mut self, mut unit: Unit<P>) -> Unit<P> {
+        let backward = self.range.backward;
+        let Some(track) = self.tracks.get_mut(unit.stream) else {
+            return unit;
+        };
+        let is_other = std::mem::replace(&mut track.part, unit.part) != unit.part;
+        unit.is_discont = track.is_discont || is_other;
+        track.is_discont = backward || unit.content.is_none();
+        track.reached = track.reached.max(unit.until);
+        if !backward && (unit.content.is_none() || unit.time >= self.looked.saturating_add(LOOK)) {
+            self.look = Some(unit.time);
         }
+        unit
     }
 
     fn picture(&mut self, mut unit: Unit<P>) -> Option<Unit<P>> {
@@ -278,6 +354,69 @@ impl<P> Tracks<P> {
             part.stream.rate.time_of(1)
         });
         held.until = held.until.max(start.saturating_add(frame.unwrap_or(1)));
-        Some(held)
+        Some(self.play(held))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const MS: u64 = 1_000_000;
+
+    fn unit(stream: usize, ms: u64, is_empty: bool) -> Unit<()> {
+        Unit {
+            stream,
+            part: 0,
+            time: ms * MS,
+            until: (ms + 40) * MS,
+            is_discont: false,
+            first: 0,
+            end: 1,
+            content: (!is_empty).then_some(Content {
+                head: Vec::new(),
+                piece: (),
+                incomplete: false,
+            }),
+        }
+    }
+
+    #[test]
+    fn a_stream_that_has_nothing_while_others_go_on_has_a_gap() {
+        let mut tracks = Tracks::new(3, 500 * MS);
+        let mut gaps = Vec::new();
+        for ms in (0..2000).step_by(40) {
+            let played = tracks.play(unit(0, ms, false));
+            assert_eq!(played.is_discont, ms == 0);
+            // The third stream has no chunk in the file.
+            gaps.extend(std::iter::from_fn(|| tracks.gap(|n| n < 2)));
+        }
+        let times: Vec<_> = gaps
+            .iter()
+            .map(|gap| (gap.time / MS, gap.until / MS))
+            .collect();
+        assert_eq!(times, [(0, 600), (600, 1200), (1200, 1800)]);
+        assert!(gaps.iter().all(|gap| gap.stream == 1));
+        assert!(tracks.play(unit(1, 1800, false)).is_discont);
+    }
+
+    #[test]
+    fn what_follows_on_an_empty_chunk_or_another_part_does_not_follow_on_what_was_played() {
+        let mut tracks = Tracks::new(1, 500 * MS);
+        let mut play = |unit| tracks.play(unit).is_discont;
+        assert!(play(unit(0, 0, false)));
+        assert!(!play(unit(0, 40, true)));
+        assert!(play(unit(0, 80, false)));
+        assert!(!play(unit(0, 120, false)));
+        assert!(play(Unit {
+            part: 1,
+            ..unit(0, 160, false)
+        }));
+        tracks.begin(Range {
+            backward: true,
+            ..Range::ALL
+        });
+        let mut play = |unit| tracks.play(unit).is_discont;
+        assert!(play(unit(0, 80, false)) && play(unit(0, 40, false)));
     }
 }

@@ -3,32 +3,22 @@
 
 use super::track::{Track, Video};
 use super::{Notice, Payload, RecordError, Recorder, Storage};
-use crate::jpeg::FrameHeader;
+use crate::jpeg::{self, FrameHeader};
 use crate::timeline::{Placement, Rate};
 use crate::writer::Profile;
-
-/// How far from a picture's begin its start marker may be: a line of a protocol, filling, a header.
-const BEFORE_START: usize = 4096;
 
 /// A frame that is shown so much after its time, and more than an interval, is counted; in nanoseconds.
 const LATE: i64 = 100_000_000;
 
 /// Where a picture begins. What has no start marker is left as it is.
 fn start_marker(bytes: &[u8]) -> usize {
-    if bytes.starts_with(&[0xff, 0xd8]) {
-        return 0;
-    }
-    let bytes = &bytes[..bytes.len().min(BEFORE_START)];
-    let start = bytes
-        .windows(3)
-        .position(|three| three == [0xff, 0xd8, 0xff]);
-    start.unwrap_or(0)
+    jpeg::start(bytes).unwrap_or(0)
 }
 
 /// A picture without what is before its start marker.
 fn from_start_marker<P: Payload>(mut payload: P) -> P {
     if let Some(start @ 1..) = payload.look(start_marker) {
-        // If it cannot be done, the payload is as it was.
+        // If this fails, the payload is unchanged.
         let _ = payload.take_first(start);
     }
     payload
@@ -75,7 +65,7 @@ impl<S: Storage> Recorder<S> {
         };
         let is_k210 = self.profile == Profile::K210;
         let filler = self.video_track(stream).filter(|_| is_k210).map(|video| {
-            // What comes before the first frame can only be the first frame.
+            // Before the first frame there is no other to repeat but that one itself.
             let filler = video.last.replace(payload.clone());
             filler.unwrap_or_else(|| payload.clone())
         });

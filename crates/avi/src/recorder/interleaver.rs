@@ -241,6 +241,11 @@ impl<T> Interleaver<T> {
         input.held
     }
 
+    /// Whether whoever fills an input was told to wait.
+    pub fn is_held(&self, n: usize) -> bool {
+        self.inputs[n].held
+    }
+
     /// Lets an input go on.
     pub fn let_go(&mut self, n: usize) {
         self.inputs[n].held = false;
@@ -317,7 +322,7 @@ mod tests {
         for n in 0..12 {
             all.push(0, "frame", Some(n * 100_000_000), 0, now);
         }
-        assert!(all.hold(0, AHEAD));
+        assert!(all.hold(0, AHEAD) && all.is_held(0));
         all.pop(0);
         assert!(all.hold(0, AHEAD) && !all.release(AHEAD));
         (0..3).for_each(|_| assert!(all.pop(0).is_some()));

@@ -55,11 +55,13 @@ mod cadence;
 mod continuity;
 mod fit;
 mod frames;
+pub mod inputs;
 mod interleaver;
 mod k210;
 mod notice;
 mod pace;
 mod payload;
+pub mod shared;
 mod sound;
 #[cfg(test)]
 mod tests;
@@ -77,6 +79,7 @@ pub use payload::Payload;
 use track::Track;
 
 use crate::header::WaveFormat;
+use crate::output::Room;
 use crate::timeline::Rate;
 use crate::writer::{self, Options, Profile, StreamFormat, Tags, Writer};
 
@@ -102,22 +105,34 @@ pub trait Storage: writer::Output<Payload: Payload> {
         Instant::now()
     }
 
+    /// What its disk has for the file, if that is known.
+    fn room(&mut self) -> Option<&mut Room> {
+        None
+    }
+
     /// Whether the file, of `len` bytes `now`, can become `wanted` bytes long.
     fn has_room(&mut self, now: Instant, len: u64, wanted: u64) -> bool {
-        let _ = (now, len, wanted);
-        true
+        self.room()
+            .is_none_or(|room| room.has_room(now, len, wanted))
     }
 
     /// Asks for the room anew the next time, whatever was answered before.
-    fn ask_again(&mut self) {}
+    fn ask_again(&mut self) {
+        if let Some(room) = self.room() {
+            room.forget();
+        }
+    }
 
     /// Hands on whatever it holds back, so that a program that reads the file finds it.
     fn write_through(&mut self) -> Result<(), Self::Error>;
 
     /// The file is complete, and has `len` bytes.
     fn complete(&mut self, len: u64) -> Result<(), Self::Error> {
-        let _ = len;
-        self.write_through()
+        self.write_through()?;
+        if let Some(room) = self.room() {
+            room.finish(len);
+        }
+        Ok(())
     }
 
     /// After a failure: the number of bytes that the file certainly has; `None` if it is not known.
@@ -377,7 +392,7 @@ impl<S: Storage> Recorder<S> {
             if let Some(jump) = jump {
                 self.tell(Notice::Jump { stream, jump });
             }
-            // What came without a time was before.
+            // Frames that came without a time were placed before this one.
             let begins = followed.saturating_sub(signed(reached));
             followed.saturating_sub(*self.base.get_or_insert(begins))
         });
@@ -427,7 +442,7 @@ impl<S: Storage> Recorder<S> {
             self.last_sync = (now, self.writer.len());
         }
         self.keep_room(now, size)?;
-        // With indexes, those are the last thing that has to be on the disk first.
+        // If there are indexes, it is enough to wait for the disk after the last of them.
         let indexed = self.writer.is_indexed();
         self.writer
             .chunk(stream, size, payload, sync && !indexed, &mut self.storage)?;
@@ -452,7 +467,7 @@ impl<S: Storage> Recorder<S> {
             return Ok(());
         }
         let pending: usize = self.tracks.iter().map(Track::pending_bytes).sum();
-        // It will be in chunks, each with an entry in an index.
+        // An eighth more for the chunks' heads and their index entries.
         let wanted = self.writer.finished_len(size + pending + pending / 8);
         if self.storage.has_room(now, self.writer.len(), wanted) {
             Ok(())
@@ -482,6 +497,22 @@ impl<S: Storage> Recorder<S> {
         self.writer.finish(&mut self.storage)?;
         self.storage.complete(self.writer.len())?;
         Ok(())
+    }
+
+    /// After an error: finishes the file, or if the storage fails [salvages](Self::salvage) it, which a
+    /// [`Notice`] tells. Whether it is finished.
+    pub fn end_after(&mut self, error: &RecordError<S::Error>) -> bool {
+        if !matches!(error, RecordError::Storage(_)) && self.finish().is_ok() {
+            return true;
+        }
+        match self.salvage() {
+            Ok(false) => {}
+            Ok(true) => self.tell(Notice::Salvaged {
+                bytes: self.writer.len(),
+            }),
+            Err(_) => self.tell(Notice::Unfinished),
+        }
+        false
     }
 
     /// After the storage failed: makes what it has a file that ends there. Whether there is one, of

@@ -95,6 +95,14 @@ pub enum Notice {
         /// Bytes of the file.
         bytes: u64,
     },
+    /// After the storage failed: the file ends with what is certainly there.
+    Salvaged {
+        /// Bytes of the file.
+        bytes: u64,
+    },
+    /// After the storage failed: the file is as it was at the last checkpoint, as the storage takes nothing
+    /// any more.
+    Unfinished,
 }
 
 /// Why a recording ends.

@@ -180,18 +180,16 @@ impl writer::Output for Small {
     type Payload = Vec<u8>;
     type Error = io::Error;
 
-    fn chunk(
-        &mut self,
-        header: [u8; 8],
-        payload: Vec<u8>,
-        padding: bool,
-        durable: bool,
-    ) -> io::Result<()> {
-        self.0.chunk(header, payload, padding, durable)
+    fn put(&mut self, bytes: &[u8]) -> io::Result<()> {
+        self.0.put(bytes)
     }
 
-    fn append(&mut self, bytes: Vec<u8>, durable: bool) -> io::Result<()> {
-        self.0.append(bytes, durable)
+    fn put_payload(&mut self, payload: Vec<u8>) -> io::Result<()> {
+        self.0.put_payload(payload)
+    }
+
+    fn end(&mut self, durable: bool) -> io::Result<()> {
+        self.0.end(durable)
     }
 
     fn overwrite(&mut self, position: u64, bytes: &[u8]) -> io::Result<()> {

@@ -65,24 +65,53 @@ pub trait Output {
     /// Why it takes no more.
     type Error;
 
+    /// Begins what is appended next in parts that belong together: a chunk, or some bytes. `durable` is as for
+    /// [`Output::end`].
+    fn begin(&mut self, durable: bool) -> Result<(), Self::Error> {
+        let _ = durable;
+        Ok(())
+    }
+
+    /// Appends bytes.
+    fn put(&mut self, bytes: &[u8]) -> Result<(), Self::Error>;
+
+    /// Appends a payload.
+    fn put_payload(&mut self, payload: Self::Payload) -> Result<(), Self::Error>;
+
+    /// All parts are there. `durable` asks for them and all before them to be on the disk before anything that
+    /// follows.
+    fn end(&mut self, durable: bool) -> Result<(), Self::Error> {
+        let _ = durable;
+        Ok(())
+    }
+
+    /// Overwrites what is at `position`, counted from the start of the file. Never called
+    /// unless [`Options::seekable`].
+    fn overwrite(&mut self, position: u64, bytes: &[u8]) -> Result<(), Self::Error>;
+
     /// Appends a chunk: its header, its payload and, if `padding`, a zero.
-    ///
-    /// `durable` asks for the chunk and all before it to be on the disk before anything
-    /// that follows.
     fn chunk(
         &mut self,
         header: [u8; ChunkHeader::SIZE],
         payload: Self::Payload,
         padding: bool,
         durable: bool,
-    ) -> Result<(), Self::Error>;
+    ) -> Result<(), Self::Error> {
+        self.begin(durable)?;
+        self.put(&header)?;
+        self.put_payload(payload)?;
+        if padding {
+            self.put(&[0])?;
+        }
+        self.end(durable)
+    }
 
-    /// Appends bytes. `durable` is as for [`Output::chunk`].
-    fn append(&mut self, bytes: Vec<u8>, durable: bool) -> Result<(), Self::Error>;
-
-    /// Overwrites what is at `position`, counted from the start of the file. Never called
-    /// unless [`Options::seekable`].
-    fn overwrite(&mut self, position: u64, bytes: &[u8]) -> Result<(), Self::Error>;
+    /// Appends bytes that belong together.
+    fn append(&mut self, bytes: &[u8], durable: bool) -> Result<(), Self::Error> {
+        self.begin(durable)?;
+        self.put(bytes)?;
+        self.end(durable)
+    }
 }
 
 /// Why a chunk was not written.
@@ -328,7 +357,7 @@ impl Tags {
             (FourCc::ISFT, &self.software),
             (FourCc::ICMT, &self.comment),
         ] {
-            // Texts end with a zero, which none has inside.
+            // A text ends at its first zero.
             let text = text.split('\0').next().unwrap_or_default();
             if !text.is_empty() {
                 let size = text.len() + 1;
@@ -558,7 +587,7 @@ impl Writer {
             let movi = self.places.movi;
             self.head[movi - 4..movi].copy_from_slice(&unknown);
         }
-        out.append(self.head.clone(), false)
+        out.append(&self.head, false)
     }
 
     /// Replaces the tags, while the file is written. They get into it with the next checkpoint or
@@ -639,7 +668,7 @@ impl Writer {
         let chunks = self.riff.log.len() + 1;
         let mut bytes = self.late_tags.len() as u64;
         if self.options.indexed() {
-            // An index of all, after a checkpoint that may append one as large.
+            // At the end an index of all chunks is written, maybe right after a checkpoint's that is as large.
             bytes += 2 * (8 * chunks + 32 * self.streams.len() as u64);
         }
         if self.riffs == 0 {
@@ -692,7 +721,7 @@ impl Writer {
             return Ok(());
         }
         if self.options.indexed() && self.riff.log.end().position > self.riff.indexed.position {
-            // How many of the last groups the new one replaces, level by level.
+            // Count how many of the last groups the new one replaces, level by level.
             let groups = &self.riff.groups;
             let (mut level, mut kept) = (0, groups.len());
             while kept >= FAN_OUT - 1
@@ -754,7 +783,7 @@ impl Writer {
             if !self.late_tags.is_empty() {
                 let tags = std::mem::take(&mut self.late_tags);
                 self.end += tags.len() as u64;
-                out.append(tags, false)?;
+                out.append(&tags, false)?;
             }
         }
         if self.options.seekable {
@@ -793,7 +822,7 @@ impl Writer {
         let bytes = riff_head(FourCc::AVIX, 0);
         self.end += bytes.len() as u64;
         self.riff = Riff::new(start, self.end, self.streams.len());
-        out.append(bytes, false)
+        out.append(&bytes, false)
     }
 
     /// Writes the end of the file and brings its head up to date.
@@ -954,7 +983,7 @@ impl Writer {
                 put(first + entries * SuperIndexEntry::SIZE, &entry.to_bytes());
                 entries += 1;
             }
-            // What is left of those whose place a larger index took.
+            // Clear the entries that a larger index has replaced.
             let unused = (SUPER_ENTRIES - entries) * SuperIndexEntry::SIZE;
             put(
                 first + entries * SuperIndexEntry::SIZE,
@@ -1020,16 +1049,15 @@ impl<'a, O: Output> Pieces<'a, O> {
 
     fn put(&mut self, bytes: &[u8]) -> Result<(), O::Error> {
         if self.piece.len() + bytes.len() > INDEX_PIECE {
-            let next = Vec::with_capacity(INDEX_PIECE);
-            let full = std::mem::replace(&mut self.piece, next);
-            self.out.append(full, false)?;
+            self.out.append(&self.piece, false)?;
+            self.piece.clear();
         }
         self.piece.extend(bytes);
         Ok(())
     }
 
     fn finish(self, durable: bool) -> Result<(), O::Error> {
-        self.out.append(self.piece, durable)
+        self.out.append(&self.piece, durable)
     }
 }
 

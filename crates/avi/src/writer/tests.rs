@@ -10,6 +10,8 @@ use crate::header::{IndexPreamble, StandardIndex, StandardIndexEntry};
 #[derive(Default)]
 struct Disk {
     bytes: Vec<u8>,
+    /// Parts of what is being appended.
+    held: Vec<u8>,
     /// Bytes that can still be written.
     budget: Option<u64>,
     /// After the failure, what is there already can still be overwritten: the disk is full, not
@@ -54,7 +56,7 @@ impl Disk {
         }
     }
 
-    fn put(&mut self, position: u64, bytes: &[u8]) -> Result<(), Failed> {
+    fn write(&mut self, position: u64, bytes: &[u8]) -> Result<(), Failed> {
         let written = self.spend(position, bytes.len() as u64) as usize;
         let at = position as usize;
         let end = (at + written).max(self.bytes.len());
@@ -72,26 +74,24 @@ impl Output for Disk {
     type Payload = Vec<u8>;
     type Error = Failed;
 
-    fn chunk(
-        &mut self,
-        header: [u8; 8],
-        payload: Vec<u8>,
-        padding: bool,
-        _durable: bool,
-    ) -> Result<(), Failed> {
-        let mut bytes = header.to_vec();
-        bytes.extend(payload);
-        bytes.extend(vec![0; usize::from(padding)]);
-        self.append(bytes, false)
+    /// All at once: a write is cut off where it may be.
+    fn put(&mut self, bytes: &[u8]) -> Result<(), Failed> {
+        self.held.extend(bytes);
+        Ok(())
     }
 
-    fn append(&mut self, bytes: Vec<u8>, _durable: bool) -> Result<(), Failed> {
-        self.put(self.bytes.len() as u64, &bytes)
+    fn put_payload(&mut self, payload: Vec<u8>) -> Result<(), Failed> {
+        self.put(&payload)
+    }
+
+    fn end(&mut self, _durable: bool) -> Result<(), Failed> {
+        let bytes = std::mem::take(&mut self.held);
+        self.write(self.bytes.len() as u64, &bytes)
     }
 
     fn overwrite(&mut self, position: u64, bytes: &[u8]) -> Result<(), Failed> {
         assert!(position + bytes.len() as u64 <= self.bytes.len() as u64);
-        self.put(position, bytes)
+        self.write(position, bytes)
     }
 }
 
@@ -473,12 +473,12 @@ impl Output for Largest {
     type Payload = ();
     type Error = Failed;
 
-    fn chunk(&mut self, _: [u8; 8], _: (), _: bool, _: bool) -> Result<(), Failed> {
+    fn put(&mut self, bytes: &[u8]) -> Result<(), Failed> {
+        self.appended = self.appended.max(bytes.len());
         Ok(())
     }
 
-    fn append(&mut self, bytes: Vec<u8>, _durable: bool) -> Result<(), Failed> {
-        self.appended = self.appended.max(bytes.capacity());
+    fn put_payload(&mut self, (): ()) -> Result<(), Failed> {
         Ok(())
     }
 

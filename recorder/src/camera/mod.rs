@@ -1,0 +1,349 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! A camera that runs: it is watched by a thread of its own, which starts it again when it fails.
+
+mod run;
+
+use std::collections::{HashMap, VecDeque};
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Condvar, Mutex, PoisonError};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use gst::prelude::*;
+use serde::Serialize;
+use tokio::sync::watch;
+
+use crate::clip::{self, PICTURE};
+use crate::config;
+use crate::events::{Event, Events, Phase};
+use crate::sync::lock;
+
+/// Events whose ids are remembered, so that one that comes twice makes one clip.
+const REMEMBERED: usize = 1024;
+
+/// Why nothing is recorded.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum TriggerError {
+    #[error("the camera is not running")]
+    NotRunning,
+    #[error("an event's id has 1 to 64 of a-z, A-Z, 0-9, - _ and . and does not begin with a dot")]
+    Event,
+    #[error("too many recordings are open")]
+    Refused,
+}
+
+/// The latest picture, empty if there is none yet. Its number is no other picture's, of this camera or an
+/// earlier one of its name.
+#[derive(Debug, Clone, Default)]
+pub struct Picture {
+    pub number: u64,
+    pub jpeg: Bytes,
+}
+
+/// How a camera is doing.
+#[derive(Debug, Clone, Default, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct Status {
+    pub name: String,
+    pub title: String,
+    pub state: Phase,
+    /// Why it failed last, until frames come again.
+    pub error: Option<String>,
+    /// Why the last recording failed, until one is whole.
+    pub recording_error: Option<String>,
+    /// Times that it was started again.
+    pub restarts: u64,
+    /// Names of the clips that are being written.
+    pub recording: Vec<String>,
+    /// Clips that are whole, and that failed, since the program started.
+    pub finished: u64,
+    pub failed: u64,
+    /// Seconds that are to be kept, and that are.
+    pub keep: u64,
+    pub kept: f64,
+    /// Bytes of what is kept.
+    pub bytes: u64,
+    /// Frames that came since the program started.
+    pub frames: u64,
+    /// Of the last second.
+    pub fps: f64,
+    /// Seconds since the newest frame.
+    pub age: Option<f64>,
+}
+
+/// A camera; dropping it does not end it.
+#[derive(Debug)]
+pub struct Camera {
+    shared: Arc<Shared>,
+    thread: Mutex<Option<JoinHandle<()>>>,
+}
+
+/// What the camera's thread, its streaming threads and those who ask have in common.
+#[derive(Debug)]
+struct Shared {
+    config: config::Camera,
+    /// Where its clips are.
+    folder: PathBuf,
+    events: Events,
+    /// Written by the thread of the live picture.
+    picture: watch::Sender<Picture>,
+    /// Written by the camera's thread and by triggers.
+    state: Mutex<State>,
+    /// The camera is to end; with `woken`.
+    stop: Mutex<bool>,
+    woken: Condvar,
+    /// Written by the streaming thread.
+    frames: AtomicU64,
+    /// When the newest frame came, microseconds after `began`; 0 is never in this run.
+    newest: AtomicU64,
+    /// When the camera's thread last went round, microseconds after `began`.
+    turned: AtomicU64,
+    began: Instant,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    phase: Phase,
+    error: Option<String>,
+    recording_error: Option<String>,
+    restarts: u64,
+    fps: f64,
+    finished: u64,
+    failed: u64,
+    ring: Option<gst::Element>,
+    /// Clips that are not whole yet, with their events.
+    open: HashMap<String, String>,
+    /// Events and their clips, the oldest first.
+    recent: VecDeque<(String, String)>,
+}
+
+impl Camera {
+    /// Makes the camera's folder and starts it.
+    pub fn start(config: config::Camera, directory: &Path, events: Events) -> io::Result<Self> {
+        let folder = directory.join(&config.name);
+        std::fs::create_dir_all(&folder)?;
+        let name = config.name.clone();
+        let first = Picture {
+            number: clip::now().unsigned_abs(),
+            jpeg: Bytes::new(),
+        };
+        let shared = Arc::new(Shared {
+            config,
+            folder,
+            events,
+            picture: watch::Sender::new(first),
+            state: Mutex::default(),
+            stop: Mutex::new(false),
+            woken: Condvar::new(),
+            frames: AtomicU64::new(0),
+            newest: AtomicU64::new(0),
+            turned: AtomicU64::new(0),
+            began: Instant::now(),
+        });
+        let for_thread = shared.clone();
+        let thread = std::thread::Builder::new()
+            .name(format!("camera {name}"))
+            .spawn(move || run::run(&for_thread))?;
+        Ok(Self {
+            shared,
+            thread: Mutex::new(Some(thread)),
+        })
+    }
+
+    pub fn name(&self) -> &str {
+        &self.shared.config.name
+    }
+
+    pub fn config(&self) -> &config::Camera {
+        &self.shared.config
+    }
+
+    /// The latest picture and those to come.
+    pub fn pictures(&self) -> watch::Receiver<Picture> {
+        self.shared.picture.subscribe()
+    }
+
+    /// How long its thread has not gone round.
+    pub fn silent(&self) -> Duration {
+        let turned = Duration::from_micros(self.shared.turned.load(Ordering::Relaxed));
+        self.shared.began.elapsed().saturating_sub(turned)
+    }
+
+    /// Saves what is kept and what comes in the next `after` seconds; returns the clip's name. An
+    /// event that has a clip is not recorded again. Reads and writes files.
+    pub fn trigger(&self, event: &str, after: Option<u64>) -> Result<String, TriggerError> {
+        if !clip::is_event(event) {
+            return Err(TriggerError::Event);
+        }
+        let config = &self.shared.config;
+        let (name, ring) = {
+            let mut state = lock(&self.shared.state);
+            if let Some((_, name)) = state.recent.iter().find(|(known, _)| known == event) {
+                return Ok(name.clone());
+            }
+            let ring = state.ring.clone().ok_or(TriggerError::NotRunning)?;
+            let name = clip::name(clip::now(), event, config.container);
+            let name = name.ok_or(TriggerError::Event)?;
+            state.open.insert(name.clone(), event.to_owned());
+            state.recent.push_back((event.to_owned(), name.clone()));
+            if state.recent.len() > REMEMBERED {
+                state.recent.pop_front();
+            }
+            (name, ring)
+        };
+        // 0 would be a recording that does not end by itself.
+        let after = after.unwrap_or(config.after).min(3600);
+        let post_time = (after * gst::ClockTime::SECOND.nseconds()).max(1);
+        let order = gst::Structure::builder("circularsink-trigger")
+            .field(
+                "location",
+                self.shared.path(&name).to_string_lossy().as_ref(),
+            )
+            .field("post-time", post_time)
+            .build();
+        if !ring.send_event(gst::event::CustomDownstreamOob::new(order)) {
+            self.shared.forget(&name);
+            return Err(TriggerError::Refused);
+        }
+        self.keep_picture(&name);
+        Ok(name)
+    }
+
+    /// The clip's picture is what the camera sees now.
+    fn keep_picture(&self, name: &str) {
+        let jpeg = self.shared.picture.borrow().jpeg.clone();
+        if jpeg.is_empty() {
+            return;
+        }
+        let path = self.shared.path(&format!("{name}{PICTURE}"));
+        if let Err(error) = std::fs::write(&path, jpeg) {
+            tracing::warn!(camera = self.name(), "{}: {error}", path.display());
+        }
+    }
+
+    /// Ends what is being recorded with what has arrived; but for what is recorded all the time.
+    pub fn finish(&self) -> Result<(), TriggerError> {
+        let ring = lock(&self.shared.state).ring.clone();
+        let ring = ring.ok_or(TriggerError::NotRunning)?;
+        ring.emit_by_name::<()>("finish", &[]);
+        Ok(())
+    }
+
+    /// How it is doing.
+    pub fn status(&self) -> Status {
+        let shared = &self.shared;
+        let (mut status, ring) = {
+            let state = lock(&shared.state);
+            let mut recording: Vec<_> = state.open.keys().cloned().collect();
+            recording.sort();
+            let status = Status {
+                name: shared.config.name.clone(),
+                title: shared.config.title().to_owned(),
+                state: state.phase,
+                error: state.error.clone(),
+                recording_error: state.recording_error.clone(),
+                restarts: state.restarts,
+                recording,
+                finished: state.finished,
+                failed: state.failed,
+                keep: shared.config.before,
+                fps: state.fps,
+                ..Status::default()
+            };
+            (status, state.ring.clone())
+        };
+        if let Some(ring) = ring {
+            status.kept = ring.property::<u64>("level-time") as f64 / 1e9;
+            status.bytes = ring.property("level-bytes");
+        }
+        status.frames = shared.frames.load(Ordering::Relaxed);
+        status.age = shared.age().map(|age| age.as_secs_f64());
+        status
+    }
+
+    /// Asks it to end; [`Camera::join`] waits for that.
+    pub fn stop(&self) {
+        *lock(&self.shared.stop) = true;
+        self.shared.woken.notify_all();
+    }
+
+    /// Waits until its files are whole and it has ended.
+    pub fn join(&self) {
+        let thread = lock(&self.thread).take();
+        if let Some(thread) = thread
+            && thread.join().is_err()
+        {
+            tracing::error!(camera = self.name(), "its thread panicked");
+        }
+    }
+}
+
+impl Shared {
+    fn path(&self, name: &str) -> PathBuf {
+        self.folder.join(name)
+    }
+
+    fn since_it_began(&self) -> u64 {
+        u64::try_from(self.began.elapsed().as_micros()).unwrap_or(u64::MAX)
+    }
+
+    /// Time since the newest frame of this run.
+    fn age(&self) -> Option<Duration> {
+        let newest = self.newest.load(Ordering::Relaxed);
+        let age = Duration::from_micros(self.since_it_began().saturating_sub(newest));
+        (newest > 0).then_some(age)
+    }
+
+    fn stopping(&self) -> bool {
+        *lock(&self.stop)
+    }
+
+    /// Waits; true if the camera is to end.
+    fn wait(&self, time: Duration) -> bool {
+        let stop = lock(&self.stop);
+        let waited = self.woken.wait_timeout_while(stop, time, |stop| !*stop);
+        *waited.unwrap_or_else(PoisonError::into_inner).0
+    }
+
+    /// The thread goes round.
+    fn turn(&self) {
+        self.turned.store(self.since_it_began(), Ordering::Relaxed);
+    }
+
+    fn tell(&self, event: Event) {
+        // At the end nobody listens any more.
+        let _ = self.events.send(event);
+    }
+
+    fn set_phase(&self, phase: Phase, error: Option<String>) {
+        let changed = {
+            let mut state = lock(&self.state);
+            let changed = state.phase != phase || state.error != error;
+            state.phase = phase;
+            state.error.clone_from(&error);
+            changed
+        };
+        if changed {
+            self.tell(Event::Camera {
+                camera: self.config.name.clone(),
+                state: phase,
+                error,
+            });
+        }
+    }
+
+    /// A clip is not being written any more; returns its event.
+    fn close(&self, name: &str) -> Option<String> {
+        lock(&self.state).open.remove(name)
+    }
+
+    /// Nothing came of a clip: its event may be triggered again.
+    fn forget(&self, name: &str) {
+        let mut state = lock(&self.state);
+        state.open.remove(name);
+        state.recent.retain(|(_, known)| known != name);
+    }
+}

@@ -1,0 +1,488 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! The configuration: one TOML file, whose keys `docs/recorder.md` lists.
+
+use std::collections::HashSet;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use serde::Deserialize;
+
+/// What `--demo` records: the simulated board and a ticking clock's sound.
+pub const DEMO: &str = r#"
+directory = "clips"
+
+[[camera]]
+name = "demo"
+title = "Simulated board"
+source = "k210:sim:"
+sound = "audiotestsrc is-live=true wave=ticks"
+after = 0
+"#;
+
+/// Why there is no configuration.
+#[derive(Debug, thiserror::Error)]
+pub enum ConfigError {
+    #[error("{path} cannot be read: {error}")]
+    Read {
+        path: PathBuf,
+        error: std::io::Error,
+    },
+    /// The text names the line.
+    #[error("{path}: {error}")]
+    Parse {
+        path: PathBuf,
+        error: toml::de::Error,
+    },
+    #[error(
+        "camera {0:?}: a name has 1 to 32 of a-z, 0-9, - and _, and begins with none of the last two"
+    )]
+    Name(String),
+    #[error("http.password is not what kendryte-recorder --hash-password prints")]
+    Password,
+    #[error("http.token is of no use without http.password: without one nobody is turned away")]
+    TokenAlone,
+    #[error("http.listen = {0}: others reach this page, so http needs {1}")]
+    Reached(SocketAddr, &'static str),
+    #[error("there are two cameras called {0:?}")]
+    Twice(String),
+    #[error("camera {camera:?}: {key} = {value} is not within {least} and {most}")]
+    Range {
+        camera: String,
+        key: &'static str,
+        value: u64,
+        least: u64,
+        most: u64,
+    },
+}
+
+/// The whole file.
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct Config {
+    /// Where clips go, in a folder for each camera.
+    pub directory: PathBuf,
+    #[serde(default)]
+    pub http: Http,
+    #[serde(default, rename = "camera")]
+    pub cameras: Vec<Camera>,
+}
+
+/// The page and what programs ask for.
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
+pub struct Http {
+    /// Address and port; port 0 is a free one.
+    pub listen: SocketAddr,
+    /// Names besides the address by which browsers may ask.
+    pub hosts: Vec<String>,
+    /// Connections at the same time; more wait for their turn.
+    pub connections: usize,
+    /// What `--hash-password` made of the password.
+    pub password: Option<String>,
+    /// SHA-256 of the token that programs send, in hexadecimal.
+    pub token: Option<Token>,
+    pub tls: Option<Tls>,
+    /// A proxy in front speaks TLS.
+    pub behind_proxy: bool,
+}
+
+/// What TLS needs, as PEM files.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct Tls {
+    /// The certificate, and those that lead from it to a known one.
+    pub certificate: PathBuf,
+    pub key: PathBuf,
+}
+
+/// The SHA-256 of a token.
+#[derive(Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(try_from = "String")]
+pub struct Token(pub [u8; 32]);
+
+impl std::fmt::Debug for Token {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter.write_str("Token")
+    }
+}
+
+impl TryFrom<String> for Token {
+    type Error = &'static str;
+
+    fn try_from(text: String) -> Result<Self, Self::Error> {
+        const WRONG: &str = "a token is set as its SHA-256, 64 hexadecimal digits";
+        if text.len() != 64 || !text.is_ascii() {
+            return Err(WRONG);
+        }
+        let mut bytes = [0; 32];
+        for (byte, digits) in bytes.iter_mut().zip(text.as_bytes().chunks(2)) {
+            let digits = std::str::from_utf8(digits).map_err(|_| WRONG)?;
+            *byte = u8::from_str_radix(digits, 16).map_err(|_| WRONG)?;
+        }
+        Ok(Self(bytes))
+    }
+}
+
+impl Http {
+    /// Whether what goes through the network is encrypted.
+    pub fn is_encrypted(&self) -> bool {
+        self.tls.is_some() || self.behind_proxy
+    }
+
+    /// On an address that others reach, and behind a proxy that they do, one signs in, by TLS.
+    fn check(&self) -> Result<(), ConfigError> {
+        if let Some(password) = &self.password {
+            argon2::password_hash::phc::PasswordHash::new(password)
+                .map_err(|_| ConfigError::Password)?;
+        }
+        let reached = !self.listen.ip().is_loopback();
+        if reached && !self.is_encrypted() {
+            return Err(ConfigError::Reached(self.listen, "tls, or behind-proxy"));
+        }
+        if (reached || self.behind_proxy) && self.password.is_none() {
+            return Err(ConfigError::Reached(self.listen, "password"));
+        }
+        if self.token.is_some() && self.password.is_none() {
+            return Err(ConfigError::TokenAlone);
+        }
+        Ok(())
+    }
+}
+
+impl Default for Http {
+    fn default() -> Self {
+        Self {
+            listen: SocketAddr::from(([127, 0, 0, 1], 8080)),
+            hosts: Vec::new(),
+            connections: 512,
+            password: None,
+            token: None,
+            tls: None,
+            behind_proxy: false,
+        }
+    }
+}
+
+/// A camera and what is recorded of it.
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct Camera {
+    /// What folders, addresses and topics call it.
+    pub name: String,
+    /// What the page calls it; the name where it is not set.
+    pub title: Option<String>,
+    /// `k210:`, `v4l2:`, `rtsp://` or a pipeline; see [`crate::source`].
+    pub source: String,
+    /// A pipeline that ends in sound.
+    pub sound: Option<String>,
+    #[serde(default)]
+    pub encode: Encode,
+    /// Of the H.264 that is made, kbit/s.
+    #[serde(default = "Camera::default_bitrate")]
+    pub bitrate: u32,
+    /// What clips and parts are: the extension says it.
+    #[serde(default)]
+    pub container: Container,
+    /// Seconds before an event that are in its clip.
+    #[serde(default = "Camera::default_before")]
+    pub before: u64,
+    /// Seconds after an event that are in its clip.
+    #[serde(default = "Camera::default_after")]
+    pub after: u64,
+    /// MiB of memory for what is kept.
+    #[serde(default = "Camera::default_memory")]
+    pub memory: u64,
+    /// Seconds without a frame after which the camera is started anew. K210 boards are not: their
+    /// element looks after them.
+    #[serde(default = "Camera::default_stall")]
+    pub stall: u64,
+    pub continuous: Option<Continuous>,
+}
+
+/// How the picture gets into clips.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Encode {
+    /// H.264 for everything but RTSP cameras, which encode themselves.
+    #[default]
+    Auto,
+    /// Decoded where it is encoded, and encoded as H.264.
+    H264,
+    /// As the source has it.
+    None,
+}
+
+/// A format of files.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Container {
+    #[default]
+    Mp4,
+    Mov,
+    Mkv,
+    Avi,
+}
+
+impl Container {
+    /// All that clips can be.
+    pub const ALL: [Self; 4] = [Self::Mp4, Self::Mov, Self::Mkv, Self::Avi];
+
+    /// A file's extension, without the dot.
+    pub fn extension(self) -> &'static str {
+        match self {
+            Self::Mp4 => "mp4",
+            Self::Mov => "mov",
+            Self::Mkv => "mkv",
+            Self::Avi => "avi",
+        }
+    }
+
+    /// What HTTP calls it.
+    pub fn media_type(self) -> &'static str {
+        match self {
+            Self::Mp4 => "video/mp4",
+            Self::Mov => "video/quicktime",
+            Self::Mkv => "video/x-matroska",
+            Self::Avi => "video/x-msvideo",
+        }
+    }
+
+    /// By a file's name.
+    pub fn of(name: &str) -> Option<Self> {
+        let (_, extension) = name.rsplit_once('.')?;
+        Self::ALL.into_iter().find(|it| it.extension() == extension)
+    }
+}
+
+/// What is recorded all the time.
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct Continuous {
+    /// Seconds in a file.
+    #[serde(default = "Continuous::default_part")]
+    pub part: u64,
+}
+
+impl Continuous {
+    fn default_part() -> u64 {
+        600
+    }
+}
+
+impl Camera {
+    fn default_bitrate() -> u32 {
+        4000
+    }
+
+    fn default_before() -> u64 {
+        30
+    }
+
+    fn default_after() -> u64 {
+        5
+    }
+
+    fn default_memory() -> u64 {
+        256
+    }
+
+    fn default_stall() -> u64 {
+        10
+    }
+
+    /// What the page calls it.
+    pub fn title(&self) -> &str {
+        self.title.as_deref().unwrap_or(&self.name)
+    }
+
+    /// How long no frame may come.
+    pub fn stall(&self) -> Duration {
+        Duration::from_secs(self.stall)
+    }
+
+    fn check(&self) -> Result<(), ConfigError> {
+        if !is_name(&self.name) {
+            return Err(ConfigError::Name(self.name.clone()));
+        }
+        let part = self.continuous.as_ref().map(|it| it.part);
+        let ranges = [
+            ("before", Some(self.before), 1, 3600),
+            ("after", Some(self.after), 0, 3600),
+            ("memory", Some(self.memory), 1, 1 << 20),
+            ("stall", Some(self.stall), 1, 3600),
+            ("bitrate", Some(self.bitrate.into()), 10, 100_000),
+            ("continuous.part", part, 1, 86_400),
+        ];
+        for (key, value, least, most) in ranges {
+            if let Some(value) = value.filter(|value| !(least..=most).contains(value)) {
+                let camera = self.name.clone();
+                return Err(ConfigError::Range {
+                    camera,
+                    key,
+                    value,
+                    least,
+                    most,
+                });
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Whether a text can be a camera's name: nothing in it means anything to a path, an address or a
+/// topic.
+pub fn is_name(text: &str) -> bool {
+    let plain = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit();
+    let first = text.bytes().next().is_some_and(plain);
+    first
+        && text.len() <= 32
+        && text
+            .bytes()
+            .all(|byte| plain(byte) || b"-_".contains(&byte))
+}
+
+impl Config {
+    /// Reads and checks a file.
+    pub fn read(path: &Path) -> Result<Self, ConfigError> {
+        let text = std::fs::read_to_string(path).map_err(|error| ConfigError::Read {
+            path: path.to_owned(),
+            error,
+        })?;
+        Self::parse(&text, path)
+    }
+
+    /// What `--demo` runs.
+    pub fn demo() -> Result<Self, ConfigError> {
+        Self::parse(DEMO, Path::new("the demonstration"))
+    }
+
+    fn parse(text: &str, path: &Path) -> Result<Self, ConfigError> {
+        let config: Self = toml::from_str(text).map_err(|error| ConfigError::Parse {
+            path: path.to_owned(),
+            error,
+        })?;
+        config.check()?;
+        Ok(config)
+    }
+
+    /// Checks what no type says.
+    pub fn check(&self) -> Result<(), ConfigError> {
+        self.http.check()?;
+        let mut names = HashSet::new();
+        for camera in &self.cameras {
+            camera.check()?;
+            if !names.insert(&camera.name) {
+                return Err(ConfigError::Twice(camera.name.clone()));
+            }
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parse(text: &str) -> Result<Config, String> {
+        Config::parse(text, Path::new("a.toml")).map_err(|error| error.to_string())
+    }
+
+    const CAMERA: &str = "directory = 'd'\n[[camera]]\nname = 'gate'\nsource = 'k210:sim:'\n";
+
+    #[test]
+    fn the_demonstration_is_a_configuration() {
+        assert_eq!(Config::demo().unwrap().cameras.len(), 1);
+    }
+
+    #[test]
+    fn what_is_not_set_has_its_default() {
+        let config = parse(CAMERA).unwrap();
+        assert_eq!(config.http.listen.to_string(), "127.0.0.1:8080");
+        let camera = &config.cameras[0];
+        assert_eq!(
+            (camera.before, camera.after, camera.title()),
+            (30, 5, "gate")
+        );
+        assert_eq!(camera.continuous, None);
+    }
+
+    #[test]
+    fn an_unknown_key_is_an_error_with_its_line() {
+        let error = parse(&format!("{CAMERA}befroe = 3\n")).unwrap_err();
+        assert!(
+            error.contains("line 5") && error.contains("befroe"),
+            "{error}"
+        );
+        let error = parse("directory = 'd'\n[htpp]\n").unwrap_err();
+        assert!(
+            error.contains("line 2") && error.contains("htpp"),
+            "{error}"
+        );
+    }
+
+    #[test]
+    fn values_that_cannot_be_are_errors() {
+        for (line, word) in [
+            ("before = 0", "before"),
+            ("after = 9999", "after"),
+            ("memory = 0", "memory"),
+        ] {
+            let error = parse(&format!("{CAMERA}{line}\n")).unwrap_err();
+            assert!(error.contains(word) && error.contains("gate"), "{error}");
+        }
+        let twice = format!("{CAMERA}[[camera]]\nname = 'gate'\nsource = 'x'\n");
+        assert!(parse(&twice).unwrap_err().contains("two cameras"));
+    }
+
+    #[test]
+    fn who_can_be_reached_has_a_password_and_tls() {
+        let http = |lines: &str| parse(&format!("directory = 'd'\n[http]\n{lines}\n"));
+        let hash = crate::http::auth::hash_password("sesame").unwrap();
+        let password = format!("password = '{hash}'");
+        let open = "listen = '0.0.0.0:1'";
+        let tls = "tls = { certificate = 'c', key = 'k' }";
+        for wrong in [
+            open.to_owned(),
+            format!("{open}\n{password}"),
+            format!("{open}\n{tls}"),
+            "behind-proxy = true".to_owned(),
+            "password = 'sesame'".to_owned(),
+            format!("token = '{}'", "0".repeat(64)),
+            format!("{password}\ntoken = 'secret'"),
+        ] {
+            let error = http(&wrong).unwrap_err();
+            assert!(
+                error.contains("http") || error.contains("SHA-256"),
+                "{error}"
+            );
+        }
+        for right in [
+            format!("{open}\n{password}\n{tls}"),
+            format!("{open}\n{password}\nbehind-proxy = true"),
+            format!("{password}\ntoken = '{}'", "0f".repeat(32)),
+            "listen = '[::1]:1'".to_owned(),
+        ] {
+            http(&right).unwrap();
+        }
+    }
+
+    #[test]
+    fn names_lead_nowhere() {
+        assert!(is_name("gate-2_b"));
+        for wrong in [
+            "",
+            "..",
+            "a/b",
+            "A",
+            "a b",
+            "+",
+            "#",
+            "-a",
+            "ä",
+            &"a".repeat(33),
+        ] {
+            assert!(!is_name(wrong), "{wrong}");
+        }
+    }
+}

@@ -1,0 +1,82 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! What is answered when there is nothing good to say.
+
+use axum::Json;
+use axum::http::StatusCode;
+use axum::http::header::{HeaderValue, WWW_AUTHENTICATE};
+use axum::response::{IntoResponse, Response};
+
+use crate::camera::TriggerError;
+use crate::trigger::OrderError;
+
+/// Why a request is not followed.
+#[derive(Debug, thiserror::Error)]
+pub enum HttpError {
+    #[error("there is no camera {0:?}")]
+    NoCamera(String),
+    #[error("there is no such clip")]
+    NoClip,
+    #[error("there is no such page")]
+    NoPage,
+    #[error("there is no picture yet")]
+    NoPicture,
+    #[error("the clip is being written")]
+    Busy,
+    #[error(transparent)]
+    Trigger(#[from] TriggerError),
+    #[error(transparent)]
+    Order(OrderError),
+    #[error("this name is not known here; see the key `hosts`")]
+    Host,
+    #[error("sign in, or send a token")]
+    Unknown,
+    #[error(transparent)]
+    Index(#[from] sqlx::Error),
+    #[error(transparent)]
+    Files(#[from] std::io::Error),
+}
+
+impl HttpError {
+    fn status(&self) -> StatusCode {
+        match self {
+            Self::NoCamera(_) | Self::NoClip | Self::NoPage => StatusCode::NOT_FOUND,
+            Self::NoPicture => StatusCode::SERVICE_UNAVAILABLE,
+            Self::Busy => StatusCode::CONFLICT,
+            Self::Trigger(TriggerError::Event) => StatusCode::BAD_REQUEST,
+            Self::Trigger(_) => StatusCode::SERVICE_UNAVAILABLE,
+            Self::Unknown => StatusCode::UNAUTHORIZED,
+            Self::Host => StatusCode::MISDIRECTED_REQUEST,
+            Self::Order(_) | Self::Index(_) | Self::Files(_) => StatusCode::INTERNAL_SERVER_ERROR,
+        }
+    }
+}
+
+impl From<OrderError> for HttpError {
+    fn from(error: OrderError) -> Self {
+        match error {
+            OrderError::Trigger(error) => Self::Trigger(error),
+            other => Self::Order(other),
+        }
+    }
+}
+
+impl IntoResponse for HttpError {
+    fn into_response(self) -> Response {
+        let status = self.status();
+        if status == StatusCode::INTERNAL_SERVER_ERROR {
+            tracing::error!("a request failed: {self}");
+        }
+        let body = serde_json::json!({ "error": self.to_string() });
+        let mut response = (status, Json(body)).into_response();
+        if status == StatusCode::UNAUTHORIZED {
+            let scheme = HeaderValue::from_static("Bearer");
+            response.headers_mut().insert(WWW_AUTHENTICATE, scheme);
+        }
+        response
+    }
+}
+
+/// For whatever else is asked for.
+pub async fn no_page() -> HttpError {
+    HttpError::NoPage
+}

@@ -1,0 +1,173 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! The service from its start to its end: signals, the watchdog, and what runs beside the cameras.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use sd_notify::NotifyState;
+use tokio::net::TcpListener;
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
+use tokio::sync::watch;
+use tokio::task::JoinHandle;
+
+use crate::Error;
+use crate::cameras::Cameras;
+use crate::config::{Config, Http};
+use crate::events::{Event, Events};
+use crate::http::{self, App};
+use crate::index::Index;
+use crate::options::Options;
+
+/// A camera whose thread has not gone round for so long hangs. The end of its files may take less.
+const HANGS: Duration = Duration::from_secs(60);
+
+/// Runs until SIGTERM or SIGINT.
+pub async fn run(options: &Options, config: Config) -> Result<(), Error> {
+    let mut terminate = signal(SignalKind::terminate())?;
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    let mut hang_up = signal(SignalKind::hangup())?;
+    let (events, happened) = unbounded_channel();
+    let (stop, stopped) = watch::channel(false);
+    let index = Index::open(&config.directory).await?;
+    let cameras = Arc::new(Cameras::new(&config.directory, events.clone()));
+    let listening = tokio::spawn(listen(happened, index.clone(), stopped.clone()));
+    let listener = TcpListener::bind(config.http.listen)
+        .await
+        .map_err(|error| format!("{}: {error}", config.http.listen))?;
+    follow(&cameras, &config).await?;
+    let app = App::new(cameras.clone(), index.clone(), events, config.http.clone());
+    let serving = serve(listener, app, &config.http, stopped)?;
+    let watchdog = tokio::spawn(watchdog(cameras.clone()));
+    notify(&[NotifyState::Ready]);
+    let mut current = config;
+    loop {
+        tokio::select! {
+            _ = terminate.recv() => break,
+            _ = interrupt.recv() => break,
+            _ = hang_up.recv() => {
+                notify(&[NotifyState::Reloading, NotifyState::monotonic_usec_now()?]);
+                reload(options, &cameras, &mut current).await?;
+                notify(&[NotifyState::Ready]);
+            }
+        }
+    }
+    tracing::info!("ending; files are finished first");
+    notify(&[NotifyState::Stopping]);
+    let ending = cameras.clone();
+    tokio::task::spawn_blocking(move || ending.stop()).await?;
+    watchdog.abort();
+    stop.send_replace(true);
+    serving.await?;
+    listening.await?;
+    index.close().await;
+    Ok(())
+}
+
+/// Begins to answer; says where.
+fn serve(
+    listener: TcpListener,
+    app: App,
+    config: &Http,
+    stopped: watch::Receiver<bool>,
+) -> Result<JoinHandle<()>, Error> {
+    let address = listener.local_addr()?;
+    let tls = config.tls.as_ref().map(http::acceptor).transpose()?;
+    let scheme = if tls.is_some() { "https" } else { "http" };
+    let router = http::router(app);
+    let serving = http::serve(listener, router, tls, config.connections, stopped);
+    println!("{scheme}://{address}/");
+    Ok(tokio::spawn(serving))
+}
+
+async fn follow(cameras: &Arc<Cameras>, config: &Config) -> Result<(), Error> {
+    let (cameras, wanted) = (cameras.clone(), config.cameras.clone());
+    Ok(tokio::task::spawn_blocking(move || cameras.follow(&wanted)).await?)
+}
+
+/// Follows the file as it is now. One that cannot be followed changes nothing.
+async fn reload(
+    options: &Options,
+    cameras: &Arc<Cameras>,
+    current: &mut Config,
+) -> Result<(), Error> {
+    let config = match options.config() {
+        Ok(config) => config,
+        Err(error) => {
+            tracing::error!("the configuration stays as it was: {error}");
+            return Ok(());
+        }
+    };
+    let beside_cameras = |config: &Config| Config {
+        cameras: Vec::new(),
+        ..config.clone()
+    };
+    if beside_cameras(&config) != beside_cameras(current) {
+        tracing::warn!("what is set outside of [[camera]] is followed after a restart");
+    }
+    follow(cameras, &config).await?;
+    tracing::info!("the configuration was read again");
+    current.cameras = config.cameras;
+    Ok(())
+}
+
+/// Tells systemd that all is well, while it is.
+async fn watchdog(cameras: Arc<Cameras>) {
+    let Some(limit) = sd_notify::watchdog_enabled() else {
+        return;
+    };
+    let mut ticks = tokio::time::interval(limit / 3);
+    loop {
+        ticks.tick().await;
+        let silent = cameras.silent();
+        if silent < HANGS {
+            notify(&[NotifyState::Watchdog]);
+        } else {
+            tracing::error!("a camera's thread hangs since {} s", silent.as_secs());
+        }
+    }
+}
+
+fn notify(state: &[NotifyState<'_>]) {
+    if let Err(error) = sd_notify::notify(state) {
+        tracing::warn!("systemd cannot be told: {error}");
+    }
+}
+
+/// Waits for the end.
+async fn is_true(stopped: &mut watch::Receiver<bool>) {
+    // One whose other side is gone is the end as well.
+    let _ = stopped.wait_for(|stop| *stop).await;
+}
+
+/// Follows what happens, until it is to stop and all has been heard.
+async fn listen(
+    mut happened: UnboundedReceiver<Event>,
+    index: Index,
+    mut stopped: watch::Receiver<bool>,
+) {
+    loop {
+        let event = tokio::select! {
+            event = happened.recv() => event,
+            () = is_true(&mut stopped) => {
+                happened.close();
+                happened.recv().await
+            }
+        };
+        let Some(event) = event else {
+            break;
+        };
+        match &event {
+            Event::Camera { camera, state, .. } => {
+                tracing::info!(camera, state = state.name(), "changed");
+            }
+            Event::Finished { clip } => {
+                if let Err(error) = index.insert(clip).await {
+                    // It is found when the program starts again.
+                    tracing::error!(camera = clip.camera, clip = clip.name, "the index: {error}");
+                }
+            }
+            _ => tracing::debug!("{event:?}"),
+        }
+    }
+}

@@ -1,0 +1,205 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! What a camera's `source` says, and the pipeline that follows from it. The elements do the work;
+//! here is only which ones.
+
+use gst::prelude::*;
+
+use crate::config::{Camera, Encode};
+
+/// Frames a second of the live picture at most, where it is made and not the camera's own.
+const LIVE_RATE: u32 = 10;
+
+/// Where pictures come from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Source {
+    /// What `k210camerasrc` takes as its device; the first board that is found if empty.
+    K210(String),
+    /// A V4L2 node.
+    V4l2(String),
+    /// A camera in the network, by its address.
+    Rtsp(String),
+    /// Anything else, as `gst-launch-1.0` takes it; one stream of pictures comes out.
+    Pipeline(String),
+}
+
+impl Source {
+    /// Reads a description.
+    pub fn parse(text: &str) -> Self {
+        let text = text.trim();
+        if let Some(device) = text.strip_prefix("k210:") {
+            Self::K210(device.to_owned())
+        } else if let Some(device) = text.strip_prefix("v4l2:") {
+            Self::V4l2(device.to_owned())
+        } else if text.starts_with("rtsp://") || text.starts_with("rtsps://") {
+            Self::Rtsp(text.to_owned())
+        } else {
+            Self::Pipeline(text.to_owned())
+        }
+    }
+
+    /// Whether its element comes back by itself when the camera was gone, with what was kept.
+    pub fn reconnects(&self) -> bool {
+        matches!(self, Self::K210(_))
+    }
+
+    /// The elements of the source; what a user's text could break out of is set later.
+    fn elements(&self) -> &str {
+        match self {
+            Self::K210(_) => "k210camerasrc name=source",
+            Self::V4l2(_) => "v4l2src name=source",
+            Self::Rtsp(_) => {
+                "rtspsrc name=source latency=200 ! application/x-rtp,media=video ! parsebin"
+            }
+            Self::Pipeline(text) => text,
+        }
+    }
+
+    /// The property of the element `source` that has the address, and the address.
+    fn address(&self) -> Option<(&'static str, &str)> {
+        let (property, address) = match self {
+            Self::K210(device) | Self::V4l2(device) => ("device", device),
+            Self::Rtsp(address) => ("location", address),
+            Self::Pipeline(_) => return None,
+        };
+        (!address.is_empty()).then_some((property, address.as_str()))
+    }
+
+    /// Whether the picture is encoded here.
+    fn encoded(&self, encode: Encode) -> bool {
+        match encode {
+            Encode::Auto => !matches!(self, Self::Rtsp(_)),
+            Encode::H264 => true,
+            Encode::None => false,
+        }
+    }
+}
+
+/// The pipeline of a camera, as `gst-launch-1.0` would take it.
+///
+/// The picture goes to `ring`, a `circularsink`, to `continuous`, a `recordsink`, if that is wanted,
+/// and as JPEG to `live`. A camera's own JPEGs are the live picture as they are; of what comes
+/// encoded otherwise, only key units are decoded for it.
+pub fn description(camera: &Camera) -> String {
+    let source = Source::parse(&camera.source);
+    let elements = source.elements();
+    let live = "appsink name=live sync=false async=false max-buffers=1 drop=true caps=image/jpeg";
+    let to_jpeg = format!("videoconvert ! jpegenc quality=80 ! {live}");
+    let latest = "queue leaky=downstream max-size-buffers=2 max-size-bytes=0 max-size-time=0";
+    let h264 = h264(camera.bitrate);
+    let sinks = sinks(camera);
+    let pictures = match (&source, source.encoded(camera.encode)) {
+        // The board sends JPEG.
+        (Source::K210(_), true) => format!(
+            "{elements} ! tee name=t t. ! {latest} ! {live} \
+             t. ! queue ! jpegdec ! {h264} ! {}",
+            sinks.picture
+        ),
+        (Source::K210(_), false) => format!(
+            "{elements} ! tee name=t t. ! {latest} ! {live} t. ! queue ! {}",
+            sinks.picture
+        ),
+        (_, true) => format!(
+            "{elements} ! decodebin ! tee name=t \
+             t. ! {latest} ! videorate drop-only=true max-rate={LIVE_RATE} ! {to_jpeg} \
+             t. ! queue ! {h264} ! {}",
+            sinks.picture
+        ),
+        (_, false) => format!(
+            "{elements} ! tee name=t \
+             t. ! queue leaky=downstream ! identity drop-buffer-flags=delta-unit ! decodebin ! \
+             videorate drop-only=true max-rate={LIVE_RATE} ! {to_jpeg} \
+             t. ! queue ! {}",
+            sinks.picture
+        ),
+    };
+    let sound = sinks.sound.unwrap_or_default();
+    format!("{pictures} circularsink name=ring {} {sound}", sinks.more)
+}
+
+/// A key unit every 30 frames: a clip begins at most that much earlier than asked.
+fn h264(bitrate: u32) -> String {
+    format!(
+        "videoconvert ! video/x-raw,format=I420 ! x264enc tune=zerolatency \
+         speed-preset=veryfast bitrate={bitrate} key-int-max=30 ! \
+         video/x-h264,profile=high ! h264parse"
+    )
+}
+
+/// Where streams go.
+struct Sinks {
+    /// What follows the picture.
+    picture: String,
+    /// The sound, from its source on.
+    sound: Option<String>,
+    /// Sinks that stand beside the ring.
+    more: &'static str,
+}
+
+fn sinks(camera: &Camera) -> Sinks {
+    let both = camera.continuous.is_some();
+    // A disk that stands still costs the continuous recording frames, never the ring.
+    let patient = "queue leaky=downstream max-size-buffers=0 max-size-bytes=67108864 \
+                   max-size-time=10000000000";
+    let end = |pad: &str, audio: &str, tee: &str| match both {
+        false => format!("ring.{pad}"),
+        true => format!(
+            "tee name={tee} {tee}. ! queue ! ring.{pad} {tee}. ! {patient} ! continuous.{audio}"
+        ),
+    };
+    let sound = camera.sound.as_ref().map(|sound| {
+        format!(
+            "{sound} ! queue ! audioconvert ! audioresample ! audio/x-raw,rate=48000 ! \
+             avenc_aac bitrate=128000 ! aacparse ! {}",
+            end("audio_0", "audio", "s")
+        )
+    });
+    Sinks {
+        picture: end("video", "video", "p"),
+        sound,
+        more: if both {
+            "recordsink name=continuous"
+        } else {
+            ""
+        },
+    }
+}
+
+/// Builds a camera's pipeline in NULL, without what the recordings are called.
+pub fn build(camera: &Camera) -> Result<gst::Pipeline, gst::glib::Error> {
+    let flags = gst::ParseFlags::FATAL_ERRORS;
+    let element = gst::parse::launch_full(&description(camera), None, flags)?;
+    let pipeline = element
+        .downcast::<gst::Pipeline>()
+        .map_err(|_| gst::glib::Error::new(gst::CoreError::Failed, "the source is no pipeline"))?;
+    let source = Source::parse(&camera.source);
+    if let (Some((property, address)), Some(element)) =
+        (source.address(), pipeline.by_name("source"))
+    {
+        element.set_property(property, address);
+    }
+    Ok(pipeline)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sources_are_told_apart() {
+        assert_eq!(Source::parse("k210:"), Source::K210(String::new()));
+        assert_eq!(
+            Source::parse("k210:tcp://host:1"),
+            Source::K210("tcp://host:1".into())
+        );
+        assert_eq!(
+            Source::parse("v4l2:/dev/video0"),
+            Source::V4l2("/dev/video0".into())
+        );
+        assert_eq!(
+            Source::parse("rtsp://a/b"),
+            Source::Rtsp("rtsp://a/b".into())
+        );
+        let pipeline = "videotestsrc ! identity";
+        assert_eq!(Source::parse(pipeline), Source::Pipeline(pipeline.into()));
+    }
+}

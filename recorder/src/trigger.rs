@@ -1,0 +1,72 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! Triggers, wherever they come from: an event's first one makes a clip, the others name it.
+
+use std::sync::Arc;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use serde::Serialize;
+
+use crate::camera::{Camera, TriggerError};
+use crate::index::{Index, Query};
+
+/// A clip that is there or is being written.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Triggered {
+    pub camera: String,
+    pub name: String,
+    pub event: String,
+}
+
+/// Why there is none.
+#[derive(Debug, thiserror::Error)]
+pub enum OrderError {
+    #[error(transparent)]
+    Trigger(#[from] TriggerError),
+    #[error(transparent)]
+    Index(#[from] sqlx::Error),
+    #[error(transparent)]
+    Thread(#[from] tokio::task::JoinError),
+}
+
+/// Has a camera record, unless the event has a clip already. An event without an id gets one that no
+/// other has.
+pub async fn trigger(
+    camera: Arc<Camera>,
+    index: &Index,
+    event: Option<String>,
+    after: Option<u64>,
+) -> Result<Triggered, OrderError> {
+    let named = event.is_some();
+    let event = event.unwrap_or_else(new_event);
+    let triggered = |name| Triggered {
+        camera: camera.name().to_owned(),
+        name,
+        event: event.clone(),
+    };
+    if named {
+        // Its clip may be older than this run of the program.
+        let query = Query {
+            camera: Some(camera.name().to_owned()),
+            event: Some(event.clone()),
+            limit: 1,
+            ..Query::default()
+        };
+        if let Some(clip) = index.find(&query).await?.pop() {
+            return Ok(triggered(clip.name));
+        }
+    }
+    let (for_thread, id) = (camera.clone(), event.clone());
+    let name = tokio::task::spawn_blocking(move || for_thread.trigger(&id, after));
+    Ok(triggered(name.await??))
+}
+
+/// An id that no other event has.
+fn new_event() -> String {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH);
+    let now = now.unwrap_or_default().as_nanos();
+    let mut noise = [0; 2];
+    // Without it, two in the same nanosecond would be one.
+    let _ = rustix::rand::getrandom(&mut noise, rustix::rand::GetRandomFlags::NONBLOCK);
+    let noise = u16::from_ne_bytes(noise);
+    format!("{:x}{noise:04x}", now & 0xffff_ffff_ffff)
+}

@@ -1,0 +1,14 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! The program as its users have it: started, asked and ended from outside.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    reason = "a failure ends the test"
+)]
+
+mod auth;
+mod browser;
+mod cameras;
+mod http;
+mod page;
+mod support;

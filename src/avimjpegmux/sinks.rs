@@ -1,0 +1,192 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! The sink pads: what comes on them, and how they come and go.
+
+use std::sync::{Arc, Mutex};
+
+use gst::prelude::*;
+
+use super::downstream::Downstream;
+use super::payload::Bytes;
+use super::settings::Settings;
+use super::{CAT, caps, messages};
+use crate::sync::lock;
+use avi_mjpeg::recorder::inputs::Refused;
+use avi_mjpeg::recorder::shared::{NotTaken, SharedRecorder};
+
+/// The segment of a pad. Written and read by its streaming thread.
+#[derive(Debug, Default)]
+pub(super) struct Segment(Mutex<Option<gst::FormattedSegment<gst::ClockTime>>>);
+
+impl Segment {
+    /// When a buffer is shown or heard, in nanoseconds.
+    fn running_time(&self, buffer: &gst::BufferRef) -> Option<i64> {
+        let time = buffer.pts().or(buffer.dts())?;
+        let segment = lock(&self.0);
+        Some(match segment.as_ref()?.to_running_time_full(time)? {
+            gst::Signed::Positive(time) => time.nseconds() as i64,
+            gst::Signed::Negative(time) => -(time.nseconds() as i64),
+        })
+    }
+}
+
+/// The sink pads, and the file that they make.
+#[derive(Debug)]
+pub(super) struct Sinks {
+    pub recorder: SharedRecorder<Downstream>,
+}
+
+impl Sinks {
+    pub fn new(src: gst::Pad, settings: Arc<Mutex<Settings>>) -> Self {
+        Self {
+            recorder: SharedRecorder::new(Downstream::new(src, settings)),
+        }
+    }
+
+    fn host(&self) -> &Downstream {
+        self.recorder.host()
+    }
+
+    pub fn chain(
+        &self,
+        pad: &gst::Pad,
+        segment: &Segment,
+        buffer: gst::Buffer,
+    ) -> Result<gst::FlowSuccess, gst::FlowError> {
+        let time = segment.running_time(&buffer);
+        let lasts = buffer.duration().map(gst::ClockTime::nseconds);
+        let pushed = self.recorder.push(pad, Bytes(buffer), time, lasts);
+        pushed.map(|()| gst::FlowSuccess::Ok).map_err(|why| {
+            if let NotTaken::Refused(refused) = why {
+                self.host()
+                    .tell(|element| messages::refused(element, pad, refused));
+            }
+            match why {
+                NotTaken::Flushing => gst::FlowError::Flushing,
+                NotTaken::Refused(Refused::Ended) => gst::FlowError::Eos,
+                NotTaken::Refused(Refused::NoFormat) => gst::FlowError::NotNegotiated,
+                NotTaken::Failed(flow) => flow,
+                NotTaken::Refused(Refused::NotInFile) | NotTaken::NoInput | NotTaken::Lost => {
+                    gst::FlowError::Error
+                }
+            }
+        })
+    }
+
+    pub fn event(&self, pad: &gst::Pad, segment: &Segment, event: gst::Event) -> bool {
+        use gst::EventView;
+
+        gst::log!(CAT, obj = pad, "{event:?}");
+        match event.view() {
+            EventView::StreamStart(_) => *lock(&segment.0) = None,
+            EventView::Caps(caps) => return self.set_caps(pad, &caps.caps_owned()),
+            EventView::Segment(event) => {
+                *lock(&segment.0) = Some(in_time(pad, event.segment()));
+            }
+            EventView::Tag(tag) => self.add_tags(tag.tag()),
+            EventView::Gap(gap) => {
+                let (start, duration) = gap.get();
+                let end = start + duration.unwrap_or_default();
+                let end = lock(&segment.0)
+                    .as_ref()
+                    .and_then(|segment| segment.to_running_time(end));
+                let end = end.map_or(0, |end| end.nseconds() as i64);
+                self.recorder.gap(pad, end);
+            }
+            EventView::Eos(_) => return self.recorder.end(pad),
+            EventView::FlushStart(_) => {
+                self.recorder.begin_flush(pad);
+                return self.host().src.push_event(event);
+            }
+            EventView::FlushStop(_) => {
+                *lock(&segment.0) = None;
+                // Downstream forgets what it has of the file, so the next one begins anew.
+                self.recorder.flush(pad);
+                return self.host().src.push_event(event);
+            }
+            EventView::CustomDownstream(_)
+            | EventView::CustomDownstreamSticky(_)
+            | EventView::CustomBoth(_) => self.recorder.event(pad, event),
+            EventView::CustomDownstreamOob(_) | EventView::CustomBothOob(_) => {
+                return self.host().src.push_event(event);
+            }
+            // All other events tell of one stream only, and mean nothing for a file of several.
+            _ => {}
+        }
+        true
+    }
+
+    fn add_tags(&self, new: &gst::TagListRef) {
+        // Tags of the whole replace earlier ones; those of a stream only add to them.
+        let mode = match new.scope() {
+            gst::TagScope::Global => gst::TagMergeMode::Replace,
+            _ => gst::TagMergeMode::Keep,
+        };
+        {
+            let mut tags = lock(&self.host().tags);
+            *tags = tags.merge(new, mode);
+        }
+        self.recorder.tags_changed();
+    }
+
+    fn set_caps(&self, pad: &gst::Pad, caps: &gst::Caps) -> bool {
+        gst::debug!(CAT, obj = pad, "caps {caps}");
+        let format = match caps::is_video(pad) {
+            true => caps::video_format(caps),
+            false => caps::audio_format(caps, self.host().profile()),
+        };
+        let text = match format.map(|format| self.recorder.set_format(pad, format)) {
+            Ok(Some(true)) => return true,
+            Ok(None) => return false,
+            Ok(Some(false)) => format!(
+                "The format of pad {} changed to {caps}; a stream of an AVI file has one \
+                 format. Convert it to the first, or begin another file.",
+                pad.name()
+            ),
+            Err(error) => format!("Pad {}: {error}.", pad.name()),
+        };
+        self.host().tell(|element| {
+            gst::element_error!(element, gst::StreamError::Format, ("{text}"));
+        });
+        false
+    }
+
+    /// The name that a new pad is to have, `wanted` if that is one; `None` if there can be none.
+    pub fn name_for(&self, is_video: bool, wanted: Option<&str>) -> Option<String> {
+        let host = self.host();
+        if let Err(why) = self.recorder.can_add(is_video, host.profile().into()) {
+            gst::warning!(CAT, obj = host.src, "no further pad: {why}");
+            return None;
+        }
+        let element = host.src.parent_element()?;
+        let is_free = |name: &String| element.static_pad(name).is_none();
+        let kind = if is_video { "video" } else { "audio" };
+        match wanted.filter(|name| !name.contains('%')) {
+            Some(name) => {
+                let digits = name.strip_prefix(kind)?.strip_prefix('_')?;
+                let is_number = digits.parse::<u32>().is_ok();
+                Some(name.to_owned()).filter(|name| is_number && is_free(name))
+            }
+            None => (0..).map(|n: u32| format!("{kind}_{n}")).find(is_free),
+        }
+    }
+
+    /// Forgets the file and all that waits.
+    pub fn reset(&self) {
+        *lock(&self.host().tags) = gst::TagList::new();
+        self.recorder.reset(self.host().profile().into());
+    }
+}
+
+/// A segment in time.
+fn in_time(pad: &gst::Pad, segment: &gst::Segment) -> gst::FormattedSegment<gst::ClockTime> {
+    // Buffers of multifilesrc have timestamps, but its segment is in bytes.
+    let segment = segment.downcast_ref::<gst::ClockTime>().cloned();
+    segment.unwrap_or_else(|| {
+        gst::info!(
+            CAT,
+            obj = pad,
+            "the segment is not in time: taken for a whole one"
+        );
+        gst::FormattedSegment::new()
+    })
+}

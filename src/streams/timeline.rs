@@ -1,0 +1,456 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! When the buffers of a stream are shown: as their timestamps say, counted where there are none,
+//! and going on where timestamps go back, begin anew or jump far ahead. Knows no GStreamer.
+
+/// How far timestamps that were set right may be from where the stream was, ns. A break in one
+/// stream is taken to be the same break in another within this.
+const NEAR: i64 = 1_000_000_000;
+
+/// A pause of more than this (ns) is a new beginning, and so are ten buffers of a slow stream; the
+/// figure is `avimjpegmux`'s.
+const FAR: i64 = 3600 * 1_000_000_000;
+
+/// How far a time of presentation may go back because of reordering, in pictures: as many as
+/// H.264 and H.265 may reorder (`max_num_reorder_frames`).
+const REORDERED: i64 = 16;
+
+/// Nanoseconds in a second.
+const SECOND: u64 = 1_000_000_000;
+
+/// How long a stream's units are by its caps: frames, or samples.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Pace {
+    /// Units in `per` seconds.
+    units: u64,
+    per: u64,
+    /// Bytes of a unit; 0: a buffer is one.
+    bytes: u64,
+}
+
+impl Pace {
+    /// `units` in `per` seconds, each of `bytes` bytes (0: a buffer each). `None` for a rate of 0.
+    pub fn new(units: u64, per: u64, bytes: u64) -> Option<Self> {
+        (units > 0 && per > 0).then_some(Self { units, per, bytes })
+    }
+
+    /// How many units a buffer of `len` bytes has.
+    fn units_in(self, len: u64) -> u64 {
+        len.checked_div(self.bytes).unwrap_or(1)
+    }
+
+    /// Nanoseconds that `units` last.
+    fn time(self, units: u64) -> i64 {
+        let time = u128::from(units) * u128::from(self.per) * u128::from(SECOND);
+        i64::try_from(time / u128::from(self.units)).unwrap_or(i64::MAX)
+    }
+
+    /// Nanoseconds that a buffer of `len` bytes lasts.
+    pub fn duration(self, len: u64) -> i64 {
+        self.time(self.units_in(len))
+    }
+}
+
+/// What upstream says of a buffer, in running time, ns.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Stamp {
+    /// When it is presented, and when decoded.
+    pub time: Option<i64>,
+    pub decode: Option<i64>,
+    pub duration: Option<i64>,
+    /// Its size.
+    pub bytes: u64,
+}
+
+/// Where a buffer is put.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Placed {
+    /// Running time (ns) of its beginning and end.
+    pub time: i64,
+    pub end: i64,
+    /// What was added to the running times of upstream.
+    pub offset: i64,
+    /// Its timestamps do not follow the last ones.
+    pub jump: Option<Jump>,
+}
+
+/// A break in the timestamps, in running times of upstream, ns.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Jump {
+    /// The last time before it.
+    pub from: i64,
+    /// The first one behind it.
+    pub to: i64,
+    /// No other stream has had it before.
+    pub first: bool,
+    /// What came before it had no timestamps, and was counted from 0.
+    pub counted: bool,
+}
+
+impl Jump {
+    /// Whether it is to be told of: a break, for the first time.
+    pub fn is_news(self) -> bool {
+        self.first && !self.counted
+    }
+}
+
+/// The buffer has no timestamp, and nothing says how long one lasts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Untimed;
+
+/// One stream's time.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Timeline {
+    pace: Option<Pace>,
+    /// Pictures may come in another order than they are presented.
+    reorders: bool,
+    /// What is added to the running times of upstream, ns.
+    offset: i64,
+    /// The last buffer's time in the order of decoding, offset included, and how long after the one
+    /// before it.
+    last: Option<i64>,
+    step: Option<i64>,
+    /// The same without pauses and bursts: it follows what comes by a factor of two at a time.
+    usual: Option<i64>,
+    /// Some buffer had a timestamp.
+    anchored: bool,
+    /// Where what came ends: so many units behind this time.
+    origin: Option<i64>,
+    counted: u64,
+}
+
+impl Timeline {
+    /// Follows new caps.
+    pub fn set_format(&mut self, pace: Option<Pace>, reorders: bool) {
+        self.origin = self.position();
+        self.counted = 0;
+        self.pace = pace;
+        self.reorders = reorders;
+    }
+
+    /// What comes does not follow what came.
+    pub fn reset(&mut self) {
+        *self = Self {
+            pace: self.pace,
+            reorders: self.reorders,
+            ..Self::default()
+        };
+    }
+
+    /// A running time of upstream in this timeline.
+    pub fn shifted(&self, time: i64) -> i64 {
+        time.saturating_add(self.offset)
+    }
+
+    /// Nothing comes up to this time.
+    pub fn skip_to(&mut self, time: i64) {
+        if self.position().is_none_or(|position| position < time) {
+            self.origin = Some(time);
+            self.counted = 0;
+        }
+    }
+
+    /// Where what came ends.
+    fn position(&self) -> Option<i64> {
+        let counted = self.pace.map_or(0, |pace| pace.time(self.counted));
+        Some(self.origin?.saturating_add(counted))
+    }
+
+    /// Puts a buffer into its place. `known` are the offsets that breaks in any stream made.
+    pub fn place(&mut self, stamp: Stamp, known: &[i64]) -> Result<Placed, Untimed> {
+        let Some(shown) = stamp.time.or(stamp.decode) else {
+            return self.count(stamp);
+        };
+        let order = stamp.decode.unwrap_or(shown);
+        let jump = self.look_for_jump(order, stamp, known);
+        self.anchored = true;
+        let (time, order) = (self.shifted(shown), self.shifted(order));
+        if let Some(last) = self.last
+            && order > last
+            && jump.is_none()
+        {
+            let step = order - last;
+            let near = |usual: i64| step.clamp((usual / 2).max(1), usual.saturating_mul(2));
+            self.step = Some(step);
+            self.usual = Some(self.usual.map_or(step, near));
+        }
+        self.last = Some(self.last.map_or(order, |last| last.max(order)));
+        let end = time.saturating_add(self.lasts(stamp).unwrap_or(0));
+        // What is counted behind it goes by what is known, and not by what is usual.
+        let sound = self.pace.filter(|pace| pace.bytes > 0);
+        let known = stamp
+            .duration
+            .or_else(|| Some(sound?.duration(stamp.bytes)));
+        self.skip_to(time.saturating_add(known.unwrap_or(0).max(0)));
+        Ok(Placed {
+            time,
+            end,
+            offset: self.offset,
+            jump,
+        })
+    }
+
+    /// Places a buffer without timestamps behind what came.
+    fn count(&mut self, stamp: Stamp) -> Result<Placed, Untimed> {
+        let said = stamp.duration.filter(|&duration| duration > 0);
+        let paced = self.pace.map(|pace| pace.duration(stamp.bytes));
+        let duration = said.or(paced).ok_or(Untimed)?;
+        let last = self.last.map(|last| last.saturating_add(duration));
+        let time = self.position().max(last).unwrap_or(0);
+        self.skip_to(time);
+        match self.pace {
+            Some(pace) if said.is_none() => self.counted += pace.units_in(stamp.bytes),
+            _ => self.skip_to(time.saturating_add(duration)),
+        }
+        self.last = Some(time);
+        Ok(Placed {
+            time,
+            end: self.position().unwrap_or(time),
+            offset: self.offset,
+            jump: None,
+        })
+    }
+
+    /// Sets the offset anew where a buffer comes before the last one by more than clocks jitter and
+    /// encoders reorder, where it comes far behind it, or where an offset is not needed any more.
+    fn look_for_jump(&mut self, order: i64, stamp: Stamp, known: &[i64]) -> Option<Jump> {
+        let last = self.last?;
+        let length = self.length(stamp);
+        let expected = last.saturating_add(length);
+        let now = self.shifted(order);
+        let fits = |offset: i64| {
+            let at = order.saturating_add(offset);
+            (last..=expected.saturating_add(NEAR)).contains(&at)
+        };
+        let ahead = now.saturating_sub(expected);
+        let back = last.saturating_sub(now) > self.tolerance(stamp);
+        let usual = self.step.unwrap_or(0).max(length);
+        let far = ahead > FAR.max(usual.saturating_mul(10));
+        let returns = self.offset != 0 && ahead > NEAR;
+        if !back && !far && !returns {
+            return None;
+        }
+        let newest_first = known.iter().rev().copied();
+        let known = [0]
+            .into_iter()
+            .chain(newest_first)
+            .find(|&offset| fits(offset));
+        if known.is_none() && !back && !far {
+            // Nothing came for a while.
+            return None;
+        }
+        if far {
+            // Of a stream that is as slow as that, the next one is no jump.
+            self.step = Some(now.saturating_sub(last));
+        }
+        let former = std::mem::replace(
+            &mut self.offset,
+            known.unwrap_or_else(|| expected.saturating_sub(order)),
+        );
+        Some(Jump {
+            from: last.saturating_sub(former),
+            to: order,
+            first: known.is_none(),
+            counted: !self.anchored,
+        })
+    }
+
+    /// How long a buffer is shown or heard: sound as its samples tell, a picture as long as the ones before
+    /// it, whatever the caps say.
+    fn lasts(&self, stamp: Stamp) -> Option<i64> {
+        let paced = self.pace.map(|pace| pace.duration(stamp.bytes));
+        let is_sound = self.pace.is_some_and(|pace| pace.bytes > 0);
+        let usual = self.usual.filter(|_| !is_sound);
+        let said = stamp.duration.filter(|&duration| duration > 0);
+        said.or(usual).or(paced)
+    }
+
+    /// How long a buffer lasts, as well as that is known.
+    fn length(&self, stamp: Stamp) -> i64 {
+        let known = stamp.duration.filter(|&duration| duration > 0);
+        let paced = self.pace.map(|pace| pace.duration(stamp.bytes));
+        known.or(paced).or(self.usual).unwrap_or(1_000_000)
+    }
+
+    /// By how much a buffer may be before the last one and still follow it.
+    fn tolerance(&self, stamp: Stamp) -> i64 {
+        match self.reorders && stamp.decode.is_none() {
+            true => NEAR.max(self.length(stamp).saturating_mul(REORDERED)),
+            false => (NEAR / 10).max(self.length(stamp).saturating_mul(2)),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const MS: i64 = 1_000_000;
+
+    /// A frame each so many milliseconds.
+    fn each(ms: u64) -> Option<Pace> {
+        Pace::new(1000, ms, 0)
+    }
+
+    fn at(ms: i64) -> Stamp {
+        Stamp {
+            time: Some(ms * MS),
+            ..Stamp::default()
+        }
+    }
+
+    fn times(timeline: &mut Timeline, stamps: impl IntoIterator<Item = Stamp>) -> Vec<i64> {
+        stamps
+            .into_iter()
+            .map(|stamps| timeline.place(stamps, &[]).unwrap().time / MS)
+            .collect()
+    }
+
+    #[test]
+    fn timestamps_are_believed() {
+        let mut timeline = Timeline::default();
+        timeline.set_format(each(40), false);
+        let stamps = [0, 40, 79, 78, 120, 5000, 5040].map(at);
+        assert_eq!(
+            times(&mut timeline, stamps),
+            [0, 40, 79, 78, 120, 5000, 5040]
+        );
+    }
+
+    #[test]
+    fn without_timestamps_they_are_counted() {
+        let mut timeline = Timeline::default();
+        assert_eq!(timeline.place(Stamp::default(), &[]), Err(Untimed));
+        timeline.set_format(each(40), false);
+        let stamps = [Stamp::default(); 3];
+        assert_eq!(times(&mut timeline, stamps), [0, 40, 80]);
+        // Some have one.
+        assert_eq!(
+            times(&mut timeline, [at(200), Stamp::default()]),
+            [200, 240]
+        );
+        // The first that has one is no break, wherever it is.
+        let mut timeline = Timeline::default();
+        timeline.set_format(each(40), false);
+        assert_eq!(times(&mut timeline, [Stamp::default()]), [0]);
+        let placed = timeline.place(at(7_200_000), &[]).unwrap();
+        assert_eq!(placed.time, 40 * MS);
+        assert!(!placed.jump.unwrap().is_news());
+        let lasting = Stamp {
+            duration: Some(10 * MS),
+            ..Stamp::default()
+        };
+        let mut timeline = Timeline::default();
+        assert_eq!(times(&mut timeline, [lasting; 3]), [0, 10, 20]);
+    }
+
+    #[test]
+    fn what_goes_back_goes_on_behind_what_came() {
+        let mut timeline = Timeline::default();
+        timeline.set_format(each(40), false);
+        times(&mut timeline, [10_000, 10_040].map(at));
+        let placed = timeline.place(at(0), &[]).unwrap();
+        assert_eq!(placed.time, 10_080 * MS);
+        let jump = Jump {
+            from: 10_040 * MS,
+            to: 0,
+            first: true,
+            counted: false,
+        };
+        assert_eq!(placed.jump, Some(jump));
+        assert_eq!(times(&mut timeline, [40, 80].map(at)), [10_120, 10_160]);
+        // One frame was wrong, and not the clock.
+        assert_eq!(
+            times(&mut timeline, [10_200, 10_240].map(at)),
+            [10_200, 10_240]
+        );
+        // After a pause, of a camera that does not say its rate.
+        let mut slow = Timeline::default();
+        let stamps = [0, 40, 80, 3080, 1000, 1040].map(at);
+        assert_eq!(times(&mut slow, stamps), [0, 40, 80, 3080, 3160, 3200]);
+        // By less than a second, for good.
+        assert_eq!(
+            times(&mut timeline, [9_900, 9_940].map(at)),
+            [10_280, 10_320]
+        );
+    }
+
+    #[test]
+    fn what_is_far_ahead_follows_what_came() {
+        let mut timeline = Timeline::default();
+        timeline.set_format(each(40), false);
+        let day = 24 * 3_600_000;
+        let stamps = [0, 40, day, day + 40, day + 80].map(at);
+        assert_eq!(times(&mut timeline, stamps), [0, 40, 80, 120, 160]);
+        // One frame was wrong, and not the clock.
+        let mut timeline = Timeline::default();
+        timeline.set_format(each(40), false);
+        let stamps = [0, 40, day, 120, 160].map(at);
+        assert_eq!(times(&mut timeline, stamps), [0, 40, 80, 120, 160]);
+        // A camera that takes a picture every two hours, as it says and as it does not.
+        let hours = [0, 2, 4, 6].map(|hours| at(hours * 3_600_000));
+        let mut timeline = Timeline::default();
+        timeline.set_format(Pace::new(1, 7200, 0), false);
+        let all = [0, 7_200_000, 14_400_000, 21_600_000];
+        assert_eq!(times(&mut timeline, hours), all);
+        timeline.reset();
+        timeline.set_format(each(40), false);
+        assert_eq!(times(&mut timeline, hours), [0, 40, 7_200_040, 14_400_040]);
+    }
+
+    #[test]
+    fn a_picture_lasts_as_long_as_those_before_it() {
+        let mut timeline = Timeline::default();
+        timeline.set_format(each(100), false);
+        let ends = [0, 40, 80].map(|ms| timeline.place(at(ms), &[]).unwrap().end / MS);
+        assert_eq!(ends, [100, 80, 120]);
+    }
+
+    #[test]
+    fn counting_is_exact_and_goes_on_behind_what_has_a_time() {
+        let mut timeline = Timeline::default();
+        timeline.set_format(Pace::new(30_000, 1001, 0), false);
+        let counted: Vec<_> = (0..3)
+            .map(|_| timeline.place(Stamp::default(), &[]).unwrap().time)
+            .collect();
+        assert_eq!(counted, [0, 33_366_666, 66_733_333]);
+        // Sound: samples of four bytes.
+        let mut timeline = Timeline::default();
+        timeline.set_format(Pace::new(8000, 1, 4), false);
+        let sound = |bytes| Stamp {
+            bytes,
+            ..Stamp::default()
+        };
+        let placed = timeline.place(sound(3200), &[]).unwrap();
+        assert_eq!((placed.time, placed.end), (0, 100 * MS));
+        let placed = timeline.place(sound(4), &[]).unwrap();
+        assert_eq!((placed.time, placed.end), (100 * MS, 100_125_000));
+        let told = Stamp {
+            time: Some(5000 * MS),
+            ..sound(8000)
+        };
+        assert_eq!(timeline.place(told, &[]).unwrap().end, 5250 * MS);
+        timeline.set_format(Pace::new(4000, 1, 4), false);
+        assert_eq!(timeline.place(sound(4), &[]).unwrap().time, 5250 * MS);
+    }
+
+    #[test]
+    fn other_streams_follow_the_first_one() {
+        let mut sound = Timeline::default();
+        times(&mut sound, [9_980, 10_000].map(at));
+        let placed = sound.place(at(10), &[10_080 * MS, 99]).unwrap();
+        assert_eq!(placed.time, 10_090 * MS);
+        assert!(!placed.jump.unwrap().first);
+    }
+
+    #[test]
+    fn reordered_pictures_do_not_go_back() {
+        let mut timeline = Timeline::default();
+        timeline.set_format(each(1000), true);
+        let stamps = [0, 4000, 2000, 1000, 3000, 8000].map(at);
+        assert_eq!(
+            times(&mut timeline, stamps),
+            [0, 4000, 2000, 1000, 3000, 8000]
+        );
+        assert_eq!(times(&mut timeline, [at(60_000), at(0)]), [60_000, 61_000]);
+    }
+}

@@ -1,0 +1,373 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! Which demuxer players take for which AVI, and that it is played.
+
+use std::io::Cursor;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, LazyLock, Mutex};
+
+use crate::common::{Pipeline, init, output, plugin_path, until};
+use gst::prelude::*;
+
+const OURS: &str = "avimjpegdemux";
+const THEIRS: &str = "avidemux";
+
+/// Pictures of each film.
+const FRAMES: usize = 40;
+
+/// Films as they are made by our muxer and by another program's.
+struct Films {
+    directory: tempfile::TempDir,
+}
+
+static FILMS: LazyLock<Films> = LazyLock::new(Films::make);
+
+impl Films {
+    fn make() -> Self {
+        let films = Self {
+            directory: tempfile::tempdir().expect("a directory"),
+        };
+        Pipeline::launch(&format!(
+            "videotestsrc num-buffers={FRAMES} ! video/x-raw,width=320,height=240,framerate=20/1 ! \
+             jpegenc ! mux. audiotestsrc num-buffers=20 samplesperbuffer=4410 ! \
+             audio/x-raw,format=S16LE,rate=44100,channels=1 ! mux. \
+             avimjpegmux name=mux ! filesink location={}",
+            films.path("mjpeg.avi").display()
+        ))
+        .run()
+        .expect("it is recorded");
+        for (name, codecs) in [
+            (
+                "mjpeg_ffmpeg.avi",
+                "-c:v mjpeg -pix_fmt yuvj420p -c:a pcm_s16le",
+            ),
+            ("mjpeg_ac3.avi", "-c:v mjpeg -pix_fmt yuvj420p -c:a ac3"),
+            (
+                "h264.avi",
+                "-c:v libx264 -pix_fmt yuv420p -g 5 -c:a pcm_s16le",
+            ),
+            ("xvid.avi", "-c:v mpeg4 -vtag XVID -g 5 -c:a libmp3lame"),
+        ] {
+            let input = "-v error -f lavfi -i testsrc2=size=320x240:rate=20 -f lavfi -i sine -t 2";
+            output(
+                Command::new("ffmpeg")
+                    .args(input.split(' '))
+                    .args(codecs.split(' '))
+                    .arg(films.path(name)),
+            );
+        }
+        films
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.directory.path().join(name)
+    }
+
+    /// A film with something done to its bytes.
+    fn damaged(&self, name: &str, damage: &str) -> PathBuf {
+        let path = self.path(&format!("{damage}-{name}"));
+        let mut bytes = std::fs::read(self.path(name)).expect("it is there");
+        let find = |bytes: &[u8], what: &[u8]| {
+            bytes
+                .windows(what.len())
+                .position(|it| it == what)
+                .expect("it is there")
+        };
+        match damage {
+            "no-index" => {
+                let movi = find(&bytes, b"movi");
+                let index = movi + find(&bytes[movi..], b"idx1");
+                bytes.truncate(index);
+            }
+            "cut" => bytes.truncate(bytes.len() * 2 / 3),
+            "hole" => {
+                let (middle, some) = (bytes.len() / 2, bytes.len() / 20);
+                bytes[middle..middle + some].fill(0);
+            }
+            "no-strh" => {
+                for what in [b"strh", b"strf"] {
+                    let at = find(&bytes, what);
+                    bytes[at..at + 40].fill(0);
+                }
+            }
+            "no-start" => bytes[..512].fill(0),
+            "no-riff" => bytes[..4].fill(0),
+            _ => assert_eq!(damage, "good"),
+        }
+        // Each test has a file of its own to write.
+        let own = tempfile::NamedTempFile::new_in(self.directory.path()).expect("a file");
+        std::fs::write(own.path(), bytes).expect("written");
+        own.persist(&path).expect("renamed");
+        path
+    }
+}
+
+/// What is expected of a film: who takes it, and the least number of pictures it shows. How well others play is
+/// theirs to test: they are stopped as soon as they have begun.
+type Row = (&'static str, &'static str, &'static str, usize);
+
+/// Of files that can be read anywhere.
+const FILES: &[Row] = &[
+    ("mjpeg.avi", "good", OURS, FRAMES),
+    ("mjpeg.avi", "cut", OURS, FRAMES / 2),
+    ("mjpeg.avi", "hole", OURS, FRAMES - 8),
+    ("mjpeg.avi", "no-strh", OURS, FRAMES),
+    ("mjpeg.avi", "no-start", OURS, FRAMES),
+    ("mjpeg.avi", "no-riff", OURS, FRAMES),
+    ("mjpeg_ffmpeg.avi", "good", OURS, FRAMES),
+    ("mjpeg_ffmpeg.avi", "no-index", OURS, FRAMES),
+    ("mjpeg_ffmpeg.avi", "no-start", OURS, FRAMES),
+    // Its sound would be lost.
+    ("mjpeg_ac3.avi", "good", THEIRS, 0),
+    ("h264.avi", "good", THEIRS, 0),
+    ("h264.avi", "cut", THEIRS, 0),
+    ("h264.avi", "hole", THEIRS, 0),
+    ("h264.avi", "no-strh", THEIRS, 0),
+    ("xvid.avi", "good", THEIRS, 0),
+    ("xvid.avi", "no-index", THEIRS, 0),
+    ("xvid.avi", "hole", THEIRS, 0),
+];
+
+/// Of streams, whose beginning is all that is known when it is decided.
+const STREAMS: &[Row] = &[
+    ("mjpeg.avi", "good", OURS, FRAMES),
+    ("mjpeg.avi", "cut", OURS, FRAMES / 2),
+    ("mjpeg.avi", "hole", OURS, FRAMES - 8),
+    ("mjpeg_ffmpeg.avi", "good", OURS, FRAMES),
+    ("mjpeg_ffmpeg.avi", "no-index", OURS, FRAMES),
+    ("h264.avi", "good", THEIRS, 0),
+    ("xvid.avi", "good", THEIRS, 0),
+];
+
+/// Plays until so many pictures came out, to the end or to an error: which demuxers took part, and how many
+/// pictures there were.
+fn play(pipeline: &Pipeline, sink: &gst::Element, enough: usize) -> (Vec<String>, usize) {
+    let demuxers = Arc::new(Mutex::new(Vec::new()));
+    let seen = demuxers.clone();
+    pipeline.0.connect_deep_element_added(move |_, _, element| {
+        let factory = element.factory();
+        if let Some(factory) = factory.filter(|it| it.name().contains("demux")) {
+            seen.lock().unwrap().push(factory.name().to_string());
+        }
+    });
+    let pictures = Arc::new(AtomicUsize::new(0));
+    let counted = pictures.clone();
+    sink.static_pad("sink")
+        .unwrap()
+        .add_probe(gst::PadProbeType::BUFFER, move |_, _| {
+            counted.fetch_add(1, Ordering::SeqCst);
+            gst::PadProbeReturn::Ok
+        });
+    pipeline.play();
+    let bus = pipeline.0.bus().unwrap();
+    until("it has played enough", || {
+        let end = [gst::MessageType::Eos, gst::MessageType::Error];
+        // What is damaged beyond repair for who takes it ends in an error.
+        bus.pop_filtered(&end).is_some()
+            || !demuxers.lock().unwrap().is_empty() && pictures.load(Ordering::SeqCst) >= enough
+    });
+    let seen = demuxers.lock().unwrap().clone();
+    (seen, pictures.load(Ordering::SeqCst))
+}
+
+fn fake_sink() -> gst::Element {
+    gst::ElementFactory::make("fakesink")
+        .property("sync", false)
+        .build()
+        .unwrap()
+}
+
+fn by_playbin(player: &str, uri: &str, enough: usize) -> (Vec<String>, usize) {
+    let sink = fake_sink();
+    let player = gst::ElementFactory::make(player)
+        .property("uri", uri)
+        .property("video-sink", &sink)
+        .property("audio-sink", fake_sink())
+        .build()
+        .unwrap();
+    play(&Pipeline(player.downcast().unwrap()), &sink, enough)
+}
+
+fn by_decodebin(source: &str, enough: usize) -> (Vec<String>, usize) {
+    let pipeline = Pipeline::launch(&format!(
+        "{source} name=decoder decoder. ! videoconvert ! fakesink name=video sync=false async=false \
+         decoder. ! audioconvert ! fakesink sync=false async=false"
+    ));
+    let sink = pipeline.element("video");
+    play(&pipeline, &sink, enough)
+}
+
+/// Which pictures have to come: all that are intact, or one, for players that lose the end of a stream now and
+/// then, whatever takes it apart (those of GStreamer 1.22 on a busy machine).
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Wanted {
+    All,
+    One,
+}
+
+fn check(
+    rows: &[Row],
+    player: &str,
+    wanted: Wanted,
+    play: impl Fn(&Path, usize) -> (Vec<String>, usize),
+) {
+    init();
+    for &(film, damage, who, least) in rows {
+        let least = match wanted {
+            Wanted::All => least,
+            Wanted::One => least.min(1),
+        };
+        let path = FILMS.damaged(film, damage);
+        eprintln!("{player}: {film}, {damage}");
+        let (demuxers, pictures) = play(&path, least);
+        assert_eq!(demuxers, [who], "{player}, {film}, {damage}");
+        assert!(
+            (least..=FRAMES).contains(&pictures),
+            "{player}, {film}, {damage}: {pictures} pictures"
+        );
+    }
+}
+
+fn uri(scheme: &str, path: &Path) -> String {
+    format!("{scheme}://{}", path.display())
+}
+
+#[test]
+fn playbins_take_the_right_demuxer() {
+    for (player, wanted) in [("playbin", Wanted::All), ("playbin3", Wanted::One)] {
+        check(FILES, player, wanted, |path, enough| {
+            by_playbin(player, &uri("file", path), enough)
+        });
+    }
+}
+
+#[test]
+fn decodebins_take_the_right_demuxer() {
+    for player in ["decodebin", "decodebin3"] {
+        check(FILES, player, Wanted::One, |path, enough| {
+            let source = format!("filesrc location={} ! {player}", path.display());
+            by_decodebin(&source, enough)
+        });
+    }
+    for player in ["uridecodebin", "uridecodebin3"] {
+        check(FILES, player, Wanted::One, |path, enough| {
+            by_decodebin(&format!("{player} uri={}", uri("file", path)), enough)
+        });
+    }
+}
+
+/// A web server for the films.
+struct Server(Arc<tiny_http::Server>, Option<std::thread::JoinHandle<()>>);
+
+impl Server {
+    fn start() -> Self {
+        let server = Arc::new(tiny_http::Server::http("127.0.0.1:0").expect("a port"));
+        let serving = server.clone();
+        let thread = std::thread::spawn(move || {
+            for request in serving.incoming_requests() {
+                let bytes = std::fs::read(request.url()).expect("a film");
+                let length = bytes.len();
+                let body = Cursor::new(bytes);
+                let status = tiny_http::StatusCode(200);
+                let response =
+                    tiny_http::Response::new(status, Vec::new(), body, Some(length), None);
+                // A player may have enough before the end.
+                let _ = request.respond(response);
+            }
+        });
+        Self(server, Some(thread))
+    }
+
+    fn uri(&self, path: &Path) -> String {
+        let address = self.0.server_addr();
+        format!("http://{address}{}", path.display())
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        self.0.unblock();
+        if let Some(thread) = self.1.take() {
+            let _ = thread.join();
+        }
+    }
+}
+
+#[test]
+fn streams_go_to_the_right_demuxer() {
+    let server = Server::start();
+    for player in ["playbin", "playbin3"] {
+        check(STREAMS, player, Wanted::One, |path, enough| {
+            by_playbin(player, &server.uri(path), enough)
+        });
+    }
+    for player in ["uridecodebin", "uridecodebin3"] {
+        check(STREAMS, player, Wanted::One, |path, enough| {
+            by_decodebin(&format!("{player} uri={}", server.uri(path)), enough)
+        });
+    }
+    check(
+        STREAMS,
+        "decodebin of what is pushed",
+        Wanted::One,
+        |path, enough| {
+            let source = format!("pushfilesrc location={} ! decodebin", path.display());
+            by_decodebin(&source, enough)
+        },
+    );
+}
+
+#[test]
+fn it_is_found_behind_a_tag() {
+    init();
+    let film = std::fs::read(FILMS.path("mjpeg.avi")).unwrap();
+    // An ID3v2 tag of 10 bytes of padding.
+    let mut bytes = b"ID3\x03\0\0\0\0\0\x0a".to_vec();
+    bytes.extend([0; 10]);
+    bytes.extend(film);
+    let path = FILMS.path("tagged.avi");
+    std::fs::write(&path, bytes).unwrap();
+    let (demuxers, pictures) = by_playbin("playbin", &uri("file", &path), FRAMES);
+    assert_eq!(demuxers, ["id3demux", OURS]);
+    assert_eq!(pictures, FRAMES);
+}
+
+#[test]
+fn programs_find_it_as_well() {
+    init();
+    let scratch = tempfile::tempdir().unwrap();
+    let program = |name: &str, args: &[&str], film: &Path| {
+        let result = Command::new(name)
+            .args(args)
+            .arg(film)
+            .envs(plugin_path(scratch.path()))
+            .env("GST_DEBUG", "GST_ELEMENT_FACTORY:4")
+            .env("GST_DEBUG_NO_COLOR", "1")
+            .output()
+            .unwrap_or_else(|error| panic!("{name}: {error}"));
+        assert!(result.status.success(), "{name}: {result:?}");
+        let said = [result.stdout, result.stderr].concat();
+        String::from_utf8_lossy(&said).into_owned()
+    };
+    for (film, damage, who) in [
+        ("mjpeg.avi", "good", OURS),
+        ("mjpeg.avi", "hole", OURS),
+        ("xvid.avi", "good", THEIRS),
+    ] {
+        let path = FILMS.damaged(film, damage);
+        let said = program("gst-discoverer-1.0", &["-v"], &path);
+        assert!(
+            said.contains(&format!("creating element \"{who}\"")),
+            "{said}"
+        );
+        assert!(said.contains("Duration: 0:00:0"), "{said}");
+        assert!(said.contains("video #"), "{said}");
+        let sinks = ["--videosink=fakesink", "--audiosink=fakesink", "--quiet"];
+        let said = program("gst-play-1.0", &sinks, &path);
+        assert!(
+            said.contains(&format!("creating element \"{who}\"")),
+            "{said}"
+        );
+    }
+}

@@ -1,0 +1,46 @@
+# SPDX-License-Identifier: MIT OR Apache-2.0
+"""The parts of docs/reliability.md that the soak programs write themselves."""
+
+import datetime
+import os
+import platform
+import re
+import subprocess
+import sys
+
+ROOT = os.path.realpath(os.path.join(os.path.dirname(__file__), "..", ".."))
+PAGE = os.path.join(ROOT, "docs", "reliability.md")
+
+
+def first_line(*command):
+    result = subprocess.run(command, stdout=subprocess.PIPE, check=True, text=True, cwd=ROOT)
+    return result.stdout.split("\n")[0].strip()
+
+
+def commit():
+    """The commit that was measured, and whether anything but the documentation has been changed."""
+    changed = first_line("git", "status", "--porcelain", "--untracked-files=no", "--", ".", ":!docs")
+    return first_line("git", "rev-parse", "--short=10", "HEAD") + " with changes" * bool(changed)
+
+
+def stamp():
+    """Date, commit and machine of a measurement."""
+    with open("/etc/os-release") as release:
+        system = re.search(r'^PRETTY_NAME="(.*)"', release.read(), re.M)[1]
+    gstreamer = first_line("gst-launch-1.0", "--version").split()[-1]
+    ffmpeg = first_line("ffmpeg", "-version").split()[2]
+    return (f"{datetime.date.today()}, commit {commit()}; {os.cpu_count()} cores, {system}, "
+            f"Linux {platform.release()}, GStreamer {gstreamer}, ffmpeg {ffmpeg}")
+
+
+def replace(name, text, page=PAGE):
+    """Puts a text between the markers of that name."""
+    begin, end = f"<!-- {name}: begin -->\n", f"<!-- {name}: end -->"
+    with open(page) as lines:
+        head, found, rest = lines.read().partition(begin)
+    _, closed, tail = rest.partition(end)
+    if not found or not closed:
+        sys.exit(f"{page} has no place for what is called '{name}'")
+    with open(page + ".new", "w") as new:
+        new.write(f"{head}{begin}{text.rstrip()}\n{end}{tail}")
+    os.replace(page + ".new", page)
