@@ -236,7 +236,7 @@ impl AviMjpegDemux {
                 (gst::FlowError::Flushing, _) => {}
                 (gst::FlowError::Eos, Some(pull)) => pull.output.finish(),
                 (flow, pull) => {
-                    // Whoever answers with an error has told of it.
+                    // Whoever returned Error has posted the reason.
                     if flow != gst::FlowError::Error {
                         gst::element_imp_error!(
                             self,
@@ -289,7 +289,7 @@ impl AviMjpegDemux {
                 }
                 true
             }
-            // Those of the file as such; the streams have their own.
+            // These describe the file; each stream gets its own.
             EventView::Caps(_) | EventView::Tag(_) | EventView::StreamCollection(_) => true,
             EventView::Segment(segment) => {
                 let pos = segment
@@ -421,7 +421,7 @@ impl AviMjpegDemux {
         let flush = seek.flushes();
         if flush {
             let event = seek.flush_start();
-            // Reading may be what the streaming thread waits for.
+            // The streaming thread may be waiting in a read upstream.
             self.sinkpad.push_event(event.clone());
             self.flush(&event);
         }

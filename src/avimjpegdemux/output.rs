@@ -124,7 +124,7 @@ impl Output {
         let mut segment = gst::FormattedSegment::new();
         segment.set_duration(duration.map(gst::ClockTime::from_nseconds));
         self.begin_segment(segment, self.seqnum);
-        // Whoever is told of a pad may ask for it.
+        // Before any pad is added: whoever learns of a pad may query the duration at once.
         if let Some(duration) = duration {
             self.shared.set_duration(duration);
         }
@@ -322,7 +322,7 @@ impl Output {
             }
         }
         let Some(content) = unit.content else {
-            // What is lost or empty passes time all the same.
+            // A lost or an empty chunk still takes its time.
             self.gap(Gap {
                 stream: n,
                 time: unit.time,
@@ -355,12 +355,12 @@ impl Output {
         let flow = pad.push(buffer);
         self.refused |= flow.is_err();
         if !self.refused {
-            // As long as all goes well, the result of all is that of this one.
+            // As long as no pad has refused anything, there is nothing to combine.
             return Ok(());
         }
         match self.combiner.update_pad_flow(pad, flow) {
             Ok(_) => Ok(()),
-            // Another pad that is yet to come may be linked.
+            // A pad that is still to come may be linked.
             Err(gst::FlowError::NotLinked) if !self.no_more_pads => Ok(()),
             Err(err) => Err(err),
         }

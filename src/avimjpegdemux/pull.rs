@@ -34,7 +34,7 @@ impl ReadAt for PadSource {
     }
 
     fn read_at(&mut self, pos: u64, len: usize) -> Result<Block, gst::FlowError> {
-        // However long a search is, it reads.
+        // Even a long search reads often, so this is where it can be stopped.
         if self.shared.is_stopping() {
             return Err(gst::FlowError::Flushing);
         }
@@ -141,7 +141,7 @@ impl Pull {
         let told_duration = reader.duration();
         let mut output = Output::new(element, make_pad, shared, 1);
         output.open(reader.header(), reader.first_picture(), Some(told_duration))?;
-        // Of those that have chunks as far as is known.
+        // Only streams with chunks get a pad, as far as is known.
         let streams = player.streams();
         if !streams.is_empty() {
             output.expose(streams);

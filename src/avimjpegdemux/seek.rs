@@ -29,7 +29,7 @@ impl Seek {
             }
             match value {
                 Value::Time(time) => Some(time),
-                // No stop is none in any format.
+                // -1 means "none" in every format.
                 value if value.value() == -1 => Some(None),
                 value => match convert(stream, value, gst::Format::Time)? {
                     Value::Time(time) => Some(time),

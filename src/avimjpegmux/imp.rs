@@ -85,7 +85,7 @@ impl AviMjpegMux {
 
     fn src_event(&self, pad: &gst::Pad, event: gst::Event) -> bool {
         if let gst::EventView::Seek(_) = event.view() {
-            // What is written is written.
+            // A muxer cannot go back in what it has written.
             return false;
         }
         gst::Pad::event_default(pad, Some(&*self.obj()), event)

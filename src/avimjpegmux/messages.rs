@@ -182,7 +182,7 @@ pub(super) fn refused(element: &gst::Element, pad: &gst::Pad, refused: Refused) 
 pub(super) fn failed(element: &gst::Element, error: &RecordError<gst::FlowError>) {
     const ON: &str = "It was finished; record on into another file, with splitmuxsink for example";
     match error {
-        // Whoever refused it has posted why.
+        // The element downstream that failed has posted the reason.
         RecordError::Storage(_) => {}
         RecordError::Full(WriteError::FileFull { limit }) => gst::element_error!(
             element,

@@ -48,7 +48,7 @@ pub(super) struct PadOutput {
 impl PadOutput {
     /// Tells downstream what comes.
     pub fn begin(pad: gst::Pad) -> Self {
-        // Made of several streams, it is none of them.
+        // A file of several streams has a stream id of its own.
         let stream_id = format!("avimjpegmux-{:08x}", gst::glib::random_int());
         pad.push_event(
             gst::event::StreamStart::builder(&stream_id)
@@ -121,7 +121,7 @@ impl PadOutput {
         segment.set_time(start);
         segment.set_position(start);
         if !self.pad.push_event(gst::event::Segment::new(&segment)) {
-            // What the sink held back until now is what failed.
+            // The sink wrote what it had held back, and that failed.
             self.failed_appending = self.position == self.end;
             self.position = u64::MAX;
             return Err(if self.pad.pad_flags().contains(gst::PadFlags::FLUSHING) {
@@ -146,7 +146,7 @@ impl PadOutput {
             }
             Err(error) => {
                 self.failed_appending = appending;
-                // Wherever downstream is now, it is not where we are.
+                // Where downstream stands now is unknown: the next write seeks.
                 self.position = u64::MAX;
                 Err(error)
             }
@@ -194,7 +194,7 @@ impl Output for PadOutput {
     }
 
     fn put_payload(&mut self, payload: Bytes) -> Result<(), gst::FlowError> {
-        // A map of the whole would put parts together first.
+        // Part by part: to map the whole buffer would copy its parts together first.
         for (n, memory) in payload.0.iter_memories().enumerate() {
             if self.collects && !is_shared(memory) {
                 self.put(&memory.map_readable().map_err(|_| gst::FlowError::Error)?)?;

@@ -30,7 +30,7 @@ impl Payload for Bytes {
     }
 
     fn append(&mut self, more: Self) {
-        // The reference to a buffer that is shared goes to one of our own.
+        // If the buffer is shared, this makes one of our own of it first.
         self.0.append(more.0);
     }
 

@@ -109,14 +109,14 @@ impl Sinks {
             EventView::CustomDownstreamOob(_) | EventView::CustomBothOob(_) => {
                 return self.host().src.push_event(event);
             }
-            // What else there is tells of one stream, not of a file of them.
+            // All other events tell of one stream only, and mean nothing for a file of several.
             _ => {}
         }
         true
     }
 
     fn add_tags(&self, new: &gst::TagListRef) {
-        // What is said of the whole may be said anew; a stream only adds to it.
+        // Tags of the whole replace earlier ones; those of a stream only add to them.
         let mode = match new.scope() {
             gst::TagScope::Global => gst::TagMergeMode::Replace,
             _ => gst::TagMergeMode::Keep,
@@ -179,7 +179,7 @@ impl Sinks {
 
 /// A segment in time.
 fn in_time(pad: &gst::Pad, segment: &gst::Segment) -> gst::FormattedSegment<gst::ClockTime> {
-    // Pictures from files (multifilesrc) have timestamps, but a segment in bytes.
+    // Buffers of multifilesrc have timestamps, but its segment is in bytes.
     let segment = segment.downcast_ref::<gst::ClockTime>().cloned();
     segment.unwrap_or_else(|| {
         gst::info!(

@@ -608,7 +608,14 @@ impl Host for Context {
             (open, handle.counters.clone(), state.stopping)
         };
         self.tell(id, &outcome, &counters);
-        self.sweep();
+        // Where the storage hangs, looking at it would.
+        let stalled = matches!(
+            outcome.failure,
+            Some(Failure::Stalled(_) | Failure::TooSlow)
+        );
+        if !stalled {
+            self.sweep();
+        }
         if open.by_switch && open.goes_on() && outcome.failure.is_some() && !stopping {
             self.switched_off();
         }
@@ -688,6 +695,7 @@ fn message_of(id: RecordingId, outcome: &Outcome, counters: &Counters) -> gst::S
             }),
         )
         .field("frames", counters.frames.load(Ordering::Relaxed))
+        .field("dropped", counters.dropped.load(Ordering::Relaxed))
         .field("bytes", counters.bytes.load(Ordering::Relaxed))
         .field_if_some("error", error)
         .build()

@@ -9,22 +9,14 @@ use k230_venc::Codec;
 
 use super::CAT;
 use super::context::{Context, request_key_unit};
-use super::gap::Gap;
+use super::gap::{Arrived, Watch};
 use super::headers;
-use super::shared::{Media, Shared, Stream};
+use super::shared::{Media, Seen, Shared, Stream};
 use crate::ring::{Item, Pushed};
 use crate::streams::stamps::{Stamps, jump_text};
 use crate::streams::timeline::{Jump, Placed, Untimed};
-use crate::streams::wallclock::{self, Change, Reading};
+use crate::streams::wallclock::{self, Reading};
 use crate::sync::lock;
-
-/// How long (ns) nothing has to come for the stream to have been away, and how many times as long as
-/// usual: some cameras take a picture a minute.
-const AWAY: i64 = 2_000_000_000;
-const AWAY_INTERVALS: i64 = 10;
-
-/// How much of a stream (ns) passes between two looks at the clocks.
-const LOOK_AT_CLOCKS: i64 = 200_000_000;
 
 /// Formats of video. H.264 and H.265 come an access unit a buffer, which makes parsers in front
 /// give them so.
@@ -100,10 +92,7 @@ struct InputState {
     target: Option<(Arc<Shared>, usize)>,
     codec: Option<Codec>,
     stamps: Stamps,
-    /// From the last buffer's time to that of the one before, ns.
-    interval: Option<i64>,
-    /// When (ns of running time) the clocks were looked at last.
-    looked: Option<i64>,
+    watch: Watch,
     /// The pool that the last buffer came from, and whether it has buffers without end.
     pool: Option<(usize, bool)>,
     warned_skipped: bool,
@@ -177,7 +166,7 @@ impl Input {
         if !state.stamps.has_segment() {
             return Err(Refusal::NoSegment);
         }
-        let placed = state.stamps.place(&buffer, &shared.offset);
+        let placed = state.stamps.place(&buffer, &shared.breaks);
         let Placed {
             time, end, jump, ..
         } = placed.map_err(|Untimed| Refusal::Untimed)?;
@@ -203,52 +192,27 @@ impl Input {
             _ => None,
         };
 
-        let due = |looked| jump.is_some() || time.saturating_sub(looked) >= LOOK_AT_CLOCKS;
-        let clocks = state.looked.is_none_or(due).then(|| {
-            state.looked = Some(time);
+        let arrived = Arrived {
+            time,
+            end,
+            jumped: jump.is_some(),
+        };
+        let clocks = state.watch.is_due(arrived).then(|| {
             let live = self.live.load(Ordering::Relaxed);
             let reference = wallclock::reference_of(&item.payload.buffer);
             (reference, Reading::now(element, live))
         });
 
-        let (pushed, dropped, waiting, former, clock, gap) = {
+        let (pushed, dropped, waiting, former, seen) = {
             let mut inner = shared.lock();
-            let mut clock = None;
-            let mut gap = None;
-            if inner.ring.reference() == Some(*number) {
-                let ended = inner.ring.reached();
-                let newest = inner.ring.newest();
-                let interval = newest.map(|newest| time.saturating_sub(newest));
-                let usual = std::mem::replace(&mut state.interval, interval.filter(|it| *it > 0));
-                let usual = usual.map(|usual| usual.max(end - time));
-                let away = ended.zip(usual).filter(|(ended, usual)| {
-                    let least = usual.saturating_mul(AWAY_INTERVALS).max(AWAY);
-                    time.saturating_sub(*ended) >= least || jump.is_some()
-                });
-                if let Some((ended, usual)) = away {
-                    state.interval = Some(usual);
-                    inner.ring.was_away(ended, time);
-                    gap = Some((ended, inner.clock.utc(ended)));
-                }
-            }
-            if let Some((reference, reading)) = clocks
-                && inner.ring.reference() == Some(*number)
-            {
-                if jump.is_some() {
-                    inner.clock.begin_anew();
-                }
-                clock = inner.clock.observe(time, reference, reading);
-            }
+            let seen = match inner.ring.reference() == Some(*number) {
+                true => inner.observe(&mut state.watch, arrived, clocks),
+                false => Seen::default(),
+            };
             let former = headers.and_then(|h| inner.streams[*number].headers.replace(h));
             let pushed = inner.ring.push(*number, item);
             let dropped = inner.ring.take_dropped(Vec::new());
-            let gap = gap.map(|(from, from_utc)| Gap {
-                from,
-                to: time,
-                utc: from_utc.zip(inner.clock.utc(time)),
-            });
-            let gap = gap.filter(|gap| gap.length() >= AWAY);
-            (pushed, dropped, inner.waiting > 0, former, clock, gap)
+            (pushed, dropped, inner.waiting > 0, former, seen)
         };
         if waiting {
             shared.notify();
@@ -259,8 +223,8 @@ impl Input {
             pushed,
             first_skipped,
             jump: jump.filter(|jump| jump.is_news()),
-            clock: clock.map(|change| (time, change)),
-            gap,
+            time,
+            seen,
         })
     }
 }
@@ -271,10 +235,9 @@ struct Accepted {
     first_skipped: bool,
     /// Its timestamps do not follow the last ones.
     jump: Option<Jump>,
-    /// A clock was set, as was seen at this running time.
-    clock: Option<(i64, Change)>,
-    /// The stream had been away.
-    gap: Option<Gap>,
+    /// Its running time, ns.
+    time: i64,
+    seen: Seen,
 }
 
 /// Why a buffer could not be taken.
@@ -318,11 +281,11 @@ impl Input {
                 ("{}", jump_text(&self.name, jump))
             );
         }
-        if let Some(gap) = taken.gap {
+        if let Some(gap) = taken.seen.gap {
             context.tell_gap(&self.name, gap);
         }
-        if let Some((time, change)) = taken.clock {
-            context.tell_clock(time, change);
+        if let Some(change) = taken.seen.clock {
+            context.tell_clock(taken.time, change);
         }
         if taken.pushed != Pushed::default() {
             self.react(context, &element, pad, &taken);
@@ -490,15 +453,20 @@ impl Input {
 
     fn flushed(&self, live: bool) {
         if let Some((shared, number)) = self.target() {
-            shared.lock().streams[number].eos = false;
+            let mut inner = shared.lock();
+            inner.streams[number].eos = false;
             if !live {
-                shared.offset.store(0, Ordering::Relaxed);
+                inner.clock.begin_anew();
+                shared.breaks.clear();
             }
         }
         let mut state = self.state();
         match live {
             true => state.stamps.forget_segment(),
-            false => state.stamps.reset(),
+            false => {
+                state.stamps.reset();
+                state.watch = Watch::default();
+            }
         }
     }
 

@@ -8,8 +8,9 @@ use super::context::{Context, unsigned};
 use super::gap::Gap;
 use super::target;
 use crate::ring::RecordingId;
+use crate::streams::held;
 use crate::streams::pins;
-use crate::streams::retention::{self, Policy, Swept};
+use crate::streams::retention::{Policy, Swept};
 use crate::streams::wallclock::Change;
 use crate::sync::lock;
 
@@ -51,7 +52,7 @@ impl Context {
 
     /// Has a file stay. Returns whether it is there.
     pub fn pin(&self, file: &Path) -> bool {
-        let pinned = retention::pin(file);
+        let pinned = held::pin(file);
         self.marked(file, pinned)
     }
 

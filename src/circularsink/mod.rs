@@ -67,13 +67,30 @@
 //! | message | fields |
 //! |---|---|
 //! | `circularsink-recording-started` | `id`, `location`, `start-running-time`, `start-utc` |
-//! | `circularsink-recording-finished` | the same, and `end-running-time`, `end-utc` (where the last picture ends), `frames`, `bytes` |
+//! | `circularsink-recording-finished` | the same, and `end-running-time`, `end-utc` (where the last picture ends), `frames`, `dropped`, `bytes` |
 //! | `circularsink-recording-failed` | the same as far as it came, and `error`, a sentence |
 //! | `circularsink-file-deleted` | `location`, `bytes`, `reason`: the property whose limit it was |
+//! | `circularsink-gap` | `stream`, the pad's name; `start-running-time`, `start-utc`: where what came ended; `end-running-time`, `end-utc`: where it goes on |
 //! | `circularsink-clock-set` | `running-time` at which it was seen, `source` (`stream`, `system`), `difference`: by how much it is ahead of before |
 //!
 //! The event `circularsink-trigger`, sent to the element or coming in the stream, may have `location`
 //! (string), `post-time` (guint64 ns) and `pinned` (boolean).
+//!
+//! Messages count what is in the file: `frames` of video (of the first sound where there is no
+//! picture), and `dropped`, those that were kept for it and that the muxer did not put into it. What
+//! comes before the first key unit is in no file; `stats` counts it as `buffers-skipped`.
+//!
+//! # Elsewhere than to files
+//! `sink-factory` and `sink-properties` have recordings stored by any element that takes a stream:
+//! `giosink`, `srtsink`, `awss3sink`, `fdsink`, an application's `appsink`. It gets the recording's name as
+//! its `location`, `key` or `uri`, whichever it has first; `location` may be a URI then. A name without an
+//! extension needs `muxer-factory`.
+//!
+//! # A source that is away
+//! What was kept stays when the video is away and comes back, by later timestamps, timestamps that
+//! begin anew, a flush of a live source, or its end and a new beginning: a gap is no time of the video,
+//! and does not count for `max-time`. A message `circularsink-gap` tells of each that is longer than 2 s
+//! and ten pictures. A recording goes on in its file, where the picture stands still meanwhile.
 //!
 //! # Splitting
 //! With `split-on-trigger` a trigger asks upstream for a key unit and splits at the next one that

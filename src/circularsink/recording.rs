@@ -19,6 +19,7 @@ use super::source::{Counters, Feed, RecordingSource};
 use super::target::{Target, TargetError};
 use super::writer::{self, BuildError};
 use crate::ring::RecordingId;
+use crate::streams;
 use crate::streams::times::Times;
 use crate::streams::wallclock;
 
@@ -537,6 +538,7 @@ impl Recorder {
             self.abandon(bin, outcome);
             return;
         }
+        self.count_what_is_in(&bin);
         self.discard(Some(&bin));
         let gone = || Some(Failure::Vanished(target.vanished()?.to_owned()));
         outcome.failure = result.err().or_else(gone);
@@ -545,6 +547,17 @@ impl Recorder {
         }
         target.close();
         self.done(outcome);
+    }
+
+    /// Frames were counted when they were handed on. What is told is what the file has, where its muxer
+    /// counts it.
+    fn count_what_is_in(&self, bin: &gst::Bin) {
+        let Some(in_file) = bin.children().iter().find_map(streams::frames_in) else {
+            return;
+        };
+        let handed_on = self.counters.frames.fetch_min(in_file, Ordering::Relaxed);
+        let dropped = handed_on.saturating_sub(in_file);
+        self.counters.dropped.store(dropped, Ordering::Relaxed);
     }
 
     /// Gives a recording up whose sink takes nothing. It is put out of the pipeline, which may be

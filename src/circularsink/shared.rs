@@ -2,14 +2,15 @@
 //! What the element's pads write and the recordings read: the ring, and what is to be known of
 //! each stream.
 
-use std::sync::atomic::AtomicI64;
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use k230_venc::Codec;
 
+use super::gap::{Arrived, Gap, Watch};
 use crate::ring::{Limits, RecordingId, Ring};
-use crate::streams::wallclock::WallClock;
+use crate::streams::stamps::Breaks;
+use crate::streams::wallclock::{Change, Reading, WallClock};
 use crate::sync::lock;
 
 /// What the ring holds of a buffer.
@@ -79,7 +80,47 @@ pub struct Inner {
     pub waiting: usize,
 }
 
+/// What a buffer of the stream that decides told of its time.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Seen {
+    /// A clock was set.
+    pub clock: Option<Change>,
+    /// The stream had been away.
+    pub gap: Option<Gap>,
+}
+
 impl Inner {
+    /// Follows the time of the stream that decides. `clocks` has the time of day that the buffer
+    /// carries and what the clocks say, where they were looked at.
+    pub fn observe(
+        &mut self,
+        watch: &mut Watch,
+        arrived: Arrived,
+        clocks: Option<(Option<i64>, Reading)>,
+    ) -> Seen {
+        let (reached, newest) = (self.ring.reached(), self.ring.newest());
+        let from = watch.was_away(reached, newest, arrived);
+        let from = from.map(|from| (from, self.clock.utc(from)));
+        if let Some((from, _)) = from {
+            self.ring.was_away(from, arrived.time);
+        }
+        let clock = clocks.and_then(|(reference, reading)| {
+            if arrived.jumped {
+                self.clock.begin_anew();
+            }
+            self.clock.observe(arrived.time, reference, reading)
+        });
+        let gap = from.map(|(from, utc)| Gap {
+            from,
+            to: arrived.time,
+            utc: utc.zip(self.clock.utc(arrived.time)),
+        });
+        Seen {
+            clock,
+            gap: gap.filter(Gap::is_long),
+        }
+    }
+
     /// Keeps the streams as they are for a recording that ends here.
     pub fn keep_streams(&mut self, id: RecordingId) {
         if self.former_of(id).is_none() {
@@ -112,9 +153,7 @@ impl Inner {
 pub struct Shared {
     inner: Mutex<Inner>,
     arrived: Condvar,
-    /// What was added to running times after the last break in the timestamps of a stream, ns;
-    /// written by that stream's thread.
-    pub offset: AtomicI64,
+    pub breaks: Breaks,
 }
 
 impl Shared {
@@ -128,7 +167,7 @@ impl Shared {
                 waiting: 0,
             }),
             arrived: Condvar::new(),
-            offset: AtomicI64::new(0),
+            breaks: Breaks::default(),
         }
     }
 

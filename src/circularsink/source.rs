@@ -42,6 +42,8 @@ const BEFORE_ZERO: i64 = 1000 * 3600 * 1_000_000_000;
 pub struct Counters {
     /// Frames of video; of the first sound if there is no video.
     pub frames: AtomicU64,
+    /// Frames of video that the muxer did not put into the file, known at its end.
+    pub dropped: AtomicU64,
     /// Bytes of all streams.
     pub bytes: AtomicU64,
     /// Running time (ns) at which the last frame ends.

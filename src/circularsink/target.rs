@@ -7,8 +7,9 @@ use std::path::{Path, PathBuf};
 use super::settings::Order;
 use crate::streams::containers::{Container, Kind};
 use crate::streams::files::{self, CreateError};
+use crate::streams::held::{self, OpenFile};
 use crate::streams::names::{self, Pattern, PatternError};
-use crate::streams::retention::{Beginning, Family, OpenFile, Policy};
+use crate::streams::retention::{Family, Policy};
 use crate::streams::wallclock::Moment;
 
 /// Why there is no name.
@@ -75,13 +76,11 @@ impl Target {
             let times = order.pts_pattern.as_deref();
             let times = times.map(|times| Pattern::new(times, 1)).transpose()?;
             let times = times.map(|times| self.with_time(&times));
-            let beginning = Beginning::new();
-            let (_, path, number) =
-                files::create_numbered(&timed, id, order.overwrite, times.as_ref())?;
-            self.open = Some(beginning.open(&path));
-            self.location = Some(path.to_string_lossy().into_owned());
-            self.number = (timed.places() > 0).then_some(number);
-            self.reserved = Some(path);
+            let made = files::create_numbered(&timed, id, order.overwrite, times.as_ref())?;
+            self.open = Some(made.held);
+            self.location = Some(made.path.to_string_lossy().into_owned());
+            self.number = (timed.places() > 0).then_some(made.number);
+            self.reserved = Some(made.path);
         }
         Ok(())
     }
@@ -107,10 +106,10 @@ impl Target {
             let first = PathBuf::from(pictures.fill(&[0]));
             files::create_directories(&pattern, &first)?;
             self.location = Some(text);
-            let beginning = Beginning::new();
+            let held = held::open(&first);
             match files::create(&first, overwrite) {
                 Ok(_) => {
-                    self.open = Some(beginning.open(&first));
+                    self.open = Some(held);
                     self.reserved = Some(first);
                     self.pictures = Some(pictures);
                     self.number = numbered.then_some(number);
@@ -142,8 +141,7 @@ impl Target {
         let timed = self.with_time(&pattern);
         let number = self.number.unwrap_or(order.id.into());
         files::create_directories(&pattern, Path::new(&timed.fill(&[number])))?;
-        let (file, _, _) = files::create_numbered(&timed, number, order.overwrite, None)?;
-        Ok(file)
+        Ok(files::create_numbered(&timed, number, order.overwrite, None)?.file)
     }
 
     /// Removes what was made for the name, if nothing was written to it.

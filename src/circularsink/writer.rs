@@ -16,7 +16,7 @@ use crate::streams::creation::Creation;
 use crate::streams::pictures::Pictures;
 use crate::streams::place;
 use crate::streams::set::{self, SetError};
-use crate::streams::{self, MissingElement};
+use crate::streams::{self, MissingElement, transport};
 
 /// Why a recording's elements can't be put together. Each says what to do.
 #[derive(Debug, thiserror::Error)]
@@ -208,18 +208,10 @@ fn watch_progress(sink: &gst::Element, parts: &Parts) {
         pad.add_probe(kinds, move |_, info| {
             counters.progress.fetch_add(1, Ordering::Relaxed);
             if let Some(make_room) = &make_room {
-                make_room(bytes_in(info));
+                make_room(streams::bytes_in(info));
             }
             gst::PadProbeReturn::Ok
         });
-    }
-}
-
-fn bytes_in(info: &gst::PadProbeInfo) -> u64 {
-    match &info.data {
-        Some(gst::PadProbeData::Buffer(buffer)) => buffer.size() as u64,
-        Some(gst::PadProbeData::BufferList(list)) => list.iter().map(|it| it.size() as u64).sum(),
-        _ => 0,
     }
 }
 
@@ -245,6 +237,7 @@ fn make_muxer(factory: &str, parts: &Parts) -> Result<gst::Element, BuildError> 
     let muxer = streams::make(factory)?;
     let sink = parts.order.sink.as_deref().unwrap_or("filesink");
     streams::write_in_fragments(&muxer, sink);
+    transport::begin_at_zero(&muxer);
     if let (Some(setter), Some(tags)) = (muxer.dynamic_cast_ref::<gst::TagSetter>(), &parts.tags) {
         setter.merge_tags(tags, gst::TagMergeMode::Replace);
     }

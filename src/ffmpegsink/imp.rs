@@ -1,20 +1,23 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-use std::sync::atomic::{AtomicI64, Ordering};
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{LazyLock, Mutex};
 
 use gst::glib;
 use gst::prelude::*;
 use gst::subclass::prelude::*;
+use gst_base::prelude::BaseSinkExt;
 
 use super::CAT;
 use super::pack::pack_tightly;
 use super::pipe::Pipe;
 use super::settings::{PROPERTIES, Settings};
+use super::turn::Turn;
 use crate::streams::bin::{self, Place, Streams, refuse};
-use crate::streams::stamps::{Stamps, jump_text};
+use crate::streams::stamps::{Breaks, Stamps, jump_text};
 use crate::streams::timeline::Untimed;
-use crate::streams::{self, entry, missing, set};
+use crate::streams::{self, entry, missing, same_format, set};
 use crate::sync::lock;
 
 /// Raw pictures that both GStreamer's Matroska muxer and ffmpeg's demuxer know, the ones that cost
@@ -75,9 +78,22 @@ pub struct FfmpegSink {
     /// Each written by its stream's thread.
     video: Mutex<Stamps>,
     audio: Mutex<Stamps>,
-    /// What was added to running times at the last jump of a stream's timestamps, ns; written by
-    /// that stream's thread.
-    offset: AtomicI64,
+    breaks: Breaks,
+    /// Each stream's written by its thread.
+    formats: Mutex<BTreeMap<String, Format>>,
+    turn: Turn,
+    /// Frames of video that came, and files that were begun.
+    frames: AtomicU64,
+    files: AtomicU64,
+}
+
+/// What a stream is in.
+#[derive(Debug, Default)]
+struct Format {
+    /// What was built for it was built for these.
+    caps: Option<gst::Caps>,
+    /// Nothing more comes.
+    ended: bool,
 }
 
 fn raw_formats() -> gst::Caps {
@@ -125,7 +141,10 @@ impl ObjectImpl for FfmpegSink {
     }
 
     fn property(&self, _id: usize, pspec: &glib::ParamSpec) -> glib::Value {
-        PROPERTIES.get(&self.settings, pspec)
+        match pspec.name() {
+            "stats" => self.stats().to_value(),
+            _ => PROPERTIES.get(&self.settings, pspec),
+        }
     }
 }
 
@@ -177,14 +196,21 @@ impl ElementImpl for FfmpegSink {
             })?,
             gst::StateChange::ReadyToPaused => {
                 self.streams.set_stopping(false);
+                self.turn.flow();
                 self.reserve_muxer_pads()?;
             }
-            gst::StateChange::PausedToReady => self.streams.set_stopping(true),
+            gst::StateChange::PausedToReady => {
+                self.streams.set_stopping(true);
+                self.turn.stop();
+            }
             _ => (),
         }
         let success = self.parent_change_state(transition)?;
         if transition == gst::StateChange::PausedToReady {
             lock(&self.made).running = false;
+            if let Some(pipe) = &lock(&self.made).pipe {
+                pipe.set_async(true);
+            }
             let targets = self.streams.dismantle(&*self.obj());
             self.release_muxer_pads(targets);
         }
@@ -194,9 +220,15 @@ impl ElementImpl for FfmpegSink {
 
 impl BinImpl for FfmpegSink {
     fn handle_message(&self, message: gst::Message) {
-        if let gst::MessageView::Error(_) = message.view() {
-            // What fails from here on fails because of it, and is not told of too.
-            self.streams.set_stopping(true);
+        match message.view() {
+            gst::MessageView::Error(_) => {
+                // What fails from here on fails because of it, and is not told of too.
+                self.streams.set_stopping(true);
+                self.turn.stop();
+            }
+            // Another file follows.
+            gst::MessageView::Eos(_) if self.turn.completed() => return,
+            _ => (),
         }
         self.parent_handle_message(message);
     }
@@ -238,7 +270,7 @@ impl FfmpegSink {
 
     /// The muxer and the pipe, and the command line.
     fn prepare(&self) -> Result<(), gst::ErrorMessage> {
-        let command = lock(&self.settings).command();
+        let command = lock(&self.settings).command(0);
         let command =
             command.map_err(|err| gst::error_msg!(gst::ResourceError::Settings, ("{err}")))?;
         let pipe = lock(&self.made).pipe.clone();
@@ -286,7 +318,10 @@ impl FfmpegSink {
             made.running = true;
             made.muxer.as_ref().ok_or(gst::StateChangeError)?;
         }
-        self.offset.store(0, Ordering::Relaxed);
+        self.breaks.clear();
+        self.frames.store(0, Ordering::Relaxed);
+        self.files.store(1, Ordering::Relaxed);
+        lock(&self.formats).clear();
         for name in self.streams.names() {
             *lock(self.stamps(&name)) = Stamps::default();
             self.reserve_muxer_pad(&name);
@@ -318,20 +353,146 @@ impl FfmpegSink {
     ) -> Result<gst::PadProbeReturn, gst::ErrorMessage> {
         match &mut info.data {
             Some(gst::PadProbeData::Event(event)) => {
+                if event.is_serialized() {
+                    self.turn.wait();
+                }
                 if let Some(moved) = lock(self.stamps(name)).follow(event) {
                     *event = moved;
                 }
-                // What was built for the first caps says whether it can take others.
-                if let gst::EventView::Caps(caps) = event.view()
-                    && let Some(place) = self.streams.place(name)
-                {
-                    self.build(name, &place, caps.caps())?;
+                match event.view() {
+                    gst::EventView::Caps(caps) => {
+                        return self.caps_arrived(name, caps.caps_owned());
+                    }
+                    gst::EventView::Eos(_) => {
+                        lock(&self.formats)
+                            .entry(name.to_owned())
+                            .or_default()
+                            .ended = true;
+                    }
+                    _ => (),
                 }
             }
-            Some(gst::PadProbeData::Buffer(buffer)) => self.place(name, pad, buffer)?,
+            Some(gst::PadProbeData::Buffer(buffer)) => {
+                self.turn.wait();
+                self.place(name, pad, buffer)?;
+                if name == "video" {
+                    self.frames.fetch_add(1, Ordering::Relaxed);
+                }
+            }
             _ => (),
         }
         Ok(gst::PadProbeReturn::Ok)
+    }
+
+    /// Builds what a format takes: with the first one, and in another file with another one.
+    fn caps_arrived(
+        &self,
+        name: &str,
+        caps: gst::Caps,
+    ) -> Result<gst::PadProbeReturn, gst::ErrorMessage> {
+        let before = lock(&self.formats).get(name).and_then(|it| it.caps.clone());
+        if let Some(before) = before.filter(|_| self.streams.place(name).is_none()) {
+            if same_format(&before, &caps) {
+                // Matroska takes no other caps, though they say the same in more detail.
+                return Ok(gst::PadProbeReturn::Handled);
+            }
+            self.change_file(name)?;
+        }
+        if let Some(place) = self.streams.place(name) {
+            self.build(name, &place, &caps)?;
+        }
+        lock(&self.formats).entry(name.to_owned()).or_default().caps = Some(caps);
+        Ok(gst::PadProbeReturn::Ok)
+    }
+
+    /// Has the program complete its file, and makes everything ready for another one, since the stream
+    /// `name` goes on in another format. Other streams wait meanwhile.
+    fn change_file(&self, name: &str) -> Result<(), gst::ErrorMessage> {
+        self.turn.complete();
+        // This one first: the muxer may hold the others back for it.
+        self.streams.drain(name);
+        let others = self.streams.names().into_iter();
+        let others: Vec<_> = others.filter(|other| other != name).collect();
+        for other in &others {
+            self.streams.drain(other);
+        }
+        if !self.turn.wait_for_end() {
+            return Err(gst::error_msg!(
+                gst::CoreError::StateChange,
+                ("The recording was stopped while another file was to be begun")
+            ));
+        }
+        let targets = self.streams.dismantle(&*self.obj());
+        self.release_muxer_pads(targets);
+        self.restart(name)?;
+        for other in &others {
+            let caps = lock(&self.formats)
+                .get(other)
+                .and_then(|it| it.caps.clone());
+            if let (Some(place), Some(caps)) = (self.streams.place(other), caps)
+                && place.target.is_some()
+            {
+                self.build(other, &place, &caps)?;
+            }
+        }
+        self.turn.flow();
+        Ok(())
+    }
+
+    /// Starts muxer and program anew for the streams that go on.
+    fn restart(&self, name: &str) -> Result<(), gst::ErrorMessage> {
+        let failed = |err: glib::BoolError| {
+            gst::error_msg!(
+                gst::CoreError::StateChange,
+                ("ffmpeg cannot be started for another file: {err}")
+            )
+        };
+        let (muxer, pipe) = {
+            let made = lock(&self.made);
+            (made.muxer.clone(), made.pipe.clone())
+        };
+        let (Some(muxer), Some(pipe)) = (muxer, pipe) else {
+            return Ok(());
+        };
+        let number = self.files.fetch_add(1, Ordering::Relaxed);
+        let command = lock(&self.settings).command(number);
+        let command =
+            command.map_err(|err| gst::error_msg!(gst::ResourceError::Settings, ("{err}")))?;
+        gst::element_imp_info!(
+            self,
+            gst::StreamError::Format,
+            (
+                "The {name} goes on in another format, and ffmpeg writes another file: {}",
+                command.args.join(" ")
+            )
+        );
+        let elements = [pipe.clone().upcast::<gst::Element>(), muxer];
+        for element in elements.iter().rev() {
+            // Both stop without an error.
+            let _ = element.set_state(gst::State::Null);
+        }
+        // The pipeline has prerolled long ago.
+        pipe.set_async(false);
+        pipe.set_command(command);
+        for stream in self.streams.names() {
+            let ended = lock(&self.formats).get(&stream).is_some_and(|it| it.ended);
+            if !ended {
+                self.reserve_muxer_pad(&stream);
+            }
+        }
+        elements
+            .iter()
+            .try_for_each(ElementExt::sync_state_with_parent)
+            .map_err(failed)
+    }
+
+    fn stats(&self) -> gst::Structure {
+        let jumps = [&self.video, &self.audio].map(|stamps| lock(stamps).jumps());
+        gst::Structure::builder("ffmpegsink-stats")
+            .field("frames", self.frames.load(Ordering::Relaxed))
+            .field("files", self.files.load(Ordering::Relaxed))
+            .field("jumps", jumps.iter().sum::<u64>())
+            .build()
     }
 
     /// Gives a buffer its place in time.
@@ -341,7 +502,7 @@ impl FfmpegSink {
         pad: &gst::GhostPad,
         buffer: &mut gst::Buffer,
     ) -> Result<(), gst::ErrorMessage> {
-        let stamped = lock(self.stamps(name)).stamp(buffer, &self.offset);
+        let stamped = lock(self.stamps(name)).stamp(buffer, &self.breaks);
         let stamped = stamped.map_err(|Untimed| {
             gst::error_msg!(
                 gst::StreamError::Format,

@@ -20,6 +20,12 @@
 //! category `ffmpegsink`. Where it fails, the element's error has its last lines. When it ends
 //! by itself and is content (`-t 10`), the stream ends.
 //!
+//! Buffers without timestamps are counted by the caps' frame or sample rate; where there is none that
+//! is an error. Timestamps that go back, begin anew or jump ahead by more than an hour go on behind
+//! what came, with a warning. When a stream goes on in another size or format, the program gets the
+//! end of its input and is started again with the same arguments, except that the files it writes
+//! have numbers: `clip.mp4`, `clip-00001.mp4` and so on; an INFO message says so.
+//!
 //! Stopped without EOS, the program gets the end of its input and completes its file; if it neither
 //! reads nor ends for five seconds it gets SIGTERM, and five seconds later SIGKILL. The same happens
 //! when this process dies, by SIGKILL or in a crash, where a shell that watches (`/bin/sh`) gives it
@@ -39,6 +45,7 @@ mod pack;
 mod pipe;
 pub mod process;
 mod settings;
+mod turn;
 mod watchdog;
 
 static CAT: LazyLock<gst::DebugCategory> = LazyLock::new(|| {

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! The end of `ffmpegsink`'s bin: a sink that writes what it gets to the program.
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Condvar, LazyLock, Mutex};
 use std::time::Duration;
 
@@ -40,6 +41,8 @@ pub struct FfmpegPipe {
     /// `leaving` or `posted` is true now.
     settled: Condvar,
     interrupt: Mutex<Option<Arc<Interrupt>>>,
+    /// The pipeline pauses, or stops.
+    interrupted: AtomicBool,
 }
 
 #[glib::object_subclass]
@@ -177,6 +180,7 @@ impl BaseSinkImpl for FfmpegPipe {
     }
 
     fn unlock(&self) -> Result<(), gst::ErrorMessage> {
+        self.interrupted.store(true, Ordering::Release);
         if let Some(interrupt) = &*lock(&self.interrupt) {
             interrupt.raise();
         }
@@ -184,6 +188,7 @@ impl BaseSinkImpl for FfmpegPipe {
     }
 
     fn unlock_stop(&self) -> Result<(), gst::ErrorMessage> {
+        self.interrupted.store(false, Ordering::Release);
         if let Some(interrupt) = &*lock(&self.interrupt) {
             interrupt.lower();
         }
@@ -279,7 +284,9 @@ impl FfmpegPipe {
             if let Some(outcome) = watch.wait(TICK) {
                 break outcome;
             }
-            if lock(&self.state).leaving {
+            // Who stops or pauses the pipeline waits for the lock that this thread holds.
+            let pauses = self.interrupted.load(Ordering::Acquire);
+            if lock(&self.state).leaving || (pauses && self.obj().wait_preroll().is_err()) {
                 return false;
             }
         };

@@ -8,6 +8,7 @@ use gst::glib;
 use gst::prelude::*;
 
 use super::process::CommandLine;
+use crate::streams::names::numbered;
 use crate::streams::property::{Properties, property};
 
 const FFMPEG: &str = "ffmpeg";
@@ -52,6 +53,16 @@ pub static PROPERTIES: LazyLock<Properties<Settings>> = LazyLock::new(|| {
             .default_value(true)
             .mutable_ready()),
     ])
+    .with_read_only(vec![
+        glib::ParamSpecBoxed::builder::<gst::Structure>("stats")
+            .nick("Statistics")
+            .blurb(
+                "frames (of video that came), files (begun), jumps (how often timestamps began \
+                 anew or jumped ahead)",
+            )
+            .read_only()
+            .build(),
+    ])
 });
 
 /// Why there is no command line.
@@ -65,9 +76,52 @@ pub enum ArgsError {
     Empty,
 }
 
+/// Options for outputs that stand alone; all others have a value behind them.
+const FLAGS: [&str; 16] = [
+    "accurate_seek",
+    "an",
+    "autorotate",
+    "bitexact",
+    "copyts",
+    "dn",
+    "n",
+    "re",
+    "report",
+    "shortest",
+    "sn",
+    "start_at_zero",
+    "stats",
+    "vn",
+    "xerror",
+    "y",
+];
+
+/// The arguments for the file of that number: from the second on, the files have numbers as
+/// `recordsink`'s have. What is no file (`rtmp://...`, `pipe:1`, `-`) is the same again.
+fn for_file(args: Vec<String>, number: u64) -> Vec<String> {
+    let mut has_value = false;
+    let args = args.into_iter().map(|arg| {
+        if std::mem::take(&mut has_value) {
+            return arg;
+        }
+        if let Some(option) = arg.strip_prefix('-').filter(|option| !option.is_empty()) {
+            // -nostats is -stats the other way round.
+            let negated = option.strip_prefix("no").unwrap_or(option);
+            has_value = !FLAGS.contains(&option) && !FLAGS.contains(&negated);
+            return arg;
+        }
+        let scheme = arg.split_once(':').map_or("file", |(scheme, _)| scheme);
+        match number > 0 && arg != "-" && scheme == "file" && !arg.starts_with("/dev/") {
+            true => numbered(&arg, number).to_string_lossy().into_owned(),
+            false => arg,
+        }
+    });
+    args.collect()
+}
+
 impl Settings {
-    /// The command line.
-    pub fn command(&self) -> Result<CommandLine, ArgsError> {
+    /// The command line for the file of that number, the first one 0.
+    pub fn command(&self, number: u64) -> Result<CommandLine, ArgsError> {
         let text = self.args.as_deref().unwrap_or_default();
         let user_args = shlex::split(text).ok_or_else(|| ArgsError::Quote(text.to_owned()))?;
         if user_args.is_empty() {
@@ -80,10 +134,48 @@ impl Settings {
         args.push("level+info".into());
         args.push(if self.overwrite { "-y" } else { "-n" }.into());
         args.extend(["-f", "matroska", "-i", "pipe:0"].map(str::to_owned));
-        args.extend(user_args);
+        args.extend(for_file(user_args, number));
         Ok(CommandLine {
             program: OsString::from(self.ffmpeg.as_deref().unwrap_or(FFMPEG)),
             args,
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn args(args: &str, number: u64) -> String {
+        let settings = Settings {
+            args: Some(args.to_owned()),
+            ..Settings::default()
+        };
+        let args = settings.command(number).unwrap().args;
+        let input = args.iter().position(|arg| arg == "pipe:0").unwrap();
+        args[input + 1..].join(" ")
+    }
+
+    #[test]
+    fn the_next_files_have_numbers() {
+        for (given, next) in [
+            ("-c:v mpeg4 a.mp4", "-c:v mpeg4 a-00001.mp4"),
+            (
+                "-an -shortest /x.y/a.mkv -c copy b.avi",
+                "-an -shortest /x.y/a-00001.mkv -c copy b-00001.avi",
+            ),
+            (
+                "-i other.wav -map 0 a.mkv",
+                "-i other.wav -map 0 a-00001.mkv",
+            ),
+            ("-nostats a.mkv", "-nostats a-00001.mkv"),
+            ("-f flv rtmp://host/live", "-f flv rtmp://host/live"),
+            ("-f null -", "-f null -"),
+            ("-f mjpeg pipe:1", "-f mjpeg pipe:1"),
+            ("-y /dev/null", "-y /dev/null"),
+        ] {
+            assert_eq!(args(given, 0), given);
+            assert_eq!(args(given, 1), next);
+        }
     }
 }

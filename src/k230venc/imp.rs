@@ -17,6 +17,7 @@ use super::{
         CODECS, any_rate, choose, codec_of, encoded_caps, pad_templates, pixel_format, raw_caps,
     },
     channels::{self, Claim},
+    counts::Counts,
     held::{Held, HeldStream},
     hosted::{BufferFrame, HostedDevice},
     messages::error_message,
@@ -29,7 +30,7 @@ use super::{
 use crate::sync::lock;
 use k230_venc::{
     ChannelAttr, Code, Codec, Decimator, Device, Error, Frame, LentPlane, MAX_REGIONS, PackKind,
-    PixelFormat, Status, library,
+    PixelFormat, library,
     mpp::MppDevice,
     v4l2::{self, V4l2Device},
 };
@@ -40,44 +41,6 @@ const HELD_WARNING: Duration = Duration::from_secs(2);
 /// Pictures whose memory the device lends to upstream: one being written, one that is encoded, and
 /// two on the way.
 const LENT: u32 = 4;
-
-/// Counts since the start; written by the streaming thread, read by `stats`.
-#[derive(Debug, Clone, Default)]
-struct Counts {
-    backend: &'static str,
-    encoder: String,
-    frames_in: u64,
-    frames_out: u64,
-    bytes_out: u64,
-    idr: u64,
-    /// Left out to keep `frame-rate`.
-    dropped: u64,
-    lost: u64,
-    stalls: u64,
-    /// What the channel said of itself last.
-    status: Status,
-    /// Frames of the channels before it, by the way they went in.
-    before: Ways,
-}
-
-/// Frames by the way they went into a device.
-#[derive(Debug, Clone, Copy, Default)]
-struct Ways {
-    imported: u64,
-    pooled: u64,
-    copied: u64,
-}
-
-impl Counts {
-    /// Those of all channels since the start.
-    fn ways(&self) -> Ways {
-        Ways {
-            imported: self.before.imported + self.status.imported,
-            pooled: self.before.pooled + self.status.pooled,
-            copied: self.before.copied + self.status.copied,
-        }
-    }
-}
 
 /// A backend's nick and its device.
 type Way = (&'static str, Arc<dyn Device>);
@@ -620,10 +583,7 @@ impl K230Venc {
                 ));
             }
             let mut state = lock(&self.state);
-            state.counts.before = state.counts.ways();
-            state.counts.status = Status::default();
-            state.counts.backend = backend;
-            state.counts.encoder = encoder;
+            state.counts.begin(backend, encoder);
             return Ok(Session::new(channel, attr));
         }
         Err(refusal.unwrap_or_else(|| Error::refused(Code::NotReady, "no device")))
@@ -927,29 +887,7 @@ impl K230Venc {
     fn stats(&self) -> gst::Structure {
         let held = *self.held.lock();
         let state = lock(&self.state);
-        let c = &state.counts;
-        let ways = c.ways();
-        gst::Structure::builder("k230venc-stats")
-            .field("backend", c.backend)
-            .field("encoder", &c.encoder)
-            .field(
-                "channel",
-                state
-                    .claim
-                    .as_ref()
-                    .map_or(-1, |claim| claim.number() as i32),
-            )
-            .field("frames-in", c.frames_in)
-            .field("frames-out", c.frames_out)
-            .field("bytes-out", c.bytes_out)
-            .field("idr", c.idr)
-            .field("dropped", c.dropped)
-            .field("lost", c.lost)
-            .field("imported", ways.imported)
-            .field("pooled", ways.pooled)
-            .field("copied", ways.copied)
-            .field("held", held)
-            .field("stalls", c.stalls)
-            .build()
+        let channel = state.claim.as_ref().map(Claim::number);
+        state.counts.structure(channel, held)
     }
 }

@@ -28,6 +28,7 @@ use glib::prelude::*;
 
 mod caps;
 mod channels;
+mod counts;
 pub(crate) mod engines;
 mod held;
 pub mod hosted;

@@ -13,6 +13,7 @@ use gst_base::prelude::*;
 use gst_base::subclass::prelude::*;
 
 use super::CAT;
+use super::first::First;
 use super::tally::Tally;
 use crate::streams::containers::Kind;
 use crate::streams::files;
@@ -23,7 +24,9 @@ use avi_mjpeg::pcm::file::{FileError, Recording};
 /// What the recording is asked and told of.
 pub trait Owner: Send + Sync + 'static {
     /// The name of the file that is about to be opened; what is wrong with it has been posted.
-    fn next_file(&self) -> Option<PathBuf>;
+    fn next_file(&self, first: &First) -> Option<PathBuf>;
+    /// So many bytes are about to be written.
+    fn writes(&self, bytes: u64);
     /// A file is complete.
     fn file_done(&self, tally: &Tally);
 }
@@ -49,6 +52,8 @@ struct Open {
     tally: Tally,
     first: Option<gst::ClockTime>,
     end: Option<gst::ClockTime>,
+    /// Bytes since the last key unit, with it.
+    group: u64,
     /// Something could not be written.
     failed: bool,
 }
@@ -64,6 +69,8 @@ struct State {
     size: Option<(i32, i32)>,
     /// The next file begins with the next key unit.
     due: bool,
+    /// The most bytes from one key unit to the next.
+    largest_group: u64,
 }
 
 #[derive(Default)]
@@ -185,9 +192,17 @@ impl BaseSinkImpl for ElementarySink {
             self.close();
         }
         if lock(&self.state).open.is_none() {
-            self.open()?;
+            self.open(start, buffer)?;
+        }
+        let owner = lock(&self.state).owner.clone();
+        if let Some(owner) = owner {
+            owner.writes(map.len() as u64);
         }
         let mut state = lock(&self.state);
+        let group = state.open.as_ref().map_or(0, |open| open.group);
+        if key_unit {
+            state.largest_group = state.largest_group.max(group);
+        }
         let frame_bytes = state.layout.map_or(0, |layout| layout.frame_bytes());
         let Some(open) = &mut state.open else {
             return Err(gst::FlowError::Error);
@@ -200,7 +215,9 @@ impl BaseSinkImpl for ElementarySink {
             Body::Samples(recording) => recording.write(&map),
         };
         open.failed |= result.is_err();
-        open.tally.bytes += map.len() as u64;
+        let len = map.len() as u64;
+        open.tally.bytes += len;
+        open.group = if key_unit { len } else { group + len };
         open.tally.frames += match frame_bytes {
             0 => 1,
             n => (map.len() / n) as u64,
@@ -243,13 +260,27 @@ impl ElementarySink {
         let limit = state.limits.time;
         let time = matches!((start, open.first), (Some(start), Some(first))
             if limit > 0 && start.saturating_sub(first).nseconds() >= limit);
-        let bytes = state.limits.bytes > 0 && open.tally.bytes + len > state.limits.bytes;
+        // How large the group is that begins here is known when it is over: it may take what the largest
+        // one took.
+        let group = state.largest_group.max(open.group).max(len);
+        let bytes = state.limits.bytes > 0 && open.tally.bytes + group > state.limits.bytes;
         picture || time || bytes || std::mem::take(&mut state.due)
     }
 
-    fn open(&self) -> Result<(), gst::FlowError> {
+    fn open(
+        &self,
+        start: Option<gst::ClockTime>,
+        buffer: &gst::Buffer,
+    ) -> Result<(), gst::FlowError> {
         let owner = lock(&self.state).owner.clone();
-        let location = owner.and_then(|owner| owner.next_file());
+        let first = First {
+            start: start.map(gst::ClockTime::nseconds),
+            sample: self
+                .obj()
+                .static_pad("sink")
+                .map(|pad| First::of(&pad, buffer)),
+        };
+        let location = owner.and_then(|owner| owner.next_file(&first));
         let location = location.ok_or(gst::FlowError::Error)?;
         let (kind, layout, overwrite) = {
             let mut state = lock(&self.state);
@@ -279,6 +310,7 @@ impl ElementarySink {
             },
             first: None,
             end: None,
+            group: 0,
             failed: false,
         });
         Ok(())

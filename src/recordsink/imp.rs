@@ -97,6 +97,41 @@ impl ObjectImpl for RecordSink {
                         None
                     })
                     .build(),
+                // pin(location or NULL) -> gboolean: the file, or the one that is being written, is
+                // not deleted for others. False if there is none.
+                glib::subclass::Signal::builder("pin")
+                    .param_types([Option::<String>::static_type()])
+                    .return_type::<bool>()
+                    .action()
+                    .class_handler(|args| {
+                        let element = args[0].get::<super::RecordSink>().ok()?;
+                        let location = args[1].get::<Option<String>>().ok()?;
+                        let recorder = &element.imp().recorder;
+                        Some(recorder.pin(location.as_deref()).to_value())
+                    })
+                    .build(),
+                // unpin(location) -> gboolean: undoes pin(). False if there is no such file.
+                glib::subclass::Signal::builder("unpin")
+                    .param_types([String::static_type()])
+                    .return_type::<bool>()
+                    .action()
+                    .class_handler(|args| {
+                        let element = args[0].get::<super::RecordSink>().ok()?;
+                        let location = args[1].get::<Option<String>>().ok()??;
+                        Some(element.imp().recorder.unpin(&location).to_value())
+                    })
+                    .build(),
+                // format-location(number) -> string, and format-location-full(number, first sample)
+                // -> string, which is asked first: the next file's name, as with splitmuxsink. NULL
+                // leaves it to location.
+                glib::subclass::Signal::builder("format-location")
+                    .param_types([u32::static_type()])
+                    .return_type::<Option<String>>()
+                    .build(),
+                glib::subclass::Signal::builder("format-location-full")
+                    .param_types([u32::static_type(), gst::Sample::static_type()])
+                    .return_type::<Option<String>>()
+                    .build(),
                 // finish(): the recording ends here, with EOS.
                 glib::subclass::Signal::builder("finish")
                     .action()
@@ -210,6 +245,7 @@ impl RecordSink {
             ));
         }
         let weak = Arc::downgrade(&self.recorder);
+        let inside = name.clone();
         let ended = {
             let (weak, name) = (weak.clone(), name.clone());
             move || {
@@ -230,6 +266,22 @@ impl RecordSink {
                         None => gst::PadProbeReturn::Ok,
                     },
                 )?;
+        let head = self.recorder.streams.pad(&inside);
+        if let Some(head) = head.and_then(|pad| pad.target()) {
+            let weak = Arc::downgrade(&self.recorder);
+            // A segment follows the caps, which are told with the first readable picture.
+            head.add_probe(gst::PadProbeType::EVENT_DOWNSTREAM, move |_, info| {
+                let event = info.event().map(|event| event.type_());
+                let waits = event == Some(gst::EventType::Segment)
+                    && weak
+                        .upgrade()
+                        .is_some_and(|recorder| recorder.waits_for_size(&inside));
+                match waits {
+                    true => gst::PadProbeReturn::Handled,
+                    false => gst::PadProbeReturn::Ok,
+                }
+            });
+        }
         // What is built for the first caps converts them. If upstream were asked to choose again,
         // an encoder would begin a second stream, and the file with it, after the first frame.
         pad.add_probe(gst::PadProbeType::EVENT_UPSTREAM, |_, info| {

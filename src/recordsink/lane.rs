@@ -8,7 +8,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use gst::prelude::*;
 
 use super::CAT;
-use crate::streams::{self, MissingElement};
+use super::first::First;
+use crate::streams::{self, MissingElement, same_format};
 use crate::sync::lock;
 
 /// What a queue holds: what a stream may bring before another one that has not come is done without.
@@ -34,6 +35,8 @@ pub struct Lane {
     pub news: AtomicBool,
     /// The last unit's time, and how long before it the one before was.
     last: Mutex<(Option<gst::ClockTime>, Option<gst::ClockTime>)>,
+    /// The unit that waits for a file.
+    waiting: Mutex<Option<gst::Sample>>,
 }
 
 impl Lane {
@@ -46,6 +49,7 @@ impl Lane {
             told: Mutex::default(),
             news: AtomicBool::default(),
             last: Mutex::default(),
+            waiting: Mutex::default(),
         })
     }
 
@@ -69,7 +73,11 @@ impl Lane {
         }
         let mut events = Vec::new();
         source.sticky_events_foreach(|event| {
-            let known = told.events.iter().any(|t| t.as_ptr() == event.as_ptr());
+            let mut known = told.events.iter().any(|t| t.as_ptr() == event.as_ptr());
+            if let (gst::EventView::Caps(caps), Some(before)) = (event.view(), &told.caps) {
+                // Muxers take no other caps, though they say the same in more detail.
+                known |= same_format(before, caps.caps());
+            }
             if !known && event.type_() != gst::EventType::Eos {
                 events.push(event.clone());
             }
@@ -94,6 +102,16 @@ impl Lane {
             }
         }
         Ok(())
+    }
+
+    /// The next file begins with this unit, if it begins with one of this stream.
+    pub fn waits_with(&self, source: &gst::Pad, buffer: &gst::Buffer) {
+        *lock(&self.waiting) = Some(First::of(source, buffer));
+    }
+
+    /// The unit that waits for a file.
+    pub fn waiting(&self) -> Option<gst::Sample> {
+        lock(&self.waiting).take()
     }
 
     /// Where the stream enters.
@@ -158,31 +176,4 @@ fn from_origin(event: gst::Event, origin: u64) -> gst::Event {
     gst::event::Segment::builder(&segment)
         .seqnum(event.seqnum())
         .build()
-}
-
-/// Whether a file can go on with these caps. Other fields tell the same in more detail.
-pub fn same_format(before: &gst::CapsRef, after: &gst::CapsRef) -> bool {
-    const FIELDS: [&str; 8] = [
-        "width",
-        "height",
-        "codec_data",
-        "stream-format",
-        "format",
-        "rate",
-        "channels",
-        "layout",
-    ];
-    let (Some(before), Some(after)) = (before.structure(0), after.structure(0)) else {
-        return false;
-    };
-    let same = |field: &str| match (before.value(field), after.value(field)) {
-        (Ok(before), Ok(after)) => before.compare(after) == Some(std::cmp::Ordering::Equal),
-        (Err(_), Err(_)) => true,
-        _ => false,
-    };
-    let changed = FIELDS.into_iter().find(|field| !same(field));
-    if let Some(field) = changed {
-        gst::debug!(CAT, "{field} changes from {before} to {after}");
-    }
-    before.name() == after.name() && changed.is_none()
 }

@@ -26,8 +26,8 @@
 //!
 //! A new file begins when `split-time` or `split-bytes` is reached, when `split(location)` is emitted
 //! and when a stream goes on in another size or format, each time at a key unit, with no frame lost.
-//! Every file begins at 0, whatever the running time is (an MPEG transport stream at the hour that
-//! `mpegtsmux` puts in front). With two streams the first file begins when both have come. If one has
+//! Every file begins at 0, whatever the running time is (in an MPEG transport stream the clock does,
+//! which runs ahead of the pictures by an eighth of a second). With two streams the first file begins when both have come. If one has
 //! brought 20 s, or 64 MiB encoded, and the other nothing, the file does without it, with a warning;
 //! when it comes after all, it begins another file.
 //!
@@ -35,9 +35,37 @@
 //! is an error. Timestamps that go back or begin anew, or that jump ahead by more than an hour (or ten
 //! frames of a slow camera), go on behind what came, with one warning. Motion JPEG goes into the file as it comes, damaged pictures too, from the first one
 //! whose head is readable on. For each complete file the bin posts an
-//! element message `recordsink-file` with `location`, `frames`, `lost` (frames that came and that the
-//! muxer did not put into it), `bytes` and `duration`, of the file that is on the disk; with
+//! element message `recordsink-file` with `location`, `frames`, `bytes` and `duration`, of the file
+//! that is on the disk, and the frames that came for it and are not in it: `dropped`, of which
+//! `dropped-interval` came before `interval` had passed, `dropped-unreadable` before the first picture
+//! whose head is readable, and `lost` were not put into it by the muxer. With
 //! `frame-messages=true` each frame posts `recordsink-frame` with its `bytes` and `pts`.
+//!
+//! Names may have a place for the time of day of the first picture, as `strftime` has it: `%Y %m %d %H
+//! %M %S`, `%j %y %F %T %z %f`, the local time or with `utc-names` UTC; `%d` is the day beside another
+//! time, and the file's number without. Directories that a time names are made, and a name that has a
+//! time and no number is never given twice: the second gets `-1`. What `split(location)` names wins,
+//! then what `format-location-full(number, first sample)` or `format-location(number)` answer, as with
+//! splitmuxsink; both are meant as they are.
+//!
+//! The time of day comes from the stream where buffers carry it (`GstReferenceTimestampMeta` of
+//! `timestamp/x-unix` or `timestamp/x-ntp`), else from the system's clock. `recordsink-file` has it in
+//! ns since 1970 as `start-utc` and `end-utc`, MP4 and MOV as `creation_time`, Matroska as `DateUTC`,
+//! AVI as the tag of the date. A clock that is set while a file is recorded changes no length; the
+//! message `recordsink-clock-set` has the `running-time` at which it was seen, `source` (`stream`,
+//! `system`) and the `difference` in ns.
+//!
+//! `max-files`, `max-total-bytes` and `min-free-bytes` have the oldest files deleted that have a name of
+//! `location`'s pattern, from earlier runs too, and no others; each posts a message
+//! `recordsink-file-deleted` with `location`, `bytes` and `reason`, the property whose limit it was.
+//! Never deleted is the newest, and what is pinned: `pin(location or NULL)`, with NULL for the one that
+//! is being written, until `unpin(location)`. The pin is the extended attribute `user.kendryte.pinned`,
+//! or where the file system has none, an empty file `NAME.pinned` beside it; what is pinned is neither
+//! counted nor overwritten. `pts-location` is one file for the whole recording, which stays.
+//!
+//! `sink-factory` and `sink-properties` have what the muxer makes stored by another element (`giosink`,
+//! `srtsink`, `awss3sink`, `appsink`), which gets the name as its `location`, `key` or `uri`, whichever it
+//! has; `location` may be a URI then, and may be missing if `muxer-factory` is set.
 //!
 //! What a killed program, a full disk or a power cut leaves of a file plays: an AVI up to its last
 //! checkpoint (a second), MP4 and MOV, which are written in fragments and made plain files at their
@@ -53,12 +81,15 @@ use std::sync::LazyLock;
 use gst::glib;
 use gst::prelude::*;
 
+mod begun;
 mod chain;
 mod cut;
 mod elementary;
 mod encoder;
+mod first;
 mod gate;
 mod imp;
+mod keeping;
 mod lane;
 mod muxed;
 mod names;

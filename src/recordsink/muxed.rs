@@ -9,7 +9,7 @@
 //! before it, so that upstream goes on; behind it, because a muxer takes a unit only when it has one
 //! of every stream.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 
@@ -18,10 +18,11 @@ use gst::prelude::*;
 
 use super::CAT;
 use super::cut::{Ending, Limits, Plan, Unit, Verdict};
-use super::lane::{Lane, held_queue, running_time, same_format};
+use super::first::First;
+use super::lane::{Lane, held_queue, running_time};
 use super::tally::Current;
 use crate::streams::bin::guarded;
-use crate::streams::{self, MissingElement, entry, set_if_there};
+use crate::streams::{self, MissingElement, entry, same_format, set_if_there};
 use crate::sync::lock;
 
 /// How far the file is.
@@ -47,7 +48,14 @@ struct State {
 /// What the recording is asked and told of.
 pub trait Owner: Send + Sync + 'static {
     /// The name of the file that is about to be opened; what is wrong with it has been posted.
-    fn next_file(&self) -> Option<PathBuf>;
+    fn next_file(&self, first: &First) -> Option<PathBuf>;
+    /// The muxer and the sink that are to write it are about to start.
+    fn prepare_file(
+        &self,
+        muxer: &gst::Element,
+        sink: &gst::Element,
+        name: &Path,
+    ) -> Result<(), gst::ErrorMessage>;
     /// The first file is open, and the element that the bin waited for in its place can go.
     fn began(&self, placeholder: &gst::Element);
     /// A file begins without this stream.
@@ -66,6 +74,8 @@ pub struct Muxed {
     /// taken away.
     muxer: Mutex<gst::Element>,
     sink: gst::Element,
+    /// Of the file that is open.
+    name: Mutex<PathBuf>,
     /// A sink that does not preroll, for the bin to wait for until the first file is open.
     placeholder: gst::Element,
     lanes: Vec<Lane>,
@@ -91,6 +101,7 @@ impl std::fmt::Debug for Muxed {
 pub struct Parts {
     pub bin: glib::WeakRef<gst::Bin>,
     pub muxer: gst::Element,
+    pub sink: gst::Element,
     /// The streams' names, the video first.
     pub streams: Vec<String>,
     /// Whether streams have threads of their own: there are several, or a preview.
@@ -107,11 +118,14 @@ impl Muxed {
     /// When an element that it takes is not installed.
     pub fn new(parts: Parts) -> Result<Arc<Self>, MissingElement> {
         let Parts {
-            bin, muxer, limits, ..
+            bin,
+            muxer,
+            sink,
+            limits,
+            ..
         } = parts;
-        let sink = streams::make("filesink")?;
         // The pipeline waits for the file to be opened, and not for what is written to it.
-        sink.set_property("async", false);
+        set_if_there(&sink, "async", "false");
         // A killed program loses what it has in memory.
         set_if_there(&sink, "buffer-mode", "unbuffered");
         let placeholder = streams::make("fakesink")?;
@@ -123,6 +137,7 @@ impl Muxed {
             bin,
             muxer: Mutex::new(muxer),
             sink,
+            name: Mutex::default(),
             placeholder,
             lanes,
             split_time: if limits.bytes == 0 { limits.time } else { 0 },
@@ -268,21 +283,7 @@ impl Muxed {
 
     /// The file that is open.
     pub fn location(&self) -> PathBuf {
-        let location = self.sink.property::<Option<String>>("location");
-        location.unwrap_or_default().into()
-    }
-
-    /// Frames of video in the file, where the muxer counts them.
-    pub fn frames_in_file(&self) -> Option<u64> {
-        let video = self.number("video")?;
-        let muxer = self.muxer();
-        let stats = muxer.find_property("stats")?;
-        let in_file = lock(&self.lanes.get(video)?.pad).is_some();
-        if !in_file || stats.value_type() != gst::Structure::static_type() {
-            return None;
-        }
-        let stats = muxer.property::<Option<gst::Structure>>("stats")?;
-        stats.get("frames").ok()
+        lock(&self.name).clone()
     }
 
     /// The next key unit begins the next file.
@@ -395,13 +396,14 @@ impl Muxed {
         &self,
         number: usize,
         source: &gst::Pad,
-        buffer: &gst::BufferRef,
+        buffer: &gst::Buffer,
     ) -> Result<(), gst::FlowError> {
         let unit = Unit {
             start: running_time(source, buffer),
             key: !buffer.flags().contains(gst::BufferFlags::DELTA_UNIT),
             bytes: buffer.size() as u64,
         };
+        let mut waited = false;
         let mut state = lock(&self.state);
         loop {
             let version = state.plan.version();
@@ -414,9 +416,15 @@ impl Muxed {
                 Verdict::Refuse => return Err(gst::FlowError::Flushing),
                 // Asking has changed what is answered.
                 Verdict::Wait if state.plan.version() != version => (),
-                Verdict::Wait => state = self.wait(state),
+                Verdict::Wait => {
+                    waited = true;
+                    self.lanes[number].waits_with(source, buffer);
+                    state = self.wait(state);
+                }
                 Verdict::Open => {
                     drop(state);
+                    waited = true;
+                    self.lanes[number].waits_with(source, buffer);
                     self.next_file()?;
                     if number == 0 && self.split_time > 0 {
                         self.ask_for_key_unit(source, unit.start);
@@ -428,6 +436,10 @@ impl Muxed {
         let (file, origin) = (state.plan.file(), state.plan.origin());
         let counted = state.plan.is_counted(number);
         drop(state);
+        if waited {
+            // A camera has only so many buffers.
+            self.lanes[number].waiting();
+        }
         self.lanes[number].tell_file(source, file, origin)?;
         if counted {
             lock(&self.current).add(buffer);
@@ -524,8 +536,22 @@ impl Muxed {
         Ok(())
     }
 
+    /// What the file that is to be opened begins with.
+    fn first(&self) -> First {
+        let (start, came) = {
+            let plan = &lock(&self.state).plan;
+            let came = (0..self.lanes.len()).filter(|number| plan.in_file(*number));
+            (plan.origin(), came.collect::<Vec<_>>())
+        };
+        let mut waiting = came.into_iter().map(|number| self.lanes[number].waiting());
+        First {
+            start: Some(start),
+            sample: waiting.find_map(|sample| sample),
+        }
+    }
+
     fn open(&self) -> bool {
-        let Some(location) = self.owner.next_file() else {
+        let Some(location) = self.owner.next_file(&self.first()) else {
             return false;
         };
         let first = {
@@ -541,13 +567,17 @@ impl Muxed {
                 self.owner.is_without(&lane.name);
             }
         }
-        if let Err(message) = self.choose_streams() {
+        let prepared = self.choose_streams().and_then(|()| {
+            let (muxer, sink) = (self.muxer(), &self.sink);
+            self.owner.prepare_file(&muxer, sink, &location)
+        });
+        if let Err(message) = prepared {
             self.owner.failed(message);
             lock(&self.state).file = File::Over;
             self.changed.notify_all();
             return false;
         }
-        self.sink.set_property("location", location);
+        *lock(&self.name) = location;
         let opened = self.file_elements().iter().try_for_each(|element| {
             element.set_locked_state(false);
             element.sync_state_with_parent()

@@ -4,7 +4,9 @@
 use std::collections::VecDeque;
 use std::path::PathBuf;
 
-use crate::streams::names::{Pattern, PatternError, numbered};
+use crate::streams::names::{Pattern, PatternError, numbered, with_suffix};
+use crate::streams::pins;
+use crate::streams::retention::Family;
 
 /// The names to come.
 #[derive(Debug, Clone)]
@@ -30,24 +32,84 @@ impl Names {
         self.pattern.places() > 0
     }
 
+    /// Whether it names more than one file by itself.
+    pub fn makes_many(&self) -> bool {
+        self.is_numbered() || self.pattern.is_timed()
+    }
+
     /// The next file is to be called this.
     pub fn ask_for(&mut self, location: String) {
         self.asked_for.push_back(location);
     }
 
-    /// The next file's name.
-    pub fn next_name(&mut self) -> PathBuf {
-        if let Some(location) = self.asked_for.pop_front() {
-            return location.into();
-        }
-        let number = self.next;
+    /// What the next file is to be called, if that was said.
+    pub fn asked_for(&mut self) -> Option<PathBuf> {
+        self.asked_for.pop_front().map(PathBuf::from)
+    }
+
+    /// The next file's number.
+    pub fn number(&self) -> u64 {
+        self.next
+    }
+
+    /// The next file has a name of another kind, and its number is used up.
+    pub fn pass(&mut self) {
         self.next += 1;
-        let name = self.pattern.fill(&[number]);
-        match number > 0 && !self.is_numbered() {
-            true => numbered(&name, number),
-            false => name.into(),
+    }
+
+    /// The pattern with a time in it.
+    pub fn pattern(&self) -> &Pattern {
+        &self.pattern
+    }
+
+    /// The next file's name; `text` has what stands for `strftime`'s letters. Those of files that
+    /// are to stay are passed over. A name that has a time and no number is that of a moment: where
+    /// there is one already, a number is put behind it.
+    pub fn next_name(&mut self, text: impl Fn(char) -> Option<String>) -> PathBuf {
+        let timed = self.pattern.at(text);
+        if timed.is_timed() && !self.is_numbered() {
+            self.next += 1;
+            let name = timed.fill(&[]);
+            let again = (1..).map(|again: u64| with_suffix(&name, &format!("-{again}")));
+            let names = std::iter::once(PathBuf::from(&name)).chain(again);
+            // A link that leads nowhere is there too.
+            let mut free = names.filter(|name| name.symlink_metadata().is_err());
+            return free.next().unwrap_or_default();
+        }
+        loop {
+            let number = self.next;
+            self.next += 1;
+            let name = timed.fill(&[number]);
+            let name = match number > 0 && !self.is_numbered() {
+                true => numbered(&name, number),
+                false => name.into(),
+            };
+            if !pins::is_pinned(&name) {
+                return name;
+            }
         }
     }
+}
+
+/// The names that files of a location have, from this run and from earlier ones.
+pub fn families(location: &str) -> Vec<Family> {
+    let family = |names: &str, suffixed: bool| {
+        let names = Pattern::new(names, 1).ok()?;
+        Some(Family { names, suffixed })
+    };
+    let Some(own) = family(location, false) else {
+        return Vec::new();
+    };
+    let suffix = match (own.names.places(), own.names.is_timed()) {
+        (0, true) => Some("-%i"),
+        (0, false) => Some("-%05i"),
+        _ => None,
+    };
+    let others = suffix.and_then(|suffix| {
+        let name = with_suffix(location, suffix);
+        family(&name.to_string_lossy(), true)
+    });
+    std::iter::once(own).chain(others).collect()
 }
 
 #[cfg(test)]
@@ -58,7 +120,7 @@ mod tests {
     fn names(location: &str, n: usize) -> Vec<String> {
         let mut names = Names::new(location).unwrap();
         (0..n)
-            .map(|_| names.next_name().to_str().unwrap().to_owned())
+            .map(|_| names.next_name(|_| None).to_str().unwrap().to_owned())
             .collect()
     }
 
@@ -83,10 +145,41 @@ mod tests {
     #[test]
     fn a_name_that_is_asked_for_comes_next() {
         let mut names = Names::new("a.mp4").unwrap();
-        names.next_name();
+        names.next_name(|_| None);
         names.ask_for("b.mp4".into());
-        assert_eq!(names.next_name(), Path::new("b.mp4"));
-        assert_eq!(names.next_name(), Path::new("a-00001.mp4"));
+        assert_eq!(names.asked_for().as_deref(), Some(Path::new("b.mp4")));
+        assert_eq!(names.asked_for(), None);
+        assert_eq!(names.next_name(|_| None), Path::new("a-00001.mp4"));
+    }
+
+    #[test]
+    fn what_is_pinned_is_passed_over_and_a_moment_named_once() {
+        let directory = tempfile::tempdir().unwrap();
+        let at = |name: &str| directory.path().join(name);
+        let of = |name: &str| Names::new(at(name).to_str().unwrap()).unwrap();
+        for name in ["a0.ts", "c.ts", "c-00001.ts", "2026.ts", "2026-1.ts"] {
+            std::fs::write(at(name), "kept").unwrap();
+        }
+        for name in ["a0.ts", "c.ts", "c-00001.ts"] {
+            pins::pin(&at(name)).unwrap();
+        }
+        let year = |_| Some("2026".to_owned());
+        assert_eq!(of("a%d.ts").next_name(year), at("a1.ts"));
+        assert_eq!(of("c.ts").next_name(year), at("c-00002.ts"));
+        assert_eq!(of("%Y.ts").next_name(year), at("2026-2.ts"));
+    }
+
+    #[test]
+    fn families_have_all_names_of_a_location() {
+        let has = |location: &str, name: &str| {
+            let families = families(location);
+            families
+                .iter()
+                .any(|family| family.names.read(name).is_some())
+        };
+        assert!(has("clip.mp4", "clip.mp4") && has("clip.mp4", "clip-00017.mp4"));
+        assert!(!has("clip.mp4", "clip-17.mp4") && !has("clip-%05d.mp4", "clip.mp4"));
+        assert!(has("%F.mp4", "2026-11-28.mp4") && has("%F.mp4", "2026-11-28-3.mp4"));
     }
 
     #[test]

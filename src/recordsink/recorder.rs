@@ -2,26 +2,28 @@
 //! A recording: what the application asks for, the streams that come in and the files that go out.
 
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, Weak};
 
 use gst::glib;
 use gst::prelude::*;
 
 use super::CAT;
+use super::begun::{Keeping, unsigned};
 use super::cut;
 use super::elementary::{self, Elements};
+use super::first::First;
 use super::gate::{Gate, Gates};
 use super::muxed::{self, Muxed, Parts};
 use super::names::Names;
 use super::preroll::Preroll;
 use super::settings::Settings;
-use super::tally::{Current, Tally, Totals};
+use super::tally::{Current, Dropped, Tally, Totals};
 use crate::streams::bin::Streams;
 use crate::streams::containers::{AudioCodec, Container, Kind, Muxer, VideoCodec};
-use crate::streams::stamps::Stamps;
+use crate::streams::stamps::{Breaks, Stamps};
 use crate::streams::times::Times;
-use crate::streams::{self, entry, files, missing, set};
+use crate::streams::{self, entry, files, missing, set, transport};
 use crate::sync::lock;
 
 /// What a muxer that was named makes, where the extension does not say.
@@ -69,6 +71,19 @@ pub struct Flow {
     pub totals: Totals,
     current: Arc<Mutex<Current>>,
     pub times: Option<Times<std::fs::File>>,
+    /// `interval` of it is the gates' to count.
+    pub dropped: Dropped,
+    /// What messages have told of.
+    told: Dropped,
+}
+
+impl Flow {
+    fn dropped(&self) -> Dropped {
+        Dropped {
+            interval: self.gates.dropped(),
+            ..self.dropped
+        }
+    }
 }
 
 /// What is known of one stream before anything is built for it.
@@ -90,10 +105,9 @@ pub struct Recorder {
     /// Each written by its stream's thread.
     pub video: Mutex<Arrival>,
     pub audio: Mutex<Arrival>,
-    /// What was added to running times at the last jump of a stream's timestamps, ns; written by
-    /// that stream's thread.
-    pub offset: AtomicI64,
-    names: Mutex<Option<Names>>,
+    pub breaks: Breaks,
+    pub names: Mutex<Option<Names>>,
+    pub keeping: Keeping,
     pub preroll: Preroll,
     /// An error has been posted, and what follows from it is not.
     failed: AtomicBool,
@@ -103,17 +117,19 @@ pub struct Recorder {
 struct Hand(Weak<Recorder>);
 
 impl muxed::Owner for Hand {
-    fn next_file(&self) -> Option<PathBuf> {
-        let recorder = self.0.upgrade()?;
-        let overwrite = lock(&recorder.settings).overwrite;
-        let name = recorder.next_name();
+    fn next_file(&self, first: &First) -> Option<PathBuf> {
         // The muxer's sink opens it again: the name is ours from here on. One that may be overwritten
         // is opened by the sink alone.
-        if !overwrite && let Err(err) = files::create(&name, false) {
-            recorder.post_error(gst::error_msg!(gst::ResourceError::OpenWrite, ("{err}")));
-            return None;
-        }
-        Some(name)
+        self.0.upgrade()?.begin_file(first, true)
+    }
+
+    fn prepare_file(
+        &self,
+        muxer: &gst::Element,
+        sink: &gst::Element,
+        name: &Path,
+    ) -> Result<(), gst::ErrorMessage> {
+        self.recorder()?.prepare_file(muxer, sink, name)
     }
 
     fn began(&self, placeholder: &gst::Element) {
@@ -163,8 +179,14 @@ impl Hand {
 }
 
 impl elementary::Owner for Hand {
-    fn next_file(&self) -> Option<PathBuf> {
-        Some(self.0.upgrade()?.next_name())
+    fn next_file(&self, first: &First) -> Option<PathBuf> {
+        self.0.upgrade()?.begin_file(first, false)
+    }
+
+    fn writes(&self, bytes: u64) {
+        if let Some(recorder) = self.0.upgrade() {
+            recorder.writes(bytes);
+        }
     }
 
     fn file_done(&self, tally: &Tally) {
@@ -174,7 +196,7 @@ impl elementary::Owner for Hand {
     }
 }
 
-fn settings_error(text: impl std::fmt::Display) -> gst::ErrorMessage {
+pub fn settings_error(text: impl std::fmt::Display) -> gst::ErrorMessage {
     gst::error_msg!(gst::ResourceError::Settings, ("{text}"))
 }
 
@@ -231,14 +253,13 @@ impl Recorder {
     pub fn stats(&self) -> gst::Structure {
         let jumps = [&self.video, &self.audio].map(|arrival| lock(arrival).stamps.jumps());
         let flow = lock(&self.flow);
-        gst::Structure::builder("recordsink-stats")
+        let stats = gst::Structure::builder("recordsink-stats")
             .field("frames", flow.totals.frames)
             .field("bytes", flow.totals.bytes)
             .field("last-frame-bytes", flow.totals.last_frame_bytes)
-            .field("dropped", flow.gates.dropped())
             .field("files", flow.totals.files)
-            .field("jumps", jumps.iter().sum::<u64>())
-            .build()
+            .field("jumps", jumps.iter().sum::<u64>());
+        flow.dropped().tell(stats).build()
     }
 
     pub fn split(&self, location: Option<String>) {
@@ -277,6 +298,11 @@ impl Recorder {
     pub fn check(&self) -> Result<(), gst::ErrorMessage> {
         let settings = lock(&self.settings).clone();
         let location = settings.location.as_deref().unwrap_or_default();
+        let elsewhere = settings.other_sink().is_some();
+        if elsewhere && settings.muxer_factory.is_some() && location.is_empty() {
+            lock(&self.making).container = Some(&OTHER);
+            return Ok(());
+        }
         if location.is_empty() {
             return Err(settings_error(
                 "location is not set: it names the file to record to",
@@ -288,14 +314,28 @@ impl Recorder {
             (Some(_), _) => &OTHER,
         };
         let mut names = Names::new(location).map_err(settings_error)?;
-        let first = names.next_name();
+        lock(&self.making).container = Some(container);
+        if elsewhere {
+            return match container.kind {
+                Kind::Muxed(_) => Ok(()),
+                _ => Err(settings_error(format_args!(
+                    "sink-factory stores what a muxer makes, and {location:?} has none: use .mkv, .ts or \
+                     another container, or set muxer-factory"
+                ))),
+            };
+        }
         let cannot = |err| gst::error_msg!(gst::ResourceError::OpenWrite, ("{err}"));
+        let (fixed, _) = names.pattern().steps();
+        if names.pattern().is_timed() {
+            // What a time names is made when it comes.
+            return files::check_directory(&fixed.join("a")).map_err(cannot);
+        }
+        let first = names.next_name(|_| None);
         files::check_directory(&first).map_err(cannot)?;
         // A link that leads nowhere is there too.
         if !settings.overwrite && first.symlink_metadata().is_ok() {
             return Err(cannot(files::CreateError::Exists(first)));
         }
-        lock(&self.making).container = Some(container);
         Ok(())
     }
 
@@ -346,19 +386,24 @@ impl Recorder {
         container: &Container,
         streams: &[String],
     ) -> Result<(), gst::ErrorMessage> {
-        let location = settings.location.as_deref().unwrap_or_default();
-        let names = Names::new(location).map_err(settings_error)?;
+        let location = settings.location.as_deref().filter(|name| !name.is_empty());
+        let names = location
+            .map(Names::new)
+            .transpose()
+            .map_err(settings_error)?;
+        self.keeping.begin_anew();
         let cannot = |err| gst::error_msg!(gst::ResourceError::OpenWrite, ("{err}"));
         // One that is there was always written anew.
         let path = settings.pts_location.as_deref().map(Path::new);
         let file = path.map(|path| files::create(path, true)).transpose();
         let times = file.map_err(cannot)?.map(Times::new);
-        let photograph = container.kind == Kind::Pictures && !names.is_numbered();
+        let many = names.as_ref().is_some_and(Names::makes_many);
+        let photograph = container.kind == Kind::Pictures && !many;
         let gates = Gates::new(streams, || {
             let interval = settings.interval.saturating_mul(1000);
             Gate::new(interval, settings.duration, u64::from(photograph))
         });
-        *lock(&self.names) = Some(names);
+        *lock(&self.names) = names;
         *lock(&self.flow) = Flow {
             gates,
             times,
@@ -366,7 +411,7 @@ impl Recorder {
         };
         *lock(&self.video) = Arrival::default();
         *lock(&self.audio) = Arrival::default();
-        self.offset.store(0, Ordering::Relaxed);
+        self.breaks.clear();
         Ok(())
     }
 
@@ -400,10 +445,11 @@ impl Recorder {
     /// The muxer that was named, or the one for the extension.
     fn make_muxer(&self) -> Result<gst::Element, gst::ErrorMessage> {
         let container = lock(&self.making).container;
-        let (named, properties) = {
+        let (named, properties, sink) = {
             let settings = lock(&self.settings);
             let properties = settings.muxer_properties.clone();
-            (settings.muxer_factory.clone(), properties)
+            let sink = settings.other_sink().map(str::to_owned);
+            (settings.muxer_factory.clone(), properties, sink)
         };
         let muxers: &[Muxer] = match container.map(|container| container.kind) {
             Some(Kind::Muxed(muxers)) => muxers,
@@ -413,7 +459,9 @@ impl Recorder {
             .as_deref()
             .or(muxers.first().map(|muxer| muxer.factory));
         let muxer = streams::make(factory.unwrap_or("matroskamux")).map_err(|err| missing(&err))?;
-        streams::write_in_fragments(&muxer, "filesink");
+        streams::write_in_fragments(&muxer, sink.as_deref().unwrap_or("filesink"));
+        transport::begin_at_zero(&muxer);
+        self.keeping.creation.attach(&muxer);
         if matches!(factory, Some("mp4mux" | "qtmux")) {
             set::set_if_there(&muxer, "fragment-duration", FRAGMENT_MS);
         }
@@ -436,6 +484,7 @@ impl Recorder {
         Muxed::new(Parts {
             bin: self.bin.clone(),
             muxer,
+            sink: self.make_sink(settings)?,
             streams: names.to_vec(),
             // A preview behind a tee needs a thread that goes on while this one waits for PLAYING.
             threads: names.len() > 1 || settings.preview,
@@ -444,11 +493,6 @@ impl Recorder {
             owner: Box::new(Hand(Arc::downgrade(self))),
         })
         .map_err(|err| missing(&err))
-    }
-
-    fn next_name(&self) -> PathBuf {
-        let name = lock(&self.names).as_mut().map(Names::next_name);
-        name.unwrap_or_default()
     }
 
     /// Everything that was made for one recording.
@@ -486,7 +530,7 @@ impl Recorder {
             }
             current
         };
-        let frames = muxed.frames_in_file().unwrap_or(current.frames);
+        let frames = streams::frames_in(&muxed.muxer()).unwrap_or(current.frames);
         self.file_done(&Tally {
             location: muxed.location(),
             frames,
@@ -497,8 +541,12 @@ impl Recorder {
     }
 
     fn file_done(&self, tally: &Tally) {
+        let begun = self.end_file();
         // What is said is of the file that is there.
-        let bytes = std::fs::metadata(&tally.location).map(|metadata| metadata.len());
+        let bytes = match lock(&self.settings).other_sink() {
+            Some(_) => Ok(begun.written),
+            None => std::fs::metadata(&tally.location).map(|metadata| metadata.len()),
+        };
         let bytes = match bytes {
             Ok(bytes) if bytes > 0 && !self.failed.load(Ordering::Acquire) => bytes,
             found => {
@@ -506,16 +554,29 @@ impl Recorder {
                 return;
             }
         };
-        lock(&self.flow).totals.files += 1;
+        let dropped = {
+            let mut flow = lock(&self.flow);
+            flow.totals.files += 1;
+            flow.totals.frames = flow.totals.frames.saturating_sub(tally.lost);
+            flow.dropped.lost += tally.lost;
+            let dropped = flow.dropped();
+            dropped.since(std::mem::replace(&mut flow.told, dropped))
+        };
         gst::info!(CAT, "Complete: {tally:?}, {bytes} bytes");
         let details = gst::Structure::builder("recordsink-file")
             .field("location", tally.location.to_string_lossy().as_ref())
             .field("frames", tally.frames)
-            .field("lost", tally.lost)
             .field("bytes", bytes)
             .field("duration", tally.duration)
-            .build();
-        self.post_element(details);
+            .field_if_some("start-utc", begun.utc.map(unsigned))
+            .field_if_some(
+                "end-utc",
+                begun
+                    .utc
+                    .map(|utc| unsigned(utc) + tally.duration.nseconds()),
+            );
+        self.post_element(dropped.tell(details).build());
+        self.sweep();
     }
 }
 

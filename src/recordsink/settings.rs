@@ -25,9 +25,23 @@ pub struct Settings {
     pub audio_encoder: Option<String>,
     pub muxer_factory: Option<String>,
     pub muxer_properties: Option<gst::Structure>,
+    pub sink_factory: Option<String>,
+    pub sink_properties: Option<gst::Structure>,
+    pub max_files: u32,
+    pub max_total_bytes: u64,
+    pub min_free_bytes: u64,
+    pub utc_names: bool,
     pub audio_sync: i64,
     pub preview: bool,
     pub frame_messages: bool,
+}
+
+impl Settings {
+    /// The sink that was named, if it is not that of files.
+    pub fn other_sink(&self) -> Option<&str> {
+        let named = self.sink_factory.as_deref();
+        named.filter(|sink| !sink.is_empty() && *sink != "filesink")
+    }
 }
 
 impl Default for Settings {
@@ -46,6 +60,12 @@ impl Default for Settings {
             audio_encoder: None,
             muxer_factory: None,
             muxer_properties: None,
+            sink_factory: None,
+            sink_properties: None,
+            max_files: 0,
+            max_total_bytes: 0,
+            min_free_bytes: 0,
+            utc_names: false,
             audio_sync: 0,
             preview: false,
             frame_messages: false,
@@ -56,14 +76,17 @@ impl Default for Settings {
 /// What the properties are called and may be.
 pub static PROPERTIES: LazyLock<Properties<Settings>> = LazyLock::new(|| {
     let mut properties = files();
+    properties.extend(what_stays());
+    properties.extend(elsewhere());
     properties.extend(streams());
     Properties::new(properties).with_read_only(vec![
         glib::ParamSpecBoxed::builder::<gst::Structure>("stats")
             .nick("Statistics")
             .blurb(
                 "frames, bytes (encoded video), last-frame-bytes (what MaixPy's record() \
-                 returns), dropped (frames that came before the interval had passed), \
-                 files (complete ones), jumps (how often timestamps began anew or jumped ahead)",
+                 returns), dropped (frames that came and are in no file) and of these \
+                 dropped-interval (before the interval had passed), dropped-unreadable (before \
+                 the first readable picture) and lost (by the muxer), files (complete ones), jumps (how often timestamps began anew or jumped ahead)",
             )
             .read_only()
             .build(),
@@ -79,7 +102,8 @@ fn files() -> Declared {
             .nick("Location")
             .blurb(
                 "File to record to; its extension chooses the format. %d or %05d stands \
-                 for the file's number (default: none)",
+                 for the file's number, %Y-%m-%d_%H-%M-%S for the time of day of its first \
+                 picture (default: none)",
             )
             .mutable_ready()),
         property!(Settings: duration => |name| glib::ParamSpecUInt64::builder(name)
@@ -121,6 +145,55 @@ fn files() -> Declared {
             .mutable_ready()),
         property!(Settings: muxer_factory as "muxer" => |name| glib::ParamSpecString::builder(name).nick("Muxer").blurb("Use muxer-factory").deprecated().mutable_ready()),
         property!(Settings: muxer_properties => |name| glib::ParamSpecBoxed::builder::<gst::Structure>(name).nick("Muxer properties").blurb("Properties of the element that makes the container, as `properties,fragment-duration=500` (default: none)").mutable_ready()),
+    ]
+}
+
+/// Which files stay.
+fn what_stays() -> Declared {
+    vec![
+        property!(Settings: max_files => |name| glib::ParamSpecUInt::builder(name)
+            .nick("Maximum files")
+            .blurb(
+                "Files of location's pattern that are kept at most; the oldest are deleted, \
+                 none that is pinned; 0: no limit (default 0)",
+            )
+            .mutable_playing()),
+        property!(Settings: max_total_bytes => |name| glib::ParamSpecUInt64::builder(name)
+            .nick("Maximum total bytes")
+            .blurb(
+                "Bytes that the files of location's pattern have at most together, beyond \
+                 which the oldest are deleted; 0: no limit (default 0)",
+            )
+            .mutable_playing()),
+        property!(Settings: min_free_bytes => |name| glib::ParamSpecUInt64::builder(name)
+            .nick("Minimum free bytes")
+            .blurb(
+                "Bytes that stay free on the file system of location, for which the oldest \
+                 files of its pattern are deleted; a MiB is the least that is of use; 0: no \
+                 limit (default 0)",
+            )
+            .mutable_playing()),
+        property!(Settings: utc_names => |name| glib::ParamSpecBoolean::builder(name)
+            .nick("UTC names")
+            .blurb("Whether times in names are UTC instead of the local time (default false)")
+            .mutable_playing()),
+    ]
+}
+
+/// What takes a recording that is to be no file.
+fn elsewhere() -> Declared {
+    vec![
+        property!(Settings: sink_factory => |name| glib::ParamSpecString::builder(name)
+            .nick("Sink factory")
+            .blurb(
+                "Element that stores what the muxer makes; it gets the name as its location, \
+                 key or uri (default: filesink)",
+            )
+            .mutable_ready()),
+        property!(Settings: sink_properties => |name| glib::ParamSpecBoxed::builder::<gst::Structure>(name)
+            .nick("Sink properties")
+            .blurb("Properties of that element, as `properties,bucket=clips` (default: none)")
+            .mutable_ready()),
     ]
 }
 

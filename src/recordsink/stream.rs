@@ -31,7 +31,7 @@ impl Recorder {
             Some(gst::PadProbeData::Event(event)) => match event.view() {
                 gst::EventView::Caps(caps) => {
                     let caps = self.paced(name, caps.caps_owned());
-                    if self.are_to_be_sized(name, pad, &caps) {
+                    if self.are_to_be_sized(name, &caps) {
                         return gst::PadProbeReturn::Handled;
                     }
                     *event = gst::event::Caps::new(&caps);
@@ -45,15 +45,13 @@ impl Recorder {
                     }
                     gst::PadProbeReturn::Ok
                 }
-                view => {
-                    let is_segment = matches!(view, gst::EventView::Segment(_));
-                    let mut arrival = lock(self.arrival(name));
-                    let moved = arrival.stamps.follow(event);
-                    // It follows the caps, which are told with the first readable picture.
-                    if is_segment && arrival.sizeless.is_some() && arrival.size.is_none() {
-                        return gst::PadProbeReturn::Handled;
-                    }
-                    if let Some(moved) = moved {
+                gst::EventView::Segment(segment)
+                    if segment.segment().format() == gst::Format::Bytes =>
+                {
+                    self.pieces_arrive(name, pad)
+                }
+                _ => {
+                    if let Some(moved) = lock(self.arrival(name)).stamps.follow(event) {
                         *event = moved;
                     }
                     gst::PadProbeReturn::Ok
@@ -104,6 +102,9 @@ impl Recorder {
             return Ok(false);
         }
         let time = placed.and_then(|time| u64::try_from(time).ok());
+        if let Some(time) = time {
+            self.observe(name, pad, buffer, time);
+        }
         let verdict = lock(&self.flow).gates.judge(name, time);
         if verdict == Verdict::End {
             gst::info!(CAT, "{name} has been recorded");
@@ -119,7 +120,7 @@ impl Recorder {
         pad: &gst::GhostPad,
         buffer: &mut gst::Buffer,
     ) -> Result<Option<i64>, gst::FlowError> {
-        let stamped = lock(self.arrival(name)).stamps.stamp(buffer, &self.offset);
+        let stamped = lock(self.arrival(name)).stamps.stamp(buffer, &self.breaks);
         let Stamped { placed, segment } = match stamped {
             Ok(stamped) => stamped,
             Err(Untimed) if self.muxed().is_some() => {
@@ -153,8 +154,8 @@ impl Recorder {
     }
 
     /// Whether caps are those of a camera's JPEGs that do not say how large these are: the first
-    /// readable one does. What comes in pieces, as from a file, is cut up by a parser.
-    fn are_to_be_sized(&self, name: &str, pad: &gst::GhostPad, caps: &gst::Caps) -> bool {
+    /// readable one does, unless they come [in pieces](Self::pieces_arrive).
+    fn are_to_be_sized(&self, name: &str, caps: &gst::Caps) -> bool {
         let sizeless = name == "video"
             && caps.structure(0).is_some_and(|structure| {
                 structure.name() == "image/jpeg"
@@ -166,12 +167,37 @@ impl Recorder {
             Kind::Muxed(_) => true,
             _ => container.video == Some(VideoCodec::Jpeg),
         });
-        let segment = pad.sticky_event::<gst::event::Segment>(0);
-        let in_pieces = segment.is_some_and(|s| s.segment().format() == gst::Format::Bytes);
         let mut arrival = lock(&self.video);
         arrival.size = None;
-        arrival.sizeless = (sizeless && fits && !in_pieces).then(|| caps.clone());
+        arrival.sizeless = (sizeless && fits).then(|| caps.clone());
         arrival.sizeless.is_some()
+    }
+
+    /// Whether what is told of a stream has to wait for the size of its pictures.
+    pub fn waits_for_size(&self, name: &str) -> bool {
+        let arrival = lock(self.arrival(name));
+        arrival.sizeless.is_some() && arrival.size.is_none()
+    }
+
+    /// Pictures come in pieces, as from a file: a parser cuts them up, and knows their size. They are 25 a
+    /// second where nothing says otherwise, as ffmpeg has them.
+    fn pieces_arrive(self: &Arc<Self>, name: &str, pad: &gst::GhostPad) -> gst::PadProbeReturn {
+        let caps = lock(self.arrival(name)).sizeless.take();
+        let (Some(mut caps), Some(head)) = (caps, pad.target()) else {
+            return gst::PadProbeReturn::Ok;
+        };
+        let said = caps.structure(0).and_then(|structure| {
+            let rate = structure.get::<gst::Fraction>("framerate").ok()?;
+            (rate.numer() > 0).then_some(rate)
+        });
+        if said.is_none() {
+            caps.make_mut().set("framerate", gst::Fraction::new(25, 1));
+        }
+        let built = self.caps_arrived(name, &caps);
+        if built == gst::PadProbeReturn::Ok {
+            head.send_event(gst::event::Caps::new(&caps));
+        }
+        built
     }
 
     /// Completes caps without a size by what a picture says. False for pictures before the first
@@ -195,6 +221,7 @@ impl Recorder {
         let Some(header) = header else {
             if before.is_none() {
                 gst::info!(CAT, "A picture without a readable head, before any other");
+                lock(&self.flow).dropped.unreadable += 1;
             }
             // A damaged one amid others goes into the file as it is.
             return Ok(before.is_some());

@@ -12,6 +12,37 @@ pub struct Totals {
     pub files: u64,
 }
 
+/// Frames that came and are in no file, by reason; counted over the whole recording.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Dropped {
+    /// They came before `interval` had passed.
+    pub interval: u64,
+    /// They came before the first picture whose head is readable.
+    pub unreadable: u64,
+    /// The muxer did not put them into the file.
+    pub lost: u64,
+}
+
+impl Dropped {
+    /// What was dropped since an earlier count.
+    pub fn since(self, before: Self) -> Self {
+        Self {
+            interval: self.interval.saturating_sub(before.interval),
+            unreadable: self.unreadable.saturating_sub(before.unreadable),
+            lost: self.lost.saturating_sub(before.lost),
+        }
+    }
+
+    /// Adds the counts to a message or to statistics.
+    pub fn tell(self, details: gst::structure::Builder) -> gst::structure::Builder {
+        details
+            .field("dropped", self.interval + self.unreadable + self.lost)
+            .field("dropped-interval", self.interval)
+            .field("dropped-unreadable", self.unreadable)
+            .field("lost", self.lost)
+    }
+}
+
 /// What went into a file.
 #[derive(Debug, Clone, Default)]
 pub struct Tally {

@@ -171,6 +171,22 @@ impl Streams {
         }
     }
 
+    /// Ends what was built for a stream; the stream itself goes on, to what is built next.
+    pub fn drain(&self, name: &str) {
+        let end = {
+            let streams = lock(&self.0);
+            streams
+                .get(name)
+                .and_then(|stream| match stream.entry.is_built() {
+                    true => stream.entry.head().0.static_pad("src")?.peer(),
+                    false => stream.target.clone(),
+                })
+        };
+        if let Some(end) = end {
+            end.send_event(gst::event::Eos::new());
+        }
+    }
+
     /// From here on, what comes is turned away, or let in again.
     pub fn set_stopping(&self, stopping: bool) {
         for stream in lock(&self.0).values() {

@@ -5,6 +5,7 @@ use std::fs::{File, OpenOptions};
 use std::io;
 use std::path::{Path, PathBuf};
 
+use super::held::{self, OpenFile};
 use super::names::{Pattern, with_suffix};
 use super::pins;
 
@@ -50,8 +51,22 @@ pub fn create(path: &Path, overwrite: bool) -> Result<File, CreateError> {
     })
 }
 
+/// A file that was made by a pattern.
+#[derive(Debug)]
+pub struct Numbered {
+    /// Open for writing.
+    pub file: File,
+    /// Its name.
+    pub path: PathBuf,
+    /// The number in it, if the pattern has a place for one.
+    pub number: u64,
+    /// Keeps it from being deleted.
+    pub held: OpenFile,
+}
+
 /// Makes the file that a pattern names with `number` in its place, or with the next number whose
-/// file is not there, nor that which `beside` names. Returns the name and the number with it.
+/// file is not there, nor that which `beside` names. Returns the name and the number with it; nobody in
+/// this process deletes the file while it is held.
 ///
 /// A name that has a time and no number stands for that moment, and is never overwritten: where it
 /// is in use it gets `-1`, `-2`... in front of the extension.
@@ -60,7 +75,7 @@ pub fn create_numbered(
     mut number: u64,
     overwrite: bool,
     beside: Option<&Pattern>,
-) -> Result<(File, PathBuf, u64), CreateError> {
+) -> Result<Numbered, CreateError> {
     let of_a_moment = pattern.is_timed() && pattern.places() == 0;
     let beside = beside.filter(|it| it.places() > 0 && pattern.places() > 0 && !overwrite);
     let mut again = 0;
@@ -71,12 +86,20 @@ pub fn create_numbered(
             again => with_suffix(&name, &format!("-{again}")),
         };
         let taken = beside.is_some_and(|it| Path::new(&it.fill(&[number])).exists());
+        let held = held::open(&path);
         let created = match taken {
             true => Err(CreateError::Exists(path.clone())),
             false => create(&path, overwrite && !of_a_moment),
         };
         match created {
-            Ok(file) => return Ok((file, path, number)),
+            Ok(file) => {
+                return Ok(Numbered {
+                    file,
+                    path,
+                    number,
+                    held,
+                });
+            }
             Err(CreateError::Exists(_) | CreateError::Pinned(_))
                 if pattern.places() > 0 && number < u64::MAX =>
             {
@@ -151,10 +174,10 @@ mod tests {
         let at = |name: &str| directory.path().join(name);
         std::fs::write(at("2.ts"), "kept").unwrap();
         let pattern = Pattern::new(at("%d.ts").to_str().unwrap(), 1).unwrap();
-        let (_, path, number) = create_numbered(&pattern, 2, false, None).unwrap();
-        assert_eq!((path, number), (at("3.ts"), 3));
-        let (_, path, number) = create_numbered(&pattern, 2, false, None).unwrap();
-        assert_eq!((path, number), (at("4.ts"), 4));
+        let made = create_numbered(&pattern, 2, false, None).unwrap();
+        assert_eq!((made.path, made.number), (at("3.ts"), 3));
+        let made = create_numbered(&pattern, 2, false, None).unwrap();
+        assert_eq!((made.path, made.number), (at("4.ts"), 4));
         let fixed = Pattern::new(at("2.ts").to_str().unwrap(), 1).unwrap();
         let error = create_numbered(&fixed, 2, false, None)
             .unwrap_err()
@@ -176,8 +199,8 @@ mod tests {
         let error = create(&at("0.ts"), true).unwrap_err().to_string();
         assert!(error.contains("0.ts' is pinned: unpin it"), "{error}");
         let pattern = Pattern::new(at("%d.ts").to_str().unwrap(), 1).unwrap();
-        let (_, path, _) = create_numbered(&pattern, 0, true, None).unwrap();
-        assert_eq!(path, at("1.ts"));
+        let made = create_numbered(&pattern, 0, true, None).unwrap();
+        assert_eq!(made.path, at("1.ts"));
         assert_eq!(std::fs::read(at("0.ts")).unwrap(), b"kept");
     }
 
@@ -188,8 +211,8 @@ mod tests {
         std::fs::write(at("0.txt"), "kept").unwrap();
         let [names, times] =
             ["%d.ts", "%d.txt"].map(|name| Pattern::new(at(name).to_str().unwrap(), 1).unwrap());
-        let (_, path, number) = create_numbered(&names, 0, false, Some(&times)).unwrap();
-        assert_eq!((path, number), (at("1.ts"), 1));
+        let made = create_numbered(&names, 0, false, Some(&times)).unwrap();
+        assert_eq!((made.path, made.number), (at("1.ts"), 1));
     }
 
     #[test]
@@ -201,8 +224,8 @@ mod tests {
         let first = PathBuf::from(pattern_at.fill(&[]));
         create_directories(&pattern, &first).unwrap();
         for expected in ["<F>/<H>h.ts", "<F>/<H>h-1.ts", "<F>/<H>h-2.ts"] {
-            let (_, path, _) = create_numbered(&pattern_at, 0, true, None).unwrap();
-            assert_eq!(path, at(expected));
+            let made = create_numbered(&pattern_at, 0, true, None).unwrap();
+            assert_eq!(made.path, at(expected));
         }
         // Only what the time names is made.
         let lost = Pattern::new(at("none/%F/a.ts").to_str().unwrap(), 0).unwrap();

@@ -1,11 +1,16 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! The head of an MP4 that is written in fragments, such that a file without an end plays to where it
-//! goes.
+//! What `mp4mux` and `qtmux` write of an MP4 in fragments, put right where a file without an end would
+//! not play to where it goes. When the file is closed they write another head, and all of this is gone.
 //!
-//! `mp4mux` and `qtmux` write an edit list for a track that does not begin with the others, and give
+//! They write an edit list for a track that does not begin with the others, and give
 //! its last edit the length of what is in the file at that moment: the first fragment. GStreamer's
 //! demuxer believes that and ends the track there, however many fragments follow. Here that edit gets
-//! no end. When the file is closed the muxer writes another head, with the right length.
+//! no end.
+//!
+//! In a fragment whose tracks take turns they leave the size of a sample out where it is that of the
+//! track's first one, as if that were the default; but the default is written only where all samples
+//! have it. ffmpeg refuses the whole file for one such sample. Here the default is written, in the room
+//! of the first sample's size, or of flags that say what the defaults say.
 
 use gst::prelude::*;
 
@@ -19,20 +24,41 @@ pub fn leave_open(muxer: &gst::Element) {
     for pad in muxer.src_pads() {
         pad.add_probe(kinds, |_, info| {
             if let Some(gst::PadProbeData::Buffer(buffer)) = &mut info.data {
-                open_edits_of(buffer);
+                put_right(buffer);
             }
             gst::PadProbeReturn::Ok
         });
     }
 }
 
-fn open_edits_of(buffer: &mut gst::Buffer) {
-    let head = buffer.map_readable();
-    if !head.is_ok_and(|head| is_fragmented_head(&head)) {
-        return;
+fn put_right(buffer: &mut gst::Buffer) {
+    let kind = buffer.map_readable().ok().and_then(|bytes| kind_of(&bytes));
+    let Some(kind) = kind else { return };
+    if let Ok(mut bytes) = buffer.make_mut().map_writable() {
+        match kind {
+            Kind::Head => open_edits(&mut bytes),
+            Kind::Fragment => give_sizes(&mut bytes),
+        }
     }
-    if let Ok(mut head) = buffer.make_mut().map_writable() {
-        open_edits(&mut head);
+}
+
+/// A box that is looked into.
+enum Kind {
+    /// The `moov` of a file that has fragments.
+    Head,
+    /// A `moof`.
+    Fragment,
+}
+
+/// What the bytes are, if they are one whole box.
+fn kind_of(bytes: &[u8]) -> Option<Kind> {
+    let (kind, content) = boxes(bytes).next()?;
+    let whole = content.end == bytes.len();
+    let is_head = || boxes(&bytes[content.clone()]).any(|(kind, _)| kind == *b"mvex");
+    match &kind {
+        b"moov" if whole && is_head() => Some(Kind::Head),
+        b"moof" if whole => Some(Kind::Fragment),
+        _ => None,
     }
 }
 
@@ -49,16 +75,6 @@ fn boxes(bytes: &[u8]) -> impl Iterator<Item = ([u8; 4], std::ops::Range<usize>)
         at = end;
         (size >= 8).then_some((*kind, content))
     })
-}
-
-/// Whether it is a whole `moov` of a file that has fragments.
-fn is_fragmented_head(bytes: &[u8]) -> bool {
-    matches!(
-        boxes(bytes).next(),
-        Some((kind, content)) if kind == *b"moov"
-            && content.end == bytes.len()
-            && boxes(&bytes[content.clone()]).any(|(kind, _)| kind == *b"mvex")
-    )
 }
 
 /// Takes the end of the last edit of each list.
@@ -85,6 +101,103 @@ fn open_last_edit(list: &mut [u8]) {
     {
         *length = NO_END;
     }
+}
+
+// What the flags of `tfhd` and `trun` say is there (ISO/IEC 14496-12, 8.8.7 and 8.8.8).
+const BASE_OFFSET: u32 = 0x1;
+const DESCRIPTION: u32 = 0x2;
+const DEFAULT_DURATION: u32 = 0x8;
+const DEFAULT_SIZE: u32 = 0x10;
+const DEFAULT_FLAGS: u32 = 0x20;
+const OFFSET: u32 = 0x1;
+const FIRST_FLAGS: u32 = 0x4;
+const DURATION: u32 = 0x100;
+const SIZE: u32 = 0x200;
+
+/// Gives each track of a fragment the default size that its samples count on.
+fn give_sizes(bytes: &mut [u8]) {
+    let found: Vec<_> = boxes(bytes).collect();
+    for (kind, content) in found {
+        match &kind {
+            b"moof" => give_sizes(&mut bytes[content]),
+            b"traf" => {
+                let track = &mut bytes[content];
+                if let Some(right) = with_default_size(track)
+                    && right.len() == track.len()
+                {
+                    track.copy_from_slice(&right);
+                }
+            }
+            _ => {}
+        }
+    }
+}
+
+fn word(bytes: &[u8], at: usize) -> Option<u32> {
+    let bytes = bytes.get(at..)?.first_chunk()?;
+    Some(u32::from_be_bytes(*bytes))
+}
+
+/// The content of a `traf` with a default size, as long as before; `None` where none is missing, or
+/// where there is no room for it.
+fn with_default_size(track: &[u8]) -> Option<Vec<u8>> {
+    let mut parts: Vec<([u8; 4], Vec<u8>)> = boxes(track)
+        .map(|(kind, content)| (kind, track[content].to_vec()))
+        .collect();
+    let runs = || parts.iter().filter(|(kind, _)| kind == b"trun");
+    let unsized_run = |run: &[u8]| word(run, 0).is_some_and(|flags| flags & SIZE == 0);
+    let header = parts.iter().position(|(kind, _)| kind == b"tfhd")?;
+    let flags = word(&parts[header].1, 0)?;
+    if flags & DEFAULT_SIZE > 0 || !runs().any(|(_, run)| unsized_run(run)) {
+        return None;
+    }
+    let (_, first) = runs().next()?;
+    let run_flags = word(first, 0).filter(|flags| flags & SIZE > 0)?;
+    let mut fields = 8;
+    for (flag, len) in [(OFFSET, 4), (FIRST_FLAGS, 4), (DURATION, 4)] {
+        fields += if run_flags & flag > 0 { len } else { 0 };
+    }
+    let size = word(first, fields)?;
+
+    // Behind version and flags and the track's number.
+    let mut at = 8;
+    for (flag, len) in [(BASE_OFFSET, 8), (DESCRIPTION, 4), (DEFAULT_DURATION, 4)] {
+        at += if flags & flag > 0 { len } else { 0 };
+    }
+    let default_flags = word(&parts[header].1, at).filter(|_| flags & DEFAULT_FLAGS > 0);
+    let runs = parts.iter_mut().filter(|(kind, _)| kind == b"trun");
+    let mut runs = runs.map(|(_, run)| (room_in(run, size, default_flags), run));
+    let ((run_flags, room), run) = runs.find_map(|(room, run)| Some((room?, run)))?;
+    run[..4].copy_from_slice(&run_flags.to_be_bytes());
+    run.drain(room..room + 4);
+    let (_, header) = parts.get_mut(header)?;
+    if header.len() < at {
+        return None;
+    }
+    header[..4].copy_from_slice(&(flags | DEFAULT_SIZE).to_be_bytes());
+    header.splice(at..at, size.to_be_bytes());
+    let made = parts.into_iter().flat_map(|(kind, content)| {
+        let size = u32::try_from(content.len() + 8).unwrap_or(0);
+        [&size.to_be_bytes()[..], &kind, &content].concat()
+    });
+    Some(made.collect())
+}
+
+/// Four bytes of a run that say what the defaults say, and its flags without them: the size of its only
+/// sample, or the flags of its first one.
+fn room_in(run: &[u8], size: u32, default_flags: Option<u32>) -> Option<(u32, usize)> {
+    let flags = word(run, 0)?;
+    let samples = word(run, 4)?;
+    let mut at = if flags & OFFSET > 0 { 12 } else { 8 };
+    if flags & FIRST_FLAGS > 0 {
+        if default_flags.is_some() && word(run, at) == default_flags {
+            return Some((flags & !FIRST_FLAGS, at));
+        }
+        at += 4;
+    }
+    at += if flags & DURATION > 0 { 4 } else { 0 };
+    let only = samples == 1 && flags & SIZE > 0 && word(run, at) == Some(size);
+    only.then_some((flags & !SIZE, at))
 }
 
 #[cfg(test)]
@@ -117,7 +230,7 @@ mod tests {
         gst::init().unwrap();
         let mvex = make(b"mvex", &[]);
         let mut buffer = gst::Buffer::from_mut_slice(head([0, 0, 8, 0xfc], &mvex));
-        open_edits_of(&mut buffer);
+        put_right(&mut buffer);
         assert_eq!(*buffer.map_readable().unwrap(), head(NO_END, &mvex)[..]);
     }
 
@@ -139,8 +252,64 @@ mod tests {
             b"\0\0\0\x08moov".to_vec(),
         ] {
             let mut buffer = gst::Buffer::from_mut_slice(bytes.clone());
-            open_edits_of(&mut buffer);
+            put_right(&mut buffer);
             assert_eq!(*buffer.map_readable().unwrap(), bytes[..]);
+        }
+    }
+
+    /// A box of version 0, with its flags and what follows in words.
+    fn full(kind: &[u8; 4], flags: u32, words: &[u32]) -> Vec<u8> {
+        let words: Vec<u8> = words.iter().flat_map(|word| word.to_be_bytes()).collect();
+        make(kind, &[&flags.to_be_bytes(), &words])
+    }
+
+    fn fragment(tracks: &[&[u8]]) -> Vec<u8> {
+        let tracks: Vec<_> = tracks.iter().map(|track| make(b"traf", &[track])).collect();
+        make(b"moof", &[&full(b"mfhd", 0, &[5]), &tracks.concat()])
+    }
+
+    #[test]
+    fn samples_that_count_on_a_default_size_get_it() {
+        gst::init().unwrap();
+        // As mp4mux of GStreamer 1.22 wrote it: the third picture has the size of the first one.
+        let header = |flags, size: &[u32]| {
+            let words = [&[1, 0, 0xd61b, 100], size, &[0x100c0]].concat();
+            full(b"tfhd", flags, &words)
+        };
+        let rest = [
+            full(b"trun", 0x201, &[1, 0x1be, 0xdb]),
+            full(b"trun", 0x1, &[1, 0x3fc]),
+        ]
+        .concat();
+        let first = full(b"trun", 0x201, &[1, 0x10, 0xe8]);
+        let pictures = [header(0x29, &[]), first, rest.clone()].concat();
+        let first = full(b"trun", 0x1, &[1, 0x10]);
+        let right = [header(0x39, &[0xe8]), first, rest].concat();
+        // Sound, of which two samples came at a time.
+        let sound = |flags, size: &[u32], runs: &[u32], run: u32| {
+            let words = [&[2, 0, 0xd61b], size, &[0xc0]].concat();
+            let runs = full(b"trun", run, runs);
+            [
+                full(b"tfhd", flags, &words),
+                runs,
+                full(b"trun", 0x1, &[1, 0x4e4]),
+            ]
+            .concat()
+        };
+        let two = [2, 0xf8, 0xc0, 1024, 0xb2, 1024, 0xb1];
+        let told = sound(0x21, &[], &two, 0x305);
+        let two = [2, 0xf8, 1024, 0xb2, 1024, 0xb1];
+        let heard = sound(0x31, &[0xb2], &two, 0x301);
+
+        let mut buffer = gst::Buffer::from_mut_slice(fragment(&[&pictures, &told]));
+        put_right(&mut buffer);
+        let expected = fragment(&[&right, &heard]);
+        assert_eq!(*buffer.map_readable().unwrap(), expected[..]);
+        // What is right is left as it is, and so is what is cut off.
+        for bytes in [&expected[..], &expected[..expected.len() - 4]] {
+            let mut buffer = gst::Buffer::from_mut_slice(bytes.to_vec());
+            put_right(&mut buffer);
+            assert_eq!(*buffer.map_readable().unwrap(), *bytes);
         }
     }
 }

@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! The kit of the recording sinks. Without GStreamer: the table of file formats ([`containers`])
 //! and of Debian packages ([`packages`]), names with numbers and times ([`names`]), files that
-//! overwrite nothing ([`files`]), files that are to stay ([`pins`]) and those that make room for
-//! others ([`retention`]), the times of buffers ([`timeline`]) and the files of frame times
+//! overwrite nothing ([`files`]), files that are to stay ([`pins`], [`held`]) and those that make
+//! room for others ([`retention`]), the times of buffers ([`timeline`]) and the files of frame times
 //! ([`times`]). With it: the skeleton of a bin with request pads ([`bin`], [`entry`]), the times of
 //! what comes ([`stamps`]), the elements it is made of, a sink of numbered pictures ([`pictures`]),
 //! WAVE's speakers ([`speakers`]), the time of day of what is recorded ([`wallclock`]) and its place
-//! in a file ([`creation`]), names for sinks of all kinds ([`place`]), values for other elements'
+//! in a file ([`creation`]), transport streams that begin at 0 ([`transport`]), names for sinks of all kinds ([`place`]), values for other elements'
 //! properties ([`set`]) and the properties of the sinks themselves ([`property`]).
 
 use gst::prelude::*;
@@ -17,6 +17,7 @@ pub mod creation;
 pub mod entry;
 pub mod files;
 pub mod fragments;
+pub mod held;
 pub mod names;
 pub mod packages;
 pub mod pictures;
@@ -29,6 +30,7 @@ pub mod speakers;
 pub mod stamps;
 pub mod timeline;
 pub mod times;
+pub mod transport;
 pub mod wallclock;
 
 pub use containers::{Parser, parser_of};
@@ -82,6 +84,19 @@ pub fn write_in_fragments(muxer: &gst::Element, sink: &str) {
     }
 }
 
+/// Frames of video in a muxer's file, where there is video and the muxer counts its frames.
+pub fn frames_in(muxer: &gst::Element) -> Option<u64> {
+    let is_video = |pad: &gst::Pad| pad.name().starts_with("video");
+    let stats = muxer.find_property("stats")?;
+    if stats.value_type() != gst::Structure::static_type()
+        || !muxer.sink_pads().iter().any(is_video)
+    {
+        return None;
+    }
+    let stats = muxer.property::<Option<gst::Structure>>("stats")?;
+    stats.get("frames").ok()
+}
+
 /// What an element says when one of those that it is made of is not installed.
 pub fn missing(err: &MissingElement) -> gst::ErrorMessage {
     gst::error_msg!(gst::CoreError::MissingPlugin, ("{err}"))
@@ -132,11 +147,47 @@ pub fn is_raw(caps: &gst::CapsRef) -> bool {
         .is_some_and(|structure| matches!(structure.name().as_str(), "video/x-raw" | "audio/x-raw"))
 }
 
+/// Whether a file can go on with these caps. Other fields tell the same in more detail.
+pub fn same_format(before: &gst::CapsRef, after: &gst::CapsRef) -> bool {
+    const FIELDS: [&str; 8] = [
+        "width",
+        "height",
+        "codec_data",
+        "stream-format",
+        "format",
+        "rate",
+        "channels",
+        "layout",
+    ];
+    let (Some(before), Some(after)) = (before.structure(0), after.structure(0)) else {
+        return false;
+    };
+    let same = |field: &str| match (before.value(field), after.value(field)) {
+        (Ok(before), Ok(after)) => before.compare(after) == Some(std::cmp::Ordering::Equal),
+        (Err(_), Err(_)) => true,
+        _ => false,
+    };
+    let changed = FIELDS.into_iter().find(|field| !same(field));
+    if let Some(field) = changed {
+        gst::debug!(gst::CAT_DEFAULT, "{field} changes from {before} to {after}");
+    }
+    before.name() == after.name() && changed.is_none()
+}
+
 /// Links `elements`, which are in `bin`, one behind the other.
 pub fn link(elements: &[gst::Element]) -> Result<(), glib::BoolError> {
     elements
         .windows(2)
         .try_for_each(|pair| pair[0].link(&pair[1]))
+}
+
+/// The bytes of what passes a pad.
+pub fn bytes_in(info: &gst::PadProbeInfo) -> u64 {
+    match &info.data {
+        Some(gst::PadProbeData::Buffer(buffer)) => buffer.size() as u64,
+        Some(gst::PadProbeData::BufferList(list)) => list.iter().map(|it| it.size() as u64).sum(),
+        _ => 0,
+    }
 }
 
 /// What a WAV file can hold: little endian, and 8 bits unsigned.

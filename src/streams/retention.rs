@@ -4,12 +4,12 @@
 //! Only files whose names a sink's pattern makes are counted and deleted, the oldest first: by when
 //! they were written last, and those of this run behind all others, in the order in which they were
 //! begun, so that a clock that was wrong for a while costs no new file. A file that is open in this
-//! process stays, and so does the newest of all. What is pinned (see [`pins`]) stays and is not
+//! process (see [`held`]) stays, and so does the newest of all. What is pinned (see [`pins`]) stays and is not
 //! counted, or pinning would cost new recordings. A file of frame times goes with its recording, and
 //! so does a directory that a place for a time named once it is empty.
 //!
-//! A sink tells of each file that it is about to open ([`open`]), has a look when one was opened and
-//! closed ([`Retention::sweep`]), and before it writes ([`Retention::make_room`]): the limits are
+//! A sink tells of each file that it is about to open ([`held::open`]), has a look when one was opened
+//! and closed ([`Retention::sweep`]), and before it writes ([`Retention::make_room`]): the limits are
 //! kept while a file grows too. Looking costs a call of `statvfs` for each 256 KiB; the directory is
 //! read only when something is to go, or a file has begun.
 
@@ -18,9 +18,11 @@ use std::fs::Metadata;
 use std::io;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
-use std::sync::{Mutex, MutexGuard};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Mutex, TryLockError};
 use std::time::SystemTime;
 
+use super::held::{self, identity};
 use super::names::{Found, Pattern, with_suffix};
 use super::pins;
 use crate::sync::lock;
@@ -130,65 +132,6 @@ pub struct Swept {
     pub troubles: Vec<Trouble>,
 }
 
-/// Files that are open, of all elements in this process.
-static OPEN: Mutex<Vec<PathBuf>> = Mutex::new(Vec::new());
-
-/// A file that is being written: nobody in this process deletes it.
-#[derive(Debug)]
-pub struct OpenFile(PathBuf);
-
-impl Drop for OpenFile {
-    fn drop(&mut self) {
-        let mut open = lock(&OPEN);
-        if let Some(at) = open.iter().position(|path| *path == self.0) {
-            open.swap_remove(at);
-        }
-    }
-}
-
-/// Says that a file is about to be opened.
-pub fn open(path: &Path) -> OpenFile {
-    Beginning::new().open(path)
-}
-
-/// A file is being created, and its name not known before: as long as this is there nobody deletes
-/// one.
-#[derive(Debug)]
-pub struct Beginning(MutexGuard<'static, Vec<PathBuf>>);
-
-impl Beginning {
-    /// From here on.
-    #[expect(clippy::new_without_default, reason = "it waits for others")]
-    pub fn new() -> Self {
-        Self(lock(&OPEN))
-    }
-
-    /// This is the file.
-    pub fn open(mut self, path: &Path) -> OpenFile {
-        let path = identity(path);
-        self.0.push(path.clone());
-        OpenFile(path)
-    }
-}
-
-/// Pins a file that is there. Once that has come back, the file stays.
-pub fn pin(path: &Path) -> io::Result<()> {
-    let _deleting = lock(&OPEN);
-    pins::pin(path)
-}
-
-/// A file's name, however its directory was called.
-fn identity(path: &Path) -> PathBuf {
-    let directory = match path.parent() {
-        Some(parent) if parent != Path::new("") => parent,
-        _ => Path::new("."),
-    };
-    match (directory.canonicalize(), path.file_name()) {
-        (Ok(directory), Some(name)) => directory.join(name),
-        _ => path.to_owned(),
-    }
-}
-
 /// A recording that is on the disk.
 #[derive(Debug)]
 struct File {
@@ -203,23 +146,35 @@ struct File {
     times: Option<PathBuf>,
 }
 
+/// The files of this run, in the order in which they were begun.
 #[derive(Debug, Default)]
-struct State {
-    /// The files of this run, in order.
+struct Order {
     begun: HashMap<PathBuf, u64>,
     next: u64,
-    /// Bytes of all files when they were counted last, and what was written since.
-    counted: u64,
-    written: u64,
-    /// Written since the last look.
-    unseen: u64,
+}
+
+/// What one look at the files leaves for the next.
+#[derive(Debug, Default)]
+struct Counts {
+    /// Bytes of all files.
+    bytes: u64,
     /// A trouble was told of and is not over.
     told: bool,
 }
 
 /// The recordings of one element. Written by the threads that write them.
 #[derive(Debug, Default)]
-pub struct Retention(Mutex<State>);
+pub struct Retention {
+    order: Mutex<Order>,
+    /// Held by the one that looks at the files, for as long as their disk takes. Those that write do
+    /// not wait for it, unless there is no room for what they write.
+    counts: Mutex<Counts>,
+    /// Bytes written since the files were counted, and since the last look.
+    written: AtomicU64,
+    unseen: AtomicU64,
+    /// The next look is due at once.
+    soon: AtomicBool,
+}
 
 impl Retention {
     /// A file has been begun. A mark of an earlier one that had its name does not keep it.
@@ -229,52 +184,70 @@ impl Retention {
         if limits.are_none() {
             return;
         }
-        let mut state = lock(&self.0);
-        let number = state.next;
-        state.next += 1;
-        state.begun.insert(identity(path), number);
+        let path = identity(path);
+        let mut order = lock(&self.order);
+        let number = order.next;
+        order.next += 1;
+        order.begun.insert(path, number);
+    }
+
+    /// Has the next look, before anything is written, count the files: one has been begun.
+    pub fn look_soon(&self) {
+        self.soon.store(true, Ordering::Relaxed);
     }
 
     /// Deletes what is beyond the limits.
     pub fn sweep(&self, policy: &Policy) -> Swept {
         match policy.limits.are_none() {
             true => Swept::default(),
-            false => lock(&self.0).sweep(policy, 0),
+            false => self.sweep_for(&mut lock(&self.counts), policy, 0),
         }
     }
 
-    /// Makes room for `bytes` that are about to be written, if it is time to look. `policy` is
-    /// asked for only then.
+    /// Makes room for `bytes` that are about to be written, if it is time to look and nobody is
+    /// looking. `policy` is asked for only then.
     pub fn make_room(&self, bytes: u64, policy: impl FnOnce() -> Policy) -> Swept {
-        let mut state = lock(&self.0);
-        state.unseen += bytes;
-        state.written += bytes;
-        if state.unseen < STRIDE {
+        self.written.fetch_add(bytes, Ordering::Relaxed);
+        let unseen = self.unseen.fetch_add(bytes, Ordering::Relaxed) + bytes;
+        if unseen < STRIDE && !self.soon.load(Ordering::Relaxed) {
             return Swept::default();
         }
-        state.unseen = 0;
+        let mut counts = match self.counts.try_lock() {
+            Ok(counts) => counts,
+            Err(TryLockError::Poisoned(poisoned)) => poisoned.into_inner(),
+            // Half of what is to be free may go meanwhile. The rest is for what can't wait.
+            Err(TryLockError::WouldBlock) => {
+                let policy = policy();
+                let least = policy.limits.free_bytes / 2;
+                if missing(&policy, least, bytes) == 0 {
+                    return Swept::default();
+                }
+                return self.sweep_for(&mut lock(&self.counts), &policy, bytes);
+            }
+        };
+        self.unseen.store(0, Ordering::Relaxed);
+        let soon = self.soon.swap(false, Ordering::Relaxed);
         let policy = policy();
-        if policy.limits.are_none() || !state.is_short(&policy, bytes) {
+        if policy.limits.are_none() || !(soon || self.is_short(&counts, &policy, bytes)) {
             return Swept::default();
         }
-        state.sweep(&policy, bytes)
+        self.sweep_for(&mut counts, &policy, bytes)
     }
-}
 
-impl State {
     /// Whether a limit may be passed with `bytes` more, as far as that is known without counting.
-    fn is_short(&self, policy: &Policy, bytes: u64) -> bool {
+    fn is_short(&self, counts: &Counts, policy: &Policy, bytes: u64) -> bool {
         let Limits {
             total_bytes,
             free_bytes,
             ..
         } = policy.limits;
-        let total = self.counted.saturating_add(self.written);
+        let written = self.written.load(Ordering::Relaxed);
+        let total = counts.bytes.saturating_add(written);
         (total_bytes > 0 && total > total_bytes)
             || (free_bytes > 0 && missing(policy, free_bytes, bytes) > 0)
     }
 
-    fn sweep(&mut self, policy: &Policy, coming: u64) -> Swept {
+    fn sweep_for(&self, counts: &mut Counts, policy: &Policy, coming: u64) -> Swept {
         let limits = policy.limits;
         let mut files = self.files(policy);
         files.retain(|file| !pins::is_pinned(&file.path));
@@ -313,7 +286,7 @@ impl State {
             count -= 1;
             total -= file.bytes;
             missing = missing.saturating_sub(file.frees);
-            self.begun.remove(&identity(&file.path));
+            lock(&self.order).begun.remove(&identity(&file.path));
             remove_empty_directories(policy, &file.path);
             swept.deleted.push(Deleted {
                 path: file.path,
@@ -328,16 +301,16 @@ impl State {
             let property = reason.property();
             swept.troubles.push(Trouble::NothingLeft { property });
         }
-        if std::mem::replace(&mut self.told, !swept.troubles.is_empty()) {
+        if std::mem::replace(&mut counts.told, !swept.troubles.is_empty()) {
             swept.troubles.clear();
         }
-        self.counted = total.saturating_sub(coming);
-        self.written = coming;
+        counts.bytes = total.saturating_sub(coming);
+        self.written.store(coming, Ordering::Relaxed);
         swept
     }
 
     /// The recordings that are there.
-    fn files(&mut self, policy: &Policy) -> Vec<File> {
+    fn files(&self, policy: &Policy) -> Vec<File> {
         let mut files = Vec::new();
         for family in &policy.families {
             let (directory, steps) = family.names.steps();
@@ -351,7 +324,7 @@ impl State {
                 Found::default(),
                 &mut |path, found, metadata| {
                     files.push(File {
-                        begun: self.begun.get(&identity(&path)).copied(),
+                        begun: self.begun(&path),
                         written: metadata.modified().unwrap_or(SystemTime::UNIX_EPOCH),
                         bytes: metadata.len(),
                         // Blocks are of 512 bytes whatever the file system's are (stat(2)). Another name
@@ -367,11 +340,17 @@ impl State {
             );
         }
         // What somebody else took away.
-        if self.begun.len() > files.len() {
-            let there: Vec<_> = files.iter().filter_map(|file| file.begun).collect();
-            self.begun.retain(|_, number| there.contains(number));
-        }
+        let there: Vec<_> = files.iter().filter_map(|file| file.begun).collect();
+        let oldest = there.iter().min().copied();
+        let mut order = lock(&self.order);
+        let kept = |number: &u64| oldest.is_none_or(|oldest| *number >= oldest);
+        order.begun.retain(|_, number| kept(number));
         files
+    }
+
+    fn begun(&self, path: &Path) -> Option<u64> {
+        let path = identity(path);
+        lock(&self.order).begun.get(&path).copied()
     }
 }
 
@@ -409,16 +388,8 @@ fn settle(policy: &Policy, coming: u64) {
 
 /// Deletes a recording and what belongs to it; false if it is to stay.
 fn delete(file: &File) -> io::Result<bool> {
-    let identity = identity(&file.path);
-    // Whoever begins a file waits until it is known whether the one of that name is there.
-    let open = lock(&OPEN);
-    // It may have been pinned since it was counted.
-    if open.contains(&identity) || pins::is_pinned(&file.path) {
+    if !held::delete(&file.path)? {
         return Ok(false);
-    }
-    match std::fs::remove_file(&file.path) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
-        _ => drop(open),
     }
     if let Some(times) = &file.times {
         // It is useless now, and small.
@@ -609,8 +580,8 @@ mod tests {
             .map(|(name, age)| disk.write(name, age));
         // By another name of the directory.
         std::os::unix::fs::symlink(disk.0.path(), disk.path("link")).unwrap();
-        let held = super::open(&disk.path("link/0.ts"));
-        pin(&pinned).unwrap();
+        let held = held::open(&disk.path("link/0.ts"));
+        held::pin(&pinned).unwrap();
         let retention = Retention::default();
         let policy = disk.policy("%d.ts", files(1));
         let swept = retention.sweep(&policy);

@@ -2,10 +2,35 @@
 //! The times of a stream's buffers, by its segment and caps: [`timeline`](super::timeline) decides
 //! where each is put, and here buffers and events are brought there.
 
-use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::Mutex;
 
 use super::is_raw;
 use super::timeline::{Jump, Pace, Placed, Stamp, Timeline, Untimed};
+use crate::sync::lock;
+
+/// How many breaks of an element's streams are remembered: a stream that is so far behind another one
+/// has breaks of its own.
+const REMEMBERED: usize = 64;
+
+/// What was added to running times (ns) at the breaks of an element's streams, so that all of them go on
+/// at the same place; written by the thread of the stream that comes to a break first.
+#[derive(Debug, Default)]
+pub struct Breaks(Mutex<Vec<i64>>);
+
+impl Breaks {
+    /// Streams begin.
+    pub fn clear(&self) {
+        lock(&self.0).clear();
+    }
+
+    fn add(&self, offset: i64) {
+        let mut known = lock(&self.0);
+        if known.len() == REMEMBERED {
+            known.remove(0);
+        }
+        known.push(offset);
+    }
+}
 
 /// One stream's times.
 #[derive(Debug, Default)]
@@ -79,16 +104,12 @@ impl Stamps {
         self.jumps
     }
 
-    /// The place of a buffer, which stays as it is. `common` is the offset that the last break in a
-    /// stream of the element made.
+    /// The place of a buffer, which stays as it is. `breaks` are
+    /// those of all streams of the element.
     ///
     /// # Errors
     /// When it has no timestamp and nothing says how long one lasts.
-    pub fn place(
-        &mut self,
-        buffer: &gst::BufferRef,
-        common: &AtomicI64,
-    ) -> Result<Placed, Untimed> {
+    pub fn place(&mut self, buffer: &gst::BufferRef, breaks: &Breaks) -> Result<Placed, Untimed> {
         let running_time = |stamp| self.running_time(stamp);
         let stamp = Stamp {
             time: buffer.pts().and_then(running_time),
@@ -96,10 +117,10 @@ impl Stamps {
             duration: buffer.duration().and_then(signed),
             bytes: buffer.size() as u64,
         };
-        let placed = self.timeline.place(stamp, common.load(Ordering::Relaxed))?;
+        let placed = self.timeline.place(stamp, &lock(&breaks.0))?;
         if let Some(jump) = placed.jump.filter(|jump| jump.first) {
             self.jumps += u64::from(jump.is_news());
-            common.store(placed.offset, Ordering::Relaxed);
+            breaks.add(placed.offset);
         }
         Ok(placed)
     }
@@ -109,16 +130,12 @@ impl Stamps {
     ///
     /// # Errors
     /// When it has no timestamp and nothing says how long one lasts.
-    pub fn stamp(
-        &mut self,
-        buffer: &mut gst::Buffer,
-        common: &AtomicI64,
-    ) -> Result<Stamped, Untimed> {
+    pub fn stamp(&mut self, buffer: &mut gst::Buffer, breaks: &Breaks) -> Result<Stamped, Untimed> {
         let is_untimed = buffer.dts_or_pts().is_none();
         if self.segment.is_none() || (is_untimed && !self.is_counted) {
             return Ok(Stamped::default());
         }
-        let placed = self.place(buffer, common)?;
+        let placed = self.place(buffer, breaks)?;
         let begins = placed.offset != 0 && !self.moved;
         self.moved |= begins;
         let segment = begins.then(|| plain_segment(None));
@@ -271,7 +288,7 @@ mod tests {
         for time in [1000, 1040, 1080] {
             let mut given = buffer(Some(time));
             let before = given.as_ptr();
-            let stamped = stamps.stamp(&mut given, &AtomicI64::default()).unwrap();
+            let stamped = stamps.stamp(&mut given, &Breaks::default()).unwrap();
             assert_eq!(
                 stamped.placed.unwrap().time,
                 (time as i64 - 1000) * 1_000_000
@@ -280,30 +297,30 @@ mod tests {
             assert_eq!((given.as_ptr(), given.pts()), (before, Some(ms(time))));
         }
         let mut counted = buffer(None);
-        stamps.stamp(&mut counted, &AtomicI64::default()).unwrap();
+        stamps.stamp(&mut counted, &Breaks::default()).unwrap();
         assert_eq!(counted.pts(), Some(ms(1120)));
         assert_eq!(counted.duration(), Some(ms(40)));
     }
 
     #[test]
     fn what_begins_anew_has_running_times_from_there() {
-        let (mut stamps, common) = (stamps(RAW), AtomicI64::default());
+        let (mut stamps, breaks) = (stamps(RAW), Breaks::default());
         begin(&mut stamps, 1000);
         for time in [3000, 3040] {
-            stamps.stamp(&mut buffer(Some(time)), &common).unwrap();
+            stamps.stamp(&mut buffer(Some(time)), &breaks).unwrap();
         }
         let mut anew = buffer(Some(1000));
-        let stamped = stamps.stamp(&mut anew, &common).unwrap();
+        let stamped = stamps.stamp(&mut anew, &breaks).unwrap();
         assert!(stamped.segment.is_some());
         assert_eq!(anew.pts(), Some(ms(2080)));
         assert_eq!(
-            (stamps.jumps(), common.load(Ordering::Relaxed)),
-            (1, 2_080_000_000)
+            (stamps.jumps(), &*lock(&breaks.0)),
+            (1, &vec![1_080_000_000 + 1_000_000_000])
         );
         // Whatever segment comes then.
         begin(&mut stamps, 0);
         let mut next = buffer(Some(40));
-        let stamped = stamps.stamp(&mut next, &common).unwrap();
+        let stamped = stamps.stamp(&mut next, &breaks).unwrap();
         assert!(stamped.segment.is_none() && stamped.placed.unwrap().jump.is_none());
         assert_eq!(next.pts(), Some(ms(2120)));
         let gap = gst::event::Gap::builder(ms(80)).duration(ms(400)).build();
@@ -313,7 +330,7 @@ mod tests {
         };
         assert_eq!(moved.get(), (ms(2160), Some(ms(400))));
         let mut counted = buffer(None);
-        stamps.stamp(&mut counted, &common).unwrap();
+        stamps.stamp(&mut counted, &breaks).unwrap();
         assert_eq!(counted.pts(), Some(ms(2560)));
     }
 
@@ -322,14 +339,14 @@ mod tests {
         for caps in ["image/jpeg", "video/x-raw,framerate=0/1"] {
             let mut stamps = stamps(caps);
             begin(&mut stamps, 0);
-            let refused = stamps.stamp(&mut buffer(None), &AtomicI64::default());
+            let refused = stamps.stamp(&mut buffer(None), &Breaks::default());
             assert_eq!(refused.unwrap_err(), Untimed, "{caps}");
         }
         // A parser knows better in which order they are shown.
         let mut stamps = stamps("video/x-h264,framerate=30/1");
         begin(&mut stamps, 0);
         let mut left = buffer(None);
-        stamps.stamp(&mut left, &AtomicI64::default()).unwrap();
+        stamps.stamp(&mut left, &Breaks::default()).unwrap();
         assert_eq!(left.pts(), None);
     }
 }

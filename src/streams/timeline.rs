@@ -109,6 +109,8 @@ pub struct Timeline {
     /// before it.
     last: Option<i64>,
     step: Option<i64>,
+    /// The same without pauses and bursts: it follows what comes by a factor of two at a time.
+    usual: Option<i64>,
     /// Some buffer had a timestamp.
     anchored: bool,
     /// Where what came ends: so many units behind this time.
@@ -153,27 +155,32 @@ impl Timeline {
         Some(self.origin?.saturating_add(counted))
     }
 
-    /// Puts a buffer into its place. `common` is the offset that the last break in any stream made.
-    pub fn place(&mut self, stamp: Stamp, common: i64) -> Result<Placed, Untimed> {
+    /// Puts a buffer into its place. `known` are the offsets that breaks in any stream made.
+    pub fn place(&mut self, stamp: Stamp, known: &[i64]) -> Result<Placed, Untimed> {
         let Some(shown) = stamp.time.or(stamp.decode) else {
             return self.count(stamp);
         };
         let order = stamp.decode.unwrap_or(shown);
-        let jump = self.look_for_jump(order, stamp, common);
+        let jump = self.look_for_jump(order, stamp, known);
         self.anchored = true;
         let (time, order) = (self.shifted(shown), self.shifted(order));
         if let Some(last) = self.last
             && order > last
             && jump.is_none()
         {
-            self.step = Some(order - last);
+            let step = order - last;
+            let near = |usual: i64| step.clamp((usual / 2).max(1), usual.saturating_mul(2));
+            self.step = Some(step);
+            self.usual = Some(self.usual.map_or(step, near));
         }
         self.last = Some(self.last.map_or(order, |last| last.max(order)));
+        let end = time.saturating_add(self.lasts(stamp).unwrap_or(0));
+        // What is counted behind it goes by what is known, and not by what is usual.
         let sound = self.pace.filter(|pace| pace.bytes > 0);
-        let duration = stamp.duration;
-        let duration = duration.or_else(|| Some(sound?.duration(stamp.bytes)));
-        let end = time.saturating_add(duration.unwrap_or(0).max(0));
-        self.skip_to(end);
+        let known = stamp
+            .duration
+            .or_else(|| Some(sound?.duration(stamp.bytes)));
+        self.skip_to(time.saturating_add(known.unwrap_or(0).max(0)));
         Ok(Placed {
             time,
             end,
@@ -205,7 +212,7 @@ impl Timeline {
 
     /// Sets the offset anew where a buffer comes before the last one by more than clocks jitter and
     /// encoders reorder, where it comes far behind it, or where an offset is not needed any more.
-    fn look_for_jump(&mut self, order: i64, stamp: Stamp, common: i64) -> Option<Jump> {
+    fn look_for_jump(&mut self, order: i64, stamp: Stamp, known: &[i64]) -> Option<Jump> {
         let last = self.last?;
         let length = self.length(stamp);
         let expected = last.saturating_add(length);
@@ -222,14 +229,18 @@ impl Timeline {
         if !back && !far && !returns {
             return None;
         }
-        let known = [0, common].into_iter().find(|&offset| fits(offset));
+        let newest_first = known.iter().rev().copied();
+        let known = [0]
+            .into_iter()
+            .chain(newest_first)
+            .find(|&offset| fits(offset));
         if known.is_none() && !back && !far {
             // Nothing came for a while.
             return None;
         }
         if far {
             // Of a stream that is as slow as that, the next one is no jump.
-            self.step = Some(now - last);
+            self.step = Some(now.saturating_sub(last));
         }
         let former = std::mem::replace(
             &mut self.offset,
@@ -243,11 +254,21 @@ impl Timeline {
         })
     }
 
+    /// How long a buffer is shown or heard: sound as its samples tell, a picture as long as the ones before
+    /// it, whatever the caps say.
+    fn lasts(&self, stamp: Stamp) -> Option<i64> {
+        let paced = self.pace.map(|pace| pace.duration(stamp.bytes));
+        let is_sound = self.pace.is_some_and(|pace| pace.bytes > 0);
+        let usual = self.usual.filter(|_| !is_sound);
+        let said = stamp.duration.filter(|&duration| duration > 0);
+        said.or(usual).or(paced)
+    }
+
     /// How long a buffer lasts, as well as that is known.
     fn length(&self, stamp: Stamp) -> i64 {
         let known = stamp.duration.filter(|&duration| duration > 0);
         let paced = self.pace.map(|pace| pace.duration(stamp.bytes));
-        known.or(paced).or(self.step).unwrap_or(1_000_000)
+        known.or(paced).or(self.usual).unwrap_or(1_000_000)
     }
 
     /// By how much a buffer may be before the last one and still follow it.
@@ -280,7 +301,7 @@ mod tests {
     fn times(timeline: &mut Timeline, stamps: impl IntoIterator<Item = Stamp>) -> Vec<i64> {
         stamps
             .into_iter()
-            .map(|stamps| timeline.place(stamps, 0).unwrap().time / MS)
+            .map(|stamps| timeline.place(stamps, &[]).unwrap().time / MS)
             .collect()
     }
 
@@ -298,7 +319,7 @@ mod tests {
     #[test]
     fn without_timestamps_they_are_counted() {
         let mut timeline = Timeline::default();
-        assert_eq!(timeline.place(Stamp::default(), 0), Err(Untimed));
+        assert_eq!(timeline.place(Stamp::default(), &[]), Err(Untimed));
         timeline.set_format(each(40), false);
         let stamps = [Stamp::default(); 3];
         assert_eq!(times(&mut timeline, stamps), [0, 40, 80]);
@@ -311,7 +332,7 @@ mod tests {
         let mut timeline = Timeline::default();
         timeline.set_format(each(40), false);
         assert_eq!(times(&mut timeline, [Stamp::default()]), [0]);
-        let placed = timeline.place(at(7_200_000), 0).unwrap();
+        let placed = timeline.place(at(7_200_000), &[]).unwrap();
         assert_eq!(placed.time, 40 * MS);
         assert!(!placed.jump.unwrap().is_news());
         let lasting = Stamp {
@@ -327,7 +348,7 @@ mod tests {
         let mut timeline = Timeline::default();
         timeline.set_format(each(40), false);
         times(&mut timeline, [10_000, 10_040].map(at));
-        let placed = timeline.place(at(0), 0).unwrap();
+        let placed = timeline.place(at(0), &[]).unwrap();
         assert_eq!(placed.time, 10_080 * MS);
         let jump = Jump {
             from: 10_040 * MS,
@@ -342,6 +363,10 @@ mod tests {
             times(&mut timeline, [10_200, 10_240].map(at)),
             [10_200, 10_240]
         );
+        // After a pause, of a camera that does not say its rate.
+        let mut slow = Timeline::default();
+        let stamps = [0, 40, 80, 3080, 1000, 1040].map(at);
+        assert_eq!(times(&mut slow, stamps), [0, 40, 80, 3080, 3160, 3200]);
         // By less than a second, for good.
         assert_eq!(
             times(&mut timeline, [9_900, 9_940].map(at)),
@@ -373,11 +398,19 @@ mod tests {
     }
 
     #[test]
+    fn a_picture_lasts_as_long_as_those_before_it() {
+        let mut timeline = Timeline::default();
+        timeline.set_format(each(100), false);
+        let ends = [0, 40, 80].map(|ms| timeline.place(at(ms), &[]).unwrap().end / MS);
+        assert_eq!(ends, [100, 80, 120]);
+    }
+
+    #[test]
     fn counting_is_exact_and_goes_on_behind_what_has_a_time() {
         let mut timeline = Timeline::default();
         timeline.set_format(Pace::new(30_000, 1001, 0), false);
         let counted: Vec<_> = (0..3)
-            .map(|_| timeline.place(Stamp::default(), 0).unwrap().time)
+            .map(|_| timeline.place(Stamp::default(), &[]).unwrap().time)
             .collect();
         assert_eq!(counted, [0, 33_366_666, 66_733_333]);
         // Sound: samples of four bytes.
@@ -387,24 +420,24 @@ mod tests {
             bytes,
             ..Stamp::default()
         };
-        let placed = timeline.place(sound(3200), 0).unwrap();
+        let placed = timeline.place(sound(3200), &[]).unwrap();
         assert_eq!((placed.time, placed.end), (0, 100 * MS));
-        let placed = timeline.place(sound(4), 0).unwrap();
+        let placed = timeline.place(sound(4), &[]).unwrap();
         assert_eq!((placed.time, placed.end), (100 * MS, 100_125_000));
         let told = Stamp {
             time: Some(5000 * MS),
             ..sound(8000)
         };
-        assert_eq!(timeline.place(told, 0).unwrap().end, 5250 * MS);
+        assert_eq!(timeline.place(told, &[]).unwrap().end, 5250 * MS);
         timeline.set_format(Pace::new(4000, 1, 4), false);
-        assert_eq!(timeline.place(sound(4), 0).unwrap().time, 5250 * MS);
+        assert_eq!(timeline.place(sound(4), &[]).unwrap().time, 5250 * MS);
     }
 
     #[test]
     fn other_streams_follow_the_first_one() {
         let mut sound = Timeline::default();
         times(&mut sound, [9_980, 10_000].map(at));
-        let placed = sound.place(at(10), 10_080 * MS).unwrap();
+        let placed = sound.place(at(10), &[10_080 * MS, 99]).unwrap();
         assert_eq!(placed.time, 10_090 * MS);
         assert!(!placed.jump.unwrap().first);
     }

@@ -98,3 +98,95 @@ fn an_application_takes_a_recording_from_appsink() {
         done.get::<u64>("frames").unwrap()
     );
 }
+
+/// Runs recordsink into another sink; what its messages call the files.
+fn recordsink(properties: &str, set_up: impl FnOnce(&gst::Element)) -> Vec<(String, u64)> {
+    let pipeline = crate::common::Pipeline::launch(&format!(
+        "videotestsrc num-buffers=30 ! video/x-raw,width=32,height=32,framerate=10/1 ! jpegenc ! \
+         recordsink name=r split-time=1000000000 {properties}"
+    ));
+    set_up(&pipeline.element("r"));
+    let files = Arc::<Mutex<Vec<(String, u64)>>>::default();
+    let told = files.clone();
+    pipeline
+        .0
+        .bus()
+        .unwrap()
+        .set_sync_handler(move |_, message| {
+            if message.has_name("recordsink-file") {
+                let structure = message.structure().unwrap();
+                let (name, bytes) = (structure.get("location"), structure.get("bytes"));
+                told.lock().unwrap().push((name.unwrap(), bytes.unwrap()));
+            }
+            gst::BusSyncReply::Pass
+        });
+    pipeline.run().unwrap();
+    std::mem::take(&mut *files.lock().unwrap())
+}
+
+#[test]
+fn recordsink_writes_with_giosink() {
+    let directory = tempfile::tempdir().unwrap();
+    for (location, extension) in [("a%d", "mkv"), ("file://b%d", "avi")] {
+        let location = match location.strip_prefix("file://") {
+            Some(name) => format!("file://{}/{name}.{extension}", directory.path().display()),
+            None => format!("{}/{location}.{extension}", directory.path().display()),
+        };
+        let files = recordsink(&format!("location={location} sink-factory=giosink"), |_| ());
+        assert_eq!(files.len(), 3);
+        for (name, bytes) in files {
+            assert!(bytes > 0);
+            let path = name.strip_prefix("file://").unwrap_or(&name);
+            assert_eq!(crate::common::frames(Path::new(path)), 10, "{name}");
+        }
+    }
+}
+
+#[test]
+fn recordsink_gives_an_application_each_file() {
+    let taken = Arc::<Mutex<Vec<Vec<u8>>>>::default();
+    let into = taken.clone();
+    let files = recordsink("muxer-factory=matroskamux sink-factory=appsink", |sink| {
+        // Before PAUSED there is none.
+        let bin = sink.downcast_ref::<gst::Bin>().unwrap();
+        bin.connect_deep_element_added(move |_, _, element| {
+            let Some(sink) = element.downcast_ref::<gst_app::AppSink>() else {
+                return;
+            };
+            let into = into.clone();
+            let take = move |sink: &gst_app::AppSink| {
+                let sample = sink.pull_sample().map_err(|_| gst::FlowError::Eos)?;
+                let map = sample.buffer().unwrap().map_readable().unwrap();
+                let mut files = into.lock().unwrap();
+                if map.starts_with(&[0x1a, 0x45, 0xdf, 0xa3]) {
+                    files.push(Vec::new());
+                }
+                files.last_mut().unwrap().extend_from_slice(&map);
+                Ok(gst::FlowSuccess::Ok)
+            };
+            let callbacks = gst_app::AppSinkCallbacks::builder().new_sample(take);
+            sink.set_callbacks(callbacks.build());
+        });
+    });
+    assert_eq!(files.len(), 3, "{files:?}");
+    let directory = tempfile::tempdir().unwrap();
+    for (number, bytes) in taken.lock().unwrap().iter().enumerate() {
+        let path = directory.path().join(format!("{number}.mkv"));
+        std::fs::write(&path, bytes).unwrap();
+        assert_eq!(crate::common::frames(&path), 10);
+    }
+}
+
+#[test]
+fn recordsink_says_what_another_sink_needs() {
+    let directory = tempfile::tempdir().unwrap();
+    let pipeline = crate::common::Pipeline::launch(&format!(
+        "videotestsrc num-buffers=2 ! jpegenc ! recordsink location={}/a.mjpeg sink-factory=giosink",
+        directory.path().display()
+    ));
+    let error = pipeline.run().unwrap_err();
+    assert!(
+        error.contains("sink-factory stores what a muxer makes"),
+        "{error}"
+    );
+}

@@ -333,7 +333,9 @@ fn volume_and_mute_act_at_once() {
         };
         let pushed = decode(source.push(480));
         until("the samples are ready", || remaining(&sink) == 480);
-        (pushed, decode(record(&sink, 10)))
+        let recorded = decode(record(&sink, 10));
+        assert_eq!(recorded.len(), pushed.len());
+        (pushed, recorded)
     };
     let (pushed, recorded) = samples(&mut source);
     assert!(pushed.iter().zip(&recorded).all(|(&p, &r)| r == p / 2));

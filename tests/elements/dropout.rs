@@ -228,7 +228,7 @@ fn a_board_that_is_unplugged_leaves_what_was_kept() {
     let kept = level();
     // Longer than what counts as a gap.
     std::thread::sleep(std::time::Duration::from_millis(2500));
-    port.replug();
+    port.replug().expect("it is there again");
     let told = wait("circularsink-gap");
     assert!(
         time(&told, "end-utc") - time(&told, "start-utc") >= 2_000_000_000,

@@ -702,3 +702,100 @@ fn buffers_without_times_are_counted_or_refused() {
         }
     }
 }
+
+/// Raw pictures of a size, from a number on, 25 a second.
+fn give(source: &gst_app::AppSrc, size: (u64, u64), numbers: std::ops::Range<u64>) {
+    for n in numbers {
+        let bytes = (size.0 * size.1 * 3 / 2) as usize;
+        let mut buffer = gst::Buffer::from_slice(vec![(n * 5) as u8; bytes]);
+        buffer
+            .get_mut()
+            .unwrap()
+            .set_pts(n * gst::ClockTime::from_mseconds(40));
+        source.push_buffer(buffer).unwrap();
+    }
+}
+
+fn raw(width: u64, height: u64, rate: u64) -> String {
+    format!("video/x-raw,format=I420,width={width},height={height},framerate={rate}/1")
+}
+
+#[test]
+fn another_size_is_another_file() {
+    let dir = tempfile::tempdir().unwrap();
+    for sound in [false, true] {
+        let file = |number: &str| dir.path().join(format!("{sound}{number}.mkv"));
+        let audio = "audiotestsrc num-buffers=100 samplesperbuffer=480 ! \
+                     audio/x-raw,rate=16000,channels=1 ! f.audio";
+        let pipeline = Pipeline::launch(&format!(
+            "appsrc name=s format=time max-bytes=0 caps={} ! f.video {} \
+             ffmpegsink name=f args=\"-c:v mpeg4 {}\"",
+            raw(64, 48, 25),
+            if sound { audio } else { "" },
+            file("").display()
+        ));
+        let source: gst_app::AppSrc = pipeline.element("s").downcast().unwrap();
+        pipeline.play();
+        give(&source, (64, 48), 0..30);
+        // Another rate is no other format.
+        source.set_caps(Some(&raw(64, 48, 30).parse::<gst::Caps>().unwrap()));
+        give(&source, (64, 48), 30..40);
+        source.set_caps(Some(&raw(128, 96, 25).parse::<gst::Caps>().unwrap()));
+        give(&source, (128, 96), 40..60);
+        source.set_caps(Some(&raw(64, 48, 25).parse::<gst::Caps>().unwrap()));
+        give(&source, (64, 48), 60..75);
+        source.end_of_stream().unwrap();
+        pipeline.wait().unwrap();
+        let wanted = [("", "64", 40), ("-00001", "128", 20), ("-00002", "64", 15)];
+        for (number, width, count) in wanted {
+            let file = file(number);
+            let found = crate::common::ffprobe(&file, &["-select_streams", "v"], "stream=width");
+            assert_eq!(
+                (frames(&file), &*found[0]),
+                (count, width),
+                "{sound} {number}"
+            );
+            let start = crate::common::ffprobe(&file, &[], "format=start_time");
+            let start: f64 = start[0].parse().unwrap();
+            assert!(start.abs() < 0.1, "{sound} {number} begins at {start}");
+        }
+        let stats = pipeline.element("f").property::<gst::Structure>("stats");
+        let count = |name| stats.get::<u64>(name).unwrap();
+        assert_eq!(
+            (count("frames"), count("files"), count("jumps")),
+            (75, 3, 0)
+        );
+    }
+}
+
+#[test]
+fn a_recording_may_be_stopped_or_fail_amid_a_change() {
+    let dir = tempfile::tempdir().unwrap();
+    // A program that does not end when its input does, and one that ends badly.
+    for (script, fails) in [
+        ("cat > /dev/null; sleep 1000", false),
+        ("cat > /dev/null; exit 3", true),
+    ] {
+        let program = program(dir.path(), script);
+        let pipeline = Pipeline::launch(&format!(
+            "appsrc name=s format=time max-bytes=0 caps={} ! ffmpegsink args=\"a.mkv\" ffmpeg={}",
+            raw(64, 48, 25),
+            program.display()
+        ));
+        let source: gst_app::AppSrc = pipeline.element("s").downcast().unwrap();
+        pipeline.play();
+        give(&source, (64, 48), 0..5);
+        source.set_caps(Some(&raw(128, 96, 25).parse::<gst::Caps>().unwrap()));
+        give(&source, (128, 96), 5..10);
+        if fails {
+            let error = pipeline.wait().unwrap_err();
+            crate::common::assert_mentions(&error, &["exit code 3"]);
+            assert!(pipeline.error().is_none(), "one failure is one error");
+        } else {
+            crate::common::until("the first file is taken", || {
+                source.property::<u64>("current-level-bytes") == 5 * 128 * 96 * 3 / 2
+            });
+        }
+        pipeline.0.set_state(gst::State::Null).unwrap();
+    }
+}

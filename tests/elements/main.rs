@@ -36,6 +36,7 @@ mod k230venc;
 mod k230venc_v4l2;
 mod parallelenc;
 mod players;
+mod random_cameras;
 mod recording;
 mod recordsink;
 mod recordsink_cameras;

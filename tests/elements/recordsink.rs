@@ -324,19 +324,23 @@ fn each_frames_length_is_known() {
          recordsink name=r frame-messages=true location={}",
         mjpeg.display()
     ));
-    pipeline.run().unwrap();
+    // To wait for the EOS takes what comes before it from the bus.
+    let (told, lengths) = std::sync::mpsc::channel();
     let bus = pipeline.0.bus().unwrap();
-    let mut lengths = Vec::new();
-    while let Some(message) = bus.pop_filtered(&[gst::MessageType::Element]) {
-        let details = message.structure().unwrap();
-        if details.name() == "recordsink-frame" {
-            lengths.push(details.get::<u64>("bytes").unwrap());
+    bus.set_sync_handler(move |_, message| {
+        let details = message.structure();
+        if let Some(details) = details.filter(|details| details.name() == "recordsink-frame") {
+            told.send(details.get::<u64>("bytes").unwrap()).unwrap();
         }
-    }
-    // They came before the EOS that has been taken from the bus.
+        gst::BusSyncReply::Pass
+    });
+    pipeline.run().unwrap();
     let sink = pipeline.element("r");
+    let lengths: Vec<u64> = lengths.try_iter().collect();
+    assert_eq!(lengths.len(), 4, "{lengths:?}");
+    assert!(lengths.iter().all(|&length| length > 100), "{lengths:?}");
+    assert_eq!(lengths.iter().sum::<u64>(), mjpeg.metadata().unwrap().len());
     assert_eq!(stat(&sink, "bytes"), mjpeg.metadata().unwrap().len());
-    assert!(lengths.iter().all(|&length| length > 100));
     assert!(stat(&sink, "last-frame-bytes") > 100);
 }
 
@@ -1089,13 +1093,26 @@ fn half_a_picture_is_not_left_on_a_full_disk() {
         "{VIDEO} ! recordsink location={}",
         picture.display()
     ));
+    // A pipeline that is stopped empties its bus.
+    let told = std::sync::Arc::new(std::sync::Mutex::new(Vec::new()));
+    let names = told.clone();
+    let bus = pipeline.0.bus().unwrap();
+    bus.set_sync_handler(move |_, message| {
+        let name = message
+            .structure()
+            .map(|details| details.name().to_string());
+        names.lock().unwrap().extend(name);
+        gst::BusSyncReply::Pass
+    });
     assert!(pipeline.run().unwrap_err().contains("disk is full"));
     pipeline.0.set_state(gst::State::Null).unwrap();
     assert!(picture.symlink_metadata().is_err());
-    let bus = pipeline.0.bus().unwrap();
-    while let Some(message) = bus.pop_filtered(&[gst::MessageType::Element]) {
-        assert!(!message.has_name("recordsink-file"), "{message:?}");
-    }
+    let told = told.lock().unwrap();
+    assert!(!told.is_empty());
+    assert!(
+        !told.iter().any(|name| name == "recordsink-file"),
+        "{told:?}"
+    );
 }
 
 /// GStreamer's plugins but for those that have the elements `without`, in `place`.

@@ -134,6 +134,117 @@ fn what_is_pinned_stays_for_the_next_program_too() {
     assert!(error.contains("is pinned"), "{error}");
 }
 
+/// Splits 60 pictures into files of ten, the one in which `pin` is pinned; the names of those that were
+/// deleted, and of those that are left.
+fn split(location: &Path, properties: &str, pin: Option<u32>) -> (Vec<String>, Vec<String>) {
+    let pipeline = crate::common::Pipeline::launch(&format!(
+        "videotestsrc num-buffers=60 ! video/x-raw,width=32,height=32,framerate=10/1 ! jpegenc ! \
+         recordsink name=r location={} split-time=1000000000 {properties}",
+        location.display()
+    ));
+    let sink = pipeline.element("r");
+    let deleted = std::sync::Arc::new(std::sync::Mutex::new(Vec::new()));
+    let told = deleted.clone();
+    let name = |path: &str| path.rsplit('/').next().unwrap().to_owned();
+    pipeline
+        .0
+        .bus()
+        .unwrap()
+        .set_sync_handler(move |_, message| {
+            if message.has_name("recordsink-file-deleted") {
+                let structure = message.structure().unwrap();
+                assert!(structure.get::<u64>("bytes").unwrap() > 0);
+                assert_eq!(structure.get::<&str>("reason").unwrap(), "max-files");
+                let location = structure.get::<&str>("location").unwrap();
+                told.lock().unwrap().push(name(location));
+            }
+            gst::BusSyncReply::Pass
+        });
+    let number = std::sync::atomic::AtomicU32::new(0);
+    let pad = sink.static_pad("video").unwrap();
+    let weak = sink.downgrade();
+    pad.add_probe(gst::PadProbeType::BUFFER, move |_, _| {
+        if pin == Some(number.fetch_add(1, std::sync::atomic::Ordering::Relaxed)) {
+            let sink = weak.upgrade().unwrap();
+            // The file that is being written.
+            assert!(sink.emit_by_name::<bool>("pin", &[&None::<String>]));
+        }
+        gst::PadProbeReturn::Ok
+    });
+    pipeline.run().unwrap();
+    let mut left: Vec<_> = std::fs::read_dir(location.parent().unwrap())
+        .unwrap()
+        .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+        .collect();
+    left.sort();
+    let deleted = std::mem::take(&mut *deleted.lock().unwrap());
+    (deleted, left)
+}
+
+#[test]
+fn recordsink_keeps_as_many_files_as_it_is_told() {
+    for (location, properties, names) in [
+        (
+            "r%02d.avi",
+            "",
+            [0, 1, 2, 3, 4, 5].map(|n| format!("r0{n}.avi")),
+        ),
+        (
+            "c.mkv",
+            "overwrite=false",
+            [0, 1, 2, 3, 4, 5].map(|n| match n {
+                0 => "c.mkv".to_owned(),
+                n => format!("c-0000{n}.mkv"),
+            }),
+        ),
+        (
+            "p%d.mjpeg",
+            "",
+            [0, 1, 2, 3, 4, 5].map(|n| format!("p{n}.mjpeg")),
+        ),
+    ] {
+        let directory = tempfile::tempdir().unwrap();
+        let location = directory.path().join(location);
+        let (deleted, left) = split(&location, &format!("max-files=3 {properties}"), None);
+        assert_eq!(deleted, names[..3]);
+        assert_eq!(left, names[3..]);
+    }
+}
+
+#[test]
+fn recordsink_passes_over_what_is_pinned() {
+    let directory = tempfile::tempdir().unwrap();
+    let location = directory.path().join("r%d.mkv");
+    let (deleted, left) = split(&location, "max-files=2", Some(15));
+    // Pinned while it was written: the second.
+    assert_eq!(deleted, ["r0.mkv", "r2.mkv", "r3.mkv"]);
+    assert_eq!(left, ["r1.mkv", "r4.mkv", "r5.mkv"]);
+    let before = std::fs::read(directory.path().join("r1.mkv")).unwrap();
+    // Another run begins with 0 again, and overwrites what is there but that.
+    let (_, left) = split(&location, "max-files=2", None);
+    assert_eq!(left, ["r1.mkv", "r5.mkv", "r6.mkv"]);
+    assert_eq!(
+        std::fs::read(directory.path().join("r1.mkv")).unwrap(),
+        before
+    );
+    // Nor is it overwritten where it is named.
+    let pinned = directory.path().join("r1.mkv");
+    let pipeline = crate::common::Pipeline::launch(&format!(
+        "videotestsrc num-buffers=2 ! jpegenc ! recordsink name=r location={}/x.mkv",
+        directory.path().display()
+    ));
+    let pinned = pinned.to_str().unwrap().to_owned();
+    let name = pinned.clone();
+    pipeline
+        .element("r")
+        .connect("format-location", false, move |_| Some(name.to_value()));
+    let error = pipeline.run().unwrap_err();
+    assert!(error.contains("is pinned: unpin it"), "{error}");
+    let sink = pipeline.element("r");
+    assert!(sink.emit_by_name::<bool>("unpin", &[&pinned]));
+    assert!(!sink.emit_by_name::<bool>("pin", &[&None::<String>]));
+}
+
 /// Not a test: what the next one starts where there are 64 MiB.
 #[test]
 #[ignore = "runs in a process of its own"]

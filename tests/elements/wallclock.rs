@@ -2,6 +2,7 @@
 //! The time of day of recordings: in messages, in names and in files.
 
 use std::path::Path;
+use std::sync::{Arc, Mutex};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use gst::prelude::*;
@@ -170,4 +171,114 @@ fn a_moment_that_has_a_name_already_gets_another() {
     }
     let there = |name: &str| Path::new(&rig.path(name)).exists();
     assert!(!there("2026-11-28_200000.mkv") && there("2026-11-28_200000-1.mkv"));
+}
+
+/// What `recordsink-file` said of each file of a pipeline that stamps its pictures with a time of day
+/// from [`EVENING`] on, ten a second.
+fn recordsink(sink: &str, set_up: impl FnOnce(&gst::Element)) -> Vec<gst::Structure> {
+    let pipeline = crate::common::Pipeline::launch(&format!(
+        "videotestsrc num-buffers=30 ! video/x-raw,width=32,height=32,framerate=10/1 ! \
+         identity name=stamp ! recordsink name=r {sink}"
+    ));
+    let pad = pipeline.element("stamp").static_pad("src").unwrap();
+    let reference = gst::Caps::new_empty_simple("timestamp/x-unix");
+    pad.add_probe(gst::PadProbeType::BUFFER, move |_, info| {
+        if let Some(buffer) = info.buffer_mut() {
+            let time = buffer.pts().unwrap() + gst::ClockTime::from_nseconds(EVENING);
+            let it = buffer.make_mut();
+            gst::ReferenceTimestampMeta::add(it, &reference, time, gst::ClockTime::NONE);
+        }
+        gst::PadProbeReturn::Ok
+    });
+    set_up(&pipeline.element("r"));
+    let files = Arc::<Mutex<Vec<gst::Structure>>>::default();
+    let told = files.clone();
+    pipeline
+        .0
+        .bus()
+        .unwrap()
+        .set_sync_handler(move |_, message| {
+            if message.has_name("recordsink-file") {
+                let structure = message.structure().unwrap().to_owned();
+                told.lock().unwrap().push(structure);
+            }
+            gst::BusSyncReply::Pass
+        });
+    pipeline.run().unwrap();
+    std::mem::take(&mut *files.lock().unwrap())
+}
+
+fn location(file: &gst::StructureRef) -> String {
+    file.get("location").unwrap()
+}
+
+#[test]
+fn recordsink_has_the_time_in_messages_names_and_files() {
+    for name in [
+        "%H-%M-%S.mp4",
+        "%F/%H-%M-%S.mkv",
+        "%H%M%S-%03d.avi",
+        "%T.mjpeg",
+    ] {
+        let directory = tempfile::tempdir().unwrap();
+        let pattern = directory.path().join(name);
+        let files = recordsink(
+            &format!(
+                "location={} split-time=1000000000 utc-names=true",
+                pattern.display()
+            ),
+            |_| (),
+        );
+        assert_eq!(files.len(), 3, "{name}: {files:?}");
+        for (second, file) in (0..).zip(&files) {
+            let utc = EVENING + second * 1_000_000_000;
+            assert_eq!(time(file, "start-utc"), utc, "{file}");
+            let duration = file.get::<gst::ClockTime>("duration").unwrap();
+            assert_eq!(time(file, "end-utc"), utc + duration.nseconds());
+            let path = location(file);
+            let expected = name
+                .replace("%F", "2026-11-28")
+                .replace("%T", &format!("20:00:0{second}"))
+                .replace("%H", "20")
+                .replace("%M", "00")
+                .replace("%S", &format!("0{second}"))
+                .replace("%03d", &format!("00{second}"));
+            assert!(path.ends_with(&expected), "{path} {expected}");
+            if path.ends_with(".mjpeg") {
+                continue;
+            }
+            let entries = ffprobe(Path::new(&path), &[], "format_tags=creation_time,date");
+            let text = format!("2026-11-28T20:00:0{second}");
+            assert!(
+                entries.iter().any(|it| it.starts_with(&text)),
+                "{path}: {entries:?}"
+            );
+        }
+    }
+}
+
+#[test]
+fn the_application_names_files_as_with_splitmuxsink() {
+    let directory = tempfile::tempdir().unwrap();
+    let at = |name: &str| directory.path().join(name).to_str().unwrap().to_owned();
+    let [full, plain] = [at("full.mkv"), at("plain.mkv")];
+    let files = recordsink(
+        &format!("location={} split-time=1000000000", at("r%d.mkv")),
+        |sink| {
+            sink.connect("format-location-full", false, move |args| {
+                let sample = args[2].get::<gst::Sample>().unwrap();
+                let key = sample.buffer().map(|it| it.flags());
+                assert!(!key.unwrap().contains(gst::BufferFlags::DELTA_UNIT));
+                assert!(sample.caps().is_some());
+                let number = args[1].get::<u32>().unwrap();
+                Some((number == 0).then_some(&full).to_value())
+            });
+            sink.connect("format-location", false, move |args| {
+                let number = args[1].get::<u32>().unwrap();
+                Some((number == 1).then_some(&plain).to_value())
+            });
+        },
+    );
+    let names: Vec<_> = files.iter().map(|file| location(file)).collect();
+    assert_eq!(names, [at("full.mkv"), at("plain.mkv"), at("r2.mkv")]);
 }

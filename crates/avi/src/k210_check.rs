@@ -148,7 +148,7 @@ impl Report {
 
     fn set(&mut self, rule: Rule, verdict: Verdict) {
         for (r, slot) in &mut self.verdicts {
-            // The first thing found is the one to mend.
+            // Keep the first breach of a rule: it is the one to mend.
             if *r == rule && !matches!(slot, Verdict::Broken(_)) {
                 *slot = verdict.clone();
             }

@@ -250,7 +250,7 @@ impl<'a> Picture<'a> {
             return Err(Refusal::Size { width, height });
         }
         let (across, down) = (8 * u16::from(h), 8 * u16::from(v));
-        // It counts no further.
+        // picojpeg counts them in 16 bits.
         self.units = width.div_ceil(across).wrapping_mul(height.div_ceil(down));
         self.luma_blocks = h * v;
         let each = segment.data[6..].chunks_exact(3);

@@ -136,7 +136,7 @@ fn complete(header: &mut Header, first: &FirstPicture, notices: &mut Notices) ->
 fn read_error<E>(stop: Stop<E>) -> OpenError<E> {
     match stop {
         Stop::Source(error) => OpenError::Read(error),
-        // A window never answers so.
+        // Does not happen: a window reads what is missing.
         Stop::Short { pos, .. } => OpenError::NotAvi { searched: pos },
     }
 }
@@ -188,7 +188,7 @@ impl<S: ReadAt> Reader<S> {
         let mut need = HEAD;
         let mut header = loop {
             let data = window.get(0, need).map_err(read_error)?;
-            // Fewer come at the end only, which may be before where the source says.
+            // The window gives less than was asked for only at the end of the file, which may be earlier than the source says.
             let complete = data.len() < need;
             match headers::parse(data, 0, complete) {
                 Ok(header) => break header,
@@ -406,7 +406,7 @@ impl<S: ReadAt> Reader<S> {
         if entry.size == 0 {
             return Ok(Payload::Empty);
         }
-        // No picture is larger, whatever a chunk's head says.
+        // A chunk's head may claim any size; no picture is larger than this.
         let size = (entry.size as usize).min(walk::MAX_PICTURE);
         let header = if entry.bare { 0 } else { 8 };
         let sound = self.header.streams[entry.stream].is_sound();
@@ -422,7 +422,7 @@ impl<S: ReadAt> Reader<S> {
                         .is_some_and(|(stream, _)| usize::from(stream) == entry.stream)
             });
         let payload = if sound {
-            // Sound cannot be told from noise, but from a hole.
+            // Damaged sound cannot be recognised, but a run of zeros where a file was not written can.
             if data.is_empty() || (!intact && data.iter().all(|&b| b == 0)) {
                 Payload::Lost
             } else {
@@ -607,7 +607,7 @@ pub fn join(header: &mut Header, index: &Index, other: &Header) {
         part.name = None;
         part.super_index = Vec::new();
         part.joined = Vec::new();
-        // What has no chunk is no part.
+        // A part in which no chunk came is replaced by this one.
         stream.joined.pop_if(|last| last.from == from);
         if stream.joined.len() < MAX_JOINED {
             stream.joined.push(headers::Joined {

@@ -78,7 +78,7 @@ impl Rate {
         let micro = Self::from_micro_sec((nanoseconds / 1e3).round() as u32).map(Self::reduced);
         let usual = [whole, television, micro].into_iter().flatten();
         let fine = || {
-            // Both with as many digits as fit.
+            // Numerator and denominator with as many digits as 32 bits hold.
             let denominator = (1e6f64).min(f64::from(u32::MAX) / hertz.max(1.0));
             let numerator = (hertz * denominator.floor()).round() as u32;
             Self::new(numerator, denominator as u32).map(Self::reduced)
@@ -270,7 +270,7 @@ impl FrameGrid {
             return Placement::Drop;
         }
         let mean = self.mean + (late - self.mean) / Self::STEADY;
-        // No frame is given up for having left a place empty before.
+        // A frame is never dropped because an empty place was left before it.
         if mean < -(self.interval / 20 * 13) - Self::ROUNDING {
             self.mean = mean + self.interval;
             return Placement::Drop;

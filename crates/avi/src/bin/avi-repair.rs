@@ -154,7 +154,7 @@ fn check_target(from: &Path, to: &Path, force: bool) -> Result<(), String> {
     }
     let output = match std::fs::metadata(to) {
         Ok(output) => output,
-        // A link that leads nowhere is there all the same.
+        // A dangling link counts as an existing file.
         Err(_) if to.is_symlink() => {
             return Err(format!("{} is a link that leads nowhere", to.display()));
         }
@@ -198,7 +198,7 @@ fn mend(from: &Path, to: &Path, request: &Request) -> Result<(), String> {
     let source = FileSource::open(from).map_err(|error| format!("{}: {error}", from.display()))?;
     let (path, file) = beside(to)?;
     let result = write(source, from, &path, file, request);
-    // Without --force nothing is put in the place of what came there meanwhile.
+    // Without --force, a file that appeared meanwhile is not replaced.
     let placed = result.and_then(|summary| {
         let placed = match request.force {
             true => std::fs::rename(&path, to),
@@ -211,7 +211,7 @@ fn mend(from: &Path, to: &Path, request: &Request) -> Result<(), String> {
         placed.map_err(|error| format!("{}: {error}", to.display()))?;
         Ok(summary)
     });
-    // What was begun is no sound file.
+    // The unfinished output is of no use to anyone.
     let _ = std::fs::remove_file(&path);
     report(&placed?);
     Ok(())

@@ -7,7 +7,7 @@ const LOOKED_UP: usize = 9;
 
 /// A Huffman code as it was read, and what it stands for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-// It is read in one piece so, which is measured.
+// Aligned like this it is loaded with one instruction, which is measurably faster.
 #[repr(align(4))]
 pub struct Code {
     /// Its length in bits, 1 to 16; 17 if the bits begin with no code of the table.
@@ -219,7 +219,7 @@ impl<'a> Bits<'a> {
             && let next = u64::from_be_bytes(*next)
             && !has_ones(next)
         {
-            // What is of the last byte only in part is put there again with the rest of it.
+            // The bits of an incomplete last byte are loaded again together with the rest of that byte.
             self.window |= next >> self.left;
             let bytes = (64 - self.left as usize) / 8;
             self.left += 8 * bytes as u32;

@@ -103,7 +103,7 @@ impl<W: Write + Seek, P> Seekable<W, P> {
         if self.held.is_empty() {
             return Ok(());
         }
-        // After a failure nothing is written twice: what of it is there is asked of the file.
+        // Taken out first, so that nothing is written twice after a failure; how much of it was written, the file tells.
         let (held, _) = self.held.take();
         self.append_now(held.as_ref())
     }

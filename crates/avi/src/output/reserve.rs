@@ -61,7 +61,7 @@ impl Reserve {
             self.until,
             until - self.until,
         );
-        // Where it failed, some may have been taken.
+        // Even if the call failed, some blocks may have been taken.
         self.until = until;
         taken.is_ok()
     }
@@ -69,7 +69,7 @@ impl Reserve {
 
 impl Drop for Reserve {
     fn drop(&mut self) {
-        // That of a file which has become as long as that is not behind its end.
+        // Nothing is to be given back if the file has grown into all of it.
         if let Ok(metadata) = self.file.metadata()
             && metadata.size() < self.until
         {

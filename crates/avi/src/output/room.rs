@@ -138,13 +138,13 @@ impl Room {
         let blocks = match self.is_root {
             false => disk.f_bavail,
             true if self.is_ext4 => {
-                // Of all, those that it needs to tell where files are do not count here.
+                // `f_blocks` leaves out the blocks of the file system's own tables.
                 let own = EXT4_OWN_BLOCKS.min(disk.f_blocks / 40);
                 disk.f_bfree.saturating_sub(own)
             }
             true => disk.f_bfree,
         };
-        // Some network file systems say nothing.
+        // Some network file systems answer 0 for everything.
         (disk.f_blocks > 0).then(|| blocks.saturating_mul(disk.f_frsize))
     }
 }

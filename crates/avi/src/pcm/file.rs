@@ -86,7 +86,7 @@ impl Recording {
             path: path.to_owned(),
             source,
         };
-        // Readable too: making room for RF64's sizes reads the samples back.
+        // Opened for reading too: to make room for RF64's sizes, samples are read back and moved.
         let file = File::options()
             .read(true)
             .write(true)

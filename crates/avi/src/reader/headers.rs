@@ -564,7 +564,7 @@ fn stream_of(raw: RawStream, avih: &MainHeader, maixpy: bool) -> Stream {
         .strh
         .map_or((0, 0), |s| (u64::from(s.start), u64::from(s.length)));
     if maixpy && kind == FourCc::AUDS {
-        // Old memory.
+        // Not a value: the recorder left old memory there.
         (start, length) = (0, 0);
     }
     let format = match kind {
@@ -737,7 +737,7 @@ fn coded_format(wave: &WaveFormat, strf: &[u8], strh: Option<&StreamHeader>) -> 
         Codec::ImaAdpcm => (4 * channels, 1),
         _ => (7 * channels, 2),
     };
-    // Behind cbSize the number is there, too.
+    // The number also stands behind cbSize.
     let told = strf
         .get(18..20)
         .map_or(0, |n| u32::from(u16::from_le_bytes([n[0], n[1]])));

@@ -144,7 +144,7 @@ impl Playback {
                     }
                     continue;
                 }
-                // What was found meanwhile counts from the next chunk on.
+                // Streams for which a chunk was found meanwhile take part from the next chunk on.
                 for head in &mut self.heads {
                     if matches!(head, Head::None) {
                         *head = Head::Unknown;

@@ -91,14 +91,14 @@ impl Probe {
             let pos = self.at + found as u64;
             self.at = pos + 3;
             if data[found] == b'R' {
-                // The one that it begins with was looked at.
+                // The picture at the beginning was looked at already.
                 if pos > self.from && self.files < FILES {
                     self.files += 1;
                     return Ok(Found::File(pos));
                 }
                 continue;
             }
-            // Asked again, it looks there again.
+            // The next call looks at the same place again.
             self.at = pos;
             if let Some(frame) = self.frame(view, pos)? {
                 return Ok(Found::Picture(self.picture(view, pos, frame)?));

@@ -163,7 +163,7 @@ impl Evidence {
         }
         // The head of a `rec ` list may stand between chunks.
         let gap = named.pos.saturating_sub(8 + 12) > self.end && self.end > 0;
-        // In a stream each look would be a seek.
+        // In a stream each look would cost a seek upstream.
         if gap && self.looks < GAPS && !view.streamed() {
             self.looks += 1;
             let chunk = ChunkHeader::parse(view.get(self.end, 8)?);
@@ -276,7 +276,7 @@ impl OldEntries {
                 }
             }
         }
-        // None of them may be there; the verdict will tell.
+        // Perhaps none of them is there: that is checked at the end.
         Ok(self.movi)
     }
 
@@ -434,7 +434,7 @@ fn standard_indexes<V: View>(
             break;
         };
         if entry.offset == 0 && entry.size == 0 {
-            // Room for later ones.
+            // Unused entries, kept for later indexes.
             break;
         }
         if !met.insert(entry.offset) {

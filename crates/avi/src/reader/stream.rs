@@ -348,7 +348,7 @@ impl StreamReader {
     /// index.
     pub fn seek(&mut self, range: Range, size: Option<u64>) -> Option<u64> {
         let parts = match (self.lookup.take(), size) {
-            // What had come of the last part ends here.
+            // The part that was being fetched is given up.
             (Some(mut lookup), _) => {
                 lookup.parts.begin(u64::MAX);
                 lookup.parts
@@ -469,7 +469,7 @@ impl Body {
                 }
                 walk::Item::Riff { pos, first: true } if pos > 0 => {
                     notices.say(Finding::Joined { pos });
-                    // One that was met before is known.
+                    // A join that was met before is in the index already.
                     self.joining = pos >= self.index.end() && self.joins < super::MAX_JOINED;
                     self.joins += usize::from(self.joining);
                     self.counts = self.index.counts_at(pos + 1);

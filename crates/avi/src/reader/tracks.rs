@@ -251,7 +251,7 @@ impl<P> Tracks<P> {
         let whole = size.saturating_sub(skip) / unit as usize * unit as usize;
         let end = skip + whole;
         if end < size {
-            // In the bytes of both.
+            // The cut may lie in the bytes kept from the chunk before or in those of this chunk.
             let kept = end.saturating_sub(head.len());
             let mut rest = head.get(end..).unwrap_or(&[]).to_vec();
             rest.extend_from_slice(&data[kept..]);
@@ -388,7 +388,7 @@ mod tests {
         for ms in (0..2000).step_by(40) {
             let played = tracks.play(unit(0, ms, false));
             assert_eq!(played.is_discont, ms == 0);
-            // Of the last nothing is there at all.
+            // The third stream has no chunk in the file.
             gaps.extend(std::iter::from_fn(|| tracks.gap(|n| n < 2)));
         }
         let times: Vec<_> = gaps

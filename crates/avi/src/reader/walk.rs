@@ -557,7 +557,7 @@ impl Walker {
             self.pos = next;
             return Ok(());
         }
-        // Either the size is wrong or what follows is.
+        // Either this chunk's size is wrong, or the chunk that follows is damaged.
         let declared = if fits { u64::from(size) } else { u64::MAX };
         let mut at = payload;
         let found = loop {

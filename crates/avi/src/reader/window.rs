@@ -349,7 +349,7 @@ mod tests {
         assert_eq!(block[range], bytes(500_008, LARGE));
         assert!(window.block(500_008, LARGE).is_none());
         assert!(window.block(1300, 300).is_some());
-        // It can be read again.
+        // A block that was dropped can be read again.
         assert_eq!(
             window.slot(1, 500_000, len, 0).unwrap(),
             bytes(500_000, len)

@@ -16,6 +16,13 @@ const FINE: f64 = 30.0;
 /// Places for each frame.
 const MOST: f64 = 3.0;
 
+/// What 100 frames of a regular camera last at most, in nanoseconds, that has not slowed down in the dark: films
+/// have 23.976 a second.
+const FULL: u64 = 4_180_000_000;
+
+/// How far the intervals of a regular camera are from a whole number of places: they come through a network, say.
+const JITTER: f64 = 0.15;
+
 /// How much intervals of a regular camera differ.
 const REGULAR: f64 = 0.05;
 
@@ -24,8 +31,9 @@ const REGULAR: f64 = 0.05;
 pub struct Cadence {
     /// Of the shortest usual interval between two frames.
     pub usual: Rate,
-    /// Of a grid for frames that come at any time: the same, or two or three times that, such that there are 30
-    /// places a second or more. A camera that is regular meets the grid exactly, one that is not is at most half a
+    /// Of a grid for frames that come at any time: the same for a camera that is regular and has 24 frames a second
+    /// or more; else the same, or two or three times that, such that there are 30 places a second or more. A camera
+    /// that is regular meets the grid exactly, one that is not is at most half a
     /// place off, and one that becomes faster (in the light, say) still has its places. An empty place
     /// costs 32 bytes; ffmpeg, GStreamer and OpenCV pass over it.
     pub grid: Rate,
@@ -47,7 +55,7 @@ impl Cadence {
             return None;
         }
         let usual = if intervals.is_empty() {
-            // What has no times has at least durations, or is taken for what most cameras do.
+            // Without times, durations tell; without those, the rate that most cameras have is taken.
             let durations = frames.iter().filter_map(|(_, duration)| *duration);
             let duration = durations.into_iter().find(|duration| *duration > 0);
             let Some(duration) = duration else {
@@ -59,6 +67,10 @@ impl Cadence {
             intervals.sort_unstable();
             usual(&intervals)
         };
+        if let Some(rate) = regular(&intervals).filter(|rate| rate.time_of(100) <= FULL) {
+            let (usual, grid) = (rate, rate);
+            return Some(Self { usual, grid });
+        }
         let places = (FINE * usual / 1e9 - 1e-6).ceil().clamp(1.0, MOST);
         Some(Self {
             usual: Rate::of_interval(usual),
@@ -85,6 +97,25 @@ fn usual(sorted: &[i64]) -> f64 {
     }
 }
 
+/// The rate that nearly all intervals keep, or a few places of it where frames are missing; `None` if there is none.
+fn regular(sorted: &[i64]) -> Option<Rate> {
+    let about = *sorted.get(sorted.len() / 2)? as f64;
+    let (mut count, mut time, mut places, mut most_off) = (0, 0.0, 0.0, 0.0_f64);
+    for interval in sorted.iter().map(|interval| *interval as f64) {
+        let many = (interval / about).round();
+        let off = (interval - many * about).abs();
+        if many >= 1.0 && off <= JITTER * about {
+            count += 1;
+            time += interval;
+            places += many;
+            most_off = most_off.max(off);
+        }
+    }
+    // The first frame and the last may both be off.
+    let slack = (2.0 * most_off / places).max(time / places * 5e-7);
+    (8 * count >= 7 * sorted.len()).then(|| Rate::of_interval_within(time / places, slack))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -105,17 +136,28 @@ mod tests {
     #[test]
     fn the_shortest_usual_interval_is_a_whole_number_of_places() {
         let after = |first: &[i64], rest: i64| [first, &[rest; 30]].concat();
-        assert_eq!(of(&after(&[400], 40)), Some((50, 1)));
-        assert_eq!(of(&after(&[3, 77], 40)), Some((50, 1)));
-        assert_eq!(of(&after(&[0, 80], 40)), Some((50, 1)));
-        assert_eq!(of(&after(&[-40, 80], 40)), Some((50, 1)));
+        assert_eq!(of(&after(&[400], 40)), Some((25, 1)));
+        assert_eq!(of(&after(&[3, 77], 40)), Some((25, 1)));
+        assert_eq!(of(&after(&[0, 80], 40)), Some((25, 1)));
+        assert_eq!(of(&after(&[-40, 80], 40)), Some((25, 1)));
         assert_eq!(of(&after(&[], 66)), Some((1000, 33)));
         assert_eq!(of(&after(&[], 16)), Some((125, 2)));
         assert_eq!(of(&after(&[], 100)), Some((30, 1)));
         let lossy: Vec<i64> = (0..30).map(|n| if n % 3 == 0 { 80 } else { 40 }).collect();
-        assert_eq!(of(&lossy), Some((50, 1)));
+        assert_eq!(of(&lossy), Some((25, 1)));
         let thirds: Vec<i64> = (0..30).map(|n| 33 + i64::from(n % 3 == 0)).collect();
         assert_eq!(of(&thirds), Some((30, 1)));
+    }
+
+    #[test]
+    fn a_camera_that_is_not_regular_or_may_have_slowed_down_has_more_places() {
+        let jitter: Vec<i64> = (0..30).map(|n| 40 + n % 3 - 1).collect();
+        assert_eq!(of(&jitter), Some((25, 1)), "3 % is none");
+        let network: Vec<i64> = (0..30).map(|n| [40, 36, 44, 39, 41][n % 5]).collect();
+        assert_eq!(of(&network), Some((25, 1)), "nor is 10 %");
+        let irregular: Vec<i64> = (0..30).map(|n| [40, 60][n % 2]).collect();
+        assert_eq!(of(&irregular), Some((50, 1)));
+        assert_eq!(of(&[50; 30]), Some((40, 1)), "20 a second may become 30");
     }
 
     #[test]

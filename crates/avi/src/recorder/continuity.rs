@@ -66,7 +66,7 @@ impl Continuity {
         let is_jump = ahead < -BACK.max(line.step.saturating_mul(3))
             || ahead > AHEAD.max(line.step.saturating_mul(10));
         if !is_jump {
-            // What goes back a little is not where the next is counted from.
+            // After a small step back, the next interval is counted from the latest time so far.
             self.lines[stream].last = Some(last.max(shifted));
             if ahead > 0 {
                 self.lines[stream].step = ahead;
@@ -82,7 +82,7 @@ impl Continuity {
         self.lines[stream] = Line {
             last: Some(shifted),
             shift,
-            // Of a camera that is as slow as that, the next is none.
+            // The new interval becomes the usual one: if the camera really is that slow, the next is no jump.
             step: if ahead > 0 { ahead } else { line.step },
         };
         let jump = Jump {

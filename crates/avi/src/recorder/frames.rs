@@ -18,7 +18,7 @@ fn start_marker(bytes: &[u8]) -> usize {
 /// A picture without what is before its start marker.
 fn from_start_marker<P: Payload>(mut payload: P) -> P {
     if let Some(start @ 1..) = payload.look(start_marker) {
-        // If it cannot be done, the payload is as it was.
+        // If this fails, the payload is unchanged.
         let _ = payload.take_first(start);
     }
     payload
@@ -65,7 +65,7 @@ impl<S: Storage> Recorder<S> {
         };
         let is_k210 = self.profile == Profile::K210;
         let filler = self.video_track(stream).filter(|_| is_k210).map(|video| {
-            // What comes before the first frame can only be the first frame.
+            // Before the first frame there is no other to repeat but that one itself.
             let filler = video.last.replace(payload.clone());
             filler.unwrap_or_else(|| payload.clone())
         });

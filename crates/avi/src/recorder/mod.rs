@@ -392,7 +392,7 @@ impl<S: Storage> Recorder<S> {
             if let Some(jump) = jump {
                 self.tell(Notice::Jump { stream, jump });
             }
-            // What came without a time was before.
+            // Frames that came without a time were placed before this one.
             let begins = followed.saturating_sub(signed(reached));
             followed.saturating_sub(*self.base.get_or_insert(begins))
         });
@@ -442,7 +442,7 @@ impl<S: Storage> Recorder<S> {
             self.last_sync = (now, self.writer.len());
         }
         self.keep_room(now, size)?;
-        // With indexes, those are the last thing that has to be on the disk first.
+        // If there are indexes, it is enough to wait for the disk after the last of them.
         let indexed = self.writer.is_indexed();
         self.writer
             .chunk(stream, size, payload, sync && !indexed, &mut self.storage)?;
@@ -467,7 +467,7 @@ impl<S: Storage> Recorder<S> {
             return Ok(());
         }
         let pending: usize = self.tracks.iter().map(Track::pending_bytes).sum();
-        // It will be in chunks, each with an entry in an index.
+        // An eighth more for the chunks' heads and their index entries.
         let wanted = self.writer.finished_len(size + pending + pending / 8);
         if self.storage.has_room(now, self.writer.len(), wanted) {
             Ok(())

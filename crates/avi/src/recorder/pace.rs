@@ -30,7 +30,7 @@ impl Pace {
     /// Whether there is time for one at `now`, which is taken.
     pub fn take(&mut self, now: Instant) -> bool {
         let passed = now.saturating_duration_since(self.at);
-        // Mostly there is none: that is to be told without a division.
+        // In most calls less than an interval has passed; those need no division.
         if passed >= self.interval {
             let earned = passed.as_nanos() / self.interval.as_nanos();
             let earned = u32::try_from(earned).unwrap_or(u32::MAX);

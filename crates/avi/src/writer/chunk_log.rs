@@ -373,7 +373,7 @@ mod tests {
                 prop_assert_eq!(indexed(&log, mark), counted(&read));
             }
             let half = expected.len() / 2;
-            // The mark that reading comes to is as good as the one that writing left.
+            // Reading up to a mark gives the same mark that writing returned.
             let mut chunks = log.since(&marks[0]);
             chunks.by_ref().take(half).for_each(drop);
             let reached = chunks.mark().clone();

@@ -357,7 +357,7 @@ impl Tags {
             (FourCc::ISFT, &self.software),
             (FourCc::ICMT, &self.comment),
         ] {
-            // Texts end with a zero, which none has inside.
+            // A text ends at its first zero.
             let text = text.split('\0').next().unwrap_or_default();
             if !text.is_empty() {
                 let size = text.len() + 1;
@@ -668,7 +668,7 @@ impl Writer {
         let chunks = self.riff.log.len() + 1;
         let mut bytes = self.late_tags.len() as u64;
         if self.options.indexed() {
-            // An index of all, after a checkpoint that may append one as large.
+            // At the end an index of all chunks is written, maybe right after a checkpoint's that is as large.
             bytes += 2 * (8 * chunks + 32 * self.streams.len() as u64);
         }
         if self.riffs == 0 {
@@ -721,7 +721,7 @@ impl Writer {
             return Ok(());
         }
         if self.options.indexed() && self.riff.log.end().position > self.riff.indexed.position {
-            // How many of the last groups the new one replaces, level by level.
+            // Count how many of the last groups the new one replaces, level by level.
             let groups = &self.riff.groups;
             let (mut level, mut kept) = (0, groups.len());
             while kept >= FAN_OUT - 1
@@ -983,7 +983,7 @@ impl Writer {
                 put(first + entries * SuperIndexEntry::SIZE, &entry.to_bytes());
                 entries += 1;
             }
-            // What is left of those whose place a larger index took.
+            // Clear the entries that a larger index has replaced.
             let unused = (SUPER_ENTRIES - entries) * SuperIndexEntry::SIZE;
             put(
                 first + entries * SuperIndexEntry::SIZE,

@@ -19,6 +19,7 @@ use std::{
 
 use crate::{Channel, ChannelAttr, Codec, Device, Error, PixelFormat};
 
+mod assembly;
 mod channel;
 mod controls;
 mod node;

@@ -159,7 +159,7 @@ impl<P: Payload, E> Inputs<P, E> {
 
     /// What an input has, if it is known.
     pub(super) fn stream(&self, n: usize) -> Option<Stream> {
-        // What has no time begins where the others do.
+        // Without a time, a stream begins together with the others.
         let first = self.first(n).and_then(|(_, time)| time);
         match self.inputs[n].format? {
             InputFormat::Audio(format) => Some(Stream {

@@ -283,7 +283,7 @@ impl<P: Payload, E> Inputs<P, E> {
             time,
             told,
         };
-        // Of an only input nobody waits to hear.
+        // When an only input was heard last is never asked.
         let now = match self.inputs.len() {
             1 => self.queue.heard(n),
             _ => now(),

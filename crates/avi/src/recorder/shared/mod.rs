@@ -137,11 +137,18 @@ impl<H: Host> State<H> {
     }
 }
 
+/// What a file is begun with: a [`Beginning`](super::inputs::Beginning) in the host's terms.
+struct Begin<I> {
+    streams: Vec<Stream>,
+    left_out: Vec<I>,
+    awaited: Vec<I>,
+}
+
 /// What there is to do next.
 enum Work<H: Host> {
     Next(NextOf<H>),
     Waits(H::Input),
-    Begin(Box<(Vec<Stream>, Vec<H::Input>, Vec<H::Input>)>),
+    Begin(Box<Begin<H::Input>>),
     Tags,
 }
 
@@ -422,11 +429,11 @@ impl<H: Host> SharedRecorder<H> {
         let input = |n: &usize| known[*n].0.clone();
         Ok(match next {
             Next::Waits(n) => Work::Waits(input(&n)),
-            Next::Begin(beginning) => Work::Begin(Box::new((
-                beginning.streams,
-                beginning.left_out.iter().map(input).collect(),
-                beginning.awaited.iter().map(input).collect(),
-            ))),
+            Next::Begin(beginning) => Work::Begin(Box::new(Begin {
+                streams: beginning.streams,
+                left_out: beginning.left_out.iter().map(input).collect(),
+                awaited: beginning.awaited.iter().map(input).collect(),
+            })),
             next => Work::Next(next),
         })
     }
@@ -486,7 +493,11 @@ impl<H: Host> SharedRecorder<H> {
             }
             (Work::Waits(input), _) => self.host.waits(&input),
             (Work::Begin(begin), recorder) => {
-                let (streams, left_out, awaited) = *begin;
+                let Begin {
+                    streams,
+                    left_out,
+                    awaited,
+                } = *begin;
                 let begun = self.host.begin(&streams, &left_out, &awaited)?;
                 *recorder = Some(Box::new(begun));
             }

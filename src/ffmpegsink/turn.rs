@@ -1,0 +1,124 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! Whether streams flow to ffmpeg, or wait until it has completed a file and is started for the next
+//! one. Knows no GStreamer.
+
+use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+
+use crate::sync::lock;
+
+/// Where the file is.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+enum State {
+    /// What comes goes into it.
+    #[default]
+    Flowing,
+    /// Its end is on the way.
+    Completing,
+    /// It is complete, and the next one is not begun.
+    Complete,
+    /// There will be no other: an error, or the end of the pipeline.
+    Over,
+}
+
+/// Written by the stream's thread that begins another file, by the thread that brings the end of the
+/// one before, and by whoever stops the element.
+#[derive(Debug, Default)]
+pub struct Turn {
+    state: Mutex<State>,
+    changed: Condvar,
+}
+
+impl Turn {
+    /// A recording begins, or the next file of one.
+    pub fn flow(&self) {
+        self.set(State::Flowing);
+    }
+
+    /// There is nothing more to wait for.
+    pub fn stop(&self) {
+        self.set(State::Over);
+    }
+
+    /// The file is to be completed, and others wait.
+    pub fn complete(&self) {
+        self.set(State::Completing);
+    }
+
+    /// The file is complete; true if that was awaited.
+    pub fn completed(&self) -> bool {
+        let mut state = lock(&self.state);
+        let awaited = *state == State::Completing;
+        if awaited {
+            *state = State::Complete;
+            self.changed.notify_all();
+        }
+        awaited
+    }
+
+    /// Waits for [`Turn::completed`]; false when it will not come.
+    pub fn wait_for_end(&self) -> bool {
+        *self.wait_while(State::Completing) == State::Complete
+    }
+
+    /// Waits as long as a file is exchanged for the next one.
+    pub fn wait(&self) {
+        loop {
+            let state = *self.wait_while(State::Completing);
+            if state != State::Complete {
+                return;
+            }
+            drop(self.wait_while(State::Complete));
+        }
+    }
+
+    fn set(&self, to: State) {
+        let mut state = lock(&self.state);
+        // What is over is begun anew by a new recording only.
+        if *state != State::Over || to == State::Flowing {
+            *state = to;
+        }
+        self.changed.notify_all();
+    }
+
+    fn wait_while(&self, what: State) -> MutexGuard<'_, State> {
+        self.changed
+            .wait_while(lock(&self.state), |state| *state == what)
+            .unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::sync::Arc;
+
+    #[test]
+    fn others_wait_until_the_next_file_flows() {
+        let turn = Arc::new(Turn::default());
+        turn.wait();
+        assert!(!turn.completed(), "nobody waits for an end");
+        turn.complete();
+        let other = std::thread::spawn({
+            let turn = turn.clone();
+            move || turn.wait()
+        });
+        assert!(turn.completed() && !turn.completed());
+        assert!(turn.wait_for_end());
+        assert!(!other.is_finished());
+        turn.flow();
+        other.join().unwrap();
+    }
+
+    #[test]
+    fn nobody_waits_when_it_is_over() {
+        let turn = Turn::default();
+        turn.complete();
+        turn.stop();
+        assert!(!turn.wait_for_end() && !turn.completed());
+        turn.complete();
+        turn.wait();
+        turn.flow();
+        turn.complete();
+        assert!(turn.completed());
+    }
+}

@@ -1,0 +1,55 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! What is known of the file that is being written, and of the time of day.
+
+use std::path::PathBuf;
+use std::sync::Mutex;
+
+use crate::streams::creation::Creation;
+use crate::streams::held::OpenFile;
+use crate::streams::retention::Retention;
+use crate::streams::wallclock::WallClock;
+use crate::sync::lock;
+
+/// What is known of the file that is being written.
+#[derive(Debug, Default)]
+pub struct Begun {
+    /// When its first picture was taken, in ns since 1970.
+    pub utc: Option<i64>,
+    /// Bytes that have reached what stores them.
+    pub written: u64,
+    pub path: PathBuf,
+    /// It is to stay, and has no mark yet.
+    pub to_be_pinned: bool,
+    pub open: Option<OpenFile>,
+}
+
+/// What time of day it is.
+#[derive(Debug, Default)]
+pub struct Clock {
+    pub wall: WallClock,
+    /// The running time at which the clocks were looked at last.
+    pub looked: Option<u64>,
+    pub live: bool,
+}
+
+/// Written by the streams' threads.
+#[derive(Debug, Default)]
+pub struct Keeping {
+    pub begun: Mutex<Option<Begun>>,
+    pub clock: Mutex<Clock>,
+    pub retention: Retention,
+    pub creation: Creation,
+}
+
+impl Keeping {
+    /// Another recording begins.
+    pub fn begin_anew(&self) {
+        *lock(&self.begun) = None;
+        *lock(&self.clock) = Clock::default();
+    }
+}
+
+/// Times in messages are unsigned; nothing was recorded before 1970.
+pub fn unsigned(time: i64) -> u64 {
+    time.max(0).unsigned_abs()
+}

@@ -1,0 +1,287 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! The file that is being written: its name, its time of day, and what has to go for it.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use gst::prelude::*;
+
+use super::CAT;
+use super::begun::Begun;
+use super::first::First;
+use super::names::{Names, families};
+use super::recorder::{Recorder, settings_error};
+use super::settings::Settings;
+use crate::streams::files::{self, CreateError};
+use crate::streams::held::{self, OpenFile};
+use crate::streams::retention::{Limits, Policy, Swept};
+use crate::streams::wallclock::{self, Moment, Reading};
+use crate::streams::{self, missing, pins, place, set};
+use crate::sync::lock;
+
+/// How much of a stream (ns) passes between two looks at the clocks.
+const LOOK_AT_CLOCKS: u64 = 200_000_000;
+
+/// How far (ns) running time may go back and still go on: encoders reorder pictures.
+const BACK: u64 = 1_000_000_000;
+
+fn limits(settings: &Settings) -> Limits {
+    Limits {
+        files: settings.max_files.into(),
+        total_bytes: settings.max_total_bytes,
+        free_bytes: settings.min_free_bytes,
+    }
+}
+
+impl Recorder {
+    /// Looks at the clocks for the stream that files begin with.
+    pub fn observe(&self, name: &str, pad: &gst::GhostPad, buffer: &gst::BufferRef, time: u64) {
+        let keeping = &self.keeping;
+        let looked = lock(&keeping.clock).looked;
+        let due = looked.is_none_or(|looked| time.abs_diff(looked) >= LOOK_AT_CLOCKS);
+        if !due || (name != "video" && self.streams.pad("video").is_some()) {
+            return;
+        }
+        let Some(bin) = self.bin.upgrade() else {
+            return;
+        };
+        let live = match looked {
+            Some(_) => lock(&keeping.clock).live,
+            None => wallclock::is_live(pad.upcast_ref()),
+        };
+        let reading = Reading::now(&bin, live);
+        let change = {
+            let mut clock = lock(&keeping.clock);
+            if looked.is_some_and(|looked| time.saturating_add(BACK) < looked) {
+                clock.wall.begin_anew();
+            }
+            clock.looked = Some(time);
+            clock.live = live;
+            let running = i64::try_from(time).unwrap_or(i64::MAX);
+            let reference = wallclock::reference_of(buffer);
+            clock.wall.observe(running, reference, reading)
+        };
+        if let Some(change) = change {
+            let details = gst::Structure::builder("recordsink-clock-set")
+                .field("running-time", time)
+                .field("source", change.source.name())
+                .field("difference", change.by)
+                .build();
+            self.post_element(details);
+        }
+    }
+
+    /// Names the next file, which is made at once if `make` and nothing is to be overwritten. What is
+    /// wrong with it is posted.
+    pub fn begin_file(&self, first: &First, make: bool) -> Option<PathBuf> {
+        let settings = lock(&self.settings).clone();
+        let clock = || {
+            let start = i64::try_from(first.start?).ok()?;
+            lock(&self.keeping.clock).wall.utc(start)
+        };
+        let mut begun = Begun {
+            utc: first.utc().or_else(clock),
+            ..Begun::default()
+        };
+        let name = self.name(&settings, first, begun.utc);
+        if settings.other_sink().is_none() {
+            match self.reserve(&settings, &name, make) {
+                Ok(open) => begun.open = Some(open),
+                Err(err) => {
+                    self.post_error(gst::error_msg!(gst::ResourceError::OpenWrite, ("{err}")));
+                    return None;
+                }
+            }
+        }
+        begun.path.clone_from(&name);
+        *lock(&self.keeping.begun) = Some(begun);
+        Some(name)
+    }
+
+    /// What the next file is called: as it was asked for, as the application chooses, or by the
+    /// location.
+    fn name(&self, settings: &Settings, first: &First, utc: Option<i64>) -> PathBuf {
+        let (asked_for, number) = {
+            let mut names = lock(&self.names);
+            let names = names.as_mut();
+            names.map_or((None, 0), |names| (names.asked_for(), names.number()))
+        };
+        if let Some(name) = asked_for {
+            return name;
+        }
+        let chosen = self.bin.upgrade().and_then(|bin| {
+            let number = u32::try_from(number).unwrap_or(u32::MAX);
+            let full: Option<String> =
+                bin.emit_by_name("format-location-full", &[&number, &first.sample]);
+            full.or_else(|| bin.emit_by_name("format-location", &[&number]))
+        });
+        let mut names = lock(&self.names);
+        let Some(names) = names.as_mut() else {
+            return chosen.unwrap_or_default().into();
+        };
+        if let Some(name) = chosen.filter(|name| !name.is_empty()) {
+            names.pass();
+            return name.into();
+        }
+        let moment = match utc {
+            Some(utc) => Moment::new(utc, settings.utc_names),
+            None => Moment::now(settings.utc_names),
+        };
+        names.next_name(|letter| moment.as_ref()?.text(letter))
+    }
+
+    /// Has nobody else take or delete the file.
+    fn reserve(
+        &self,
+        settings: &Settings,
+        name: &Path,
+        make: bool,
+    ) -> Result<OpenFile, CreateError> {
+        if pins::is_pinned(name) {
+            return Err(CreateError::Pinned(name.to_owned()));
+        }
+        if let Some(pattern) = lock(&self.names).as_ref().map(Names::pattern) {
+            files::create_directories(pattern, name)?;
+        }
+        let open = held::open(name);
+        if make && !settings.overwrite {
+            files::create(name, false)?;
+        }
+        self.keeping.retention.began(name, limits(settings));
+        self.keeping.retention.look_soon();
+        Ok(open)
+    }
+
+    /// The sink that was named, or that of files.
+    pub fn make_sink(
+        self: &Arc<Self>,
+        settings: &Settings,
+    ) -> Result<gst::Element, gst::ErrorMessage> {
+        let factory = settings.other_sink().unwrap_or("filesink");
+        let sink = streams::make(factory).map_err(|err| missing(&err))?;
+        // As fast as the storage takes it.
+        set::set_if_there(&sink, "sync", "false");
+        set::set_all(&sink, settings.sink_properties.as_ref()).map_err(settings_error)?;
+        for pad in sink.sink_pads() {
+            let weak = Arc::downgrade(self);
+            let kinds = gst::PadProbeType::BUFFER | gst::PadProbeType::BUFFER_LIST;
+            pad.add_probe(kinds, move |_, info| {
+                if let Some(recorder) = weak.upgrade() {
+                    recorder.writes(streams::bytes_in(info));
+                }
+                gst::PadProbeReturn::Ok
+            });
+        }
+        Ok(sink)
+    }
+
+    /// Tells muxer and sink what they are about to write.
+    pub fn prepare_file(
+        &self,
+        muxer: &gst::Element,
+        sink: &gst::Element,
+        name: &Path,
+    ) -> Result<(), gst::ErrorMessage> {
+        let utc = lock(&self.keeping.begun)
+            .as_ref()
+            .and_then(|begun| begun.utc);
+        self.keeping.creation.set(muxer, utc);
+        if name.as_os_str().is_empty() {
+            return Ok(());
+        }
+        place::set_name(sink, &name.to_string_lossy()).map_err(settings_error)
+    }
+
+    /// So many bytes are about to be written.
+    pub fn writes(&self, bytes: u64) {
+        let to_pin = {
+            let mut begun = lock(&self.keeping.begun);
+            begun.as_mut().and_then(|begun| {
+                begun.written += bytes;
+                std::mem::take(&mut begun.to_be_pinned).then(|| begun.path.clone())
+            })
+        };
+        if let Some(path) = to_pin {
+            self.pin_file(&path);
+        }
+        let swept = self.keeping.retention.make_room(bytes, || self.policy());
+        self.tell_swept(swept);
+    }
+
+    /// The file is complete, or will never be.
+    pub fn end_file(&self) -> Begun {
+        let begun = lock(&self.keeping.begun).take().unwrap_or_default();
+        if begun.to_be_pinned {
+            self.pin_file(&begun.path);
+        }
+        Begun {
+            open: None,
+            ..begun
+        }
+    }
+
+    fn policy(&self) -> Policy {
+        let settings = lock(&self.settings);
+        let location = settings.location.as_deref();
+        let location = location.filter(|_| settings.other_sink().is_none());
+        Policy {
+            limits: limits(&settings),
+            families: location.map_or_else(Vec::new, families),
+            times: None,
+        }
+    }
+
+    /// Deletes what is beyond the limits.
+    pub fn sweep(&self) {
+        let swept = self.keeping.retention.sweep(&self.policy());
+        self.tell_swept(swept);
+    }
+
+    fn tell_swept(&self, swept: Swept) {
+        for deleted in swept.deleted {
+            let details = gst::Structure::builder("recordsink-file-deleted")
+                .field("location", deleted.path.to_string_lossy().as_ref())
+                .field("bytes", deleted.bytes)
+                .field("reason", deleted.reason.property())
+                .build();
+            self.post_element(details);
+        }
+        let Some(bin) = self.bin.upgrade() else {
+            return;
+        };
+        for trouble in swept.troubles {
+            gst::element_warning!(bin, gst::ResourceError::Failed, ("{trouble}"));
+        }
+    }
+
+    /// Has a file stay, or the one that is being written. Returns whether there is one.
+    pub fn pin(&self, location: Option<&str>) -> bool {
+        if let Some(location) = location {
+            return self.pin_file(Path::new(location));
+        }
+        // It may be that its sink is still about to make it.
+        let mut begun = lock(&self.keeping.begun);
+        begun.as_mut().is_some_and(|begun| {
+            begun.to_be_pinned = true;
+            true
+        })
+    }
+
+    fn pin_file(&self, file: &Path) -> bool {
+        marked(file, held::pin(file))
+    }
+
+    /// Has a file stay no longer. Returns whether there is one.
+    pub fn unpin(&self, file: &str) -> bool {
+        let file = Path::new(file);
+        marked(file, pins::unpin(file))
+    }
+}
+
+fn marked(file: &Path, result: std::io::Result<()>) -> bool {
+    if let Err(error) = &result {
+        let file = file.display();
+        gst::warning!(CAT, "The mark of '{file}' can't be changed: {error}");
+    }
+    result.is_ok()
+}
