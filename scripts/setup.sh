@@ -40,6 +40,8 @@ test=(
     python3-gi
     gir1.2-gstreamer-1.0
     gir1.2-gst-plugins-base-1.0
+    gir1.2-gst-rtsp-server-1.0
+    python3-numpy
     python3-opencv
     valgrind
     v4l-utils

@@ -13,8 +13,8 @@ use super::pull::Pull;
 use super::push::{GoTo, Push};
 use super::seek::{Seek, convert};
 use super::shared::{PadInfo, Shared};
-use super::typefind;
 use crate::sync::lock;
+use crate::typefind;
 
 pub struct AviMjpegDemux {
     sinkpad: gst::Pad,
