@@ -44,6 +44,8 @@ pub enum ConfigError {
     TokenAlone,
     #[error("http.listen = {0}: others reach this page, so http needs {1}")]
     Reached(SocketAddr, &'static str),
+    #[error("mqtt.site = {0:?}: a site's name is as a camera's")]
+    Site(String),
     #[error("there are two cameras called {0:?}")]
     Twice(String),
     #[error("camera {camera:?}: {key} = {value} is not within {least} and {most}")]
@@ -64,6 +66,7 @@ pub struct Config {
     pub directory: PathBuf,
     #[serde(default)]
     pub http: Http,
+    pub mqtt: Option<Mqtt>,
     #[serde(default, rename = "camera")]
     pub cameras: Vec<Camera>,
 }
@@ -161,6 +164,25 @@ impl Default for Http {
             tls: None,
             behind_proxy: false,
         }
+    }
+}
+
+/// Where events go to and come from.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct Mqtt {
+    pub host: String,
+    #[serde(default = "Mqtt::default_port")]
+    pub port: u16,
+    /// What topics call this machine; no other at the broker may have the same.
+    pub site: String,
+    pub username: Option<String>,
+    pub password: Option<String>,
+}
+
+impl Mqtt {
+    fn default_port() -> u16 {
+        1883
     }
 }
 
@@ -369,6 +391,9 @@ impl Config {
     /// Checks what no type says.
     pub fn check(&self) -> Result<(), ConfigError> {
         self.http.check()?;
+        if let Some(mqtt) = self.mqtt.as_ref().filter(|mqtt| !is_name(&mqtt.site)) {
+            return Err(ConfigError::Site(mqtt.site.clone()));
+        }
         let mut names = HashSet::new();
         for camera in &self.cameras {
             camera.check()?;
