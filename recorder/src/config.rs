@@ -219,7 +219,22 @@ pub struct Camera {
     /// element looks after them.
     #[serde(default = "Camera::default_stall")]
     pub stall: u64,
+    /// Beyond which the oldest clips are deleted.
+    #[serde(default)]
+    pub limits: Limits,
     pub continuous: Option<Continuous>,
+}
+
+/// What all clips of a camera may take; 0 is no limit. Those that are recorded all the time do not count.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
+#[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
+pub struct Limits {
+    /// How many there may be.
+    pub files: u32,
+    /// MiB that they may have.
+    pub total: u32,
+    /// MiB that are to stay free on the disk.
+    pub free: u32,
 }
 
 /// How the picture gets into clips.
