@@ -36,6 +36,8 @@ test=(
     gstreamer1.0-plugins-ugly
     gstreamer1.0-libav
     ffmpeg
+    mosquitto
+    mosquitto-clients
     openssl
     python3-gi
     gir1.2-gstreamer-1.0
