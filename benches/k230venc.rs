@@ -7,13 +7,19 @@
     reason = "a failure ends the measurement"
 )]
 
+mod ioctl_loop;
 mod paired;
 
+use std::fs::File;
 use std::ops::Range;
+use std::os::fd::{AsRawFd, FromRawFd};
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::process::Command;
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
 
 use gst::prelude::*;
+use gst_allocators::prelude::*;
 use paired::{Bench, Side};
 
 const FPS: usize = 25;
@@ -114,6 +120,112 @@ fn double() -> PathBuf {
         .expect("the double is built with the benches")
 }
 
+/// `libk230v4l2_sim.so`, likewise.
+fn device_double() -> PathBuf {
+    double().with_file_name("libk230v4l2_sim.so")
+}
+
+/// What this program is called with to be one of the two sides on the double of the device.
+const ON_THE_DEVICE: &str = "--on-the-device=";
+
+/// This program as one side, in a process that has the double with its encoder off.
+fn on_the_device(side: &str) -> Command {
+    let mut command = Command::new(std::env::current_exe().expect("a path"));
+    command
+        .arg(format!("{ON_THE_DEVICE}{side}"))
+        .env("LD_PRELOAD", device_double())
+        .env("K230_V4L2_SIM_FAULTS", "canned");
+    command
+}
+
+/// Frames of 720p that each side on the device imports, from a few buffers that come again and again.
+const IMPORTED: u64 = 5000;
+const LENT: usize = 8;
+
+fn memfd() -> File {
+    // SAFETY: a name, and the descriptor that was just made.
+    let file =
+        unsafe { File::from_raw_fd(libc::memfd_create(c"frame".as_ptr(), libc::MFD_CLOEXEC)) };
+    file.set_len(FRAME as u64).expect("memory");
+    file
+}
+
+/// Imported frames through the element, and the median time from a frame's arrival at it to its
+/// stream's departure.
+fn element_on_the_device() {
+    gst::init().expect("GStreamer starts");
+    let allocator = gst_allocators::DmaBufAllocator::new();
+    let memories: Vec<gst::Memory> = (0..LENT)
+        // SAFETY: the memory takes the descriptor over.
+        .map(|_| unsafe { allocator.alloc_dmabuf(memfd(), FRAME) }.expect("a memory"))
+        .collect();
+    let times: Arc<Mutex<(Option<Instant>, Vec<Duration>)>> = Arc::default();
+    let description = format!(
+        "appsrc name=in format=time \
+         caps=video/x-raw,format=NV12,width=1280,height=720,framerate={FPS}/1 \
+         ! k230venc name=venc backend=v4l2 ! video/x-h264 ! fakesink"
+    );
+    play(&description, |pipeline| {
+        let source = pipeline.by_name("in").expect("a source");
+        let source: gst_app::AppSrc = source.downcast().expect("an appsrc");
+        let mut sent = 0;
+        let feed = gst_app::AppSrcCallbacks::builder().need_data(move |source, _| {
+            if sent == IMPORTED {
+                let _ = source.end_of_stream();
+                return;
+            }
+            let mut buffer = gst::Buffer::new();
+            let b = buffer.make_mut();
+            b.append_memory(memories[sent as usize % LENT].clone());
+            b.set_pts(gst::ClockTime::SECOND.mul_div_floor(sent, FPS as u64));
+            sent += 1;
+            let _ = source.push_buffer(buffer);
+        });
+        source.set_callbacks(feed.build());
+        let venc = pipeline.by_name("venc").expect("the encoder");
+        for (name, arrives) in [("sink", true), ("src", false)] {
+            let times = times.clone();
+            let pad = venc.static_pad(name).expect("a pad");
+            pad.add_probe(gst::PadProbeType::BUFFER, move |_, _| {
+                let mut times = times.lock().unwrap();
+                if arrives {
+                    times.0 = Some(Instant::now());
+                } else if let Some(since) = times.0.take() {
+                    times.1.push(since.elapsed());
+                }
+                gst::PadProbeReturn::Ok
+            });
+        }
+    });
+    let mut times = std::mem::take(&mut times.lock().unwrap().1);
+    times.sort_unstable();
+    println!("median {}", times[times.len() / 2].as_micros());
+}
+
+/// The same by nothing but the requests that it takes, and the median time of a frame.
+fn loop_on_the_device() {
+    let files: Vec<File> = (0..LENT).map(|_| memfd()).collect();
+    let fds: Vec<i32> = files.iter().map(File::as_raw_fd).collect();
+    let mut device = ioctl_loop::Session::open("/dev/video-k230", 1280, 720, LENT as u32);
+    let mut stream = Vec::new();
+    let mut times: Vec<Duration> = (0..IMPORTED)
+        .map(|n| {
+            let since = Instant::now();
+            let index = n as usize % LENT;
+            stream.clear();
+            device.encode(
+                index as u32,
+                fds[index],
+                n * 1_000_000 / FPS as u64,
+                &mut stream,
+            );
+            since.elapsed()
+        })
+        .collect();
+    times.sort_unstable();
+    println!("median {}", times[times.len() / 2].as_micros());
+}
+
 /// The bare element with what `k230venc` sets, and the seconds of 720p that it is given, for runs of
 /// some seconds: the pictures of 1080p are as much fewer as they are larger.
 const BARE: [(&str, &str, &str, u64); 3] = [
@@ -183,7 +295,18 @@ fn kbit(sizes: &[usize]) -> f64 {
 }
 
 fn main() {
+    let side = |word: String| word.strip_prefix(ON_THE_DEVICE).map(str::to_owned);
+    match std::env::args().find_map(side).as_deref() {
+        Some("element") => return element_on_the_device(),
+        Some(_) => return loop_on_the_device(),
+        None => {}
+    }
     let mut bench = Bench::new("k230venc");
+    bench.pair(
+        "720p imported, canned streams",
+        Side::command("k230venc backend=v4l2", |_| on_the_device("element")),
+        Side::command("the requests alone", |_| on_the_device("loop")),
+    );
     bench.prepare(|scratch| {
         footage(scratch, 1280, 720, 25, "720");
         footage(scratch, 1920, 1080, 25, "1080");
@@ -218,6 +341,19 @@ fn main() {
                 Side::here("bare element", move |s| work(s, bare)),
             );
         }
+    }
+    if bench.is_reporting() {
+        let median = |side: &str| {
+            let output = on_the_device(side).output().expect("it starts");
+            let said = String::from_utf8_lossy(&output.stdout).into_owned();
+            said.trim().trim_start_matches("median ").to_owned()
+        };
+        bench.note(format!(
+            "720p imported, canned streams, median from queued to pushed: {} us; the requests alone: \
+             {} us",
+            median("element"),
+            median("loop")
+        ));
     }
     if bench.is_reporting() && std::env::args().all(|word| !word.contains("at ")) {
         gst::init().expect("GStreamer starts");

@@ -36,10 +36,14 @@ test=(
     gstreamer1.0-plugins-ugly
     gstreamer1.0-libav
     ffmpeg
+    mosquitto
+    mosquitto-clients
     openssl
     python3-gi
     gir1.2-gstreamer-1.0
     gir1.2-gst-plugins-base-1.0
+    gir1.2-gst-rtsp-server-1.0
+    python3-numpy
     python3-opencv
     valgrind
     v4l-utils

@@ -13,6 +13,7 @@ pub mod recordsink;
 pub mod ring;
 mod streams;
 mod sync;
+mod typefind;
 
 fn plugin_init(plugin: &gst::Plugin) -> Result<(), glib::BoolError> {
     audiorecordsink::register(plugin)?;
@@ -24,6 +25,7 @@ fn plugin_init(plugin: &gst::Plugin) -> Result<(), glib::BoolError> {
     avimjpegmux::register(plugin)?;
     parallelenc::register(plugin)?;
     recordsink::register(plugin)?;
+    typefind::register(plugin)?;
     Ok(())
 }
 

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! A clip: a file in a camera's folder, and beside it what is known of it.
 //!
-//! `20261128T203000.123Z_EVENT.mp4` is the clip of an event that was triggered at that time in UTC.
-//! `NAME.json` says what it holds, `NAME.jpg` is what the camera saw at the trigger.
+//! `20261128T203000-123456.mp4` is the clip of an event that was triggered at that time in UTC.
+//! `NAME.json` says what it holds and of which event it is, `NAME.jpg` is what the camera saw at the trigger.
 
 use std::io::{self, Write};
 use std::path::Path;
@@ -40,13 +40,22 @@ pub fn now() -> i64 {
     glib::real_time() / 1000
 }
 
-/// The name of a clip whose event was triggered at this time.
-pub fn name(triggered: i64, event: &str, container: Container) -> Option<String> {
-    let time = glib::DateTime::from_unix_utc(triggered.div_euclid(1000)).ok()?;
+/// The names of clips, as `circularsink` reads them when it looks for those that may go.
+pub const PATTERN: &str = "%Y%m%dT%H%M%S-%f";
+
+/// UTC now, microseconds since 1970.
+pub fn now_micros() -> i64 {
+    glib::real_time()
+}
+
+/// The name of a clip that was triggered at this time, in microseconds since 1970. It fits
+/// [`PATTERN`].
+pub fn name(triggered: i64, container: Container) -> Option<String> {
+    let time = glib::DateTime::from_unix_utc(triggered.div_euclid(1_000_000)).ok()?;
     let time = time.format("%Y%m%dT%H%M%S").ok()?;
-    let millis = triggered.rem_euclid(1000);
+    let micros = triggered.rem_euclid(1_000_000);
     let extension = container.extension();
-    Some(format!("{time}.{millis:03}Z_{event}.{extension}"))
+    Some(format!("{time}-{micros:06}.{extension}"))
 }
 
 /// Whether a text can be an event's id, which is a part of a file's name and of an address.
@@ -96,11 +105,11 @@ impl Clip {
         let changed = changed
             .duration_since(std::time::UNIX_EPOCH)
             .unwrap_or_default();
-        let (time, event) = parts(name);
+        let time = time_in(name);
         Ok(Self {
             camera: camera.to_owned(),
             name: name.to_owned(),
-            event,
+            event: None,
             start: time.unwrap_or_else(|| i64::try_from(changed.as_millis()).unwrap_or(0)),
             length: 0,
             frames: 0,
@@ -109,15 +118,13 @@ impl Clip {
     }
 }
 
-/// The time and the event in a name.
-fn parts(name: &str) -> (Option<i64>, Option<String>) {
-    let stem = name.rsplit_once('.').map_or(name, |(stem, _)| stem);
-    let Some((time, event)) = stem.split_once('_') else {
-        return (None, None);
-    };
-    let time = glib::DateTime::from_iso8601(time, None).ok();
-    let time = time.map(|time| time.to_unix() * 1000 + i64::from(time.microsecond()) / 1000);
-    (time, time.map(|_| event.to_owned()))
+/// The time in a name, milliseconds since 1970.
+fn time_in(name: &str) -> Option<i64> {
+    let (stem, _) = name.rsplit_once('.')?;
+    let (time, micros) = stem.split_once('-')?;
+    let micros: i64 = micros.parse().ok()?;
+    let time = glib::DateTime::from_iso8601(&format!("{time}Z"), None).ok()?;
+    Some(time.to_unix() * 1000 + micros / 1000)
 }
 
 #[cfg(test)]
@@ -125,15 +132,12 @@ mod tests {
     use super::*;
 
     #[test]
-    fn names_say_when_and_what() {
-        let name = name(1_796_070_600_123, "door-7", Container::Mp4).unwrap();
-        assert_eq!(name, "20261130T203000.123Z_door-7.mp4");
+    fn names_say_when() {
+        let name = name(1_796_070_600_123_456, Container::Mp4).unwrap();
+        assert_eq!(name, "20261130T203000-123456.mp4");
         assert!(is_name(&name));
-        assert_eq!(
-            parts(&name),
-            (Some(1_796_070_600_123), Some("door-7".to_owned()))
-        );
-        assert_eq!(parts("part-00001.mp4"), (None, None));
+        assert_eq!(time_in(&name), Some(1_796_070_600_123));
+        assert_eq!(time_in("part-00001.mp4"), None);
     }
 
     #[test]
@@ -158,12 +162,12 @@ mod tests {
     #[test]
     fn what_is_known_is_read_from_beside_the_file_or_from_its_name() {
         let folder = tempfile::tempdir().unwrap();
-        let name = "20261130T203000.123Z_a.mp4";
+        let name = "20261130T203000-123456.mp4";
         std::fs::write(folder.path().join(name), "12345").unwrap();
         let bare = Clip::read(folder.path(), "gate", name).unwrap();
         assert_eq!((bare.start, bare.bytes), (1_796_070_600_123, 5));
-        assert_eq!(bare.event.as_deref(), Some("a"));
         let known = Clip {
+            event: Some("a".into()),
             length: 3000,
             frames: 90,
             ..bare

@@ -44,6 +44,8 @@ pub enum ConfigError {
     TokenAlone,
     #[error("http.listen = {0}: others reach this page, so http needs {1}")]
     Reached(SocketAddr, &'static str),
+    #[error("mqtt.site = {0:?}: a site's name is as a camera's")]
+    Site(String),
     #[error("there are two cameras called {0:?}")]
     Twice(String),
     #[error("camera {camera:?}: {key} = {value} is not within {least} and {most}")]
@@ -64,6 +66,7 @@ pub struct Config {
     pub directory: PathBuf,
     #[serde(default)]
     pub http: Http,
+    pub mqtt: Option<Mqtt>,
     #[serde(default, rename = "camera")]
     pub cameras: Vec<Camera>,
 }
@@ -164,6 +167,25 @@ impl Default for Http {
     }
 }
 
+/// Where events go to and come from.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct Mqtt {
+    pub host: String,
+    #[serde(default = "Mqtt::default_port")]
+    pub port: u16,
+    /// What topics call this machine; no other at the broker may have the same.
+    pub site: String,
+    pub username: Option<String>,
+    pub password: Option<String>,
+}
+
+impl Mqtt {
+    fn default_port() -> u16 {
+        1883
+    }
+}
+
 /// A camera and what is recorded of it.
 #[derive(Debug, Clone, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
@@ -197,7 +219,22 @@ pub struct Camera {
     /// element looks after them.
     #[serde(default = "Camera::default_stall")]
     pub stall: u64,
+    /// Beyond which the oldest clips are deleted.
+    #[serde(default)]
+    pub limits: Limits,
     pub continuous: Option<Continuous>,
+}
+
+/// What all clips of a camera may take; 0 is no limit. Those that are recorded all the time do not count.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
+#[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
+pub struct Limits {
+    /// How many there may be.
+    pub files: u32,
+    /// MiB that they may have.
+    pub total: u32,
+    /// MiB that are to stay free on the disk.
+    pub free: u32,
 }
 
 /// How the picture gets into clips.
@@ -369,6 +406,9 @@ impl Config {
     /// Checks what no type says.
     pub fn check(&self) -> Result<(), ConfigError> {
         self.http.check()?;
+        if let Some(mqtt) = self.mqtt.as_ref().filter(|mqtt| !is_name(&mqtt.site)) {
+            return Err(ConfigError::Site(mqtt.site.clone()));
+        }
         let mut names = HashSet::new();
         for camera in &self.cameras {
             camera.check()?;

@@ -30,6 +30,19 @@ pub enum Event {
     Deleted { camera: String, name: String },
 }
 
+impl Event {
+    /// The camera that it is about.
+    pub fn camera(&self) -> &str {
+        match self {
+            Self::Finished { clip } => &clip.camera,
+            Self::Camera { camera, .. }
+            | Self::Started { camera, .. }
+            | Self::Failed { camera, .. }
+            | Self::Deleted { camera, .. } => camera,
+        }
+    }
+}
+
 /// Where events go. Nobody is held up by those who listen.
 pub type Events = UnboundedSender<Event>;
 

@@ -170,7 +170,7 @@ impl Index {
             "SELECT camera, name, event, start, length, frames, bytes FROM clips
              WHERE (?1 IS NULL OR camera = ?1) AND (?2 IS NULL OR event = ?2)
                AND (?3 IS NULL OR start >= ?3) AND (?4 IS NULL OR start < ?4)
-             ORDER BY start DESC, camera, name LIMIT ?5",
+             ORDER BY start DESC, name DESC, camera LIMIT ?5",
         )
         .bind(&query.camera)
         .bind(&query.event)
@@ -236,7 +236,7 @@ mod tests {
     use super::*;
 
     fn clip(camera: &str, event: &str, start: i64) -> Clip {
-        let name = clip::name(start, event, config::Container::Mp4).unwrap();
+        let name = clip::name(start * 1000, config::Container::Mp4).unwrap();
         Clip {
             camera: camera.into(),
             name,

@@ -11,6 +11,7 @@ mod config;
 mod events;
 mod http;
 mod index;
+mod mqtt;
 mod options;
 mod service;
 mod source;

@@ -14,10 +14,12 @@ use tokio::task::JoinHandle;
 use crate::Error;
 use crate::cameras::Cameras;
 use crate::config::{Config, Http};
-use crate::events::{Event, Events};
+use crate::events::Event;
 use crate::http::{self, App};
 use crate::index::Index;
+use crate::mqtt::{self, Station};
 use crate::options::Options;
+use crate::sync::is_true;
 
 /// A camera whose thread has not gone round for so long hangs. The end of its files may take less.
 const HANGS: Duration = Duration::from_secs(60);
@@ -31,7 +33,13 @@ pub async fn run(options: &Options, config: Config) -> Result<(), Error> {
     let (stop, stopped) = watch::channel(false);
     let index = Index::open(&config.directory).await?;
     let cameras = Arc::new(Cameras::new(&config.directory, events.clone()));
-    let listening = tokio::spawn(listen(happened, index.clone(), stopped.clone()));
+    let (silence, silent) = watch::channel(false);
+    let mut mqtt = None;
+    if let Some(config) = &config.mqtt {
+        mqtt = Some(mqtt::start(config, cameras.clone(), index.clone(), silent).await?);
+    }
+    let (station, publishing) = mqtt.unzip();
+    let listening = tokio::spawn(listen(happened, index.clone(), station, stopped.clone()));
     let listener = TcpListener::bind(config.http.listen)
         .await
         .map_err(|error| format!("{}: {error}", config.http.listen))?;
@@ -60,6 +68,11 @@ pub async fn run(options: &Options, config: Config) -> Result<(), Error> {
     stop.send_replace(true);
     serving.await?;
     listening.await?;
+    // Not before all has been put into its outbox.
+    silence.send_replace(true);
+    if let Some(publishing) = publishing {
+        publishing.await?;
+    }
     index.close().await;
     Ok(())
 }
@@ -134,16 +147,11 @@ fn notify(state: &[NotifyState<'_>]) {
     }
 }
 
-/// Waits for the end.
-async fn is_true(stopped: &mut watch::Receiver<bool>) {
-    // One whose other side is gone is the end as well.
-    let _ = stopped.wait_for(|stop| *stop).await;
-}
-
 /// Follows what happens, until it is to stop and all has been heard.
 async fn listen(
     mut happened: UnboundedReceiver<Event>,
     index: Index,
+    station: Option<Station>,
     mut stopped: watch::Receiver<bool>,
 ) {
     loop {
@@ -157,6 +165,9 @@ async fn listen(
         let Some(event) = event else {
             break;
         };
+        if let Some(station) = &station {
+            station.hear(&event).await;
+        }
         match &event {
             Event::Camera { camera, state, .. } => {
                 tracing::info!(camera, state = state.name(), "changed");
@@ -165,6 +176,11 @@ async fn listen(
                 if let Err(error) = index.insert(clip).await {
                     // It is found when the program starts again.
                     tracing::error!(camera = clip.camera, clip = clip.name, "the index: {error}");
+                }
+            }
+            Event::Deleted { camera, name } => {
+                if let Err(error) = index.remove(camera, name).await {
+                    tracing::error!(camera, clip = name, "the index: {error}");
                 }
             }
             _ => tracing::debug!("{event:?}"),

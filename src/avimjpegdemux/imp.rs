@@ -13,8 +13,8 @@ use super::pull::Pull;
 use super::push::{GoTo, Push};
 use super::seek::{Seek, convert};
 use super::shared::{PadInfo, Shared};
-use super::typefind;
 use crate::sync::lock;
+use crate::typefind;
 
 pub struct AviMjpegDemux {
     sinkpad: gst::Pad,
@@ -364,13 +364,14 @@ impl AviMjpegDemux {
                 let format = query.format();
                 let zero = in_format(Some(gst::ClockTime::ZERO), format);
                 let can_seek = || self.shared.is_pulling() || self.upstream_seeks();
-                Some(match zero.filter(|_| can_seek()) {
+                match zero.filter(|_| can_seek()) {
                     Some(zero) => {
                         let end = in_format(self.shared.duration(), format);
                         query.set(true, zero, end.unwrap_or_else(|| none(format)));
                     }
                     None => query.set(false, none(format), none(format)),
-                })
+                }
+                Some(())
             }
             QueryViewMut::Segment(query) => self.shared.segment().map(|segment| {
                 let start = segment.to_stream_time(segment.start());

@@ -54,7 +54,6 @@ mod pull;
 mod push;
 mod seek;
 mod shared;
-mod typefind;
 
 static CAT: LazyLock<gst::DebugCategory> = LazyLock::new(|| {
     gst::DebugCategory::new(
@@ -77,6 +76,5 @@ pub fn register(plugin: &gst::Plugin) -> Result<(), glib::BoolError> {
         // Above avidemux, for the caps of Motion JPEG alone.
         gst::Rank::PRIMARY + 1,
         AviMjpegDemux::static_type(),
-    )?;
-    typefind::register(plugin)
+    )
 }

@@ -203,6 +203,8 @@ fn psnr(venc: &str, decoder: &str, frames: u32) -> (f64, usize) {
     type Lumas = HashMap<gst::ClockTime, Vec<u8>>;
     let sources: Arc<Mutex<Lumas>> = Arc::default();
     let results: Arc<Mutex<Lumas>> = Arc::default();
+    // Held from the look for a picture's other half to the errors of both, so that no two halves pass
+    // each other.
     let errors: Arc<Mutex<Vec<f64>>> = Arc::default();
     for (name, own, other) in [
         ("source", &sources, &results),
@@ -229,6 +231,7 @@ fn psnr(venc: &str, decoder: &str, frames: u32) -> (f64, usize) {
                         .copied()
                         .collect();
                     let pts = buffer.pts().expect("a time");
+                    let mut errors = errors.lock().unwrap();
                     let pair = other.lock().unwrap().remove(&pts);
                     match pair {
                         Some(other) => {
@@ -237,7 +240,7 @@ fn psnr(venc: &str, decoder: &str, frames: u32) -> (f64, usize) {
                                 .zip(&other)
                                 .map(|(a, b)| u64::from(a.abs_diff(*b)).pow(2))
                                 .sum();
-                            errors.lock().unwrap().push(sum as f64 / luma.len() as f64);
+                            errors.push(sum as f64 / luma.len() as f64);
                         }
                         None => {
                             own.lock().unwrap().insert(pts, luma);

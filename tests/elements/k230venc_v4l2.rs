@@ -18,7 +18,7 @@
 //! | an IDR is asked for by a flag of the picture | `key_units_and_rates_change_on_the_device` |
 //! | a picture may be in several buffers | `a_picture_in_pieces_is_one_buffer` |
 //! | offsets of encoded buffers have a base added | every test that encodes |
-//! | a session that was stopped stays so | `key_units_and_rates_change_on_the_device`, after the flush |
+//! | a session that was stopped stays so | `pictures_that_stay_inside_come_out_and_a_stopped_session_is_not_used_again` |
 //! | of an imported plane the offset is part of what is used | `frames_with_descriptors_are_imported_and_not_copied` |
 //! | regions beyond the sixteenth are copied behind an array | `regions_of_interest_reach_the_device_in_blocks_and_turn_with_the_picture` |
 //! | a quantizer of 0 is none, SAO and deblocking have no control | `what_the_driver_has_no_control_for_is_one_warning` |
@@ -800,5 +800,34 @@ fn the_frame_rate_is_told_to_the_driver() {
             assert!(streams("v4l2", rate) == streams("element", rate), "{rate}");
         }
         assert!(streams("v4l2", "3/1").concat().len() > 2 * streams("v4l2", "30/1").concat().len());
+    });
+}
+
+/// A driver that gives nothing before it has three pictures, and gives the rest when it is stopped.
+#[test]
+fn pictures_that_stay_inside_come_out_and_a_stopped_session_is_not_used_again() {
+    const NAME: &str = "pictures_that_stay_inside_come_out_and_a_stopped_session_is_not_used_again";
+    on_the_device(NAME, "keep=2", || {
+        let (streams, stats) = encoded("k230venc backend=v4l2 gop-length=5", "video/x-h264", 12);
+        assert_eq!(streams.len(), 12);
+        assert_eq!(count(&stats, "lost"), 0);
+
+        let mut fed = Fed::new("k230venc name=venc backend=v4l2");
+        for _ in 0..3 {
+            fed.push();
+        }
+        assert_eq!(structure(&[fed.pull()]), "hI");
+        let mut query = gst::query::Latency::new();
+        let pad = fed.venc().static_pad("src").expect("a pad");
+        assert!(pad.query(&mut query));
+        let two_frames = gst::ClockTime::SECOND.mul_div_ceil(1, 30).expect("a time") * 2;
+        assert_eq!(query.result().1, two_frames);
+        // Two are inside when the stream is flushed, which stops the session.
+        assert!(fed.source.send_event(gst::event::FlushStart::new()));
+        assert!(fed.source.send_event(gst::event::FlushStop::new(true)));
+        for _ in 0..3 {
+            fed.push();
+        }
+        assert_eq!(structure(&[fed.pull()]), "hI", "after the flush");
     });
 }

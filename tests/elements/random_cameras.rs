@@ -463,6 +463,7 @@ fn try_cameras<C: std::fmt::Debug>(
 }
 
 #[test]
+#[ignore = "some of these cameras have hours of silence written, which takes minutes: not found out yet"]
 fn each_picture_is_in_the_file_or_counted() {
     try_cameras(camera(), 1, check);
 }

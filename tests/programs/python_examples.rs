@@ -2,7 +2,7 @@
 //! The programs in examples/python, run as their users would run them, on cameras and microphones
 //! that are not there.
 
-use std::io::Write;
+use std::io::{BufRead, Read, Write};
 use std::path::Path;
 use std::process::{Command, Stdio};
 
@@ -328,4 +328,130 @@ fn maixcams_three() {
     let output = run_live(dir.path(), "maixcam_stream.py", &["1"]);
     assert_eq!(output.lines().count(), 20);
     assert!(output.lines().all(|line| line.starts_with("record ")));
+}
+
+#[test]
+fn a_timelapse_has_a_picture_for_each_interval() {
+    let dir = tempfile::tempdir().unwrap();
+    // A second and a half, a picture for each tenth.
+    run(dir.path(), "timelapse.py", &["t.mp4", "0.1"]);
+    let file = dir.path().join("t.mp4");
+    assert!((15..=16).contains(&crate::common::frames(&file)));
+    let rate = crate::common::ffprobe(&file, &[], "stream=r_frame_rate");
+    assert_eq!(rate, ["25/1"]);
+}
+
+/// A program that runs until the test is done with it.
+struct Running {
+    child: std::process::Child,
+    said: std::io::Lines<std::io::BufReader<std::process::ChildStdout>>,
+}
+
+impl Running {
+    fn start(dir: &Path, name: &str, args: &[&str], camera: &str) -> Self {
+        let mut child = program(dir, name)
+            .env("CAMERA", camera)
+            .args(args)
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let said = std::io::BufReader::new(child.stdout.take().unwrap()).lines();
+        Self { child, said }
+    }
+
+    /// The next line that it says.
+    fn line(&mut self) -> String {
+        self.said.next().expect("it says something").unwrap()
+    }
+
+    fn signal(&self, signal: rustix::process::Signal) {
+        let id = rustix::process::Pid::from_child(&self.child);
+        rustix::process::kill_process(id, signal).unwrap();
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+#[test]
+fn a_browser_sees_what_is_recorded() {
+    let dir = tempfile::tempdir().unwrap();
+    let arguments = ["p.avi", "600", "0"];
+    let mut preview = Running::start(dir.path(), "browser_preview.py", &arguments, LIVE_CAMERA);
+    let uri = preview.line();
+    let address = uri.strip_prefix("http://").unwrap().trim_end_matches('/');
+    let get = |path: &str| {
+        let mut stream = std::net::TcpStream::connect(address).unwrap();
+        let timeout = std::time::Duration::from_nanos(crate::common::HANG.nseconds());
+        stream.set_read_timeout(Some(timeout)).unwrap();
+        write!(stream, "GET {path} HTTP/1.0\r\n\r\n").unwrap();
+        std::io::BufReader::new(stream)
+    };
+    let mut page = String::new();
+    get("/").read_to_string(&mut page).unwrap();
+    assert!(page.contains("<img src=stream>"), "{page}");
+    let mut pictures = 0;
+    let mut stream = get("/stream");
+    while pictures < 3 {
+        let mut line = Vec::new();
+        assert!(stream.read_until(b'\n', &mut line).unwrap() > 0, "it ends");
+        pictures += usize::from(line == b"Content-Type: image/jpeg\r\n");
+    }
+    drop(stream);
+    preview.signal(rustix::process::Signal::INT);
+    assert!(preview.child.wait().unwrap().success());
+    assert!(crate::common::frames(&dir.path().join("p.avi")) >= 3);
+}
+
+#[test]
+fn a_security_camera_saves_two_events_at_a_time() {
+    let dir = tempfile::tempdir().unwrap();
+    let moving = LIVE_CAMERA.replace("is-live", "pattern=ball is-live");
+    let arguments = [".", "600"];
+    let mut camera = Running::start(dir.path(), "security_camera.py", &arguments, &moving);
+    let motion = camera.line();
+    let motion = motion.strip_suffix(" begins").expect("the ball moves");
+    assert!(motion.starts_with("motion-2"), "{motion}");
+    camera.signal(rustix::process::Signal::USR1);
+    let button = camera.line();
+    let button = button
+        .strip_suffix(" begins")
+        .expect("the button is pressed");
+    assert!(button.starts_with("button-2"), "{button}");
+    // The ball goes on moving, so that the button's ends first.
+    let frames = |line: String, file: &str| {
+        let rest = line.strip_prefix(file).and_then(|it| it.strip_prefix(": "));
+        let frames = rest.and_then(|it| it.strip_suffix(" frames"));
+        frames
+            .unwrap_or_else(|| panic!("{line}"))
+            .parse::<usize>()
+            .unwrap()
+    };
+    let of_button = frames(camera.line(), button);
+    assert_eq!(crate::common::frames(&dir.path().join(button)), of_button);
+    camera.signal(rustix::process::Signal::INT);
+    let of_motion = frames(camera.line(), motion);
+    assert!(of_motion >= of_button, "{of_motion} and {of_button}");
+    assert_eq!(crate::common::frames(&dir.path().join(motion)), of_motion);
+    assert!(camera.child.wait().unwrap().success());
+}
+
+#[test]
+fn an_rtsp_server_is_watched() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut server = Running::start(dir.path(), "rtsp_server.py", &["0"], LIVE_CAMERA);
+    let uri = server.line();
+    let decoded = crate::common::output(
+        Command::new("ffmpeg")
+            .args(["-v", "error", "-rtsp_transport", "tcp", "-i", &uri])
+            .args(["-frames:v", "3", "-f", "framecrc", "-"]),
+    );
+    let pictures = decoded.lines().filter(|line| line.starts_with("0,"));
+    assert_eq!(pictures.count(), 3, "{decoded}");
+    server.signal(rustix::process::Signal::INT);
+    assert!(server.child.wait().unwrap().success());
 }

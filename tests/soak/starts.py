@@ -151,6 +151,8 @@ def branches(gst, directory, cycles):
         probe = source.add_probe(gst.PadProbeType.BLOCK_DOWNSTREAM, block)
         wait_for(f"the branch is blocked in cycle {number}", lambda: blocked)
         source.unlink(branch.get_static_pad("sink"))
+        # Or the pipeline, which goes to PLAYING once more for the branch's sake, takes it along.
+        branch.set_locked_state(True)
         branch.set_state(gst.State.NULL)
         pipeline.remove(branch)
         source.remove_probe(probe)

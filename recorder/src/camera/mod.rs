@@ -185,8 +185,7 @@ impl Camera {
                 return Ok(name.clone());
             }
             let ring = state.ring.clone().ok_or(TriggerError::NotRunning)?;
-            let name = clip::name(clip::now(), event, config.container);
-            let name = name.ok_or(TriggerError::Event)?;
+            let name = self.shared.new_name(&state)?;
             state.open.insert(name.clone(), event.to_owned());
             state.recent.push_back((event.to_owned(), name.clone()));
             if state.recent.len() > REMEMBERED {
@@ -282,6 +281,15 @@ impl Camera {
 }
 
 impl Shared {
+    /// A name that no clip has: of now, or a microsecond later.
+    fn new_name(&self, state: &State) -> Result<String, TriggerError> {
+        let now = clip::now_micros();
+        let names = (now..).map_while(|time| clip::name(time, self.config.container));
+        let mut free =
+            names.filter(|name| !state.open.contains_key(name) && !self.path(name).exists());
+        free.next().ok_or(TriggerError::NotRunning)
+    }
+
     fn path(&self, name: &str) -> PathBuf {
         self.folder.join(name)
     }

@@ -10,7 +10,7 @@ use bytes::Bytes;
 use gst::prelude::*;
 
 use super::{Picture, Shared};
-use crate::clip::{self, Clip, PICTURE};
+use crate::clip::{self, Clip, FACTS, PICTURE};
 use crate::config::Camera;
 use crate::events::{Event, Phase};
 use crate::source::{self, Source};
@@ -114,8 +114,12 @@ fn set_up(shared: &Arc<Shared>, pipeline: &gst::Pipeline) -> Result<gst::Element
     };
     ring.set_property("max-time", nanoseconds(config.before));
     ring.set_property("max-bytes", config.memory << 20);
-    // Each trigger names its file; this one has the element check the folder and load the muxer.
-    ring.set_property("location", file("clip-%05d"));
+    // Each trigger names its file by this pattern, by which the element finds those that may go.
+    ring.set_property("location", file(clip::PATTERN));
+    let mebibytes = |count: u32| u64::from(count) << 20;
+    ring.set_property("max-files", config.limits.files);
+    ring.set_property("max-total-bytes", mebibytes(config.limits.total));
+    ring.set_property("min-free-bytes", mebibytes(config.limits.free));
     count_frames(shared, &ring)?;
     if let Some(continuous) = &config.continuous {
         let sink = named("continuous")?;
@@ -275,6 +279,7 @@ impl Run<'_> {
                 let error = structure.get("error").unwrap_or_default();
                 self.failed(camera, name, error);
             }
+            "circularsink-file-deleted" => self.deleted(camera, name),
             "recordsink-file" => self.keep(self.part_of(structure, name)),
             _ => (),
         }
@@ -284,13 +289,12 @@ impl Run<'_> {
     fn clip_of(&self, structure: &gst::StructureRef, name: String, event: Option<String>) -> Clip {
         let time = |field: &str| structure.get::<u64>(field).unwrap_or_default();
         let (start, end) = (time("start-running-time"), time("end-running-time"));
-        let now = self.pipeline.current_running_time();
-        let ago = now.map_or(0, |now| now.nseconds().saturating_sub(start));
+        let utc = structure.get::<u64>("start-utc").ok().map(milliseconds);
         Clip {
             camera: self.config().name.clone(),
             name,
             event,
-            start: clip::now() - milliseconds(ago),
+            start: utc.unwrap_or_else(clip::now),
             length: end.saturating_sub(start) / 1_000_000,
             frames: structure.get("frames").unwrap_or_default(),
             bytes: structure.get("bytes").unwrap_or_default(),
@@ -328,6 +332,20 @@ impl Run<'_> {
         state.recording_error = None;
         drop(state);
         self.shared.tell(Event::Finished { clip });
+    }
+
+    /// A clip made room for others: what is beside it goes as well.
+    fn deleted(&self, camera: String, name: String) {
+        tracing::info!(camera, clip = name, "deleted for room");
+        for end in [FACTS, PICTURE] {
+            let path = self.shared.path(&format!("{name}{end}"));
+            if let Err(error) = std::fs::remove_file(&path)
+                && error.kind() != std::io::ErrorKind::NotFound
+            {
+                tracing::warn!(camera, "{}: {error}", path.display());
+            }
+        }
+        self.shared.tell(Event::Deleted { camera, name });
     }
 
     /// Nothing came of a clip.

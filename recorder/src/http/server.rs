@@ -14,6 +14,8 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{Semaphore, watch};
 use tokio_rustls::TlsAcceptor;
 
+use crate::sync::is_true;
+
 /// How long a request's head may take, and a connection wait for the next one.
 const HEAD_TIME: Duration = Duration::from_secs(10);
 /// Bytes of a request's head.
@@ -46,7 +48,7 @@ pub async fn serve(
         };
         let (place, accepted) = tokio::select! {
             accepted = accepted => accepted,
-            _ = stop.wait_for(|stop| *stop) => break,
+            () = is_true(&mut stop) => break,
         };
         let (stream, peer) = match accepted {
             Ok(accepted) => accepted,

@@ -3,7 +3,7 @@
 
 use std::process::Command;
 
-use crate::support::{FAILSAFE, HEAD, Program, Recorder, ball, streams, until};
+use crate::support::{FAILSAFE, HEAD, Program, Recorder, ask, ball, streams, until};
 
 const ALL_THE_TIME: &str = "[camera.continuous]\n";
 
@@ -196,4 +196,22 @@ fn systemd_is_told() {
     program.signal(rustix::process::Signal::TERM);
     hears("STOPPING=1");
     assert!(program.ends().success());
+}
+
+#[test]
+fn the_oldest_clips_make_room() {
+    let config = ball("gate") + "[camera.limits]\nfiles = 2\n";
+    let mut recorder = Recorder::start(&config);
+    recorder.runs("gate");
+    let clips: Vec<_> = (0..4).map(|_| recorder.clip("gate", "")).collect();
+    let port = recorder.port();
+    let kept = until("two are left", || {
+        let list = ask(port, "GET", "/api/clips", "").json();
+        (list.as_array()?.len() == 2).then_some(list)
+    });
+    assert_eq!(kept, serde_json::json!([clips[3], clips[2]]));
+    // With what is beside them.
+    for end in [".mp4", ".json", ".jpg"] {
+        assert_eq!(recorder.files("gate", end).len(), 2, "{end}");
+    }
 }

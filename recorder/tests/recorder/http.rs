@@ -19,7 +19,7 @@ fn a_trigger_saves_what_came_before_it() {
     let clip = recorder.clip("gate", "?event=door-7");
     assert_eq!(clip["event"], "door-7");
     assert!(clip["length"].as_u64().unwrap() >= 2000, "{clip}");
-    let path = recorder.files("gate", "_door-7.mp4").pop().unwrap();
+    let path = recorder.files("gate", ".mp4").pop().unwrap();
     assert_eq!(
         streams(&path),
         [("h264".to_owned(), clip["frames"].as_u64().unwrap())]

@@ -10,5 +10,6 @@ mod auth;
 mod browser;
 mod cameras;
 mod http;
+mod mqtt;
 mod page;
 mod support;

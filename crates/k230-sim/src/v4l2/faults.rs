@@ -18,6 +18,9 @@ pub(super) struct Faults {
     pub silent_after: Option<u32>,
     /// `interrupt-every=N`: every Nth request is interrupted.
     pub interrupt_every: Option<u32>,
+    /// `keep=N`: N pictures stay inside before the first stream comes, and the driver says that it needs
+    /// so many and one.
+    pub keep: u32,
     /// `stride=N`: rows are so many bytes further apart than asked for.
     pub stride: u32,
     /// `short-strides`: rows are said to be shorter than the picture.
@@ -56,6 +59,7 @@ impl Faults {
                 "gone-after" => faults.gone_after = value,
                 "silent-after" => faults.silent_after = value,
                 "interrupt-every" => faults.interrupt_every = value,
+                "keep" => faults.keep = value.unwrap_or_default(),
                 "stride" => faults.stride = value.unwrap_or_default(),
                 "short-strides" => faults.short_strides = true,
                 "one-buffer" => faults.one_buffer = true,

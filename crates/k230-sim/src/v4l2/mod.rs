@@ -21,6 +21,7 @@
 //! | `silent-after=N` | after N pictures nothing comes any more |
 //! | `interrupt-every=N` | every Nth request is interrupted |
 //! | `stride=N`, `short-strides` | rows are N bytes further apart, or shorter than the picture |
+//! | `keep=N` | N pictures stay inside before the first stream comes |
 //! | `one-buffer` | a queue gets one buffer |
 //! | `headers-once` | parameter sets come with the first picture alone |
 //! | `pieces=N` | encoded buffers get N bytes at most |

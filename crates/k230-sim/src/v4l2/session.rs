@@ -837,6 +837,9 @@ impl Session {
 
     fn get_control(&self, id: u32) -> Result<i64, i32> {
         let control = self.control(id)?;
+        if id == V4L2_CID_MIN_BUFFERS_FOR_OUTPUT {
+            return Ok(control.default + i64::from(self.faults.keep));
+        }
         Ok(self.lock().values.get(control))
     }
 

@@ -10,7 +10,7 @@ use k230_venc::{
 use super::{
     faults::falls_on,
     queue::Memory,
-    session::{Session, codec, pixel_format},
+    session::{Inner, Session, codec, pixel_format},
 };
 
 /// What parameter sets are stamped with, which is no picture's time.
@@ -126,7 +126,7 @@ fn wait_for_more(session: &Session) -> bool {
             return false;
         }
         if inner.raw.streaming && inner.stream.streaming {
-            if !inner.raw.incoming.is_empty() {
+            if is_due(session, &inner) {
                 return true;
             }
             if inner.ending
@@ -143,10 +143,24 @@ fn wait_for_more(session: &Session) -> bool {
     }
 }
 
+/// Whether a picture is to be encoded: there are more than stay inside, or no more will come.
+fn is_due(session: &Session, inner: &Inner) -> bool {
+    let incoming = &inner.raw.incoming;
+    let is_empty = |index: &usize| {
+        let buffer = inner.raw.buffers.get(*index);
+        buffer.is_some_and(|buffer| buffer.planes.iter().all(|plane| plane.used == 0))
+    };
+    let ends = inner.ending || incoming.iter().any(is_empty);
+    incoming.len() > session.faults.keep as usize || (ends && !incoming.is_empty())
+}
+
 /// The next picture, `None` if there is none or it is the empty one that ends the stream.
 fn take(session: &Session) -> Option<Taken> {
     let mut inner = session.lock();
     if inner.closed || !inner.raw.streaming || !inner.stream.streaming {
+        return None;
+    }
+    if !is_due(session, &inner) {
         return None;
     }
     let index = inner.raw.incoming.pop_front()?;

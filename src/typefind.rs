@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! How players find the element: Motion JPEG in AVI has a type of its own, so that any other AVI stays with
+//! How players find `avimjpegdemux`: Motion JPEG in AVI has a type of its own, so that any other AVI stays with
 //! what takes it without this plugin.
 
 use avi_mjpeg::reader::recognize::{self, Verdict, recognize};

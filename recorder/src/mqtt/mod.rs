@@ -1,0 +1,409 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! Events to and from a broker.
+//!
+//! | topic | |
+//! |---|---|
+//! | `kendryte/SITE/state` | `online` or `offline`, retained; the broker says `offline` for a program that is gone |
+//! | `kendryte/SITE/CAMERA/state` | what the camera does, retained |
+//! | `kendryte/SITE/CAMERA/event` | what happened, in order, from the [`outbox`] |
+//! | `kendryte/SITE/CAMERA/trigger` | has the program record |
+//! | `kendryte/SITE/CAMERA/finish` | ends what is recorded |
+
+mod outbox;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use rumqttc::{
+    AsyncClient, ConnAck, ConnectionError, Event as Polled, EventLoop, LastWill, MqttOptions,
+    Packet, Publish, QoS,
+};
+use serde::Deserialize;
+use tokio::sync::{mpsc, watch};
+use tokio::task::JoinHandle;
+
+use crate::cameras::Cameras;
+use crate::clip;
+use crate::config::Mqtt;
+use crate::events::Event;
+use crate::index::Index;
+use crate::sync::is_true;
+use crate::trigger::trigger;
+
+use outbox::Outbox;
+
+/// How long to wait before the broker is tried again.
+const AGAIN: Duration = Duration::from_secs(1);
+/// What may wait for the connection's task: two states of each of many cameras.
+const QUEUE: usize = 1024;
+/// How long the last message may take.
+const FAREWELL: Duration = Duration::from_secs(2);
+
+/// Where things are said.
+#[derive(Debug, Clone)]
+struct Topics(String);
+
+impl Topics {
+    fn new(config: &Mqtt) -> Self {
+        Self(format!("kendryte/{}", config.site))
+    }
+
+    fn online(&self) -> String {
+        format!("{}/state", self.0)
+    }
+
+    fn of(&self, camera: &str, what: &str) -> String {
+        format!("{}/{camera}/{what}", self.0)
+    }
+
+    /// The camera and what it is to do.
+    fn order<'a>(&self, topic: &'a str) -> Option<(&'a str, &'a str)> {
+        let rest = topic.strip_prefix(&self.0)?.strip_prefix('/')?;
+        rest.split_once('/')
+    }
+
+    /// Puts what happened into the outbox.
+    async fn publish(&self, outbox: &Outbox, event: &Event) -> Result<(), sqlx::Error> {
+        let camera = event.camera();
+        let Ok(mut payload) = serde_json::to_value(event) else {
+            return Ok(());
+        };
+        payload["time"] = clip::now().into();
+        let topic = self.of(camera, "event");
+        outbox.put(&topic, &payload.to_string()).await
+    }
+}
+
+/// What a trigger may say; a text that is no JSON object is the event's id.
+#[derive(Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(default)]
+struct Order {
+    event: Option<String>,
+    after: Option<u64>,
+}
+
+impl Order {
+    fn read(payload: &[u8]) -> Option<Self> {
+        let text = std::str::from_utf8(payload).ok()?.trim();
+        if text.starts_with('{') {
+            return serde_json::from_str(text).ok();
+        }
+        let event = (!text.is_empty()).then(|| text.to_owned());
+        Some(Self { event, after: None })
+    }
+}
+
+/// What is published comes from here.
+#[derive(Debug, Clone)]
+pub struct Station {
+    topics: Topics,
+    outbox: Outbox,
+    /// Cameras whose state is another one.
+    changes: mpsc::UnboundedSender<String>,
+}
+
+impl Station {
+    /// Takes what happened; it is on the disk then.
+    pub async fn hear(&self, event: &Event) {
+        if matches!(event, Event::Camera { .. }) {
+            // At the end nobody listens any more.
+            let _ = self.changes.send(event.camera().to_owned());
+        }
+        if let Err(error) = self.topics.publish(&self.outbox, event).await {
+            tracing::error!("the outbox: {error}");
+        }
+    }
+}
+
+/// Begins to publish and to listen, until `stopped` is true.
+pub async fn start(
+    config: &Mqtt,
+    cameras: Arc<Cameras>,
+    index: Index,
+    stopped: watch::Receiver<bool>,
+) -> Result<(Station, JoinHandle<()>), sqlx::Error> {
+    let outbox = Outbox::open(cameras.directory()).await?;
+    let topics = Topics::new(config);
+    let (client, broker) = connect(config, &topics);
+    let (changes, changed) = mpsc::unbounded_channel();
+    let link = Link {
+        client,
+        topics: topics.clone(),
+        cameras,
+        index,
+        outbox: outbox.clone(),
+        underway: None,
+        connected: false,
+    };
+    let station = Station {
+        topics,
+        outbox,
+        changes,
+    };
+    Ok((station, tokio::spawn(run(link, broker, changed, stopped))))
+}
+
+async fn run(
+    mut link: Link,
+    broker: EventLoop,
+    mut changes: mpsc::UnboundedReceiver<String>,
+    mut stopped: watch::Receiver<bool>,
+) {
+    let (heard, mut polled) = mpsc::unbounded_channel();
+    let polling = tokio::spawn(poll(broker, heard, stopped.clone()));
+    let news = link.outbox.news.clone();
+    loop {
+        tokio::select! {
+            Some(packet) = polled.recv() => link.heed(packet).await,
+            Some(camera) = changes.recv() => link.tell_state(&camera).await,
+            () = news.notified() => link.send_next().await,
+            () = is_true(&mut stopped) => break,
+        }
+    }
+    // What has just happened is told still; what cannot be is told next time.
+    let rest = async {
+        while link.connected && !link.is_done().await {
+            let packet = polled.recv().await;
+            link.heed(packet.flatten()).await;
+        }
+    };
+    if tokio::time::timeout(FAREWELL, rest).await.is_err() {
+        tracing::warn!("the MQTT broker does not take what happened last; it is told next time");
+    }
+    link.leave().await;
+    // The broker hears of the end from us, or by itself.
+    if tokio::time::timeout(FAREWELL, polling).await.is_err() {
+        tracing::debug!("the MQTT broker did not hear that this is the end");
+    }
+    link.outbox.close().await;
+}
+
+fn connect(config: &Mqtt, topics: &Topics) -> (AsyncClient, EventLoop) {
+    let id = format!("kendryte-recorder-{}", config.site);
+    let mut options = MqttOptions::new(id, config.host.clone(), config.port);
+    options.set_keep_alive(Duration::from_secs(15));
+    options.set_clean_session(false);
+    let will = LastWill::new(topics.online(), "offline", QoS::AtLeastOnce, true);
+    options.set_last_will(will);
+    if let (Some(user), Some(password)) = (&config.username, &config.password) {
+        options.set_credentials(user.clone(), password.clone());
+    }
+    AsyncClient::new(options, QUEUE)
+}
+
+/// Moves packets, and connects again and again.
+async fn poll(
+    mut broker: EventLoop,
+    heard: mpsc::UnboundedSender<Option<Packet>>,
+    mut stopped: watch::Receiver<bool>,
+) {
+    let mut told = false;
+    loop {
+        match broker.poll().await {
+            Ok(Polled::Incoming(packet)) => {
+                told = false;
+                // Whoever listened has gone: the farewell is still to be sent.
+                let _ = heard.send(Some(packet));
+            }
+            Ok(Polled::Outgoing(_)) => (),
+            Err(error) => {
+                let _ = heard.send(None);
+                if *stopped.borrow() || matches!(error, ConnectionError::RequestsDone) {
+                    return;
+                }
+                if !std::mem::replace(&mut told, true) {
+                    tracing::warn!("the MQTT broker: {error}");
+                }
+                tokio::select! {
+                    () = tokio::time::sleep(AGAIN) => (),
+                    () = is_true(&mut stopped) => return,
+                }
+            }
+        }
+    }
+}
+
+/// The connection, from the side of those who use it.
+struct Link {
+    client: AsyncClient,
+    topics: Topics,
+    cameras: Arc<Cameras>,
+    index: Index,
+    outbox: Outbox,
+    /// The message of the outbox that was sent and has not arrived. One at a time keeps the order.
+    underway: Option<i64>,
+    connected: bool,
+}
+
+impl Link {
+    /// Follows what came; nothing is an end of the connection.
+    async fn heed(&mut self, packet: Option<Packet>) {
+        match packet {
+            None => self.connected = false,
+            Some(Packet::ConnAck(answer)) => self.begin(answer).await,
+            Some(Packet::PubComp(_)) => {
+                if let Some(sequence) = self.underway.take() {
+                    self.said(self.outbox.arrived(sequence).await);
+                }
+                self.send_next().await;
+            }
+            Some(Packet::Publish(order)) => self.follow(order).await,
+            Some(_) => (),
+        }
+    }
+
+    fn said<T>(&self, result: Result<T, sqlx::Error>) -> Option<T> {
+        result
+            .inspect_err(|error| tracing::error!("the outbox: {error}"))
+            .ok()
+    }
+
+    async fn begin(&mut self, answer: ConnAck) {
+        tracing::info!("connected to the MQTT broker");
+        self.connected = true;
+        if !answer.session_present {
+            // It knows nothing of what was under way, and it is not sent again by itself.
+            self.underway = None;
+        }
+        for what in ["trigger", "finish"] {
+            let topic = self.topics.of("+", what);
+            if let Err(error) = self.client.subscribe(topic, QoS::ExactlyOnce).await {
+                tracing::error!("MQTT: {error}");
+            }
+        }
+        self.publish(
+            self.topics.online(),
+            QoS::AtLeastOnce,
+            true,
+            "online".into(),
+        )
+        .await;
+        for camera in self.cameras.list() {
+            self.tell_state(camera.name()).await;
+        }
+        self.send_next().await;
+    }
+
+    /// Whether all has arrived.
+    async fn is_done(&mut self) -> bool {
+        self.send_next().await;
+        self.underway.is_none()
+    }
+
+    /// Sends the oldest message, if none is under way.
+    async fn send_next(&mut self) {
+        if !self.connected || self.underway.is_some() {
+            return;
+        }
+        let first = self.outbox.first().await;
+        let Some(letter) = self.said(first).flatten() else {
+            return;
+        };
+        self.underway = Some(letter.sequence);
+        let payload = numbered(&letter.payload, letter.sequence);
+        self.publish(letter.topic, QoS::ExactlyOnce, false, payload)
+            .await;
+    }
+
+    async fn publish(&self, topic: String, qos: QoS, retain: bool, payload: String) {
+        if let Err(error) = self.client.publish(topic, qos, retain, payload).await {
+            tracing::error!("MQTT: {error}");
+        }
+    }
+
+    /// A camera's state, or nothing for one that is not there any more.
+    async fn tell_state(&self, camera: &str) {
+        if !self.connected {
+            // It is told with all others when there is a connection.
+            return;
+        }
+        let payload = self.cameras.get(camera).map(|camera| {
+            let status = camera.status();
+            let told = serde_json::json!({ "state": status.state, "error": status.error });
+            told.to_string()
+        });
+        let topic = self.topics.of(camera, "state");
+        self.publish(topic, QoS::AtLeastOnce, true, payload.unwrap_or_default())
+            .await;
+    }
+
+    /// Records or ends. One that the broker has kept is old: it was for who was there.
+    async fn follow(&self, order: Publish) {
+        if order.retain {
+            tracing::warn!(topic = order.topic, "a retained order is not followed");
+            return;
+        }
+        let Some((camera, what)) = self.topics.order(&order.topic) else {
+            return;
+        };
+        let Some(found) = self.cameras.get(camera) else {
+            tracing::warn!(camera, "{what} by MQTT: there is no such camera");
+            return;
+        };
+        let done = match (what, Order::read(&order.payload)) {
+            ("finish", _) => found.finish().map_err(|error| error.to_string()),
+            ("trigger", Some(order)) => {
+                let triggered = trigger(found, &self.index, order.event, order.after).await;
+                triggered.map(|_| ()).map_err(|error| error.to_string())
+            }
+            _ => Err("the message cannot be read".into()),
+        };
+        if let Err(error) = done {
+            tracing::warn!(camera, "{what} by MQTT: {error}");
+        }
+    }
+
+    /// Says that this is the end.
+    async fn leave(&self) {
+        if self.connected {
+            let topic = self.topics.online();
+            self.publish(topic, QoS::AtLeastOnce, true, "offline".into())
+                .await;
+        }
+        if let Err(error) = self.client.disconnect().await {
+            tracing::debug!("MQTT: {error}");
+        }
+    }
+}
+
+/// Adds the number by which a reader tells what came twice.
+fn numbered(payload: &str, sequence: i64) -> String {
+    match serde_json::from_str::<serde_json::Value>(payload) {
+        Ok(mut value) if value.is_object() => {
+            value["sequence"] = sequence.into();
+            value.to_string()
+        }
+        _ => payload.to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn orders_are_read() {
+        let order = |event: Option<&str>, after| Order {
+            event: event.map(str::to_owned),
+            after,
+        };
+        assert_eq!(Order::read(b"door-7"), Some(order(Some("door-7"), None)));
+        assert_eq!(Order::read(b""), Some(order(None, None)));
+        let text = br#"{"event": "a", "after": 9, "zone": 1}"#;
+        assert_eq!(Order::read(text), Some(order(Some("a"), Some(9))));
+        assert_eq!(Order::read(b"{"), None);
+        assert_eq!(Order::read(&[0xff]), None);
+    }
+
+    #[test]
+    fn topics_name_camera_and_order() {
+        let topics = Topics("kendryte/home".into());
+        let order = |topic| topics.order(topic);
+        assert_eq!(
+            order("kendryte/home/gate/trigger"),
+            Some(("gate", "trigger"))
+        );
+        assert_eq!(order("kendryte/homes/gate/trigger"), None);
+        assert_eq!(order("kendryte/home"), None);
+    }
+}

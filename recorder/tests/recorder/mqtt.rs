@@ -1,0 +1,206 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! Events to and from mosquitto.
+
+use std::net::{TcpListener, TcpStream};
+use std::path::Path;
+use std::process::Command;
+
+use serde_json::Value;
+
+use crate::support::{Program, Recorder, ask, ball, until};
+
+/// A broker with a folder of its own, in which it keeps what it knows.
+struct Broker {
+    port: u16,
+    program: Option<Program>,
+}
+
+impl Broker {
+    fn start(folder: &Path) -> Self {
+        // Nobody else asks the kernel for this one soon: it gives numbers out in turn.
+        let port = TcpListener::bind("127.0.0.1:0")
+            .unwrap()
+            .local_addr()
+            .unwrap()
+            .port();
+        let config = format!(
+            "listener {port} 127.0.0.1\nallow_anonymous true\npersistence true\n\
+             persistence_location {}/\nautosave_interval 1\nuser root\n",
+            folder.display()
+        );
+        std::fs::write(folder.join("mosquitto.conf"), config).unwrap();
+        let mut broker = Self {
+            port,
+            program: None,
+        };
+        broker.run(folder);
+        broker
+    }
+
+    fn run(&mut self, folder: &Path) {
+        let mut command = Command::new("mosquitto");
+        command.arg("-c").arg(folder.join("mosquitto.conf"));
+        // Debian has it where only root looks.
+        let path = std::env::var("PATH").unwrap_or_default();
+        command.env("PATH", format!("{path}:/usr/sbin:/usr/local/sbin"));
+        self.program = Some(Program::start(&mut command));
+        until("the broker listens", || {
+            TcpStream::connect(("127.0.0.1", self.port)).ok()
+        });
+    }
+
+    /// Ends it as its service does: it keeps sessions.
+    fn stop(&mut self) {
+        let mut program = self.program.take().unwrap();
+        program.terminate();
+    }
+
+    /// Somebody who listens, and stays when the broker goes.
+    fn listener(&self, topic: &str) -> Program {
+        let port = self.port.to_string();
+        let mut command = Command::new("mosquitto_sub");
+        command.args([
+            "-p", &port, "-t", topic, "-F", "%t %p", "-q", "2", "-i", "listener", "-c",
+        ]);
+        Program::start(&mut command)
+    }
+
+    fn publish(&self, topic: &str, message: &str) {
+        let port = self.port.to_string();
+        let mut command = Command::new("mosquitto_pub");
+        command.args(["-p", &port, "-q", "2", "-t", topic, "-m", message]);
+        assert!(
+            command
+                .status()
+                .expect("mosquitto-clients is installed")
+                .success()
+        );
+    }
+}
+
+fn config(port: u16) -> String {
+    format!(
+        "[mqtt]\nhost = '127.0.0.1'\nport = {port}\nsite = 'home'\n{}",
+        ball("gate")
+    )
+}
+
+/// The events that a listener has heard, by their type, of clips only.
+fn events(listener: &Program) -> Vec<Value> {
+    let said = listener.said();
+    let payloads = said.lines().filter_map(|line| {
+        let (topic, payload) = line.split_once(' ')?;
+        topic.ends_with("/event").then_some(payload)
+    });
+    let events = payloads.map(|payload| serde_json::from_str(payload).unwrap());
+    events
+        .filter(|event: &Value| event["type"] != "camera")
+        .collect()
+}
+
+fn names(events: &[Value], kind: &str) -> Vec<String> {
+    let of_kind = events.iter().filter(|event| event["type"] == kind);
+    let event = |event: &Value| {
+        event["clip"]["event"]
+            .as_str()
+            .unwrap_or_default()
+            .to_owned()
+    };
+    of_kind.map(event).collect()
+}
+
+#[test]
+fn a_trigger_that_comes_twice_is_one_clip() {
+    let folder = tempfile::tempdir().unwrap();
+    let broker = Broker::start(folder.path());
+    let mut listener = broker.listener("kendryte/#");
+    let mut recorder = Recorder::start(&config(broker.port));
+    listener.says(&["kendryte/home/state online"]);
+    listener.says(&["kendryte/home/gate/state", "running"]);
+    broker.publish("kendryte/home/gate/trigger", "door-7");
+    broker.publish(
+        "kendryte/home/gate/trigger",
+        r#"{"event": "door-7", "after": 0}"#,
+    );
+    listener.says(&["kendryte/home/gate/event", "\"finished\"", "door-7"]);
+    broker.publish("kendryte/home/gate/trigger", "door-8");
+    broker.publish("kendryte/home/none/trigger", "door-9");
+    listener.says(&["kendryte/home/gate/event", "\"finished\"", "door-8"]);
+    recorder.program.terminate();
+    listener.says(&["kendryte/home/state offline"]);
+    let events = events(&listener);
+    assert_eq!(
+        names(&events, "finished"),
+        ["door-7", "door-8"],
+        "{events:?}"
+    );
+    assert_eq!(recorder.files("gate", ".mp4").len(), 2);
+}
+
+#[test]
+fn while_the_broker_is_gone_nothing_is_lost() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut broker = Broker::start(folder.path());
+    let mut listener = broker.listener("kendryte/home/gate/event");
+    let mut recorder = Recorder::start(&config(broker.port));
+    recorder.runs("gate");
+    recorder.clip("gate", "?event=before");
+    listener.says(&["\"finished\"", "before"]);
+    broker.stop();
+    recorder.clip("gate", "?event=one");
+    recorder.clip("gate", "?event=two");
+    // Not even its own end costs what was to be said.
+    recorder.program.terminate();
+    let mut recorder = Recorder::start_in(recorder.folder, &config(broker.port));
+    recorder.runs("gate");
+    recorder.clip("gate", "?event=three");
+    broker.run(folder.path());
+    recorder.clip("gate", "?event=after");
+    listener.says(&["\"finished\"", "\"after\""]);
+    let events = events(&listener);
+    let expected = ["before", "one", "two", "three", "after"];
+    assert_eq!(names(&events, "finished"), expected, "{events:?}");
+    let sequences: Vec<_> = events
+        .iter()
+        .map(|event| event["sequence"].as_i64())
+        .collect();
+    assert!(
+        sequences.windows(2).all(|two| two[0] < two[1]),
+        "{sequences:?}"
+    );
+}
+
+#[test]
+fn the_broker_says_that_the_program_is_gone() {
+    let folder = tempfile::tempdir().unwrap();
+    let broker = Broker::start(folder.path());
+    let mut listener = broker.listener("kendryte/home/state");
+    let recorder = Recorder::start(&config(broker.port));
+    listener.says(&["online"]);
+    // Killed, it says nothing itself.
+    drop(recorder);
+    listener.says(&["offline"]);
+}
+
+#[test]
+fn an_order_that_the_broker_kept_is_old() {
+    let folder = tempfile::tempdir().unwrap();
+    let broker = Broker::start(folder.path());
+    let port = broker.port.to_string();
+    let mut command = Command::new("mosquitto_pub");
+    command.args([
+        "-p",
+        &port,
+        "-r",
+        "-t",
+        "kendryte/home/gate/trigger",
+        "-m",
+        "old",
+    ]);
+    assert!(command.status().unwrap().success());
+    let mut recorder = Recorder::start(&config(broker.port));
+    recorder.program.says(&["WARN", "retained"]);
+    let port = recorder.port();
+    let state = ask(port, "GET", "/api/state", "").json();
+    assert_eq!(state["cameras"][0]["recording"], serde_json::json!([]));
+}
