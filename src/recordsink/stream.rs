@@ -31,7 +31,10 @@ impl Recorder {
             Some(gst::PadProbeData::Event(event)) => match event.view() {
                 gst::EventView::Caps(caps) => {
                     let caps = self.paced(name, caps.caps_owned());
-                    if self.are_to_be_sized(name, &caps) {
+                    let segment = pad.sticky_event::<gst::event::Segment>(0);
+                    let in_pieces = segment
+                        .is_some_and(|segment| segment.segment().format() == gst::Format::Bytes);
+                    if !in_pieces && self.are_to_be_sized(name, &caps) {
                         return gst::PadProbeReturn::Handled;
                     }
                     *event = gst::event::Caps::new(&caps);
