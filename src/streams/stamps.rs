@@ -171,7 +171,8 @@ impl Stamps {
         match event.view() {
             gst::EventView::Caps(caps) => self.set_caps(caps.caps()),
             gst::EventView::Segment(segment) => {
-                if self.set_segment(segment.segment()) && self.moved {
+                let is_in_time = self.set_segment(segment.segment());
+                if is_in_time && self.moved {
                     return Some(plain_segment(Some(event.seqnum())));
                 }
             }

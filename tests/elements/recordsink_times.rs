@@ -15,7 +15,8 @@ fn times(file: &Path) -> Vec<f64> {
     let times = crate::common::ffprobe(file, &["-select_streams", "v"], "packet=pts_time");
     let half = file.extension().is_some_and(|extension| extension == "ts");
     let mut times: Vec<f64> = times.iter().map(|time| time.parse().unwrap()).collect();
-    if half && times.len() % 2 == 0 && times[..times.len() / 2] == times[times.len() / 2..] {
+    if half && times.len().is_multiple_of(2) && times[..times.len() / 2] == times[times.len() / 2..]
+    {
         times.truncate(times.len() / 2);
     }
     times.sort_by(f64::total_cmp);

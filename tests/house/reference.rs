@@ -99,7 +99,8 @@ impl Named {
             }
             ("Caps", _, _) | (_, "debug_struct", _) => *building = Building::Other,
             (_, method, Some(name)) if method.starts_with("field") => {
-                if *building == Building::Structure && !OF_CAPS.contains(&name.as_str()) {
+                let is_of_structure = *building == Building::Structure;
+                if is_of_structure && !OF_CAPS.contains(&name.as_str()) {
                     self.fields.insert(name);
                 }
             }

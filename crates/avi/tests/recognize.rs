@@ -7,7 +7,6 @@
 )]
 
 #[path = "common/avi_bytes.rs"]
-#[allow(dead_code)]
 mod avi_bytes;
 
 use avi_bytes::{File, IndexKind, MaixPy, Piece, chunk, list, picture, pieces};
