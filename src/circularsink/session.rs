@@ -417,7 +417,10 @@ mod tests {
         assert_eq!(session.close(0, true).map(|open| open.id), Some(0));
         // One that has not begun waits for what comes.
         assert_eq!(session.restart(&mut ring), Restarted::default());
+        // Nobody waits for this one any more: it was counted when it was given up.
         assert_eq!(session.close(7, false), None);
+        assert_eq!((session.finished, session.failed), (1, 0));
+        assert_eq!(session.abandon().len(), 1);
         assert_eq!((session.finished, session.failed), (1, 1));
     }
 }

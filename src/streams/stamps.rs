@@ -15,20 +15,28 @@ const REMEMBERED: usize = 64;
 /// What was added to running times (ns) at the breaks of an element's streams, so that all of them go on
 /// at the same place; written by the thread of the stream that comes to a break first.
 #[derive(Debug, Default)]
-pub struct Breaks(Mutex<Vec<i64>>);
+pub struct Breaks(Mutex<Known>);
+
+#[derive(Debug, Default)]
+struct Known {
+    offsets: Vec<i64>,
+    /// Where (ns of running time) what followed the last break was put.
+    last: i64,
+}
 
 impl Breaks {
     /// Streams begin.
     pub fn clear(&self) {
-        lock(&self.0).clear();
+        *lock(&self.0) = Known::default();
     }
 
-    fn add(&self, offset: i64) {
+    fn add(&self, offset: i64, at: i64) {
         let mut known = lock(&self.0);
-        if known.len() == REMEMBERED {
-            known.remove(0);
+        if known.offsets.len() == REMEMBERED {
+            known.offsets.remove(0);
         }
-        known.push(offset);
+        known.offsets.push(offset);
+        known.last = at;
     }
 }
 
@@ -117,10 +125,14 @@ impl Stamps {
             duration: buffer.duration().and_then(signed),
             bytes: buffer.size() as u64,
         };
-        let placed = self.timeline.place(stamp, &lock(&breaks.0))?;
+        let placed = {
+            let known = lock(&breaks.0);
+            self.timeline.begin_near(stamp, &known.offsets, known.last);
+            self.timeline.place(stamp, &known.offsets)?
+        };
         if let Some(jump) = placed.jump.filter(|jump| jump.first) {
             self.jumps += u64::from(jump.is_news());
-            breaks.add(placed.offset);
+            breaks.add(placed.offset, placed.time);
         }
         Ok(placed)
     }
@@ -315,7 +327,7 @@ mod tests {
         assert!(stamped.segment.is_some());
         assert_eq!(anew.pts(), Some(ms(2080)));
         assert_eq!(
-            (stamps.jumps(), &*lock(&breaks.0)),
+            (stamps.jumps(), &lock(&breaks.0).offsets),
             (1, &vec![1_080_000_000 + 1_000_000_000])
         );
         // Whatever segment comes then.

@@ -155,6 +155,22 @@ impl Timeline {
         Some(self.origin?.saturating_add(counted))
     }
 
+    /// Has a stream that begins after breaks in others go on where they do: of no offset and theirs, the
+    /// one that puts its first timestamp nearest to where what followed the last break was put.
+    pub fn begin_near(&mut self, stamp: Stamp, known: &[i64], last_break: i64) {
+        if self.anchored || self.last.is_some() {
+            return;
+        }
+        let Some(time) = stamp.decode.or(stamp.time) else {
+            return;
+        };
+        let distance = |offset: &i64| time.saturating_add(*offset).abs_diff(last_break);
+        let nearest = known.iter().rev().copied().min_by_key(distance);
+        self.offset = nearest
+            .filter(|offset| distance(offset) < distance(&0))
+            .unwrap_or(0);
+    }
+
     /// Puts a buffer into its place. `known` are the offsets that breaks in any stream made.
     pub fn place(&mut self, stamp: Stamp, known: &[i64]) -> Result<Placed, Untimed> {
         let Some(shown) = stamp.time.or(stamp.decode) else {
@@ -341,6 +357,29 @@ mod tests {
         };
         let mut timeline = Timeline::default();
         assert_eq!(times(&mut timeline, [lasting; 3]), [0, 10, 20]);
+    }
+
+    #[test]
+    fn a_stream_that_begins_after_a_break_goes_on_where_the_others_do() {
+        let first = |known: &[i64], last_break: i64, stamp: Stamp| {
+            let mut timeline = Timeline::default();
+            timeline.begin_near(stamp, known, last_break);
+            timeline.place(stamp, known).unwrap().time
+        };
+        // The others jumped from 10 s to five hours, and it comes with the new times.
+        let ahead = (10_000 - 18_000_000) * MS;
+        assert_eq!(first(&[ahead], 10_000 * MS, at(18_000_200)), 10_200 * MS);
+        // It kept the times that the others had before.
+        assert_eq!(first(&[ahead], 10_000 * MS, at(10_100)), 10_100 * MS);
+        // They began anew, twice.
+        let known = [10_000 * MS, 20_000 * MS];
+        assert_eq!(first(&known, 20_000 * MS, at(300)), 20_300 * MS);
+        // There was no break, and later ones are looked for as before.
+        assert_eq!(first(&[], 0, at(18_000_000)), 18_000_000 * MS);
+        let mut begun = Timeline::default();
+        assert_eq!(times(&mut begun, [at(1_000)]), [1_000]);
+        begun.begin_near(at(1_040), &known, 20_000 * MS);
+        assert_eq!(times(&mut begun, [at(1_040)]), [1_040]);
     }
 
     #[test]
