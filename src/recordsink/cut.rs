@@ -238,7 +238,9 @@ impl Plan {
     }
 
     fn hurry_if_late(&mut self, stream: usize) -> bool {
-        let late = self.streams.get(stream).is_some_and(Stream::is_late);
+        // What waits for a file to be opened waits for no other stream.
+        let waits = self.phase != Phase::Changing;
+        let late = waits && self.streams.get(stream).is_some_and(Stream::is_late);
         if late && !self.hurry {
             self.hurry = true;
             self.version += 1;
@@ -288,6 +290,10 @@ impl Plan {
     /// The file that [`Verdict::Open`] asked for is open.
     pub fn opened(&mut self) {
         if self.phase == Phase::Changing {
+            // What waited for it is asked again, and is late for nothing.
+            for stream in self.streams.iter_mut().filter(|stream| stream.in_file) {
+                stream.waiting = None;
+            }
             self.enter(Phase::Open);
         }
     }
@@ -338,9 +344,9 @@ impl Plan {
             return self.begin_if_all_wait();
         };
         if !in_file || changed {
-            self.due = true;
+            self.due |= changed;
             self.wait(stream, unit);
-            if stream != reference && !self.hurry {
+            if stream != reference && !self.streams[stream].is_late() {
                 return Verdict::Wait;
             }
             self.enter(Phase::Cutting(unit.start));
@@ -350,7 +356,8 @@ impl Plan {
             if unit.key && self.limits.bytes > 0 && !self.others_are_here(stream, unit) {
                 return self.wait(stream, unit);
             }
-            if unit.key && self.units > 0 && (self.due || self.is_full(unit)) {
+            let due = self.due || self.newcomer_is_due(unit);
+            if unit.key && self.units > 0 && (due || self.is_full(unit)) {
                 self.wait(stream, unit);
                 self.enter(Phase::Cutting(unit.start));
                 return self.begin_if_all_wait();
@@ -369,6 +376,15 @@ impl Plan {
             true => self.pass(stream, unit),
             false => Verdict::Wait,
         }
+    }
+
+    /// Whether a stream that is not in the file waits with something that is not later than this unit of
+    /// the reference.
+    fn newcomer_is_due(&self, unit: Unit) -> bool {
+        self.streams.iter().any(|stream| {
+            let due = |start: Option<u64>| start.is_none() || start <= unit.start;
+            !stream.in_file && stream.waiting.is_some_and(due)
+        })
     }
 
     /// Whether the other streams have brought all that comes before a unit of the reference, so that it
@@ -593,6 +609,26 @@ mod tests {
         let mut plan = both();
         assert!(!plan.reaches(AUDIO, 50 + PATIENCE));
         assert_eq!(plan.offer(AUDIO, key(50)), Verdict::Pass);
+    }
+
+    #[test]
+    fn what_came_before_a_stream_that_comes_after_all_stays_in_the_first_file() {
+        // More sound than is waited for has come, and none of it has gone into the file yet.
+        let mut plan = Plan::new(2, Limits::default());
+        plan.fill(AUDIO);
+        assert_eq!(plan.offer(AUDIO, key(0)), Verdict::Open);
+        assert!(!plan.reaches(AUDIO, PATIENCE + 5));
+        assert_eq!(plan.offer(VIDEO, key(PATIENCE + 2)), Verdict::Wait);
+        plan.opened();
+        plan.reaches(AUDIO, PATIENCE + 10);
+        assert_eq!(plan.offer(VIDEO, key(PATIENCE + 2)), Verdict::Wait);
+        for time in [0, 1, PATIENCE, PATIENCE + 1] {
+            assert_eq!(plan.offer(AUDIO, key(time)), Verdict::Pass);
+        }
+        assert_eq!(plan.offer(AUDIO, key(PATIENCE + 2)), Verdict::Open);
+        plan.opened();
+        assert_eq!((plan.file(), plan.origin()), (2, PATIENCE + 2));
+        assert!(plan.in_file(VIDEO) && plan.in_file(AUDIO));
     }
 
     #[test]
