@@ -6,8 +6,9 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, LazyLock, Mutex};
+use std::time::{Duration, Instant};
 
-use crate::common::{Pipeline, init, output, plugin_path, until};
+use crate::common::{Pipeline, init, output, plugin_path};
 use gst::prelude::*;
 
 const OURS: &str = "avimjpegdemux";
@@ -140,9 +141,14 @@ const STREAMS: &[Row] = &[
     ("xvid.avi", "good", THEIRS, 0),
 ];
 
+/// How long a player may do nothing. Those of 1.22 stand still once in some hundred times, with files that
+/// avidemux takes as with ours; then the same is tried again, twice.
+const STANDSTILL: Duration = Duration::from_secs(20);
+const TRIES: usize = 3;
+
 /// Plays until so many pictures came out, to the end or to an error: which demuxers took part, and how many
-/// pictures there were.
-fn play(pipeline: &Pipeline, sink: &gst::Element, enough: usize) -> (Vec<String>, usize) {
+/// pictures there were; nothing if it stood still.
+fn play(pipeline: &Pipeline, sink: &gst::Element, enough: usize) -> Option<(Vec<String>, usize)> {
     let demuxers = Arc::new(Mutex::new(Vec::new()));
     let seen = demuxers.clone();
     pipeline.0.connect_deep_element_added(move |_, _, element| {
@@ -161,14 +167,22 @@ fn play(pipeline: &Pipeline, sink: &gst::Element, enough: usize) -> (Vec<String>
         });
     pipeline.play();
     let bus = pipeline.0.bus().unwrap();
-    until("it has played enough", || {
-        let end = [gst::MessageType::Eos, gst::MessageType::Error];
-        // What is damaged beyond repair for who takes it ends in an error.
-        bus.pop_filtered(&end).is_some()
-            || !demuxers.lock().unwrap().is_empty() && pictures.load(Ordering::SeqCst) >= enough
-    });
+    let deadline = Instant::now() + STANDSTILL;
+    let end = [gst::MessageType::Eos, gst::MessageType::Error];
+    // What is damaged beyond repair for who takes it ends in an error.
+    while bus.pop_filtered(&end).is_none()
+        && (demuxers.lock().unwrap().is_empty() || pictures.load(Ordering::SeqCst) < enough)
+    {
+        if Instant::now() > deadline {
+            for element in pipeline.0.iterate_recurse().into_iter().flatten() {
+                eprintln!("{}: {:?}", element.name(), element.current_state());
+            }
+            return None;
+        }
+        std::thread::sleep(Duration::from_millis(2));
+    }
     let seen = demuxers.lock().unwrap().clone();
-    (seen, pictures.load(Ordering::SeqCst))
+    Some((seen, pictures.load(Ordering::SeqCst)))
 }
 
 fn fake_sink() -> gst::Element {
@@ -178,7 +192,7 @@ fn fake_sink() -> gst::Element {
         .unwrap()
 }
 
-fn by_playbin(player: &str, uri: &str, enough: usize) -> (Vec<String>, usize) {
+fn by_playbin(player: &str, uri: &str, enough: usize) -> Option<(Vec<String>, usize)> {
     let sink = fake_sink();
     let player = gst::ElementFactory::make(player)
         .property("uri", uri)
@@ -189,7 +203,7 @@ fn by_playbin(player: &str, uri: &str, enough: usize) -> (Vec<String>, usize) {
     play(&Pipeline(player.downcast().unwrap()), &sink, enough)
 }
 
-fn by_decodebin(source: &str, enough: usize) -> (Vec<String>, usize) {
+fn by_decodebin(source: &str, enough: usize) -> Option<(Vec<String>, usize)> {
     let pipeline = Pipeline::launch(&format!(
         "{source} name=decoder decoder. ! videoconvert ! fakesink name=video sync=false async=false \
          decoder. ! audioconvert ! fakesink sync=false async=false"
@@ -198,12 +212,13 @@ fn by_decodebin(source: &str, enough: usize) -> (Vec<String>, usize) {
     play(&pipeline, &sink, enough)
 }
 
-fn check(rows: &[Row], player: &str, play: impl Fn(&Path, usize) -> (Vec<String>, usize)) {
+fn check(rows: &[Row], player: &str, play: impl Fn(&Path, usize) -> Option<(Vec<String>, usize)>) {
     init();
     for &(film, damage, who, least) in rows {
         let path = FILMS.damaged(film, damage);
         eprintln!("{player}: {film}, {damage}");
-        let (demuxers, pictures) = play(&path, least);
+        let played = (0..TRIES).find_map(|_| play(&path, least));
+        let (demuxers, pictures) = played.expect("it does not stand still each time");
         assert_eq!(demuxers, [who], "{player}, {film}, {damage}");
         assert!(
             (least..=FRAMES).contains(&pictures),
@@ -306,7 +321,8 @@ fn it_is_found_behind_a_tag() {
     bytes.extend(film);
     let path = FILMS.path("tagged.avi");
     std::fs::write(&path, bytes).unwrap();
-    let (demuxers, pictures) = by_playbin("playbin", &uri("file", &path), 1);
+    let played = (0..TRIES).find_map(|_| by_playbin("playbin", &uri("file", &path), 1));
+    let (demuxers, pictures) = played.expect("it does not stand still each time");
     assert_eq!(demuxers, ["id3demux", OURS]);
     assert!(pictures > 0);
 }
