@@ -48,16 +48,18 @@ pub fn plugin_path(scratch: &Path) -> [(&'static str, PathBuf); 2] {
 /// The program of an example, as its source is now. `cargo test --test NAME` builds no examples, so
 /// that the one that lies there may be of any age.
 pub fn example(name: &str) -> PathBuf {
-    built(&["--example", name]).join("examples").join(name)
+    built().join("examples").join(name)
 }
 
 /// A program of a crate beside the plugin, as its source is now.
-pub fn program(package: &str, name: &str) -> PathBuf {
-    built(&["--package", package, "--bin", name]).join(name)
+pub fn program(name: &str) -> PathBuf {
+    built().join(name)
 }
 
-/// Builds what `selection` names to cargo; answers with its profile's directory.
-fn built(selection: &[&str]) -> PathBuf {
+/// Builds examples and programs; answers with their profile's directory. They are built together and for
+/// the whole workspace, as the tests were: one by one, what they depend on is built again with the features
+/// that one alone asks for.
+fn built() -> PathBuf {
     let test = std::env::current_exe().expect("a test has a path");
     // target/PROFILE/deps/TEST-HASH
     let profile = test.ancestors().nth(2).expect("a profile's directory");
@@ -67,8 +69,8 @@ fn built(selection: &[&str]) -> PathBuf {
         Some(other) => other,
     };
     let output = Command::new(env!("CARGO"))
-        .args(["build", "--quiet", "--locked"])
-        .args(selection)
+        .args(["build", "--quiet", "--locked", "--workspace"])
+        .args(["--examples", "--bins"])
         .args(["--profile", profile_name, "--target-dir"])
         .arg(target)
         .current_dir(env!("CARGO_MANIFEST_DIR"))
@@ -76,7 +78,7 @@ fn built(selection: &[&str]) -> PathBuf {
         .expect("cargo starts");
     assert!(
         output.status.success(),
-        "{selection:?} does not build:\n{}",
+        "the programs do not build:\n{}",
         String::from_utf8_lossy(&output.stderr)
     );
     profile.to_owned()

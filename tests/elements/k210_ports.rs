@@ -387,7 +387,7 @@ fn several_programs_have_a_board_each_and_none_takes_anothers() {
 
 /// The program `k210-sim` with a board in IDE mode behind this link.
 fn simulator(link: &Path) -> Program {
-    let mut program = Command::new(crate::common::program("k210-sim", "k210-sim"));
+    let mut program = Command::new(crate::common::program("k210-sim"));
     program.args(["--boot-mode", "ide", "--link"]).arg(link);
     let mut program = Program::start(&mut program);
     program.expect(&[link.to_str().unwrap()]);

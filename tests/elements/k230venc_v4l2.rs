@@ -584,7 +584,7 @@ fn four_sessions_encode_at_once() {
 
 #[test]
 fn k230_probe_reports_what_the_device_has() {
-    let probe = crate::common::program("k230-venc", "k230-probe");
+    let probe = crate::common::program("k230-probe");
     let run = |faults: &str, arguments: &[&str]| {
         let output = Command::new(&probe)
             .args(arguments)

@@ -88,7 +88,7 @@ fn the_simulated_board_is_looked_at() {
         .expect("it shows how to start k210-sim");
     let arguments = line.replace("/tmp/k210", link.to_str().unwrap());
     let _sim = Background(
-        Command::new(crate::common::program("k210-sim", "k210-sim"))
+        Command::new(crate::common::program("k210-sim"))
             .args(arguments.split(' '))
             .stdout(Stdio::null())
             .spawn()
