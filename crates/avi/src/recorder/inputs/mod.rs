@@ -113,7 +113,7 @@ pub enum NoInput {
 ///   [`AHEAD_AT_START`] of the others, and what is written can be written again, it is begun without, and has
 ///   it from when it comes.
 /// - Of what waits the earliest goes first. An input that is silent for [`SILENT`](super::SILENT), although others are
-///   [`AHEAD`] of what could be taken (or three frames of a slow camera), is not waited for.
+///   [`AHEAD`](super::AHEAD) of what could be taken (or three frames of a slow camera), is not waited for.
 /// - Times that begin anew are put right behind what came before ([`Continuity`]).
 #[derive(Debug)]
 pub struct Inputs<P, E> {
