@@ -15,7 +15,7 @@ use std::time::{Duration, Instant};
 use k210_link::command::{Attribute, Code, FileStatus};
 use k210_link::connect::{self, ConnectError, Connected, Goal};
 use k210_link::interrupt::Interrupt;
-use k210_link::script::{FrameSize, PixelFormat, Regulation, SensorSetup};
+use k210_link::script::{FrameSize, SensorSetup};
 use k210_link::session::{Counters, Fetched, Frame, Session, SessionError};
 use k210_link::transport::Transport;
 use k210_link::{IDE_BAUD_RATE, REPL_BAUD_RATE, jpeg};
@@ -27,20 +27,7 @@ const FAILSAFE: Duration = Duration::from_secs(60);
 fn setup() -> SensorSetup {
     SensorSetup {
         frame_size: FrameSize::by_name("QQVGA").unwrap(),
-        pixel_format: PixelFormat::Rgb565,
-        window: None,
-        hmirror: false,
-        vflip: false,
-        skip_frames: 0,
-        quality: 50,
-        contrast: 0,
-        brightness: 0,
-        saturation: 0,
-        gain_ceiling: None,
-        gain: Regulation::Automatic,
-        exposure: Regulation::Automatic,
-        white_balance: Regulation::Automatic,
-        colorbar: false,
+        ..SensorSetup::default()
     }
 }
 

@@ -76,6 +76,22 @@ pub struct Frame {
     pub data: Arc<dyn FrameData>,
 }
 
+impl Frame {
+    /// Whether a channel of these attributes takes it.
+    ///
+    /// # Errors
+    /// `K_ERR_VENC_ILLEGAL_PARAM` if it has another size or format.
+    pub fn fits(&self, attr: &ChannelAttr) -> Result<(), Error> {
+        if (self.width, self.height, self.format) == (attr.width, attr.height, attr.format) {
+            return Ok(());
+        }
+        Err(Error::illegal(format!(
+            "a frame of {self:?} into a channel of {}x{}",
+            attr.width, attr.height
+        )))
+    }
+}
+
 impl fmt::Debug for Frame {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(

@@ -252,14 +252,7 @@ impl Channel for HostedChannel {
                 "sending to a channel that is not started",
             ));
         }
-        if (frame.width, frame.height, frame.format)
-            != (self.attr.width, self.attr.height, self.attr.format)
-        {
-            return Err(Error::illegal(format!(
-                "a frame of {frame:?} into a channel of {}x{}",
-                self.attr.width, self.attr.height
-            )));
-        }
+        frame.fits(&self.attr)?;
         if self.chain.is_none() {
             self.build()?;
             self.since_idr = 0;

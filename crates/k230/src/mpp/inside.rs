@@ -295,14 +295,7 @@ impl Inside {
     }
 
     pub(super) fn send(&mut self, frame: &Frame, ms: i32) -> Result<(), Error> {
-        if (frame.width, frame.height, frame.format)
-            != (self.attr.width, self.attr.height, self.attr.format)
-        {
-            return Err(Error::illegal(format!(
-                "a frame of {frame:?} into a channel of {}x{}",
-                self.attr.width, self.attr.height
-            )));
-        }
+        frame.fits(&self.attr)?;
         let Some(block) = self.free.pop() else {
             return Err(Error::refused(Code::BufFull, "an input block"));
         };

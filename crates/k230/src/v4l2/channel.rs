@@ -682,14 +682,7 @@ impl Channel for V4l2Channel {
                 "sending to a channel that is not started",
             ));
         }
-        if (frame.width, frame.height, frame.format)
-            != (self.attr.width, self.attr.height, self.attr.format)
-        {
-            return Err(Error::illegal(format!(
-                "a frame of {frame:?} into a channel of {}x{}",
-                self.attr.width, self.attr.height
-            )));
-        }
+        frame.fits(&self.attr)?;
         let dma = frame
             .data
             .dma_planes()
