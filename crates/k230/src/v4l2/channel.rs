@@ -144,6 +144,8 @@ struct Opened {
     raw: Vec<Slot>,
     encoded: Vec<Mapping>,
     streaming: bool,
+    /// The driver was told that no more pictures come.
+    draining: bool,
     /// The last encoded buffer was dequeued.
     ended: bool,
     /// Pictures that were queued.
@@ -236,16 +238,21 @@ impl V4l2Channel {
             .ok_or_else(|| Error::refused(Code::NotPerm, "the channel has no session"))
     }
 
-    /// Takes every encoded buffer that there is.
+    /// Takes every encoded buffer that there is, and the pictures back that were read. Each request is a
+    /// system call, so nothing is asked for that cannot be there.
     fn collect(&mut self) -> Result<(), Error> {
         loop {
             let Some(opened) = self.opened.as_mut().filter(|opened| opened.streaming) else {
                 return Ok(());
             };
-            // What was read goes back to whoever makes the pictures as soon as it can.
-            opened.reclaim()?;
-            let Some(piece) = opened.take_encoded(&mut self.assembly.data)? else {
-                return Ok(());
+            let comes = self.status.frames_inside > 0 || opened.draining;
+            let piece = match comes {
+                true => opened.take_encoded(&mut self.assembly.data)?,
+                false => None,
+            };
+            let Some(piece) = piece else {
+                // What was read goes back to whoever makes the pictures as soon as it can.
+                return opened.reclaim();
             };
             let path = opened.node.path().to_path_buf();
             if let Some(result) = self.assembly.add(piece, &path) {
@@ -261,12 +268,13 @@ impl V4l2Channel {
 
     /// Lets the driver complete what is inside, and ends the session.
     fn drain(&mut self) -> Result<(), Error> {
-        let Some(opened) = self.opened.as_ref().filter(|opened| opened.streaming) else {
+        let Some(opened) = self.opened.as_mut().filter(|opened| opened.streaming) else {
             self.opened = None;
             return Ok(());
         };
         if self.status.frames_inside > 0 {
             opened.node.stop()?;
+            opened.draining = true;
             let deadline = Instant::now() + STUCK_AFTER;
             loop {
                 self.collect()?;
@@ -315,10 +323,12 @@ impl V4l2Channel {
     fn place(&mut self, dma: Option<&[DmaPlane]>, limit: Duration) -> Result<usize, Error> {
         let until = Instant::now() + limit;
         loop {
+            if let Some(index) = self.opened()?.free_slot(dma) {
+                return Ok(index);
+            }
             // A driver whose encoded buffers are all full takes no pictures.
             self.collect()?;
             let opened = self.opened()?;
-            opened.reclaim()?;
             if let Some(index) = opened.free_slot(dma) {
                 return Ok(index);
             }
@@ -420,6 +430,7 @@ impl Opened {
             raw: Vec::new(),
             encoded: Vec::new(),
             streaming: false,
+            draining: false,
             ended: false,
             pictures: 0,
         };
@@ -496,7 +507,7 @@ impl Opened {
 
     /// Takes back the pictures that the driver has read.
     fn reclaim(&mut self) -> Result<(), Error> {
-        loop {
+        while self.raw.iter().any(|slot| slot.queued) {
             let mut planes = [zeroed::<v4l2_plane>(); VIDEO_MAX_PLANES];
             let count = self.planes();
             let mut taken = buffer(OUTPUT, self.memory, 0, &mut planes[..count]);
@@ -508,6 +519,7 @@ impl Opened {
                 slot.lent = None;
             }
         }
+        Ok(())
     }
 
     /// A free place, rather the one that the same memory was lent to before.
@@ -689,7 +701,6 @@ impl Channel for V4l2Channel {
             .filter(|planes| planes.len() == frame.format.planes());
         let dma = dma.as_deref();
         self.session(dma)?;
-        self.collect()?;
         let given = match dma {
             None => self.opened()?.given_slot(frame),
             Some(_) => None,
@@ -730,21 +741,20 @@ impl Channel for V4l2Channel {
             if let Some(result) = self.complete.pop_front() {
                 return result;
             }
-            self.collect()?;
-            if !self.complete.is_empty() {
-                continue;
-            }
             let left = until.saturating_duration_since(Instant::now());
-            let empty = || {
-                Error::refused(
+            if let Some(opened) = self.opened.as_ref().filter(|opened| opened.streaming)
+                && !left.is_zero()
+            {
+                opened.node.wait(Ready::Capture, left)?;
+            }
+            self.collect()?;
+            let is_streaming = self.opened.as_ref().is_some_and(|opened| opened.streaming);
+            if self.complete.is_empty() && (left.is_zero() || !is_streaming) {
+                return Err(Error::refused(
                     Code::BufEmpty,
                     format!("getting a stream of {}", self.path.display()),
-                )
-            };
-            match self.opened.as_ref().filter(|opened| opened.streaming) {
-                Some(opened) if !left.is_zero() => opened.node.wait(Ready::Capture, left)?,
-                _ => return Err(empty()),
-            };
+                ));
+            }
         }
     }
 
