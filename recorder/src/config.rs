@@ -8,6 +8,8 @@ use std::time::Duration;
 
 use serde::Deserialize;
 
+use crate::clip;
+
 /// What `--demo` records: the simulated board and a ticking clock's sound.
 pub const DEMO: &str = r#"
 directory = "clips"
@@ -48,6 +50,11 @@ pub enum ConfigError {
     Site(String),
     #[error("there are two cameras called {0:?}")]
     Twice(String),
+    #[error(
+        "camera {camera:?}: continuous.name = {name:?} is not a-z, A-Z, 0-9, -, _ and . with a place for the \
+         time (%Y %m %d %H %M %S %j %y %F), or is what clips are called"
+    )]
+    PartName { camera: String, name: String },
     #[error("camera {camera:?}: {key} = {value} is not within {least} and {most}")]
     Range {
         camera: String,
@@ -299,12 +306,63 @@ pub struct Continuous {
     /// Seconds in a file.
     #[serde(default = "Continuous::default_part")]
     pub part: u64,
+    /// What files are called, without their extension; with places for the time as `strftime` has them.
+    #[serde(default = "Continuous::default_name")]
+    pub name: String,
+    /// Whether that time is this computer's instead of UTC.
+    #[serde(default)]
+    pub local_time: bool,
+    /// Beyond which the oldest of these files are deleted.
+    #[serde(default)]
+    pub limits: Limits,
 }
+
+/// `strftime`'s places that a name may have: what stands there is a part of an address too.
+const PLACES: [(char, &str); 9] = [
+    ('Y', "0000"),
+    ('y', "00"),
+    ('m', "00"),
+    ('d', "00"),
+    ('j', "000"),
+    ('H', "00"),
+    ('M', "00"),
+    ('S', "00"),
+    ('F', "0000-00-00"),
+];
 
 impl Continuous {
     fn default_part() -> u64 {
         600
     }
+
+    fn default_name() -> String {
+        "part-%Y%m%dT%H%M%S".to_owned()
+    }
+
+    /// Whether files called so can be told from clips and from each other.
+    fn is_named_well(&self) -> bool {
+        let Some(name) = zeros(&self.name) else {
+            return false;
+        };
+        // A clip's name is not to be one of theirs, with the number behind it that makes two of a
+        // moment different: limits find files by their names.
+        let of_clips = clip::PATTERN.replace("%f", "000000");
+        let of_clips = zeros(&of_clips).unwrap_or_default();
+        name != self.name && !of_clips.starts_with(&name) && clip::is_name(&format!("{name}.mp4"))
+    }
+}
+
+/// A name with zeros in the places for the time, if it has no others.
+fn zeros(name: &str) -> Option<String> {
+    let mut pieces = name.split('%');
+    let mut text = pieces.next()?.to_owned();
+    for piece in pieces {
+        let letter = piece.chars().next()?;
+        let (_, zeros) = PLACES.iter().find(|(known, _)| *known == letter)?;
+        text.push_str(zeros);
+        text.push_str(piece.strip_prefix(letter)?);
+    }
+    Some(text)
 }
 
 impl Camera {
@@ -341,6 +399,12 @@ impl Camera {
     fn check(&self) -> Result<(), ConfigError> {
         if !is_name(&self.name) {
             return Err(ConfigError::Name(self.name.clone()));
+        }
+        if let Some(continuous) = self.continuous.as_ref().filter(|it| !it.is_named_well()) {
+            return Err(ConfigError::PartName {
+                camera: self.name.clone(),
+                name: continuous.name.clone(),
+            });
         }
         let part = self.continuous.as_ref().map(|it| it.part);
         let ranges = [
@@ -504,6 +568,33 @@ mod tests {
             "listen = '[::1]:1'".to_owned(),
         ] {
             http(&right).unwrap();
+        }
+    }
+
+    #[test]
+    fn parts_are_told_from_clips() {
+        let named = |name: &str| {
+            parse(&format!(
+                "{CAMERA}[camera.continuous]\nname = '{name}'\nlimits.files = 3\n"
+            ))
+        };
+        for right in ["part-%Y%m%dT%H%M%S", "%F_%H-%M", "gate.%j"] {
+            named(right).unwrap();
+        }
+        for wrong in [
+            "part",
+            "part-%05d",
+            "%Y/%m",
+            "%T",
+            "%",
+            "%Y%m%dT%H%M%S",
+            "%Y%m%dT%H%M%S-000000",
+            "-%Y",
+            "a b%Y",
+            "%%Y",
+        ] {
+            let error = named(wrong).unwrap_err();
+            assert!(error.contains("continuous.name"), "{wrong}: {error}");
         }
     }
 

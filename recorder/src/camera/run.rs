@@ -11,7 +11,7 @@ use gst::prelude::*;
 
 use super::{Picture, Shared};
 use crate::clip::{self, Clip, FACTS, PICTURE};
-use crate::config::Camera;
+use crate::config::{Camera, Limits};
 use crate::events::{Event, Phase};
 use crate::source::{self, Source};
 use crate::sync::lock;
@@ -116,14 +116,13 @@ fn set_up(shared: &Arc<Shared>, pipeline: &gst::Pipeline) -> Result<gst::Element
     ring.set_property("max-bytes", config.memory << 20);
     // Each trigger names its file by this pattern, by which the element finds those that may go.
     ring.set_property("location", file(clip::PATTERN));
-    let mebibytes = |count: u32| u64::from(count) << 20;
-    ring.set_property("max-files", config.limits.files);
-    ring.set_property("max-total-bytes", mebibytes(config.limits.total));
-    ring.set_property("min-free-bytes", mebibytes(config.limits.free));
+    limit(&ring, &config.limits);
     count_frames(shared, &ring)?;
     if let Some(continuous) = &config.continuous {
         let sink = named("continuous")?;
-        sink.set_property("location", file("part-%05d"));
+        sink.set_property("location", file(&continuous.name));
+        sink.set_property("utc-names", !continuous.local_time);
+        limit(&sink, &continuous.limits);
         sink.set_property("split-time", nanoseconds(continuous.part));
         sink.set_property("overwrite", false);
     }
@@ -149,6 +148,14 @@ fn set_up(shared: &Arc<Shared>, pipeline: &gst::Pipeline) -> Result<gst::Element
 }
 
 /// Counts what arrives at the ring.
+/// Says what a sink's files may take.
+fn limit(sink: &gst::Element, limits: &Limits) {
+    let mebibytes = |count: u32| u64::from(count) << 20;
+    sink.set_property("max-files", limits.files);
+    sink.set_property("max-total-bytes", mebibytes(limits.total));
+    sink.set_property("min-free-bytes", mebibytes(limits.free));
+}
+
 fn count_frames(shared: &Arc<Shared>, ring: &gst::Element) -> Result<(), RunError> {
     let pad = ring.static_pad("video").ok_or(RunError::Missing("video"))?;
     shared.newest.store(0, Ordering::Relaxed);
@@ -279,7 +286,7 @@ impl Run<'_> {
                 let error = structure.get("error").unwrap_or_default();
                 self.failed(camera, name, error);
             }
-            "circularsink-file-deleted" => self.deleted(camera, name),
+            "circularsink-file-deleted" | "recordsink-file-deleted" => self.deleted(camera, name),
             "recordsink-file" => self.keep(self.part_of(structure, name)),
             _ => (),
         }
@@ -309,7 +316,7 @@ impl Run<'_> {
             camera: self.config().name.clone(),
             name,
             event: None,
-            start: clip::now() - milliseconds(length),
+            start: utc.unwrap_or_else(|| clip::now() - milliseconds(length)),
             length: length / 1_000_000,
             frames: structure.get("frames").unwrap_or_default(),
             bytes: structure.get("bytes").unwrap_or_default(),
@@ -319,6 +326,7 @@ impl Run<'_> {
     /// A clip is whole.
     fn keep(&self, mut clip: Clip) {
         // With all that the muxer put around the pictures.
+        let utc = structure.get::<u64>("start-utc").ok().map(milliseconds);
         if let Ok(file) = std::fs::metadata(self.shared.path(&clip.name)) {
             clip.bytes = file.len();
         }

@@ -162,6 +162,37 @@ fn a_camera_that_stands_still_is_tried_again() {
 }
 
 #[test]
+fn what_is_recorded_all_the_time_makes_room_for_itself() {
+    let config = format!(
+        "{}{ALL_THE_TIME}part = 1\nname = '%Y-%m-%d_%H-%M-%S'\nlimits.files = 3\n",
+        ball("gate")
+    );
+    let mut recorder = Recorder::start(&config);
+    recorder.runs("gate");
+    let kept = recorder.clip("gate", "");
+    let kept = kept["name"].as_str().unwrap().to_owned();
+    recorder.program.says(&["deleted for room"]);
+    // What an earlier run left is counted as well, and in nobody's way.
+    recorder.program.terminate();
+    let before = recorder.files("gate", ".mp4");
+    let mut recorder = Recorder::start_in(recorder.folder, &config);
+    recorder.runs("gate");
+    until("all of the earlier run made room", || {
+        let files = recorder.files("gate", ".mp4");
+        let old = before.iter().filter(|file| files.contains(file));
+        (old.count() == 1).then_some(())
+    });
+    recorder.program.terminate();
+    let files = recorder.files("gate", ".mp4");
+    // The limit is for these files, not for clips.
+    assert!(
+        files.iter().any(|file| file.ends_with(&kept)) && files.len() <= 4,
+        "{files:?}"
+    );
+    assert_eq!(recorder.files("gate", ".json").len(), files.len());
+}
+
+#[test]
 fn systemd_is_told() {
     let folder = tempfile::tempdir().unwrap();
     let socket = folder.path().join("notify");
