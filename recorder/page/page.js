@@ -165,7 +165,7 @@ function clipCard(clip) {
   const stamp = card.querySelector('time');
   stamp.dateTime = when.toISOString();
   stamp.textContent = time.format(when);
-  card.querySelector('.facts').textContent = [
+  card.querySelector('.what').textContent = [
     titleOf(clip.camera), clip.length ? length(clip.length) : null, size(clip.bytes),
     clip.event ? null : 'continuous',
   ].filter(Boolean).join(' · ');
@@ -189,10 +189,35 @@ function clipCard(clip) {
   const download = card.querySelector('.download');
   download.href = `${address(clip)}?download`;
   download.setAttribute('aria-label', `Download ${title}`);
+  const pin = card.querySelector('.pin');
+  pin.setAttribute('aria-label', `Pin ${title}`);
+  pin.addEventListener('click', () => mark(clip, title, pin.getAttribute('aria-pressed') !== 'true'));
   const remove = card.querySelector('.delete');
   remove.setAttribute('aria-label', `Delete ${title}`);
   remove.addEventListener('click', () => askToDelete(clip, title));
   return card;
+}
+
+/** What may be another thing each time that the list is asked for. */
+function showMarks(card, { pinned }) {
+  card.querySelector('.pinned').hidden = !pinned;
+  const pin = card.querySelector('.pin');
+  pin.setAttribute('aria-pressed', pinned);
+  const remove = card.querySelector('.delete');
+  remove.disabled = pinned;
+  remove.title = pinned ? 'Unpin it first' : '';
+}
+
+/** Has a clip stay, whatever the limits are, or not any more. */
+async function mark(clip, title, pinned) {
+  try {
+    await ask(`/api${address(clip)}/${pinned ? 'pin' : 'unpin'}`, { method: 'POST' });
+    say(pinned ? `Pinned ${title}: no limit deletes it.` : `${title} is pinned no more.`);
+    shownFor = '';
+    await refresh();
+  } catch (error) {
+    say(`Not ${pinned ? 'pinned' : 'unpinned'}: ${error.message}.`);
+  }
 }
 
 async function askToDelete(clip, title) {
@@ -235,6 +260,7 @@ async function showClips() {
     const key = address(clip);
     const card = clips.get(key) ?? clipCard(clip);
     clips.set(key, card);
+    showMarks(card, clip);
     if (card === next) next = next.nextElementSibling;
     else $('clips').insertBefore(card, next);
     if (awaited.delete(key)) say(`Saved ${length(clip.length)} of ${titleOf(clip.camera)}.`);

@@ -28,6 +28,12 @@ pub enum Event {
     },
     /// A clip was deleted.
     Deleted { camera: String, name: String },
+    /// A clip is to stay, or need not any more.
+    Pinned {
+        camera: String,
+        name: String,
+        pinned: bool,
+    },
 }
 
 impl Event {
@@ -38,7 +44,8 @@ impl Event {
             Self::Camera { camera, .. }
             | Self::Started { camera, .. }
             | Self::Failed { camera, .. }
-            | Self::Deleted { camera, .. } => camera,
+            | Self::Deleted { camera, .. }
+            | Self::Pinned { camera, .. } => camera,
         }
     }
 }

@@ -13,6 +13,7 @@ mod http;
 mod index;
 mod mqtt;
 mod options;
+mod pins;
 mod service;
 mod source;
 mod sync;

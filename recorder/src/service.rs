@@ -36,7 +36,16 @@ pub async fn run(options: &Options, config: Config) -> Result<(), Error> {
     let (silence, silent) = watch::channel(false);
     let mut mqtt = None;
     if let Some(config) = &config.mqtt {
-        mqtt = Some(mqtt::start(config, cameras.clone(), index.clone(), silent).await?);
+        mqtt = Some(
+            mqtt::start(
+                config,
+                cameras.clone(),
+                index.clone(),
+                events.clone(),
+                silent,
+            )
+            .await?,
+        );
     }
     let (station, publishing) = mqtt.unzip();
     let listening = tokio::spawn(listen(happened, index.clone(), station, stopped.clone()));

@@ -114,10 +114,18 @@ struct State {
     finished: u64,
     failed: u64,
     ring: Option<gst::Element>,
-    /// Clips that are not whole yet, with their events.
-    open: HashMap<String, String>,
+    /// Clips that are not whole yet, by their names.
+    open: HashMap<String, Open>,
     /// Events and their clips, the oldest first.
     recent: VecDeque<(String, String)>,
+}
+
+/// A clip that is being written.
+#[derive(Debug)]
+struct Open {
+    event: String,
+    /// It is to stay; marked when it has a file.
+    pinned: bool,
 }
 
 impl Camera {
@@ -173,8 +181,14 @@ impl Camera {
     }
 
     /// Saves what is kept and what comes in the next `after` seconds; returns the clip's name. An
-    /// event that has a clip is not recorded again. Reads and writes files.
-    pub fn trigger(&self, event: &str, after: Option<u64>) -> Result<String, TriggerError> {
+    /// event that has a clip is not recorded again. A clip that is `pinned` stays from its beginning on.
+    /// Reads and writes files.
+    pub fn trigger(
+        &self,
+        event: &str,
+        after: Option<u64>,
+        pinned: bool,
+    ) -> Result<String, TriggerError> {
         if !clip::is_event(event) {
             return Err(TriggerError::Event);
         }
@@ -186,7 +200,11 @@ impl Camera {
             }
             let ring = state.ring.clone().ok_or(TriggerError::NotRunning)?;
             let name = self.shared.new_name(&state)?;
-            state.open.insert(name.clone(), event.to_owned());
+            let open = Open {
+                event: event.to_owned(),
+                pinned,
+            };
+            state.open.insert(name.clone(), open);
             state.recent.push_back((event.to_owned(), name.clone()));
             if state.recent.len() > REMEMBERED {
                 state.recent.pop_front();
@@ -202,6 +220,7 @@ impl Camera {
                 self.shared.path(&name).to_string_lossy().as_ref(),
             )
             .field("post-time", post_time)
+            .field("pinned", pinned)
             .build();
         if !ring.send_event(gst::event::CustomDownstreamOob::new(order)) {
             self.shared.forget(&name);
@@ -221,6 +240,20 @@ impl Camera {
         if let Err(error) = std::fs::write(&path, jpeg) {
             tracing::warn!(camera = self.name(), "{}: {error}", path.display());
         }
+    }
+
+    /// Has a clip that is being written stay, or not; false if none of this name is.
+    pub fn pin_open(&self, name: &str, pinned: bool) -> bool {
+        let mut state = lock(&self.shared.state);
+        let open = state.open.get_mut(name);
+        open.map(|open| open.pinned = pinned).is_some()
+    }
+
+    /// The clip of an event of this run.
+    pub fn clip_of_event(&self, event: &str) -> Option<String> {
+        let state = lock(&self.shared.state);
+        let found = state.recent.iter().find(|(known, _)| known == event);
+        found.map(|(_, name)| name.clone())
     }
 
     /// Ends what is being recorded with what has arrived; but for what is recorded all the time.
@@ -345,7 +378,8 @@ impl Shared {
 
     /// A clip is not being written any more; returns its event.
     fn close(&self, name: &str) -> Option<String> {
-        lock(&self.state).open.remove(name)
+        let open = lock(&self.state).open.remove(name);
+        open.map(|open| open.event)
     }
 
     /// Nothing came of a clip: its event may be triggered again.

@@ -13,6 +13,7 @@ use super::{Picture, Shared};
 use crate::clip::{self, Clip, FACTS, PICTURE};
 use crate::config::{Camera, Limits};
 use crate::events::{Event, Phase};
+use crate::pins;
 use crate::source::{self, Source};
 use crate::sync::lock;
 
@@ -147,7 +148,6 @@ fn set_up(shared: &Arc<Shared>, pipeline: &gst::Pipeline) -> Result<gst::Element
     Ok(ring)
 }
 
-/// Counts what arrives at the ring.
 /// Says what a sink's files may take.
 fn limit(sink: &gst::Element, limits: &Limits) {
     let mebibytes = |count: u32| u64::from(count) << 20;
@@ -156,6 +156,7 @@ fn limit(sink: &gst::Element, limits: &Limits) {
     sink.set_property("min-free-bytes", mebibytes(limits.free));
 }
 
+/// Counts what arrives at the ring.
 fn count_frames(shared: &Arc<Shared>, ring: &gst::Element) -> Result<(), RunError> {
     let pad = ring.static_pad("video").ok_or(RunError::Missing("video"))?;
     shared.newest.store(0, Ordering::Relaxed);
@@ -276,6 +277,7 @@ impl Run<'_> {
         let camera = self.config().name.clone();
         match structure.name().as_str() {
             "circularsink-recording-started" => {
+                self.pin_if_told(&name);
                 self.shared.tell(Event::Started { camera, name });
             }
             "circularsink-recording-finished" => {
@@ -289,6 +291,18 @@ impl Run<'_> {
             "circularsink-file-deleted" | "recordsink-file-deleted" => self.deleted(camera, name),
             "recordsink-file" => self.keep(self.part_of(structure, name)),
             _ => (),
+        }
+    }
+
+    /// Marks a clip that is to stay: there was no file yet when that was said.
+    fn pin_if_told(&self, name: &str) {
+        let told = lock(&self.shared.state)
+            .open
+            .get(name)
+            .is_some_and(|it| it.pinned);
+        if told && let Err(error) = pins::mark(&self.shared.path(name), true) {
+            let camera = self.config().name.as_str();
+            tracing::error!(camera, clip = name, "it is not pinned: {error}");
         }
     }
 
@@ -312,6 +326,7 @@ impl Run<'_> {
     fn part_of(&self, structure: &gst::StructureRef, name: String) -> Clip {
         let length = structure.get::<gst::ClockTime>("duration");
         let length = length.unwrap_or_default().nseconds();
+        let utc = structure.get::<u64>("start-utc").ok().map(milliseconds);
         Clip {
             camera: self.config().name.clone(),
             name,
@@ -326,7 +341,6 @@ impl Run<'_> {
     /// A clip is whole.
     fn keep(&self, mut clip: Clip) {
         // With all that the muxer put around the pictures.
-        let utc = structure.get::<u64>("start-utc").ok().map(milliseconds);
         if let Ok(file) = std::fs::metadata(self.shared.path(&clip.name)) {
             clip.bytes = file.len();
         }

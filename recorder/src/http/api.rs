@@ -13,10 +13,11 @@ use super::App;
 use super::error::HttpError;
 use super::files;
 use crate::camera::{Camera, Status};
-use crate::clip::{Clip, FACTS, PICTURE};
+use crate::clip::{self, Clip, FACTS, PICTURE};
 use crate::events::Event;
 use crate::index;
-use crate::trigger::{self, Triggered};
+use crate::pins;
+use crate::trigger::{self, Order, Triggered};
 
 /// Clips in an answer, where nothing else is asked for, and at most.
 const CLIPS: u32 = 100;
@@ -40,14 +41,22 @@ pub struct Disk {
     pub total: u64,
 }
 
-/// What may be said with a trigger.
+/// A clip as it is told.
+#[derive(Debug, Serialize)]
+struct Listed {
+    #[serde(flatten)]
+    clip: Clip,
+    /// No limit deletes it.
+    pinned: bool,
+}
+
+/// What may be said with a trigger; what else is said is an error.
 #[derive(Debug, Default, Deserialize)]
 #[serde(default, deny_unknown_fields)]
-pub struct Order {
-    /// The event's id, of which only the first trigger counts; one that nobody has, if not given.
+pub struct Wish {
     event: Option<String>,
-    /// Seconds that are recorded from now on.
     after: Option<u64>,
+    pin: bool,
 }
 
 /// Which clips are asked for.
@@ -102,17 +111,50 @@ pub async fn clips(
         to: wanted.to,
         limit: wanted.limit.unwrap_or(CLIPS).min(MOST_CLIPS),
     };
-    let clips: Vec<Clip> = app.0.index.find(&query).await?;
-    Ok((FRESH, Json(clips)))
+    let clips = app.0.index.find(&query).await?;
+    let directory = app.0.cameras.directory().to_owned();
+    // The marks are the files': whoever set them.
+    let list = tokio::task::spawn_blocking(move || {
+        let listed = |clip: Clip| Listed {
+            pinned: pins::is_pinned(&directory.join(&clip.camera).join(&clip.name)),
+            clip,
+        };
+        clips.into_iter().map(listed).collect::<Vec<_>>()
+    });
+    let list = list.await.map_err(std::io::Error::other)?;
+    Ok((FRESH, Json(list)))
+}
+
+pub async fn pin(app: State<App>, clip: Path<(String, String)>) -> Result<Json<()>, HttpError> {
+    mark(app, clip, true).await
+}
+
+pub async fn unpin(app: State<App>, clip: Path<(String, String)>) -> Result<Json<()>, HttpError> {
+    mark(app, clip, false).await
+}
+
+async fn mark(
+    State(app): State<App>,
+    Path((camera, name)): Path<(String, String)>,
+    pinned: bool,
+) -> Result<Json<()>, HttpError> {
+    if !clip::is_name(&name) {
+        return Err(HttpError::NoClip);
+    }
+    let inner = &app.0;
+    let (cameras, index, events) = (&inner.cameras, &inner.index, &inner.events);
+    pins::pin(cameras, index, events, &camera, &name, pinned).await?;
+    Ok(Json(()))
 }
 
 pub async fn trigger(
     State(app): State<App>,
     Path(camera): Path<String>,
-    Query(order): Query<Order>,
+    Query(Wish { event, after, pin }): Query<Wish>,
 ) -> Result<Json<Triggered>, HttpError> {
     let camera = app.camera(&camera)?;
-    let done = trigger::trigger(camera, &app.0.index, order.event, order.after);
+    let order = Order { event, after, pin };
+    let done = trigger::trigger(camera, &app.0.index, order);
     Ok(Json(done.await?))
 }
 
@@ -134,6 +176,9 @@ pub async fn delete(
     let running = app.0.cameras.get(&camera);
     if running.is_some_and(|camera| camera.status().recording.contains(&name)) {
         return Err(HttpError::Busy);
+    }
+    if pins::is_pinned(&path) {
+        return Err(HttpError::Pinned);
     }
     tokio::fs::remove_file(&path).await?;
     for end in [FACTS, PICTURE] {

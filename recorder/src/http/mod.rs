@@ -73,6 +73,8 @@ pub fn router(app: App) -> Router {
         .route("/clips", get(api::clips))
         .route("/cameras/{camera}/trigger", post(api::trigger))
         .route("/cameras/{camera}/finish", post(api::finish))
+        .route("/clips/{camera}/{name}/pin", post(api::pin))
+        .route("/clips/{camera}/{name}/unpin", post(api::unpin))
         .route("/clips/{camera}/{name}", axum::routing::delete(api::delete))
         .fallback(error::no_page);
     let quick = Router::new()

@@ -390,3 +390,53 @@ fn a_port_that_is_taken_is_said() {
         "{said}"
     );
 }
+
+/// Whether a clip is pinned, as the list of clips says.
+fn is_pinned(port: u16, name: &str) -> Option<bool> {
+    let list = ask(port, "GET", "/api/clips", "").json();
+    let found = list.as_array()?.iter().find(|clip| clip["name"] == name)?;
+    found["pinned"].as_bool()
+}
+
+#[test]
+fn what_is_pinned_stays_until_it_is_unpinned() {
+    let config = ball("gate") + "[camera.limits]\nfiles = 1\n";
+    let mut recorder = Recorder::start(&config);
+    recorder.runs("gate");
+    let port = recorder.port();
+    let first = recorder.clip("gate", "?event=one");
+    let first = first["name"].as_str().unwrap().to_owned();
+    let order = |port, name: &str, what: &str| {
+        ask(port, "POST", &format!("/api/clips/gate/{name}/{what}"), "").status
+    };
+    assert_eq!(order(port, &first, "pin"), 200);
+    assert_eq!(is_pinned(port, &first), Some(true));
+    // Pinned from its first byte on.
+    let second = recorder.clip("gate", "?event=two&pin=true");
+    let second = second["name"].as_str().unwrap().to_owned();
+    assert_eq!(is_pinned(port, &second), Some(true));
+    // The limit of one file is for those that are not pinned.
+    let third = recorder.clip("gate", "");
+    recorder.clip("gate", "");
+    until("the third made room for the fourth", || {
+        (is_pinned(port, third["name"].as_str()?).is_none()).then_some(())
+    });
+    // It outlasts the program, and no button deletes it by mistake.
+    recorder.program.terminate();
+    let mut recorder = Recorder::start_in(recorder.folder, &config);
+    let port = recorder.port();
+    assert_eq!(is_pinned(port, &first), Some(true));
+    let delete = || ask(port, "DELETE", &format!("/api/clips/gate/{first}"), "").status;
+    assert_eq!(delete(), 409);
+    assert_eq!(order(port, &first, "unpin"), 200);
+    assert_eq!(is_pinned(port, &first), Some(false));
+    assert_eq!(delete(), 200);
+    for wrong in ["20200101T000000-000000.mp4", "..", "two"] {
+        assert_eq!(order(port, wrong, "pin"), 404, "{wrong}");
+    }
+    // What somebody marked by hand is pinned as well.
+    let path = recorder.path("clips/gate").join(&second);
+    assert_eq!(order(port, &second, "unpin"), 200);
+    std::fs::write(format!("{}.pinned", path.display()), "").unwrap();
+    assert_eq!(is_pinned(port, &second), Some(true));
+}

@@ -171,6 +171,45 @@ fn while_the_broker_is_gone_nothing_is_lost() {
 }
 
 #[test]
+fn a_clip_is_pinned_by_its_event_or_name() {
+    let folder = tempfile::tempdir().unwrap();
+    let broker = Broker::start(folder.path());
+    let mut listener = broker.listener("kendryte/home/gate/event");
+    let mut recorder = Recorder::start(&config(broker.port));
+    recorder.runs("gate");
+    let port = recorder.port();
+    let pinned = || {
+        let list = ask(port, "GET", "/api/clips", "").json();
+        list[0]["pinned"].as_bool().unwrap_or(false)
+    };
+    // Before it is whole, and whether or not it has a file yet.
+    broker.publish(
+        "kendryte/home/gate/trigger",
+        r#"{"event": "door-7", "after": 60}"#,
+    );
+    broker.publish("kendryte/home/gate/pin", "door-7");
+    listener.says(&["\"pinned\":true"]);
+    broker.publish("kendryte/home/gate/finish", "");
+    listener.says(&["\"finished\"", "door-7"]);
+    until("it is pinned", || pinned().then_some(()));
+    let name = recorder.files("gate", ".mp4").pop().unwrap();
+    broker.publish(
+        "kendryte/home/gate/unpin",
+        &name.file_name().unwrap().to_string_lossy(),
+    );
+    listener.says(&["\"pinned\":false"]);
+    until("it is not pinned", || (!pinned()).then_some(()));
+    broker.publish("kendryte/home/gate/pin", "door-8");
+    recorder
+        .program
+        .says(&["WARN", "pin by MQTT: there is no such clip"]);
+    broker.publish("kendryte/home/gate/pin", "");
+    recorder
+        .program
+        .says(&["WARN", "pin by MQTT", "which clip"]);
+}
+
+#[test]
 fn the_broker_says_that_the_program_is_gone() {
     let folder = tempfile::tempdir().unwrap();
     let broker = Broker::start(folder.path());

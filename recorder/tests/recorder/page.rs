@@ -78,7 +78,26 @@ fn the_demonstration_saves_plays_and_deletes() {
     let codecs: Vec<_> = streams.iter().map(|(codec, _)| codec.as_str()).collect();
     assert_eq!(codecs, ["h264", "aac"]);
     assert!(streams[0].1 >= 25, "{streams:?}");
+    pins_when_told(&browser);
     deletes_when_told(&browser, &recorder);
+}
+
+/// Pins the one clip, which cannot be deleted then, and unpins it.
+fn pins_when_told(browser: &Browser) {
+    let card = "document.querySelector('#clips .card')";
+    browser.run(&format!("{card}.querySelector('.pin').focus()"));
+    browser.key("\u{e007}");
+    browser.wait(&format!("!{card}.querySelector('.pinned').hidden"));
+    browser.wait(&format!("{card}.querySelector('.delete').disabled"));
+    browser.wait("document.getElementById('status').textContent.startsWith('Pinned ')");
+    browser.keep_picture(&picture("demo-pinned"));
+    assert_eq!(
+        browser.run("return document.activeElement.className"),
+        "pin"
+    );
+    browser.key("\u{e007}");
+    browser.wait(&format!("{card}.querySelector('.pinned').hidden"));
+    browser.wait(&format!("!{card}.querySelector('.delete').disabled"));
 }
 
 /// Deletes the one clip, by the keyboard, after it was asked.
