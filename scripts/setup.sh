@@ -1,9 +1,9 @@
 #!/usr/bin/env bash
 # Installs the Debian or Ubuntu packages that a make target needs, and only those that are missing.
 #
-#   scripts/setup.sh build|install|deb|demo|test
+#   scripts/setup.sh build|install|deb|demo|test|fleet
 #
-# `test` includes all the others but `deb`, and each includes `build`. On a distribution without apt the list is printed
+# `test` includes all the others but `deb` and `fleet`, and each includes `build`. On a distribution without apt the list is printed
 # and the script goes on, so that whoever installed the packages by other means is not held up.
 set -euo pipefail
 
@@ -39,14 +39,27 @@ test=(
     mosquitto
     mosquitto-clients
     openssl
+    postgresql
+    prometheus
     python3-gi
     gir1.2-gstreamer-1.0
     gir1.2-gst-plugins-base-1.0
     gir1.2-gst-rtsp-server-1.0
     python3-numpy
     python3-opencv
+    python3-swift
+    swift-account
+    swift-container
+    swift-object
+    swift-proxy
     valgrind
     v4l-utils
+)
+# What `make fleet` needs besides the tests' programs.
+fleet=(
+    iproute2
+    python3-paho-mqtt
+    util-linux
 )
 # For the tests of the recorder's page, which are skipped without. Ubuntu has them as snaps only.
 browser=(
@@ -60,8 +73,9 @@ case "${1:-}" in
     deb) wanted=("${build[@]}" "${install[@]}" "${deb[@]}") ;;
     demo) wanted=("${build[@]}" "${demo[@]}") ;;
     test) wanted=("${build[@]}" "${install[@]}" "${demo[@]}" "${test[@]}") ;;
+    fleet) wanted=("${build[@]}" "${demo[@]}" "${test[@]}" "${fleet[@]}") ;;
     *)
-        echo "usage: $0 build|install|deb|demo|test" >&2
+        echo "usage: $0 build|install|deb|demo|test|fleet" >&2
         exit 2
         ;;
 esac

@@ -115,7 +115,15 @@ function forget(name) {
 
 let latest = [];
 
-function showState({ cameras: list, disk, session }) {
+/** What there is to say of the store. */
+function upload(store) {
+  if (!store) return '';
+  if (store.error) return `, store: ${store.error}`;
+  const { clips, bytes } = store.backlog;
+  return clips ? `, ${clips} to upload (${size(bytes)})` : ', all uploaded';
+}
+
+function showState({ cameras: list, disk, store, session }) {
   latest = list;
   $('sign-out').hidden = !session;
   list.forEach(showCamera);
@@ -123,7 +131,7 @@ function showState({ cameras: list, disk, session }) {
   [...cameras.keys()].filter(name => !names.has(name)).forEach(forget);
   const live = list.filter(camera => camera.state === 'running').length;
   $('summary').textContent =
-    `${live} of ${list.length} live` + (disk ? `, ${size(disk.free)} free` : '');
+    `${live} of ${list.length} live` + (disk ? `, ${size(disk.free)} free` : '') + upload(store);
   $('no-cameras').hidden = list.length > 0;
   const seconds = [...new Set(list.map(camera => camera.keep))];
   $('save').textContent = seconds.length === 1 ? `Save the last ${seconds[0]} s` : 'Save';
@@ -199,7 +207,10 @@ function clipCard(clip) {
 }
 
 /** What may be another thing each time that the list is asked for. */
-function showMarks(card, { pinned }) {
+function showMarks(card, { pinned, here, sha256 }) {
+  const stored = card.querySelector('.stored');
+  stored.hidden = !sha256;
+  stored.textContent = here ? 'Uploaded' : 'In the store';
   card.querySelector('.pinned').hidden = !pinned;
   const pin = card.querySelector('.pin');
   pin.setAttribute('aria-pressed', pinned);
@@ -275,8 +286,7 @@ async function refresh() {
     const state = await ask('/api/state');
     showState(state);
     if ($('status').textContent.startsWith('The recorder does not')) say('');
-    const counts = state.cameras.map(camera => [camera.name, camera.finished]);
-    const now = JSON.stringify([counts, limit, $('camera').value, $('day').value]);
+    const now = JSON.stringify([state.changes, limit, $('camera').value, $('day').value]);
     if (now !== shownFor) {
       await showClips();
       shownFor = now;

@@ -46,8 +46,14 @@ pub enum ConfigError {
     TokenAlone,
     #[error("http.listen = {0}: others reach this page, so http needs {1}")]
     Reached(SocketAddr, &'static str),
-    #[error("mqtt.site = {0:?}: a site's name is as a camera's")]
+    #[error("site = {0:?}: a site's name is as a camera's")]
     Site(String),
+    #[error("site is not set: what is this machine called for others?")]
+    NoSite,
+    #[error("store: {0}")]
+    Store(&'static str),
+    #[error("index.url does not begin with postgres://")]
+    Url,
     #[error("there are two cameras called {0:?}")]
     Twice(String),
     #[error(
@@ -74,6 +80,10 @@ pub struct Config {
     #[serde(default)]
     pub http: Http,
     pub mqtt: Option<Mqtt>,
+    /// What this machine is called where there are others.
+    pub site: Option<String>,
+    pub index: Option<Index>,
+    pub store: Option<Store>,
     #[serde(default, rename = "camera")]
     pub cameras: Vec<Camera>,
 }
@@ -181,8 +191,8 @@ pub struct Mqtt {
     pub host: String,
     #[serde(default = "Mqtt::default_port")]
     pub port: u16,
-    /// What topics call this machine; no other at the broker may have the same.
-    pub site: String,
+    /// What topics call this machine, where it is not the key outside.
+    pub site: Option<String>,
     pub username: Option<String>,
     pub password: Option<String>,
 }
@@ -190,6 +200,85 @@ pub struct Mqtt {
 impl Mqtt {
     fn default_port() -> u16 {
         1883
+    }
+}
+
+/// The index of many machines.
+#[derive(Clone, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct Index {
+    /// Of a PostgreSQL database: `postgres://user:password@host/name`.
+    pub url: String,
+}
+
+impl std::fmt::Debug for Index {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter.write_str("Index")
+    }
+}
+
+/// Where finished clips go: a bucket that is spoken to as S3.
+#[derive(Clone, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct Store {
+    /// Address of the server; Amazon's in the region, if it is not set.
+    pub endpoint: Option<String>,
+    #[serde(default = "Store::default_region")]
+    pub region: String,
+    pub bucket: String,
+    /// In front of all names.
+    #[serde(default)]
+    pub prefix: String,
+    pub access_key: String,
+    pub secret_key: String,
+    /// KiB a second that are sent at most; 0 is no limit.
+    #[serde(default)]
+    pub limit: u32,
+    /// MiB in a part; what is not larger is sent at once.
+    #[serde(default = "Store::default_part")]
+    pub part: u32,
+    /// Whether a clip's file goes when the store has it.
+    #[serde(default)]
+    pub delete: bool,
+    /// Whether what is recorded all the time goes there too.
+    #[serde(default)]
+    pub continuous: bool,
+}
+
+impl std::fmt::Debug for Store {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let bucket = (&self.endpoint, &self.bucket);
+        formatter.debug_tuple("Store").field(&bucket).finish()
+    }
+}
+
+impl Store {
+    fn default_region() -> String {
+        "us-east-1".to_owned()
+    }
+
+    fn default_part() -> u32 {
+        8
+    }
+
+    fn check(&self) -> Result<(), ConfigError> {
+        if !(5..=1024).contains(&self.part) {
+            return Err(ConfigError::Store("part is not within 5 and 1024"));
+        }
+        let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-_./".contains(&byte);
+        let empty = self.prefix.split('/').any(str::is_empty) && !self.prefix.is_empty();
+        if empty || !self.prefix.bytes().all(plain) {
+            return Err(ConfigError::Store(
+                "prefix is not words with a slash between them",
+            ));
+        }
+        let known = |it: &String| it.starts_with("http://") || it.starts_with("https://");
+        if self.endpoint.as_ref().is_some_and(|it| !known(it)) {
+            return Err(ConfigError::Store(
+                "endpoint begins with https:// or http://",
+            ));
+        }
+        Ok(())
     }
 }
 
@@ -467,12 +556,34 @@ impl Config {
         Ok(config)
     }
 
+    /// What this machine is called; nothing where there are no others.
+    pub fn site(&self) -> &str {
+        let of_mqtt = self.mqtt.as_ref().and_then(|mqtt| mqtt.site.as_ref());
+        self.site.as_ref().or(of_mqtt).map_or("", String::as_str)
+    }
+
     /// Checks what no type says.
     pub fn check(&self) -> Result<(), ConfigError> {
         self.http.check()?;
-        if let Some(mqtt) = self.mqtt.as_ref().filter(|mqtt| !is_name(&mqtt.site)) {
-            return Err(ConfigError::Site(mqtt.site.clone()));
+        let sites = [
+            self.site.as_ref(),
+            self.mqtt.as_ref().and_then(|it| it.site.as_ref()),
+        ];
+        if let Some(site) = sites.into_iter().flatten().find(|site| !is_name(site)) {
+            return Err(ConfigError::Site(site.clone()));
         }
+        let others = self.mqtt.is_some() || self.index.is_some() || self.store.is_some();
+        if others && self.site().is_empty() {
+            return Err(ConfigError::NoSite);
+        }
+        if let Some(index) = &self.index
+            && !["postgres://", "postgresql://"]
+                .iter()
+                .any(|it| index.url.starts_with(it))
+        {
+            return Err(ConfigError::Url);
+        }
+        self.store.as_ref().map(Store::check).transpose()?;
         let mut names = HashSet::new();
         for camera in &self.cameras {
             camera.check()?;

@@ -20,6 +20,8 @@ pub enum Event {
     Started { camera: String, name: String },
     /// A clip is whole.
     Finished { clip: Clip },
+    /// The store has a clip.
+    Uploaded { clip: Clip },
     /// Nothing came of a clip.
     Failed {
         camera: String,
@@ -40,7 +42,7 @@ impl Event {
     /// The camera that it is about.
     pub fn camera(&self) -> &str {
         match self {
-            Self::Finished { clip } => &clip.camera,
+            Self::Finished { clip } | Self::Uploaded { clip } => &clip.camera,
             Self::Camera { camera, .. }
             | Self::Started { camera, .. }
             | Self::Failed { camera, .. }

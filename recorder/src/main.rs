@@ -12,6 +12,7 @@ mod events;
 mod http;
 mod index;
 mod mqtt;
+mod offload;
 mod options;
 mod pins;
 mod service;

@@ -72,6 +72,7 @@ pub async fn pin(
         return Err(PinError::NoClip);
     }
     tracing::info!(camera, clip = name, pinned, "marked");
+    index.touch(camera, &name);
     // At the end nobody listens any more.
     let _ = events.send(Event::Pinned {
         camera: camera.to_owned(),
@@ -101,7 +102,7 @@ async fn name_of(
         ..Query::default()
     };
     let found = index.find(&query).await?.pop();
-    found.map(|clip| clip.name).ok_or(PinError::NoClip)
+    found.map(|entry| entry.clip.name).ok_or(PinError::NoClip)
 }
 
 #[cfg(test)]

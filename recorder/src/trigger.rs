@@ -62,8 +62,8 @@ pub async fn trigger(
             limit: 1,
             ..Query::default()
         };
-        if let Some(clip) = index.find(&query).await?.pop() {
-            return Ok(triggered(clip.name));
+        if let Some(entry) = index.find(&query).await?.pop() {
+            return Ok(triggered(entry.clip.name));
         }
     }
     let (for_thread, id) = (camera.clone(), event.clone());

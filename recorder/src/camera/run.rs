@@ -319,6 +319,7 @@ impl Run<'_> {
             length: end.saturating_sub(start) / 1_000_000,
             frames: structure.get("frames").unwrap_or_default(),
             bytes: structure.get("bytes").unwrap_or_default(),
+            sha256: None,
         }
     }
 
@@ -335,6 +336,7 @@ impl Run<'_> {
             length: length / 1_000_000,
             frames: structure.get("frames").unwrap_or_default(),
             bytes: structure.get("bytes").unwrap_or_default(),
+            sha256: None,
         }
     }
 

@@ -15,7 +15,8 @@ use super::files;
 use crate::camera::{Camera, Status};
 use crate::clip::{self, Clip, FACTS, PICTURE};
 use crate::events::Event;
-use crate::index;
+use crate::index::{self, Entry, Shared};
+use crate::offload;
 use crate::pins;
 use crate::trigger::{self, Order, Triggered};
 
@@ -25,10 +26,17 @@ const MOST_CLIPS: u32 = 1000;
 
 /// How everything is doing.
 #[derive(Debug, Serialize)]
+#[serde(rename_all = "kebab-case")]
 struct Report {
     cameras: Vec<Status>,
     /// Of the file system that clips are on, bytes; nothing where it does not say.
     disk: Option<Disk>,
+    /// How the store is doing, if there is one.
+    store: Option<offload::Status>,
+    /// Whether the index of all machines has what this one has, if there is one.
+    shared_index: Option<bool>,
+    /// Another number when clips have changed.
+    changes: u64,
     /// Whether one has signed in, and can sign out.
     session: bool,
 }
@@ -48,6 +56,11 @@ struct Listed {
     clip: Clip,
     /// No limit deletes it.
     pinned: bool,
+    /// Whether its machine has the file.
+    here: bool,
+    /// The machine that recorded it, where all are asked.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    site: Option<String>,
 }
 
 /// What may be said with a trigger; what else is said is an error.
@@ -63,6 +76,8 @@ pub struct Wish {
 #[derive(Debug, Default, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Wanted {
+    /// A machine, `*` for all: of what the index of all machines has.
+    site: Option<String>,
     camera: Option<String>,
     event: Option<String>,
     /// Milliseconds since 1970.
@@ -90,34 +105,51 @@ impl App {
     }
 }
 
-pub async fn state(State(app): State<App>) -> impl IntoResponse {
+pub async fn state(State(app): State<App>) -> Result<impl IntoResponse, HttpError> {
+    let store = match &app.0.offload {
+        Some(offload) => Some(offload.status().await?),
+        None => None,
+    };
     let cameras = app.0.cameras.list();
     let report = Report {
         cameras: cameras.iter().map(|camera| camera.status()).collect(),
         disk: app.disk(),
+        store,
+        shared_index: app.0.shared.as_ref().map(Shared::follows),
+        changes: app.0.index.changes(),
         session: app.0.auth.is_needed(),
     };
-    (FRESH, Json(report))
+    Ok((FRESH, Json(report)))
 }
 
 pub async fn clips(
     State(app): State<App>,
     Query(wanted): Query<Wanted>,
 ) -> Result<impl IntoResponse, HttpError> {
+    let all = wanted.site.is_some();
     let query = index::Query {
+        site: wanted.site.filter(|site| site != "*"),
         camera: wanted.camera,
         event: wanted.event,
         from: wanted.from,
         to: wanted.to,
         limit: wanted.limit.unwrap_or(CLIPS).min(MOST_CLIPS),
     };
-    let clips = app.0.index.find(&query).await?;
+    let clips = match (all, &app.0.shared) {
+        (false, _) => app.0.index.find(&query).await?,
+        (true, Some(shared)) => shared.find(&query).await.map_err(HttpError::Shared)?,
+        (true, None) => return Err(HttpError::Alone),
+    };
+    let own = app.0.index.site().to_owned();
     let directory = app.0.cameras.directory().to_owned();
     // The marks are the files': whoever set them.
     let list = tokio::task::spawn_blocking(move || {
-        let listed = |clip: Clip| Listed {
-            pinned: pins::is_pinned(&directory.join(&clip.camera).join(&clip.name)),
+        let listed = |Entry { site, clip, here }: Entry| Listed {
+            // Of other machines it is not known.
+            pinned: site == own && pins::is_pinned(&directory.join(&clip.camera).join(&clip.name)),
             clip,
+            here,
+            site: all.then_some(site),
         };
         clips.into_iter().map(listed).collect::<Vec<_>>()
     });
@@ -172,21 +204,24 @@ pub async fn delete(
     State(app): State<App>,
     Path((camera, name)): Path<(String, String)>,
 ) -> Result<Json<()>, HttpError> {
-    let path = files::find(&app, &camera, &name, "").await?;
+    let found = files::find(&app, &camera, &name, "").await;
+    let stored = app.0.index.get(&camera, &name).await?;
+    if stored.is_none_or(|entry| entry.clip.sha256.is_none()) {
+        found.as_ref().map_err(|_| HttpError::NoClip)?;
+    }
     let running = app.0.cameras.get(&camera);
     if running.is_some_and(|camera| camera.status().recording.contains(&name)) {
         return Err(HttpError::Busy);
     }
-    if pins::is_pinned(&path) {
+    if found.is_ok_and(|path| pins::is_pinned(&path)) {
         return Err(HttpError::Pinned);
     }
-    tokio::fs::remove_file(&path).await?;
-    for end in [FACTS, PICTURE] {
+    for end in ["", FACTS, PICTURE] {
         if let Ok(path) = files::find(&app, &camera, &name, end).await {
             tokio::fs::remove_file(path).await?;
         }
     }
-    app.0.index.remove(&camera, &name).await?;
+    app.0.index.forget(&camera, &name).await?;
     tracing::info!(camera, clip = name, "deleted");
     // At the end nobody listens any more.
     let _ = app.0.events.send(Event::Deleted { camera, name });

@@ -31,6 +31,12 @@ pub enum HttpError {
     Trigger(#[from] TriggerError),
     #[error(transparent)]
     Order(OrderError),
+    #[error("the index of all machines does not answer: {0}")]
+    Shared(sqlx::Error),
+    #[error("there is no index of all machines; see the key `index.url`")]
+    Alone,
+    #[error("the store does not answer: {0}")]
+    Store(#[from] object_store::Error),
     #[error("this name is not known here; see the key `hosts`")]
     Host,
     #[error("sign in, or send a token")]
@@ -45,7 +51,9 @@ impl HttpError {
     fn status(&self) -> StatusCode {
         match self {
             Self::NoCamera(_) | Self::NoClip | Self::NoPage => StatusCode::NOT_FOUND,
-            Self::NoPicture => StatusCode::SERVICE_UNAVAILABLE,
+            Self::NoPicture | Self::Shared(_) => StatusCode::SERVICE_UNAVAILABLE,
+            Self::Alone => StatusCode::BAD_REQUEST,
+            Self::Store(_) => StatusCode::BAD_GATEWAY,
             Self::Busy | Self::Pinned => StatusCode::CONFLICT,
             Self::Trigger(TriggerError::Event) => StatusCode::BAD_REQUEST,
             Self::Trigger(_) => StatusCode::SERVICE_UNAVAILABLE,

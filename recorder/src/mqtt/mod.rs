@@ -46,8 +46,8 @@ const FAREWELL: Duration = Duration::from_secs(2);
 struct Topics(String);
 
 impl Topics {
-    fn new(config: &Mqtt) -> Self {
-        Self(format!("kendryte/{}", config.site))
+    fn new(site: &str) -> Self {
+        Self(format!("kendryte/{site}"))
     }
 
     fn online(&self) -> String {
@@ -123,8 +123,10 @@ pub async fn start(
     stopped: watch::Receiver<bool>,
 ) -> Result<(Station, JoinHandle<()>), sqlx::Error> {
     let outbox = Outbox::open(cameras.directory()).await?;
-    let topics = Topics::new(config);
-    let (client, broker) = connect(config, &topics);
+    // Topics may have another name for the machine than the rest.
+    let site = config.site.as_deref().unwrap_or(index.site());
+    let topics = Topics::new(site);
+    let (client, broker) = connect(config, site, &topics);
     let (changes, changed) = mpsc::unbounded_channel();
     let link = Link {
         client,
@@ -179,8 +181,8 @@ async fn run(
     link.outbox.close().await;
 }
 
-fn connect(config: &Mqtt, topics: &Topics) -> (AsyncClient, EventLoop) {
-    let id = format!("kendryte-recorder-{}", config.site);
+fn connect(config: &Mqtt, site: &str, topics: &Topics) -> (AsyncClient, EventLoop) {
+    let id = format!("kendryte-recorder-{site}");
     let mut options = MqttOptions::new(id, config.host.clone(), config.port);
     options.set_keep_alive(Duration::from_secs(15));
     options.set_clean_session(false);

@@ -12,4 +12,7 @@ mod cameras;
 mod http;
 mod mqtt;
 mod page;
+mod servers;
+mod shared;
+mod store;
 mod support;

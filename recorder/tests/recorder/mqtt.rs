@@ -10,13 +10,13 @@ use serde_json::Value;
 use crate::support::{Program, Recorder, ask, ball, until};
 
 /// A broker with a folder of its own, in which it keeps what it knows.
-struct Broker {
+pub struct Broker {
     port: u16,
     program: Option<Program>,
 }
 
 impl Broker {
-    fn start(folder: &Path) -> Self {
+    pub fn start(folder: &Path) -> Self {
         // Nobody else asks the kernel for this one soon: it gives numbers out in turn.
         let port = TcpListener::bind("127.0.0.1:0")
             .unwrap()
@@ -56,13 +56,18 @@ impl Broker {
     }
 
     /// Somebody who listens, and stays when the broker goes.
-    fn listener(&self, topic: &str) -> Program {
+    pub fn listener(&self, topic: &str) -> Program {
         let port = self.port.to_string();
         let mut command = Command::new("mosquitto_sub");
         command.args([
             "-p", &port, "-t", topic, "-F", "%t %p", "-q", "2", "-i", "listener", "-c",
         ]);
         Program::start(&mut command)
+    }
+
+    /// What a recorder's configuration says of it, where the machine's name is set elsewhere.
+    pub fn config(&self) -> String {
+        format!("[mqtt]\nhost = '127.0.0.1'\nport = {}\n", self.port)
     }
 
     fn publish(&self, topic: &str, message: &str) {
