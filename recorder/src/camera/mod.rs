@@ -72,6 +72,23 @@ pub struct Status {
     pub fps: f64,
     /// Seconds since the newest frame.
     pub age: Option<f64>,
+    /// Frames that came and are in no recording, or were sent and did not arrive, by the reason; since
+    /// the camera was last started.
+    pub lost: Vec<(&'static str, u64)>,
+    /// Of a K210 board.
+    pub link: Option<Link>,
+}
+
+/// The link to a board, since the camera was last started.
+#[derive(Debug, Clone, Copy, Default, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct Link {
+    /// Share of the port's speed that is used.
+    pub utilisation: f64,
+    /// Times that the board came back.
+    pub reconnections: u64,
+    /// Bytes.
+    pub received: u64,
 }
 
 /// A camera; dropping it does not end it.
@@ -290,6 +307,7 @@ impl Camera {
         if let Some(ring) = ring {
             status.kept = ring.property::<u64>("level-time") as f64 / 1e9;
             status.bytes = ring.property("level-bytes");
+            look_at_elements(&ring, &mut status);
         }
         status.frames = shared.frames.load(Ordering::Relaxed);
         status.age = shared.age().map(|age| age.as_secs_f64());
@@ -310,6 +328,31 @@ impl Camera {
         {
             tracing::error!(camera = self.name(), "its thread panicked");
         }
+    }
+}
+
+/// Adds what the elements around the ring have counted.
+fn look_at_elements(ring: &gst::Element, status: &mut Status) {
+    let pipeline = ring.parent().and_downcast::<gst::Bin>();
+    let named = |name: &str, factory: &str| {
+        let element = pipeline.as_ref()?.by_name(name)?;
+        let is = element.factory().is_some_and(|it| it.name() == factory);
+        is.then(|| element.property::<gst::Structure>("stats"))
+    };
+    let count = |stats: &gst::Structure, field: &str| stats.get::<u64>(field).unwrap_or_default();
+    let stats = ring.property::<gst::Structure>("stats");
+    let skipped = count(&stats, "buffers-skipped");
+    status.lost.push(("before-key-unit", skipped));
+    if let Some(stats) = named("continuous", "recordsink") {
+        status.lost.push(("continuous", count(&stats, "dropped")));
+    }
+    if let Some(stats) = named("source", "k210camerasrc") {
+        status.lost.push(("link", count(&stats, "frames-dropped")));
+        status.link = Some(Link {
+            utilisation: stats.get("link-utilisation").unwrap_or_default(),
+            reconnections: count(&stats, "reconnections"),
+            received: count(&stats, "received"),
+        });
     }
 }
 

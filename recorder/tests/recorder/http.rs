@@ -353,7 +353,12 @@ fn health_and_metrics_say_how_it_is() {
         health.status == 503 && text.contains("gone") && !text.contains("gate"),
         "{text}"
     );
-    let metrics = ask(port, "GET", "/metrics", "");
+    // As Prometheus asks.
+    let accept =
+        "Accept: application/openmetrics-text;version=1.0.0,text/plain;version=0.0.4;q=0.5\r\n";
+    let metrics = ask(port, "GET", "/metrics", accept);
+    let kind = metrics.header("content-type").unwrap();
+    assert!(kind.starts_with("application/openmetrics-text"), "{kind}");
     let text = String::from_utf8(metrics.body).unwrap();
     for line in [
         "kendryte_camera_up{camera=\"gate\"} 1.0",
@@ -372,6 +377,56 @@ fn health_and_metrics_say_how_it_is() {
     until("all is well", || {
         (ask(port, "GET", "/healthz", "").status == 200).then_some(())
     });
+}
+
+/// `promtool check metrics` is the judge of names, types, units and descriptions.
+#[test]
+fn promtool_finds_nothing_wrong_with_the_metrics() {
+    let board = "[[camera]]\nname = 'board'\nsource = 'k210:sim:'\nbefore = 2\nencode = 'none'\n\
+                 container = 'avi'\n[camera.continuous]\n";
+    let store = "[store]\nendpoint = 'http://127.0.0.1:1'\nbucket = 'b'\naccess-key = 'a'\n\
+                 secret-key = 's'\n[index]\nurl = 'postgres://nobody@127.0.0.1:1/none'\n";
+    let config = format!("{store}{board}{}", ball("gate"));
+    let folder = tempfile::tempdir().unwrap();
+    let mut recorder = Recorder::start_with(folder, "site = 'home'\n", &config);
+    recorder.runs("gate");
+    recorder.runs("board");
+    recorder.clip("gate", "");
+    let port = recorder.port();
+    let metrics = ask(port, "GET", "/metrics", "");
+    let kind = metrics.header("content-type").unwrap();
+    assert!(kind.starts_with("text/plain; version=0.0.4"), "{kind}");
+    let text = String::from_utf8(metrics.body).unwrap();
+    for name in [
+        "kendryte_ring_kept_seconds{camera=\"gate\"}",
+        "kendryte_camera_frame_age_seconds{camera=\"gate\"}",
+        "kendryte_camera_fps{camera=\"gate\"}",
+        "kendryte_camera_frames_lost_total{camera=\"gate\",reason=\"before-key-unit\"}",
+        "kendryte_camera_frames_lost_total{camera=\"board\",reason=\"link\"}",
+        "kendryte_camera_frames_lost_total{camera=\"board\",reason=\"continuous\"}",
+        "kendryte_recordings_total{camera=\"gate\"} 1",
+        "kendryte_recordings_failed_total{camera=\"gate\"} 0",
+        "kendryte_upload_backlog_clips 1",
+        "kendryte_upload_failures_total",
+        "kendryte_shared_index_up 0.0",
+        "kendryte_disk_free_bytes",
+        "kendryte_board_link_utilisation",
+        "kendryte_board_received_bytes_total{camera=\"board\"}",
+    ] {
+        assert!(
+            text.lines().any(|line| line.starts_with(name)),
+            "{name} is missing in\n{text}"
+        );
+    }
+    let file = recorder.path("metrics");
+    std::fs::write(&file, &text).unwrap();
+    let output = std::process::Command::new("promtool")
+        .args(["check", "metrics"])
+        .stdin(std::fs::File::open(&file).unwrap())
+        .output()
+        .expect("prometheus is installed");
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success() && said.is_empty(), "{said}\n{text}");
 }
 
 #[test]

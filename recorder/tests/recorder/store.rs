@@ -203,6 +203,11 @@ fn a_store_that_is_gone_is_waited_for() {
         known.then_some(state)
     });
     assert!(state["store"]["backlog"]["bytes"].as_u64().unwrap() > 0);
+    let metrics = String::from_utf8(ask(port, "GET", "/metrics", "").body).unwrap();
+    assert!(
+        metrics.contains("\nkendryte_upload_backlog_clips 1"),
+        "{metrics}"
+    );
     swift.run();
     uploaded(port, "a");
     let state = ask(port, "GET", "/api/state", "").json();
