@@ -319,6 +319,26 @@ pub struct Camera {
     #[serde(default)]
     pub limits: Limits,
     pub continuous: Option<Continuous>,
+    pub motion: Option<Motion>,
+}
+
+/// When something that moves is an event.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
+pub struct Motion {
+    /// How much of the picture has to change, per cent.
+    pub change: u8,
+    /// By how much the brightness of what changes has to be another one, of 255.
+    pub level: u8,
+}
+
+impl Default for Motion {
+    fn default() -> Self {
+        Self {
+            change: 2,
+            level: 25,
+        }
+    }
 }
 
 /// What all clips of a camera may take; 0 is no limit. Those that are recorded all the time do not count.
@@ -496,6 +516,8 @@ impl Camera {
             });
         }
         let part = self.continuous.as_ref().map(|it| it.part);
+        let change = self.motion.map(|it| it.change.into());
+        let level = self.motion.map(|it| it.level.into());
         let ranges = [
             ("before", Some(self.before), 1, 3600),
             ("after", Some(self.after), 0, 3600),
@@ -503,6 +525,8 @@ impl Camera {
             ("stall", Some(self.stall), 1, 3600),
             ("bitrate", Some(self.bitrate.into()), 10, 100_000),
             ("continuous.part", part, 1, 86_400),
+            ("motion.change", change, 1, 60),
+            ("motion.level", level, 1, 254),
         ];
         for (key, value, least, most) in ranges {
             if let Some(value) = value.filter(|value| !(least..=most).contains(value)) {

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! A camera that runs: it is watched by a thread of its own, which starts it again when it fails.
 
+mod motion;
 mod run;
 
 use std::collections::{HashMap, VecDeque};
@@ -23,6 +24,9 @@ use crate::sync::lock;
 
 /// Events whose ids are remembered, so that one that comes twice makes one clip.
 const REMEMBERED: usize = 1024;
+
+/// The beginning of the ids of events that motion makes.
+const MOTION: &str = "motion-";
 
 /// Why nothing is recorded.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -206,57 +210,7 @@ impl Camera {
         after: Option<u64>,
         pinned: bool,
     ) -> Result<String, TriggerError> {
-        if !clip::is_event(event) {
-            return Err(TriggerError::Event);
-        }
-        let config = &self.shared.config;
-        let (name, ring) = {
-            let mut state = lock(&self.shared.state);
-            if let Some((_, name)) = state.recent.iter().find(|(known, _)| known == event) {
-                return Ok(name.clone());
-            }
-            let ring = state.ring.clone().ok_or(TriggerError::NotRunning)?;
-            let name = self.shared.new_name(&state)?;
-            let open = Open {
-                event: event.to_owned(),
-                pinned,
-            };
-            state.open.insert(name.clone(), open);
-            state.recent.push_back((event.to_owned(), name.clone()));
-            if state.recent.len() > REMEMBERED {
-                state.recent.pop_front();
-            }
-            (name, ring)
-        };
-        // 0 would be a recording that does not end by itself.
-        let after = after.unwrap_or(config.after).min(3600);
-        let post_time = (after * gst::ClockTime::SECOND.nseconds()).max(1);
-        let order = gst::Structure::builder("circularsink-trigger")
-            .field(
-                "location",
-                self.shared.path(&name).to_string_lossy().as_ref(),
-            )
-            .field("post-time", post_time)
-            .field("pinned", pinned)
-            .build();
-        if !ring.send_event(gst::event::CustomDownstreamOob::new(order)) {
-            self.shared.forget(&name);
-            return Err(TriggerError::Refused);
-        }
-        self.keep_picture(&name);
-        Ok(name)
-    }
-
-    /// The clip's picture is what the camera sees now.
-    fn keep_picture(&self, name: &str) {
-        let jpeg = self.shared.picture.borrow().jpeg.clone();
-        if jpeg.is_empty() {
-            return;
-        }
-        let path = self.shared.path(&format!("{name}{PICTURE}"));
-        if let Err(error) = std::fs::write(&path, jpeg) {
-            tracing::warn!(camera = self.name(), "{}: {error}", path.display());
-        }
+        self.shared.trigger(event, after, pinned)
     }
 
     /// Has a clip that is being written stay, or not; false if none of this name is.
@@ -357,6 +311,86 @@ fn look_at_elements(ring: &gst::Element, status: &mut Status) {
 }
 
 impl Shared {
+    fn trigger(
+        &self,
+        event: &str,
+        after: Option<u64>,
+        pinned: bool,
+    ) -> Result<String, TriggerError> {
+        if !clip::is_event(event) {
+            return Err(TriggerError::Event);
+        }
+        let (name, ring) = {
+            let mut state = lock(&self.state);
+            if let Some((_, name)) = state.recent.iter().find(|(known, _)| known == event) {
+                return Ok(name.clone());
+            }
+            let ring = state.ring.clone().ok_or(TriggerError::NotRunning)?;
+            let name = self.new_name(&state)?;
+            let open = Open {
+                event: event.to_owned(),
+                pinned,
+            };
+            state.open.insert(name.clone(), open);
+            state.recent.push_back((event.to_owned(), name.clone()));
+            if state.recent.len() > REMEMBERED {
+                state.recent.pop_front();
+            }
+            (name, ring)
+        };
+        if !self.order(&ring, &name, after, pinned) {
+            self.forget(&name);
+            return Err(TriggerError::Refused);
+        }
+        self.keep_picture(&name);
+        Ok(name)
+    }
+
+    /// Has the ring begin a clip, or go on with it, for so many seconds.
+    fn order(&self, ring: &gst::Element, name: &str, after: Option<u64>, pinned: bool) -> bool {
+        // 0 would be a recording that does not end by itself.
+        let after = after.unwrap_or(self.config.after).min(3600);
+        let post_time = (after * gst::ClockTime::SECOND.nseconds()).max(1);
+        let order = gst::Structure::builder("circularsink-trigger")
+            .field("location", self.path(name).to_string_lossy().as_ref())
+            .field("post-time", post_time)
+            .field("pinned", pinned)
+            .build();
+        ring.send_event(gst::event::CustomDownstreamOob::new(order))
+    }
+
+    /// Something moves: a clip begins, or the one that has begun so goes on.
+    fn moved(&self) {
+        let open = {
+            let state = lock(&self.state);
+            let of_motion = |open: &Open| open.event.starts_with(MOTION);
+            let open = state.open.iter().find(|(_, open)| of_motion(open));
+            let name = open.map(|(name, _)| name.clone());
+            name.zip(state.ring.clone())
+        };
+        if let Some((name, ring)) = open {
+            // One that has just ended is followed by another one at the next picture.
+            self.order(&ring, &name, None, false);
+            return;
+        }
+        let event = format!("{MOTION}{}", clip::now());
+        if let Err(error) = self.trigger(&event, None, false) {
+            tracing::warn!(camera = self.config.name, "motion: {error}");
+        }
+    }
+
+    /// The clip's picture is what the camera sees now.
+    fn keep_picture(&self, name: &str) {
+        let jpeg = self.picture.borrow().jpeg.clone();
+        if jpeg.is_empty() {
+            return;
+        }
+        let path = self.path(&format!("{name}{PICTURE}"));
+        if let Err(error) = std::fs::write(&path, jpeg) {
+            tracing::warn!(camera = self.config.name, "{}: {error}", path.display());
+        }
+    }
+
     /// A name that no clip has: of now, or a microsecond later.
     fn new_name(&self, state: &State) -> Result<String, TriggerError> {
         let now = clip::now_micros();

@@ -9,9 +9,10 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use gst::prelude::*;
 
+use super::motion::Watch;
 use super::{Picture, Shared};
 use crate::clip::{self, Clip, FACTS, PICTURE};
-use crate::config::{Camera, Limits};
+use crate::config::{Camera, Limits, Motion};
 use crate::events::{Event, Phase};
 use crate::pins;
 use crate::source::{self, Source};
@@ -24,6 +25,8 @@ const LONGEST_DELAY: Duration = Duration::from_secs(60);
 const HEALTHY: Duration = Duration::from_secs(60);
 /// How often the thread looks up from its messages.
 const TURN: Duration = Duration::from_millis(200);
+/// How often a clip of what moves is told to go on.
+const MOTION_AGAIN: Duration = Duration::from_millis(500);
 /// How long the end of its files may take.
 const END: Duration = Duration::from_secs(20);
 
@@ -145,7 +148,36 @@ fn set_up(shared: &Arc<Shared>, pipeline: &gst::Pipeline) -> Result<gst::Element
         Ok(gst::FlowSuccess::Ok)
     });
     live.set_callbacks(callbacks.build());
+    if let Some(motion) = config.motion {
+        let sink = named("motion")?.downcast::<gst_app::AppSink>();
+        let sink = sink.map_err(|_| RunError::Missing("the sink of small pictures"))?;
+        look_for_motion(shared, motion, &sink);
+    }
     Ok(ring)
+}
+
+/// Has what moves be an event.
+fn look_for_motion(shared: &Arc<Shared>, settings: Motion, sink: &gst_app::AppSink) {
+    let shared = Arc::downgrade(shared);
+    let mut watch = Watch::new(settings);
+    let mut told: Option<Instant> = None;
+    let callbacks = gst_app::AppSinkCallbacks::builder().new_sample(move |sink| {
+        let sample = sink.pull_sample().map_err(|_| gst::FlowError::Eos)?;
+        let map = sample
+            .buffer()
+            .and_then(|buffer| buffer.map_readable().ok());
+        let moves = watch.look(&map.ok_or(gst::FlowError::Error)?);
+        let due = told.is_none_or(|told| told.elapsed() >= MOTION_AGAIN);
+        if moves
+            && due
+            && let Some(shared) = shared.upgrade()
+        {
+            told = Some(Instant::now());
+            shared.moved();
+        }
+        Ok(gst::FlowSuccess::Ok)
+    });
+    sink.set_callbacks(callbacks.build());
 }
 
 /// Says what a sink's files may take.
