@@ -83,6 +83,18 @@ fuzz: ## fuzz readers, writer, repair, board link, simulated board ...: FUZZ_TIM
 	        -- -max_total_time=$(FUZZ_TIME) $(FUZZ_LIMITS) || exit 1; \
 	done # sanitizers are a nightly feature; RUSTC_BOOTSTRAP lets a stable compiler have it
 
+FLEET_MINUTES ?= 10
+FLEET_EVENTS ?= 1000
+FLEET_RECORDERS ?= 3
+FLEET_BOARDS ?= 20
+
+.PHONY: fleet
+fleet: ## as root: recorders, broker, store and index while things go wrong (FLEET_MINUTES 10, FLEET_EVENTS 1000 ...); writes docs/fleet.md
+	@scripts/setup.sh fleet
+	$(CARGO) build --release --locked --package kendryte-recorder
+	scripts/fleet.py --minutes $(FLEET_MINUTES) --events $(FLEET_EVENTS) --recorders $(FLEET_RECORDERS) \
+	    --boards $(FLEET_BOARDS) --write $(or $(CARGO_TARGET_DIR),target)/release/kendryte-recorder
+
 CRASH_MOMENTS ?= 1000
 SOAK_SECONDS ?= 3600
 SOAK_TRIGGERS ?= 1000

@@ -1,9 +1,9 @@
 #!/usr/bin/env bash
 # Installs the Debian or Ubuntu packages that a make target needs, and only those that are missing.
 #
-#   scripts/setup.sh build|install|deb|demo|test
+#   scripts/setup.sh build|install|deb|demo|test|fleet
 #
-# `test` includes all the others but `deb`, and each includes `build`. On a distribution without apt the list is printed
+# `test` includes all the others but `deb` and `fleet`, and each includes `build`. On a distribution without apt the list is printed
 # and the script goes on, so that whoever installed the packages by other means is not held up.
 set -euo pipefail
 
@@ -39,14 +39,28 @@ test=(
     mosquitto
     mosquitto-clients
     openssl
+    postgresql
+    prometheus
     python3-gi
     gir1.2-gstreamer-1.0
     gir1.2-gst-plugins-base-1.0
     gir1.2-gst-rtsp-server-1.0
     python3-numpy
     python3-opencv
+    python3-pip
+    python3-swift
+    swift-account
+    swift-container
+    swift-object
+    swift-proxy
     valgrind
     v4l-utils
+)
+# What `make fleet` needs besides the tests' programs.
+fleet=(
+    iproute2
+    python3-paho-mqtt
+    util-linux
 )
 # For the tests of the recorder's page, which are skipped without. Ubuntu has them as snaps only.
 browser=(
@@ -60,8 +74,9 @@ case "${1:-}" in
     deb) wanted=("${build[@]}" "${install[@]}" "${deb[@]}") ;;
     demo) wanted=("${build[@]}" "${demo[@]}") ;;
     test) wanted=("${build[@]}" "${install[@]}" "${demo[@]}" "${test[@]}") ;;
+    fleet) wanted=("${build[@]}" "${demo[@]}" "${test[@]}" "${fleet[@]}") ;;
     *)
-        echo "usage: $0 build|install|deb|demo|test" >&2
+        echo "usage: $0 build|install|deb|demo|test|fleet" >&2
         exit 2
         ;;
 esac
@@ -127,5 +142,24 @@ if [ "$1" = test ] && ! command -v chromedriver >/dev/null; then
     if [ "$(. /etc/os-release && echo "${ID:-}")" != debian ] || ! install_missing; then
         echo "Chromium could not be installed; the tests of the recorder's page will be skipped."
     fi
+fi
+
+# axe-core looks for what keeps people from using that page. Debian has no package of it; a wheel has.
+axe_wheel='axe-playwright-python==0.1.8 --hash=sha256:fdd263c998388f1a8e67cad02677e612d946248bd44d163be5e8650ea31f95f8'
+fetch_axe() {
+    folder=${CARGO_TARGET_DIR:-$(dirname "$0")/../target}/axe
+    [ ! -s "$folder/axe.min.js" ] || return 0
+    mkdir -p "$folder"
+    echo "$axe_wheel" >"$folder/requirements.txt"
+    python3 -m pip download --quiet --disable-pip-version-check --no-deps --require-hashes --dest "$folder" \
+        --requirement "$folder/requirements.txt" &&
+        python3 -c 'import sys, zipfile
+folder, wheel = sys.argv[1:]
+script = zipfile.ZipFile(wheel).read("axe_playwright_python/axe.min.js")
+open(f"{folder}/axe.min.js", "wb").write(script)' "$folder" "$folder"/*.whl
+}
+if [ "$1" = test ] && command -v chromedriver >/dev/null && ! fetch_axe >"$log" 2>&1; then
+    tail -n 3 "$log"
+    echo "axe-core could not be fetched; the recorder's page is tested without it."
 fi
 check_version

@@ -115,7 +115,15 @@ function forget(name) {
 
 let latest = [];
 
-function showState({ cameras: list, disk, session }) {
+/** What there is to say of the store. */
+function upload(store) {
+  if (!store) return '';
+  if (store.error) return `, store: ${store.error}`;
+  const { clips, bytes } = store.backlog;
+  return clips ? `, ${clips} to upload (${size(bytes)})` : ', all uploaded';
+}
+
+function showState({ cameras: list, disk, store, session }) {
   latest = list;
   $('sign-out').hidden = !session;
   list.forEach(showCamera);
@@ -123,7 +131,7 @@ function showState({ cameras: list, disk, session }) {
   [...cameras.keys()].filter(name => !names.has(name)).forEach(forget);
   const live = list.filter(camera => camera.state === 'running').length;
   $('summary').textContent =
-    `${live} of ${list.length} live` + (disk ? `, ${size(disk.free)} free` : '');
+    `${live} of ${list.length} live` + (disk ? `, ${size(disk.free)} free` : '') + upload(store);
   $('no-cameras').hidden = list.length > 0;
   const seconds = [...new Set(list.map(camera => camera.keep))];
   $('save').textContent = seconds.length === 1 ? `Save the last ${seconds[0]} s` : 'Save';
@@ -165,7 +173,7 @@ function clipCard(clip) {
   const stamp = card.querySelector('time');
   stamp.dateTime = when.toISOString();
   stamp.textContent = time.format(when);
-  card.querySelector('.facts').textContent = [
+  card.querySelector('.what').textContent = [
     titleOf(clip.camera), clip.length ? length(clip.length) : null, size(clip.bytes),
     clip.event ? null : 'continuous',
   ].filter(Boolean).join(' · ');
@@ -189,10 +197,38 @@ function clipCard(clip) {
   const download = card.querySelector('.download');
   download.href = `${address(clip)}?download`;
   download.setAttribute('aria-label', `Download ${title}`);
+  const pin = card.querySelector('.pin');
+  pin.setAttribute('aria-label', `Pin ${title}`);
+  pin.addEventListener('click', () => mark(clip, title, pin.getAttribute('aria-pressed') !== 'true'));
   const remove = card.querySelector('.delete');
   remove.setAttribute('aria-label', `Delete ${title}`);
   remove.addEventListener('click', () => askToDelete(clip, title));
   return card;
+}
+
+/** What may be another thing each time that the list is asked for. */
+function showMarks(card, { pinned, here, sha256 }) {
+  const stored = card.querySelector('.stored');
+  stored.hidden = !sha256;
+  stored.textContent = here ? 'Uploaded' : 'In the store';
+  card.querySelector('.pinned').hidden = !pinned;
+  const pin = card.querySelector('.pin');
+  pin.setAttribute('aria-pressed', pinned);
+  const remove = card.querySelector('.delete');
+  remove.disabled = pinned;
+  remove.title = pinned ? 'Unpin it first' : '';
+}
+
+/** Has a clip stay, whatever the limits are, or not any more. */
+async function mark(clip, title, pinned) {
+  try {
+    await ask(`/api${address(clip)}/${pinned ? 'pin' : 'unpin'}`, { method: 'POST' });
+    say(pinned ? `Pinned ${title}: no limit deletes it.` : `${title} is pinned no more.`);
+    shownFor = '';
+    await refresh();
+  } catch (error) {
+    say(`Not ${pinned ? 'pinned' : 'unpinned'}: ${error.message}.`);
+  }
 }
 
 async function askToDelete(clip, title) {
@@ -235,6 +271,7 @@ async function showClips() {
     const key = address(clip);
     const card = clips.get(key) ?? clipCard(clip);
     clips.set(key, card);
+    showMarks(card, clip);
     if (card === next) next = next.nextElementSibling;
     else $('clips').insertBefore(card, next);
     if (awaited.delete(key)) say(`Saved ${length(clip.length)} of ${titleOf(clip.camera)}.`);
@@ -249,8 +286,7 @@ async function refresh() {
     const state = await ask('/api/state');
     showState(state);
     if ($('status').textContent.startsWith('The recorder does not')) say('');
-    const counts = state.cameras.map(camera => [camera.name, camera.finished]);
-    const now = JSON.stringify([counts, limit, $('camera').value, $('day').value]);
+    const now = JSON.stringify([state.changes, limit, $('camera').value, $('day').value]);
     if (now !== shownFor) {
       await showClips();
       shownFor = now;

@@ -28,6 +28,9 @@ pub struct Clip {
     /// Pictures.
     pub frames: u64,
     pub bytes: u64,
+    /// Of the file, hexadecimal, once the store has it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sha256: Option<String>,
 }
 
 /// The end of the name of what is known of a clip.
@@ -114,6 +117,7 @@ impl Clip {
             length: 0,
             frames: 0,
             bytes: metadata.len(),
+            sha256: None,
         })
     }
 }

@@ -8,6 +8,8 @@ use std::time::Duration;
 
 use serde::Deserialize;
 
+use crate::clip;
+
 /// What `--demo` records: the simulated board and a ticking clock's sound.
 pub const DEMO: &str = r#"
 directory = "clips"
@@ -44,10 +46,21 @@ pub enum ConfigError {
     TokenAlone,
     #[error("http.listen = {0}: others reach this page, so http needs {1}")]
     Reached(SocketAddr, &'static str),
-    #[error("mqtt.site = {0:?}: a site's name is as a camera's")]
+    #[error("site = {0:?}: a site's name is as a camera's")]
     Site(String),
+    #[error("site is not set: what is this machine called for others?")]
+    NoSite,
+    #[error("store: {0}")]
+    Store(&'static str),
+    #[error("index.url does not begin with postgres://")]
+    Url,
     #[error("there are two cameras called {0:?}")]
     Twice(String),
+    #[error(
+        "camera {camera:?}: continuous.name = {name:?} is not a-z, A-Z, 0-9, -, _ and . with a place for the \
+         time (%Y %m %d %H %M %S %j %y %F), or is what clips are called"
+    )]
+    PartName { camera: String, name: String },
     #[error("camera {camera:?}: {key} = {value} is not within {least} and {most}")]
     Range {
         camera: String,
@@ -67,6 +80,10 @@ pub struct Config {
     #[serde(default)]
     pub http: Http,
     pub mqtt: Option<Mqtt>,
+    /// What this machine is called where there are others.
+    pub site: Option<String>,
+    pub index: Option<Index>,
+    pub store: Option<Store>,
     #[serde(default, rename = "camera")]
     pub cameras: Vec<Camera>,
 }
@@ -174,8 +191,8 @@ pub struct Mqtt {
     pub host: String,
     #[serde(default = "Mqtt::default_port")]
     pub port: u16,
-    /// What topics call this machine; no other at the broker may have the same.
-    pub site: String,
+    /// What topics call this machine, where it is not the key outside.
+    pub site: Option<String>,
     pub username: Option<String>,
     pub password: Option<String>,
 }
@@ -183,6 +200,85 @@ pub struct Mqtt {
 impl Mqtt {
     fn default_port() -> u16 {
         1883
+    }
+}
+
+/// The index of many machines.
+#[derive(Clone, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct Index {
+    /// Of a PostgreSQL database: `postgres://user:password@host/name`.
+    pub url: String,
+}
+
+impl std::fmt::Debug for Index {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter.write_str("Index")
+    }
+}
+
+/// Where finished clips go: a bucket that is spoken to as S3.
+#[derive(Clone, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct Store {
+    /// Address of the server; Amazon's in the region, if it is not set.
+    pub endpoint: Option<String>,
+    #[serde(default = "Store::default_region")]
+    pub region: String,
+    pub bucket: String,
+    /// In front of all names.
+    #[serde(default)]
+    pub prefix: String,
+    pub access_key: String,
+    pub secret_key: String,
+    /// KiB a second that are sent at most; 0 is no limit.
+    #[serde(default)]
+    pub limit: u32,
+    /// MiB in a part; what is not larger is sent at once.
+    #[serde(default = "Store::default_part")]
+    pub part: u32,
+    /// Whether a clip's file goes when the store has it.
+    #[serde(default)]
+    pub delete: bool,
+    /// Whether what is recorded all the time goes there too.
+    #[serde(default)]
+    pub continuous: bool,
+}
+
+impl std::fmt::Debug for Store {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let bucket = (&self.endpoint, &self.bucket);
+        formatter.debug_tuple("Store").field(&bucket).finish()
+    }
+}
+
+impl Store {
+    fn default_region() -> String {
+        "us-east-1".to_owned()
+    }
+
+    fn default_part() -> u32 {
+        8
+    }
+
+    fn check(&self) -> Result<(), ConfigError> {
+        if !(5..=1024).contains(&self.part) {
+            return Err(ConfigError::Store("part is not within 5 and 1024"));
+        }
+        let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-_./".contains(&byte);
+        let empty = self.prefix.split('/').any(str::is_empty) && !self.prefix.is_empty();
+        if empty || !self.prefix.bytes().all(plain) {
+            return Err(ConfigError::Store(
+                "prefix is not words with a slash between them",
+            ));
+        }
+        let known = |it: &String| it.starts_with("http://") || it.starts_with("https://");
+        if self.endpoint.as_ref().is_some_and(|it| !known(it)) {
+            return Err(ConfigError::Store(
+                "endpoint begins with https:// or http://",
+            ));
+        }
+        Ok(())
     }
 }
 
@@ -223,6 +319,26 @@ pub struct Camera {
     #[serde(default)]
     pub limits: Limits,
     pub continuous: Option<Continuous>,
+    pub motion: Option<Motion>,
+}
+
+/// When something that moves is an event.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
+pub struct Motion {
+    /// How much of the picture has to change, per cent.
+    pub change: u8,
+    /// By how much the brightness of what changes has to be another one, of 255.
+    pub level: u8,
+}
+
+impl Default for Motion {
+    fn default() -> Self {
+        Self {
+            change: 2,
+            level: 25,
+        }
+    }
 }
 
 /// What all clips of a camera may take; 0 is no limit. Those that are recorded all the time do not count.
@@ -299,12 +415,63 @@ pub struct Continuous {
     /// Seconds in a file.
     #[serde(default = "Continuous::default_part")]
     pub part: u64,
+    /// What files are called, without their extension; with places for the time as `strftime` has them.
+    #[serde(default = "Continuous::default_name")]
+    pub name: String,
+    /// Whether that time is this computer's instead of UTC.
+    #[serde(default)]
+    pub local_time: bool,
+    /// Beyond which the oldest of these files are deleted.
+    #[serde(default)]
+    pub limits: Limits,
 }
+
+/// `strftime`'s places that a name may have: what stands there is a part of an address too.
+const PLACES: [(char, &str); 9] = [
+    ('Y', "0000"),
+    ('y', "00"),
+    ('m', "00"),
+    ('d', "00"),
+    ('j', "000"),
+    ('H', "00"),
+    ('M', "00"),
+    ('S', "00"),
+    ('F', "0000-00-00"),
+];
 
 impl Continuous {
     fn default_part() -> u64 {
         600
     }
+
+    fn default_name() -> String {
+        "part-%Y%m%dT%H%M%S".to_owned()
+    }
+
+    /// Whether files called so can be told from clips and from each other.
+    fn is_named_well(&self) -> bool {
+        let Some(name) = zeros(&self.name) else {
+            return false;
+        };
+        // A clip's name is not to be one of theirs, with the number behind it that makes two of a
+        // moment different: limits find files by their names.
+        let of_clips = clip::PATTERN.replace("%f", "000000");
+        let of_clips = zeros(&of_clips).unwrap_or_default();
+        name != self.name && !of_clips.starts_with(&name) && clip::is_name(&format!("{name}.mp4"))
+    }
+}
+
+/// A name with zeros in the places for the time, if it has no others.
+fn zeros(name: &str) -> Option<String> {
+    let mut pieces = name.split('%');
+    let mut text = pieces.next()?.to_owned();
+    for piece in pieces {
+        let letter = piece.chars().next()?;
+        let (_, zeros) = PLACES.iter().find(|(known, _)| *known == letter)?;
+        text.push_str(zeros);
+        text.push_str(piece.strip_prefix(letter)?);
+    }
+    Some(text)
 }
 
 impl Camera {
@@ -342,7 +509,15 @@ impl Camera {
         if !is_name(&self.name) {
             return Err(ConfigError::Name(self.name.clone()));
         }
+        if let Some(continuous) = self.continuous.as_ref().filter(|it| !it.is_named_well()) {
+            return Err(ConfigError::PartName {
+                camera: self.name.clone(),
+                name: continuous.name.clone(),
+            });
+        }
         let part = self.continuous.as_ref().map(|it| it.part);
+        let change = self.motion.map(|it| it.change.into());
+        let level = self.motion.map(|it| it.level.into());
         let ranges = [
             ("before", Some(self.before), 1, 3600),
             ("after", Some(self.after), 0, 3600),
@@ -350,6 +525,8 @@ impl Camera {
             ("stall", Some(self.stall), 1, 3600),
             ("bitrate", Some(self.bitrate.into()), 10, 100_000),
             ("continuous.part", part, 1, 86_400),
+            ("motion.change", change, 1, 60),
+            ("motion.level", level, 1, 254),
         ];
         for (key, value, least, most) in ranges {
             if let Some(value) = value.filter(|value| !(least..=most).contains(value)) {
@@ -403,12 +580,34 @@ impl Config {
         Ok(config)
     }
 
+    /// What this machine is called; nothing where there are no others.
+    pub fn site(&self) -> &str {
+        let of_mqtt = self.mqtt.as_ref().and_then(|mqtt| mqtt.site.as_ref());
+        self.site.as_ref().or(of_mqtt).map_or("", String::as_str)
+    }
+
     /// Checks what no type says.
     pub fn check(&self) -> Result<(), ConfigError> {
         self.http.check()?;
-        if let Some(mqtt) = self.mqtt.as_ref().filter(|mqtt| !is_name(&mqtt.site)) {
-            return Err(ConfigError::Site(mqtt.site.clone()));
+        let sites = [
+            self.site.as_ref(),
+            self.mqtt.as_ref().and_then(|it| it.site.as_ref()),
+        ];
+        if let Some(site) = sites.into_iter().flatten().find(|site| !is_name(site)) {
+            return Err(ConfigError::Site(site.clone()));
         }
+        let others = self.mqtt.is_some() || self.index.is_some() || self.store.is_some();
+        if others && self.site().is_empty() {
+            return Err(ConfigError::NoSite);
+        }
+        if let Some(index) = &self.index
+            && !["postgres://", "postgresql://"]
+                .iter()
+                .any(|it| index.url.starts_with(it))
+        {
+            return Err(ConfigError::Url);
+        }
+        self.store.as_ref().map(Store::check).transpose()?;
         let mut names = HashSet::new();
         for camera in &self.cameras {
             camera.check()?;
@@ -504,6 +703,33 @@ mod tests {
             "listen = '[::1]:1'".to_owned(),
         ] {
             http(&right).unwrap();
+        }
+    }
+
+    #[test]
+    fn parts_are_told_from_clips() {
+        let named = |name: &str| {
+            parse(&format!(
+                "{CAMERA}[camera.continuous]\nname = '{name}'\nlimits.files = 3\n"
+            ))
+        };
+        for right in ["part-%Y%m%dT%H%M%S", "%F_%H-%M", "gate.%j"] {
+            named(right).unwrap();
+        }
+        for wrong in [
+            "part",
+            "part-%05d",
+            "%Y/%m",
+            "%T",
+            "%",
+            "%Y%m%dT%H%M%S",
+            "%Y%m%dT%H%M%S-000000",
+            "-%Y",
+            "a b%Y",
+            "%%Y",
+        ] {
+            let error = named(wrong).unwrap_err();
+            assert!(error.contains("continuous.name"), "{wrong}: {error}");
         }
     }
 

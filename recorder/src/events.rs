@@ -20,6 +20,8 @@ pub enum Event {
     Started { camera: String, name: String },
     /// A clip is whole.
     Finished { clip: Clip },
+    /// The store has a clip.
+    Uploaded { clip: Clip },
     /// Nothing came of a clip.
     Failed {
         camera: String,
@@ -28,17 +30,24 @@ pub enum Event {
     },
     /// A clip was deleted.
     Deleted { camera: String, name: String },
+    /// A clip is to stay, or need not any more.
+    Pinned {
+        camera: String,
+        name: String,
+        pinned: bool,
+    },
 }
 
 impl Event {
     /// The camera that it is about.
     pub fn camera(&self) -> &str {
         match self {
-            Self::Finished { clip } => &clip.camera,
+            Self::Finished { clip } | Self::Uploaded { clip } => &clip.camera,
             Self::Camera { camera, .. }
             | Self::Started { camera, .. }
             | Self::Failed { camera, .. }
-            | Self::Deleted { camera, .. } => camera,
+            | Self::Deleted { camera, .. }
+            | Self::Pinned { camera, .. } => camera,
         }
     }
 }

@@ -15,9 +15,10 @@ use crate::Error;
 use crate::cameras::Cameras;
 use crate::config::{Config, Http};
 use crate::events::Event;
-use crate::http::{self, App};
-use crate::index::Index;
+use crate::http::{self, App, Parts};
+use crate::index::{Index, Shared};
 use crate::mqtt::{self, Station};
+use crate::offload::Offload;
 use crate::options::Options;
 use crate::sync::is_true;
 
@@ -31,12 +32,43 @@ pub async fn run(options: &Options, config: Config) -> Result<(), Error> {
     let mut hang_up = signal(SignalKind::hangup())?;
     let (events, happened) = unbounded_channel();
     let (stop, stopped) = watch::channel(false);
-    let index = Index::open(&config.directory).await?;
-    let cameras = Arc::new(Cameras::new(&config.directory, events.clone()));
+    let (mut index, found) = Index::open(&config.directory, config.site()).await?;
+    // What the last run was ended over is told now.
+    for clip in found {
+        let _ = events.send(Event::Finished { clip });
+    }
     let (silence, silent) = watch::channel(false);
+    let shared = match &config.index {
+        Some(config) => Some(Shared::start(&config.url, &mut index, silent.clone())?),
+        None => None,
+    };
+    let (shared, following) = shared.unzip();
+    let cameras = Arc::new(Cameras::new(&config.directory, events.clone()));
+    let mut offload = None;
+    if let Some(store) = &config.store {
+        let (index, events) = (index.clone(), events.clone());
+        let stopped = stopped.clone();
+        offload = Some(Offload::start(
+            store,
+            &config.directory,
+            index,
+            events,
+            stopped,
+        )?);
+    }
+    let (offload, uploading) = offload.unzip();
     let mut mqtt = None;
     if let Some(config) = &config.mqtt {
-        mqtt = Some(mqtt::start(config, cameras.clone(), index.clone(), silent).await?);
+        mqtt = Some(
+            mqtt::start(
+                config,
+                cameras.clone(),
+                index.clone(),
+                events.clone(),
+                silent,
+            )
+            .await?,
+        );
     }
     let (station, publishing) = mqtt.unzip();
     let listening = tokio::spawn(listen(happened, index.clone(), station, stopped.clone()));
@@ -44,7 +76,14 @@ pub async fn run(options: &Options, config: Config) -> Result<(), Error> {
         .await
         .map_err(|error| format!("{}: {error}", config.http.listen))?;
     follow(&cameras, &config).await?;
-    let app = App::new(cameras.clone(), index.clone(), events, config.http.clone());
+    let parts = Parts {
+        cameras: cameras.clone(),
+        index: index.clone(),
+        shared,
+        offload,
+        events,
+    };
+    let app = App::new(parts, config.http.clone());
     let serving = serve(listener, app, &config.http, stopped)?;
     let watchdog = tokio::spawn(watchdog(cameras.clone()));
     notify(&[NotifyState::Ready]);
@@ -67,11 +106,14 @@ pub async fn run(options: &Options, config: Config) -> Result<(), Error> {
     watchdog.abort();
     stop.send_replace(true);
     serving.await?;
+    if let Some(uploading) = uploading {
+        uploading.await?;
+    }
     listening.await?;
     // Not before all has been put into its outbox.
     silence.send_replace(true);
-    if let Some(publishing) = publishing {
-        publishing.await?;
+    for last in [publishing, following].into_iter().flatten() {
+        last.await?;
     }
     index.close().await;
     Ok(())
@@ -141,6 +183,12 @@ async fn watchdog(cameras: Arc<Cameras>) {
     }
 }
 
+fn heed(camera: &str, clip: &str, done: Result<(), sqlx::Error>) {
+    if let Err(error) = done {
+        tracing::error!(camera, clip, "the index: {error}");
+    }
+}
+
 fn notify(state: &[NotifyState<'_>]) {
     if let Err(error) = sd_notify::notify(state) {
         tracing::warn!("systemd cannot be told: {error}");
@@ -173,16 +221,14 @@ async fn listen(
                 tracing::info!(camera, state = state.name(), "changed");
             }
             Event::Finished { clip } => {
-                if let Err(error) = index.insert(clip).await {
-                    // It is found when the program starts again.
-                    tracing::error!(camera = clip.camera, clip = clip.name, "the index: {error}");
-                }
+                // If not, it is found when the program starts again.
+                heed(&clip.camera, &clip.name, index.put(clip).await);
             }
-            Event::Deleted { camera, name } => {
-                if let Err(error) = index.remove(camera, name).await {
-                    tracing::error!(camera, clip = name, "the index: {error}");
-                }
+            Event::Uploaded { clip } => {
+                let told = index.told(&clip.camera, &clip.name).await;
+                heed(&clip.camera, &clip.name, told);
             }
+            Event::Deleted { camera, name } => heed(camera, name, index.lose(camera, name).await),
             _ => tracing::debug!("{event:?}"),
         }
     }

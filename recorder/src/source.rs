@@ -9,6 +9,9 @@ use crate::config::{Camera, Encode};
 /// Frames a second of the live picture at most, where it is made and not the camera's own.
 const LIVE_RATE: u32 = 10;
 
+/// Pictures a second in which motion is looked for.
+const MOTION_RATE: u32 = 5;
+
 /// Where pictures come from.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Source {
@@ -113,7 +116,29 @@ pub fn description(camera: &Camera) -> String {
         ),
     };
     let sound = sinks.sound.unwrap_or_default();
-    format!("{pictures} circularsink name=ring {} {sound}", sinks.more)
+    let motion = motion(camera, &source);
+    format!(
+        "{pictures} {motion} circularsink name=ring {} {sound}",
+        sinks.more
+    )
+}
+
+/// Small grey pictures for the one who looks for motion; key units only of what comes encoded.
+fn motion(camera: &Camera, source: &Source) -> String {
+    if camera.motion.is_none() {
+        return String::new();
+    }
+    let encoded = !source.encoded(camera.encode) && !matches!(source, Source::K210(_));
+    let key_units = match encoded {
+        true => "identity drop-buffer-flags=delta-unit !",
+        false => "",
+    };
+    format!(
+        "t. ! queue leaky=downstream max-size-buffers=2 max-size-bytes=0 max-size-time=0 ! {key_units} \
+         decodebin ! videorate drop-only=true max-rate={MOTION_RATE} ! videoconvert ! videoscale ! \
+         video/x-raw,format=GRAY8,width=64,height=48 ! \
+         appsink name=motion sync=false async=false max-buffers=1 drop=true"
+    )
 }
 
 /// A key unit every 30 frames: a clip begins at most that much earlier than asked.

@@ -4,10 +4,22 @@
 use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::camera::{Camera, TriggerError};
 use crate::index::{Index, Query};
+
+/// What is to be recorded.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
+#[serde(default)]
+pub struct Order {
+    /// The event's id, of which only the first trigger counts; one that nobody has, if not given.
+    pub event: Option<String>,
+    /// Seconds that are recorded from now on.
+    pub after: Option<u64>,
+    /// Whether the clip is to stay.
+    pub pin: bool,
+}
 
 /// A clip that is there or is being written.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -33,11 +45,10 @@ pub enum OrderError {
 pub async fn trigger(
     camera: Arc<Camera>,
     index: &Index,
-    event: Option<String>,
-    after: Option<u64>,
+    order: Order,
 ) -> Result<Triggered, OrderError> {
-    let named = event.is_some();
-    let event = event.unwrap_or_else(new_event);
+    let named = order.event.is_some();
+    let event = order.event.unwrap_or_else(new_event);
     let triggered = |name| Triggered {
         camera: camera.name().to_owned(),
         name,
@@ -51,12 +62,12 @@ pub async fn trigger(
             limit: 1,
             ..Query::default()
         };
-        if let Some(clip) = index.find(&query).await?.pop() {
-            return Ok(triggered(clip.name));
+        if let Some(entry) = index.find(&query).await?.pop() {
+            return Ok(triggered(entry.clip.name));
         }
     }
     let (for_thread, id) = (camera.clone(), event.clone());
-    let name = tokio::task::spawn_blocking(move || for_thread.trigger(&id, after));
+    let name = tokio::task::spawn_blocking(move || for_thread.trigger(&id, order.after, order.pin));
     Ok(triggered(name.await??))
 }
 

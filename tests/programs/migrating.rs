@@ -240,6 +240,36 @@ fn check(section: &str) {
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
 }
 
+/// Rows that say what a configuration of `kendryte-recorder` has: its manual explains each key and
+/// address.
+fn check_keys(section: &str) {
+    const MANUAL: &str = include_str!("../../docs/recorder.md");
+    let text = TABLE
+        .split("\n## ")
+        .find(|text| text.starts_with(section))
+        .unwrap_or_else(|| panic!("no section is called {section}"));
+    let mut keys = 0;
+    for row in text.lines().filter(|line| line.starts_with("| ")) {
+        let cells: Vec<_> = row.trim_matches('|').split(" | ").collect();
+        assert_eq!(cells.len(), 3, "{row}");
+        for code in code(cells[1]) {
+            let key = code.split([' ', '?']).next().unwrap_or_default();
+            let name = match code.split(' ').nth(1) {
+                Some(path) if path.starts_with('/') => {
+                    // What follows is a camera's and a clip's.
+                    let fixed = if path.starts_with("/api/") { 3 } else { 2 };
+                    let words: Vec<_> = path.split(['/', '?']).take(fixed).collect();
+                    words.join("/")
+                }
+                _ => key.trim_matches(['[', ']']).to_owned(),
+            };
+            assert!(MANUAL.contains(&name), "{row}: {name}");
+            keys += 1;
+        }
+    }
+    assert!(keys >= 3, "{section}");
+}
+
 #[test]
 fn maixpy() {
     check("MaixPy on the K210");
@@ -271,13 +301,33 @@ fn jpeg_on_several_cores() {
 }
 
 #[test]
+fn splitmuxsink() {
+    check("splitmuxsink");
+}
+
+#[test]
+fn motion() {
+    check_keys("motion and MotionEye");
+}
+
+#[test]
+fn frigate() {
+    check_keys("Frigate");
+}
+
+#[test]
 fn every_section_is_run_and_every_link_leads_somewhere() {
     let tests = include_str!("migrating.rs");
     for section in TABLE.split("\n## ").skip(1) {
         let title = section.lines().next().unwrap();
         let is_run = tests
             .lines()
-            .filter_map(|line| line.trim().strip_prefix("check(\"")?.strip_suffix("\");"))
+            .filter_map(|line| {
+                let line = line.trim();
+                let title = line.strip_prefix("check(\"");
+                let title = title.or_else(|| line.strip_prefix("check_keys(\""));
+                title?.strip_suffix("\");")
+            })
             .any(|checked| title.starts_with(checked));
         assert!(is_run, "{title}");
     }

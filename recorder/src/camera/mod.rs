@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! A camera that runs: it is watched by a thread of its own, which starts it again when it fails.
 
+mod motion;
 mod run;
 
 use std::collections::{HashMap, VecDeque};
@@ -23,6 +24,9 @@ use crate::sync::lock;
 
 /// Events whose ids are remembered, so that one that comes twice makes one clip.
 const REMEMBERED: usize = 1024;
+
+/// The beginning of the ids of events that motion makes.
+const MOTION: &str = "motion-";
 
 /// Why nothing is recorded.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -72,6 +76,23 @@ pub struct Status {
     pub fps: f64,
     /// Seconds since the newest frame.
     pub age: Option<f64>,
+    /// Frames that came and are in no recording, or were sent and did not arrive, by the reason; since
+    /// the camera was last started.
+    pub lost: Vec<(&'static str, u64)>,
+    /// Of a K210 board.
+    pub link: Option<Link>,
+}
+
+/// The link to a board, since the camera was last started.
+#[derive(Debug, Clone, Copy, Default, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct Link {
+    /// Share of the port's speed that is used.
+    pub utilisation: f64,
+    /// Times that the board came back.
+    pub reconnections: u64,
+    /// Bytes.
+    pub received: u64,
 }
 
 /// A camera; dropping it does not end it.
@@ -114,10 +135,18 @@ struct State {
     finished: u64,
     failed: u64,
     ring: Option<gst::Element>,
-    /// Clips that are not whole yet, with their events.
-    open: HashMap<String, String>,
+    /// Clips that are not whole yet, by their names.
+    open: HashMap<String, Open>,
     /// Events and their clips, the oldest first.
     recent: VecDeque<(String, String)>,
+}
+
+/// A clip that is being written.
+#[derive(Debug)]
+struct Open {
+    event: String,
+    /// It is to stay; marked when it has a file.
+    pinned: bool,
 }
 
 impl Camera {
@@ -173,54 +202,29 @@ impl Camera {
     }
 
     /// Saves what is kept and what comes in the next `after` seconds; returns the clip's name. An
-    /// event that has a clip is not recorded again. Reads and writes files.
-    pub fn trigger(&self, event: &str, after: Option<u64>) -> Result<String, TriggerError> {
-        if !clip::is_event(event) {
-            return Err(TriggerError::Event);
-        }
-        let config = &self.shared.config;
-        let (name, ring) = {
-            let mut state = lock(&self.shared.state);
-            if let Some((_, name)) = state.recent.iter().find(|(known, _)| known == event) {
-                return Ok(name.clone());
-            }
-            let ring = state.ring.clone().ok_or(TriggerError::NotRunning)?;
-            let name = self.shared.new_name(&state)?;
-            state.open.insert(name.clone(), event.to_owned());
-            state.recent.push_back((event.to_owned(), name.clone()));
-            if state.recent.len() > REMEMBERED {
-                state.recent.pop_front();
-            }
-            (name, ring)
-        };
-        // 0 would be a recording that does not end by itself.
-        let after = after.unwrap_or(config.after).min(3600);
-        let post_time = (after * gst::ClockTime::SECOND.nseconds()).max(1);
-        let order = gst::Structure::builder("circularsink-trigger")
-            .field(
-                "location",
-                self.shared.path(&name).to_string_lossy().as_ref(),
-            )
-            .field("post-time", post_time)
-            .build();
-        if !ring.send_event(gst::event::CustomDownstreamOob::new(order)) {
-            self.shared.forget(&name);
-            return Err(TriggerError::Refused);
-        }
-        self.keep_picture(&name);
-        Ok(name)
+    /// event that has a clip is not recorded again. A clip that is `pinned` stays from its beginning on.
+    /// Reads and writes files.
+    pub fn trigger(
+        &self,
+        event: &str,
+        after: Option<u64>,
+        pinned: bool,
+    ) -> Result<String, TriggerError> {
+        self.shared.trigger(event, after, pinned)
     }
 
-    /// The clip's picture is what the camera sees now.
-    fn keep_picture(&self, name: &str) {
-        let jpeg = self.shared.picture.borrow().jpeg.clone();
-        if jpeg.is_empty() {
-            return;
-        }
-        let path = self.shared.path(&format!("{name}{PICTURE}"));
-        if let Err(error) = std::fs::write(&path, jpeg) {
-            tracing::warn!(camera = self.name(), "{}: {error}", path.display());
-        }
+    /// Has a clip that is being written stay, or not; false if none of this name is.
+    pub fn pin_open(&self, name: &str, pinned: bool) -> bool {
+        let mut state = lock(&self.shared.state);
+        let open = state.open.get_mut(name);
+        open.map(|open| open.pinned = pinned).is_some()
+    }
+
+    /// The clip of an event of this run.
+    pub fn clip_of_event(&self, event: &str) -> Option<String> {
+        let state = lock(&self.shared.state);
+        let found = state.recent.iter().find(|(known, _)| known == event);
+        found.map(|(_, name)| name.clone())
     }
 
     /// Ends what is being recorded with what has arrived; but for what is recorded all the time.
@@ -257,6 +261,7 @@ impl Camera {
         if let Some(ring) = ring {
             status.kept = ring.property::<u64>("level-time") as f64 / 1e9;
             status.bytes = ring.property("level-bytes");
+            look_at_elements(&ring, &mut status);
         }
         status.frames = shared.frames.load(Ordering::Relaxed);
         status.age = shared.age().map(|age| age.as_secs_f64());
@@ -280,7 +285,112 @@ impl Camera {
     }
 }
 
+/// Adds what the elements around the ring have counted.
+fn look_at_elements(ring: &gst::Element, status: &mut Status) {
+    let pipeline = ring.parent().and_downcast::<gst::Bin>();
+    let named = |name: &str, factory: &str| {
+        let element = pipeline.as_ref()?.by_name(name)?;
+        let is = element.factory().is_some_and(|it| it.name() == factory);
+        is.then(|| element.property::<gst::Structure>("stats"))
+    };
+    let count = |stats: &gst::Structure, field: &str| stats.get::<u64>(field).unwrap_or_default();
+    let stats = ring.property::<gst::Structure>("stats");
+    let skipped = count(&stats, "buffers-skipped");
+    status.lost.push(("before-key-unit", skipped));
+    if let Some(stats) = named("continuous", "recordsink") {
+        status.lost.push(("continuous", count(&stats, "dropped")));
+    }
+    if let Some(stats) = named("source", "k210camerasrc") {
+        status.lost.push(("link", count(&stats, "frames-dropped")));
+        status.link = Some(Link {
+            utilisation: stats.get("link-utilisation").unwrap_or_default(),
+            reconnections: count(&stats, "reconnections"),
+            received: count(&stats, "received"),
+        });
+    }
+}
+
 impl Shared {
+    fn trigger(
+        &self,
+        event: &str,
+        after: Option<u64>,
+        pinned: bool,
+    ) -> Result<String, TriggerError> {
+        if !clip::is_event(event) {
+            return Err(TriggerError::Event);
+        }
+        let (name, ring) = {
+            let mut state = lock(&self.state);
+            if let Some((_, name)) = state.recent.iter().find(|(known, _)| known == event) {
+                return Ok(name.clone());
+            }
+            let ring = state.ring.clone().ok_or(TriggerError::NotRunning)?;
+            let name = self.new_name(&state)?;
+            let open = Open {
+                event: event.to_owned(),
+                pinned,
+            };
+            state.open.insert(name.clone(), open);
+            state.recent.push_back((event.to_owned(), name.clone()));
+            if state.recent.len() > REMEMBERED {
+                state.recent.pop_front();
+            }
+            (name, ring)
+        };
+        if !self.order(&ring, &name, after, pinned) {
+            self.forget(&name);
+            return Err(TriggerError::Refused);
+        }
+        self.keep_picture(&name);
+        Ok(name)
+    }
+
+    /// Has the ring begin a clip, or go on with it, for so many seconds.
+    fn order(&self, ring: &gst::Element, name: &str, after: Option<u64>, pinned: bool) -> bool {
+        // 0 would be a recording that does not end by itself.
+        let after = after.unwrap_or(self.config.after).min(3600);
+        let post_time = (after * gst::ClockTime::SECOND.nseconds()).max(1);
+        let order = gst::Structure::builder("circularsink-trigger")
+            .field("location", self.path(name).to_string_lossy().as_ref())
+            .field("post-time", post_time)
+            .field("pinned", pinned)
+            .build();
+        ring.send_event(gst::event::CustomDownstreamOob::new(order))
+    }
+
+    /// Something moves: a clip begins, or the one that has begun so goes on.
+    fn moved(&self) {
+        let open = {
+            let state = lock(&self.state);
+            let of_motion = |open: &Open| open.event.starts_with(MOTION);
+            let open = state.open.iter().find(|(_, open)| of_motion(open));
+            let name = open.map(|(name, _)| name.clone());
+            name.zip(state.ring.clone())
+        };
+        if let Some((name, ring)) = open {
+            // One that has just ended is followed by another one at the next picture.
+            self.order(&ring, &name, None, false);
+            return;
+        }
+        let event = format!("{MOTION}{}", clip::now());
+        if let Err(error) = self.trigger(&event, None, false) {
+            tracing::warn!(camera = self.config.name, "motion: {error}");
+        }
+    }
+
+    /// The clip's picture is what the camera sees now.
+    fn keep_picture(&self, name: &str) {
+        let jpeg = self.picture.borrow().jpeg.clone();
+        if jpeg.is_empty() {
+            return;
+        }
+        let path = self.path(&format!("{name}{PICTURE}"));
+        if let Err(error) = std::fs::write(&path, jpeg) {
+            tracing::warn!(camera = self.config.name, "{}: {error}", path.display());
+        }
+    }
+
     /// A name that no clip has: of now, or a microsecond later.
     fn new_name(&self, state: &State) -> Result<String, TriggerError> {
         let now = clip::now_micros();
@@ -345,7 +455,8 @@ impl Shared {
 
     /// A clip is not being written any more; returns its event.
     fn close(&self, name: &str) -> Option<String> {
-        lock(&self.state).open.remove(name)
+        let open = lock(&self.state).open.remove(name);
+        open.map(|open| open.event)
     }
 
     /// Nothing came of a clip: its event may be triggered again.

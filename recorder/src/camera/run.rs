@@ -9,10 +9,12 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use gst::prelude::*;
 
+use super::motion::Watch;
 use super::{Picture, Shared};
 use crate::clip::{self, Clip, FACTS, PICTURE};
-use crate::config::Camera;
+use crate::config::{Camera, Limits, Motion};
 use crate::events::{Event, Phase};
+use crate::pins;
 use crate::source::{self, Source};
 use crate::sync::lock;
 
@@ -23,6 +25,8 @@ const LONGEST_DELAY: Duration = Duration::from_secs(60);
 const HEALTHY: Duration = Duration::from_secs(60);
 /// How often the thread looks up from its messages.
 const TURN: Duration = Duration::from_millis(200);
+/// How often a clip of what moves is told to go on.
+const MOTION_AGAIN: Duration = Duration::from_millis(500);
 /// How long the end of its files may take.
 const END: Duration = Duration::from_secs(20);
 
@@ -116,14 +120,13 @@ fn set_up(shared: &Arc<Shared>, pipeline: &gst::Pipeline) -> Result<gst::Element
     ring.set_property("max-bytes", config.memory << 20);
     // Each trigger names its file by this pattern, by which the element finds those that may go.
     ring.set_property("location", file(clip::PATTERN));
-    let mebibytes = |count: u32| u64::from(count) << 20;
-    ring.set_property("max-files", config.limits.files);
-    ring.set_property("max-total-bytes", mebibytes(config.limits.total));
-    ring.set_property("min-free-bytes", mebibytes(config.limits.free));
+    limit(&ring, &config.limits);
     count_frames(shared, &ring)?;
     if let Some(continuous) = &config.continuous {
         let sink = named("continuous")?;
-        sink.set_property("location", file("part-%05d"));
+        sink.set_property("location", file(&continuous.name));
+        sink.set_property("utc-names", !continuous.local_time);
+        limit(&sink, &continuous.limits);
         sink.set_property("split-time", nanoseconds(continuous.part));
         sink.set_property("overwrite", false);
     }
@@ -145,7 +148,44 @@ fn set_up(shared: &Arc<Shared>, pipeline: &gst::Pipeline) -> Result<gst::Element
         Ok(gst::FlowSuccess::Ok)
     });
     live.set_callbacks(callbacks.build());
+    if let Some(motion) = config.motion {
+        let sink = named("motion")?.downcast::<gst_app::AppSink>();
+        let sink = sink.map_err(|_| RunError::Missing("the sink of small pictures"))?;
+        look_for_motion(shared, motion, &sink);
+    }
     Ok(ring)
+}
+
+/// Has what moves be an event.
+fn look_for_motion(shared: &Arc<Shared>, settings: Motion, sink: &gst_app::AppSink) {
+    let shared = Arc::downgrade(shared);
+    let mut watch = Watch::new(settings);
+    let mut told: Option<Instant> = None;
+    let callbacks = gst_app::AppSinkCallbacks::builder().new_sample(move |sink| {
+        let sample = sink.pull_sample().map_err(|_| gst::FlowError::Eos)?;
+        let map = sample
+            .buffer()
+            .and_then(|buffer| buffer.map_readable().ok());
+        let moves = watch.look(&map.ok_or(gst::FlowError::Error)?);
+        let due = told.is_none_or(|told| told.elapsed() >= MOTION_AGAIN);
+        if moves
+            && due
+            && let Some(shared) = shared.upgrade()
+        {
+            told = Some(Instant::now());
+            shared.moved();
+        }
+        Ok(gst::FlowSuccess::Ok)
+    });
+    sink.set_callbacks(callbacks.build());
+}
+
+/// Says what a sink's files may take.
+fn limit(sink: &gst::Element, limits: &Limits) {
+    let mebibytes = |count: u32| u64::from(count) << 20;
+    sink.set_property("max-files", limits.files);
+    sink.set_property("max-total-bytes", mebibytes(limits.total));
+    sink.set_property("min-free-bytes", mebibytes(limits.free));
 }
 
 /// Counts what arrives at the ring.
@@ -269,6 +309,7 @@ impl Run<'_> {
         let camera = self.config().name.clone();
         match structure.name().as_str() {
             "circularsink-recording-started" => {
+                self.pin_if_told(&name);
                 self.shared.tell(Event::Started { camera, name });
             }
             "circularsink-recording-finished" => {
@@ -279,9 +320,21 @@ impl Run<'_> {
                 let error = structure.get("error").unwrap_or_default();
                 self.failed(camera, name, error);
             }
-            "circularsink-file-deleted" => self.deleted(camera, name),
+            "circularsink-file-deleted" | "recordsink-file-deleted" => self.deleted(camera, name),
             "recordsink-file" => self.keep(self.part_of(structure, name)),
             _ => (),
+        }
+    }
+
+    /// Marks a clip that is to stay: there was no file yet when that was said.
+    fn pin_if_told(&self, name: &str) {
+        let told = lock(&self.shared.state)
+            .open
+            .get(name)
+            .is_some_and(|it| it.pinned);
+        if told && let Err(error) = pins::mark(&self.shared.path(name), true) {
+            let camera = self.config().name.as_str();
+            tracing::error!(camera, clip = name, "it is not pinned: {error}");
         }
     }
 
@@ -298,6 +351,7 @@ impl Run<'_> {
             length: end.saturating_sub(start) / 1_000_000,
             frames: structure.get("frames").unwrap_or_default(),
             bytes: structure.get("bytes").unwrap_or_default(),
+            sha256: None,
         }
     }
 
@@ -305,14 +359,16 @@ impl Run<'_> {
     fn part_of(&self, structure: &gst::StructureRef, name: String) -> Clip {
         let length = structure.get::<gst::ClockTime>("duration");
         let length = length.unwrap_or_default().nseconds();
+        let utc = structure.get::<u64>("start-utc").ok().map(milliseconds);
         Clip {
             camera: self.config().name.clone(),
             name,
             event: None,
-            start: clip::now() - milliseconds(length),
+            start: utc.unwrap_or_else(|| clip::now() - milliseconds(length)),
             length: length / 1_000_000,
             frames: structure.get("frames").unwrap_or_default(),
             bytes: structure.get("bytes").unwrap_or_default(),
+            sha256: None,
         }
     }
 

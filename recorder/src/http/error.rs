@@ -7,6 +7,7 @@ use axum::http::header::{HeaderValue, WWW_AUTHENTICATE};
 use axum::response::{IntoResponse, Response};
 
 use crate::camera::TriggerError;
+use crate::pins::PinError;
 use crate::trigger::OrderError;
 
 /// Why a request is not followed.
@@ -22,10 +23,20 @@ pub enum HttpError {
     NoPicture,
     #[error("the clip is being written")]
     Busy,
+    #[error("the clip is pinned; unpin it first")]
+    Pinned,
+    #[error(transparent)]
+    Pin(PinError),
     #[error(transparent)]
     Trigger(#[from] TriggerError),
     #[error(transparent)]
     Order(OrderError),
+    #[error("the index of all machines does not answer: {0}")]
+    Shared(sqlx::Error),
+    #[error("there is no index of all machines; see the key `index.url`")]
+    Alone,
+    #[error("the store does not answer: {0}")]
+    Store(#[from] object_store::Error),
     #[error("this name is not known here; see the key `hosts`")]
     Host,
     #[error("sign in, or send a token")]
@@ -40,13 +51,17 @@ impl HttpError {
     fn status(&self) -> StatusCode {
         match self {
             Self::NoCamera(_) | Self::NoClip | Self::NoPage => StatusCode::NOT_FOUND,
-            Self::NoPicture => StatusCode::SERVICE_UNAVAILABLE,
-            Self::Busy => StatusCode::CONFLICT,
+            Self::NoPicture | Self::Shared(_) => StatusCode::SERVICE_UNAVAILABLE,
+            Self::Alone => StatusCode::BAD_REQUEST,
+            Self::Store(_) => StatusCode::BAD_GATEWAY,
+            Self::Busy | Self::Pinned => StatusCode::CONFLICT,
             Self::Trigger(TriggerError::Event) => StatusCode::BAD_REQUEST,
             Self::Trigger(_) => StatusCode::SERVICE_UNAVAILABLE,
             Self::Unknown => StatusCode::UNAUTHORIZED,
             Self::Host => StatusCode::MISDIRECTED_REQUEST,
-            Self::Order(_) | Self::Index(_) | Self::Files(_) => StatusCode::INTERNAL_SERVER_ERROR,
+            Self::Order(_) | Self::Pin(_) | Self::Index(_) | Self::Files(_) => {
+                StatusCode::INTERNAL_SERVER_ERROR
+            }
         }
     }
 }
@@ -56,6 +71,15 @@ impl From<OrderError> for HttpError {
         match error {
             OrderError::Trigger(error) => Self::Trigger(error),
             other => Self::Order(other),
+        }
+    }
+}
+
+impl From<PinError> for HttpError {
+    fn from(error: PinError) -> Self {
+        match error {
+            PinError::NoClip => Self::NoClip,
+            other => Self::Pin(other),
         }
     }
 }

@@ -5,8 +5,9 @@ use std::path::{Path as FilePath, PathBuf};
 
 use axum::body::Body;
 use axum::extract::{Path, Query, Request, State};
-use axum::http::{HeaderValue, header};
+use axum::http::{HeaderValue, Method, StatusCode, header};
 use axum::response::{IntoResponse, Response};
+use object_store::GetRange;
 use serde::Deserialize;
 use tower_http::services::ServeFile;
 
@@ -31,8 +32,15 @@ pub async fn clip(
     request: Request,
 ) -> Result<Response, HttpError> {
     let container = Container::of(&name).ok_or(HttpError::NoClip)?;
-    let path = find(&app, &camera, &name, "").await?;
-    let mut response = send(&path, container.media_type(), request).await;
+    let kind = container.media_type();
+    let mut response = match find(&app, &camera, &name, "").await {
+        Ok(path) => send(&path, kind, request).await,
+        Err(error) => {
+            let asked = Asked::of(&request);
+            let passed = pass(&app, &camera, &name, kind, asked).await?;
+            passed.ok_or(error)?
+        }
+    };
     if wish.download.is_some() {
         // Names of clips have nothing that would have to be quoted.
         let stored = format!("attachment; filename=\"{camera}_{name}\"");
@@ -50,8 +58,15 @@ pub async fn picture(
     Path((camera, name)): Path<(String, String)>,
     request: Request,
 ) -> Result<Response, HttpError> {
-    let path = find(&app, &camera, &name, PICTURE).await?;
-    Ok(send(&path, "image/jpeg", request).await)
+    let kind = "image/jpeg";
+    match find(&app, &camera, &name, PICTURE).await {
+        Ok(path) => Ok(send(&path, kind, request).await),
+        Err(error) => {
+            let (asked, name) = (Asked::of(&request), format!("{name}{PICTURE}"));
+            let passed = pass(&app, &camera, &name, kind, asked).await?;
+            passed.ok_or(error)
+        }
+    }
 }
 
 /// The path of a clip's file, or of the one beside it that ends so. Only a file in a folder of the
@@ -66,6 +81,82 @@ pub async fn find(app: &App, camera: &str, name: &str, end: &str) -> Result<Path
     let ours =
         there(&folder).is_ok_and(|it| it.is_dir()) && there(&path).is_ok_and(|it| it.is_file());
     ours.then_some(path).ok_or(HttpError::NoClip)
+}
+
+/// What of an object is asked for.
+struct Asked {
+    range: Option<GetRange>,
+    /// Only what it would be.
+    head: bool,
+}
+
+impl Asked {
+    fn of(request: &Request) -> Self {
+        let range = request.headers().get(header::RANGE);
+        Self {
+            range: range.and_then(|range| range_of(range.to_str().ok()?)),
+            head: request.method() == Method::HEAD,
+        }
+    }
+}
+
+/// Answers with what only the store has, a clip or its picture, as it comes; `None` if it has nothing.
+async fn pass(
+    app: &App,
+    camera: &str,
+    name: &str,
+    kind: &str,
+    asked: Asked,
+) -> Result<Option<Response>, HttpError> {
+    let Some(offload) = &app.0.offload else {
+        return Ok(None);
+    };
+    let entry = app
+        .0
+        .index
+        .get(camera, name.trim_end_matches(PICTURE))
+        .await?;
+    if entry.is_none_or(|entry| entry.clip.sha256.is_none()) {
+        return Ok(None);
+    }
+    let is_part = asked.range.is_some();
+    let found = match offload.get(camera, name, asked.range).await {
+        Ok(found) => found,
+        Err(object_store::Error::NotFound { .. }) => return Ok(None),
+        Err(error) => return Err(error.into()),
+    };
+    let (part, size) = (found.range.clone(), found.meta.size);
+    let mut answer = Response::builder()
+        .header(header::CONTENT_TYPE, kind)
+        .header(header::CONTENT_LENGTH, part.end - part.start)
+        .header(header::ACCEPT_RANGES, "bytes");
+    if is_part {
+        let last = part.end.saturating_sub(1);
+        answer = answer.status(StatusCode::PARTIAL_CONTENT).header(
+            header::CONTENT_RANGE,
+            format!("bytes {}-{last}/{size}", part.start),
+        );
+    }
+    let body = match asked.head {
+        true => Body::empty(),
+        false => Body::from_stream(found.into_stream()),
+    };
+    let answer = answer.body(body).map_err(std::io::Error::other)?;
+    Ok(Some(answer))
+}
+
+/// The one range that a request asks for; none where it asks for several or in another unit.
+fn range_of(text: &str) -> Option<GetRange> {
+    let (first, last) = text.strip_prefix("bytes=")?.split_once('-')?;
+    let number = |text: &str| text.trim().parse::<u64>().ok();
+    match (first.trim(), last.trim()) {
+        ("", last) => number(last).map(GetRange::Suffix),
+        (first, "") => number(first).map(GetRange::Offset),
+        (first, last) => {
+            let (first, last) = (number(first)?, number(last)?);
+            (first <= last).then(|| GetRange::Bounded(first..last.saturating_add(1)))
+        }
+    }
 }
 
 /// Answers with a file, or with what is asked for of it.

@@ -27,7 +27,8 @@ use tower_http::timeout::TimeoutLayer;
 use crate::cameras::Cameras;
 use crate::config::Http;
 use crate::events::{Events, Phase};
-use crate::index::Index;
+use crate::index::{Index, Shared};
+use crate::offload::Offload;
 
 pub use server::serve;
 pub use tls::acceptor;
@@ -45,21 +46,36 @@ pub struct App(Arc<Inner>);
 
 #[derive(Debug)]
 struct Inner {
-    cameras: Arc<Cameras>,
-    index: Index,
-    events: Events,
+    parts: Parts,
     config: Http,
     auth: Auth,
 }
 
+/// What of the program is asked and ordered.
+#[derive(Debug)]
+pub struct Parts {
+    pub cameras: Arc<Cameras>,
+    pub index: Index,
+    /// The index of all machines.
+    pub shared: Option<Shared>,
+    pub offload: Option<Arc<Offload>>,
+    pub events: Events,
+}
+
+impl std::ops::Deref for Inner {
+    type Target = Parts;
+
+    fn deref(&self) -> &Parts {
+        &self.parts
+    }
+}
+
 impl App {
-    pub fn new(cameras: Arc<Cameras>, index: Index, events: Events, config: Http) -> Self {
+    pub fn new(parts: Parts, config: Http) -> Self {
         let token = config.token.map(|token| token.0);
         let auth = Auth::new(config.password.clone(), token, config.is_encrypted());
         Self(Arc::new(Inner {
-            cameras,
-            index,
-            events,
+            parts,
             config,
             auth,
         }))
@@ -73,6 +89,8 @@ pub fn router(app: App) -> Router {
         .route("/clips", get(api::clips))
         .route("/cameras/{camera}/trigger", post(api::trigger))
         .route("/cameras/{camera}/finish", post(api::finish))
+        .route("/clips/{camera}/{name}/pin", post(api::pin))
+        .route("/clips/{camera}/{name}/unpin", post(api::unpin))
         .route("/clips/{camera}/{name}", axum::routing::delete(api::delete))
         .fallback(error::no_page);
     let quick = Router::new()

@@ -8,6 +8,7 @@
 //! | `kendryte/SITE/CAMERA/event` | what happened, in order, from the [`outbox`] |
 //! | `kendryte/SITE/CAMERA/trigger` | has the program record |
 //! | `kendryte/SITE/CAMERA/finish` | ends what is recorded |
+//! | `kendryte/SITE/CAMERA/pin`, `unpin` | has a clip stay, or not any more |
 
 mod outbox;
 
@@ -18,17 +19,18 @@ use rumqttc::{
     AsyncClient, ConnAck, ConnectionError, Event as Polled, EventLoop, LastWill, MqttOptions,
     Packet, Publish, QoS,
 };
-use serde::Deserialize;
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinHandle;
 
+use crate::Error;
 use crate::cameras::Cameras;
 use crate::clip;
 use crate::config::Mqtt;
-use crate::events::Event;
+use crate::events::{Event, Events};
 use crate::index::Index;
+use crate::pins;
 use crate::sync::is_true;
-use crate::trigger::trigger;
+use crate::trigger::{Order, trigger};
 
 use outbox::Outbox;
 
@@ -44,8 +46,8 @@ const FAREWELL: Duration = Duration::from_secs(2);
 struct Topics(String);
 
 impl Topics {
-    fn new(config: &Mqtt) -> Self {
-        Self(format!("kendryte/{}", config.site))
+    fn new(site: &str) -> Self {
+        Self(format!("kendryte/{site}"))
     }
 
     fn online(&self) -> String {
@@ -74,24 +76,21 @@ impl Topics {
     }
 }
 
-/// What a trigger may say; a text that is no JSON object is the event's id.
-#[derive(Debug, Default, PartialEq, Eq, Deserialize)]
-#[serde(default)]
-struct Order {
-    event: Option<String>,
-    after: Option<u64>,
+/// What a trigger says; a text that is no JSON object is the event's id.
+fn read(payload: &[u8]) -> Option<Order> {
+    let text = std::str::from_utf8(payload).ok()?.trim();
+    if text.starts_with('{') {
+        return serde_json::from_str(text).ok();
+    }
+    let event = (!text.is_empty()).then(|| text.to_owned());
+    Some(Order {
+        event,
+        ..Order::default()
+    })
 }
 
-impl Order {
-    fn read(payload: &[u8]) -> Option<Self> {
-        let text = std::str::from_utf8(payload).ok()?.trim();
-        if text.starts_with('{') {
-            return serde_json::from_str(text).ok();
-        }
-        let event = (!text.is_empty()).then(|| text.to_owned());
-        Some(Self { event, after: None })
-    }
-}
+/// What is listened to below a camera's topic.
+const ORDERS: [&str; 4] = ["trigger", "finish", "pin", "unpin"];
 
 /// What is published comes from here.
 #[derive(Debug, Clone)]
@@ -120,17 +119,21 @@ pub async fn start(
     config: &Mqtt,
     cameras: Arc<Cameras>,
     index: Index,
+    events: Events,
     stopped: watch::Receiver<bool>,
 ) -> Result<(Station, JoinHandle<()>), sqlx::Error> {
     let outbox = Outbox::open(cameras.directory()).await?;
-    let topics = Topics::new(config);
-    let (client, broker) = connect(config, &topics);
+    // Topics may have another name for the machine than the rest.
+    let site = config.site.as_deref().unwrap_or(index.site());
+    let topics = Topics::new(site);
+    let (client, broker) = connect(config, site, &topics);
     let (changes, changed) = mpsc::unbounded_channel();
     let link = Link {
         client,
         topics: topics.clone(),
         cameras,
         index,
+        events,
         outbox: outbox.clone(),
         underway: None,
         connected: false,
@@ -178,8 +181,8 @@ async fn run(
     link.outbox.close().await;
 }
 
-fn connect(config: &Mqtt, topics: &Topics) -> (AsyncClient, EventLoop) {
-    let id = format!("kendryte-recorder-{}", config.site);
+fn connect(config: &Mqtt, site: &str, topics: &Topics) -> (AsyncClient, EventLoop) {
+    let id = format!("kendryte-recorder-{site}");
     let mut options = MqttOptions::new(id, config.host.clone(), config.port);
     options.set_keep_alive(Duration::from_secs(15));
     options.set_clean_session(false);
@@ -229,6 +232,7 @@ struct Link {
     topics: Topics,
     cameras: Arc<Cameras>,
     index: Index,
+    events: Events,
     outbox: Outbox,
     /// The message of the outbox that was sent and has not arrived. One at a time keeps the order.
     underway: Option<i64>,
@@ -265,7 +269,7 @@ impl Link {
             // It knows nothing of what was under way, and it is not sent again by itself.
             self.underway = None;
         }
-        for what in ["trigger", "finish"] {
+        for what in ORDERS {
             let topic = self.topics.of("+", what);
             if let Err(error) = self.client.subscribe(topic, QoS::ExactlyOnce).await {
                 tracing::error!("MQTT: {error}");
@@ -336,21 +340,26 @@ impl Link {
         let Some((camera, what)) = self.topics.order(&order.topic) else {
             return;
         };
-        let Some(found) = self.cameras.get(camera) else {
-            tracing::warn!(camera, "{what} by MQTT: there is no such camera");
-            return;
-        };
-        let done = match (what, Order::read(&order.payload)) {
-            ("finish", _) => found.finish().map_err(|error| error.to_string()),
-            ("trigger", Some(order)) => {
-                let triggered = trigger(found, &self.index, order.event, order.after).await;
-                triggered.map(|_| ()).map_err(|error| error.to_string())
-            }
-            _ => Err("the message cannot be read".into()),
-        };
-        if let Err(error) = done {
+        if let Err(error) = self.obey(camera, what, &order.payload).await {
             tracing::warn!(camera, "{what} by MQTT: {error}");
         }
+    }
+
+    async fn obey(&self, camera: &str, what: &str, payload: &[u8]) -> Result<(), Error> {
+        let order = read(payload).ok_or("the message cannot be read")?;
+        if let ("pin" | "unpin", Some(which)) = (what, &order.event) {
+            let (cameras, index, events) = (&self.cameras, &self.index, &self.events);
+            pins::pin(cameras, index, events, camera, which, what == "pin").await?;
+            return Ok(());
+        }
+        let found = self.cameras.get(camera);
+        let found = found.ok_or("there is no such camera")?;
+        match what {
+            "finish" => found.finish()?,
+            "trigger" => trigger(found, &self.index, order).await.map(drop)?,
+            _ => return Err("the message does not say which clip".into()),
+        }
+        Ok(())
     }
 
     /// Says that this is the end.
@@ -386,13 +395,14 @@ mod tests {
         let order = |event: Option<&str>, after| Order {
             event: event.map(str::to_owned),
             after,
+            pin: false,
         };
-        assert_eq!(Order::read(b"door-7"), Some(order(Some("door-7"), None)));
-        assert_eq!(Order::read(b""), Some(order(None, None)));
+        assert_eq!(read(b"door-7"), Some(order(Some("door-7"), None)));
+        assert_eq!(read(b""), Some(order(None, None)));
         let text = br#"{"event": "a", "after": 9, "zone": 1}"#;
-        assert_eq!(Order::read(text), Some(order(Some("a"), Some(9))));
-        assert_eq!(Order::read(b"{"), None);
-        assert_eq!(Order::read(&[0xff]), None);
+        assert_eq!(read(text), Some(order(Some("a"), Some(9))));
+        assert_eq!(read(b"{"), None);
+        assert_eq!(read(&[0xff]), None);
     }
 
     #[test]

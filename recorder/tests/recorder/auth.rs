@@ -173,6 +173,8 @@ fn the_page_is_used_over_tls() {
     };
     send("open barley");
     browser.wait("document.body.innerText.includes('That is not the password.')");
+    let barriers = browser.barriers();
+    assert!(barriers.is_empty(), "{barriers:#?}");
     send("open sesame");
     browser.wait("location.pathname == '/'");
     browser.wait("document.querySelector('.live')?.naturalWidth == 160");

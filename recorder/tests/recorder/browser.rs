@@ -110,6 +110,27 @@ impl Browser {
         }
     }
 
+    /// What axe-core finds on the page that keeps people from using it: a line each.
+    /// `scripts/setup.sh test` fetches it; without it nothing is looked for.
+    pub fn barriers(&self) -> Vec<String> {
+        let target = Path::new(env!("CARGO_TARGET_TMPDIR")).parent().unwrap();
+        let Ok(axe) = std::fs::read_to_string(target.join("axe/axe.min.js")) else {
+            eprintln!("skipped: axe-core was not fetched");
+            return Vec::new();
+        };
+        self.run(&axe);
+        let found = self.run_to_end(
+            "axe.run().then(({violations}) => done(violations
+                 .filter(({impact}) => ['serious', 'critical'].includes(impact))
+                 .flatMap(({id, nodes}) => nodes.map(({html}) => `${id}: ${html}`))),
+             error => done([String(error)]))",
+        );
+        let lines = found.as_array().expect("axe answers").iter();
+        lines
+            .map(|line| line.as_str().unwrap().to_owned())
+            .collect()
+    }
+
     pub fn key(&self, key: &str) {
         let actions = json!([{"type": "key", "id": "keyboard", "actions": [
             {"type": "keyDown", "value": key}, {"type": "keyUp", "value": key}]}]);

@@ -162,6 +162,77 @@ fn a_camera_that_stands_still_is_tried_again() {
 }
 
 #[test]
+fn what_is_recorded_all_the_time_makes_room_for_itself() {
+    let config = format!(
+        "{}{ALL_THE_TIME}part = 1\nname = '%Y-%m-%d_%H-%M-%S'\nlimits.files = 3\n",
+        ball("gate")
+    );
+    let mut recorder = Recorder::start(&config);
+    recorder.runs("gate");
+    let kept = recorder.clip("gate", "");
+    let kept = kept["name"].as_str().unwrap().to_owned();
+    recorder.program.says(&["deleted for room"]);
+    // What an earlier run left is counted as well, and in nobody's way.
+    recorder.program.terminate();
+    let before = recorder.files("gate", ".mp4");
+    let mut recorder = Recorder::start_in(recorder.folder, &config);
+    recorder.runs("gate");
+    until("all of the earlier run made room", || {
+        let files = recorder.files("gate", ".mp4");
+        let old = before.iter().filter(|file| files.contains(file));
+        (old.count() == 1).then_some(())
+    });
+    recorder.program.terminate();
+    let files = recorder.files("gate", ".mp4");
+    // The limit is for these files, not for clips.
+    assert!(
+        files.iter().any(|file| file.ends_with(&kept)) && files.len() <= 4,
+        "{files:?}"
+    );
+    assert_eq!(recorder.files("gate", ".json").len(), files.len());
+}
+
+#[test]
+fn what_moves_is_an_event_for_as_long_as_it_moves() {
+    let motion = "[camera.motion]\n";
+    let config = format!("{}{motion}{}{motion}", ball("still"), ball("gate"));
+    let config = config
+        .replacen("pattern=ball", "pattern=blue", 1)
+        .replace("after = 0", "after = 1");
+    let mut recorder = Recorder::start(&config);
+    let port = recorder.port();
+    let state = || ask(port, "GET", "/api/state", "").json()["cameras"][1].take();
+    let recording = || {
+        let state = state();
+        let name = state["recording"][0].as_str()?.to_owned();
+        Some((name, state["frames"].as_u64()?))
+    };
+    let (name, begun) = until("it moves", recording);
+    // Three seconds later it is the same clip, although one is all that follows a trigger.
+    until("it moves on", || {
+        (state()["frames"].as_u64()? >= begun + 45).then_some(())
+    });
+    assert_eq!(recording().map(|(name, _)| name), Some(name.clone()));
+    let finish = ask(port, "POST", "/api/cameras/gate/finish", "");
+    assert_eq!(finish.status, 200);
+    let clip = until("the clip is whole", || {
+        let list = ask(port, "GET", "/api/clips", "").json();
+        let mut clips = list.as_array()?.iter();
+        clips.find(|clip| clip["name"] == *name).cloned()
+    });
+    assert!(clip["event"].as_str().unwrap().starts_with("motion-"));
+    assert!(clip["length"].as_u64().unwrap() >= 3000, "{clip}");
+    // It goes on moving.
+    until("another one begins", || {
+        (recording()?.0 != name).then_some(())
+    });
+    assert_eq!(
+        recorder.files("still", ".mp4"),
+        Vec::<std::path::PathBuf>::new()
+    );
+}
+
+#[test]
 fn systemd_is_told() {
     let folder = tempfile::tempdir().unwrap();
     let socket = folder.path().join("notify");

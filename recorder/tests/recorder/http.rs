@@ -353,7 +353,12 @@ fn health_and_metrics_say_how_it_is() {
         health.status == 503 && text.contains("gone") && !text.contains("gate"),
         "{text}"
     );
-    let metrics = ask(port, "GET", "/metrics", "");
+    // As Prometheus asks.
+    let accept =
+        "Accept: application/openmetrics-text;version=1.0.0,text/plain;version=0.0.4;q=0.5\r\n";
+    let metrics = ask(port, "GET", "/metrics", accept);
+    let kind = metrics.header("content-type").unwrap();
+    assert!(kind.starts_with("application/openmetrics-text"), "{kind}");
     let text = String::from_utf8(metrics.body).unwrap();
     for line in [
         "kendryte_camera_up{camera=\"gate\"} 1.0",
@@ -374,6 +379,56 @@ fn health_and_metrics_say_how_it_is() {
     });
 }
 
+/// `promtool check metrics` is the judge of names, types, units and descriptions.
+#[test]
+fn promtool_finds_nothing_wrong_with_the_metrics() {
+    let board = "[[camera]]\nname = 'board'\nsource = 'k210:sim:'\nbefore = 2\nencode = 'none'\n\
+                 container = 'avi'\n[camera.continuous]\n";
+    let store = "[store]\nendpoint = 'http://127.0.0.1:1'\nbucket = 'b'\naccess-key = 'a'\n\
+                 secret-key = 's'\n[index]\nurl = 'postgres://nobody@127.0.0.1:1/none'\n";
+    let config = format!("{store}{board}{}", ball("gate"));
+    let folder = tempfile::tempdir().unwrap();
+    let mut recorder = Recorder::start_with(folder, "site = 'home'\n", &config);
+    recorder.runs("gate");
+    recorder.runs("board");
+    recorder.clip("gate", "");
+    let port = recorder.port();
+    let metrics = ask(port, "GET", "/metrics", "");
+    let kind = metrics.header("content-type").unwrap();
+    assert!(kind.starts_with("text/plain; version=0.0.4"), "{kind}");
+    let text = String::from_utf8(metrics.body).unwrap();
+    for name in [
+        "kendryte_ring_kept_seconds{camera=\"gate\"}",
+        "kendryte_camera_frame_age_seconds{camera=\"gate\"}",
+        "kendryte_camera_fps{camera=\"gate\"}",
+        "kendryte_camera_frames_lost_total{camera=\"gate\",reason=\"before-key-unit\"}",
+        "kendryte_camera_frames_lost_total{camera=\"board\",reason=\"link\"}",
+        "kendryte_camera_frames_lost_total{camera=\"board\",reason=\"continuous\"}",
+        "kendryte_recordings_total{camera=\"gate\"} 1",
+        "kendryte_recordings_failed_total{camera=\"gate\"} 0",
+        "kendryte_upload_backlog_clips 1",
+        "kendryte_upload_failures_total",
+        "kendryte_shared_index_up 0.0",
+        "kendryte_disk_free_bytes",
+        "kendryte_board_link_utilisation",
+        "kendryte_board_received_bytes_total{camera=\"board\"}",
+    ] {
+        assert!(
+            text.lines().any(|line| line.starts_with(name)),
+            "{name} is missing in\n{text}"
+        );
+    }
+    let file = recorder.path("metrics");
+    std::fs::write(&file, &text).unwrap();
+    let output = std::process::Command::new("promtool")
+        .args(["check", "metrics"])
+        .stdin(std::fs::File::open(&file).unwrap())
+        .output()
+        .expect("prometheus is installed");
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success() && said.is_empty(), "{said}\n{text}");
+}
+
 #[test]
 fn a_port_that_is_taken_is_said() {
     let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
@@ -389,4 +444,54 @@ fn a_port_that_is_taken_is_said() {
         !output.status.success() && said.contains(&address.to_string()),
         "{said}"
     );
+}
+
+/// Whether a clip is pinned, as the list of clips says.
+fn is_pinned(port: u16, name: &str) -> Option<bool> {
+    let list = ask(port, "GET", "/api/clips", "").json();
+    let found = list.as_array()?.iter().find(|clip| clip["name"] == name)?;
+    found["pinned"].as_bool()
+}
+
+#[test]
+fn what_is_pinned_stays_until_it_is_unpinned() {
+    let config = ball("gate") + "[camera.limits]\nfiles = 1\n";
+    let mut recorder = Recorder::start(&config);
+    recorder.runs("gate");
+    let port = recorder.port();
+    let first = recorder.clip("gate", "?event=one");
+    let first = first["name"].as_str().unwrap().to_owned();
+    let order = |port, name: &str, what: &str| {
+        ask(port, "POST", &format!("/api/clips/gate/{name}/{what}"), "").status
+    };
+    assert_eq!(order(port, &first, "pin"), 200);
+    assert_eq!(is_pinned(port, &first), Some(true));
+    // Pinned from its first byte on.
+    let second = recorder.clip("gate", "?event=two&pin=true");
+    let second = second["name"].as_str().unwrap().to_owned();
+    assert_eq!(is_pinned(port, &second), Some(true));
+    // The limit of one file is for those that are not pinned.
+    let third = recorder.clip("gate", "");
+    recorder.clip("gate", "");
+    until("the third made room for the fourth", || {
+        (is_pinned(port, third["name"].as_str()?).is_none()).then_some(())
+    });
+    // It outlasts the program, and no button deletes it by mistake.
+    recorder.program.terminate();
+    let mut recorder = Recorder::start_in(recorder.folder, &config);
+    let port = recorder.port();
+    assert_eq!(is_pinned(port, &first), Some(true));
+    let delete = || ask(port, "DELETE", &format!("/api/clips/gate/{first}"), "").status;
+    assert_eq!(delete(), 409);
+    assert_eq!(order(port, &first, "unpin"), 200);
+    assert_eq!(is_pinned(port, &first), Some(false));
+    assert_eq!(delete(), 200);
+    for wrong in ["20200101T000000-000000.mp4", "..", "two"] {
+        assert_eq!(order(port, wrong, "pin"), 404, "{wrong}");
+    }
+    // What somebody marked by hand is pinned as well.
+    let path = recorder.path("clips/gate").join(&second);
+    assert_eq!(order(port, &second, "unpin"), 200);
+    std::fs::write(format!("{}.pinned", path.display()), "").unwrap();
+    assert_eq!(is_pinned(port, &second), Some(true));
 }

@@ -13,4 +13,7 @@ mod cameras;
 mod http;
 mod mqtt;
 mod page;
+mod servers;
+mod shared;
+mod store;
 mod support;

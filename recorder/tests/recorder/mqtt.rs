@@ -10,13 +10,13 @@ use serde_json::Value;
 use crate::support::{Program, Recorder, ask, ball, until};
 
 /// A broker with a folder of its own, in which it keeps what it knows.
-struct Broker {
+pub struct Broker {
     port: u16,
     program: Option<Program>,
 }
 
 impl Broker {
-    fn start(folder: &Path) -> Self {
+    pub fn start(folder: &Path) -> Self {
         // Nobody else asks the kernel for this one soon: it gives numbers out in turn.
         let port = TcpListener::bind("127.0.0.1:0")
             .unwrap()
@@ -56,13 +56,18 @@ impl Broker {
     }
 
     /// Somebody who listens, and stays when the broker goes.
-    fn listener(&self, topic: &str) -> Program {
+    pub fn listener(&self, topic: &str) -> Program {
         let port = self.port.to_string();
         let mut command = Command::new("mosquitto_sub");
         command.args([
             "-p", &port, "-t", topic, "-F", "%t %p", "-q", "2", "-i", "listener", "-c",
         ]);
         Program::start(&mut command)
+    }
+
+    /// What a recorder's configuration says of it, where the machine's name is set elsewhere.
+    pub fn config(&self) -> String {
+        format!("[mqtt]\nhost = '127.0.0.1'\nport = {}\n", self.port)
     }
 
     fn publish(&self, topic: &str, message: &str) {
@@ -168,6 +173,45 @@ fn while_the_broker_is_gone_nothing_is_lost() {
         sequences.windows(2).all(|two| two[0] < two[1]),
         "{sequences:?}"
     );
+}
+
+#[test]
+fn a_clip_is_pinned_by_its_event_or_name() {
+    let folder = tempfile::tempdir().unwrap();
+    let broker = Broker::start(folder.path());
+    let mut listener = broker.listener("kendryte/home/gate/event");
+    let mut recorder = Recorder::start(&config(broker.port));
+    recorder.runs("gate");
+    let port = recorder.port();
+    let pinned = || {
+        let list = ask(port, "GET", "/api/clips", "").json();
+        list[0]["pinned"].as_bool().unwrap_or(false)
+    };
+    // Before it is whole, and whether or not it has a file yet.
+    broker.publish(
+        "kendryte/home/gate/trigger",
+        r#"{"event": "door-7", "after": 60}"#,
+    );
+    broker.publish("kendryte/home/gate/pin", "door-7");
+    listener.says(&["\"pinned\":true"]);
+    broker.publish("kendryte/home/gate/finish", "");
+    listener.says(&["\"finished\"", "door-7"]);
+    until("it is pinned", || pinned().then_some(()));
+    let name = recorder.files("gate", ".mp4").pop().unwrap();
+    broker.publish(
+        "kendryte/home/gate/unpin",
+        &name.file_name().unwrap().to_string_lossy(),
+    );
+    listener.says(&["\"pinned\":false"]);
+    until("it is not pinned", || (!pinned()).then_some(()));
+    broker.publish("kendryte/home/gate/pin", "door-8");
+    recorder
+        .program
+        .says(&["WARN", "pin by MQTT: there is no such clip"]);
+    broker.publish("kendryte/home/gate/pin", "");
+    recorder
+        .program
+        .says(&["WARN", "pin by MQTT", "which clip"]);
 }
 
 #[test]

@@ -63,6 +63,8 @@ fn the_demonstration_saves_plays_and_deletes() {
             let wide = "return document.documentElement.scrollWidth <= innerWidth";
             assert_eq!(browser.run(wide), true, "{width}x{height} scrolls sideways");
             browser.keep_picture(&picture(&format!("demo-{width}x{height}-{scheme}")));
+            let barriers = browser.barriers();
+            assert!(barriers.is_empty(), "{scheme}: {barriers:#?}");
         }
     }
     let played = browser.run_to_end(
@@ -78,7 +80,28 @@ fn the_demonstration_saves_plays_and_deletes() {
     let codecs: Vec<_> = streams.iter().map(|(codec, _)| codec.as_str()).collect();
     assert_eq!(codecs, ["h264", "aac"]);
     assert!(streams[0].1 >= 25, "{streams:?}");
+    pins_when_told(&browser);
     deletes_when_told(&browser, &recorder);
+}
+
+/// Pins the one clip, which cannot be deleted then, and unpins it.
+fn pins_when_told(browser: &Browser) {
+    let card = "document.querySelector('#clips .card')";
+    browser.run(&format!("{card}.querySelector('.pin').focus()"));
+    browser.key("\u{e007}");
+    browser.wait(&format!("!{card}.querySelector('.pinned').hidden"));
+    browser.wait(&format!("{card}.querySelector('.delete').disabled"));
+    browser.wait("document.getElementById('status').textContent.startsWith('Pinned ')");
+    browser.keep_picture(&picture("demo-pinned"));
+    let barriers = browser.barriers();
+    assert!(barriers.is_empty(), "{barriers:#?}");
+    assert_eq!(
+        browser.run("return document.activeElement.className"),
+        "pin"
+    );
+    browser.key("\u{e007}");
+    browser.wait(&format!("{card}.querySelector('.pinned').hidden"));
+    browser.wait(&format!("!{card}.querySelector('.delete').disabled"));
 }
 
 /// Deletes the one clip, by the keyboard, after it was asked.
@@ -88,6 +111,8 @@ fn deletes_when_told(browser: &Browser, recorder: &Recorder) {
     browser.key("\u{e007}");
     browser.wait("document.getElementById('ask').open");
     browser.keep_picture(&picture("demo-delete"));
+    let barriers = browser.barriers();
+    assert!(barriers.is_empty(), "{barriers:#?}");
     // What is chosen is to keep it.
     browser.key("\u{e007}");
     browser.wait("!document.getElementById('ask').open");
@@ -158,6 +183,8 @@ fn many_cameras_have_a_button_each_and_one_for_all() {
     );
     choose("day", "");
     choose("camera", "");
+    let barriers = browser.barriers();
+    assert!(barriers.is_empty(), "{barriers:#?}");
     browser.wait("document.querySelectorAll('#clips .card').length == 4");
     names_everything(&browser);
 }

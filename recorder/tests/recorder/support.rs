@@ -68,10 +68,14 @@ impl Program {
 
     /// The first line that it says with all of these words.
     pub fn says(&mut self, words: &[&str]) -> String {
-        let line = |text: &str| {
-            let has = |line: &&str| words.iter().all(|word| line.contains(word));
-            text.lines().find(has).map(str::to_owned)
-        };
+        self.says_what(&format!("{words:?}"), |line| {
+            words.iter().all(|word| line.contains(word))
+        })
+    }
+
+    /// The first line that it says of which this is true.
+    pub fn says_what(&mut self, what: &str, is: impl Fn(&str) -> bool) -> String {
+        let line = |text: &str| text.lines().find(|line| is(line)).map(str::to_owned);
         let deadline = Instant::now() + FAILSAFE;
         loop {
             if let Some(line) = line(&self.said()) {
@@ -80,7 +84,7 @@ impl Program {
             let ended = self.child.try_wait().unwrap();
             let over =
                 Instant::now() > deadline || (ended.is_some() && line(&self.said()).is_none());
-            assert!(!over, "never {words:?} ({ended:?}):\n{}", self.said());
+            assert!(!over, "never {what} ({ended:?}):\n{}", self.said());
             std::thread::sleep(Duration::from_millis(10));
         }
     }
@@ -154,9 +158,22 @@ impl Recorder {
     }
 
     pub fn start_in(folder: tempfile::TempDir, config: &str) -> Self {
-        std::fs::write(folder.path().join("config.toml"), format!("{HEAD}{config}")).unwrap();
+        Self::start_with(folder, "", config)
+    }
+
+    /// Starts it with keys in front of `HEAD`, which begins a table.
+    pub fn start_with(folder: tempfile::TempDir, first: &str, config: &str) -> Self {
+        let text = format!("{first}{HEAD}{config}");
+        std::fs::write(folder.path().join("config.toml"), text).unwrap();
         let program = Program::start(&mut Self::command(folder.path(), &["config.toml"]));
         Self { program, folder }
+    }
+
+    /// Kills it; what is left is its folder.
+    pub fn kill(self) -> tempfile::TempDir {
+        let Self { program, folder } = self;
+        drop(program);
+        folder
     }
 
     pub fn path(&self, name: &str) -> PathBuf {
@@ -283,7 +300,8 @@ pub fn exchange(mut stream: impl Read + Write, head: &str, body: &str) -> Answer
 impl Recorder {
     /// The port of its page.
     pub fn port(&mut self) -> u16 {
-        let line = self.program.says(&["http", "://127.0.0.1:"]);
+        let is_address = |line: &str| line.starts_with("http");
+        let line = self.program.says_what("its address", is_address);
         let port = line.trim_end_matches('/').rsplit_once(':').unwrap().1;
         port.parse().unwrap()
     }

@@ -1,0 +1,592 @@
+#!/usr/bin/python3
+# SPDX-License-Identifier: MIT OR Apache-2.0
+"""A fleet on one machine: recorders in network namespaces of their own with simulated boards, and one each of
+mosquitto, Swift (its S3 API), PostgreSQL and Prometheus, while things go wrong. `make fleet` runs it as root.
+
+    scripts/fleet.py [--minutes 10] [--events 1000] [--recorders 3] [--boards 20] [--write] PROGRAM
+
+Exits with 1 if an event has not its clip in the store, once and whole, or index and store do not agree, or something
+grew. `--write` puts what was measured into docs/fleet.md.
+"""
+
+import argparse
+import collections
+import hashlib
+import json
+import os
+import platform
+import random
+import shutil
+import signal
+import sqlite3
+import subprocess
+import sys
+import tempfile
+import time
+import urllib.parse
+import urllib.request
+from concurrent.futures import ThreadPoolExecutor
+
+HUB = "kfleet-hub"
+BRIDGE = "10.77.0.1"
+ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+MQTT, S3, POSTGRES, PROMETHEUS = 1883, 8333, 5432, 9090
+TOKEN = "fleet"
+# A trigger that came to nothing (its recorder was killed) is sent again, as its source would.
+AGAIN = 30
+
+
+def say(text):
+    print(f"{time.strftime('%T')} {text}", flush=True)
+
+
+def namespace(number):
+    return f"kfleet-{number}"
+
+
+def address(number):
+    return f"10.77.0.{10 + number}"
+
+
+def run(*command, **options):
+    return subprocess.run(command, check=True, **options)
+
+
+def remove_network(recorders):
+    for name in [HUB, *map(namespace, range(1, recorders + 1))]:
+        subprocess.run(["ip", "netns", "del", name], stderr=subprocess.DEVNULL, check=False)
+
+
+def make_network(recorders):
+    """A bridge in a namespace, where the servers are, and a namespace for each recorder."""
+    remove_network(recorders)
+    run("ip", "netns", "add", HUB)
+    run("ip", "-n", HUB, "link", "set", "lo", "up")
+    run("ip", "-n", HUB, "link", "add", "hub", "type", "bridge")
+    run("ip", "-n", HUB, "address", "add", f"{BRIDGE}/24", "dev", "hub")
+    run("ip", "-n", HUB, "link", "set", "hub", "up")
+    for number in range(1, recorders + 1):
+        name = namespace(number)
+        run("ip", "netns", "add", name)
+        run("ip", "-n", name, "link", "set", "lo", "up")
+        run("ip", "-n", HUB, "link", "add", f"to{number}", "type", "veth", "peer", "name", "eth0", "netns", name)
+        run("ip", "-n", HUB, "link", "set", f"to{number}", "master", "hub")
+        run("ip", "-n", HUB, "link", "set", f"to{number}", "up")
+        run("ip", "-n", name, "address", "add", f"{address(number)}/24", "dev", "eth0")
+        run("ip", "-n", name, "link", "set", "eth0", "up")
+
+
+class Program:
+    """A program that can be ended and run again; what it says is in a file."""
+
+    def __init__(self, name, folder, command, ready=None):
+        self.name, self.command, self.ready = name, command, ready
+        self.log = os.path.join(folder, f"{name}.log")
+        self.folder = folder
+        self.start()
+
+    def start(self):
+        with open(self.log, "ab") as log:
+            begin = log.tell()
+            self.process = subprocess.Popen(self.command, stdout=log, stderr=log, cwd=self.folder,
+                                            stdin=subprocess.DEVNULL)
+        deadline = time.monotonic() + 60
+        while self.ready and self.ready not in self.said(begin):
+            if self.process.poll() is not None or time.monotonic() > deadline:
+                sys.exit(f"{self.name} does not start:\n{self.said(begin)[-3000:]}")
+            time.sleep(0.05)
+
+    def said(self, begin=0):
+        with open(self.log, errors="replace") as log:
+            log.seek(begin)
+            return log.read()
+
+    def end(self, how=signal.SIGTERM):
+        self.process.send_signal(how)
+        self.process.wait(90)
+
+
+class Recorder(Program):
+    def __init__(self, number, folder, program, boards, password):
+        self.number, self.boards = number, boards
+        own = os.path.join(folder, f"recorder{number}")
+        os.makedirs(own, exist_ok=True)
+        with open(os.path.join(own, "config.toml"), "w") as file:
+            file.write(self.config(password))
+        command = ["ip", "netns", "exec", namespace(number), program, "config.toml"]
+        super().__init__(f"recorder{number}", own, command, "http://")
+
+    @property
+    def site(self):
+        return f"r{self.number}"
+
+    def config(self, password):
+        head = f"""
+directory = "clips"
+site = "{self.site}"
+[http]
+listen = "{address(self.number)}:8080"
+behind-proxy = true
+password = '{password}'
+token = "{hashlib.sha256(TOKEN.encode()).hexdigest()}"
+[mqtt]
+host = "{BRIDGE}"
+[index]
+url = "postgres://recorder@{BRIDGE}:{POSTGRES}/postgres"
+[store]
+endpoint = "http://{BRIDGE}:{S3}"
+bucket = "clips"
+access-key = "test:tester"
+secret-key = "testing"
+delete = true
+"""
+        camera = """
+[[camera]]
+name = "c{:02}"
+source = "k210:sim:"
+encode = "none"
+container = "mkv"
+before = 5
+after = 2
+memory = 16
+"""
+        return head + "".join(camera.format(number) for number in range(self.boards))
+
+    def used(self):
+        """CPU seconds, and MiB of memory."""
+        with open(f"/proc/{self.process.pid}/stat") as file:
+            fields = file.read().rsplit(")", 1)[1].split()
+        seconds = (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+        with open(f"/proc/{self.process.pid}/status") as file:
+            rss = next(int(line.split()[1]) for line in file if line.startswith("VmRSS"))
+        return seconds, rss / 1024
+
+    def state(self):
+        request = urllib.request.Request(f"http://{address(self.number)}:8080/api/state",
+                                         headers={"Authorization": f"Bearer {TOKEN}"})
+        with urllib.request.urlopen(request, timeout=10) as answer:
+            return json.load(answer)
+
+    def sent(self):
+        """Bytes that it has sent through its network."""
+        path = f"/sys/class/net/to{self.number}/statistics/rx_bytes"
+        with open(path) as file:
+            return int(file.read())
+
+
+def start_servers(folder):
+    """Those that a fleet has one of each."""
+    with open(os.path.join(folder, "mosquitto.conf"), "w") as file:
+        file.write(f"listener {MQTT} {BRIDGE}\nallow_anonymous true\npersistence true\n"
+                   f"persistence_location {folder}/\nmax_queued_messages 0\nuser root\n")
+    with open(os.path.join(folder, "prometheus.yml"), "w") as file:
+        targets = ", ".join(f"'{address(n)}:8080'" for n in range(1, 1 + ARGS.recorders))
+        file.write("global: {scrape_interval: 5s, scrape_timeout: 4s}\nscrape_configs:\n- job_name: recorders\n"
+                   f"  authorization: {{credentials: {TOKEN}}}\n  static_configs: [{{targets: [{targets}]}}]\n")
+    servers = {}
+    mosquitto = shutil.which("mosquitto", path=f"{os.environ['PATH']}:/usr/sbin")
+    servers["mosquitto"] = Program("mosquitto", folder, [mosquitto, "-c", "mosquitto.conf"], "running")
+    script = os.path.join(ROOT, "recorder/tests/s3_server.py")
+    command = ["/usr/bin/python3", script, os.path.join(folder, "swift"), f"{BRIDGE}:{S3}", "clips"]
+    servers["swift"] = Program("swift", folder, command, "ready")
+    versions = "/usr/lib/postgresql"
+    programs = os.path.join(versions, max(os.listdir(versions), key=int), "bin")
+    data = os.path.join(folder, "postgres")
+    os.makedirs(data)
+    shutil.chown(data, "postgres", "postgres")
+    other = ["setpriv", "--reuid", "postgres", "--regid", "postgres", "--clear-groups", "--"]
+    run(*other, f"{programs}/initdb", "--username=recorder", "--auth=trust", "-D", f"{data}/data",
+        stdout=subprocess.DEVNULL, cwd=data)
+    with open(f"{data}/data/pg_hba.conf", "a") as file:
+        file.write("host all all 10.77.0.0/24 trust\n")
+    command = [*other, f"{programs}/postgres", "-D", f"{data}/data", "-c", f"listen_addresses={BRIDGE}", "-c",
+               "unix_socket_directories=", "-p", str(POSTGRES)]
+    servers["postgres"] = Program("postgres", folder, command, "ready to accept connections")
+    command = ["prometheus", "--config.file=prometheus.yml", f"--storage.tsdb.path={folder}/tsdb",
+               f"--web.listen-address={BRIDGE}:{PROMETHEUS}"]
+    servers["prometheus"] = Program("prometheus", folder, command, "ready to receive web requests")
+    return servers
+
+
+class Source:
+    """Where events come from, and who hears what came of them."""
+
+    def __init__(self, recorders, boards, count):
+        import paho.mqtt.client as mqtt
+        random.seed(7)
+        self.events = {}
+        for number in range(count):
+            site = f"r{random.randint(1, recorders)}"
+            self.events[f"e{number:05}"] = (site, f"c{random.randrange(boards):02}")
+        self.sent, self.finished, self.uploaded = {}, {}, {}
+        self.again = 0
+        self.heard = collections.Counter()
+        self.sequences = collections.defaultdict(list)
+        self.client = mqtt.Client("fleet", clean_session=False)
+        self.client.max_queued_messages_set(0)
+        self.client.on_connect = lambda client, *_: client.subscribe("kendryte/+/+/event", 2)
+        self.client.on_message = lambda _client, _data, message: self.hear(message)
+        self.client.reconnect_delay_set(1, 2)
+        self.client.connect(BRIDGE, MQTT, keepalive=10)
+        self.client.loop_start()
+
+    def trigger(self, event):
+        site, camera = self.events[event]
+        self.client.publish(f"kendryte/{site}/{camera}/trigger", event, qos=2)
+        self.sent[event] = time.monotonic()
+
+    def hear(self, message):
+        told = json.loads(message.payload)
+        self.heard[told["type"]] += 1
+        self.sequences[message.topic.split("/")[1]].append(told["sequence"])
+        clip = told.get("clip") or {}
+        if told["type"] in ("finished", "uploaded") and clip.get("event"):
+            kept = self.finished if told["type"] == "finished" else self.uploaded
+            kept.setdefault(clip["event"], []).append(clip["name"])
+
+    def send_again(self):
+        late = time.monotonic() - AGAIN
+        for event, sent in list(self.sent.items()):
+            if event not in self.finished and sent < late:
+                self.trigger(event)
+                self.again += 1
+
+
+def swift_token():
+    request = urllib.request.Request(f"http://{BRIDGE}:{S3}/auth/v1.0",
+                                     headers={"X-Auth-User": "test:tester", "X-Auth-Key": "testing"})
+    with urllib.request.urlopen(request) as answer:
+        return answer.headers["X-Auth-Token"]
+
+
+def swift_get(token, path):
+    request = urllib.request.Request(f"http://{BRIDGE}:{S3}/v1/AUTH_test/{path}", headers={"X-Auth-Token": token})
+    with urllib.request.urlopen(request) as answer:
+        return answer.read()
+
+
+def list_store(token):
+    names, marker = [], ""
+    while True:
+        page = json.loads(swift_get(token, f"clips?format=json&marker={urllib.parse.quote(marker)}"))
+        if not page:
+            return names
+        names += [entry["name"] for entry in page]
+        marker = names[-1]
+
+
+def look_at_clip(folder, token, facts_name):
+    """Fetches a clip; returns what is known of it and what is wrong with it."""
+    facts = json.loads(swift_get(token, "clips/" + urllib.parse.quote(facts_name)))
+    name = facts_name.removesuffix(".json")
+    body = swift_get(token, "clips/" + urllib.parse.quote(name))
+    wrong = []
+    if len(body) != facts["bytes"] or hashlib.sha256(body).hexdigest() != facts["sha256"]:
+        wrong.append(f"{name} is not what was sent")
+    path = os.path.join(folder, name.replace("/", "_"))
+    with open(path, "wb") as file:
+        file.write(body)
+    command = ["ffprobe", "-v", "error", "-count_packets", "-select_streams", "v", "-show_entries",
+               "stream=nb_read_packets", "-of", "default=nokey=1:noprint_wrappers=1", path]
+    probed = subprocess.run(command, capture_output=True, text=True, check=False)
+    os.remove(path)
+    if probed.stderr or probed.stdout.strip() != str(facts["frames"]) or not facts["frames"]:
+        wrong.append(f"{name}: {probed.stdout.strip()} of {facts['frames']} frames {probed.stderr.strip()}")
+    return facts, name, wrong
+
+
+def rows_of_index():
+    command = ["psql", "-h", BRIDGE, "-p", str(POSTGRES), "-U", "recorder", "-At", "-F", "\t", "postgres", "-c",
+               "SELECT site, camera, name, event, sha256, here FROM clips WHERE event IS NOT NULL"]
+    text = run(*command, capture_output=True, text=True).stdout
+    return [line.split("\t") for line in text.splitlines()]
+
+
+def ask_prometheus(query):
+    address = f"http://{BRIDGE}:{PROMETHEUS}/api/v1/query?query={urllib.parse.quote(query)}"
+    with urllib.request.urlopen(address) as answer:
+        return [float(entry["value"][1]) for entry in json.load(answer)["data"]["result"]]
+
+
+def check(folder, source, recorders):
+    """What is wrong at the end, a line each, and how many bytes are in the store."""
+    wrong = []
+    token = swift_token()
+    names = list_store(token)
+    scratch = os.path.join(folder, "clips")
+    os.makedirs(scratch)
+    facts_names = [name for name in names if name.endswith(".json")]
+    with ThreadPoolExecutor(2) as pool:
+        looked = list(pool.map(lambda name: look_at_clip(scratch, token, name), facts_names))
+    stored, size = collections.defaultdict(list), 0
+    for facts, name, bad in looked:
+        wrong += bad
+        size += facts["bytes"]
+        stored[facts["event"]].append((*name.split("/"), facts["sha256"]))
+    for event, (site, camera) in source.events.items():
+        clips = stored.pop(event, [])
+        if len(clips) != 1 or clips[0][:2] != (site, camera):
+            wrong.append(f"{event} of {site}/{camera} has {clips}")
+        if len(source.finished.get(event, [])) == 0 or len(source.uploaded.get(event, [])) == 0:
+            wrong.append(f"{event} was not told of")
+    wrong += [f"nobody asked for {event}: {clips}" for event, clips in stored.items()]
+    clips = {name.removesuffix(".json") for name in facts_names}
+    for name in names:
+        if name.removesuffix(".jpg").removesuffix(".json") not in clips:
+            wrong.append(f"{name} is alone in the store")
+    index = {(row[0], row[1], row[2], row[4]) for row in rows_of_index()}
+    there = {(*name.split("/"), facts["sha256"]) for facts, name, _ in looked}
+    if index != there:
+        wrong.append(f"index and store differ: {sorted(index ^ there)[:5]}")
+    for recorder in recorders:
+        left = [name for _, _, files in os.walk(os.path.join(recorder.folder, "clips")) for name in files
+                if name.endswith((".mkv", ".mkv.json", ".mkv.jpg"))]
+        # A recording that a kill cut off has no facts, and stays for who wants to mend it.
+        whole = [name for name in left if name.endswith(".json")]
+        if whole:
+            wrong.append(f"{recorder.site} still has {whole[:5]}")
+        outbox = sqlite3.connect(os.path.join(recorder.folder, "clips/.outbox.sqlite"))
+        waiting = outbox.execute("SELECT count(*) FROM letters").fetchone()[0]
+        if waiting:
+            wrong.append(f"{recorder.site} has {waiting} untold")
+    for site, sequences in source.sequences.items():
+        if any(later <= earlier for earlier, later in zip(sequences, sequences[1:])):
+            wrong.append(f"{site} was not told in order")
+    return wrong, size
+
+
+def incidents(minutes, recorders, servers):
+    """What goes wrong, and when: seconds from the beginning, what is said, what is done."""
+    whole = minutes * 60
+    cut = min(120, whole * 0.2)
+    killed, lonely = recorders[0], recorders[min(1, len(recorders) - 1)]
+
+    def link(state):
+        run("ip", "-n", HUB, "link", "set", f"to{lonely.number}", state)
+
+    def end(name, how):
+        return lambda: servers[name].end(how)
+
+    return [
+        (whole * 0.20, f"{killed.name} is killed", lambda: killed.end(signal.SIGKILL)),
+        (whole * 0.20 + 5, f"{killed.name} runs again", killed.start),
+        (whole * 0.35, f"{lonely.name} has no network for {cut:.0f} s", lambda: link("down")),
+        (whole * 0.35 + cut, f"{lonely.name} has its network again", lambda: link("up")),
+        (whole * 0.65, "mosquitto ends", end("mosquitto", signal.SIGTERM)),
+        (whole * 0.65 + 10, "mosquitto runs again", servers["mosquitto"].start),
+        (whole * 0.75, "swift is killed", end("swift", signal.SIGKILL)),
+        (whole * 0.75 + 10, "swift runs again", servers["swift"].start),
+        (whole * 0.85, "postgres ends", end("postgres", signal.SIGINT)),
+        (whole * 0.85 + 10, "postgres runs again", servers["postgres"].start),
+    ]
+
+
+def wait_until_running(recorders):
+    deadline = time.monotonic() + 120
+    for recorder in recorders:
+        while any(camera["state"] != "running" for camera in recorder.state()["cameras"]):
+            if time.monotonic() > deadline:
+                sys.exit(f"{recorder.name}: not all cameras run")
+            time.sleep(0.5)
+
+
+def have_events(source, minutes, happenings):
+    """Sends all events, evenly, while things go wrong."""
+    began = time.monotonic()
+    waiting = [(minutes * 60 * number / len(source.events), event) for number, event in enumerate(source.events)]
+    happenings = sorted(happenings, key=lambda it: it[0])
+    looked = began
+    while waiting or happenings:
+        now = time.monotonic() - began
+        while waiting and waiting[0][0] <= now:
+            source.trigger(waiting.pop(0)[1])
+        if happenings and happenings[0][0] <= now:
+            _, text, act = happenings.pop(0)
+            say(f"{text} ({len(source.finished)} finished, {len(source.uploaded)} uploaded)")
+            act()
+        if time.monotonic() > looked + 5:
+            source.send_again()
+            looked = time.monotonic()
+        time.sleep(0.02)
+
+
+def settle(source, recorders):
+    """Waits until all has arrived, five minutes at most."""
+    deadline = time.monotonic() + 300
+    while time.monotonic() < deadline:
+        source.send_again()
+        missing = [event for event in source.events if event not in source.uploaded]
+        backlog = sum(recorder.state()["store"]["backlog"]["clips"] for recorder in recorders)
+        behind = [recorder for recorder in recorders if not recorder.state()["shared-index"]]
+        if not missing and not backlog and not behind:
+            # What has just been uploaded is deleted here, and told to the index of all machines.
+            time.sleep(3)
+            return
+        time.sleep(2)
+    say(f"not settled: {len(missing)} events missing, {backlog} clips to upload")
+
+
+def measure(folder, servers, recorders, source):
+    wait_until_running(recorders)
+    say(f"{len(recorders)} recorders with {ARGS.boards} boards each run")
+    time.sleep(10)
+    begin = {recorder: (recorder.used(), recorder.sent(), recorder.process.pid) for recorder in recorders}
+    began = time.monotonic()
+    have_events(source, ARGS.minutes, incidents(ARGS.minutes, recorders, servers))
+    settle(source, recorders)
+    lasted = time.monotonic() - began
+    cpu, memory, grown = [], [], []
+    for recorder in recorders:
+        (seconds, before), sent, pid = begin[recorder]
+        now, after = recorder.used()
+        memory.append(after)
+        if recorder.process.pid == pid:
+            cpu.append((now - seconds) / lasted)
+            grown.append(after - before)
+    bytes_sent = sum(recorder.sent() - begin[recorder][1] for recorder in recorders)
+    say("checking")
+    wrong, size = check(folder, source, recorders)
+    # The rings fill in the first seconds; what is more than their limit would be a leak.
+    if max(grown, default=0) > 0.25 * max(memory) + 20:
+        wrong.append(f"memory grew by {max(grown):.0f} MiB")
+    scraped = ask_prometheus("count(count_over_time(up[1h]))")
+    if not scraped or scraped[0] != len(recorders):
+        wrong.append(f"Prometheus knows {scraped} recorders")
+    cameras = len(recorders) * ARGS.boards
+    found = {
+        "lasted": lasted, "cameras": cameras, "again": source.again, "store": size,
+        "clip": size / max(1, len(source.events)),
+        "cpu": sum(cpu) / max(1, len(cpu)) / ARGS.boards, "memory": sum(memory) / cameras,
+        "grown": max(grown, default=0), "sent": bytes_sent, "messages": sum(source.heard.values()),
+        "backlog": max(ask_prometheus("max_over_time(kendryte_upload_backlog_clips[1h])"), default=0),
+        "samples": sum(ask_prometheus("scrape_samples_scraped")),
+    }
+    return found, wrong
+
+
+def inside():
+    folder = tempfile.mkdtemp(prefix="fleet-")
+    os.chmod(folder, 0o755)
+    servers, recorders, source = {}, [], None
+    try:
+        hashed = run(ARGS.program, "--hash-password", input="fleet-password", capture_output=True, text=True)
+        servers = start_servers(folder)
+        for number in range(1, ARGS.recorders + 1):
+            recorders.append(Recorder(number, folder, ARGS.program, ARGS.boards, hashed.stdout.strip()))
+        source = Source(ARGS.recorders, ARGS.boards, ARGS.events)
+        found, wrong = measure(folder, servers, recorders, source)
+        for line in wrong[:40]:
+            say(line)
+        say(json.dumps(found))
+        say(f"{len(wrong)} things are wrong" if wrong else "each event has its clip, once and whole")
+        if ARGS.write and not wrong:
+            write(found)
+        if wrong:
+            logs = os.path.join(ROOT, "target/fleet")
+            shutil.rmtree(logs, ignore_errors=True)
+            os.makedirs(logs)
+            for program in [*servers.values(), *recorders]:
+                shutil.copy(program.log, logs)
+            say(f"what they said is in {logs}")
+        return 1 if wrong else 0
+    finally:
+        if source:
+            source.client.loop_stop()
+        for program in [*recorders, *servers.values()]:
+            if program.process.poll() is None:
+                program.process.terminate()
+        for program in [*recorders, *servers.values()]:
+            try:
+                program.process.wait(60)
+            except subprocess.TimeoutExpired:
+                program.process.kill()
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def per_thousand(found):
+    """What a thousand cameras are for each server, at the rate of events of this run."""
+    factor = 1000 / found["cameras"]
+    rate = ARGS.events / (ARGS.minutes * 60) * factor
+    messages = found["messages"] / found["lasted"] * factor
+    bits = found["sent"] * 8 / found["lasted"] * factor / 1e6
+    samples = found["samples"] * factor
+    return [
+        ("recorders", f"{found['cpu'] * 1000:.1f} cores, {found['memory'] * 1000 / 1024:.1f} GiB of memory",
+         "cameras that encode themselves; x264 for each would be far more"),
+        ("MQTT broker", f"{messages:.0f} messages/s of QoS 2",
+         "mosquitto keeps `max_queued_messages` (1000) for a recorder that is away"),
+        ("S3 store", f"{rate:.1f} clips/s, {bits:.0f} Mbit/s; of each 5 requests",
+         "Amazon S3 takes 3500 writes/s for a prefix"),
+        ("PostgreSQL", f"{rate * 3:.1f} rows written/s; 2 connections a recorder at most",
+         "`max_connections` is 100: beyond 45 recorders it is raised, or pgbouncer stands in front"),
+        ("Prometheus", f"{samples:.0f} series, {samples / 15:.0f} samples/s at one scrape in 15 s",
+         "a server takes more than 100 000 samples/s"),
+    ]
+
+
+def write(found):
+    """Puts the table into docs/fleet.md, between its markers."""
+    path = os.path.join(ROOT, "docs/fleet.md")
+    with open(path) as file:
+        text = file.read()
+    commit = subprocess.run(["git", "-C", ROOT, "rev-parse", "--short", "HEAD"], capture_output=True, text=True,
+                            check=False).stdout.strip()
+    with open("/proc/cpuinfo") as file:
+        models = [line.split(":")[1].strip() for line in file if line.startswith("model name")]
+    machine = f"{os.cpu_count()} cores ({models[0] if models else platform.machine()}), Linux {platform.release()}"
+    lines = [
+        f"{time.strftime('%F')}, commit {commit}, {machine}: {ARGS.recorders} recorders with {ARGS.boards} boards each, "
+        f"{ARGS.events} events in {ARGS.minutes:g} minutes, all of them found in the store, once and whole.",
+        "",
+        "| | |",
+        "|---|---|",
+        f"| time until all had arrived | {found['lasted']:.0f} s |",
+        f"| triggers that their source had to send again | {found['again']} |",
+        f"| most clips that waited for the store at a recorder | {found['backlog']:.0f} |",
+        f"| a clip, on average | {found['clip'] / 1e3:.0f} kB |",
+        f"| a camera: processor | {found['cpu'] * 100:.1f} % of a core, the simulated board included |",
+        f"| a camera: memory | {found['memory']:.1f} MiB |",
+        f"| a camera: sent to the servers | {found['sent'] / found['lasted'] / found['cameras'] / 1e3:.1f} kB/s |",
+        f"| most that a recorder's memory grew | {found['grown']:.0f} MiB |",
+        "",
+        "Carried to a thousand cameras, at the same rate of events:",
+        "",
+        "| | has to bear | its limit |",
+        "|---|---|---|",
+        *(f"| {' | '.join(row)} |" for row in per_thousand(found)),
+    ]
+    begin, end = "<!-- measured: begin -->", "<!-- measured: end -->"
+    head, rest = text.split(begin, 1)
+    tail = rest.split(end, 1)[1]
+    with open(path, "w") as file:
+        file.write(f"{head}{begin}\n" + "\n".join(lines) + f"\n{end}{tail}")
+    say(f"wrote {path}")
+
+
+def main():
+    if os.geteuid() != 0:
+        sys.exit("network namespaces are root's: run it as root")
+    if ARGS.inside:
+        sys.exit(inside())
+    ARGS.program = os.path.abspath(ARGS.program)
+    make_network(ARGS.recorders)
+    try:
+        again = ["ip", "netns", "exec", HUB, sys.executable, os.path.abspath(__file__), "--inside", *sys.argv[1:]]
+        sys.exit(subprocess.run(again, check=False).returncode)
+    finally:
+        remove_network(ARGS.recorders)
+
+
+PARSER = argparse.ArgumentParser(description="A fleet of recorders on one machine")
+PARSER.add_argument("program", help="kendryte-recorder")
+PARSER.add_argument("--minutes", type=float, default=10)
+PARSER.add_argument("--events", type=int, default=1000)
+PARSER.add_argument("--recorders", type=int, default=3)
+PARSER.add_argument("--boards", type=int, default=20)
+PARSER.add_argument("--write", action="store_true")
+PARSER.add_argument("--inside", action="store_true", help=argparse.SUPPRESS)
+ARGS = PARSER.parse_args()
+ARGS.program = os.path.abspath(ARGS.program)
+
+if __name__ == "__main__":
+    main()
