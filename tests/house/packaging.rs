@@ -2,6 +2,7 @@
 //! What packages install against what the programs and crates say.
 
 use std::collections::BTreeSet;
+use std::process::Command;
 
 use crate::root;
 
@@ -63,6 +64,38 @@ fn every_program_is_installed_with_its_page() {
 }
 
 #[test]
+fn every_program_is_in_a_debian_package_with_its_page() {
+    let lists = ["gst-plugin-kendryte-tools", "kendryte-recorder"];
+    let lists = lists.map(|package| read(&format!("debian/{package}.install")));
+    let installed: Vec<_> = lists.iter().flat_map(|list| list.lines()).collect();
+    for program in PROGRAMS {
+        for file in [
+            format!("usr/bin/{program}"),
+            format!("usr/share/man/man1/{program}.1"),
+        ] {
+            assert!(installed.contains(&&*file), "no package has {file}");
+        }
+    }
+}
+
+#[test]
+fn buildroot_knows_the_licences_texts() {
+    let output = Command::new("sha256sum")
+        .args(["LICENSE-APACHE", "LICENSE-MIT"])
+        .current_dir(root())
+        .output()
+        .expect("coreutils");
+    let sums = String::from_utf8(output.stdout).expect("text");
+    let known = read("packaging/buildroot/package/gst-plugin-kendryte/gst-plugin-kendryte.hash");
+    for line in sums.lines() {
+        let known = known
+            .lines()
+            .any(|known| known == format!("sha256  {line}"));
+        assert!(known, "the hash file has no {line:?}");
+    }
+}
+
+#[test]
 fn every_package_has_the_same_version() {
     let version = env!("CARGO_PKG_VERSION");
     let has = |path: &str, line: &str| assert!(read(path).contains(line), "{path} has no {line:?}");
@@ -70,6 +103,10 @@ fn every_package_has_the_same_version() {
     has(
         "debian/changelog",
         &format!("gst-plugin-kendryte ({version}-"),
+    );
+    has(
+        "packaging/buildroot/package/gst-plugin-kendryte/gst-plugin-kendryte.mk",
+        &format!("GST_PLUGIN_KENDRYTE_VERSION = {version}\n"),
     );
     for program in PROGRAMS {
         has(
