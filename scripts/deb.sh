@@ -4,6 +4,8 @@
 #
 #   scripts/deb.sh [ARCH]        ARCH: this machine's (default), arm64 or riscv64
 #
+# DEB_BUILD_PROFILES=pkg.gst-plugin-kendryte.norecorder leaves the recorder out, which takes as long as the rest.
+#
 # Those of another architecture are cross-built in a chroot of the oldest Debian that has it, with Debian's cross
 # compiler and libraries. rustup's mirrors have Rust's library for them, Debian unstable has it as well: its
 # rustc is run from a chroot of its own (scripts/chroot.sh says where these are).
@@ -13,6 +15,7 @@ cd "$(dirname "$0")/.."
 # In the chroot, as root: SOURCE holds a copy of the tree.
 if [ "${1:-}" = --inside ]; then
     arch=$2 source=$3
+    export DEB_BUILD_PROFILES=$4
     dpkg --add-architecture "$arch"
     apt-get update -qq
     apt-get install -y -qq --no-install-recommends dpkg-dev debhelper "crossbuild-essential-$arch" >/dev/null
@@ -74,7 +77,8 @@ result=$target/deb-$arch
 # Both seen as /target inside.
 build=$CHROOTS/target/deb-$arch
 copy "$build/gst-plugin-kendryte"
-RUST=sid-amd64 scripts/chroot.sh "$suite" amd64 scripts/deb.sh --inside "$arch" "/target/deb-$arch/gst-plugin-kendryte"
+RUST=sid-amd64 scripts/chroot.sh "$suite" amd64 scripts/deb.sh --inside "$arch" \
+    "/target/deb-$arch/gst-plugin-kendryte" "${DEB_BUILD_PROFILES:-}"
 rm -rf "$result"
 mkdir -p "$result"
 mv "$build"/*.deb "$result"/
