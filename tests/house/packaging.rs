@@ -2,6 +2,7 @@
 //! What packages install against what the programs and crates say.
 
 use std::collections::BTreeSet;
+use std::path::{Component, Path, PathBuf};
 use std::process::Command;
 
 use crate::root;
@@ -75,6 +76,57 @@ fn every_program_is_in_a_debian_package_with_its_page() {
         ] {
             assert!(installed.contains(&&*file), "no package has {file}");
         }
+    }
+}
+
+/// What pkg-config says of the plugin's place once meson has been given an option, the file having been moved.
+fn place_of_the_plugin(moved: &Path, option: &str) -> PathBuf {
+    let scratch = tempfile::tempdir().expect("a directory");
+    let output = Command::new("meson")
+        .args(["setup", "--prefix=/opt/kendryte", "--libdir=lib"])
+        .arg(option)
+        .arg(scratch.path())
+        .arg(root())
+        .output()
+        .expect("meson is installed");
+    let said = String::from_utf8_lossy(&output.stdout);
+    assert!(output.status.success(), "{option}: {said}");
+    let file = moved.join("lib/pkgconfig/gstkendryte.pc");
+    std::fs::create_dir_all(file.parent().expect("a folder")).expect("it is made");
+    std::fs::copy(scratch.path().join("meson-private/gstkendryte.pc"), &file).expect("a file");
+    let output = Command::new("pkg-config")
+        .arg("--variable=plugin")
+        .arg(&file)
+        .output()
+        .expect("pkg-config is installed");
+    let place = String::from_utf8(output.stdout).expect("text");
+    place.trim().into()
+}
+
+#[test]
+fn the_pc_file_says_where_the_plugin_is_wherever_its_tree_is() {
+    let moved = tempfile::tempdir().expect("a directory");
+    let moved = moved.path().canonicalize().expect("it is there");
+    for (option, directory) in [
+        ("-Dplugindir=", moved.join("lib/gstreamer-1.0")),
+        ("-Dplugindir=lib/plugins", moved.join("lib/plugins")),
+        ("-Dplugindir=/opt/kendryte/plugins", moved.join("plugins")),
+        // Not under the prefix: it does not move with it.
+        ("-Dplugindir=/srv/plugins", "/srv/plugins".into()),
+    ] {
+        let place = place_of_the_plugin(&moved, option);
+        let place = place
+            .components()
+            .fold(PathBuf::new(), |mut path, component| {
+                match component {
+                    Component::ParentDir => {
+                        path.pop();
+                    }
+                    component => path.push(component),
+                }
+                path
+            });
+        assert_eq!(place, directory.join("libgstkendryte.so"), "{option}");
     }
 }
 
