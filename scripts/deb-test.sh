@@ -13,17 +13,20 @@ if [ "${1:-}" = --inside ]; then
     scratch=$(mktemp -d)
     # What an earlier run has left goes before this one, and what this one brings goes at its end.
     clean() {
-        apt-get purge -y -qq --autoremove '?name(^gst-plugin-kendryte)~i' '?name(^gstreamer1.0-(tools|plugins-good)$)~i' \
-            >/dev/null
+        apt-get purge -y -qq --autoremove '?name(^(gst-plugin-kendryte|kendryte-recorder|k230-doubles))~i' \
+            '?name(^gstreamer1.0-(tools|plugins-(good|bad|ugly)|libav)$)~i' >/dev/null
     }
     apt-get update -qq
     clean
     trap 'clean; rm -rf "$scratch"' EXIT
 
     # Without what is only recommended: the dependencies have to do.
-    cp "$debs"/gst-plugin-kendryte_*.deb "$debs"/gst-plugin-kendryte-tools_*.deb "$scratch"
+    install_packages() {
+        apt-get install -y -qq --no-install-recommends "$@" >/dev/null
+    }
+    cp "$debs"/*.deb "$scratch"
     chmod -R a+rX "$scratch"
-    apt-get install -y -qq --no-install-recommends "$scratch"/*.deb gstreamer1.0-tools >/dev/null
+    install_packages "$scratch"/gst-plugin-kendryte_*.deb "$scratch"/gst-plugin-kendryte-tools_*.deb gstreamer1.0-tools
 
     gst-inspect-1.0 kendryte
     for element in $(gst-inspect-1.0 kendryte | sed -n '/Device Provider/d; s/^  \([a-z0-9]*\): .*/\1/p'); do
@@ -46,14 +49,63 @@ if [ "${1:-}" = --inside ]; then
 
     k230-probe --help | grep -q k230-probe
     # A player finds the demuxer, once there is a decoder.
-    apt-get install -y -qq --no-install-recommends gstreamer1.0-plugins-good >/dev/null
+    install_packages gstreamer1.0-plugins-good
     GST_DEBUG=avimjpegdemux:5 gst-launch-1.0 -q playbin uri="file://$scratch/a.avi" video-sink=fakesink 2>"$scratch/log"
     grep -q 'Running in Pull mode' "$scratch/log"
+
+    # The K230's encoder: on the double of its device, by the element and by the program.
+    install_packages "$scratch"/k230-doubles_*.deb gstreamer1.0-plugins-{bad,ugly} gstreamer1.0-libav
+    double=$(echo /usr/lib/*/k230-doubles/libk230v4l2_sim.so)
+    mkdir "$scratch/pictures"
+    LD_PRELOAD=$double gst-launch-1.0 -q videotestsrc num-buffers=10 ! \
+        video/x-raw,format=NV12,width=320,height=240 ! k230venc backend=v4l2 ! video/x-h264 ! h264parse ! mp4mux ! \
+        filesink location="$scratch/k230.mp4"
+    gst-launch-1.0 -q filesrc location="$scratch/k230.mp4" ! qtdemux ! h264parse ! avdec_h264 ! \
+        multifilesink location="$scratch/pictures/%d"
+    test "$(find "$scratch/pictures" -type f | wc -l)" -eq 10
+    LD_PRELOAD=$double k230-probe | tee "$scratch/probe"
+    grep -q 'H.264: 30 frames' "$scratch/probe"
+
+    # The recorder, if it was built: a clip of the simulated board, asked for over HTTP.
+    if compgen -G "$scratch/kendryte-recorder_*.deb" >/dev/null; then
+        install_packages "$scratch"/kendryte-recorder_*.deb
+        kendryte-recorder --demo --listen 127.0.0.1:0 --directory "$scratch/clips" >"$scratch/address" &
+        recorder=$!
+        wait_for() {
+            local deadline=$((SECONDS + 300))
+            until "$@"; do
+                kill -0 "$recorder" && [ "$SECONDS" -lt "$deadline" ] || return 1
+                sleep 0.5
+            done
+        }
+        # ask METHOD PATH: the answer's first line, without a program for HTTP.
+        ask() {
+            local line
+            exec 3<>"/dev/tcp/127.0.0.1/$port"
+            printf '%s %s HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\nContent-Length: 0\r\n\r\n' "$1" "$2" >&3
+            IFS= read -r line <&3
+            exec 3>&-
+            echo "$line"
+        }
+        healthy() { ask GET /healthz | grep -q ' 200 '; }
+        clip() { compgen -G "$scratch/clips/demo/*.mp4" >/dev/null; }
+        wait_for test -s "$scratch/address"
+        port=$(sed 's/.*:\([0-9]*\).*/\1/' "$scratch/address")
+        wait_for healthy
+        ask POST '/api/cameras/demo/trigger?after=1' | grep ' 20[0-9] '
+        wait_for clip
+        kill "$recorder"
+        wait "$recorder"
+        gst-launch-1.0 -q filesrc location="$(echo "$scratch"/clips/demo/*.mp4)" ! qtdemux ! h264parse ! avdec_h264 ! fakesink
+        test -s /usr/share/man/man1/kendryte-recorder.1.gz
+        test -s /usr/lib/systemd/system/kendryte-recorder.service
+    fi
 
     for program in avi-repair k210-sim k230-probe; do
         test -s "/usr/share/man/man1/$program.1.gz"
     done
     grep -q k210 /usr/lib/udev/rules.d/70-k210.rules
+    ls -l /usr/lib/*/gstreamer-1.0/libgstkendryte.so
     echo "$(. /etc/os-release && echo "$PRETTY_NAME"): installed, inspected, recorded"
     exit
 fi

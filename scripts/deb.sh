@@ -4,15 +4,34 @@
 #
 #   scripts/deb.sh [ARCH]        ARCH: this machine's (default), arm64 or riscv64
 #
+# DEB_BUILD_PROFILES=pkg.gst-plugin-kendryte.norecorder leaves the recorder out, which takes as long as the rest.
+#
 # Those of another architecture are cross-built in a chroot of the oldest Debian that has it, with Debian's cross
 # compiler and libraries. rustup's mirrors have Rust's library for them, Debian unstable has it as well: its
 # rustc is run from a chroot of its own (scripts/chroot.sh says where these are).
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
+# In unstable's chroot, as root: its rustc, and the library for another architecture. That one is unpacked, not installed:
+# its dependencies need not be there in the versions of this architecture's, which are built at other times.
+if [ "${1:-}" = --rust ]; then
+    arch=$2 triple=$3
+    dpkg --add-architecture "$arch"
+    apt-get update -qq
+    apt-get install -y -qq --no-install-recommends rustc >/dev/null
+    version=$(dpkg-query --show --showformat='${Version}' libstd-rust-dev:amd64)
+    cd "$(mktemp -d)"
+    apt-get -o APT::Sandbox::User=root download -qq "libstd-rust-dev:$arch=$version"
+    rm -rf "/usr/lib/rustlib/$triple"
+    dpkg-deb --extract ./*.deb /
+    rm -r "$PWD"
+    exit
+fi
+
 # In the chroot, as root: SOURCE holds a copy of the tree.
 if [ "${1:-}" = --inside ]; then
     arch=$2 source=$3
+    export DEB_BUILD_PROFILES=$4
     dpkg --add-architecture "$arch"
     apt-get update -qq
     apt-get install -y -qq --no-install-recommends dpkg-dev debhelper "crossbuild-essential-$arch" >/dev/null
@@ -66,15 +85,14 @@ case $here-$arch in
 esac
 cargo fetch --quiet --locked --target "$triple"
 export CHROOTS=${CHROOTS:-${XDG_CACHE_HOME:-$HOME/.cache}/gst-plugin-kendryte}
-# shellcheck disable=SC2016 # The shell inside is to expand it.
-RUST=host scripts/chroot.sh sid amd64 sh -c 'dpkg --add-architecture "$1" && apt-get update -qq &&
-    apt-get install -y -qq --no-install-recommends rustc "libstd-rust-dev:$1" >/dev/null' sh "$arch"
+RUST=host scripts/chroot.sh sid amd64 scripts/deb.sh --rust "$arch" "$triple"
 
 result=$target/deb-$arch
 # Both seen as /target inside.
 build=$CHROOTS/target/deb-$arch
 copy "$build/gst-plugin-kendryte"
-RUST=sid-amd64 scripts/chroot.sh "$suite" amd64 scripts/deb.sh --inside "$arch" "/target/deb-$arch/gst-plugin-kendryte"
+RUST=sid-amd64 scripts/chroot.sh "$suite" amd64 scripts/deb.sh --inside "$arch" \
+    "/target/deb-$arch/gst-plugin-kendryte" "${DEB_BUILD_PROFILES:-}"
 rm -rf "$result"
 mkdir -p "$result"
 mv "$build"/*.deb "$result"/

@@ -2,6 +2,8 @@
 //! What packages install against what the programs and crates say.
 
 use std::collections::BTreeSet;
+use std::path::{Component, Path, PathBuf};
+use std::process::Command;
 
 use crate::root;
 
@@ -63,6 +65,89 @@ fn every_program_is_installed_with_its_page() {
 }
 
 #[test]
+fn every_program_is_in_a_debian_package_with_its_page() {
+    let lists = ["gst-plugin-kendryte-tools", "kendryte-recorder"];
+    let lists = lists.map(|package| read(&format!("debian/{package}.install")));
+    let installed: Vec<_> = lists.iter().flat_map(|list| list.lines()).collect();
+    for program in PROGRAMS {
+        for file in [
+            format!("usr/bin/{program}"),
+            format!("usr/share/man/man1/{program}.1"),
+        ] {
+            assert!(installed.contains(&&*file), "no package has {file}");
+        }
+    }
+}
+
+/// What pkg-config says of the plugin's place once meson has been given an option, the file having been moved.
+fn place_of_the_plugin(moved: &Path, option: &str) -> PathBuf {
+    let scratch = tempfile::tempdir().expect("a directory");
+    let output = Command::new("meson")
+        .args(["setup", "--prefix=/opt/kendryte", "--libdir=lib"])
+        .arg(option)
+        .arg(scratch.path())
+        .arg(root())
+        .output()
+        .expect("meson is installed");
+    let said = String::from_utf8_lossy(&output.stdout);
+    assert!(output.status.success(), "{option}: {said}");
+    let file = moved.join("lib/pkgconfig/gstkendryte.pc");
+    std::fs::create_dir_all(file.parent().expect("a folder")).expect("it is made");
+    std::fs::copy(scratch.path().join("meson-private/gstkendryte.pc"), &file).expect("a file");
+    let output = Command::new("pkg-config")
+        .arg("--variable=plugin")
+        .arg(&file)
+        .output()
+        .expect("pkg-config is installed");
+    let place = String::from_utf8(output.stdout).expect("text");
+    place.trim().into()
+}
+
+#[test]
+fn the_pc_file_says_where_the_plugin_is_wherever_its_tree_is() {
+    let moved = tempfile::tempdir().expect("a directory");
+    let moved = moved.path().canonicalize().expect("it is there");
+    for (option, directory) in [
+        ("-Dplugindir=", moved.join("lib/gstreamer-1.0")),
+        ("-Dplugindir=lib/plugins", moved.join("lib/plugins")),
+        ("-Dplugindir=/opt/kendryte/plugins", moved.join("plugins")),
+        // Not under the prefix: it does not move with it.
+        ("-Dplugindir=/srv/plugins", "/srv/plugins".into()),
+    ] {
+        let place = place_of_the_plugin(&moved, option);
+        let place = place
+            .components()
+            .fold(PathBuf::new(), |mut path, component| {
+                match component {
+                    Component::ParentDir => {
+                        path.pop();
+                    }
+                    component => path.push(component),
+                }
+                path
+            });
+        assert_eq!(place, directory.join("libgstkendryte.so"), "{option}");
+    }
+}
+
+#[test]
+fn buildroot_knows_the_licences_texts() {
+    let output = Command::new("sha256sum")
+        .args(["LICENSE-APACHE", "LICENSE-MIT"])
+        .current_dir(root())
+        .output()
+        .expect("coreutils");
+    let sums = String::from_utf8(output.stdout).expect("text");
+    let known = read("packaging/buildroot/package/gst-plugin-kendryte/gst-plugin-kendryte.hash");
+    for line in sums.lines() {
+        let known = known
+            .lines()
+            .any(|known| known == format!("sha256  {line}"));
+        assert!(known, "the hash file has no {line:?}");
+    }
+}
+
+#[test]
 fn every_package_has_the_same_version() {
     let version = env!("CARGO_PKG_VERSION");
     let has = |path: &str, line: &str| assert!(read(path).contains(line), "{path} has no {line:?}");
@@ -70,6 +155,10 @@ fn every_package_has_the_same_version() {
     has(
         "debian/changelog",
         &format!("gst-plugin-kendryte ({version}-"),
+    );
+    has(
+        "packaging/buildroot/package/gst-plugin-kendryte/gst-plugin-kendryte.mk",
+        &format!("GST_PLUGIN_KENDRYTE_VERSION = {version}\n"),
     );
     for program in PROGRAMS {
         has(
