@@ -40,6 +40,7 @@ mod random_cameras;
 mod recording;
 mod recordsink;
 mod recordsink_cameras;
+mod recordsink_k210;
 mod recordsink_times;
 mod retention;
 mod sink_extremes;
