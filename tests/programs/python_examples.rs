@@ -276,6 +276,26 @@ fn opencvs_writer() {
 }
 
 #[test]
+fn opencvs_writer_knows_that_it_cannot_be_opened() {
+    let dir = tempfile::tempdir().unwrap();
+    std::fs::create_dir(dir.path().join("folder.avi")).unwrap();
+    for (file, why) in [
+        ("none/output.avi", "'none/output.avi' can't be created"),
+        ("folder.avi", "'folder.avi' can't be created"),
+        ("output.xyz", "no format is known for 'output.xyz'"),
+    ] {
+        let output = program(dir.path(), "opencv_writer.py")
+            .args([file, "5"])
+            .output()
+            .unwrap();
+        let said = String::from_utf8_lossy(&output.stderr);
+        assert!(!output.status.success(), "{file}: {said}");
+        let own = format!("{file} cannot be recorded");
+        crate::common::assert_mentions(&said, &[&own, why]);
+    }
+}
+
+#[test]
 fn canmvs_encoder() {
     let dir = tempfile::tempdir().unwrap();
     let output = run(dir.path(), "canmv_encoder.py", &[".", "10"]);
