@@ -27,6 +27,7 @@ mod avimjpegmux_time;
 mod circularsink;
 mod cut_off;
 mod dropout;
+mod encodebin;
 mod ffmpegsink;
 mod harness;
 mod k210_ports;

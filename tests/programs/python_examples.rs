@@ -276,6 +276,17 @@ fn opencvs_writer() {
 }
 
 #[test]
+fn an_applications_encodebin_takes_our_muxer() {
+    let dir = tempfile::tempdir().unwrap();
+    run(dir.path(), "encodebin.py", &["capture.avi", "60"]);
+    let file = dir.path().join("capture.avi");
+    assert_eq!(crate::common::frames(&file), 45);
+    // avimux calls them 00db.
+    let bytes = std::fs::read(&file).unwrap();
+    assert!(bytes.windows(4).any(|id| id == b"00dc"));
+}
+
+#[test]
 fn opencvs_writer_knows_that_it_cannot_be_opened() {
     let dir = tempfile::tempdir().unwrap();
     std::fs::create_dir(dir.path().join("folder.avi")).unwrap();
