@@ -10,6 +10,8 @@
 mod command_line;
 #[path = "../common/mod.rs"]
 mod common;
+#[path = "../common/k210_player.rs"]
+mod k210_player;
 
 mod c_examples;
 mod element_docs;
