@@ -4,6 +4,7 @@
 //! ```console
 //! $ cargo run --release --example contact_sheet -- capture.avi contact-sheet.png
 //! ```
+#![allow(clippy::expect_used, reason = "what the program itself made is there")]
 
 use anyhow::{Context, Error, bail};
 use gst::prelude::*;

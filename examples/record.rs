@@ -8,6 +8,7 @@
 //! ```
 //!
 //! Ctrl-C ends the recording early; the file is finished all the same.
+#![allow(clippy::expect_used, reason = "what the program itself made is there")]
 
 use std::cell::Cell;
 use std::io::{IsTerminal, Write};

@@ -35,9 +35,8 @@ pub fn of_stream(stream: &Stream, sampling: Option<&str>) -> Option<gst::Caps> {
 
 fn framerate(stream: &Stream) -> Option<gst::Fraction> {
     let rate = stream.rate.reduced();
-    let num = i32::try_from(rate.numerator()).ok()?;
-    let den = i32::try_from(rate.denominator()).ok()?;
-    Some(gst::Fraction::new(num, den))
+    let den = rate.denominator().try_into().ok()?;
+    Some(gst::Fraction::new(rate.numerator().try_into().ok()?, den))
 }
 
 fn of_pcm(pcm: &Layout) -> gst::Caps {
@@ -136,10 +135,8 @@ pub fn tags_of_file(header: &Header) -> gst::TagList {
                 FourCc::ISFT => tags.add::<gst::tags::Encoder>(&text, append),
                 FourCc(code) => match &code {
                     b"ICRD" | b"IDIT" => {
-                        let text = iso_date(text);
-                        if let Some(Ok(date)) =
-                            text.map(|text| gst::DateTime::from_iso8601_string(&text))
-                        {
+                        let date = iso_date(text).map(|it| gst::DateTime::from_iso8601_string(&it));
+                        if let Some(Ok(date)) = date {
                             tags.add::<gst::tags::DateTime>(&date, gst::TagMergeMode::Keep);
                         }
                     }

@@ -31,6 +31,7 @@ impl ObjectSubclass for AviMjpegDemux {
     type Type = super::AviMjpegDemux;
     type ParentType = gst::Element;
 
+    #[expect(clippy::expect_used, reason = "the class has the template")]
     fn with_class(klass: &Self::Class) -> Self {
         let template = klass
             .pad_template("sink")

@@ -99,6 +99,7 @@ impl ObjectSubclass for AviMjpegMux {
     type ParentType = gst::Element;
     type Interfaces = (gst::TagSetter,);
 
+    #[expect(clippy::expect_used, reason = "the class has the template")]
     fn with_class(class: &Self::Class) -> Self {
         let template = class
             .pad_template("src")
@@ -148,9 +149,8 @@ impl ObjectImpl for AviMjpegMux {
 
     fn constructed(&self) {
         self.parent_constructed();
-        self.obj()
-            .add_pad(&self.src)
-            .expect("a new element has no pad of that name");
+        let added = self.obj().add_pad(&self.src);
+        debug_assert!(added.is_ok(), "a new element has no pad of that name");
     }
 }
 

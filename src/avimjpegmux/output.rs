@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use gst::prelude::*;
 
 use super::CAT;
-use super::payload::{Bytes, buffer_of, is_shared};
+use super::payload::{Bytes, buffer_of, is_shared, memory_of};
 use avi_mjpeg::output::{Piece, Room};
 use avi_mjpeg::recorder::{Pace, Storage};
 use avi_mjpeg::writer::Output;
@@ -29,9 +29,9 @@ pub(super) struct PadOutput {
     position: u64,
     /// The end of the file, as far as downstream has it.
     end: u64,
-    /// What comes behind that.
+    /// What comes behind that: collected into pieces, or pushed at once and as it is.
     piece: Piece<gst::Memory>,
-    /// What comes next is collected into pieces, and not pushed at once and as it is.
+    parts: gst::Buffer,
     collects: bool,
     /// Nobody waits for the bytes of a file before it is complete.
     is_file: bool,
@@ -66,6 +66,7 @@ impl PadOutput {
             position: 0,
             end: 0,
             piece: Piece::default(),
+            parts: gst::Buffer::new(),
             collects: false,
             is_file: seekable,
             pace: Pace::new(CHUNK_PACE),
@@ -85,17 +86,13 @@ impl PadOutput {
         Ok(())
     }
 
-    /// Where a piece begins that has an end.
-    fn start(&self) -> Option<u64> {
-        self.collects.then_some(self.end)
-    }
-
     /// Pushes what is held back.
     fn flush(&mut self, durable: bool) -> Result<(), gst::FlowError> {
-        if self.piece.is_empty() {
-            return Ok(());
-        }
-        let mut buffer = buffer_of(&mut self.piece);
+        let mut buffer = match (self.piece.is_empty(), self.parts.size()) {
+            (true, 0) => return Ok(()),
+            (true, _) => std::mem::take(&mut self.parts),
+            (false, _) => buffer_of(&mut self.piece),
+        };
         if durable {
             buffer.make_mut().set_flags(gst::BufferFlags::SYNC_AFTER);
         }
@@ -104,7 +101,7 @@ impl PadOutput {
     }
 
     fn flush_if_full(&mut self) -> Result<(), gst::FlowError> {
-        match self.piece.is_full(self.start()) {
+        match self.piece.is_full(self.end) {
             true => self.flush(false),
             false => Ok(()),
         }
@@ -185,8 +182,12 @@ impl Output for PadOutput {
     }
 
     fn put(&mut self, mut bytes: &[u8]) -> Result<(), gst::FlowError> {
+        if !self.collects {
+            self.parts.make_mut().append_memory(memory_of(bytes));
+            return Ok(());
+        }
         while !bytes.is_empty() {
-            let size = self.piece.copy(bytes, self.start());
+            let size = self.piece.copy(bytes, self.end);
             bytes = &bytes[size..];
             self.flush_if_full()?;
         }
@@ -194,16 +195,19 @@ impl Output for PadOutput {
     }
 
     fn put_payload(&mut self, payload: Bytes) -> Result<(), gst::FlowError> {
+        if !self.collects {
+            self.parts.append(payload.0);
+            return Ok(());
+        }
         // Part by part: to map the whole buffer would copy its parts together first.
         for (n, memory) in payload.0.iter_memories().enumerate() {
-            if self.collects && !is_shared(memory) {
+            if !is_shared(memory) {
                 self.put(&memory.map_readable().map_err(|_| gst::FlowError::Error)?)?;
                 continue;
             }
             let (mut from, all) = (0, memory.size());
             while from < all {
-                let start = self.start();
-                from += self.piece.share(all - from, start, |size| {
+                from += self.piece.share(all - from, self.end, |size| {
                     let whole = payload.0.memory(n).filter(|_| size == all);
                     whole.unwrap_or_else(|| memory.share(from..from + size))
                 });

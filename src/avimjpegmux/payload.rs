@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! Buffers as the recorder's payloads and as pieces of the file, without a copy where that costs more.
 
+use avi_mjpeg::header::ChunkHeader;
 use avi_mjpeg::output::Piece;
 use avi_mjpeg::recorder::Payload;
 
@@ -36,6 +37,14 @@ impl Payload for Bytes {
 
     fn from_vec(bytes: Vec<u8>) -> Self {
         Self(gst::Buffer::from_slice(bytes))
+    }
+}
+
+/// Memory of its own for some bytes. A chunk's header takes no second allocation.
+pub(super) fn memory_of(bytes: &[u8]) -> gst::Memory {
+    match <[u8; ChunkHeader::SIZE]>::try_from(bytes) {
+        Ok(header) => gst::Memory::from_slice(header),
+        Err(_) => gst::Memory::from_slice(bytes.to_vec()),
     }
 }
 
@@ -86,9 +95,9 @@ mod tests {
         let mut piece = Piece::default();
         let large = gst::Memory::from_slice(vec![2; SHARED]);
         assert!(is_shared(&large) && !is_shared(&large.share(0..100)));
-        piece.copy(&[1; 8], None);
-        piece.share(SHARED, None, |n| large.share(0..n));
-        piece.copy(&[3; 2], None);
+        piece.copy(&[1; 8], 0);
+        piece.share(SHARED, 0, |n| large.share(0..n));
+        piece.copy(&[3; 2], 0);
         let buffer = buffer_of(&mut piece);
         assert_eq!(buffer.n_memory(), 3);
         let expected = [vec![1; 8], vec![2; SHARED], vec![3; 2]].concat();

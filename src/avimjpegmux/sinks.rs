@@ -18,9 +18,8 @@ use avi_mjpeg::recorder::shared::{NotTaken, SharedRecorder};
 pub(super) struct Segment(Mutex<Option<gst::FormattedSegment<gst::ClockTime>>>);
 
 impl Segment {
-    /// When a buffer is shown or heard, in nanoseconds.
-    fn running_time(&self, buffer: &gst::BufferRef) -> Option<i64> {
-        let time = buffer.pts().or(buffer.dts())?;
+    /// The running time of a timestamp, in nanoseconds.
+    fn running_time(&self, time: gst::ClockTime) -> Option<i64> {
         let segment = lock(&self.0);
         Some(match segment.as_ref()?.to_running_time_full(time)? {
             gst::Signed::Positive(time) => time.nseconds() as i64,
@@ -52,7 +51,8 @@ impl Sinks {
         segment: &Segment,
         buffer: gst::Buffer,
     ) -> Result<gst::FlowSuccess, gst::FlowError> {
-        let time = segment.running_time(&buffer);
+        let time = buffer.pts().or(buffer.dts());
+        let time = time.and_then(|time| segment.running_time(time));
         let lasts = buffer.duration().map(gst::ClockTime::nseconds);
         let pushed = self.recorder.push(pad, Bytes(buffer), time, lasts);
         pushed.map(|()| gst::FlowSuccess::Ok).map_err(|why| {
@@ -85,12 +85,8 @@ impl Sinks {
             EventView::Tag(tag) => self.add_tags(tag.tag()),
             EventView::Gap(gap) => {
                 let (start, duration) = gap.get();
-                let end = start + duration.unwrap_or_default();
-                let end = lock(&segment.0)
-                    .as_ref()
-                    .and_then(|segment| segment.to_running_time(end));
-                let end = end.map_or(0, |end| end.nseconds() as i64);
-                self.recorder.gap(pad, end);
+                let end = segment.running_time(start + duration.unwrap_or_default());
+                self.recorder.gap(pad, end.unwrap_or(0).max(0));
             }
             EventView::Eos(_) => return self.recorder.end(pad),
             EventView::FlushStart(_) => {
@@ -182,11 +178,7 @@ fn in_time(pad: &gst::Pad, segment: &gst::Segment) -> gst::FormattedSegment<gst:
     // Buffers of multifilesrc have timestamps, but its segment is in bytes.
     let segment = segment.downcast_ref::<gst::ClockTime>().cloned();
     segment.unwrap_or_else(|| {
-        gst::info!(
-            CAT,
-            obj = pad,
-            "the segment is not in time: taken for a whole one"
-        );
+        gst::info!(CAT, obj = pad, "the segment is not in time");
         gst::FormattedSegment::new()
     })
 }

@@ -462,6 +462,7 @@ impl Streaming<'_> {
 }
 
 #[cfg(all(test, feature = "sim"))]
+#[allow(clippy::expect_used, reason = "a failure ends the test")]
 mod tests {
     use std::io;
     use std::sync::Mutex;

@@ -127,6 +127,7 @@ impl ObjectSubclass for ParallelEnc {
     }
 }
 
+#[expect(clippy::expect_used, reason = "pad_templates() has a sink and a src")]
 fn pad(class: &<ParallelEnc as ObjectSubclass>::Class, name: &str) -> gst::PadBuilder<gst::Pad> {
     let template = class
         .pad_template(name)
@@ -139,7 +140,8 @@ impl ObjectImpl for ParallelEnc {
         self.parent_constructed();
         let obj = self.obj();
         for pad in [&self.sink, &self.src] {
-            obj.add_pad(pad).expect("a new element has no pad yet");
+            let added = obj.add_pad(pad);
+            debug_assert!(added.is_ok(), "a new element has no pad yet");
         }
     }
 

@@ -45,6 +45,29 @@ pub fn plugin_path(scratch: &Path) -> [(&'static str, PathBuf); 2] {
     ]
 }
 
+/// The node that the double of the K230's V4L2 device has.
+pub const K230_NODE: &str = "/dev/video-k230";
+
+/// The double of the K230's V4L2 device, to be preloaded.
+pub fn v4l2_double() -> PathBuf {
+    dependency("libk230v4l2_sim.so")
+}
+
+/// The double of the K230's MPP library.
+pub fn mpp_double() -> PathBuf {
+    dependency("libk230mpp_sim.so")
+}
+
+/// A library that cargo builds as a dependency of the tests.
+fn dependency(name: &str) -> PathBuf {
+    let exe = std::env::current_exe().expect("a test has a path");
+    let deps = exe.parent().expect("a directory");
+    [deps.join(name), deps.join("..").join(name)]
+        .into_iter()
+        .find(|path| path.exists())
+        .unwrap_or_else(|| panic!("{name} is built with the tests"))
+}
+
 /// The program of an example, as its source is now. `cargo test --test NAME` builds no examples, so
 /// that the one that lies there may be of any age.
 pub fn example(name: &str) -> PathBuf {

@@ -9,22 +9,11 @@ use std::str::FromStr;
 use std::sync::{Arc, LazyLock, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use crate::common::{Pipeline, ffprobe, footage, init};
+use crate::common::{Pipeline, ffprobe, footage, init, mpp_double};
 use gst::prelude::*;
 use gst_video::prelude::*;
 use gstkendryte::k230venc::pack_meta;
 use k230_venc::PackKind;
-
-/// The double, which cargo builds as a dependency of the tests.
-pub(crate) fn double() -> PathBuf {
-    let exe = std::env::current_exe().expect("a test has a path");
-    let deps = exe.parent().expect("a directory");
-    let name = "libk230mpp_sim.so";
-    [deps.join(name), deps.join("..").join(name)]
-        .into_iter()
-        .find(|path| path.exists())
-        .expect("libk230mpp_sim.so is built with the tests")
-}
 
 /// Starts GStreamer, and keeps the other tests of this process waiting: it has four channels.
 pub(crate) fn alone() -> MutexGuard<'static, ()> {
@@ -37,7 +26,7 @@ pub(crate) fn alone() -> MutexGuard<'static, ()> {
 fn backends() -> [String; 2] {
     [
         "backend=element".into(),
-        format!("backend=mpp library={}", double().display()),
+        format!("backend=mpp library={}", mpp_double().display()),
     ]
 }
 
@@ -826,7 +815,7 @@ fn libraries_that_are_not_the_mpp_are_named() {
     assert!(!stats.get::<&str>("encoder").expect("a name").is_empty());
     let pipeline = Pipeline::launch(&format!(
         "videotestsrc num-buffers=1 ! {RAW} ! k230venc name=venc library={} ! fakesink",
-        double().display()
+        mpp_double().display()
     ));
     pipeline.run().expect("the double encodes");
     let stats = pipeline.element("venc").property::<gst::Structure>("stats");
@@ -844,7 +833,7 @@ fn libraries_that_are_not_the_mpp_are_named() {
             .output()
             .expect("gst-launch-1.0 starts")
     };
-    assert!(launch(&double()).status.success());
+    assert!(launch(&mpp_double()).status.success());
     let missing = launch(Path::new("/nonexistent/libmpp.so"));
     assert!(!missing.status.success());
     crate::common::assert_mentions(
@@ -1477,6 +1466,20 @@ gst::glib::wrapper! {
         @extends gst_video::VideoEncoder, gst::Element, gst::Object;
 }
 
+/// Says that a buffer is a picture of 320x240 NV12 with rows so far apart, and where its chroma begins.
+pub(super) fn lay_out(buffer: &mut gst::BufferRef, stride: usize, chroma: usize) {
+    gst_video::VideoMeta::add_full(
+        buffer,
+        gst_video::VideoFrameFlags::empty(),
+        gst_video::VideoFormat::Nv12,
+        320,
+        240,
+        &[0, chroma],
+        &[stride as i32; 2],
+    )
+    .expect("a layout");
+}
+
 #[test]
 fn a_v4l2_encoder_is_taken_first_and_reads_the_buffers_that_came() {
     let _alone = alone();
@@ -1503,16 +1506,7 @@ fn a_v4l2_encoder_is_taken_first_and_reads_the_buffers_that_came() {
         given.push([(at, STRIDE as i32), (at + CHROMA, STRIDE as i32)]);
         let b = buffer.get_mut().unwrap();
         b.set_pts(gst::ClockTime::SECOND.mul_div_floor(n, 30));
-        gst_video::VideoMeta::add_full(
-            b,
-            gst_video::VideoFrameFlags::empty(),
-            gst_video::VideoFormat::Nv12,
-            320,
-            240,
-            &[0, CHROMA],
-            &[STRIDE as i32; 2],
-        )
-        .expect("a layout");
+        lay_out(b, STRIDE, CHROMA);
         source.push_buffer(buffer).expect("a buffer goes in");
     }
     source.end_of_stream().expect("EOS goes in");
@@ -1699,7 +1693,7 @@ fn a_life_through_the_abi_under_valgrind() {
         let pipeline = Pipeline::launch(&format!(
             "videotestsrc num-buffers=6 ! video/x-raw,format=NV12,width=128,height=64,framerate=30/1 \
              ! k230venc name=venc gop-length=3 backend=mpp library={} ! {caps} ! fakesink",
-            double().display()
+            mpp_double().display()
         ));
         for _ in 0..2 {
             pipeline.run().unwrap_or_else(|e| panic!("{caps}: {e}"));
@@ -1821,7 +1815,7 @@ fn the_mpps_two_kinds_of_library_give_the_same_streams() {
     let status = Command::new("cc")
         .args(["-shared", "-fPIC", "-o"])
         .arg(&older)
-        .arg(format!("-DDOUBLE=\"{}\"", double().display()))
+        .arg(format!("-DDOUBLE=\"{}\"", mpp_double().display()))
         .arg(Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/mpp_older_abi.c"))
         .arg("-ldl")
         .status()
@@ -1831,7 +1825,7 @@ fn the_mpps_two_kinds_of_library_give_the_same_streams() {
         let library = k230_venc::library::open(Some(library)).expect("it loads");
         library.attaches_pools()
     };
-    assert!(kind(&double()) && !kind(&older));
+    assert!(kind(&mpp_double()) && !kind(&older));
     for (caps, settings) in [
         ("video/x-h264,profile=high", ""),
         ("video/x-h265", "rate-control=fixqp"),
@@ -1855,6 +1849,6 @@ fn the_mpps_two_kinds_of_library_give_the_same_streams() {
             assert_eq!([streams[0].len(), streams[1].len()], [12, 12], "{caps}");
             streams.swap_remove(0)
         };
-        assert!(by(&double()) == by(&older), "{caps}");
+        assert!(by(&mpp_double()) == by(&older), "{caps}");
     }
 }

@@ -25,31 +25,16 @@
 //! | a buffer may be in error, a frame may never come | `lost_frames_are_counted_and_the_others_keep_their_times` |
 
 use std::ffi::OsStr;
-use std::path::PathBuf;
 use std::process::Command;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
-use crate::common::Pipeline;
+use crate::common::{K230_NODE as NODE, Pipeline, mpp_double, v4l2_double};
 use crate::k230venc::{
-    CODECS, Fed, RAW, alone, collect, double, gops, mark_regions, structure, tap, warnings,
+    CODECS, Fed, RAW, alone, collect, gops, lay_out, mark_regions, structure, tap, warnings,
 };
 use gst::prelude::*;
 use gst_video::prelude::*;
-
-/// The node that the preloaded double has.
-const NODE: &str = "/dev/video-k230";
-
-/// The library to preload, which cargo builds as a dependency of the tests.
-fn v4l2_double() -> PathBuf {
-    let exe = std::env::current_exe().expect("a test has a path");
-    let deps = exe.parent().expect("a directory");
-    let name = "libk230v4l2_sim.so";
-    [deps.join(name), deps.join("..").join(name)]
-        .into_iter()
-        .find(|path| path.exists())
-        .expect("libk230v4l2_sim.so is built with the tests")
-}
 
 /// Runs `body` in a process of its own that has the double of the V4L2 device, with such faults.
 /// In the process itself it is called with the same words, so `test` is the caller's own name.
@@ -147,7 +132,7 @@ fn by_v4l2_and_by_mpp_streams_are_the_same_to_the_bit() {
                     let venc = |way: &str| format!("k230venc {way} {steady} {settings}");
                     let by = |way: &str| encoded(&venc(way), caps, 15);
                     let (v4l2, stats) = by("backend=v4l2");
-                    let (mpp, _) = by(&format!("backend=mpp library={}", double().display()));
+                    let (mpp, _) = by(&format!("backend=mpp library={}", mpp_double().display()));
                     assert_eq!(v4l2.len(), 15, "{caps} {settings}");
                     assert!(v4l2 == mpp, "{caps} {settings}");
                     assert_eq!(stats.get::<&str>("backend"), Ok("v4l2"));
@@ -461,16 +446,7 @@ fn lent(shade: u8, stride: usize) -> gst::Buffer {
     let mut buffer = gst::Buffer::new();
     let b = buffer.get_mut().unwrap();
     b.append_memory(memory);
-    gst_video::VideoMeta::add_full(
-        b,
-        gst_video::VideoFrameFlags::empty(),
-        gst_video::VideoFormat::Nv12,
-        320,
-        240,
-        &[0, chroma],
-        &[stride as i32; 2],
-    )
-    .expect("a layout");
+    lay_out(b, stride, chroma);
     buffer
 }
 

@@ -2,25 +2,13 @@
 //! Programs of others on the double of the K230's V4L2 device, as they are: v4l2-ctl, GStreamer's own
 //! V4L2 plugin and ffmpeg meet there what they meet on the board.
 
-use std::path::PathBuf;
 use std::process::{Command, Output};
 
-const NODE: &str = "/dev/video-k230";
-
-/// The library to preload, which cargo builds as a dependency of the tests.
-fn double() -> PathBuf {
-    let exe = std::env::current_exe().expect("a test has a path");
-    let deps = exe.parent().expect("a directory");
-    let name = "libk230v4l2_sim.so";
-    [deps.join(name), deps.join("..").join(name)]
-        .into_iter()
-        .find(|path| path.exists())
-        .expect("libk230v4l2_sim.so is built with the tests")
-}
+use crate::common::{K230_NODE as NODE, v4l2_double};
 
 fn run(command: &mut Command) -> (Output, String) {
     let output = command
-        .env("LD_PRELOAD", double())
+        .env("LD_PRELOAD", v4l2_double())
         .output()
         .unwrap_or_else(|e| panic!("{command:?}: {e}"));
     let text = [&output.stdout[..], &output.stderr[..]]

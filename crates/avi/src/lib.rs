@@ -36,7 +36,7 @@
 //! ```
 
 #![forbid(unsafe_code)]
-#![warn(missing_docs, clippy::expect_used)]
+#![warn(missing_docs)]
 
 pub mod header;
 pub mod huffman;

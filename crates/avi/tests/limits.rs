@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! What files cost that are made to cost much: time and memory in proportion to their size, and a few
 //! findings, whether they can be read at any place or come in pieces.
+#![allow(clippy::expect_used, clippy::panic, reason = "a failure ends the test")]
 
 #[path = "common/avi_bytes.rs"]
 mod avi_bytes;

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! Files that other recorders write, and what is left of files of which a part is lost: all frames are
 //! found, at their times, and nothing is called damage that is none.
+#![allow(clippy::expect_used, clippy::panic, reason = "a failure ends the test")]
 
 #[path = "common/avi_bytes.rs"]
 mod avi_bytes;

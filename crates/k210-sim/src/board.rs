@@ -268,8 +268,9 @@ impl State {
         loop {
             let arrival = self.core.up.next_arrival();
             let until = now.min(arrival.unwrap_or(u64::MAX));
-            if !self.fifo.is_empty() && self.core.busy_until <= until {
-                let byte = self.fifo.pop_front().expect("not empty");
+            if self.core.busy_until <= until
+                && let Some(byte) = self.fifo.pop_front()
+            {
                 self.interrupt(byte, self.core.busy_until);
             } else if let Some((time, byte)) = self.core.up.take(now) {
                 if !self.running() || !self.core.listening {

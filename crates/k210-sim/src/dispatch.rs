@@ -310,11 +310,11 @@ impl Dispatcher {
     }
 
     fn word(&self, at: usize) -> u32 {
-        u32::from_le_bytes(self.cmd_buf[at..at + 4].try_into().expect("four bytes"))
+        u32::from_le_bytes(std::array::from_fn(|n| self.cmd_buf[at + n]))
     }
 
     fn half_word(&self, at: usize) -> i16 {
-        i16::from_le_bytes(self.cmd_buf[at..at + 2].try_into().expect("two bytes"))
+        i16::from_le_bytes(std::array::from_fn(|n| self.cmd_buf[at + n]))
     }
 
     fn set_word(&mut self, index: usize, value: u32) {

@@ -128,9 +128,9 @@ impl<W: Write + Seek, P: AsRef<[u8]>> Output for Seekable<W, P> {
             return self.append_now(bytes);
         }
         while !bytes.is_empty() {
-            let size = self.held.copy(bytes, Some(self.end));
+            let size = self.held.copy(bytes, self.end);
             bytes = &bytes[size..];
-            if self.held.is_full(Some(self.end)) {
+            if self.held.is_full(self.end) {
                 self.write_held()?;
             }
         }

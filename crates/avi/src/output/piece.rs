@@ -63,22 +63,20 @@ impl<M> Piece<M> {
         self.len == 0
     }
 
-    /// Whether it is complete. `start` is where it begins in the file; without, it has no end.
-    pub fn is_full(&self, start: Option<u64>) -> bool {
-        self.len > 0 && start.is_some() && self.room(start) == Self::SIZE
+    /// Whether it is complete. `start` is where it begins in the file.
+    pub fn is_full(&self, start: u64) -> bool {
+        self.len > 0 && self.room(start) == Self::SIZE
     }
 
     /// Bytes up to where it ends.
-    fn room(&self, start: Option<u64>) -> usize {
-        start.map_or(usize::MAX, |start| {
-            let size = Self::SIZE;
-            size - ((start % size as u64) as usize + self.len) % size
-        })
+    fn room(&self, start: u64) -> usize {
+        let size = Self::SIZE;
+        size - ((start % size as u64) as usize + self.len) % size
     }
 
     /// Adds the first of some bytes, as many as there is room for in a piece that begins at `start`; how many.
-    pub fn copy(&mut self, bytes: &[u8], start: Option<u64>) -> usize {
-        if self.copied.capacity() == 0 && start.is_some() {
+    pub fn copy(&mut self, bytes: &[u8], start: u64) -> usize {
+        if self.copied.capacity() == 0 {
             let mut back = self.back.lock().unwrap_or_else(PoisonError::into_inner);
             self.copied = std::mem::take(&mut back);
             self.copied.clear();
@@ -92,12 +90,7 @@ impl<M> Piece<M> {
 
     /// Adds the first of `size` bytes of memory as they are, as many as there is room for; how many. `part` makes the
     /// memory of so many.
-    pub fn share(
-        &mut self,
-        size: usize,
-        start: Option<u64>,
-        part: impl FnOnce(usize) -> M,
-    ) -> usize {
+    pub fn share(&mut self, size: usize, start: u64, part: impl FnOnce(usize) -> M) -> usize {
         let size = size.min(self.room(start));
         self.shared.push((self.copied.len(), part(size)));
         self.len += size;
@@ -156,10 +149,10 @@ mod tests {
                 while from < *size {
                     let left = &bytes[from..];
                     from += match *size >= 42 * 1024 {
-                        true => piece.share(left.len(), Some(end), |n| left[..n].to_vec()),
-                        false => piece.copy(left, Some(end)),
+                        true => piece.share(left.len(), end, |n| left[..n].to_vec()),
+                        false => piece.copy(left, end),
                     };
-                    if piece.is_full(Some(end)) {
+                    if piece.is_full(end) {
                         let (bytes, parts) = put_together(&mut piece);
                         end += bytes.len() as u64;
                         assert_eq!(end % SIZE as u64, 0, "{sizes:?}");
@@ -178,26 +171,16 @@ mod tests {
     }
 
     #[test]
-    fn a_piece_without_a_begin_has_no_end() {
-        let mut piece = Piece::default();
-        assert_eq!(piece.copy(&[1; 2 * SIZE], None), 2 * SIZE);
-        assert_eq!(piece.share(3 * SIZE, None, |n| vec![2; n]), 3 * SIZE);
-        assert!(!piece.is_full(None) && !piece.is_empty());
-        assert_eq!(put_together(&mut piece).0.len(), 5 * SIZE);
-        assert!(piece.is_empty());
-    }
-
-    #[test]
     fn memory_is_used_again() {
         let mut piece = Piece::<()>::default();
-        piece.copy(&[1; 100], Some(0));
+        piece.copy(&[1; 100], 0);
         let (first, _) = piece.take();
         let address = first.as_ref().as_ptr();
-        piece.copy(&[2; 50], Some(0));
+        piece.copy(&[2; 50], 0);
         let (second, _) = piece.take();
         assert_ne!(second.as_ref().as_ptr(), address, "the first is in use");
         drop(first);
-        piece.copy(&[3; 50], Some(0));
+        piece.copy(&[3; 50], 0);
         assert_eq!(piece.take().0.as_ref().as_ptr(), address);
         assert_eq!(second.as_ref(), [2; 50]);
     }

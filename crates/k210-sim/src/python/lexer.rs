@@ -108,19 +108,23 @@ impl Lexer<'_> {
             0 if self.at >= self.text.len() => return Ok(false),
             _ => {}
         }
-        let current = *self.indents.last().expect("never empty");
-        if column > current {
+        if column > self.indent() {
             self.indents.push(column);
             self.push(Token::Indent);
         }
-        while column < *self.indents.last().expect("never empty") {
+        while column < self.indent() {
             self.indents.pop();
             self.push(Token::Dedent);
-            if column > *self.indents.last().expect("never empty") {
+            if column > self.indent() {
                 return Err(self.error("unindent does not match any outer indentation level"));
             }
         }
         Ok(true)
+    }
+
+    /// The columns that the block at hand is indented by.
+    fn indent(&self) -> usize {
+        self.indents.last().copied().unwrap_or(0)
     }
 
     fn end_line(&mut self) {

@@ -623,8 +623,8 @@ pub fn general(value: f64, precision: usize, alternate: bool) -> String {
     }
     let precision = precision.max(1);
     let scientific = format!("{value:.*e}", precision - 1);
-    let (mantissa, exponent) = scientific.split_once('e').expect("scientific notation");
-    let exponent: i32 = exponent.parse().expect("an exponent");
+    let (mantissa, exponent) = scientific.split_once('e').unwrap_or((&scientific, "0"));
+    let exponent: i32 = exponent.parse().unwrap_or(0);
     let strip = |text: &str| {
         if text.contains('.') && !alternate {
             text.trim_end_matches('0').trim_end_matches('.').to_owned()
