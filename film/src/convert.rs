@@ -4,8 +4,8 @@
 //! What streams a film has is known once it is decoded. They are held there until `recordsink` has
 //! a pad for each.
 
-use std::cell::RefCell;
-use std::path::Path;
+use std::cell::{Cell, RefCell};
+use std::path::{Path, PathBuf};
 use std::rc::Rc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -99,16 +99,39 @@ enum End {
     Failed(ConvertError),
 }
 
+/// A film on its way.
+struct Conversion {
+    options: Options,
+    file: PathBuf,
+    pipeline: gst::Pipeline,
+    source: gst::Element,
+    streams: Streams,
+    /// How far its pictures are, in nanoseconds; written by their thread.
+    seen: Arc<AtomicU64>,
+    converted: Cell<Converted>,
+    end: RefCell<End>,
+    main_loop: glib::MainLoop,
+}
+
 /// Converts a film to `file`. `None` if it was interrupted.
 pub fn convert(options: &Options, file: &Path) -> Result<Option<Converted>, ConvertError> {
-    let pipeline = gst::Pipeline::new();
     let streams: Streams = Arc::new(Mutex::new(Some(Vec::new())));
     let source = source(options, &streams)?;
+    let pipeline = gst::Pipeline::new();
     pipeline.add(&source)?;
-    let stop = Stop(pipeline.clone(), streams.clone());
-    let result = run(options, file, &pipeline, &source, &streams);
-    drop(stop);
-    result
+    let _stop = Stop(pipeline.clone(), streams.clone());
+    let conversion = Rc::new(Conversion {
+        options: options.clone(),
+        file: file.to_owned(),
+        pipeline,
+        source,
+        streams,
+        seen: Arc::default(),
+        converted: Cell::default(),
+        end: RefCell::new(End::Interrupted),
+        main_loop: glib::MainLoop::new(None, false),
+    });
+    run(&conversion)
 }
 
 /// Takes the pipeline to NULL, however it ends.
@@ -153,80 +176,146 @@ fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-fn run(
-    options: &Options,
-    file: &Path,
-    pipeline: &gst::Pipeline,
-    source: &gst::Element,
-    streams: &Streams,
-) -> Result<Option<Converted>, ConvertError> {
-    let main_loop = glib::MainLoop::new(None, false);
-    let end = Rc::new(RefCell::new(End::Interrupted));
-    let converted = Rc::new(RefCell::new(Converted::default()));
-    let seen = Arc::new(AtomicU64::new(0));
-    let finish = {
-        let (main_loop, end) = (main_loop.clone(), end.clone());
-        move |how: End| {
-            end.replace(how);
-            main_loop.quit();
-        }
-    };
-    let bus = pipeline.bus().ok_or_else(|| glib::bool_error!("No bus"))?;
-    let _watch = bus.add_watch_local({
-        let (finish, converted, seen) = (finish.clone(), converted.clone(), seen.clone());
-        let (options, file, streams) = (options.clone(), file.to_owned(), streams.clone());
-        let pipeline = pipeline.downgrade();
-        move |_, message| {
-            let Some(pipeline) = pipeline.upgrade() else {
-                return glib::ControlFlow::Break;
-            };
-            match message.view() {
-                gst::MessageView::Application(_) => {
-                    match connect(&options, &file, &pipeline, &streams, &seen) {
-                        Ok(sound) => converted.borrow_mut().sound = sound,
-                        Err(error) => {
-                            finish(End::Failed(reason(&options, &pipeline).unwrap_or(error)))
-                        }
-                    }
-                }
-                gst::MessageView::Element(element) => {
-                    if let Some(structure) = element.structure() {
-                        count(&mut converted.borrow_mut(), structure);
-                    }
-                }
-                gst::MessageView::Warning(warning) => eprintln!("\r{}", warning.error()),
-                gst::MessageView::Error(error) => finish(End::Failed(failed(&options, error))),
-                gst::MessageView::Eos(_) => finish(End::Done),
-                _ => {}
-            }
-            glib::ControlFlow::Continue
-        }
+fn run(conversion: &Rc<Conversion>) -> Result<Option<Converted>, ConvertError> {
+    let bus = conversion.pipeline.bus();
+    let bus = bus.ok_or_else(|| glib::bool_error!("A pipeline has no bus"))?;
+    let own = conversion.clone();
+    let _watch = bus.add_watch_local(move |_, message| {
+        own.hear(message);
+        glib::ControlFlow::Continue
     })?;
     for signal in [Signal::INT, Signal::TERM] {
-        let finish = finish.clone();
+        let own = conversion.clone();
         glib_unix::unix_signal_add_local(signal.as_raw(), move || {
-            finish(End::Interrupted);
+            own.finish(End::Interrupted);
             glib::ControlFlow::Continue
         });
     }
     let bar = RefCell::new(Bar::new());
-    let source = source.downgrade();
+    let own = conversion.clone();
     let timer = glib::timeout_add_local(Duration::from_millis(200), move || {
-        let length = source.upgrade().and_then(|source| source.query_duration());
-        let done = gst::ClockTime::from_nseconds(seen.load(Ordering::Relaxed));
-        bar.borrow_mut().at(done, length);
+        let done = gst::ClockTime::from_nseconds(own.seen.load(Ordering::Relaxed));
+        bar.borrow_mut().at(done, own.source.query_duration());
         glib::ControlFlow::Continue
     });
     // What does not start posts why.
-    let _ = pipeline.set_state(gst::State::Playing);
-    main_loop.run();
+    let _ = conversion.pipeline.set_state(gst::State::Playing);
+    conversion.main_loop.run();
     timer.remove();
-    let converted = *converted.borrow();
-    match end.replace(End::Interrupted) {
-        End::Done if converted.frames == 0 => Err(ConvertError::Nothing(options.shown())),
+    let converted = conversion.converted.get();
+    match conversion.end.replace(End::Interrupted) {
+        End::Done if converted.frames == 0 => {
+            Err(ConvertError::Nothing(conversion.options.shown()))
+        }
         End::Done => Ok(Some(converted)),
         End::Interrupted => Ok(None),
         End::Failed(error) => Err(error),
+    }
+}
+
+impl Conversion {
+    fn finish(&self, how: End) {
+        self.end.replace(how);
+        self.main_loop.quit();
+    }
+
+    fn hear(&self, message: &gst::Message) {
+        match message.view() {
+            gst::MessageView::Application(_) => match self.connect() {
+                Ok(sound) => self.converted.set(Converted {
+                    sound,
+                    ..self.converted.get()
+                }),
+                Err(error) => self.finish(End::Failed(self.reason().unwrap_or(error))),
+            },
+            gst::MessageView::Element(element) => {
+                if let Some(structure) = element.structure() {
+                    let converted = count(self.converted.get(), structure);
+                    self.converted.set(converted);
+                }
+            }
+            gst::MessageView::Warning(warning) => eprintln!("\r{}", warning.error()),
+            gst::MessageView::Error(error) => {
+                self.finish(End::Failed(failed(&self.options, error)));
+            }
+            gst::MessageView::Eos(_) => self.finish(End::Done),
+            _ => {}
+        }
+    }
+
+    /// Brings the streams to a file; whether sound is among them.
+    fn connect(&self) -> Result<bool, ConvertError> {
+        let streams = lock(&self.streams).take().unwrap_or_default();
+        let first = |kind: &str| streams.iter().position(|stream| stream.is(kind));
+        let pictures = first("video/");
+        let pictures = pictures.ok_or_else(|| ConvertError::NoPictures(self.options.shown()))?;
+        let sound = first("audio/").filter(|_| self.options.sound);
+        let sink = sink(&self.options, &self.file)?;
+        // Its streams are chosen before it is in a pipeline that starts.
+        let mut branches: Vec<Option<(gst::Bin, gst::Pad)>> = Vec::new();
+        for (number, Held { pad, .. }) in streams.iter().enumerate() {
+            branches.push(if number == pictures {
+                watch(pad, self.seen.clone());
+                Some((pictures_branch(&self.options, pad)?, entry(&sink, "video")?))
+            } else if Some(number) == sound {
+                let queue = gst::parse::bin_from_description("queue", true)?;
+                Some((queue, entry(&sink, "audio")?))
+            } else {
+                None
+            });
+        }
+        self.pipeline.add(&sink)?;
+        for (stream, branch) in streams.iter().zip(branches) {
+            self.lead(&stream.pad, branch)?;
+        }
+        // From the file upward, so that nothing is sent to what does not yet take it.
+        for element in self.pipeline.iterate_sinks().into_iter().flatten() {
+            element.sync_state_with_parent()?;
+        }
+        for element in self.pipeline.iterate_elements().into_iter().flatten() {
+            element.sync_state_with_parent()?;
+        }
+        drop(streams);
+        Ok(sound.is_some())
+    }
+
+    /// Leads a stream through a branch to the file, or nowhere.
+    fn lead(
+        &self,
+        stream: &gst::Pad,
+        branch: Option<(gst::Bin, gst::Pad)>,
+    ) -> Result<(), ConvertError> {
+        let first: gst::Element = match branch {
+            Some((branch, entry)) => {
+                self.pipeline.add(&branch)?;
+                let out = branch.static_pad("src");
+                let out = out.ok_or_else(|| glib::bool_error!("{} has no end", branch.name()))?;
+                link(&out, &entry)?;
+                branch.upcast()
+            }
+            None => {
+                let nowhere = gst::ElementFactory::make("fakesink")
+                    .property("async", false)
+                    .build()?;
+                self.pipeline.add(&nowhere)?;
+                nowhere
+            }
+        };
+        let entry = first.static_pad("sink");
+        let entry = entry.ok_or_else(|| glib::bool_error!("{} has no beginning", first.name()))?;
+        Ok(link(stream, &entry)?)
+    }
+
+    /// What an element that did not start has posted.
+    fn reason(&self) -> Option<ConvertError> {
+        let message = self
+            .pipeline
+            .bus()?
+            .pop_filtered(&[gst::MessageType::Error])?;
+        match message.view() {
+            gst::MessageView::Error(error) => Some(failed(&self.options, error)),
+            _ => None,
+        }
     }
 }
 
@@ -240,87 +329,17 @@ fn failed(options: &Options, error: &gst::message::Error) -> ConvertError {
     }
 }
 
-/// What an element that did not start has posted.
-fn reason(options: &Options, pipeline: &gst::Pipeline) -> Option<ConvertError> {
-    let message = pipeline.bus()?.pop_filtered(&[gst::MessageType::Error])?;
-    match message.view() {
-        gst::MessageView::Error(error) => Some(failed(options, error)),
-        _ => None,
-    }
-}
-
 /// Notes what `recordsink` says of the file.
-fn count(converted: &mut Converted, message: &gst::StructureRef) {
+fn count(mut converted: Converted, message: &gst::StructureRef) -> Converted {
     if message.name() != "recordsink-file" {
-        return;
+        return converted;
     }
     let number = |field| message.get::<u64>(field).unwrap_or_default();
     converted.frames += number("frames");
     converted.bytes += number("bytes");
     let duration = message.get::<gst::ClockTime>("duration");
     converted.duration += duration.unwrap_or_default();
-}
-
-/// Brings the streams to a file; whether sound is among them.
-fn connect(
-    options: &Options,
-    file: &Path,
-    pipeline: &gst::Pipeline,
-    streams: &Streams,
-    seen: &Arc<AtomicU64>,
-) -> Result<bool, ConvertError> {
-    let streams = lock(streams).take().unwrap_or_default();
-    let first = |kind: &str| streams.iter().position(|stream| stream.is(kind));
-    let pictures = first("video/").ok_or_else(|| ConvertError::NoPictures(options.shown()))?;
-    let sound = first("audio/").filter(|_| options.sound);
-    let sink = sink(options, file)?;
-    // Its streams are chosen before it is in a pipeline that starts.
-    let mut branches: Vec<Option<(gst::Bin, gst::Pad)>> = Vec::new();
-    for (number, stream) in streams.iter().enumerate() {
-        branches.push(if number == pictures {
-            watch(&stream.pad, seen.clone());
-            Some((
-                pictures_branch(options, &stream.pad)?,
-                entry(&sink, "video")?,
-            ))
-        } else if Some(number) == sound {
-            let queue = gst::parse::bin_from_description("queue", true)?;
-            Some((queue, entry(&sink, "audio")?))
-        } else {
-            None
-        });
-    }
-    pipeline.add(&sink)?;
-    for (stream, branch) in streams.iter().zip(branches) {
-        let end = match branch {
-            Some((branch, entry)) => {
-                pipeline.add(&branch)?;
-                let out = branch.static_pad("src");
-                let out = out.ok_or_else(|| glib::bool_error!("{} has no end", branch.name()))?;
-                link(&out, &entry)?;
-                branch.upcast()
-            }
-            None => {
-                let nowhere = gst::ElementFactory::make("fakesink")
-                    .property("async", false)
-                    .build()?;
-                pipeline.add(&nowhere)?;
-                nowhere
-            }
-        };
-        let entry = end.static_pad("sink");
-        let entry = entry.ok_or_else(|| glib::bool_error!("{} has no beginning", end.name()))?;
-        link(&stream.pad, &entry)?;
-    }
-    // From the file upward, so that nothing is sent to what does not yet take it.
-    for element in pipeline.iterate_sinks().into_iter().flatten() {
-        element.sync_state_with_parent()?;
-    }
-    for element in pipeline.iterate_elements().into_iter().flatten() {
-        element.sync_state_with_parent()?;
-    }
-    drop(streams);
-    Ok(sound.is_some())
+    converted
 }
 
 /// A pad of `recordsink`.
