@@ -30,6 +30,7 @@ usage: record [OPTION...] FILE.avi
   --framesize SIZE    qqvga, qvga, vga, ... (default: qvga)
   --quality Q         JPEG quality, 1 to 100 (default: 50)
   --sound SOURCE      none, mic, test, or a media file whose sound is recorded (default: none)
+  --profile PROFILE   standard, or k210 for a file that the board plays too (default: standard)
   --summary FILE      write the summary there as well
 ";
 
@@ -40,6 +41,7 @@ struct Options {
     framesize: String,
     quality: u32,
     sound: String,
+    profile: String,
     summary: Option<PathBuf>,
     file: PathBuf,
 }
@@ -53,6 +55,7 @@ fn options() -> Result<Option<Options>, Error> {
         framesize: "qvga".into(),
         quality: 50,
         sound: "none".into(),
+        profile: "standard".into(),
         summary: None,
         file: PathBuf::new(),
     };
@@ -65,6 +68,14 @@ fn options() -> Result<Option<Options>, Error> {
             Long("framesize") => options.framesize = parser.value()?.string()?,
             Long("quality") => options.quality = parser.value()?.parse()?,
             Long("sound") => options.sound = parser.value()?.string()?,
+            Long("profile") => {
+                options.profile = parser.value()?.parse_with(|profile| {
+                    match ["standard", "k210"].contains(&profile) {
+                        true => Ok(profile.to_owned()),
+                        false => Err("standard or k210"),
+                    }
+                })?;
+            }
             Long("summary") => options.summary = Some(parser.value()?.into()),
             Long("help") | Short('h') => return Ok(None),
             Value(file) if options.file.as_os_str().is_empty() => options.file = file.into(),
@@ -118,7 +129,7 @@ fn add_sound(pipeline: &gst::Pipeline, source: &str) -> Result<Sound, Error> {
     };
     let bin = gst::parse::bin_from_description_with_name(
         &format!(
-            "{description} ! audioconvert ! audioresample ! audio/x-raw,format=S16LE ! queue name=out"
+            "{description} ! audioconvert ! audioresample ! audio/x-raw,format=S16LE,channels=[1,2] ! queue name=out"
         ),
         false,
         "sound",
@@ -163,7 +174,9 @@ fn record(options: &Options) -> Result<String, Error> {
         .property_if_some("device", options.device.as_ref())
         .build()?;
     let queue = gst::ElementFactory::make("queue").build()?;
-    let mux = gst::ElementFactory::make("avimjpegmux").build()?;
+    let mux = gst::ElementFactory::make("avimjpegmux")
+        .property_from_str("profile", &options.profile)
+        .build()?;
     let sink = gst::ElementFactory::make("filesink")
         .property(
             "location",

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Records five seconds from the simulated board looking at real footage, with sound, plays them, makes a
-# contact sheet and says what came of it. Everything goes to demo/.
+# contact sheet, says what came of it and whether the board would play it. Everything goes to demo/.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 cargo=${CARGO:-cargo}
@@ -14,7 +14,9 @@ run() {
 mkdir -p demo
 printf '\nA simulated K210 board looks at Big Buck Bunny ((c) Blender Foundation, CC BY 3.0).\n\n'
 run record -- --device "sim:$footage" --sound "$footage" --seconds 5 \
-    --summary demo/summary.txt demo/capture.avi
+    --profile k210 --summary demo/summary.txt demo/capture.avi
 run play -- demo/capture.avi
 run contact_sheet -- demo/capture.avi demo/contact-sheet.png
 printf '\n%s\n' "$(cat demo/summary.txt)"
+"$cargo" run --quiet --release --locked --package avi-mjpeg --bin avi-repair -- --check-k210 demo/capture.avi \
+    | tail -n 1

@@ -20,7 +20,10 @@ writer = cv2.VideoWriter(
     f'appsrc ! videoconvert ! recordsink location="{file}"', cv2.CAP_GSTREAMER, 0, 30.0, (640, 480)
 )
 if not writer.isOpened():
-    sys.exit("This OpenCV has no GStreamer back end: apt install python3-opencv")
+    if not cv2.videoio_registry.hasBackend(cv2.CAP_GSTREAMER):
+        sys.exit("This OpenCV has no GStreamer back end: apt install python3-opencv")
+    # OpenCV has written the reason to the terminal.
+    sys.exit(f"{file} cannot be recorded")
 for n in range(frames):
     # A camera's would be cap.read()[1].
     frame = np.zeros((480, 640, 3), np.uint8)

@@ -6,8 +6,12 @@ use gst::prelude::*;
 
 use super::CAT;
 use super::encoder::{self, Wish};
+use super::fit;
+use super::profile::Profile;
 use super::quality::Pace;
+use super::recorder::settings_error;
 use super::settings::Settings;
+use super::size::{self, Shape};
 use crate::streams::containers::{Container, Kind, VideoCodec};
 use crate::streams::{self, WAV_FORMATS, missing, set_if_there};
 
@@ -53,11 +57,18 @@ fn jpeg_caps(input: &gst::CapsRef) -> gst::Caps {
     } else {
         &PLAYABLE
     };
+    jpeg_caps_of(formats)
+}
+
+fn jpeg_caps_of(formats: &[gst_video::VideoFormat]) -> gst::Caps {
     gst_video::VideoCapsBuilder::new()
         .format_list(formats.iter().copied())
         .field("colorimetry", "1:4:0:0")
         .build()
 }
+
+/// Samples a second of sound for the K210 at most: what its card reads beside the pictures.
+const K210_RATE: i32 = 48_000;
 
 /// Frames a second; picamera2 takes 30 where it does not know.
 const USUAL_RATE: f64 = 30.0;
@@ -106,12 +117,47 @@ fn source_caps(element: &gst::Element) -> gst::Caps {
         .map_or_else(gst::Caps::new_empty, |pad| pad.pad_template_caps())
 }
 
+/// What scales raw pictures, and what comes out of it.
+fn scaling(
+    settings: &Settings,
+    caps: &gst::Caps,
+) -> Result<(Vec<gst::Element>, gst::Caps), gst::ErrorMessage> {
+    let shape = gst_video::VideoInfo::from_caps(caps).ok().map(|info| {
+        let side = |number: i32| u32::try_from(number).unwrap_or(1);
+        Shape {
+            width: info.width(),
+            height: info.height(),
+            pixel: (side(info.par().numer()), side(info.par().denom())),
+        }
+    });
+    let (width, height) = (settings.width, settings.height);
+    let Some((width, height)) = shape.and_then(|shape| size::scaled(shape, width, height)) else {
+        return Ok((Vec::new(), caps.clone()));
+    };
+    let (width, height) = (width as i32, height as i32);
+    let square = gst::Fraction::new(1, 1);
+    let wanted = gst::Caps::builder("video/x-raw")
+        .field("width", width)
+        .field("height", height)
+        .field("pixel-aspect-ratio", square);
+    let scale = make("videoscale")?;
+    set_if_there(&scale, "add-borders", "true");
+    let mut scaled = caps.clone();
+    let fields = scaled.make_mut();
+    fields.set("width", width);
+    fields.set("height", height);
+    fields.set("pixel-aspect-ratio", square);
+    Ok((vec![scale, filter(wanted.build())?], scaled))
+}
+
 /// What encodes raw video, and what comes out of it.
 fn encoding(
     settings: &Settings,
     container: &Container,
     caps: &gst::Caps,
 ) -> Result<(Vec<gst::Element>, gst::Caps), gst::ErrorMessage> {
+    let (mut chain, caps) = scaling(settings, caps)?;
+    let caps = &caps;
     let (codec, name) = wanted_codec(settings, container)?;
     let wish = Wish {
         codec,
@@ -128,10 +174,13 @@ fn encoding(
         );
     }
     let made = source_caps(&encoder);
-    let mut chain = vec![make("videoconvert")?];
+    chain.push(make("videoconvert")?);
     let jpeg = |structure: &gst::StructureRef| structure.name() == "image/jpeg";
     let jpegs = codec == VideoCodec::Jpeg || (made.size() > 0 && made.iter().all(jpeg));
+    let for_k210 = settings.profile == Profile::K210;
     let playable = match jpegs {
+        // Its decoder does not know other colours, nor none.
+        true if for_k210 => jpeg_caps_of(&PLAYABLE),
         true => jpeg_caps(caps),
         false => gst_video::VideoCapsBuilder::new()
             .format_list(PLAYABLE)
@@ -142,6 +191,11 @@ fn encoding(
         .is_some_and(|pad| pad.pad_template_caps().can_intersect(&playable))
     {
         chain.push(filter(playable)?);
+    }
+    let is_jpegenc = encoder.factory().is_some_and(|it| it.name() == "jpegenc");
+    let source = chain.last().and_then(|last| last.static_pad("src"));
+    if let (true, true, Some(source)) = (for_k210, is_jpegenc, source) {
+        fit::encode_until_they_fit(&source, &encoder);
     }
     chain.push(encoder);
     // One encoder may make several codecs.
@@ -159,7 +213,16 @@ pub fn video_chain(
     container: &Container,
     caps: &gst::Caps,
 ) -> Result<Vec<gst::Element>, gst::ErrorMessage> {
-    let (mut chain, encoded) = match streams::is_raw(caps) {
+    let is_raw = streams::is_raw(caps);
+    if !is_raw && (settings.width > 0 || settings.height > 0) {
+        return Err(settings_error(format_args!(
+            "width and height scale raw pictures, and what arrives is {}: decode it first, with \
+             decodebin or jpegdec, or leave them out",
+            caps.structure(0)
+                .map_or("something else", |it| it.name().as_str())
+        )));
+    }
+    let (mut chain, encoded) = match is_raw {
         true => encoding(settings, container, caps)?,
         false => (Vec::new(), caps.clone()),
     };
@@ -234,11 +297,12 @@ pub fn audio_chain(
             // Sixteen bits are what every player of an AVI, the K210 included, takes.
             _ => vec![gst_audio::AudioFormat::S16le],
         };
-        chain.push(filter(
-            gst_audio::AudioCapsBuilder::new_interleaved()
-                .format_list(formats)
-                .build(),
-        )?);
+        let mut samples = gst_audio::AudioCapsBuilder::new_interleaved().format_list(formats);
+        if settings.profile == Profile::K210 {
+            chain.push(make("audioresample")?);
+            samples = samples.rate_range(1..=K210_RATE).channels_range(1..=2);
+        }
+        chain.push(filter(samples.build())?);
         return Ok(chain);
     };
     chain.push(make("audioresample")?);

@@ -24,6 +24,16 @@
 //! `video-encoder=h265` (or `h264`, `mjpeg`) names a codec only. Encoded input is not decoded.
 //! Inside, everything is ordinary elements: they show in the dot graph and in `deep-element-added`.
 //!
+//! `profile=k210` makes an AVI that MaixPy's player on the K210 plays too: Motion JPEG that its decoder
+//! takes, a picture a frame and none larger than its buffer (one that is gets less quality, with a
+//! warning), sound in 16 bits, one or two channels and at most 48 kHz. `width` and `height` scale raw
+//! pictures without distorting them: 320x240 is the K210's screen, the rest of it is black.
+//!
+//! ```text
+//! gst-launch-1.0 -e videotestsrc num-buffers=50 ! video/x-raw,width=640,height=360,framerate=10/1 ! \
+//!     recordsink location=board.avi profile=k210 width=320 height=240
+//! ```
+//!
 //! A new file begins when `split-time` or `split-bytes` is reached, when `split(location)` is emitted
 //! and when a stream goes on in another size or format, each time at a key unit, with no frame lost.
 //! Every file begins at 0, whatever the running time is (in an MPEG transport stream the clock does,
@@ -87,6 +97,7 @@ mod cut;
 mod elementary;
 mod encoder;
 mod first;
+mod fit;
 mod gate;
 mod imp;
 mod keeping;
@@ -94,9 +105,11 @@ mod lane;
 mod muxed;
 mod names;
 mod preroll;
+mod profile;
 pub mod quality;
 mod recorder;
 mod settings;
+mod size;
 mod stream;
 mod tally;
 
@@ -108,6 +121,7 @@ static CAT: LazyLock<gst::DebugCategory> = LazyLock::new(|| {
     )
 });
 
+pub use profile::Profile;
 pub use quality::Quality;
 
 glib::wrapper! {
@@ -119,6 +133,7 @@ glib::wrapper! {
 
 /// Makes the element known to `plugin`.
 pub fn register(plugin: &gst::Plugin) -> Result<(), glib::BoolError> {
+    Profile::static_type().mark_as_plugin_api(gst::PluginAPIFlags::empty());
     Quality::static_type().mark_as_plugin_api(gst::PluginAPIFlags::empty());
     gst::Element::register(
         Some(plugin),

@@ -17,6 +17,7 @@ use super::gate::{Gate, Gates};
 use super::muxed::{self, Muxed, Parts};
 use super::names::Names;
 use super::preroll::Preroll;
+use super::profile::{self, Choices, Profile, ProfileError};
 use super::settings::Settings;
 use super::tally::{Current, Dropped, Tally, Totals};
 use crate::streams::bin::Streams;
@@ -313,6 +314,7 @@ impl Recorder {
             (Some(_), Ok(container)) if matches!(container.kind, Kind::Muxed(_)) => container,
             (Some(_), _) => &OTHER,
         };
+        check_profile(&settings, location)?;
         let mut names = Names::new(location).map_err(settings_error)?;
         lock(&self.making).container = Some(container);
         if elsewhere {
@@ -331,7 +333,7 @@ impl Recorder {
             return files::check_directory(&fixed.join("a")).map_err(cannot);
         }
         let first = names.next_name(|_| None);
-        files::check_directory(&first).map_err(cannot)?;
+        files::check_place(&first).map_err(cannot)?;
         // A link that leads nowhere is there too.
         if !settings.overwrite && first.symlink_metadata().is_ok() {
             return Err(cannot(files::CreateError::Exists(first)));
@@ -348,6 +350,9 @@ impl Recorder {
         let mut names = self.streams.names();
         // The reference first: see cut.rs.
         names.sort_by_key(|name| name != "video");
+        if settings.profile == Profile::K210 && names.iter().all(|name| name != "video") {
+            return Err(settings_error(ProfileError::NoVideo));
+        }
         self.failed.store(false, Ordering::Release);
         self.streams.set_stopping(false);
         self.begin(&settings, container, &names)?;
@@ -445,27 +450,26 @@ impl Recorder {
     /// The muxer that was named, or the one for the extension.
     fn make_muxer(&self) -> Result<gst::Element, gst::ErrorMessage> {
         let container = lock(&self.making).container;
-        let (named, properties, sink) = {
-            let settings = lock(&self.settings);
-            let properties = settings.muxer_properties.clone();
-            let sink = settings.other_sink().map(str::to_owned);
-            (settings.muxer_factory.clone(), properties, sink)
-        };
+        let settings = lock(&self.settings).clone();
+        let sink = settings.other_sink();
         let muxers: &[Muxer] = match container.map(|container| container.kind) {
             Some(Kind::Muxed(muxers)) => muxers,
             _ => &[],
         };
-        let factory = named
-            .as_deref()
-            .or(muxers.first().map(|muxer| muxer.factory));
+        let named = settings.muxer_factory.as_deref();
+        let factory = named.or(muxers.first().map(|muxer| muxer.factory));
         let muxer = streams::make(factory.unwrap_or("matroskamux")).map_err(|err| missing(&err))?;
-        streams::write_in_fragments(&muxer, sink.as_deref().unwrap_or("filesink"));
+        streams::write_in_fragments(&muxer, sink.unwrap_or("filesink"));
         transport::begin_at_zero(&muxer);
         self.keeping.creation.attach(&muxer);
         if matches!(factory, Some("mp4mux" | "qtmux")) {
             set::set_if_there(&muxer, "fragment-duration", FRAGMENT_MS);
         }
-        set::set_all(&muxer, properties.as_ref()).map_err(settings_error)?;
+        if settings.profile == Profile::K210 {
+            set::set(&muxer, "profile", &"k210".to_value()).map_err(settings_error)?;
+        }
+        let properties = settings.muxer_properties.as_ref();
+        set::set_all(&muxer, properties).map_err(settings_error)?;
         Ok(muxer)
     }
 
@@ -578,6 +582,27 @@ impl Recorder {
         self.post_element(dropped.tell(details).build());
         self.sweep();
     }
+}
+
+/// Whether the file can be one for the profile that was chosen.
+fn check_profile(settings: &Settings, location: &str) -> Result<(), gst::ErrorMessage> {
+    if settings.profile == Profile::Standard {
+        return Ok(());
+    }
+    let muxers = match Container::of(location).map(|container| container.kind) {
+        Ok(Kind::Muxed(muxers)) => muxers,
+        _ => &[],
+    };
+    let choices = Choices {
+        location,
+        is_avi: muxers
+            .first()
+            .is_some_and(|it| it.factory == profile::MUXER),
+        muxer: settings.muxer_factory.as_deref(),
+        video_encoder: settings.video_encoder.as_deref(),
+        audio_encoder: settings.audio_encoder.as_deref(),
+    };
+    choices.check().map_err(settings_error)
 }
 
 /// What a muxer writes for a file, and for each frame besides the frame's own bytes. Measured on

@@ -6,13 +6,20 @@ use std::sync::LazyLock;
 use gst::glib;
 use gst::prelude::*;
 
+use super::profile::Profile;
 use super::quality::Quality;
 use crate::streams::property::{Properties, property};
+
+/// Columns and rows that pictures may be scaled to.
+const LARGEST: u32 = 32_767;
 
 /// What the user set.
 #[derive(Debug, Clone)]
 pub struct Settings {
     pub location: Option<String>,
+    pub profile: Profile,
+    pub width: u32,
+    pub height: u32,
     pub quality: Quality,
     pub bitrate: u32,
     pub interval: u64,
@@ -48,6 +55,9 @@ impl Default for Settings {
     fn default() -> Self {
         Self {
             location: None,
+            profile: Profile::default(),
+            width: 0,
+            height: 0,
             quality: Quality::default(),
             bitrate: 0,
             interval: 0,
@@ -78,6 +88,7 @@ pub static PROPERTIES: LazyLock<Properties<Settings>> = LazyLock::new(|| {
     let mut properties = files();
     properties.extend(what_stays());
     properties.extend(elsewhere());
+    properties.extend(pictures());
     properties.extend(streams());
     Properties::new(properties).with_read_only(vec![
         glib::ParamSpecBoxed::builder::<gst::Structure>("stats")
@@ -193,6 +204,36 @@ fn elsewhere() -> Declared {
         property!(Settings: sink_properties => |name| glib::ParamSpecBoxed::builder::<gst::Structure>(name)
             .nick("Sink properties")
             .blurb("Properties of that element, as `properties,bucket=clips` (default: none)")
+            .mutable_ready()),
+    ]
+}
+
+/// For whom they are, and how large their pictures.
+fn pictures() -> Declared {
+    vec![
+        property!(Settings: profile => |name| glib::ParamSpecEnum::builder_with_default(name, Profile::Standard)
+            .nick("Profile")
+            .blurb(
+                "Whom an AVI is for: standard is any player, k210 also MaixPy's on the K210, \
+                 whose screen has 320x240 pixels (default standard)",
+            )
+            .mutable_ready()),
+        property!(Settings: width => |name| glib::ParamSpecUInt::builder(name)
+            .nick("Width")
+            .blurb(
+                "Columns that raw pictures are scaled to, undistorted, in square pixels; what \
+                 has another shape than width by height gets black borders; 0: in proportion \
+                 to height, or as they come (default 0)",
+            )
+            .maximum(LARGEST)
+            .mutable_ready()),
+        property!(Settings: height => |name| glib::ParamSpecUInt::builder(name)
+            .nick("Height")
+            .blurb(
+                "Rows that raw pictures are scaled to, as width says of columns; 0: in \
+                 proportion to width, or as they come (default 0)",
+            )
+            .maximum(LARGEST)
             .mutable_ready()),
     ]
 }

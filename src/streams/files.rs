@@ -5,6 +5,8 @@ use std::fs::{File, OpenOptions};
 use std::io;
 use std::path::{Path, PathBuf};
 
+use rustix::fs::{Access, access};
+
 use super::held::{self, OpenFile};
 use super::names::{Pattern, with_suffix};
 use super::pins;
@@ -131,20 +133,34 @@ pub fn create_directories(pattern: &Pattern, path: &Path) -> Result<(), CreateEr
     })
 }
 
-/// Looks whether a file of this name can be made: its directory is there and is one.
+/// Looks whether a file of this name can be made: its directory is there, is one and takes files.
 pub fn check_directory(path: &Path) -> Result<(), CreateError> {
     let directory = match path.parent() {
         Some(parent) if parent != Path::new("") => parent,
-        _ => return Ok(()),
+        _ => Path::new("."),
     };
     let failed = |source| CreateError::Create {
         path: path.to_owned(),
         source,
     };
-    match std::fs::metadata(directory) {
-        Ok(metadata) if metadata.is_dir() => Ok(()),
-        Ok(_) => Err(failed(io::Error::from(io::ErrorKind::NotADirectory))),
-        Err(error) => Err(failed(error)),
+    let metadata = std::fs::metadata(directory).map_err(failed)?;
+    if !metadata.is_dir() {
+        return Err(failed(io::ErrorKind::NotADirectory.into()));
+    }
+    access(directory, Access::WRITE_OK | Access::EXEC_OK).map_err(|error| failed(error.into()))
+}
+
+/// Looks whether a file of this name can be made or, if it is there, be written.
+pub fn check_place(path: &Path) -> Result<(), CreateError> {
+    check_directory(path)?;
+    let failed = |source| CreateError::Create {
+        path: path.to_owned(),
+        source,
+    };
+    match std::fs::metadata(path) {
+        Ok(metadata) if metadata.is_dir() => Err(failed(io::ErrorKind::IsADirectory.into())),
+        Ok(_) => access(path, Access::WRITE_OK).map_err(|error| failed(error.into())),
+        Err(_) => Ok(()),
     }
 }
 
@@ -240,5 +256,20 @@ mod tests {
         assert!(check_directory(&directory.path().join("a.mp4")).is_ok());
         let error = check_directory(&directory.path().join("none/a.mp4")).unwrap_err();
         assert!(error.to_string().contains("none/a.mp4' can't be created"));
+    }
+
+    #[test]
+    fn a_place_where_no_file_can_be_is_told_of() {
+        let directory = tempfile::tempdir().unwrap();
+        let at = |name: &str| directory.path().join(name);
+        std::fs::write(at("there.mp4"), "").unwrap();
+        for fine in ["there.mp4", "new.mp4"] {
+            assert!(check_place(&at(fine)).is_ok(), "{fine}");
+        }
+        std::fs::create_dir(at("folder.mp4")).unwrap();
+        for bad in ["none/a.mp4", "folder.mp4", "there.mp4/a.mp4"] {
+            let error = check_place(&at(bad)).unwrap_err().to_string();
+            assert!(error.contains("can't be created"), "{bad}: {error}");
+        }
     }
 }

@@ -76,8 +76,9 @@ fn drawing() -> String {
     };
     let element = |part: &str| elements.iter().any(|it| it == part);
     let crates = |part: &str| part.contains('/');
-    let built_on_it =
-        |part: &str| !part.contains('/') && (part.ends_with("-sim") || part == "recorder");
+    let built_on_it = |part: &str| {
+        !part.contains('/') && (part.ends_with("-sim") || ["film", "recorder"].contains(&part))
+    };
     let kit =
         |part: &str| !element(part) && !crates(part) && !built_on_it(part) && part != "the plugin";
     let mut drawing = "```mermaid\nflowchart LR\n".to_owned();

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use std::path::{Component, Path, PathBuf};
 use std::process::Command;
 
-use crate::root;
+use crate::{entries, name, root};
 
 fn read(path: &str) -> String {
     std::fs::read_to_string(root().join(path)).unwrap_or_else(|e| panic!("{path}: {e}"))
@@ -38,6 +38,7 @@ fn options(text: &str) -> BTreeSet<String> {
 fn man_pages_have_the_programs_options() {
     for (program, source) in [
         ("avi-repair", "crates/avi/src/bin/avi-repair.rs"),
+        ("k210-film", "film/src/options.rs"),
         ("k210-sim", "crates/k210-sim/src/bin/k210-sim.rs"),
         ("k230-probe", "crates/k230/src/bin/k230-probe.rs"),
         ("kendryte-recorder", "recorder/src/options.rs"),
@@ -49,7 +50,13 @@ fn man_pages_have_the_programs_options() {
 }
 
 /// What is installed beside the plugin.
-const PROGRAMS: [&str; 4] = ["avi-repair", "k210-sim", "k230-probe", "kendryte-recorder"];
+const PROGRAMS: [&str; 5] = [
+    "avi-repair",
+    "k210-film",
+    "k210-sim",
+    "k230-probe",
+    "kendryte-recorder",
+];
 
 #[test]
 fn every_program_is_installed_with_its_page() {
@@ -60,6 +67,17 @@ fn every_program_is_installed_with_its_page() {
             format!("'packaging/man/{program}.1'"),
         ] {
             assert!(meson.contains(&part), "meson.build has no {part:?}");
+        }
+        let packages = entries("debian").into_iter();
+        let lists = packages.filter(|file| file.extension().is_some_and(|it| it == "install"));
+        let lists: String = lists
+            .map(|file| read(&format!("debian/{}", name(&file))))
+            .collect();
+        for part in [
+            format!("usr/bin/{program}\n"),
+            format!("usr/share/man/man1/{program}.1\n"),
+        ] {
+            assert!(lists.contains(&part), "no Debian package has {part:?}");
         }
     }
 }

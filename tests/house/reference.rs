@@ -174,6 +174,16 @@ fn every_field_signal_and_error_is_on_its_elements_page() {
     );
 }
 
+#[test]
+fn every_page_has_an_example_for_each_way_to_use_it() {
+    for element in elements() {
+        let page = page(&element);
+        for example in ["gst-launch-1.0 ", "```python\n", "```c\n", "```rust"] {
+            assert!(page.contains(example), "{element}: no {}", example.trim());
+        }
+    }
+}
+
 /// The details of a demuxer's warnings are made of a crate's.
 #[test]
 fn what_is_found_in_a_damaged_file_is_on_the_demuxers_page() {

@@ -80,6 +80,30 @@ fn the_rust_program_records_for_a_time() {
 }
 
 #[test]
+fn what_the_demo_records_plays_on_the_board() {
+    let script = include_str!("../../scripts/demo.sh");
+    let line = script.split("run record -- ").nth(1).unwrap();
+    let line = line.split("demo/capture.avi").next().unwrap();
+    let scratch = tempfile::tempdir().unwrap();
+    let summary = scratch.path().join("summary.txt");
+    let footage = crate::common::footage();
+    let line = line
+        .replace(['"', '\\'], "")
+        .replace("$footage", footage.to_str().unwrap())
+        .replace("demo/summary.txt", summary.to_str().unwrap())
+        .replace("--seconds 5", "--seconds 1");
+    let mut command = rust_example();
+    command.args(line.split_whitespace());
+    let file = scratch.path().join("capture.avi");
+    let frames = frames_recorded(command, file.clone());
+    let played = crate::k210_player::play(&std::fs::read(&file).unwrap()).unwrap();
+    // The board's profile has a frame again where none came.
+    assert_eq!(played.frames.len(), frames);
+    assert!(frames > 0 && played.sample_rate > 0 && played.channels <= 2);
+    assert!(script.contains("--check-k210 demo/capture.avi"));
+}
+
+#[test]
 fn the_python_program_records_for_a_time() {
     let scratch = tempfile::tempdir().unwrap();
     let mut command = python_example(scratch.path());

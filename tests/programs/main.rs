@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! What users run: the pipelines of the documentation, the examples in Rust and Python.
+//! What users run: the pipelines of the documentation, the examples in Rust, Python and C.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
@@ -11,7 +11,10 @@
 mod command_line;
 #[path = "../common/mod.rs"]
 mod common;
+#[path = "../common/k210_player.rs"]
+mod k210_player;
 
+mod c_examples;
 mod element_docs;
 mod examples;
 mod k230_double;

@@ -276,6 +276,37 @@ fn opencvs_writer() {
 }
 
 #[test]
+fn an_applications_encodebin_takes_our_muxer() {
+    let dir = tempfile::tempdir().unwrap();
+    run(dir.path(), "encodebin.py", &["capture.avi", "60"]);
+    let file = dir.path().join("capture.avi");
+    assert_eq!(crate::common::frames(&file), 45);
+    // avimux calls them 00db.
+    let bytes = std::fs::read(&file).unwrap();
+    assert!(bytes.windows(4).any(|id| id == b"00dc"));
+}
+
+#[test]
+fn opencvs_writer_knows_that_it_cannot_be_opened() {
+    let dir = tempfile::tempdir().unwrap();
+    std::fs::create_dir(dir.path().join("folder.avi")).unwrap();
+    for (file, why) in [
+        ("none/output.avi", "'none/output.avi' can't be created"),
+        ("folder.avi", "'folder.avi' can't be created"),
+        ("output.xyz", "no format is known for 'output.xyz'"),
+    ] {
+        let output = program(dir.path(), "opencv_writer.py")
+            .args([file, "5"])
+            .output()
+            .unwrap();
+        let said = String::from_utf8_lossy(&output.stderr);
+        assert!(!output.status.success(), "{file}: {said}");
+        let own = format!("{file} cannot be recorded");
+        crate::common::assert_mentions(&said, &[&own, why]);
+    }
+}
+
+#[test]
 fn canmvs_encoder() {
     let dir = tempfile::tempdir().unwrap();
     let output = run(dir.path(), "canmv_encoder.py", &[".", "10"]);

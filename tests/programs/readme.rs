@@ -65,6 +65,10 @@ fn a_real_board_is_recorded_from() {
     let port = SerialPort::new(board.unwrap(), None).unwrap();
     place.substitute("/dev/ttyUSB0", port.path());
     place.run(&pipeline_with("device=/dev/ttyUSB0"));
+    // What a board recorded is what a board plays.
+    let file = std::fs::read(place.path().join("capture.avi")).unwrap();
+    let played = crate::k210_player::play(&file).unwrap();
+    assert!(!played.frames.is_empty());
 }
 
 /// A program that is killed at the end.
@@ -120,7 +124,7 @@ fn everything_it_names_is_there() {
         }
     }
     for link in README.split("](").skip(1) {
-        let link = link.split(')').next().unwrap().trim();
+        let link = link.split([')', '#']).next().unwrap().trim();
         if !link.starts_with("https://") {
             assert!(root.join(link).exists(), "{link}");
         }

@@ -1,0 +1,90 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! `k210-film`: makes a file that a K210 plays of any film, and a film of what a K210 recorded.
+//!
+//! It exits with 0 if the file was made and, being one for a board, keeps every rule of its player; with
+//! 1 if it was made and the board does not play it; with 2 if nothing could be done; with 130 if it was
+//! interrupted.
+
+mod bar;
+mod convert;
+mod options;
+mod target;
+
+use std::process::ExitCode;
+
+use avi_mjpeg::k210_check::{self, Verdict};
+use avi_mjpeg::reader::window::FileSource;
+
+use convert::Converted;
+use options::{Options, Task};
+use target::Target;
+
+type Error = Box<dyn std::error::Error>;
+
+fn main() -> ExitCode {
+    let task = match options::parse(lexopt::Parser::from_env()) {
+        Ok(task) => task,
+        Err(error) => {
+            eprintln!("{error}\n\n{}", options::USAGE);
+            return ExitCode::from(2);
+        }
+    };
+    let options = match task {
+        Task::Convert(options) => options,
+        Task::Help => {
+            println!("{}", options::USAGE);
+            return ExitCode::SUCCESS;
+        }
+        Task::Version => {
+            println!("k210-film {}", env!("CARGO_PKG_VERSION"));
+            return ExitCode::SUCCESS;
+        }
+    };
+    match make(&options) {
+        Ok(code) => ExitCode::from(code),
+        Err(error) => {
+            eprintln!("{error}");
+            ExitCode::from(2)
+        }
+    }
+}
+
+fn make(options: &Options) -> Result<u8, Error> {
+    gst::init()?;
+    gstkendryte::plugin_register_static()?;
+    let target = Target::new(&options.film, &options.file, options.force)?;
+    let Some(converted) = convert::convert(options, target.unfinished())? else {
+        return Ok(130);
+    };
+    let plays = !options.for_board() || plays_on_board(target.unfinished())?;
+    target.finish()?;
+    println!("{}", summary(options, &converted, plays));
+    Ok(u8::from(!plays))
+}
+
+/// Whether the player shows all of the file; what it stops at is said.
+fn plays_on_board(file: &std::path::Path) -> Result<bool, Error> {
+    let report = k210_check::check(FileSource::open(file)?, |_| ())?;
+    for (rule, verdict) in &report.verdicts {
+        if let Verdict::Broken(why) = verdict {
+            eprintln!("{}: {why}", rule.text());
+        }
+    }
+    Ok(report.plays())
+}
+
+fn summary(options: &Options, converted: &Converted, plays: bool) -> String {
+    let board = match (options.for_board(), plays) {
+        (true, true) => "; it plays on a K210",
+        (true, false) => "; it does not play on a K210",
+        _ => "",
+    };
+    format!(
+        "{}: {} frames, {:.1} s, {} KiB, with{} sound{board}",
+        options.file.display(),
+        converted.frames,
+        converted.duration.nseconds() as f64 / 1e9,
+        converted.bytes / 1024,
+        if converted.sound { "" } else { "out" },
+    )
+}
