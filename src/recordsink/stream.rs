@@ -159,11 +159,13 @@ impl Recorder {
     /// Whether caps are those of a camera's JPEGs that do not say how large these are: the first
     /// readable one does, unless they come [in pieces](Self::pieces_arrive).
     fn are_to_be_sized(&self, name: &str, caps: &gst::Caps) -> bool {
-        let sizeless = name == "video"
-            && caps.structure(0).is_some_and(|structure| {
-                structure.name() == "image/jpeg"
-                    && !(structure.has_field("width") && structure.has_field("height"))
-            });
+        if name != "video" {
+            return false;
+        }
+        let sizeless = caps.structure(0).is_some_and(|structure| {
+            structure.name() == "image/jpeg"
+                && !(structure.has_field("width") && structure.has_field("height"))
+        });
         // What is refused is refused at once.
         let container = lock(&self.making).container;
         let fits = container.is_some_and(|container| match container.kind {

@@ -4,39 +4,21 @@
 
 use std::sync::Mutex;
 
+use avi_mjpeg::recorder::Runs;
+
 use super::is_raw;
 use super::timeline::{Jump, Pace, Placed, Stamp, Timeline, Untimed};
 use crate::sync::lock;
 
-/// How many breaks of an element's streams are remembered: a stream that is so far behind another one
-/// has breaks of its own.
-const REMEMBERED: usize = 64;
-
-/// What was added to running times (ns) at the breaks of an element's streams, so that all of them go on
-/// at the same place; written by the thread of the stream that comes to a break first.
+/// The runs that an element's streams have between breaks of their clock, so that all of them go on at the same
+/// place; written by the streams' threads.
 #[derive(Debug, Default)]
-pub struct Breaks(Mutex<Known>);
-
-#[derive(Debug, Default)]
-struct Known {
-    offsets: Vec<i64>,
-    /// Where (ns of running time) what followed the last break was put.
-    last: i64,
-}
+pub struct Breaks(Mutex<Runs>);
 
 impl Breaks {
     /// Streams begin.
     pub fn clear(&self) {
-        *lock(&self.0) = Known::default();
-    }
-
-    fn add(&self, offset: i64, at: i64) {
-        let mut known = lock(&self.0);
-        if known.offsets.len() == REMEMBERED {
-            known.offsets.remove(0);
-        }
-        known.offsets.push(offset);
-        known.last = at;
+        *lock(&self.0) = Runs::default();
     }
 }
 
@@ -126,14 +108,19 @@ impl Stamps {
             bytes: buffer.size() as u64,
         };
         let placed = {
-            let known = lock(&breaks.0);
-            self.timeline.begin_near(stamp, &known.offsets, known.last);
-            self.timeline.place(stamp, &known.offsets)?
+            let mut runs = lock(&breaks.0);
+            let begun = self.timeline.begin_near(stamp, &mut runs);
+            let placed = self.timeline.place(stamp, &runs)?;
+            runs.reach(placed.time.max(placed.end));
+            if placed.jump.is_some_and(|jump| jump.first) {
+                runs.add(placed.offset, placed.time);
+            }
+            Placed {
+                jump: placed.jump.or(begun),
+                ..placed
+            }
         };
-        if let Some(jump) = placed.jump.filter(|jump| jump.first) {
-            self.jumps += u64::from(jump.is_news());
-            breaks.add(placed.offset, placed.time);
-        }
+        self.jumps += u64::from(placed.jump.is_some_and(Jump::is_news));
         Ok(placed)
     }
 
@@ -152,12 +139,14 @@ impl Stamps {
         self.moved |= begins;
         let segment = begins.then(|| plain_segment(None));
         let decode = buffer.dts().and_then(|dts| self.running_time(dts));
+        let own = buffer.dts_or_pts().and_then(|own| self.running_time(own));
+        let is_own = own.is_none_or(|own| own == placed.time);
         let (shown, decoded) = match (self.moved, self.segment.as_ref()) {
             (true, _) | (_, None) => (
                 Some(clock_time(placed.time)),
                 decode.map(|decode| clock_time(self.timeline.shifted(decode))),
             ),
-            (false, Some(segment)) if is_untimed => (
+            (false, Some(segment)) if is_untimed || self.in_order && !is_own => (
                 segment.position_from_running_time(clock_time(placed.time)),
                 None,
             ),
@@ -327,8 +316,8 @@ mod tests {
         assert!(stamped.segment.is_some());
         assert_eq!(anew.pts(), Some(ms(2080)));
         assert_eq!(
-            (stamps.jumps(), &lock(&breaks.0).offsets),
-            (1, &vec![1_080_000_000 + 1_000_000_000])
+            (stamps.jumps(), lock(&breaks.0).shifts().to_vec()),
+            (1, vec![1_080_000_000 + 1_000_000_000])
         );
         // Whatever segment comes then.
         begin(&mut stamps, 0);

@@ -2,9 +2,14 @@
 //! When the buffers of a stream are shown: as their timestamps say, counted where there are none,
 //! and going on where timestamps go back, begin anew or jump far ahead. Knows no GStreamer.
 
+use avi_mjpeg::recorder::Runs;
+
 /// How far timestamps that were set right may be from where the stream was, ns. A break in one
 /// stream is taken to be the same break in another within this.
 const NEAR: i64 = 1_000_000_000;
+
+/// How far (ns) the streams of a live source are apart.
+const LITTLE: i64 = 200_000_000;
 
 /// A pause of more than this (ns) is a new beginning, and so are ten buffers of a slow stream; the
 /// figure is `avimjpegmux`'s.
@@ -111,11 +116,16 @@ pub struct Timeline {
     step: Option<i64>,
     /// The same without pauses and bursts: it follows what comes by a factor of two at a time.
     usual: Option<i64>,
+    /// How far it jumped ahead with the last buffer: of a stream that is as slow as that, the next one is no
+    /// jump.
+    slow: Option<i64>,
     /// Some buffer had a timestamp.
     anchored: bool,
     /// Where what came ends: so many units behind this time.
     origin: Option<i64>,
     counted: u64,
+    /// Where the last buffer was put that was counted: what comes in order is not put before it.
+    floor: Option<i64>,
 }
 
 impl Timeline {
@@ -155,29 +165,30 @@ impl Timeline {
         Some(self.origin?.saturating_add(counted))
     }
 
-    /// Has a stream that begins after breaks in others go on where they do: of no offset and theirs, the
-    /// one that puts its first timestamp nearest to where what followed the last break was put.
-    pub fn begin_near(&mut self, stamp: Stamp, known: &[i64], last_break: i64) {
+    /// Has a stream begin in one of the runs that the others had, as [`Runs::begin`] chooses. Tells of a break
+    /// if it begins far from all of them.
+    pub fn begin_near(&mut self, stamp: Stamp, runs: &mut Runs) -> Option<Jump> {
         if self.anchored || self.last.is_some() {
-            return;
+            return None;
         }
-        let Some(time) = stamp.decode.or(stamp.time) else {
-            return;
-        };
-        let distance = |offset: &i64| time.saturating_add(*offset).abs_diff(last_break);
-        let nearest = known.iter().rev().copied().min_by_key(distance);
-        self.offset = nearest
-            .filter(|offset| distance(offset) < distance(&0))
-            .unwrap_or(0);
+        let time = stamp.decode.or(stamp.time)?;
+        let (offset, others) = runs.begin(time, FAR);
+        self.offset = offset;
+        others.map(|from| Jump {
+            from,
+            to: time,
+            first: true,
+            counted: false,
+        })
     }
 
-    /// Puts a buffer into its place. `known` are the offsets that breaks in any stream made.
-    pub fn place(&mut self, stamp: Stamp, known: &[i64]) -> Result<Placed, Untimed> {
+    /// Puts a buffer into its place. `runs` are those of all streams.
+    pub fn place(&mut self, stamp: Stamp, runs: &Runs) -> Result<Placed, Untimed> {
         let Some(shown) = stamp.time.or(stamp.decode) else {
             return self.count(stamp);
         };
         let order = stamp.decode.unwrap_or(shown);
-        let jump = self.look_for_jump(order, stamp, known);
+        let jump = self.look_for_jump(order, stamp, runs);
         self.anchored = true;
         let (time, order) = (self.shifted(shown), self.shifted(order));
         if let Some(last) = self.last
@@ -187,9 +198,13 @@ impl Timeline {
             let step = order - last;
             let near = |usual: i64| step.clamp((usual / 2).max(1), usual.saturating_mul(2));
             self.step = Some(step);
+            self.slow = None;
             self.usual = Some(self.usual.map_or(step, near));
         }
         self.last = Some(self.last.map_or(order, |last| last.max(order)));
+        let floor = self.floor.take_if(|_| !self.reorders);
+        self.floor = floor.filter(|floor| time < *floor);
+        let time = self.floor.unwrap_or(time);
         let end = time.saturating_add(self.lasts(stamp).unwrap_or(0));
         // What is counted behind it goes by what is known, and not by what is usual.
         let sound = self.pace.filter(|pace| pace.bytes > 0);
@@ -209,15 +224,21 @@ impl Timeline {
     fn count(&mut self, stamp: Stamp) -> Result<Placed, Untimed> {
         let said = stamp.duration.filter(|&duration| duration > 0);
         let paced = self.pace.map(|pace| pace.duration(stamp.bytes));
-        let duration = said.or(paced).ok_or(Untimed)?;
+        let is_sound = self.pace.is_some_and(|pace| pace.bytes > 0);
+        // Of a camera that is faster than its caps the next picture is earlier than these say.
+        let usual = self.usual.filter(|_| !is_sound).filter(|_| paced.is_some());
+        let faster = usual.filter(|usual| Some(*usual) < paced);
+        let known = said.or(faster);
+        let duration = known.or(paced).ok_or(Untimed)?;
         let last = self.last.map(|last| last.saturating_add(duration));
         let time = self.position().max(last).unwrap_or(0);
         self.skip_to(time);
         match self.pace {
-            Some(pace) if said.is_none() => self.counted += pace.units_in(stamp.bytes),
+            Some(pace) if known.is_none() => self.counted += pace.units_in(stamp.bytes),
             _ => self.skip_to(time.saturating_add(duration)),
         }
         self.last = Some(time);
+        self.floor = Some(time);
         Ok(Placed {
             time,
             end: self.position().unwrap_or(time),
@@ -228,40 +249,44 @@ impl Timeline {
 
     /// Sets the offset anew where a buffer comes before the last one by more than clocks jitter and
     /// encoders reorder, where it comes far behind it, or where an offset is not needed any more.
-    fn look_for_jump(&mut self, order: i64, stamp: Stamp, known: &[i64]) -> Option<Jump> {
+    fn look_for_jump(&mut self, order: i64, stamp: Stamp, runs: &Runs) -> Option<Jump> {
         let last = self.last?;
         let length = self.length(stamp);
         let expected = last.saturating_add(length);
         let now = self.shifted(order);
-        let fits = |offset: i64| {
-            let at = order.saturating_add(offset);
-            (last..=expected.saturating_add(NEAR)).contains(&at)
-        };
         let ahead = now.saturating_sub(expected);
         let back = last.saturating_sub(now) > self.tolerance(stamp);
         let usual = self.step.unwrap_or(0).max(length);
-        let far = ahead > FAR.max(usual.saturating_mul(10));
+        let is_slow = |slow: i64| ahead <= slow.saturating_mul(2);
+        let far = ahead > FAR.max(usual.saturating_mul(10)) && !self.slow.is_some_and(is_slow);
         let returns = self.offset != 0 && ahead > NEAR;
         if !back && !far && !returns {
             return None;
         }
-        let newest_first = known.iter().rev().copied();
-        let known = [0]
-            .into_iter()
-            .chain(newest_first)
-            .find(|&offset| fits(offset));
-        if known.is_none() && !back && !far {
+        let wanted = expected.saturating_sub(order);
+        let off = |offset: i64| offset.saturating_sub(wanted);
+        let known = [0].into_iter().chain(runs.shifts().iter().copied());
+        let known = known
+            .filter(|&offset| offset != self.offset && off(offset).saturating_abs() <= NEAR)
+            .min_by_key(|&offset| off(offset).unsigned_abs());
+        // Nothing goes back to be where another stream went on.
+        let fits = known.filter(|&offset| order.saturating_add(offset) >= last);
+        if fits.is_none() && !back && !far {
             // Nothing came for a while.
             return None;
         }
-        if far {
-            // Of a stream that is as slow as that, the next one is no jump.
-            self.step = Some(now.saturating_sub(last));
-        }
-        let former = std::mem::replace(
-            &mut self.offset,
-            known.unwrap_or_else(|| expected.saturating_sub(order)),
-        );
+        self.slow = far.then_some(ahead);
+        let anew = || {
+            // The others have come to this break if they are little ahead, and go on from there too.
+            let others = runs.newest().unwrap_or(expected);
+            let at = match (expected..=expected.saturating_add(LITTLE)).contains(&others) {
+                true => others,
+                false => expected,
+            };
+            at.saturating_sub(order)
+        };
+        let offset = fits.or(known.map(|_| wanted)).unwrap_or_else(anew);
+        let former = std::mem::replace(&mut self.offset, offset);
         Some(Jump {
             from: last.saturating_sub(former),
             to: order,
@@ -317,7 +342,7 @@ mod tests {
     fn times(timeline: &mut Timeline, stamps: impl IntoIterator<Item = Stamp>) -> Vec<i64> {
         stamps
             .into_iter()
-            .map(|stamps| timeline.place(stamps, &[]).unwrap().time / MS)
+            .map(|stamps| timeline.place(stamps, &Runs::default()).unwrap().time / MS)
             .collect()
     }
 
@@ -335,7 +360,10 @@ mod tests {
     #[test]
     fn without_timestamps_they_are_counted() {
         let mut timeline = Timeline::default();
-        assert_eq!(timeline.place(Stamp::default(), &[]), Err(Untimed));
+        assert_eq!(
+            timeline.place(Stamp::default(), &Runs::default()),
+            Err(Untimed)
+        );
         timeline.set_format(each(40), false);
         let stamps = [Stamp::default(); 3];
         assert_eq!(times(&mut timeline, stamps), [0, 40, 80]);
@@ -348,7 +376,7 @@ mod tests {
         let mut timeline = Timeline::default();
         timeline.set_format(each(40), false);
         assert_eq!(times(&mut timeline, [Stamp::default()]), [0]);
-        let placed = timeline.place(at(7_200_000), &[]).unwrap();
+        let placed = timeline.place(at(7_200_000), &Runs::default()).unwrap();
         assert_eq!(placed.time, 40 * MS);
         assert!(!placed.jump.unwrap().is_news());
         let lasting = Stamp {
@@ -360,26 +388,123 @@ mod tests {
     }
 
     #[test]
+    fn what_is_counted_stays_in_order() {
+        // The caps say 5 a second, and it is 50.
+        let mut timeline = Timeline::default();
+        timeline.set_format(each(200), false);
+        let untimed = Stamp::default();
+        assert_eq!(times(&mut timeline, [at(0), untimed]), [0, 200]);
+        assert_eq!(
+            times(&mut timeline, [40, 60, 190, 240].map(at)),
+            [200, 200, 200, 240]
+        );
+        assert_eq!(times(&mut timeline, [untimed, at(280)]), [260, 280]);
+        // Pictures that are encoded may be shown before it.
+        let mut timeline = Timeline::default();
+        timeline.set_format(each(200), true);
+        assert_eq!(times(&mut timeline, [at(0), untimed, at(40)]), [0, 200, 40]);
+    }
+
+    #[test]
     fn a_stream_that_begins_after_a_break_goes_on_where_the_others_do() {
-        let first = |known: &[i64], last_break: i64, stamp: Stamp| {
-            let mut timeline = Timeline::default();
-            timeline.begin_near(stamp, known, last_break);
-            timeline.place(stamp, known).unwrap().time
+        let first = |runs: &Runs, stamp: Stamp| {
+            let (mut timeline, mut runs) = (Timeline::default(), runs.clone());
+            let jump = timeline.begin_near(stamp, &mut runs);
+            let placed = timeline.place(stamp, &runs).unwrap();
+            assert_eq!(placed.jump, None);
+            (placed.time / MS, jump)
         };
         // The others jumped from 10 s to five hours, and it comes with the new times.
-        let ahead = (10_000 - 18_000_000) * MS;
-        assert_eq!(first(&[ahead], 10_000 * MS, at(18_000_200)), 10_200 * MS);
+        let mut ahead = Runs::default();
+        ahead.reach(0);
+        ahead.add((10_000 - 18_000_000) * MS, 10_000 * MS);
+        assert_eq!(first(&ahead, at(18_000_200)), (10_200, None));
         // It kept the times that the others had before.
-        assert_eq!(first(&[ahead], 10_000 * MS, at(10_100)), 10_100 * MS);
+        assert_eq!(first(&ahead, at(10_100)), (10_100, None));
         // They began anew, twice.
-        let known = [10_000 * MS, 20_000 * MS];
-        assert_eq!(first(&known, 20_000 * MS, at(300)), 20_300 * MS);
+        let mut anew = Runs::default();
+        anew.reach(5_000 * MS);
+        anew.add(10_000 * MS, 10_000 * MS);
+        anew.add(20_000 * MS, 20_000 * MS);
+        anew.reach(20_400 * MS);
+        assert_eq!(first(&anew, at(300)), (10_300, None));
         // There was no break, and later ones are looked for as before.
-        assert_eq!(first(&[], 0, at(18_000_000)), 18_000_000 * MS);
+        let none = Runs::default();
+        assert_eq!(first(&none, at(18_000_000)), (18_000_000, None));
         let mut begun = Timeline::default();
         assert_eq!(times(&mut begun, [at(1_000)]), [1_000]);
-        begun.begin_near(at(1_040), &known, 20_000 * MS);
+        begun.begin_near(at(1_040), &mut anew);
         assert_eq!(times(&mut begun, [at(1_040)]), [1_040]);
+        // It is hours from where the others are: their clock is another one.
+        let mut here = Runs::default();
+        here.reach(2_000 * MS);
+        let (time, jump) = first(&here, at(18_000_000));
+        assert_eq!((time, jump.unwrap().is_news()), (2_000, true));
+    }
+
+    #[test]
+    fn a_stream_that_is_behind_finds_each_of_several_breaks() {
+        // Runs of a quarter of a second: another stream had them all before this one comes to the first.
+        let mut timeline = Timeline::default();
+        timeline.set_format(each(10), false);
+        let mut known = Runs::default();
+        for ms in [250, 500, 750] {
+            known.add(ms * MS, ms * MS);
+        }
+        let runs = (0..4).flat_map(|_| (0..25).map(|n| at(n * 10)));
+        let times: Vec<_> = runs
+            .map(|stamp| timeline.place(stamp, &known).unwrap().time / MS)
+            .collect();
+        let expected: Vec<_> = (0..100).map(|n| n * 10).collect();
+        assert_eq!(times, expected);
+    }
+
+    #[test]
+    fn streams_that_break_off_together_go_on_together() {
+        let after = |ends: [i64; 2], knows: bool| {
+            let (mut runs, mut placed) = (Runs::default(), Vec::new());
+            let [mut first, mut second] = [Timeline::default(); 2];
+            for (timeline, end) in [(&mut first, ends[0]), (&mut second, ends[1])] {
+                timeline.set_format(each(40), false);
+                times(timeline, [0, end - 80, end - 40].map(at));
+                if knows {
+                    runs.reach(end * MS);
+                }
+            }
+            for timeline in [&mut first, &mut second] {
+                let at = timeline.place(at(0), &runs).unwrap();
+                if at.jump.is_some_and(|jump| jump.first) {
+                    runs.add(at.offset, at.time);
+                }
+                placed.push((at.time / MS, at.jump.unwrap().is_news()));
+            }
+            placed
+        };
+        // Whichever ends later, where that is known.
+        assert_eq!(
+            after([9_950, 10_000], true),
+            [(10_000, true), (10_000, false)]
+        );
+        assert_eq!(
+            after([10_000, 9_950], false),
+            [(10_000, true), (10_000, false)]
+        );
+        // Nothing goes back for that, and it is told of once.
+        assert_eq!(
+            after([9_950, 10_000], false),
+            [(9_950, true), (10_000, false)]
+        );
+        // A small step back of one stream is a break of its own.
+        let mut timeline = Timeline::default();
+        timeline.set_format(each(40), false);
+        times(&mut timeline, [0, 40, 80, 120, 160, 200, 240, 280].map(at));
+        let jump = timeline.place(at(0), &Runs::default()).unwrap().jump;
+        assert!(jump.unwrap().is_news());
+        // What goes on elsewhere is another break.
+        assert_eq!(
+            after([9_000, 12_000], true),
+            [(9_000, true), (12_000, true)]
+        );
     }
 
     #[test]
@@ -387,7 +512,7 @@ mod tests {
         let mut timeline = Timeline::default();
         timeline.set_format(each(40), false);
         times(&mut timeline, [10_000, 10_040].map(at));
-        let placed = timeline.place(at(0), &[]).unwrap();
+        let placed = timeline.place(at(0), &Runs::default()).unwrap();
         assert_eq!(placed.time, 10_080 * MS);
         let jump = Jump {
             from: 10_040 * MS,
@@ -440,7 +565,7 @@ mod tests {
     fn a_picture_lasts_as_long_as_those_before_it() {
         let mut timeline = Timeline::default();
         timeline.set_format(each(100), false);
-        let ends = [0, 40, 80].map(|ms| timeline.place(at(ms), &[]).unwrap().end / MS);
+        let ends = [0, 40, 80].map(|ms| timeline.place(at(ms), &Runs::default()).unwrap().end / MS);
         assert_eq!(ends, [100, 80, 120]);
     }
 
@@ -449,7 +574,12 @@ mod tests {
         let mut timeline = Timeline::default();
         timeline.set_format(Pace::new(30_000, 1001, 0), false);
         let counted: Vec<_> = (0..3)
-            .map(|_| timeline.place(Stamp::default(), &[]).unwrap().time)
+            .map(|_| {
+                timeline
+                    .place(Stamp::default(), &Runs::default())
+                    .unwrap()
+                    .time
+            })
             .collect();
         assert_eq!(counted, [0, 33_366_666, 66_733_333]);
         // Sound: samples of four bytes.
@@ -459,24 +589,33 @@ mod tests {
             bytes,
             ..Stamp::default()
         };
-        let placed = timeline.place(sound(3200), &[]).unwrap();
+        let placed = timeline.place(sound(3200), &Runs::default()).unwrap();
         assert_eq!((placed.time, placed.end), (0, 100 * MS));
-        let placed = timeline.place(sound(4), &[]).unwrap();
+        let placed = timeline.place(sound(4), &Runs::default()).unwrap();
         assert_eq!((placed.time, placed.end), (100 * MS, 100_125_000));
         let told = Stamp {
             time: Some(5000 * MS),
             ..sound(8000)
         };
-        assert_eq!(timeline.place(told, &[]).unwrap().end, 5250 * MS);
+        assert_eq!(
+            timeline.place(told, &Runs::default()).unwrap().end,
+            5250 * MS
+        );
         timeline.set_format(Pace::new(4000, 1, 4), false);
-        assert_eq!(timeline.place(sound(4), &[]).unwrap().time, 5250 * MS);
+        assert_eq!(
+            timeline.place(sound(4), &Runs::default()).unwrap().time,
+            5250 * MS
+        );
     }
 
     #[test]
     fn other_streams_follow_the_first_one() {
         let mut sound = Timeline::default();
         times(&mut sound, [9_980, 10_000].map(at));
-        let placed = sound.place(at(10), &[10_080 * MS, 99]).unwrap();
+        let mut runs = Runs::default();
+        runs.add(10_080 * MS, 10_080 * MS);
+        runs.add(99, 10_080 * MS);
+        let placed = sound.place(at(10), &runs).unwrap();
         assert_eq!(placed.time, 10_090 * MS);
         assert!(!placed.jump.unwrap().first);
     }

@@ -289,6 +289,41 @@ fn damaged_pictures_go_into_the_file_as_they_are() {
 }
 
 #[test]
+fn pictures_that_tell_their_size_wait_for_no_sound() {
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("s.avi");
+    let streams = [("video", "image/jpeg"), ("audio", PCM)];
+    let pipeline = recorder(&streams, "", &file);
+    // The sound tells its format between the caps of the pictures and the first of them.
+    let video = source(&pipeline, "video");
+    let audio = pipeline.element("audio").static_pad("src").unwrap();
+    let (tell, told) = std::sync::mpsc::channel();
+    audio.add_probe(gst::PadProbeType::BUFFER, move |_, _| {
+        let _ = tell.send(());
+        gst::PadProbeReturn::Remove
+    });
+    let told = std::sync::Mutex::new(told);
+    let video_pad = video.static_pad("src").unwrap();
+    video_pad.add_probe(gst::PadProbeType::BUFFER, move |_, _| {
+        let limit = std::time::Duration::from_nanos(HANG.nseconds());
+        told.lock().unwrap().recv_timeout(limit).unwrap();
+        gst::PadProbeReturn::Remove
+    });
+    pipeline.play();
+    for (n, picture) in jpegs(160, 128, 25).into_iter().enumerate() {
+        let time = Some(n as u64 * FRAME);
+        video.push_buffer(buffer(picture, time)).unwrap();
+    }
+    until("the pictures' caps to come", || {
+        video_pad.current_caps().is_some()
+    });
+    give_audio(&pipeline, gst::ClockTime::ZERO, gst::ClockTime::SECOND);
+    end(&pipeline, &["video", "audio"]);
+    let said = until_eos(&pipeline);
+    assert_eq!((said.files, said.warnings), (vec![(file, 25)], vec![]));
+}
+
+#[test]
 fn another_size_is_another_file() {
     let dir = tempfile::tempdir().unwrap();
     let (small, large) = (jpegs(160, 128, 20), jpegs(320, 256, 20));

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! Times that begin anew.
 
+use super::Runs;
+
 /// Times that go back by more than this, in nanoseconds, begin anew; three frames of a slow camera may.
 pub const BACK: i64 = 200_000_000;
 
@@ -10,10 +12,15 @@ pub const AHEAD: i64 = 3600 * 1_000_000_000;
 /// Streams whose new beginnings are no further apart than this, in nanoseconds, have made the same one.
 const TOGETHER: i64 = 2_000_000_000;
 
+/// How far before its last time a stream may be put to be where another one went on, in nanoseconds: what is put
+/// further back would be late for good, and by less nobody notices (sound is heard to be early by 45 ms, says
+/// ITU-R BT.1359).
+const OVERLAP: i64 = 45_000_000;
+
 /// Times that jumped.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Jump {
-    /// The time before, in nanoseconds.
+    /// The time before, in nanoseconds; of a stream that begins, that of the others.
     pub from: i64,
     /// The time that came.
     pub to: i64,
@@ -25,9 +32,13 @@ pub struct Jump {
 struct Line {
     /// The last time, as it is given on.
     last: Option<i64>,
-    /// The last interval.
+    /// The last interval; 0 while none is known.
     step: i64,
-    /// What was added to it.
+    /// The same without pauses and bursts: it follows what comes by a factor of two at a time.
+    usual: i64,
+    /// How far it jumped ahead with the last time, or 0: if the camera is as slow as that, the next is no jump.
+    slow: i64,
+    /// What is added to what comes.
     shift: i64,
 }
 
@@ -35,10 +46,13 @@ struct Line {
 ///
 /// What goes back by more than 0.2 s (or three intervals), and what is more than an hour (or ten
 /// intervals) later, is put right behind what came before it, and all that follows with it. Streams that
-/// jump together stay together.
+/// jump together stay together, whichever of them comes to the jump first, and one that begins more than an
+/// hour from where the others are begins there. What comes back to where it was, as after one wrong time,
+/// is there again.
 #[derive(Debug, Default)]
 pub struct Continuity {
     lines: Vec<Line>,
+    runs: Runs,
 }
 
 impl Continuity {
@@ -55,35 +69,72 @@ impl Continuity {
         if self.lines.len() <= stream {
             self.lines.resize(stream + 1, Line::default());
         }
-        let line = self.lines[stream];
-        let Some(last) = line.last else {
-            self.lines[stream].last = Some(time);
-            self.lines[stream].step = duration;
-            return (time, None);
+        let (shifted, jump) = match self.lines[stream].last {
+            None => self.begin(stream, time, duration),
+            Some(last) => self.go_on(stream, time, last),
         };
-        let shifted = time.saturating_add(line.shift);
-        let ahead = shifted.saturating_sub(last);
-        let is_jump = ahead < -BACK.max(line.step.saturating_mul(3))
-            || ahead > AHEAD.max(line.step.saturating_mul(10));
-        if !is_jump {
-            // After a small step back, the next interval is counted from the latest time so far.
-            self.lines[stream].last = Some(last.max(shifted));
-            if ahead > 0 {
-                self.lines[stream].step = ahead;
-            }
-            return (shifted, None);
-        }
-        let wanted = last.saturating_add(line.step).saturating_sub(time);
-        let other = self.lines.iter().map(|line| line.shift).find(|shift| {
-            *shift != line.shift && shift.saturating_sub(wanted).saturating_abs() <= TOGETHER
-        });
-        let shift = other.unwrap_or(wanted);
+        self.runs.reach(shifted);
+        (shifted, jump)
+    }
+
+    fn begin(&mut self, stream: usize, time: i64, duration: i64) -> (i64, Option<Jump>) {
+        let (shift, others) = self.runs.begin(time, AHEAD);
         let shifted = time.saturating_add(shift);
         self.lines[stream] = Line {
             last: Some(shifted),
+            step: duration,
+            usual: duration,
+            slow: 0,
             shift,
-            // The new interval becomes the usual one: if the camera really is that slow, the next is no jump.
-            step: if ahead > 0 { ahead } else { line.step },
+        };
+        let jump = others.map(|from| Jump {
+            from,
+            to: time,
+            is_known: false,
+        });
+        (shifted, jump)
+    }
+
+    fn go_on(&mut self, stream: usize, time: i64, last: i64) -> (i64, Option<Jump>) {
+        let line = self.lines[stream];
+        let shifted = time.saturating_add(line.shift);
+        let ahead = shifted.saturating_sub(last);
+        let breaks = ahead < -BACK.max(line.usual.saturating_mul(3))
+            || ahead
+                > AHEAD
+                    .max(line.step.saturating_mul(10))
+                    .max(line.slow.saturating_mul(2));
+        let may_return = line.shift != 0 && ahead > TOGETHER;
+        let wanted = last.saturating_add(line.usual).saturating_sub(time);
+        let other = match breaks || may_return {
+            true => self.shift_near(wanted, line),
+            false => None,
+        };
+        let most_back = line.usual.saturating_add(OVERLAP);
+        let is_behind = |shift: &i64| wanted.saturating_sub(*shift) <= most_back;
+        if other.filter(is_behind).is_none() && !breaks {
+            // After a small step back, the next interval is counted from the latest time so far.
+            self.lines[stream].last = Some(last.max(shifted));
+            if ahead > 0 {
+                self.lines[stream].slow = 0;
+                self.lines[stream].step = ahead;
+                self.lines[stream].usual = match line.usual {
+                    ..1 => ahead,
+                    usual => ahead.clamp((usual / 2).max(1), usual.saturating_mul(2)),
+                };
+            }
+            return (shifted, None);
+        }
+        let shift = other.filter(is_behind).unwrap_or(wanted);
+        let shifted = time.saturating_add(shift);
+        if other.is_none() {
+            self.runs.add(shift, shifted);
+        }
+        self.lines[stream] = Line {
+            last: Some(last.max(shifted)),
+            shift,
+            slow: if breaks { ahead.max(0) } else { 0 },
+            ..line
         };
         let jump = Jump {
             from: last.saturating_sub(line.shift),
@@ -91,6 +142,15 @@ impl Continuity {
             is_known: other.is_some(),
         };
         (shifted, Some(jump))
+    }
+
+    /// Of none and those of earlier jumps the shift that is nearest to `wanted`, if it is near and another than
+    /// the stream has.
+    fn shift_near(&self, wanted: i64, line: Line) -> Option<i64> {
+        let off = |shift: &i64| shift.saturating_sub(wanted).unsigned_abs();
+        let all = [0].into_iter().chain(self.runs.shifts().iter().copied());
+        all.filter(|shift| *shift != line.shift && off(shift) <= TOGETHER.unsigned_abs())
+            .min_by_key(off)
     }
 }
 
@@ -153,5 +213,87 @@ mod tests {
         );
         let (sound, jump) = both.follow(1, 0, 40 * MS);
         assert_eq!((sound, jump.map(|jump| jump.is_known)), (video, Some(true)));
+    }
+
+    #[test]
+    fn a_jump_or_a_pause_leaves_no_hole_at_the_next_jump() {
+        // One frame between two jumps, and one behind a pause.
+        let times = [0, 40, 4_000_000, 0, 40];
+        let jumps = vec![(40, 4_000_000), (4_000_000, 0)];
+        assert_eq!(follow(times), (vec![0, 40, 80, 120, 160], jumps));
+        let times = [0, 40, 80, 20_000_000, 90_000_000, 90_000_040];
+        assert_eq!(follow(times).0, [0, 40, 80, 120, 160, 200]);
+        let (times, _) = follow([0, 40, 80, 1_800_080, 0, 40]);
+        assert_eq!(times, [0, 40, 80, 1_800_080, 1_800_160, 1_800_200]);
+    }
+
+    #[test]
+    fn what_comes_back_is_where_it_was() {
+        // One frame was wrong, and not the clock.
+        let times = [10_000, 10_040, 0, 10_120, 10_160];
+        let expected = vec![10_000, 10_040, 10_080, 10_120, 10_160];
+        assert_eq!(follow(times), (expected, vec![(10_040, 0), (0, 10_120)]));
+        // It went on from there, and then there was a pause.
+        let times = [10_000, 10_040, 0, 40, 5_000];
+        let expected = vec![10_000, 10_040, 10_080, 10_120, 15_080];
+        assert_eq!(follow(times), (expected, vec![(10_040, 0)]));
+    }
+
+    #[test]
+    fn a_stream_that_is_behind_finds_each_of_several_jumps() {
+        let mut both = Continuity::default();
+        let runs = || (0..4).flat_map(|_| (0..25).map(|n| n * 40 * MS));
+        let video: Vec<_> = runs().map(|time| both.follow(0, time, 40 * MS).0).collect();
+        for (time, picture) in runs().zip(video) {
+            let (sound, jump) = both.follow(1, time, 40 * MS);
+            assert_eq!(sound, picture);
+            assert!(jump.is_none_or(|jump| jump.is_known), "{jump:?}");
+        }
+    }
+
+    #[test]
+    fn nothing_goes_far_back_to_be_with_another_stream() {
+        let mut both = Continuity::default();
+        for n in 0..100 {
+            both.follow(0, n * 100 * MS, 40 * MS);
+            // The sound stopped a second before the clock began anew.
+            both.follow(1, n * 90 * MS, 40 * MS);
+        }
+        let (sound, _) = both.follow(1, 0, 40 * MS);
+        let (picture, _) = both.follow(0, 0, 40 * MS);
+        assert!(
+            sound < picture && picture >= 10_000 * MS,
+            "{sound} {picture}"
+        );
+    }
+
+    #[test]
+    fn streams_that_begin_hours_apart_begin_together() {
+        const HOUR: i64 = 3_600_000 * MS;
+        // The sound was away until the clock jumped, and its thread was the first.
+        let mut both = Continuity::default();
+        assert_eq!(both.follow(1, 18 * HOUR, 20 * MS).0, 18 * HOUR);
+        let (first, jump) = both.follow(0, 0, 40 * MS);
+        let expected = Jump {
+            from: 18 * HOUR,
+            to: 0,
+            is_known: false,
+        };
+        assert_eq!((first, jump), (18 * HOUR, Some(expected)));
+        both.follow(0, 40 * MS, 40 * MS);
+        let (later, jump) = both.follow(0, 18 * HOUR + 100 * MS, 40 * MS);
+        assert_eq!(later, 18 * HOUR + 100 * MS);
+        assert!(jump.unwrap().is_known);
+        // One that begins after a jump goes on where the others do.
+        let mut both = Continuity::default();
+        both.follow(0, 10_000 * MS, 40 * MS);
+        both.follow(0, 0, 40 * MS);
+        both.follow(0, 300 * MS, 40 * MS);
+        let (sound, jump) = both.follow(1, 320 * MS, 20 * MS);
+        assert_eq!((sound, jump), (10_360 * MS, None));
+        // A microphone that is switched on after a while is late.
+        let mut both = Continuity::default();
+        both.follow(0, 0, 40 * MS);
+        assert_eq!(both.follow(1, HOUR - MS, 20 * MS), (HOUR - MS, None));
     }
 }

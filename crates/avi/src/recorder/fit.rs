@@ -30,9 +30,11 @@ pub(super) struct Fit {
 }
 
 impl Fit {
-    pub fn new(rate: Rate) -> Self {
+    /// For frames that may be an interval of `rate` off, or `fine`: half of one.
+    pub fn new(rate: Rate, fine: bool) -> Self {
+        let interval = rate.time_of(1) as f64;
         Self {
-            tolerance: rate.time_of(1) as f64 + 2e6,
+            tolerance: if fine { interval / 2.0 } else { interval } + 2e6,
             least: 0.0,
             most: f64::INFINITY,
             rising: 0.0,
@@ -82,7 +84,7 @@ mod tests {
     }
 
     fn fit(says: Rate, is: Rate, frames: u64) -> Option<Rate> {
-        let mut fit = Fit::new(says);
+        let mut fit = Fit::new(says, false);
         (0..frames).for_each(|n| fit.add(n, is.time_of(n) as i64));
         fit.rate()
     }
@@ -103,8 +105,23 @@ mod tests {
     }
 
     #[test]
+    fn frames_for_a_fine_grid_are_half_an_interval_off_at_most() {
+        let fit = |fine| {
+            let mut fit = Fit::new(rate(25, 1), fine);
+            // One of twenty is 24 ms late.
+            (0..20)
+                .for_each(|n| fit.add(n, 40_000_000 * n as i64 + i64::from(n == 9) * 24_000_000));
+            // Ten more would have to be as late the other way round.
+            (20..30).for_each(|n| fit.add(n, 40_000_000 * n as i64 - 24_000_000));
+            fit.rate()
+        };
+        assert!(fit(false).is_some());
+        assert_eq!(fit(true), None);
+    }
+
+    #[test]
     fn a_camera_that_changes_has_none() {
-        let mut fit = Fit::new(rate(25, 1));
+        let mut fit = Fit::new(rate(25, 1), false);
         (0..500).for_each(|n| fit.add(n, rate(25, 1).time_of(n) as i64));
         let later = rate(25, 1).time_of(500) as i64;
         (0..500).for_each(|n| fit.add(500 + n, later + rate(50, 1).time_of(n) as i64));

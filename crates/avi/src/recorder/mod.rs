@@ -61,6 +61,7 @@ mod k210;
 mod notice;
 mod pace;
 mod payload;
+mod runs;
 pub mod shared;
 mod sound;
 #[cfg(test)]
@@ -76,6 +77,7 @@ pub use interleaver::{AHEAD, Idle, Interleaver, SILENT};
 pub use notice::{Notice, RecordError};
 pub use pace::Pace;
 pub use payload::Payload;
+pub use runs::Runs;
 use track::Track;
 
 use crate::header::WaveFormat;

@@ -46,20 +46,21 @@ pub(super) struct Audio<P> {
 impl<P: Payload> Track<P> {
     /// `video` is the rate of the file's first video stream.
     pub fn new(stream: &Stream, profile: Profile, video: Option<Rate>) -> Self {
+        let is_fine = stream.is_guessed && profile == Profile::Standard;
         match stream.format {
             StreamFormat::Video {
                 width,
                 height,
                 rate,
             } => Self::Video(Video {
-                grid: match stream.is_guessed && profile == Profile::Standard {
+                grid: match is_fine {
                     true => FrameGrid::fine(rate),
                     false => FrameGrid::new(rate),
                 },
                 width,
                 height,
                 last: None,
-                fit: Fit::new(rate),
+                fit: Fit::new(rate, is_fine),
                 is_fitted: false,
                 displaced: 0,
             }),

@@ -131,6 +131,12 @@ impl<H: Host> State<H> {
         self.known.iter().position(|(known, _)| known == input)
     }
 
+    /// Takes over what was written so far.
+    fn count(&mut self, recorder: &Recorder<H::Storage>) {
+        self.stats = recorder.stats();
+        self.stats.dropped += self.inputs.unreadable();
+    }
+
     /// Whether a thread may write at once.
     fn is_free(&self) -> bool {
         !self.busy && !self.is_lost && self.failed.is_none() && !self.tags_are_new
@@ -474,8 +480,7 @@ impl<H: Host> SharedRecorder<H> {
         drop(panicking);
         state = self.lock();
         if let Some(recorder) = &recorder {
-            state.stats = recorder.stats();
-            state.stats.dropped += state.inputs.unreadable();
+            state.count(recorder);
         }
         state.recorder = recorder;
         state.failed = result.err();
@@ -520,6 +525,8 @@ impl<H: Host> SharedRecorder<H> {
                 if let Some(recorder) = recorder {
                     recorder.set_tags(&self.host.tags());
                     recorder.finish()?;
+                    // Whoever hears of the end finds what the file has.
+                    self.lock().count(recorder);
                 }
                 self.host.finished();
             }
