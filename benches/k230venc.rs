@@ -139,8 +139,9 @@ fn on_the_device(side: &str) -> Command {
     command
 }
 
-/// Frames of 720p that each side on the device imports, from a few buffers that come again and again.
-const IMPORTED: u64 = 5000;
+/// Frames of 720p that each side on the device imports, from a few buffers that come again and again: so many that
+/// GStreamer's start, 60 ms, is little of it.
+const IMPORTED: u64 = 50_000;
 const LENT: usize = 8;
 
 fn memfd() -> File {
