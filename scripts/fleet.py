@@ -164,8 +164,16 @@ memory = 16
     def state(self):
         request = urllib.request.Request(f"http://{address(self.number)}:8080/api/state",
                                          headers={"Authorization": f"Bearer {TOKEN}"})
-        with urllib.request.urlopen(request, timeout=10) as answer:
-            return json.load(answer)
+        deadline = time.monotonic() + 60
+        while True:
+            try:
+                with urllib.request.urlopen(request, timeout=10) as answer:
+                    return json.load(answer)
+            except OSError:
+                # It has just begun, or the machine is busy.
+                if time.monotonic() > deadline:
+                    raise
+                time.sleep(1)
 
     def sent(self):
         """Bytes that it has sent through its network."""
@@ -459,6 +467,7 @@ def measure(folder, servers, recorders, source):
         "cpu": sum(cpu) / max(1, len(cpu)) / ARGS.boards, "memory": sum(memory) / cameras,
         "grown": max(grown, default=0), "sent": bytes_sent, "messages": sum(source.heard.values()),
         "backlog": max(ask_prometheus("max_over_time(kendryte_upload_backlog_clips[1h])"), default=0),
+        "disk": max(ask_prometheus("max_over_time(kendryte_upload_backlog_bytes[1h])"), default=0),
         "samples": sum(ask_prometheus("scrape_samples_scraped")),
     }
     return found, wrong
@@ -514,7 +523,7 @@ def per_thousand(found):
         ("recorders", f"{found['cpu'] * 1000:.1f} cores, {found['memory'] * 1000 / 1024:.1f} GiB of memory",
          "cameras that encode themselves; x264 for each would be far more"),
         ("MQTT broker", f"{messages:.0f} messages/s of QoS 2",
-         "mosquitto keeps `max_queued_messages` (1000) for a recorder that is away"),
+         "mosquitto keeps `max_queued_messages` (1000) for a client that is away; here there was no limit"),
         ("S3 store", f"{rate:.1f} clips/s, {bits:.0f} Mbit/s; of each 5 requests",
          "Amazon S3 takes 3500 writes/s for a prefix"),
         ("PostgreSQL", f"{rate * 3:.1f} rows written/s; 2 connections a recorder at most",
@@ -534,22 +543,27 @@ def write(found):
     with open("/proc/cpuinfo") as file:
         models = [line.split(":")[1].strip() for line in file if line.startswith("model name")]
     machine = f"{os.cpu_count()} cores ({models[0] if models else platform.machine()}), Linux {platform.release()}"
+    # cargo's name for what is built for development.
+    slow = "Built without optimisation: processor time is more than a release takes. " * ("/debug/" in ARGS.program)
     lines = [
         f"{time.strftime('%F')}, commit {commit}, {machine}: {ARGS.recorders} recorders with {ARGS.boards} boards each, "
-        f"{ARGS.events} events in {ARGS.minutes:g} minutes, all of them found in the store, once and whole.",
+        f"{ARGS.events} events in {ARGS.minutes:g} minutes, all of them found in the store, once and whole. {slow}The "
+        f"machine did other work besides (load {os.getloadavg()[2]:.0f} at the end).",
         "",
         "| | |",
         "|---|---|",
         f"| time until all had arrived | {found['lasted']:.0f} s |",
         f"| triggers that their source had to send again | {found['again']} |",
         f"| most clips that waited for the store at a recorder | {found['backlog']:.0f} |",
+        f"| disk that they took | {found['disk'] / 1e6:.1f} MB |",
         f"| a clip, on average | {found['clip'] / 1e3:.0f} kB |",
         f"| a camera: processor | {found['cpu'] * 100:.1f} % of a core, the simulated board included |",
         f"| a camera: memory | {found['memory']:.1f} MiB |",
         f"| a camera: sent to the servers | {found['sent'] / found['lasted'] / found['cameras'] / 1e3:.1f} kB/s |",
         f"| most that a recorder's memory grew | {found['grown']:.0f} MiB |",
         "",
-        "Carried to a thousand cameras, at the same rate of events:",
+        f"Carried to a thousand cameras, each with {ARGS.events / ARGS.minutes / found['cameras']:.1f} events a minute "
+        "as here:",
         "",
         "| | has to bear | its limit |",
         "|---|---|---|",

@@ -28,6 +28,9 @@ const REMEMBERED: usize = 1024;
 /// The beginning of the ids of events that motion makes.
 const MOTION: &str = "motion-";
 
+/// Seconds that follow what moves, at least.
+const LEAST_AFTER_MOTION: u64 = 2;
+
 /// Why nothing is recorded.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum TriggerError {
@@ -137,6 +140,8 @@ struct State {
     ring: Option<gst::Element>,
     /// Clips that are not whole yet, by their names.
     open: HashMap<String, Open>,
+    /// The clip of what moves, and when it was last told to go on; none once it was told to end.
+    motion: Option<(String, Instant)>,
     /// Events and their clips, the oldest first.
     recent: VecDeque<(String, String)>,
 }
@@ -229,7 +234,11 @@ impl Camera {
 
     /// Ends what is being recorded with what has arrived; but for what is recorded all the time.
     pub fn finish(&self) -> Result<(), TriggerError> {
-        let ring = lock(&self.shared.state).ring.clone();
+        let ring = {
+            let mut state = lock(&self.shared.state);
+            state.motion = None;
+            state.ring.clone()
+        };
         let ring = ring.ok_or(TriggerError::NotRunning)?;
         ring.emit_by_name::<()>("finish", &[]);
         Ok(())
@@ -361,21 +370,30 @@ impl Shared {
 
     /// Something moves: a clip begins, or the one that has begun so goes on.
     fn moved(&self) {
+        let after = self.config.after.max(LEAST_AFTER_MOTION);
+        // It ends that long after it was last told to go on, or later. A name that is told once more when
+        // its clip has ended would be that of another clip, so it is told in the first half only.
+        let goes_on = Duration::from_secs(after) / 2;
         let open = {
-            let state = lock(&self.state);
-            let of_motion = |open: &Open| open.event.starts_with(MOTION);
-            let open = state.open.iter().find(|(_, open)| of_motion(open));
-            let name = open.map(|(name, _)| name.clone());
-            name.zip(state.ring.clone())
+            let mut state = lock(&self.state);
+            let ring = state.ring.clone();
+            let last = state.motion.as_mut();
+            let last = last.filter(|(_, told)| told.elapsed() < goes_on);
+            last.map(|(name, told)| {
+                *told = Instant::now();
+                name.clone()
+            })
+            .zip(ring)
         };
         if let Some((name, ring)) = open {
-            // One that has just ended is followed by another one at the next picture.
-            self.order(&ring, &name, None, false);
+            self.order(&ring, &name, Some(after), false);
             return;
         }
+        let told = Instant::now();
         let event = format!("{MOTION}{}", clip::now());
-        if let Err(error) = self.trigger(&event, None, false) {
-            tracing::warn!(camera = self.config.name, "motion: {error}");
+        match self.trigger(&event, Some(after), false) {
+            Ok(name) => lock(&self.state).motion = Some((name, told)),
+            Err(error) => tracing::warn!(camera = self.config.name, "motion: {error}"),
         }
     }
 

@@ -101,7 +101,11 @@ fn run_once(shared: &Arc<Shared>) -> Result<(), RunError> {
         counted: (Instant::now(), shared.frames.load(Ordering::Relaxed)),
     };
     let result = run.watch(&ring);
-    lock(&shared.state).ring = None;
+    {
+        let mut state = lock(&shared.state);
+        state.ring = None;
+        state.motion = None;
+    }
     run.end(result.is_ok());
     result
 }

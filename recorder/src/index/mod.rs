@@ -424,6 +424,17 @@ mod tests {
         assert_eq!(next().await, Some(2000));
         let backlog = Backlog { clips: 2, bytes: 8 };
         assert_eq!(index.backlog(false).await.unwrap(), backlog);
+        // What is recorded all the time is uploaded if that is said only.
+        let part = Clip {
+            name: "part-1.mp4".into(),
+            event: None,
+            ..clip("gate", "", 500)
+        };
+        index.put(&part).await.unwrap();
+        assert_eq!(next().await, Some(2000));
+        let all_the_time = index.next_upload(true).await.unwrap();
+        assert_eq!(all_the_time, Some(part.clone()));
+        index.lose("gate", &part.name).await.unwrap();
         assert!(index.stored("gate", &clips[0].name, "ab").await.unwrap());
         assert_eq!(index.untold().await.unwrap().len(), 1);
         index.told("gate", &clips[0].name).await.unwrap();

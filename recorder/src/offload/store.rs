@@ -18,6 +18,7 @@ use object_store::{
     ObjectStoreExt, PutMultipartOptions, PutOptions, RetryConfig,
 };
 use sha2::{Digest as _, Sha256};
+use tokio::task::block_in_place;
 
 use super::client::Connector;
 use crate::clip::{Clip, FACTS, PICTURE};
@@ -188,7 +189,7 @@ impl Store {
         let mut file = File::open(path)?;
         let attributes = attributes(clip);
         if !digest.is_in_parts() {
-            let whole = read_part(&mut file, self.part)?;
+            let whole = block_in_place(|| read_part(&mut file, self.part))?;
             let options = PutOptions::from(attributes);
             self.s3.put_opts(&key, whole.into(), options).await?;
             return Ok(());
@@ -224,7 +225,7 @@ impl Store {
         memory: &impl Memory,
     ) -> Result<(), StoreError> {
         for number in 0..digest.parts.len() {
-            let block = read_part(file, self.part)?;
+            let block = block_in_place(|| read_part(file, self.part))?;
             if number < upload.parts.len() {
                 continue;
             }
