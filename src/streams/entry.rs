@@ -179,17 +179,20 @@ fn join(
     chain: &[gst::Element],
     target: &gst::Pad,
 ) -> Result<(), glib::BoolError> {
-    let mut elements = vec![head.clone()];
-    elements.extend(chain.iter().cloned());
     for element in chain.iter().rev() {
         element.sync_state_with_parent()?;
     }
-    source_of(head)?.unlink(plug)?;
-    super::link(&elements)?;
-    source_of(&elements[elements.len() - 1])?
-        .link(target)
-        .map(drop)
-        .map_err(no_link)
+    let mut source = source_of(head)?;
+    source.unlink(plug)?;
+    // By their templates alone: to ask for the caps that are possible goes upstream, where the thread that
+    // pushes these caps may hold a lock (aspectratiocrop's does). Negotiation asks downstream.
+    let check = gst::PadLinkCheck::HIERARCHY | gst::PadLinkCheck::TEMPLATE_CAPS;
+    for element in chain {
+        let link = source.link_full(&sink_of(element)?, check);
+        link.map_err(no_link)?;
+        source = source_of(element)?;
+    }
+    source.link_full(target, check).map(drop).map_err(no_link)
 }
 
 /// Ends the stream at `head`, as if EOS had come from upstream.

@@ -586,3 +586,25 @@ fn what_is_said_of_a_file_is_so() {
         assert_eq!(errors, 1, "{name}");
     }
 }
+
+/// `aspectratiocrop` holds a lock while it pushes caps, which it takes to say what caps are possible.
+#[test]
+fn it_asks_nothing_upstream_while_caps_come() {
+    let directory = tempfile::tempdir().unwrap();
+    for name in ["a.avi", "a.mp4", "a.mkv"] {
+        let file = directory.path().join(name);
+        Pipeline::launch(&format!(
+            "videotestsrc num-buffers=10 ! video/x-raw,width=320,height=240,framerate=25/1 \
+             ! aspectratiocrop aspect-ratio=1/1 ! recordsink location={}",
+            file.display()
+        ))
+        .run()
+        .unwrap();
+        assert_eq!(
+            ffprobe(&file, &[], "stream=width,height"),
+            ["240", "240"],
+            "{name}"
+        );
+        assert_eq!(frames(&file), 10, "{name}");
+    }
+}
