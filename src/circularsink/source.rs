@@ -158,6 +158,8 @@ struct Task {
     patience: Patience,
     /// Running time (ns) up to which there is sound, and up to which it is silence.
     sounded: i64,
+    /// The same of raw sound, counted by its samples.
+    sampled: i64,
     filled: i64,
     announced: bool,
     /// Timestamp that stands for running time zero, once it is known.
@@ -192,6 +194,7 @@ impl Task {
             stuff,
             patience,
             sounded: start,
+            sampled: start,
             filled: start,
             announced: false,
             base: None,
@@ -363,7 +366,9 @@ impl Task {
                 return Ok(None);
             };
             (buffer, time, end) = clipped;
-            if time.saturating_sub(self.sounded) >= HOLE {
+            if time.saturating_sub(self.sampled) >= HOLE {
+                // Several holes that are less each are one for a muxer that counts samples.
+                self.sounded = self.sampled.max(self.filled);
                 self.fill(pad, time)?;
             }
         } else if time < from || time >= until {
@@ -375,6 +380,8 @@ impl Task {
             self.fill(pad, time)?;
         }
         self.sounded = self.sounded.max(end);
+        let begun = self.sampled.max(self.filled);
+        self.sampled = begun.saturating_add(end.saturating_sub(time));
         Ok(Some((buffer, time, end)))
     }
 

@@ -11,7 +11,7 @@ use gst_base::prelude::BaseSinkExt;
 
 use super::CAT;
 use super::pack::pack_tightly;
-use super::pipe::Pipe;
+use super::pipe::{self, Pipe};
 use super::settings::{PROPERTIES, Settings};
 use super::turn::Turn;
 use crate::streams::bin::{self, Place, Streams, refuse};
@@ -273,6 +273,9 @@ impl FfmpegSink {
         let command = lock(&self.settings).command(0);
         let command =
             command.map_err(|err| gst::error_msg!(gst::ResourceError::Settings, ("{err}")))?;
+        if !command.is_installed() {
+            return Err(pipe::not_installed(&command));
+        }
         let pipe = lock(&self.made).pipe.clone();
         let pipe = match pipe {
             Some(pipe) => pipe,

@@ -196,6 +196,17 @@ impl BaseSinkImpl for FfmpegPipe {
     }
 }
 
+/// What is said where the program is not there.
+pub fn not_installed(command: &CommandLine) -> gst::ErrorMessage {
+    gst::error_msg!(
+        gst::ResourceError::NotFound,
+        (
+            "The program {} is not installed: apt install ffmpeg, or name another with the property ffmpeg",
+            command.program.to_string_lossy()
+        )
+    )
+}
+
 impl FfmpegPipe {
     /// The program, started when it is not; `None` when it has ended and wants no more.
     fn running_process(&self) -> Result<Option<Arc<Mutex<Process>>>, gst::FlowError> {
@@ -220,12 +231,7 @@ impl FfmpegPipe {
             Err(err) => {
                 let program = command.program.to_string_lossy();
                 if err.kind() == std::io::ErrorKind::NotFound {
-                    gst::element_imp_error!(
-                        self,
-                        gst::ResourceError::NotFound,
-                        ("The program {program} is not installed: apt install ffmpeg, or name \
-                             another with the property ffmpeg")
-                    );
+                    self.obj().post_error_message(not_installed(&command));
                 } else {
                     gst::element_imp_error!(
                         self,

@@ -6,6 +6,7 @@ use std::ffi::OsString;
 use std::io::{self, Read};
 use std::os::fd::OwnedFd;
 use std::os::unix::process::{CommandExt, ExitStatusExt};
+use std::path::Path;
 use std::process::{Child, ChildStderr, Command, ExitStatus, Stdio};
 use std::sync::mpsc;
 use std::sync::{Arc, Condvar, Mutex};
@@ -44,6 +45,22 @@ pub struct CommandLine {
     pub program: OsString,
     /// What follows it.
     pub args: Vec<String>,
+}
+
+impl CommandLine {
+    /// Whether there is such a program, where the system would look for it.
+    pub fn is_installed(&self) -> bool {
+        let program = Path::new(&self.program);
+        let is_there = |file: &Path| {
+            file.is_file() && rustix::fs::access(file, rustix::fs::Access::EXEC_OK).is_ok()
+        };
+        if program.components().count() > 1 || program.is_absolute() {
+            return is_there(program);
+        }
+        // What execvp() takes where nothing is set.
+        let path = std::env::var_os("PATH").unwrap_or_else(|| "/bin:/usr/bin".into());
+        std::env::split_paths(&path).any(|directory| is_there(&directory.join(program)))
+    }
 }
 
 /// How the program ended, and the last that it said.

@@ -1,6 +1,9 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! The elements between a pad and the file, by what arrives and what the file holds.
 
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use avi_mjpeg::timeline::Rate;
 use gst::glib;
 use gst::prelude::*;
 
@@ -252,6 +255,9 @@ pub fn video_chain(
     };
     if let Some(parser) = parser {
         let parser = make(parser)?;
+        if codec == "image/jpeg" {
+            time_pictures(&parser, caps);
+        }
         if alone.is_some() {
             // Each file has to begin with what a decoder needs, and picamera2 repeats it too.
             set_if_there(&parser, "config-interval", "-1");
@@ -264,6 +270,30 @@ pub fn video_chain(
         chain.push(filter(caps.map_err(broken)?)?);
     }
     Ok(chain)
+}
+
+/// Gives pictures their times that are cut out of the bytes of a file: `jpegparse` gives the first one a time
+/// and the others none, which muxers leave out.
+fn time_pictures(parser: &gst::Element, caps: &gst::CapsRef) {
+    let rate = caps
+        .structure(0)
+        .and_then(|structure| structure.get::<gst::Fraction>("framerate").ok())
+        .and_then(|rate| Some((rate.numer().try_into().ok()?, rate.denom().try_into().ok()?)))
+        .and_then(|(frames, seconds)| Rate::new(frames, seconds));
+    let (Some(rate), Some(source)) = (rate, parser.static_pad("src")) else {
+        return;
+    };
+    let pictures = AtomicU64::new(0);
+    source.add_probe(gst::PadProbeType::BUFFER, move |_, info| {
+        let number = pictures.fetch_add(1, Ordering::Relaxed);
+        if let Some(buffer) = info.buffer_mut().filter(|buffer| buffer.pts().is_none()) {
+            let (time, end) = (rate.time_of(number), rate.time_of(number + 1));
+            let buffer = buffer.make_mut();
+            buffer.set_pts(gst::ClockTime::from_nseconds(time));
+            buffer.set_duration(gst::ClockTime::from_nseconds(end - time));
+        }
+        gst::PadProbeReturn::Ok
+    });
 }
 
 /// From the audio pad, likewise.

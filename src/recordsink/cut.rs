@@ -382,7 +382,8 @@ impl Plan {
     /// the reference.
     fn newcomer_is_due(&self, unit: Unit) -> bool {
         self.streams.iter().any(|stream| {
-            let due = |start: Option<u64>| start.is_none() || start <= unit.start;
+            // What has no time is earlier than any.
+            let due = |start: Option<u64>| start <= unit.start;
             !stream.in_file && stream.waiting.is_some_and(due)
         })
     }
@@ -641,6 +642,40 @@ mod tests {
         assert_eq!(put(&mut plan, VIDEO, key(15)), Verdict::Pass);
         assert!(plan.in_file(VIDEO) && !plan.in_file(AUDIO));
         assert_eq!((plan.file(), plan.origin()), (2, 15));
+    }
+
+    #[test]
+    fn what_waited_for_a_file_is_not_late_in_it() {
+        // The sound that waited for the file has reached far by the time that the picture passes.
+        let mut plan = Plan::new(2, Limits::default());
+        assert_eq!(plan.offer(AUDIO, key(0)), Verdict::Wait);
+        assert_eq!(plan.offer(VIDEO, key(0)), Verdict::Open);
+        plan.opened();
+        assert!(!plan.reaches(AUDIO, PATIENCE), "it waits for nothing now");
+        assert_eq!(plan.offer(VIDEO, key(0)), Verdict::Pass);
+        assert_eq!(plan.offer(AUDIO, key(50)), Verdict::Wait);
+    }
+
+    #[test]
+    fn a_queue_that_was_full_hurries_nobody_when_nothing_waits() {
+        let mut plan = both();
+        // The video's queue was full while it passed, and its units pass still.
+        plan.fill(VIDEO);
+        assert_eq!(plan.offer(AUDIO, key(50)), Verdict::Wait);
+    }
+
+    #[test]
+    fn what_has_no_time_and_comes_late_begins_another_file() {
+        let mut plan = Plan::new(2, Limits::default());
+        plan.fill(VIDEO);
+        assert_eq!(put(&mut plan, VIDEO, key(0)), Verdict::Pass);
+        let untimed = Unit {
+            start: None,
+            ..key(0)
+        };
+        assert_eq!(plan.offer(AUDIO, untimed), Verdict::Wait);
+        assert_eq!(put(&mut plan, VIDEO, key(40)), Verdict::Pass);
+        assert_eq!((plan.file(), plan.in_file(AUDIO)), (2, true));
     }
 
     #[test]

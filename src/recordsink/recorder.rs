@@ -35,10 +35,6 @@ static OTHER: Container = Container {
     audio: Some(AudioCodec::Aac),
 };
 
-/// Longest time from one fragment of an MP4 to the next, in milliseconds: one that comes a rounding
-/// before its second is not to wait for another group of pictures.
-const FRAGMENT_MS: &str = "900";
-
 /// What the streams end in.
 #[derive(Debug, Clone)]
 pub enum End {
@@ -462,9 +458,6 @@ impl Recorder {
         streams::write_in_fragments(&muxer, sink.unwrap_or("filesink"));
         transport::begin_at_zero(&muxer);
         self.keeping.creation.attach(&muxer);
-        if matches!(factory, Some("mp4mux" | "qtmux")) {
-            set::set_if_there(&muxer, "fragment-duration", FRAGMENT_MS);
-        }
         if settings.profile == Profile::K210 {
             set::set(&muxer, "profile", &"k210".to_value()).map_err(settings_error)?;
         }

@@ -70,13 +70,18 @@ fn not_installed(factory: &str) -> MissingElement {
     }
 }
 
-/// Has an MP4 muxer write a file that is whole up to its last fragment, which is a second or a GOP,
+/// Longest time from one fragment of an MP4 to the next, in milliseconds. A program that is killed loses what
+/// the muxer has of a fragment, and besides that what encoders and the wait for the other streams hold back, which
+/// is half a second on a busy machine: the two are less than 1.1 s together.
+const FRAGMENT_MS: &str = "500";
+
+/// Has an MP4 muxer write a file that is whole up to its last fragment, which is half a second or a GOP,
 /// at any moment. Where its `sink` can go back in the file, closing it makes it a plain one with one
 /// index.
 pub fn write_in_fragments(muxer: &gst::Element, sink: &str) {
     let factory = muxer.factory().map(|factory| factory.name());
     if matches!(factory.as_deref(), Some("mp4mux" | "qtmux")) {
-        set_if_there(muxer, "fragment-duration", "1000");
+        set_if_there(muxer, "fragment-duration", FRAGMENT_MS);
         fragments::leave_open(muxer);
         if sink == "filesink" {
             set_if_there(muxer, "fragment-mode", "first-moov-then-finalise");

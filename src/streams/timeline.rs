@@ -203,6 +203,10 @@ impl Timeline {
         }
         self.last = Some(self.last.map_or(order, |last| last.max(order)));
         let floor = self.floor.take_if(|_| !self.reorders);
+        if floor.is_some() {
+            // What was counted ends where this begins.
+            (self.origin, self.counted) = (None, 0);
+        }
         self.floor = floor.filter(|floor| time < *floor);
         let time = self.floor.unwrap_or(time);
         let end = time.saturating_add(self.lasts(stamp).unwrap_or(0));
@@ -398,7 +402,7 @@ mod tests {
             times(&mut timeline, [40, 60, 190, 240].map(at)),
             [200, 200, 200, 240]
         );
-        assert_eq!(times(&mut timeline, [untimed, at(280)]), [260, 280]);
+        assert_eq!(times(&mut timeline, [untimed, at(280)]), [280, 280]);
         // Pictures that are encoded may be shown before it.
         let mut timeline = Timeline::default();
         timeline.set_format(each(200), true);

@@ -370,12 +370,25 @@ fn arguments_that_make_no_sense_are_refused_before_anything_starts() {
 }
 
 #[test]
-fn a_program_that_is_not_installed_is_named() {
-    let err = Pipeline::launch("videotestsrc ! ffmpegsink ffmpeg=/no/such/ffmpeg args=a.avi")
-        .run()
-        .unwrap_err();
-    assert!(err.contains("/no/such/ffmpeg is not installed"), "{err}");
-    assert!(err.contains("apt install ffmpeg"), "{err}");
+fn a_program_that_is_not_installed_is_named_at_the_start() {
+    let dir = tempfile::tempdir().unwrap();
+    let text = dir.path().join("text");
+    std::fs::write(&text, "no program").unwrap();
+    for program in ["/no/such/ffmpeg", "no-such-ffmpeg", text.to_str().unwrap()] {
+        let launch = format!("videotestsrc ! ffmpegsink ffmpeg={program} args=a.avi");
+        let pipeline = Pipeline::launch(&launch);
+        assert!(
+            pipeline.0.set_state(gst::State::Ready).is_err(),
+            "{program}"
+        );
+        let error = pipeline.error().unwrap();
+        let expected = format!(
+            "The program {program} is not installed: apt install ffmpeg, or name another with the \
+             property ffmpeg"
+        );
+        assert!(error.starts_with(&expected), "{error}");
+        assert_eq!(pipeline.error(), None);
+    }
 }
 
 #[test]

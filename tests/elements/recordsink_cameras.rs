@@ -289,6 +289,32 @@ fn damaged_pictures_go_into_the_file_as_they_are() {
 }
 
 #[test]
+fn pictures_out_of_a_file_are_25_a_second_where_nothing_says_otherwise() {
+    let dir = tempfile::tempdir().unwrap();
+    let from = dir.path().join("from.mjpeg");
+    std::fs::write(&from, jpegs(160, 128, 50).concat()).unwrap();
+    for (said, seconds) in [("", "1.96"), (",framerate=10/1", "4.9")] {
+        for name in ["p.avi", "p.mkv", "p.mov"] {
+            let file = dir.path().join(name);
+            Pipeline::launch(&format!(
+                "filesrc location={} blocksize=1000 ! image/jpeg{said} ! recordsink location={}",
+                from.display(),
+                file.display()
+            ))
+            .run()
+            .unwrap();
+            let times = entries(&file, "packet=pts_time");
+            let last: f64 = times.last().unwrap().parse().unwrap();
+            assert_eq!(
+                (times.len(), format!("{last}").as_str()),
+                (50, seconds),
+                "{name}{said}"
+            );
+        }
+    }
+}
+
+#[test]
 fn pictures_that_tell_their_size_wait_for_no_sound() {
     let dir = tempfile::tempdir().unwrap();
     let file = dir.path().join("s.avi");
