@@ -9,12 +9,15 @@ cd "$(dirname "$0")/.."
 
 # What runs inside, as root.
 if [ "${1:-}" = --inside ]; then
-    debs=$2
+    debs=$2 emulated=$3
     scratch=$(mktemp -d)
     # What an earlier run has left goes before this one, and what this one brings goes at its end.
     clean() {
-        apt-get purge -y -qq --autoremove '?name(^(gst-plugin-kendryte|kendryte-recorder|k230-doubles))~i' \
-            '?name(^gstreamer1.0-(tools|plugins-(good|bad|ugly)|libav)$)~i' >/dev/null
+        local patterns=()
+        for name in gst-plugin-kendryte kendryte-recorder k230-doubles gstreamer1.0-; do
+            patterns+=("?and(?installed, ?name(^$name))")
+        done
+        apt-get purge -y -qq --autoremove "${patterns[@]}" >/dev/null
     }
     apt-get update -qq
     clean
@@ -39,10 +42,16 @@ if [ "${1:-}" = --inside ]; then
         filesink location="$scratch/again.avi"
     avi-repair "$scratch/again.avi" "$scratch/b2.avi" | grep -x '20 frames were copied'
 
-    k210-sim --link "$scratch/board" >/dev/null &
+    # A pseudo-terminal, or TCP where qemu-user (7.2) has no TCGETS2.
+    where=(--link "$scratch/board")
+    [ "$emulated" = no ] || where=(--tcp 127.0.0.1:0)
+    k210-sim "${where[@]}" >"$scratch/sim" &
     sim=$!
-    until [ -e "$scratch/board" ]; do kill -0 "$sim" && sleep 0.1; done
-    gst-launch-1.0 -q -e k210camerasrc device="$scratch/board" num-buffers=5 ! avimjpegmux ! \
+    until [ -s "$scratch/sim" ]; do
+        kill -0 "$sim" || exit 1
+        sleep 0.1
+    done
+    gst-launch-1.0 -q -e k210camerasrc device="$(head -n 1 "$scratch/sim")" num-buffers=5 ! avimjpegmux ! \
         filesink location="$scratch/c.avi"
     kill "$sim"
     avi-repair "$scratch/c.avi" "$scratch/d.avi" | grep -x '5 frames were copied'
@@ -63,7 +72,9 @@ if [ "${1:-}" = --inside ]; then
     gst-launch-1.0 -q filesrc location="$scratch/k230.mp4" ! qtdemux ! h264parse ! avdec_h264 ! \
         multifilesink location="$scratch/pictures/%d"
     test "$(find "$scratch/pictures" -type f | wc -l)" -eq 10
-    LD_PRELOAD=$double k230-probe | tee "$scratch/probe"
+    # Emulated, x265 has given no picture in the five seconds that the probe waits.
+    LD_PRELOAD=$double k230-probe >"$scratch/probe" || [ "$emulated" = yes ]
+    cat "$scratch/probe"
     grep -q 'H.264: 30 frames' "$scratch/probe"
 
     # The recorder, if it was built: a clip of the simulated board, asked for over HTTP.
@@ -74,7 +85,8 @@ if [ "${1:-}" = --inside ]; then
         wait_for() {
             local deadline=$((SECONDS + 300))
             until "$@"; do
-                kill -0 "$recorder" && [ "$SECONDS" -lt "$deadline" ] || return 1
+                kill -0 "$recorder" || exit 1
+                [ "$SECONDS" -lt "$deadline" ] || exit 1
                 sleep 0.5
             done
         }
@@ -113,8 +125,10 @@ fi
 here=$(dpkg --print-architecture)
 arch=${DEB_ARCH:-$here}
 target=${CARGO_TARGET_DIR:-$PWD/target}
-debs=$target/deb
-[ "$arch" = "$here" ] || debs=$target/deb-$arch
+debs=$target/deb emulated=no
+if [ "$arch" != "$here" ]; then
+    debs=$target/deb-$arch emulated=yes
+fi
 ls "$debs"/gst-plugin-kendryte_*.deb >/dev/null
 # Chroots of their own, in which nothing else is installed.
 export CHROOTS=$target/clean-chroots RUST=none
@@ -123,5 +137,5 @@ if [ $# -eq 0 ]; then
     set -- "$@" trixie
 fi
 for suite in "$@"; do
-    scripts/chroot.sh "$suite" "$arch" scripts/deb-test.sh --inside "$debs"
+    scripts/chroot.sh "$suite" "$arch" scripts/deb-test.sh --inside "$debs" "$emulated"
 done
