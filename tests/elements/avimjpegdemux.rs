@@ -1258,3 +1258,56 @@ fn coded_sound_has_its_own_caps() {
         }
     }
 }
+
+/// What ffmpeg writes beside Motion JPEG is decoded as ffmpeg decodes it, each codec by its element.
+#[test]
+fn coded_sound_of_ffmpegs_files_is_heard() {
+    let scratch = Scratch::new();
+    for (encoder, rate, decoder) in [
+        ("libmp3lame", "44100", "mpegaudioparse ! avdec_mp3"),
+        ("pcm_mulaw", "8000", "mulawdec"),
+        ("pcm_alaw", "8000", "alawdec"),
+        ("adpcm_ima_wav", "22050", "adpcmdec"),
+        ("adpcm_ms", "22050", "adpcmdec"),
+    ] {
+        let path = scratch.path(&format!("{encoder}.avi"));
+        crate::common::output(
+            Command::new("ffmpeg")
+                .args(["-v", "error", "-t", "2", "-i"])
+                .arg(crate::common::footage())
+                .args(["-c:v", "mjpeg", "-q:v", "9", "-ac", "1", "-ar", rate])
+                .args(["-c:a", encoder])
+                .arg(&path),
+        );
+        let raw = scratch.path("raw");
+        crate::common::output(
+            Command::new("ffmpeg")
+                .args(["-v", "error", "-y", "-i"])
+                .arg(&path)
+                .args(["-map", "0:a", "-f", "s16le"])
+                .arg(&raw),
+        );
+        let samples = |bytes: Vec<u8>| -> Vec<i16> {
+            let pairs = bytes.as_chunks::<2>().0;
+            pairs.iter().map(|pair| i16::from_le_bytes(*pair)).collect()
+        };
+        let expected = samples(std::fs::read(&raw).expect("ffmpeg's samples"));
+        for source in [pull(&path), push(&path)] {
+            let pipeline = Pipeline::launch(&format!(
+                "{source} d.audio_0 ! {decoder} ! audioconvert ! audio/x-raw,format=S16LE \
+                 ! {SINK} name=a"
+            ));
+            pipeline.play();
+            let got = frames(&appsink(&pipeline, "a"));
+            let got = samples(got.into_iter().flat_map(|frame| frame.2).collect());
+            assert!(got.len() * 100 >= expected.len() * 97, "{encoder}");
+            // An encoder's delay may be cut off by one of the two only.
+            let off = |got: &[i16]| {
+                let pairs = got.iter().zip(&expected);
+                pairs.map(|(got, expected)| got.abs_diff(*expected)).max()
+            };
+            let is_it = |shift: &usize| off(&got[*shift..]).is_some_and(|off| off <= 8);
+            assert!((0..3000).any(|shift| is_it(&shift)), "{encoder}");
+        }
+    }
+}
