@@ -74,10 +74,11 @@ impl Warnings {
                      than the frame rate has places for, which changed while it was recorded. All of \
                      them are in the file.")
             ),
-            Notice::Rate { stream, from, to } => gst::info!(
-                CAT,
-                obj = element,
-                "stream {stream} keeps {to:?}, not {from:?}"
+            Notice::TooMuchSound { stream } => gst::element_warning!(
+                element,
+                gst::StreamError::Mux,
+                ("More sound comes on stream {stream} than its timestamps have room for at the \
+                     rate of its caps; what is too much is left out. The stats property counts it.")
             ),
             Notice::Salvaged { bytes } => {
                 gst::info!(CAT, obj = element, "the file ends at {bytes}")

@@ -90,6 +90,11 @@ pub enum Notice {
         /// Samples of each channel.
         samples: u64,
     },
+    /// A tenth of a second of samples was left out so far: more come than their times have room for. Told once.
+    TooMuchSound {
+        /// The number of the stream.
+        stream: usize,
+    },
     /// The file was brought up to date.
     Checkpoint {
         /// Bytes of the file.

@@ -27,11 +27,18 @@ impl<S: Storage> Recorder<S> {
         let samples = audio.blocks(payload.len());
         let alignment = audio.clock.place(time, samples);
         if alignment.skip > 0 {
+            let much = u64::from(audio.format.samples_per_sec / 10);
+            let was_little = audio.left_out < much;
+            audio.left_out += alignment.skip;
+            let is_news = was_little && audio.left_out >= much;
             self.stats.skipped += alignment.skip;
             self.tell(Notice::Skipped {
                 stream,
                 samples: alignment.skip,
             });
+            if is_news {
+                self.tell(Notice::TooMuchSound { stream });
+            }
         }
         self.silence(stream, alignment.silence)?;
         let skip = alignment.skip as usize * block;

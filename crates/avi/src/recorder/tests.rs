@@ -458,3 +458,16 @@ proptest::proptest! {
         }
     }
 }
+
+#[test]
+fn sound_that_is_twice_what_its_times_have_room_for_is_told_of_once() {
+    let (mut recorder, told) = recorder(Profile::Standard, &[video(10), sound()]);
+    recorder.push(0, picture(0), Some(0)).unwrap();
+    for n in 0..100 {
+        recorder.push(1, vec![7; 640], Some(n * 20 * MS)).unwrap();
+    }
+    let told = told.lock().unwrap();
+    let much = Notice::TooMuchSound { stream: 1 };
+    assert_eq!(told.iter().filter(|notice| **notice == much).count(), 1);
+    assert!(recorder.stats().skipped >= 14_400);
+}

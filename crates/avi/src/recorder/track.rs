@@ -41,6 +41,8 @@ pub(super) struct Audio<P> {
     pub pending_bytes: usize,
     /// The begin of a sample, whose rest is still to come.
     pub rest: P,
+    /// Samples that were left out.
+    pub left_out: u64,
 }
 
 impl<P: Payload> Track<P> {
@@ -77,6 +79,7 @@ impl<P: Payload> Track<P> {
                 pending: VecDeque::new(),
                 pending_bytes: 0,
                 rest: P::default(),
+                left_out: 0,
             }),
         }
     }
