@@ -3,8 +3,7 @@
 
 use gst::prelude::*;
 
-use super::settings::Profile;
-use crate::streams::{layout_of, speakers};
+use crate::streams::{Profile, layout_of, speakers};
 use avi_mjpeg::pcm::Layout;
 use avi_mjpeg::recorder::inputs::InputFormat;
 use avi_mjpeg::timeline::Rate;

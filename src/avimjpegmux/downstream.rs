@@ -7,8 +7,9 @@ use gst::prelude::*;
 
 use super::messages::{self, Warnings};
 use super::output::{self, PadOutput};
-use super::settings::{Profile, Settings};
+use super::settings::Settings;
 use super::{CAT, tags};
+use crate::streams::Profile;
 use crate::sync::lock;
 use avi_mjpeg::recorder::shared::Host;
 use avi_mjpeg::recorder::{self, Jump, RecordError, Recorder, Stream};

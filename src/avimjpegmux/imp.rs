@@ -8,8 +8,9 @@ use gst::prelude::*;
 use gst::subclass::prelude::*;
 
 use super::caps;
-use super::settings::{Profile, Settings};
+use super::settings::Settings;
 use super::sinks::{Segment, Sinks};
+use crate::streams::Profile;
 use crate::sync::lock;
 
 #[derive(Debug, glib::Properties)]

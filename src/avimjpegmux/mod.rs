@@ -78,7 +78,7 @@ mod settings;
 mod sinks;
 mod tags;
 
-pub use settings::Profile;
+pub use crate::streams::Profile;
 
 static CAT: LazyLock<gst::DebugCategory> = LazyLock::new(|| {
     gst::DebugCategory::new(

@@ -10,13 +10,12 @@ use gst::prelude::*;
 use super::CAT;
 use super::encoder::{self, Wish};
 use super::fit;
-use super::profile::Profile;
 use super::quality::Pace;
 use super::recorder::settings_error;
 use super::settings::Settings;
 use super::size::{self, Shape};
 use crate::streams::containers::{Container, Kind, VideoCodec};
-use crate::streams::{self, WAV_FORMATS, missing, set_if_there};
+use crate::streams::{self, Profile, WAV_FORMATS, missing, set_if_there};
 
 fn make(factory: &str) -> Result<gst::Element, gst::ErrorMessage> {
     streams::make(factory).map_err(|err| missing(&err))

@@ -121,7 +121,7 @@ static CAT: LazyLock<gst::DebugCategory> = LazyLock::new(|| {
     )
 });
 
-pub use profile::Profile;
+pub use crate::streams::Profile;
 pub use quality::Quality;
 
 glib::wrapper! {

@@ -1,21 +1,5 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! Whom a recording is for, and what that rules out before it begins.
-
-use gst::glib;
-
-/// Whom a file is for.
-#[derive(Debug, Default, Clone, Copy, PartialEq, Eq, glib::Enum)]
-#[repr(i32)]
-#[enum_type(name = "GstRecordSinkProfile")]
-pub enum Profile {
-    /// Any player.
-    #[default]
-    #[enum_value(name = "Any player", nick = "standard")]
-    Standard = 0,
-    /// MaixPy's player, and any other.
-    #[enum_value(name = "MaixPy's player on the K210, and any other", nick = "k210")]
-    K210 = 1,
-}
+//! What a recording for the K210 rules out before it begins.
 
 /// The muxer that knows the K210's rules.
 pub const MUXER: &str = "avimjpegmux";

@@ -17,14 +17,14 @@ use super::gate::{Gate, Gates};
 use super::muxed::{self, Muxed, Parts};
 use super::names::Names;
 use super::preroll::Preroll;
-use super::profile::{self, Choices, Profile, ProfileError};
+use super::profile::{self, Choices, ProfileError};
 use super::settings::Settings;
 use super::tally::{Current, Dropped, Tally, Totals};
 use crate::streams::bin::Streams;
 use crate::streams::containers::{AudioCodec, Container, Kind, Muxer, VideoCodec};
 use crate::streams::stamps::{Breaks, Stamps};
 use crate::streams::times::Times;
-use crate::streams::{self, entry, files, missing, set, transport};
+use crate::streams::{self, Profile, entry, files, missing, set, transport};
 use crate::sync::lock;
 
 /// What a muxer that was named makes, where the extension does not say.

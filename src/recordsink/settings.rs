@@ -6,8 +6,8 @@ use std::sync::LazyLock;
 use gst::glib;
 use gst::prelude::*;
 
-use super::profile::Profile;
 use super::quality::Quality;
+use crate::streams::Profile;
 use crate::streams::property::{Properties, property};
 
 /// Columns and rows that pictures may be scaled to.

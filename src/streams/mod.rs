@@ -6,7 +6,7 @@
 //! ([`times`]). With it: the skeleton of a bin with request pads ([`bin`], [`entry`]), the times of
 //! what comes ([`stamps`]), the elements it is made of, a sink of numbered pictures ([`pictures`]),
 //! WAVE's speakers ([`speakers`]), the time of day of what is recorded ([`wallclock`]) and its place
-//! in a file ([`creation`]), transport streams that begin at 0 ([`transport`]), names for sinks of all kinds ([`place`]), values for other elements'
+//! in a file ([`creation`]), whom a file is for ([`Profile`]), transport streams that begin at 0 ([`transport`]), names for sinks of all kinds ([`place`]), values for other elements'
 //! properties ([`set`]) and the properties of the sinks themselves ([`property`]).
 
 use gst::prelude::*;
@@ -23,6 +23,7 @@ pub mod packages;
 pub mod pictures;
 pub mod pins;
 pub mod place;
+mod profile;
 pub mod property;
 pub mod retention;
 pub mod set;
@@ -34,6 +35,7 @@ pub mod transport;
 pub mod wallclock;
 
 pub use containers::{Parser, parser_of};
+pub use profile::Profile;
 pub use set::set_if_there;
 
 use avi_mjpeg::pcm::file::FileError;
