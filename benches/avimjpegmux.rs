@@ -347,8 +347,7 @@ fn main() {
             &format!("copying, {what} into nothing"),
             Side::here("avimjpegdemux ! avimjpegmux", move |scratch: &Path| {
                 remux(scratch, input, sound, "standard", Sink::Nothing)
-            })
-            .output(OUT),
+            }),
             Side::command("ffmpeg -c copy", move |scratch: &Path| {
                 copy(scratch, input, "/dev/null")
             }),
