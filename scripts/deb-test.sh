@@ -113,7 +113,7 @@ if [ "${1:-}" = --inside ]; then
         test -s /usr/lib/systemd/system/kendryte-recorder.service
     fi
 
-    for program in avi-repair k210-sim k230-probe; do
+    for program in avi-repair k210-film k210-sim k230-probe; do
         test -s "/usr/share/man/man1/$program.1.gz"
     done
     grep -q k210 /usr/lib/udev/rules.d/70-k210.rules
