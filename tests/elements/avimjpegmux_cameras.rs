@@ -373,3 +373,28 @@ fn sound_that_comes_late_is_put_in_at_its_time() {
     );
     assert_eq!(probed, ["pcm_s16le", "8000", "1"]);
 }
+
+/// Caps that say half of the rate: the time is kept, and what is left out for it is told of, once, and counted.
+#[test]
+fn sound_of_twice_the_rate_of_its_caps_is_warned_of() {
+    let dir = tempfile::tempdir().unwrap();
+    let formats = [
+        format!("{JPEG},framerate=10/1"),
+        format!("{PCM},rate=8000,channels=1"),
+    ];
+    let feed = Feed::new("", &dir.path().join("a.avi"), &formats);
+    let interval = gst::ClockTime::from_mseconds(100);
+    // Each piece is 200 ms of sound by the caps.
+    let bytes = 2 * 2 * 800;
+    for n in 0..20_u32 {
+        for (pad, buffer) in [(0, picture(n, 500)), (1, vec![7; bytes])] {
+            let mut buffer = gst::Buffer::from_slice(buffer);
+            buffer.get_mut().unwrap().set_pts(u64::from(n) * interval);
+            feed.pads[pad].push(buffer).unwrap();
+        }
+    }
+    let warned = end(&feed);
+    let of_sound = warned.iter().filter(|text| text.contains("More sound"));
+    assert_eq!(of_sound.count(), 1, "{warned:?}");
+    assert!(feed.stat("skipped") > 14_000, "{}", feed.stat("skipped"));
+}
