@@ -335,6 +335,9 @@ impl FfmpegSink {
     fn reserve_muxer_pad(&self, name: &str) {
         let muxer = lock(&self.made).muxer.clone();
         let pad = muxer.and_then(|muxer| muxer.request_pad_simple(&format!("{name}_%u")));
+        if let Some(pad) = &pad {
+            bin::have_it_waited_for(pad);
+        }
         self.streams.set_target(name, pad);
     }
 

@@ -271,6 +271,11 @@ impl Plan {
         silent
     }
 
+    /// Whether nothing more will come.
+    pub fn has_ended(&self) -> bool {
+        self.is_over() || self.streams.iter().all(|stream| stream.ended)
+    }
+
     /// What becomes of the end of a stream.
     pub fn ending(&self, stream: usize) -> Ending {
         if self.streams.iter().all(|stream| stream.ended) {

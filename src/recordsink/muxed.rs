@@ -21,7 +21,7 @@ use super::cut::{Ending, Limits, Plan, Unit, Verdict};
 use super::first::First;
 use super::lane::{Lane, held_queue, running_time};
 use super::tally::Current;
-use crate::streams::bin::guarded;
+use crate::streams::bin::{guarded, have_it_waited_for};
 use crate::streams::{self, MissingElement, entry, same_format, set_if_there};
 use crate::sync::lock;
 
@@ -196,6 +196,9 @@ impl Muxed {
             let pad = muxer.request_pad_simple(template);
             pad.or_else(|| muxer.static_pad(template))
         });
+        if let Some(pad) = &pad {
+            have_it_waited_for(pad);
+        }
         let source = lane.queue.as_ref().and_then(|q| q.static_pad("src"));
         if let (Some(source), Some(pad)) = (source, &pad)
             && let Err(err) = source.link(pad)
@@ -627,11 +630,32 @@ impl Muxed {
     /// It has said so; true when another file follows.
     pub fn goes_on(&self) -> bool {
         let mut state = lock(&self.state);
-        if state.file == File::Finishing {
-            state.file = File::Closed;
-            self.changed.notify_all();
+        match state.file {
+            File::Finishing => {
+                state.file = File::Closed;
+                self.changed.notify_all();
+            }
+            File::Open if !state.plan.has_ended() => {
+                drop(state);
+                self.ended_by_the_muxer();
+                return false;
+            }
+            _ => (),
         }
         state.file == File::Closed
+    }
+
+    /// The muxer has ended a file that there is more for, as `flvmux` does after 24 days.
+    fn ended_by_the_muxer(&self) {
+        let muxer = self.muxer().factory();
+        let muxer = muxer.map_or_else(|| "The muxer".into(), |factory| factory.name());
+        self.owner.failed(gst::error_msg!(
+            gst::StreamError::Mux,
+            (
+                "{muxer} ended {} before its streams did: the format has no place for what comes now",
+                self.location().display()
+            )
+        ));
     }
 
     /// An element has posted an error.

@@ -209,6 +209,22 @@ impl Streams {
     }
 }
 
+/// Has a muxer wait for what comes to `pad`, however long that takes.
+///
+/// Muxers that are aggregators do without a live stream whose data are later than the latency that it tells. A file
+/// has time: what is late belongs into it all the same, and `flvmux` even ends its file where a stream begins
+/// earlier than what it has written.
+pub fn have_it_waited_for(pad: &gst::Pad) {
+    pad.add_probe(gst::PadProbeType::QUERY_UPSTREAM, |_, info| {
+        let query = info.query_mut().map(gst::QueryRef::view_mut);
+        let Some(gst::QueryViewMut::Latency(latency)) = query else {
+            return gst::PadProbeReturn::Ok;
+        };
+        latency.set(false, gst::ClockTime::ZERO, gst::ClockTime::NONE);
+        gst::PadProbeReturn::Handled
+    });
+}
+
 /// Posts the error that a stream was refused with, once, and turns away what else comes of it.
 pub fn refuse(
     bin: &impl IsA<gst::Element>,

@@ -43,6 +43,7 @@ mod recording;
 mod recordsink;
 mod recordsink_cameras;
 mod recordsink_k210;
+mod recordsink_live;
 mod recordsink_times;
 mod retention;
 mod sink_extremes;
