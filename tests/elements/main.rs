@@ -46,4 +46,5 @@ mod recordsink_k210;
 mod recordsink_times;
 mod retention;
 mod sink_extremes;
+mod sample_rates;
 mod wallclock;
