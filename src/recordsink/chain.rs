@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! The elements between a pad and the file, by what arrives and what the file holds.
 
+use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use avi_mjpeg::timeline::Rate;
@@ -16,6 +17,7 @@ use super::settings::Settings;
 use super::size::{self, Shape};
 use crate::streams::containers::{Container, Kind, VideoCodec};
 use crate::streams::{self, Profile, WAV_FORMATS, missing, set_if_there};
+use crate::sync::lock;
 
 fn make(factory: &str) -> Result<gst::Element, gst::ErrorMessage> {
     streams::make(factory).map_err(|err| missing(&err))
@@ -298,6 +300,9 @@ fn time_pictures(parser: &gst::Element, caps: &gst::CapsRef) {
 /// From the audio pad, likewise.
 pub fn audio_chain(
     settings: &Settings,
+        if codec != "image/jpeg" {
+            lengthen_pictures(&parser);
+        }
     container: &Container,
     caps: &gst::Caps,
 ) -> Result<Vec<gst::Element>, gst::ErrorMessage> {
@@ -308,6 +313,38 @@ pub fn audio_chain(
                 gst::StreamError::Mux,
                 (".wav and .pcm hold raw sound only, and what arrives is encoded: decode it first")
             ));
+/// A picture that lasts no longer has no duration: without a frame rate in the caps `h264parse` takes the unit of
+/// the encoder's clock for it, a nanosecond.
+const NOTHING: gst::ClockTime = gst::ClockTime::from_useconds(1);
+
+/// Has pictures without a duration last as long as those before them. The last one of an MP4 file that lasts no time
+/// is shown by nobody.
+fn lengthen_pictures(parser: &gst::Element) {
+    let Some(source) = parser.static_pad("src") else {
+        return;
+    };
+    // The last time of decoding, and the last step; written by the stream's thread.
+    let steps = Mutex::new((None::<gst::ClockTime>, None::<gst::ClockTime>));
+    source.add_probe(gst::PadProbeType::BUFFER, move |_, info| {
+        let Some(buffer) = info.buffer_mut() else {
+            return gst::PadProbeReturn::Ok;
+        };
+        let usual = {
+            let mut steps = lock(&steps);
+            let time = buffer.dts_or_pts();
+            let step = time.and_then(|time| time.checked_sub(steps.0?));
+            steps.0 = time.or(steps.0);
+            steps.1 = step.filter(|step| *step > NOTHING).or(steps.1);
+            steps.1
+        };
+        let lasts = buffer.duration().is_some_and(|duration| duration > NOTHING);
+        if let (Some(usual), false) = (usual, lasts) {
+            buffer.make_mut().set_duration(usual);
+        }
+        gst::PadProbeReturn::Ok
+    });
+}
+
         }
         if let Some(parser) = streams::parser(caps) {
             chain.push(make(parser)?);

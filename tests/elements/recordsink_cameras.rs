@@ -207,6 +207,23 @@ fn a_stream_that_comes_after_all_begins_another_file() {
 }
 
 #[test]
+fn the_last_picture_of_a_camera_without_a_rate_is_shown() {
+    let dir = tempfile::tempdir().unwrap();
+    let caps = RAW.replace(",framerate=25/1", "");
+    for name in MUXED {
+        for count in [2, 30] {
+            let file = dir.path().join(name);
+            let pipeline = recorder(&[("video", &caps)], "", &file);
+            pipeline.play();
+            give_video(&pipeline, gst::ClockTime::ZERO, count);
+            end(&pipeline, &["video"]);
+            until_eos(&pipeline);
+            assert_eq!(frames(&file), count as usize, "{name}");
+        }
+    }
+}
+
+#[test]
 fn buffers_without_times_are_counted() {
     let dir = tempfile::tempdir().unwrap();
     for name in MUXED {
