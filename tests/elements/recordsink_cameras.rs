@@ -206,6 +206,45 @@ fn a_stream_that_comes_after_all_begins_another_file() {
     }
 }
 
+/// The sound's clock is the one that the picture has since its own began anew.
+#[test]
+fn a_stream_that_begins_after_anothers_break_is_where_that_is() {
+    let dir = tempfile::tempdir().unwrap();
+    for name in MUXED {
+        let file = dir.path().join(name);
+        let pipeline = recorder(&[("video", RAW), ("audio", PCM)], "", &file);
+        pipeline.play();
+        give_video(&pipeline, gst::ClockTime::from_seconds(100), 50);
+        give_video(&pipeline, gst::ClockTime::ZERO, 50);
+        let bus = pipeline.0.bus().unwrap();
+        let message = bus.timed_pop_filtered(HANG, &[gst::MessageType::Warning]);
+        let message = message.expect("a warning of the break");
+        let gst::MessageView::Warning(warning) = message.view() else {
+            unreachable!()
+        };
+        assert_mentions(&warning.error().to_string(), &["Timestamps on video"]);
+        give_audio(&pipeline, gst::ClockTime::SECOND, 25 * FRAME);
+        end(&pipeline, &["video", "audio"]);
+        let said = until_eos(&pipeline);
+        assert_eq!(said.files, [(file.clone(), 100)], "{name}: {said:?}");
+        assert!(said.warnings.is_empty(), "{name}: {said:?}");
+        let times = |kind: &str| -> Vec<f64> {
+            let options = ["-select_streams", kind];
+            let times = ffprobe(&file, &options, "packet=pts_time");
+            let times = times.iter().filter_map(|time| time.parse().ok());
+            times.collect()
+        };
+        let (video, audio) = (times("v"), times("a"));
+        // 2 s before the break, and then one, and one of sound.
+        let ends = audio[audio.len() - 1] - video[0];
+        assert!((ends - 4.0).abs() < 0.3, "{name}: {ends}");
+        if !name.ends_with("avi") {
+            let begins = audio[0] - video[0];
+            assert!((begins - 3.0).abs() < 0.3, "{name}: {begins}");
+        }
+    }
+}
+
 #[test]
 fn the_last_picture_of_a_camera_without_a_rate_is_shown() {
     let dir = tempfile::tempdir().unwrap();
