@@ -99,16 +99,35 @@ fn pace_of(caps: &gst::CapsRef) -> Pace {
     }
 }
 
+/// Encoders that take even sizes only; others may pad.
+const EVEN: [&str; 4] = ["x264enc", "x265enc", "openh264enc", "k230venc"];
+
+/// Refuses a size that an encoder of H.264 or H.265 would: colour at half the resolution wants an even one.
+fn check_size(codec: VideoCodec, pace: Pace) -> Result<(), gst::ErrorMessage> {
+    let Pace { width, height, .. } = pace;
+    let halves = matches!(codec, VideoCodec::H264 | VideoCodec::H265);
+    if !halves || (width % 2 == 0 && height % 2 == 0) {
+        return Ok(());
+    }
+    Err(settings_error(format_args!(
+        "Pictures of {width}x{height} cannot be encoded as {}, whose width and height are even: set width \
+         and height, or put videocrop in front",
+        match codec {
+            VideoCodec::H265 => "H.265",
+            _ => "H.264",
+        }
+    )))
+}
+
 /// The codec that is wanted of raw video, and the encoder that was named.
 fn wanted_codec<'a>(
     settings: &'a Settings,
     container: &Container,
 ) -> Result<(VideoCodec, Option<&'a str>), gst::ErrorMessage> {
-    let (name, codec) = match settings.video_encoder.as_deref() {
-        Some("h264") => (None, Some(VideoCodec::H264)),
-        Some("h265") => (None, Some(VideoCodec::H265)),
-        Some("mjpeg") => (None, Some(VideoCodec::Jpeg)),
-        name => (name, container.video),
+    let named = settings.video_encoder.as_deref();
+    let (name, codec) = match named.and_then(encoder::codec_named) {
+        Some(codec) => (None, Some(codec)),
+        None => (named, container.video),
     };
     let codec =
         codec.ok_or_else(|| gst::error_msg!(gst::StreamError::Mux, ("The file holds no video")))?;
@@ -170,6 +189,9 @@ fn encoding(
         pace: pace_of(caps),
     };
     let encoder = encoder::video(name, &wish).map_err(|err| missing(&err))?;
+    if name.is_none_or(|name| EVEN.contains(&name)) {
+        check_size(codec, wish.pace)?;
+    }
     if settings.bitrate > 0 && encoder::has_no_rate(&encoder) {
         gst::warning!(
             CAT,
@@ -263,6 +285,9 @@ pub fn video_chain(
             // Each file has to begin with what a decoder needs, and picamera2 repeats it too.
             set_if_there(&parser, "config-interval", "-1");
         }
+        if codec != "image/jpeg" {
+            lengthen_pictures(&parser);
+        }
         chain.push(parser);
     }
     if let Some(codec @ (VideoCodec::H264 | VideoCodec::H265)) = alone {
@@ -273,46 +298,6 @@ pub fn video_chain(
     Ok(chain)
 }
 
-/// Gives pictures their times that are cut out of the bytes of a file: `jpegparse` gives the first one a time
-/// and the others none, which muxers leave out.
-fn time_pictures(parser: &gst::Element, caps: &gst::CapsRef) {
-    let rate = caps
-        .structure(0)
-        .and_then(|structure| structure.get::<gst::Fraction>("framerate").ok())
-        .and_then(|rate| Some((rate.numer().try_into().ok()?, rate.denom().try_into().ok()?)))
-        .and_then(|(frames, seconds)| Rate::new(frames, seconds));
-    let (Some(rate), Some(source)) = (rate, parser.static_pad("src")) else {
-        return;
-    };
-    let pictures = AtomicU64::new(0);
-    source.add_probe(gst::PadProbeType::BUFFER, move |_, info| {
-        let number = pictures.fetch_add(1, Ordering::Relaxed);
-        if let Some(buffer) = info.buffer_mut().filter(|buffer| buffer.pts().is_none()) {
-            let (time, end) = (rate.time_of(number), rate.time_of(number + 1));
-            let buffer = buffer.make_mut();
-            buffer.set_pts(gst::ClockTime::from_nseconds(time));
-            buffer.set_duration(gst::ClockTime::from_nseconds(end - time));
-        }
-        gst::PadProbeReturn::Ok
-    });
-}
-
-/// From the audio pad, likewise.
-pub fn audio_chain(
-    settings: &Settings,
-        if codec != "image/jpeg" {
-            lengthen_pictures(&parser);
-        }
-    container: &Container,
-    caps: &gst::Caps,
-) -> Result<Vec<gst::Element>, gst::ErrorMessage> {
-    let mut chain = Vec::new();
-    if !streams::is_raw(caps) {
-        if matches!(container.kind, Kind::Samples(_)) {
-            return Err(gst::error_msg!(
-                gst::StreamError::Mux,
-                (".wav and .pcm hold raw sound only, and what arrives is encoded: decode it first")
-            ));
 /// A picture that lasts no longer has no duration: without a frame rate in the caps `h264parse` takes the unit of
 /// the encoder's clock for it, a nanosecond.
 const NOTHING: gst::ClockTime = gst::ClockTime::from_useconds(1);
@@ -345,6 +330,43 @@ fn lengthen_pictures(parser: &gst::Element) {
     });
 }
 
+/// Gives pictures their times that are cut out of the bytes of a file: `jpegparse` gives the first one a time
+/// and the others none, which muxers leave out.
+fn time_pictures(parser: &gst::Element, caps: &gst::CapsRef) {
+    let rate = caps
+        .structure(0)
+        .and_then(|structure| structure.get::<gst::Fraction>("framerate").ok())
+        .and_then(|rate| Some((rate.numer().try_into().ok()?, rate.denom().try_into().ok()?)))
+        .and_then(|(frames, seconds)| Rate::new(frames, seconds));
+    let (Some(rate), Some(source)) = (rate, parser.static_pad("src")) else {
+        return;
+    };
+    let pictures = AtomicU64::new(0);
+    source.add_probe(gst::PadProbeType::BUFFER, move |_, info| {
+        let number = pictures.fetch_add(1, Ordering::Relaxed);
+        if let Some(buffer) = info.buffer_mut().filter(|buffer| buffer.pts().is_none()) {
+            let (time, end) = (rate.time_of(number), rate.time_of(number + 1));
+            let buffer = buffer.make_mut();
+            buffer.set_pts(gst::ClockTime::from_nseconds(time));
+            buffer.set_duration(gst::ClockTime::from_nseconds(end - time));
+        }
+        gst::PadProbeReturn::Ok
+    });
+}
+
+/// From the audio pad, likewise.
+pub fn audio_chain(
+    settings: &Settings,
+    container: &Container,
+    caps: &gst::Caps,
+) -> Result<Vec<gst::Element>, gst::ErrorMessage> {
+    let mut chain = Vec::new();
+    if !streams::is_raw(caps) {
+        if matches!(container.kind, Kind::Samples(_)) {
+            return Err(gst::error_msg!(
+                gst::StreamError::Mux,
+                (".wav and .pcm hold raw sound only, and what arrives is encoded: decode it first")
+            ));
         }
         if let Some(parser) = streams::parser(caps) {
             chain.push(make(parser)?);

@@ -504,6 +504,98 @@ fn what_cannot_be_is_said_at_the_start() {
     }
 }
 
+/// The errors that a pipeline ends with.
+fn errors(pipeline: &Pipeline) -> Vec<String> {
+    let started = pipeline.0.set_state(gst::State::Playing);
+    let bus = pipeline.0.bus().unwrap();
+    let first = bus.timed_pop_filtered(HANG, &[gst::MessageType::Error]);
+    if started.is_ok() {
+        // All that the streams' threads have to say comes before they have stopped.
+        pipeline.0.set_state(gst::State::Ready).unwrap();
+    }
+    let rest = std::iter::from_fn(|| bus.pop_filtered(&[gst::MessageType::Error]));
+    let all = first.into_iter().chain(rest);
+    all.map(|message| match message.view() {
+        gst::MessageView::Error(error) => error.error().to_string(),
+        _ => unreachable!(),
+    })
+    .collect()
+}
+
+#[test]
+fn sizes_and_encoders_that_cannot_be_are_one_sentence() {
+    let dir = tempfile::tempdir().unwrap();
+    let odd = RAW.replace("160", "161");
+    for (name, options, caps, words) in [
+        ("a.mp4", "", &*odd, ["161x128", "H.264"]),
+        ("a.ts", "", &*odd, ["161x128", "even"]),
+        ("a.h264", "", &*odd, ["161x128", "videocrop"]),
+        ("a.mp4", "video-encoder=h265", &*odd, ["161x128", "H.265"]),
+        (
+            "a.mp4",
+            "video-encoder=x264enc",
+            &*odd,
+            ["161x128", "H.264"],
+        ),
+        (
+            "a.mp4",
+            "video-encoder=nosuchenc",
+            RAW,
+            ["nosuchenc", "not installed"],
+        ),
+        (
+            "a.mkv",
+            "muxer-factory=nosuchmux",
+            RAW,
+            ["nosuchmux", "not installed"],
+        ),
+    ] {
+        let pipeline = recorder(&[("video", caps)], options, &dir.path().join(name));
+        give_odd(&pipeline, caps);
+        let errors = errors(&pipeline);
+        assert_eq!(errors.len(), 1, "{name} {options}: {errors:?}");
+        assert_mentions(&errors[0], &words);
+    }
+    // JPEG has no such rule.
+    let file = dir.path().join("odd.avi");
+    let pipeline = recorder(&[("video", &odd)], "", &file);
+    pipeline.play();
+    give_odd(&pipeline, &odd);
+    end(&pipeline, &["video"]);
+    assert_eq!(until_eos(&pipeline).files, [(file, 3)]);
+}
+
+/// Three pictures of the size in the caps.
+fn give_odd(pipeline: &Pipeline, caps: &str) {
+    let caps: gst::Caps = caps.parse().unwrap();
+    let size = gst_video::VideoInfo::from_caps(&caps).unwrap().size();
+    let source = source(pipeline, "video");
+    for n in 0..3 {
+        let _ = source.push_buffer(buffer(vec![n as u8 * 50; size], Some(n * FRAME)));
+    }
+}
+
+#[test]
+fn an_encoder_of_sound_that_is_not_there_is_said_at_the_start() {
+    let dir = tempfile::tempdir().unwrap();
+    let streams = [("audio", PCM)];
+    let pipeline = recorder(
+        &streams,
+        "audio-encoder=nosuchenc",
+        &dir.path().join("a.mp4"),
+    );
+    let _ = pipeline.0.set_state(gst::State::Ready).unwrap_err();
+    assert_mentions(&pipeline.error().unwrap(), &["nosuchenc", "not installed"]);
+    // Nobody asks for it where there is no sound.
+    let streams = [("video", RAW)];
+    let pipeline = recorder(
+        &streams,
+        "audio-encoder=nosuchenc",
+        &dir.path().join("b.mp4"),
+    );
+    pipeline.0.set_state(gst::State::Ready).unwrap();
+}
+
 #[test]
 fn a_link_that_leads_nowhere_is_not_followed() {
     let dir = tempfile::tempdir().unwrap();
