@@ -27,8 +27,8 @@
 //! - **Time.** The file begins with the earliest buffer. Frames are put on the grid of the
 //!   frame rate and sound is moved to its time: missing frames are empty chunks (in the K210's profile the last
 //!   frame again), missing sound is silence. No frame is lost for want of a place: a camera that is faster than its
-//!   caps has its own rate in the file. Without a rate in the caps the first 17 frames, or two seconds,
-//!   tell it, and the grid has two or three places for each frame of a camera that is irregular or slower than 24 a
+//!   caps has its own rate in the file. Without a rate in the caps the first 17 frames tell it, or two seconds
+//!   without the longest interval, and the grid has two or three places for each frame of a camera that is irregular or slower than 24 a
 //!   second, so that every frame is at its time if the camera becomes faster. Where that is not enough, as with a camera that doubles its rate
 //!   while it is recorded, frames are shown late, which the stats property counts and a warning tells. (The K210's
 //!   profile keeps its rate and drops them.)

@@ -109,6 +109,12 @@ fn a_camera_that_does_not_say_its_rate_has_every_frame_at_its_time() {
         camera("few", "", every(100.0, 5)),
         camera("slow", "", every(60_000.0, 5)),
         camera("a long first gap", "", [0.0].into_iter().chain(rest(400.0))),
+        camera("a longer one", "", [0.0].into_iter().chain(rest(2520.0))),
+        camera(
+            "as long as it is waited for",
+            "",
+            [0.0].into_iter().chain(rest(9960.0)),
+        ),
         camera("none said", ",framerate=0/1", every(100.0, 60)),
         camera(
             "the most said",
