@@ -74,6 +74,12 @@ impl Warnings {
                      than the frame rate has places for, which changed while it was recorded. All of \
                      them are in the file.")
             ),
+            Notice::SampleRate { stream, from, to } => gst::element_warning!(
+                element,
+                gst::StreamError::Mux,
+                ("Sound on stream {stream} comes at {to} samples a second by its timestamps, and \
+                     not at {from}, as its caps say. All of it is in the file, which says {to}.")
+            ),
             Notice::TooMuchSound { stream } => gst::element_warning!(
                 element,
                 gst::StreamError::Mux,

@@ -27,11 +27,16 @@
 //! - **Time.** The file begins with the earliest buffer. Frames are put on the grid of the
 //!   frame rate and sound is moved to its time: missing frames are empty chunks (in the K210's profile the last
 //!   frame again), missing sound is silence. No frame is lost for want of a place: a camera that is faster than its
-//!   caps has its own rate in the file. Without a rate in the caps the first 17 frames, or two seconds,
-//!   tell it, and the grid has two or three places for each frame of a camera that is irregular or slower than 24 a
+//!   caps has its own rate in the file. Without a rate in the caps the first 17 frames tell it, or two seconds
+//!   without the longest interval, and the grid has two or three places for each frame of a camera that is irregular or slower than 24 a
 //!   second, so that every frame is at its time if the camera becomes faster. Where that is not enough, as with a camera that doubles its rate
 //!   while it is recorded, frames are shown late, which the stats property counts and a warning tells. (The K210's
 //!   profile keeps its rate and drops them.)
+//! - **Sample rates.** Sound whose timestamps say from its begin that it comes at another rate than its caps (by 2 % at
+//!   least, and a factor of four at most) has that rate in the file, with a warning, and none of it is left out; it is held
+//!   back for a second, or 2.5 s, until that is clear. What clocks drift, single pieces that overlap or are missing, and sound that changes its rate
+//!   later are made up for with silence, or by leaving samples out, which the stats property counts. (So are all in the K210's
+//!   profile, and where the sink cannot seek.)
 //! - **Jumps.** Timestamps that go back by more than 0.2 s, or jump ahead by more than an hour, begin anew:
 //!   they follow what was recorded before, with a warning that says what was seen and where.
 //! - **Checkpoints.** Every `checkpoint-interval` of stream time the file is brought up to date in

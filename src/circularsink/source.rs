@@ -63,6 +63,8 @@ pub struct Feed {
     pub times: Mutex<Option<Times<File>>>,
     group: gst::GroupId,
     stopped: AtomicBool,
+    /// The muxer puts raw sound to its time, and finds the rate that it comes at. Written before the tasks start.
+    leaves_holes: AtomicBool,
 }
 
 impl Feed {
@@ -82,6 +84,7 @@ impl Feed {
             times: Mutex::new(times),
             group: gst::GroupId::next(),
             stopped: AtomicBool::new(false),
+            leaves_holes: AtomicBool::new(false),
         }
     }
 
@@ -361,12 +364,13 @@ impl Task {
         // What was late by so much that there is silence in its place is too late.
         let from = self.feed.start.max(self.filled);
         let raw = self.audio.as_ref();
+        let leaves_holes = raw.is_some() && self.feed.leaves_holes.load(Ordering::Relaxed);
         if let Some((rate, bpf)) = raw.map(|info| (u64::from(info.rate()), info.bpf())) {
             let Some(clipped) = clip(buffer, (time, end), (from, until), rate, bpf) else {
                 return Ok(None);
             };
             (buffer, time, end) = clipped;
-            if time.saturating_sub(self.sampled) >= HOLE {
+            if !leaves_holes && time.saturating_sub(self.sampled) >= HOLE {
                 // Several holes that are less each are one for a muxer that counts samples.
                 self.sounded = self.sampled.max(self.filled);
                 self.fill(pad, time)?;
@@ -375,7 +379,7 @@ impl Task {
             // Encoded sound can't be cut: what begins with the picture there is whole.
             return Ok(None);
         }
-        if self.filled == self.sounded {
+        if !leaves_holes && self.filled == self.sounded {
             // The silence lasts until here.
             self.fill(pad, time)?;
         }
@@ -499,6 +503,13 @@ impl RecordingSource {
         // The cell is empty: the object was made a line ago.
         let _ = source.imp().feed.set(feed);
         source
+    }
+
+    /// Leaves the holes in raw sound to a muxer that fills them.
+    pub fn leave_holes(&self) {
+        if let Some(feed) = self.imp().feed.get() {
+            feed.leaves_holes.store(true, Ordering::Relaxed);
+        }
     }
 
     /// Adds the pad of a stream.

@@ -147,6 +147,9 @@ pub fn build(
         Writer::Sound(None) => Some(gst::Caps::new_empty_simple("audio/x-raw")),
         _ => None,
     };
+    if matches!(&writer, Writer::Muxer(muxer) if muxer == "avimjpegmux") {
+        source.leave_holes();
+    }
     for (number, stream) in &chosen {
         let pad = source
             .add_stream(*number, stream, *number == parts.reference)

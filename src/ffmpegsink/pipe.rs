@@ -341,8 +341,9 @@ impl FfmpegPipe {
             (
                 "ffmpeg failed with {}: {}",
                 outcome.reason(),
-                outcome.last_lines
-            )
+                outcome.sentence()
+            ),
+            ["{}", outcome.last_lines]
         );
         lock(&self.state).posted = true;
         self.settled.notify_all();

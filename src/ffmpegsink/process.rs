@@ -63,6 +63,9 @@ impl CommandLine {
     }
 }
 
+/// What is in front of ffmpeg's lines that say why it failed.
+const ERRORS: [&str; 2] = ["[error] ", "[fatal] "];
+
 /// How the program ended, and the last that it said.
 #[derive(Debug, Clone)]
 pub struct Outcome {
@@ -80,6 +83,13 @@ impl Outcome {
             (_, Some(signal)) => format!("signal {signal}"),
             _ => self.status.to_string(),
         }
+    }
+
+    /// The first line that ffmpeg marks as an error, which the others follow from; all if there is none.
+    pub fn sentence(&self) -> &str {
+        let cause = |line: &&str| ERRORS.iter().any(|level| line.contains(level));
+        let first = self.last_lines.lines().find(cause);
+        first.unwrap_or(&self.last_lines)
     }
 
     /// Whether the program has done what it was asked to. ffmpeg 7 ends with 0 as well when it has
@@ -571,6 +581,17 @@ mod tests {
         for n in 1..=30 {
             assert_eq!(next_line(&heard), format!("line {n}"));
         }
+    }
+
+    #[test]
+    fn the_sentence_is_the_first_line_that_is_an_error() {
+        let said = |script: &str| {
+            let (process, _) = shell(script);
+            process.watch().wait(LONG).unwrap().sentence().to_owned()
+        };
+        let script = "printf '[info] Input\\n[error] a.avi: No such file\\n[error] Conversion failed\\n' >&2";
+        assert_eq!(said(script), "[error] a.avi: No such file");
+        assert_eq!(said("printf 'no\\nluck\\n' >&2"), "no\nluck");
     }
 
     #[test]

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! The elements between a pad and the file, by what arrives and what the file holds.
 
+use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use avi_mjpeg::timeline::Rate;
@@ -16,6 +17,7 @@ use super::settings::Settings;
 use super::size::{self, Shape};
 use crate::streams::containers::{Container, Kind, VideoCodec};
 use crate::streams::{self, Profile, WAV_FORMATS, missing, set_if_there};
+use crate::sync::lock;
 
 fn make(factory: &str) -> Result<gst::Element, gst::ErrorMessage> {
     streams::make(factory).map_err(|err| missing(&err))
@@ -97,16 +99,35 @@ fn pace_of(caps: &gst::CapsRef) -> Pace {
     }
 }
 
+/// Encoders that take even sizes only; others may pad.
+const EVEN: [&str; 4] = ["x264enc", "x265enc", "openh264enc", "k230venc"];
+
+/// Refuses a size that an encoder of H.264 or H.265 would: colour at half the resolution wants an even one.
+fn check_size(codec: VideoCodec, pace: Pace) -> Result<(), gst::ErrorMessage> {
+    let Pace { width, height, .. } = pace;
+    let halves = matches!(codec, VideoCodec::H264 | VideoCodec::H265);
+    if !halves || (width % 2 == 0 && height % 2 == 0) {
+        return Ok(());
+    }
+    Err(settings_error(format_args!(
+        "Pictures of {width}x{height} cannot be encoded as {}, whose width and height are even: set width \
+         and height, or put videocrop in front",
+        match codec {
+            VideoCodec::H265 => "H.265",
+            _ => "H.264",
+        }
+    )))
+}
+
 /// The codec that is wanted of raw video, and the encoder that was named.
 fn wanted_codec<'a>(
     settings: &'a Settings,
     container: &Container,
 ) -> Result<(VideoCodec, Option<&'a str>), gst::ErrorMessage> {
-    let (name, codec) = match settings.video_encoder.as_deref() {
-        Some("h264") => (None, Some(VideoCodec::H264)),
-        Some("h265") => (None, Some(VideoCodec::H265)),
-        Some("mjpeg") => (None, Some(VideoCodec::Jpeg)),
-        name => (name, container.video),
+    let named = settings.video_encoder.as_deref();
+    let (name, codec) = match named.and_then(encoder::codec_named) {
+        Some(codec) => (None, Some(codec)),
+        None => (named, container.video),
     };
     let codec =
         codec.ok_or_else(|| gst::error_msg!(gst::StreamError::Mux, ("The file holds no video")))?;
@@ -168,6 +189,9 @@ fn encoding(
         pace: pace_of(caps),
     };
     let encoder = encoder::video(name, &wish).map_err(|err| missing(&err))?;
+    if name.is_none_or(|name| EVEN.contains(&name)) {
+        check_size(codec, wish.pace)?;
+    }
     if settings.bitrate > 0 && encoder::has_no_rate(&encoder) {
         gst::warning!(
             CAT,
@@ -261,6 +285,9 @@ pub fn video_chain(
             // Each file has to begin with what a decoder needs, and picamera2 repeats it too.
             set_if_there(&parser, "config-interval", "-1");
         }
+        if codec != "image/jpeg" {
+            lengthen_pictures(&parser);
+        }
         chain.push(parser);
     }
     if let Some(codec @ (VideoCodec::H264 | VideoCodec::H265)) = alone {
@@ -269,6 +296,38 @@ pub fn video_chain(
         chain.push(filter(caps.map_err(broken)?)?);
     }
     Ok(chain)
+}
+
+/// A picture that lasts no longer has no duration: without a frame rate in the caps `h264parse` takes the unit of
+/// the encoder's clock for it, a nanosecond.
+const NOTHING: gst::ClockTime = gst::ClockTime::from_useconds(1);
+
+/// Has pictures without a duration last as long as those before them. The last one of an MP4 file that lasts no time
+/// is shown by nobody.
+fn lengthen_pictures(parser: &gst::Element) {
+    let Some(source) = parser.static_pad("src") else {
+        return;
+    };
+    // The last time of decoding, and the last step; written by the stream's thread.
+    let steps = Mutex::new((None::<gst::ClockTime>, None::<gst::ClockTime>));
+    source.add_probe(gst::PadProbeType::BUFFER, move |_, info| {
+        let Some(buffer) = info.buffer_mut() else {
+            return gst::PadProbeReturn::Ok;
+        };
+        let usual = {
+            let mut steps = lock(&steps);
+            let time = buffer.dts_or_pts();
+            let step = time.and_then(|time| time.checked_sub(steps.0?));
+            steps.0 = time.or(steps.0);
+            steps.1 = step.filter(|step| *step > NOTHING).or(steps.1);
+            steps.1
+        };
+        let lasts = buffer.duration().is_some_and(|duration| duration > NOTHING);
+        if let (Some(usual), false) = (usual, lasts) {
+            buffer.make_mut().set_duration(usual);
+        }
+        gst::PadProbeReturn::Ok
+    });
 }
 
 /// Gives pictures their times that are cut out of the bytes of a file: `jpegparse` gives the first one a time

@@ -31,6 +31,21 @@ pub struct Wish {
     pub pace: Pace,
 }
 
+/// The codec that may be named in an encoder's place.
+pub fn codec_named(name: &str) -> Option<VideoCodec> {
+    match name {
+        "h264" => Some(VideoCodec::H264),
+        "h265" => Some(VideoCodec::H265),
+        "mjpeg" => Some(VideoCodec::Jpeg),
+        _ => None,
+    }
+}
+
+/// Whether it is a codec that is named, and no encoder.
+pub fn is_codec(name: &str) -> bool {
+    codec_named(name).is_some()
+}
+
 /// The encoder called `name`, or the first that is installed and can do it.
 pub fn video(name: Option<&str>, wish: &Wish) -> Result<gst::Element, MissingElement> {
     let small = wish.pace.width < VENC_MIN.0 || wish.pace.height < VENC_MIN.1;

@@ -240,6 +240,13 @@ impl RecordSink {
     fn add_stream(&self, template: &gst::PadTemplate) -> Result<gst::Pad, glib::BoolError> {
         let name = template.name_template().to_owned();
         if self.recorder.is_running() {
+            // A demuxer has its pads when there are data.
+            gst::element_warning!(
+                self.obj(),
+                gst::CoreError::Pad,
+                ("There is no pad {name} any more: a recording's streams are chosen before it \
+                     begins. Put a queue between it and what has its pads later")
+            );
             return Err(glib::bool_error!(
                 "No pad {name}: a recording's streams are chosen before it begins"
             ));

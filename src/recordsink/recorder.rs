@@ -12,6 +12,7 @@ use super::CAT;
 use super::begun::{Keeping, unsigned};
 use super::cut;
 use super::elementary::{self, Elements};
+use super::encoder;
 use super::first::First;
 use super::gate::{Gate, Gates};
 use super::muxed::{self, Muxed, Parts};
@@ -311,6 +312,7 @@ impl Recorder {
             (Some(_), _) => &OTHER,
         };
         check_profile(&settings, location)?;
+        self.check_encoders(&settings)?;
         let mut names = Names::new(location).map_err(settings_error)?;
         lock(&self.making).container = Some(container);
         if elsewhere {
@@ -333,6 +335,24 @@ impl Recorder {
         // A link that leads nowhere is there too.
         if !settings.overwrite && first.symlink_metadata().is_ok() {
             return Err(cannot(files::CreateError::Exists(first)));
+        }
+        Ok(())
+    }
+
+    /// Whether the encoders that were named are installed, of streams that there are.
+    fn check_encoders(&self, settings: &Settings) -> Result<(), gst::ErrorMessage> {
+        let streams = self.streams.names();
+        for (stream, encoder) in [
+            ("video", &settings.video_encoder),
+            ("audio", &settings.audio_encoder),
+        ] {
+            let there = streams.iter().any(|name| name == stream);
+            if let Some(name) = encoder
+                .as_deref()
+                .filter(|name| there && !encoder::is_codec(name))
+            {
+                streams::find(name).map_err(|err| missing(&err))?;
+            }
         }
         Ok(())
     }

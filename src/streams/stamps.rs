@@ -32,6 +32,8 @@ pub struct Stamps {
     in_order: bool,
     /// Nobody behind tells the times of such a stream better.
     is_counted: bool,
+    /// Raw pictures whose caps do not say how long one lasts.
+    lacks_rate: bool,
     /// Buffers go on with their running times, since the segment does not fit them any more.
     moved: bool,
     /// How often the timestamps broke off.
@@ -55,7 +57,9 @@ impl Stamps {
             .map_or("", |structure| structure.name().as_str());
         self.is_counted = is_raw(caps) || name == "image/jpeg";
         self.in_order = is_raw(caps) || name.starts_with("audio/") || name.starts_with("image/");
-        self.timeline.set_format(pace(caps), !self.in_order);
+        let pace = pace(caps);
+        self.lacks_rate = name == "video/x-raw" && pace.is_none();
+        self.timeline.set_format(pace, !self.in_order);
     }
 
     /// Follows the stream's segment. False where that is not in time.
@@ -160,6 +164,11 @@ impl Stamps {
             if is_untimed {
                 buffer.set_duration(clock_time(placed.end - placed.time));
             }
+        }
+        if self.lacks_rate && buffer.duration().is_none() && placed.end > placed.time {
+            // An encoder gives the last picture a nanosecond, which is none in an MP4 file: nobody shows it.
+            let duration = clock_time(placed.end - placed.time);
+            buffer.make_mut().set_duration(duration);
         }
         Ok(Stamped {
             placed: Some(placed),
@@ -302,6 +311,18 @@ mod tests {
         stamps.stamp(&mut counted, &Breaks::default()).unwrap();
         assert_eq!(counted.pts(), Some(ms(1120)));
         assert_eq!(counted.duration(), Some(ms(40)));
+    }
+
+    #[test]
+    fn pictures_without_a_rate_last_as_long_as_those_before_them() {
+        let mut stamps = stamps("video/x-raw,format=I420,width=16,height=16");
+        begin(&mut stamps, 0);
+        let durations = [0, 15, 30, 70].map(|time| {
+            let mut given = buffer(Some(time));
+            stamps.stamp(&mut given, &Breaks::default()).unwrap();
+            given.duration().map(gst::ClockTime::mseconds)
+        });
+        assert_eq!(durations, [None, Some(15), Some(15), Some(30)]);
     }
 
     #[test]

@@ -15,6 +15,11 @@ const LITTLE: i64 = 200_000_000;
 /// figure is `avimjpegmux`'s.
 const FAR: i64 = 3600 * 1_000_000_000;
 
+/// How long (ns) a buffer without a timestamp lasts while nothing tells, and how many there may be in succession: a
+/// camera's pictures that come in one packet have one timestamp, which `multipartdemux` gives to the first of them.
+const TOGETHER: i64 = 1_000_000;
+const PACKET: u8 = 8;
+
 /// How far a time of presentation may go back because of reordering, in pictures: as many as
 /// H.264 and H.265 may reorder (`max_num_reorder_frames`).
 const REORDERED: i64 = 16;
@@ -126,6 +131,8 @@ pub struct Timeline {
     counted: u64,
     /// Where the last buffer was put that was counted: what comes in order is not put before it.
     floor: Option<i64>,
+    /// Buffers without timestamps since the last that had one, while nothing tells how long one lasts.
+    guessed: u8,
 }
 
 impl Timeline {
@@ -190,6 +197,7 @@ impl Timeline {
         let order = stamp.decode.unwrap_or(shown);
         let jump = self.look_for_jump(order, stamp, runs);
         self.anchored = true;
+        self.guessed = 0;
         let (time, order) = (self.shifted(shown), self.shifted(order));
         if let Some(last) = self.last
             && order > last
@@ -233,7 +241,7 @@ impl Timeline {
         let usual = self.usual.filter(|_| !is_sound).filter(|_| paced.is_some());
         let faster = usual.filter(|usual| Some(*usual) < paced);
         let known = said.or(faster);
-        let duration = known.or(paced).ok_or(Untimed)?;
+        let duration = known.or(paced).or_else(|| self.guess()).ok_or(Untimed)?;
         let last = self.last.map(|last| last.saturating_add(duration));
         let time = self.position().max(last).unwrap_or(0);
         self.skip_to(time);
@@ -249,6 +257,15 @@ impl Timeline {
             offset: self.offset,
             jump: None,
         })
+    }
+
+    /// How long a buffer lasts by those that had timestamps, where nothing else tells.
+    fn guess(&mut self) -> Option<i64> {
+        if let (Some(usual), true) = (self.usual, self.anchored) {
+            return Some(usual);
+        }
+        self.guessed = self.guessed.saturating_add(1);
+        (self.anchored && self.guessed <= PACKET).then_some(TOGETHER)
     }
 
     /// Sets the offset anew where a buffer comes before the last one by more than clocks jitter and
@@ -610,6 +627,33 @@ mod tests {
             timeline.place(sound(4), &Runs::default()).unwrap().time,
             5250 * MS
         );
+    }
+
+    #[test]
+    fn pictures_of_one_packet_follow_one_another() {
+        let mut timeline = Timeline::default();
+        assert_eq!(
+            timeline.place(Stamp::default(), &Runs::default()),
+            Err(Untimed)
+        );
+        let (untimed, mut all) = (Stamp::default(), Vec::new());
+        for stamp in [
+            at(500),
+            untimed,
+            untimed,
+            at(580),
+            at(660),
+            untimed,
+            at(700),
+        ] {
+            all.push(timeline.place(stamp, &Runs::default()).unwrap().time / MS);
+        }
+        assert_eq!(all, [500, 501, 502, 580, 660, 740, 740]);
+        // That is no rule.
+        let mut timeline = Timeline::default();
+        timeline.place(at(0), &Runs::default()).unwrap();
+        let placed = (0..=PACKET).map(|_| timeline.place(untimed, &Runs::default()));
+        assert_eq!(placed.filter(Result::is_ok).count(), usize::from(PACKET));
     }
 
     #[test]

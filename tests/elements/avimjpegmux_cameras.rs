@@ -109,6 +109,12 @@ fn a_camera_that_does_not_say_its_rate_has_every_frame_at_its_time() {
         camera("few", "", every(100.0, 5)),
         camera("slow", "", every(60_000.0, 5)),
         camera("a long first gap", "", [0.0].into_iter().chain(rest(400.0))),
+        camera("a longer one", "", [0.0].into_iter().chain(rest(2520.0))),
+        camera(
+            "as long as it is waited for",
+            "",
+            [0.0].into_iter().chain(rest(9960.0)),
+        ),
         camera("none said", ",framerate=0/1", every(100.0, 60)),
         camera(
             "the most said",
@@ -374,15 +380,15 @@ fn sound_that_comes_late_is_put_in_at_its_time() {
     assert_eq!(probed, ["pcm_s16le", "8000", "1"]);
 }
 
-/// Caps that say half of the rate: the time is kept, and what is left out for it is told of, once, and counted.
+/// The K210's file has the rate of the caps: what is left out for that is told of, once, and counted.
 #[test]
-fn sound_of_twice_the_rate_of_its_caps_is_warned_of() {
+fn sound_of_twice_the_rate_of_its_caps_is_warned_of_in_the_k210s_profile() {
     let dir = tempfile::tempdir().unwrap();
     let formats = [
         format!("{JPEG},framerate=10/1"),
         format!("{PCM},rate=8000,channels=1"),
     ];
-    let feed = Feed::new("", &dir.path().join("a.avi"), &formats);
+    let feed = Feed::new("profile=k210", &dir.path().join("a.avi"), &formats);
     let interval = gst::ClockTime::from_mseconds(100);
     // Each piece is 200 ms of sound by the caps.
     let bytes = 2 * 2 * 800;

@@ -812,3 +812,23 @@ fn a_recording_may_be_stopped_or_fail_amid_a_change() {
         pipeline.0.set_state(gst::State::Null).unwrap();
     }
 }
+
+#[test]
+fn the_sentence_says_why_ffmpeg_failed() {
+    let dir = tempfile::tempdir().unwrap();
+    let pipeline = Pipeline::launch(&format!(
+        "videotestsrc num-buffers=5 ! video/x-raw,width=64,height=48 ! \
+         ffmpegsink args=\"-c:v mjpeg {}/no/a.avi\"",
+        dir.path().display()
+    ));
+    let _ = pipeline.0.set_state(gst::State::Playing);
+    let bus = pipeline.0.bus().unwrap();
+    let message = bus.timed_pop_filtered(crate::common::HANG, &[gst::MessageType::Error]);
+    let message = message.expect("an error");
+    let gst::MessageView::Error(error) = message.view() else {
+        unreachable!()
+    };
+    let text = error.error().to_string();
+    crate::common::assert_mentions(&text, &["no/a.avi", "No such file"]);
+    assert_eq!(text.lines().count(), 1, "{text}");
+}

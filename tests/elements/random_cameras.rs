@@ -678,3 +678,138 @@ fn packet_times(file: &Path) -> Vec<u64> {
 fn each_access_unit_is_in_the_file() {
     try_cameras(encoder(), 2, check_encoder);
 }
+
+/// A camera of raw pictures, which `recordsink` encodes.
+#[derive(Debug, Clone)]
+struct Raw {
+    extension: &'static str,
+    camera: Camera,
+    /// The picture never comes.
+    is_dark: bool,
+}
+
+/// What a stream begins at that never does, in milliseconds.
+const NEVER: u64 = 1_000_000_000;
+
+fn raw() -> impl Strategy<Value = Raw> {
+    let extension = prop::sample::select(vec!["ts", "mp4", "mkv", "h264"]);
+    let said = prop_oneof![
+        1 => Just(None),
+        3 => prop::sample::select(vec![10, 25, 30, 60]).prop_map(Some)
+    ];
+    let act = prop_oneof![
+        30 => Just(Act::Plain),
+        4 => Just(Act::Lost),
+        2 => Just(Act::Untimed),
+        1 => (0..5000_u64).prop_map(Act::Restart),
+        1 => (2..30_u64).prop_map(Act::Ahead),
+        1 => (100..3000_u64).prop_map(Act::Pause),
+    ];
+    let step = (-0.3..0.3, act).prop_map(|(jitter, act)| Step { jitter, act });
+    let steps = prop::collection::vec(step, 2..60);
+    let sound = prop_oneof![
+        3 => Just(None),
+        2 => (0..800_u64).prop_map(Some),
+        1 => Just(Some(NEVER)),
+    ];
+    let is_dark = prop::bool::weighted(0.1);
+    let rest = (15 * MS..200 * MS, 0..4 * HOUR, steps, sound);
+    (extension, said, is_dark, rest).prop_map(
+        |(extension, said, is_dark, (interval, start, steps, sound))| Raw {
+            extension,
+            camera: Camera {
+                sink: Sink::Record(extension),
+                interval,
+                said,
+                sized: true,
+                start,
+                steps,
+                sound: sound.filter(|_| extension != "h264"),
+            },
+            // Something has to come.
+            is_dark: is_dark && sound.is_some_and(|late| late < NEVER) && extension != "h264",
+        },
+    )
+}
+
+fn check_raw(raw: &Raw) -> Result<(), TestCaseError> {
+    let camera = &raw.camera;
+    let frames = camera.frames();
+    prop_assume!(!frames.is_empty());
+    let sound = camera.sound(&frames);
+    prop_assume!(!raw.is_dark || !sound.is_empty());
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("a").with_extension(raw.extension);
+    let pipeline = camera.launch(&file);
+    let rate = camera.said.map(|said| format!("framerate={said}/1"));
+    let caps = rig::RAW.replace("framerate=25/1", &rate.unwrap_or_default());
+    let caps: gst::Caps = caps.trim_end_matches(',').parse().unwrap();
+    pipeline.element("video").set_property("caps", caps);
+    pipeline.play();
+    let has_sound = !sound.is_empty();
+    if camera.sound.is_some() {
+        push(&pipeline, "audio", sound);
+    }
+    let buffers = frames.iter().enumerate().map(|(number, frame)| {
+        let mut buffer = rig::picture(number as u64);
+        let it = buffer.get_mut().unwrap();
+        it.set_pts(frame.time.map(gst::ClockTime::from_nseconds));
+        it.set_duration(gst::ClockTime::NONE);
+        buffer
+    });
+    let buffers: Vec<_> = buffers.filter(|_| !raw.is_dark).collect();
+    push(&pipeline, "video", buffers);
+    let said = until_eos(&pipeline)?;
+    drop(pipeline);
+    prop_assert_eq!(said.files, 1, "{:?}", said);
+    let never = said.warnings.iter().filter(|it| it.contains("has come of"));
+    let missing = usize::from(raw.is_dark) + usize::from(camera.sound.is_some() && !has_sound);
+    prop_assert_eq!(never.count(), missing, "{:?}", said);
+    let mut kinds = match raw.extension {
+        "h264" => vec!["video".to_owned()],
+        _ => crate::common::ffprobe(&file, &[], "stream=codec_type"),
+    };
+    kinds.sort();
+    kinds.dedup();
+    let wanted =
+        [(has_sound, "audio"), (!raw.is_dark, "video")].map(|(is, kind)| is.then_some(kind));
+    prop_assert_eq!(kinds, wanted.into_iter().flatten().collect::<Vec<_>>());
+    if raw.is_dark {
+        return Ok(());
+    }
+    prop_assert_eq!(said.frames, frames.len() as u64, "{:?}", said);
+    let (numbers, shown) = numbers_in(&file);
+    let sent: Vec<_> = (0..frames.len() as u64).collect();
+    prop_assert_eq!(numbers, sent, "{:?}", said);
+    let mut times = match raw.extension {
+        "h264" => return Ok(()),
+        "ts" => packet_times(&file),
+        _ => shown,
+    };
+    times.sort_unstable();
+    let found: Vec<_> = times.into_iter().map(|time| (Vec::new(), time)).collect();
+    check_times(&frames, &found, Exactness::of(camera.said))
+}
+
+/// The numbers that a file's pictures show, and the times of those that have one.
+fn numbers_in(file: &Path) -> (Vec<u64>, Vec<u64>) {
+    let pipeline = Pipeline::launch(&format!(
+        "filesrc location={} ! decodebin name=d caps=video/x-raw d. ! queue max-size-time=0 max-size-bytes=0 \
+         max-size-buffers=0 ! videoconvert ! video/x-raw,format=GRAY8 ! appsink name=s sync=false",
+        file.display()
+    ));
+    pipeline.play();
+    let sink: gst_app::AppSink = pipeline.element("s").downcast().unwrap();
+    let (mut numbers, mut times) = (Vec::new(), Vec::new());
+    for sample in samples(&sink) {
+        let buffer = sample.buffer().unwrap();
+        numbers.push(rig::number_in(&buffer.map_readable().unwrap(), 64));
+        times.extend(buffer.pts().map(gst::ClockTime::nseconds));
+    }
+    (numbers, times)
+}
+
+#[test]
+fn each_raw_picture_is_in_the_file() {
+    try_cameras(raw(), 3, check_raw);
+}

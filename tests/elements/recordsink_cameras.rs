@@ -206,6 +206,62 @@ fn a_stream_that_comes_after_all_begins_another_file() {
     }
 }
 
+/// The sound's clock is the one that the picture has since its own began anew.
+#[test]
+fn a_stream_that_begins_after_anothers_break_is_where_that_is() {
+    let dir = tempfile::tempdir().unwrap();
+    for name in MUXED {
+        let file = dir.path().join(name);
+        let pipeline = recorder(&[("video", RAW), ("audio", PCM)], "", &file);
+        pipeline.play();
+        give_video(&pipeline, gst::ClockTime::from_seconds(100), 50);
+        give_video(&pipeline, gst::ClockTime::ZERO, 50);
+        let bus = pipeline.0.bus().unwrap();
+        let message = bus.timed_pop_filtered(HANG, &[gst::MessageType::Warning]);
+        let message = message.expect("a warning of the break");
+        let gst::MessageView::Warning(warning) = message.view() else {
+            unreachable!()
+        };
+        assert_mentions(&warning.error().to_string(), &["Timestamps on video"]);
+        give_audio(&pipeline, gst::ClockTime::SECOND, 25 * FRAME);
+        end(&pipeline, &["video", "audio"]);
+        let said = until_eos(&pipeline);
+        assert_eq!(said.files, [(file.clone(), 100)], "{name}: {said:?}");
+        assert!(said.warnings.is_empty(), "{name}: {said:?}");
+        let times = |kind: &str| -> Vec<f64> {
+            let options = ["-select_streams", kind];
+            let times = ffprobe(&file, &options, "packet=pts_time");
+            let times = times.iter().filter_map(|time| time.parse().ok());
+            times.collect()
+        };
+        let (video, audio) = (times("v"), times("a"));
+        // 2 s before the break, and then one, and one of sound.
+        let ends = audio[audio.len() - 1] - video[0];
+        assert!((ends - 4.0).abs() < 0.3, "{name}: {ends}");
+        if !name.ends_with("avi") {
+            let begins = audio[0] - video[0];
+            assert!((begins - 3.0).abs() < 0.3, "{name}: {begins}");
+        }
+    }
+}
+
+#[test]
+fn the_last_picture_of_a_camera_without_a_rate_is_shown() {
+    let dir = tempfile::tempdir().unwrap();
+    let caps = RAW.replace(",framerate=25/1", "");
+    for name in MUXED {
+        for count in [2, 30] {
+            let file = dir.path().join(name);
+            let pipeline = recorder(&[("video", &caps)], "", &file);
+            pipeline.play();
+            give_video(&pipeline, gst::ClockTime::ZERO, count);
+            end(&pipeline, &["video"]);
+            until_eos(&pipeline);
+            assert_eq!(frames(&file), count as usize, "{name}");
+        }
+    }
+}
+
 #[test]
 fn buffers_without_times_are_counted() {
     let dir = tempfile::tempdir().unwrap();
@@ -446,6 +502,98 @@ fn what_cannot_be_is_said_at_the_start() {
         assert_eq!(errors.len(), 1, "{errors:?}");
         assert_mentions(&errors[0], &words);
     }
+}
+
+/// The errors that a pipeline ends with.
+fn errors(pipeline: &Pipeline) -> Vec<String> {
+    let started = pipeline.0.set_state(gst::State::Playing);
+    let bus = pipeline.0.bus().unwrap();
+    let first = bus.timed_pop_filtered(HANG, &[gst::MessageType::Error]);
+    if started.is_ok() {
+        // All that the streams' threads have to say comes before they have stopped.
+        pipeline.0.set_state(gst::State::Ready).unwrap();
+    }
+    let rest = std::iter::from_fn(|| bus.pop_filtered(&[gst::MessageType::Error]));
+    let all = first.into_iter().chain(rest);
+    all.map(|message| match message.view() {
+        gst::MessageView::Error(error) => error.error().to_string(),
+        _ => unreachable!(),
+    })
+    .collect()
+}
+
+#[test]
+fn sizes_and_encoders_that_cannot_be_are_one_sentence() {
+    let dir = tempfile::tempdir().unwrap();
+    let odd = RAW.replace("160", "161");
+    for (name, options, caps, words) in [
+        ("a.mp4", "", &*odd, ["161x128", "H.264"]),
+        ("a.ts", "", &*odd, ["161x128", "even"]),
+        ("a.h264", "", &*odd, ["161x128", "videocrop"]),
+        ("a.mp4", "video-encoder=h265", &*odd, ["161x128", "H.265"]),
+        (
+            "a.mp4",
+            "video-encoder=x264enc",
+            &*odd,
+            ["161x128", "H.264"],
+        ),
+        (
+            "a.mp4",
+            "video-encoder=nosuchenc",
+            RAW,
+            ["nosuchenc", "not installed"],
+        ),
+        (
+            "a.mkv",
+            "muxer-factory=nosuchmux",
+            RAW,
+            ["nosuchmux", "not installed"],
+        ),
+    ] {
+        let pipeline = recorder(&[("video", caps)], options, &dir.path().join(name));
+        give_odd(&pipeline, caps);
+        let errors = errors(&pipeline);
+        assert_eq!(errors.len(), 1, "{name} {options}: {errors:?}");
+        assert_mentions(&errors[0], &words);
+    }
+    // JPEG has no such rule.
+    let file = dir.path().join("odd.avi");
+    let pipeline = recorder(&[("video", &odd)], "", &file);
+    pipeline.play();
+    give_odd(&pipeline, &odd);
+    end(&pipeline, &["video"]);
+    assert_eq!(until_eos(&pipeline).files, [(file, 3)]);
+}
+
+/// Three pictures of the size in the caps.
+fn give_odd(pipeline: &Pipeline, caps: &str) {
+    let caps: gst::Caps = caps.parse().unwrap();
+    let size = gst_video::VideoInfo::from_caps(&caps).unwrap().size();
+    let source = source(pipeline, "video");
+    for n in 0..3 {
+        let _ = source.push_buffer(buffer(vec![n as u8 * 50; size], Some(n * FRAME)));
+    }
+}
+
+#[test]
+fn an_encoder_of_sound_that_is_not_there_is_said_at_the_start() {
+    let dir = tempfile::tempdir().unwrap();
+    let streams = [("audio", PCM)];
+    let pipeline = recorder(
+        &streams,
+        "audio-encoder=nosuchenc",
+        &dir.path().join("a.mp4"),
+    );
+    let _ = pipeline.0.set_state(gst::State::Ready).unwrap_err();
+    assert_mentions(&pipeline.error().unwrap(), &["nosuchenc", "not installed"]);
+    // Nobody asks for it where there is no sound.
+    let streams = [("video", RAW)];
+    let pipeline = recorder(
+        &streams,
+        "audio-encoder=nosuchenc",
+        &dir.path().join("b.mp4"),
+    );
+    pipeline.0.set_state(gst::State::Ready).unwrap();
 }
 
 #[test]

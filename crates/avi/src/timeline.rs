@@ -330,6 +330,17 @@ impl SampleClock {
         self.rate
     }
 
+    /// Has all samples, those written too, at another rate.
+    pub fn set_rate(&mut self, rate: Rate) {
+        self.rate = rate;
+    }
+
+    /// Whether samples of a time in nanoseconds since the start of the file have to be moved.
+    pub fn is_off(&self, time: i64) -> bool {
+        let off = i128::from(time) - i128::from(self.next_time());
+        off.unsigned_abs() > self.tolerance.into()
+    }
+
     /// Counts `samples` of silence.
     pub fn fill(&mut self, samples: u64) {
         self.next += samples;

@@ -13,6 +13,8 @@
 //!   rate is looked for at which all frames so far are shown in time. The file has that from the next
 //!   checkpoint on. Of a camera that does not say its rate, [`Cadence`] makes one. (The K210's
 //!   profile keeps its rate, and drops.)
+//! - **Sample rates.** Sound that comes from its begin at clearly another rate than it is said to have is all in the file,
+//!   which has that rate; what comes is held back until it is clear. (Not in the K210's profile, nor where the storage cannot overwrite.)
 //! - **Jumps.** Times that go back by more than 0.2 s, or are more than an hour later, begin anew: they are
 //!   put right behind what came before ([`Continuity`]).
 //! - **Checkpoints.** Every [`Settings::checkpoint_interval`] of the file's time it is brought up to date
@@ -62,6 +64,7 @@ mod notice;
 mod pace;
 mod payload;
 mod runs;
+mod sample_rate;
 pub mod shared;
 mod sound;
 #[cfg(test)]
@@ -264,6 +267,7 @@ type Listener = Box<dyn FnMut(Notice) + Send>;
 /// Makes one file. See the [module](self).
 pub struct Recorder<S: Storage> {
     profile: Profile,
+    is_seekable: bool,
     storage: S,
     writer: Writer,
     tracks: Vec<Track<S::Payload>>,
@@ -320,11 +324,12 @@ impl<S: Storage> Recorder<S> {
         writer.start(&mut storage)?;
         Ok(Self {
             profile: settings.profile,
+            is_seekable: seekable,
             storage,
             writer,
             tracks: streams
                 .iter()
-                .map(|stream| Track::new(stream, settings.profile, video))
+                .map(|stream| Track::new(stream, settings.profile, video, !seekable))
                 .collect(),
             awaited: streams.iter().map(|stream| stream.is_awaited).collect(),
             video_rate: video,
@@ -416,7 +421,7 @@ impl<S: Storage> Recorder<S> {
             return Err(RecordError::NoStream(number));
         }
         self.awaited[number] = false;
-        self.tracks[number] = Track::new(stream, self.profile, self.video_rate);
+        self.tracks[number] = Track::new(stream, self.profile, self.video_rate, !self.is_seekable);
         Ok(())
     }
 
@@ -492,6 +497,11 @@ impl<S: Storage> Recorder<S> {
     /// Writes the end of the file.
     pub fn finish(&mut self) -> Result<(), RecordError<S::Error>> {
         self.finishing = true;
+        match self.held_sound() {
+            // It is finished all the same.
+            Ok(()) | Err(RecordError::Full(_)) => {}
+            Err(error) => return Err(error),
+        }
         self.full_sound_chunks(true)?;
         self.leave_out_awaited();
         self.refine_rates();

@@ -51,6 +51,15 @@ pub enum Notice {
         /// What the file has now.
         to: Rate,
     },
+    /// Samples do not come at the rate that they were said to have; the file has their own.
+    SampleRate {
+        /// The number of the stream.
+        stream: usize,
+        /// Samples a second that it was said to have.
+        from: u32,
+        /// What the file has now.
+        to: u32,
+    },
     /// Times went back or far ahead. What follows is put behind what came before.
     Jump {
         /// The number of the stream.

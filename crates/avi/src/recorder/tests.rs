@@ -459,15 +459,96 @@ proptest::proptest! {
     }
 }
 
-#[test]
-fn sound_that_is_twice_what_its_times_have_room_for_is_told_of_once() {
-    let (mut recorder, told) = recorder(Profile::Standard, &[video(10), sound()]);
-    recorder.push(0, picture(0), Some(0)).unwrap();
-    for n in 0..100 {
-        recorder.push(1, vec![7; 640], Some(n * 20 * MS)).unwrap();
+/// Sound of a thousand samples a buffer that begins at `first`, comes at `interval`, and is said to be of 8000 Hz.
+fn sound_of(profile: Profile, first: i64, interval: i64) -> (Recorder<Memory>, Vec<Notice>) {
+    let (mut recorder, told) = recorder(profile, &[video(10), sound()]);
+    for n in 0..40 {
+        recorder.push(0, picture(0), Some(n * 100 * MS)).unwrap();
     }
-    let told = told.lock().unwrap();
+    for n in 0..40 {
+        let samples = vec![n as u8 + 1; 2000];
+        let time = first + n * interval;
+        recorder.push(1, samples, Some(time)).unwrap();
+    }
+    recorder.finish().unwrap();
+    let told = std::mem::take(&mut *told.lock().unwrap());
+    (recorder, told)
+}
+
+#[test]
+fn sound_at_another_rate_than_it_says_is_all_in_the_file_which_has_that() {
+    // Twice and half as fast as it says, from the beginning and late.
+    for (first, interval, rate) in [
+        (0, 125 * MS / 2, 16_000),
+        (0, 250 * MS, 4000),
+        (3000 * MS, 125 * MS / 2, 16_000),
+        (3000 * MS, 250 * MS, 4000),
+        (3000 * MS, 2_083_333 * 10, 48_000),
+    ] {
+        let is_too_much = interval < 25 * MS;
+        let (recorder, told) = sound_of(Profile::Standard, first, interval);
+        let stats = recorder.stats();
+        let rates = told.iter().filter_map(|notice| match notice {
+            Notice::SampleRate { from, to, .. } => Some((*from, *to)),
+            _ => None,
+        });
+        // Six times as much is too much to be true.
+        let expected = if is_too_much {
+            vec![]
+        } else {
+            vec![(8000, rate)]
+        };
+        assert_eq!(rates.collect::<Vec<_>>(), expected);
+        if is_too_much {
+            assert!(stats.skipped > 30_000 && told.contains(&Notice::TooMuchSound { stream: 1 }));
+            continue;
+        }
+        assert_eq!(stats.skipped, 0);
+        let late = Rate::new(rate, 1).unwrap().nearest(first as u64);
+        assert_eq!(stats.silence, late);
+        let bytes = bytes_of(recorder);
+        let reader = Reader::open(&bytes[..]).unwrap();
+        let Format::Pcm(layout) = &reader.header().streams[1].format else {
+            panic!("{:?}", reader.header());
+        };
+        assert_eq!(layout.rate, rate);
+        let a_second = [rate.to_le_bytes(), (2 * rate).to_le_bytes()].concat();
+        assert!(bytes.windows(8).any(|head| head == a_second));
+        let heard = contents(&bytes, 1).concat();
+        let all: Vec<u8> = (0..40).flat_map(|n| vec![n + 1; 2000]).collect();
+        assert!(heard[late as usize * 2..] == all);
+    }
+}
+
+#[test]
+fn a_drift_or_a_piece_that_overlaps_changes_no_rate() {
+    for interval in [20_020_000, 19_980_000] {
+        let (mut recorder, told) = recorder(Profile::Standard, &[sound()]);
+        for n in 0..5000 {
+            let overlap = if n == 3000 { 15 * MS } else { 0 };
+            let time = n * interval - overlap;
+            recorder.push(0, vec![7; 320], Some(time)).unwrap();
+        }
+        let told = told.lock().unwrap();
+        assert!(told.iter().all(|notice| matches!(
+            notice,
+            Notice::Silence { .. } | Notice::Skipped { .. } | Notice::Checkpoint { .. }
+        )));
+        let stats = recorder.stats();
+        assert!(stats.skipped + stats.silence >= 640, "{stats:?}");
+    }
+}
+
+#[test]
+fn a_file_whose_rate_is_fixed_tells_once_of_sound_that_is_too_much() {
+    let (recorder, told) = sound_of(Profile::K210, 0, 125 * MS / 2);
     let much = Notice::TooMuchSound { stream: 1 };
     assert_eq!(told.iter().filter(|notice| **notice == much).count(), 1);
     assert!(recorder.stats().skipped >= 14_400);
+    let file = Unseekable::new(Vec::new());
+    let mut pipe = Recorder::start(file, Settings::new(Profile::Standard), &[sound()]).unwrap();
+    for n in 0..100 {
+        pipe.push(0, vec![7; 640], Some(n * 20 * MS)).unwrap();
+    }
+    assert!(pipe.stats().skipped >= 14_400);
 }

@@ -4,6 +4,7 @@
 use std::collections::VecDeque;
 
 use super::fit::Fit;
+use super::sample_rate::SampleRate;
 use super::{Payload, Stream};
 use crate::header::WaveFormat;
 use crate::k210;
@@ -43,11 +44,15 @@ pub(super) struct Audio<P> {
     pub rest: P,
     /// Samples that were left out.
     pub left_out: u64,
+    /// What rate the times of samples tell, if the file can have another one than it was begun with.
+    pub rate: Option<SampleRate>,
+    /// Samples and their times that wait for that to be known.
+    pub held: Vec<(P, Option<i64>)>,
 }
 
 impl<P: Payload> Track<P> {
-    /// `video` is the rate of the file's first video stream.
-    pub fn new(stream: &Stream, profile: Profile, video: Option<Rate>) -> Self {
+    /// `video` is the rate of the file's first video stream; `is_fixed`: no rate can be changed.
+    pub fn new(stream: &Stream, profile: Profile, video: Option<Rate>, is_fixed: bool) -> Self {
         let is_fine = stream.is_guessed && profile == Profile::Standard;
         match stream.format {
             StreamFormat::Video {
@@ -80,14 +85,22 @@ impl<P: Payload> Track<P> {
                 pending_bytes: 0,
                 rest: P::default(),
                 left_out: 0,
+                rate: match is_fixed || profile == Profile::K210 {
+                    true => None,
+                    false => Some(SampleRate::new(format.samples_per_sec)),
+                },
+                held: Vec::new(),
             }),
         }
     }
 
-    /// Bytes of sound that wait for a chunk to be full.
+    /// Bytes of sound that wait for a chunk to be full, or for the rate to be known.
     pub fn pending_bytes(&self) -> usize {
         match self {
-            Self::Audio(audio) => audio.pending_bytes,
+            Self::Audio(audio) => {
+                let held = audio.held.iter().map(|(payload, _)| payload.len());
+                audio.pending_bytes + held.sum::<usize>()
+            }
             Self::Video(_) => 0,
         }
     }

@@ -527,6 +527,29 @@ impl Writer {
         }
     }
 
+    /// Has all samples of a sound stream, those written too, at another rate. It gets into the file as
+    /// [`Writer::set_rate`] says. Whether that can be done: the head can be overwritten, and `stream` is sound.
+    pub fn set_sample_rate(&mut self, stream: usize, new: u32) -> bool {
+        let (Some(known), Some(place)) = (
+            self.streams.get_mut(stream),
+            self.places.streams.get(stream),
+        ) else {
+            return false;
+        };
+        let StreamFormat::Audio(format) = &mut known.format else {
+            return false;
+        };
+        if !self.options.seekable {
+            return false;
+        }
+        format.samples_per_sec = new;
+        format.avg_bytes_per_sec = new.saturating_mul(format.block_align.into());
+        let bytes = format_bytes(&known.format);
+        let (at, room) = place.format;
+        self.head[at..at + room].copy_from_slice(&bytes);
+        true
+    }
+
     /// Has a stream that has no chunk yet in another format, as what was awaited came. It gets into the file
     /// with the next checkpoint or the end. Whether that can be done: the head can be overwritten and has room,
     /// and the new format is of the same kind. Sound that may change is to be begun with a
