@@ -181,6 +181,8 @@ pub struct K230Venc {
     /// Set while a flush or the way down to READY makes waiting pointless; read by the streaming
     /// thread.
     flushing: AtomicBool,
+    /// The caps cannot be encoded, which was posted.
+    refused: AtomicBool,
 }
 
 #[glib::object_subclass]
@@ -258,38 +260,29 @@ impl ElementImpl for K230Venc {
         transition: gst::StateChange,
     ) -> Result<gst::StateChangeSuccess, gst::StateChangeError> {
         match transition {
-            gst::StateChange::ReadyToPaused => self.flushing.store(false, Ordering::SeqCst),
+            gst::StateChange::ReadyToPaused => {
+                self.flushing.store(false, Ordering::SeqCst);
+                self.refused.store(false, Ordering::SeqCst);
+                // Not in `start`, behind whose error the base class puts one of its own.
+                self.claim().map_err(|error| {
+                    self.obj().post_error_message(error_message(&error));
+                    gst::StateChangeError
+                })?;
+            }
             gst::StateChange::PausedToReady => self.interrupt(),
             _ => {}
         }
-        self.parent_change_state(transition)
+        let changed = self.parent_change_state(transition);
+        if changed.is_err() && transition == gst::StateChange::ReadyToPaused {
+            self.release();
+        }
+        changed
     }
 }
 
 impl VideoEncoderImpl for K230Venc {
-    fn start(&self) -> Result<(), gst::ErrorMessage> {
-        pack_meta::register();
-        let settings = lock(&self.settings).clone();
-        let claim = channels::claim(settings.channel, &self.obj().path_string())
-            .map_err(|error| error_message(&error))?;
-        let (devices, missing) = self.devices(&settings).map_err(|e| error_message(&e))?;
-        let mut state = lock(&self.state);
-        *state = State {
-            claim: Some(claim),
-            devices,
-            missing,
-            ..State::default()
-        };
-        Ok(())
-    }
-
     fn stop(&self) -> Result<(), gst::ErrorMessage> {
-        // Dropped without the lock, as ending a channel takes time.
-        let state = std::mem::take(&mut *lock(&self.state));
-        let counts = state.counts.clone();
-        drop(state);
-        // What was counted stays to be read.
-        lock(&self.state).counts = counts;
+        self.release();
         Ok(())
     }
 
@@ -302,10 +295,18 @@ impl VideoEncoderImpl for K230Venc {
         lock(&self.state).running = None;
 
         let info = input.info();
-        let (running, profile) = self.channel_for(info).map_err(|error| {
-            self.obj().post_error_message(error_message(&error));
-            gst::loggable_error!(CAT, "{error}")
-        })?;
+        let (running, profile) = match self.channel_for(info) {
+            Ok(channel) => channel,
+            Err(error) => {
+                // Caps that are refused come again with each frame, and upstream would have an error of its own:
+                // the frames are turned away instead.
+                if !self.refused.swap(true, Ordering::SeqCst) {
+                    self.obj().post_error_message(error_message(&error));
+                }
+                return Ok(());
+            }
+        };
+        self.refused.store(false, Ordering::SeqCst);
         for sentence in running.session.unmapped() {
             self.warn_once(sentence);
         }
@@ -324,7 +325,10 @@ impl VideoEncoderImpl for K230Venc {
         frame: gst_video::VideoCodecFrame,
     ) -> Result<gst::FlowSuccess, gst::FlowError> {
         let Some(mut running) = lock(&self.state).running.take() else {
-            return Err(gst::FlowError::NotNegotiated);
+            return Err(match self.refused.load(Ordering::SeqCst) {
+                true => gst::FlowError::Flushing,
+                false => gst::FlowError::NotNegotiated,
+            });
         };
         let result = self.encode(&mut running, frame);
         lock(&self.state).running = Some(running);
@@ -434,6 +438,30 @@ fn frame_duration(info: &gst_video::VideoInfo) -> gst::ClockTime {
 }
 
 impl K230Venc {
+    /// Takes a channel's number and finds the devices that it can be on.
+    fn claim(&self) -> Result<(), Error> {
+        pack_meta::register();
+        let settings = lock(&self.settings).clone();
+        let claim = channels::claim(settings.channel, &self.obj().path_string())?;
+        let (devices, missing) = self.devices(&settings)?;
+        *lock(&self.state) = State {
+            claim: Some(claim),
+            devices,
+            missing,
+            ..State::default()
+        };
+        Ok(())
+    }
+
+    /// Ends the channel and gives its number back. What was counted stays to be read.
+    fn release(&self) {
+        // Dropped without the lock, as ending a channel takes time.
+        let state = std::mem::take(&mut *lock(&self.state));
+        let counts = state.counts.clone();
+        drop(state);
+        lock(&self.state).counts = counts;
+    }
+
     fn interrupt(&self) {
         self.flushing.store(true, Ordering::SeqCst);
         self.held.freed.notify_all();

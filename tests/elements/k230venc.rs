@@ -1852,3 +1852,38 @@ fn the_mpps_two_kinds_of_library_give_the_same_streams() {
         assert!(by(&mpp_double()) == by(&older), "{caps}");
     }
 }
+
+/// Upstream's "Internal data stream error" and the base class' "Could not initialize supporting library" help nobody.
+#[test]
+fn a_refusal_is_one_error() {
+    let _alone = alone();
+    for (options, words) in [
+        ("channel=9", ["channel 9", "0 to 3"]),
+        ("backend=element engine=nosuch", ["nosuch", "install"]),
+        ("backend=v4l2 device=/dev/nosuch", ["/dev/nosuch", "driver"]),
+        ("backend=mpp library=/nosuch.so", ["/nosuch.so", "library="]),
+        ("backend=element bitrate=0", ["bitrate", "bring"]),
+    ] {
+        let pipeline = Pipeline::launch(&format!(
+            "videotestsrc ! {RAW} ! k230venc {options} ! video/x-h264 ! fakesink"
+        ));
+        let _ = pipeline.0.set_state(gst::State::Playing);
+        let bus = pipeline.0.bus().unwrap();
+        let first = bus.timed_pop_filtered(crate::common::HANG, &[gst::MessageType::Error]);
+        let mut texts = vec![first.expect("it is refused")];
+        // The source's thread is over with that; only on the way to NULL does the bus forget.
+        let _ = pipeline.0.set_state(gst::State::Ready);
+        texts.extend(std::iter::from_fn(|| {
+            bus.pop_filtered(&[gst::MessageType::Error])
+        }));
+        let texts: Vec<String> = texts
+            .iter()
+            .map(|message| match message.view() {
+                gst::MessageView::Error(error) => error.error().to_string(),
+                _ => unreachable!("only errors were asked for"),
+            })
+            .collect();
+        assert_eq!(texts.len(), 1, "{options}: {texts:?}");
+        crate::common::assert_mentions(&texts[0], &words);
+    }
+}

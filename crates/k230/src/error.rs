@@ -122,10 +122,11 @@ impl Code {
                  of the picture"
             }
             Self::BufEmpty => "the encoder gives nothing; check that it runs",
-            Self::BufFull | Self::Busy => {
+            Self::BufFull => {
                 "the encoder does not keep up; lower the frame rate or the size, or release its \
                  streams sooner"
             }
+            Self::Busy => "free a channel, or lower the frame rate or the size",
             Self::BadAddr => "report this as a bug of the library",
             Self::Other(_) => "look the number up in the SDK's k_errno.h",
         }
