@@ -10,6 +10,7 @@ mod convert;
 mod options;
 mod target;
 
+use std::io::{self, Write};
 use std::process::ExitCode;
 
 use avi_mjpeg::k210_check::{self, Verdict};
@@ -29,24 +30,33 @@ fn main() -> ExitCode {
             return ExitCode::from(2);
         }
     };
-    let options = match task {
-        Task::Convert(options) => options,
-        Task::Help => {
-            println!("{}", options::USAGE);
-            return ExitCode::SUCCESS;
-        }
-        Task::Version => {
-            println!("k210-film {}", env!("CARGO_PKG_VERSION"));
-            return ExitCode::SUCCESS;
-        }
+    let done = match task {
+        Task::Convert(options) => make(&options),
+        Task::Help => said(options::USAGE),
+        Task::Version => said(concat!("k210-film ", env!("CARGO_PKG_VERSION"))),
     };
-    match make(&options) {
+    match done {
         Ok(code) => ExitCode::from(code),
         Err(error) => {
             eprintln!("{error}");
             ExitCode::from(2)
         }
     }
+}
+
+/// Says something on standard output. That whoever reads it has closed it, as `head` does, is no fault.
+fn say(text: &str) -> io::Result<()> {
+    let mut out = io::stdout().lock();
+    match writeln!(out, "{text}").and_then(|()| out.flush()) {
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
+        result => result,
+    }
+}
+
+/// Says what was asked for and nothing else.
+fn said(text: &str) -> Result<u8, Error> {
+    say(text)?;
+    Ok(0)
 }
 
 fn make(options: &Options) -> Result<u8, Error> {
@@ -58,7 +68,7 @@ fn make(options: &Options) -> Result<u8, Error> {
     };
     let plays = !options.for_board() || plays_on_board(target.unfinished())?;
     target.finish()?;
-    println!("{}", summary(options, &converted, plays));
+    say(&summary(options, &converted, plays))?;
     Ok(u8::from(!plays))
 }
 

@@ -176,12 +176,12 @@ fn options() -> Result<Option<Options>, Error> {
 }
 
 fn help() -> Result<Option<Options>, Error> {
-    print!("{HELP}");
+    say(HELP.trim_end())?;
     Ok(None)
 }
 
 fn version() -> Result<Option<Options>, Error> {
-    println!("k210-sim {}", env!("CARGO_PKG_VERSION"));
+    say(concat!("k210-sim ", env!("CARGO_PKG_VERSION")))?;
     Ok(None)
 }
 
@@ -285,11 +285,13 @@ fn list_frames(path: &Path, frames: mpsc::Receiver<SentFrame>) -> io::Result<Joi
         })
 }
 
-/// Says something on standard output, which whoever started us may have closed.
+/// Says something on standard output. That whoever reads it has closed it, as `head` does, is no fault.
 fn say(text: &str) -> io::Result<()> {
     let mut out = io::stdout().lock();
-    writeln!(out, "{text}")?;
-    out.flush()
+    match writeln!(out, "{text}").and_then(|()| out.flush()) {
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
+        result => result,
+    }
 }
 
 fn run() -> Result<(), Error> {
