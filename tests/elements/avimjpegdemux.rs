@@ -942,6 +942,20 @@ fn pads_that_are_not_linked_do_not_matter() {
 }
 
 #[test]
+fn a_file_of_which_nothing_is_linked_says_so() {
+    let scratch = Scratch::new();
+    let (built, _) = file_of(60, IndexKind::Old);
+    let path = scratch.write("n.avi", &built.bytes);
+    let error = Pipeline::launch(&pull(&path))
+        .run()
+        .expect_err("nothing is linked");
+    assert!(
+        error.contains("None of the file's streams is linked"),
+        "{error}"
+    );
+}
+
+#[test]
 fn sound_that_ends_early_holds_nobody_up() {
     let scratch = Scratch::new();
     // A second of sound, then ten of pictures alone; small queues.
@@ -1157,6 +1171,64 @@ fn a_paused_seek_shows_what_is_on_screen() {
             }
         }
     }
+}
+
+/// As a player that keeps the end of a loop and seeks behind it.
+#[test]
+fn a_seek_that_cannot_be_changes_nothing() {
+    let scratch = Scratch::new();
+    let (built, _) = file_of(150, IndexKind::Old);
+    let path = scratch.write("r.avi", &built.bytes);
+    for source in [pull(&path), push(&path)] {
+        let pipeline = paused(&source, false);
+        let flags = gst::SeekFlags::ACCURATE;
+        let got = seek(&pipeline, 1.0, flags, frame_time(10), Some(frame_time(20)));
+        assert_eq!(got.len(), 10);
+        let position = || pipeline.0.query_position::<gst::ClockTime>();
+        assert!(position().is_some());
+        let (set, none) = (gst::SeekType::Set, gst::SeekType::None);
+        let behind = gst::ClockTime::from_nseconds(frame_time(100));
+        let flags = flags | gst::SeekFlags::FLUSH;
+        let refused = pipeline
+            .0
+            .seek(1.0, flags, set, behind, none, gst::ClockTime::NONE);
+        assert!(refused.is_err(), "{source}");
+        assert!(position().is_some(), "{source}");
+        let got = seek(
+            &pipeline,
+            1.0,
+            gst::SeekFlags::ACCURATE,
+            frame_time(100),
+            None,
+        );
+        assert_eq!(got.len(), 50, "{source}");
+    }
+}
+
+#[test]
+fn at_the_end_of_a_stream_its_duration_is_what_came() {
+    let scratch = Scratch::new();
+    let (built, _) = file_of(30, IndexKind::None);
+    let mut bytes = built.bytes;
+    for (name, field) in [(b"avih", 16), (b"strh", 32)] {
+        let at = bytes
+            .windows(4)
+            .position(|w| w == name)
+            .expect("it is there")
+            + 8
+            + field;
+        bytes[at..at + 4].copy_from_slice(&12_760_u32.to_le_bytes());
+    }
+    let path = scratch.write("e.avi", &bytes);
+    let pipeline = Pipeline::launch(&format!("{} d.video_0 ! {SINK} name=v", push(&path)));
+    pipeline.play();
+    assert_eq!(frames(&appsink(&pipeline, "v")).len(), 30);
+    let bus = pipeline.0.bus().expect("a bus");
+    let changed = bus.pop_filtered(&[gst::MessageType::DurationChanged]);
+    assert!(changed.is_some());
+    let duration = pipeline.0.query_duration::<gst::ClockTime>();
+    let expected = frame_time(30).max(30 * 1068 * 1_000_000_000 / 32_000);
+    assert_eq!(duration.map(gst::ClockTime::nseconds), Some(expected));
 }
 
 #[test]
