@@ -1231,6 +1231,42 @@ fn at_the_end_of_a_stream_its_duration_is_what_came() {
     assert_eq!(duration.map(gst::ClockTime::nseconds), Some(expected));
 }
 
+/// As GStreamer's own tests of `splitmuxsrc` have it: played to the end, from amid a part and backward.
+#[test]
+fn splitmuxsrc_plays_the_parts_of_a_recording() {
+    const FRAME: u64 = 50_000_000;
+    let scratch = Scratch::new();
+    let parts = scratch.path("part%02d.avi");
+    Pipeline::launch(&format!(
+        "splitmuxsink name=split muxer=avimjpegmux max-size-time=1000000000 location={} \
+         videotestsrc num-buffers=60 ! video/x-raw,width=80,height=64,framerate=20/1 ! \
+         jpegenc ! split.video audiotestsrc num-buffers=60 samplesperbuffer=400 ! \
+         audio/x-raw,format=S16LE,rate=8000,channels=1 ! queue ! split.audio_0",
+        parts.display()
+    ))
+    .run()
+    .expect("it is recorded");
+    let source = format!(
+        "splitmuxsrc name=d location={}",
+        scratch.path("part*.avi").display()
+    );
+    let pipeline = paused(&source, true);
+    let duration = pipeline.0.query_duration::<gst::ClockTime>();
+    assert_eq!(duration, Some(gst::ClockTime::from_seconds(3)));
+    let play = |rate, start: u64, stop: Option<u64>| -> (Vec<u64>, usize) {
+        let shown = seek(&pipeline, rate, gst::SeekFlags::ACCURATE, start, stop);
+        // Its timestamps begin at 1000 s, and its segments with them.
+        let earliest = 1000 * 1_000_000_000;
+        let times = shown.iter().map(|f| (f.0 - earliest) / FRAME).collect();
+        let sound = frames(&appsink(&pipeline, "a"));
+        (times, sound.iter().map(|f| f.2.len()).sum())
+    };
+    assert_eq!(play(1.0, 0, None), ((0..60).collect(), 60 * 800));
+    assert_eq!(play(1.0, 30 * FRAME, None), ((30..60).collect(), 30 * 800));
+    let (times, sound) = play(-1.0, 0, Some(60 * FRAME));
+    assert_eq!((times, sound), ((0..60).rev().collect(), 60 * 800));
+}
+
 #[test]
 fn the_duration_is_known_before_the_pads_are() {
     let scratch = Scratch::new();
