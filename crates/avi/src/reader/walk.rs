@@ -378,7 +378,7 @@ impl Walker {
     /// Whether an `idx1` at `pos` names a chunk first, as such an index does.
     fn is_index<V: View>(&self, view: &mut V, size: u32) -> Result<bool, Stop<V::Error>> {
         let payload = self.pos + CHUNK_HEAD;
-        if size < 16 || size % 16 != 0 || !Self::fits(view, payload, size.into()) {
+        if size < 16 || !size.is_multiple_of(16) || !Self::fits(view, payload, size.into()) {
             return Ok(false);
         }
         let first = FourCc::parse(view.get(payload, 4)?);
