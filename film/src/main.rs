@@ -26,7 +26,7 @@ fn main() -> ExitCode {
     let task = match options::parse(lexopt::Parser::from_env()) {
         Ok(task) => task,
         Err(error) => {
-            eprintln!("{error}\n\n{}", options::USAGE);
+            complain(&format!("{error}\n\n{}", options::USAGE));
             return ExitCode::from(2);
         }
     };
@@ -38,7 +38,7 @@ fn main() -> ExitCode {
     match done {
         Ok(code) => ExitCode::from(code),
         Err(error) => {
-            eprintln!("{error}");
+            complain(&error.to_string());
             ExitCode::from(2)
         }
     }
@@ -51,6 +51,11 @@ fn say(text: &str) -> io::Result<()> {
         Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
         result => result,
     }
+}
+
+/// Says something on standard error, unless nobody reads that any more.
+fn complain(text: &str) {
+    let _ = writeln!(io::stderr().lock(), "{text}");
 }
 
 /// Says what was asked for and nothing else.
@@ -77,7 +82,7 @@ fn plays_on_board(file: &std::path::Path) -> Result<bool, Error> {
     let report = k210_check::check(FileSource::open(file)?, |_| ())?;
     for (rule, verdict) in &report.verdicts {
         if let Verdict::Broken(why) = verdict {
-            eprintln!("{}: {why}", rule.text());
+            complain(&format!("{}: {why}", rule.text()));
         }
     }
     Ok(report.plays())

@@ -295,4 +295,9 @@ fn a_closed_output_is_no_fault() {
         assert_eq!(output.stderr, b"", "{option}");
         assert!(output.status.success(), "{option}");
     }
+    let (heard, said) = std::io::pipe().unwrap();
+    drop(heard);
+    let mut command = Command::new(env!("CARGO_BIN_EXE_k210-film"));
+    let output = run(command.stderr(said));
+    assert_eq!(output.status.code(), Some(2));
 }

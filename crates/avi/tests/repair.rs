@@ -426,6 +426,10 @@ fn the_program_minds_no_output_that_is_closed() {
         assert_eq!(output.status.code(), Some(0), "{arguments:?}");
     }
     assert!(new.exists());
+    let (heard, said) = std::io::pipe().expect("a pipe");
+    drop(heard);
+    let status = program().stderr(said).status().expect("it starts");
+    assert_eq!(status.code(), Some(2));
     // A full disk is something else.
     let full = std::fs::File::options()
         .write(true)

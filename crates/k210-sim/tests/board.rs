@@ -1251,4 +1251,13 @@ fn a_closed_output_is_no_fault() {
         assert_eq!(output.stderr, b"", "{option}");
         assert!(output.status.success(), "{option}");
     }
+    let (heard, said) = std::io::pipe().expect("a pipe");
+    drop(heard);
+    let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_k210-sim"));
+    let status = command
+        .arg("--nothing")
+        .stderr(said)
+        .status()
+        .expect("it starts");
+    assert_eq!(status.code(), Some(1));
 }

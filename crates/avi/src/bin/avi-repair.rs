@@ -88,6 +88,11 @@ fn say(text: &str) -> io::Result<()> {
     }
 }
 
+/// Says something on standard error, unless nobody reads that any more.
+fn complain(text: &str) {
+    let _ = writeln!(io::stderr().lock(), "{text}");
+}
+
 fn unsaid(error: io::Error) -> String {
     format!("standard output: {error}")
 }
@@ -360,7 +365,7 @@ fn main() -> ExitCode {
         Ok(true) => ExitCode::SUCCESS,
         Ok(false) => ExitCode::from(1),
         Err(error) => {
-            eprintln!("{error}");
+            complain(&error);
             ExitCode::from(2)
         }
     }

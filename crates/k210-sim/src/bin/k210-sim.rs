@@ -278,7 +278,7 @@ fn list_frames(path: &Path, frames: mpsc::Receiver<SentFrame>) -> io::Result<Joi
                     line += &format!("{byte:02x}");
                 }
                 if let Err(error) = writeln!(file, "{line}") {
-                    eprintln!("k210-sim: the list of frames ends here: {error}");
+                    complain(&format!("k210-sim: the list of frames ends here: {error}"));
                     return;
                 }
             }
@@ -292,6 +292,11 @@ fn say(text: &str) -> io::Result<()> {
         Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
         result => result,
     }
+}
+
+/// Says something on standard error, unless nobody reads that any more.
+fn complain(text: &str) {
+    let _ = writeln!(io::stderr().lock(), "{text}");
 }
 
 fn run() -> Result<(), Error> {
@@ -350,7 +355,7 @@ fn main() -> ExitCode {
     match run() {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("k210-sim: {error}");
+            complain(&format!("k210-sim: {error}"));
             ExitCode::FAILURE
         }
     }
