@@ -234,7 +234,9 @@ impl Conversion {
                     self.converted.set(converted);
                 }
             }
-            gst::MessageView::Warning(warning) => eprintln!("\r{}", warning.error()),
+            gst::MessageView::Warning(warning) => {
+                crate::complain(&format!("\r{}", warning.error()))
+            }
             gst::MessageView::Error(error) => {
                 self.finish(End::Failed(failed(&self.options, error)));
             }

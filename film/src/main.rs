@@ -10,6 +10,7 @@ mod convert;
 mod options;
 mod target;
 
+use std::io::{self, Write};
 use std::process::ExitCode;
 
 use avi_mjpeg::k210_check::{self, Verdict};
@@ -25,28 +26,42 @@ fn main() -> ExitCode {
     let task = match options::parse(lexopt::Parser::from_env()) {
         Ok(task) => task,
         Err(error) => {
-            eprintln!("{error}\n\n{}", options::USAGE);
+            complain(&format!("{error}\n\n{}", options::USAGE));
             return ExitCode::from(2);
         }
     };
-    let options = match task {
-        Task::Convert(options) => options,
-        Task::Help => {
-            println!("{}", options::USAGE);
-            return ExitCode::SUCCESS;
-        }
-        Task::Version => {
-            println!("k210-film {}", env!("CARGO_PKG_VERSION"));
-            return ExitCode::SUCCESS;
-        }
+    let done = match task {
+        Task::Convert(options) => make(&options),
+        Task::Help => said(options::USAGE),
+        Task::Version => said(concat!("k210-film ", env!("CARGO_PKG_VERSION"))),
     };
-    match make(&options) {
+    match done {
         Ok(code) => ExitCode::from(code),
         Err(error) => {
-            eprintln!("{error}");
+            complain(&error.to_string());
             ExitCode::from(2)
         }
     }
+}
+
+/// Says something on standard output. That whoever reads it has closed it, as `head` does, is no fault.
+fn say(text: &str) -> io::Result<()> {
+    let mut out = io::stdout().lock();
+    match writeln!(out, "{text}").and_then(|()| out.flush()) {
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
+        result => result,
+    }
+}
+
+/// Says something on standard error, unless nobody reads that any more.
+fn complain(text: &str) {
+    let _ = writeln!(io::stderr().lock(), "{text}");
+}
+
+/// Says what was asked for and nothing else.
+fn said(text: &str) -> Result<u8, Error> {
+    say(text)?;
+    Ok(0)
 }
 
 fn make(options: &Options) -> Result<u8, Error> {
@@ -58,7 +73,7 @@ fn make(options: &Options) -> Result<u8, Error> {
     };
     let plays = !options.for_board() || plays_on_board(target.unfinished())?;
     target.finish()?;
-    println!("{}", summary(options, &converted, plays));
+    say(&summary(options, &converted, plays))?;
     Ok(u8::from(!plays))
 }
 
@@ -67,7 +82,7 @@ fn plays_on_board(file: &std::path::Path) -> Result<bool, Error> {
     let report = k210_check::check(FileSource::open(file)?, |_| ())?;
     for (rule, verdict) in &report.verdicts {
         if let Verdict::Broken(why) = verdict {
-            eprintln!("{}: {why}", rule.text());
+            complain(&format!("{}: {why}", rule.text()));
         }
     }
     Ok(report.plays())

@@ -284,3 +284,20 @@ fn an_interrupted_film_leaves_nothing() {
     assert_eq!(child.wait().unwrap().code(), Some(130));
     assert_eq!(files(dir.path()), 1);
 }
+
+#[test]
+fn a_closed_output_is_no_fault() {
+    for option in ["--help", "--version"] {
+        let (heard, said) = std::io::pipe().unwrap();
+        drop(heard);
+        let mut command = Command::new(env!("CARGO_BIN_EXE_k210-film"));
+        let output = run(command.arg(option).stdout(said));
+        assert_eq!(output.stderr, b"", "{option}");
+        assert!(output.status.success(), "{option}");
+    }
+    let (heard, said) = std::io::pipe().unwrap();
+    drop(heard);
+    let mut command = Command::new(env!("CARGO_BIN_EXE_k210-film"));
+    let output = run(command.stderr(said));
+    assert_eq!(output.status.code(), Some(2));
+}

@@ -239,10 +239,19 @@ impl AviMjpegDemux {
                 (flow, pull) => {
                     // Whoever returned Error has posted the reason.
                     if flow != gst::FlowError::Error {
+                        let sentence = match flow {
+                            gst::FlowError::NotLinked => {
+                                "None of the file's streams is linked to an element"
+                            }
+                            gst::FlowError::NotNegotiated => {
+                                "What a stream of the file is linked to does not take its format"
+                            }
+                            _ => "Playing the file stopped",
+                        };
                         gst::element_imp_error!(
                             self,
                             gst::StreamError::Failed,
-                            ("Playing the file stopped"),
+                            ("{sentence}"),
                             ["streaming stopped, reason {flow:?}"]
                         );
                     }
@@ -397,7 +406,9 @@ impl AviMjpegDemux {
                     gst::debug!(CAT, imp = self, "Cannot seek in this format: {seek:?}");
                     return false;
                 };
-                if seek.flags.contains(gst::SeekFlags::INSTANT_RATE_CHANGE) {
+                if seek.flags.contains(gst::SeekFlags::INSTANT_RATE_CHANGE)
+                    || !self.is_possible(&seek)
+                {
                     return false;
                 }
                 if self.shared.is_pulling() {
@@ -417,6 +428,16 @@ impl AviMjpegDemux {
         for pad in self.obj().src_pads() {
             pad.push_event(event.clone());
         }
+    }
+
+    /// Whether there is a segment that a seek asks for. One that is refused must not flush: nobody
+    /// would have a segment then.
+    fn is_possible(&self, seek: &Seek) -> bool {
+        let Some(segment) = self.shared.segment() else {
+            return true;
+        };
+        let duration = self.shared.duration();
+        seek.apply(&segment, duration, |_, _| None).is_some()
     }
 
     fn seek_pull(&self, seek: &Seek) -> bool {

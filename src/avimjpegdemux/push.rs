@@ -91,11 +91,15 @@ impl Push {
             Err(gst::FlowError::Eos) | Ok(None) => {}
             other => return other,
         }
+        if let Some(duration) = self.reader.duration() {
+            let told = self.shared.duration().map(gst::ClockTime::nseconds);
+            self.shared.set_duration(duration);
+            if told != Some(duration) {
+                self.output.correct_duration(duration);
+            }
+        }
         if self.reader.header().is_some() {
             self.output.finish();
-        }
-        if let Some(duration) = self.reader.duration() {
-            self.shared.set_duration(duration);
         }
         Ok(None)
     }

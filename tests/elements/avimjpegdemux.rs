@@ -942,6 +942,20 @@ fn pads_that_are_not_linked_do_not_matter() {
 }
 
 #[test]
+fn a_file_of_which_nothing_is_linked_says_so() {
+    let scratch = Scratch::new();
+    let (built, _) = file_of(60, IndexKind::Old);
+    let path = scratch.write("n.avi", &built.bytes);
+    let error = Pipeline::launch(&pull(&path))
+        .run()
+        .expect_err("nothing is linked");
+    assert!(
+        error.contains("None of the file's streams is linked"),
+        "{error}"
+    );
+}
+
+#[test]
 fn sound_that_ends_early_holds_nobody_up() {
     let scratch = Scratch::new();
     // A second of sound, then ten of pictures alone; small queues.
@@ -1157,6 +1171,100 @@ fn a_paused_seek_shows_what_is_on_screen() {
             }
         }
     }
+}
+
+/// As a player that keeps the end of a loop and seeks behind it.
+#[test]
+fn a_seek_that_cannot_be_changes_nothing() {
+    let scratch = Scratch::new();
+    let (built, _) = file_of(150, IndexKind::Old);
+    let path = scratch.write("r.avi", &built.bytes);
+    for source in [pull(&path), push(&path)] {
+        let pipeline = paused(&source, false);
+        let flags = gst::SeekFlags::ACCURATE;
+        let got = seek(&pipeline, 1.0, flags, frame_time(10), Some(frame_time(20)));
+        assert_eq!(got.len(), 10);
+        let position = || pipeline.0.query_position::<gst::ClockTime>();
+        assert!(position().is_some());
+        let (set, none) = (gst::SeekType::Set, gst::SeekType::None);
+        let behind = gst::ClockTime::from_nseconds(frame_time(100));
+        let flags = flags | gst::SeekFlags::FLUSH;
+        let refused = pipeline
+            .0
+            .seek(1.0, flags, set, behind, none, gst::ClockTime::NONE);
+        assert!(refused.is_err(), "{source}");
+        assert!(position().is_some(), "{source}");
+        let got = seek(
+            &pipeline,
+            1.0,
+            gst::SeekFlags::ACCURATE,
+            frame_time(100),
+            None,
+        );
+        assert_eq!(got.len(), 50, "{source}");
+    }
+}
+
+#[test]
+fn at_the_end_of_a_stream_its_duration_is_what_came() {
+    let scratch = Scratch::new();
+    let (built, _) = file_of(30, IndexKind::None);
+    let mut bytes = built.bytes;
+    for (name, field) in [(b"avih", 16), (b"strh", 32)] {
+        let at = bytes
+            .windows(4)
+            .position(|w| w == name)
+            .expect("it is there")
+            + 8
+            + field;
+        bytes[at..at + 4].copy_from_slice(&12_760_u32.to_le_bytes());
+    }
+    let path = scratch.write("e.avi", &bytes);
+    let pipeline = Pipeline::launch(&format!("{} d.video_0 ! {SINK} name=v", push(&path)));
+    pipeline.play();
+    assert_eq!(frames(&appsink(&pipeline, "v")).len(), 30);
+    let bus = pipeline.0.bus().expect("a bus");
+    let changed = bus.pop_filtered(&[gst::MessageType::DurationChanged]);
+    assert!(changed.is_some());
+    let duration = pipeline.0.query_duration::<gst::ClockTime>();
+    let expected = frame_time(30).max(30 * 1068 * 1_000_000_000 / 32_000);
+    assert_eq!(duration.map(gst::ClockTime::nseconds), Some(expected));
+}
+
+/// As GStreamer's own tests of `splitmuxsrc` have it: played to the end, from amid a part and backward.
+#[test]
+fn splitmuxsrc_plays_the_parts_of_a_recording() {
+    const FRAME: u64 = 50_000_000;
+    let scratch = Scratch::new();
+    let parts = scratch.path("part%02d.avi");
+    Pipeline::launch(&format!(
+        "splitmuxsink name=split muxer=avimjpegmux max-size-time=1000000000 location={} \
+         videotestsrc num-buffers=60 ! video/x-raw,width=80,height=64,framerate=20/1 ! \
+         jpegenc ! split.video audiotestsrc num-buffers=60 samplesperbuffer=400 ! \
+         audio/x-raw,format=S16LE,rate=8000,channels=1 ! queue ! split.audio_0",
+        parts.display()
+    ))
+    .run()
+    .expect("it is recorded");
+    let source = format!(
+        "splitmuxsrc name=d location={}",
+        scratch.path("part*.avi").display()
+    );
+    let pipeline = paused(&source, true);
+    let duration = pipeline.0.query_duration::<gst::ClockTime>();
+    assert_eq!(duration, Some(gst::ClockTime::from_seconds(3)));
+    let play = |rate, start: u64, stop: Option<u64>| -> (Vec<u64>, usize) {
+        let shown = seek(&pipeline, rate, gst::SeekFlags::ACCURATE, start, stop);
+        // Its timestamps begin at 1000 s, and its segments with them.
+        let earliest = 1000 * 1_000_000_000;
+        let times = shown.iter().map(|f| (f.0 - earliest) / FRAME).collect();
+        let sound = frames(&appsink(&pipeline, "a"));
+        (times, sound.iter().map(|f| f.2.len()).sum())
+    };
+    assert_eq!(play(1.0, 0, None), ((0..60).collect(), 60 * 800));
+    assert_eq!(play(1.0, 30 * FRAME, None), ((30..60).collect(), 30 * 800));
+    let (times, sound) = play(-1.0, 0, Some(60 * FRAME));
+    assert_eq!((times, sound), ((0..60).rev().collect(), 60 * 800));
 }
 
 #[test]

@@ -40,7 +40,7 @@ use play::Next;
 use walk::{Item, Kind, Stop, View, Walker};
 use window::{ReadAt, Window};
 
-use super::header::ChunkHeader;
+use super::header::{ChunkHeader, FourCc};
 use super::jpeg;
 use super::timeline::Rate;
 
@@ -159,6 +159,19 @@ fn search<S: ReadAt>(
     }
 }
 
+/// Where the chunks end that an index names. Empty ones that are named at the end and are not there
+/// leave that within the head of the index itself.
+fn behind_chunks<V: View>(view: &mut V, end: u64) -> Result<u64, Stop<V::Error>> {
+    let Some(before) = end.checked_sub(walk::CHUNK_HEAD) else {
+        return Ok(end);
+    };
+    let head = ChunkHeader::parse(view.get(before, ChunkHeader::SIZE)?);
+    Ok(match head.is_ok_and(|head| head.id == FourCc::IDX1) {
+        true => before,
+        false => end,
+    })
+}
+
 /// The header of a file that begins within another.
 fn header_at<S: ReadAt>(window: &mut Window<S>, pos: u64) -> Result<Header, S::Error> {
     let mut need = 16 << 10;
@@ -224,7 +237,10 @@ impl<S: ReadAt> Reader<S> {
         header.complete(hints);
         let mut index = Index::new(header.streams.iter().map(headers::Stream::counts_bytes));
         match stored::load(&mut window, &header, &mut index) {
-            Ok(true) => start = index.end().max(start),
+            Ok(true) => {
+                let end = behind_chunks(&mut window, index.end()).map_err(read_error)?;
+                start = end.max(start);
+            }
             Ok(false) => {}
             Err(stored::Unusable::Read(stop)) => return Err(read_error(stop)),
             Err(stored::Unusable::Wrong(why)) => {
@@ -232,7 +248,8 @@ impl<S: ReadAt> Reader<S> {
                 notices.say(Finding::BadIndex { why });
             }
         }
-        let walker = Walker::new(kinds(&header), start, picture_size(&header));
+        let mut walker = Walker::new(kinds(&header), start, picture_size(&header));
+        walker.set_riff_end(header.riff_end);
         Ok(Self {
             window,
             header,
@@ -333,7 +350,11 @@ impl<S: ReadAt> Reader<S> {
                 Item::Searching => break,
                 Item::End => {
                     self.complete = true;
-                    for missing in missing(&self.header, |n| self.index.units(n)) {
+                    let size = self.window.file_size();
+                    if let Some(lost) = lost_sound(&self.header, &self.walker) {
+                        self.notices.say(lost);
+                    }
+                    for missing in missing(&self.header, size, |n| self.index.units(n)) {
                         self.notices.say(missing);
                     }
                     break;
@@ -559,9 +580,27 @@ fn examine(data: &[u8], whole: bool) -> Useful {
     }
 }
 
-/// The frames that the header knows of and the file, of whose streams `units` were found, does not
-/// have.
-pub fn missing(header: &Header, units: impl Fn(usize) -> u64) -> Vec<Finding> {
+/// The sound that there is by the names of its chunks, where the header's part of it is lost.
+fn lost_sound(header: &Header, walker: &Walker) -> Option<Finding> {
+    let stream = walker.unknown_sound()?;
+    let of = header.streams.get(stream);
+    of.is_none_or(headers::Stream::is_unknown)
+        .then_some(Finding::NoFormat { stream })
+}
+
+/// A header that counts so many times the frames of a whole file does not count frames: ArduCAM's
+/// recorders write bytes a second there.
+const TOO_MANY: u64 = 4;
+
+/// The frames that the header knows of and the file of `size` bytes, of whose streams `units` were
+/// found, does not have.
+pub fn missing(header: &Header, size: u64, units: impl Fn(usize) -> u64) -> Vec<Finding> {
+    let is_whole = header.riff_end.is_some_and(|end| end <= size);
+    // OpenMV's recorders write a length in other units than frames: both counts have to say it.
+    let told = |stream: &headers::Stream| match stream.super_index.is_empty() {
+        true if header.total_frames > 0 => stream.length.min(header.total_frames),
+        _ => stream.length,
+    };
     let streams = header.streams.iter().enumerate();
     streams
         .filter(|(_, stream)| {
@@ -570,8 +609,10 @@ pub fn missing(header: &Header, units: impl Fn(usize) -> u64) -> Vec<Finding> {
                 && !header.maixpy
         })
         .filter_map(|(n, stream)| {
-            let frames = stream.length.checked_sub(units(n))?;
-            (frames > 0).then_some(Finding::Missing { stream: n, frames })
+            let (told, found) = (told(stream), units(n));
+            let frames = told.checked_sub(found)?;
+            let is_count = !is_whole || told <= found.saturating_mul(TOO_MANY);
+            (frames > 0 && is_count).then_some(Finding::Missing { stream: n, frames })
         })
         .collect()
 }

@@ -223,7 +223,7 @@ fn texts_are_texts_whatever_is_in_them() {
 #[test]
 fn motion_jpeg_goes_by_many_names() {
     for name in [
-        "ACDV", "QIVG", "SLMJ", "CJPG", "mjpg", "dmb1", "AVI1", "MMJP", "JR24",
+        "ACDV", "QIVG", "SLMJ", "CJPG", "mjpg", "dmb1", "AVI1", "MMJP", "JR24", "AVDJ",
     ] {
         let file = File {
             handler: name.as_bytes().try_into().expect("four letters"),
@@ -231,6 +231,20 @@ fn motion_jpeg_goes_by_many_names() {
         };
         for (_, units, _) in both(&file.build(&pieces(5, None)).bytes) {
             assert_eq!(units.len(), 5, "{name}");
+        }
+    }
+    // Where the format only says that it is not compressed, the handler counts.
+    let built = File::default().build(&pieces(5, None));
+    for plain in [b"DIB ", b"RGB ", &[0; 4]] {
+        let mut bytes = built.bytes.clone();
+        let format = bytes
+            .windows(4)
+            .position(|w| w == b"strf")
+            .expect("it is there")
+            + 8;
+        bytes[format + 16..format + 20].copy_from_slice(plain);
+        for (_, units, _) in both(&bytes) {
+            assert_eq!(units.len(), 5, "{}", plain.escape_ascii());
         }
     }
 }
@@ -275,6 +289,220 @@ fn sound_that_is_coded_is_told_as_what_it_is() {
             let last = 20 * 256 / u64::from(align) * per_block;
             assert_eq!(sounds[19].until, last * 1_000_000_000 / 8000);
         }
+    }
+}
+
+/// A file of these chunks, with whatever else a recorder may write into it.
+fn of_chunks(chunks: &[Vec<u8>], index: &[u8], behind: &[u8]) -> Vec<u8> {
+    let built = File {
+        index: IndexKind::None,
+        ..File::default()
+    }
+    .build(&pieces(1, None));
+    let movi = built.at[0] - 12;
+    let mut bytes = built.bytes[..built.at[0]].to_vec();
+    bytes.extend(chunks.concat());
+    let size = (bytes.len() - movi - 8) as u32;
+    bytes[movi + 4..movi + 8].copy_from_slice(&size.to_le_bytes());
+    bytes.extend(index);
+    let riff = (bytes.len() - 8) as u32;
+    bytes[4..8].copy_from_slice(&riff.to_le_bytes());
+    bytes.extend(behind);
+    bytes
+}
+
+/// An entry of `idx1`.
+fn entry(name: &[u8; 4], offset: usize, size: usize) -> Vec<u8> {
+    let numbers = [16, offset as u32, size as u32].map(u32::to_le_bytes);
+    [&name[..], &numbers.concat()].concat()
+}
+
+/// Those of pictures one after another.
+fn entries(pictures: &[Vec<u8>]) -> Vec<u8> {
+    let places = pictures.iter().scan(4, |at, picture| {
+        let entry = entry(b"00dc", *at, picture.len());
+        *at += chunk(b"00dc", picture).len();
+        Some(entry)
+    });
+    places.flatten().collect()
+}
+
+/// The end of what is played.
+fn end(units: &Units) -> u64 {
+    units.iter().map(|unit| unit.until).max().unwrap_or(0)
+}
+
+#[test]
+fn a_recorder_may_name_the_chunks_of_its_pictures_otherwise() {
+    let all = pictures(30);
+    for name in [
+        b"00db", b"00DC", b"00iv", b"00jp", b"00AM", b"00__", b"00x1",
+    ] {
+        let chunks: Vec<_> = all.iter().map(|p| chunk(name, p)).collect();
+        for (_, units, findings) in both(&of_chunks(&chunks, &[], &[])) {
+            expect(&units, &all);
+            assert_eq!(findings, [], "{}", name.escape_ascii());
+        }
+    }
+    // What is no picture of the stream's is none by such a name either.
+    let chunks = all.iter().flat_map(|p| {
+        let thumbnail = picture_of(1, 300, 80, 60);
+        [
+            chunk(b"00dc", p),
+            chunk(b"00th", &thumbnail),
+            chunk(b"00gp", b"N 51.0"),
+        ]
+    });
+    for (_, units, findings) in both(&of_chunks(&chunks.collect::<Vec<_>>(), &[], &[])) {
+        expect(&units, &all);
+        assert_eq!(findings, []);
+    }
+}
+
+#[test]
+fn what_is_put_behind_a_file_is_no_damage() {
+    let all = pictures(30);
+    let chunks: Vec<_> = all.iter().map(|p| chunk(b"00dc", p)).collect();
+    let entries = entries(&all);
+    let index = chunk(b"idx1", &entries);
+    let tag = [&b"TAG"[..], &[0; 125]].concat();
+    let noise: Vec<u8> = (0..5000_u32).map(|n| (n * n % 251) as u8).collect();
+    for behind in [tag, noise, vec![0; 4096]] {
+        for index in [&index[..], &[]] {
+            for (_, units, findings) in both(&of_chunks(&chunks, index, &behind)) {
+                expect(&units, &all);
+                assert_eq!(end(&units), time(30));
+                assert_eq!(findings, []);
+            }
+        }
+        // A RIFF that ends before its index, as some recorders write it.
+        let mut bytes = of_chunks(&chunks, &index, &behind);
+        let riff = (bytes.len() - index.len() - behind.len() - 8) as u32;
+        bytes[4..8].copy_from_slice(&riff.to_le_bytes());
+        for (_, units, findings) in both(&bytes) {
+            expect(&units, &all);
+            assert_eq!(findings, []);
+        }
+    }
+    // Frames behind the end are the file's all the same.
+    let bytes = of_chunks(&chunks[..20], &[], &chunks[20..].concat());
+    for (_, units, _) in both(&bytes) {
+        expect(&units, &all);
+    }
+}
+
+#[test]
+fn the_entries_of_an_index_are_no_frames() {
+    let all = pictures(30);
+    let chunks: Vec<_> = all.iter().map(|p| chunk(b"00dc", p)).collect();
+    let entries = entries(&all);
+    // An index that has no size, or one beyond the file.
+    for size in [0, 0x7fff_ffff_u32] {
+        let mut index = chunk(b"idx1", &entries);
+        index[4..8].copy_from_slice(&size.to_le_bytes());
+        for (_, units, _) in both(&of_chunks(&chunks, &index, &[])) {
+            expect(&units, &all);
+            assert_eq!(end(&units), time(30), "{size:#x}");
+        }
+    }
+}
+
+#[test]
+fn frames_that_only_the_index_has_keep_their_time_and_are_no_damage() {
+    let all = pictures(30);
+    let (mut chunks, mut entries, mut at) = (Vec::new(), Vec::new(), 4);
+    for (n, picture) in all.iter().enumerate() {
+        let is_dropped = n % 3 == 2;
+        let size = if is_dropped { 0 } else { picture.len() };
+        entries.extend(entry(b"00dc", at, size));
+        if !is_dropped {
+            chunks.push(chunk(b"00dc", picture));
+            at += chunks.last().map_or(0, Vec::len);
+        }
+    }
+    let bytes = of_chunks(&chunks, &chunk(b"idx1", &entries), &[]);
+    let (_, units, findings) = pull(&bytes, Range::ALL);
+    assert_eq!(findings, []);
+    let expected = (0..).map(time).zip(all).enumerate();
+    let expected = expected.filter(|(n, _)| n % 3 != 2).map(|(_, shown)| shown);
+    assert!(shown(&units) == expected.collect::<Vec<_>>());
+    assert_eq!(end(&units), time(30));
+}
+
+#[test]
+fn counts_of_something_else_are_no_lost_frames() {
+    let all = pictures(30);
+    let chunks: Vec<_> = all.iter().map(|p| chunk(b"00dc", p)).collect();
+    let whole = of_chunks(&chunks, &[], &[]);
+    let counted = |avih: u32, strh: u32| {
+        let mut bytes = whole.clone();
+        for (name, field, count) in [(b"avih", 16, avih), (b"strh", 32, strh)] {
+            let at = bytes
+                .windows(4)
+                .position(|w| w == name)
+                .expect("it is there")
+                + 8
+                + field;
+            bytes[at..at + 4].copy_from_slice(&count.to_le_bytes());
+        }
+        bytes
+    };
+    // ArduCAM: bytes a second. OpenMV: another unit.
+    for (avih, strh) in [(12_760, 12_760), (30, 75), (30, 3), (0, 0)] {
+        for (_, units, findings) in both(&counted(avih, strh)) {
+            expect(&units, &all);
+            assert_eq!(findings, [], "{avih} {strh}");
+        }
+    }
+    // Where both say so frames are missing, and in a file that is cut off any number is.
+    let missing = |frames| Finding::Missing { stream: 0, frames };
+    for (_, _, findings) in both(&counted(40, 40)) {
+        assert_eq!(findings, [missing(10)]);
+    }
+    let cut: usize = chunks[2..].iter().map(Vec::len).sum();
+    for (_, _, findings) in both(&counted(30, 30)[..whole.len() - cut]) {
+        assert_eq!(findings, [missing(28)]);
+    }
+}
+
+#[test]
+fn pcm_without_a_number_of_bits_has_that_of_its_blocks() {
+    let content = pieces(20, Some(320));
+    let file = File {
+        audio: Some((8_000, 1)),
+        ..File::default()
+    };
+    let mut bytes = file.build(&content).bytes;
+    let wave = bytes
+        .windows(4)
+        .rposition(|w| w == b"strf")
+        .expect("it is there")
+        + 8;
+    bytes[wave + 14..wave + 16].fill(0);
+    for (header, units, findings) in both(&bytes) {
+        assert_eq!(
+            header.streams[1].format,
+            Format::Pcm(Layout::of_bits(8_000, 1, 16))
+        );
+        assert_eq!(units.iter().filter(|unit| unit.stream == 1).count(), 20);
+        assert_eq!(findings, []);
+    }
+}
+
+#[test]
+fn sound_whose_format_is_lost_is_told_of() {
+    let content = pieces(60, Some(1068));
+    let file = File {
+        audio: Some((16_000, 1)),
+        ..File::default()
+    };
+    let built = file.build(&content);
+    let lost = Finding::NoFormat { stream: 1 };
+    for (_, _, findings) in both(&built.bytes[built.at[0]..]) {
+        assert!(findings.contains(&Finding::NoHeader) && findings.contains(&lost));
+    }
+    for (_, _, findings) in both(&built.bytes) {
+        assert_eq!(findings, []);
     }
 }
 

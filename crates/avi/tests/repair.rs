@@ -403,6 +403,64 @@ fn run(arguments: &[&std::ffi::OsStr]) -> (String, Option<i32>) {
     (String::from_utf8(text).expect("text"), output.status.code())
 }
 
+/// What a program does whose output is closed already.
+fn unheard(command: &mut std::process::Command) -> std::process::Output {
+    let (heard, said) = std::io::pipe().expect("a pipe");
+    drop(heard);
+    command.stdout(said).output().expect("it starts")
+}
+
+#[test]
+fn the_program_minds_no_output_that_is_closed() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let (old, new) = (dir.path().join("old.avi"), dir.path().join("new.avi"));
+    let bytes = File::default().build(&pieces(20, None)).bytes;
+    std::fs::write(&old, bytes).expect("writes");
+    for arguments in [
+        &["--help".as_ref()][..],
+        &[old.as_os_str(), new.as_os_str()],
+        &["--check-k210".as_ref(), old.as_os_str()],
+    ] {
+        let output = unheard(program().args(arguments));
+        assert_eq!(output.stderr, b"", "{arguments:?}");
+        assert_eq!(output.status.code(), Some(0), "{arguments:?}");
+    }
+    assert!(new.exists());
+    let (heard, said) = std::io::pipe().expect("a pipe");
+    drop(heard);
+    let status = program().stderr(said).status().expect("it starts");
+    assert_eq!(status.code(), Some(2));
+    // A full disk is something else.
+    let full = std::fs::File::options()
+        .write(true)
+        .open("/dev/full")
+        .expect("opens");
+    let output = program()
+        .arg("--help")
+        .stdout(full)
+        .output()
+        .expect("it starts");
+    assert_eq!(output.status.code(), Some(2));
+    assert!(String::from_utf8_lossy(&output.stderr).contains("standard output"));
+}
+
+#[test]
+fn the_program_says_which_option_says_what_is_lost() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let (old, new) = (dir.path().join("old.avi"), dir.path().join("new.avi"));
+    let built = File {
+        audio: Some((16000, 1)),
+        ..File::default()
+    }
+    .build(&pieces(20, Some(1068)));
+    std::fs::write(&old, &built.bytes[built.at[0]..]).expect("writes");
+    let (said, code) = run(&[old.as_os_str(), new.as_os_str()]);
+    assert_eq!(code, Some(0), "{said}");
+    for part in ["20 frames", "--rate", "stream 1 has sound", "--sound"] {
+        assert!(said.contains(part), "{said}");
+    }
+}
+
 #[test]
 fn the_program_mends_tells_what_was_lost_and_checks() {
     let dir = tempfile::tempdir().expect("a directory");

@@ -1236,3 +1236,28 @@ print(list(range(m - 1, m)), int('-1') + -m)
         ]
     );
 }
+
+#[test]
+fn a_closed_output_is_no_fault() {
+    for option in ["--help", "--version"] {
+        let (heard, said) = std::io::pipe().expect("a pipe");
+        drop(heard);
+        let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_k210-sim"));
+        let output = command
+            .arg(option)
+            .stdout(said)
+            .output()
+            .expect("it starts");
+        assert_eq!(output.stderr, b"", "{option}");
+        assert!(output.status.success(), "{option}");
+    }
+    let (heard, said) = std::io::pipe().expect("a pipe");
+    drop(heard);
+    let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_k210-sim"));
+    let status = command
+        .arg("--nothing")
+        .stderr(said)
+        .status()
+        .expect("it starts");
+    assert_eq!(status.code(), Some(1));
+}

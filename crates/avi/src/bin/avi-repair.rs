@@ -19,7 +19,7 @@
 
 use std::ffi::OsString;
 use std::fs::File;
-use std::io::IsTerminal;
+use std::io::{self, IsTerminal, Write};
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -28,6 +28,7 @@ use std::time::{Duration, Instant};
 use avi_mjpeg::k210_check::{self, Verdict};
 use avi_mjpeg::output::Seekable;
 use avi_mjpeg::pcm::Layout;
+use avi_mjpeg::reader::Finding;
 use avi_mjpeg::reader::headers::Hints;
 use avi_mjpeg::reader::window::FileSource;
 use avi_mjpeg::repair::{self, Summary};
@@ -78,37 +79,70 @@ impl Drop for Bar {
     }
 }
 
-fn report(summary: &Summary) {
+/// Says something on standard output. That whoever reads it has closed it, as `head` does, is no fault.
+fn say(text: &str) -> io::Result<()> {
+    let mut out = io::stdout().lock();
+    match writeln!(out, "{text}").and_then(|()| out.flush()) {
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
+        result => result,
+    }
+}
+
+/// Says something on standard error, unless nobody reads that any more.
+fn complain(text: &str) {
+    let _ = writeln!(io::stderr().lock(), "{text}");
+}
+
+fn unsaid(error: io::Error) -> String {
+    format!("standard output: {error}")
+}
+
+/// What there is to say of a repair.
+fn report(summary: &Summary) -> Vec<String> {
+    let mut lines = Vec::new();
     for finding in &summary.findings {
-        println!("{finding}");
+        lines.push(finding.to_string());
+        match finding {
+            Finding::NoHeader => {
+                lines.push("--rate says how many frames a second there were".into())
+            }
+            Finding::NoFormat { .. } => {
+                lines.push("--sound says its samples a second, channels and bits".into());
+            }
+            _ => {}
+        }
     }
     for (stream, why) in &summary.left_out {
-        println!("stream {stream} is left out: {why}");
+        lines.push(format!("stream {stream} is left out: {why}"));
     }
-    println!("{} frames were copied", summary.frames);
+    lines.push(format!("{} frames were copied", summary.frames));
     if summary.missing > 0 {
-        println!("{} places have no frame of their own", summary.missing);
+        lines.push(format!(
+            "{} places have no frame of their own",
+            summary.missing
+        ));
     }
     if summary.refused > 0 {
-        println!(
+        lines.push(format!(
             "{} frames cannot be in such a file; the first: {}",
             summary.refused,
             summary.refused_why.as_deref().unwrap_or_default()
-        );
+        ));
     }
     if summary.padding > 0 {
-        println!("{} bytes of padding were cut off", summary.padding);
+        lines.push(format!("{} bytes of padding were cut off", summary.padding));
     }
     if summary.sound > 0 || summary.silence > 0 {
-        println!(
+        lines.push(format!(
             "{} bytes of sound were copied, {} are silence in the place of lost ones",
             summary.sound, summary.silence
-        );
+        ));
     }
     let lost = summary.missing + summary.refused;
     if lost == 0 && summary.findings.is_empty() {
-        println!("nothing was lost");
+        lines.push("nothing was lost".into());
     }
+    lines
 }
 
 fn check(path: &Path) -> Result<bool, String> {
@@ -119,22 +153,24 @@ fn check(path: &Path) -> Result<bool, String> {
         k210_check::check(source, |done| bar.at(done, size))
             .map_err(|error| format!("{}: {error}", path.display()))?
     };
-    for (rule, verdict) in &report.verdicts {
+    let rules = report.verdicts.iter().map(|(rule, verdict)| {
+        let rule = rule.text();
         match verdict {
-            Verdict::Kept => println!("ok      {}", rule.text()),
-            Verdict::DoesNotApply => println!("-       {} (does not apply)", rule.text()),
-            Verdict::NotReached => println!("?       {} (not reached)", rule.text()),
-            Verdict::Broken(why) => println!("BROKEN  {}: {why}", rule.text()),
+            Verdict::Kept => format!("ok      {rule}"),
+            Verdict::DoesNotApply => format!("-       {rule} (does not apply)"),
+            Verdict::NotReached => format!("?       {rule} (not reached)"),
+            Verdict::Broken(why) => format!("BROKEN  {rule}: {why}"),
         }
-    }
-    if report.plays() {
-        println!("it plays on a K210: {} frames", report.frames);
-    } else {
-        println!(
+    });
+    let mut lines: Vec<String> = rules.collect();
+    lines.push(match report.plays() {
+        true => format!("it plays on a K210: {} frames", report.frames),
+        false => format!(
             "it does not play on a K210: {} frames are shown",
             report.frames
-        );
-    }
+        ),
+    });
+    say(&lines.join("\n")).map_err(unsaid)?;
     Ok(report.plays())
 }
 
@@ -158,7 +194,7 @@ fn check_target(from: &Path, to: &Path, force: bool) -> Result<(), String> {
         Err(_) if to.is_symlink() => {
             return Err(format!("{} is a link that leads nowhere", to.display()));
         }
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(()),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
         Err(error) => return Err(at(to, error)),
     };
     if (input.dev(), input.ino()) == (output.dev(), output.ino()) {
@@ -186,7 +222,7 @@ fn beside(to: &Path) -> Result<(PathBuf, File), String> {
         let path = to.with_file_name(hidden);
         match File::options().write(true).create_new(true).open(&path) {
             Ok(file) => return Ok((path, file)),
-            Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => {}
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
             Err(error) => return Err(format!("{}: {error}", path.display())),
         }
     }
@@ -203,7 +239,7 @@ fn mend(from: &Path, to: &Path, request: &Request) -> Result<(), String> {
         let placed = match request.force {
             true => std::fs::rename(&path, to),
             false => std::fs::hard_link(&path, to).or_else(|error| match error.kind() {
-                std::io::ErrorKind::AlreadyExists => Err(error),
+                io::ErrorKind::AlreadyExists => Err(error),
                 // Not every file system has links.
                 _ => std::fs::rename(&path, to),
             }),
@@ -213,8 +249,7 @@ fn mend(from: &Path, to: &Path, request: &Request) -> Result<(), String> {
     });
     // The unfinished output is of no use to anyone.
     let _ = std::fs::remove_file(&path);
-    report(&placed?);
-    Ok(())
+    say(&report(&placed?).join("\n")).map_err(unsaid)
 }
 
 fn write(
@@ -318,10 +353,7 @@ fn arguments() -> Result<Option<Arguments>, String> {
 
 fn main() -> ExitCode {
     let result = match arguments() {
-        Ok(None) => {
-            println!("{USAGE}");
-            return ExitCode::SUCCESS;
-        }
+        Ok(None) => say(USAGE).map_err(unsaid).map(|()| true),
         Ok(Some(all)) => match (all.only_check, all.paths.as_slice()) {
             (true, [path]) => check(path),
             (false, [from, to]) => mend(from, to, &all.request).map(|()| true),
@@ -333,7 +365,7 @@ fn main() -> ExitCode {
         Ok(true) => ExitCode::SUCCESS,
         Ok(false) => ExitCode::from(1),
         Err(error) => {
-            eprintln!("{error}");
+            complain(&error);
             ExitCode::from(2)
         }
     }

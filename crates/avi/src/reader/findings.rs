@@ -13,6 +13,11 @@ pub enum Finding {
         /// What was wrong with it.
         why: &'static str,
     },
+    /// What the header said of a stream's sound is lost: it cannot be played.
+    NoFormat {
+        /// The stream, by the names of its chunks.
+        stream: usize,
+    },
     /// Bytes that belong to no intact chunk.
     Damage {
         /// The first one's offset in the file.
@@ -83,6 +88,7 @@ impl Finding {
                 vec![("count", count), ("from", from), ("to", to)],
             ),
             Self::NoHeader => ("avi-no-header", Vec::new()),
+            Self::NoFormat { stream } => ("avi-no-format", vec![("stream", stream as u64)]),
             Self::BadIndex { .. } => ("avi-bad-index", Vec::new()),
         }
     }
@@ -94,6 +100,10 @@ impl std::fmt::Display for Finding {
             Self::NoHeader => write!(
                 f,
                 "the file's header is lost; the video was found by its JPEG markers, its frame rate is a guess"
+            ),
+            Self::NoFormat { stream } => write!(
+                f,
+                "stream {stream} has sound, but what the header said of its format is lost: it is left out"
             ),
             Self::BadIndex { why } => write!(
                 f,

@@ -176,7 +176,7 @@ impl Stream {
     }
 
     /// Whether nothing is left of what the header said of it.
-    fn is_unknown(&self) -> bool {
+    pub(super) fn is_unknown(&self) -> bool {
         matches!(&self.format, Format::Other { kind, .. } if *kind == FourCc([0; 4]))
     }
 
@@ -256,6 +256,8 @@ pub struct Header {
     pub movi: Option<u64>,
     /// Where `movi` ends if its size is right.
     pub movi_end: u64,
+    /// Where the RIFF that it begins with ends by its size; `None` if it does not say.
+    pub riff_end: Option<u64>,
 }
 
 impl Header {
@@ -359,6 +361,10 @@ pub fn parse(data: &[u8], base: u64, complete: bool) -> Result<Header, Short> {
     let mut at = 0;
     let mut movi = None;
     let mut movi_size = 0;
+    let riff_end = ChunkHeader::parse(data)
+        .ok()
+        .filter(|riff| riff.id == FourCc::RIFF && riff.size > 4)
+        .map(|riff| base + ChunkHeader::SIZE as u64 + u64::from(riff.size));
     while at < data.len().min(MAX_HEADER) {
         let left = data.len() - at;
         let (Ok(ChunkHeader { id, size }), Some(kind)) = (
@@ -424,7 +430,10 @@ pub fn parse(data: &[u8], base: u64, complete: bool) -> Result<Header, Short> {
     if movi.is_none() && !complete && at >= data.len() && at < MAX_HEADER {
         return Err(Short(at + 12));
     }
-    Ok(finish(raw, movi.map(|at| base + at as u64), movi_size))
+    Ok(Header {
+        riff_end,
+        ..finish(raw, movi.map(|at| base + at as u64), movi_size)
+    })
 }
 
 /// Whether a chunk of this name may stand in a header, or behind it.
@@ -552,6 +561,7 @@ fn finish(raw: Raw, movi: Option<u64>, movi_size: usize) -> Header {
         info: raw.info,
         movi,
         movi_end: movi.map_or(0, |at| at + padded(movi_size as u64)),
+        riff_end: None,
     }
 }
 
@@ -646,11 +656,12 @@ fn printable(id: FourCc) -> String {
     id.to_string()
 }
 
-/// The codes Motion JPEG goes by, as FFmpeg's `libavformat/riff.c` lists them.
-const JPEG_CODES: [&[u8; 4]; 22] = [
+/// The codes Motion JPEG goes by, as FFmpeg's `libavformat/riff.c` lists them, and Avid's `AVDJ`, which
+/// FFmpeg takes from its `isom.c`.
+const JPEG_CODES: [&[u8; 4]; 23] = [
     b"MJPG", b"JPEG", b"AVRN", b"IJPG", b"JPGL", b"DMB1", b"MJPA", b"ACDV", b"QIVG", b"SLMJ",
     b"CJPG", b"IJLV", b"MVJP", b"AVI1", b"AVI2", b"MTSJ", b"ZJPG", b"MMJP", b"JR24", b"MSC2",
-    b"LJPG", b"MJLS",
+    b"LJPG", b"MJLS", b"AVDJ",
 ];
 
 fn is_jpeg(codec: FourCc) -> bool {
@@ -660,11 +671,14 @@ fn is_jpeg(codec: FourCc) -> bool {
 
 fn video_format(strf: &[u8], handler: FourCc, avih: &MainHeader) -> Format {
     let bitmap = BitmapInfo::parse(&filled(strf, BitmapInfo::SIZE)).ok();
-    // The format decides; the handler is only a wish for a codec.
-    let codec = bitmap
-        .map(|b| b.compression)
-        .filter(|&c| c != FourCc([0; 4]))
-        .unwrap_or(handler);
+    // The format decides; the handler is only a wish for a codec. It counts where the format says that
+    // the pictures are not compressed, in a number or in letters.
+    let codec = bitmap.map_or(FourCc([0; 4]), |b| b.compression);
+    let codec = match &codec.0 {
+        [0, 0, 0, 0] => handler,
+        b"DIB " | b"RGB " | b"RAW " if is_jpeg(handler) => handler,
+        _ => codec,
+    };
     if !is_jpeg(codec) {
         return Format::Other {
             kind: FourCc::VIDS,
@@ -701,6 +715,11 @@ fn sound_format(strf: &[u8], maixpy: bool, strh: Option<&StreamHeader>) -> Forma
     let Ok(wave) = WaveFormat::parse(strf) else {
         return other("unknown, its format is missing".to_owned());
     };
+    let mut wave = wave;
+    if wave.format_tag == WaveFormat::PCM && wave.bits_per_sample == 0 {
+        // The bytes of a sample of all channels say it too.
+        wave.bits_per_sample = (wave.block_align / wave.channels.max(1)).saturating_mul(8);
+    }
     let (bits, channels, rate) = (wave.bits_per_sample, wave.channels, wave.samples_per_sec);
     let possible = (1..=64).contains(&channels) && (1..=768_000).contains(&rate);
     if !matches!(wave.format_tag, WaveFormat::PCM | WaveFormat::IEEE_FLOAT) {

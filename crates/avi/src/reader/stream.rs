@@ -146,14 +146,20 @@ impl StreamReader {
         self.notices.take()
     }
 
-    /// The file's duration in nanoseconds by its header, or as much as has been seen.
+    /// The file's duration in nanoseconds by its header, or as much as has been seen: at the end, that.
     pub fn duration(&self) -> Option<u64> {
         let body = self.body.as_ref()?;
         let streams = body.header.streams.iter().enumerate();
         let ends = streams.map(|(n, stream)| {
-            let told = body.header.length_of(stream);
+            let told = match body.ended {
+                true => 0,
+                false => body.header.length_of(stream),
+            };
             let told = if told > 0 { told + stream.start } else { 0 };
-            let seen = stream.end(body.index.units(n));
+            let seen = match body.index.chunks(n) {
+                0 => 0,
+                _ => stream.end(body.index.units(n)),
+            };
             stream.rate.time_of(told).max(seen)
         });
         ends.max().filter(|&end| end > 0)
@@ -315,8 +321,10 @@ impl StreamReader {
         let movi = header.movi.map_or(self.arrived.base(), |movi| movi + 4);
         let start = start.unwrap_or(movi);
         let streams = header.streams.len();
+        let mut walker = Walker::new(super::kinds(&header), start, super::picture_size(&header));
+        walker.set_riff_end(header.riff_end);
         self.body = Some(Body {
-            walker: Walker::new(super::kinds(&header), start, super::picture_size(&header)),
+            walker,
             index: Index::new(header.streams.iter().map(Stream::counts_bytes)),
             counts: vec![0; streams],
             tracks: Tracks::new(streams, PATIENCE),
@@ -475,19 +483,22 @@ impl Body {
                     self.counts = self.index.counts_at(pos + 1);
                 }
                 walk::Item::Searching => return Ok(Item::Searching),
-                walk::Item::End => return Ok(self.end(notices)),
+                walk::Item::End => return Ok(self.end(arrived.reached(), notices)),
                 item => notices.say_item(item),
             }
         }
     }
 
-    fn end(&mut self, notices: &mut Notices) -> Item {
+    fn end(&mut self, size: u64, notices: &mut Notices) -> Item {
         if let Some(unit) = self.tracks.last(&self.header.streams) {
             return Item::Unit(unit);
         }
         if !std::mem::replace(&mut self.ended, true) {
             notices.flush();
-            for finding in super::missing(&self.header, |n| self.counts[n]) {
+            if let Some(lost) = super::lost_sound(&self.header, &self.walker) {
+                notices.say(lost);
+            }
+            for finding in super::missing(&self.header, size, |n| self.counts[n]) {
                 notices.say(finding);
             }
         }

@@ -39,6 +39,9 @@ const MAX_FOREIGN: u64 = 1 << 20;
 /// bytes, as MaixPy does, and to an even number.
 const MAX_PADDING: usize = 9;
 
+/// No JPEG is smaller: a quantization table alone has 69 bytes.
+const MIN_PICTURE: u32 = 70;
+
 /// A chunk that is read from a stream that cannot seek is believed up to this
 /// size; no camera's picture and no second of sound is larger.
 const MAX_STREAMED: u64 = 64 << 20;
@@ -172,6 +175,12 @@ pub struct Walker {
     start: u64,
     /// Bytes that were looked at in vain.
     wasted: u64,
+    /// Where the RIFF that it is in ends, by its size.
+    riff_end: Option<u64>,
+    /// Where the last index that was stepped over ends.
+    index_end: Option<u64>,
+    /// The first stream that has sound by the names of its chunks, and is not known to.
+    unknown_sound: Option<usize>,
 }
 
 impl Walker {
@@ -188,7 +197,20 @@ impl Walker {
             ended: false,
             start: pos,
             wasted: 0,
+            riff_end: None,
+            index_end: None,
+            unknown_sound: None,
         }
+    }
+
+    /// The first stream that has sound by the names of its chunks, of which no more is known.
+    pub fn unknown_sound(&self) -> Option<usize> {
+        self.unknown_sound
+    }
+
+    /// Where the RIFF that it begins in ends, by its size.
+    pub fn set_riff_end(&mut self, end: Option<u64>) {
+        self.riff_end = end;
     }
 
     /// Whether so much was looked at in vain that only chunks' heads are believed.
@@ -273,6 +295,7 @@ impl Walker {
         let kind = head.get(8..).and_then(FourCc::parse);
         match (id, kind) {
             (FourCc::RIFF, Some(form @ (FourCc::AVI | FourCc::AVIX))) => {
+                self.riff_end = (size > 4).then_some(pos + CHUNK_HEAD + u64::from(size));
                 self.say(Item::Riff {
                     pos,
                     first: form == FourCc::AVI,
@@ -281,14 +304,18 @@ impl Walker {
             }
             (FourCc::LIST, Some(FourCc::MOVI | FourCc::REC)) => self.pos = pos + 12,
             _ => match id.stream_and_kind() {
+                Some((stream, letters)) if self.is_picture_head(view, stream, letters, size)? => {
+                    self.picture(view, stream.into(), size)?;
+                }
                 Some((stream, letters)) if is_stream_kind(letters) => {
                     let stream = usize::from(stream);
                     match (self.kinds.get(stream), &letters) {
-                        (Some(Kind::Jpeg), b"dc" | b"db") => {
-                            self.picture(view, stream, size)?;
-                        }
                         (Some(&Kind::Sound(block)), b"wb") => {
                             self.sound(view, stream, size, block)?;
+                        }
+                        (None | Some(Kind::Other), b"wb") => {
+                            self.unknown_sound.get_or_insert(stream);
+                            self.skip(view, size)?;
                         }
                         _ => self.skip(view, size)?,
                     }
@@ -297,6 +324,11 @@ impl Walker {
                     self.pos = pos + CHUNK_HEAD + padded(size.into());
                 }
                 _ if !is_known(id) => self.lose(pos),
+                _ if id == FourCc::IDX1 && self.is_index(view, size)? => {
+                    self.pos = pos + CHUNK_HEAD + padded(size.into());
+                    self.index_end = Some(self.pos);
+                    self.say(Item::Index { pos: pos + 8, size });
+                }
                 _ => {
                     self.skip(view, size)?;
                     if id == FourCc::IDX1 {
@@ -306,6 +338,59 @@ impl Walker {
             },
         }
         Ok(())
+    }
+
+    /// Whether the head at `pos` is that of a picture: by its name, or of a stream of pictures whose
+    /// recorder names its chunks otherwise, by what is in it.
+    fn is_picture_head<V: View>(
+        &self,
+        view: &mut V,
+        stream: u8,
+        letters: [u8; 2],
+        size: u32,
+    ) -> Result<bool, Stop<V::Error>> {
+        if !self.may_name_pictures(stream, letters) {
+            return Ok(false);
+        }
+        let payload = self.pos + CHUNK_HEAD;
+        if matches!(&letters, b"dc" | b"db") {
+            return Ok(true);
+        }
+        if !Self::fits(view, payload, size.into()) || !jpeg::begins(view.get(payload, 3)?) {
+            return Ok(false);
+        }
+        let data = view.some(payload, WINDOW.min(size as usize), WINDOW)?;
+        Ok(self.is_ours(jpeg::FrameHeader::parse(data).ok()))
+    }
+
+    /// Whether a chunk's name may be that of a picture. By the book it ends in `dc` or `db`, but
+    /// players go by the stream alone, and some recorders write other letters.
+    fn may_name_pictures(&self, stream: u8, letters: [u8; 2]) -> bool {
+        let known = self.kinds.get(usize::from(stream));
+        let others = [b"wb", b"pc", b"tx", b"sb", b"dd", b"ix"];
+        known == Some(&Kind::Jpeg)
+            && !others.contains(&&letters)
+            && letters
+                .iter()
+                .all(|b| b.is_ascii_alphanumeric() || *b == b'_')
+    }
+
+    /// Whether an `idx1` at `pos` names a chunk first, as such an index does.
+    fn is_index<V: View>(&self, view: &mut V, size: u32) -> Result<bool, Stop<V::Error>> {
+        let payload = self.pos + CHUNK_HEAD;
+        if size < 16 || !size.is_multiple_of(16) || !Self::fits(view, payload, size.into()) {
+            return Ok(false);
+        }
+        let first = FourCc::parse(view.get(payload, 4)?);
+        Ok(first.is_some_and(|id| id == FourCc::REC || id.stream_and_kind().is_some()))
+    }
+
+    /// Whether a file may end here: where its RIFF does, by its size, or its index.
+    fn is_end(&self, pos: u64) -> bool {
+        let riff = self
+            .riff_end
+            .is_some_and(|end| pos == end || pos == padded(end));
+        riff || self.index_end == Some(pos)
     }
 
     fn lose(&mut self, from: u64) {
@@ -350,7 +435,7 @@ impl Walker {
         if view.size().is_some_and(|end| pos > end + 1) {
             return Ok(false);
         }
-        Ok(self.is_head(view, pos)? || self.is_foreign(view, pos)?)
+        Ok(self.is_head(view, pos)? || self.is_end(pos) || self.is_foreign(view, pos)?)
     }
 
     /// Whether a head that is known is at `pos`, or the end of the file.
@@ -365,10 +450,9 @@ impl Walker {
             }
             _ => {
                 is_known(chunk.id)
-                    || chunk
-                        .id
-                        .stream_and_kind()
-                        .is_some_and(|(_, k)| is_stream_kind(k))
+                    || chunk.id.stream_and_kind().is_some_and(|(stream, letters)| {
+                        is_stream_kind(letters) || self.may_name_pictures(stream, letters)
+                    })
             }
         })
     }
@@ -432,7 +516,7 @@ impl Walker {
         if size == 0 {
             // MaixPy writes the size after the picture; a power cut leaves 0.
             if jpeg::begins(view.get(payload, 3)?) {
-                return self.unsized_picture(view, stream, false);
+                return self.unsized_picture(view, stream, (size, false));
             }
             if self.believable(view, payload)? {
                 self.say(chunk);
@@ -473,7 +557,7 @@ impl Walker {
                 return Ok(());
             }
         }
-        self.unsized_picture(view, stream, fits)
+        self.unsized_picture(view, stream, (size, fits))
     }
 
     /// Whether a payload begins and ends as a picture does.
@@ -500,7 +584,7 @@ impl Walker {
         &mut self,
         view: &mut V,
         stream: usize,
-        fits: bool,
+        (size, fits): (u32, bool),
     ) -> Result<(), Stop<V::Error>> {
         let header = self.pos;
         let payload = header + 8;
@@ -528,8 +612,11 @@ impl Walker {
                 self.ended = true;
             }
             Picture::CutOff(_) | Picture::None => {
-                // There was a frame: what follows keeps its time.
-                self.say(Item::Lost { stream });
+                // There was a frame: what follows keeps its time. An index's entries, which begin as a
+                // chunk does, are none.
+                if size == 0 || size >= MIN_PICTURE {
+                    self.say(Item::Lost { stream });
+                }
                 self.lose(header);
                 self.pos = payload;
             }
@@ -652,7 +739,10 @@ impl Walker {
                     self.pos = end.max(self.pos);
                     self.ended = true;
                     self.lost = None;
-                    self.report(lost, end);
+                    // What other programs put behind a file is no part of it.
+                    if lost.pictures > 0 || !self.is_end(lost.from) {
+                        self.report(lost, end);
+                    }
                     return Ok(());
                 }
             }
@@ -762,6 +852,10 @@ impl Walker {
                         Some(payload) if jpeg::begins(payload) => Some(Sign::Certain),
                         _ => Some(Sign::IfFollowed(size)),
                     },
+                    (Kind::Jpeg, _) if self.may_name_pictures(stream, letters) => {
+                        let begins = data.get(8..).is_some_and(jpeg::begins);
+                        begins.then_some(Sign::IfFollowed(size))
+                    }
                     (Kind::Sound(_), b"wb") => Some(Sign::IfFollowed(size)),
                     (Kind::Other, _) if is_stream_kind(letters) => Some(Sign::IfFollowed(size)),
                     _ => None,

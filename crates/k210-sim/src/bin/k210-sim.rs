@@ -176,12 +176,12 @@ fn options() -> Result<Option<Options>, Error> {
 }
 
 fn help() -> Result<Option<Options>, Error> {
-    print!("{HELP}");
+    say(HELP.trim_end())?;
     Ok(None)
 }
 
 fn version() -> Result<Option<Options>, Error> {
-    println!("k210-sim {}", env!("CARGO_PKG_VERSION"));
+    say(concat!("k210-sim ", env!("CARGO_PKG_VERSION")))?;
     Ok(None)
 }
 
@@ -278,18 +278,25 @@ fn list_frames(path: &Path, frames: mpsc::Receiver<SentFrame>) -> io::Result<Joi
                     line += &format!("{byte:02x}");
                 }
                 if let Err(error) = writeln!(file, "{line}") {
-                    eprintln!("k210-sim: the list of frames ends here: {error}");
+                    complain(&format!("k210-sim: the list of frames ends here: {error}"));
                     return;
                 }
             }
         })
 }
 
-/// Says something on standard output, which whoever started us may have closed.
+/// Says something on standard output. That whoever reads it has closed it, as `head` does, is no fault.
 fn say(text: &str) -> io::Result<()> {
     let mut out = io::stdout().lock();
-    writeln!(out, "{text}")?;
-    out.flush()
+    match writeln!(out, "{text}").and_then(|()| out.flush()) {
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
+        result => result,
+    }
+}
+
+/// Says something on standard error, unless nobody reads that any more.
+fn complain(text: &str) {
+    let _ = writeln!(io::stderr().lock(), "{text}");
 }
 
 fn run() -> Result<(), Error> {
@@ -348,7 +355,7 @@ fn main() -> ExitCode {
     match run() {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("k210-sim: {error}");
+            complain(&format!("k210-sim: {error}"));
             ExitCode::FAILURE
         }
     }

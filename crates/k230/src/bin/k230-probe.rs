@@ -4,6 +4,7 @@
 
 use std::{
     any::Any,
+    io::{self, Write},
     path::PathBuf,
     process::ExitCode,
     sync::Arc,
@@ -92,10 +93,20 @@ fn encode(device: &V4l2Device, codec: Codec, profile: Profile) -> Result<String,
     Ok(said)
 }
 
-fn report(named: Option<PathBuf>) -> Result<bool, Error> {
+/// Says something on standard output. That whoever reads it has closed it, as `head` does, is no fault.
+fn say(text: &str) -> io::Result<()> {
+    let mut out = io::stdout().lock();
+    match writeln!(out, "{text}").and_then(|()| out.flush()) {
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
+        result => result,
+    }
+}
+
+fn report(named: Option<PathBuf>) -> Result<bool, Box<dyn std::error::Error>> {
     let yes = |is: bool| if is { "yes" } else { "no" };
-    println!("k230-probe   {}", env!("CARGO_PKG_VERSION"));
-    println!("a K230       {} (by the device tree)", yes(v4l2::is_k230()));
+    let is_k230 = yes(v4l2::is_k230());
+    say(concat!("k230-probe   ", env!("CARGO_PKG_VERSION")))?;
+    say(&format!("a K230       {is_k230} (by the device tree)"))?;
     let device = match V4l2Device::find(named.as_deref()) {
         Ok(device) => device,
         Err(error) => {
@@ -103,13 +114,13 @@ fn report(named: Option<PathBuf>) -> Result<bool, Error> {
             if let Some(path) = &named
                 && let Ok(report) = v4l2::probe(path)
             {
-                print!("{report}");
+                say(report.to_string().trim_end())?;
             }
-            return Err(error);
+            return Err(error.into());
         }
     };
-    print!("{}", v4l2::probe(device.path())?);
-    println!("\na second of {WIDTH}x{HEIGHT}:");
+    say(&v4l2::probe(device.path())?.to_string())?;
+    say(&format!("a second of {WIDTH}x{HEIGHT}:"))?;
     let mut all = true;
     for (codec, profile) in [
         (Codec::H264, Profile::H264High),
@@ -118,10 +129,10 @@ fn report(named: Option<PathBuf>) -> Result<bool, Error> {
     ] {
         let name = codec.name();
         match encode(&device, codec, profile) {
-            Ok(said) => println!("  {name}: {said}"),
+            Ok(said) => say(&format!("  {name}: {said}"))?,
             Err(error) => {
                 all = false;
-                println!("  {name}: {error}");
+                say(&format!("  {name}: {error}"))?;
             }
         }
     }
@@ -135,20 +146,18 @@ fn main() -> ExitCode {
         .as_ref()
         .is_some_and(|word| word == "--help" || word == "-h");
     if help || arguments.next().is_some() {
-        println!(
-            "usage: k230-probe [DEVICE]\n\nReports what the K230's encoder has and encodes with it."
-        );
-        return if help {
-            ExitCode::SUCCESS
-        } else {
-            ExitCode::from(2)
+        let usage = "usage: k230-probe [DEVICE]\n\nReports what the K230's encoder has and encodes with it.";
+        return match say(usage) {
+            Ok(()) if help => ExitCode::SUCCESS,
+            _ => ExitCode::from(2),
         };
     }
     match report(named.map(PathBuf::from)) {
         Ok(true) => ExitCode::SUCCESS,
         Ok(false) => ExitCode::FAILURE,
         Err(error) => {
-            println!("no encoder: {error}");
+            // There is nobody left to tell if that cannot be said either.
+            let _ = say(&format!("no encoder: {error}"));
             ExitCode::FAILURE
         }
     }
