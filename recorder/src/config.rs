@@ -6,6 +6,7 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use gstkendryte::recordsink::blank_name;
 use serde::Deserialize;
 
 use crate::clip;
@@ -58,7 +59,7 @@ pub enum ConfigError {
     Twice(String),
     #[error(
         "camera {camera:?}: continuous.name = {name:?} is not a-z, A-Z, 0-9, -, _ and . with a place for the \
-         time (%Y %m %d %H %M %S %j %y %F), or is what clips are called"
+         time (%Y %m %d %H %M %S %j %y %F %f), or is what clips are called"
     )]
     PartName { camera: String, name: String },
     #[error("camera {camera:?}: {key} = {value} is not within {least} and {most}")]
@@ -426,19 +427,6 @@ pub struct Continuous {
     pub limits: Limits,
 }
 
-/// `strftime`'s places that a name may have: what stands there is a part of an address too.
-const PLACES: [(char, &str); 9] = [
-    ('Y', "0000"),
-    ('y', "00"),
-    ('m', "00"),
-    ('d', "00"),
-    ('j', "000"),
-    ('H', "00"),
-    ('M', "00"),
-    ('S', "00"),
-    ('F', "0000-00-00"),
-];
-
 impl Continuous {
     fn default_part() -> u64 {
         600
@@ -450,28 +438,14 @@ impl Continuous {
 
     /// Whether files called so can be told from clips and from each other.
     fn is_named_well(&self) -> bool {
-        let Some(name) = zeros(&self.name) else {
+        let Some(name) = blank_name(&self.name) else {
             return false;
         };
         // A clip's name is not to be one of theirs, with the number behind it that makes two of a
         // moment different: limits find files by their names.
-        let of_clips = clip::PATTERN.replace("%f", "000000");
-        let of_clips = zeros(&of_clips).unwrap_or_default();
+        let of_clips = blank_name(clip::PATTERN).unwrap_or_default();
         name != self.name && !of_clips.starts_with(&name) && clip::is_name(&format!("{name}.mp4"))
     }
-}
-
-/// A name with zeros in the places for the time, if it has no others.
-fn zeros(name: &str) -> Option<String> {
-    let mut pieces = name.split('%');
-    let mut text = pieces.next()?.to_owned();
-    for piece in pieces {
-        let letter = piece.chars().next()?;
-        let (_, zeros) = PLACES.iter().find(|(known, _)| *known == letter)?;
-        text.push_str(zeros);
-        text.push_str(piece.strip_prefix(letter)?);
-    }
-    Some(text)
 }
 
 impl Camera {
@@ -727,6 +701,8 @@ mod tests {
             "-%Y",
             "a b%Y",
             "%%Y",
+            // The number of a file, not the day.
+            "part-%d",
         ] {
             let error = named(wrong).unwrap_err();
             assert!(error.contains("continuous.name"), "{wrong}: {error}");
