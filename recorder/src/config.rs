@@ -47,6 +47,10 @@ pub enum ConfigError {
     TokenAlone,
     #[error("http.listen = {0}: others reach this page, so http needs {1}")]
     Reached(SocketAddr, &'static str),
+    #[error("rtsp.listen = {0}: others reach this address, so http needs {1}")]
+    RtspReached(SocketAddr, &'static str),
+    #[error("rtsp.clients = 0: nobody could watch; leave [rtsp] out")]
+    RtspClients,
     #[error("site = {0:?}: a site's name is as a camera's")]
     Site(String),
     #[error("site is not set: what is this machine called for others?")]
@@ -80,6 +84,7 @@ pub struct Config {
     pub directory: PathBuf,
     #[serde(default)]
     pub http: Http,
+    pub rtsp: Option<Rtsp>,
     pub mqtt: Option<Mqtt>,
     /// What this machine is called where there are others.
     pub site: Option<String>,
@@ -182,6 +187,47 @@ impl Default for Http {
             tls: None,
             behind_proxy: false,
         }
+    }
+}
+
+/// Cameras for players and other recorders.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
+pub struct Rtsp {
+    /// Address and port; port 0 is a free one.
+    pub listen: SocketAddr,
+    /// Clients at the same time.
+    pub clients: u32,
+}
+
+impl Default for Rtsp {
+    fn default() -> Self {
+        Self {
+            listen: SocketAddr::from(([127, 0, 0, 1], 8554)),
+            clients: 64,
+        }
+    }
+}
+
+impl Rtsp {
+    /// Whether others than this computer reach it.
+    pub fn is_reached(&self) -> bool {
+        !self.listen.ip().is_loopback()
+    }
+
+    /// No proxy speaks TLS for RTSP: it has the page's certificate.
+    fn check(&self, http: &Http) -> Result<(), ConfigError> {
+        let missing = |what| Err(ConfigError::RtspReached(self.listen, what));
+        if self.clients == 0 {
+            return Err(ConfigError::RtspClients);
+        }
+        if self.is_reached() && http.tls.is_none() {
+            return missing("tls");
+        }
+        if self.is_reached() && http.password.is_none() {
+            return missing("password");
+        }
+        Ok(())
     }
 }
 
@@ -563,6 +609,9 @@ impl Config {
     /// Checks what no type says.
     pub fn check(&self) -> Result<(), ConfigError> {
         self.http.check()?;
+        if let Some(rtsp) = &self.rtsp {
+            rtsp.check(&self.http)?;
+        }
         let sites = [
             self.site.as_ref(),
             self.mqtt.as_ref().and_then(|it| it.site.as_ref()),
@@ -678,6 +727,34 @@ mod tests {
         ] {
             http(&right).unwrap();
         }
+    }
+
+    #[test]
+    fn rtsp_is_for_this_computer_or_by_tls() {
+        let config = |http: &str, rtsp: &str| {
+            parse(&format!(
+                "directory = 'd'\n[rtsp]\n{rtsp}\n[http]\n{http}\n"
+            ))
+        };
+        assert_eq!(parse("directory = 'd'").unwrap().rtsp, None);
+        let rtsp = config("", "").unwrap().rtsp.unwrap();
+        assert_eq!(rtsp.listen.to_string(), "127.0.0.1:8554");
+        let hash = crate::http::auth::hash_password("sesame").unwrap();
+        let password = format!("password = '{hash}'");
+        let tls = "tls = { certificate = 'c', key = 'k' }";
+        let open = "listen = '0.0.0.0:8554'";
+        for wrong in [
+            String::new(),
+            password.clone(),
+            tls.to_owned(),
+            format!("{password}\nbehind-proxy = true"),
+        ] {
+            let error = config(&wrong, open).unwrap_err();
+            assert!(error.contains("rtsp.listen"), "{wrong}: {error}");
+        }
+        config(&format!("{password}\n{tls}"), open).unwrap();
+        let error = config("", "clients = 0").unwrap_err();
+        assert!(error.contains("rtsp.clients"), "{error}");
     }
 
     #[test]
