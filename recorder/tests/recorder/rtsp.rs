@@ -304,7 +304,7 @@ fn who_watches_a_camera_that_drops_out_goes_on() {
         let mut client = Client::new(port, "gate");
         let (code, _) = client.ask("DESCRIBE", "", "");
         assert!([200, 503].contains(&code), "{code}");
-        (code == 200).then(|| client)
+        (code == 200).then_some(client)
     });
     client.begin();
     let times = client.pictures(40);
