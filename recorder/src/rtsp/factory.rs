@@ -7,7 +7,6 @@ use std::sync::{Arc, OnceLock};
 
 use gst::glib;
 use gst::prelude::*;
-use gst_rtsp_server::RTSPMediaStatus;
 use gst_rtsp_server::gst_rtsp;
 use gst_rtsp_server::prelude::*;
 use gst_rtsp_server::subclass::prelude::*;
@@ -126,9 +125,13 @@ mod imp {
         }
     }
 
-    /// What was wrong has been said: `rtpjpegpay` warns of each picture.
     #[derive(Debug, Default)]
-    pub struct Media(AtomicBool);
+    pub struct Media {
+        /// What was wrong has been said: `rtpjpegpay` warns of each picture.
+        said: AtomicBool,
+        /// The client is answered. `status()` would wait for that.
+        prepared: AtomicBool,
+    }
 
     #[glib::object_subclass]
     impl ObjectSubclass for Media {
@@ -140,6 +143,11 @@ mod imp {
     impl ObjectImpl for Media {}
 
     impl RTSPMediaImpl for Media {
+        fn prepared(&self) {
+            self.prepared.store(true, Ordering::Relaxed);
+            self.parent_prepared();
+        }
+
         /// Says what the payloader cannot carry. It warns and waits for pictures that it can, for which the
         /// client would wait in vain: before it has begun, a warning is an error.
         fn handle_message(&self, message: &gst::MessageRef) -> bool {
@@ -152,12 +160,12 @@ mod imp {
                 }
                 _ => return self.parent_handle_message(message),
             };
-            if !self.0.swap(true, Ordering::Relaxed) {
+            if !self.said.swap(true, Ordering::Relaxed) {
                 let source = message.src().map(|source| source.name());
                 let source = source.unwrap_or_default();
                 tracing::warn!("RTSP: a client cannot be served: {source}: {error}");
             }
-            if warning && self.obj().status() == RTSPMediaStatus::Preparing {
+            if warning && !self.prepared.load(Ordering::Relaxed) {
                 let error = gst::message::Error::builder_from_error(error);
                 return self.parent_handle_message(&error.build());
             }
