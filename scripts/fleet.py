@@ -34,6 +34,8 @@ MQTT, S3, POSTGRES, PROMETHEUS = 1883, 8333, 5432, 9090
 TOKEN = "fleet"
 # A trigger that came to nothing (its recorder was killed) is sent again, as its source would.
 AGAIN = 30
+# How long (s) a server may take for an answer.
+PATIENCE = 60
 
 
 def say(text):
@@ -230,7 +232,9 @@ class Source:
         self.again = 0
         self.heard = collections.Counter()
         self.sequences = collections.defaultdict(list)
-        self.client = mqtt.Client("fleet", clean_session=False)
+        # paho 2 wants to be told that it is called as paho 1 was.
+        versions = getattr(mqtt, "CallbackAPIVersion", None)
+        self.client = mqtt.Client(*([versions.VERSION1] if versions else []), "fleet", clean_session=False)
         self.client.max_queued_messages_set(0)
         self.client.on_connect = lambda client, *_: client.subscribe("kendryte/+/+/event", 2)
         self.client.on_message = lambda _client, _data, message: self.hear(message)
@@ -263,13 +267,13 @@ class Source:
 def swift_token():
     request = urllib.request.Request(f"http://{BRIDGE}:{S3}/auth/v1.0",
                                      headers={"X-Auth-User": "test:tester", "X-Auth-Key": "testing"})
-    with urllib.request.urlopen(request) as answer:
+    with urllib.request.urlopen(request, timeout=PATIENCE) as answer:
         return answer.headers["X-Auth-Token"]
 
 
 def swift_get(token, path):
     request = urllib.request.Request(f"http://{BRIDGE}:{S3}/v1/AUTH_test/{path}", headers={"X-Auth-Token": token})
-    with urllib.request.urlopen(request) as answer:
+    with urllib.request.urlopen(request, timeout=PATIENCE) as answer:
         return answer.read()
 
 
@@ -312,7 +316,7 @@ def rows_of_index():
 
 def ask_prometheus(query):
     address = f"http://{BRIDGE}:{PROMETHEUS}/api/v1/query?query={urllib.parse.quote(query)}"
-    with urllib.request.urlopen(address) as answer:
+    with urllib.request.urlopen(address, timeout=PATIENCE) as answer:
         return [float(entry["value"][1]) for entry in json.load(answer)["data"]["result"]]
 
 
@@ -473,10 +477,21 @@ def measure(folder, servers, recorders, source):
     return found, wrong
 
 
+def keep_logs(programs):
+    logs = os.path.join(ROOT, "target/fleet")
+    shutil.rmtree(logs, ignore_errors=True)
+    os.makedirs(logs)
+    for program in programs:
+        shutil.copy(program.log, logs)
+    say(f"what they said is in {logs}")
+
+
 def inside():
     folder = tempfile.mkdtemp(prefix="fleet-")
     os.chmod(folder, 0o755)
     servers, recorders, source = {}, [], None
+    # Whatever ends it early is an error too.
+    well = False
     try:
         hashed = run(ARGS.program, "--hash-password", input="fleet-password", capture_output=True, text=True)
         servers = start_servers(folder)
@@ -490,15 +505,11 @@ def inside():
         say(f"{len(wrong)} things are wrong" if wrong else "each event has its clip, once and whole")
         if ARGS.write and not wrong:
             write(found)
-        if wrong:
-            logs = os.path.join(ROOT, "target/fleet")
-            shutil.rmtree(logs, ignore_errors=True)
-            os.makedirs(logs)
-            for program in [*servers.values(), *recorders]:
-                shutil.copy(program.log, logs)
-            say(f"what they said is in {logs}")
-        return 1 if wrong else 0
+        well = not wrong
+        return 0 if well else 1
     finally:
+        if not well:
+            keep_logs([*servers.values(), *recorders])
         if source:
             source.client.loop_stop()
         for program in [*recorders, *servers.values()]:

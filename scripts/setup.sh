@@ -12,6 +12,7 @@ build=(
     pkg-config
     libgstreamer1.0-dev
     libgstreamer-plugins-base1.0-dev
+    libgstrtspserver-1.0-dev
 )
 install=(
     meson
@@ -36,6 +37,7 @@ test=(
     gstreamer1.0-plugins-ugly
     gstreamer1.0-libav
     ffmpeg
+    glib-networking
     mosquitto
     mosquitto-clients
     openssl

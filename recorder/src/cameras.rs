@@ -8,6 +8,7 @@ use std::time::Duration;
 use crate::camera::Camera;
 use crate::config;
 use crate::events::Events;
+use crate::rtsp::Feed;
 use crate::sync::lock;
 
 /// All that run, in the order of the configuration.
@@ -15,14 +16,18 @@ use crate::sync::lock;
 pub struct Cameras {
     directory: PathBuf,
     events: Events,
+    /// Whether they are to be watched by RTSP.
+    watched: bool,
     running: Mutex<Vec<Arc<Camera>>>,
 }
 
 impl Cameras {
-    pub fn new(directory: &Path, events: Events) -> Self {
+    /// With their clips in `directory`, and `watched` by RTSP or not.
+    pub fn new(directory: &Path, events: Events, watched: bool) -> Self {
         Self {
             directory: directory.to_owned(),
             events,
+            watched,
             running: Mutex::default(),
         }
     }
@@ -62,7 +67,8 @@ impl Cameras {
     }
 
     fn start(&self, config: &config::Camera) -> Option<Arc<Camera>> {
-        match Camera::start(config.clone(), &self.directory, self.events.clone()) {
+        let feed = self.watched.then(Arc::<Feed>::default);
+        match Camera::start(config.clone(), &self.directory, self.events.clone(), feed) {
             Ok(camera) => {
                 tracing::info!(camera = config.name, source = config.source, "started");
                 Some(Arc::new(camera))

@@ -6,6 +6,7 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use gstkendryte::recordsink::blank_name;
 use serde::Deserialize;
 
 use crate::clip;
@@ -46,6 +47,10 @@ pub enum ConfigError {
     TokenAlone,
     #[error("http.listen = {0}: others reach this page, so http needs {1}")]
     Reached(SocketAddr, &'static str),
+    #[error("rtsp.listen = {0}: others reach this address, so http needs {1}")]
+    RtspReached(SocketAddr, &'static str),
+    #[error("rtsp.clients = 0: nobody could watch; leave [rtsp] out")]
+    RtspClients,
     #[error("site = {0:?}: a site's name is as a camera's")]
     Site(String),
     #[error("site is not set: what is this machine called for others?")]
@@ -58,7 +63,7 @@ pub enum ConfigError {
     Twice(String),
     #[error(
         "camera {camera:?}: continuous.name = {name:?} is not a-z, A-Z, 0-9, -, _ and . with a place for the \
-         time (%Y %m %d %H %M %S %j %y %F), or is what clips are called"
+         time (%Y %m %d %H %M %S %j %y %F %f), or is what clips are called"
     )]
     PartName { camera: String, name: String },
     #[error("camera {camera:?}: {key} = {value} is not within {least} and {most}")]
@@ -79,6 +84,7 @@ pub struct Config {
     pub directory: PathBuf,
     #[serde(default)]
     pub http: Http,
+    pub rtsp: Option<Rtsp>,
     pub mqtt: Option<Mqtt>,
     /// What this machine is called where there are others.
     pub site: Option<String>,
@@ -181,6 +187,47 @@ impl Default for Http {
             tls: None,
             behind_proxy: false,
         }
+    }
+}
+
+/// Cameras for players and other recorders.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
+pub struct Rtsp {
+    /// Address and port; port 0 is a free one.
+    pub listen: SocketAddr,
+    /// Clients at the same time.
+    pub clients: u32,
+}
+
+impl Default for Rtsp {
+    fn default() -> Self {
+        Self {
+            listen: SocketAddr::from(([127, 0, 0, 1], 8554)),
+            clients: 64,
+        }
+    }
+}
+
+impl Rtsp {
+    /// Whether others than this computer reach it.
+    pub fn is_reached(&self) -> bool {
+        !self.listen.ip().is_loopback()
+    }
+
+    /// No proxy speaks TLS for RTSP: it has the page's certificate.
+    fn check(&self, http: &Http) -> Result<(), ConfigError> {
+        let missing = |what| Err(ConfigError::RtspReached(self.listen, what));
+        if self.clients == 0 {
+            return Err(ConfigError::RtspClients);
+        }
+        if self.is_reached() && http.tls.is_none() {
+            return missing("tls");
+        }
+        if self.is_reached() && http.password.is_none() {
+            return missing("password");
+        }
+        Ok(())
     }
 }
 
@@ -426,19 +473,6 @@ pub struct Continuous {
     pub limits: Limits,
 }
 
-/// `strftime`'s places that a name may have: what stands there is a part of an address too.
-const PLACES: [(char, &str); 9] = [
-    ('Y', "0000"),
-    ('y', "00"),
-    ('m', "00"),
-    ('d', "00"),
-    ('j', "000"),
-    ('H', "00"),
-    ('M', "00"),
-    ('S', "00"),
-    ('F', "0000-00-00"),
-];
-
 impl Continuous {
     fn default_part() -> u64 {
         600
@@ -450,28 +484,14 @@ impl Continuous {
 
     /// Whether files called so can be told from clips and from each other.
     fn is_named_well(&self) -> bool {
-        let Some(name) = zeros(&self.name) else {
+        let Some(name) = blank_name(&self.name) else {
             return false;
         };
         // A clip's name is not to be one of theirs, with the number behind it that makes two of a
         // moment different: limits find files by their names.
-        let of_clips = clip::PATTERN.replace("%f", "000000");
-        let of_clips = zeros(&of_clips).unwrap_or_default();
+        let of_clips = blank_name(clip::PATTERN).unwrap_or_default();
         name != self.name && !of_clips.starts_with(&name) && clip::is_name(&format!("{name}.mp4"))
     }
-}
-
-/// A name with zeros in the places for the time, if it has no others.
-fn zeros(name: &str) -> Option<String> {
-    let mut pieces = name.split('%');
-    let mut text = pieces.next()?.to_owned();
-    for piece in pieces {
-        let letter = piece.chars().next()?;
-        let (_, zeros) = PLACES.iter().find(|(known, _)| *known == letter)?;
-        text.push_str(zeros);
-        text.push_str(piece.strip_prefix(letter)?);
-    }
-    Some(text)
 }
 
 impl Camera {
@@ -589,6 +609,9 @@ impl Config {
     /// Checks what no type says.
     pub fn check(&self) -> Result<(), ConfigError> {
         self.http.check()?;
+        if let Some(rtsp) = &self.rtsp {
+            rtsp.check(&self.http)?;
+        }
         let sites = [
             self.site.as_ref(),
             self.mqtt.as_ref().and_then(|it| it.site.as_ref()),
@@ -707,6 +730,34 @@ mod tests {
     }
 
     #[test]
+    fn rtsp_is_for_this_computer_or_by_tls() {
+        let config = |http: &str, rtsp: &str| {
+            parse(&format!(
+                "directory = 'd'\n[rtsp]\n{rtsp}\n[http]\n{http}\n"
+            ))
+        };
+        assert_eq!(parse("directory = 'd'").unwrap().rtsp, None);
+        let rtsp = config("", "").unwrap().rtsp.unwrap();
+        assert_eq!(rtsp.listen.to_string(), "127.0.0.1:8554");
+        let hash = crate::http::auth::hash_password("sesame").unwrap();
+        let password = format!("password = '{hash}'");
+        let tls = "tls = { certificate = 'c', key = 'k' }";
+        let open = "listen = '0.0.0.0:8554'";
+        for wrong in [
+            String::new(),
+            password.clone(),
+            tls.to_owned(),
+            format!("{password}\nbehind-proxy = true"),
+        ] {
+            let error = config(&wrong, open).unwrap_err();
+            assert!(error.contains("rtsp.listen"), "{wrong}: {error}");
+        }
+        config(&format!("{password}\n{tls}"), open).unwrap();
+        let error = config("", "clients = 0").unwrap_err();
+        assert!(error.contains("rtsp.clients"), "{error}");
+    }
+
+    #[test]
     fn parts_are_told_from_clips() {
         let named = |name: &str| {
             parse(&format!(
@@ -727,6 +778,8 @@ mod tests {
             "-%Y",
             "a b%Y",
             "%%Y",
+            // The number of a file, not the day.
+            "part-%d",
         ] {
             let error = named(wrong).unwrap_err();
             assert!(error.contains("continuous.name"), "{wrong}: {error}");

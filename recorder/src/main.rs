@@ -15,6 +15,7 @@ mod mqtt;
 mod offload;
 mod options;
 mod pins;
+mod rtsp;
 mod service;
 mod source;
 mod sync;

@@ -15,11 +15,13 @@ use crate::Error;
 use crate::cameras::Cameras;
 use crate::config::{Config, Http};
 use crate::events::Event;
+use crate::http::auth::Auth;
 use crate::http::{self, App, Parts};
 use crate::index::{Index, Shared};
 use crate::mqtt::{self, Station};
 use crate::offload::Offload;
 use crate::options::Options;
+use crate::rtsp;
 use crate::sync::is_true;
 
 /// A camera whose thread has not gone round for so long hangs. The end of its files may take less.
@@ -43,7 +45,9 @@ pub async fn run(options: &Options, config: Config) -> Result<(), Error> {
         None => None,
     };
     let (shared, following) = shared.unzip();
-    let cameras = Arc::new(Cameras::new(&config.directory, events.clone()));
+    let auth = Arc::new(Auth::of(&config.http));
+    let watched = config.rtsp.is_some();
+    let cameras = Arc::new(Cameras::new(&config.directory, events.clone(), watched));
     let mut offload = None;
     if let Some(store) = &config.store {
         let (index, events) = (index.clone(), events.clone());
@@ -75,7 +79,8 @@ pub async fn run(options: &Options, config: Config) -> Result<(), Error> {
     let listener = TcpListener::bind(config.http.listen)
         .await
         .map_err(|error| format!("{}: {error}", config.http.listen))?;
-    follow(&cameras, &config).await?;
+    let rtsp = begin_rtsp(&config, auth.clone())?;
+    follow(&cameras, rtsp.as_ref(), &config).await?;
     let parts = Parts {
         cameras: cameras.clone(),
         index: index.clone(),
@@ -83,7 +88,7 @@ pub async fn run(options: &Options, config: Config) -> Result<(), Error> {
         offload,
         events,
     };
-    let app = App::new(parts, config.http.clone());
+    let app = App::new(parts, config.http.clone(), auth);
     let serving = serve(listener, app, &config.http, stopped)?;
     let watchdog = tokio::spawn(watchdog(cameras.clone()));
     notify(&[NotifyState::Ready]);
@@ -94,7 +99,7 @@ pub async fn run(options: &Options, config: Config) -> Result<(), Error> {
             _ = interrupt.recv() => break,
             _ = hang_up.recv() => {
                 notify(&[NotifyState::Reloading, NotifyState::monotonic_usec_now()?]);
-                reload(options, &cameras, &mut current).await?;
+                reload(options, &cameras, rtsp.as_ref(), &mut current).await?;
                 notify(&[NotifyState::Ready]);
             }
         }
@@ -102,7 +107,13 @@ pub async fn run(options: &Options, config: Config) -> Result<(), Error> {
     tracing::info!("ending; files are finished first");
     notify(&[NotifyState::Stopping]);
     let ending = cameras.clone();
-    tokio::task::spawn_blocking(move || ending.stop()).await?;
+    tokio::task::spawn_blocking(move || {
+        ending.stop();
+        if let Some(rtsp) = rtsp {
+            rtsp.stop();
+        }
+    })
+    .await?;
     watchdog.abort();
     stop.send_replace(true);
     serving.await?;
@@ -135,15 +146,39 @@ fn serve(
     Ok(tokio::spawn(serving))
 }
 
-async fn follow(cameras: &Arc<Cameras>, config: &Config) -> Result<(), Error> {
+/// Begins to answer to players; says where.
+fn begin_rtsp(config: &Config, auth: Arc<Auth>) -> Result<Option<Arc<rtsp::Server>>, Error> {
+    let Some(config_of_rtsp) = &config.rtsp else {
+        return Ok(None);
+    };
+    let tls = config.http.tls.as_ref();
+    let tls = tls.filter(|_| config_of_rtsp.is_reached());
+    let server = rtsp::Server::start(config_of_rtsp, tls, auth)?;
+    println!("{}", server.address(config_of_rtsp));
+    Ok(Some(Arc::new(server)))
+}
+
+async fn follow(
+    cameras: &Arc<Cameras>,
+    rtsp: Option<&Arc<rtsp::Server>>,
+    config: &Config,
+) -> Result<(), Error> {
     let (cameras, wanted) = (cameras.clone(), config.cameras.clone());
-    Ok(tokio::task::spawn_blocking(move || cameras.follow(&wanted)).await?)
+    let rtsp = rtsp.cloned();
+    let followed = tokio::task::spawn_blocking(move || {
+        cameras.follow(&wanted);
+        if let Some(rtsp) = rtsp {
+            rtsp.follow(&cameras.list());
+        }
+    });
+    Ok(followed.await?)
 }
 
 /// Follows the file as it is now. One that cannot be followed changes nothing.
 async fn reload(
     options: &Options,
     cameras: &Arc<Cameras>,
+    rtsp: Option<&Arc<rtsp::Server>>,
     current: &mut Config,
 ) -> Result<(), Error> {
     let config = match options.config() {
@@ -160,7 +195,7 @@ async fn reload(
     if beside_cameras(&config) != beside_cameras(current) {
         tracing::warn!("what is set outside of [[camera]] is followed after a restart");
     }
-    follow(cameras, &config).await?;
+    follow(cameras, rtsp, &config).await?;
     tracing::info!("the configuration was read again");
     current.cameras = config.cameras;
     Ok(())

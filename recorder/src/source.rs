@@ -205,6 +205,28 @@ pub fn build(camera: &Camera) -> Result<gst::Pipeline, gst::glib::Error> {
     Ok(pipeline)
 }
 
+/// Has the parameter sets of H.264 and H.265 come with each key unit, for those who begin to watch with one: many
+/// cameras send them once. What is inside of the recording sinks is theirs.
+pub fn repeat_parameter_sets(pipeline: &gst::Pipeline) {
+    fn set(element: &gst::Element) {
+        let made_by = |object: &gst::Object, names: &[&str]| {
+            let factory = object.downcast_ref::<gst::Element>()?.factory()?;
+            Some(names.contains(&factory.name().as_str()))
+        };
+        let is = |object: &gst::Object, names: &[&str]| made_by(object, names) == Some(true);
+        let mut parents = std::iter::successors(element.parent(), |parent| parent.parent());
+        if is(element.upcast_ref(), &["h264parse", "h265parse"])
+            && !parents.any(|parent| is(&parent, &["circularsink", "recordsink"]))
+        {
+            element.set_property("config-interval", -1_i32);
+        }
+    }
+    for element in pipeline.iterate_recurse().into_iter().flatten() {
+        set(&element);
+    }
+    pipeline.connect_deep_element_added(|_, _, element| set(element));
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

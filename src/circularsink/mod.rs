@@ -50,7 +50,7 @@
 //! when a picture arrives, less the time that a live one was on its way. A recording takes it for its
 //! first picture and goes on by running time: a clock that is set meanwhile changes no length. It is
 //! told of, and the next recording has the new time. MP4 and MOV have it as `creation_time`, Matroska
-//! as `DateUTC`, AVI as the tag of the date.
+//! as `DateUTC`, AVI as `IDIT` and as the tag of the date.
 //!
 //! # What stays
 //! `max-files`, `max-total-bytes` and `min-free-bytes` have the oldest recordings deleted, with their

@@ -61,7 +61,7 @@
 //! The time of day comes from the stream where buffers carry it (`GstReferenceTimestampMeta` of
 //! `timestamp/x-unix` or `timestamp/x-ntp`), else from the system's clock. `recordsink-file` has it in
 //! ns since 1970 as `start-utc` and `end-utc`, MP4 and MOV as `creation_time`, Matroska as `DateUTC`,
-//! AVI as the tag of the date. A clock that is set while a file is recorded changes no length; the
+//! AVI as `IDIT` and as the tag of the date. A clock that is set while a file is recorded changes no length; the
 //! message `recordsink-clock-set` has the `running-time` at which it was seen, `source` (`stream`,
 //! `system`) and the `difference` in ns.
 //!
@@ -122,6 +122,7 @@ static CAT: LazyLock<gst::DebugCategory> = LazyLock::new(|| {
 });
 
 pub use crate::streams::Profile;
+pub use crate::streams::names::blank_name;
 pub use quality::Quality;
 
 glib::wrapper! {

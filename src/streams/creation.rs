@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! The time of day in a file: when its first picture was taken.
 //!
-//! Matroska has it in `DateUTC`, by a property of its muxer; AVI and what else holds tags, by the tag
-//! `datetime`. MP4 and MOV have it in their `moov` box, where their muxer puts the time at which it
+//! Matroska has it in `DateUTC`, by a property of its muxer; AVI (in `IDIT` and `ICRD`) and what else
+//! holds tags, by the tag `datetime`. MP4 and MOV have it in their `moov` box, where their muxer puts the time at which it
 //! was started: that is written over on its way to the file.
 
 use std::sync::Arc;

@@ -262,8 +262,7 @@ fn read(parts: &[Part], name: &str, found: &mut Found) -> bool {
             .strip_prefix(text.as_str())
             .is_some_and(|rest| read(others, rest, found)),
         Part::Time(letter) => {
-            let form = TIMES.iter().find(|(known, _)| *known == letter);
-            let form = form.map_or("", |(_, form)| form);
+            let form = form_of(letter).unwrap_or_default();
             let Some((text, rest)) = name.split_at_checked(form.len()) else {
                 return false;
             };
@@ -340,6 +339,20 @@ pub fn sequence(location: &str, number: u64) -> Result<String, PatternError> {
         *first = Part::Text(only.fill(&[number]));
     }
     Ok(fixed.to_string())
+}
+
+/// What the text of a letter of [`TIMES`] looks like.
+fn form_of(letter: char) -> Option<&'static str> {
+    let known = TIMES.iter().find(|(known, _)| *known == letter);
+    known.map(|(_, form)| *form)
+}
+
+/// The name that a `location` with places for the time has at a moment that is zeros all over: what all of its
+/// names look like. `None` if it cannot be used, or has places for numbers.
+pub fn blank_name(location: &str) -> Option<String> {
+    let pattern = Pattern::new(location, 0).ok()?;
+    let zeros = |letter| form_of(letter).map(str::to_owned);
+    Some(pattern.at(zeros).fill(&[]))
 }
 
 /// The letter of a place for a time: `%` and one of [`TIMES`].
@@ -454,6 +467,16 @@ mod tests {
                 matches!(Pattern::new(wrong, 1), Err(PatternError::Conversion(_))),
                 "{wrong}"
             );
+        }
+    }
+
+    #[test]
+    fn a_blank_name_has_the_form_of_all() {
+        assert_eq!(blank_name("%F_%H.ts").as_deref(), Some("0000-00-00_00.ts"));
+        assert_eq!(blank_name("50%%.ts").as_deref(), Some("50%.ts"));
+        // Alone it is a number.
+        for other in ["%d", "%Y-%05d", "%q"] {
+            assert_eq!(blank_name(other), None, "{other}");
         }
     }
 

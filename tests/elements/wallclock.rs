@@ -74,6 +74,11 @@ fn the_streams_time_is_in_messages_names_and_files() {
         let entries = ffprobe(Path::new(&name), &[], "format_tags=creation_time,date");
         let has = |text: &str| entries.iter().any(|entry| entry.starts_with(text));
         assert!(has("2026-11-28T20:00:02"), "{extension}: {entries:?}");
+        if extension == "avi" {
+            // `IDIT`, where cameras have it, besides the tag.
+            let taken = ffprobe(Path::new(&name), &[], "format_tags=creation_time");
+            assert_eq!(taken, ["2026-11-28 20:00:02"]);
+        }
         if extension == "mp4" {
             let each = ffprobe(Path::new(&name), &[], "stream_tags=creation_time");
             assert_eq!(each, ["2026-11-28T20:00:02.000000Z"]);

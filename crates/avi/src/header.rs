@@ -204,6 +204,8 @@ impl FourCc {
     pub const IART: Self = Self(*b"IART");
     /// INFO: date of creation.
     pub const ICRD: Self = Self(*b"ICRD");
+    /// When the first picture was taken, in the head.
+    pub const IDIT: Self = Self(*b"IDIT");
     /// INFO: software.
     pub const ISFT: Self = Self(*b"ISFT");
     /// INFO: comment.

@@ -20,6 +20,7 @@ use tokio::sync::watch;
 use crate::clip::{self, PICTURE};
 use crate::config;
 use crate::events::{Event, Events, Phase};
+use crate::rtsp::Feed;
 use crate::sync::lock;
 
 /// Events whose ids are remembered, so that one that comes twice makes one clip.
@@ -84,6 +85,17 @@ pub struct Status {
     pub lost: Vec<(&'static str, u64)>,
     /// Of a K210 board.
     pub link: Option<Link>,
+    /// Of those who watch by RTSP, where that is wanted.
+    pub rtsp: Option<Watched>,
+}
+
+/// Who watches by RTSP.
+#[derive(Debug, Clone, Copy, Default, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct Watched {
+    pub clients: usize,
+    /// Frames that clients who were too slow did not get, since the program started.
+    pub dropped: u64,
 }
 
 /// The link to a board, since the camera was last started.
@@ -112,6 +124,7 @@ struct Shared {
     /// Where its clips are.
     folder: PathBuf,
     events: Events,
+    feed: Option<Arc<Feed>>,
     /// Written by the thread of the live picture.
     picture: watch::Sender<Picture>,
     /// Written by the camera's thread and by triggers.
@@ -155,8 +168,13 @@ struct Open {
 }
 
 impl Camera {
-    /// Makes the camera's folder and starts it.
-    pub fn start(config: config::Camera, directory: &Path, events: Events) -> io::Result<Self> {
+    /// Makes the camera's folder and starts it. Those who watch by RTSP get what `feed` takes.
+    pub fn start(
+        config: config::Camera,
+        directory: &Path,
+        events: Events,
+        feed: Option<Arc<Feed>>,
+    ) -> io::Result<Self> {
         let folder = directory.join(&config.name);
         std::fs::create_dir_all(&folder)?;
         let name = config.name.clone();
@@ -168,6 +186,7 @@ impl Camera {
             config,
             folder,
             events,
+            feed,
             picture: watch::Sender::new(first),
             state: Mutex::default(),
             stop: Mutex::new(false),
@@ -193,6 +212,11 @@ impl Camera {
 
     pub fn config(&self) -> &config::Camera {
         &self.shared.config
+    }
+
+    /// What those who watch by RTSP get, if that is wanted.
+    pub fn feed(&self) -> Option<&Arc<Feed>> {
+        self.shared.feed.as_ref()
     }
 
     /// The latest picture and those to come.
@@ -273,6 +297,10 @@ impl Camera {
             look_at_elements(&ring, &mut status);
         }
         status.frames = shared.frames.load(Ordering::Relaxed);
+        status.rtsp = shared.feed.as_ref().map(|feed| Watched {
+            clients: feed.viewers(),
+            dropped: feed.dropped(),
+        });
         status.age = shared.age().map(|age| age.as_secs_f64());
         status
     }

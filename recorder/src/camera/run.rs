@@ -68,6 +68,9 @@ pub fn run(shared: &Arc<Shared>) {
         delay = (delay * 2).min(LONGEST_DELAY);
         lock(&shared.state).restarts += 1;
     }
+    if let Some(feed) = &shared.feed {
+        feed.end();
+    }
     shared.set_phase(Phase::Stopped, None);
     tracing::info!(camera = name.as_str(), "stopped");
 }
@@ -107,6 +110,9 @@ fn run_once(shared: &Arc<Shared>) -> Result<(), RunError> {
         state.motion = None;
     }
     run.end(result.is_ok());
+    if let Some(feed) = &shared.feed {
+        feed.pause();
+    }
     result
 }
 
@@ -126,6 +132,10 @@ fn set_up(shared: &Arc<Shared>, pipeline: &gst::Pipeline) -> Result<gst::Element
     ring.set_property("location", file(clip::PATTERN));
     limit(&ring, &config.limits);
     count_frames(shared, &ring)?;
+    if let Some(feed) = &shared.feed {
+        source::repeat_parameter_sets(pipeline);
+        feed.follow(&ring);
+    }
     if let Some(continuous) = &config.continuous {
         let sink = named("continuous")?;
         sink.set_property("location", file(&continuous.name));

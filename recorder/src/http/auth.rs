@@ -3,7 +3,7 @@
 //! the configuration allows on this computer alone.
 
 use std::collections::HashMap;
-use std::net::{IpAddr, Ipv6Addr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
@@ -20,6 +20,7 @@ use sha2::{Digest, Sha256};
 
 use super::App;
 use super::error::HttpError;
+use crate::config::Http;
 use crate::sync::lock;
 
 /// How long somebody stays signed in.
@@ -31,6 +32,10 @@ const TRIES: u32 = 5;
 const WAIT: Duration = Duration::from_secs(10);
 /// Addresses that are remembered for that.
 const ADDRESSES: usize = 10_000;
+
+/// Programs that send the password with each request share their tries: `gst-rtsp-server` does not tell
+/// where they are.
+const PROGRAMS: IpAddr = IpAddr::V4(Ipv4Addr::UNSPECIFIED);
 
 type Hash = [u8; 32];
 
@@ -46,6 +51,8 @@ pub struct Auth {
     /// Hashes of what the browsers have, and when they end.
     sessions: Mutex<HashMap<Hash, Instant>>,
     attempts: Mutex<HashMap<IpAddr, Attempts>>,
+    /// The hash of the password, once a program has had it right: it sends it with each request.
+    right: Mutex<Option<Hash>>,
     /// A password at a time: each takes 19 MiB.
     checking: tokio::sync::Mutex<()>,
 }
@@ -59,15 +66,22 @@ struct Attempts {
 
 impl Auth {
     /// `password` and `token` are as in the configuration, which has checked them.
-    pub fn new(password: Option<String>, token: Option<Hash>, secure: bool) -> Self {
+    fn new(password: Option<String>, token: Option<Hash>, secure: bool) -> Self {
         Self {
             password,
             token,
             secure,
             sessions: Mutex::default(),
             attempts: Mutex::default(),
+            right: Mutex::default(),
             checking: tokio::sync::Mutex::default(),
         }
+    }
+
+    /// As the configuration says.
+    pub fn of(config: &Http) -> Self {
+        let token = config.token.map(|token| token.0);
+        Self::new(config.password.clone(), token, config.is_encrypted())
     }
 
     /// Whether one has to sign in.
@@ -140,12 +154,8 @@ impl Auth {
     async fn sign_in(&self, password: String) -> Option<String> {
         let known = self.password.clone()?;
         let turn = self.checking.lock().await;
-        let right = tokio::task::spawn_blocking(move || {
-            let known = PasswordHash::new(&known).ok()?;
-            let checked = Argon2::default().verify_password(password.as_bytes(), &known);
-            checked.ok()
-        });
-        right.await.ok()??;
+        let right = tokio::task::spawn_blocking(move || is_right(&password, &known));
+        right.await.ok().filter(|right| *right)?;
         drop(turn);
         let secret = secret()?;
         let now = Instant::now();
@@ -161,6 +171,33 @@ impl Auth {
         Some(secret)
     }
 
+    /// Whether a program that sends a secret with each request may see what there is: the password, or the
+    /// token. Takes as long as a password does; not for the threads that others wait for.
+    pub fn is_known_to_program(&self, secret: &str) -> bool {
+        let sent = hash(secret);
+        if self.token == Some(sent) || *lock(&self.right) == Some(sent) {
+            return true;
+        }
+        let Some(known) = &self.password else {
+            return false;
+        };
+        if !self.may_try(PROGRAMS) {
+            tracing::warn!("too many wrong passwords by RTSP");
+            return false;
+        }
+        let right = {
+            let _turn = self.checking.blocking_lock();
+            is_right(secret, known)
+        };
+        if right {
+            *lock(&self.right) = Some(sent);
+            lock(&self.attempts).remove(&PROGRAMS);
+        } else {
+            tracing::warn!("a wrong password by RTSP");
+        }
+        right
+    }
+
     /// What has the browser keep a session for so long.
     fn set_cookie(&self, secret: &str, time: Duration) -> Option<HeaderValue> {
         let secure = if self.secure { "; Secure" } else { "" };
@@ -169,6 +206,15 @@ impl Auth {
             format!("{name}={secret}; Path=/; Max-Age={age}; HttpOnly; SameSite=Strict{secure}");
         HeaderValue::from_str(&text).ok()
     }
+}
+
+/// Whether this is the password; takes 19 MiB and a while.
+fn is_right(password: &str, known: &str) -> bool {
+    let known = PasswordHash::new(known);
+    known.is_ok_and(|known| {
+        let checked = Argon2::default().verify_password(password.as_bytes(), &known);
+        checked.is_ok()
+    })
 }
 
 fn hash(text: &str) -> Hash {
@@ -318,6 +364,21 @@ mod tests {
         assert!(!allowed("Bearer x") && !allowed("t"));
         let without = Auth::new(Some(String::new()), None, false);
         assert!(!without.is_allowed(&headers(header::AUTHORIZATION, "Bearer ")));
+    }
+
+    #[test]
+    fn programs_send_the_password_or_the_token_each_time() {
+        let auth = auth();
+        assert!(auth.is_known_to_program("t"));
+        assert!(!auth.is_known_to_program("simsim"));
+        assert!(auth.is_known_to_program("sesame"));
+        // What was right once is right, however many others guess.
+        let guessed = (0..20).filter(|_| auth.is_known_to_program("simsim"));
+        assert_eq!(guessed.count(), 0);
+        assert!(!auth.may_try(PROGRAMS));
+        assert!(auth.is_known_to_program("sesame"));
+        let without = Auth::new(None, None, false);
+        assert!(!without.is_known_to_program(""));
     }
 
     #[test]

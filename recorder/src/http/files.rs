@@ -120,7 +120,7 @@ async fn pass(
         return Ok(None);
     }
     let is_part = asked.range.is_some();
-    let found = match offload.get(camera, name, asked.range).await {
+    let found = match offload.store.get(camera, name, asked.range).await {
         Ok(found) => found,
         Err(object_store::Error::NotFound { .. }) => return Ok(None),
         Err(error) => return Err(error.into()),

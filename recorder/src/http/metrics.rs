@@ -101,7 +101,7 @@ fn labels(status: &Status) -> Labels {
 
 fn levels(registry: &mut Registry, statuses: &[Status]) {
     type Value = fn(&Status) -> Option<f64>;
-    let rows: [(&str, &str, Option<Unit>, Value); 7] = [
+    let rows: [(&str, &str, Option<Unit>, Value); 8] = [
         ("camera_up", "Whether frames come", None, |it| {
             Some(f64::from(u8::from(it.state == Phase::Running)))
         }),
@@ -138,6 +138,9 @@ fn levels(registry: &mut Registry, statuses: &[Status]) {
             Some(Unit::Ratios),
             |it| it.link.map(|link| link.utilisation),
         ),
+        ("rtsp_clients", "Clients that watch by RTSP", None, |it| {
+            it.rtsp.map(|rtsp| rtsp.clients as f64)
+        }),
     ];
     for (name, help, unit, value) in rows {
         let family = Family::<Labels, Level>::default();
@@ -176,6 +179,14 @@ fn lost(registry: &mut Registry, statuses: &[Status]) {
             received.get_or_create(&labels).inc_by(link.received);
         }
     }
+    let dropped = Family::<Labels, Counter>::default();
+    for status in statuses {
+        if let Some(rtsp) = status.rtsp {
+            dropped.get_or_create(&labels(status)).inc_by(rtsp.dropped);
+        }
+    }
+    let help = "Frames that RTSP clients did not get because they were too slow";
+    registry.register("rtsp_frames_dropped", help, dropped);
     registry.register(
         "board_reconnections",
         "Times that a board came back",

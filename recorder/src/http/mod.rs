@@ -48,7 +48,7 @@ pub struct App(Arc<Inner>);
 struct Inner {
     parts: Parts,
     config: Http,
-    auth: Auth,
+    auth: Arc<Auth>,
 }
 
 /// What of the program is asked and ordered.
@@ -71,9 +71,7 @@ impl std::ops::Deref for Inner {
 }
 
 impl App {
-    pub fn new(parts: Parts, config: Http) -> Self {
-        let token = config.token.map(|token| token.0);
-        let auth = Auth::new(config.password.clone(), token, config.is_encrypted());
+    pub fn new(parts: Parts, config: Http, auth: Arc<Auth>) -> Self {
         Self(Arc::new(Inner {
             parts,
             config,

@@ -14,7 +14,6 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use object_store::{GetRange, GetResult};
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
@@ -54,7 +53,7 @@ pub struct Status {
 /// The store and the way to it.
 #[derive(Debug)]
 pub struct Offload {
-    store: Store,
+    pub store: Store,
     config: config::Store,
     index: Index,
     events: Events,
@@ -89,16 +88,6 @@ impl Offload {
             backlog: self.index.backlog(self.config.continuous).await?,
             error: lock(&self.progress.error).clone(),
         })
-    }
-
-    /// A clip's object, or that beside it that ends so, or a part of it.
-    pub async fn get(
-        &self,
-        camera: &str,
-        name: &str,
-        range: Option<GetRange>,
-    ) -> object_store::Result<GetResult> {
-        self.store.get(camera, name, range).await
     }
 
     async fn run(self: Arc<Self>, mut stopped: watch::Receiver<bool>) {

@@ -2,6 +2,7 @@
 //! Passwords, sessions, tokens and TLS.
 
 use std::io::Write;
+use std::path::Path;
 use std::process::{Command, Stdio};
 
 use serde_json::json;
@@ -10,7 +11,7 @@ use crate::browser::Browser;
 use crate::support::{Answer, Recorder, ask, ball, send};
 
 /// What `--hash-password` makes of a password.
-fn hash(password: &str) -> String {
+pub fn hash(password: &str) -> String {
     let folder = tempfile::tempdir().unwrap();
     let mut command = Recorder::command(folder.path(), &["--hash-password"]);
     let mut child = command
@@ -24,8 +25,36 @@ fn hash(password: &str) -> String {
     String::from_utf8(output.stdout).unwrap().trim().to_owned()
 }
 
+/// Makes `cert.pem` and `key.pem`, by which this computer is `localhost`.
+pub fn certificate(folder: &Path) {
+    let made = Command::new("openssl")
+        .args([
+            "req",
+            "-x509",
+            "-newkey",
+            "ec",
+            "-pkeyopt",
+            "ec_paramgen_curve:P-256",
+            "-nodes",
+        ])
+        .args([
+            "-keyout",
+            "key.pem",
+            "-out",
+            "cert.pem",
+            "-subj",
+            "/CN=localhost",
+        ])
+        .args(["-addext", "subjectAltName=IP:127.0.0.1"])
+        .current_dir(folder)
+        .stderr(Stdio::null())
+        .status()
+        .expect("openssl is installed");
+    assert!(made.success());
+}
+
 /// SHA-256 of `secret`.
-const TOKEN: &str = "2bb80d537b1da3e38bd30361aa855686bde0eacd7162fef6a25fe97bf527a25b";
+pub const TOKEN: &str = "2bb80d537b1da3e38bd30361aa855686bde0eacd7162fef6a25fe97bf527a25b";
 
 fn locked() -> Recorder {
     let password = hash("open sesame");
@@ -129,30 +158,7 @@ fn the_page_is_used_over_tls() {
         return;
     };
     let folder = tempfile::tempdir().unwrap();
-    let made = Command::new("openssl")
-        .args([
-            "req",
-            "-x509",
-            "-newkey",
-            "ec",
-            "-pkeyopt",
-            "ec_paramgen_curve:P-256",
-            "-nodes",
-        ])
-        .args([
-            "-keyout",
-            "key.pem",
-            "-out",
-            "cert.pem",
-            "-subj",
-            "/CN=localhost",
-        ])
-        .args(["-addext", "subjectAltName=IP:127.0.0.1"])
-        .current_dir(folder.path())
-        .stderr(Stdio::null())
-        .status()
-        .expect("openssl is installed");
-    assert!(made.success());
+    certificate(folder.path());
     let config = format!(
         "password = '{}'\ntls = {{ certificate = 'cert.pem', key = 'key.pem' }}\n{}",
         hash("open sesame"),

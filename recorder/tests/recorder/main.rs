@@ -13,6 +13,7 @@ mod cameras;
 mod http;
 mod mqtt;
 mod page;
+mod rtsp;
 mod servers;
 mod shared;
 mod store;

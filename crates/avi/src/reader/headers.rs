@@ -348,7 +348,7 @@ const KNOWN: [FourCc; 11] = [
     FourCc::DMLH,
     FourCc::JUNK,
     FourCc::LIST,
-    FourCc(*b"IDIT"),
+    FourCc::IDIT,
 ];
 
 /// No header chunk of these sizes or less has room for another in it.

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! The head of a file, from `RIFF` to `movi`, as bytes with known places in them.
 
+use super::date::asctime;
 use super::{Options, Profile, Stream, StreamFormat, Tags};
 use crate::header::{
     BitmapInfo, ChunkHeader, ExtendedHeader, FourCc, ListHeader, MainHeader, SuperIndex,
@@ -132,6 +133,10 @@ pub(super) fn lay_out(options: &Options, streams: &[Stream], tags: &Tags) -> (Ve
         nest.open_list(FourCc::LIST, FourCc::ODML);
         places.extended = Some(nest.chunk(FourCc::DMLH, &[0; ExtendedHeader::SIZE]));
         nest.close();
+    }
+    // The K210 has no use for it.
+    if let Some(date) = asctime(&tags.date).filter(|_| options.profile == Profile::Standard) {
+        nest.chunk(FourCc::IDIT, format!("{date}\0").as_bytes());
     }
     nest.close();
     places.tags.0 = nest.bytes.len();

@@ -33,6 +33,7 @@
 //! in the end. Each chunk is indexed once for each of these levels.
 
 mod chunk_log;
+mod date;
 mod layout;
 #[cfg(test)]
 mod tests;
@@ -338,7 +339,8 @@ pub struct Tags {
     pub title: String,
     /// `IART`
     pub artist: String,
-    /// `ICRD`, in the form of ISO 8601.
+    /// `ICRD`, in the form of ISO 8601. A time of day in UTC that is known when the file begins is in the
+    /// head as `IDIT` too.
     pub date: String,
     /// `ISFT`
     pub software: String,
