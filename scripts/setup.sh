@@ -103,12 +103,15 @@ check_version() {
     fi
 }
 
-# Sets `missing` to those of the packages that are not installed.
+# Sets `missing` to those of the packages that are not installed. Where something was cross-built, another
+# architecture's may be there in place of this one's.
 find_missing() {
+    local here installed
+    here=$(dpkg --print-architecture)
+    installed=$(dpkg-query -W -f '${db:Status-Status} ${Architecture} ${Package}\n')
     missing=()
     for package in "$@"; do
-        state=$(dpkg-query -W -f '${db:Status-Status}' "$package" 2>/dev/null || true)
-        [ "$state" = installed ] || missing+=("$package")
+        grep -qxE "installed ($here|all) ${package//./\\.}" <<<"$installed" || missing+=("$package")
     done
 }
 
