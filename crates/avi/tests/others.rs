@@ -628,6 +628,31 @@ fn whatever_is_lost_of_a_head_the_frames_are_found() {
     }
 }
 
+/// The lists of a file beyond a gigabyte begin anew, and are no header of what is before them.
+#[test]
+fn frames_before_the_second_list_of_a_large_file_are_found_without_a_head() {
+    let file = File::default().build(&pieces(30, None));
+    let head = file.at[0];
+    let index = memchr::memmem::find(&file.bytes, b"idx1").expect("an index");
+    let movi = [b"movi", &file.bytes[head..index]].concat();
+    let list = [b"LIST", &(movi.len() as u32).to_le_bytes()[..], &movi].concat();
+    let size = (list.len() as u32 + 4).to_le_bytes();
+    let built = [&file.bytes[..], b"RIFF", &size, b"AVIX", &list].concat();
+    for lost in (0..=head + 100).step_by(12) {
+        let zeroed = [vec![0; lost], built[lost..].to_vec()].concat();
+        for (how, bytes) in [("zeroed", zeroed), ("cut off", built[lost..].to_vec())] {
+            let summary = repair(&bytes[..], Profile::Standard, &mut memory(), |_, _| {});
+            let frames = summary.map(|summary| summary.frames);
+            // Those that the first hundred bytes of pictures are of are lost with them.
+            let there = file.at.iter().filter(|at| **at >= lost).count() as u64 + 30;
+            assert!(
+                frames.as_ref().is_ok_and(|n| (there..=60).contains(n)),
+                "{lost} bytes {how}: {frames:?}"
+            );
+        }
+    }
+}
+
 #[test]
 fn what_a_lost_head_said_can_be_told() {
     let content = pieces(60, Some(1068));

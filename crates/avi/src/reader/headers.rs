@@ -4,7 +4,8 @@
 //! taken one by one wherever they are, and what is no chunk is stepped over.
 
 use crate::header::{
-    BitmapInfo, ChunkHeader, ExtendedHeader, FourCc, MainHeader, StreamHeader, WaveFormat, padded,
+    BitmapInfo, ChunkHeader, ExtendedHeader, FourCc, ListHeader, MainHeader, StreamHeader,
+    WaveFormat, padded,
 };
 use crate::jpeg;
 use crate::pcm::Layout;
@@ -378,6 +379,8 @@ pub fn parse(data: &[u8], base: u64, complete: bool) -> Result<Header, Short> {
         };
         let size = size as usize;
         let descend = match id {
+            // What is before it is lost as a header, but its frames are there.
+            FourCc::RIFF if kind == FourCc::AVIX => break,
             FourCc::RIFF => true,
             FourCc::LIST if kind == FourCc::MOVI => {
                 movi = Some(at + 8);
@@ -453,8 +456,16 @@ fn is_data_chunk(id: FourCc) -> bool {
 }
 
 fn find_known(data: &[u8]) -> Option<usize> {
-    data.windows(4)
-        .position(|w| FourCc::parse(w).is_some_and(|id| KNOWN.contains(&id)))
+    let known = |at: &usize| {
+        FourCc::parse(&data[*at..]).is_some_and(|id| match id {
+            FourCc::RIFF => {
+                let head = ListHeader::parse(&data[*at..]);
+                head.is_ok_and(|head| matches!(head.kind, FourCc::AVI | FourCc::AVIX))
+            }
+            id => KNOWN.contains(&id),
+        })
+    };
+    (0..data.len()).find(known)
 }
 
 fn text(body: &[u8]) -> String {
