@@ -1861,7 +1861,7 @@ fn a_refusal_is_one_error() {
         ("channel=9", ["channel 9", "0 to 3"]),
         ("backend=element engine=nosuch", ["nosuch", "install"]),
         ("backend=v4l2 device=/dev/nosuch", ["/dev/nosuch", "driver"]),
-        ("backend=mpp library=/nosuch.so", ["/nosuch.so", "library="]),
+        ("backend=mpp library=/nosuch.so", ["/nosuch.so", "loaded"]),
         ("backend=element bitrate=0", ["bitrate", "bring"]),
     ] {
         let pipeline = Pipeline::launch(&format!(
