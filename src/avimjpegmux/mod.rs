@@ -28,15 +28,10 @@
 //!   frame rate and sound is moved to its time: missing frames are empty chunks (in the K210's profile the last
 //!   frame again), missing sound is silence. No frame is lost for want of a place: a camera that is faster than its
 //!   caps has its own rate in the file. Without a rate in the caps the first 17 frames tell it, or two seconds
-//!   without the longest interval, and the grid has two or three places for each frame of a camera that is irregular or slower than 24 a
-//!   second, so that every frame is at its time if the camera becomes faster. Where that is not enough, as with a camera that doubles its rate
-//!   while it is recorded, frames are shown late, which the stats property counts and a warning tells. (The K210's
-//!   profile keeps its rate and drops them.)
-//! - **Sample rates.** Sound whose timestamps say from its begin that it comes at another rate than its caps (by 2 % at
-//!   least, and a factor of four at most) has that rate in the file, with a warning, and none of it is left out; it is held
-//!   back for a second, or 2.5 s, until that is clear. What clocks drift, single pieces that overlap or are missing, and sound that changes its rate
-//!   later are made up for with silence, or by leaving samples out, which the stats property counts. (So are all in the K210's
-//!   profile, and where the sink cannot seek.)
+//!   without the longest interval, and the grid has two or three places for each frame of a camera that is irregular
+//!   or slower than 24 a second, so that every frame is at its time if the camera becomes faster. Where that is not
+//!   enough, as with a camera that doubles its rate while it is recorded, frames are shown late, which the stats
+//!   property counts and a warning tells. (The K210's profile keeps its rate and drops them.)
 //! - **Jumps.** Timestamps that go back by more than 0.2 s, or jump ahead by more than an hour, begin anew:
 //!   they follow what was recorded before, with a warning that says what was seen and where.
 //! - **Checkpoints.** Every `checkpoint-interval` of stream time the file is brought up to date in
@@ -51,21 +46,9 @@
 //!   asks downstream for its URI and the file's disk for what is free. If the sink fails
 //!   all the same, what it has is made a file that ends there; the sink has then posted why,
 //!   the moment that it failed.
-//! - **Tags.** Title, artist, date, software and comment of the tag setter and of upstream are in the
-//!   head. Those that come while it records get in with the next checkpoint or the end, as
-//!   far as the head has room (4 KiB; 512 bytes without `big-file`). Beyond that, in the K210's
-//!   profile and in a pipe they follow the index, where few programs look.
-//! - **The K210's frames** have to be what its player has room for and its decoder, picojpeg, knows
-//!   ([`avi_mjpeg::k210`], [`avi_mjpeg::picojpeg`]): any other is an error that says what to do. `jpegenc`
-//!   makes such frames from I420, `ffmpeg` from yuvj420p; its 4:2:2 and grey ones have to be decoded and
-//!   encoded again. Frames without Huffman tables, as of many webcams, get the usual ones, of 420 bytes. A
-//!   frame whose data are damaged such that playback would end with it is left out, with a warning, and the
-//!   last one repeated.
-//! - **The K210's sound** waits for the frame that it is heard with. If no frame comes for ten seconds
-//!   of sound, the last one is repeated, which is warned of. Before the first frame sound is
-//!   held back, upstream after ten seconds; that is warned of too.
 //!
-//! The `stats` property counts what was written, repeated, missed and dropped.
+//! The `stats` property counts what was written, repeated, missed and dropped. Rates of sound that are not those of its
+//! caps, tags, and what the K210 asks of frames and sound are below.
 #![doc = include_str!("reference.md")]
 
 use std::sync::LazyLock;
