@@ -273,18 +273,31 @@ def record(arguments):
 def by_ffprobe(path):
     """Seconds of pictures and of sound that ffprobe finds, and what it says."""
     result = subprocess.run(
-        ["ffprobe", "-v", "error", "-show_entries", "packet=codec_type,duration_time", "-of",
-         "compact=nk=0", path], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+        ["ffprobe", "-v", "error", "-show_entries", "packet=codec_type,pts_time,duration_time",
+         "-of", "compact=nk=0", path], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
         timeout=DEADLINE)
-    frames, sound = 0, 0.0
+    frames, sound = 0, []
     for line in result.stdout.splitlines():
         fields = dict(field.split("=") for field in line.split("|") if "=" in field)
         if fields.get("codec_type") == "video":
             frames += 1
         elif fields.get("codec_type") == "audio" and fields.get("duration_time", "N/A") != "N/A":
-            sound += float(fields["duration_time"])
+            sound.append((fields.get("pts_time", "N/A"), float(fields["duration_time"])))
     failed = result.stderr.strip() if result.returncode else ""
-    return frames / FRAMES, sound, failed
+    return frames / FRAMES, length_of(sound), failed
+
+
+def length_of(packets):
+    """Seconds of sound in packets of a time and a length each.
+
+    Where a container has milliseconds, a packet of 21.333 ms says that it has 21: up to the next
+    packet, if that follows it, is what it has.
+    """
+    seconds = 0.0
+    for (time_, length), (after, _) in zip(packets, packets[1:] + [("N/A", 0)]):
+        step = float(after) - float(time_) if "N/A" not in (time_, after) else length
+        seconds += step if abs(step - length) < 0.0015 else length
+    return seconds
 
 
 def by_gstreamer(path):
