@@ -211,6 +211,8 @@ def record(arguments):
     gi.require_version("Gst", "1.0")
     from gi.repository import Gst
     Gst.init(None)
+    # PyGObject makes a class's attributes when one is first asked for, and no other thread may ask meanwhile.
+    assert Gst.Buffer.new().duration == Gst.CLOCK_TIME_NONE
     chosen = [case for case in cases() if arguments.only in case.name]
     numbers = [int(number) for number in arguments.numbers.split(",")]
     words = mmap.mmap(os.open(os.path.join(arguments.record, "control"), os.O_RDWR), 0)
