@@ -2,11 +2,12 @@
 # SPDX-License-Identifier: MIT OR Apache-2.0
 """What is lost of a recording when its program is killed, its disk fails or the power is cut.
 
-    losses.py kill|eio|gone|full|power [--rounds N] [--only WORD] [--write]
+    losses.py kill|eio|gone|full|power [--rounds N] [--together N] [--only WORD] [--write]
 
-Each round records all cases (a sink, a container, with or without sound) at a time, in a few
-processes, as one has three channels of VENC; from live sources, noting what has gone into each sink.
-At a random moment the trouble comes to all:
+Each round records all cases (a sink, a container, with or without sound), a dozen at a time (TOGETHER),
+as what is lost because the machine can do no more is not the sink's; in a few processes, as one has
+three channels of VENC; from live sources, noting what has gone into each sink. At a random moment the
+trouble comes to all:
 
 kill    SIGKILL. What ffmpegsink feeds has the time that it takes to end.
 eio     one write of each file fails (disk.c)
@@ -132,6 +133,12 @@ def cases():
     return found
 
 
+def some(arguments):
+    """Those that are recorded at a time."""
+    chosen = [case for case in cases() if arguments.only in case.name]
+    return chosen[arguments.first:arguments.first + arguments.together]
+
+
 CHANNELS = 3
 
 
@@ -211,7 +218,9 @@ def record(arguments):
     gi.require_version("Gst", "1.0")
     from gi.repository import Gst
     Gst.init(None)
-    chosen = [case for case in cases() if arguments.only in case.name]
+    # PyGObject makes a class's attributes when one is first asked for, and no other thread may ask meanwhile.
+    assert Gst.Buffer.new().duration == Gst.CLOCK_TIME_NONE
+    chosen = some(arguments)
     numbers = [int(number) for number in arguments.numbers.split(",")]
     words = mmap.mmap(os.open(os.path.join(arguments.record, "control"), os.O_RDWR), 0)
     entered = mmap.mmap(os.open(os.path.join(arguments.record, "entered"), os.O_RDWR), 0)
@@ -273,18 +282,31 @@ def record(arguments):
 def by_ffprobe(path):
     """Seconds of pictures and of sound that ffprobe finds, and what it says."""
     result = subprocess.run(
-        ["ffprobe", "-v", "error", "-show_entries", "packet=codec_type,duration_time", "-of",
-         "compact=nk=0", path], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+        ["ffprobe", "-v", "error", "-show_entries", "packet=codec_type,pts_time,duration_time",
+         "-of", "compact=nk=0", path], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
         timeout=DEADLINE)
-    frames, sound = 0, 0.0
+    frames, sound = 0, []
     for line in result.stdout.splitlines():
         fields = dict(field.split("=") for field in line.split("|") if "=" in field)
         if fields.get("codec_type") == "video":
             frames += 1
         elif fields.get("codec_type") == "audio" and fields.get("duration_time", "N/A") != "N/A":
-            sound += float(fields["duration_time"])
+            sound.append((fields.get("pts_time", "N/A"), float(fields["duration_time"])))
     failed = result.stderr.strip() if result.returncode else ""
-    return frames / FRAMES, sound, failed
+    return frames / FRAMES, length_of(sound), failed
+
+
+def length_of(packets):
+    """Seconds of sound in packets of a time and a length each.
+
+    Where a container has milliseconds, a packet of 21.333 ms says that it has 21: up to the next
+    packet, if that follows it, is what it has.
+    """
+    seconds = 0.0
+    for (time_, length), (after, _) in zip(packets, packets[1:] + [("N/A", 0)]):
+        step = float(after) - float(time_) if "N/A" not in (time_, after) else length
+        seconds += step if abs(step - length) < 0.0015 else length
+    return seconds
 
 
 def by_gstreamer(path):
@@ -380,7 +402,8 @@ def launch(arguments, directory, chosen):
 
 def start(arguments, directory, group, environment):
     command = [sys.executable, __file__, arguments.what, "--record", directory, "--only",
-               arguments.only, "--numbers", ",".join(map(str, group))]
+               arguments.only, "--first", str(arguments.first), "--together",
+               str(arguments.together), "--numbers", ",".join(map(str, group))]
     if arguments.what == "full":
         mounts = f"for each in {' '.join(map(str, group))}; do " \
                  "mount -t tmpfs -o size=8m none $each || exit 1; done"
@@ -566,6 +589,7 @@ def main():
     parser.add_argument("what", choices=["kill", "eio", "gone", "full", "power"])
     parser.add_argument("--rounds", type=int, default=20)
     parser.add_argument("--only", default="", help="the cases whose name contains this")
+    parser.add_argument("--together", type=int, default=12, help="cases that are recorded at a time")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--plugins", default="target/release")
     parser.add_argument("--write", action="store_true", help="put the table into the page")
@@ -573,12 +597,13 @@ def main():
     parser.add_argument("--verbose", action="store_true")
     parser.add_argument("--record", help=argparse.SUPPRESS)
     parser.add_argument("--numbers", help=argparse.SUPPRESS)
+    parser.add_argument("--first", type=int, default=0, help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     if arguments.record:
         record(arguments)
         return
     chosen = [case for case in cases() if arguments.only in case.name]
-    if not chosen or arguments.rounds < 1:
+    if not chosen or arguments.rounds < 1 or arguments.together < 1:
         sys.exit("there is nothing to do")
     if arguments.write and arguments.only:
         sys.exit("a table of some cases is not one for the page")
@@ -596,15 +621,18 @@ def main():
                         os.path.join(os.path.dirname(os.path.realpath(__file__)), "disk.c"), "-ldl",
                         "-pthread"], check=True)
         for number in range(1 if arguments.what == "power" else arguments.rounds):
-            directory = os.path.join(arguments.scratch, f"round{number}")
-            os.mkdir(directory)
-            if arguments.what == "power":
-                power(arguments, directory, chosen, outcomes, pool)
-            else:
-                trouble(arguments, directory, chosen, outcomes, pool)
-            if arguments.keep and number + 1 == arguments.rounds:
-                shutil.copytree(directory, arguments.keep, dirs_exist_ok=True)
-            shutil.rmtree(directory)
+            for arguments.first in range(0, len(chosen), arguments.together):
+                directory = os.path.join(arguments.scratch, f"round{number}-{arguments.first}")
+                os.mkdir(directory)
+                now = slice(arguments.first, arguments.first + arguments.together)
+                if arguments.what == "power":
+                    power(arguments, directory, chosen[now], outcomes[now], pool)
+                else:
+                    trouble(arguments, directory, chosen[now], outcomes[now], pool)
+                if arguments.keep and number + 1 == arguments.rounds:
+                    shutil.copytree(directory, os.path.join(arguments.keep, str(arguments.first)),
+                                    dirs_exist_ok=True)
+                shutil.rmtree(directory)
             print(f"round {number + 1} of {arguments.rounds}, {time.monotonic() - started:.0f} s",
                   flush=True)
     text = table(outcomes, arguments.what)
