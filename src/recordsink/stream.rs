@@ -96,6 +96,11 @@ impl Recorder {
         pad: &gst::GhostPad,
         buffer: &mut gst::Buffer,
     ) -> Result<bool, gst::FlowError> {
+        if buffer.size() == 0 {
+            gst::info!(CAT, "An empty buffer of the {name}");
+            lock(&self.flow).dropped.unreadable += u64::from(name == "video");
+            return Ok(false);
+        }
         if name == "video" && !self.is_sized(pad, buffer)? {
             return Ok(false);
         }
