@@ -63,6 +63,10 @@ impl Host for Downstream {
         self.tell(|element| messages::waiting(element, pad, is_k210));
     }
 
+    fn unreadable(&self, frames: u64) {
+        self.tell(|element| messages::unreadable(element, frames));
+    }
+
     fn jumped(&self, pad: &gst::Pad, jump: Jump) {
         self.tell(|element| messages::jump(element, pad, jump));
     }

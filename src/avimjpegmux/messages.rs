@@ -14,6 +14,7 @@ pub(super) struct Warnings {
     element: gst::glib::WeakRef<gst::Element>,
     of_rate: bool,
     of_damage: bool,
+    of_empty: bool,
     /// A file for the K210 has another frame in the place of a missing one, which is worth a warning.
     is_repeating: bool,
 }
@@ -24,6 +25,7 @@ impl Warnings {
             element: element.downgrade(),
             of_rate: false,
             of_damage: false,
+            of_empty: false,
             is_repeating,
         }
     }
@@ -58,6 +60,21 @@ impl Warnings {
                     );
                 }
             }
+            Notice::Empty { stream } => {
+                if !std::mem::replace(&mut self.of_empty, true) {
+                    gst::element_warning!(
+                        element,
+                        gst::StreamError::Mux,
+                        ("An empty buffer came on stream {stream}, which is no picture; it is \
+                             left out. The stats property counts those dropped.")
+                    );
+                }
+            }
+            Notice::Nothing { stream } => gst::element_warning!(
+                element,
+                gst::StreamError::Mux,
+                ("Nothing came on stream {stream}; it is in the file, and empty.")
+            ),
             Notice::Stalled { sound } => gst::element_warning!(
                 element,
                 gst::StreamError::Mux,
@@ -105,6 +122,16 @@ impl Warnings {
             );
         }
     }
+}
+
+/// Tells of pictures before the first readable one.
+pub(super) fn unreadable(element: &gst::Element, frames: u64) {
+    gst::element_warning!(
+        element,
+        gst::StreamError::Decode,
+        ("{frames} pictures before the first readable one are left out: they are empty or cut, or \
+             no JPEGs. The stats property counts those dropped.")
+    );
 }
 
 /// Tells of times that began anew.

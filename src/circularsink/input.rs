@@ -96,6 +96,7 @@ struct InputState {
     /// The pool that the last buffer came from, and whether it has buffers without end.
     pool: Option<(usize, bool)>,
     warned_skipped: bool,
+    warned_empty: bool,
 }
 
 impl Input {
@@ -271,6 +272,10 @@ impl Input {
         let Some(element) = context.element.upgrade() else {
             return Err(gst::FlowError::Flushing);
         };
+        if buffer.size() == 0 {
+            self.leave_out(context, &element);
+            return Ok(gst::FlowSuccess::Ok);
+        }
         let taken = self
             .take(&element, buffer)
             .map_err(|refusal| self.refuse(&element, refusal))?;
@@ -291,6 +296,22 @@ impl Input {
             self.react(context, &element, pad, &taken);
         }
         Ok(gst::FlowSuccess::Ok)
+    }
+
+    /// Counts an empty buffer, for which no container has a place.
+    fn leave_out(&self, context: &Context, element: &gst::Bin) {
+        context.skipped.fetch_add(1, Ordering::Relaxed);
+        if !std::mem::replace(&mut self.state().warned_empty, true) {
+            gst::element_warning!(
+                element,
+                gst::StreamError::Format,
+                (
+                    "An empty buffer came on {}; it is not kept. The stats property counts such \
+                     as buffers-skipped",
+                    self.name
+                )
+            );
+        }
     }
 
     /// Says why a buffer is not taken.

@@ -78,7 +78,7 @@
 //!
 //! Messages count what is in the file: `frames` of video (of the first sound where there is no
 //! picture), and `dropped`, those that were kept for it and that the muxer did not put into it. What
-//! comes before the first key unit is in no file; `stats` counts it as `buffers-skipped`.
+//! comes before the first key unit is in no file, nor is an empty buffer; `stats` counts them as `buffers-skipped`.
 //!
 //! # Elsewhere than to files
 //! `sink-factory` and `sink-properties` have recordings stored by any element that takes a stream:

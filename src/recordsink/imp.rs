@@ -268,8 +268,8 @@ impl RecordSink {
                     &*obj,
                     template,
                     ended,
-                    move |_, pad, info, _stopping| match weak.upgrade() {
-                        Some(recorder) => recorder.arrived(&name, pad, info),
+                    move |_, pad, info, stopping| match weak.upgrade() {
+                        Some(recorder) => recorder.arrived(&name, pad, info, stopping),
                         None => gst::PadProbeReturn::Ok,
                     },
                 )?;

@@ -48,7 +48,7 @@
 //! element message `recordsink-file` with `location`, `frames`, `bytes` and `duration`, of the file
 //! that is on the disk, and the frames that came for it and are not in it: `dropped`, of which
 //! `dropped-interval` came before `interval` had passed, `dropped-unreadable` before the first picture
-//! whose head is readable, and `lost` were not put into it by the muxer. With
+//! whose head is readable or were empty, and `lost` were not put into it by the muxer. With
 //! `frame-messages=true` each frame posts `recordsink-frame` with its `bytes` and `pts`.
 //!
 //! Names may have a place for the time of day of the first picture, as `strftime` has it: `%Y %m %d %H

@@ -96,7 +96,7 @@ pub static PROPERTIES: LazyLock<Properties<Settings>> = LazyLock::new(|| {
             .blurb(
                 "frames, bytes (encoded video), last-frame-bytes (what MaixPy's record() \
                  returns), dropped (frames that came and are in no file) and of these \
-                 dropped-interval (before the interval had passed), dropped-unreadable (before \
+                 dropped-interval (before the interval had passed), dropped-unreadable (empty, or before \
                  the first readable picture) and lost (by the muxer), files (complete ones), jumps (how often timestamps began anew or jumped ahead)",
             )
             .read_only()

@@ -3,6 +3,7 @@
 //! the elements to the file are built.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use avi_mjpeg::jpeg::FrameHeader;
 use gst::glib;
@@ -20,12 +21,13 @@ use crate::streams::{self, bin::Place, entry, missing};
 use crate::sync::lock;
 
 impl Recorder {
-    /// Everything that reaches one of the pads, in the stream's thread.
+    /// Everything that reaches one of the pads, in the stream's thread; what is `stopping` turns it away.
     pub fn arrived(
         self: &Arc<Self>,
         name: &str,
         pad: &gst::GhostPad,
         info: &mut gst::PadProbeInfo,
+        stopping: &AtomicBool,
     ) -> gst::PadProbeReturn {
         match &mut info.data {
             Some(gst::PadProbeData::Event(event)) => match event.view() {
@@ -60,6 +62,14 @@ impl Recorder {
                     gst::PadProbeReturn::Ok
                 }
             },
+            Some(gst::PadProbeData::Buffer(buffer))
+                if buffer.size() == 0 && !stopping.load(Ordering::Acquire) =>
+            {
+                // No container has a place for it.
+                lock(&self.flow).dropped.unreadable += u64::from(name == "video");
+                info.flow_res = Ok(gst::FlowSuccess::Ok);
+                gst::PadProbeReturn::Handled
+            }
             Some(gst::PadProbeData::Buffer(buffer)) => {
                 let taken = self.buffer_arrived(name, pad, buffer);
                 match taken {

@@ -17,7 +17,7 @@ pub struct Totals {
 pub struct Dropped {
     /// They came before `interval` had passed.
     pub interval: u64,
-    /// They came before the first picture whose head is readable.
+    /// They were empty, or came before the first picture whose head is readable.
     pub unreadable: u64,
     /// The muxer did not put them into the file.
     pub lost: u64,

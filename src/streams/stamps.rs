@@ -60,6 +60,7 @@ impl Stamps {
         let pace = pace(caps);
         self.lacks_rate = name == "video/x-raw" && pace.is_none();
         self.timeline.set_format(pace, !self.in_order);
+        self.timeline.set_raw(name == "video/x-raw");
     }
 
     /// Follows the stream's segment. False where that is not in time.

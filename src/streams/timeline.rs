@@ -20,6 +20,9 @@ const FAR: i64 = 3600 * 1_000_000_000;
 const TOGETHER: i64 = 1_000_000;
 const PACKET: u8 = 8;
 
+/// How many buffers may have one time, because they came together after a pause; of raw pictures none.
+const STANDS: u8 = 16;
+
 /// How far a time of presentation may go back because of reordering, in pictures: as many as
 /// H.264 and H.265 may reorder (`max_num_reorder_frames`).
 const REORDERED: i64 = 16;
@@ -126,6 +129,10 @@ pub struct Timeline {
     slow: Option<i64>,
     /// Some buffer had a timestamp.
     anchored: bool,
+    /// They are raw pictures: no two of them came together.
+    is_raw: bool,
+    /// The running time of upstream that came last, and how often in succession.
+    same: (Option<i64>, u8),
     /// Where what came ends: so many units behind this time.
     origin: Option<i64>,
     counted: u64,
@@ -144,11 +151,17 @@ impl Timeline {
         self.reorders = reorders;
     }
 
+    /// Whether what comes is raw pictures.
+    pub fn set_raw(&mut self, is_raw: bool) {
+        self.is_raw = is_raw;
+    }
+
     /// What comes does not follow what came.
     pub fn reset(&mut self) {
         *self = Self {
             pace: self.pace,
             reorders: self.reorders,
+            is_raw: self.is_raw,
             ..Self::default()
         };
     }
@@ -194,6 +207,9 @@ impl Timeline {
         let Some(shown) = stamp.time.or(stamp.decode) else {
             return self.count(stamp);
         };
+        if self.stands(shown) {
+            return self.count(stamp);
+        }
         let order = stamp.decode.unwrap_or(shown);
         let jump = self.look_for_jump(order, stamp, runs);
         self.anchored = true;
@@ -232,6 +248,21 @@ impl Timeline {
         })
     }
 
+    fn most_together(&self) -> u8 {
+        if self.is_raw { 1 } else { STANDS }
+    }
+
+    /// Whether upstream's clock does not go: from the beginning on all have this one time, more than come at once.
+    fn stands(&mut self, time: i64) -> bool {
+        let (last, count) = self.same;
+        let count = match last == Some(time) {
+            true => count.saturating_add(1),
+            false => 1,
+        };
+        self.same = (Some(time), count);
+        count > self.most_together() && self.step.is_none() && !self.reorders
+    }
+
     /// Places a buffer without timestamps behind what came.
     fn count(&mut self, stamp: Stamp) -> Result<Placed, Untimed> {
         let said = stamp.duration.filter(|&duration| duration > 0);
@@ -265,7 +296,8 @@ impl Timeline {
             return Some(usual);
         }
         self.guessed = self.guessed.saturating_add(1);
-        (self.anchored && self.guessed <= PACKET).then_some(TOGETHER)
+        let is_few = self.guessed <= PACKET || self.same.1 > self.most_together();
+        (self.anchored && is_few).then_some(TOGETHER)
     }
 
     /// Sets the offset anew where a buffer comes before the last one by more than clocks jitter and
@@ -654,6 +686,30 @@ mod tests {
         timeline.place(at(0), &Runs::default()).unwrap();
         let placed = (0..=PACKET).map(|_| timeline.place(untimed, &Runs::default()));
         assert_eq!(placed.filter(Result::is_ok).count(), usize::from(PACKET));
+    }
+
+    #[test]
+    fn a_clock_that_does_not_go_is_none() {
+        let stood = |pace| {
+            let mut timeline = Timeline::default();
+            timeline.set_format(pace, false);
+            times(&mut timeline, [at(500); 20])
+        };
+        let together = [500; STANDS as usize];
+        assert_eq!(
+            stood(each(40)),
+            [&together[..], &[540, 580, 620, 660]].concat()
+        );
+        assert_eq!(stood(None), [&together[..], &[501, 502, 503, 504]].concat());
+        let mut raw = Timeline::default();
+        raw.set_format(each(40), false);
+        raw.set_raw(true);
+        assert_eq!(times(&mut raw, [at(500); 3]), [500, 540, 580]);
+        // Others come together after a pause, and the clock goes.
+        let mut timeline = Timeline::default();
+        timeline.set_format(each(40), false);
+        let stamps = [&[0, 40][..], &[1000; 30], &[1040]].concat();
+        assert_eq!(times(&mut timeline, stamps.iter().copied().map(at)), stamps);
     }
 
     #[test]

@@ -215,6 +215,65 @@ fn frames_without_times_follow_one_another() {
 }
 
 #[test]
+fn frames_of_one_time_follow_one_another() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("a.avi");
+    type Times = fn(u32) -> u32;
+    let cases: [(&str, Times, &str, f64); 5] = [
+        ("a clock that stands", |_| 500, ",framerate=10/1", 10.0),
+        ("the same without a rate", |_| 0, "", 25.0),
+        ("five at a time", |n| n / 5 * 200, "", 25.0),
+        (
+            "and the caps say less",
+            |n| n / 4 * 200,
+            ",framerate=5/1",
+            20.0,
+        ),
+        ("two at a time", |n| n / 2 * 100, ",framerate=20/1", 20.0),
+    ];
+    for (what, time, caps, expected) in cases {
+        let caps = format!("image/jpeg,width=320,height=240{caps}");
+        let feed = Feed::new("", &path, &[caps]);
+        for n in 0..60 {
+            feed.push(0, picture(n, 500), f64::from(time(n))).unwrap();
+        }
+        assert_eq!(end(&feed), [""; 0], "{what}");
+        drop(feed);
+        let in_file = numbers(&std::fs::read(&path).unwrap());
+        assert_eq!(in_file, (0..60).map(Some).collect::<Vec<_>>(), "{what}");
+        assert_eq!(rate(&path), expected, "{what}");
+    }
+}
+
+#[test]
+fn what_is_left_out_and_what_never_came_is_told_of_once() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("a.avi");
+    let caps = format!("{JPEG},framerate=25/1");
+    let feed = Feed::new("", &path, &[caps, format!("{PCM},rate=8000,channels=1")]);
+    for n in 0..50 {
+        let data = if n % 5 == 4 {
+            Vec::new()
+        } else {
+            picture(n, 500)
+        };
+        feed.push(0, data, f64::from(n) * 40.0).unwrap();
+        if n == 0 {
+            feed.pads[1].push_event(gst::event::Eos::new());
+        }
+    }
+    let mut warned = end(&feed);
+    warned.sort();
+    let [empty, nothing] = warned.try_into().unwrap();
+    assert!(
+        empty.starts_with("An empty buffer came on stream 0"),
+        "{empty}"
+    );
+    assert!(nothing.starts_with("Nothing came on stream 1"), "{nothing}");
+    assert_eq!((feed.stat("frames"), feed.stat("dropped")), (40, 10));
+}
+
+#[test]
 fn without_a_size_the_file_begins_with_the_first_picture_that_has_one() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("a.avi");
@@ -234,8 +293,15 @@ fn without_a_size_the_file_begins_with_the_first_picture_that_has_one() {
         for n in 1..50 {
             feed.push(0, picture(n, 500), f64::from(n) * 40.0).unwrap();
         }
-        assert_eq!(end(&feed), [""; 0]);
+        let warned = end(&feed);
         let lost = u64::from(is_lost);
+        assert_eq!(warned.len() as u64, lost, "{warned:?}");
+        assert!(
+            warned
+                .iter()
+                .all(|text| text.starts_with("1 pictures before the first readable")),
+            "{warned:?}"
+        );
         assert_eq!(
             (feed.stat("frames"), feed.stat("dropped")),
             (50 - lost, lost)

@@ -718,6 +718,9 @@ fn split_before_the_first_frame_and_while_paused() {
     let mut given = 0;
     give(&pipeline, &mut given, 3);
     until("it is recorded", || stat(&sink, "frames") == 3);
+    // The last of them has left the sinks too: one that was in them would wait for PLAYING instead.
+    let pad = pipeline.element("i").static_pad("sink").unwrap();
+    drop(pad.stream_lock());
     pipeline.0.set_state(gst::State::Paused).unwrap();
     split(&sink, Some(&second));
     // The first of these waits for PLAYING in the midst of the split.

@@ -5,6 +5,7 @@
 use std::path::{Path, PathBuf};
 
 use crate::common::{HANG, Pipeline, assert_mentions, ffprobe, frames, until};
+use crate::feed::picture;
 use gst::prelude::*;
 
 pub const RAW: &str = "video/x-raw,format=I420,width=160,height=128,framerate=25/1";
@@ -120,6 +121,72 @@ pub fn entries(file: &Path, entries: &str) -> Vec<String> {
 }
 
 pub const MUXED: [&str; 5] = ["a.avi", "a.mp4", "a.mov", "a.mkv", "a.ts"];
+
+/// Pictures of 25 a second, some of them empty, into each container that takes them as they are.
+#[test]
+fn an_empty_picture_is_counted_and_in_no_file() {
+    let dir = tempfile::tempdir().unwrap();
+    for name in ["a.avi", "a.mov", "a.mkv", "a.mjpeg"] {
+        let file = dir.path().join(name);
+        let caps = "image/jpeg,width=320,height=240,framerate=25/1";
+        let pipeline = recorder(&[("video", caps)], "", &file);
+        pipeline.play();
+        let source = source(&pipeline, "video");
+        for n in 0..30 {
+            let data = match n % 10 {
+                4 => Vec::new(),
+                _ => picture(n, 500 + n as usize),
+            };
+            let time = u64::from(n) * FRAME;
+            source.push_buffer(buffer(data, Some(time))).unwrap();
+        }
+        end(&pipeline, &["video"]);
+        let said = until_eos(&pipeline);
+        assert_eq!(said.files, [(file.clone(), 27)], "{name}");
+        assert_eq!(
+            said.dropped,
+            [("dropped-unreadable".to_owned(), 3)],
+            "{name}"
+        );
+        assert_eq!(entries(&file, "packet=size").len(), 27, "{name}");
+    }
+}
+
+/// Gives 40 pictures that all have one timestamp; all are to be there, one after the other for `least` seconds.
+fn give_standing(file: &Path, caps: &str, picture: impl Fn(u32) -> Vec<u8>, least: f64) {
+    let what = format!("{} of {caps}", file.display());
+    let pipeline = recorder(&[("video", caps)], "", file);
+    pipeline.play();
+    let source = source(&pipeline, "video");
+    for n in 0..40 {
+        let time = Some(gst::ClockTime::SECOND);
+        source.push_buffer(buffer(picture(n), time)).unwrap();
+    }
+    end(&pipeline, &["video"]);
+    let said = until_eos(&pipeline);
+    assert_eq!(said.files, [(file.to_owned(), 40)], "{what}");
+    let times = entries(file, "packet=pts_time");
+    let mut times: Vec<f64> = times.iter().map(|time| time.parse().unwrap()).collect();
+    times.sort_by(f64::total_cmp);
+    assert_eq!(times.len(), 40, "{what}");
+    assert!(times[39] - times[0] >= least, "{what}: {times:?}");
+}
+
+#[test]
+fn a_clock_that_stands_is_none() {
+    let dir = tempfile::tempdir().unwrap();
+    for name in MUXED {
+        let file = dir.path().join(name);
+        if !["a.mp4", "a.ts"].contains(&name) {
+            for (rate, least) in [("", 0.02), (",framerate=10/1", 2.3)] {
+                let caps = format!("image/jpeg,width=320,height=240{rate}");
+                give_standing(&file, &caps, |n| picture(n, 500 + n as usize), least);
+            }
+        }
+        let raw = |n| vec![n as u8 * 5; 160 * 128 * 3 / 2];
+        give_standing(&file, RAW, raw, 1.5);
+    }
+}
 
 #[test]
 fn a_stream_that_never_comes_is_done_without() {

@@ -48,12 +48,7 @@ impl Cadence {
     /// Of frames with these times and durations in nanoseconds, or `None` if more have to come first: 17, or
     /// two seconds of them beside the longest interval, or ten with it. `is_all` says that none will.
     pub fn of(frames: &[(Option<i64>, Option<u64>)], is_all: bool) -> Option<Self> {
-        let times: Vec<i64> = frames.iter().filter_map(|(time, _)| *time).collect();
-        let mut intervals: Vec<i64> = times
-            .windows(2)
-            .map(|pair| pair[1].saturating_sub(pair[0]))
-            .filter(|interval| *interval > 0)
-            .collect();
+        let mut intervals = intervals(frames.iter().map(|(time, _)| *time));
         let add = |all: i64, one: &i64| all.saturating_add(*one);
         let lasts = intervals.iter().fold(0, add);
         let longest = intervals.iter().max().copied().unwrap_or(0);
@@ -84,6 +79,27 @@ impl Cadence {
             grid: Rate::of_interval(usual / places),
         })
     }
+}
+
+/// The intervals between frames that have times; those without, which came together with the one before, are between
+/// it and the next one.
+fn intervals(times: impl Iterator<Item = Option<i64>>) -> Vec<i64> {
+    let mut intervals = Vec::new();
+    let mut last = None;
+    let mut together = 0_usize;
+    for time in times {
+        together += 1;
+        let Some(time) = time else {
+            continue;
+        };
+        let interval = last.map_or(0, |last| time.saturating_sub(last));
+        if interval > 0 {
+            let one = interval / i64::try_from(together).unwrap_or(i64::MAX);
+            intervals.extend(std::iter::repeat_n(one, together));
+        }
+        (last, together) = (Some(time), 0);
+    }
+    intervals
 }
 
 /// The shortest interval that is usual: the mean of those about the lowest quarter, if many are alike, or
@@ -165,6 +181,14 @@ mod tests {
         let irregular: Vec<i64> = (0..30).map(|n| [40, 60][n % 2]).collect();
         assert_eq!(of(&irregular), Some((50, 1)));
         assert_eq!(of(&[50; 30]), Some((40, 1)), "20 a second may become 30");
+    }
+
+    #[test]
+    fn frames_that_come_together_are_spread_over_the_time_to_the_next() {
+        let five = |n: i64| [&[(Some(200 * n * MS), None)][..], &[(None, None); 4]].concat();
+        let bursts: Vec<_> = (0..6).flat_map(five).collect();
+        let cadence = Cadence::of(&bursts, false).unwrap();
+        assert_eq!(cadence.grid, Rate::PAL);
     }
 
     #[test]

@@ -57,10 +57,19 @@ impl<S: Storage> Recorder<S> {
             return Ok(());
         };
         let was_empty = video.grid.is_empty();
-        let time = time.unwrap_or_else(|| video.grid.next_time().try_into().unwrap_or(i64::MAX));
-        let Some(missing) = self.place(stream, time) else {
+        let missing = match time {
+            Some(time) => self.place(stream, time),
+            None => {
+                video.grid.fill();
+                Some(0)
+            }
+        };
+        let Some(missing) = missing else {
             self.stats.dropped += 1;
-            self.tell(Notice::Dropped { stream, time });
+            self.tell(Notice::Dropped {
+                stream,
+                time: time.unwrap_or_default(),
+            });
             return Ok(());
         };
         let is_k210 = self.profile == Profile::K210;

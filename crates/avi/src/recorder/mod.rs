@@ -425,6 +425,19 @@ impl<S: Storage> Recorder<S> {
         Ok(())
     }
 
+    /// Tells of which streams nothing came. Whoever began the file knows of those that are awaited.
+    fn tell_of_nothing(&mut self) {
+        for stream in 0..self.tracks.len() {
+            let is_empty = match &self.tracks[stream] {
+                Track::Video(video) => video.grid.is_empty(),
+                Track::Audio(audio) => audio.clock.is_empty(),
+            };
+            if is_empty && !self.awaited[stream] {
+                self.tell(Notice::Nothing { stream });
+            }
+        }
+    }
+
     /// Takes the streams out of the file of which nothing came.
     fn leave_out_awaited(&mut self) {
         while self.awaited.pop() == Some(true) && self.writer.leave_out_last() {}
@@ -503,6 +516,7 @@ impl<S: Storage> Recorder<S> {
             Err(error) => return Err(error),
         }
         self.full_sound_chunks(true)?;
+        self.tell_of_nothing();
         self.leave_out_awaited();
         self.refine_rates();
         self.tell_of_displaced();

@@ -67,6 +67,11 @@ pub enum Notice {
         /// Where from and where to.
         jump: Jump,
     },
+    /// The file is complete, and nothing came of a stream that is in it.
+    Nothing {
+        /// The number of the stream.
+        stream: usize,
+    },
     /// What came is empty, and no frame.
     Empty {
         /// The number of the stream.

@@ -37,6 +37,8 @@ struct Input {
     stream: Option<usize>,
     /// The file was begun before anything came that tells what it has.
     is_awaited: bool,
+    /// The time of what came last, as it came.
+    last: Option<i64>,
 }
 
 impl Input {
@@ -46,6 +48,7 @@ impl Input {
             format: None,
             stream: None,
             is_awaited: false,
+            last: None,
         }
     }
 }
@@ -115,6 +118,9 @@ pub enum NoInput {
 /// - Of what waits the earliest goes first. An input that is silent for [`SILENT`](super::SILENT), although others are
 ///   [`AHEAD`](super::AHEAD) of what could be taken (or three frames of a slow camera), is not waited for.
 /// - Times that begin anew are put right behind what came before ([`Continuity`]).
+/// - What has the time of what came before has none of its own: it is put right behind that. Pictures that come in one
+///   packet are such, and those of a camera whose clock stands. In the K210's profile, which keeps its rate, there are too
+///   many of them.
 #[derive(Debug)]
 pub struct Inputs<P, E> {
     profile: Profile,
@@ -196,6 +202,7 @@ impl<P: Payload, E> Inputs<P, E> {
         for input in &mut self.inputs {
             input.stream = None;
             input.is_awaited = false;
+            input.last = None;
         }
         self.continuity = Continuity::default();
         self.ahead = AHEAD_AT_START;
@@ -265,6 +272,8 @@ impl<P: Payload, E> Inputs<P, E> {
         is_free: bool,
         now: impl FnOnce() -> Instant,
     ) -> (Option<Next<P, E>>, Option<Jump>) {
+        let last = std::mem::replace(&mut self.inputs[n].last, time);
+        let time = time.filter(|_| time != last || self.profile == Profile::K210);
         let format = self.inputs[n].format;
         let lasts = format.map_or(0, |format| format.lasts(payload.len(), told));
         let followed = time.map(|time| self.continuity.follow(n, time, lasts));

@@ -30,6 +30,9 @@ pub trait Host {
     /// The file is not begun before something comes of this input, however much there is of the others.
     fn waits(&self, input: &Self::Input);
 
+    /// So many frames were left out that came before the first readable one of their input.
+    fn unreadable(&self, frames: u64);
+
     /// The times of an input began anew.
     fn jumped(&self, input: &Self::Input, jump: Jump);
 
@@ -106,6 +109,8 @@ struct State<H: Host> {
     /// The tags changed since the file was begun.
     tags_are_new: bool,
     stats: Stats,
+    /// Frames left out before the first readable ones that the host was told of.
+    told_unreadable: u64,
     /// Threads that wait for `busy` to end. Waking none costs a system call too.
     waiting: usize,
 }
@@ -121,6 +126,7 @@ impl<H: Host> Default for State<H> {
             is_lost: false,
             tags_are_new: false,
             stats: Stats::default(),
+            told_unreadable: 0,
             waiting: 0,
         }
     }
@@ -490,6 +496,16 @@ impl<H: Host> SharedRecorder<H> {
         state
     }
 
+    fn tell_of_unreadable(&self) {
+        let mut state = self.lock();
+        let all = state.inputs.unreadable();
+        let told = std::mem::replace(&mut state.told_unreadable, all);
+        drop(state);
+        if all > told {
+            self.host.unreadable(all - told);
+        }
+    }
+
     fn work(&self, recorder: &mut Recording<H>, work: Work<H>) -> Result<(), Ended<H>> {
         match (work, recorder) {
             (Work::Next(Next::AskSeekable), _) => {
@@ -505,10 +521,12 @@ impl<H: Host> SharedRecorder<H> {
                 } = *begin;
                 let begun = self.host.begin(&streams, &left_out, &awaited)?;
                 *recorder = Some(Box::new(begun));
+                self.tell_of_unreadable();
             }
             (Work::Tags, Some(recorder)) => recorder.set_tags(&self.host.tags()),
             (Work::Next(Next::Known(number, stream)), Some(recorder)) => {
                 recorder.set_stream(number, &stream)?;
+                self.tell_of_unreadable();
             }
             (
                 Work::Next(Next::Payload {

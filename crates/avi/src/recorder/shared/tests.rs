@@ -30,6 +30,8 @@ impl Host for Test {
 
     fn waits(&self, _: &&'static str) {}
 
+    fn unreadable(&self, _: u64) {}
+
     fn jumped(&self, _: &&'static str, _: Jump) {}
 
     fn begin(
