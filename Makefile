@@ -60,7 +60,8 @@ RUNS ?= 9
 .PHONY: bench
 bench: ## measure against the peers, as ratios of RUNS paired runs (9), and write docs/benchmarks.md
 	@scripts/setup.sh test
-	$(CARGO) bench --benches --locked --no-fail-fast -- --runs $(RUNS) --write docs/benchmarks.md
+	$(CARGO) bench --benches --package gst-plugin-kendryte --package kendryte-recorder --locked --no-fail-fast \
+	    -- --runs $(RUNS) --write $(CURDIR)/docs/benchmarks.md
 
 .PHONY: bench-k230-instructions
 bench-k230-instructions: ## count the instructions of k230venc on the double of the K230's device, of x264enc's at most 3 %

@@ -208,14 +208,21 @@ impl Bench {
         }
     }
 
-    /// Runs the two sides in turns and prints how they compare.
-    pub fn pair(&mut self, title: &str, ours: Side<'_>, peer: Side<'_>) {
-        self.pair_within(title, f64::INFINITY, ours, peer);
+    /// Runs the two sides in turns and prints how they compare. What each pair of runs cost, which is
+    /// nothing in a copy.
+    pub fn pair(&mut self, title: &str, ours: Side<'_>, peer: Side<'_>) -> Vec<(Cost, Cost)> {
+        self.pair_within(title, f64::INFINITY, ours, peer)
     }
 
     /// A pair of which ours may take so many times the CPU time of the peer's: the bench fails at its
     /// end if it takes more.
-    pub fn pair_within(&mut self, title: &str, most: f64, ours: Side<'_>, peer: Side<'_>) {
+    pub fn pair_within(
+        &mut self,
+        title: &str,
+        most: f64,
+        ours: Side<'_>,
+        peer: Side<'_>,
+    ) -> Vec<(Cost, Cost)> {
         if let Some(take) = self.take.as_deref() {
             if let Some(side) = take.strip_prefix(title).and_then(|t| t.strip_prefix('|')) {
                 let side = if side == "ours" { ours } else { peer };
@@ -224,22 +231,18 @@ impl Bench {
                     std::process::exit(0);
                 }
             }
-            return;
+            return Vec::new();
         }
         if self
             .only
             .as_ref()
             .is_some_and(|word| !title.contains(word.as_str()))
         {
-            return;
+            return Vec::new();
         }
         let costs = self.costs(title, &ours, &peer);
         let ratio = ratios(&costs, |cost| cost.cpu.as_secs_f64())[1];
-        if ratio > most {
-            self.exceeded.push(format!(
-                "{title}: {ratio:.2} of the peer's CPU time, {most} at most"
-            ));
-        }
+        self.at_most(&format!("{title}: of the peer's CPU time"), ratio, most);
         let row = format!(
             "| {title} | {} / {} | {} | {} | {} |",
             ours.name,
@@ -254,6 +257,15 @@ impl Bench {
         }
         println!("{row}");
         self.rows.push(row);
+        costs
+    }
+
+    /// Has the bench fail at its end if this is more than it may be.
+    pub fn at_most(&mut self, what: &str, value: f64, most: f64) {
+        if value > most {
+            self.exceeded
+                .push(format!("{what}: {value:.2}, {most} at most"));
+        }
     }
 
     /// One run of a side, and what it leaves behind removed.
@@ -402,7 +414,8 @@ fn column(costs: &[(Cost, Cost)], value: fn(&Cost) -> f64, digits: usize) -> Str
     format!("{ours:.digits$} / {peer:.digits$} = {median:.2} ({low:.2}..{high:.2})")
 }
 
-fn quartiles(mut values: Vec<f64>) -> [f64; 3] {
+/// Lower quartile, median and upper quartile.
+pub fn quartiles(mut values: Vec<f64>) -> [f64; 3] {
     values.sort_by(f64::total_cmp);
     [1, 2, 3].map(|n| {
         let place = (values.len() - 1) as f64 * n as f64 / 4.0;

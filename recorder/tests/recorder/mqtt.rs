@@ -1,87 +1,12 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! Events to and from mosquitto.
 
-use std::net::{TcpListener, TcpStream};
-use std::path::Path;
 use std::process::Command;
 
 use serde_json::Value;
 
+use crate::servers::Broker;
 use crate::support::{Program, Recorder, ask, ball, until};
-
-/// A broker with a folder of its own, in which it keeps what it knows.
-pub struct Broker {
-    port: u16,
-    program: Option<Program>,
-}
-
-impl Broker {
-    pub fn start(folder: &Path) -> Self {
-        // Nobody else asks the kernel for this one soon: it gives numbers out in turn.
-        let port = TcpListener::bind("127.0.0.1:0")
-            .unwrap()
-            .local_addr()
-            .unwrap()
-            .port();
-        let config = format!(
-            "listener {port} 127.0.0.1\nallow_anonymous true\npersistence true\n\
-             persistence_location {}/\nautosave_interval 1\nuser root\n",
-            folder.display()
-        );
-        std::fs::write(folder.join("mosquitto.conf"), config).unwrap();
-        let mut broker = Self {
-            port,
-            program: None,
-        };
-        broker.run(folder);
-        broker
-    }
-
-    fn run(&mut self, folder: &Path) {
-        let mut command = Command::new("mosquitto");
-        command.arg("-c").arg(folder.join("mosquitto.conf"));
-        // Debian has it where only root looks.
-        let path = std::env::var("PATH").unwrap_or_default();
-        command.env("PATH", format!("{path}:/usr/sbin:/usr/local/sbin"));
-        self.program = Some(Program::start(&mut command));
-        until("the broker listens", || {
-            TcpStream::connect(("127.0.0.1", self.port)).ok()
-        });
-    }
-
-    /// Ends it as its service does: it keeps sessions.
-    fn stop(&mut self) {
-        let mut program = self.program.take().unwrap();
-        program.terminate();
-    }
-
-    /// Somebody who listens, and stays when the broker goes.
-    pub fn listener(&self, topic: &str) -> Program {
-        let port = self.port.to_string();
-        let mut command = Command::new("mosquitto_sub");
-        command.args([
-            "-p", &port, "-t", topic, "-F", "%t %p", "-q", "2", "-i", "listener", "-c",
-        ]);
-        Program::start(&mut command)
-    }
-
-    /// What a recorder's configuration says of it, where the machine's name is set elsewhere.
-    pub fn config(&self) -> String {
-        format!("[mqtt]\nhost = '127.0.0.1'\nport = {}\n", self.port)
-    }
-
-    fn publish(&self, topic: &str, message: &str) {
-        let port = self.port.to_string();
-        let mut command = Command::new("mosquitto_pub");
-        command.args(["-p", &port, "-q", "2", "-t", topic, "-m", message]);
-        assert!(
-            command
-                .status()
-                .expect("mosquitto-clients is installed")
-                .success()
-        );
-    }
-}
 
 fn config(port: u16) -> String {
     format!(

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! The servers that stand around a recorder: Swift as an S3 server, and PostgreSQL.
+//! The servers that stand around a recorder: mosquitto, Swift as an S3 server, and PostgreSQL.
 
 use std::net::{TcpListener, TcpStream};
 use std::os::unix::fs::chown;
@@ -15,6 +15,75 @@ use crate::support::{Program, send, until};
 pub fn free_port() -> u16 {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     listener.local_addr().unwrap().port()
+}
+
+/// A broker with a folder of its own, in which it keeps what it knows.
+pub struct Broker {
+    pub port: u16,
+    program: Option<Program>,
+}
+
+impl Broker {
+    pub fn start(folder: &Path) -> Self {
+        let port = free_port();
+        let config = format!(
+            "listener {port} 127.0.0.1\nallow_anonymous true\npersistence true\n\
+             persistence_location {}/\nautosave_interval 1\nuser root\n",
+            folder.display()
+        );
+        std::fs::write(folder.join("mosquitto.conf"), config).unwrap();
+        let mut broker = Self {
+            port,
+            program: None,
+        };
+        broker.run(folder);
+        broker
+    }
+
+    pub fn run(&mut self, folder: &Path) {
+        let mut command = Command::new("mosquitto");
+        command.arg("-c").arg(folder.join("mosquitto.conf"));
+        // Debian has it where only root looks.
+        let path = std::env::var("PATH").unwrap_or_default();
+        command.env("PATH", format!("{path}:/usr/sbin:/usr/local/sbin"));
+        self.program = Some(Program::start(&mut command));
+        until("the broker listens", || {
+            TcpStream::connect(("127.0.0.1", self.port)).ok()
+        });
+    }
+
+    /// Ends it as its service does: it keeps sessions.
+    pub fn stop(&mut self) {
+        let mut program = self.program.take().unwrap();
+        program.terminate();
+    }
+
+    /// Somebody who listens, and stays when the broker goes.
+    pub fn listener(&self, topic: &str) -> Program {
+        let port = self.port.to_string();
+        let mut command = Command::new("mosquitto_sub");
+        command.args([
+            "-p", &port, "-t", topic, "-F", "%t %p", "-q", "2", "-i", "listener", "-c",
+        ]);
+        Program::start(&mut command)
+    }
+
+    /// What a recorder's configuration says of it, where the machine's name is set elsewhere.
+    pub fn config(&self) -> String {
+        format!("[mqtt]\nhost = '127.0.0.1'\nport = {}\n", self.port)
+    }
+
+    pub fn publish(&self, topic: &str, message: &str) {
+        let port = self.port.to_string();
+        let mut command = Command::new("mosquitto_pub");
+        command.args(["-p", &port, "-q", "2", "-t", topic, "-m", message]);
+        assert!(
+            command
+                .status()
+                .expect("mosquitto-clients is installed")
+                .success()
+        );
+    }
 }
 
 /// OpenStack Swift with its S3 API and a bucket `clips`.

@@ -5,8 +5,7 @@ use std::collections::HashSet;
 
 use serde_json::{Value, json};
 
-use crate::mqtt::Broker;
-use crate::servers::{Swift, of_event};
+use crate::servers::{Broker, Swift, of_event};
 use crate::support::{Recorder, ask, ball, streams, until};
 
 /// A camera whose clips are some MiB large: noise.
