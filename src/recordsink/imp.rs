@@ -220,10 +220,13 @@ impl BinImpl for RecordSink {
                     }
                 }
             }
-            // What follows from an error is no news.
-            gst::MessageView::Error(_) if !recorder.fails() => {
-                gst::debug!(CAT, imp = self, "After an error: {message:?}");
-                return;
+            gst::MessageView::Error(error) => {
+                recorder.failed_in(error.src());
+                // What follows from an error is no news.
+                if !recorder.fails() {
+                    gst::debug!(CAT, imp = self, "After an error: {message:?}");
+                    return;
+                }
             }
             gst::MessageView::AsyncDone(_) => {
                 return recorder

@@ -145,6 +145,12 @@ impl muxed::Owner for Hand {
                 gst::StreamError::Mux,
                 ("Nothing has come of the {stream}: the file is without it until something does")
             );
+    fn opened(&self, muxer: &gst::Element, sink: &gst::Element) {
+        if let Some(recorder) = self.0.upgrade() {
+            recorder.file_opened(muxer, sink);
+        }
+    }
+
         }
     }
 
@@ -255,6 +261,13 @@ impl Recorder {
             .field("frames", flow.totals.frames)
             .field("bytes", flow.totals.bytes)
             .field("last-frame-bytes", flow.totals.last_frame_bytes)
+    /// An element of the recording has posted an error.
+    pub fn failed_in(&self, element: Option<&gst::Object>) {
+        if self.muxed().is_some_and(|muxed| muxed.is_sink(element)) {
+            self.keeping.sink_failed.store(true, Ordering::Release);
+        }
+    }
+
             .field("files", flow.totals.files)
             .field("jumps", jumps.iter().sum::<u64>());
         flow.dropped().tell(stats).build()
@@ -616,6 +629,7 @@ fn check_profile(settings: &Settings, location: &str) -> Result<(), gst::ErrorMe
         audio_encoder: settings.audio_encoder.as_deref(),
     };
     choices.check().map_err(settings_error)
+        self.leave_file();
 }
 
 /// What a muxer writes for a file, and for each frame besides the frame's own bytes. Measured on
@@ -638,3 +652,4 @@ fn cost(muxer: &str, streams: u64) -> cut::Limits {
         ..cut::Limits::default()
     }
 }
+                *lock(&self.keeping.begun) = Some(begun);
