@@ -130,6 +130,7 @@ mod tests {
 
     /// What is left of a file of these bytes.
     fn left(bytes: &[u8]) -> usize {
+        gst::init().unwrap();
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("a.mp4");
         std::fs::write(&path, bytes).unwrap();
@@ -198,6 +199,7 @@ mod tests {
 
     #[test]
     fn a_file_that_is_not_ours_is_left_as_it_is() {
+        gst::init().unwrap();
         let directory = tempfile::tempdir().unwrap();
         let at = |name: &str| directory.path().join(name);
         let cut = [boxed(b"ftyp", 32), boxed(b"moov", 60), boxed(b"moof", 40)].concat();

@@ -214,15 +214,15 @@ fn an_mp4_that_could_not_be_written_on_ends_with_its_last_whole_box() {
         let fragments = boxes(&path).into_iter().filter(|(_, kind)| kind == "moof");
         let fragments = fragments.map(|(at, _)| at).collect::<Vec<_>>();
         assert!(fragments.len() > 2, "{sink}: {fragments:?}, {said}");
-        let at = fragments[2];
-        for beyond in [3, 8, 100] {
+        let at = fragments[0];
+        for beyond in [3, 8, 100, 200, 600] {
             record(dir.path(), sink, &path, at + beyond);
             assert_eq!(
                 std::fs::metadata(&path).unwrap().len(),
                 at,
                 "{sink} {beyond}"
             );
-            assert!(frames(&path) > 20, "{sink} {beyond}");
+            assert!(frames(&path) >= 10, "{sink} {beyond}");
         }
     }
 }
