@@ -80,6 +80,10 @@
 //! picture), and `dropped`, those that were kept for it and that the muxer did not put into it. What
 //! comes before the first key unit is in no file, nor is an empty buffer; `stats` counts them as `buffers-skipped`.
 //!
+//! # After a power cut
+//! Files are sent to the disk itself each second (but for pictures in files of their own), and when they are
+//! complete, a moment later. MP4 and MOV are written in fragments of half a second until then.
+//!
 //! # Elsewhere than to files
 //! `sink-factory` and `sink-properties` have recordings stored by any element that takes a stream:
 //! `giosink`, `srtsink`, `awss3sink`, `fdsink`, an application's `appsink`. It gets the recording's name as

@@ -535,7 +535,7 @@ impl Recorder {
         if matches!(result, Err(Failure::Stalled(_) | Failure::TooSlow)) {
             self.seal();
             outcome.failure = result.err();
-            self.abandon(bin, outcome);
+            self.abandon(bin, &target, outcome);
             return;
         }
         self.count_what_is_in(&bin);
@@ -543,6 +543,7 @@ impl Recorder {
         let gone = || Some(Failure::Vanished(target.vanished()?.to_owned()));
         outcome.failure = result.err().or_else(gone);
         if outcome.failure.is_some() {
+            target.cut_back();
             target.give_back();
         }
         target.close();
@@ -562,7 +563,7 @@ impl Recorder {
 
     /// Gives a recording up whose sink takes nothing. It is put out of the pipeline, which may be
     /// shut down any time; should the sink come back soon, the file becomes whole all the same.
-    fn abandon(self, bin: gst::Bin, outcome: Outcome) {
+    fn abandon(self, bin: gst::Bin, target: &Target, outcome: Outcome) {
         if let Err(error) = self.element.remove(&bin) {
             gst::warning!(
                 CAT,
@@ -589,6 +590,7 @@ impl Recorder {
             gst::warning!(CAT, obj = bin, "Can't stop: {error}");
         }
         bus.set_flushing(true);
+        target.cut_back();
         forget(&shared, id);
     }
 

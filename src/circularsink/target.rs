@@ -4,11 +4,14 @@
 use std::fs::File;
 use std::path::{Path, PathBuf};
 
+use avi_mjpeg::output::SyncThread;
+
 use super::settings::Order;
 use crate::streams::containers::{Container, Kind};
 use crate::streams::files::{self, CreateError};
 use crate::streams::held::{self, OpenFile};
 use crate::streams::names::{self, Pattern, PatternError};
+use crate::streams::ondisk;
 use crate::streams::retention::{Family, Policy};
 use crate::streams::wallclock::Moment;
 
@@ -38,6 +41,8 @@ pub struct Target {
     moment: Option<Moment>,
     /// Nobody deletes the file meanwhile.
     open: Option<OpenFile>,
+    /// The file, as it was made.
+    made: Option<File>,
 }
 
 impl Target {
@@ -78,6 +83,7 @@ impl Target {
             let times = times.map(|times| self.with_time(&times));
             let made = files::create_numbered(&timed, id, order.overwrite, times.as_ref())?;
             self.open = Some(made.held);
+            self.made = Some(made.file);
             self.location = Some(made.path.to_string_lossy().into_owned());
             self.number = (timed.places() > 0).then_some(made.number);
             self.reserved = Some(made.path);
@@ -128,6 +134,19 @@ impl Target {
     /// It is written no more.
     pub fn close(&mut self) {
         self.open = None;
+        self.made = None;
+    }
+
+    /// Has what `sink` writes to the file sent to the disk each second.
+    pub fn sync(&self, sink: &gst::Element) -> Option<SyncThread> {
+        ondisk::sync(self.file()?, self.made.as_ref()?, sink)
+    }
+
+    /// The sink has failed and has closed the file, which ends where it plays.
+    pub fn cut_back(&self) {
+        if let (Some(path), Some(file)) = (self.file(), &self.made) {
+            ondisk::cut_back(path, file);
+        }
     }
 
     /// The file, where it is written to one.

@@ -132,7 +132,7 @@ pub fn build(
     let writer = Writer::of(location, order.muxer.as_deref(), parts.streams)?;
     let chosen = choose(&writer, parts.streams)?;
     let sink = make_sink(&writer, order, target)?;
-    watch_progress(&sink, parts);
+    watch_progress(&sink, &writer, parts);
     bin.add_many([source.upcast_ref::<gst::Element>(), &sink])?;
     let last = match make_last(&writer, parts)? {
         None => sink,
@@ -188,8 +188,8 @@ fn make_sink(writer: &Writer, order: &Order, target: &Target) -> Result<gst::Ele
         }
         (_, factory) => streams::make(factory.unwrap_or("filesink"))?,
     };
-    // Written as fast as the storage takes it, and to disk at once: 64 KiB in memory are seconds
-    // of picture that a power cut would take.
+    // Written as fast as the storage takes it, and at once: 64 KiB in memory are seconds of picture that a kill
+    // would take.
     streams::set_if_there(&sink, "sync", "false");
     streams::set_if_there(&sink, "async", "false");
     if order.to_file() {
@@ -202,14 +202,21 @@ fn make_sink(writer: &Writer, order: &Order, target: &Target) -> Result<gst::Ele
     Ok(sink)
 }
 
-/// Counts whatever reaches the sink, to see that it moves, and has room made for it.
-fn watch_progress(sink: &gst::Element, parts: &Parts) {
+/// Counts whatever reaches the sink, to see that it moves, and has room made for it and the disk take it.
+fn watch_progress(sink: &gst::Element, writer: &Writer, parts: &Parts) {
     let kinds = gst::PadProbeType::BUFFER | gst::PadProbeType::BUFFER_LIST;
     for pad in sink.sink_pads() {
         let counters = parts.counters.clone();
         let make_room = parts.order.to_file().then(|| parts.make_room.clone());
+        let sync = match writer {
+            Writer::Muxer(muxer) if streams::syncs_itself(muxer) => None,
+            _ => parts.target.sync(sink),
+        };
         pad.add_probe(kinds, move |_, info| {
             counters.progress.fetch_add(1, Ordering::Relaxed);
+            if let Some(sync) = &sync {
+                sync.written();
+            }
             if let Some(make_room) = &make_room {
                 make_room(streams::bytes_in(info));
             }

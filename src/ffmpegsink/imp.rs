@@ -270,12 +270,16 @@ impl FfmpegSink {
 
     /// The muxer and the pipe, and the command line.
     fn prepare(&self) -> Result<(), gst::ErrorMessage> {
-        let command = lock(&self.settings).command(0);
-        let command =
-            command.map_err(|err| gst::error_msg!(gst::ResourceError::Settings, ("{err}")))?;
+        let settings = lock(&self.settings).clone();
+        let command = settings
+            .command(0)
+            .map_err(|err| gst::error_msg!(gst::ResourceError::Settings, ("{err}")))?;
         if !command.is_installed() {
             return Err(pipe::not_installed(&command));
         }
+        settings
+            .check_places()
+            .map_err(|err| gst::error_msg!(gst::ResourceError::OpenWrite, ("{err}")))?;
         let pipe = lock(&self.made).pipe.clone();
         let pipe = match pipe {
             Some(pipe) => pipe,

@@ -2,12 +2,14 @@
 //! `ffmpegsink`'s properties, and the command line that they make.
 
 use std::ffi::OsString;
+use std::path::Path;
 use std::sync::LazyLock;
 
 use gst::glib;
 use gst::prelude::*;
 
 use super::process::CommandLine;
+use crate::streams::files::{self, CreateError};
 use crate::streams::names::numbered;
 use crate::streams::property::{Properties, property};
 
@@ -96,30 +98,76 @@ const FLAGS: [&str; 16] = [
     "y",
 ];
 
-/// The arguments for the file of that number: from the second on, the files have numbers as
-/// `recordsink`'s have. What is no file (`rtmp://...`, `pipe:1`, `-`) is the same again.
-fn for_file(args: Vec<String>, number: u64) -> Vec<String> {
+/// What an argument is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Kind {
+    /// An option, or the value of one.
+    Option,
+    /// The file that is written.
+    File,
+    /// What is written and is no file (`rtmp://...`, `pipe:1`, `-`).
+    Other,
+}
+
+/// The arguments with what they are.
+fn kinds(args: Vec<String>) -> impl Iterator<Item = (Kind, String)> {
     let mut has_value = false;
-    let args = args.into_iter().map(|arg| {
+    args.into_iter().map(move |arg| {
         if std::mem::take(&mut has_value) {
-            return arg;
+            return (Kind::Option, arg);
         }
         if let Some(option) = arg.strip_prefix('-').filter(|option| !option.is_empty()) {
             // -nostats is -stats the other way round.
             let negated = option.strip_prefix("no").unwrap_or(option);
             has_value = !FLAGS.contains(&option) && !FLAGS.contains(&negated);
-            return arg;
+            return (Kind::Option, arg);
         }
         let scheme = arg.split_once(':').map_or("file", |(scheme, _)| scheme);
-        match number > 0 && arg != "-" && scheme == "file" && !arg.starts_with("/dev/") {
-            true => numbered(&arg, number).to_string_lossy().into_owned(),
-            false => arg,
+        match arg != "-" && scheme == "file" && !arg.starts_with("/dev/") {
+            true => (Kind::File, arg),
+            false => (Kind::Other, arg),
         }
+    })
+}
+
+/// The arguments for the file of that number: from the second on, the files have numbers as
+/// `recordsink`'s have. What is no file is the same again.
+fn for_file(args: Vec<String>, number: u64) -> Vec<String> {
+    let args = kinds(args).map(|(kind, arg)| match kind == Kind::File && number > 0 {
+        true => numbered(&arg, number).to_string_lossy().into_owned(),
+        false => arg,
     });
     args.collect()
 }
 
+/// Whether what is written there is one file, for all that can be told: `tee` has several names in one, `null`
+/// writes none, and names of some muxers have places for times or numbers in directories too.
+fn is_one_file(name: &str, format: Option<&str>) -> bool {
+    let writes_none = format.is_some_and(|format| ["null", "tee", "sdl", "sdl2"].contains(&format));
+    !writes_none && !name.contains(['|', '[', '%', '$'])
+}
+
 impl Settings {
+    /// Looks whether the files that ffmpeg is to write can be made.
+    pub fn check_places(&self) -> Result<(), CreateError> {
+        let text = self.args.as_deref().unwrap_or_default();
+        let mut format = None;
+        let mut names_format = false;
+        for (kind, arg) in kinds(shlex::split(text).unwrap_or_default()) {
+            match kind {
+                Kind::File if is_one_file(&arg, format.as_deref()) => {
+                    let path = arg.strip_prefix("file:").unwrap_or(&arg);
+                    files::check_directory(Path::new(path))?;
+                }
+                Kind::Option if std::mem::take(&mut names_format) => format = Some(arg),
+                Kind::Option => names_format = arg == "-f",
+                // The options of the next one are behind it.
+                Kind::File | Kind::Other => format = None,
+            }
+        }
+        Ok(())
+    }
+
     /// The command line for the file of that number, the first one 0.
     pub fn command(&self, number: u64) -> Result<CommandLine, ArgsError> {
         let text = self.args.as_deref().unwrap_or_default();
@@ -176,6 +224,37 @@ mod tests {
         ] {
             assert_eq!(args(given, 0), given);
             assert_eq!(args(given, 1), next);
+        }
+    }
+
+    #[test]
+    fn a_file_whose_directory_is_missing_is_named() {
+        let check = |args: &str| {
+            let settings = Settings {
+                args: Some(args.to_owned()),
+                ..Settings::default()
+            };
+            settings.check_places()
+        };
+        for missing in [
+            "/none/a.mp4",
+            "-c copy -f mp4 file:/none/a.mp4",
+            "-f null - -c copy /none/a.mp4",
+        ] {
+            let error = check(missing).unwrap_err().to_string();
+            assert!(error.contains("/none/a.mp4' can't be created"), "{error}");
+        }
+        for fine in [
+            "a.mp4",
+            "-f null /none/a",
+            "-c copy -f tee /none/a.mp4|b.ts",
+            "-i /none/a.wav -map 0 a.mkv",
+            "-progress /none/log a.mkv",
+            "-strftime 1 /none/%Y/a.mp4",
+            "rtmp://none/a",
+            "-",
+        ] {
+            assert!(check(fine).is_ok(), "{fine}");
         }
     }
 }

@@ -1,8 +1,12 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! What is known of the file that is being written, and of the time of day.
 
+use std::fs::File;
 use std::path::PathBuf;
 use std::sync::Mutex;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use avi_mjpeg::output::SyncThread;
 
 use crate::streams::creation::Creation;
 use crate::streams::held::OpenFile;
@@ -21,6 +25,10 @@ pub struct Begun {
     /// It is to stay, and has no mark yet.
     pub to_be_pinned: bool,
     pub open: Option<OpenFile>,
+    /// It, as it was made, where a sink of files writes it.
+    pub file: Option<File>,
+    /// Sends it to the disk.
+    pub sync: Option<SyncThread>,
 }
 
 /// What time of day it is.
@@ -39,6 +47,8 @@ pub struct Keeping {
     pub clock: Mutex<Clock>,
     pub retention: Retention,
     pub creation: Creation,
+    /// The sink has failed: nothing more goes into the file.
+    pub sink_failed: AtomicBool,
 }
 
 impl Keeping {
@@ -46,6 +56,7 @@ impl Keeping {
     pub fn begin_anew(&self) {
         *lock(&self.begun) = None;
         *lock(&self.clock) = Clock::default();
+        self.sink_failed.store(false, Ordering::Release);
     }
 }
 

@@ -16,9 +16,9 @@ use super::CAT;
 use super::first::First;
 use super::tally::Tally;
 use crate::streams::containers::Kind;
-use crate::streams::files;
-use crate::streams::{file_error, layout_of};
+use crate::streams::{file_error, files, layout_of, ondisk};
 use crate::sync::lock;
+use avi_mjpeg::output::SyncThread;
 use avi_mjpeg::pcm::file::{FileError, Recording};
 
 /// What the recording is asked and told of.
@@ -43,7 +43,8 @@ pub struct Limits {
 }
 
 enum Body {
-    Frames(File),
+    /// Sent to the disk each second, unless it is one picture.
+    Frames(File, Option<SyncThread>),
     Samples(Recording),
 }
 
@@ -208,10 +209,15 @@ impl BaseSinkImpl for ElementarySink {
             return Err(gst::FlowError::Error);
         };
         let result = match &mut open.body {
-            Body::Frames(file) => file.write_all(&map).map_err(|source| FileError::Write {
-                path: open.tally.location.clone(),
-                source,
-            }),
+            Body::Frames(file, sync) => {
+                if let Some(sync) = sync {
+                    sync.written();
+                }
+                file.write_all(&map).map_err(|source| FileError::Write {
+                    path: open.tally.location.clone(),
+                    source,
+                })
+            }
             Body::Samples(recording) => recording.write(&map),
         };
         open.failed |= result.is_err();
@@ -296,7 +302,11 @@ impl ElementarySink {
             (Some(Kind::Samples(_)), Some(layout)) => {
                 Recording::create(&location, layout).map(Body::Samples)
             }
-            _ => Ok(Body::Frames(file)),
+            (Some(Kind::Pictures), _) => Ok(Body::Frames(file, None)),
+            _ => {
+                let sync = ondisk::sync(&location, &file, &*self.obj());
+                Ok(Body::Frames(file, sync))
+            }
         };
         let body = body.map_err(|err| {
             self.obj().post_error_message(file_error(&err));

@@ -220,10 +220,13 @@ impl BinImpl for RecordSink {
                     }
                 }
             }
-            // What follows from an error is no news.
-            gst::MessageView::Error(_) if !recorder.fails() => {
-                gst::debug!(CAT, imp = self, "After an error: {message:?}");
-                return;
+            gst::MessageView::Error(error) => {
+                recorder.failed_in(error.src());
+                // What follows from an error is no news.
+                if !recorder.fails() {
+                    gst::debug!(CAT, imp = self, "After an error: {message:?}");
+                    return;
+                }
             }
             gst::MessageView::AsyncDone(_) => {
                 return recorder
@@ -239,16 +242,15 @@ impl BinImpl for RecordSink {
 impl RecordSink {
     fn add_stream(&self, template: &gst::PadTemplate) -> Result<gst::Pad, glib::BoolError> {
         let name = template.name_template().to_owned();
-        if self.recorder.is_running() {
-            // A demuxer has its pads when there are data.
+        if self.recorder.is_chosen() {
             gst::element_warning!(
                 self.obj(),
                 gst::CoreError::Pad,
-                ("There is no pad {name} any more: a recording's streams are chosen before it \
-                     begins. Put a queue between it and what has its pads later")
+                ("There is no pad {name} any more: a recording's streams are chosen before its \
+                     first data. Put a queue between it and what has its pads later")
             );
             return Err(glib::bool_error!(
-                "No pad {name}: a recording's streams are chosen before it begins"
+                "No pad {name}: a recording's streams are chosen before its first data"
             ));
         }
         let weak = Arc::downgrade(&self.recorder);

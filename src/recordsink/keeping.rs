@@ -1,8 +1,10 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! The file that is being written: its name, its time of day, and what has to go for it.
 
+use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 use gst::prelude::*;
 
@@ -16,7 +18,7 @@ use crate::streams::files::{self, CreateError};
 use crate::streams::held::{self, OpenFile};
 use crate::streams::retention::{Limits, Policy, Swept};
 use crate::streams::wallclock::{self, Moment, Reading};
-use crate::streams::{self, missing, pins, place, set};
+use crate::streams::{self, missing, ondisk, pins, place, set};
 use crate::sync::lock;
 
 /// How much of a stream (ns) passes between two looks at the clocks.
@@ -86,7 +88,7 @@ impl Recorder {
         let name = self.name(&settings, first, begun.utc);
         if settings.other_sink().is_none() {
             match self.reserve(&settings, &name, make) {
-                Ok(open) => begun.open = Some(open),
+                Ok((open, file)) => (begun.open, begun.file) = (Some(open), file),
                 Err(err) => {
                     self.post_error(gst::error_msg!(gst::ResourceError::OpenWrite, ("{err}")));
                     return None;
@@ -130,13 +132,13 @@ impl Recorder {
         names.next_name(|letter| moment.as_ref()?.text(letter))
     }
 
-    /// Has nobody else take or delete the file.
+    /// Has nobody else take or delete the file. Returns it, where it was made.
     fn reserve(
         &self,
         settings: &Settings,
         name: &Path,
         make: bool,
-    ) -> Result<OpenFile, CreateError> {
+    ) -> Result<(OpenFile, Option<File>), CreateError> {
         if pins::is_pinned(name) {
             return Err(CreateError::Pinned(name.to_owned()));
         }
@@ -144,12 +146,12 @@ impl Recorder {
             files::create_directories(pattern, name)?;
         }
         let open = held::open(name);
-        if make && !settings.overwrite {
-            files::create(name, false)?;
-        }
+        let file = (make && !settings.overwrite)
+            .then(|| files::create(name, false))
+            .transpose()?;
         self.keeping.retention.began(name, limits(settings));
         self.keeping.retention.look_soon();
-        Ok(open)
+        Ok((open, file))
     }
 
     /// The sink that was named, or that of files.
@@ -166,9 +168,15 @@ impl Recorder {
             let weak = Arc::downgrade(self);
             let kinds = gst::PadProbeType::BUFFER | gst::PadProbeType::BUFFER_LIST;
             pad.add_probe(kinds, move |_, info| {
-                if let Some(recorder) = weak.upgrade() {
-                    recorder.writes(streams::bytes_in(info));
+                let Some(recorder) = weak.upgrade() else {
+                    return gst::PadProbeReturn::Ok;
+                };
+                if recorder.keeping.sink_failed.load(Ordering::Acquire) {
+                    // A muxer that ends its file all the same would spoil what is in it.
+                    info.flow_res = Err(gst::FlowError::Error);
+                    return gst::PadProbeReturn::Handled;
                 }
+                recorder.writes(streams::bytes_in(info));
                 gst::PadProbeReturn::Ok
             });
         }
@@ -192,12 +200,33 @@ impl Recorder {
         place::set_name(sink, &name.to_string_lossy()).map_err(settings_error)
     }
 
+    /// The sink has opened the file that `muxer` writes.
+    pub fn file_opened(&self, muxer: &gst::Element, sink: &gst::Element) {
+        if lock(&self.settings).other_sink().is_some() {
+            return;
+        }
+        let muxer = muxer.factory().map(|factory| factory.name());
+        let mut begun = lock(&self.keeping.begun);
+        let Some(begun) = begun.as_mut() else { return };
+        if begun.file.is_none() {
+            begun.file = ondisk::open(&begun.path);
+        }
+        begun.sync = begun
+            .file
+            .as_ref()
+            .filter(|_| !muxer.is_some_and(|muxer| streams::syncs_itself(&muxer)))
+            .and_then(|file| ondisk::sync(&begun.path, file, sink));
+    }
+
     /// So many bytes are about to be written.
     pub fn writes(&self, bytes: u64) {
         let to_pin = {
             let mut begun = lock(&self.keeping.begun);
             begun.as_mut().and_then(|begun| {
                 begun.written += bytes;
+                if let Some(sync) = &begun.sync {
+                    sync.written();
+                }
                 std::mem::take(&mut begun.to_be_pinned).then(|| begun.path.clone())
             })
         };
@@ -206,6 +235,16 @@ impl Recorder {
         }
         let swept = self.keeping.retention.make_room(bytes, || self.policy());
         self.tell_swept(swept);
+    }
+
+    /// The recording is over, and the sink has closed the file. What it could not finish ends where it plays.
+    pub fn leave_file(&self) {
+        let begun = self.end_file();
+        if let Some(file) = &begun.file
+            && self.keeping.sink_failed.load(Ordering::Acquire)
+        {
+            ondisk::cut_back(&begun.path, file);
+        }
     }
 
     /// The file is complete, or will never be.

@@ -80,7 +80,9 @@
 //! What a killed program, a full disk or a power cut leaves of a file plays: an AVI up to its last
 //! checkpoint (a second), MP4 and MOV, which are written in fragments and made plain files at their
 //! end, up to the last half a second or group of pictures, the others as far as they go. Nothing waits in
-//! buffers of this process; what the kernel has not yet written to the disk is lost with the power.
+//! buffers of this process, and files are sent to the disk itself each second (but for pictures in
+//! files of their own), which is what is lost with the power; so are they when they are complete, a
+//! moment later.
 //!
 //! `duration`, `finish()` and a single `.jpg` end the recording by itself: the bin posts EOS as if
 //! the stream had ended, and what still arrives is dropped.

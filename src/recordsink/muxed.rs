@@ -56,6 +56,8 @@ pub trait Owner: Send + Sync + 'static {
         sink: &gst::Element,
         name: &Path,
     ) -> Result<(), gst::ErrorMessage>;
+    /// The sink has opened the file that the muxer writes.
+    fn opened(&self, muxer: &gst::Element, sink: &gst::Element);
     /// The first file is open, and the element that the bin waited for in its place can go.
     fn began(&self, placeholder: &gst::Element);
     /// A file begins without this stream.
@@ -585,6 +587,9 @@ impl Muxed {
             element.set_locked_state(false);
             element.sync_state_with_parent()
         });
+        if opened.is_ok() {
+            self.owner.opened(&self.muxer(), &self.sink);
+        }
         lock(&self.state).file = match opened {
             Ok(()) => File::Open,
             Err(_) => File::Over,

@@ -3,7 +3,7 @@
 
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, Weak};
+use std::sync::{Arc, Condvar, Mutex, PoisonError, Weak};
 
 use gst::glib;
 use gst::prelude::*;
@@ -60,6 +60,19 @@ pub struct Making {
     pub end: Option<End>,
     /// Between READY to PAUSED and PAUSED to READY.
     running: bool,
+    late: Late,
+}
+
+/// Streams that are chosen when there are data, as behind a demuxer.
+#[derive(Debug, Default, Clone)]
+enum Late {
+    /// They have been chosen.
+    #[default]
+    No,
+    /// None has come yet. The bin waits for this sink, which gets nothing.
+    Waiting(gst::Element),
+    /// The first one's thread makes what they end in.
+    Making,
 }
 
 /// What frames change. A mutex of its own: it is taken for every one of them.
@@ -99,6 +112,8 @@ pub struct Recorder {
     pub settings: Mutex<Settings>,
     pub streams: Streams,
     pub making: Mutex<Making>,
+    /// Streams that came late have what they end in.
+    made: Condvar,
     pub flow: Mutex<Flow>,
     /// Each written by its stream's thread.
     pub video: Mutex<Arrival>,
@@ -128,6 +143,12 @@ impl muxed::Owner for Hand {
         name: &Path,
     ) -> Result<(), gst::ErrorMessage> {
         self.recorder()?.prepare_file(muxer, sink, name)
+    }
+
+    fn opened(&self, muxer: &gst::Element, sink: &gst::Element) {
+        if let Some(recorder) = self.0.upgrade() {
+            recorder.file_opened(muxer, sink);
+        }
     }
 
     fn began(&self, placeholder: &gst::Element) {
@@ -240,6 +261,13 @@ impl Recorder {
         !self.failed.swap(true, Ordering::AcqRel)
     }
 
+    /// An element of the recording has posted an error.
+    pub fn failed_in(&self, element: Option<&gst::Object>) {
+        if self.muxed().is_some_and(|muxed| muxed.is_sink(element)) {
+            self.keeping.sink_failed.store(true, Ordering::Release);
+        }
+    }
+
     /// Lets go of the threads that bring the streams.
     pub fn release_streams(&self) {
         self.streams.set_stopping(true);
@@ -288,8 +316,9 @@ impl Recorder {
     }
 
     /// Whether streams can no longer be chosen.
-    pub fn is_running(&self) -> bool {
-        lock(&self.making).running
+    pub fn is_chosen(&self) -> bool {
+        let making = lock(&self.making);
+        making.running && !matches!(making.late, Late::Waiting(_))
     }
 
     /// What can be known to be wrong before anything starts.
@@ -357,28 +386,97 @@ impl Recorder {
         Ok(())
     }
 
-    /// The end of the recording: a muxer and a file, or a file.
+    /// The end of the recording, for the streams that there are. Where there are none, there will be when
+    /// there are data.
     pub fn prepare(self: &Arc<Self>) -> Result<(), gst::ErrorMessage> {
+        self.failed.store(false, Ordering::Release);
+        self.streams.set_stopping(false);
+        if !self.streams.names().is_empty() {
+            return self.make_end();
+        }
         let settings = lock(&self.settings).clone();
-        let container = lock(&self.making).container.ok_or_else(|| {
-            gst::error_msg!(gst::CoreError::StateChange, ("No container is known"))
-        })?;
+        let container = self.container()?;
+        self.begin(&settings, container, &[])?;
+        let placeholder = streams::make("fakesink").map_err(|err| missing(&err))?;
+        let added = self.bin()?.add(&placeholder);
+        added.map_err(|err| gst::error_msg!(gst::CoreError::Failed, ("No sink fits: {err}")))?;
+        let mut making = lock(&self.making);
+        making.late = Late::Waiting(placeholder);
+        making.running = true;
+        Ok(())
+    }
+
+    /// Data come of a stream: there will be no others.
+    pub fn close_choice(self: &Arc<Self>) {
+        let placeholder = {
+            let mut making = lock(&self.making);
+            while matches!(making.late, Late::Making) {
+                let made = self.made.wait(making);
+                making = made.unwrap_or_else(PoisonError::into_inner);
+            }
+            match std::mem::replace(&mut making.late, Late::Making) {
+                Late::Waiting(placeholder) => placeholder,
+                late => {
+                    making.late = late;
+                    return;
+                }
+            }
+        };
+        let made = self.make_late_end(&placeholder);
+        lock(&self.making).late = Late::No;
+        self.made.notify_all();
+        if let Err(message) = made {
+            self.post_error(message);
+        }
+    }
+
+    fn make_late_end(
+        self: &Arc<Self>,
+        placeholder: &gst::Element,
+    ) -> Result<(), gst::ErrorMessage> {
+        self.check_encoders(&lock(&self.settings).clone())?;
+        self.make_end()?;
+        let end = lock(&self.making).end.clone();
+        for element in end.iter().flat_map(End::elements) {
+            if !element.is_locked_state() {
+                element.sync_state_with_parent().map_err(|err| {
+                    gst::error_msg!(gst::CoreError::StateChange, ("The file can't begin: {err}"))
+                })?;
+            }
+        }
+        // The bin waits for what has come in its place by now.
+        let bin = self.bin()?;
+        self.preroll.tell(|| entry::discard(&bin, placeholder));
+        Ok(())
+    }
+
+    fn container(&self) -> Result<&'static Container, gst::ErrorMessage> {
+        lock(&self.making)
+            .container
+            .ok_or_else(|| gst::error_msg!(gst::CoreError::StateChange, ("No container is known")))
+    }
+
+    fn bin(&self) -> Result<gst::Bin, gst::ErrorMessage> {
+        let bin = self.bin.upgrade();
+        bin.ok_or_else(|| gst::error_msg!(gst::CoreError::StateChange, ("The bin is gone")))
+    }
+
+    /// The end of the recording: a muxer and a file, or a file.
+    fn make_end(self: &Arc<Self>) -> Result<(), gst::ErrorMessage> {
+        let settings = lock(&self.settings).clone();
+        let container = self.container()?;
         let mut names = self.streams.names();
         // The reference first: see cut.rs.
         names.sort_by_key(|name| name != "video");
         if settings.profile == Profile::K210 && names.iter().all(|name| name != "video") {
             return Err(settings_error(ProfileError::NoVideo));
         }
-        self.failed.store(false, Ordering::Release);
-        self.streams.set_stopping(false);
         self.begin(&settings, container, &names)?;
         let end = match container.kind {
             Kind::Muxed(_) => End::Muxed(self.muxed_end(&settings, &names)?),
             _ => End::Elements(self.elementary_end(&settings, container, &names)?),
         };
-        let bin = self.bin.upgrade();
-        let bin =
-            bin.ok_or_else(|| gst::error_msg!(gst::CoreError::StateChange, ("The bin is gone")))?;
+        let bin = self.bin()?;
         let failed = |err| gst::error_msg!(gst::CoreError::Failed, ("No sink fits: {err}"));
         bin.add_many(end.elements()).map_err(failed)?;
         if let End::Muxed(muxed) = &end {
@@ -514,20 +612,24 @@ impl Recorder {
 
     /// Everything that was made for one recording.
     pub fn take_apart(&self) {
-        let end = {
+        let (end, late) = {
             let mut making = lock(&self.making);
             making.running = false;
-            making.end.take()
+            (making.end.take(), std::mem::take(&mut making.late))
         };
         let Some(bin) = self.bin.upgrade() else {
             return;
         };
         self.streams.dismantle(&bin);
+        if let Late::Waiting(placeholder) = late {
+            entry::discard(&bin, &placeholder);
+        }
         for element in end.iter().flat_map(End::elements) {
             if element.parent().is_some() {
                 entry::discard(&bin, &element);
             }
         }
+        self.leave_file();
         let times = lock(&self.flow).times.take();
         if let Some(mut times) = times
             && let Err(err) = times.finish()
@@ -568,6 +670,7 @@ impl Recorder {
             Ok(bytes) if bytes > 0 && !self.failed.load(Ordering::Acquire) => bytes,
             found => {
                 gst::warning!(CAT, "No file came of {tally:?}: {found:?}");
+                *lock(&self.keeping.begun) = Some(begun);
                 return;
             }
         };

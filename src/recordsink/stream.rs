@@ -29,6 +29,13 @@ impl Recorder {
         info: &mut gst::PadProbeInfo,
         stopping: &AtomicBool,
     ) -> gst::PadProbeReturn {
+        let has_data = info.event().is_none_or(|event| {
+            use gst::EventType::{Caps, Eos, Gap, Segment};
+            matches!(event.type_(), Caps | Segment | Gap | Eos)
+        });
+        if has_data {
+            self.close_choice();
+        }
         match &mut info.data {
             Some(gst::PadProbeData::Event(event)) => match event.view() {
                 gst::EventView::Caps(caps) => {

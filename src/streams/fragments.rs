@@ -11,8 +11,16 @@
 //! track's first one, as if that were the default; but the default is written only where all samples
 //! have it. ffmpeg refuses the whole file for one such sample. Here the default is written, in the room
 //! of the first sample's size, or of flags that say what the defaults say.
+//!
+//! When the file is closed they first make the head void that the fragments need, and then write the one for the whole
+//! file behind them. Where the disk is full by then, or the power is cut before all of that is on it, there is none, and
+//! the file is lost. Here what makes the old head void waits until the new one is on the disk.
+
+use std::sync::Mutex;
 
 use gst::prelude::*;
+
+use crate::sync::lock;
 
 /// The longest edit that a list of 32 bits can have: seven days and more at any time scale that is
 /// written.
@@ -20,14 +28,97 @@ const NO_END: [u8; 4] = 0x7fff_ffff_u32.to_be_bytes();
 
 /// Has what comes out of a muxer pass through here.
 pub fn leave_open(muxer: &gst::Element) {
-    let kinds = gst::PadProbeType::BUFFER;
+    let kinds = gst::PadProbeType::BUFFER | gst::PadProbeType::EVENT_DOWNSTREAM;
     for pad in muxer.src_pads() {
-        pad.add_probe(kinds, |_, info| {
-            if let Some(gst::PadProbeData::Buffer(buffer)) = &mut info.data {
+        let ending = Mutex::new(Ending::default());
+        pad.add_probe(kinds, move |pad, info| match &mut info.data {
+            Some(gst::PadProbeData::Buffer(buffer)) => {
                 put_right(buffer);
+                let written = lock(&ending).write(buffer);
+                if !written {
+                    info.flow_res = Ok(gst::FlowSuccess::Ok);
+                    return gst::PadProbeReturn::Handled;
+                }
+                gst::PadProbeReturn::Ok
             }
-            gst::PadProbeReturn::Ok
+            Some(gst::PadProbeData::Event(event)) => {
+                let (held, end) = {
+                    let mut ending = lock(&ending);
+                    (ending.event(event), ending.end)
+                };
+                // If the new head could not be written, the old one goes on being needed.
+                if !held.is_empty()
+                    && let Some(peer) = pad.peer()
+                    && let Some(there) = pad.peer_query_position::<gst::format::Bytes>()
+                    && *there == end
+                {
+                    write_at(&peer, held);
+                }
+                gst::PadProbeReturn::Ok
+            }
+            _ => gst::PadProbeReturn::Ok,
         });
+    }
+}
+
+/// Writes to what is behind `sink`, each buffer at its place. Who cannot write it says so.
+fn write_at(sink: &gst::Pad, held: Vec<(u64, gst::Buffer)>) {
+    for (position, buffer) in held {
+        let mut segment = gst::FormattedSegment::<gst::format::Bytes>::new();
+        segment.set_start(gst::format::Bytes::from_u64(position));
+        if !sink.send_event(gst::event::Segment::new(&segment)) || sink.chain(buffer).is_err() {
+            return;
+        }
+    }
+}
+
+/// The end of a file.
+#[derive(Debug, Default)]
+struct Ending {
+    /// Where the next buffer goes.
+    position: u64,
+    /// Where the file ends.
+    end: u64,
+    /// What is written over its begin, and where, once it has another head.
+    held: Vec<(u64, gst::Buffer)>,
+}
+
+impl Ending {
+    /// Takes note of a buffer that goes into the file; false if it has to wait.
+    fn write(&mut self, buffer: &mut gst::Buffer) -> bool {
+        let (position, size) = (self.position, buffer.size() as u64);
+        self.position += size;
+        if position < self.end {
+            // 'moov' becomes 'hoov', which is the first thing that is done to end a file.
+            let makes_void =
+                || size == 1 && buffer.map_readable().is_ok_and(|bytes| bytes[..] == *b"h");
+            if !self.held.is_empty() || makes_void() {
+                self.held.push((position, buffer.clone()));
+                return false;
+            }
+            return true;
+        }
+        self.end = self.position;
+        if !self.held.is_empty() {
+            // filesink waits for the disk after it.
+            buffer.make_mut().set_flags(gst::BufferFlags::SYNC_AFTER);
+        }
+        true
+    }
+
+    /// Takes note of an event, and returns what can be written now.
+    fn event(&mut self, event: &gst::EventRef) -> Vec<(u64, gst::Buffer)> {
+        match event.view() {
+            gst::EventView::StreamStart(_) => *self = Self::default(),
+            gst::EventView::Segment(segment) => {
+                if let Some(segment) = segment.segment().downcast_ref::<gst::format::Bytes>() {
+                    self.position = segment.start().map_or(0, |start| *start);
+                }
+            }
+            gst::EventView::Eos(_) => return std::mem::take(&mut self.held),
+            _ => (),
+        }
+        Vec::new()
     }
 }
 

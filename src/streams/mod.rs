@@ -2,7 +2,7 @@
 //! The kit of the recording sinks. Without GStreamer: the table of file formats ([`containers`])
 //! and of Debian packages ([`packages`]), names with numbers and times ([`names`]), files that
 //! overwrite nothing ([`files`]), files that are to stay ([`pins`], [`held`]) and those that make
-//! room for others ([`retention`]), the times of buffers ([`timeline`]) and the files of frame times
+//! room for others ([`retention`]), files that sinks of others write, on their disk ([`ondisk`]), the times of buffers ([`timeline`]) and the files of frame times
 //! ([`times`]). With it: the skeleton of a bin with request pads ([`bin`], [`entry`]), the times of
 //! what comes ([`stamps`]), the elements it is made of, a sink of numbered pictures ([`pictures`]),
 //! WAVE's speakers ([`speakers`]), the time of day of what is recorded ([`wallclock`]) and its place
@@ -19,6 +19,7 @@ pub mod files;
 pub mod fragments;
 pub mod held;
 pub mod names;
+pub mod ondisk;
 pub mod packages;
 pub mod pictures;
 pub mod pins;
@@ -89,6 +90,11 @@ pub fn write_in_fragments(muxer: &gst::Element, sink: &str) {
             set_if_there(muxer, "fragment-mode", "first-moov-then-finalise");
         }
     }
+}
+
+/// Whether a muxer has its file sent to the disk itself, in an order that matters to it.
+pub fn syncs_itself(muxer: &str) -> bool {
+    muxer == "avimjpegmux"
 }
 
 /// Frames of video in a muxer's file, where there is video and the muxer counts its frames.

@@ -392,6 +392,22 @@ fn a_program_that_is_not_installed_is_named_at_the_start() {
 }
 
 #[test]
+fn a_directory_that_is_missing_is_named_at_the_start() {
+    let dir = tempfile::tempdir().unwrap();
+    let place = dir.path().join("none/a.avi");
+    let launch = format!(
+        "videotestsrc ! ffmpegsink args=\"-c:v mjpeg {}\"",
+        place.display()
+    );
+    let pipeline = Pipeline::launch(&launch);
+    assert!(pipeline.0.set_state(gst::State::Ready).is_err());
+    let error = pipeline.error().unwrap();
+    let expected = format!("'{}' can't be created: No such file", place.display());
+    assert!(error.starts_with(&expected), "{error}");
+    assert_eq!(pipeline.error(), None);
+}
+
+#[test]
 fn a_program_that_dies_is_an_error_at_once() {
     let dir = tempfile::tempdir().unwrap();
     // It reads enough to be running, and dies while no more data comes.
@@ -816,9 +832,10 @@ fn a_recording_may_be_stopped_or_fail_amid_a_change() {
 #[test]
 fn the_sentence_says_why_ffmpeg_failed() {
     let dir = tempfile::tempdir().unwrap();
+    std::fs::create_dir(dir.path().join("a.avi")).unwrap();
     let pipeline = Pipeline::launch(&format!(
         "videotestsrc num-buffers=5 ! video/x-raw,width=64,height=48 ! \
-         ffmpegsink args=\"-c:v mjpeg {}/no/a.avi\"",
+         ffmpegsink args=\"-c:v mjpeg {}/a.avi\"",
         dir.path().display()
     ));
     let _ = pipeline.0.set_state(gst::State::Playing);
@@ -829,6 +846,6 @@ fn the_sentence_says_why_ffmpeg_failed() {
         unreachable!()
     };
     let text = error.error().to_string();
-    crate::common::assert_mentions(&text, &["no/a.avi", "No such file"]);
+    crate::common::assert_mentions(&text, &["/a.avi", "Is a directory"]);
     assert_eq!(text.lines().count(), 1, "{text}");
 }

@@ -1340,3 +1340,41 @@ fn the_thread_that_reaches_paused_may_go_on_to_playing() {
     pipeline.0.set_state(gst::State::Paused).unwrap();
     pipeline.wait().unwrap();
 }
+
+#[test]
+fn what_has_its_pads_later_is_recorded_without_a_queue() {
+    let dir = tempfile::tempdir().unwrap();
+    let at = |name: &str| dir.path().join(name).display().to_string();
+    let footage = crate::common::footage();
+    let source = format!("filesrc location={}", footage.display());
+    let made = record(&format!(
+        "recordsink name=r location={} {source} ! decodebin name=d d. ! r.video d. ! r.audio",
+        at("a.mp4")
+    ));
+    assert_eq!(codecs(&made[0].location), ["h264", "aac"]);
+    assert_eq!(frames(&made[0].location), 132);
+    // One of the two, whichever comes first.
+    let made = record(&format!(
+        "{source} ! decodebin ! recordsink location={}",
+        at("b.mkv")
+    ));
+    assert_eq!(codecs(&made[0].location).len(), 1);
+    // As it comes out of a demuxer, both in one thread; and where there is no muxer.
+    let made = record(&format!(
+        "recordsink name=r location={} {source} ! matroskademux name=d d. ! r.video d. ! r.audio",
+        at("c.webm")
+    ));
+    assert_eq!(codecs(&made[0].location), ["vp8", "vorbis"]);
+    assert_eq!(frames(&made[0].location), 132);
+    let made = record(&format!(
+        "{source} ! decodebin name=d d. ! recordsink.audio recordsink name=recordsink location={}",
+        at("d.wav")
+    ));
+    assert_eq!(codecs(&made[0].location), ["pcm_f32le"]);
+    // What can't be is still said.
+    let told = error(&format!(
+        "recordsink name=r location={} {source} ! decodebin name=d d. ! r.video",
+        at("e.wav")
+    ));
+    assert!(told.contains("holds no video"), "{told}");
+}

@@ -7,6 +7,7 @@
 mod piece;
 mod reserve;
 mod room;
+mod sync;
 
 use std::convert::Infallible;
 use std::fs::File;
@@ -16,6 +17,7 @@ use std::path::Path;
 
 pub use piece::{Copied, Piece};
 pub use room::Room;
+pub use sync::{SYNC_INTERVAL, SyncThread};
 
 use crate::recorder::{Payload, Storage};
 use crate::writer::Output;

@@ -4,16 +4,11 @@
 use std::fs::File;
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
-use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
-use std::thread::JoinHandle;
-use std::time::Duration;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use super::Layout;
 use super::wav::Wav;
-
-/// How much a power cut can cost. One second is what the kernel's own timers (5 s and more) are
-/// too slow for, and rare enough not to wear an SD card out.
-const SYNC_INTERVAL: Duration = Duration::from_secs(1);
+use crate::output::SyncThread;
 
 /// What a file's name asks for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -75,7 +70,9 @@ pub struct Recording {
     path: PathBuf,
     body: Body,
     layout: Layout,
-    sync: Sync,
+    sync: SyncThread,
+    /// What the disk did not take.
+    unsynced: Arc<Mutex<Option<io::Error>>>,
 }
 
 impl Recording {
@@ -94,7 +91,12 @@ impl Recording {
             .truncate(true)
             .open(path)
             .map_err(create)?;
-        let sync = Sync::start(file.try_clone().map_err(create)?).map_err(create)?;
+        let unsynced = Arc::<Mutex<Option<io::Error>>>::default();
+        let sync = SyncThread::start(file.try_clone().map_err(create)?, {
+            let unsynced = unsynced.clone();
+            move |error| *unsynced.lock().unwrap_or_else(PoisonError::into_inner) = Some(error)
+        });
+        let sync = sync.map_err(create)?;
         let body = match kind {
             Kind::Wav => {
                 Body::Wav(Wav::start(file, layout).map_err(|source| FileError::Write {
@@ -109,6 +111,7 @@ impl Recording {
             body,
             layout,
             sync,
+            unsynced,
         })
     }
 
@@ -119,81 +122,41 @@ impl Recording {
 
     /// Appends samples.
     pub fn write(&mut self, data: &[u8]) -> Result<(), FileError> {
-        match &mut self.body {
-            Body::Wav(wav) => wav.write(data),
-            Body::Pcm(file, len) => file.write_all(data).map(|()| *len += data.len() as u64),
-        }
-        .map_err(|source| FileError::Write {
+        self.write_through(data).map_err(|source| FileError::Write {
             path: self.path.clone(),
             source,
-        })?;
-        self.sync.wanted();
+        })
+    }
+
+    fn write_through(&mut self, data: &[u8]) -> io::Result<()> {
+        self.check_synced()?;
+        match &mut self.body {
+            Body::Wav(wav) => wav.write(data)?,
+            Body::Pcm(file, len) => {
+                file.write_all(data)?;
+                *len += data.len() as u64;
+            }
+        }
+        self.sync.written();
         Ok(())
+    }
+
+    fn check_synced(&self) -> io::Result<()> {
+        let mut unsynced = self.unsynced.lock().unwrap_or_else(PoisonError::into_inner);
+        unsynced.take().map_or(Ok(()), Err)
     }
 
     /// Completes the file. Returns the bytes of samples in it.
     pub fn finish(self) -> Result<u64, FileError> {
-        match self.body {
+        self.sync.written();
+        let finished = self.check_synced().and_then(|()| match self.body {
             Body::Wav(wav) => wav.finish(),
             Body::Pcm(_, len) => Ok(len),
-        }
-        .map_err(|source| FileError::Write {
+        });
+        finished.map_err(|source| FileError::Write {
             path: self.path,
             source,
         })
-    }
-}
-
-/// Sends what has been written to the disk itself, from a thread of its own: on a slow card that
-/// takes longer than a sound card's buffer lasts.
-#[derive(Debug)]
-struct Sync {
-    written: Option<Sender<()>>,
-    thread: Option<JoinHandle<()>>,
-}
-
-impl Sync {
-    fn start(file: File) -> io::Result<Self> {
-        let (written, news) = channel();
-        let thread = std::thread::Builder::new()
-            .name("pcm-sync".into())
-            .spawn(move || Self::run(&file, &news))?;
-        Ok(Self {
-            written: Some(written),
-            thread: Some(thread),
-        })
-    }
-
-    fn run(file: &File, news: &Receiver<()>) {
-        while news.recv().is_ok() {
-            // Whatever else comes within the interval goes to disk together.
-            let deadline = std::time::Instant::now() + SYNC_INTERVAL;
-            loop {
-                let left = deadline.saturating_duration_since(std::time::Instant::now());
-                match news.recv_timeout(left) {
-                    Ok(()) => (),
-                    Err(RecvTimeoutError::Timeout) => break,
-                    Err(RecvTimeoutError::Disconnected) => return,
-                }
-            }
-            // An error here shows up again where samples are written, with someone to tell.
-            let _ = file.sync_data();
-        }
-    }
-
-    fn wanted(&self) {
-        if let Some(written) = &self.written {
-            let _ = written.send(());
-        }
-    }
-}
-
-impl Drop for Sync {
-    fn drop(&mut self) {
-        self.written = None;
-        if let Some(thread) = self.thread.take() {
-            let _ = thread.join();
-        }
     }
 }
 

@@ -84,18 +84,15 @@ pub use runs::Runs;
 use track::Track;
 
 use crate::header::WaveFormat;
-use crate::output::Room;
+use crate::output::{Room, SYNC_INTERVAL};
 use crate::timeline::Rate;
 use crate::writer::{self, Options, Profile, StreamFormat, Tags, Writer};
-
-/// How long to wait before the disk is asked again to write everything.
-const SYNC_INTERVAL: Duration = Duration::from_secs(1);
 
 /// How often there is a checkpoint: one every 2 ms takes a seventh of a copy's CPU time.
 const CHECKPOINT_PACE: Duration = Duration::from_millis(40);
 
-/// Bytes between two of those beyond which nothing is being recorded, but copied faster than
-/// disks write; then it is left to the system when to write.
+/// Bytes between two times that the disk is asked for everything, beyond which nothing is being recorded, but
+/// copied faster than disks write; then it is left to the system when to write, as the copy would wait.
 const SYNC_BYTES: u64 = 16 << 20;
 
 /// Where a recording is kept: an [`Output`](writer::Output), and what more a recorder asks of it.
