@@ -37,6 +37,7 @@ mod k210_trouble;
 mod k210camerasrc;
 mod k230venc;
 mod k230venc_v4l2;
+mod one_error;
 mod parallelenc;
 mod players;
 mod random_cameras;
