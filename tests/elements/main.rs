@@ -32,6 +32,7 @@ mod encodebin;
 mod ffmpegsink;
 mod harness;
 mod http_cameras;
+mod interlaced;
 mod k210_ports;
 mod k210_trouble;
 mod k210camerasrc;
