@@ -151,6 +151,7 @@ impl Sinks {
         let text = match format.map(|format| self.recorder.set_format(pad, format)) {
             Ok(Some(true)) => return true,
             Ok(None) => return false,
+            Ok(Some(false)) if asks_for_a_file(pad) => return false,
             Ok(Some(false)) => format!(
                 "The format of pad {} changed to {caps}; a stream of an AVI file has one \
                  format. Convert it to the first, or begin another file.",
@@ -190,6 +191,20 @@ impl Sinks {
         *lock(&self.host().tags) = gst::TagList::new();
         self.recorder.reset(self.host().profile().into());
     }
+}
+
+/// Whether `splitmuxsink` begins another file if other caps are refused: it asks so of the stream by which it
+/// splits, the first video, or the first sound if there is none.
+fn asks_for_a_file(pad: &gst::Pad) -> bool {
+    let Some(element) = pad.parent_element() else {
+        return false;
+    };
+    let is_split = element
+        .parent()
+        .is_some_and(|parent| parent.type_().name() == "GstSplitMuxSink");
+    let pads = element.sink_pads();
+    let first = pads.iter().find(|pad| caps::is_video(pad)).or(pads.first());
+    is_split && first == Some(pad)
 }
 
 /// A segment in time.

@@ -51,4 +51,5 @@ mod recordsink_times;
 mod retention;
 mod sample_rates;
 mod sink_extremes;
+mod splitmux;
 mod wallclock;
