@@ -5,6 +5,7 @@ pub mod audiorecordsink;
 pub mod avimjpegdemux;
 pub mod avimjpegmux;
 pub mod circularsink;
+mod failure;
 pub mod ffmpegsink;
 pub mod k210camerasrc;
 pub mod k230venc;

@@ -2,6 +2,7 @@
 
 use std::path::Path;
 use std::sync::LazyLock;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use gst::glib;
 use gst::prelude::*;
@@ -13,6 +14,7 @@ use super::CAT;
 use super::calls::Amount;
 use super::recorder::{Offered, Overrun, Recorder};
 use super::settings::{PROPERTIES, caps_for};
+use crate::failure;
 use crate::streams::{file_error, files, layout_of};
 use crate::sync::lock;
 use avi_mjpeg::pcm::Layout;
@@ -21,6 +23,8 @@ use avi_mjpeg::pcm::file::{FileError, Kind};
 #[derive(Debug, Default)]
 pub struct AudioRecordSink {
     recorder: Recorder,
+    /// What comes is turned away, as what went wrong was posted.
+    failed: AtomicBool,
 }
 
 #[glib::object_subclass]
@@ -160,7 +164,10 @@ impl ElementImpl for AudioRecordSink {
                 self.obj().post_error_message(message);
                 gst::StateChangeError
             })?,
-            gst::StateChange::ReadyToPaused => self.recorder.start(),
+            gst::StateChange::ReadyToPaused => {
+                self.failed.store(false, Ordering::SeqCst);
+                self.recorder.start();
+            }
             // Before the pad is shut.
             gst::StateChange::PausedToReady => self.recorder.stop(),
             _ => (),
@@ -199,45 +206,51 @@ impl BaseSinkImpl for AudioRecordSink {
             .map_err(|err| gst::loggable_error!(CAT, "{caps}: {err}"))?;
         let layout = layout_of(&info)
             .ok_or_else(|| gst::loggable_error!(CAT, "{info:?} is out of range"))?;
-        match self.recorder.set_layout(layout) {
-            Ok(true) => Ok(()),
-            Ok(false) => {
-                gst::element_imp_error!(
-                    self,
-                    gst::StreamError::Format,
-                    ("The audio format changed while recording, and a file holds one format: \
-                         put audioconvert ! audioresample and a caps filter before the recorder")
-                );
-                Err(gst::loggable_error!(CAT, "caps changed to {caps}"))
-            }
-            Err(err) => {
-                self.obj().post_error_message(file_error(&err));
-                Err(gst::loggable_error!(CAT, "{err}"))
-            }
-        }
+        self.failed.store(false, Ordering::SeqCst);
+        // Caps that are refused would have upstream post an error of its own: what comes with them is
+        // turned away instead.
+        let refused = match self.recorder.set_layout(layout) {
+            Ok(true) => return Ok(()),
+            Ok(false) => gst::error_msg!(
+                gst::StreamError::Format,
+                ("The audio format changed while recording, and a file holds one format: \
+                     put audioconvert ! audioresample and a caps filter before the recorder")
+            ),
+            Err(err) => file_error(&err),
+        };
+        let _ = self.fail(refused);
+        Ok(())
     }
 
     fn render(&self, buffer: &gst::Buffer) -> Result<gst::FlowSuccess, gst::FlowError> {
+        if self.failed.load(Ordering::SeqCst) {
+            return Err(failure::POSTED);
+        }
         let Some(layout) = lock(&self.recorder.state).layout else {
             return Err(gst::FlowError::NotNegotiated);
         };
         let frames = {
             let map = buffer.map_readable().map_err(|_| {
-                gst::element_imp_error!(self, gst::ResourceError::Read, ("Cannot map a buffer"));
-                gst::FlowError::Error
+                self.fail(gst::error_msg!(
+                    gst::ResourceError::Read,
+                    ("Cannot map a buffer")
+                ))
             })?;
             self.recorder.frames(&map, &layout)
         };
-        if let Err(err) = self.recorder.write(layout, &frames) {
-            self.obj().post_error_message(file_error(&err));
-            return Err(gst::FlowError::Error);
-        }
+        let written = self.recorder.write(layout, &frames);
+        written.map_err(|err| self.fail(file_error(&err)))?;
         self.offer(&frames, &layout, self.running_time_ns(buffer))
     }
 
     fn event(&self, event: gst::Event) -> bool {
         match event.view() {
-            gst::EventView::Eos(_) => self.told(self.recorder.end()),
+            gst::EventView::Eos(_) => {
+                let ended = self.recorder.end();
+                if !self.failed.load(Ordering::SeqCst) {
+                    self.told(ended);
+                }
+            }
             gst::EventView::FlushStop(_) => self.recorder.flush(),
             _ => (),
         }
@@ -267,6 +280,13 @@ impl AudioRecordSink {
         Kind::of(path).map_err(|err| file_error(&err))?;
         files::check_directory(path)
             .map_err(|err| gst::error_msg!(gst::ResourceError::OpenWrite, ("{err}")))
+    }
+
+    /// Records no more, and says why.
+    fn fail(&self, message: gst::ErrorMessage) -> gst::FlowError {
+        self.failed.store(true, Ordering::SeqCst);
+        self.obj().post_error_message(message);
+        failure::POSTED
     }
 
     /// Posts what went wrong with the file.

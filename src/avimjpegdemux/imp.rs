@@ -13,6 +13,7 @@ use super::pull::Pull;
 use super::push::{GoTo, Push};
 use super::seek::{Seek, convert};
 use super::shared::{PadInfo, Shared};
+use crate::failure;
 use crate::sync::lock;
 use crate::typefind;
 
@@ -237,24 +238,7 @@ impl AviMjpegDemux {
                 (gst::FlowError::Flushing, _) => {}
                 (gst::FlowError::Eos, Some(pull)) => pull.output.finish(),
                 (flow, pull) => {
-                    // Whoever returned Error has posted the reason.
-                    if flow != gst::FlowError::Error {
-                        let sentence = match flow {
-                            gst::FlowError::NotLinked => {
-                                "None of the file's streams is linked to an element"
-                            }
-                            gst::FlowError::NotNegotiated => {
-                                "What a stream of the file is linked to does not take its format"
-                            }
-                            _ => "Playing the file stopped",
-                        };
-                        gst::element_imp_error!(
-                            self,
-                            gst::StreamError::Failed,
-                            ("{sentence}"),
-                            ["streaming stopped, reason {flow:?}"]
-                        );
-                    }
+                    self.explain(flow);
                     if let Some(pull) = pull {
                         pull.output.end();
                     }
@@ -264,14 +248,48 @@ impl AviMjpegDemux {
         *lock(&self.pull) = pull;
     }
 
+    /// Posts why playing stops, if whoever stopped it has not.
+    fn explain(&self, flow: gst::FlowError) {
+        let sentence = match flow {
+            gst::FlowError::Flushing | gst::FlowError::Eos => return,
+            // Whoever returned it has posted the reason.
+            gst::FlowError::Error => return,
+            gst::FlowError::NotLinked => "None of the file's streams is linked to an element",
+            gst::FlowError::NotNegotiated => {
+                "What a stream of the file is linked to does not take its format"
+            }
+            _ => "Playing the file stopped",
+        };
+        gst::element_imp_error!(
+            self,
+            gst::StreamError::Failed,
+            ("{sentence}"),
+            ["streaming stopped, reason {flow:?}"]
+        );
+    }
+
     fn sink_chain(&self, buffer: gst::Buffer) -> Result<gst::FlowSuccess, gst::FlowError> {
         let Some(mut push) = lock(&self.push).take() else {
             return Err(gst::FlowError::Flushing);
         };
-        let result = push.feed(&buffer);
+        let result = match push.failed {
+            true => Err(gst::FlowError::Error),
+            false => push.feed(&buffer),
+        };
         drop(buffer);
+        push.failed |= result
+            .as_ref()
+            .is_err_and(|flow| !matches!(flow, gst::FlowError::Flushing | gst::FlowError::Eos));
+        let began = push.output.has_pads();
         *lock(&self.push) = Some(push);
-        if let Some(to) = result?
+        let to = result.map_err(|flow| {
+            self.explain(flow);
+            match flow {
+                gst::FlowError::Flushing | gst::FlowError::Eos => flow,
+                _ => failure::posted(began),
+            }
+        })?;
+        if let Some(to) = to
             && !self.fetch(&to)
         {
             if self.shared.is_stopping() {
@@ -285,7 +303,10 @@ impl AviMjpegDemux {
                     to.pos
                 )
             );
-            return Err(gst::FlowError::Error);
+            if let Some(push) = &mut *lock(&self.push) {
+                push.failed = true;
+            }
+            return Err(failure::POSTED);
         }
         Ok(gst::FlowSuccess::Ok)
     }
@@ -331,6 +352,12 @@ impl AviMjpegDemux {
         let Some(mut push) = lock(&self.push).take() else {
             return true;
         };
+        if push.failed {
+            // What is downstream of it may complete what it has.
+            push.output.end();
+            *lock(&self.push) = Some(push);
+            return true;
+        }
         let result = match push.awaits_flush {
             true => Ok(None),
             false => push.drain(),

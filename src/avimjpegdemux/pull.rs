@@ -10,7 +10,6 @@ use avi_mjpeg::reader::OpenError;
 use avi_mjpeg::reader::player::{Player, Progress, Step};
 use avi_mjpeg::reader::window::{self, ReadAt};
 
-use super::CAT;
 use super::output::{MakePad, Output};
 use super::seek::{Seek, range_of};
 use super::shared::Shared;
@@ -44,7 +43,10 @@ impl ReadAt for PadSource {
                 .into_mapped_buffer_readable()
                 .map(|mapped| Block(Some(mapped)))
                 .map_err(|_| {
-                    gst::error!(CAT, obj = self.pad, "A buffer cannot be read");
+                    if let Some(element) = self.pad.parent_element() {
+                        let text = "A buffer cannot be read";
+                        gst::element_error!(element, gst::ResourceError::Read, ("{text}"));
+                    }
                     gst::FlowError::Error
                 }),
             // The file has become shorter.

@@ -31,6 +31,8 @@ pub struct Push {
     /// A seek was asked for; until upstream flushes for it what comes is of no use, and must not
     /// have upstream go elsewhere again.
     pub awaits_flush: bool,
+    /// Nothing more is played, which was posted.
+    pub failed: bool,
 }
 
 impl Push {
@@ -42,12 +44,14 @@ impl Push {
             output: Output::new(element, make_pad, shared, ALL_PADS),
             seeking: None,
             awaits_flush: false,
+            failed: false,
         })
     }
 
     /// A flush drops what has come.
     pub fn flush(&mut self) {
         self.awaits_flush = false;
+        self.failed = false;
         self.reader.flush();
     }
 
@@ -78,7 +82,11 @@ impl Push {
         if self.awaits_flush {
             return Ok(None);
         }
-        let map = buffer.map_readable().map_err(|_| gst::FlowError::Error)?;
+        let map = buffer.map_readable().map_err(|_| {
+            let text = "A buffer cannot be read";
+            gst::element_error!(self.element, gst::ResourceError::Read, ("{text}"));
+            gst::FlowError::Error
+        })?;
         self.reader.push(&map);
         drop(map);
         self.run()

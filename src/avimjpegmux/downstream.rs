@@ -9,6 +9,7 @@ use super::messages::{self, Warnings};
 use super::output::{self, PadOutput};
 use super::settings::Settings;
 use super::{CAT, tags};
+use crate::failure;
 use crate::streams::Profile;
 use crate::sync::lock;
 use avi_mjpeg::recorder::shared::Host;
@@ -126,6 +127,6 @@ impl Host for Downstream {
             // Behind the error: an application that sees the end first takes it for the good one.
             self.finished();
         }
-        gst::FlowError::Error
+        failure::POSTED
     }
 }

@@ -9,7 +9,7 @@ use gst::subclass::prelude::*;
 
 use super::caps;
 use super::settings::Settings;
-use super::sinks::{Segment, Sinks};
+use super::sinks::{Sinks, Upstream};
 use crate::streams::Profile;
 use crate::sync::lock;
 
@@ -66,22 +66,50 @@ impl AviMjpegMux {
     }
 
     fn sink_query(&self, pad: &gst::Pad, query: &mut gst::QueryRef) -> bool {
-        if let gst::QueryViewMut::Caps(caps) = query.view_mut() {
-            let accepted = if caps::is_video(pad) {
-                caps::video_template()
-            } else {
-                caps::audio_template(lock(&self.settings).profile)
-            };
-            let accepted = match caps.filter() {
-                Some(filter) => {
-                    filter.intersect_with_mode(&accepted, gst::CapsIntersectMode::First)
-                }
-                None => accepted,
-            };
-            caps.set_result(&accepted);
-            return true;
+        match query.view_mut() {
+            gst::QueryViewMut::Caps(caps) => {
+                caps.set_result(&self.accepted(pad, caps.filter_owned()));
+                true
+            }
+            gst::QueryViewMut::AcceptCaps(query) => {
+                // What the profile does not take gets as far as the caps event, where it is refused
+                // with a sentence and not with upstream's "Internal data stream error".
+                let accepts = match self.is_started() {
+                    true => pad.pad_template_caps(),
+                    false => self.takes(pad),
+                };
+                query.set_result(query.caps().can_intersect(&accepts));
+                true
+            }
+            _ => gst::Pad::query_default(pad, Some(&*self.obj()), query),
         }
-        gst::Pad::query_default(pad, Some(&*self.obj()), query)
+    }
+
+    fn is_started(&self) -> bool {
+        self.obj().current_state() >= gst::State::Paused
+    }
+
+    /// The caps that a pad takes.
+    fn takes(&self, pad: &gst::Pad) -> gst::Caps {
+        if caps::is_video(pad) {
+            caps::video_template()
+        } else {
+            caps::audio_template(lock(&self.settings).profile)
+        }
+    }
+
+    /// What upstream may choose of the caps in `filter`.
+    fn accepted(&self, pad: &gst::Pad, filter: Option<gst::Caps>) -> gst::Caps {
+        let within = |takes: &gst::Caps| match &filter {
+            Some(filter) => filter.intersect_with_mode(takes, gst::CapsIntersectMode::First),
+            None => takes.clone(),
+        };
+        // Elements that could not be linked, or upstream that has nothing else to offer, would not let
+        // the caps event say what is wrong with that.
+        match within(&self.takes(pad)) {
+            some if self.is_started() && !some.is_empty() => some,
+            _ => within(&pad.pad_template_caps()),
+        }
     }
 
     fn src_event(&self, pad: &gst::Pad, event: gst::Event) -> bool {
@@ -204,13 +232,13 @@ impl ElementImpl for AviMjpegMux {
         _caps: Option<&gst::Caps>,
     ) -> Option<gst::Pad> {
         let is_video = template.name_template() == "video_%u";
-        let segment = Arc::<Segment>::default();
-        let for_events = segment.clone();
+        let upstream = Arc::<Upstream>::default();
+        let for_events = upstream.clone();
         let pad = gst::Pad::builder_from_template(template)
             .name(self.sinks.name_for(is_video, name)?)
             .chain_function(move |pad, parent, buffer| {
                 Self::guarded(parent, Err(gst::FlowError::Error), |mux| {
-                    mux.sinks.chain(pad, &segment, buffer)
+                    mux.sinks.chain(pad, &upstream, buffer)
                 })
             })
             .event_function(move |pad, parent, event| {

@@ -28,7 +28,8 @@
 //!   frame rate and sound is moved to its time: missing frames are empty chunks (in the K210's profile the last
 //!   frame again), missing sound is silence. No frame is lost for want of a place: a camera that is faster than its
 //!   caps has its own rate in the file. Without a rate in the caps the first 17 frames tell it, or two seconds
-//!   without the longest interval, and the grid has two or three places for each frame of a camera that is irregular
+//!   without the longest interval (of a camera that takes one each ten seconds, or an hour, the first three; until then they
+//!   are in memory), and the grid has two or three places for each frame of a camera that is irregular
 //!   or slower than 24 a second, so that every frame is at its time if the camera becomes faster. Where that is not
 //!   enough, as with a camera that doubles its rate while it is recorded, frames are shown late, which the stats
 //!   property counts and a warning tells. (The K210's profile keeps its rate and drops them.)
@@ -45,7 +46,8 @@
 //!   the file is finished with its indexes, and the error is posted after that. For this the muxer
 //!   asks downstream for its URI and the file's disk for what is free. If the sink fails
 //!   all the same, what it has is made a file that ends there; the sink has then posted why,
-//!   the moment that it failed.
+//!   the moment that it failed. Upstream is told the end of the stream then: sources post no second error, and what
+//!   else they feed is completed.
 //!
 //! The `stats` property counts what was written, repeated, missed and dropped. Rates of sound that are not those of its
 //! caps, tags, and what the K210 asks of frames and sound are below.

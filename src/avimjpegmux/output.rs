@@ -150,6 +150,15 @@ impl PadOutput {
         }
     }
 
+    /// Posts that a part of a frame cannot be read.
+    fn unreadable(&self) -> gst::FlowError {
+        if let Some(element) = self.pad.parent_element() {
+            let text = "A buffer cannot be read";
+            gst::element_error!(element, gst::ResourceError::Read, ("{text}"));
+        }
+        gst::FlowError::Error
+    }
+
     /// Where downstream writes, if it is a file and says so.
     fn path(&self) -> Option<PathBuf> {
         let mut query = gst::query::Uri::new();
@@ -202,7 +211,7 @@ impl Output for PadOutput {
         // Part by part: to map the whole buffer would copy its parts together first.
         for (n, memory) in payload.0.iter_memories().enumerate() {
             if !is_shared(memory) {
-                self.put(&memory.map_readable().map_err(|_| gst::FlowError::Error)?)?;
+                self.put(&memory.map_readable().map_err(|_| self.unreadable())?)?;
                 continue;
             }
             let (mut from, all) = (0, memory.size());

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! The sink pads: what comes on them, and how they come and go.
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 
 use gst::prelude::*;
@@ -9,18 +10,24 @@ use super::downstream::Downstream;
 use super::payload::Bytes;
 use super::settings::Settings;
 use super::{CAT, caps, messages};
+use crate::failure;
 use crate::sync::lock;
 use avi_mjpeg::recorder::inputs::Refused;
 use avi_mjpeg::recorder::shared::{NotTaken, SharedRecorder};
 
-/// The segment of a pad. Written and read by its streaming thread.
+/// What came on a pad before its data. Written and read by its streaming thread.
 #[derive(Debug, Default)]
-pub(super) struct Segment(Mutex<Option<gst::FormattedSegment<gst::ClockTime>>>);
+pub(super) struct Upstream {
+    segment: Mutex<Option<gst::FormattedSegment<gst::ClockTime>>>,
+    /// The caps cannot be in the file, which was posted. What comes with them is turned away; caps
+    /// that are refused themselves would have the source post an error of its own.
+    refused: AtomicBool,
+}
 
-impl Segment {
+impl Upstream {
     /// The running time of a timestamp, in nanoseconds.
     fn running_time(&self, time: gst::ClockTime) -> Option<i64> {
-        let segment = lock(&self.0);
+        let segment = lock(&self.segment);
         Some(match segment.as_ref()?.to_running_time_full(time)? {
             gst::Signed::Positive(time) => time.nseconds() as i64,
             gst::Signed::Negative(time) => -(time.nseconds() as i64),
@@ -48,11 +55,14 @@ impl Sinks {
     pub fn chain(
         &self,
         pad: &gst::Pad,
-        segment: &Segment,
+        upstream: &Upstream,
         buffer: gst::Buffer,
     ) -> Result<gst::FlowSuccess, gst::FlowError> {
+        if upstream.refused.load(Ordering::Relaxed) {
+            return Err(failure::POSTED);
+        }
         let time = buffer.pts().or(buffer.dts());
-        let time = time.and_then(|time| segment.running_time(time));
+        let time = time.and_then(|time| upstream.running_time(time));
         let lasts = buffer.duration().map(gst::ClockTime::nseconds);
         let pushed = self.recorder.push(pad, Bytes(buffer), time, lasts);
         pushed.map(|()| gst::FlowSuccess::Ok).map_err(|why| {
@@ -63,29 +73,30 @@ impl Sinks {
             match why {
                 NotTaken::Flushing => gst::FlowError::Flushing,
                 NotTaken::Refused(Refused::Ended) => gst::FlowError::Eos,
-                NotTaken::Refused(Refused::NoFormat) => gst::FlowError::NotNegotiated,
-                NotTaken::Failed(flow) => flow,
-                NotTaken::Refused(Refused::NotInFile) | NotTaken::NoInput | NotTaken::Lost => {
-                    gst::FlowError::Error
+                // A panic is posted where it is caught.
+                NotTaken::Refused(Refused::NoFormat | Refused::NotInFile) | NotTaken::Lost => {
+                    failure::POSTED
                 }
+                NotTaken::Failed(flow) => flow,
+                NotTaken::NoInput => gst::FlowError::Error,
             }
         })
     }
 
-    pub fn event(&self, pad: &gst::Pad, segment: &Segment, event: gst::Event) -> bool {
+    pub fn event(&self, pad: &gst::Pad, upstream: &Upstream, event: gst::Event) -> bool {
         use gst::EventView;
 
         gst::log!(CAT, obj = pad, "{event:?}");
         match event.view() {
-            EventView::StreamStart(_) => *lock(&segment.0) = None,
-            EventView::Caps(caps) => return self.set_caps(pad, &caps.caps_owned()),
+            EventView::StreamStart(_) => *lock(&upstream.segment) = None,
+            EventView::Caps(caps) => return self.set_caps(pad, upstream, &caps.caps_owned()),
             EventView::Segment(event) => {
-                *lock(&segment.0) = Some(in_time(pad, event.segment()));
+                *lock(&upstream.segment) = Some(in_time(pad, event.segment()));
             }
             EventView::Tag(tag) => self.add_tags(tag.tag()),
             EventView::Gap(gap) => {
                 let (start, duration) = gap.get();
-                let end = segment.running_time(start + duration.unwrap_or_default());
+                let end = upstream.running_time(start + duration.unwrap_or_default());
                 self.recorder.gap(pad, end.unwrap_or(0).max(0));
             }
             EventView::Eos(_) => return self.recorder.end(pad),
@@ -94,9 +105,15 @@ impl Sinks {
                 return self.host().src.push_event(event);
             }
             EventView::FlushStop(_) => {
-                *lock(&segment.0) = None;
+                *lock(&upstream.segment) = None;
                 // Downstream forgets what it has of the file, so the next one begins anew.
                 self.recorder.flush(pad);
+                if upstream.refused.load(Ordering::Relaxed)
+                    && let Some(caps) = pad.current_caps()
+                {
+                    // They may be what the next file begins with.
+                    self.set_caps(pad, upstream, &caps);
+                }
                 return self.host().src.push_event(event);
             }
             EventView::CustomDownstream(_)
@@ -124,7 +141,8 @@ impl Sinks {
         self.recorder.tags_changed();
     }
 
-    fn set_caps(&self, pad: &gst::Pad, caps: &gst::Caps) -> bool {
+    fn set_caps(&self, pad: &gst::Pad, upstream: &Upstream, caps: &gst::Caps) -> bool {
+        upstream.refused.store(false, Ordering::Relaxed);
         gst::debug!(CAT, obj = pad, "caps {caps}");
         let format = match caps::is_video(pad) {
             true => caps::video_format(caps),
@@ -133,6 +151,7 @@ impl Sinks {
         let text = match format.map(|format| self.recorder.set_format(pad, format)) {
             Ok(Some(true)) => return true,
             Ok(None) => return false,
+            Ok(Some(false)) if asks_for_a_file(pad) => return false,
             Ok(Some(false)) => format!(
                 "The format of pad {} changed to {caps}; a stream of an AVI file has one \
                  format. Convert it to the first, or begin another file.",
@@ -143,7 +162,8 @@ impl Sinks {
         self.host().tell(|element| {
             gst::element_error!(element, gst::StreamError::Format, ("{text}"));
         });
-        false
+        upstream.refused.store(true, Ordering::Relaxed);
+        true
     }
 
     /// The name that a new pad is to have, `wanted` if that is one; `None` if there can be none.
@@ -171,6 +191,20 @@ impl Sinks {
         *lock(&self.host().tags) = gst::TagList::new();
         self.recorder.reset(self.host().profile().into());
     }
+}
+
+/// Whether `splitmuxsink` begins another file if other caps are refused: it asks so of the stream by which it
+/// splits, the first video, or the first sound if there is none.
+fn asks_for_a_file(pad: &gst::Pad) -> bool {
+    let Some(element) = pad.parent_element() else {
+        return false;
+    };
+    let is_split = element
+        .parent()
+        .is_some_and(|parent| parent.type_().name() == "GstSplitMuxSink");
+    let pads = element.sink_pads();
+    let first = pads.iter().find(|pad| caps::is_video(pad)).or(pads.first());
+    is_split && first == Some(pad)
 }
 
 /// A segment in time.

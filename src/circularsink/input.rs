@@ -12,6 +12,7 @@ use super::context::{Context, request_key_unit};
 use super::gap::{Arrived, Watch};
 use super::headers;
 use super::shared::{Media, Seen, Shared, Stream};
+use crate::failure;
 use crate::ring::{Item, Pushed};
 use crate::streams::stamps::{Stamps, jump_text};
 use crate::streams::timeline::{Jump, Placed, Untimed};
@@ -339,7 +340,7 @@ impl Input {
                 ("No memory for a copy of a buffer: {error}")
             ),
         }
-        gst::FlowError::Error
+        failure::POSTED
     }
 
     /// Acts on what rarely happens when a buffer goes into the ring.

@@ -19,6 +19,7 @@ use super::shared::{Shared, State};
 use super::streaming::{Stream, Streaming};
 use super::trouble::{self, Report, Trouble};
 use super::{CAT, clock_time, uri};
+use crate::failure;
 use crate::sync::lock;
 use k210_link::MAX_JPEG_SIZE;
 use k210_link::command::Attribute;
@@ -330,6 +331,24 @@ impl ElementImpl for K210CameraSrc {
         Some(&METADATA)
     }
 
+    fn change_state(
+        &self,
+        transition: gst::StateChange,
+    ) -> Result<gst::StateChangeSuccess, gst::StateChangeError> {
+        if transition == gst::StateChange::ReadyToPaused {
+            // Not in `start`, behind whose error the base class puts one of its own.
+            self.open().map_err(|message| {
+                self.post_error_message(message);
+                gst::StateChangeError
+            })?;
+        }
+        let changed = self.parent_change_state(transition);
+        if changed.is_err() && transition == gst::StateChange::ReadyToPaused {
+            lock(&self.stream).take();
+        }
+        changed
+    }
+
     fn pad_templates() -> &'static [gst::PadTemplate] {
         static TEMPLATES: LazyLock<Vec<gst::PadTemplate>> = LazyLock::new(|| {
             let caps = gst::Caps::builder("image/jpeg")
@@ -392,52 +411,6 @@ fn any_framerate() -> gst::FractionRange {
 }
 
 impl BaseSrcImpl for K210CameraSrc {
-    fn start(&self) -> Result<(), gst::ErrorMessage> {
-        let settings = self.shared.settings();
-        let setup = settings.sensor_setup();
-        if let Some(problem) = setup.window_problem() {
-            return Err(gst::error_msg!(
-                gst::ResourceError::Settings,
-                ["{problem}; see the properties window-width and window-height"]
-            ));
-        }
-        let (script, size) = match &settings.script {
-            Some(path) => {
-                let source = std::fs::read(path).map_err(|e| trouble::script_error(&e, path))?;
-                (source, None)
-            }
-            None => (setup.script().into_bytes(), Some(setup.picture_size())),
-        };
-        let boards = Board::candidates(settings.device.as_deref())?;
-        self.shared.interrupt.clear();
-        // What can be known at once is said at once: an application learns of a missing board, or
-        // one that is taken, from the state change.
-        let opened = match &boards[..] {
-            [board] if board.opens_at_once() => {
-                match board.open(settings.baud_rate, &self.shared.interrupt) {
-                    Ok(transport) => Some(transport),
-                    Err(
-                        Trouble::Lost(report) | Trouble::Unfit(report) | Trouble::Fatal(report),
-                    ) => return Err(report.into()),
-                    Err(Trouble::Flushing | Trouble::Eos) => None,
-                }
-            }
-            _ => None,
-        };
-        self.shared.start(State {
-            size,
-            latency: size.map(|size| expected_latency(size, &settings)),
-            ..State::default()
-        });
-        *lock(&self.stream) = Some(Stream::new(
-            boards,
-            opened,
-            script,
-            settings.script.is_none(),
-        ));
-        Ok(())
-    }
-
     fn stop(&self) -> Result<(), gst::ErrorMessage> {
         let stream = lock(&self.stream).take();
         if let Some(mut session) = stream.and_then(|stream| stream.session) {
@@ -489,10 +462,12 @@ impl BaseSrcImpl for K210CameraSrc {
         if lock(&self.shared.state).size.is_none() {
             return Ok(());
         }
-        self.settle_caps().map_err(|report| {
-            self.post_error_message(report.clone().into());
-            gst::loggable_error!(CAT, "{}", report.text)
-        })
+        if let Err(report) = self.settle_caps() {
+            // Behind caps that are not settled the base class puts an error of its own: `create` ends the
+            // stream instead.
+            let _ = self.fail(report);
+        }
+        Ok(())
     }
 }
 
@@ -501,6 +476,9 @@ impl PushSrcImpl for K210CameraSrc {
         &self,
         _buffer: Option<&mut gst::BufferRef>,
     ) -> Result<CreateSuccess, gst::FlowError> {
+        if lock(&self.shared.state).failed {
+            return Err(self.after_failure());
+        }
         let Some(mut stream) = lock(&self.stream).take() else {
             return Err(gst::FlowError::Flushing);
         };
@@ -511,11 +489,13 @@ impl PushSrcImpl for K210CameraSrc {
                         break Err(flow);
                     }
                 }
-                Ok(buffer) => break Ok(CreateSuccess::NewBuffer(buffer)),
+                Ok(buffer) => {
+                    lock(&self.shared.state).began = true;
+                    break Ok(CreateSuccess::NewBuffer(buffer));
+                }
                 Err(Trouble::Eos) => break Err(gst::FlowError::Eos),
                 Err(Trouble::Lost(report) | Trouble::Unfit(report) | Trouble::Fatal(report)) => {
-                    self.post_error_message(report.into());
-                    break Err(gst::FlowError::Error);
+                    break Err(self.fail(report));
                 }
             }
         };
@@ -551,6 +531,53 @@ fn expected_latency((width, height): (u16, u16), settings: &Settings) -> gst::Cl
 }
 
 impl K210CameraSrc {
+    /// Finds the board and prepares to stream from it.
+    fn open(&self) -> Result<(), gst::ErrorMessage> {
+        let settings = self.shared.settings();
+        let setup = settings.sensor_setup();
+        if let Some(problem) = setup.window_problem() {
+            return Err(gst::error_msg!(
+                gst::ResourceError::Settings,
+                ("{problem}; see the properties window-width and window-height")
+            ));
+        }
+        let (script, size) = match &settings.script {
+            Some(path) => {
+                let source = std::fs::read(path).map_err(|e| trouble::script_error(&e, path))?;
+                (source, None)
+            }
+            None => (setup.script().into_bytes(), Some(setup.picture_size())),
+        };
+        let boards = Board::candidates(settings.device.as_deref())?;
+        self.shared.interrupt.clear();
+        // What can be known at once is said at once: an application learns of a missing board, or
+        // one that is taken, from the state change.
+        let opened = match &boards[..] {
+            [board] if board.opens_at_once() => {
+                match board.open(settings.baud_rate, &self.shared.interrupt) {
+                    Ok(transport) => Some(transport),
+                    Err(
+                        Trouble::Lost(report) | Trouble::Unfit(report) | Trouble::Fatal(report),
+                    ) => return Err(report.into()),
+                    Err(Trouble::Flushing | Trouble::Eos) => None,
+                }
+            }
+            _ => None,
+        };
+        self.shared.start(State {
+            size,
+            latency: size.map(|size| expected_latency(size, &settings)),
+            ..State::default()
+        });
+        *lock(&self.stream) = Some(Stream::new(
+            boards,
+            opened,
+            script,
+            settings.script.is_none(),
+        ));
+        Ok(())
+    }
+
     fn possible_caps(&self) -> gst::Caps {
         let builder = gst::Caps::builder("image/jpeg").field("parsed", true);
         let size = lock(&self.shared.state).size.or_else(|| {
@@ -610,6 +637,19 @@ impl K210CameraSrc {
             code: gst::ResourceError::Settings,
             text: format!("Downstream refuses {caps}: {error}"),
         })
+    }
+
+    /// Ends the stream with an error.
+    fn fail(&self, report: Report) -> gst::FlowError {
+        if !std::mem::replace(&mut lock(&self.shared.state).failed, true) {
+            self.post_error_message(report.into());
+        }
+        self.after_failure()
+    }
+
+    /// How a stream that failed ends.
+    fn after_failure(&self) -> gst::FlowError {
+        failure::posted(lock(&self.shared.state).began)
     }
 
     /// What follows an interrupted wait: nothing if the element is being stopped or flushed, else the

@@ -26,6 +26,10 @@ pub struct State {
     /// Sensor settings that the board has not been told of yet. Setting a property adds, the
     /// streaming thread takes.
     pub attributes: VecDeque<(Attribute, i16)>,
+    /// A picture went downstream. The streaming thread writes it.
+    pub began: bool,
+    /// The stream has ended with an error. The streaming thread writes it.
+    pub failed: bool,
 }
 
 /// What all threads of the element see.

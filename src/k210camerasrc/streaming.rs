@@ -40,7 +40,7 @@ pub struct Streaming<'a> {
     pub tell: &'a dyn Fn(Notice),
 }
 
-/// What only the streaming thread uses, and `start` and `stop` while there is none.
+/// What only the streaming thread uses, and state changes while there is none.
 pub struct Stream {
     boards: Vec<Board>,
     /// A way to the first of `boards` that was opened already.

@@ -46,6 +46,15 @@ pub(super) fn any_rate(mut caps: gst::Caps) -> gst::Caps {
     caps
 }
 
+/// The caps with whatever size.
+pub(super) fn any_size(mut caps: gst::Caps) -> gst::Caps {
+    for structure in caps.make_mut().iter_mut() {
+        structure.set("width", gst::IntRange::new(1, i32::MAX));
+        structure.set("height", gst::IntRange::new(1, i32::MAX));
+    }
+    caps
+}
+
 fn rates() -> gst::FractionRange {
     gst::FractionRange::new(gst::Fraction::new(0, 1), gst::Fraction::new(i32::MAX, 1))
 }

@@ -14,7 +14,8 @@ use gst_video::{prelude::*, subclass::prelude::*};
 use super::{
     Backend, CAT, EntropyMode, MirrorMode, RateControlMode, RotationMode,
     caps::{
-        CODECS, any_rate, choose, codec_of, encoded_caps, pad_templates, pixel_format, raw_caps,
+        CODECS, any_rate, any_size, choose, codec_of, encoded_caps, pad_templates, pixel_format,
+        raw_caps,
     },
     channels::{self, Claim},
     counts::Counts,
@@ -27,6 +28,7 @@ use super::{
     session::{Encoded, Gone, Halt, SLICE, Session},
     settings::{DEFAULTS, OUTPUT_BUFFERS, Settings},
 };
+use crate::failure;
 use crate::sync::lock;
 use k230_venc::{
     ChannelAttr, Code, Codec, Decimator, Device, Error, Frame, LentPlane, MAX_REGIONS, PackKind,
@@ -181,8 +183,8 @@ pub struct K230Venc {
     /// Set while a flush or the way down to READY makes waiting pointless; read by the streaming
     /// thread.
     flushing: AtomicBool,
-    /// The caps cannot be encoded, which was posted.
-    refused: AtomicBool,
+    /// What comes cannot be encoded, which was posted: it is turned away.
+    failed: AtomicBool,
 }
 
 #[glib::object_subclass]
@@ -262,7 +264,7 @@ impl ElementImpl for K230Venc {
         match transition {
             gst::StateChange::ReadyToPaused => {
                 self.flushing.store(false, Ordering::SeqCst);
-                self.refused.store(false, Ordering::SeqCst);
+                self.failed.store(false, Ordering::SeqCst);
                 // Not in `start`, behind whose error the base class puts one of its own.
                 self.claim().map_err(|error| {
                     self.obj().post_error_message(error_message(&error));
@@ -290,9 +292,15 @@ impl VideoEncoderImpl for K230Venc {
         &self,
         input: &gst_video::VideoCodecState<'static, gst_video::video_codec_state::Readable>,
     ) -> Result<(), gst::LoggableError> {
-        self.finish()
-            .map_err(|flow| gst::loggable_error!(CAT, "draining for new caps: {flow:?}"))?;
+        // Of a channel that failed nothing comes any more.
+        if !self.failed.swap(false, Ordering::SeqCst) {
+            self.finish()
+                .map_err(|flow| gst::loggable_error!(CAT, "draining for new caps: {flow:?}"))?;
+        }
         lock(&self.state).running = None;
+        if self.failed.load(Ordering::SeqCst) {
+            return Ok(());
+        }
 
         let info = input.info();
         let (running, profile) = match self.channel_for(info) {
@@ -300,13 +308,10 @@ impl VideoEncoderImpl for K230Venc {
             Err(error) => {
                 // Caps that are refused come again with each frame, and upstream would have an error of its own:
                 // the frames are turned away instead.
-                if !self.refused.swap(true, Ordering::SeqCst) {
-                    self.obj().post_error_message(error_message(&error));
-                }
+                let _ = self.fail(error_message(&error));
                 return Ok(());
             }
         };
-        self.refused.store(false, Ordering::SeqCst);
         for sentence in running.session.unmapped() {
             self.warn_once(sentence);
         }
@@ -324,11 +329,11 @@ impl VideoEncoderImpl for K230Venc {
         &self,
         frame: gst_video::VideoCodecFrame,
     ) -> Result<gst::FlowSuccess, gst::FlowError> {
+        if self.failed.load(Ordering::SeqCst) {
+            return Err(self.after_failure());
+        }
         let Some(mut running) = lock(&self.state).running.take() else {
-            return Err(match self.refused.load(Ordering::SeqCst) {
-                true => gst::FlowError::Flushing,
-                false => gst::FlowError::NotNegotiated,
-            });
+            return Err(gst::FlowError::NotNegotiated);
         };
         let result = self.encode(&mut running, frame);
         lock(&self.state).running = Some(running);
@@ -336,12 +341,19 @@ impl VideoEncoderImpl for K230Venc {
     }
 
     fn finish(&self) -> Result<gst::FlowSuccess, gst::FlowError> {
+        if self.failed.load(Ordering::SeqCst) {
+            return Ok(gst::FlowSuccess::Ok);
+        }
         let Some(mut running) = lock(&self.state).running.take() else {
             return Ok(gst::FlowSuccess::Ok);
         };
         let result = self.complete(&mut running);
         lock(&self.state).running = Some(running);
-        result
+        match self.failed.load(Ordering::SeqCst) {
+            // The end goes on: what is downstream completes what it has.
+            true => Ok(gst::FlowSuccess::Ok),
+            false => result,
+        }
     }
 
     fn flush(&self) -> bool {
@@ -364,32 +376,22 @@ impl VideoEncoderImpl for K230Venc {
             .src_pad()
             .allowed_caps()
             .unwrap_or_else(|| obj.src_pad().pad_template_caps());
-        let mut caps = gst::Caps::new_empty();
+        let (mut takes, mut knows) = (gst::Caps::new_empty(), gst::Caps::new_empty());
         for codec in CODECS {
             if allowed.iter().any(|s| codec_of(s) == Some(codec)) {
-                caps.merge(raw_caps(codec, &self.formats(codec)));
+                takes.merge(raw_caps(codec, &self.formats(codec)));
+                knows.merge(raw_caps(codec, &PixelFormat::ALL));
             }
         }
-        let (turns, has_rate) = {
-            let settings = lock(&self.settings);
-            (
-                settings.rotation().swaps_sides(),
-                settings.frame_rate.numer() > 0,
-            )
-        };
-        // What downstream says of width and height is about the rotated picture, and what it says of
-        // the frame rate about the frames that are left.
-        if !turns {
-            let proxied = obj.proxy_getcaps(Some(&caps), filter.filter(|_| !has_rate));
-            if !has_rate {
+        if lock(&self.state).claim.is_some() {
+            let proxied = self.proxied_caps(&takes, filter);
+            if !proxied.is_empty() {
                 return proxied;
             }
-            caps = any_rate(proxied);
         }
-        match filter {
-            Some(filter) => filter.intersect_with_mode(&caps, gst::CapsIntersectMode::First),
-            None => caps,
-        }
+        // Elements that could not be linked, or upstream that has no other size or format, would not
+        // let `set_format` say what is wrong with that.
+        within(filter, any_size(knows))
     }
 
     fn sink_event(&self, event: gst::Event) -> bool {
@@ -437,7 +439,34 @@ fn frame_duration(info: &gst_video::VideoInfo) -> gst::ClockTime {
         .unwrap_or(gst::ClockTime::from_mseconds(33))
 }
 
+/// Those of the caps that are in the filter.
+fn within(filter: Option<&gst::Caps>, caps: gst::Caps) -> gst::Caps {
+    match filter {
+        Some(filter) => filter.intersect_with_mode(&caps, gst::CapsIntersectMode::First),
+        None => caps,
+    }
+}
+
 impl K230Venc {
+    /// Those of the caps that downstream lets through.
+    fn proxied_caps(&self, caps: &gst::Caps, filter: Option<&gst::Caps>) -> gst::Caps {
+        let obj = self.obj();
+        let (turns, has_rate) = {
+            let settings = lock(&self.settings);
+            (
+                settings.rotation().swaps_sides(),
+                settings.frame_rate.numer() > 0,
+            )
+        };
+        // What downstream says of width and height is about the rotated picture, and what it says of
+        // the frame rate about the frames that are left.
+        match (turns, has_rate) {
+            (true, _) => within(filter, caps.clone()),
+            (false, false) => obj.proxy_getcaps(Some(caps), filter),
+            (false, true) => within(filter, any_rate(obj.proxy_getcaps(Some(caps), None))),
+        }
+    }
+
     /// Takes a channel's number and finds the devices that it can be on.
     fn claim(&self) -> Result<(), Error> {
         pack_meta::register();
@@ -671,19 +700,41 @@ impl K230Venc {
                 .map_err(|_| gst::loggable_error!(CAT, "the encoded picture has no format"))?;
             output.set_info(encoded);
         }
-        obj.negotiate(output)
-            .map_err(|_| gst::loggable_error!(CAT, "downstream refuses the caps"))
+        let Err(refused) = obj.negotiate(output) else {
+            return Ok(());
+        };
+        let shut = gst::PadFlags::FLUSHING | gst::PadFlags::EOS;
+        if obj.src_pad().pad_flags().intersects(shut) {
+            return Err(gst::loggable_error!(CAT, "{refused}"));
+        }
+        // Here too caps that are refused would be upstream's error.
+        let caps = obj.src_pad().current_caps().map(|caps| caps.to_string());
+        let _ = self.fail(gst::error_msg!(
+            gst::CoreError::Negotiation,
+            (
+                "What is downstream does not take {}",
+                caps.unwrap_or_default()
+            )
+        ));
+        Ok(())
     }
 
-    fn fail(&self, error: Error) -> gst::FlowError {
-        self.obj().post_error_message(error_message(&error));
-        gst::FlowError::Error
+    /// Encodes no more, and says why.
+    fn fail(&self, message: gst::ErrorMessage) -> gst::FlowError {
+        if !self.failed.swap(true, Ordering::SeqCst) {
+            self.obj().post_error_message(message);
+        }
+        self.after_failure()
+    }
+
+    fn after_failure(&self) -> gst::FlowError {
+        failure::posted(lock(&self.state).counts.frames_out > 0)
     }
 
     fn halt(&self, halt: Halt) -> gst::FlowError {
         match halt {
             Halt::Interrupted => gst::FlowError::Flushing,
-            Halt::Failed(error) => self.fail(error),
+            Halt::Failed(error) => self.fail(error_message(&error)),
         }
     }
 
@@ -692,7 +743,10 @@ impl K230Venc {
         running: &mut Running,
         frame: gst_video::VideoCodecFrame,
     ) -> Result<gst::FlowSuccess, gst::FlowError> {
-        running.session.start().map_err(|error| self.fail(error))?;
+        running
+            .session
+            .start()
+            .map_err(|error| self.fail(error_message(&error)))?;
         self.follow_settings(running)?;
 
         let buffer = frame.input_buffer_owned().ok_or(gst::FlowError::Error)?;
@@ -703,7 +757,7 @@ impl K230Venc {
             running
                 .session
                 .request_idr()
-                .map_err(|error| self.fail(error))?;
+                .map_err(|error| self.fail(error_message(&error)))?;
         }
         let leaves_out = |decimator: &mut Decimator| {
             frame
@@ -768,7 +822,7 @@ impl K230Venc {
         let successor = running
             .session
             .set_rate(rate, gop)
-            .map_err(|error| self.fail(error))?;
+            .map_err(|error| self.fail(error_message(&error)))?;
         let Some(attr) = successor else {
             return Ok(());
         };
@@ -777,7 +831,7 @@ impl K230Venc {
         running
             .session
             .replace(|| self.create(attr))
-            .map_err(|error| self.fail(error))?;
+            .map_err(|error| self.fail(error_message(&error)))?;
         if running.offered {
             // The memory that upstream has is the old channel's. It asks for a pool again.
             running.lent = running.session.lend(LENT).unwrap_or_default();
@@ -829,7 +883,10 @@ impl K230Venc {
 
     /// Takes everything out of the channel and hands it on.
     fn complete(&self, running: &mut Running) -> Result<gst::FlowSuccess, gst::FlowError> {
-        running.session.stop().map_err(|error| self.fail(error))?;
+        running
+            .session
+            .stop()
+            .map_err(|error| self.fail(error_message(&error)))?;
         self.deliver_due(running)?;
         let gone = running.session.forget();
         self.drop_frames(gone)?;
@@ -865,7 +922,7 @@ impl K230Venc {
         for _ in 0..gone.lost + gone.skipped {
             if let Some(frame) = obj.oldest_frame() {
                 // A frame without a buffer is dropped.
-                obj.finish_frame(frame)?;
+                obj.finish_frame(frame).map_err(failure::passed_on)?;
             }
         }
         Ok(())
@@ -909,7 +966,7 @@ impl K230Venc {
         // There are no B frames.
         frame.set_dts(frame.pts());
         frame.set_output_buffer(buffer);
-        obj.finish_frame(frame)
+        obj.finish_frame(frame).map_err(failure::passed_on)
     }
 
     fn stats(&self) -> gst::Structure {

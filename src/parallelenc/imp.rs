@@ -11,6 +11,7 @@ use super::CAT;
 use super::lane::{Encoded, Job, Lane, LaneError};
 use super::line::Line;
 use super::settings::{PROPERTIES, Settings};
+use crate::failure;
 use crate::streams;
 use crate::sync::lock;
 
@@ -498,19 +499,24 @@ impl ParallelEnc {
         }
         let told = {
             let mut stream = lock(&self.stream);
-            stream.flow = Err(flow);
+            stream.flow = Err(failure::passed_on(flow));
             !stream.eos
         };
         line.stop();
-        // Upstream learns of it with its next picture, if it has one.
-        if !told && flow != gst::FlowError::Eos {
-            gst::element_imp_error!(
+        match flow {
+            gst::FlowError::Eos => return,
+            // Whoever returned it has posted the reason.
+            gst::FlowError::Error if !self.src.has_current_caps() => return,
+            gst::FlowError::Error => {}
+            // Upstream learns of it with its next picture, if it has one.
+            _ if told => return,
+            _ => gst::element_imp_error!(
                 self,
                 gst::StreamError::Failed,
                 ("Pictures cannot be passed on: {flow:?}")
-            );
-            self.src.push_event(gst::event::Eos::new());
+            ),
         }
+        self.src.push_event(gst::event::Eos::new());
     }
 
     fn pass_on(&self, event: gst::Event) {

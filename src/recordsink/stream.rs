@@ -13,6 +13,7 @@ use super::CAT;
 use super::chain::{audio_chain, link_preview, preview_chain, video_chain};
 use super::gate::Verdict;
 use super::recorder::{End, Recorder};
+use crate::failure;
 use crate::streams::containers::{Kind, VideoCodec};
 use crate::streams::stamps::{Stamped, jump_text};
 use crate::streams::timeline::{Jump, Untimed};
@@ -145,7 +146,7 @@ impl Recorder {
             Ok(stamped) => stamped,
             Err(Untimed) if self.muxed().is_some() => {
                 self.tell_untimed(name);
-                return Err(gst::FlowError::Error);
+                return Err(failure::POSTED);
             }
             Err(Untimed) => return Ok(None),
         };

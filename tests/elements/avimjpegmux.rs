@@ -488,7 +488,7 @@ fn frames_that_the_k210_cannot_play_are_refused() {
         feed.push(0, picture(1, 200), 100.0).unwrap();
         let (playing, ..) = feed.pipeline.0.state(crate::common::HANG);
         playing.unwrap();
-        assert_eq!(feed.push(0, bad, 200.0), Err(gst::FlowError::Error));
+        assert_eq!(feed.push(0, bad, 200.0), Err(gst::FlowError::Eos));
         // The file's end must not be heard of first.
         let error = feed.pipeline.wait().unwrap_err();
         for word in words {
@@ -721,7 +721,7 @@ fn negotiation_refuses_what_cannot_be_written() {
     feed.pads[0].push_event(gst::event::Caps::new(&size));
     assert_eq!(
         feed.push(0, picture(2, 100), 200.0),
-        Err(gst::FlowError::NotNegotiated)
+        Err(gst::FlowError::Eos)
     );
     let error = feed.pipeline.error().unwrap();
     assert!(

@@ -110,11 +110,13 @@ fn a_camera_that_does_not_say_its_rate_has_every_frame_at_its_time() {
         camera("slow", "", every(60_000.0, 5)),
         camera("a long first gap", "", [0.0].into_iter().chain(rest(400.0))),
         camera("a longer one", "", [0.0].into_iter().chain(rest(2520.0))),
-        camera(
-            "as long as it is waited for",
-            "",
-            [0.0].into_iter().chain(rest(9960.0)),
-        ),
+        camera("10 s", "", [0.0].into_iter().chain(rest(9960.0))),
+        camera("12 s", "", [0.0].into_iter().chain(rest(12_000.0))),
+        camera("a minute", "", [0.0].into_iter().chain(rest(60_000.0))),
+        camera("one each 10 s", "", every(10_000.0, 4)),
+        camera("one each 12 s", "", every(12_000.0, 4)),
+        camera("two", "", every(12_000.0, 2)),
+        camera("one an hour", "", every(3_600_000.0, 3)),
         camera("none said", ",framerate=0/1", every(100.0, 60)),
         camera(
             "the most said",

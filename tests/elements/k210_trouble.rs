@@ -15,8 +15,8 @@ use crate::common::{Pipeline, assert_mentions};
 use gst::prelude::*;
 
 /// A pseudo-terminal whose other end this test plays.
-struct Line {
-    path: PathBuf,
+pub(crate) struct Line {
+    pub(crate) path: PathBuf,
     stop: Arc<AtomicBool>,
     player: Option<JoinHandle<()>>,
 }
@@ -61,7 +61,7 @@ impl Line {
         }
     }
 
-    fn silent() -> Self {
+    pub(crate) fn silent() -> Self {
         Self::new(|_| Some(Vec::new()))
     }
 

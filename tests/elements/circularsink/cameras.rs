@@ -73,7 +73,7 @@ fn buffers_without_timestamps_and_rate_are_refused_at_once() {
     let rig = Rig::new(stream, false);
     rig.start();
     let refused = rig.video.push(rig.stream.buffers[0].clone());
-    assert_eq!(refused, Err(gst::FlowError::Error));
+    assert_eq!(refused, Err(gst::FlowError::Eos));
     let message = rig
         .bus()
         .timed_pop_filtered(FAILSAFE, &[gst::MessageType::Error]);

@@ -6,13 +6,9 @@ use crate::timeline::Rate;
 /// Frames that are enough to tell.
 const ENOUGH: usize = 17;
 
-/// Time that is enough to tell, in nanoseconds, of a slow camera. The longest interval does not count, as a camera may
-/// take its time after the first frame.
+/// Time that is enough to tell, in nanoseconds, of a slow camera. The longest interval does not count, however long:
+/// a camera may take its time after the first frame, or wait for something that moves, and have 25 a second from then on.
 const LONG: i64 = 2_000_000_000;
-
-/// Time that is enough in any case, in nanoseconds: nobody waits longer for the second frame, and a camera may take one an
-/// hour.
-const LONGEST: i64 = 10_000_000_000;
 
 /// Places a second that the grid of such a camera has at least, if that is no more than
 /// [`MOST`] for a frame. Many slow down in the dark and are as fast as this in the light.
@@ -46,13 +42,14 @@ pub struct Cadence {
 
 impl Cadence {
     /// Of frames with these times and durations in nanoseconds, or `None` if more have to come first: 17, or
-    /// two seconds of them beside the longest interval, or ten with it. `is_all` says that none will.
+    /// two seconds of them beside the longest interval, so that a camera that takes one an hour is known by three.
+    /// `is_all` says that none will.
     pub fn of(frames: &[(Option<i64>, Option<u64>)], is_all: bool) -> Option<Self> {
         let mut intervals = intervals(frames.iter().map(|(time, _)| *time));
         let add = |all: i64, one: &i64| all.saturating_add(*one);
         let lasts = intervals.iter().fold(0, add);
         let longest = intervals.iter().max().copied().unwrap_or(0);
-        let is_slow = lasts - longest >= LONG || lasts >= LONGEST;
+        let is_slow = lasts - longest >= LONG;
         if frames.len() < ENOUGH && !is_slow && !is_all {
             return None;
         }
@@ -199,9 +196,11 @@ mod tests {
         assert_eq!(of(&[3000, 3000]), Some((1, 1)));
         let late = [&[9000][..], &[20; 15]].concat();
         assert_eq!(of(&late), Some((50, 1)));
-        assert_eq!(of(&[12_000]), Some((1, 4)));
-        assert_eq!(of(&[60_000]), Some((1, 20)));
-        assert_eq!(of(&[3_600_000]), Some((1, 1200)));
+        assert_eq!(of(&[12_000]), None);
+        assert_eq!(of(&[12_000, 12_000]), Some((1, 4)));
+        assert_eq!(of(&[3_600_000; 2]), Some((1, 1200)));
+        let waits = [&[3_600_000][..], &[40; 15]].concat();
+        assert_eq!(of(&waits), Some((25, 1)));
         let usual = |frames: &[_], is_all| Some(Cadence::of(frames, is_all)?.usual);
         let none = vec![(None, None); 17];
         assert_eq!(usual(&none[1..], false), None);

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! A queue of buffers, as videobuf2 keeps it.
 
-use std::{collections::VecDeque, ptr::NonNull, sync::Arc};
+use std::{collections::VecDeque, os::fd::BorrowedFd, ptr::NonNull, sync::Arc};
 
 use rustix::mm::{MapFlags, ProtFlags, mmap, munmap};
 
@@ -20,7 +20,7 @@ unsafe impl Sync for Memory {}
 
 impl Memory {
     /// Maps `len` bytes of a descriptor from `offset` on.
-    pub fn map(fd: std::os::fd::BorrowedFd<'_>, len: usize, offset: u64) -> Option<Self> {
+    pub fn map(fd: BorrowedFd<'_>, len: usize, offset: u64) -> Option<Self> {
         let protection = ProtFlags::READ | ProtFlags::WRITE;
         // SAFETY: a fresh mapping, wherever there is room.
         let at = unsafe {
@@ -74,8 +74,57 @@ pub(super) struct Plane {
     pub used: u32,
     pub data_offset: u32,
     pub memory: Option<Arc<Memory>>,
-    /// The descriptor that was lent, and the program's number for it.
+    /// The program's number for the memory that it lent.
     pub fd: i32,
+    /// Which memory that is, and how long it was said to be.
+    attached: Option<(Lent, u32)>,
+}
+
+/// What tells pieces of lent memory apart, whatever numbers their descriptors have: device and
+/// inode, for the kernel's `struct dma_buf`.
+type Lent = (u64, u64);
+
+impl Plane {
+    /// A plane of the driver's own memory, or of memory that is still to be lent.
+    pub fn new(offset: u32, len: u32, memory: Option<Arc<Memory>>) -> Self {
+        Self {
+            offset,
+            len,
+            memory,
+            fd: -1,
+            ..Self::default()
+        }
+    }
+
+    /// Imports the memory of descriptor `fd`, `len` bytes of it, as videobuf2's `__prepare_dmabuf` does: no length
+    /// is all of it, less than the format's is refused, and what is attached stays so for as long as a
+    /// program lends the same memory with the same length. `EINVAL` otherwise.
+    pub fn import(&mut self, fd: i32, len: u32, least: u32) -> Result<(), i32> {
+        if fd < 0 {
+            return Err(libc::EINVAL);
+        }
+        // SAFETY: the program lends it for the call.
+        let lent = unsafe { BorrowedFd::borrow_raw(fd) };
+        let about = rustix::fs::fstat(lent).map_err(|_| libc::EINVAL)?;
+        let size = u32::try_from(about.st_size).unwrap_or(u32::MAX);
+        let len = if len == 0 { size } else { len };
+        if len < least {
+            return Err(libc::EINVAL);
+        }
+        self.fd = fd;
+        let attached = Some(((about.st_dev, about.st_ino), len));
+        if self.memory.is_none() || self.attached != attached {
+            self.detach();
+            let memory = Memory::map(lent, len as usize, 0).ok_or(libc::EINVAL)?;
+            (self.memory, self.attached) = (Some(Arc::new(memory)), attached);
+        }
+        Ok(())
+    }
+
+    /// Lets go of memory that was lent.
+    pub fn detach(&mut self) {
+        (self.memory, self.attached) = (None, None);
+    }
 }
 
 #[derive(Debug)]
@@ -133,5 +182,69 @@ impl Queue {
         for buffer in &mut self.buffers {
             buffer.state = State::Dequeued;
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::fd::{AsRawFd, OwnedFd};
+
+    use rustix::fs::{MemfdFlags, ftruncate, memfd_create};
+
+    use super::*;
+
+    const LEN: u32 = 4096;
+
+    fn lent() -> OwnedFd {
+        let fd = memfd_create("lent", MemfdFlags::CLOEXEC).unwrap();
+        ftruncate(&fd, 2 * u64::from(LEN)).unwrap();
+        fd
+    }
+
+    fn memory(plane: &Plane) -> Arc<Memory> {
+        plane.memory.clone().expect("it is attached")
+    }
+
+    #[test]
+    fn what_is_attached_stays_while_memory_and_length_do() {
+        let mut plane = Plane::new(0, LEN, None);
+        let file = lent();
+        plane.import(file.as_raw_fd(), LEN, LEN).unwrap();
+        let first = memory(&plane);
+        plane.import(file.as_raw_fd(), LEN, LEN).unwrap();
+        assert!(Arc::ptr_eq(&first, &memory(&plane)));
+        // It is the memory that counts, and not the number of its descriptor.
+        let copy = file.try_clone().unwrap();
+        plane.import(copy.as_raw_fd(), LEN, LEN).unwrap();
+        assert!(Arc::ptr_eq(&first, &memory(&plane)));
+        assert_eq!(plane.fd, copy.as_raw_fd());
+
+        plane.import(file.as_raw_fd(), 2 * LEN, LEN).unwrap();
+        assert!(!Arc::ptr_eq(&first, &memory(&plane)), "another length");
+        let longer = memory(&plane);
+        assert_eq!(longer.bytes().len(), 2 * LEN as usize);
+        plane.import(file.as_raw_fd(), 0, LEN).unwrap();
+        assert!(Arc::ptr_eq(&longer, &memory(&plane)), "none is all of it");
+
+        // Other memory has its number now.
+        let mut other = lent();
+        rustix::io::dup2(&file, &mut other).unwrap();
+        plane.import(other.as_raw_fd(), 2 * LEN, LEN).unwrap();
+        assert!(Arc::ptr_eq(&longer, &memory(&plane)));
+        rustix::io::dup2(lent(), &mut other).unwrap();
+        plane.import(other.as_raw_fd(), 2 * LEN, LEN).unwrap();
+        assert!(!Arc::ptr_eq(&longer, &memory(&plane)), "other memory");
+    }
+
+    #[test]
+    fn what_is_shorter_than_the_format_or_no_memory_is_refused() {
+        let mut plane = Plane::new(0, LEN, None);
+        let file = lent();
+        let short = plane.import(file.as_raw_fd(), LEN - 1, LEN);
+        assert_eq!(short, Err(libc::EINVAL));
+        assert_eq!(plane.import(-1, LEN, LEN), Err(libc::EINVAL));
+        let (closed, _) = std::io::pipe().unwrap();
+        assert_eq!(plane.import(closed.as_raw_fd(), 0, LEN), Err(libc::EINVAL));
+        assert!(plane.memory.is_none());
     }
 }

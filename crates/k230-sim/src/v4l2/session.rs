@@ -511,13 +511,7 @@ impl Session {
                 } else {
                     Some(self.map(offset, len).ok_or(libc::ENOMEM)?)
                 };
-                planes.push(Plane {
-                    offset,
-                    len,
-                    memory,
-                    fd: -1,
-                    ..Plane::default()
-                });
+                planes.push(Plane::new(offset, len, memory));
                 offset += len.next_multiple_of(4096);
             }
             queue.buffers.push(Buffer {
@@ -629,6 +623,7 @@ impl Session {
         if multi && (given.length as usize) < buffer.planes.len() {
             return Err(libc::EINVAL);
         }
+        let mut refused = Ok(());
         for (n, plane) in buffer.planes.iter_mut().enumerate() {
             if !multi {
                 plane.used = given.bytesused;
@@ -641,16 +636,12 @@ impl Session {
             if memory == V4L2_MEMORY_DMABUF {
                 // SAFETY: the queue's memory says that it is a descriptor.
                 let fd = unsafe { of_program.m.fd };
-                if fd < 0 {
-                    return Err(libc::EINVAL);
-                }
-                // SAFETY: the program lends it for the call.
-                let lent = unsafe { BorrowedFd::borrow_raw(fd) };
-                let len = of_program.length.max(of_program.bytesused) as usize;
-                let imported = Memory::map(lent, len, 0).ok_or(libc::EINVAL)?;
-                plane.memory = Some(Arc::new(imported));
-                plane.fd = fd;
+                refused = refused.and(plane.import(fd, of_program.length, plane.len));
             }
+        }
+        if refused.is_err() {
+            buffer.planes.iter_mut().for_each(Plane::detach);
+            return refused;
         }
         buffer.state = State::Queued;
         buffer.flags = given.flags;

@@ -43,13 +43,11 @@ impl<P: Payload, E> Inputs<P, E> {
             self.is_over = true;
             return Ok(Next::End);
         }
-        let span = all.clone().map(|n| self.queue.span(n)).max();
-        let is_far_ahead = span >= Some(AHEAD_AT_START);
         for n in all {
             if self.is_ready(n) || !may_come(n) {
                 continue;
             }
-            if !is_far_ahead {
+            if !self.is_behind(n) {
                 return Err(Idle::Waiting);
             }
             // The K210's file begins with a frame, however long that takes; and what cannot be put into
@@ -71,12 +69,25 @@ impl<P: Payload, E> Inputs<P, E> {
         Ok(Next::Begin(self.prepare(may_come)))
     }
 
+    /// Whether others are so far ahead of an input that it cannot be waited for much longer.
+    fn is_behind(&self, n: usize) -> bool {
+        let mut others = (0..self.inputs.len()).filter(|other| *other != n);
+        others.any(|other| self.queue.span(other) >= AHEAD_AT_START)
+    }
+
     /// Whether an input need not be waited for.
     fn is_ready(&self, n: usize) -> bool {
         let input = &self.inputs[n];
         let has_head = self.queue.head(n).is_some() && (!input.is_video || self.rate(n).is_some());
         let says_nothing = input.format.is_some() && self.queue.has_gap(n);
         self.queue.has_ended(n) || has_head || says_nothing
+    }
+
+    /// Whether the file is not begun as it takes more frames of an input to tell their rate. However far apart the few are
+    /// that wait, what sends them must not be held back then.
+    pub(super) fn needs_frames(&self, n: usize) -> bool {
+        let input = &self.inputs[n];
+        !self.is_begun && input.is_video && input.format.is_some() && self.rate(n).is_none()
     }
 
     /// Numbers the streams, and collects what the head of the file says.
@@ -141,7 +152,10 @@ impl<P: Payload, E> Inputs<P, E> {
                 Item::Event(_) => None,
             })
             .collect();
-        let cadence = Cadence::of(&frames, self.queue.has_ended(n))?;
+        // The K210's file has no finer grid to begin with, so two frames have to do.
+        let is_k210 = self.profile == Profile::K210;
+        let is_late = is_k210 && frames.len() > 1 && self.is_behind(n);
+        let cadence = Cadence::of(&frames, self.queue.has_ended(n) || is_late)?;
         Some(match self.profile {
             Profile::Standard => (cadence.grid, true),
             Profile::K210 => (cadence.usual, false),

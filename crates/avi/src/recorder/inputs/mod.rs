@@ -318,7 +318,7 @@ impl<P: Payload, E> Inputs<P, E> {
 
     /// Whether whoever fills an input is to wait, since it is too far ahead of what can be recorded.
     pub fn hold(&mut self, n: usize) -> bool {
-        !self.is_over && self.queue.hold(n, self.ahead)
+        !self.is_over && !self.needs_frames(n) && self.queue.hold(n, self.ahead)
     }
 
     /// Whether whoever fills an input was told to wait.
