@@ -1196,6 +1196,124 @@ fn no_script_outgrows_the_board() {
 }
 
 #[test]
+fn classes_say_how_they_are_shown_added_and_gone_through() {
+    let script = "\
+class A:
+    def __init__(self, x):
+        self.x = x
+    def __str__(self):
+        return 'A%d' % self.x
+    def __repr__(self):
+        return 'rA'
+class B(A):
+    def __init__(self, x):
+        super().__init__(x + 1)
+    def __str__(self):
+        return 'B' + super().__str__()
+    def __add__(self, other):
+        return self.x + other
+    def __len__(self):
+        return self.x
+    def __getitem__(self, index):
+        return index
+    def __eq__(self, other):
+        return other == 'twin'
+    def __call__(self, *args):
+        return args
+    def __contains__(self, item):
+        return item == 7
+    def __enter__(self):
+        return self
+    def __exit__(self, kind, value, trace):
+        print('exit', kind)
+        return True
+class C:
+    def __init__(self):
+        self.n = 0
+    def __iter__(self):
+        return self
+    def __next__(self):
+        self.n += 1
+        if self.n > 3:
+            raise StopIteration
+        return self.n
+b = B(2)
+print(A(3), [A(4)], str(b), repr(b), '%s' % b, '%s %d' % (b, 1), '{} {x}'.format(b, x=A(5)))
+print(b + 1, len(b), b['k'], b == 'twin', b != 'twin', b(1, 2), 7 in b, 8 not in b)
+print(list(C()), [n * n for n in C()], sum(C()))
+with b:
+    raise ValueError('lost')
+class E(Exception):
+    def __init__(self, code):
+        super().__init__('code', code)
+try:
+    raise E(5)
+except E as e:
+    print(e.args)
+print(isinstance(True, int), isinstance(True, bool))
+l = [1, 2, 3, 4, 5]
+l[1:3] = [9]
+del l[-1:]
+print(l)
+";
+    let text = k210_sim::run_script(script, 5000).unwrap();
+    assert_eq!(
+        text.lines().take(7).collect::<Vec<_>>(),
+        [
+            "A3 [rA] BA3 rA BA3 BA3 1 BA3 A5",
+            "4 3 k True False (1, 2) True True",
+            "[1, 2, 3] [1, 4, 9] 6",
+            "exit <class 'ValueError'>",
+            "('code', 5)",
+            "False True",
+            "[1, 9, 4]",
+        ]
+    );
+    for (script, words) in [
+        ("return 5\n", "SyntaxError: 'return' outside function"),
+        (
+            "print(1)\nif 1:\n    break\n",
+            "SyntaxError: 'break' outside loop",
+        ),
+    ] {
+        let text = k210_sim::run_script(script, 1000).unwrap();
+        assert!(text.contains(words) && !text.contains("1\r\n"), "{text:?}");
+    }
+}
+
+#[test]
+fn bytes_become_digits_and_numbers() {
+    let script = "\
+import ubinascii, ustruct, struct
+print(ubinascii.hexlify(b'\\x01\\xab'), ubinascii.hexlify(b'ab', ':'), ubinascii.unhexlify('01ab'))
+print(ubinascii.b2a_base64(b'hi'), ubinascii.a2b_base64('aGk='), ubinascii.crc32(b'hello'))
+print(ustruct.pack('<IHb', 1, 2, -3), ustruct.calcsize('<IHb'), ustruct.calcsize('bI'))
+print(struct.unpack('>HhB', b'\\x01\\x02\\xff\\xfe\\x05'), struct.unpack_from('<H', b'abc', 1))
+print(ustruct.pack('3sf', b'ab', 1.5), ustruct.unpack('<2h', b'\\x01\\0\\x02\\0'))
+import ujson
+print(ujson.dumps({'a': [1, 2.5, None, True, 'x\\n']}), ujson.loads('{\"a\": [1, -2.5e1, \"\\\\u0041\"], \"b\": {}}'))
+for text in ['', '[1', '[1 2]', '{\"a\" 1}', 'nul', '\"', '[' * 100]:
+    try:
+        print(ujson.loads(text))
+    except (ValueError, RuntimeError) as e:
+        print('no', end=' ')
+";
+    let text = k210_sim::run_script(script, 2000).unwrap();
+    assert_eq!(
+        text.lines().take(7).collect::<Vec<_>>(),
+        [
+            "b'01ab' b'61:62' b'\\x01\\xab'",
+            "b'aGk=\\n' b'hi' 907060870",
+            "b'\\x01\\x00\\x00\\x00\\x02\\x00\\xfd' 7 8",
+            "(258, -2, 5) (25442,)",
+            "b'ab\\x00\\x00\\x00\\x00\\xc0?' (1, 2)",
+            "{\"a\": [1, 2.5, null, true, \"x\\n\"]} {'a': [1, -25.0, 'A'], 'b': {}}",
+            "no no no no no no no ",
+        ]
+    );
+}
+
+#[test]
 fn long_expressions_do_not_end_the_process() {
     let chain = |link: &str, count: usize| format!("x = 0{}\nprint('ok')\n", link.repeat(count));
     let brackets = format!("x = {}0{}\n", "(".repeat(50_000), ")".repeat(50_000));

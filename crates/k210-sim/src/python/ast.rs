@@ -120,6 +120,42 @@ pub struct Handler {
     pub body: Vec<Stmt>,
 }
 
+/// The first statement that has no place where it stands, outside of functions: its line, and what the
+/// compiler says.
+pub fn misplaced(body: &[Stmt], in_loop: bool) -> Option<(u32, &'static str)> {
+    let within = |bodies: &[&[Stmt]]| bodies.iter().find_map(|body| misplaced(body, in_loop));
+    body.iter().find_map(|statement| match &statement.kind {
+        StmtKind::Return(_) => Some((statement.line, "'return' outside function")),
+        StmtKind::Break if !in_loop => Some((statement.line, "'break' outside loop")),
+        StmtKind::Continue if !in_loop => Some((statement.line, "'continue' outside loop")),
+        StmtKind::If(branches, otherwise) => {
+            let found = branches
+                .iter()
+                .find_map(|(_, body)| misplaced(body, in_loop));
+            found.or_else(|| misplaced(otherwise, in_loop))
+        }
+        StmtKind::While(_, body, otherwise) | StmtKind::For(_, _, body, otherwise) => {
+            misplaced(body, true).or_else(|| misplaced(otherwise, in_loop))
+        }
+        StmtKind::With(_, _, body) => misplaced(body, in_loop),
+        StmtKind::Class(_, _, body) => misplaced(body, false),
+        StmtKind::Try {
+            body,
+            handlers,
+            otherwise,
+            finally,
+        } => {
+            let found = handlers
+                .iter()
+                .find_map(|handler| misplaced(&handler.body, in_loop));
+            misplaced(body, in_loop)
+                .or(found)
+                .or_else(|| within(&[otherwise, finally]))
+        }
+        _ => None,
+    })
+}
+
 /// The names that `body` binds, without those it declares global.
 pub fn bound_names(body: &[Stmt]) -> HashSet<Rc<str>> {
     let mut bound = HashSet::new();

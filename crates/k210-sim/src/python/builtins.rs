@@ -113,8 +113,8 @@ static FUNCTIONS: &[Function] = &[
         }
     }),
     ("print", print),
-    ("repr", |_, args| {
-        let text = one(args)?.repr();
+    ("repr", |interpreter, args| {
+        let text = interpreter.text_of(one(args)?, true)?;
         heap::reserve(text.len())?;
         Ok(string(text))
     }),
@@ -139,7 +139,7 @@ static FUNCTIONS: &[Function] = &[
         let items = interpreter.iterate(&given[0])?;
         items
             .iter()
-            .try_fold(start, |sum, item| operators::binary("+", &sum, item))
+            .try_fold(start, |sum, item| interpreter.binary("+", &sum, item))
     }),
 ];
 
@@ -198,11 +198,11 @@ static TYPES: &[Function] = &[
         items.reverse();
         Ok(list(items))
     }),
-    ("str", |_, args| {
+    ("str", |interpreter, args| {
         Ok(match args.between(0, 2)? {
             [] => string(""),
             [Value::Bytes(data), _] => string(String::from_utf8_lossy(data)),
-            [value, ..] => string(value.str()),
+            [value, ..] => string(interpreter.text_of(value, false)?),
         })
     }),
     ("tuple", |interpreter, args| {
@@ -267,17 +267,18 @@ fn dir(_: &mut Interpreter, args: &Args) -> Result<Value> {
 
 /// Whether a class is `of`, or one of those in it, or comes from it.
 fn comes_from(kind: &Value, of: &Value) -> bool {
-    let is = |of: &Value| {
-        let bool_is_int = matches!((kind, of), (Value::Type("bool"), Value::Type("int")));
-        bool_is_int || kind.is(of) || is_subclass(kind, of)
-    };
+    // `bool` does not come from `int` there.
+    let is = |of: &Value| kind.is(of) || is_subclass(kind, of);
     match of {
         Value::Tuple(kinds) => kinds.iter().any(is),
         of => is(of),
     }
 }
 
-fn len(_: &mut Interpreter, args: &Args) -> Result<Value> {
+fn len(interpreter: &mut Interpreter, args: &Args) -> Result<Value> {
+    if let Some(length) = interpreter.special(one(args)?, "__len__", &[]) {
+        return length;
+    }
     let length = match one(args)? {
         Value::Str(text) => text.chars().count(),
         Value::Bytes(data) => data.len(),
@@ -344,7 +345,7 @@ fn print(interpreter: &mut Interpreter, args: &Args) -> Result<Value> {
         if index > 0 {
             line += &separator;
         }
-        line += &value.str();
+        line += &interpreter.text_of(value, false)?;
         heap::reserve(line.len())?;
     }
     line += &end;

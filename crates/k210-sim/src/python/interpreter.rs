@@ -34,12 +34,12 @@ pub enum Mode {
 
 /// Where statements run.
 #[derive(Clone)]
-struct Scope {
+pub(super) struct Scope {
     globals: Namespace,
     /// A function's or class body's own names.
-    locals: Option<Namespace>,
+    pub locals: Option<Namespace>,
     /// The function, whose names that it binds are its own.
-    function: Option<Rc<Function>>,
+    pub function: Option<Rc<Function>>,
     outer: Vec<Namespace>,
 }
 
@@ -55,7 +55,7 @@ enum Flow {
 pub struct Interpreter<'a> {
     /// The processor that it runs on.
     pub cpu: &'a mut Cpu,
-    line: u32,
+    pub(super) line: u32,
     depth: usize,
     /// Expressions inside expressions, calls included.
     nesting: usize,
@@ -88,6 +88,11 @@ impl<'a> Interpreter<'a> {
             }
             raise
         })?;
+        if let Some((line, message)) = super::ast::misplaced(&body, false) {
+            let raise = Raise::new("SyntaxError", message);
+            interpreter.line = line;
+            return Err(interpreter.trace(raise, "<module>"));
+        }
         let scope = Scope {
             globals: globals.clone(),
             locals: None,
@@ -203,7 +208,7 @@ impl<'a> Interpreter<'a> {
         let value = self.eval(expression, scope)?;
         let shown = self.prompt && scope.locals.is_none();
         if shown && !matches!(value, Value::None) {
-            let text = value.repr() + "\n";
+            let text = self.text_of(&value, true)? + "\n";
             self.cpu.print(&text)?;
         }
         Ok(())
@@ -225,7 +230,7 @@ impl<'a> Interpreter<'a> {
             items.borrow_mut().extend(more);
             return Ok(());
         }
-        let after = operators::binary(operator, &before, &value)?;
+        let after = self.binary(operator, &before, &value)?;
         self.assign(target, after, scope)
     }
 
@@ -319,9 +324,17 @@ impl<'a> Interpreter<'a> {
             return result;
         }
         let line = self.line;
-        self.method(&context, "__exit__", Args::of(vec![Value::None; 3]))?;
+        let mut of_exception = vec![Value::None; 3];
+        if let Err(Raise::Exception(exception)) = &result {
+            of_exception[0] = exception.kind.clone();
+            of_exception[1] = Value::Exception(exception.clone());
+        }
+        let handled = self.method(&context, "__exit__", Args::of(of_exception))?;
         self.line = line;
-        result
+        match result {
+            Err(_) if handled.is_true() => Ok(Flow::Next),
+            result => result,
+        }
     }
 
     fn for_loop(
@@ -333,6 +346,7 @@ impl<'a> Interpreter<'a> {
         scope: &Scope,
     ) -> Result<Flow> {
         let line = self.line;
+        let iterable = &self.iterator(iterable)?;
         let mut index = 0;
         while let Some(item) = self.item(iterable, index)? {
             index += 1;
@@ -525,7 +539,15 @@ impl<'a> Interpreter<'a> {
             }
             ExprKind::Index(object, index) => {
                 let object = self.eval(object, scope)?;
+                if let ExprKind::Slice(parts) = &index.kind {
+                    let values = self.iterate(&value)?;
+                    return self.replace_slice(&object, parts, values, scope);
+                }
                 let index = self.eval(index, scope)?;
+                let given = [index.clone(), value.clone()];
+                if let Some(done) = self.special(&object, "__setitem__", &given) {
+                    return done.map(drop);
+                }
                 match &object {
                     Value::List(items) => {
                         let mut items = items.borrow_mut();
@@ -571,7 +593,14 @@ impl<'a> Interpreter<'a> {
             }
             ExprKind::Index(object, index) => {
                 let object = self.eval(object, scope)?;
+                if let ExprKind::Slice(parts) = &index.kind {
+                    return self.replace_slice(&object, parts, Vec::new(), scope);
+                }
                 let index = self.eval(index, scope)?;
+                let given = std::slice::from_ref(&index);
+                if let Some(done) = self.special(&object, "__delitem__", given) {
+                    return done.map(drop);
+                }
                 match &object {
                     Value::List(items) => {
                         let mut items = items.borrow_mut();
@@ -642,7 +671,7 @@ impl<'a> Interpreter<'a> {
                 let left = self.eval(left, scope)?;
                 let right = self.eval(right, scope)?;
                 self.line = expression.line;
-                operators::binary(operator, &left, &right)
+                self.binary(operator, &left, &right)
             }
             ExprKind::Compare(first, rest) => self.comparison(first, rest, scope),
             ExprKind::And(left, right) => match self.eval(left, scope)? {
@@ -658,6 +687,9 @@ impl<'a> Interpreter<'a> {
                 self.eval(if holds { then } else { otherwise }, scope)
             }
             ExprKind::Call(function, arguments) => {
+                if let Some(value) = self.call_super(function, arguments, scope)? {
+                    return Ok(value);
+                }
                 let function = self.eval(function, scope)?;
                 let args = self.arguments(arguments, scope)?;
                 self.line = expression.line;
@@ -693,7 +725,7 @@ impl<'a> Interpreter<'a> {
         let mut left = self.eval(first, scope)?;
         for (operator, right) in rest {
             let right = self.eval(right, scope)?;
-            if !operators::compare(operator, &left, &right)? {
+            if !self.compare(operator, &left, &right)? {
                 return Ok(Value::Bool(false));
             }
             left = right;
@@ -705,8 +737,21 @@ impl<'a> Interpreter<'a> {
         let object = self.eval(object, scope)?;
         let ExprKind::Slice(parts) = &index.kind else {
             let index = self.eval(index, scope)?;
-            return methods::index(&object, &index);
+            return match self.special(&object, "__getitem__", std::slice::from_ref(&index)) {
+                Some(item) => item,
+                None => methods::index(&object, &index),
+            };
         };
+        let bounds = self.bounds(parts, scope)?;
+        methods::slice(&object, bounds)
+    }
+
+    /// Start, stop and step of a slice.
+    fn bounds(
+        &mut self,
+        parts: &[Option<Box<Expr>>; 3],
+        scope: &Scope,
+    ) -> Result<[Option<i64>; 3]> {
         let mut bounds = [None; 3];
         for (bound, part) in bounds.iter_mut().zip(parts) {
             if let Some(part) = part {
@@ -716,7 +761,43 @@ impl<'a> Interpreter<'a> {
                 };
             }
         }
-        methods::slice(&object, bounds)
+        Ok(bounds)
+    }
+
+    /// Puts `values` in place of a slice of a list (`list_subscr`).
+    fn replace_slice(
+        &mut self,
+        object: &Value,
+        parts: &[Option<Box<Expr>>; 3],
+        values: Vec<Value>,
+        scope: &Scope,
+    ) -> Result<()> {
+        let bounds = self.bounds(parts, scope)?;
+        let Value::List(items) = object else {
+            let message = format!(
+                "'{}' object does not support item assignment",
+                object.type_name()
+            );
+            return Err(Raise::new("TypeError", message));
+        };
+        if bounds[2].is_some_and(|step| step != 1) {
+            // The firmware says no more.
+            return Err(Raise::with("NotImplementedError", Vec::new()));
+        }
+        heap::reserve_slots(values.len())?;
+        let mut items = items.borrow_mut();
+        let len = items.len() as i64;
+        let place = |bound: Option<i64>, without: i64| {
+            let bound = bound.unwrap_or(without);
+            let bound = if bound < 0 { bound + len } else { bound };
+            bound.clamp(0, len) as usize
+        };
+        let start = place(bounds[0], 0);
+        let stop = place(bounds[1], len).max(start);
+        let removed: Vec<Value> = items.splice(start..stop, values).collect();
+        drop(items);
+        heap::bury(removed);
+        Ok(())
     }
 
     fn eval_all(&mut self, items: &[Expr], scope: &Scope) -> Result<Vec<Value>> {
@@ -736,6 +817,7 @@ impl<'a> Interpreter<'a> {
             return Ok(());
         };
         let iterable = self.eval(&first.iterable, scope)?;
+        let iterable = self.iterator(&iterable)?;
         let mut outer = scope.outer.clone();
         outer.extend(scope.locals.clone());
         let inner = Scope {
@@ -760,7 +842,7 @@ impl<'a> Interpreter<'a> {
         Ok(())
     }
 
-    fn arguments(&mut self, arguments: &[Argument], scope: &Scope) -> Result<Args> {
+    pub(super) fn arguments(&mut self, arguments: &[Argument], scope: &Scope) -> Result<Args> {
         let mut args = Args::default();
         for argument in arguments {
             match argument {
@@ -803,6 +885,9 @@ impl<'a> Interpreter<'a> {
                 line.is_true().then_some(line)
             }
             _ => {
+                if let Some(item) = self.next_of(iterable) {
+                    return item;
+                }
                 return Err(Raise::new(
                     "TypeError",
                     format!("'{}' object isn't iterable", iterable.type_name()),
@@ -814,6 +899,7 @@ impl<'a> Interpreter<'a> {
     /// All items of something that `for` takes.
     pub fn iterate(&mut self, iterable: &Value) -> Result<Vec<Value>> {
         let mut items = Vec::new();
+        let iterable = &self.iterator(iterable)?;
         while let Some(item) = self.item(iterable, items.len())? {
             heap::reserve_slots(items.len())?;
             items.push(item);
@@ -862,10 +948,15 @@ impl<'a> Interpreter<'a> {
                 }
                 Ok(instance)
             }
-            _ => Err(Raise::new(
-                "TypeError",
-                format!("'{}' object isn't callable", function.type_name()),
-            )),
+            Value::Instance(_) => match methods::class_attribute(function, "__call__") {
+                Some(call) => {
+                    let mut args = args;
+                    args.positional.insert(0, function.clone());
+                    self.call(&call, args)
+                }
+                None => Err(not_callable(function)),
+            },
+            _ => Err(not_callable(function)),
         }
     }
 
@@ -899,6 +990,13 @@ impl<'a> Interpreter<'a> {
             }
         }
     }
+}
+
+fn not_callable(value: &Value) -> Raise {
+    Raise::new(
+        "TypeError",
+        format!("'{}' object isn't callable", value.type_name()),
+    )
 }
 
 /// The names that a call binds (`mp_setup_code_state`).
@@ -966,6 +1064,6 @@ fn bind(closure: &Closure, args: Args) -> Result<HashMap<Rc<str>, Value>> {
     Ok(locals)
 }
 
-fn is_exception(class: &Rc<Class>) -> bool {
+pub(super) fn is_exception(class: &Rc<Class>) -> bool {
     is_subclass(&Value::Class(class.clone()), &Value::Type("BaseException"))
 }

@@ -10,8 +10,18 @@ use super::value::{Items, Pairs, Text, Value, dict, list, string, tuple};
 use super::{Args, Raise, Result, format, int, modules, operators, text};
 
 static STR: &[Method<Text>] = &[
-    ("format", |_, this, args| {
-        format::braces(this, args).map(string)
+    ("format", |interpreter, this, args| {
+        let positional = args.positional.iter();
+        let keywords = args.keywords.iter();
+        let mut args = Args::default();
+        for value in positional {
+            args.positional.push(interpreter.with_texts(value)?);
+        }
+        for (name, value) in keywords {
+            let value = interpreter.with_texts(value)?;
+            args.keywords.push((name.clone(), value));
+        }
+        format::braces(this, &args).map(string)
     }),
     ("split", |_, this, args| {
         split(this, args, |text, most, separator| {

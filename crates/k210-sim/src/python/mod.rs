@@ -4,8 +4,9 @@
 //! An interpreter of its own: modules, functions, classes, exceptions, the usual statements,
 //! formatting, and the firmware's modules as far as they make sense without the hardware. What it
 //! does not know raises what the firmware would raise. Not there: generators (a generator expression
-//! is a list), decorators, sets, integers beyond 64 bits, inheritance from built-in classes other
-//! than exceptions.
+//! is a list), decorators, sets, dict comprehensions, byte arrays that change, integers beyond 64 bits,
+//! inheritance from built-in classes other than exceptions, `super()` but to call a method, and the
+//! firmware's other modules.
 
 mod ast;
 mod builtins;
@@ -18,6 +19,7 @@ mod modules;
 mod native;
 mod operators;
 mod parser;
+mod special;
 mod value;
 
 use std::rc::Rc;

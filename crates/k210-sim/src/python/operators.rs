@@ -17,7 +17,8 @@ fn unsupported(name: &str, left: &Value, right: &Value) -> Raise {
     )
 }
 
-fn method(operator: &str) -> &'static str {
+/// The method of a class that does what an operator does.
+pub fn method(operator: &str) -> &'static str {
     match operator {
         "+" => "__add__",
         "-" => "__sub__",

@@ -1,11 +1,14 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! The firmware's modules, as far as the simulated board has them.
 
+mod binascii;
 mod image;
+mod json;
 mod math;
 mod os;
 mod random;
 mod sensor;
+mod structs;
 mod sys;
 mod time;
 mod uart;
@@ -67,7 +70,7 @@ impl Module {
     }
 }
 
-static MODULES: [&Module; 14] = [
+static MODULES: [&Module; 17] = [
     &sensor::MODULE,
     &image::MODULE,
     &LCD,
@@ -82,6 +85,9 @@ static MODULES: [&Module; 14] = [
     &random::MODULE,
     &FPIOA_MANAGER,
     &BOARD,
+    &binascii::MODULE,
+    &structs::MODULE,
+    &json::MODULE,
 ];
 
 /// Other names of modules.
@@ -90,6 +96,9 @@ const ALIASES: &[(&str, &str)] = &[
     ("uos", "os"),
     ("usys", "sys"),
     ("urandom", "random"),
+    ("binascii", "ubinascii"),
+    ("struct", "ustruct"),
+    ("json", "ujson"),
 ];
 
 /// The screen, which nobody looks at.
