@@ -2,8 +2,9 @@
 //! What is answered when there is nothing good to say.
 
 use axum::Json;
+use axum::body::to_bytes;
 use axum::http::StatusCode;
-use axum::http::header::{HeaderValue, WWW_AUTHENTICATE};
+use axum::http::header::{CONTENT_LENGTH, CONTENT_TYPE, HeaderValue, WWW_AUTHENTICATE};
 use axum::response::{IntoResponse, Response};
 
 use crate::camera::TriggerError;
@@ -103,4 +104,35 @@ impl IntoResponse for HttpError {
 /// For whatever else is asked for.
 pub async fn no_page() -> HttpError {
     HttpError::NoPage
+}
+
+/// What is said of errors that are not this program's own is longer than this nowhere.
+const LONGEST_REASON: usize = 4 << 10;
+
+/// Says as JSON what those who look at a request before it gets here have against it: they say it as
+/// text, or not at all.
+pub async fn as_json(response: Response) -> Response {
+    let status = response.status();
+    let kind = response.headers().get(CONTENT_TYPE);
+    let is_text = |kind: &HeaderValue| kind.as_bytes().starts_with(b"text/plain");
+    if !status.is_client_error() || !kind.is_none_or(is_text) {
+        return response;
+    }
+    let (mut head, body) = response.into_parts();
+    let said = to_bytes(body, LONGEST_REASON).await.unwrap_or_default();
+    let reason = match status {
+        _ if !said.is_empty() => String::from_utf8_lossy(&said).into_owned(),
+        StatusCode::FORBIDDEN => "pages of other origins may not ask for this".to_owned(),
+        StatusCode::METHOD_NOT_ALLOWED => "this is asked for by another method".to_owned(),
+        _ => status
+            .canonical_reason()
+            .unwrap_or("the request is refused")
+            .to_lowercase(),
+    };
+    head.headers.remove(CONTENT_LENGTH);
+    head.headers.remove(CONTENT_TYPE);
+    let json = Json(serde_json::json!({ "error": reason })).into_response();
+    let (of_json, body) = json.into_parts();
+    head.headers.extend(of_json.headers);
+    Response::from_parts(head, body)
 }

@@ -17,7 +17,7 @@ use std::time::Duration;
 
 use rumqttc::{
     AsyncClient, ConnAck, ConnectionError, Event as Polled, EventLoop, LastWill, MqttOptions,
-    Packet, Publish, QoS,
+    Packet, Publish, QoS, StateError,
 };
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinHandle;
@@ -38,6 +38,8 @@ use outbox::Outbox;
 const AGAIN: Duration = Duration::from_secs(1);
 /// What may wait for the connection's task: two states of each of many cameras.
 const QUEUE: usize = 1024;
+/// Bytes of a packet at most. Orders and events have some hundred.
+const LONGEST_PACKET: usize = 256 << 10;
 /// How long the last message may take.
 const FAREWELL: Duration = Duration::from_secs(2);
 
@@ -186,12 +188,22 @@ fn connect(config: &Mqtt, site: &str, topics: &Topics) -> (AsyncClient, EventLoo
     let mut options = MqttOptions::new(id, config.host.clone(), config.port);
     options.set_keep_alive(Duration::from_secs(15));
     options.set_clean_session(false);
+    options.set_max_packet_size(LONGEST_PACKET, LONGEST_PACKET);
     let will = LastWill::new(topics.online(), "offline", QoS::AtLeastOnce, true);
     options.set_last_will(will);
     if let (Some(user), Some(password)) = (&config.username, &config.password) {
         options.set_credentials(user.clone(), password.clone());
     }
     AsyncClient::new(options, QUEUE)
+}
+
+/// Whether a packet came that cannot be taken, such as one that is too large: the broker sends it until it
+/// was.
+fn is_unreadable(error: &ConnectionError) -> bool {
+    matches!(
+        error,
+        ConnectionError::MqttState(StateError::Deserialization(_))
+    )
 }
 
 /// Moves packets, and connects again and again.
@@ -201,8 +213,16 @@ async fn poll(
     mut stopped: watch::Receiver<bool>,
 ) {
     let mut told = false;
+    // The broker is to forget what it has for this machine.
+    let mut forgets = false;
     loop {
         match broker.poll().await {
+            Ok(Polled::Incoming(Packet::ConnAck(_))) if forgets => {
+                // It has, and from the next connection on it keeps again what comes while nobody is here.
+                forgets = false;
+                broker.mqtt_options.set_clean_session(false);
+                broker.clean();
+            }
             Ok(Polled::Incoming(packet)) => {
                 told = false;
                 // Whoever listened has gone: the farewell is still to be sent.
@@ -216,6 +236,13 @@ async fn poll(
                 }
                 if !std::mem::replace(&mut told, true) {
                     tracing::warn!("the MQTT broker: {error}");
+                }
+                if is_unreadable(&error) && !std::mem::replace(&mut forgets, true) {
+                    // It would come again with each connection, and nothing behind it ever.
+                    tracing::warn!(
+                        "what came is no order, and is given up with what waits behind it"
+                    );
+                    broker.mqtt_options.set_clean_session(true);
                 }
                 tokio::select! {
                     () = tokio::time::sleep(AGAIN) => (),

@@ -66,16 +66,30 @@ fn what_cannot_be_followed_is_said() {
         answer.status == 404 && said(&answer).contains("door"),
         "{answer:?}"
     );
-    for query in ["event=../x", "event=", "after=soon", "befor=3"] {
-        assert_eq!(
-            post(&format!("/api/cameras/gate/trigger?{query}")).status,
-            400,
-            "{query}"
+    // Whoever refuses it says why, as JSON.
+    for (query, why) in [
+        ("event=../x", "id"),
+        ("event=", "id"),
+        ("after=soon", "after"),
+        ("befor=3", "befor"),
+        ("pin=maybe", "pin"),
+    ] {
+        let answer = post(&format!("/api/cameras/gate/trigger?{query}"));
+        assert!(
+            answer.status == 400 && said(&answer).contains(why),
+            "{query}: {answer:?}"
         );
     }
-    assert_eq!(
-        ask(port, "GET", "/api/cameras/gate/trigger", "").status,
-        405
+    let answer = ask(port, "GET", "/api/cameras/gate/trigger", "");
+    assert!(
+        answer.status == 405 && said(&answer).contains("method"),
+        "{answer:?}"
+    );
+    assert_eq!(answer.header("allow"), Some("POST"));
+    let answer = ask(port, "GET", "/clips/gate/%ff", "");
+    assert!(
+        answer.status == 400 && said(&answer).contains("name"),
+        "{answer:?}"
     );
     assert_eq!(ask(port, "GET", "/api/nothing", "").status, 404);
     // An event that goes on for an hour ends when it is told to.

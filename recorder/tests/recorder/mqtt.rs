@@ -173,3 +173,28 @@ fn an_order_that_the_broker_kept_is_old() {
     let state = ask(port, "GET", "/api/state", "").json();
     assert_eq!(state["cameras"][0]["recording"], serde_json::json!([]));
 }
+
+/// The broker would send it again with each connection, and nothing that comes after it.
+#[test]
+fn a_message_that_is_too_large_does_not_end_all_others() {
+    let folder = tempfile::tempdir().unwrap();
+    let broker = Broker::start(folder.path());
+    let mut listener = broker.listener("kendryte/home/#");
+    let mut recorder = Recorder::start(&config(broker.port));
+    listener.says(&["kendryte/home/gate/state", "running"]);
+    let large = folder.path().join("large");
+    std::fs::write(&large, vec![b'a'; 300 << 10]).unwrap();
+    let port = broker.port.to_string();
+    let mut command = Command::new("mosquitto_pub");
+    command.args(["-p", &port, "-q", "1", "-t", "kendryte/home/gate/trigger"]);
+    assert!(command.arg("-f").arg(large).status().unwrap().success());
+    recorder.program.says(&["WARN", "is no order"]);
+    recorder.program.says(&["connected to the MQTT broker"]);
+    // What comes while the recorder is away is kept again.
+    until("an order is followed", || {
+        broker.publish("kendryte/home/gate/trigger", "door-7");
+        listener.said().contains("\"door-7\"").then_some(())
+    });
+    let log = recorder.program.said();
+    assert_eq!(log.matches("is no order").count(), 1, "{log}");
+}
