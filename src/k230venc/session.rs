@@ -8,11 +8,17 @@ use std::{
 };
 
 use k230_venc::{
-    Channel, ChannelAttr, Code, Error, Frame, LentPlane, RateControl, STUCK_AFTER, Status, Stream,
+    Channel, ChannelAttr, Code, Codec, Error, Frame, LentPlane, RateControl, STUCK_AFTER, Status,
+    Stream,
 };
 
 /// How long one wait for the device lasts before an interruption is looked for.
 pub(super) const SLICE: Duration = Duration::from_millis(100);
+
+/// How long a stream that is due is waited for before the next frame is sent: an encoder may leave
+/// a frame out, which nothing tells but the stream of one that comes after it. It is more than
+/// the hardware takes for its largest picture.
+const GRACE: Duration = Duration::from_millis(250);
 
 /// Why a session does not go on.
 #[derive(Debug)]
@@ -70,6 +76,8 @@ pub(super) struct Session {
     inside: VecDeque<Inside>,
     /// A frame that has no stream came with DISCONT.
     lost_discont: bool,
+    /// When the last stream came, or a frame was sent while none was inside.
+    heard: Instant,
 }
 
 fn gone() -> Error {
@@ -86,6 +94,7 @@ impl Session {
             started: false,
             inside: VecDeque::new(),
             lost_discont: false,
+            heard: Instant::now(),
         }
     }
 
@@ -196,6 +205,9 @@ impl Session {
                 Err(_) => {}
             }
         }
+        if self.sent() == 0 {
+            self.heard = Instant::now();
+        }
         self.inside.push_back(Inside {
             pts: frame.pts,
             discont,
@@ -225,20 +237,32 @@ impl Session {
     }
 
     /// The next stream if there is one; one that is due, as more frames are inside than need to
-    /// be, is waited for until the device counts as stuck.
+    /// be, is waited for: for a while at first, then until the device counts as stuck.
     pub fn next(&mut self, interrupted: &AtomicBool) -> Result<Option<Encoded>, Halt> {
         let sent = self.sent();
         if sent == 0 {
             return Ok(None);
         }
         let due = self.started && sent > self.delay as usize;
-        let limit = if due { STUCK_AFTER } else { Duration::ZERO };
+        let one_more = sent == self.delay as usize + 1;
         let since = Instant::now();
         loop {
-            let left = limit.saturating_sub(since.elapsed());
+            let left = match due {
+                true => STUCK_AFTER.saturating_sub(self.heard.elapsed()),
+                false => Duration::ZERO,
+            };
             match self.channel()?.get_stream(left.min(SLICE)) {
-                Ok(stream) => return Ok(Some(self.arrived(stream))),
+                Ok(stream) => {
+                    self.heard = Instant::now();
+                    let encoded = self.arrived(stream);
+                    if encoded.before.lost > 0 && self.attr.codec != Codec::Jpeg {
+                        // What follows may refer to what was lost.
+                        self.request_idr()?;
+                    }
+                    return Ok(Some(encoded));
+                }
                 Err(Error::Damaged { .. }) => {
+                    self.heard = Instant::now();
                     let damaged = self.inside.iter().position(|frame| !frame.skipped);
                     return Ok(Some(Encoded {
                         before: self.lose(damaged.map_or(0, |at| at + 1)),
@@ -255,6 +279,7 @@ impl Session {
                         after: STUCK_AFTER,
                     }));
                 }
+                Err(_) if one_more && since.elapsed() >= GRACE => return Ok(None),
                 Err(_) => {}
             }
         }
@@ -323,7 +348,7 @@ mod tests {
     use std::{any::Any, sync::Arc};
 
     use super::*;
-    use k230_venc::{Codec, FrameData, Pack, PackKind, PixelFormat, Profile};
+    use k230_venc::{FrameData, Pack, PackKind, PixelFormat, Profile};
 
     /// A channel that keeps `delay` frames inside and is silent after `silent_after` streams.
     struct Lazy {
@@ -509,6 +534,24 @@ mod tests {
         assert_eq!(session.arrived(stream).before.lost, 1);
         let rest = session.forget();
         assert_eq!((rest.lost, rest.skipped), (0, 1));
+    }
+
+    /// The encoder says nothing of it: only the next frame's stream tells.
+    #[test]
+    fn a_frame_that_is_left_out_is_counted_with_the_next() {
+        let mut session = session(0, 9, true);
+        let leave_out = |session: &mut Session| {
+            let channel = session.channel.as_mut().expect("there is one");
+            let _ = channel.get_stream(Duration::ZERO);
+        };
+        session.send(&frame(0), true, &NEVER).expect("room");
+        leave_out(&mut session);
+        assert!(session.next(&NEVER).expect("no failure").is_none());
+        session.send(&frame(1), false, &NEVER).expect("room");
+        let next = session.next(&NEVER).expect("no failure").expect("due");
+        assert_eq!((next.before.lost, next.discont), (1, true));
+        assert_eq!(next.stream.expect("a stream").pts, 1);
+        assert_eq!(session.forget(), Gone::default());
     }
 
     #[test]

@@ -364,6 +364,40 @@ fn a_device_that_fails_is_one_clear_error_in_time() {
     }
 }
 
+/// Nothing tells that it did but the stream of the next frame.
+#[test]
+fn a_frame_that_the_driver_leaves_out_is_counted() {
+    const NAME: &str = "a_frame_that_the_driver_leaves_out_is_counted";
+    for codec in ["video/x-h264", "video/x-h265", "image/jpeg"] {
+        on_the_device(NAME, "drop-every=4", || {
+            let pipeline = Pipeline::launch(&format!(
+                "videotestsrc num-buffers=10 ! {RAW} ! k230venc name=venc backend=v4l2 ! {codec} \
+                 ! fakesink"
+            ));
+            let heard = warnings(&pipeline);
+            pipeline.run().unwrap_or_else(|e| panic!("{codec}: {e}"));
+            let stats: gst::Structure = pipeline.element("venc").property("stats");
+            assert_eq!(count(&stats, "lost"), 2, "{stats:?}");
+            assert_eq!(count(&stats, "frames-out"), 8, "{stats:?}");
+            assert_eq!(heard.lock().unwrap().len(), 1, "{codec}");
+        });
+    }
+}
+
+#[test]
+fn a_device_that_was_waited_for_is_not_waited_for_again() {
+    const NAME: &str = "a_device_that_was_waited_for_is_not_waited_for_again";
+    on_the_device(NAME, "silent-after=3", || {
+        let since = Instant::now();
+        let pipeline = Pipeline::launch(&format!(
+            "videotestsrc num-buffers=9 ! {RAW} ! k230venc backend=v4l2 ! fakesink"
+        ));
+        pipeline.run().expect_err("it is silent");
+        drop(pipeline);
+        assert!(since.elapsed() < 2 * k230_venc::STUCK_AFTER);
+    });
+}
+
 #[test]
 fn what_the_driver_has_no_control_for_is_one_warning() {
     const NAME: &str = "what_the_driver_has_no_control_for_is_one_warning";

@@ -167,6 +167,8 @@ pub(super) struct V4l2Channel {
     assembly: Assembly,
     complete: VecDeque<Result<Stream, Error>>,
     status: Status,
+    /// When the driver last gave an encoded buffer, or was given a frame while it had none.
+    heard: Instant,
 }
 
 impl V4l2Channel {
@@ -191,6 +193,7 @@ impl V4l2Channel {
             assembly: Assembly::new(attr.codec),
             complete: VecDeque::new(),
             status: Status::default(),
+            heard: Instant::now(),
         })
     }
 
@@ -255,6 +258,7 @@ impl V4l2Channel {
                 return opened.reclaim();
             };
             let path = opened.node.path().to_path_buf();
+            self.heard = Instant::now();
             if let Some(result) = self.assembly.add(piece, &path) {
                 if result.is_err() {
                     // What follows refers to the picture that was lost.
@@ -275,9 +279,10 @@ impl V4l2Channel {
         if self.status.frames_inside > 0 {
             opened.node.stop()?;
             opened.draining = true;
-            let deadline = Instant::now() + STUCK_AFTER;
             loop {
                 self.collect()?;
+                // A driver that has been silent for so long already is not waited for again.
+                let deadline = self.heard + STUCK_AFTER;
                 let opened = self.opened()?;
                 if opened.ended {
                     break;
@@ -731,6 +736,9 @@ impl Channel for V4l2Channel {
             self.idr_wanted = false;
         }
         self.since_idr += 1;
+        if self.status.frames_inside == 0 {
+            self.heard = Instant::now();
+        }
         self.status.frames_inside += 1;
         Ok(())
     }
