@@ -162,14 +162,17 @@ fn search<S: ReadAt>(
 /// Where the chunks end that an index names. Empty ones that are named at the end and are not there
 /// leave that within the head of the index itself.
 fn behind_chunks<V: View>(view: &mut V, end: u64) -> Result<u64, Stop<V::Error>> {
-    let Some(before) = end.checked_sub(walk::CHUNK_HEAD) else {
-        return Ok(end);
-    };
-    let head = ChunkHeader::parse(view.get(before, ChunkHeader::SIZE)?);
-    Ok(match head.is_ok_and(|head| head.id == FourCc::IDX1) {
-        true => before,
-        false => end,
-    })
+    // Its sizes count the heads, or the padding of the last chunk is left out.
+    for over in [walk::CHUNK_HEAD, 1] {
+        let Some(before) = end.checked_sub(over) else {
+            continue;
+        };
+        let head = ChunkHeader::parse(view.get(before, ChunkHeader::SIZE)?);
+        if head.is_ok_and(|head| head.id == FourCc::IDX1) {
+            return Ok(before);
+        }
+    }
+    Ok(end)
 }
 
 /// The header of a file that begins within another.
@@ -596,6 +599,8 @@ const TOO_MANY: u64 = 4;
 /// found, does not have.
 pub fn missing(header: &Header, size: u64, units: impl Fn(usize) -> u64) -> Vec<Finding> {
     let is_whole = header.riff_end.is_some_and(|end| end <= size);
+    // Each has a chunk at least. Writers to a pipe leave numbers there that nothing can be as many as.
+    let most = header.riff_end.unwrap_or(size).max(size) / walk::CHUNK_HEAD;
     // OpenMV's recorders write a length in other units than frames: both counts have to say it.
     let told = |stream: &headers::Stream| match stream.super_index.is_empty() {
         true if header.total_frames > 0 => stream.length.min(header.total_frames),
@@ -611,7 +616,8 @@ pub fn missing(header: &Header, size: u64, units: impl Fn(usize) -> u64) -> Vec<
         .filter_map(|(n, stream)| {
             let (told, found) = (told(stream), units(n));
             let frames = told.checked_sub(found)?;
-            let is_count = !is_whole || told <= found.saturating_mul(TOO_MANY);
+            let can_be = told <= most || !stream.super_index.is_empty();
+            let is_count = can_be && (!is_whole || told <= found.saturating_mul(TOO_MANY));
             (frames > 0 && is_count).then_some(Finding::Missing { stream: n, frames })
         })
         .collect()

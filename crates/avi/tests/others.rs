@@ -674,3 +674,89 @@ fn what_a_lost_head_said_can_be_told() {
     assert_eq!(findings, []);
     assert_eq!(shown(&units).last().map(|last| last.0), Some(time(59)));
 }
+
+#[test]
+fn an_index_right_behind_a_chunk_without_padding_is_found() {
+    let all = pictures(30);
+    // 700 + 0, 1, 2 ...: the last of an odd number of these has an even size, so 30 end on an odd one.
+    let chunks: Vec<_> = all
+        .iter()
+        .map(|p| {
+            let mut bytes = chunk(b"00dc", p);
+            bytes.truncate(8 + p.len());
+            bytes
+        })
+        .collect();
+    let places = all.iter().scan(4, |at, picture| {
+        let entry = entry(b"00dc", *at, picture.len());
+        *at += 8 + picture.len();
+        Some(entry)
+    });
+    let index = chunk(b"idx1", &places.flatten().collect::<Vec<_>>());
+    let bytes = of_chunks(&chunks, &index, &[]);
+    assert_eq!(all[29].len() % 2, 1);
+    for (_, units, findings) in both(&bytes) {
+        expect(&units, &all);
+        assert_eq!(findings, []);
+    }
+}
+
+#[test]
+fn an_index_whose_sizes_count_the_heads_is_not_used() {
+    let all = pictures(30);
+    let chunks: Vec<_> = all.iter().map(|p| chunk(b"00dc", p)).collect();
+    let places = all.iter().scan(4, |at, picture| {
+        let entry = entry(b"00dc", *at, picture.len() + 8);
+        *at += chunk(b"00dc", picture).len();
+        Some(entry)
+    });
+    let index = chunk(b"idx1", &places.flatten().collect::<Vec<_>>());
+    let bytes = of_chunks(&chunks, &index, &[]);
+    let [(_, units, findings), (_, pushed, none)] = both(&bytes);
+    expect(&units, &all);
+    expect(&pushed, &all);
+    assert!(
+        matches!(findings[..], [Finding::BadIndex { .. }]),
+        "{findings:?}"
+    );
+    assert_eq!(none, []);
+}
+
+#[test]
+fn a_count_that_nothing_can_be_as_many_as_is_none() {
+    let all = pictures(30);
+    let chunks: Vec<_> = all.iter().map(|p| chunk(b"00dc", p)).collect();
+    // As ffmpeg writes it to a pipe: it does not know the end.
+    let mut bytes = of_chunks(&chunks, &[], &[]);
+    bytes[4..8].copy_from_slice(&u32::MAX.to_le_bytes());
+    for (name, field, count) in [(b"avih", 16, 0), (b"strh", 32, 1_u32 << 30)] {
+        let place = bytes.windows(4).position(|w| w == name);
+        let at = place.expect("it is there") + 8 + field;
+        bytes[at..at + 4].copy_from_slice(&count.to_le_bytes());
+    }
+    for (_, units, findings) in both(&bytes) {
+        expect(&units, &all);
+        assert_eq!(findings, []);
+    }
+}
+
+#[test]
+fn destroyed_pictures_between_others_are_counted() {
+    let all = pictures(30);
+    let chunks = (0..).zip(&all).map(|(n, p)| match n % 4 {
+        2 => chunk(b"00dc", &vec![0; p.len()]),
+        _ => chunk(b"00dc", p),
+    });
+    let bytes = of_chunks(&chunks.collect::<Vec<_>>(), &[], &[]);
+    for (_, units, findings) in both(&bytes) {
+        assert_eq!(shown(&units).len(), 23);
+        let lost: Vec<_> = findings
+            .iter()
+            .map(|finding| match finding {
+                Finding::Lost { chunks, .. } => *chunks,
+                other => panic!("{other:?}"),
+            })
+            .collect();
+        assert_eq!(lost.iter().sum::<u64>(), 7, "{findings:?}");
+    }
+}

@@ -27,6 +27,15 @@ pub enum Finding {
         /// Pictures that were found in it all the same.
         pictures: u32,
     },
+    /// Chunks that are not intact, with others between them that are.
+    Lost {
+        /// Where the first one begins.
+        from: u64,
+        /// Where the last one ends.
+        to: u64,
+        /// How many.
+        chunks: u64,
+    },
     /// The file ends inside a chunk.
     Cut {
         /// The chunk's stream.
@@ -68,6 +77,10 @@ impl Finding {
             Self::Damage { from, to, pictures } => (
                 "avi-damage",
                 vec![("from", from), ("to", to), ("pictures", pictures.into())],
+            ),
+            Self::Lost { from, to, chunks } => (
+                "avi-damage",
+                vec![("from", from), ("to", to), ("chunks", chunks)],
             ),
             Self::Cut { stream, pos, have } => (
                 "avi-cut",
@@ -117,6 +130,10 @@ impl std::fmt::Display for Finding {
                     n => write!(f, ", but {n} whole pictures"),
                 }
             }
+            Self::Lost { from, to, chunks } => write!(
+                f,
+                "damaged: {chunks} chunks in bytes {from} to {to} are not intact"
+            ),
             Self::Cut { stream, pos, have } => write!(
                 f,
                 "the file ends inside a chunk of stream {stream}: {have} bytes are left of it at {pos}"
@@ -149,6 +166,9 @@ const TOLD: u64 = 16;
 /// do not come in the order of the file.
 const JOIN: u64 = 16 << 10;
 
+/// Bytes between two chunks in which no third one is: padding, a head.
+const NOTHING: u64 = 16;
+
 /// Findings of one kind beyond those that were told.
 #[derive(Debug, Default)]
 struct Rest {
@@ -175,6 +195,50 @@ impl Rest {
     }
 }
 
+/// Lost chunks near to one another.
+#[derive(Debug)]
+struct Region {
+    from: u64,
+    to: u64,
+    chunks: u64,
+    /// Bytes between them at most: heads and padding.
+    between: u64,
+}
+
+impl Region {
+    fn new(from: u64, to: u64) -> Self {
+        Self {
+            from,
+            to,
+            chunks: 1,
+            between: 0,
+        }
+    }
+
+    fn add(&mut self, from: u64, to: u64) {
+        let gap = from
+            .saturating_sub(self.to)
+            .max(self.from.saturating_sub(to));
+        self.between = self.between.max(gap);
+        self.from = self.from.min(from);
+        self.to = self.to.max(to);
+        self.chunks += 1;
+    }
+
+    /// As one piece if nothing is between them, else by their number.
+    fn finding(&self) -> Finding {
+        let (from, to, chunks) = (self.from, self.to, self.chunks);
+        match self.between > NOTHING {
+            true => Finding::Lost { from, to, chunks },
+            false => Finding::Damage {
+                from,
+                to,
+                pictures: 0,
+            },
+        }
+    }
+}
+
 /// The findings that are to be told.
 #[derive(Debug, Default)]
 pub(super) struct Notices {
@@ -182,7 +246,7 @@ pub(super) struct Notices {
     damage: Rest,
     joined: Rest,
     /// The region that chunks were found lost in, not yet told of.
-    lost: Option<(u64, u64)>,
+    lost: Option<Region>,
 }
 
 impl Notices {
@@ -194,7 +258,9 @@ impl Notices {
     /// Takes in what was found.
     pub fn say(&mut self, finding: Finding) {
         let told = match finding {
-            Finding::Damage { from, to, .. } => self.damage.take(from, to),
+            Finding::Damage { from, to, .. } | Finding::Lost { from, to, .. } => {
+                self.damage.take(from, to)
+            }
             Finding::Joined { pos } => self.joined.take(pos, pos),
             _ => true,
         };
@@ -212,39 +278,32 @@ impl Notices {
         }
     }
 
-    /// Takes in a region whose chunk is lost. Those one after another are one region.
+    /// Takes in a region whose chunk is lost. Those near to one another are one region.
     pub fn lost(&mut self, from: u64, to: u64) {
-        self.lost = match self.lost {
-            Some((start, end)) if from <= end + JOIN && start <= to + JOIN => {
-                Some((start.min(from), end.max(to)))
-            }
-            Some((start, end)) => {
-                self.tell_lost(start, end);
-                Some((from, to))
-            }
-            None => Some((from, to)),
-        };
+        if let Some(region) = &mut self.lost
+            && from <= region.to + JOIN
+            && region.from <= to + JOIN
+        {
+            region.add(from, to);
+            return;
+        }
+        if let Some(region) = self.lost.replace(Region::new(from, to)) {
+            self.say(region.finding());
+        }
     }
 
     /// Takes in that a chunk is intact: a lost region far enough before it is over.
     pub fn sound_at(&mut self, pos: u64) {
-        if let Some((from, to)) = self.lost
-            && pos.saturating_sub(JOIN) > to
-        {
-            self.lost = None;
-            self.tell_lost(from, to);
+        let over = |region: &mut Region| pos.saturating_sub(JOIN) > region.to;
+        if let Some(region) = self.lost.take_if(over) {
+            self.say(region.finding());
         }
-    }
-
-    fn tell_lost(&mut self, from: u64, to: u64) {
-        let pictures = 0;
-        self.say(Finding::Damage { from, to, pictures });
     }
 
     /// Nothing more comes: what is counted is told.
     pub fn flush(&mut self) {
-        if let Some((from, to)) = self.lost.take() {
-            self.tell_lost(from, to);
+        if let Some(region) = self.lost.take() {
+            self.say(region.finding());
         }
         let kinds = [(&mut self.damage, false), (&mut self.joined, true)];
         for (rest, joined) in kinds {

@@ -91,6 +91,14 @@ fn find_old<V: View>(
     };
     // Where movi ends, by its size; JUNK may stand before the index.
     let mut at = header.movi_end;
+    // The padding of a last chunk of odd size may be left out, and movi be odd itself.
+    let is_index = |chunk: ChunkHeader| chunk.id == FourCc::IDX1;
+    for place in [at, at.saturating_sub(1)] {
+        if ChunkHeader::parse(view.get(place, 8)?).is_ok_and(is_index) {
+            at = place;
+            break;
+        }
+    }
     for _ in 0..8 {
         let Ok(chunk) = ChunkHeader::parse(view.get(at, 8)?) else {
             return Ok(false);
@@ -186,15 +194,31 @@ impl Evidence {
         Ok(())
     }
 
+    /// Whether the last chunks are where it says, each of another size.
+    fn are_other_sizes<V: View>(&self, view: &mut V) -> Result<bool, Stop<V::Error>> {
+        for named in &self.last {
+            let head = view.get(named.pos.saturating_sub(8), 8)?;
+            let chunk = ChunkHeader::parse(head).ok();
+            let stream = chunk.as_ref().and_then(|chunk| chunk.id.stream_and_kind());
+            if stream.is_none_or(|(stream, _)| usize::from(stream) != named.stream) {
+                return Ok(false);
+            }
+        }
+        Ok(true)
+    }
+
     /// Whether the last chunks are where it says.
     fn verdict<V: View>(&self, view: &mut V) -> Result<(), Unusable<V::Error>> {
-        let (mut there, mut not) = (0, 0);
+        let (mut there, mut not, mut unclear) = (0, 0, 0);
         for named in &self.last {
             match is_there(view, *named)? {
                 Some(true) => there += 1,
                 Some(false) => not += 1,
-                None => {}
+                None => unclear += 1,
             }
+        }
+        if unclear == SAMPLE && self.are_other_sizes(view)? {
+            return Err(Unusable::Wrong("the chunks it names have other sizes"));
         }
         if not > there {
             return Err(Unusable::Wrong("the last chunks it names are not there"));
