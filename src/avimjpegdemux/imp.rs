@@ -9,6 +9,7 @@ use gst::subclass::prelude::*;
 
 use super::CAT;
 use super::caps;
+use super::errors::Errors;
 use super::pull::Pull;
 use super::push::{GoTo, Push};
 use super::seek::{Seek, convert};
@@ -24,6 +25,8 @@ pub struct AviMjpegDemux {
     /// stopped that.
     pull: Mutex<Option<Box<Pull>>>,
     push: Mutex<Option<Box<Push>>>,
+    /// From READY to READY.
+    errors: Mutex<Option<Errors>>,
 }
 
 #[glib::object_subclass]
@@ -61,6 +64,7 @@ impl ObjectSubclass for AviMjpegDemux {
             shared: Arc::default(),
             pull: Mutex::default(),
             push: Mutex::default(),
+            errors: Mutex::default(),
         }
     }
 }
@@ -119,6 +123,7 @@ impl ElementImpl for AviMjpegDemux {
     ) -> Result<gst::StateChangeSuccess, gst::StateChangeError> {
         if transition == gst::StateChange::ReadyToPaused {
             self.shared.reset();
+            *lock(&self.errors) = Errors::of(self.obj().upcast_ref());
         } else if transition == gst::StateChange::PausedToReady {
             self.shared.set_stopping(true);
         }
@@ -129,6 +134,7 @@ impl ElementImpl for AviMjpegDemux {
                 pull.cancel();
             }
             lock(&self.push).take();
+            lock(&self.errors).take();
             for pad in self.obj().src_pads() {
                 if let Err(err) = self.obj().remove_pad(&pad) {
                     gst::warning!(CAT, imp = self, "{err}");
@@ -252,8 +258,10 @@ impl AviMjpegDemux {
     fn explain(&self, flow: gst::FlowError) {
         let sentence = match flow {
             gst::FlowError::Flushing | gst::FlowError::Eos => return,
-            // Whoever returned it has posted the reason.
-            gst::FlowError::Error => return,
+            gst::FlowError::Error if self.is_told() => return,
+            gst::FlowError::Error => {
+                "An element that a stream of the file goes to failed, and does not say why"
+            }
             gst::FlowError::NotLinked => "None of the file's streams is linked to an element",
             gst::FlowError::NotNegotiated => {
                 "What a stream of the file is linked to does not take its format"
@@ -266,6 +274,11 @@ impl AviMjpegDemux {
             ("{sentence}"),
             ["streaming stopped, reason {flow:?}"]
         );
+    }
+
+    /// Whether whoever returned an error has posted the reason, as far as that can be known.
+    fn is_told(&self) -> bool {
+        lock(&self.errors).as_ref().is_none_or(Errors::came)
     }
 
     fn sink_chain(&self, buffer: gst::Buffer) -> Result<gst::FlowSuccess, gst::FlowError> {

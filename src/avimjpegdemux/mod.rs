@@ -48,6 +48,7 @@ use gst::glib;
 use gst::prelude::*;
 
 mod caps;
+mod errors;
 mod imp;
 mod output;
 mod pull;

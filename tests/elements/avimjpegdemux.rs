@@ -955,6 +955,49 @@ fn a_file_of_which_nothing_is_linked_says_so() {
     );
 }
 
+/// The errors until the task has stopped.
+fn errors(pipeline: &Pipeline) -> Vec<String> {
+    pipeline.play();
+    let bus = pipeline.0.bus().expect("a bus");
+    let demuxer = pipeline.element("d");
+    let sink = demuxer.static_pad("sink").expect("a pad");
+    crate::common::until("the task to stop", || {
+        sink.task_state() != gst::TaskState::Started
+    });
+    let messages = std::iter::from_fn(|| bus.pop());
+    messages
+        .filter_map(|message| match message.view() {
+            gst::MessageView::Error(error) => Some(error.error().to_string()),
+            _ => None,
+        })
+        .collect()
+}
+
+#[test]
+fn an_element_that_fails_without_a_word_is_told_of() {
+    let scratch = Scratch::new();
+    let (built, _) = file_of(60, IndexKind::Old);
+    let path = scratch.write("f.avi", &built.bytes);
+    let silent = Pipeline::launch(&format!("{} d.video_0 ! appsink name=s", pull(&path)));
+    let fails = |_: &gst_app::AppSink| Err(gst::FlowError::Error);
+    appsink(&silent, "s").set_callbacks(
+        gst_app::AppSinkCallbacks::builder()
+            .new_sample(fails)
+            .build(),
+    );
+    let told = errors(&silent);
+    assert_eq!(told.len(), 1, "{told:?}");
+    assert!(told[0].contains("does not say why"), "{told:?}");
+    // Who says why says it alone.
+    let speaks = Pipeline::launch(&format!(
+        "{} d.video_0 ! identity error-after=3 ! fakesink sync=false",
+        pull(&path)
+    ));
+    let told = errors(&speaks);
+    assert_eq!(told.len(), 1, "{told:?}");
+    assert!(!told[0].contains("does not say why"), "{told:?}");
+}
+
 #[test]
 fn sound_that_ends_early_holds_nobody_up() {
     let scratch = Scratch::new();
