@@ -12,8 +12,14 @@
 //! A stream's thread asks with [`Plan::offer`] what to do with a unit, and asks again after each
 //! change as long as the answer is [`Verdict::Wait`].
 
+use std::time::{Duration, Instant};
+
 /// What a stream may bring, in nanoseconds, before another one that has not come is done without.
 pub const PATIENCE: u64 = 20_000_000_000;
+
+/// How long a unit waits for another stream at least, whatever its stream brings meanwhile: what is read from memory,
+/// or jumps ahead, is beyond [`PATIENCE`] before another thread has run.
+pub const GRACE: Duration = Duration::from_secs(2);
 
 /// What a stream brings: a frame, or a buffer of samples. Times in nanoseconds of running time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -97,6 +103,8 @@ struct Stream {
     came: bool,
     /// The unit that waits for another file, and its time.
     waiting: Option<Option<u64>>,
+    /// Since when it waits.
+    since: Option<Instant>,
     /// How far what it has brought reaches, whether that has been offered yet or not.
     reached: Option<u64>,
     /// There is no room for more of it.
@@ -104,11 +112,16 @@ struct Stream {
 }
 
 impl Stream {
-    /// Whether what waits has waited for too long.
+    /// Whether what waits has waited for too long, but for [`GRACE`].
     fn is_late(&self) -> bool {
         let long = matches!((self.waiting, self.reached), (Some(Some(start)), Some(reached))
             if reached.saturating_sub(start) >= PATIENCE);
         self.waiting.is_some() && (long || self.is_full)
+    }
+
+    /// How long it has waited.
+    fn waited(&self) -> Duration {
+        self.since.map_or(Duration::ZERO, |since| since.elapsed())
     }
 }
 
@@ -116,6 +129,8 @@ impl Stream {
 #[derive(Debug)]
 pub struct Plan {
     limits: Limits,
+    /// How long a unit waits at least before others are not waited for.
+    grace: Duration,
     /// The video first.
     streams: Vec<Stream>,
     phase: Phase,
@@ -145,6 +160,7 @@ impl Plan {
     pub fn new(streams: usize, limits: Limits) -> Self {
         Self {
             limits,
+            grace: Duration::ZERO,
             streams: vec![Stream::default(); streams],
             phase: Phase::Before,
             version: 0,
@@ -159,6 +175,18 @@ impl Plan {
             group: 0,
             largest_group: 0,
         }
+    }
+
+    /// The same, with a unit waiting so long at least before others are not waited for.
+    pub fn with_grace(self, grace: Duration) -> Self {
+        Self { grace, ..self }
+    }
+
+    /// When those who wait are to ask again though nothing has changed.
+    pub fn ask_again_in(&self) -> Option<Duration> {
+        let late = self.streams.iter().filter(|stream| stream.is_late());
+        late.filter_map(|stream| self.grace.checked_sub(stream.waited()))
+            .min()
     }
 
     /// Grows with everything that may change the answer to those who wait.
@@ -221,7 +249,7 @@ impl Plan {
     }
 
     /// What a stream has brought reaches to this time. True when that is so far behind the unit that
-    /// waits that the others are not waited for.
+    /// waits that the others are not waited for, once it has waited for [`GRACE`].
     pub fn reaches(&mut self, stream: usize, time: u64) -> bool {
         if let Some(own) = self.streams.get_mut(stream) {
             own.reached = own.reached.max(Some(time));
@@ -241,11 +269,16 @@ impl Plan {
         // What waits for a file to be opened waits for no other stream.
         let waits = self.phase != Phase::Changing;
         let late = waits && self.streams.get(stream).is_some_and(Stream::is_late);
-        if late && !self.hurry {
+        if late && !self.hurry && self.has_waited(stream) {
             self.hurry = true;
             self.version += 1;
         }
         late
+    }
+
+    fn has_waited(&self, stream: usize) -> bool {
+        let stream = self.streams.get(stream);
+        stream.is_some_and(|stream| stream.waited() >= self.grace)
     }
 
     /// A stream has ended. True when all have and nothing has come of any.
@@ -351,7 +384,8 @@ impl Plan {
         if !in_file || changed {
             self.due |= changed;
             self.wait(stream, unit);
-            if stream != reference && !self.streams[stream].is_late() {
+            let is_late = self.streams[stream].is_late() && self.has_waited(stream);
+            if stream != reference && !is_late {
                 return Verdict::Wait;
             }
             self.enter(Phase::Cutting(unit.start));
@@ -415,7 +449,9 @@ impl Plan {
     }
 
     fn wait(&mut self, stream: usize, unit: Unit) -> Verdict {
-        if self.streams[stream].waiting.replace(unit.start).is_none() {
+        let own = &mut self.streams[stream];
+        if own.waiting.replace(unit.start).is_none() {
+            own.since = Some(Instant::now());
             self.version += 1;
         }
         // What it has brought may have come before it was asked for.
@@ -600,6 +636,20 @@ mod tests {
         assert_eq!(plan.offer(AUDIO, key(20)), Verdict::Open);
         assert!(plan.in_file(VIDEO) && plan.in_file(AUDIO));
         assert_eq!(plan.origin(), 15);
+    }
+
+    #[test]
+    fn a_stream_that_is_far_at_once_waits_for_the_others_all_the_same() {
+        let mut plan = Plan::new(2, Limits::default()).with_grace(Duration::from_secs(3600));
+        assert_eq!(plan.offer(VIDEO, key(0)), Verdict::Wait);
+        assert!(plan.ask_again_in().is_none());
+        assert!(plan.reaches(VIDEO, PATIENCE), "it is told of");
+        assert_eq!(plan.offer(VIDEO, key(0)), Verdict::Wait);
+        plan.fill(VIDEO);
+        assert_eq!(plan.offer(VIDEO, key(0)), Verdict::Wait);
+        assert!(plan.ask_again_in().is_some());
+        let mut plan = plan.with_grace(Duration::ZERO);
+        assert_eq!(plan.offer(VIDEO, key(0)), Verdict::Open);
     }
 
     #[test]

@@ -17,7 +17,7 @@ use gst::glib;
 use gst::prelude::*;
 
 use super::CAT;
-use super::cut::{Ending, Limits, Plan, Unit, Verdict};
+use super::cut::{Ending, GRACE, Limits, Plan, Unit, Verdict};
 use super::first::First;
 use super::lane::{Lane, held_queue, running_time};
 use super::tally::Current;
@@ -134,7 +134,7 @@ impl Muxed {
         let lanes = parts.streams.iter();
         let lanes = lanes.map(|name| Lane::new(name, parts.threads));
         let lanes = lanes.collect::<Result<Vec<_>, _>>()?;
-        let plan = Plan::new(lanes.len(), limits);
+        let plan = Plan::new(lanes.len(), limits).with_grace(GRACE);
         let muxed = Self {
             bin,
             muxer: Mutex::new(muxer),
@@ -303,9 +303,16 @@ impl Muxed {
     }
 
     fn wait<'a>(&self, state: MutexGuard<'a, State>) -> MutexGuard<'a, State> {
-        self.changed
-            .wait(state)
-            .unwrap_or_else(PoisonError::into_inner)
+        match state.plan.ask_again_in() {
+            None => self
+                .changed
+                .wait(state)
+                .unwrap_or_else(PoisonError::into_inner),
+            Some(time) => {
+                let waited = self.changed.wait_timeout(state, time);
+                waited.unwrap_or_else(PoisonError::into_inner).0
+            }
+        }
     }
 
     /// Has what leaves `source` for the file wait for its turn, and cut into files.
