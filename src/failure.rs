@@ -4,6 +4,9 @@
 //! `GST_FLOW_ERROR` has each source upstream post "Internal data stream error" behind the error that
 //! says what happened, and then send EOS. To the end of the stream sources, parsers, queues and
 //! demuxers add no error: they only send EOS, and files on other branches are completed.
+//!
+//! That is for failures that this plugin has posted. What downstream answers is passed on as it is: not all elements
+//! post why they fail (`jpegdec` does not for a picture in CMYK), and then the source's error is the only one.
 
 /// The answer when the error has been posted, and something went downstream before it.
 pub const POSTED: gst::FlowError = gst::FlowError::Eos;
@@ -14,14 +17,5 @@ pub fn posted(began: bool) -> gst::FlowError {
     match began {
         true => POSTED,
         false => gst::FlowError::Flushing,
-    }
-}
-
-/// The answer to upstream for downstream's: whoever fails there has posted why, as GStreamer asks
-/// of elements that return `GST_FLOW_ERROR`.
-pub fn passed_on(flow: gst::FlowError) -> gst::FlowError {
-    match flow {
-        gst::FlowError::Error => POSTED,
-        flow => flow,
     }
 }

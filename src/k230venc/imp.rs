@@ -922,7 +922,7 @@ impl K230Venc {
         for _ in 0..gone.lost + gone.skipped {
             if let Some(frame) = obj.oldest_frame() {
                 // A frame without a buffer is dropped.
-                obj.finish_frame(frame).map_err(failure::passed_on)?;
+                obj.finish_frame(frame)?;
             }
         }
         Ok(())
@@ -966,7 +966,7 @@ impl K230Venc {
         // There are no B frames.
         frame.set_dts(frame.pts());
         frame.set_output_buffer(buffer);
-        obj.finish_frame(frame).map_err(failure::passed_on)
+        obj.finish_frame(frame)
     }
 
     fn stats(&self) -> gst::Structure {

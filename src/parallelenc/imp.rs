@@ -11,7 +11,6 @@ use super::CAT;
 use super::lane::{Encoded, Job, Lane, LaneError};
 use super::line::Line;
 use super::settings::{PROPERTIES, Settings};
-use crate::failure;
 use crate::streams;
 use crate::sync::lock;
 
@@ -499,7 +498,7 @@ impl ParallelEnc {
         }
         let told = {
             let mut stream = lock(&self.stream);
-            stream.flow = Err(failure::passed_on(flow));
+            stream.flow = Err(flow);
             !stream.eos
         };
         line.stop();
