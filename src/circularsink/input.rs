@@ -14,6 +14,7 @@ use super::headers;
 use super::shared::{Media, Seen, Shared, Stream};
 use crate::failure;
 use crate::ring::{Item, Pushed};
+use crate::streams::jpegs::{from_start, is_jpeg};
 use crate::streams::stamps::{Stamps, jump_text};
 use crate::streams::timeline::{Jump, Placed, Untimed};
 use crate::streams::wallclock::{self, Reading};
@@ -97,6 +98,8 @@ struct InputState {
     /// The pool that the last buffer came from, and whether it has buffers without end.
     pool: Option<(usize, bool)>,
     warned_skipped: bool,
+    /// Each buffer is a JPEG.
+    jpegs: bool,
     warned_empty: bool,
 }
 
@@ -263,7 +266,7 @@ impl Input {
         &self,
         context: &Arc<Context>,
         pad: &gst::Pad,
-        buffer: gst::Buffer,
+        mut buffer: gst::Buffer,
     ) -> Result<gst::FlowSuccess, gst::FlowError> {
         context.gate.pass(pad)?;
         if buffer.pts().is_none() && buffer.flags().contains(gst::BufferFlags::HEADER) {
@@ -276,6 +279,9 @@ impl Input {
         if buffer.size() == 0 {
             self.leave_out(context, &element);
             return Ok(gst::FlowSuccess::Ok);
+        }
+        if self.state().jpegs {
+            from_start(&mut buffer);
         }
         let taken = self
             .take(&element, buffer)
@@ -540,6 +546,7 @@ impl Input {
         {
             let mut state = self.state();
             state.codec = codec;
+            state.jpegs = is_jpeg(&caps);
             state.stamps.set_caps(&caps);
         }
         {

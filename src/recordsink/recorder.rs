@@ -101,6 +101,10 @@ impl Flow {
 #[derive(Debug, Default)]
 pub struct Arrival {
     pub stamps: Stamps,
+    /// Each buffer is a JPEG.
+    pub jpegs: bool,
+    /// That one was empty has been told.
+    pub told_empty: bool,
     /// Caps of pictures that do not say how large these are.
     pub sizeless: Option<gst::Caps>,
     pub size: Option<(i32, i32)>,

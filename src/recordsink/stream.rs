@@ -5,7 +5,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use avi_mjpeg::jpeg::FrameHeader;
+use avi_mjpeg::recorder::picture_size;
 use gst::glib;
 use gst::prelude::*;
 
@@ -15,6 +15,7 @@ use super::gate::Verdict;
 use super::recorder::{End, Recorder};
 use crate::failure;
 use crate::streams::containers::{Kind, VideoCodec};
+use crate::streams::jpegs::{from_start, is_jpeg};
 use crate::streams::stamps::{Stamped, jump_text};
 use crate::streams::timeline::{Jump, Untimed};
 use crate::streams::times::Times;
@@ -44,6 +45,7 @@ impl Recorder {
                     let segment = pad.sticky_event::<gst::event::Segment>(0);
                     let in_pieces = segment
                         .is_some_and(|segment| segment.segment().format() == gst::Format::Bytes);
+                    lock(self.arrival(name)).jpegs = !in_pieces && is_jpeg(&caps);
                     if !in_pieces && self.are_to_be_sized(name, &caps) {
                         return gst::PadProbeReturn::Handled;
                     }
@@ -74,7 +76,9 @@ impl Recorder {
                 if buffer.size() == 0 && !stopping.load(Ordering::Acquire) =>
             {
                 // No container has a place for it.
-                lock(&self.flow).dropped.unreadable += u64::from(name == "video");
+                if name == "video" {
+                    self.drop_empty();
+                }
                 info.flow_res = Ok(gst::FlowSuccess::Ok);
                 gst::PadProbeReturn::Handled
             }
@@ -114,6 +118,9 @@ impl Recorder {
         pad: &gst::GhostPad,
         buffer: &mut gst::Buffer,
     ) -> Result<bool, gst::FlowError> {
+        if name == "video" && lock(&self.video).jpegs {
+            from_start(buffer);
+        }
         if name == "video" && !self.is_sized(pad, buffer)? {
             return Ok(false);
         }
@@ -132,6 +139,20 @@ impl Recorder {
             self.streams.end(name);
         }
         Ok(verdict == Verdict::Pass)
+    }
+
+    /// A buffer that should be a picture has nothing in it.
+    fn drop_empty(&self) {
+        lock(&self.flow).dropped.unreadable += 1;
+        let told = std::mem::replace(&mut lock(&self.video).told_empty, true);
+        if let Some(bin) = self.bin.upgrade().filter(|_| !told) {
+            gst::element_warning!(
+                bin,
+                gst::StreamError::Format,
+                ("Some buffers on video are empty: they are no pictures and in no file; \
+                     dropped-unreadable counts them")
+            );
+        }
     }
 
     /// Gives a buffer its place in time; the running time (ns), where it has one.
@@ -205,7 +226,11 @@ impl Recorder {
     /// Pictures come in pieces, as from a file: a parser cuts them up, and knows their size. They are 25 a
     /// second where nothing says otherwise, as ffmpeg has them.
     fn pieces_arrive(self: &Arc<Self>, name: &str, pad: &gst::GhostPad) -> gst::PadProbeReturn {
-        let caps = lock(self.arrival(name)).sizeless.take();
+        let caps = {
+            let mut arrival = lock(self.arrival(name));
+            arrival.jpegs = false;
+            arrival.sizeless.take()
+        };
         let (Some(mut caps), Some(head)) = (caps, pad.target()) else {
             return gst::PadProbeReturn::Ok;
         };
@@ -237,11 +262,11 @@ impl Recorder {
             };
             (caps, arrival.size)
         };
-        let header = buffer.map_readable().ok().and_then(|map| {
-            let header = FrameHeader::parse(&map).ok()?;
-            (header.width > 0 && header.height > 0).then_some(header)
+        let size = buffer.map_readable().ok().and_then(|map| {
+            let (width, height) = picture_size(&map)?;
+            Some((i32::try_from(width).ok()?, i32::try_from(height).ok()?))
         });
-        let Some(header) = header else {
+        let Some(size) = size else {
             if before.is_none() {
                 gst::info!(CAT, "A picture without a readable head, before any other");
                 lock(&self.flow).dropped.unreadable += 1;
@@ -249,7 +274,6 @@ impl Recorder {
             // A damaged one amid others goes into the file as it is.
             return Ok(before.is_some());
         };
-        let size = (i32::from(header.width), i32::from(header.height));
         if before == Some(size) {
             return Ok(true);
         }
@@ -304,6 +328,13 @@ impl Recorder {
         let (Some(container), Some(end)) = (container, end) else {
             return Ok(());
         };
+        if name == "video" && counts_frames(&end) && !has_rate(caps) {
+            return Err(gst::error_msg!(
+                gst::StreamError::Format,
+                ("An Ogg file has no times, it counts frames, and the video's caps have no frame rate: put \
+                     videorate and caps with one in front, or choose another extension")
+            ));
+        }
         let settings = lock(&self.settings).clone();
         let chain = match name {
             "video" => video_chain(&settings, container, caps)?,
@@ -446,6 +477,19 @@ impl Recorder {
         }
         written
     }
+}
+
+/// Whether a file has no other times than its frame rate: without one, nobody can read it.
+fn counts_frames(end: &End) -> bool {
+    let End::Muxed(muxed) = end else { return false };
+    let factory = muxed.muxer().factory();
+    factory.is_some_and(|factory| factory.name() == "oggmux")
+}
+
+fn has_rate(caps: &gst::CapsRef) -> bool {
+    caps.structure(0)
+        .and_then(|structure| structure.get::<gst::Fraction>("framerate").ok())
+        .is_some_and(|rate| rate.numer() > 0)
 }
 
 /// Refuses what a muxer has no place for. Which form of H.264 it is does not matter here: a parser

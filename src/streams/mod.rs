@@ -18,6 +18,7 @@ pub mod entry;
 pub mod files;
 pub mod fragments;
 pub mod held;
+pub mod jpegs;
 pub mod names;
 pub mod ondisk;
 pub mod packages;

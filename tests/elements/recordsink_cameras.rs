@@ -122,36 +122,6 @@ pub fn entries(file: &Path, entries: &str) -> Vec<String> {
 
 pub const MUXED: [&str; 5] = ["a.avi", "a.mp4", "a.mov", "a.mkv", "a.ts"];
 
-/// Pictures of 25 a second, some of them empty, into each container that takes them as they are.
-#[test]
-fn an_empty_picture_is_counted_and_in_no_file() {
-    let dir = tempfile::tempdir().unwrap();
-    for name in ["a.avi", "a.mov", "a.mkv", "a.mjpeg"] {
-        let file = dir.path().join(name);
-        let caps = "image/jpeg,width=320,height=240,framerate=25/1";
-        let pipeline = recorder(&[("video", caps)], "", &file);
-        pipeline.play();
-        let source = source(&pipeline, "video");
-        for n in 0..30 {
-            let data = match n % 10 {
-                4 => Vec::new(),
-                _ => picture(n, 500 + n as usize),
-            };
-            let time = u64::from(n) * FRAME;
-            source.push_buffer(buffer(data, Some(time))).unwrap();
-        }
-        end(&pipeline, &["video"]);
-        let said = until_eos(&pipeline);
-        assert_eq!(said.files, [(file.clone(), 27)], "{name}");
-        assert_eq!(
-            said.dropped,
-            [("dropped-unreadable".to_owned(), 3)],
-            "{name}"
-        );
-        assert_eq!(entries(&file, "packet=size").len(), 27, "{name}");
-    }
-}
-
 /// Gives 40 pictures that all have one timestamp; all are to be there, one after the other for `least` seconds.
 fn give_standing(file: &Path, caps: &str, picture: impl Fn(u32) -> Vec<u8>, least: f64) {
     let what = format!("{} of {caps}", file.display());
@@ -412,6 +382,91 @@ fn damaged_pictures_go_into_the_file_as_they_are() {
 }
 
 #[test]
+fn pictures_begin_at_their_start_marker() {
+    let dir = tempfile::tempdir().unwrap();
+    let pictures = jpegs(160, 128, 25);
+    for name in ["b.avi", "b.mkv", "b.mov", "b.mjpeg"] {
+        for lead in [&b"\r\n"[..], &[0xff]] {
+            for caps in [
+                "image/jpeg",
+                "image/jpeg,width=160,height=128,framerate=25/1",
+            ] {
+                let file = dir.path().join(name);
+                let pipeline = recorder(&[("video", caps)], "overwrite=true", &file);
+                pipeline.play();
+                let source = source(&pipeline, "video");
+                for (n, picture) in pictures.iter().enumerate() {
+                    let led = buffer([lead, picture].concat(), Some(n as u64 * FRAME));
+                    source.push_buffer(led).unwrap();
+                }
+                end(&pipeline, &["video"]);
+                let said = until_eos(&pipeline);
+                assert_eq!(
+                    (said.files, said.warnings),
+                    (vec![(file.clone(), 25)], vec![])
+                );
+                if name == "b.mjpeg" {
+                    assert!(std::fs::read(&file).unwrap() == pictures.concat());
+                    continue;
+                }
+                let sizes: Vec<_> = pictures.iter().map(|p| p.len().to_string()).collect();
+                assert_eq!(entries(&file, "packet=size"), sizes, "{name} {caps}");
+            }
+        }
+    }
+}
+
+#[test]
+fn empty_buffers_are_no_pictures() {
+    let dir = tempfile::tempdir().unwrap();
+    let pictures = jpegs(160, 128, 30);
+    for name in ["e.avi", "e.mkv", "e.mov"] {
+        let file = dir.path().join(name);
+        let caps = "image/jpeg,width=160,height=128,framerate=25/1";
+        let pipeline = recorder(&[("video", caps)], "", &file);
+        pipeline.play();
+        let source = source(&pipeline, "video");
+        for (n, picture) in pictures.iter().enumerate() {
+            let is_empty = n < 2 || n == 12;
+            let bytes = if is_empty {
+                Vec::new()
+            } else {
+                picture.clone()
+            };
+            let time = Some(n as u64 * FRAME);
+            source.push_buffer(buffer(bytes, time)).unwrap();
+        }
+        end(&pipeline, &["video"]);
+        let said = until_eos(&pipeline);
+        assert_eq!(said.files, [(file.clone(), 27)], "{name}");
+        assert_eq!(said.dropped, [("dropped-unreadable".to_owned(), 3)]);
+        assert_eq!(said.warnings.len(), 1, "{:?}", said.warnings);
+        assert_mentions(&said.warnings[0], &["video", "empty"]);
+        assert_eq!(frames(&file), 27, "{name}");
+    }
+}
+
+#[test]
+fn sound_is_waited_for_though_pictures_jump_ahead() {
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("j.mkv");
+    let pipeline = recorder(&[("video", RAW), ("audio", PCM)], "", &file);
+    pipeline.play();
+    let later = gst::ClockTime::from_seconds(30);
+    give_video(&pipeline, gst::ClockTime::ZERO, 25);
+    give_video(&pipeline, later, 25);
+    let video = source(&pipeline, "video");
+    until("the pictures to be taken", || {
+        video.current_level_buffers() == 0
+    });
+    give_audio(&pipeline, gst::ClockTime::ZERO, gst::ClockTime::SECOND);
+    give_audio(&pipeline, later, gst::ClockTime::SECOND);
+    end(&pipeline, &["video", "audio"]);
+    let said = until_eos(&pipeline);
+    assert_eq!((said.files, said.warnings), (vec![(file, 50)], vec![]));
+}
+
+#[test]
 fn pictures_out_of_a_file_are_25_a_second_where_nothing_says_otherwise() {
     let dir = tempfile::tempdir().unwrap();
     let from = dir.path().join("from.mjpeg");
@@ -593,10 +648,12 @@ fn errors(pipeline: &Pipeline) -> Vec<String> {
 fn sizes_and_encoders_that_cannot_be_are_one_sentence() {
     let dir = tempfile::tempdir().unwrap();
     let odd = RAW.replace("160", "161");
+    let unpaced = RAW.replace(",framerate=25/1", "");
     for (name, options, caps, words) in [
         ("a.mp4", "", &*odd, ["161x128", "H.264"]),
         ("a.ts", "", &*odd, ["161x128", "even"]),
         ("a.h264", "", &*odd, ["161x128", "videocrop"]),
+        ("a.ogg", "", &*unpaced, ["Ogg", "frame rate"]),
         ("a.mp4", "video-encoder=h265", &*odd, ["161x128", "H.265"]),
         (
             "a.mp4",

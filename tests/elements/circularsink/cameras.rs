@@ -9,6 +9,8 @@ use gst::prelude::*;
 
 use super::Random;
 use super::rig::*;
+use crate::common::{HANG, Pipeline, ffprobe};
+use crate::recordsink_cameras::jpegs;
 
 const SECOND: u64 = 1_000_000_000;
 
@@ -410,4 +412,50 @@ fn a_format_that_changes_before_the_file_is_open_is_written_as_it_was() {
     done.sort_by_key(|done| done.id);
     assert_frames(&decode_picture(done[0].path()), 0, 19);
     assert_frames(&decode_picture(done[1].path()), 20, 39);
+}
+
+#[test]
+fn pictures_begin_at_their_start_marker_and_empty_buffers_are_none() {
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("b.mkv");
+    let caps = "image/jpeg,width=160,height=128,framerate=25/1";
+    let pipeline = Pipeline::launch(&format!(
+        "appsrc name=s format=time max-bytes=0 caps={caps} ! circularsink recording=true location={}",
+        file.display()
+    ));
+    pipeline.play();
+    let source: gst_app::AppSrc = pipeline.element("s").downcast().unwrap();
+    let pictures = jpegs(160, 128, 30);
+    let is_empty = |n: usize| n % 10 == 7;
+    for (n, picture) in pictures.iter().enumerate() {
+        let bytes = match is_empty(n) {
+            true => Vec::new(),
+            false => [b"\r\n", &picture[..]].concat(),
+        };
+        let mut buffer = gst::Buffer::from_slice(bytes);
+        let time = gst::ClockTime::from_mseconds(40 * n as u64);
+        buffer.get_mut().unwrap().set_pts(time);
+        source.push_buffer(buffer).unwrap();
+    }
+    source.end_of_stream().unwrap();
+    let bus = pipeline.0.bus().unwrap();
+    let (mut told, mut counted) = (0, 0);
+    loop {
+        let message = bus.timed_pop(HANG).expect("it hangs");
+        match message.view() {
+            gst::MessageView::Eos(_) => break,
+            gst::MessageView::Error(error) => panic!("{error:?}"),
+            gst::MessageView::Warning(_) => told += 1,
+            _ if message.has_name("circularsink-recording-finished") => {
+                counted = message.structure().unwrap().get("frames").unwrap();
+            }
+            _ => (),
+        }
+    }
+    assert_eq!((told, counted), (1, 27_u64));
+    let whole = (0..).zip(&pictures).filter(|(n, _)| !is_empty(*n));
+    let sizes: Vec<_> = whole
+        .map(|(_, picture)| picture.len().to_string())
+        .collect();
+    assert_eq!(ffprobe(&file, &[], "packet=size"), sizes);
 }
