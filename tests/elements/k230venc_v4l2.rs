@@ -11,6 +11,8 @@
 //! | rows are as far apart as it answers | `rows_that_are_further_apart_than_asked_for_are_obeyed` |
 //! | formats and controls are refused once there are buffers | `by_v4l2_and_by_mpp_streams_are_the_same_to_the_bit` |
 //! | a bit rate makes the rate control constant | the same, with `rate-control=vbr` |
+//! | the rate control is constant from the beginning, quantizers or not | the same, with `rate-control=fixqp` |
+//! | a GOP that its control has by default is not set | `a_gop_that_the_driver_has_by_default_is_set_all_the_same` |
 //! | rate control reckons with 30 frames a second unless it is told, in 16.16 | `the_frame_rate_is_told_to_the_driver` |
 //! | mirror and rotation are flags of each picture | `by_v4l2_and_by_mpp_streams_are_the_same_to_the_bit` |
 //! | parameter sets come apart, at nobody's time, and perhaps once | `parameter_sets_that_come_once_stand_before_each_idr` |
@@ -242,6 +244,23 @@ fn parameter_sets_that_come_once_stand_before_each_idr() {
             }
         },
     );
+}
+
+/// `try_or_set_cluster` of the kernel passes over what a control has already, and what the driver begins with
+/// is not what the control says.
+#[test]
+fn a_gop_that_the_driver_has_by_default_is_set_all_the_same() {
+    const NAME: &str = "a_gop_that_the_driver_has_by_default_is_set_all_the_same";
+    on_the_device(NAME, "", || {
+        for gop in [1, 28, 29, 30] {
+            let pipeline = Pipeline::launch(&format!(
+                "videotestsrc num-buffers=35 ! {RAW} ! k230venc gop-length={gop} backend=v4l2 \
+                 ! video/x-h264 ! appsink name=out"
+            ));
+            let out = collect(&pipeline, "out").expect("it encodes");
+            assert_eq!(structure(&out.buffers), gops(35, gop, "h"), "{gop}");
+        }
+    });
 }
 
 #[test]
@@ -587,6 +606,7 @@ fn k230_probe_reports_what_the_device_has() {
     ] {
         assert!(said.contains(word), "{word}: {said}");
     }
+    assert!(!said.contains("Codec Controls"), "a heading: {said}");
     let (good, said) = run("eio-after=2", &[NODE]);
     assert!(!good && said.contains("Input/output error"), "{said}");
     let (good, said) = run("", &["/dev/null"]);
