@@ -138,6 +138,8 @@ int main(int count, char **words) {
         while (ioctl(device, VIDIOC_DQBUF, &it) == 0) {
             encoded += (it.flags & VENDOR) != PARAMETER_SETS && it.bytesused > 0;
             fwrite(streams[it.index], 1, it.bytesused, out);
+            // Without its flags: the driver keeps those of parameter sets on a buffer that has them.
+            it = buffer(stream.type, it.index, NULL);
             ask(VIDIOC_QBUF, &it, "queueing a stream's buffer");
         }
         it = buffer(raw.type, 0, planes);

@@ -9,7 +9,7 @@
 //! | both queues list raw and encoded formats | `the_device_is_found_by_its_driver_and_named_by_property_or_environment` |
 //! | NV12 and NV21 are two planes, I420 three, under codes that say one | `each_format_is_written_into_the_devices_memory_and_not_converted` |
 //! | rows are as far apart as it answers | `rows_that_are_further_apart_than_asked_for_are_obeyed` |
-//! | formats and controls are refused once there are buffers | `by_v4l2_and_by_mpp_streams_are_the_same_to_the_bit` |
+//! | formats are refused once there are buffers, controls once both queues have been streaming | `by_v4l2_and_by_mpp_streams_are_the_same_to_the_bit` |
 //! | a bit rate makes the rate control constant | the same, with `rate-control=vbr` |
 //! | the rate control is constant from the beginning, quantizers or not | the same, with `rate-control=fixqp` |
 //! | a GOP that its control has by default is not set | `a_gop_that_the_driver_has_by_default_is_set_all_the_same` |
@@ -17,6 +17,7 @@
 //! | mirror and rotation are flags of each picture | `by_v4l2_and_by_mpp_streams_are_the_same_to_the_bit` |
 //! | parameter sets come apart, at nobody's time, and perhaps once | `parameter_sets_that_come_once_stand_before_each_idr` |
 //! | `V4L2_BUF_FLAG_KEYFRAME` is on every encoded picture | the same |
+//! | a buffer that is queued with the flags of parameter sets keeps them | the same |
 //! | an IDR is asked for by a flag of the picture | `key_units_and_rates_change_on_the_device` |
 //! | a picture may be in several buffers | `a_picture_in_pieces_is_one_buffer` |
 //! | offsets of encoded buffers have a base added | every test that encodes |
@@ -24,7 +25,7 @@
 //! | of an imported plane the offset is part of what is used | `frames_with_descriptors_are_imported_and_not_copied` |
 //! | regions beyond the sixteenth are copied behind an array | `regions_of_interest_reach_the_device_in_blocks_and_turn_with_the_picture` |
 //! | a quantizer of 0 is none, SAO and deblocking have no control | `what_the_driver_has_no_control_for_is_one_warning` |
-//! | a buffer may be in error, a frame may never come | `lost_frames_are_counted_and_the_others_keep_their_times` |
+//! | a buffer may be in error, at another frame's time, a frame may never come | `lost_frames_are_counted_and_the_others_keep_their_times` |
 
 use std::ffi::OsStr;
 use std::process::Command;
