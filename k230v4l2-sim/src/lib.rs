@@ -125,7 +125,26 @@ macro_rules! opens_at {
     };
 }
 
-opens_at! { openat openat64 }
+opens_at! { openat openat64 __openat_2 __openat64_2 }
+
+/// The C library's; the node may be read and written.
+///
+/// # Safety
+/// As for the C library's.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn access(path: *const c_char, mode: c_int) -> c_int {
+    // SAFETY: the caller's promise.
+    if unsafe { is_node(path) } {
+        return if mode & libc::X_OK == 0 {
+            0
+        } else {
+            fail(libc::EACCES)
+        };
+    }
+    let real = real!(access: fn(*const c_char, c_int) -> c_int);
+    // SAFETY: the caller's promise.
+    unsafe { real(path, mode) }
+}
 
 /// The node's numbers as a character device: V4L2's major, and a minor that no kernel gives.
 const DEVICE: (c_uint, c_uint) = (81, 1023);
@@ -647,6 +666,79 @@ pub unsafe extern "C" fn __ppoll_chk(
     unsafe { ppoll(entries, count, time, mask) }
 }
 
+/// Sets of descriptors to wait for: those to read from, to write to, and of which something else is to
+/// hear.
+type Sets = [(*mut libc::fd_set, i16); 3];
+
+fn sets(read: *mut libc::fd_set, write: *mut libc::fd_set, except: *mut libc::fd_set) -> Sets {
+    [
+        (read, libc::POLLIN),
+        (write, libc::POLLOUT),
+        (except, libc::POLLPRI),
+    ]
+}
+
+/// What is waited for, if there is a node in it.
+///
+/// # Safety
+/// The sets are null or have as many descriptors.
+unsafe fn chosen(count: c_int, sets: &Sets) -> Option<Vec<libc::pollfd>> {
+    let mut waited: Vec<libc::pollfd> = Vec::new();
+    for fd in 0..count {
+        let mut events = 0;
+        for (set, event) in sets {
+            // SAFETY: the caller's promise.
+            if !set.is_null() && unsafe { is_in(*set, fd) } {
+                events |= event;
+            }
+        }
+        if events != 0 {
+            waited.push(libc::pollfd {
+                fd,
+                events,
+                revents: 0,
+            });
+        }
+    }
+    let any = waited.iter().any(|entry| v4l2::is_node(entry.fd));
+    any.then_some(waited)
+}
+
+/// Waits for what was chosen, and leaves in the sets what is ready.
+///
+/// # Safety
+/// As for [`chosen`].
+unsafe fn wait_for_chosen(
+    mut waited: Vec<libc::pollfd>,
+    sets: &Sets,
+    limit: Option<Duration>,
+) -> c_int {
+    if wait(&mut waited, limit, real_ppoll) < 0 {
+        return -1;
+    }
+    let mut found = 0;
+    for entry in &waited {
+        for (set, event) in sets {
+            if set.is_null() || entry.events & event == 0 {
+                continue;
+            }
+            // An error counts as something to read or to write, an end as something to read.
+            let also = match *event {
+                libc::POLLIN => libc::POLLERR | libc::POLLHUP,
+                libc::POLLOUT => libc::POLLERR,
+                _ => 0,
+            };
+            if entry.revents & (event | also) != 0 {
+                found += 1;
+            } else {
+                // SAFETY: the caller's set, and a descriptor that was in it.
+                unsafe { take_out(*set, entry.fd) };
+            }
+        }
+    }
+    found
+}
+
 /// The C library's, which knows a node.
 ///
 /// # Safety
@@ -659,29 +751,9 @@ pub unsafe extern "C" fn select(
     except: *mut libc::fd_set,
     time: *mut libc::timeval,
 ) -> c_int {
-    let sets = [
-        (read, libc::POLLIN),
-        (write, libc::POLLOUT),
-        (except, libc::POLLPRI),
-    ];
-    let mut waited: Vec<libc::pollfd> = Vec::new();
-    for fd in 0..count {
-        let mut events = 0;
-        for (set, event) in sets {
-            // SAFETY: null or the caller's set, of as many as it says.
-            if !set.is_null() && unsafe { is_in(set, fd) } {
-                events |= event;
-            }
-        }
-        if events != 0 {
-            waited.push(libc::pollfd {
-                fd,
-                events,
-                revents: 0,
-            });
-        }
-    }
-    if !waited.iter().any(|entry| v4l2::is_node(entry.fd)) {
+    let sets = sets(read, write, except);
+    // SAFETY: the caller's promise.
+    let Some(waited) = (unsafe { chosen(count, &sets) }) else {
         let real = real!(select: fn(
             c_int,
             *mut libc::fd_set,
@@ -691,40 +763,52 @@ pub unsafe extern "C" fn select(
         ) -> c_int);
         // SAFETY: the caller's promise.
         return unsafe { real(count, read, write, except, time) };
-    }
+    };
     // SAFETY: null or the caller's.
     let limit = unsafe { time.as_ref() }.map(|time| {
         // More than a second of microseconds is taken, as the kernel takes it.
         let (more, micros) = (time.tv_usec / 1_000_000, time.tv_usec % 1_000_000);
         limit_of(time.tv_sec.saturating_add(more), micros * 1000)
     });
-    let limit = match limit {
-        Some(None) => return fail(libc::EINVAL),
-        limit => limit.flatten(),
+    match limit {
+        Some(None) => fail(libc::EINVAL),
+        // SAFETY: the caller's promise.
+        limit => unsafe { wait_for_chosen(waited, &sets, limit.flatten()) },
+    }
+}
+
+/// The C library's, which knows a node. The mask of signals is left alone where one is among them.
+///
+/// # Safety
+/// As for the C library's.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn pselect(
+    count: c_int,
+    read: *mut libc::fd_set,
+    write: *mut libc::fd_set,
+    except: *mut libc::fd_set,
+    time: *const libc::timespec,
+    mask: *const libc::sigset_t,
+) -> c_int {
+    let sets = sets(read, write, except);
+    // SAFETY: the caller's promise.
+    let Some(waited) = (unsafe { chosen(count, &sets) }) else {
+        let real = real!(pselect: fn(
+            c_int,
+            *mut libc::fd_set,
+            *mut libc::fd_set,
+            *mut libc::fd_set,
+            *const libc::timespec,
+            *const libc::sigset_t,
+        ) -> c_int);
+        // SAFETY: the caller's promise.
+        return unsafe { real(count, read, write, except, time, mask) };
     };
-    if wait(&mut waited, limit, real_ppoll) < 0 {
-        return -1;
+    // SAFETY: null or the caller's.
+    let limit = unsafe { time.as_ref() }.map(|time| limit_of(time.tv_sec, time.tv_nsec));
+    match limit {
+        Some(None) => fail(libc::EINVAL),
+        // SAFETY: the caller's promise.
+        limit => unsafe { wait_for_chosen(waited, &sets, limit.flatten()) },
     }
-    let mut found = 0;
-    for entry in &waited {
-        for (set, event) in sets {
-            if set.is_null() || entry.events & event == 0 {
-                continue;
-            }
-            // An error counts as something to read or to write, an end as something to read.
-            let also = match event {
-                libc::POLLIN => libc::POLLERR | libc::POLLHUP,
-                libc::POLLOUT => libc::POLLERR,
-                _ => 0,
-            };
-            let hit = entry.revents & (event | also) != 0;
-            if hit {
-                found += 1;
-            } else {
-                // SAFETY: the caller's set, and a descriptor that was in it.
-                unsafe { take_out(set, entry.fd) };
-            }
-        }
-    }
-    found
 }

@@ -262,12 +262,24 @@ for count in (node + 1, 1024, 4096):
     for seconds, parts in [(2**63 - 1, 0), (0, 5_000_000)]:
         got = answer(libc.select, count, chosen, None, None, ctypes.byref(Time(seconds, parts)))
         assert got == 1 and chosen[node // 64], (count, got)
+    for seconds, parts in bad + [(0, 10**9)]:
+        got = answer(libc.pselect, count, chosen, None, None, ctypes.byref(Time(seconds, parts)), None)
+        assert got == "EINVAL", (seconds, parts, got)
+    got = answer(libc.pselect, count, None, None, chosen, ctypes.byref(Time(0, 1000)), None)
+    assert got == 0 and not chosen[node // 64], (count, got)
 
 def driver(fd):
     room = ctypes.create_string_buffer(104)
     if libc.ioctl(fd, ctypes.c_ulong(0x80685600), room) != 0:
         return None
     return room.raw[:3]
+
+path = b"/dev/video-k230"
+assert answer(libc.access, path, os.R_OK | os.W_OK) == 0
+assert answer(libc.access, path, os.X_OK) == "EACCES"
+for name in ["__openat_2", "__openat64_2"]:
+    opened = answer(libc[name], -100, path, os.O_RDWR)
+    assert driver(opened) == b"mvx", (name, opened)
 
 copies = [
     os.dup(node), os.dup2(node, 200), fcntl.fcntl(node, fcntl.F_DUPFD, 210),

@@ -207,7 +207,7 @@ fn a_pointer_that_leads_nowhere_is_efault() {
     node.start_of_one_plane();
     let mut buffer: v4l2_buffer = zeroed();
     (buffer.type_, buffer.memory, buffer.length) = (OUTPUT, MMAP, 1);
-    buffer.m.planes = 8 as *mut v4l2_plane;
+    buffer.m.planes = std::ptr::dangling_mut();
     for number in [VIDIOC_QUERYBUF, VIDIOC_QBUF, VIDIOC_DQBUF] {
         assert_eq!(node.request(number, &mut buffer), Err(libc::EFAULT));
     }
