@@ -111,7 +111,12 @@ int main(int count, char **words) {
     for (uint32_t n = 0; n < captures; n++) {
         struct v4l2_buffer it = buffer(stream.type, n, NULL);
         ask(VIDIOC_QUERYBUF, &it, "a stream's buffer");
+        if (mmap(NULL, it.length, PROT_READ, MAP_PRIVATE, device, it.m.offset) != MAP_FAILED)
+            fail("a mapping of its own");
         streams[n] = map(it.length, it.m.offset);
+        ask(VIDIOC_QUERYBUF, &it, "a stream's buffer");
+        if (!(it.flags & V4L2_BUF_FLAG_MAPPED))
+            fail("a buffer that is not mapped");
         ask(VIDIOC_QBUF, &it, "queueing a stream's buffer");
     }
     ask(VIDIOC_STREAMON, &raw.type, "starting");
@@ -138,6 +143,8 @@ int main(int count, char **words) {
         while (ioctl(device, VIDIOC_DQBUF, &it) == 0) {
             encoded += (it.flags & VENDOR) != PARAMETER_SETS && it.bytesused > 0;
             fwrite(streams[it.index], 1, it.bytesused, out);
+            // Without its flags: the driver keeps those of parameter sets on a buffer that has them.
+            it = buffer(stream.type, it.index, NULL);
             ask(VIDIOC_QBUF, &it, "queueing a stream's buffer");
         }
         it = buffer(raw.type, 0, planes);

@@ -9,12 +9,15 @@
 //! | both queues list raw and encoded formats | `the_device_is_found_by_its_driver_and_named_by_property_or_environment` |
 //! | NV12 and NV21 are two planes, I420 three, under codes that say one | `each_format_is_written_into_the_devices_memory_and_not_converted` |
 //! | rows are as far apart as it answers | `rows_that_are_further_apart_than_asked_for_are_obeyed` |
-//! | formats and controls are refused once there are buffers | `by_v4l2_and_by_mpp_streams_are_the_same_to_the_bit` |
+//! | formats are refused once there are buffers, controls once both queues have been streaming | `by_v4l2_and_by_mpp_streams_are_the_same_to_the_bit` |
 //! | a bit rate makes the rate control constant | the same, with `rate-control=vbr` |
+//! | the rate control is constant from the beginning, quantizers or not | the same, with `rate-control=fixqp` |
+//! | a GOP that its control has by default is not set | `a_gop_that_the_driver_has_by_default_is_set_all_the_same` |
 //! | rate control reckons with 30 frames a second unless it is told, in 16.16 | `the_frame_rate_is_told_to_the_driver` |
 //! | mirror and rotation are flags of each picture | `by_v4l2_and_by_mpp_streams_are_the_same_to_the_bit` |
 //! | parameter sets come apart, at nobody's time, and perhaps once | `parameter_sets_that_come_once_stand_before_each_idr` |
 //! | `V4L2_BUF_FLAG_KEYFRAME` is on every encoded picture | the same |
+//! | a buffer that is queued with the flags of parameter sets keeps them | the same |
 //! | an IDR is asked for by a flag of the picture | `key_units_and_rates_change_on_the_device` |
 //! | a picture may be in several buffers | `a_picture_in_pieces_is_one_buffer` |
 //! | offsets of encoded buffers have a base added | every test that encodes |
@@ -22,7 +25,7 @@
 //! | of an imported plane the offset is part of what is used | `frames_with_descriptors_are_imported_and_not_copied` |
 //! | regions beyond the sixteenth are copied behind an array | `regions_of_interest_reach_the_device_in_blocks_and_turn_with_the_picture` |
 //! | a quantizer of 0 is none, SAO and deblocking have no control | `what_the_driver_has_no_control_for_is_one_warning` |
-//! | a buffer may be in error, a frame may never come | `lost_frames_are_counted_and_the_others_keep_their_times` |
+//! | a buffer may be in error, at another frame's time, a frame may never come | `lost_frames_are_counted_and_the_others_keep_their_times` |
 
 use std::ffi::OsStr;
 use std::process::Command;
@@ -242,6 +245,23 @@ fn parameter_sets_that_come_once_stand_before_each_idr() {
             }
         },
     );
+}
+
+/// `try_or_set_cluster` of the kernel passes over what a control has already, and what the driver begins with
+/// is not what the control says.
+#[test]
+fn a_gop_that_the_driver_has_by_default_is_set_all_the_same() {
+    const NAME: &str = "a_gop_that_the_driver_has_by_default_is_set_all_the_same";
+    on_the_device(NAME, "", || {
+        for gop in [1, 28, 29, 30] {
+            let pipeline = Pipeline::launch(&format!(
+                "videotestsrc num-buffers=35 ! {RAW} ! k230venc gop-length={gop} backend=v4l2 \
+                 ! video/x-h264 ! appsink name=out"
+            ));
+            let out = collect(&pipeline, "out").expect("it encodes");
+            assert_eq!(structure(&out.buffers), gops(35, gop, "h"), "{gop}");
+        }
+    });
 }
 
 #[test]
@@ -624,6 +644,7 @@ fn k230_probe_reports_what_the_device_has() {
     ] {
         assert!(said.contains(word), "{word}: {said}");
     }
+    assert!(!said.contains("Codec Controls"), "a heading: {said}");
     let (good, said) = run("eio-after=2", &[NODE]);
     assert!(!good && said.contains("Input/output error"), "{said}");
     let (good, said) = run("", &["/dev/null"]);

@@ -2,6 +2,7 @@
 //! Programs of others on the double of the K230's V4L2 device, as they are: v4l2-ctl, GStreamer's own
 //! V4L2 plugin and ffmpeg meet there what they meet on the board.
 
+use std::collections::BTreeSet;
 use std::process::{Command, Output};
 
 use crate::common::{K230_NODE as NODE, v4l2_double};
@@ -68,13 +69,85 @@ fn v4l2_ctl_lists_the_device_its_formats_and_its_controls() {
         assert!(line.contains(range), "{line}");
     }
     crate::common::assert_mentions(&said, &["CABAC", "Main10"]);
-    // What is set is read back, and what is out of range is not.
+    // The headings of the classes.
+    crate::common::assert_mentions(
+        &said,
+        &["User Controls", "Codec Controls", "JPEG Compression"],
+    );
+    // What is set is read back, and what is out of range is the nearest.
     let set = |value: &str| {
         let setting = format!("video_gop_size={value}");
         v4l2_ctl(&["--set-ctrl", &setting, "--get-ctrl", "video_gop_size"])
     };
     assert!(set("12").contains("video_gop_size: 12"), "{}", set("12"));
-    assert!(!set("10001").contains("video_gop_size: 10001"));
+    assert!(set("10001").contains("video_gop_size: 10000"));
+}
+
+/// What of v4l2-compliance the driver fails, and why.
+const DRIVERS_FAULTS: [(&str, &str); 12] = [
+    (
+        "VIDIOC_QUERYCAP",
+        "mvx_v4l2_vidioc_querycap says that it has both single- and multi-planar queues",
+    ),
+    (
+        "VIDIOC_ENUM_FMT/FRAMESIZES/FRAMEINTERVALS",
+        "v4l-utils before 1.24 has other names for NV12 and NV21 than Linux 6.6",
+    ),
+    (
+        "VIDIOC_G_FMT",
+        "formats are not looked at beyond the first whose name is another",
+    ),
+    (
+        "VIDIOC_TRY_FMT",
+        "try_format has no least size: a picture of 0x0 has 0 bytes",
+    ),
+    ("VIDIOC_S_FMT", "the same"),
+    (
+        "Cropping",
+        "mvx_v4l2_vidioc_g_selection looks neither at type nor at target",
+    ),
+    ("Composing", "the same"),
+    (
+        "VIDIOC_(TRY_)ENCODER_CMD",
+        "mvx_v4l2_vidioc_try_encoder_cmd leaves the flags as they are",
+    ),
+    (
+        "VIDIOC_(TRY_)DECODER_CMD",
+        "mvx_v4l2_vidioc_try_decoder_cmd leaves the flags as they are",
+    ),
+    (
+        "VIDIOC_REQBUFS/CREATE_BUFS/QUERYBUF",
+        "mvx_v4l2_vidioc_reqbufs does not ask videobuf2 for no buffers, which would say what the queue takes",
+    ),
+    // Since v4l-utils 1.24:
+    (
+        "VIDIOC_(UN)SUBSCRIBE_EVENT/DQEVENT",
+        "mvx_v4l2_ctrls_init has MIN_BUFFERS_FOR_CAPTURE, which only a decoder should",
+    ),
+    (
+        "blocking wait",
+        "setup_vb2_queue makes the queue one of the type that S_FMT was last made with",
+    ),
+];
+
+#[test]
+fn v4l2_compliance_fails_where_the_driver_would() {
+    let mut command = Command::new("timeout");
+    let (_, said) = run(command.args(["120", "v4l2-compliance", "-d", NODE]));
+    assert!(said.contains("Total for mvx device"), "to its end: {said}");
+    let failed: BTreeSet<&str> = said
+        .lines()
+        .filter_map(|line| line.trim().strip_prefix("test ")?.strip_suffix(": FAIL"))
+        .collect();
+    let known: BTreeSet<&str> = DRIVERS_FAULTS.iter().map(|(test, _)| *test).collect();
+    let unknown: Vec<_> = failed.difference(&known).collect();
+    assert!(unknown.is_empty(), "{unknown:?} fail: {said}");
+    if said.contains("v4l2-compliance 1.22.") {
+        let of_this_version: BTreeSet<&str> =
+            DRIVERS_FAULTS[..10].iter().map(|(t, _)| *t).collect();
+        let kept: Vec<_> = of_this_version.difference(&failed).collect();
+        assert!(kept.is_empty(), "the driver fails {kept:?} too: {said}");
+    }
 }
 
 /// `gst_v4l2_is_video_enc` wants raw formats alone on one side and encoded ones alone on the other. That the
@@ -138,6 +211,88 @@ fn stock_ffmpeg_drives_the_device_to_the_end() {
     assert!(psnr > 30.0, "{psnr} dB: {said}");
     assert_eq!(crate::common::frames(file.as_ref()), 30);
 }
+
+/// What the library stands in front of, with what programs hand to it: times that are none, sets with more
+/// descriptors than the header has room for, copies of descriptors of every kind.
+#[test]
+fn calls_of_the_c_library_bear_what_programs_hand_to_them() {
+    let (output, said) = run(Command::new("timeout").args(["60", "python3", "-c", CALLS]));
+    assert!(
+        output.status.success() && said.contains("all is well"),
+        "{said}"
+    );
+}
+
+const CALLS: &str = r#"
+import ctypes, errno, fcntl, os
+libc = ctypes.CDLL(None, use_errno=True)
+
+class Time(ctypes.Structure):
+    _fields_ = [("seconds", ctypes.c_long), ("parts", ctypes.c_long)]
+
+class Entry(ctypes.Structure):
+    _fields_ = [("fd", ctypes.c_int), ("events", ctypes.c_short), ("revents", ctypes.c_short)]
+
+def answer(call, *arguments):
+    ctypes.set_errno(0)
+    result = call(*arguments)
+    return result if result >= 0 else errno.errorcode[ctypes.get_errno()]
+
+node = os.open("/dev/video-k230", os.O_RDWR | os.O_NONBLOCK)
+IN, ERR = 1, 8
+bad = [(-1, 0), (0, -1), (-2**63, 0)]
+for name, extra in [("ppoll", []), ("__ppoll_chk", [ctypes.c_size_t(99)])]:
+    for seconds, parts in bad + [(0, 10**9), (1, 2**63 - 1)]:
+        entry = Entry(node, IN, 0)
+        got = answer(libc[name], ctypes.byref(entry), 1, ctypes.byref(Time(seconds, parts)), None, *extra)
+        assert got == "EINVAL", (name, seconds, parts, got)
+    for count in (1, 2):
+        entries = (Entry * 2)(Entry(node, IN, 0), Entry(-1, IN, 0))
+        got = answer(libc[name], entries, count, ctypes.byref(Time(2**63 - 1, 0)), None, *extra)
+        assert (got, entries[0].revents) == (1, ERR), (name, got)
+entry = Entry(node, IN, 0)
+assert answer(libc["__poll_chk"], ctypes.byref(entry), 1, -1, ctypes.c_size_t(8)) == 1
+
+for count in (node + 1, 1024, 4096):
+    chosen = (ctypes.c_ulong * 64)()
+    chosen[node // 64] = 1 << node % 64
+    for seconds, parts in bad:
+        got = answer(libc.select, count, chosen, None, None, ctypes.byref(Time(seconds, parts)))
+        assert got == "EINVAL", (seconds, parts, got)
+    for seconds, parts in [(2**63 - 1, 0), (0, 5_000_000)]:
+        got = answer(libc.select, count, chosen, None, None, ctypes.byref(Time(seconds, parts)))
+        assert got == 1 and chosen[node // 64], (count, got)
+    for seconds, parts in bad + [(0, 10**9)]:
+        got = answer(libc.pselect, count, chosen, None, None, ctypes.byref(Time(seconds, parts)), None)
+        assert got == "EINVAL", (seconds, parts, got)
+    got = answer(libc.pselect, count, None, None, chosen, ctypes.byref(Time(0, 1000)), None)
+    assert got == 0 and not chosen[node // 64], (count, got)
+
+def driver(fd):
+    room = ctypes.create_string_buffer(104)
+    if libc.ioctl(fd, ctypes.c_ulong(0x80685600), room) != 0:
+        return None
+    return room.raw[:3]
+
+path = b"/dev/video-k230"
+assert answer(libc.access, path, os.R_OK | os.W_OK) == 0
+assert answer(libc.access, path, os.X_OK) == "EACCES"
+for name in ["__openat_2", "__openat64_2"]:
+    opened = answer(libc[name], -100, path, os.O_RDWR)
+    assert driver(opened) == b"mvx", (name, opened)
+
+copies = [
+    os.dup(node), os.dup2(node, 200), fcntl.fcntl(node, fcntl.F_DUPFD, 210),
+    fcntl.fcntl(node, fcntl.F_DUPFD_CLOEXEC, 220), libc.dup(node), libc.dup3(node, 230, os.O_CLOEXEC),
+]
+assert all(driver(copy) == b"mvx" for copy in copies), [driver(copy) for copy in copies]
+os.close(node)
+assert driver(node) is None and driver(200) == b"mvx"
+nothing = os.open("/dev/null", os.O_RDWR)
+os.dup2(nothing, 200)
+assert driver(200) is None and driver(230) == b"mvx"
+print("all is well")
+"#;
 
 /// The stream by the single-planar type, the rate by the driver's private request, and no command to end:
 /// as programs that were written for the board do it.

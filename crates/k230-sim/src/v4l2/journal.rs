@@ -11,7 +11,8 @@ pub(super) struct Entry<'a> {
     pub fourcc: u32,
     pub memory: u32,
     pub flags: u32,
-    pub timestamp: libc::timeval,
+    /// Nanoseconds.
+    pub timestamp: u64,
     pub regions: &'a [v4l2_buffer_param_region],
 }
 
@@ -27,8 +28,8 @@ impl Entry<'_> {
             "picture {} {} {memory} {}.{:06}",
             self.number,
             String::from_utf8_lossy(&fourcc),
-            self.timestamp.tv_sec,
-            self.timestamp.tv_usec
+            self.timestamp / 1_000_000_000,
+            self.timestamp / 1000 % 1_000_000
         );
         if self.flags & V4L2_BUF_FLAG_KEYFRAME != 0 {
             line += " idr";
@@ -81,10 +82,7 @@ mod tests {
             fourcc: V4L2_PIX_FMT_NV12,
             memory: V4L2_MEMORY_DMABUF,
             flags: V4L2_BUF_FLAG_KEYFRAME,
-            timestamp: libc::timeval {
-                tv_sec: 1,
-                tv_usec: 20,
-            },
+            timestamp: 1_000_020_000,
             regions: &[region],
         };
         assert_eq!(

@@ -1,134 +1,76 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! A session: what the driver does with each request of one open node.
+//! A session: what the driver does with the buffers and the formats of one open node.
 
 use std::{
-    collections::VecDeque,
-    os::fd::{BorrowedFd, RawFd},
-    sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError},
+    os::fd::{AsFd, OwnedFd},
+    sync::{
+        Arc, Condvar, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicU32, Ordering},
+    },
     thread::JoinHandle,
     time::{Duration, Instant},
 };
 
-use k230_venc::{Codec, PixelFormat, v4l2::raw::*};
+use k230_venc::{Codec, v4l2::raw::*};
 
 use super::{
-    controls::{CONTROLS, Control, Values},
-    faults::{Faults, falls_on},
+    controls::Values,
+    events::Events,
+    faults::Faults,
+    format::{self, Layout, Port},
     journal,
-    queue::{Buffer, Memory, Plane, Queue, State},
+    queue::{Buffer, MOST_BUFFERS, Memory, Plane, Queue, State, is_multi, is_output},
+    uapi::*,
 };
 use crate::ffi::lock;
 
-/// Added to the offsets of the stream's buffers, so that `mmap` tells the queues apart
-/// (`DST_QUEUE_OFF_BASE`).
-const STREAM_BASE: u32 = 1 << 30;
+/// Added to the offsets of the stream's buffers where a program asks for them, so that `mmap` tells
+/// the queues apart (`DST_QUEUE_OFF_BASE`).
+pub(super) const STREAM_BASE: u32 = 1 << 30;
 
-/// The most buffers of a queue (`VB2_MAX_FRAME`).
-const MOST_BUFFERS: u32 = 32;
+/// How long the driver waits for the firmware (`wait_pending`).
+const PENDING: Duration = Duration::from_secs(10);
 
 /// A request's answer: nothing, or the number of an error.
 pub(super) type Answer = Result<(), i32>;
 
-/// What S_FMT left behind.
-#[derive(Clone, Copy)]
-pub(super) struct PortFormat {
-    pub fourcc: u32,
-    pub width: u32,
-    pub height: u32,
-    pub planes: usize,
-    pub strides: [u32; 3],
-    pub sizes: [u32; 3],
-}
-
 pub(super) struct Inner {
     pub raw: Queue,
     pub stream: Queue,
-    pub raw_format: PortFormat,
-    pub stream_format: PortFormat,
+    pub raw_port: Port,
+    pub stream_port: Port,
     pub values: Values,
     /// Those of the picture that is queued next with the flag for it.
     regions: Vec<v4l2_buffer_param_region>,
     /// Pictures that were queued.
     pictures: u32,
+    /// Both queues have been streaming since the encoded format was set: the firmware has begun.
+    pub loaded: bool,
+    /// The encoder reads a picture.
+    pub busy: bool,
     /// Every picture before this was queued; set by the stop command and by an empty picture.
     pub ending: bool,
-    /// What every request answers from now on.
+    /// What the session has failed with.
     pub broken: Option<i32>,
     pub closed: bool,
-    events: VecDeque<u32>,
-    subscribed: bool,
-    requests: u32,
+    pub events: Events,
+    pub requests: u32,
 }
 
 /// One open node.
 pub(super) struct Session {
-    /// The program's descriptor, which is a memory file with the buffers in it.
-    fd: RawFd,
+    /// The memory file with the buffers in it that the program's descriptor is.
+    file: OwnedFd,
     pub faults: Faults,
     pub inner: Mutex<Inner>,
     pub changed: Condvar,
+    /// `V4L2_PRIORITY_*`
+    pub priority: AtomicU32,
     worker: Mutex<Option<JoinHandle<()>>>,
 }
 
-/// A raw format, with how its planes differ.
-fn raw_format(fourcc: u32) -> Option<(PixelFormat, usize)> {
-    let format = match fourcc {
-        V4L2_PIX_FMT_NV12 => PixelFormat::Nv12,
-        V4L2_PIX_FMT_UYVY => PixelFormat::Uyvy,
-        V4L2_PIX_FMT_NV21 => PixelFormat::Nv21,
-        V4L2_PIX_FMT_YUV420M => PixelFormat::I420,
-        V4L2_PIX_FMT_YUYV => PixelFormat::Yuy2,
-        V4L2_PIX_FMT_RGB24 => PixelFormat::Rgb,
-        V4L2_PIX_FMT_BGR24 => PixelFormat::Bgr,
-        V4L2_PIX_FMT_ARGB32 => PixelFormat::Argb,
-        V4L2_PIX_FMT_ABGR32 => PixelFormat::Bgra,
-        _ => return None,
-    };
-    Some((format, format.planes()))
-}
-
-pub(super) fn codec(fourcc: u32) -> Option<Codec> {
-    match fourcc {
-        V4L2_PIX_FMT_H264 => Some(Codec::H264),
-        V4L2_PIX_FMT_HEVC => Some(Codec::H265),
-        V4L2_PIX_FMT_JPEG | V4L2_PIX_FMT_MJPEG => Some(Codec::Jpeg),
-        _ => None,
-    }
-}
-
-/// What both queues enumerate: the driver asks its formats without regard to which is raw.
-const FORMATS: [(u32, bool, &str); 13] = [
-    (V4L2_PIX_FMT_H264, true, "H.264"),
-    (V4L2_PIX_FMT_HEVC, true, "HEVC"),
-    (V4L2_PIX_FMT_JPEG, true, "JPEG"),
-    (V4L2_PIX_FMT_MJPEG, true, "MJPEG"),
-    (V4L2_PIX_FMT_YUV420M, false, "Planar YUV 4:2:0 (N-C)"),
-    (V4L2_PIX_FMT_NV12, false, "Y/CbCr 4:2:0"),
-    (V4L2_PIX_FMT_NV21, false, "Y/CrCb 4:2:0 (N-C)"),
-    (V4L2_PIX_FMT_YUYV, false, "YYUV 4:2:2"),
-    (V4L2_PIX_FMT_UYVY, false, "UYVY 4:2:2"),
-    (V4L2_PIX_FMT_ARGB32, false, "32-bit ARGB 8-8-8-8"),
-    (V4L2_PIX_FMT_ABGR32, false, "32-bit BGRA 8-8-8-8"),
-    (V4L2_PIX_FMT_RGB24, false, "24-bit RGB 8-8-8"),
-    (V4L2_PIX_FMT_BGR24, false, "24-bit BGR 8-8-8"),
-];
-
-fn copy_text(to: &mut [u8], text: &str) {
-    to.fill(0);
-    let len = text.len().min(to.len() - 1);
-    to[..len].copy_from_slice(&text.as_bytes()[..len]);
-}
-
-fn is_output(kind: u32) -> Result<bool, i32> {
-    match kind {
-        V4L2_BUF_TYPE_VIDEO_OUTPUT | V4L2_BUF_TYPE_VIDEO_OUTPUT_MPLANE => Ok(true),
-        V4L2_BUF_TYPE_VIDEO_CAPTURE | V4L2_BUF_TYPE_VIDEO_CAPTURE_MPLANE => Ok(false),
-        _ => Err(libc::EINVAL),
-    }
-}
-
 impl Inner {
-    fn queue(&mut self, output: bool) -> &mut Queue {
+    pub fn queue(&mut self, output: bool) -> &mut Queue {
         if output {
             &mut self.raw
         } else {
@@ -136,12 +78,38 @@ impl Inner {
         }
     }
 
+    fn port(&mut self, output: bool) -> &mut Port {
+        if output {
+            &mut self.raw_port
+        } else {
+            &mut self.stream_port
+        }
+    }
+
+    /// The codec of the firmware that runs.
+    pub fn codec(&self) -> Option<Codec> {
+        let codec = self.stream_port.layout.format.codec();
+        codec.filter(|_| self.loaded)
+    }
+
+    /// The session is over: every queue says so until its streaming is ended.
+    pub fn fail(&mut self, error: i32) {
+        self.broken = Some(error);
+        self.raw.failed = true;
+        self.stream.failed = true;
+    }
+
+    /// The device was taken away, which every request says.
+    pub fn is_gone(&self) -> bool {
+        self.broken == Some(libc::ENODEV)
+    }
+
     /// Writes a picture that was queued into the journal.
     fn note_picture(&mut self, index: usize) {
         if let Some(buffer) = self.raw.buffers.get(index) {
             journal::write(&journal::Entry {
                 number: self.pictures,
-                fourcc: self.raw_format.fourcc,
+                fourcc: self.raw_port.layout.format.fourcc,
                 memory: self.raw.memory,
                 flags: buffer.flags,
                 timestamp: buffer.timestamp,
@@ -150,50 +118,69 @@ impl Inner {
         }
         self.pictures = self.pictures.wrapping_add(1);
     }
-
-    fn format(&self, output: bool) -> PortFormat {
-        if output {
-            self.raw_format
-        } else {
-            self.stream_format
-        }
-    }
 }
 
 impl Session {
-    pub fn new(fd: RawFd, faults: Faults) -> Self {
-        let nothing = PortFormat {
-            fourcc: V4L2_PIX_FMT_NV12,
-            width: 0,
-            height: 0,
-            planes: 1,
-            strides: [0; 3],
-            sizes: [0; 3],
+    /// A node that was just opened (`mvx_v4l2_open`).
+    pub fn new(file: OwnedFd, faults: Faults) -> Self {
+        let format = &format::FORMATS[4];
+        let port = |kind| Port {
+            kind,
+            shown: zeroed(),
+            layout: Layout {
+                format,
+                width: 0,
+                height: 0,
+                planes: 0,
+                strides: [0; 3],
+                sizes: [0; 3],
+            },
+            interlaced: false,
         };
-        Self {
-            fd,
+        let session = Self {
+            file,
             faults,
             inner: Mutex::new(Inner {
                 raw: Queue::default(),
                 stream: Queue::default(),
-                raw_format: nothing,
-                stream_format: PortFormat {
-                    fourcc: V4L2_PIX_FMT_H264,
-                    ..nothing
-                },
+                raw_port: port(V4L2_BUF_TYPE_VIDEO_OUTPUT),
+                stream_port: port(V4L2_BUF_TYPE_VIDEO_CAPTURE),
                 values: Values::default(),
                 regions: Vec::new(),
                 pictures: 0,
+                loaded: false,
+                busy: false,
                 ending: false,
                 broken: None,
                 closed: false,
-                events: VecDeque::new(),
-                subscribed: false,
+                events: Events::default(),
                 requests: 0,
             }),
             changed: Condvar::new(),
+            priority: AtomicU32::new(V4L2_PRIORITY_INTERACTIVE),
             worker: Mutex::new(None),
+        };
+        for kind in [V4L2_BUF_TYPE_VIDEO_OUTPUT, V4L2_BUF_TYPE_VIDEO_CAPTURE] {
+            let mut whole: v4l2_format = zeroed();
+            whole.type_ = kind;
+            whole.fmt.pix = v4l2_pix_format {
+                width: 2,
+                height: 2,
+                pixelformat: format.fourcc,
+                field: 0,
+                bytesperline: 0,
+                sizeimage: 0,
+                colorspace: 0,
+                priv_: V4L2_PIX_FMT_PRIV_MAGIC,
+                flags: 0,
+                ycbcr_enc: 0,
+                quantization: 0,
+                xfer_func: 0,
+            };
+            // What the driver sets for itself it does not refuse.
+            let _ = session.set_format(&mut whole, true);
         }
+        session
     }
 
     pub fn lock(&self) -> MutexGuard<'_, Inner> {
@@ -201,105 +188,34 @@ impl Session {
     }
 
     /// Whether the program wants to wait.
-    fn blocks(&self) -> bool {
-        // SAFETY: the program has the descriptor open while it makes requests on it.
-        let fd = unsafe { BorrowedFd::borrow_raw(self.fd) };
-        rustix::fs::fcntl_getfl(fd).is_ok_and(|flags| !flags.contains(rustix::fs::OFlags::NONBLOCK))
+    pub fn blocks(&self) -> bool {
+        let flags = rustix::fs::fcntl_getfl(&self.file);
+        flags.is_ok_and(|flags| !flags.contains(rustix::fs::OFlags::NONBLOCK))
     }
 
-    /// Answers a request.
-    ///
-    /// # Safety
-    /// `argument` points to the structure of the request's number.
-    pub unsafe fn request(
-        self: &Arc<Self>,
-        number: u32,
-        argument: *mut std::ffi::c_void,
-    ) -> Answer {
-        {
-            let mut inner = self.lock();
-            inner.requests = inner.requests.wrapping_add(1);
-            if falls_on(self.faults.interrupt_every, inner.requests) {
-                return Err(libc::EINTR);
-            }
-            if let Some(error) = inner.broken.filter(|error| *error == libc::ENODEV) {
-                return Err(error);
-            }
-        }
-        /// The structure behind the argument.
-        macro_rules! of {
-            ($type:ty) => {
-                // SAFETY: the caller's promise; null is answered like an address that is not
-                // the program's.
-                unsafe { argument.cast::<$type>().as_mut() }.ok_or(libc::EFAULT)?
-            };
-        }
-        match number {
-            VIDIOC_QUERYCAP => self.capability(of!(v4l2_capability)),
-            VIDIOC_ENUM_FMT => self.enumerate_format(of!(v4l2_fmtdesc)),
-            VIDIOC_ENUM_FRAMESIZES => self.enumerate_size(of!(v4l2_frmsizeenum)),
-            VIDIOC_G_FMT => self.get_format(of!(v4l2_format)),
-            VIDIOC_S_FMT => self.set_format(of!(v4l2_format), true),
-            VIDIOC_TRY_FMT => self.set_format(of!(v4l2_format), false),
-            VIDIOC_REQBUFS => self.request_buffers(of!(v4l2_requestbuffers)),
-            VIDIOC_QUERYBUF => {
-                let buffer = of!(v4l2_buffer);
-                // SAFETY: planes are the program's, as many as it says.
-                unsafe { self.query_buffer(buffer) }
-            }
-            VIDIOC_QBUF => {
-                let buffer = of!(v4l2_buffer);
-                // SAFETY: as above.
-                unsafe { self.queue_buffer(buffer) }
-            }
-            VIDIOC_DQBUF => {
-                let buffer = of!(v4l2_buffer);
-                // SAFETY: as above.
-                unsafe { self.dequeue_buffer(buffer) }
-            }
-            VIDIOC_STREAMON => self.stream_on(*of!(u32)),
-            VIDIOC_STREAMOFF => self.stream_off(*of!(u32)),
-            VIDIOC_ENCODER_CMD => self.command(of!(v4l2_encoder_cmd)),
-            VIDIOC_TRY_ENCODER_CMD => match of!(v4l2_encoder_cmd).cmd {
-                V4L2_ENC_CMD_STOP => Ok(()),
-                _ => Err(libc::EINVAL),
-            },
-            VIDIOC_SUBSCRIBE_EVENT => self.subscribe(of!(v4l2_event_subscription).type_),
-            VIDIOC_UNSUBSCRIBE_EVENT => {
-                self.lock().subscribed = false;
-                Ok(())
-            }
-            VIDIOC_DQEVENT => self.dequeue_event(of!(v4l2_event)),
-            VIDIOC_QUERYCTRL => self.query_control(of!(v4l2_queryctrl)),
-            VIDIOC_QUERY_EXT_CTRL => self.query_ext_control(of!(v4l2_query_ext_ctrl)),
-            VIDIOC_QUERYMENU => query_menu(of!(v4l2_querymenu)),
-            VIDIOC_G_CTRL => {
-                let control = of!(v4l2_control);
-                control.value = self.get_control(control.id)? as i32;
-                Ok(())
-            }
-            VIDIOC_S_CTRL => {
-                let control = of!(v4l2_control);
-                self.set_control(control.id, control.value.into())
-            }
-            VIDIOC_G_EXT_CTRLS | VIDIOC_S_EXT_CTRLS | VIDIOC_TRY_EXT_CTRLS => {
-                let controls = of!(v4l2_ext_controls);
-                // SAFETY: the controls are the program's, as many as it says.
-                unsafe { self.ext_controls(number, controls) }
-            }
-            VIDIOC_S_MVX_RATE_CONTROL if !self.faults.no_controls => {
-                self.lock().values.set_rate(*of!(v4l2_rate_control));
-                Ok(())
-            }
-            VIDIOC_S_MVX_ROI_REGIONS if !self.faults.no_controls => {
-                self.set_regions(of!(v4l2_mvx_roi_regions))
-            }
-            // EXPBUF, S_PARM, S_SELECTION and the like are not there.
-            _ => Err(libc::ENOTTY),
-        }
+    pub fn wait<'a>(&self, inner: MutexGuard<'a, Inner>) -> MutexGuard<'a, Inner> {
+        self.changed
+            .wait_timeout(inner, Duration::from_millis(100))
+            .unwrap_or_else(PoisonError::into_inner)
+            .0
     }
 
-    fn set_regions(&self, asked: &v4l2_mvx_roi_regions) -> Answer {
+    /// Waits until the encoder has read what it reads, as the driver does before buffers are the
+    /// program's again.
+    fn wait_for_encoder<'a>(&self, mut inner: MutexGuard<'a, Inner>) -> MutexGuard<'a, Inner> {
+        let until = Instant::now() + PENDING;
+        while inner.busy {
+            if Instant::now() >= until {
+                log::error!("mvx: the encoder does not answer");
+                inner.fail(libc::EIO);
+                break;
+            }
+            inner = self.wait(inner);
+        }
+        inner
+    }
+
+    pub fn set_regions(&self, asked: &v4l2_mvx_roi_regions) -> Answer {
         let count = if asked.roi_present == 0 {
             0
         } else {
@@ -314,429 +230,432 @@ impl Session {
         Ok(())
     }
 
-    fn capability(&self, capability: &mut v4l2_capability) -> Answer {
-        *capability = zeroed();
-        copy_text(&mut capability.driver, "mvx");
-        copy_text(&mut capability.card, "Linlon Video device");
-        copy_text(&mut capability.bus_info, "platform:mvx");
-        capability.version = 6 << 16 | 6 << 8;
-        capability.device_caps = V4L2_CAP_VIDEO_M2M
-            | V4L2_CAP_VIDEO_M2M_MPLANE
-            | V4L2_CAP_EXT_PIX_FORMAT
-            | V4L2_CAP_STREAMING;
-        capability.capabilities = capability.device_caps | V4L2_CAP_DEVICE_CAPS;
+    pub fn get_format(&self, whole: &mut v4l2_format) -> Answer {
+        let mut inner = self.lock();
+        let port = inner.port(is_output(whole.type_)?);
+        format::answer(&port.shown, &port.layout, port.interlaced, whole);
         Ok(())
     }
 
-    fn enumerate_format(&self, description: &mut v4l2_fmtdesc) -> Answer {
-        is_output(description.type_)?;
-        let (fourcc, compressed, text) = FORMATS
-            .get(description.index as usize)
-            .ok_or(libc::EINVAL)?;
-        description.flags = u32::from(*compressed);
-        description.pixelformat = *fourcc;
-        copy_text(&mut description.description, text);
-        Ok(())
-    }
-
-    fn enumerate_size(&self, size: &mut v4l2_frmsizeenum) -> Answer {
-        let known = FORMATS
-            .iter()
-            .any(|(fourcc, ..)| *fourcc == size.pixel_format);
-        if !known || size.index != 0 {
-            return Err(libc::EINVAL);
-        }
-        // V4L2_FRMSIZE_TYPE_STEPWISE
-        size.type_ = 3;
-        size.stepwise = [2, 32768, 2, 2, 32768, 2];
-        Ok(())
-    }
-
-    fn write_format(&self, format: PortFormat, whole: &mut v4l2_format) {
-        let multi = matches!(
-            whole.type_,
-            V4L2_BUF_TYPE_VIDEO_OUTPUT_MPLANE | V4L2_BUF_TYPE_VIDEO_CAPTURE_MPLANE
-        );
-        if !multi {
-            whole.fmt.pix = v4l2_pix_format {
-                width: format.width,
-                height: format.height,
-                pixelformat: format.fourcc,
-                field: V4L2_FIELD_NONE,
-                bytesperline: format.strides[0],
-                sizeimage: format.sizes.iter().sum(),
-                ..zeroed()
-            };
-            return;
-        }
-        let mut answer: v4l2_pix_format_mplane = zeroed();
-        answer.width = format.width;
-        answer.height = format.height;
-        answer.pixelformat = format.fourcc;
-        answer.field = V4L2_FIELD_NONE;
-        answer.num_planes = format.planes as u8;
-        for plane in 0..format.planes {
-            answer.plane_fmt[plane].bytesperline = format.strides[plane];
-            answer.plane_fmt[plane].sizeimage = format.sizes[plane];
-        }
-        whole.fmt.pix_mp = answer;
-    }
-
-    fn get_format(&self, whole: &mut v4l2_format) -> Answer {
-        let format = self.lock().format(is_output(whole.type_)?);
-        self.write_format(format, whole);
-        Ok(())
-    }
-
-    fn set_format(&self, whole: &mut v4l2_format, keep: bool) -> Answer {
+    /// `mvx_v4l2_vidioc_s_fmt_vid`, or with `keep` false `mvx_v4l2_vidioc_try_fmt_vid`.
+    pub fn set_format(&self, whole: &mut v4l2_format, keep: bool) -> Answer {
         let output = is_output(whole.type_)?;
-        let multi = matches!(
-            whole.type_,
-            V4L2_BUF_TYPE_VIDEO_OUTPUT_MPLANE | V4L2_BUF_TYPE_VIDEO_CAPTURE_MPLANE
-        );
-        // SAFETY: plain numbers, for which any bits are valid.
-        let (fourcc, width, height, sizes, strides) = unsafe {
-            if multi {
-                let asked = whole.fmt.pix_mp;
-                let planes = asked.plane_fmt;
-                (
-                    asked.pixelformat,
-                    asked.width,
-                    asked.height,
-                    [0, 1, 2].map(|n: usize| planes[n].sizeimage),
-                    [0, 1, 2].map(|n: usize| planes[n].bytesperline),
-                )
-            } else {
-                let asked = whole.fmt.pix;
-                (
-                    asked.pixelformat,
-                    asked.width,
-                    asked.height,
-                    [asked.sizeimage, 0, 0],
-                    [asked.bytesperline, 0, 0],
-                )
-            }
-        };
         let mut inner = self.lock();
         if keep && !inner.queue(output).buffers.is_empty() {
             return Err(libc::EBUSY);
         }
-        let format = if output {
-            self.raw_port(fourcc, width, height, strides)?
-        } else {
-            // The stream's size is that of the pictures.
-            let (width, height) = match (inner.raw_format.width, inner.raw_format.height) {
-                (0, 0) => (width, height),
-                known => known,
-            };
-            stream_port(fourcc, width, height, sizes[0])?
-        };
-        if keep {
-            inner.queue(output).kind = whole.type_;
-            if output {
-                inner.raw_format = format;
-            } else {
-                inner.stream_format = format;
-            }
+        let mut asked = format::asked(whole)?;
+        if keep && inner.broken.is_some() {
+            return Err(libc::EINVAL);
         }
-        drop(inner);
-        self.write_format(format, whole);
+        if keep && inner.raw.streaming && inner.stream.streaming {
+            return Err(libc::EBUSY);
+        }
+        let raw = inner.raw_port.layout;
+        let dictated = (!output).then_some((raw.width, raw.height));
+        let layout = asked.layout.tried(dictated, &self.faults);
+        asked.shown.width = layout.width;
+        asked.shown.height = layout.height;
+        asked.shown.num_planes = layout.planes as u8;
+        // Interlaced pictures are not taken.
+        let interlaced = asked.interlaced && !output;
+        format::answer(&asked.shown, &layout, interlaced, whole);
+        if !keep {
+            return Ok(());
+        }
+        let port = inner.port(output);
+        let reloads = port.layout.format.is_stream() && port.layout.format != layout.format;
+        *port = Port {
+            kind: whole.type_,
+            shown: asked.shown,
+            layout,
+            interlaced,
+        };
+        if reloads {
+            inner.loaded = false;
+        }
+        if output {
+            let size = Some((layout.width, layout.height));
+            let stream = &mut inner.stream_port;
+            // What the port shows keeps its size, and takes the colours alone.
+            stream.layout = stream.layout.tried(size, &self.faults);
+            stream.shown.colorspace = asked.shown.colorspace;
+            stream.shown.ycbcr_enc = asked.shown.ycbcr_enc;
+            stream.shown.quantization = asked.shown.quantization;
+            stream.shown.xfer_func = asked.shown.xfer_func;
+        }
         Ok(())
     }
 
-    fn raw_port(
-        &self,
-        fourcc: u32,
-        width: u32,
-        height: u32,
-        asked: [u32; 3],
-    ) -> Result<PortFormat, i32> {
-        let (format, planes) = raw_format(fourcc).ok_or(libc::EINVAL)?;
-        let (width, height) = (width.min(16384), height.min(16384));
-        let mut port = PortFormat {
-            fourcc,
-            width,
-            height,
-            planes,
-            strides: [0; 3],
-            sizes: [0; 3],
+    pub fn selection(&self, selection: &mut v4l2_selection) -> Answer {
+        // V4L2_TYPE_IS_OUTPUT; neither the type nor the target is looked at otherwise.
+        let output = matches!(selection.type_, 2 | 3 | 5 | 7 | 8 | 10 | 12 | 14);
+        let mut inner = self.lock();
+        let layout = inner.port(output).layout;
+        selection.r = v4l2_rect {
+            left: 0,
+            top: 0,
+            width: layout.width,
+            height: layout.height,
         };
-        for (plane, asked) in asked.iter().enumerate().take(planes) {
-            let row = format.row_bytes(plane, width) as u32;
-            port.strides[plane] = if self.faults.short_strides {
-                row / 2
-            } else {
-                (*asked).max(row) + self.faults.stride
-            };
-            port.sizes[plane] = port.strides[plane] * format.rows(plane, height) as u32;
-        }
-        Ok(port)
+        Ok(())
     }
 
-    fn request_buffers(&self, request: &mut v4l2_requestbuffers) -> Answer {
-        let output = is_output(request.type_)?;
-        let import = request.memory != V4L2_MEMORY_MMAP;
-        if import && (self.faults.no_dmabuf || request.memory != V4L2_MEMORY_DMABUF || !output) {
-            return Err(libc::EINVAL);
-        }
-        request.capabilities = V4L2_BUF_CAP_SUPPORTS_MMAP
+    /// What kinds of memory a queue takes.
+    fn capabilities(&self) -> u32 {
+        let dmabuf = if self.faults.no_dmabuf {
+            0
+        } else {
+            V4L2_BUF_CAP_SUPPORTS_DMABUF
+        };
+        V4L2_BUF_CAP_SUPPORTS_MMAP
             | V4L2_BUF_CAP_SUPPORTS_USERPTR
-            | V4L2_BUF_CAP_SUPPORTS_DMABUF;
-        let mut inner = self.lock();
-        let format = inner.format(output);
-        let queue = inner.queue(output);
-        if queue.streaming {
-            return Err(libc::EBUSY);
+            | V4L2_BUF_CAP_SUPPORTS_ORPHANED_BUFS
+            | dmabuf
+    }
+
+    /// `vb2_verify_memory_type`
+    fn verify_memory(&self, queue: &Queue, memory: u32, kind: u32) -> Answer {
+        let known = match memory {
+            V4L2_MEMORY_MMAP | V4L2_MEMORY_USERPTR => true,
+            V4L2_MEMORY_DMABUF => !self.faults.no_dmabuf,
+            _ => false,
+        };
+        if known && kind == queue.kind {
+            Ok(())
+        } else {
+            Err(libc::EINVAL)
         }
-        queue.cancel();
-        queue.buffers.clear();
-        queue.memory = request.memory;
-        queue.kind = request.type_;
+    }
+
+    pub fn request_buffers(&self, request: &mut v4l2_requestbuffers) -> Answer {
+        let output = is_output(request.type_)?;
+        request.reserved = [0; 3];
+        let mut inner = self.lock();
         if request.count == 0 {
+            // The driver lets the queue go, streaming or not and of whatever type.
+            if inner.queue(output).kind != 0 {
+                inner = self.wait_for_encoder(inner);
+                inner.queue(output).release();
+                self.changed.notify_all();
+            }
             return Ok(());
         }
-        request.count = if self.faults.one_buffer {
-            1
-        } else {
-            request.count.min(MOST_BUFFERS)
+        let kind = inner.port(output).kind;
+        let queue = inner.queue(output);
+        if queue.kind == 0 {
+            queue.kind = kind;
+        }
+        request.capabilities = self.capabilities();
+        // The queue takes no hints about caches.
+        request.flags = 0;
+        self.verify_memory(queue, request.memory, request.type_)?;
+        if queue.streaming || queue.waited_for {
+            return Err(libc::EBUSY);
+        }
+        queue.free();
+        queue.memory = request.memory;
+        let count = (request.count as usize).min(MOST_BUFFERS);
+        request.count = self.allocate(&mut inner, output, count)?;
+        inner.queue(output).idle = !output;
+        Ok(())
+    }
+
+    pub fn create_buffers(&self, create: &mut v4l2_create_buffers) -> Answer {
+        let output = is_output(create.format.type_)?;
+        let mut inner = self.lock();
+        let kind = inner.port(output).kind;
+        let queue = inner.queue(output);
+        if queue.kind == 0 {
+            queue.kind = kind;
+        }
+        let valid = self.verify_memory(queue, create.memory, create.format.type_);
+        create.capabilities = self.capabilities();
+        create.flags = 0;
+        create.reserved = [0; 6];
+        create.index = queue.buffers.len() as u32;
+        if create.count == 0 {
+            return valid;
+        }
+        // Sizes are looked at and have to be there; the driver puts its own in their place.
+        // SAFETY: numbers, for which any bits are valid.
+        let sizes_are_there = unsafe {
+            if is_multi(create.format.type_) {
+                let pix = create.format.fmt.pix_mp;
+                let planes = usize::from(pix.num_planes).min(VIDEO_MAX_PLANES);
+                planes > 0 && pix.plane_fmt[..planes].iter().all(|p| p.sizeimage != 0)
+            } else {
+                create.format.fmt.pix.sizeimage != 0
+            }
         };
-        let base = if output { 0 } else { STREAM_BASE };
-        let mut offset = base;
-        for _ in 0..request.count {
+        if !sizes_are_there {
+            return Err(libc::EINVAL);
+        }
+        valid?;
+        if queue.buffers.len() >= MOST_BUFFERS {
+            return Err(libc::ENOBUFS);
+        }
+        if queue.buffers.is_empty() {
+            if queue.waited_for {
+                return Err(libc::EBUSY);
+            }
+            queue.memory = create.memory;
+            queue.idle = !output;
+        } else if queue.memory != create.memory {
+            return Err(libc::EINVAL);
+        }
+        let count = (create.count as usize).min(MOST_BUFFERS - queue.buffers.len());
+        create.count = self.allocate(&mut inner, output, count)?;
+        Ok(())
+    }
+
+    /// Adds buffers for the port's format to a queue, as many as there is memory for.
+    fn allocate(&self, inner: &mut Inner, output: bool, count: usize) -> Result<u32, i32> {
+        let layout = inner.port(output).layout;
+        let queue = inner.queue(output);
+        let count = if self.faults.one_buffer { 1 } else { count };
+        let mut made = 0;
+        for _ in 0..count {
+            let mut offset = queue.next_offset();
             let mut planes = Vec::new();
-            for plane in 0..format.planes {
-                let len = format.sizes[plane].max(1);
-                let memory = if import {
-                    None
+            for size in &layout.sizes[..layout.planes] {
+                let len = (*size).max(1);
+                let memory = if queue.memory == V4L2_MEMORY_MMAP {
+                    match self.map(output, offset, len) {
+                        Some(memory) => Some(memory),
+                        None => break,
+                    }
                 } else {
-                    Some(self.map(offset, len).ok_or(libc::ENOMEM)?)
+                    None
                 };
-                planes.push(Plane::new(offset, len, memory));
-                offset += len.next_multiple_of(4096);
+                planes.push(Plane {
+                    offset,
+                    len,
+                    least: len,
+                    memory,
+                    fd: -1,
+                    ..Plane::default()
+                });
+                offset = offset.saturating_add(len.saturating_add(4095) & !4095);
+            }
+            if planes.len() < layout.planes {
+                break;
             }
             queue.buffers.push(Buffer {
                 planes,
                 state: State::Dequeued,
                 flags: 0,
-                timestamp: libc::timeval {
-                    tv_sec: 0,
-                    tv_usec: 0,
+                field: 0,
+                timestamp: 0,
+                timecode: v4l2_timecode {
+                    type_: 0,
+                    flags: 0,
+                    frames: 0,
+                    seconds: 0,
+                    minutes: 0,
+                    hours: 0,
+                    userbits: [0; 4],
                 },
-                sequence: 0,
                 regions: Vec::new(),
             });
+            made += 1;
         }
-        Ok(())
+        if made == 0 {
+            return Err(libc::ENOMEM);
+        }
+        Ok(made)
     }
 
-    fn map(&self, offset: u32, len: u32) -> Option<Arc<Memory>> {
-        // SAFETY: the program has the descriptor open while it makes requests on it.
-        let fd = unsafe { BorrowedFd::borrow_raw(self.fd) };
-        let end = u64::from(offset) + u64::from(len.next_multiple_of(4096));
+    /// A piece of the memory file for a plane; `None` where there is no room, in the file or between
+    /// the two queues' offsets.
+    fn map(&self, output: bool, offset: u32, len: u32) -> Option<Arc<Memory>> {
+        if offset.checked_add(len)? > STREAM_BASE {
+            return None;
+        }
+        let base = if output { 0 } else { STREAM_BASE };
+        let begin = u64::from(base) + u64::from(offset);
+        let fd = self.file.as_fd();
+        let end = begin + u64::from(len).next_multiple_of(4096);
         if rustix::fs::fstat(fd).is_ok_and(|stat| (stat.st_size as u64) < end) {
             rustix::fs::ftruncate(fd, end).ok()?;
         }
-        Memory::map(fd, len as usize, offset.into()).map(Arc::new)
+        Memory::map(fd, len as usize, begin).map(Arc::new)
     }
 
-    /// Describes a buffer to the program.
-    ///
-    /// # Safety
-    /// The planes are the program's, as many as it says.
-    unsafe fn describe(queue: &Queue, index: usize, to: &mut v4l2_buffer) -> Answer {
-        let buffer = queue.buffers.get(index).ok_or(libc::EINVAL)?;
-        to.index = index as u32;
-        to.flags = buffer.flags & !(V4L2_BUF_FLAG_QUEUED | V4L2_BUF_FLAG_DONE)
-            | V4L2_BUF_FLAG_TIMESTAMP_COPY
-            | match buffer.state {
-                State::Dequeued => 0,
-                State::Queued => V4L2_BUF_FLAG_QUEUED,
-                State::Done => V4L2_BUF_FLAG_DONE,
-            };
-        to.field = V4L2_FIELD_NONE;
-        to.timestamp = buffer.timestamp;
-        to.sequence = buffer.sequence;
-        to.memory = queue.memory;
-        if !queue.multi() {
-            let plane = buffer.planes.first().ok_or(libc::EINVAL)?;
-            to.length = plane.len;
-            to.bytesused = plane.used;
-            to.m.offset = plane.offset;
+    pub fn query_buffer(&self, buffer: &mut v4l2_buffer, planes: &mut [v4l2_plane]) -> Answer {
+        let output = is_output(buffer.type_)?;
+        let mut inner = self.lock();
+        let queue = inner.queue(output);
+        queue.verify(buffer, planes.len())?;
+        queue.describe(buffer.index as usize, buffer, planes);
+        if output {
             return Ok(());
         }
-        if (to.length as usize) < buffer.planes.len() {
-            return Err(libc::EINVAL);
-        }
-        to.length = buffer.planes.len() as u32;
-        // SAFETY: the caller's promise.
-        let planes = unsafe { to.m.planes };
-        if planes.is_null() {
-            return Err(libc::EFAULT);
-        }
-        for (n, plane) in buffer.planes.iter().enumerate() {
-            // SAFETY: as many as there are, by the check above.
-            let out = unsafe { &mut *planes.add(n) };
-            out.length = plane.len;
-            out.bytesused = plane.used;
-            out.data_offset = plane.data_offset;
-            if queue.memory == V4L2_MEMORY_DMABUF {
-                out.m.fd = plane.fd;
+        // Added here alone, and whatever kind of memory it is.
+        // SAFETY: numbers, for which any bits are valid.
+        unsafe {
+            if is_multi(queue.kind) {
+                for plane in planes.iter_mut().take(buffer.length as usize) {
+                    plane.m.mem_offset = plane.m.mem_offset.wrapping_add(STREAM_BASE);
+                }
             } else {
-                out.m.mem_offset = plane.offset;
+                buffer.m.offset = buffer.m.offset.wrapping_add(STREAM_BASE);
             }
         }
         Ok(())
     }
 
-    /// # Safety
-    /// As for [`describe`](Self::describe).
-    unsafe fn query_buffer(&self, buffer: &mut v4l2_buffer) -> Answer {
-        let output = is_output(buffer.type_)?;
-        let mut inner = self.lock();
-        let index = buffer.index as usize;
-        // SAFETY: the caller's promise.
-        unsafe { Self::describe(inner.queue(output), index, buffer) }
-    }
-
-    /// # Safety
-    /// As for [`describe`](Self::describe).
-    unsafe fn queue_buffer(&self, given: &mut v4l2_buffer) -> Answer {
+    pub fn queue_buffer(&self, given: &mut v4l2_buffer, planes: &mut [v4l2_plane]) -> Answer {
         let output = is_output(given.type_)?;
         let mut inner = self.lock();
-        if let Some(error) = inner.broken {
-            return Err(error);
-        }
-        let regions = match given.flags & V4L2_BUF_FLAG_MVX_BUFFER_ROI {
-            0 => Vec::new(),
-            _ if output => std::mem::take(&mut inner.regions),
-            _ => Vec::new(),
-        };
-        let queue = inner.queue(output);
-        let (kind, memory, multi) = (queue.kind, queue.memory, queue.multi());
-        let buffer = queue
-            .buffers
-            .get_mut(given.index as usize)
-            .ok_or(libc::EINVAL)?;
-        if kind != given.type_ || memory != given.memory || buffer.state != State::Dequeued {
-            return Err(libc::EINVAL);
-        }
-        if multi && (given.length as usize) < buffer.planes.len() {
-            return Err(libc::EINVAL);
-        }
-        let mut refused = Ok(());
-        for (n, plane) in buffer.planes.iter_mut().enumerate() {
-            if !multi {
-                plane.used = given.bytesused;
-                continue;
-            }
-            // SAFETY: as many planes as the buffer has, by the check above.
-            let of_program = unsafe { &*given.m.planes.add(n) };
-            plane.used = of_program.bytesused;
-            plane.data_offset = of_program.data_offset;
-            if memory == V4L2_MEMORY_DMABUF {
-                // SAFETY: the queue's memory says that it is a descriptor.
-                let fd = unsafe { of_program.m.fd };
-                refused = refused.and(plane.import(fd, of_program.length, plane.len));
-            }
-        }
-        if refused.is_err() {
-            buffer.planes.iter_mut().for_each(Plane::detach);
-            return refused;
-        }
-        buffer.state = State::Queued;
-        buffer.flags = given.flags;
-        if output {
-            buffer.timestamp = given.timestamp;
-            buffer.regions = regions;
+        let regions = if output && given.flags & V4L2_BUF_FLAG_MVX_BUFFER_ROI != 0 {
+            inner.regions.clone()
         } else {
-            // V4L2_BUFFER_OUT_FLAGS of videobuf2.
-            buffer.flags &= !(V4L2_BUF_FLAG_KEYFRAME | V4L2_BUF_FLAG_PFRAME | V4L2_BUF_FLAG_BFRAME);
-        }
-        queue.incoming.push_back(given.index as usize);
+            Vec::new()
+        };
+        let index = inner.queue(output).prepare(given, planes, regions)?;
         if output {
-            inner.note_picture(given.index as usize);
+            if given.flags & V4L2_BUF_FLAG_MVX_BUFFER_ROI != 0 {
+                inner.regions.clear();
+            }
+            inner.note_picture(index);
         }
+        let broken = inner.broken.is_some();
+        let queue = inner.queue(output);
+        if broken && queue.streaming {
+            // mvx_session_qbuf refuses it, and it comes back.
+            queue.incoming.retain(|queued| *queued != index);
+            queue.complete(index, V4L2_BUF_FLAG_ERROR);
+        }
+        queue.describe(index, given, planes);
         self.changed.notify_all();
         Ok(())
     }
 
-    /// # Safety
-    /// As for [`describe`](Self::describe).
-    unsafe fn dequeue_buffer(&self, taken: &mut v4l2_buffer) -> Answer {
+    pub fn dequeue_buffer(&self, taken: &mut v4l2_buffer, planes: &mut [v4l2_plane]) -> Answer {
         let output = is_output(taken.type_)?;
         let mut inner = self.lock();
-        loop {
-            if let Some(error) = inner.broken {
-                return Err(error);
+        if inner.queue(output).kind != taken.type_ {
+            return Err(libc::EINVAL);
+        }
+        let index = loop {
+            if inner.is_gone() || inner.closed {
+                return Err(libc::ENODEV);
             }
             let queue = inner.queue(output);
+            // The order of __vb2_wait_for_done_vb.
+            if queue.waited_for {
+                return Err(libc::EBUSY);
+            }
             if !queue.streaming {
                 return Err(libc::EINVAL);
             }
-            if let Some(index) = queue.done.pop_front() {
-                // SAFETY: the caller's promise.
-                unsafe { Self::describe(queue, index, taken)? };
-                let buffer = &mut queue.buffers[index];
-                buffer.state = State::Dequeued;
-                taken.flags &= !V4L2_BUF_FLAG_DONE;
-                if !output && buffer.flags & V4L2_BUF_FLAG_LAST != 0 {
-                    queue.ended = true;
-                    if inner.subscribed {
-                        inner.events.push_back(V4L2_EVENT_EOS);
-                    }
-                }
-                self.changed.notify_all();
-                return Ok(());
+            if queue.failed {
+                return Err(libc::EIO);
             }
             if queue.ended {
                 return Err(libc::EPIPE);
             }
+            if let Some(index) = queue.done.front() {
+                break *index;
+            }
             if !self.blocks() {
                 return Err(libc::EAGAIN);
             }
+            queue.waited_for = true;
             inner = self.wait(inner);
+            inner.queue(output).waited_for = false;
+        };
+        let queue = inner.queue(output);
+        if let Some(buffer) = queue.buffers.get(index) {
+            queue.verify_planes(buffer, planes.len())?;
         }
+        queue.done.pop_front();
+        queue.describe(index, taken, planes);
+        taken.flags &= !V4L2_BUF_FLAG_DONE;
+        if let Some(buffer) = queue.buffers.get_mut(index) {
+            buffer.state = State::Dequeued;
+        }
+        let ends = !output && taken.flags & V4L2_BUF_FLAG_LAST != 0;
+        queue.ended |= ends;
+        drop(inner);
+        self.changed.notify_all();
+        if ends {
+            // v4l2_event_queue: whoever has the node open hears of it.
+            for session in super::sessions() {
+                session.lock().events.stream_ended();
+                session.changed.notify_all();
+            }
+        }
+        Ok(())
     }
 
-    pub fn wait<'a>(&self, inner: MutexGuard<'a, Inner>) -> MutexGuard<'a, Inner> {
-        self.changed
-            .wait_timeout(inner, Duration::from_millis(100))
-            .unwrap_or_else(PoisonError::into_inner)
-            .0
-    }
-
-    fn stream_on(self: &Arc<Self>, kind: u32) -> Answer {
-        let output = is_output(kind)?;
+    pub fn stream_on(self: &Arc<Self>, kind: u32) -> Answer {
+        let output = is_output(kind).unwrap_or(false);
         let mut inner = self.lock();
         let queue = inner.queue(output);
-        if queue.buffers.is_empty() || queue.kind != kind {
+        if queue.kind != kind || kind == 0 {
             return Err(libc::EINVAL);
         }
-        queue.streaming = true;
-        if !inner.raw.streaming || !inner.stream.streaming {
+        if queue.streaming {
             return Ok(());
         }
+        if queue.buffers.is_empty() {
+            return Err(libc::EINVAL);
+        }
+        let both = inner.queue(!output).streaming;
+        if both {
+            self.load(&mut inner)?;
+        }
+        inner.queue(output).streaming = true;
         drop(inner);
-        let mut worker = lock(&self.worker);
-        if worker.is_none() {
-            let session = self.clone();
-            *worker = std::thread::Builder::new()
-                .name("mvx-sim".into())
-                .spawn(move || super::worker::run(&session))
-                .ok();
+        if both {
+            let mut worker = lock(&self.worker);
+            if worker.is_none() {
+                let session = self.clone();
+                *worker = std::thread::Builder::new()
+                    .name("mvx-sim".into())
+                    .spawn(move || super::worker::run(&session))
+                    .ok();
+            }
         }
         self.changed.notify_all();
         Ok(())
     }
 
-    fn stream_off(&self, kind: u32) -> Answer {
-        let output = is_output(kind)?;
-        let mut inner = self.lock();
-        let queue = inner.queue(output);
-        if queue.kind != kind {
+    /// Begins with the firmware (`mvx_session_streamon`).
+    fn load(&self, inner: &mut Inner) -> Answer {
+        if inner.broken.is_some() {
             return Err(libc::EINVAL);
         }
-        queue.cancel();
+        if inner.loaded {
+            return Ok(());
+        }
+        let (raw, stream) = (
+            inner.raw_port.layout.format,
+            inner.stream_port.layout.format,
+        );
+        match (raw.is_stream(), stream.is_stream()) {
+            (false, true) => {
+                inner.loaded = true;
+                Ok(())
+            }
+            (true, false) => {
+                log::error!("mvx: this double decodes nothing");
+                Err(libc::ENODEV)
+            }
+            _ => Err(libc::EINVAL),
+        }
+    }
+
+    pub fn stream_off(&self, kind: u32) -> Answer {
+        let output = is_output(kind).unwrap_or(false);
+        let mut inner = self.lock();
+        if inner.queue(output).kind != kind || kind == 0 {
+            return Err(libc::EINVAL);
+        }
+        inner = self.wait_for_encoder(inner);
+        inner.queue(output).cancel();
         self.changed.notify_all();
         Ok(())
     }
@@ -753,154 +672,60 @@ impl Session {
         }
     }
 
-    fn command(&self, command: &v4l2_encoder_cmd) -> Answer {
-        if command.cmd != V4L2_ENC_CMD_STOP {
+    /// The stop command of either kind; every other is refused.
+    pub fn stop(&self) -> Answer {
+        let mut inner = self.lock();
+        if inner.broken.is_some() {
             return Err(libc::EINVAL);
         }
-        self.lock().ending = true;
+        if inner.loaded {
+            inner.ending = true;
+        } else if inner.stream.streaming
+            && let Some(index) = inner.stream.incoming.pop_front()
+        {
+            // mvx_session_send_eos: without firmware the first buffer is the last.
+            if let Some(plane) = inner.stream.buffers[index].planes.first_mut() {
+                plane.used = 0;
+            }
+            inner.stream.complete(index, V4L2_BUF_FLAG_LAST);
+        }
         self.changed.notify_all();
         Ok(())
     }
 
-    fn subscribe(&self, kind: u32) -> Answer {
-        match kind {
-            V4L2_EVENT_CTRL | V4L2_EVENT_SOURCE_CHANGE => Ok(()),
-            V4L2_EVENT_EOS => {
-                self.lock().subscribed = true;
-                Ok(())
-            }
-            _ => Err(libc::EINVAL),
-        }
-    }
-
-    fn dequeue_event(&self, event: &mut v4l2_event) -> Answer {
+    pub fn dequeue_event(&self, event: &mut v4l2_event) -> Answer {
         let mut inner = self.lock();
-        let kind = inner.events.pop_front().ok_or(libc::ENOENT)?;
-        *event = zeroed();
-        event.type_ = kind;
-        event.pending = inner.events.len() as u32;
-        Ok(())
-    }
-
-    fn control(&self, id: u32) -> Result<&'static Control, i32> {
-        let listed = |control: &&Control| {
-            !self.faults.no_controls || control.id == V4L2_CID_MPEG_VIDEO_BITRATE
-        };
-        let mut controls = CONTROLS.iter().filter(listed);
-        let flags = V4L2_CTRL_FLAG_NEXT_CTRL | V4L2_CTRL_FLAG_NEXT_COMPOUND;
-        if id & V4L2_CTRL_FLAG_NEXT_CTRL != 0 {
-            controls.find(|control| control.id > id & !flags)
-        } else {
-            controls.find(|control| control.id == id)
-        }
-        .ok_or(libc::EINVAL)
-    }
-
-    fn query_control(&self, query: &mut v4l2_queryctrl) -> Answer {
-        let control = self.control(query.id)?;
-        *query = zeroed();
-        query.id = control.id;
-        query.type_ = control.kind();
-        copy_text(&mut query.name, control.name);
-        query.minimum = control.minimum as i32;
-        query.maximum = control.maximum as i32;
-        query.step = 1;
-        query.default_value = control.default as i32;
-        query.flags = flags(control);
-        Ok(())
-    }
-
-    fn query_ext_control(&self, query: &mut v4l2_query_ext_ctrl) -> Answer {
-        let control = self.control(query.id)?;
-        *query = zeroed();
-        query.id = control.id;
-        query.type_ = control.kind();
-        copy_text(&mut query.name, control.name);
-        query.minimum = control.minimum;
-        query.maximum = control.maximum;
-        query.step = 1;
-        query.default_value = control.default;
-        query.flags = flags(control);
-        query.elem_size = 4;
-        query.elems = 1;
-        Ok(())
-    }
-
-    fn get_control(&self, id: u32) -> Result<i64, i32> {
-        let control = self.control(id)?;
-        if id == V4L2_CID_MIN_BUFFERS_FOR_OUTPUT {
-            return Ok(control.default + i64::from(self.faults.keep));
-        }
-        Ok(self.lock().values.get(control))
-    }
-
-    fn set_control(&self, id: u32, value: i64) -> Answer {
-        let control = self.control(id)?;
-        if control.read_only {
-            return Err(libc::EACCES);
-        }
-        if !(control.minimum..=control.maximum).contains(&value)
-            || control
-                .menu
-                .get(value as usize)
-                .is_some_and(|item| item.is_empty())
-        {
-            return Err(libc::ERANGE);
-        }
-        let mut inner = self.lock();
-        let live = [
-            V4L2_CID_MPEG_VIDEO_BITRATE,
-            V4L2_CID_MPEG_VIDEO_FRAME_RC_ENABLE,
-        ];
-        let has_buffers = !inner.raw.buffers.is_empty() || !inner.stream.buffers.is_empty();
-        if has_buffers && !live.contains(&id) {
-            return Err(libc::EBUSY);
-        }
-        inner.values.set(id, value);
-        Ok(())
-    }
-
-    /// # Safety
-    /// The controls are the program's, as many as it says.
-    unsafe fn ext_controls(&self, number: u32, controls: &mut v4l2_ext_controls) -> Answer {
-        if controls.count > 0 && controls.controls.is_null() {
-            return Err(libc::EFAULT);
-        }
-        for n in 0..controls.count {
-            // SAFETY: the caller's promise; the structure is packed, so it is read whole.
-            let at = unsafe { controls.controls.add(n as usize) };
-            // SAFETY: as above.
-            let mut control = unsafe { at.read_unaligned() };
-            // A control of 32 bits leaves the union's other half as it is.
-            let value = i64::from(control.value as i32);
-            let result = match number {
-                VIDIOC_S_EXT_CTRLS => self.set_control(control.id, value),
-                VIDIOC_TRY_EXT_CTRLS => self.control(control.id).map(|_| ()),
-                _ => self.get_control(control.id).map(|value| {
-                    control.value = value;
-                    // SAFETY: as above.
-                    unsafe { at.write_unaligned(control) };
-                }),
-            };
-            if let Err(error) = result {
-                controls.error_idx = n;
-                return Err(error);
+        loop {
+            if let Some(taken) = inner.events.take() {
+                *event = taken;
+                return Ok(());
             }
+            if !self.blocks() {
+                return Err(libc::ENOENT);
+            }
+            if inner.is_gone() || inner.closed {
+                return Err(libc::ENODEV);
+            }
+            inner = self.wait(inner);
         }
-        Ok(())
+    }
+
+    pub fn get_priority(&self) -> u32 {
+        self.priority.load(Ordering::Relaxed)
     }
 
     /// What `poll` answers now.
-    pub fn ready(&self) -> i16 {
-        Self::ready_of(&self.lock())
+    pub fn ready(&self, events: i16) -> i16 {
+        Self::ready_of(&self.lock(), events)
     }
 
     /// What `poll` answers once one of `events` or an error is there, or the time is up.
     pub fn wait_for(&self, events: i16, limit: Option<Duration>) -> i16 {
-        let until = limit.map(|limit| Instant::now() + limit);
+        // A time that no clock will have is none.
+        let until = limit.and_then(|limit| Instant::now().checked_add(limit));
         let mut inner = self.lock();
         loop {
-            let ready = Self::ready_of(&inner) & (events | libc::POLLERR);
+            let ready = Self::ready_of(&inner, events);
             let left = until.map(|until| until.saturating_duration_since(Instant::now()));
             if ready != 0 || left.is_some_and(|left| left.is_zero()) {
                 return ready;
@@ -914,59 +739,31 @@ impl Session {
         }
     }
 
-    fn ready_of(inner: &Inner) -> i16 {
+    /// `mvx_v4l2_poll` and `vb2_poll`: a queue is looked at if its event is asked for.
+    fn ready_of(inner: &Inner, events: i16) -> i16 {
+        if inner.is_gone() {
+            return libc::POLLERR | libc::POLLHUP | events & libc::POLLPRI;
+        }
         if inner.broken.is_some() {
             return libc::POLLERR;
         }
         let mut ready = 0;
-        if !inner.stream.done.is_empty() || inner.stream.ended {
-            ready |= libc::POLLIN | libc::POLLRDNORM;
-        }
-        if !inner.raw.done.is_empty() {
-            ready |= libc::POLLOUT | libc::POLLWRNORM;
-        }
-        if !inner.events.is_empty() {
+        if inner.events.are_waiting() {
             ready |= libc::POLLPRI;
         }
-        if !inner.raw.streaming && !inner.stream.streaming {
-            ready |= libc::POLLERR;
+        for (queue, its_events) in [
+            (&inner.raw, libc::POLLOUT | libc::POLLWRNORM),
+            (&inner.stream, libc::POLLIN | libc::POLLRDNORM),
+        ] {
+            if events & its_events == 0 {
+                continue;
+            }
+            if !queue.streaming || queue.failed || queue.idle {
+                ready |= libc::POLLERR;
+            } else if !queue.done.is_empty() || queue.ended {
+                ready |= its_events;
+            }
         }
-        ready
+        ready & (events | libc::POLLERR)
     }
-}
-
-fn flags(control: &Control) -> u32 {
-    if control.read_only {
-        V4L2_CTRL_FLAG_READ_ONLY | V4L2_CTRL_FLAG_VOLATILE
-    } else {
-        0
-    }
-}
-
-fn query_menu(query: &mut v4l2_querymenu) -> Answer {
-    let id = query.id;
-    let item = CONTROLS
-        .iter()
-        .find(|control| control.id == id)
-        .and_then(|control| control.menu.get(query.index as usize))
-        .filter(|item| !item.is_empty())
-        .ok_or(libc::EINVAL)?;
-    copy_text(&mut query.name, item);
-    Ok(())
-}
-
-fn stream_port(fourcc: u32, width: u32, height: u32, asked: u32) -> Result<PortFormat, i32> {
-    codec(fourcc).ok_or(libc::EINVAL)?;
-    Ok(PortFormat {
-        fourcc,
-        width,
-        height,
-        planes: 1,
-        strides: [0; 3],
-        sizes: [asked.max(width * height / 2).max(4096), 0, 0],
-    })
-}
-
-pub(super) fn pixel_format(fourcc: u32) -> Option<PixelFormat> {
-    raw_format(fourcc).map(|(format, _)| format)
 }

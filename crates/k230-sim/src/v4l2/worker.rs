@@ -4,20 +4,18 @@
 use std::{any::Any, sync::Arc, time::Duration};
 
 use k230_venc::{
-    Channel, ChannelAttr, Codec, Error, Frame, FrameData, Pack, PackKind, Stream, v4l2::raw::*,
+    Channel, ChannelAttr, Code, Codec, Error, Frame, FrameData, Pack, PackKind, Stream,
+    v4l2::raw::*,
 };
 
 use super::{
     faults::falls_on,
-    queue::Memory,
-    session::{Inner, Session, codec, pixel_format},
+    queue::{Memory, Plane},
+    session::{Inner, Session},
 };
 
 /// What parameter sets are stamped with, which is no picture's time.
-const HEADER_TIME: libc::timeval = libc::timeval {
-    tv_sec: 99_999,
-    tv_usec: 0,
-};
+const HEADER_TIME: u64 = 99_999_000_000_000;
 
 /// The planes of a queued picture.
 struct Picture {
@@ -40,8 +38,11 @@ impl FrameData for Picture {
 /// A picture on its way through the encoder.
 struct Taken {
     index: usize,
+    /// The queue's when it was taken.
+    epoch: u64,
     frame: Frame,
-    time: libc::timeval,
+    /// Nanoseconds.
+    time: u64,
     flags: u32,
     attr: ChannelAttr,
 }
@@ -65,9 +66,7 @@ pub(super) fn run(session: &Arc<Session>) {
         };
         count += 1;
         if let Some(error) = broken(session, count) {
-            let mut inner = session.lock();
-            inner.broken = Some(error);
-            session.changed.notify_all();
+            fail(session, error);
             return;
         }
         if session
@@ -75,14 +74,18 @@ pub(super) fn run(session: &Arc<Session>) {
             .silent_after
             .is_some_and(|after| count > after)
         {
+            // The picture stays with the device, which has only stopped reading it.
+            session.lock().busy = false;
+            session.changed.notify_all();
             continue;
         }
         let damaged = falls_on(session.faults.error_every, count);
         let lost = falls_on(session.faults.drop_every, count);
         let stream = encode(session, &mut encoder, &taken, count);
-        let (time, index) = (taken.time, taken.index);
+        let (time, index, epoch) = (taken.time, taken.index, taken.epoch);
+        let last = taken.flags & V4L2_BUF_FLAG_LAST != 0;
         drop(taken);
-        give_back(session, index);
+        give_back(session, index, epoch, last);
         match stream {
             Ok(_) if lost => {}
             Ok(_) if damaged => {
@@ -94,13 +97,19 @@ pub(super) fn run(session: &Arc<Session>) {
             }
             Err(error) => {
                 log::error!("mvx: {error}");
-                let mut inner = session.lock();
-                inner.broken = Some(libc::EIO);
-                session.changed.notify_all();
+                fail(session, libc::EIO);
                 return;
             }
         }
     }
+}
+
+/// The session has failed, and nothing comes of it any more.
+fn fail(session: &Session, error: i32) {
+    let mut inner = session.lock();
+    inner.fail(error);
+    inner.busy = false;
+    session.changed.notify_all();
 }
 
 fn broken(session: &Session, count: u32) -> Option<i32> {
@@ -133,7 +142,9 @@ fn wait_for_more(session: &Session) -> bool {
                 && session.faults.silent_after.is_none()
                 && let Some(index) = inner.stream.incoming.pop_front()
             {
-                inner.stream.buffers[index].planes[0].used = 0;
+                if let Some(plane) = first_plane(&mut inner, index) {
+                    plane.used = 0;
+                }
                 inner.stream.complete(index, V4L2_BUF_FLAG_LAST);
                 inner.ending = false;
                 session.changed.notify_all();
@@ -154,6 +165,12 @@ fn is_due(session: &Session, inner: &Inner) -> bool {
     incoming.len() > session.faults.keep as usize || (ends && !incoming.is_empty())
 }
 
+/// The plane of an encoded buffer.
+fn first_plane(inner: &mut Inner, index: usize) -> Option<&mut Plane> {
+    let buffer = inner.stream.buffers.get_mut(index)?;
+    buffer.planes.first_mut()
+}
+
 /// The next picture, `None` if there is none or it is the empty one that ends the stream.
 fn take(session: &Session) -> Option<Taken> {
     let mut inner = session.lock();
@@ -164,20 +181,20 @@ fn take(session: &Session) -> Option<Taken> {
         return None;
     }
     let index = inner.raw.incoming.pop_front()?;
-    let port = inner.raw_format;
-    let codec = codec(inner.stream_format.fourcc)?;
-    let buffer = &inner.raw.buffers[index];
+    let layout = inner.raw_port.layout;
+    let codec = inner.codec()?;
+    let format = layout.format.pixels()?;
+    let buffer = inner.raw.buffers.get(index)?;
     if buffer.planes.iter().all(|plane| plane.used == 0) {
         inner.ending = true;
         inner.raw.complete(index, 0);
         session.changed.notify_all();
         return None;
     }
-    let format = pixel_format(port.fourcc)?;
     let planes = buffer
         .planes
         .iter()
-        .zip(port.strides)
+        .zip(layout.strides)
         .filter_map(|(plane, stride)| {
             let memory = plane.memory.clone()?;
             let offset = plane.data_offset as usize;
@@ -185,16 +202,17 @@ fn take(session: &Session) -> Option<Taken> {
         })
         .collect();
     let (time, flags) = (buffer.timestamp, buffer.flags);
-    let attr = inner
-        .values
-        .attr(codec, (port.width, port.height), format, flags);
+    let size = (layout.width, layout.height);
+    let attr = inner.values.attr(codec, size, format, flags);
+    inner.busy = true;
     Some(Taken {
         index,
+        epoch: inner.raw.epoch,
         frame: Frame {
             format,
-            width: port.width,
-            height: port.height,
-            pts: time.tv_sec as u64 * 1_000_000 + time.tv_usec as u64,
+            width: layout.width,
+            height: layout.height,
+            pts: time / 1000,
             // No encoder of a PC takes them.
             regions: Vec::new(),
             data: Arc::new(Picture { planes }),
@@ -205,16 +223,38 @@ fn take(session: &Session) -> Option<Taken> {
     })
 }
 
-/// The picture's buffer goes back to the program.
-fn give_back(session: &Session, index: usize) {
+/// The picture's buffer goes back to the program, unless it has it already.
+fn give_back(session: &Session, index: usize, epoch: u64, last: bool) {
     let mut inner = session.lock();
-    if inner.raw.streaming {
-        for plane in &mut inner.raw.buffers[index].planes {
-            plane.used = 0;
+    inner.busy = false;
+    inner.ending |= last;
+    if inner.raw.epoch == epoch {
+        if let Some(buffer) = inner.raw.buffers.get_mut(index) {
+            for plane in &mut buffer.planes {
+                plane.used = 0;
+            }
         }
-        inner.raw.complete(index, 0);
-        session.changed.notify_all();
+        // What it came with as the last one it goes back with.
+        let flags = if last { V4L2_BUF_FLAG_LAST } else { 0 };
+        inner.raw.complete(index, flags);
     }
+    session.changed.notify_all();
+}
+
+/// Whether the memory of a picture has as many bytes as its format, size and strides say: what an
+/// encoder reads beyond that is a fault of the device's memory unit.
+fn is_whole(frame: &Frame) -> bool {
+    (0..frame.format.planes()).all(|plane| {
+        let rows = frame.format.rows(plane, frame.height);
+        let row = frame.format.row_bytes(plane, frame.width);
+        frame.data.plane(plane).is_some_and(|(bytes, stride)| {
+            stride >= row
+                && stride
+                    .checked_mul(rows.saturating_sub(1))
+                    .and_then(|begin| begin.checked_add(row))
+                    .is_some_and(|needed| needed <= bytes.len())
+        })
+    })
 }
 
 fn encode(
@@ -225,6 +265,12 @@ fn encode(
 ) -> Result<Stream, Error> {
     if session.faults.canned {
         return Ok(canned(taken, count));
+    }
+    if !is_whole(&taken.frame) {
+        return Err(Error::refused(
+            Code::BadAddr,
+            "reading beyond a plane's memory",
+        ));
     }
     if let Some(running) = encoder
         && running.attr != taken.attr
@@ -284,7 +330,7 @@ fn canned(taken: &Taken, count: u32) -> Stream {
 
 /// Hands out a picture's stream: the parameter sets in a buffer of their own, unless they are
 /// hidden, then the picture. Whether there were parameter sets.
-fn deliver(session: &Session, stream: &Stream, time: libc::timeval, hide: bool) -> bool {
+fn deliver(session: &Session, stream: &Stream, time: u64, hide: bool) -> bool {
     let bytes = stream.data.bytes();
     let header = match stream.packs.first() {
         Some(pack) if pack.kind == PackKind::Header => pack.len,
@@ -294,11 +340,10 @@ fn deliver(session: &Session, stream: &Stream, time: libc::timeval, hide: bool) 
     if !sets.is_empty() && !hide {
         put(session, sets, HEADER_TIME, V4L2_BUF_FLAG_MVX_CODEC_CONFIG);
     }
-    let room = session
-        .faults
-        .pieces
-        .unwrap_or(usize::MAX)
-        .clamp(1, session.lock().stream_format.sizes[0] as usize);
+    let room = session.faults.pieces.unwrap_or(usize::MAX).clamp(
+        1,
+        session.lock().stream_port.layout.sizes[0].max(1) as usize,
+    );
     let mut pieces = picture.chunks(room).peekable();
     while let Some(piece) = pieces.next() {
         // The end of a picture, whatever picture it is.
@@ -311,8 +356,8 @@ fn deliver(session: &Session, stream: &Stream, time: libc::timeval, hide: bool) 
     !sets.is_empty()
 }
 
-/// Fills the next encoded buffer, waiting for one.
-fn put(session: &Session, bytes: &[u8], time: libc::timeval, flags: u32) {
+/// Fills the next encoded buffer, waiting for one. One in error keeps whatever time it had.
+fn put(session: &Session, bytes: &[u8], time: u64, flags: u32) {
     let mut inner = session.lock();
     let index = loop {
         if inner.closed || !inner.stream.streaming {
@@ -323,14 +368,22 @@ fn put(session: &Session, bytes: &[u8], time: libc::timeval, flags: u32) {
         }
         inner = session.wait(inner);
     };
-    let buffer = &mut inner.stream.buffers[index];
-    let plane = &mut buffer.planes[0];
-    if let Some(memory) = &plane.memory {
-        memory.write(bytes);
+    let mut flags = flags;
+    if let Some(buffer) = inner.stream.buffers.get_mut(index)
+        && let Some(plane) = buffer.planes.first_mut()
+    {
+        if let Some(memory) = &plane.memory
+            && !memory.write(bytes)
+        {
+            log::error!("mvx: the memory of an encoded buffer is gone");
+            flags |= V4L2_BUF_FLAG_ERROR;
+        }
+        plane.used = (bytes.len() as u32).min(plane.len);
+        plane.data_offset = 0;
+        if flags & V4L2_BUF_FLAG_ERROR == 0 {
+            buffer.timestamp = time;
+        }
     }
-    plane.used = (bytes.len() as u32).min(plane.len);
-    plane.data_offset = 0;
-    buffer.timestamp = time;
     inner.stream.complete(index, flags);
     session.changed.notify_all();
 }

@@ -6,7 +6,10 @@
 use super::{node::Node, raw::*};
 use crate::{ChannelAttr, Codec, Entropy, Error, Profile, RateControl};
 
-/// The rate control for the driver's private request, `None` for quantizers and JPEG.
+/// The most that the driver's control for the GOP takes.
+const MOST_GOP: u32 = 10_000;
+
+/// The rate control for the driver's private request, `None` for JPEG.
 pub(super) fn rate_control(rate: RateControl) -> Option<v4l2_rate_control> {
     let bits = |kbit: u32| kbit.saturating_mul(1000);
     match rate {
@@ -24,7 +27,14 @@ pub(super) fn rate_control(rate: RateControl) -> Option<v4l2_rate_control> {
             target_bitrate: bits(bitrate),
             maximum_bitrate: bits(max_bitrate),
         }),
-        RateControl::FixQp { .. } | RateControl::JpegQuality { .. } => None,
+        // It is constant from the beginning, and the control that is named after it does not end
+        // that.
+        RateControl::FixQp { .. } => Some(v4l2_rate_control {
+            rc_type: V4L2_OPT_RATE_CONTROL_MODE_OFF,
+            target_bitrate: 0,
+            maximum_bitrate: 0,
+        }),
+        RateControl::JpegQuality { .. } => None,
     }
 }
 
@@ -102,6 +112,12 @@ fn codec_settings(attr: &ChannelAttr) -> Vec<Setting> {
         V4L2_CID_MPEG_VIDEO_GOP_SIZE,
         attr.gop.into(),
         format!("gop-length={}", attr.gop),
+    ));
+    // The driver begins with no P frames whatever the GOP's control says, and a control that is set to
+    // what it has already is not set: without this its default, 29, would be key pictures alone.
+    settings.push(quiet(
+        V4L2_CID_MVE_VIDEO_P_FRAMES,
+        i64::from(attr.gop.clamp(1, MOST_GOP)) - 1,
     ));
     settings.push(quiet(V4L2_CID_MPEG_VIDEO_B_FRAMES, 0));
     let (numerator, denominator) = match attr.framerate {
@@ -199,6 +215,9 @@ pub(super) fn apply(node: &Node, attr: &ChannelAttr) -> Result<Option<String>, E
         match attr.rate {
             // What the bit rate's control has set is constant already.
             RateControl::Cbr { .. } => {}
+            RateControl::FixQp { .. } if error.errno() == Some(libc::ENOTTY) => {
+                note("rate-control=fixqp".into());
+            }
             _ if error.errno() == Some(libc::ENOTTY) => note("rate-control=vbr".into()),
             _ => return Err(error),
         }

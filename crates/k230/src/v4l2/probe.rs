@@ -92,6 +92,7 @@ pub fn probe(path: &Path) -> Result<Report, Error> {
         encoded: formats(&node, V4L2_BUF_TYPE_VIDEO_CAPTURE_MPLANE),
         controls: controls
             .iter()
+            .filter(|control| control.type_ != V4L2_CTRL_TYPE_CTRL_CLASS)
             .map(|control| Control {
                 id: control.id,
                 name: text(&control.name),
