@@ -25,3 +25,31 @@ pub fn passed_on(flow: gst::FlowError) -> gst::FlowError {
         flow => flow,
     }
 }
+
+/// Posts that a buffer cannot be read.
+pub fn unreadable(element: Option<&gst::Element>) -> gst::FlowError {
+    if let Some(element) = element {
+        let text = "A buffer cannot be read";
+        gst::element_error!(element, gst::ResourceError::Read, ("{text}"));
+    }
+    gst::FlowError::Error
+}
+
+/// Posts why playing a file stops, if whoever stopped it has not.
+pub fn explain(element: &gst::Element, flow: gst::FlowError) {
+    let sentence = match flow {
+        // Whoever returned Error has posted the reason.
+        gst::FlowError::Flushing | gst::FlowError::Eos | gst::FlowError::Error => return,
+        gst::FlowError::NotLinked => "None of the file's streams is linked to an element",
+        gst::FlowError::NotNegotiated => {
+            "What a stream of the file is linked to does not take its format"
+        }
+        _ => "Playing the file stopped",
+    };
+    gst::element_error!(
+        element,
+        gst::StreamError::Failed,
+        ("{sentence}"),
+        ["streaming stopped, reason {flow:?}"]
+    );
+}

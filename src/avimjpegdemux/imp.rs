@@ -238,7 +238,7 @@ impl AviMjpegDemux {
                 (gst::FlowError::Flushing, _) => {}
                 (gst::FlowError::Eos, Some(pull)) => pull.output.finish(),
                 (flow, pull) => {
-                    self.explain(flow);
+                    failure::explain(self.obj().upcast_ref(), flow);
                     if let Some(pull) = pull {
                         pull.output.end();
                     }
@@ -246,26 +246,6 @@ impl AviMjpegDemux {
             }
         }
         *lock(&self.pull) = pull;
-    }
-
-    /// Posts why playing stops, if whoever stopped it has not.
-    fn explain(&self, flow: gst::FlowError) {
-        let sentence = match flow {
-            gst::FlowError::Flushing | gst::FlowError::Eos => return,
-            // Whoever returned it has posted the reason.
-            gst::FlowError::Error => return,
-            gst::FlowError::NotLinked => "None of the file's streams is linked to an element",
-            gst::FlowError::NotNegotiated => {
-                "What a stream of the file is linked to does not take its format"
-            }
-            _ => "Playing the file stopped",
-        };
-        gst::element_imp_error!(
-            self,
-            gst::StreamError::Failed,
-            ("{sentence}"),
-            ["streaming stopped, reason {flow:?}"]
-        );
     }
 
     fn sink_chain(&self, buffer: gst::Buffer) -> Result<gst::FlowSuccess, gst::FlowError> {
@@ -283,7 +263,7 @@ impl AviMjpegDemux {
         let began = push.output.has_pads();
         *lock(&self.push) = Some(push);
         let to = result.map_err(|flow| {
-            self.explain(flow);
+            failure::explain(self.obj().upcast_ref(), flow);
             match flow {
                 gst::FlowError::Flushing | gst::FlowError::Eos => flow,
                 _ => failure::posted(began),
