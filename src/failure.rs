@@ -19,3 +19,34 @@ pub fn posted(began: bool) -> gst::FlowError {
         false => gst::FlowError::Flushing,
     }
 }
+
+/// Posts that a buffer cannot be read.
+pub fn unreadable(element: Option<&gst::Element>) -> gst::FlowError {
+    if let Some(element) = element {
+        let text = "A buffer cannot be read";
+        gst::element_error!(element, gst::ResourceError::Read, ("{text}"));
+    }
+    gst::FlowError::Error
+}
+
+/// Posts why playing a file stops, if whoever stopped it has not: `is_told` says whether an error is on the bus.
+pub fn explain(element: &gst::Element, flow: gst::FlowError, is_told: bool) {
+    let sentence = match flow {
+        gst::FlowError::Flushing | gst::FlowError::Eos => return,
+        gst::FlowError::Error if is_told => return,
+        gst::FlowError::Error => {
+            "An element that a stream of the file goes to failed, and does not say why"
+        }
+        gst::FlowError::NotLinked => "None of the file's streams is linked to an element",
+        gst::FlowError::NotNegotiated => {
+            "What a stream of the file is linked to does not take its format"
+        }
+        _ => "Playing the file stopped",
+    };
+    gst::element_error!(
+        element,
+        gst::StreamError::Failed,
+        ("{sentence}"),
+        ["streaming stopped, reason {flow:?}"]
+    );
+}

@@ -244,7 +244,7 @@ impl AviMjpegDemux {
                 (gst::FlowError::Flushing, _) => {}
                 (gst::FlowError::Eos, Some(pull)) => pull.output.finish(),
                 (flow, pull) => {
-                    self.explain(flow);
+                    failure::explain(self.obj().upcast_ref(), flow, self.is_told());
                     if let Some(pull) = pull {
                         pull.output.end();
                     }
@@ -252,28 +252,6 @@ impl AviMjpegDemux {
             }
         }
         *lock(&self.pull) = pull;
-    }
-
-    /// Posts why playing stops, if whoever stopped it has not.
-    fn explain(&self, flow: gst::FlowError) {
-        let sentence = match flow {
-            gst::FlowError::Flushing | gst::FlowError::Eos => return,
-            gst::FlowError::Error if self.is_told() => return,
-            gst::FlowError::Error => {
-                "An element that a stream of the file goes to failed, and does not say why"
-            }
-            gst::FlowError::NotLinked => "None of the file's streams is linked to an element",
-            gst::FlowError::NotNegotiated => {
-                "What a stream of the file is linked to does not take its format"
-            }
-            _ => "Playing the file stopped",
-        };
-        gst::element_imp_error!(
-            self,
-            gst::StreamError::Failed,
-            ("{sentence}"),
-            ["streaming stopped, reason {flow:?}"]
-        );
     }
 
     /// Whether whoever returned an error has posted the reason, as far as that can be known.
@@ -296,7 +274,7 @@ impl AviMjpegDemux {
         let began = push.output.has_pads();
         *lock(&self.push) = Some(push);
         let to = result.map_err(|flow| {
-            self.explain(flow);
+            failure::explain(self.obj().upcast_ref(), flow, self.is_told());
             match flow {
                 gst::FlowError::Flushing | gst::FlowError::Eos => flow,
                 _ => failure::posted(began),

@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use gst::prelude::*;
 
+use crate::failure;
 use avi_mjpeg::reader::OpenError;
 use avi_mjpeg::reader::player::{Player, Progress, Step};
 use avi_mjpeg::reader::window::{self, ReadAt};
@@ -42,13 +43,7 @@ impl ReadAt for PadSource {
             Ok(buffer) => buffer
                 .into_mapped_buffer_readable()
                 .map(|mapped| Block(Some(mapped)))
-                .map_err(|_| {
-                    if let Some(element) = self.pad.parent_element() {
-                        let text = "A buffer cannot be read";
-                        gst::element_error!(element, gst::ResourceError::Read, ("{text}"));
-                    }
-                    gst::FlowError::Error
-                }),
+                .map_err(|_| failure::unreadable(self.pad.parent_element().as_ref())),
             // The file has become shorter.
             Err(gst::FlowError::Eos) => Ok(Block(None)),
             Err(err) => Err(err),

@@ -3,6 +3,7 @@
 
 use std::sync::Arc;
 
+use crate::failure;
 use avi_mjpeg::reader::stream::{Item, StreamReader};
 
 use super::output::{MakePad, Output};
@@ -82,11 +83,8 @@ impl Push {
         if self.awaits_flush {
             return Ok(None);
         }
-        let map = buffer.map_readable().map_err(|_| {
-            let text = "A buffer cannot be read";
-            gst::element_error!(self.element, gst::ResourceError::Read, ("{text}"));
-            gst::FlowError::Error
-        })?;
+        let map = buffer.map_readable();
+        let map = map.map_err(|_| failure::unreadable(Some(&self.element)))?;
         self.reader.push(&map);
         drop(map);
         self.run()

@@ -5,12 +5,12 @@ use std::sync::{Arc, Mutex};
 
 use gst::prelude::*;
 
+use super::CAT;
 use super::messages::{self, Warnings};
 use super::output::{self, PadOutput};
 use super::settings::Settings;
-use super::{CAT, tags};
 use crate::failure;
-use crate::streams::Profile;
+use crate::streams::{Profile, tags};
 use crate::sync::lock;
 use avi_mjpeg::recorder::shared::Host;
 use avi_mjpeg::recorder::{self, Jump, RecordError, Recorder, Stream};

@@ -9,8 +9,9 @@ use gst::subclass::prelude::*;
 
 use super::caps;
 use super::settings::Settings;
-use super::sinks::{Sinks, Upstream};
+use super::sinks::Sinks;
 use crate::streams::Profile;
+use crate::streams::upstream::Upstream;
 use crate::sync::lock;
 
 #[derive(Debug, glib::Properties)]

@@ -66,7 +66,6 @@ mod output;
 mod payload;
 mod settings;
 mod sinks;
-mod tags;
 
 pub use crate::streams::Profile;
 

@@ -8,6 +8,7 @@ use gst::prelude::*;
 
 use super::CAT;
 use super::payload::{Bytes, buffer_of, is_shared, memory_of};
+use crate::failure;
 use avi_mjpeg::output::{Piece, Room};
 use avi_mjpeg::recorder::{Pace, Storage};
 use avi_mjpeg::writer::Output;
@@ -150,15 +151,6 @@ impl PadOutput {
         }
     }
 
-    /// Posts that a part of a frame cannot be read.
-    fn unreadable(&self) -> gst::FlowError {
-        if let Some(element) = self.pad.parent_element() {
-            let text = "A buffer cannot be read";
-            gst::element_error!(element, gst::ResourceError::Read, ("{text}"));
-        }
-        gst::FlowError::Error
-    }
-
     /// Where downstream writes, if it is a file and says so.
     fn path(&self) -> Option<PathBuf> {
         let mut query = gst::query::Uri::new();
@@ -211,7 +203,9 @@ impl Output for PadOutput {
         // Part by part: to map the whole buffer would copy its parts together first.
         for (n, memory) in payload.0.iter_memories().enumerate() {
             if !is_shared(memory) {
-                self.put(&memory.map_readable().map_err(|_| self.unreadable())?)?;
+                let element = self.pad.parent_element();
+                let map = memory.map_readable();
+                self.put(&map.map_err(|_| failure::unreadable(element.as_ref()))?)?;
                 continue;
             }
             let (mut from, all) = (0, memory.size());

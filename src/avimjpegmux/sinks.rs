@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! The sink pads: what comes on them, and how they come and go.
 
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 
 use gst::prelude::*;
@@ -11,29 +10,10 @@ use super::payload::Bytes;
 use super::settings::Settings;
 use super::{CAT, caps, messages};
 use crate::failure;
+use crate::streams::upstream::{self, Upstream};
 use crate::sync::lock;
 use avi_mjpeg::recorder::inputs::Refused;
 use avi_mjpeg::recorder::shared::{NotTaken, SharedRecorder};
-
-/// What came on a pad before its data. Written and read by its streaming thread.
-#[derive(Debug, Default)]
-pub(super) struct Upstream {
-    segment: Mutex<Option<gst::FormattedSegment<gst::ClockTime>>>,
-    /// The caps cannot be in the file, which was posted. What comes with them is turned away; caps
-    /// that are refused themselves would have the source post an error of its own.
-    refused: AtomicBool,
-}
-
-impl Upstream {
-    /// The running time of a timestamp, in nanoseconds.
-    fn running_time(&self, time: gst::ClockTime) -> Option<i64> {
-        let segment = lock(&self.segment);
-        Some(match segment.as_ref()?.to_running_time_full(time)? {
-            gst::Signed::Positive(time) => time.nseconds() as i64,
-            gst::Signed::Negative(time) => -(time.nseconds() as i64),
-        })
-    }
-}
 
 /// The sink pads, and the file that they make.
 #[derive(Debug)]
@@ -58,7 +38,7 @@ impl Sinks {
         upstream: &Upstream,
         buffer: gst::Buffer,
     ) -> Result<gst::FlowSuccess, gst::FlowError> {
-        if upstream.refused.load(Ordering::Relaxed) {
+        if upstream.is_refused() {
             return Err(failure::POSTED);
         }
         let time = buffer.pts().or(buffer.dts());
@@ -88,11 +68,9 @@ impl Sinks {
 
         gst::log!(CAT, obj = pad, "{event:?}");
         match event.view() {
-            EventView::StreamStart(_) => *lock(&upstream.segment) = None,
+            EventView::StreamStart(_) => upstream.forget_segment(),
             EventView::Caps(caps) => return self.set_caps(pad, upstream, &caps.caps_owned()),
-            EventView::Segment(event) => {
-                *lock(&upstream.segment) = Some(in_time(pad, event.segment()));
-            }
+            EventView::Segment(event) => upstream.set_segment(event.segment()),
             EventView::Tag(tag) => self.add_tags(tag.tag()),
             EventView::Gap(gap) => {
                 let (start, duration) = gap.get();
@@ -105,10 +83,10 @@ impl Sinks {
                 return self.host().src.push_event(event);
             }
             EventView::FlushStop(_) => {
-                *lock(&upstream.segment) = None;
+                upstream.forget_segment();
                 // Downstream forgets what it has of the file, so the next one begins anew.
                 self.recorder.flush(pad);
-                if upstream.refused.load(Ordering::Relaxed)
+                if upstream.is_refused()
                     && let Some(caps) = pad.current_caps()
                 {
                     // They may be what the next file begins with.
@@ -142,7 +120,7 @@ impl Sinks {
     }
 
     fn set_caps(&self, pad: &gst::Pad, upstream: &Upstream, caps: &gst::Caps) -> bool {
-        upstream.refused.store(false, Ordering::Relaxed);
+        upstream.refuse(false);
         gst::debug!(CAT, obj = pad, "caps {caps}");
         let format = match caps::is_video(pad) {
             true => caps::video_format(caps),
@@ -151,7 +129,7 @@ impl Sinks {
         let text = match format.map(|format| self.recorder.set_format(pad, format)) {
             Ok(Some(true)) => return true,
             Ok(None) => return false,
-            Ok(Some(false)) if asks_for_a_file(pad) => return false,
+            Ok(Some(false)) if upstream::begins_a_file(pad, caps::is_video) => return false,
             Ok(Some(false)) => format!(
                 "The format of pad {} changed to {caps}; a stream of an AVI file has one \
                  format. Convert it to the first, or begin another file.",
@@ -162,7 +140,7 @@ impl Sinks {
         self.host().tell(|element| {
             gst::element_error!(element, gst::StreamError::Format, ("{text}"));
         });
-        upstream.refused.store(true, Ordering::Relaxed);
+        upstream.refuse(true);
         true
     }
 
@@ -191,28 +169,4 @@ impl Sinks {
         *lock(&self.host().tags) = gst::TagList::new();
         self.recorder.reset(self.host().profile().into());
     }
-}
-
-/// Whether `splitmuxsink` begins another file if other caps are refused: it asks so of the stream by which it
-/// splits, the first video, or the first sound if there is none.
-fn asks_for_a_file(pad: &gst::Pad) -> bool {
-    let Some(element) = pad.parent_element() else {
-        return false;
-    };
-    let is_split = element
-        .parent()
-        .is_some_and(|parent| parent.type_().name() == "GstSplitMuxSink");
-    let pads = element.sink_pads();
-    let first = pads.iter().find(|pad| caps::is_video(pad)).or(pads.first());
-    is_split && first == Some(pad)
-}
-
-/// A segment in time.
-fn in_time(pad: &gst::Pad, segment: &gst::Segment) -> gst::FormattedSegment<gst::ClockTime> {
-    // Buffers of multifilesrc have timestamps, but its segment is in bytes.
-    let segment = segment.downcast_ref::<gst::ClockTime>().cloned();
-    segment.unwrap_or_else(|| {
-        gst::info!(CAT, obj = pad, "the segment is not in time");
-        gst::FormattedSegment::new()
-    })
 }

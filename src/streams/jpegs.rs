@@ -16,8 +16,14 @@ pub fn from_start(buffer: &mut gst::Buffer) {
     // A camera's own buffer goes back to it.
     let copied = gst::BufferCopyFlags::all() | gst::BufferCopyFlags::DEEP;
     if let Some(start @ 1..) = start
-        && let Ok(picture) = buffer.copy_region(copied, start..)
+        && let Ok(mut picture) = buffer.copy_region(copied, start..)
     {
+        // Only what is copied from its first byte on has the times.
+        if let Some(part) = picture.get_mut() {
+            part.set_pts(buffer.pts());
+            part.set_dts(buffer.dts());
+            part.set_duration(buffer.duration());
+        }
         *buffer = picture;
     }
 }

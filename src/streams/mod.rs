@@ -7,7 +7,8 @@
 //! what comes ([`stamps`]), the elements it is made of, a sink of numbered pictures ([`pictures`]),
 //! WAVE's speakers ([`speakers`]), the time of day of what is recorded ([`wallclock`]) and its place
 //! in a file ([`creation`]), whom a file is for ([`Profile`]), transport streams that begin at 0 ([`transport`]), names for sinks of all kinds ([`place`]), values for other elements'
-//! properties ([`set`]) and the properties of the sinks themselves ([`property`]).
+//! properties ([`set`]) and the properties of the sinks themselves ([`property`]). For the muxer: what its pads know of upstream ([`upstream`]),
+//! and tags as an AVI has them ([`tags`]).
 
 use gst::prelude::*;
 
@@ -31,9 +32,11 @@ pub mod retention;
 pub mod set;
 pub mod speakers;
 pub mod stamps;
+pub mod tags;
 pub mod timeline;
 pub mod times;
 pub mod transport;
+pub mod upstream;
 pub mod wallclock;
 
 pub use containers::{Parser, parser_of};
