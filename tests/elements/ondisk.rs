@@ -136,24 +136,28 @@ fn all_recordings_are_sent_to_the_disk_each_second() {
         waits.is_empty()
     });
     // And no more often.
-    for number in 0..cases.len() {
+    for (number, case) in cases.iter().enumerate() {
         let begun = synced(number).unwrap();
         let often = begun.windows(2).find(|pair| pair[1] - pair[0] < 0.9);
-        assert!(often.is_none(), "{:?}: {begun:?}", cases[number]);
+        assert!(often.is_none(), "{case:?}: {begun:?}");
     }
 }
 
-/// Records a hundred pictures with sound in a program whose files may have `limit` bytes. Returns what it said.
+/// Records a hundred pictures in a program whose files may have `limit` bytes, `recordsink` with sound. (What two
+/// threads bring `circularsink`'s muxer is not in the same places each time.) Returns what it said.
 fn record(scratch: &Path, sink: &str, file: &Path, limit: u64) -> String {
-    let (ring, audio) = match sink {
-        "circularsink" => ("recording=true", "s.audio_0"),
-        _ => ("", "s.audio"),
+    let (ring, sound) = match sink {
+        "circularsink" => ("recording=true", String::new()),
+        _ => {
+            let source = "audiotestsrc num-buffers=188 ! audio/x-raw,rate=48000,channels=1";
+            ("", format!("{source} ! {AAC} s.audio"))
+        }
     };
     let _ = std::fs::remove_file(file);
     let line = format!(
         "{sink} name=s {ring} location={} \
          videotestsrc num-buffers=100 pattern=ball ! video/x-raw,width=64,height=48,framerate=25/1 ! \
-         {H264} s.video audiotestsrc num-buffers=188 ! audio/x-raw,rate=48000,channels=1 ! {AAC} {audio}",
+         {H264} s.video {sound}",
         file.display()
     );
     let ran = Command::new("prlimit")
@@ -169,14 +173,15 @@ fn record(scratch: &Path, sink: &str, file: &Path, limit: u64) -> String {
         .concat()
 }
 
-/// Where each box of a file begins, and what it is.
-fn boxes(file: &Path) -> Vec<(u64, String)> {
+/// Where each box of a file begins, what it is, and its size.
+fn boxes(file: &Path) -> Vec<(u64, String, u64)> {
     let bytes = std::fs::read(file).unwrap();
     let mut at = 0;
     let mut found = Vec::new();
     while let Some(head) = bytes.get(at..at + 8) {
         let size = u32::from_be_bytes(head[..4].try_into().unwrap()) as usize;
-        found.push((at as u64, String::from_utf8_lossy(&head[4..]).into_owned()));
+        let kind = String::from_utf8_lossy(&head[4..]).into_owned();
+        found.push((at as u64, kind, size as u64));
         if size < 8 {
             break;
         }
@@ -209,13 +214,11 @@ fn an_mp4_that_could_not_be_written_on_ends_with_its_last_whole_box() {
         NO_LIMIT,
     );
     for (sink, path) in sinks(dir.path()) {
-        let said = record(dir.path(), sink, &path, 100_000);
+        let said = record(dir.path(), sink, &path, 60_000);
         assert!(said.contains("Could not write to resource"), "{said}");
-        let fragments = boxes(&path).into_iter().filter(|(_, kind)| kind == "moof");
-        let fragments = fragments.map(|(at, _)| at).collect::<Vec<_>>();
-        assert!(fragments.len() > 2, "{sink}: {fragments:?}, {said}");
-        let at = fragments[0];
-        for beyond in [3, 8, 100, 200, 600] {
+        let fragment = boxes(&path).into_iter().find(|(_, kind, _)| kind == "moof");
+        let (at, _, size) = fragment.unwrap_or_else(|| panic!("{sink}: {said}"));
+        for beyond in [3, 8, 100, 200, size - 12] {
             record(dir.path(), sink, &path, at + beyond);
             assert_eq!(
                 std::fs::metadata(&path).unwrap().len(),
@@ -234,13 +237,17 @@ fn an_mp4_that_can_not_be_ended_keeps_all_its_fragments() {
     for (sink, path) in sinks(dir.path()) {
         let said = record(dir.path(), sink, &path, NO_LIMIT);
         assert_eq!(frames(&path), 100, "{said}");
-        let heads = boxes(&path).into_iter().filter(|(_, kind)| kind == "moov");
-        let heads = heads.map(|(at, _)| at).collect::<Vec<_>>();
+        let heads = boxes(&path)
+            .into_iter()
+            .filter(|(_, kind, _)| kind == "moov");
+        let heads = heads.map(|(at, ..)| at).collect::<Vec<_>>();
         assert_eq!(heads.len(), 1, "{sink}");
         for beyond in [0, 100] {
             let said = record(dir.path(), sink, &path, heads[0] + beyond);
             assert!(said.contains("Could not write to resource"), "{said}");
-            assert_eq!(frames(&path), 100, "{sink} {beyond}");
+            // Of the last half a second there may be no fragment yet.
+            let frames = frames(&path);
+            assert!(frames >= 87, "{sink} {beyond}: {frames}");
         }
     }
 }

@@ -19,7 +19,7 @@
 //!   put right behind what came before ([`Continuity`]).
 //! - **Checkpoints.** Every [`Settings::checkpoint_interval`] of the file's time it is brought up to date
 //!   in place. (A file that is copied so fast that they would follow one another in less than 40 ms of
-//!   real time has one every 40 ms, after the first 32.) Once a second of real time at most, the storage is
+//!   real time has one every 40 ms, after the first 32.) About once a second of real time at most, the storage is
 //!   also asked to have everything on the disk first, so that a power cut cannot leave headers that
 //!   tell of data that were never written. (Not when more than 16 MiB come in that second: that is a
 //!   copy, not a recording.)
@@ -87,6 +87,11 @@ use crate::header::WaveFormat;
 use crate::output::{Room, SYNC_INTERVAL};
 use crate::timeline::Rate;
 use crate::writer::{self, Options, Profile, StreamFormat, Tags, Writer};
+
+/// How much sooner than after [`SYNC_INTERVAL`] the disk is asked again. Checkpoints come by the file's time, of which a
+/// second may be a little less by the clock. One whose index is not on the disk loses the seconds before it with the
+/// power, as the head leads there and no more to the index that it replaces.
+const SYNC_EARLY: Duration = Duration::from_millis(250);
 
 /// How often there is a checkpoint: one every 2 ms takes a seventh of a copy's CPU time.
 const CHECKPOINT_PACE: Duration = Duration::from_millis(40);
@@ -453,7 +458,7 @@ impl<S: Storage> Recorder<S> {
             && self.time_after(stream, size) >= self.next_checkpoint
             && self.pace.take(now);
         let mut sync = false;
-        if due && now.saturating_duration_since(self.last_sync.0) >= SYNC_INTERVAL {
+        if due && now.saturating_duration_since(self.last_sync.0) >= SYNC_INTERVAL - SYNC_EARLY {
             self.storage.ask_again();
             sync = self.writer.len() - self.last_sync.1 <= SYNC_BYTES;
             self.last_sync = (now, self.writer.len());

@@ -173,6 +173,75 @@ fn a_file_is_brought_up_to_date_at_each_checkpoint() {
     assert_eq!(numbers(&file[..lengths[1]]).len(), 20);
 }
 
+/// A disk that counts how often it is asked for all there is, at a time that is set.
+struct Counting {
+    memory: Memory,
+    now: Instant,
+    syncs: usize,
+}
+
+impl writer::Output for Counting {
+    type Payload = Vec<u8>;
+    type Error = io::Error;
+
+    fn put(&mut self, bytes: &[u8]) -> io::Result<()> {
+        self.memory.put(bytes)
+    }
+
+    fn put_payload(&mut self, payload: Vec<u8>) -> io::Result<()> {
+        self.memory.put_payload(payload)
+    }
+
+    fn end(&mut self, durable: bool) -> io::Result<()> {
+        self.syncs += usize::from(durable);
+        self.memory.end(durable)
+    }
+
+    fn overwrite(&mut self, position: u64, bytes: &[u8]) -> io::Result<()> {
+        self.memory.overwrite(position, bytes)
+    }
+}
+
+impl Storage for Counting {
+    fn now(&mut self) -> Instant {
+        self.now
+    }
+
+    fn write_through(&mut self) -> io::Result<()> {
+        self.memory.write_through()
+    }
+}
+
+/// How often the disk is asked in so many seconds of a file, each of which lasts as many by the clock as given in turn.
+fn syncs(seconds: u64, lasts: [u64; 2]) -> usize {
+    let start = Instant::now();
+    let counting = Counting {
+        memory: memory(),
+        now: start,
+        syncs: 0,
+    };
+    let settings = Settings::new(Profile::Standard);
+    let mut recorder = Recorder::start(counting, settings, &[video(10)]).unwrap();
+    for n in 0..seconds * 10 + 1 {
+        let step = |at: u64| lasts[(at / 10 % 2) as usize] / 10;
+        let passed: u64 = (0..n).map(step).sum();
+        recorder.storage.now = start + std::time::Duration::from_millis(passed);
+        recorder
+            .push(0, picture(0), Some(n as i64 * 100 * MS))
+            .unwrap();
+    }
+    recorder.storage.syncs
+}
+
+#[test]
+fn each_checkpoint_of_a_camera_is_on_the_disk() {
+    assert_eq!(syncs(8, [1000, 1000]), 8);
+    // Its clock is not the system's, and its frames do not come in step.
+    assert_eq!(syncs(8, [970, 1030]), 8);
+    // A copy that is four times as fast.
+    assert_eq!(syncs(8, [250, 250]), 2);
+}
+
 /// A disk that takes so many bytes.
 struct Small(Memory, u64);
 
