@@ -38,6 +38,11 @@ test-deb: deb ## install those packages in clean chroots of Debian 12 and 13, in
 vendor: ## put the crates into vendor/, with which make install needs no network
 	$(CARGO) vendor --locked --versioned-dirs >/dev/null
 
+.PHONY: test-install
+test-install: vendor ## install by meson and by cargo-c, offline and from a read-only tree, on Debian unstable
+	scripts/chroot.sh sid amd64 sh -c 'scripts/setup.sh install && apt-get install -y -qq --no-install-recommends \
+	    cargo-c gstreamer1.0-tools >/dev/null && scripts/install-test.sh'
+
 .PHONY: test
 test: ## install what the tests need and run them all
 	@scripts/setup.sh test

@@ -102,6 +102,8 @@ bind_read_only() {
     mount -o remount,bind,ro "$root${2:-$1}"
 }
 
+# A mount of its own, so that what runs inside can make mount namespaces of its own.
+mount --bind "$root" "$root"
 mount -t proc proc "$root/proc"
 mount --rbind /dev "$root/dev"
 mount --rbind /sys "$root/sys"

@@ -132,12 +132,17 @@ if [ "$arch" != "$here" ]; then
     debs=$target/deb-$arch emulated=yes
 fi
 ls "$debs"/gst-plugin-kendryte_*.deb >/dev/null
-# Chroots of their own, in which nothing else is installed.
+# Chroots of their own, in which nothing else is installed. The packages are seen there as /target/packages, wherever
+# cargo's directory is.
 export CHROOTS=$target/clean-chroots RUST=none
+packages=$CHROOTS/target/packages
+rm -rf "$packages"
+mkdir -p "$packages"
+find "$debs" -maxdepth 1 -name '*.deb' ! -name '*-dbgsym_*' -exec cp -t "$packages" {} +
 if [ $# -eq 0 ]; then
     [ "$arch" = riscv64 ] || set -- bookworm
     set -- "$@" trixie
 fi
 for suite in "$@"; do
-    scripts/chroot.sh "$suite" "$arch" scripts/deb-test.sh --inside "$debs" "$emulated"
+    scripts/chroot.sh "$suite" "$arch" scripts/deb-test.sh --inside /target/packages "$emulated"
 done

@@ -37,6 +37,7 @@ test=(
     gstreamer1.0-plugins-ugly
     gstreamer1.0-libav
     ffmpeg
+    git
     glib-networking
     mosquitto
     mosquitto-clients

@@ -286,7 +286,7 @@ impl Retention {
             count -= 1;
             total -= file.bytes;
             missing = missing.saturating_sub(file.frees);
-            lock(&self.order).begun.remove(&identity(&file.path));
+            self.forget(&file);
             remove_empty_directories(policy, &file.path);
             swept.deleted.push(Deleted {
                 path: file.path,
@@ -346,6 +346,12 @@ impl Retention {
         let kept = |number: &u64| oldest.is_none_or(|oldest| *number >= oldest);
         order.begun.retain(|_, number| kept(number));
         files
+    }
+
+    /// A file is gone. It is known by its number: a new one may have its name by now.
+    fn forget(&self, file: &File) {
+        let mut order = lock(&self.order);
+        order.begun.retain(|_, number| Some(*number) != file.begun);
     }
 
     fn begun(&self, path: &Path) -> Option<u64> {
@@ -571,6 +577,24 @@ mod tests {
         assert_eq!(swept.deleted[0].path, disk.path("0.ts"));
         let swept = retention.sweep(&disk.policy("%d.ts", files(1)));
         assert_eq!(swept.deleted[0].path, first);
+    }
+
+    #[test]
+    fn what_has_the_name_of_one_that_has_gone_is_newest() {
+        let disk = Disk::new();
+        let retention = Retention::default();
+        let policy = disk.policy("%d.ts", files(1));
+        let gone = disk.write("1.ts", 30);
+        retention.began(&gone, policy.limits);
+        let seen = retention.files(&policy);
+        // Begun between the deletion and what comes after it.
+        std::fs::remove_file(&gone).unwrap();
+        let again = disk.write("1.ts", 10);
+        retention.began(&again, policy.limits);
+        retention.forget(&seen[0]);
+        let older = disk.write("2.ts", 5);
+        assert_eq!(retention.sweep(&policy).deleted[0].path, older);
+        assert!(again.exists());
     }
 
     #[test]
