@@ -373,7 +373,9 @@ fn a_hole_of_zeros_loses_what_was_in_it() {
                 let (played, findings) = read(&bytes);
                 let what = format!("{index:?}: {from}..{to}+{shift}");
                 assert!(
-                    findings.iter().any(|f| matches!(f, Finding::Damage { .. })),
+                    findings
+                        .iter()
+                        .any(|f| matches!(f, Finding::Damage { .. } | Finding::Lost { .. })),
                     "{what}"
                 );
                 let mut got = of(&played, 0);
@@ -403,7 +405,7 @@ fn one_region_is_told_of_once() {
     let damage = |findings: &[Finding]| {
         findings
             .iter()
-            .filter(|f| matches!(f, Finding::Damage { .. }))
+            .filter(|f| matches!(f, Finding::Damage { .. } | Finding::Lost { .. }))
             .cloned()
             .collect::<Vec<_>>()
     };
