@@ -8,6 +8,12 @@
 //! That is for failures that this plugin has posted. What downstream answers is passed on as it is: not all elements
 //! post why they fail (`jpegdec` does not for a picture in CMYK), and then the source's error is the only one.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use gst::glib;
+use gst::prelude::*;
+
 /// The answer when the error has been posted, and something went downstream before it.
 pub const POSTED: gst::FlowError = gst::FlowError::Eos;
 
@@ -49,4 +55,54 @@ pub fn explain(element: &gst::Element, flow: gst::FlowError, is_told: bool) {
         ("{sentence}"),
         ["streaming stopped, reason {flow:?}"]
     );
+}
+
+/// Hears the errors that come to the bus of an element's pipeline, as long as it lives: whether somebody has told the
+/// application. Behind a queue nobody else would where an element returns an error and posts nothing, and the
+/// application would wait for ever.
+#[derive(Debug)]
+pub struct Errors {
+    bus: gst::Bus,
+    handler: Option<glib::SignalHandlerId>,
+    came: Arc<AtomicBool>,
+}
+
+impl Errors {
+    /// `None` for an element whose messages nobody gets.
+    pub fn of(element: &gst::Element) -> Option<Self> {
+        let parents = |object: &gst::Object| object.parent();
+        let own = element.clone().upcast::<gst::Object>();
+        let top = std::iter::successors(Some(own), parents).last()?;
+        let bus = top.downcast::<gst::Element>().ok()?.bus()?;
+        let came = Arc::new(AtomicBool::new(false));
+        let hears = came.clone();
+        bus.enable_sync_message_emission();
+        let handler = bus.connect_sync_message(Some("error"), move |_, _| {
+            hears.store(true, Ordering::Release);
+        });
+        Some(Self {
+            bus,
+            handler: Some(handler),
+            came,
+        })
+    }
+
+    /// The element itself posts one: an application may keep those from its bus' signal.
+    pub fn hear(&self) {
+        self.came.store(true, Ordering::Release);
+    }
+
+    /// Whether there was one.
+    pub fn came(&self) -> bool {
+        self.came.load(Ordering::Acquire)
+    }
+}
+
+impl Drop for Errors {
+    fn drop(&mut self) {
+        if let Some(handler) = self.handler.take() {
+            self.bus.disconnect(handler);
+        }
+        self.bus.disable_sync_message_emission();
+    }
 }

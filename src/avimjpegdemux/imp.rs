@@ -9,12 +9,11 @@ use gst::subclass::prelude::*;
 
 use super::CAT;
 use super::caps;
-use super::errors::Errors;
 use super::pull::Pull;
 use super::push::{GoTo, Push};
 use super::seek::{Seek, convert};
 use super::shared::{PadInfo, Shared};
-use crate::failure;
+use crate::failure::{self, Errors};
 use crate::sync::lock;
 use crate::typefind;
 
@@ -115,6 +114,13 @@ impl ElementImpl for AviMjpegDemux {
             .collect()
         });
         TEMPLATES.as_ref()
+    }
+
+    fn post_message(&self, message: gst::Message) -> bool {
+        if message.type_() == gst::MessageType::Error {
+            lock(&self.errors).iter().for_each(Errors::hear);
+        }
+        self.parent_post_message(message)
     }
 
     fn change_state(

@@ -24,22 +24,6 @@
 //! Every damaged region is posted once as a warning with its offsets; what is
 //! intact behind it is played. A stream that was announced and has no chunks gets
 //! no pad. Streams that are neither Motion JPEG nor PCM are named in a warning.
-//!
-//! # Players
-//! `playbin`, `decodebin3`, `gst-play-1.0`, `gst-discoverer-1.0` and all that find their elements by type take
-//! this one for an AVI of Motion JPEG whose other streams it knows, damaged or not, and `avidemux` for
-//! any other, as without this plugin. For that the type of the former is `video/x-msvideo,variant=mjpeg`,
-//! by the headers of its streams or, where these are lost, by its pictures; the pad takes plain
-//! `video/x-msvideo` too. A file that does not begin as an AVI, but has Motion JPEG in an AVI's chunks
-//! in its first 128 KiB, is found if nothing else takes it for its own. Of a stream (HTTP) the first 2 to 4 KiB
-//! are all that is looked at: headers that are lost there make it `avidemux`'s.
-//!
-//! # Seeks
-//! Seeks may be in time or frames (`default`), and on the sound's pads in bytes of
-//! sound; every picture is a key unit. Playing backward, trick modes and
-//! seeks need a source that can be read at any place; in streams that
-//! can seek in bytes one can seek and play forward. A seek beyond what has come of a
-//! stream fetches the file's own index first, if it has one.
 #![doc = include_str!("reference.md")]
 
 use std::sync::LazyLock;
@@ -48,7 +32,6 @@ use gst::glib;
 use gst::prelude::*;
 
 mod caps;
-mod errors;
 mod imp;
 mod output;
 mod pull;

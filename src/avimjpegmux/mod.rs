@@ -24,33 +24,9 @@
 //!   to without a queue, and its disk has more than 1 GiB free, such a copy also takes up to 16 MiB of the
 //!   disk ahead, which saves a third of the time to write, and gives back what is left over at its end
 //!   (a process that is killed does not: truncating the file to its own size will).
-//! - **Time.** The file begins with the earliest buffer. Frames are put on the grid of the
-//!   frame rate and sound is moved to its time: missing frames are empty chunks (in the K210's profile the last
-//!   frame again), missing sound is silence. No frame is lost for want of a place: a camera that is faster than its
-//!   caps has its own rate in the file. Without a rate in the caps the first 17 frames tell it, or two seconds
-//!   without the longest interval (of a camera that takes one each ten seconds, or an hour, the first three; until then they
-//!   are in memory), and the grid has two or three places for each frame of a camera that is irregular
-//!   or slower than 24 a second, so that every frame is at its time if the camera becomes faster. Where that is not
-//!   enough, as with a camera that doubles its rate while it is recorded, frames are shown late, which the stats
-//!   property counts and a warning tells. (The K210's profile keeps its rate and drops them.)
-//! - **Jumps.** Timestamps that go back by more than 0.2 s, or jump ahead by more than an hour, begin anew:
-//!   they follow what was recorded before, with a warning that says what was seen and where.
-//! - **Checkpoints.** Every `checkpoint-interval` of stream time the file is brought up to date in
-//!   place. (A file that is copied so fast that they would follow one another in less than 40 ms of
-//!   real time has one every 40 ms, after the first 32.) Once a second of real time at most, the file system is also
-//!   asked to write everything to the disk first (the buffers' `sync-after` flag, which
-//!   `filesink` follows), so that a power cut cannot leave headers that tell of data that were
-//!   never written. (Not when
-//!   more than 16 MiB come in that second: that is a copy, not a recording.)
-//! - **Errors.** Before the disk is full (or the file at the limit of its process or file system)
-//!   the file is finished with its indexes, and the error is posted after that. For this the muxer
-//!   asks downstream for its URI and the file's disk for what is free. If the sink fails
-//!   all the same, what it has is made a file that ends there; the sink has then posted why,
-//!   the moment that it failed. Upstream is told the end of the stream then: sources post no second error, and what
-//!   else they feed is completed.
 //!
-//! The `stats` property counts what was written, repeated, missed and dropped. Rates of sound that are not those of its
-//! caps, tags, and what the K210 asks of frames and sound are below.
+//! The `stats` property counts what was written, repeated, missed and dropped. Time, jumps, checkpoints, a full disk, rates of
+//! sound that are not those of its caps, tags, and what the K210 asks of frames and sound are below.
 #![doc = include_str!("reference.md")]
 
 use std::sync::LazyLock;
