@@ -192,6 +192,8 @@ impl Offload {
         };
         let picture = tokio::fs::read(folder.join(format!("{}{PICTURE}", clip.name))).await;
         self.store.send_facts(&known, picture.ok()).await?;
+        // Whoever sees below that it is stored sees no failure any more.
+        *lock(&self.progress.error) = None;
         let there = self.index.stored(&clip.camera, &clip.name, &digest.sha256);
         if !there.await? {
             // Somebody has deleted it meanwhile.
@@ -208,7 +210,6 @@ impl Offload {
         self.progress
             .bytes
             .fetch_add(digest.bytes, Ordering::Relaxed);
-        *lock(&self.progress.error) = None;
         // At the end nobody listens any more; it is told next time.
         let _ = self.events.send(Event::Uploaded { clip: known });
         Ok(())
