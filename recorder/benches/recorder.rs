@@ -119,12 +119,9 @@ impl Armed {
         std::fs::write(folder.join("config.toml"), config).unwrap();
         let mut program = Program::start(&mut Recorder::command(&folder, &["config.toml"]));
         for camera in 0..CAMERAS {
-            let camera = format!("camera=\"{}\"", name(camera));
-            program.says(&["changed", &camera, "state=\"running\""]);
+            program.runs(&name(camera));
         }
-        let address = program.says_what("its address", |line| line.starts_with("http"));
-        let port = address.trim_end_matches('/').rsplit_once(':').unwrap().1;
-        let port = port.parse().unwrap();
+        let port = program.port();
         Self {
             program,
             folder,

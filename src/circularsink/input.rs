@@ -162,7 +162,7 @@ impl Input {
     }
 
     /// Puts a buffer into the ring. Nothing is posted or pushed under the lock.
-    fn take(&self, element: &gst::Bin, buffer: gst::Buffer) -> Result<Accepted, Refusal> {
+    fn take(&self, element: &gst::Bin, mut buffer: gst::Buffer) -> Result<Accepted, Refusal> {
         let mut state = self.state();
         let state = &mut *state;
         let Some((shared, number)) = &state.target else {
@@ -170,6 +170,9 @@ impl Input {
         };
         if !state.stamps.has_segment() {
             return Err(Refusal::NoSegment);
+        }
+        if state.jpegs {
+            from_start(&mut buffer);
         }
         let placed = state.stamps.place(&buffer, &shared.breaks);
         let Placed {
@@ -266,7 +269,7 @@ impl Input {
         &self,
         context: &Arc<Context>,
         pad: &gst::Pad,
-        mut buffer: gst::Buffer,
+        buffer: gst::Buffer,
     ) -> Result<gst::FlowSuccess, gst::FlowError> {
         context.gate.pass(pad)?;
         if buffer.pts().is_none() && buffer.flags().contains(gst::BufferFlags::HEADER) {
@@ -279,9 +282,6 @@ impl Input {
         if buffer.size() == 0 {
             self.leave_out(context, &element);
             return Ok(gst::FlowSuccess::Ok);
-        }
-        if self.state().jpegs {
-            from_start(&mut buffer);
         }
         let taken = self
             .take(&element, buffer)

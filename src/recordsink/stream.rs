@@ -201,10 +201,10 @@ impl Recorder {
         if name != "video" {
             return false;
         }
-        let sizeless = caps.structure(0).is_some_and(|structure| {
-            structure.name() == "image/jpeg"
-                && !(structure.has_field("width") && structure.has_field("height"))
-        });
+        let sizeless = is_jpeg(caps)
+            && caps.structure(0).is_some_and(|structure| {
+                !(structure.has_field("width") && structure.has_field("height"))
+            });
         // What is refused is refused at once.
         let container = lock(&self.making).container;
         let fits = container.is_some_and(|container| match container.kind {
@@ -234,11 +234,7 @@ impl Recorder {
         let (Some(mut caps), Some(head)) = (caps, pad.target()) else {
             return gst::PadProbeReturn::Ok;
         };
-        let said = caps.structure(0).and_then(|structure| {
-            let rate = structure.get::<gst::Fraction>("framerate").ok()?;
-            (rate.numer() > 0).then_some(rate)
-        });
-        if said.is_none() {
+        if !has_rate(&caps) {
             caps.make_mut().set("framerate", gst::Fraction::new(25, 1));
         }
         let built = self.caps_arrived(name, &caps);

@@ -89,6 +89,19 @@ impl Program {
         }
     }
 
+    /// The port of a recorder's page.
+    pub fn port(&mut self) -> u16 {
+        let address = self.says_what("its address", |line| line.starts_with("http"));
+        let port = address.trim_end_matches('/').rsplit_once(':').unwrap().1;
+        port.parse().unwrap()
+    }
+
+    /// Waits until the frames of a recorder's camera come.
+    pub fn runs(&mut self, camera: &str) {
+        let name = format!("camera=\"{camera}\"");
+        self.says(&["changed", &name, "state=\"running\""]);
+    }
+
     pub fn signal(&self, signal: Signal) {
         kill_process(Pid::from_child(&self.child), signal).unwrap();
     }
@@ -188,8 +201,7 @@ impl Recorder {
 
     /// Waits until a camera's frames come.
     pub fn runs(&mut self, camera: &str) {
-        let name = format!("camera=\"{camera}\"");
-        self.program.says(&["changed", &name, "state=\"running\""]);
+        self.program.runs(camera);
     }
 
     /// The files in a camera's folder that end so, sorted.
@@ -300,10 +312,7 @@ pub fn exchange(mut stream: impl Read + Write, head: &str, body: &str) -> Answer
 impl Recorder {
     /// The port of its page.
     pub fn port(&mut self) -> u16 {
-        let is_address = |line: &str| line.starts_with("http");
-        let line = self.program.says_what("its address", is_address);
-        let port = line.trim_end_matches('/').rsplit_once(':').unwrap().1;
-        port.parse().unwrap()
+        self.program.port()
     }
 
     /// Triggers a camera and waits for the clip; its facts.
