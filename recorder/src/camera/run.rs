@@ -123,7 +123,7 @@ fn set_up(shared: &Arc<Shared>, pipeline: &gst::Pipeline) -> Result<gst::Element
     let ring = named("ring")?;
     let nanoseconds = |seconds: u64| seconds * gst::ClockTime::SECOND.nseconds();
     let file = |pattern: &str| {
-        let name = format!("{pattern}.{}", config.container.extension());
+        let name = format!("{pattern}.{}", config.container().extension());
         shared.path(&name).to_string_lossy().into_owned()
     };
     ring.set_property("max-time", nanoseconds(config.before));
