@@ -15,35 +15,52 @@ use avi_mjpeg::reader::headers::{Codec, Format, Header, Hints};
 use avi_mjpeg::reader::player::{Player, Step};
 use avi_mjpeg::reader::stream::{Item, StreamReader};
 use avi_mjpeg::reader::tracks::{Range, Unit};
-use avi_mjpeg::reader::{Finding, Reader};
+use avi_mjpeg::reader::{Finding, Reader, Snap};
 use avi_mjpeg::repair::{repair, repair_with};
 use avi_mjpeg::timeline::Rate;
 use avi_mjpeg::writer::Profile;
 
 type Units = Vec<Unit<Vec<u8>>>;
 
+/// What is played of a file.
+struct Played {
+    header: Header,
+    units: Units,
+    findings: Vec<Finding>,
+    /// The range that a seek came to.
+    landed: Option<Range>,
+}
+
 /// All of a file, or a range of it.
-fn pull(bytes: &[u8], range: Range) -> (Header, Units, Vec<Finding>) {
+fn pull_played(bytes: &[u8], range: Range) -> Played {
     let mut player = Player::open(bytes).expect("it opens");
     if range != Range::ALL {
         player.seek(range);
     }
-    let (mut units, mut findings) = (Vec::new(), Vec::new());
+    let (mut units, mut findings, mut landed) = (Vec::new(), Vec::new(), None);
     loop {
         let step = player.step().expect("no I/O");
         findings.extend(player.take_findings());
         match step {
             Step::Unit(unit) => units.push(unit),
+            Step::Landed(range) => landed = Some(range),
             Step::Searching | Step::Gap(_) => {}
-            Step::End => return (player.header().clone(), units, findings),
+            Step::End => {
+                return Played {
+                    header: player.header().clone(),
+                    units,
+                    findings,
+                    landed,
+                };
+            }
         }
     }
 }
 
 /// The same in pieces; a range is played when `known` bytes have come.
-fn push(bytes: &[u8], range: Range, known: usize) -> (Header, Units, Vec<Finding>) {
+fn push_played(bytes: &[u8], range: Range, known: usize) -> Played {
     let mut reader = StreamReader::new();
-    let (mut units, mut findings) = (Vec::new(), Vec::new());
+    let (mut units, mut findings, mut landed) = (Vec::new(), Vec::new(), None);
     let (mut at, mut due) = (0, range != Range::ALL);
     loop {
         let item = reader.step();
@@ -51,13 +68,19 @@ fn push(bytes: &[u8], range: Range, known: usize) -> (Header, Units, Vec<Finding
         match item.expect("it opens") {
             Some(Item::Unit(unit)) => units.push(unit),
             Some(Item::GoTo(pos)) => {
+                assert_eq!(landed, None, "something was played");
                 at = pos as usize;
                 reader.flush();
                 reader.begin(pos);
             }
+            Some(Item::Landed(range)) => landed = Some(range),
             Some(Item::End | Item::Over) => {
-                let header = reader.header().expect("it is known").clone();
-                return (header, units, findings);
+                return Played {
+                    header: reader.header().expect("it is known").clone(),
+                    units,
+                    findings,
+                    landed,
+                };
             }
             Some(_) => {}
             None if due && at >= known => {
@@ -78,6 +101,16 @@ fn push(bytes: &[u8], range: Range, known: usize) -> (Header, Units, Vec<Finding
             None => reader.finish(),
         }
     }
+}
+
+fn pull(bytes: &[u8], range: Range) -> (Header, Units, Vec<Finding>) {
+    let played = pull_played(bytes, range);
+    (played.header, played.units, played.findings)
+}
+
+fn push(bytes: &[u8], range: Range, known: usize) -> (Header, Units, Vec<Finding>) {
+    let played = push_played(bytes, range, known);
+    (played.header, played.units, played.findings)
 }
 
 fn both(bytes: &[u8]) -> [(Header, Units, Vec<Finding>); 2] {
@@ -566,6 +599,147 @@ fn a_seek_shows_the_picture_that_is_on_screen() {
             assert!(first.until >= (start - 7).min(90 * 40_000_000));
         }
     }
+}
+
+/// Of 25 frames a second with sound; of so many no more is left than their chunks' heads.
+fn with_holes(index: IndexKind, lost: &[u64]) -> Vec<u8> {
+    let file = File {
+        scale: 1,
+        rate: 25,
+        interval: 40_000,
+        audio: Some((8000, 1)),
+        index,
+        ..File::default()
+    };
+    let mut built = file.build(&pieces(90, Some(640)));
+    for n in lost {
+        let at = built.at[2 * *n as usize];
+        let next = built.at[2 * *n as usize + 1];
+        built.bytes[at + 8..next].fill(0x05);
+    }
+    built.bytes
+}
+
+#[test]
+fn a_key_unit_seek_begins_with_a_picture_that_is_there() {
+    const FRAME: u64 = 40_000_000;
+    let lost = [0, 20, 30, 31, 32, 33, 34, 35, 36, 60, 62, 89];
+    let is_there = |n: &u64| !lost.contains(n);
+    for index in [IndexKind::None, IndexKind::Old, IndexKind::OpenDml] {
+        let bytes = with_holes(index, &lost);
+        for n in [5, 20, 30, 33, 36, 60, 61, 62, 88, 89] {
+            for ns in [n * FRAME, n * FRAME + FRAME / 3, n * FRAME + FRAME * 2 / 3] {
+                let on_screen = (0..=n).rev().find(is_there).map(|n| n * FRAME);
+                let next = (0..90)
+                    .filter(is_there)
+                    .map(|n| n * FRAME)
+                    .find(|&at| at >= ns);
+                let nearest = [on_screen, next].into_iter().flatten();
+                let nearest = nearest.min_by_key(|at| at.abs_diff(ns));
+                for (snap, first) in [
+                    (Snap::Before, on_screen),
+                    (Snap::After, next.or(on_screen)),
+                    (Snap::Nearest, nearest),
+                ] {
+                    let snap = Some(snap);
+                    let range = Range {
+                        start: ns,
+                        snap,
+                        ..Range::ALL
+                    };
+                    for (played, how) in [
+                        (pull_played(&bytes, range), "pulled"),
+                        (push_played(&bytes, range, 8000), "ahead"),
+                        (push_played(&bytes, range, bytes.len()), "pushed"),
+                    ] {
+                        let what = format!("{how} {index:?} {n} {ns} {snap:?}");
+                        let landed = played.landed.expect("it landed");
+                        assert_eq!(Some(landed.start), first, "{what}");
+                        let shown = shown(&played.units);
+                        assert_eq!(shown.first().map(|shown| shown.0), first, "{what}");
+                        // So is the sound, and all of it.
+                        let mut sound = played.units.iter().filter(|unit| unit.stream == 1);
+                        let heard = sound.next().map(|unit| unit.time);
+                        assert_eq!(heard, first, "{what}");
+                        assert_eq!(sound.count() as u64, 89 - landed.start / FRAME, "{what}");
+                    }
+                }
+                // Backward, it ends with a picture whose end is where the next begins.
+                for (snap, until) in [
+                    (Snap::Before, next.unwrap_or(ns)),
+                    (Snap::After, on_screen.unwrap_or(ns)),
+                ] {
+                    let range = Range {
+                        stop: Some(ns),
+                        backward: true,
+                        snap: Some(snap),
+                        ..Range::ALL
+                    };
+                    let until = if next == Some(ns) { ns } else { until };
+                    let played = pull_played(&bytes, range);
+                    let landed = played.landed.expect("it landed");
+                    assert_eq!(landed.stop, Some(until), "{index:?} {n} {ns} {snap:?}");
+                    let first = (0..90).filter(is_there).map(|n| n * FRAME);
+                    let first = first.filter(|&at| at < until).max();
+                    let shown = shown(&played.units);
+                    assert_eq!(shown.first().map(|shown| shown.0), first);
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn an_accurate_seek_to_a_picture_that_is_destroyed_shows_the_one_before() {
+    let lost: Vec<u64> = (40..60).collect();
+    for index in [IndexKind::None, IndexKind::Old] {
+        let bytes = with_holes(index, &lost);
+        for n in [40, 41, 50, 59] {
+            let start = n * 40_000_000 + 7;
+            let range = Range {
+                start,
+                ..Range::ALL
+            };
+            for played in [
+                pull_played(&bytes, range),
+                push_played(&bytes, range, 8000),
+                push_played(&bytes, range, bytes.len()),
+            ] {
+                assert_eq!(played.landed, Some(range));
+                let mut shown = played.units.iter().filter(|unit| unit.stream == 0);
+                let first = shown.find(|unit| unit.content.is_some()).expect("one");
+                assert_eq!(first.time, 39 * 40_000_000, "{n} {index:?}");
+                assert!(first.until > start, "{n} {index:?}: {first:?}");
+                // No sound is heard twice.
+                let sound = played.units.iter().filter(|unit| unit.stream == 1);
+                assert_eq!(sound.count() as u64, 90 - n, "{n} {index:?}");
+            }
+        }
+    }
+}
+
+#[test]
+fn a_stream_whose_index_is_known_keeps_its_time_behind_damage() {
+    let all = pictures(90);
+    let content: Vec<_> = all.iter().cloned().map(Piece::Video).collect();
+    let built = File::default().build(&content);
+    let mut bytes = built.bytes.clone();
+    // Their heads as well.
+    bytes[built.at[50]..built.at[53]].fill(0x05);
+    let range = Range {
+        start: time(40),
+        ..Range::ALL
+    };
+    let (_, units, findings) = push(&bytes, range, 8000);
+    let expected: Vec<_> = (40..50).chain(53..90).map(time).collect();
+    let shown: Vec<_> = shown(&units).iter().map(|shown| shown.0).collect();
+    assert_eq!(shown, expected);
+    assert!(
+        findings
+            .iter()
+            .all(|it| matches!(it, Finding::Damage { .. })),
+        "{findings:?}"
+    );
 }
 
 #[test]

@@ -7,6 +7,7 @@
 //! streams' counts so far are kept, which is where a search lands. An hour of
 //! video at 30 frames a second and its sound take about 700 KiB.
 
+use super::walk::CHUNK_HEAD;
 use super::window::ALONG;
 
 /// Chunks between two places a search can land on.
@@ -37,6 +38,13 @@ pub struct Entry {
     pub first: u64,
     /// Whether the payload has no sound chunk header before it.
     pub bare: bool,
+}
+
+impl Entry {
+    /// Bytes of its head, which is before the payload.
+    pub(super) fn head(&self) -> u64 {
+        if self.bare { 0 } else { CHUNK_HEAD }
+    }
 }
 
 #[derive(Debug, Clone)]
@@ -267,7 +275,7 @@ impl Index {
         let after = self.groups.partition_point(|group| group.pos <= pos);
         let mut counts = self.counts_before(after.saturating_sub(1));
         self.each(after.saturating_sub(1), &mut counts, |entry| {
-            entry.pos <= pos
+            entry.pos.saturating_sub(entry.head()) < pos
         });
         counts
     }
