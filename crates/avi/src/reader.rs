@@ -91,6 +91,8 @@ pub struct Reader<S: ReadAt> {
     notices: Notices,
     /// Files that were joined on.
     joins: usize,
+    /// Bytes in which the walk found no intact chunk.
+    damaged: u64,
     first_picture: Option<jpeg::FrameHeader>,
 }
 
@@ -261,6 +263,7 @@ impl<S: ReadAt> Reader<S> {
             complete: false,
             notices,
             joins: 0,
+            damaged: 0,
             first_picture,
         })
     }
@@ -357,12 +360,17 @@ impl<S: ReadAt> Reader<S> {
                     if let Some(lost) = lost_sound(&self.header, &self.walker) {
                         self.notices.say(lost);
                     }
-                    for missing in missing(&self.header, size, |n| self.index.units(n)) {
+                    let missing =
+                        missing(&self.header, size, self.damaged, |n| self.index.units(n));
+                    for missing in missing {
                         self.notices.say(missing);
                     }
                     break;
                 }
-                item => self.notices.say_item(item),
+                item => {
+                    self.damaged += item.damaged();
+                    self.notices.say_item(item);
+                }
             }
         }
         Ok(self.complete)
@@ -642,14 +650,22 @@ fn lost_sound(header: &Header, walker: &Walker) -> Option<Finding> {
 
 /// A header that counts so many times the frames of a whole file does not count frames: ArduCAM's
 /// recorders write bytes a second there.
-const TOO_MANY: u64 = 4;
+const TOO_MANY: u128 = 4;
 
 /// The frames that the header knows of and the file of `size` bytes, of whose streams `units` were
-/// found, does not have.
-pub fn missing(header: &Header, size: u64, units: impl Fn(usize) -> u64) -> Vec<Finding> {
+/// found, does not have. In so many of its bytes as are `damaged` nothing was found.
+pub fn missing(
+    header: &Header,
+    size: u64,
+    damaged: u64,
+    units: impl Fn(usize) -> u64,
+) -> Vec<Finding> {
     let is_whole = header.riff_end.is_some_and(|end| end <= size);
     // Each has a chunk at least. Writers to a pipe leave numbers there that nothing can be as many as.
     let most = header.riff_end.unwrap_or(size).max(size) / walk::CHUNK_HEAD;
+    // What the whole file would have, if there were as many frames in what is damaged as in the rest.
+    let intact = size.saturating_sub(damaged).max(1);
+    let of_all = |found: u64| u128::from(found.max(1)) * u128::from(size) / u128::from(intact);
     // OpenMV's recorders write a length in other units than frames: both counts have to say it.
     let told = |stream: &headers::Stream| match stream.super_index.is_empty() {
         true if header.total_frames > 0 => stream.length.min(header.total_frames),
@@ -666,7 +682,7 @@ pub fn missing(header: &Header, size: u64, units: impl Fn(usize) -> u64) -> Vec<
             let (told, found) = (told(stream), units(n));
             let frames = told.checked_sub(found)?;
             let can_be = told <= most || !stream.super_index.is_empty();
-            let is_count = can_be && (!is_whole || told <= found.saturating_mul(TOO_MANY));
+            let is_count = can_be && (!is_whole || u128::from(told) <= TOO_MANY * of_all(found));
             (frames > 0 && is_count).then_some(Finding::Missing { stream: n, frames })
         })
         .collect()

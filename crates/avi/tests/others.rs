@@ -743,6 +743,38 @@ fn a_stream_whose_index_is_known_keeps_its_time_behind_damage() {
 }
 
 #[test]
+fn frames_are_counted_where_most_of_a_file_is_gone() {
+    for (index, gone) in [
+        (IndexKind::None, 85),
+        (IndexKind::None, 99),
+        (IndexKind::Old, 85),
+    ] {
+        let built = File {
+            index,
+            ..File::default()
+        }
+        .build(&pieces(100, None));
+        let mut bytes = built.bytes.clone();
+        let end = built.at.get(gone).copied().unwrap_or(built.idx1);
+        bytes[built.at[0]..end].fill(0);
+        let [pulled, pushed] = both(&bytes).map(|(_, _, findings)| findings);
+        let damage = Finding::Damage {
+            from: built.at[0] as u64,
+            to: end as u64,
+            pictures: 0,
+        };
+        let frames = gone as u64;
+        let missing = Finding::Missing { stream: 0, frames };
+        assert_eq!(pushed, [damage.clone(), missing.clone()], "{index:?}");
+        match index {
+            IndexKind::None => assert_eq!(pulled, pushed),
+            // It knows when they were.
+            _ => assert_eq!(pulled, [damage]),
+        }
+    }
+}
+
+#[test]
 fn a_picture_that_is_destroyed_keeps_its_place() {
     for index in [IndexKind::None, IndexKind::Old] {
         let all = pictures(30);

@@ -83,6 +83,8 @@ struct Body {
     joining: bool,
     /// Files that were joined on.
     joins: usize,
+    /// Bytes in which no intact chunk was found since the beginning, or the last seek.
+    damaged: u64,
     /// The end was met, and what was missing has been told.
     ended: bool,
     /// The index has all there is.
@@ -193,6 +195,7 @@ impl StreamReader {
         // The walker gets back in step by itself if this is no chunk.
         body.walker.set_pos(pos);
         body.joining = false;
+        body.damaged = 0;
         body.ended = false;
         body.counts = body.index.counts_at(pos);
         if let Some(landing) = landing {
@@ -331,6 +334,7 @@ impl StreamReader {
             header,
             joining: false,
             joins: 0,
+            damaged: 0,
             ended: false,
             complete: false,
         });
@@ -399,6 +403,7 @@ impl Body {
                     self.counts = self.index.counts_at(pos + 1);
                 }
                 walk::Item::Damage { to, .. } => {
+                    self.damaged += item.damaged();
                     // What is known of the file by its index keeps its time.
                     if to < self.index.end() {
                         self.counts = self.index.counts_at(to);
@@ -422,7 +427,8 @@ impl Body {
             if let Some(lost) = super::lost_sound(&self.header, &self.walker) {
                 notices.say(lost);
             }
-            for finding in super::missing(&self.header, size, |n| self.counts[n]) {
+            let missing = super::missing(&self.header, size, self.damaged, |n| self.counts[n]);
+            for finding in missing {
                 notices.say(finding);
             }
         }

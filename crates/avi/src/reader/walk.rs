@@ -151,6 +151,16 @@ pub enum Item {
     End,
 }
 
+impl Item {
+    /// The bytes that it says hold no intact chunk.
+    pub(super) fn damaged(&self) -> u64 {
+        match self {
+            Self::Damage { from, to, .. } => to.saturating_sub(*from),
+            _ => 0,
+        }
+    }
+}
+
 #[derive(Debug, Clone, Copy)]
 struct Lost {
     from: u64,
