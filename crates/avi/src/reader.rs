@@ -278,6 +278,29 @@ impl<S: ReadAt> Reader<S> {
         self.header.set_guessed_rate(rate);
     }
 
+    /// The rate of frames by the sound that is as long as they are, of a file that is complete and whose header has
+    /// none: a usual one if that is near.
+    pub fn rate_by_sound(&self) -> Option<Rate> {
+        const USUAL: [(u32, u32); 3] = [(24_000, 1001), (30_000, 1001), (60_000, 1001)];
+        let streams = || self.header.streams.iter().enumerate();
+        let (video, _) =
+            streams().find(|(_, stream)| stream.rate_is_guess && !stream.is_sound())?;
+        let frames = self.index.units(video);
+        let ends = streams().filter(|(_, stream)| stream.is_sound());
+        let end = ends
+            .map(|(n, stream)| stream.end(self.index.units(n)))
+            .max();
+        let seconds = end.filter(|end| *end > 0 && self.complete)? as f64 / 1e9;
+        let found = frames as f64 / seconds;
+        let usual = (1..=240).map(|n| (n, 1)).chain(USUAL);
+        let off = |(n, d): (u32, u32)| (f64::from(n) / f64::from(d) / found - 1.0).abs();
+        let nearest = usual.min_by(|a, b| off(*a).total_cmp(&off(*b)))?;
+        match off(nearest) < 0.02 {
+            true => Rate::new(nearest.0, nearest.1),
+            false => Rate::new((found * 1000.0).round() as u32, 1000),
+        }
+    }
+
     /// What the streams of a file without header were made up from.
     pub fn first_picture(&self) -> Option<&jpeg::FrameHeader> {
         self.first_picture.as_ref()

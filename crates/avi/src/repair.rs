@@ -71,6 +71,8 @@ struct Copied {
     /// Its number in the new file.
     to: usize,
     sound: bool,
+    /// Units of the new file before the first of the old one: the stream begins later than another.
+    lead: u64,
     /// Units that have been written.
     done: u64,
     /// Silence is this byte.
@@ -128,7 +130,7 @@ pub fn repair_with<S: ReadAt, O: Output<Payload = Vec<u8>>>(
     while !reader.scan(1000).map_err(RepairError::Read)? {
         progress(reader.scanned() / 2, size);
     }
-    if let Some(rate) = rate_by_sound(&reader) {
+    if let Some(rate) = reader.rate_by_sound() {
         reader.set_guessed_rate(rate);
     }
     let (formats, copied) = choose(&mut reader, profile, &mut summary)?;
@@ -172,28 +174,6 @@ pub fn repair_with<S: ReadAt, O: Output<Payload = Vec<u8>>>(
     reader.flush_findings();
     copy.summary.findings = reader.take_findings();
     Ok(copy.summary)
-}
-
-/// The rate of frames by the sound that is as long as they are, if the header has none: a usual one if
-/// that is near.
-fn rate_by_sound<S: ReadAt>(reader: &Reader<S>) -> Option<Rate> {
-    const USUAL: [(u32, u32); 3] = [(24_000, 1001), (30_000, 1001), (60_000, 1001)];
-    let streams = || reader.header().streams.iter().enumerate();
-    let (video, _) = streams().find(|(_, stream)| stream.rate_is_guess && !stream.is_sound())?;
-    let frames = reader.index().units(video);
-    let ends = streams().filter(|(_, stream)| stream.is_sound());
-    let end = ends
-        .map(|(n, stream)| stream.end(reader.index().units(n)))
-        .max();
-    let seconds = end.filter(|end| *end > 0)? as f64 / 1e9;
-    let found = frames as f64 / seconds;
-    let usual = (1..=240).map(|n| (n, 1)).chain(USUAL);
-    let off = |(n, d): (u32, u32)| (f64::from(n) / f64::from(d) / found - 1.0).abs();
-    let nearest = usual.min_by(|a, b| off(*a).total_cmp(&off(*b)))?;
-    match off(nearest) < 0.02 {
-        true => Rate::new(nearest.0, nearest.1),
-        false => Rate::new((found * 1000.0).round() as u32, 1000),
-    }
 }
 
 fn tags<S: ReadAt>(reader: &Reader<S>) -> Tags {
@@ -271,13 +251,18 @@ fn choose<S: ReadAt, W>(
     }
     // Video first: the K210 wants it so.
     chosen.sort_by_key(|(sound, ..)| *sound);
+    let begin = |stream: &Stream| stream.rate.time_of(stream.start);
+    let first = chosen.iter().map(|(_, n, _)| begin(&streams[*n])).min();
     let mut copied: Vec<Option<Copied>> = streams.iter().map(|_| None).collect();
     for (to, (sound, n, _)) in chosen.iter().enumerate() {
+        let stream = &streams[*n];
+        let later = begin(stream) - first.unwrap_or(0);
         copied[*n] = Some(Copied {
             to,
             sound: *sound,
+            lead: stream.rate.unit_at(later) * stream.unit_bytes(),
             done: 0,
-            quiet: quiet(&streams[*n].format),
+            quiet: quiet(&stream.format),
         });
     }
     Ok((chosen.into_iter().map(|c| c.2).collect(), copied))
@@ -357,12 +342,13 @@ impl Copy {
         let of = self.copied[entry.stream].as_ref()?;
         let part = stream.part(entry.first);
         if part.number == 0 {
-            return Some(entry.first);
+            return Some(of.lead.saturating_add(entry.first));
         }
         if stream.is_sound() {
             if part.stream.format == stream.format {
                 let unit = stream.rate.unit_at(next.time);
-                return Some(unit.saturating_sub(stream.start) * stream.unit_bytes());
+                let place = unit.saturating_sub(stream.start) * stream.unit_bytes();
+                return Some(of.lead.saturating_add(place));
             }
             let why = "the sound of a file that was joined on is of another kind";
             if self.summary.left_out.iter().all(|(_, told)| told != why) {
@@ -372,7 +358,7 @@ impl Copy {
         }
         let half = stream.rate.time_of(1) / 2;
         let place = stream.rate.unit_at(next.time.saturating_add(half));
-        let place = place.saturating_sub(stream.start);
+        let place = place.saturating_sub(stream.start).saturating_add(of.lead);
         if place < of.done {
             self.summary.refused += 1;
             let why = "a file that was joined on has more frames a second than the first";

@@ -132,6 +132,14 @@ fn pictures(count: u32) -> Vec<Vec<u8>> {
     (0..count).map(|n| picture(n, 700 + n as usize)).collect()
 }
 
+fn pictures_of(pieces: &[Piece]) -> Vec<Vec<u8>> {
+    let picture = |piece: &Piece| match piece {
+        Piece::Video(picture) => Some(picture.clone()),
+        _ => None,
+    };
+    pieces.iter().filter_map(picture).collect()
+}
+
 fn expect(units: &Units, pictures: &[Vec<u8>]) {
     let expected: Vec<_> = (0..).map(time).zip(pictures.iter().cloned()).collect();
     let shown = shown(units);
@@ -519,6 +527,147 @@ fn pcm_without_a_number_of_bits_has_that_of_its_blocks() {
         );
         assert_eq!(units.iter().filter(|unit| unit.stream == 1).count(), 20);
         assert_eq!(findings, []);
+    }
+}
+
+/// Where the body of the last chunk of a name is, of a file with sound.
+fn last(bytes: &[u8], name: &[u8; 4]) -> usize {
+    let at = bytes.windows(4).rposition(|w| w == name);
+    at.expect("it is there") + 8
+}
+
+fn with_sound() -> Vec<u8> {
+    let file = File {
+        audio: Some((8_000, 1)),
+        ..File::default()
+    };
+    file.build(&pieces(20, Some(320))).bytes
+}
+
+#[test]
+fn samples_of_some_bits_are_in_whole_bytes() {
+    for (bits, block, whole) in [
+        (12, 2, 16),
+        (20, 3, 24),
+        (20, 4, 32),
+        (4, 1, 8),
+        (12, 0, 16),
+    ] {
+        let mut bytes = with_sound();
+        let wave = last(&bytes, b"strf");
+        bytes[wave + 12] = block;
+        bytes[wave + 14] = bits;
+        for (header, units, findings) in both(&bytes) {
+            let expected = Format::Pcm(Layout::of_bits(8_000, 1, whole));
+            assert_eq!(header.streams[1].format, expected, "{bits} in {block}");
+            assert!(units.iter().any(|unit| unit.stream == 1));
+            assert_eq!(findings, []);
+        }
+    }
+}
+
+#[test]
+fn a_format_whose_size_is_overwritten_is_read() {
+    for size in [0xffff_fff0_u32, u32::MAX, 1 << 25] {
+        let mut bytes = with_sound();
+        let expected = both(&bytes);
+        for name in [b"strf", b"strh"] {
+            let at = last(&bytes, name);
+            bytes[at - 4..at].copy_from_slice(&size.to_le_bytes());
+        }
+        for (played, expected) in both(&bytes).iter().zip(&expected) {
+            assert_eq!(played.0.streams, expected.0.streams, "{size:x}");
+            assert!(played.1 == expected.1);
+        }
+    }
+}
+
+#[test]
+fn a_list_of_nothing_is_no_stream() {
+    let sound = with_sound();
+    let expected = both(&sound);
+    let at = last(&sound, b"hdrl") - 4;
+    let size = u32::from_le_bytes(sound[at - 8..at - 4].try_into().expect("four"));
+    let end = at - 4 + size as usize;
+    let bytes = [&sound[..end], b"LIST\x04\0\0\0strl", &sound[end..]].concat();
+    for (played, expected) in both(&bytes).iter().zip(&expected) {
+        assert_eq!(played.0.streams, expected.0.streams);
+        assert!(played.1 == expected.1);
+    }
+}
+
+#[test]
+fn an_index_that_is_cut_off_or_has_another_size_is_no_damage() {
+    let content = pieces(30, None);
+    let built = File::default().build(&content);
+    let all = pictures_of(&content);
+    for (size, cut) in [(480, 77), (480, 64), (0, 0), (u32::MAX, 0), (u32::MAX, 5)] {
+        let mut bytes = built.bytes.clone();
+        bytes[built.idx1 + 4..built.idx1 + 8].copy_from_slice(&size.to_le_bytes());
+        bytes.truncate(bytes.len() - cut);
+        for (_, units, findings) in both(&bytes) {
+            expect(&units, &all);
+            assert_eq!(findings, [], "{size} {cut}");
+        }
+        if cut % 16 > 0 {
+            continue;
+        }
+        // What was joined on is still found. (A stream does not look into what is as long as it says.)
+        let twice = [&bytes[..], &built.bytes].concat();
+        let [pulled, pushed] = both(&twice);
+        assert_eq!(shown(&pulled.1).len(), 60, "{size} {cut}");
+        assert!(size == 480 || pushed.1 == pulled.1, "{size} {cut}");
+        let pos = bytes.len() as u64;
+        assert!(pulled.2.contains(&Finding::Joined { pos }), "{size} {cut}");
+    }
+}
+
+#[test]
+fn frames_without_a_rate_last_as_long_as_the_sound() {
+    let content = pieces(50, Some(640));
+    let file = File {
+        scale: 0,
+        rate: 0,
+        interval: 0,
+        audio: Some((8_000, 1)),
+        ..File::default()
+    };
+    let (header, units, _) = pull(&file.build(&content).bytes, Range::ALL);
+    assert_eq!(header.streams[0].rate, Rate::new(25, 1).expect("a rate"));
+    assert_eq!(shown(&units).last().map(|last| last.0), Some(1_960_000_000));
+}
+
+#[test]
+fn a_stream_that_begins_later_does_so_in_what_is_mended() {
+    let frames = 30;
+    for (name, start, begins) in [(b"vids", 5, [200, 0]), (b"auds", 1600, [0, 200])] {
+        let file = File {
+            scale: 1,
+            rate: 25,
+            interval: 40_000,
+            audio: Some((8_000, 1)),
+            ..File::default()
+        };
+        let mut bytes = file.build(&pieces(frames, Some(640))).bytes;
+        let at = last(&bytes, name) - 8;
+        bytes[at + 28..at + 32].copy_from_slice(&u32::to_le_bytes(start));
+        // When there is something to see, or to hear: samples of silence are before it, 8 in a millisecond.
+        let begin = |units: &Units, n: usize| {
+            let pieces = units.iter().filter(|unit| unit.stream == n);
+            let mut pieces = pieces.filter_map(|unit| Some((unit, &unit.content.as_ref()?.piece)));
+            let first = pieces.find_map(|(unit, piece)| {
+                let quiet = piece.iter().position(|byte| *byte != 0)?;
+                Some(unit.time / 1_000_000 + quiet as u64 / 16)
+            });
+            first.expect("there is something")
+        };
+        let (_, units, _) = pull(&bytes, Range::ALL);
+        assert_eq!([0, 1].map(|n| begin(&units, n)), begins);
+        let mut out = memory();
+        repair(&bytes[..], Profile::Standard, &mut out, |_, _| {}).expect("it is mended");
+        let (_, units, _) = pull(&bytes_of(out), Range::ALL);
+        assert_eq!([0, 1].map(|n| begin(&units, n)), begins);
+        assert_eq!(shown(&units).len(), frames as usize);
     }
 }
 

@@ -395,7 +395,8 @@ pub fn parse(data: &[u8], base: u64, complete: bool) -> Result<Header, Short> {
             _ => false,
         };
         if descend {
-            if kind == FourCc::STRL {
+            // One that has nothing in it, by its size too, is no stream.
+            if kind == FourCc::STRL && size != 4 {
                 raw.streams.push(RawStream::default());
             }
             at += 12;
@@ -404,7 +405,14 @@ pub fn parse(data: &[u8], base: u64, complete: bool) -> Result<Header, Short> {
         let sane = id.0.iter().all(|b| (0x20..0x7F).contains(b)) && size < MAX_HEADER;
         let next = at + 8 + size + (size & 1);
         if !sane || (complete && next > data.len()) {
-            at += find_known(&data[at + 1..]).map_or(left, |found| found + 1);
+            let found = find_known(&data[at + 1..]).map_or(left, |found| found + 1);
+            // Where its size is overwritten, what it says is still there.
+            if matches!(id, FourCc::STRH | FourCc::STRF)
+                && let Some(body) = data.get(at + 8..at + found)
+            {
+                take_chunk(&mut raw, id, body);
+            }
+            at += found;
             continue;
         }
         if next > data.len() {
@@ -730,6 +738,13 @@ fn sound_format(strf: &[u8], maixpy: bool, strh: Option<&StreamHeader>) -> Forma
     if wave.format_tag == WaveFormat::PCM && wave.bits_per_sample == 0 {
         // The bytes of a sample of all channels say it too.
         wave.bits_per_sample = (wave.block_align / wave.channels.max(1)).saturating_mul(8);
+    }
+    let bits = wave.bits_per_sample;
+    if wave.format_tag == WaveFormat::PCM && bits < 32 && !bits.is_multiple_of(8) {
+        // Samples are in whole bytes, of which these are the highest bits.
+        let room = wave.block_align.checked_div(wave.channels).unwrap_or(0);
+        let bytes = bits.div_ceil(8);
+        wave.bits_per_sample = 8 * room.clamp(bytes, bytes.max(4));
     }
     let (bits, channels, rate) = (wave.bits_per_sample, wave.channels, wave.samples_per_sec);
     let possible = (1..=64).contains(&channels) && (1..=768_000).contains(&rate);

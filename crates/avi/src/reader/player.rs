@@ -75,6 +75,9 @@ impl<S: ReadAt> Player<S> {
     pub fn open(source: S) -> Result<Self, OpenError<S::Error>> {
         let mut reader = Reader::open(source)?;
         reader.scan(FIRST_SCAN).map_err(OpenError::Read)?;
+        if let Some(rate) = reader.rate_by_sound() {
+            reader.set_guessed_rate(rate);
+        }
         let streams = reader.header().streams.len();
         Ok(Self {
             reader,
