@@ -14,6 +14,8 @@
 //!
 //! Nothing here allocates by a size that a file claims and does not have.
 
+#![warn(clippy::indexing_slicing)]
+
 pub mod arrived;
 pub mod date;
 pub mod findings;
@@ -484,7 +486,8 @@ impl<S: ReadAt> Reader<S> {
         // A chunk's head may claim any size; no picture is larger than this.
         let size = (entry.size as usize).min(walk::MAX_PICTURE);
         let header = entry.head();
-        let sound = self.header.streams[entry.stream].is_sound();
+        let stream = self.header.streams.get(entry.stream);
+        let sound = stream.is_some_and(headers::Stream::is_sound);
         let (pos, len) = (entry.pos - header, header as usize + size);
         let data = self.window.slot(entry.stream, pos, len, behind)?;
         let (head, data) = data.split_at(data.len().min(header as usize));
@@ -532,7 +535,8 @@ impl<S: ReadAt> Reader<S> {
                 break;
             };
             if self.is_shown(&entry)? {
-                return Ok(Some(self.header.streams[n].time(entry.first)));
+                let stream = self.header.streams.get(n);
+                return Ok(stream.map(|stream| stream.time(entry.first)));
             }
         }
         Ok(None)
@@ -650,7 +654,7 @@ fn examine(data: &[u8], whole: bool) -> Useful {
     let Some(start) = jpeg::start(data) else {
         return Useful::Nothing;
     };
-    match jpeg::trimmed(&data[start..]) {
+    match jpeg::trimmed(data.get(start..).unwrap_or_default()) {
         Some(len) => Useful::All {
             range: start..start + len,
             incomplete: false,

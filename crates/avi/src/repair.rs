@@ -2,6 +2,8 @@
 //! From a damaged or unfinished file to a sound one: everything the
 //! [`Reader`] finds, at its time, through the [`Writer`].
 
+#![warn(clippy::indexing_slicing)]
+
 use super::header::WaveFormat;
 use super::huffman;
 use super::jpeg;
@@ -11,7 +13,6 @@ use super::reader::headers::{Codec, Coded, Format, Hints, Stream};
 use super::reader::play::{Next, Playback};
 use super::reader::window::ReadAt;
 use super::reader::{Finding, OpenError, Payload, Reader};
-use super::timeline::Rate;
 use super::writer::{Options, Output, Profile, StreamFormat, Tags, WriteError, Writer};
 use crate::header::FourCc;
 
@@ -155,7 +156,8 @@ pub fn repair_with<S: ReadAt, O: Output<Payload = Vec<u8>>>(
     while let Some(next) = playback.next(&mut reader).map_err(RepairError::Read)? {
         let entry = next.entry;
         progress(size / 2 + entry.pos.min(size) / 2, size);
-        let Some(first) = copy.place(&streams[entry.stream], &next) else {
+        let stream = streams.get(entry.stream);
+        let Some(first) = stream.and_then(|stream| copy.place(stream, &next)) else {
             continue;
         };
         let payload = reader.payload_of(&next).map_err(RepairError::Read)?;
@@ -163,7 +165,7 @@ pub fn repair_with<S: ReadAt, O: Output<Payload = Vec<u8>>>(
             Payload::Bytes { pos, len, .. } => reader
                 .window()
                 .block(pos, len)
-                .map(|(block, range)| block.as_ref()[range].to_vec()),
+                .and_then(|(block, range)| Some(block.as_ref().get(range)?.to_vec())),
             Payload::Empty | Payload::Lost => None,
         };
         copy.entry(entry.stream, first, entry.size, data, out)?;
@@ -252,12 +254,17 @@ fn choose<S: ReadAt, W>(
     // Video first: the K210 wants it so.
     chosen.sort_by_key(|(sound, ..)| *sound);
     let begin = |stream: &Stream| stream.rate.time_of(stream.start);
-    let first = chosen.iter().map(|(_, n, _)| begin(&streams[*n])).min();
+    let first = chosen
+        .iter()
+        .filter_map(|(_, n, _)| streams.get(*n).map(begin))
+        .min();
     let mut copied: Vec<Option<Copied>> = streams.iter().map(|_| None).collect();
     for (to, (sound, n, _)) in chosen.iter().enumerate() {
-        let stream = &streams[*n];
+        let (Some(stream), Some(copied)) = (streams.get(*n), copied.get_mut(*n)) else {
+            continue;
+        };
         let later = begin(stream) - first.unwrap_or(0);
-        copied[*n] = Some(Copied {
+        *copied = Some(Copied {
             to,
             sound: *sound,
             lead: stream.rate.unit_at(later) * stream.unit_bytes(),
@@ -299,8 +306,8 @@ fn first_size<S: ReadAt>(
         cursor.advance();
         if let Payload::Bytes { pos, len, .. } = reader.payload(&entry)? {
             let block = reader.window().block(pos, len);
-            let frame = block
-                .and_then(|(block, range)| jpeg::FrameHeader::parse(&block.as_ref()[range]).ok());
+            let data = block.and_then(|(block, range)| block.as_ref().get(range));
+            let frame = data.and_then(|data| jpeg::FrameHeader::parse(data).ok());
             if let Some(frame) = frame {
                 return Ok(Some((frame.width.into(), frame.height.into())));
             }
@@ -339,7 +346,7 @@ impl Copy {
     /// joined files. `None` if it cannot be in it.
     fn place(&mut self, stream: &Stream, next: &Next) -> Option<u64> {
         let entry = next.entry;
-        let of = self.copied[entry.stream].as_ref()?;
+        let of = self.copied.get(entry.stream)?.as_ref()?;
         let part = stream.part(entry.first);
         if part.number == 0 {
             return Some(of.lead.saturating_add(entry.first));
@@ -489,7 +496,7 @@ impl Copy {
     }
 
     fn refusal(&self, to: usize, data: &[u8]) -> Option<String> {
-        let StreamFormat::Video { width, height, .. } = self.formats[to] else {
+        let Some(&StreamFormat::Video { width, height, .. }) = self.formats.get(to) else {
             return None;
         };
         if let Err(error) = k210::check_frame(data, width, height) {

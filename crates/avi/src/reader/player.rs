@@ -156,7 +156,7 @@ impl<S: ReadAt> Player<S> {
             return Ok(Step::Landed(range));
         }
         let (header, index) = (self.reader.header(), self.reader.index());
-        let is_there = |n: usize| header.streams[n].is_played() && index.chunks(n) > 0;
+        let is_there = |n: usize| header.is_played(n) && index.chunks(n) > 0;
         if let Some(gap) = self.tracks.gap(is_there) {
             return Ok(Step::Gap(gap));
         }
@@ -170,7 +170,9 @@ impl<S: ReadAt> Player<S> {
             };
             let entry = next.entry;
             let n = entry.stream;
-            let stream = &self.reader.header().streams[n];
+            let Some(stream) = self.reader.header().streams.get(n) else {
+                continue;
+            };
             let mut count = (entry.first, stream.count_of(entry.size));
             match self.tracks.fate(n, stream, entry.first, entry.size) {
                 Fate::Play => {}
@@ -182,7 +184,9 @@ impl<S: ReadAt> Player<S> {
             }
             let payload = self.reader.payload_of(&next)?;
             let (header, window) = self.reader.header_and_window();
-            let stream = &header.streams[n];
+            let Some(stream) = header.streams.get(n) else {
+                continue;
+            };
             let content = match payload {
                 Payload::Empty if count.1 == 0 => continue,
                 Payload::Empty | Payload::Lost => None,
@@ -248,7 +252,8 @@ impl<S: ReadAt> Player<S> {
     /// Steps back to the picture that is on screen, in every stream that has none to show at a time.
     fn look_back(&mut self, ns: u64) -> Result<(), S::Error> {
         for n in 0..self.reader.header().streams.len() {
-            if !matches!(self.reader.header.streams[n].format, Format::Jpeg { .. }) {
+            let stream = self.reader.header().streams.get(n);
+            if !stream.is_some_and(|it| matches!(it.format, Format::Jpeg { .. })) {
                 continue;
             }
             let mut pictures = Pictures::at(n, &self.reader.header, &self.reader.index, ns, false);

@@ -352,7 +352,7 @@ fn remember(lost: &mut HashSet<u64>, first: Option<u64>) {
 impl Body {
     /// What comes next, or up to where the file has to come first.
     fn next(&mut self, arrived: &mut Arrived, notices: &mut Notices) -> Result<Item, u64> {
-        let is_there = |n: usize| self.header.streams[n].is_played() && self.index.chunks(n) > 0;
+        let is_there = |n: usize| self.header.is_played(n) && self.index.chunks(n) > 0;
         if let Some(gap) = self.tracks.gap(is_there) {
             return Ok(Item::Gap(gap));
         }
@@ -383,15 +383,16 @@ impl Body {
                     }
                 }
                 walk::Item::Lost { stream } => {
-                    let first = self.counts[stream];
-                    self.counts[stream] += 1;
+                    let first = self.count(stream, 1);
                     let is_first = first_video(&self.header, &self.index) == Some(stream);
                     remember(&mut self.lost, is_first.then_some(first));
                     if arrived.base() >= self.index.end() {
                         self.index.skip(stream, 1);
                     }
-                    let header = &self.header.streams[stream];
-                    if let Some(unit) = self.tracks.unit(stream, header, (first, 1), None) {
+                    let header = self.header.streams.get(stream);
+                    let unit = header
+                        .and_then(|header| self.tracks.unit(stream, header, (first, 1), None));
+                    if let Some(unit) = unit {
                         return Ok(Item::Unit(unit));
                     }
                 }
@@ -417,6 +418,20 @@ impl Body {
         }
     }
 
+    /// Units of a stream before where it is now.
+    fn counted(&self, stream: usize) -> u64 {
+        self.counts.get(stream).copied().unwrap_or(0)
+    }
+
+    /// Goes on by some units of a stream. Answers what was before them.
+    fn count(&mut self, stream: usize, units: u64) -> u64 {
+        let counted = self.counted(stream);
+        if let Some(count) = self.counts.get_mut(stream) {
+            *count = counted.saturating_add(units);
+        }
+        counted
+    }
+
     fn end(&mut self, size: u64, notices: &mut Notices) -> Item {
         self.complete = true;
         if let Some(unit) = self.tracks.last(&self.header.streams) {
@@ -427,7 +442,7 @@ impl Body {
             if let Some(lost) = super::lost_sound(&self.header, &self.walker) {
                 notices.say(lost);
             }
-            let missing = super::missing(&self.header, size, self.damaged, |n| self.counts[n]);
+            let missing = super::missing(&self.header, size, self.damaged, |n| self.counted(n));
             for finding in missing {
                 notices.say(finding);
             }
@@ -442,21 +457,23 @@ impl Body {
         notices: &mut Notices,
         (n, pos, size, bare): (usize, u64, u32, bool),
     ) -> Option<Unit<Vec<u8>>> {
+        let units = self.header.streams.get(n)?.count_of(size);
+        let first = self.count(n, units);
+        let mut count = (first, units);
         let stream = self.header.streams.get(n)?;
-        let first = self.counts[n];
-        let mut count = (first, stream.count_of(size));
-        self.counts[n] += count.1;
         if pos > self.index.end() {
             self.index.push(n, pos, size, bare);
         }
-        if self.over[n] {
+        if self.over.get(n) == Some(&true) {
             return None;
         }
         match self.tracks.fate(n, stream, first, size) {
             Fate::Play => {}
             Fate::Skip => return None,
             Fate::Over => {
-                self.over[n] = true;
+                if let Some(over) = self.over.get_mut(n) {
+                    *over = true;
+                }
                 return None;
             }
         }
@@ -468,7 +485,7 @@ impl Body {
             count = (first, (head.len() + range.len()) as u64);
             let content = Content {
                 head,
-                piece: data[range].to_vec(),
+                piece: data.get(range)?.to_vec(),
                 incomplete: false,
             };
             return self.tracks.unit(n, stream, count, Some(content));
@@ -486,10 +503,12 @@ impl Body {
                 Useful::Nothing => None,
             },
         };
-        let content = content.map(|(range, incomplete)| Content {
-            head: Vec::new(),
-            piece: data[range].to_vec(),
-            incomplete,
+        let content = content.and_then(|(range, incomplete)| {
+            Some(Content {
+                head: Vec::new(),
+                piece: data.get(range)?.to_vec(),
+                incomplete,
+            })
         });
         self.tracks.unit(n, stream, count, content)
     }
@@ -500,9 +519,9 @@ impl Body {
             return false;
         };
         let streams = self.header.streams.iter().enumerate();
-        let mut met = streams.filter(|(n, stream)| stream.is_played() && self.counts[*n] > 0);
+        let mut met = streams.filter(|(n, stream)| stream.is_played() && self.counted(*n) > 0);
         // Interleaving is by up to a second.
-        met.all(|(n, stream)| stream.time(self.counts[n]) >= stop)
+        met.all(|(n, stream)| stream.time(self.counted(n)) >= stop)
     }
 
     /// Reads the header of a file that was joined on, once it is there; else, up to where the file

@@ -277,7 +277,7 @@ impl<P> Tracks<P> {
             // The cut may lie in the bytes kept from the chunk before or in those of this chunk.
             let kept = end.saturating_sub(head.len());
             let mut rest = head.get(end..).unwrap_or(&[]).to_vec();
-            rest.extend_from_slice(&data[kept..]);
+            rest.extend_from_slice(data.get(kept..).unwrap_or_default());
             track.rest = Some((rest, from + end as u64));
         }
         if whole == 0 {

@@ -795,9 +795,9 @@ impl Walker {
         } else {
             data.len() - SIGN + 1
         };
-        for (at, &byte) in data[..last].iter().enumerate() {
+        for (at, &byte) in data.iter().enumerate().take(last) {
             if matches!(byte, b'0'..=b'9' | b'L' | b'R' | b'J' | b'i' | 0xFF)
-                && let Some(sign) = self.sign(&data[at..])
+                && let Some(sign) = data.get(at..).and_then(|data| self.sign(data))
             {
                 signs.push((at, sign));
             }
