@@ -6,8 +6,9 @@
 //! them in front of its first access unit, so they are remembered.
 
 use avi_mjpeg::jpeg::FrameHeader;
+use gst::glib;
 use k230_venc::Codec;
-use k230_venc::packs::parameter_sets;
+use k230_venc::packs::{delimiter, parameter_sets};
 
 /// Access units are looked into this far: parameter sets come before the first slice.
 const REACH: usize = 1024;
@@ -27,12 +28,35 @@ pub fn codec_of_byte_stream(caps: &gst::CapsRef) -> Option<Codec> {
 
 /// The parameter sets that an access unit begins with, as a buffer of their own.
 pub fn headers_of(codec: Codec, buffer: &gst::BufferRef) -> Option<gst::Buffer> {
-    // Only the first memory is looked at: mapping the buffer would join them.
-    let range = {
-        let map = buffer.iter_memories().next()?.map_readable().ok()?;
-        parameter_sets(codec, &map, REACH)?
-    };
+    let range = parameter_sets(codec, begin_of(buffer, &mut [0; REACH])?, REACH)?;
     buffer.copy_region(gst::BufferCopyFlags::MEMORY, range).ok()
+}
+
+/// The access unit with parameter sets in it: in front, or behind the delimiter that has to be the
+/// first of an access unit (H.264 7.4.1.2.3, H.265 7.4.2.4.4).
+pub fn with_headers(
+    codec: Codec,
+    buffer: &gst::BufferRef,
+    headers: &gst::BufferRef,
+) -> Result<gst::Buffer, glib::BoolError> {
+    let mut begin = [0; REACH];
+    let at = begin_of(buffer, &mut begin).map_or(0, |unit| delimiter(codec, unit));
+    let mut whole = gst::Buffer::new();
+    let target = whole.make_mut();
+    buffer.copy_into(target, gst::BUFFER_COPY_METADATA, ..)?;
+    buffer.copy_into(target, gst::BufferCopyFlags::MEMORY, ..at)?;
+    headers.copy_into(target, gst::BufferCopyFlags::MEMORY, ..)?;
+    buffer.copy_into(target, gst::BufferCopyFlags::MEMORY, at..)?;
+    Ok(whole)
+}
+
+/// The first bytes of a buffer, in `into`. It may consist of several memories: parsers put a
+/// delimiter of their own in front of a picture, h265parse from GStreamer 1.28 on. Mapping the buffer
+/// would join them all.
+fn begin_of<'a>(buffer: &gst::BufferRef, into: &'a mut [u8; REACH]) -> Option<&'a [u8]> {
+    let into = into.get_mut(..buffer.size().min(REACH))?;
+    buffer.copy_to_slice(0, into).ok()?;
+    Some(into)
 }
 
 /// The caps of JPEGs with the size that the first one has, where they do not say it: muxers want to
