@@ -65,7 +65,7 @@ fn appsink(pipeline: &Pipeline, name: &str) -> gst_app::AppSink {
 
 fn frames(sink: &gst_app::AppSink) -> Vec<Frame> {
     let mut frames = Vec::new();
-    while let Some(sample) = sink.try_pull_sample(HANG) {
+    for sample in crate::common::samples(sink) {
         let buffer = sample.buffer().expect("a buffer");
         frames.push((
             buffer.pts().expect("a timestamp").nseconds(),
@@ -329,7 +329,7 @@ fn a_joined_file_has_its_own_caps_and_times() {
         ));
         pipeline.play();
         let (sink, mut n) = (appsink(&pipeline, "v"), 0);
-        while let Some(sample) = sink.try_pull_sample(HANG) {
+        for sample in crate::common::samples(&sink) {
             let caps = sample
                 .caps()
                 .expect("caps")
@@ -350,7 +350,7 @@ fn a_joined_file_has_its_own_caps_and_times() {
         }
         assert_eq!(n, 60);
         let (sink, mut bytes) = (appsink(&pipeline, "a"), 0);
-        while let Some(sample) = sink.try_pull_sample(HANG) {
+        for sample in crate::common::samples(&sink) {
             let caps = sample
                 .caps()
                 .expect("caps")
@@ -1072,7 +1072,7 @@ fn sound_and_pictures_play_in_step() {
             let (sink, pipeline) = (appsink(&pipeline, name), pipeline.0.clone());
             std::thread::spawn(move || {
                 let mut seen = Vec::new();
-                while let Some(sample) = sink.try_pull_sample(HANG) {
+                for sample in crate::common::samples(&sink) {
                     let now = pipeline.current_running_time().expect("it plays");
                     let buffer = sample.buffer().expect("a buffer");
                     let start = buffer.pts().expect("a timestamp");
