@@ -182,6 +182,33 @@ pub fn parameter_sets(codec: Codec, unit: &[u8], reach: usize) -> Option<std::op
     Some(from?..to?)
 }
 
+/// Whether nothing behind the key picture in an access unit needs what came before it: it is an IDR
+/// (or, in H.265, breaks the link to what came before). `None` if no picture begins in `unit`, of
+/// which the first `reach` bytes are looked at.
+pub fn refreshes(codec: Codec, unit: &[u8], reach: usize) -> Option<bool> {
+    let data = unit.get(..reach).unwrap_or(unit);
+    let mut position = 0;
+    while let Some((_, nal)) = start_code(data, position) {
+        if let Some(refreshes) = picture_refreshes(codec, *data.get(nal)?) {
+            return Some(refreshes);
+        }
+        position = nal;
+    }
+    None
+}
+
+/// The same of a NAL unit by its first byte; `None` if it is of no picture.
+pub fn picture_refreshes(codec: Codec, first: u8) -> Option<bool> {
+    match classify(codec, first) {
+        Nal::Picture { key } => Some(match codec {
+            // CRA: its leading pictures need what came before.
+            Codec::H265 => key && (first >> 1) & 0x3f != 21,
+            Codec::H264 | Codec::Jpeg => key,
+        }),
+        _ => None,
+    }
+}
+
 /// How many bytes at the beginning of an access unit are its delimiter, as far as it is followed by
 /// something: 0 if it begins with something else.
 pub fn delimiter(codec: Codec, unit: &[u8]) -> usize {
@@ -215,6 +242,20 @@ mod tests {
             0, 0, 0, 1, 0x40, 1, 9, 0, 0, 1, 0x42, 1, 0, 0, 0, 1, 0x26, 1, 2,
         ];
         assert_eq!(sets(Codec::H265, &unit), Some(0..12));
+    }
+
+    #[test]
+    fn an_idr_is_told_from_other_key_pictures() {
+        let unit = [0, 0, 0, 1, 0x67, 1, 2, 3, 0, 0, 1, 0x65, 5];
+        assert_eq!(refreshes(Codec::H264, &unit, 1024), Some(true));
+        assert_eq!(refreshes(Codec::H264, &unit, 11), None);
+        let unit = [0, 0, 0, 1, 0x06, 6, 0x80, 0, 0, 1, 0x41, 5];
+        assert_eq!(refreshes(Codec::H264, &unit, 1024), Some(false));
+        let picture = |kind: u8| refreshes(Codec::H265, &[0, 0, 1, kind << 1, 1, 2], 1024);
+        assert_eq!(picture(19), Some(true));
+        assert_eq!(picture(21), Some(false));
+        assert_eq!(picture(1), Some(false));
+        assert_eq!(picture(34), None);
     }
 
     #[test]
