@@ -3,6 +3,7 @@
 
 use std::{
     collections::VecDeque,
+    os::fd::RawFd,
     path::{Path, PathBuf},
     sync::Arc,
     time::{Duration, Instant},
@@ -12,6 +13,7 @@ use super::{
     assembly::{Assembly, Piece},
     controls,
     node::{Mapping, Node, Ready, buffer},
+    places::{self, Free},
     raw::*,
 };
 use crate::{
@@ -117,8 +119,10 @@ struct Slot {
     given: bool,
     /// The picture that the device reads from, until it has.
     lent: Option<Arc<dyn FrameData>>,
-    /// Where the descriptor that was lent last came from: the driver keeps its mapping.
-    last: Option<DmaPlane>,
+    /// The descriptor that was lent last: the driver keeps its mapping.
+    last: Option<RawFd>,
+    /// The number of the picture that was in it last.
+    used: u32,
 }
 
 /// A plane of the driver's memory in the hands of whoever makes the pictures.
@@ -224,7 +228,12 @@ impl V4l2Channel {
             }
         };
         if opened.raw.is_empty() {
-            opened.allocate(memory, self.delay + 1 + SPARE_RAW)?;
+            let needed = self.delay + 1 + SPARE_RAW;
+            let places = match memory {
+                V4L2_MEMORY_DMABUF => needed.max(places::LENT),
+                _ => needed,
+            };
+            opened.allocate(memory, places)?;
         }
         opened.start()?;
         self.opened = Some(opened);
@@ -257,9 +266,8 @@ impl V4l2Channel {
                 // What was read goes back to whoever makes the pictures as soon as it can.
                 return opened.reclaim();
             };
-            let path = opened.node.path().to_path_buf();
             self.heard = Instant::now();
-            if let Some(result) = self.assembly.add(piece, &path) {
+            if let Some(result) = self.assembly.add(piece, &self.path) {
                 if result.is_err() {
                     // What follows refers to the picture that was lost.
                     self.idr_wanted = true;
@@ -481,6 +489,7 @@ impl Opened {
                 given: false,
                 lent: None,
                 last: None,
+                used: 0,
             });
         }
         Ok(())
@@ -529,15 +538,17 @@ impl Opened {
 
     /// A free place, rather the one that the same memory was lent to before.
     fn free_slot(&self, dma: Option<&[DmaPlane]>) -> Option<usize> {
-        let first = dma.and_then(|planes| planes.first());
+        let fd = dma.and_then(|planes| planes.first()).map(|plane| plane.fd);
         let usable = |slot: &Slot| !slot.queued && !slot.given;
-        let free = || self.raw.iter().enumerate().filter(|(_, slot)| usable(slot));
-        free()
-            .find(|(_, slot)| {
-                first.is_some_and(|plane| slot.last.is_some_and(|last| last.fd == plane.fd))
-            })
-            .or_else(|| free().next())
-            .map(|(index, _)| index)
+        let slots = self.raw.iter().enumerate();
+        let free = slots
+            .filter(|(_, slot)| usable(slot))
+            .map(|(index, slot)| Free {
+                index,
+                last: slot.last,
+                used: slot.used,
+            });
+        places::choose(free, self.raw.len(), self.pictures, fd)
     }
 
     /// The place that was given away and that this picture is in.
@@ -645,7 +656,8 @@ impl Opened {
         self.pictures = self.pictures.wrapping_add(1);
         if let Some(slot) = self.raw.get_mut(index) {
             slot.queued = true;
-            slot.last = dma.and_then(|planes| planes.first().copied());
+            slot.last = dma.and_then(|planes| planes.first()).map(|plane| plane.fd);
+            slot.used = self.pictures;
             slot.lent = (given || dma.is_some()).then(|| frame.data.clone());
         }
         Ok(())
