@@ -11,14 +11,15 @@ use std::{
 
 use super::{
     assembly::{Assembly, Piece},
-    controls,
+    controls::{self, Applied},
     node::{Mapping, Node, Ready, buffer},
     places::{self, Free},
     raw::*,
 };
 use crate::{
-    Channel, ChannelAttr, Code, Codec, DmaPlane, Error, Frame, FrameData, LentPlane, MAX_REGIONS,
-    Mirror, PixelFormat, PlaneMemory, RateControl, Rotation, STUCK_AFTER, Status, Stream,
+    Channel, ChannelAttr, Code, Codec, DmaPlane, Error, Frame, FrameData, LentPlane, Level,
+    MAX_REGIONS, Mirror, PixelFormat, PlaneMemory, RateControl, Rotation, STUCK_AFTER, Status,
+    Stream,
 };
 
 const OUTPUT: u32 = V4L2_BUF_TYPE_VIDEO_OUTPUT_MPLANE;
@@ -163,6 +164,7 @@ pub(super) struct V4l2Channel {
     opened: Option<Opened>,
     started: bool,
     delay: u32,
+    level: Option<Level>,
     unmapped: Vec<String>,
     /// Frames since the last IDR that was asked for.
     since_idr: u32,
@@ -178,19 +180,25 @@ pub(super) struct V4l2Channel {
 impl V4l2Channel {
     pub fn create(path: &Path, attr: &ChannelAttr) -> Result<Self, Error> {
         attr.validate_for(|_| true)?;
-        let (opened, unmapped) = Opened::new(path, attr, None)?;
+        let (opened, Applied { missing, level }) = Opened::new(path, attr, None)?;
         let needed = opened
             .node
             .get_control(V4L2_CID_MIN_BUFFERS_FOR_OUTPUT)
             .unwrap_or(1);
         Ok(Self {
             path: path.into(),
-            attr: *attr,
+            // Another session in this one's place has the level of this one, whatever the rate is by
+            // then.
+            attr: ChannelAttr {
+                level: level.or(attr.level),
+                ..*attr
+            },
+            level,
             opened: Some(opened),
             started: false,
             // With so many inside the driver works; a stream is due with the last of them.
             delay: needed.clamp(1, 8) as u32 - 1,
-            unmapped: unmapped.into_iter().collect(),
+            unmapped: missing.into_iter().collect(),
             since_idr: 0,
             idr_wanted: false,
             takes_regions: attr.codec != Codec::Jpeg,
@@ -361,12 +369,11 @@ impl V4l2Channel {
 
 impl Opened {
     /// Opens the node and sets formats and controls, for pictures with the rows of `dma` apart.
-    /// What the driver has no control for is said in a sentence.
     fn new(
         path: &Path,
         attr: &ChannelAttr,
         dma: Option<&[DmaPlane]>,
-    ) -> Result<(Self, Option<String>), Error> {
+    ) -> Result<(Self, Applied), Error> {
         let node = Node::open(path)?;
         let mut raw: v4l2_pix_format_mplane = zeroed();
         raw.width = attr.width;
@@ -433,7 +440,7 @@ impl Opened {
         encoded.num_planes = 1;
         encoded.plane_fmt[0].sizeimage = attr.stream_buffer_size().max(64 * 1024);
         node.set_format(CAPTURE, encoded)?;
-        let unmapped = controls::apply(&node, attr)?;
+        let applied = controls::apply(&node, attr)?;
         let sizes = of_planes.iter().map(|format| format.sizeimage).collect();
         let opened = Self {
             node,
@@ -447,7 +454,7 @@ impl Opened {
             ended: false,
             pictures: 0,
         };
-        Ok((opened, unmapped))
+        Ok((opened, applied))
     }
 
     /// Whether pictures in such memory can be queued: always, before there are buffers.
@@ -854,6 +861,10 @@ impl Channel for V4l2Channel {
         opened.allocate(V4L2_MEMORY_MMAP, kept + count)?;
         // A driver that gave fewer than were asked for has those that copies need all the same.
         Ok(opened.give(kept as usize))
+    }
+
+    fn level(&self) -> Option<Level> {
+        self.level
     }
 
     fn unmapped(&self) -> &[String] {
