@@ -195,12 +195,12 @@ impl ElementImpl for FfmpegSink {
                 gst::StateChangeError
             })?,
             gst::StateChange::ReadyToPaused => {
-                self.streams.set_stopping(false);
+                self.streams.open();
                 self.turn.flow();
                 self.reserve_muxer_pads()?;
             }
             gst::StateChange::PausedToReady => {
-                self.streams.set_stopping(true);
+                self.streams.stop();
                 self.turn.stop();
             }
             _ => (),
@@ -223,7 +223,7 @@ impl BinImpl for FfmpegSink {
         match message.view() {
             gst::MessageView::Error(_) => {
                 // What fails from here on fails because of it, and is not told of too.
-                self.streams.set_stopping(true);
+                self.streams.fail();
                 self.turn.stop();
             }
             // Another file follows.
@@ -241,14 +241,14 @@ impl FfmpegSink {
             &*self.obj(),
             template,
             || false,
-            move |obj, pad, info, stopping| {
+            move |obj, pad, info, admission| {
                 let this = obj.imp();
                 match this.arrived(&name, pad, info) {
                     Ok(probe) => probe,
                     Err(message) => {
-                        let probe = refuse(obj, stopping, message);
+                        let probe = refuse(obj, admission, message);
                         if matches!(info.data, Some(gst::PadProbeData::Buffer(_))) {
-                            info.flow_res = Err(gst::FlowError::Flushing);
+                            info.flow_res = Err(admission.answer(gst::FlowError::Error));
                         }
                         probe
                     }

@@ -270,8 +270,8 @@ impl RecordSink {
                     &*obj,
                     template,
                     ended,
-                    move |_, pad, info, stopping| match weak.upgrade() {
-                        Some(recorder) => recorder.arrived(&name, pad, info, stopping),
+                    move |_, pad, info, admission| match weak.upgrade() {
+                        Some(recorder) => recorder.arrived(&name, pad, info, admission),
                         None => gst::PadProbeReturn::Ok,
                     },
                 )?;

@@ -84,6 +84,9 @@
 //! files of their own), which is what is lost with the power; so are they when they are complete, a
 //! moment later.
 //!
+//! Behind an error of its own the element tells upstream that the stream ends, so that files on other branches of a
+//! `tee` are completed.
+//!
 //! `duration`, `finish()` and a single `.jpg` end the recording by itself: the bin posts EOS as if
 //! the stream had ended, and what still arrives is dropped.
 #![doc = include_str!("reference.md")]

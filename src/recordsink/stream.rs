@@ -3,7 +3,6 @@
 //! the elements to the file are built.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 
 use avi_mjpeg::recorder::picture_size;
 use gst::glib;
@@ -15,21 +14,22 @@ use super::gate::Verdict;
 use super::recorder::{End, Recorder};
 use crate::failure;
 use crate::streams::containers::{Kind, VideoCodec};
+use crate::streams::entry::{self, Admission};
 use crate::streams::jpegs::{from_start, is_jpeg};
 use crate::streams::stamps::{Stamped, jump_text};
 use crate::streams::timeline::{Jump, Untimed};
 use crate::streams::times::Times;
-use crate::streams::{self, bin::Place, entry, missing};
+use crate::streams::{self, bin::Place, missing};
 use crate::sync::lock;
 
 impl Recorder {
-    /// Everything that reaches one of the pads, in the stream's thread; what is `stopping` turns it away.
+    /// Everything that reaches one of the pads, in the stream's thread.
     pub fn arrived(
         self: &Arc<Self>,
         name: &str,
         pad: &gst::GhostPad,
         info: &mut gst::PadProbeInfo,
-        stopping: &AtomicBool,
+        admission: &Admission,
     ) -> gst::PadProbeReturn {
         let has_data = info.event().is_none_or(|event| {
             use gst::EventType::{Caps, Eos, Gap, Segment};
@@ -73,7 +73,7 @@ impl Recorder {
                 }
             },
             Some(gst::PadProbeData::Buffer(buffer))
-                if buffer.size() == 0 && !stopping.load(Ordering::Acquire) =>
+                if buffer.size() == 0 && !admission.is_closed() =>
             {
                 // No container has a place for it.
                 if name == "video" {
@@ -91,7 +91,7 @@ impl Recorder {
                         gst::PadProbeReturn::Handled
                     }
                     Err(err) => {
-                        info.flow_res = Err(err);
+                        info.flow_res = Err(admission.answer(err));
                         gst::PadProbeReturn::Handled
                     }
                 }
