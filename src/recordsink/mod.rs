@@ -45,8 +45,8 @@
 //! is an error. Timestamps that go back or begin anew, or that jump ahead by more than an hour (or ten
 //! frames of a slow camera), go on behind what came, with one warning. Motion JPEG goes into the file as it comes, damaged pictures too, from the first one
 //! whose head is readable on. For each complete file the bin posts an
-//! element message `recordsink-file` with `location`, `frames`, `bytes` and `duration`, of the file
-//! that is on the disk, and the frames that came for it and are not in it: `dropped`, of which
+//! element message `recordsink-file` with `location`, `frames`, `bytes` and `duration` (from the first
+//! picture or sound to the end of the last), of the file that is on the disk, and the frames that came for it and are not in it: `dropped`, of which
 //! `dropped-interval` came before `interval` had passed, `dropped-unreadable` before the first picture
 //! whose head is readable or were empty, and `lost` were not put into it by the muxer. With
 //! `frame-messages=true` each frame posts `recordsink-frame` with its `bytes` and `pts`.

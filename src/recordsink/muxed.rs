@@ -453,9 +453,8 @@ impl Muxed {
             self.lanes[number].waiting();
         }
         self.lanes[number].tell_file(source, file, origin)?;
-        if counted {
-            lock(&self.current).add(buffer);
-        }
+        let duration = buffer.duration().map(gst::ClockTime::nseconds);
+        lock(&self.current).add(unit.start, duration, counted);
         Ok(())
     }
 

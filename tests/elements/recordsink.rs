@@ -101,7 +101,8 @@ fn the_extension_chooses_container_and_codecs() {
         assert_eq!(files[0].frames, 60, "{name}");
         assert_eq!(files[0].bytes, file.metadata().unwrap().len(), "{name}");
         let duration = files[0].duration.mseconds();
-        assert!((1999..=2001).contains(&duration), "{name}: {duration} ms");
+        // AAC begins with packets of nothing, and ends with a whole one.
+        assert!((1999..=2050).contains(&duration), "{name}: {duration} ms");
     }
 }
 
