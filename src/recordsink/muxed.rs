@@ -342,7 +342,7 @@ impl Muxed {
         info: &mut gst::PadProbeInfo,
     ) -> gst::PadProbeReturn {
         if let Some(buffer) = info.buffer_mut() {
-            self.lanes[number].set_duration(buffer);
+            self.lanes[number].complete(buffer);
         }
         match &info.data {
             Some(gst::PadProbeData::Event(event)) => self.event(number, source, event),
