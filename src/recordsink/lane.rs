@@ -120,6 +120,13 @@ impl Lane {
         lock(&self.waiting).take()
     }
 
+    /// The formats that a file can have the stream in, once one has it in one of them.
+    pub fn takes(&self) -> Option<gst::Caps> {
+        lock(&self.told).caps.as_ref()?;
+        let pad = lock(&self.pad);
+        Some(pad.as_ref()?.pad_template_caps())
+    }
+
     /// Where the stream enters.
     pub fn entry(&self) -> Option<gst::Pad> {
         match &self.queue {

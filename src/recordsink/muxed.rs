@@ -265,6 +265,13 @@ impl Muxed {
         };
         let queue = held_queue()?;
         if let Some(sink) = queue.static_pad("sink") {
+            // They would wait in it behind what waits for other streams, and a microphone with them.
+            sink.add_probe(gst::PadProbeType::QUERY_DOWNSTREAM, |_, info| {
+                match info.query().is_some_and(gst::QueryRef::is_serialized) {
+                    true => gst::PadProbeReturn::Drop,
+                    false => gst::PadProbeReturn::Ok,
+                }
+            });
             let weak = Arc::downgrade(self);
             sink.add_probe(gst::PadProbeType::BUFFER, move |pad, info| {
                 if let (Some(muxed), Some(buffer)) = (weak.upgrade(), info.buffer())
@@ -364,10 +371,32 @@ impl Muxed {
                     });
                 gst::PadProbeReturn::Handled
             }
+            Some(gst::PadProbeData::Query(_)) => self.query(number, info),
+            _ => gst::PadProbeReturn::Ok,
+        }
+    }
+
+    fn query(&self, number: usize, info: &mut gst::PadProbeInfo) -> gst::PadProbeReturn {
+        let Some(query) = info.query_mut() else {
+            return gst::PadProbeReturn::Ok;
+        };
+        let is_serialized = query.is_serialized();
+        match query.view_mut() {
+            // The muxer of this file takes the format that it has. Another one begins another file.
+            gst::QueryViewMut::Caps(query) => match self.lanes[number].takes() {
+                Some(takes) => {
+                    let filter = query.filter_owned();
+                    let mode = gst::CapsIntersectMode::First;
+                    let takes = filter.map_or(takes.clone(), |filter| {
+                        filter.intersect_with_mode(&takes, mode)
+                    });
+                    query.set_result(&takes);
+                    gst::PadProbeReturn::Handled
+                }
+                None => gst::PadProbeReturn::Ok,
+            },
             // A muxer answers these in its turn, and may have none while no file is open.
-            Some(gst::PadProbeData::Query(query)) if query.is_serialized() => {
-                gst::PadProbeReturn::Drop
-            }
+            _ if is_serialized => gst::PadProbeReturn::Drop,
             _ => gst::PadProbeReturn::Ok,
         }
     }
