@@ -189,30 +189,31 @@ impl ElementImpl for FfmpegSink {
         &self,
         transition: gst::StateChange,
     ) -> Result<gst::StateChangeSuccess, gst::StateChangeError> {
+        // An error before the pipeline has prerolled leaves the bin in READY: it does not hear of PAUSED to READY.
+        let ends = matches!(
+            transition,
+            gst::StateChange::PausedToReady | gst::StateChange::ReadyToNull
+        );
         match transition {
             gst::StateChange::NullToReady => self.prepare().map_err(|message| {
                 self.obj().post_error_message(message);
                 gst::StateChangeError
             })?,
             gst::StateChange::ReadyToPaused => {
+                self.clear();
                 self.streams.open();
                 self.turn.flow();
                 self.reserve_muxer_pads()?;
             }
-            gst::StateChange::PausedToReady => {
+            _ if ends => {
                 self.streams.stop();
                 self.turn.stop();
             }
             _ => (),
         }
         let success = self.parent_change_state(transition)?;
-        if transition == gst::StateChange::PausedToReady {
-            lock(&self.made).running = false;
-            if let Some(pipe) = &lock(&self.made).pipe {
-                pipe.set_async(true);
-            }
-            let targets = self.streams.dismantle(&*self.obj());
-            self.release_muxer_pads(targets);
+        if ends {
+            self.clear();
         }
         Ok(success)
     }
@@ -259,6 +260,20 @@ impl FfmpegSink {
             self.reserve_muxer_pad(template.name_template());
         }
         Ok(pad)
+    }
+
+    /// Takes away what was built for one recording, if that has not been done.
+    fn clear(&self) {
+        let pipe = {
+            let mut made = lock(&self.made);
+            made.running = false;
+            made.pipe.clone()
+        };
+        if let Some(pipe) = pipe {
+            pipe.set_async(true);
+        }
+        let targets = self.streams.dismantle(&*self.obj());
+        self.release_muxer_pads(targets);
     }
 
     fn stamps(&self, name: &str) -> &Mutex<Stamps> {

@@ -327,12 +327,16 @@ impl Muxed {
         let Some(number) = self.number(name) else {
             return;
         };
-        let muxed = self.clone();
+        // The pad may be one that stays for the next recording, which has another muxer.
+        let muxed = Arc::downgrade(self);
         let kinds = gst::PadProbeType::EVENT_DOWNSTREAM
             | gst::PadProbeType::BUFFER
             | gst::PadProbeType::BUFFER_LIST
             | gst::PadProbeType::QUERY_DOWNSTREAM;
         source.add_probe(kinds, move |source, info| {
+            let Some(muxed) = muxed.upgrade() else {
+                return gst::PadProbeReturn::Remove;
+            };
             let Some(bin) = muxed.bin.upgrade() else {
                 return gst::PadProbeReturn::Remove;
             };
@@ -622,8 +626,10 @@ impl Muxed {
             element.set_locked_state(false);
             element.sync_state_with_parent()
         });
-        if opened.is_ok() {
-            self.owner.opened(&self.muxer(), &self.sink);
+        match opened {
+            Ok(()) => self.owner.opened(&self.muxer(), &self.sink),
+            // An element that could not get as far as READY would fail again when the bin stops, and hold it up.
+            Err(_) => self.shut_down(),
         }
         lock(&self.state).file = match opened {
             Ok(()) => File::Open,
@@ -655,11 +661,16 @@ impl Muxed {
             return false;
         }
         drop(state);
+        self.shut_down();
+        true
+    }
+
+    /// Stops what writes a file.
+    fn shut_down(&self) {
         for element in self.file_elements() {
             element.set_locked_state(true);
             let _ = element.set_state(gst::State::Null);
         }
-        true
     }
 
     /// Whether `object` is what says that a file is complete.

@@ -614,7 +614,7 @@ impl Recorder {
         .map_err(|err| missing(&err))
     }
 
-    /// Everything that was made for one recording.
+    /// Takes everything away that was made for one recording, if that has not been done.
     pub fn take_apart(&self) {
         let (end, late) = {
             let mut making = lock(&self.making);
