@@ -34,7 +34,8 @@
 //! A recording goes on without sound that stops without an end, as that of a microphone that was
 //! unplugged: two seconds later, or earlier where memory is short, a warning says so and the file
 //! gets silence until something comes (raw sound, AAC, Opus). Sound of other formats ends there in
-//! that file. GAP events upstream are silence at once, without a warning.
+//! that file. GAP events upstream are silence at once, without a warning. A linked stream of which nothing at all
+//! came is not in the file, or silent in it; a warning for each recording names it.
 //!
 //! # Names
 //! `location` may have a place for the recording's number, as `printf` has it (`%05d`), and for the

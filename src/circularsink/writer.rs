@@ -120,13 +120,17 @@ impl std::fmt::Debug for Parts<'_> {
     }
 }
 
-/// Puts parsers, muxer and sink behind the source. Returns the numbers of the streams that go into
-/// the file.
-pub fn build(
-    bin: &gst::Bin,
-    source: &RecordingSource,
-    parts: &Parts,
-) -> Result<Vec<usize>, BuildError> {
+/// What goes into a recording.
+#[derive(Debug)]
+pub struct Built {
+    /// The numbers of the streams in the file.
+    pub streams: Vec<usize>,
+    /// Others would be in it too, if something had come of them.
+    pub takes_all: bool,
+}
+
+/// Puts parsers, muxer and sink behind the source.
+pub fn build(bin: &gst::Bin, source: &RecordingSource, parts: &Parts) -> Result<Built, BuildError> {
     let Parts { order, target, .. } = parts;
     let location = target.location.as_deref();
     let writer = Writer::of(location, order.muxer.as_deref(), parts.streams)?;
@@ -156,7 +160,10 @@ pub fn build(
             .ok_or_else(|| glib::bool_error!("no pad for {}", stream.name))?;
         join(bin, &pad, stream, &last, form.as_ref())?;
     }
-    Ok(chosen.iter().map(|(number, _)| *number).collect())
+    Ok(Built {
+        streams: chosen.iter().map(|(number, _)| *number).collect(),
+        takes_all: matches!(writer, Writer::Muxer(_)),
+    })
 }
 
 /// The streams that the writer takes.
