@@ -37,6 +37,13 @@
 //! that file. GAP events upstream are silence at once, without a warning. A linked stream of which nothing at all
 //! came is not in the file, or silent in it; a warning for each recording names it.
 //!
+//! # Raw sound in a MOV
+//! It is Apple Lossless (`avenc_alac`) there, sample for sample; of more than 16 bits the upper 24. `qtmux` would write
+//! eight bytes or more of table for each sample into a file that plays when it is cut off, and take more memory
+//! the longer there are no pictures. What has no such form (192 kHz, microphones without places) is refused:
+//! record it to a `.mkv`, or with `muxer-properties=properties,fragment-duration=0` as it is, to a file that nothing
+//! plays before it is complete.
+//!
 //! # Names
 //! `location` may have a place for the recording's number, as `printf` has it (`%05d`), and for the
 //! time of day of its first picture, as `strftime` has it: `%Y %m %d %H %M %S`, `%j %y %F %T %z` and

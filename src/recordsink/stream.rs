@@ -19,7 +19,7 @@ use crate::streams::jpegs::{from_start, is_jpeg};
 use crate::streams::stamps::{Stamped, jump_text};
 use crate::streams::timeline::{Jump, Untimed};
 use crate::streams::times::Times;
-use crate::streams::{self, bin::Place, missing};
+use crate::streams::{self, bin::Place, missing, samples};
 use crate::sync::lock;
 
 impl Recorder {
@@ -502,6 +502,13 @@ fn check_holds(
             .filter(|template| template.direction() == gst::PadDirection::Sink)
             .any(|template| template.caps().iter().any(|held| held.name() == wanted))
     };
+    if streams::writes_fragments(muxer) && samples::are_counted(caps) {
+        return Err(gst::error_msg!(
+            gst::StreamError::Mux,
+            ("A file that plays when it is cut off has no place for sound in samples: leave audio-encoder out, or \
+                 set it to avenc_alac")
+        ));
+    }
     if caps.iter().any(|structure| held(structure.name().as_str())) {
         return Ok(());
     }
