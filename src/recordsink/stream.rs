@@ -13,7 +13,7 @@ use super::chain::{audio_chain, link_preview, preview_chain, video_chain};
 use super::gate::Verdict;
 use super::recorder::{End, Recorder};
 use crate::failure;
-use crate::streams::containers::{Kind, VideoCodec};
+use crate::streams::containers::{Container, Kind, Muxer, VideoCodec};
 use crate::streams::entry::{self, Admission};
 use crate::streams::jpegs::{from_start, is_jpeg};
 use crate::streams::stamps::{Stamped, jump_text};
@@ -341,7 +341,7 @@ impl Recorder {
                 Some(pad) => pad.query_caps(None),
                 None => caps.clone(),
             };
-            check_holds(&muxed.muxer(), &made, name)?;
+            check_holds(&muxed.muxer(), container, &made, name)?;
         }
         let with_preview = settings.preview && name == "video";
         gst::debug!(CAT, "{name} is {caps}: {chain:?}");
@@ -492,6 +492,7 @@ fn has_rate(caps: &gst::CapsRef) -> bool {
 /// makes the one that is wanted.
 fn check_holds(
     muxer: &gst::Element,
+    container: &Container,
     caps: &gst::Caps,
     name: &str,
 ) -> Result<(), gst::ErrorMessage> {
@@ -513,10 +514,22 @@ fn check_holds(
         return Ok(());
     }
     let factory = muxer.factory().map(|factory| factory.name().to_string());
+    let others: &[Muxer] = match container.kind {
+        Kind::Muxed(muxers) => muxers,
+        _ => &[],
+    };
+    let takes = |other: &&Muxer| {
+        let is_other = Some(other.factory) != factory.as_deref();
+        is_other && caps.iter().any(|it| other.holds(it.name().as_str()))
+    };
+    let instead = others.iter().find(takes).map_or_else(
+        || "choose another extension".to_owned(),
+        |other| format!("set muxer-factory={}", other.factory),
+    );
     Err(gst::error_msg!(
         gst::StreamError::Mux,
         (
-            "{} cannot hold {}: choose another extension, or give raw {name} to have it encoded",
+            "{} cannot hold {}: {instead}, or give raw {name} to have it encoded",
             factory.as_deref().unwrap_or("The muxer"),
             caps.structure(0)
                 .map_or("it", |structure| structure.name().as_str())

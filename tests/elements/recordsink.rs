@@ -1058,6 +1058,12 @@ fn each_error_says_what_to_do() {
         path("there.avi")
     ));
     assert!(err.contains("cannot hold video/x-h264"), "{err}");
+    assert!(err.contains("set muxer-factory=avimux"), "{err}");
+    let made = record(&format!(
+        "{VIDEO} ! x264enc ! recordsink muxer-factory=avimux location={}",
+        path("h264.avi")
+    ));
+    assert_eq!(codecs(&made[0].location), ["h264"]);
     assert_eq!(std::fs::read(path("there.avi")).unwrap(), b"mine");
     let err = error(&format!(
         "{VIDEO} ! jpegenc ! recordsink location={}",
