@@ -8,7 +8,7 @@ use gst::prelude::*;
 
 use avi_mjpeg::jpeg::FrameHeader;
 use avi_mjpeg::reader::Finding;
-use avi_mjpeg::reader::headers::{Format, Header};
+use avi_mjpeg::reader::headers::{Format, Header, TAKEN_APART};
 use avi_mjpeg::reader::tracks::{Gap, Unit};
 
 use super::shared::{PadInfo, Segment, Shared};
@@ -91,7 +91,7 @@ impl Output {
                 gst::element_warning!(
                     self.element,
                     gst::StreamError::CodecNotFound,
-                    ("Stream {n} ({kind}) is {codec}, which is not taken apart here: it is left out. avidemux may know it.")
+                    ("Stream {n} ({kind}) is {codec} and is left out: what is taken apart here is {TAKEN_APART}. avidemux may know it.")
                 );
             }
         }
@@ -99,7 +99,7 @@ impl Output {
             gst::element_error!(
                 self.element,
                 gst::StreamError::CodecNotFound,
-                ("There is no Motion JPEG in this file, and no sound that is known")
+                ("There is no Motion JPEG in this file, nor sound of a kind that is taken apart here ({TAKEN_APART}). avidemux may know what there is.")
             );
             return Err(gst::FlowError::Error);
         }

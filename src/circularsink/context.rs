@@ -12,7 +12,7 @@ use gst::glib;
 use gst::prelude::*;
 
 use super::CAT;
-use super::recording::{Failure, Host, Notice, Outcome, Recorder, warn_of_sound_alone};
+use super::recording::{Failure, Host, Notice, Outcome, Recorder};
 use super::session::{Answer, Open, Session, Trigger};
 use super::settings::Settings;
 use super::shared::Shared;
@@ -187,12 +187,13 @@ impl Context {
         let deadline = now
             .checked_add(timeout)
             .unwrap_or(now + Duration::from_secs(1 << 30));
-        let mut alone = false;
         let mut state = lock(&self.state);
         if let Some(shared) = state.shared.clone() {
             let mut inner = shared.lock();
             // Nothing more comes: recordings that wait for a picture have the sound alone.
-            alone = !state.session.open().is_empty() && inner.ring.give_up_reference();
+            if !state.session.open().is_empty() {
+                inner.ring.give_up_reference();
+            }
             for open in state.session.open() {
                 inner.ring.seal(open.id);
             }
@@ -221,9 +222,6 @@ impl Context {
             let counters = counters.map(|handle| handle.counters.clone());
             let outcome = Outcome::of(Failure::Stalled(timeout));
             self.tell(open.id, &outcome, &counters.unwrap_or_default());
-        }
-        if let (true, Some(element)) = (alone, self.element.upgrade()) {
-            warn_of_sound_alone(&element);
         }
     }
 

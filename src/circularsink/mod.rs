@@ -34,7 +34,15 @@
 //! A recording goes on without sound that stops without an end, as that of a microphone that was
 //! unplugged: two seconds later, or earlier where memory is short, a warning says so and the file
 //! gets silence until something comes (raw sound, AAC, Opus). Sound of other formats ends there in
-//! that file. GAP events upstream are silence at once, without a warning.
+//! that file. GAP events upstream are silence at once, without a warning. A linked stream of which nothing at all
+//! came is not in the file, or silent in it; a warning for each recording names it.
+//!
+//! # Raw sound in a MOV
+//! It is Apple Lossless (`avenc_alac`) there, sample for sample; of more than 16 bits the upper 24. `qtmux` would write
+//! eight bytes or more of table for each sample into a file that plays when it is cut off, and take more memory
+//! the longer there are no pictures. What has no such form (192 kHz, microphones without places) is refused:
+//! record it to a `.mkv`, or with `muxer-properties=properties,fragment-duration=0` as it is, to a file that nothing
+//! plays before it is complete.
 //!
 //! # Names
 //! `location` may have a place for the recording's number, as `printf` has it (`%05d`), and for the

@@ -15,6 +15,7 @@ use super::CAT;
 use super::headers;
 use super::settings::Order;
 use super::shared::{Shared, Stream};
+use super::silence::warn_of_silence;
 use super::source::{Counters, Feed, RecordingSource};
 use super::target::{Target, TargetError};
 use super::writer::{self, BuildError};
@@ -248,7 +249,10 @@ pub struct Recorder {
 struct Ready {
     start: i64,
     utc: Option<i64>,
+    /// Those whose format is known, with their numbers.
     streams: Vec<(usize, Stream)>,
+    /// The names of those that are linked and of which nothing has come.
+    silent: Vec<String>,
     reference: usize,
     sample: gst::Sample,
 }
@@ -313,12 +317,11 @@ impl Recorder {
 
     /// Where the picture never came, the sound is recorded.
     fn go_on_without_reference(&self) -> bool {
-        if !self.shared.lock().ring.give_up_reference() {
-            return false;
+        let goes_on = self.shared.lock().ring.give_up_reference();
+        if goes_on {
+            self.shared.notify();
         }
-        warn_of_sound_alone(&self.element);
-        self.shared.notify();
-        true
+        goes_on
     }
 
     fn has_begun(&self) -> bool {
@@ -343,11 +346,14 @@ impl Recorder {
             return None;
         }
         let caps = streams.get(reference).and_then(|s| s.caps.as_ref());
-        let known = streams
-            .iter()
-            .enumerate()
-            .filter(|(_, s)| s.caps.is_some() && !s.removed);
-        let known = known.map(|(n, s)| (n, s.clone())).collect();
+        let present = streams.iter().enumerate().filter(|(_, s)| !s.removed);
+        // A picture's stream that decides nothing has been given up: nothing came of it but its format.
+        let has_come =
+            |(n, s): &(usize, &Stream)| s.caps.is_some() && (*n == reference || !s.is_video());
+        let (known, silent): (Vec<_>, Vec<_>) = present.partition(has_come);
+        let known = known.into_iter().map(|(n, s)| (n, s.clone())).collect();
+        let silent = silent.into_iter().filter(|(_, s)| s.linked);
+        let silent = silent.map(|(_, s)| s.name.clone()).collect();
         let mut sample = gst::Sample::builder();
         let mut utc = inner.clock.utc(start);
         if let Some(first) = inner.ring.first_of(id) {
@@ -362,6 +368,7 @@ impl Recorder {
             start,
             utc,
             streams: known,
+            silent,
             reference,
             sample: sample.build(),
         })
@@ -460,12 +467,17 @@ impl Recorder {
                 move |bytes| host.make_room(bytes)
             }),
         };
-        let chosen = writer::build(bin, &source, &parts)?;
-        let mut inner = self.shared.lock();
-        for stream in 0..inner.streams.len() {
-            if !chosen.contains(&stream) {
-                inner.ring.leave(self.order.id, stream);
+        let built = writer::build(bin, &source, &parts)?;
+        {
+            let mut inner = self.shared.lock();
+            for stream in 0..inner.streams.len() {
+                if !built.streams.contains(&stream) {
+                    inner.ring.leave(self.order.id, stream);
+                }
             }
+        }
+        if built.takes_all && !ready.silent.is_empty() {
+            warn_of_silence(&self.element, &ready.silent, false);
         }
         Ok(())
     }
@@ -619,15 +631,6 @@ impl Recorder {
         }
         forget(&self.shared, self.order.id);
     }
-}
-
-/// Says that the picture never came.
-pub fn warn_of_sound_alone(element: &gst::Bin) {
-    gst::element_warning!(
-        element,
-        gst::StreamError::Failed,
-        ("Nothing came on video: the recording has the sound alone")
-    );
 }
 
 /// Takes a recording out of the ring; what only it needed is freed without the lock.

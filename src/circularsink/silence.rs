@@ -9,6 +9,8 @@
 
 use std::time::{Duration, Instant};
 
+use gst::prelude::*;
+
 use crate::ring::Silence;
 
 /// How long nothing must have come, and by how much in time (ns) the sound must be behind the
@@ -190,6 +192,24 @@ fn raw(info: &gst_audio::AudioInfo, from: i64, until: i64) -> Option<(gst::Buffe
     }
     let length = samples * 1_000_000_000 / rate.max(1);
     Some((buffer, from + i64::try_from(length).ok()?))
+}
+
+/// Says that nothing came of these streams, which are not in the recording, or silent in it.
+pub fn warn_of_silence(element: &impl IsA<gst::Element>, streams: &[String], silent: bool) {
+    let without = match streams {
+        _ if silent => "has silence in its place",
+        [only] if only == "video" => "has the sound alone",
+        [_] => "is without it",
+        _ => "is without them",
+    };
+    gst::element_warning!(
+        element,
+        gst::StreamError::Failed,
+        (
+            "Nothing came on {}: the recording {without}",
+            streams.join(", ")
+        )
+    );
 }
 
 #[cfg(test)]

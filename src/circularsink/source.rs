@@ -13,7 +13,7 @@ use gst::subclass::prelude::*;
 
 use super::headers;
 use super::shared::{Media, Shared, Stream};
-use super::silence::{HOLE, Patience, Stuff};
+use super::silence::{HOLE, Patience, Stuff, warn_of_silence};
 use crate::ring::{Item, RecordingId, Taken};
 use crate::streams::bin::guarded;
 use crate::streams::times::Times;
@@ -165,6 +165,8 @@ struct Task {
     sampled: i64,
     filled: i64,
     announced: bool,
+    /// Something of the stream is in the file, or it was told that nothing is.
+    settled: bool,
     /// Timestamp that stands for running time zero, once it is known.
     base: Option<i64>,
     items: Vec<Item<Media>>,
@@ -200,6 +202,7 @@ impl Task {
             sampled: start,
             filled: start,
             announced: false,
+            settled: false,
             base: None,
             items: Vec::with_capacity(BATCH),
         }
@@ -233,6 +236,9 @@ impl Task {
         match flow {
             Ok(_) if goes_on => return true,
             Ok(_) => {
+                if !self.settled {
+                    self.end_silently(pad);
+                }
                 self.segment(pad, 0);
                 pad.push_event(gst::event::Eos::new());
             }
@@ -269,12 +275,35 @@ impl Task {
         })
     }
 
+    /// The recording ends, and nothing of the stream is in it: a muxer may need something of it for its file to be one.
+    fn end_silently(&mut self, pad: &gst::Pad) {
+        self.settled = true;
+        let silent = self.stuff.is_some();
+        if let Some(element) = pad.parent_element() {
+            warn_of_silence(&element, std::slice::from_ref(&self.info.name), silent);
+        }
+        let until = {
+            let inner = self.feed.shared.lock();
+            let reached = inner.ring.reached();
+            let end = inner.ring.span(self.feed.id).and_then(|span| span.end);
+            // The greatest of all stands for the end of the streams.
+            end.filter(|end| *end < i64::MAX).or(reached)
+        };
+        if let Some(until) = until
+            && let Err(error) = self.fill(pad, until)
+        {
+            gst::debug!(CAT, obj = pad, "No silence: {error}");
+        }
+    }
+
     /// Goes on without the stream up to a running time. Returns whether it may come back.
     fn silence(
         &mut self,
         pad: &gst::Pad,
         until: i64,
     ) -> (Result<gst::FlowSuccess, gst::FlowError>, bool) {
+        // Upstream has said so itself, or the user is told here.
+        self.settled = true;
         if self.patience.told_user()
             && let Some(element) = pad.parent_element()
         {
@@ -337,6 +366,7 @@ impl Task {
         };
         let buffer = self.stamp(pad, buffer, (time, end), shift);
         let bytes = buffer.size() as u64;
+        self.settled = true;
         let flow = pad.push(buffer)?;
         let counters = &self.feed.counters;
         counters.bytes.fetch_add(bytes, Ordering::Relaxed);

@@ -16,7 +16,7 @@ use crate::streams::creation::Creation;
 use crate::streams::pictures::Pictures;
 use crate::streams::place;
 use crate::streams::set::{self, SetError};
-use crate::streams::{self, MissingElement, transport};
+use crate::streams::{self, MissingElement, samples, transport};
 
 /// Why a recording's elements can't be put together. Each says what to do.
 #[derive(Debug, thiserror::Error)]
@@ -31,6 +31,12 @@ pub enum BuildError {
     Property(#[from] SetError),
     #[error("{0} can't store {1} ({2}): encode it differently or choose another format")]
     Unsupported(String, String, String),
+    /// Sound in samples, which `qtmux` would count one by one in each fragment.
+    #[error(
+        "{0} can't store {1} ({2}) so that a file that is cut off plays: use .mkv or .avi, or encode it, as AAC for \
+         example"
+    )]
+    Samples(String, String, String),
     #[error("{0} writes {1}, and there is no such stream")]
     NothingToWrite(String, &'static str),
     #[error("the elements of the recording can't be joined: {0}")]
@@ -120,13 +126,17 @@ impl std::fmt::Debug for Parts<'_> {
     }
 }
 
-/// Puts parsers, muxer and sink behind the source. Returns the numbers of the streams that go into
-/// the file.
-pub fn build(
-    bin: &gst::Bin,
-    source: &RecordingSource,
-    parts: &Parts,
-) -> Result<Vec<usize>, BuildError> {
+/// What goes into a recording.
+#[derive(Debug)]
+pub struct Built {
+    /// The numbers of the streams in the file.
+    pub streams: Vec<usize>,
+    /// Others would be in it too, if something had come of them.
+    pub takes_all: bool,
+}
+
+/// Puts parsers, muxer and sink behind the source.
+pub fn build(bin: &gst::Bin, source: &RecordingSource, parts: &Parts) -> Result<Built, BuildError> {
     let Parts { order, target, .. } = parts;
     let location = target.location.as_deref();
     let writer = Writer::of(location, order.muxer.as_deref(), parts.streams)?;
@@ -156,7 +166,10 @@ pub fn build(
             .ok_or_else(|| glib::bool_error!("no pad for {}", stream.name))?;
         join(bin, &pad, stream, &last, form.as_ref())?;
     }
-    Ok(chosen.iter().map(|(number, _)| *number).collect())
+    Ok(Built {
+        streams: chosen.iter().map(|(number, _)| *number).collect(),
+        takes_all: matches!(writer, Writer::Muxer(_)),
+    })
 }
 
 /// The streams that the writer takes.
@@ -275,7 +288,20 @@ fn join(
     let Some(caps) = &stream.caps else {
         return Err(BuildError::NothingToWrite(name(), "a stream with a format"));
     };
-    let unsupported = || BuildError::Unsupported(name(), stream.name.clone(), caps.to_string());
+    let told = || (name(), stream.name.clone(), caps.to_string());
+    let unsupported = || {
+        let (muxer, stream, caps) = told();
+        BuildError::Unsupported(muxer, stream, caps)
+    };
+    let counts = streams::writes_fragments(to) && samples::are_counted(caps);
+    if form.is_none() && counts && takes(to, |form| caps.can_intersect(form)) {
+        let chain = samples::in_packets(caps)?.ok_or_else(|| {
+            let (muxer, stream, caps) = told();
+            BuildError::Samples(muxer, stream, caps)
+        })?;
+        let packets = gst::Caps::new_empty_simple(samples::PACKETS);
+        return lead(bin, pad, &chain, to, &packets)?.ok_or_else(unsupported);
+    }
     let parser = streams::any_parser(caps);
     let as_it_is = match form {
         Some(form) => form.can_intersect(caps),
@@ -292,19 +318,27 @@ fn join(
     // Without it parameter sets are sent once, which is enough for no format that needs a parser
     // because it has none outside the stream.
     streams::set_if_there(&parser, "config-interval", "-1");
-    bin.add(&parser)?;
-    let (Some(parser_sink), Some(parser_src)) =
-        (parser.static_pad("sink"), parser.static_pad("src"))
-    else {
-        return Err(unsupported());
-    };
-    pad.link(&parser_sink).map_err(|_| unsupported())?;
     let forms = gst::Caps::builder(caps.structure(0).map_or("", |s| s.name())).build();
-    let sink = to
-        .compatible_pad(&parser_src, Some(&forms))
-        .ok_or_else(unsupported)?;
-    parser_src.link(&sink).map_err(|_| unsupported())?;
-    Ok(())
+    lead(bin, pad, &[parser], to, &forms)?.ok_or_else(unsupported)
+}
+
+/// Leads what leaves a pad through `chain`, which makes `forms` of it, to a pad of the muxer; `None` if they do not fit.
+fn lead(
+    bin: &gst::Bin,
+    pad: &gst::Pad,
+    chain: &[gst::Element],
+    to: &gst::Element,
+    forms: &gst::Caps,
+) -> Result<Option<()>, BuildError> {
+    bin.add_many(chain)?;
+    let linked = || {
+        pad.link(&chain.first()?.static_pad("sink")?).ok()?;
+        streams::link(chain).ok()?;
+        let source = chain.last()?.static_pad("src")?;
+        let sink = to.compatible_pad(&source, Some(forms))?;
+        source.link(&sink).ok().map(drop)
+    };
+    Ok(linked())
 }
 
 /// Whether one of the element's sink pad templates has caps that suit.

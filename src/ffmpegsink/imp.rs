@@ -189,30 +189,31 @@ impl ElementImpl for FfmpegSink {
         &self,
         transition: gst::StateChange,
     ) -> Result<gst::StateChangeSuccess, gst::StateChangeError> {
+        // An error before the pipeline has prerolled leaves the bin in READY: it does not hear of PAUSED to READY.
+        let ends = matches!(
+            transition,
+            gst::StateChange::PausedToReady | gst::StateChange::ReadyToNull
+        );
         match transition {
             gst::StateChange::NullToReady => self.prepare().map_err(|message| {
                 self.obj().post_error_message(message);
                 gst::StateChangeError
             })?,
             gst::StateChange::ReadyToPaused => {
-                self.streams.set_stopping(false);
+                self.clear();
+                self.streams.open();
                 self.turn.flow();
                 self.reserve_muxer_pads()?;
             }
-            gst::StateChange::PausedToReady => {
-                self.streams.set_stopping(true);
+            _ if ends => {
+                self.streams.stop();
                 self.turn.stop();
             }
             _ => (),
         }
         let success = self.parent_change_state(transition)?;
-        if transition == gst::StateChange::PausedToReady {
-            lock(&self.made).running = false;
-            if let Some(pipe) = &lock(&self.made).pipe {
-                pipe.set_async(true);
-            }
-            let targets = self.streams.dismantle(&*self.obj());
-            self.release_muxer_pads(targets);
+        if ends {
+            self.clear();
         }
         Ok(success)
     }
@@ -223,7 +224,7 @@ impl BinImpl for FfmpegSink {
         match message.view() {
             gst::MessageView::Error(_) => {
                 // What fails from here on fails because of it, and is not told of too.
-                self.streams.set_stopping(true);
+                self.streams.fail();
                 self.turn.stop();
             }
             // Another file follows.
@@ -241,14 +242,14 @@ impl FfmpegSink {
             &*self.obj(),
             template,
             || false,
-            move |obj, pad, info, stopping| {
+            move |obj, pad, info, admission| {
                 let this = obj.imp();
                 match this.arrived(&name, pad, info) {
                     Ok(probe) => probe,
                     Err(message) => {
-                        let probe = refuse(obj, stopping, message);
+                        let probe = refuse(obj, admission, message);
                         if matches!(info.data, Some(gst::PadProbeData::Buffer(_))) {
-                            info.flow_res = Err(gst::FlowError::Flushing);
+                            info.flow_res = Err(admission.answer(gst::FlowError::Error));
                         }
                         probe
                     }
@@ -259,6 +260,20 @@ impl FfmpegSink {
             self.reserve_muxer_pad(template.name_template());
         }
         Ok(pad)
+    }
+
+    /// Takes away what was built for one recording, if that has not been done.
+    fn clear(&self) {
+        let pipe = {
+            let mut made = lock(&self.made);
+            made.running = false;
+            made.pipe.clone()
+        };
+        if let Some(pipe) = pipe {
+            pipe.set_async(true);
+        }
+        let targets = self.streams.dismantle(&*self.obj());
+        self.release_muxer_pads(targets);
     }
 
     fn stamps(&self, name: &str) -> &Mutex<Stamps> {

@@ -26,6 +26,9 @@
 //! end of its input and is started again with the same arguments, except that the files it writes
 //! have numbers: `clip.mp4`, `clip-00001.mp4` and so on; an INFO message says so.
 //!
+//! Behind an error of its own the element tells upstream that the stream ends, so that files on other branches of a
+//! `tee` are completed.
+//!
 //! Stopped without EOS, the program gets the end of its input and completes its file; if it neither
 //! reads nor ends for five seconds it gets SIGTERM, and five seconds later SIGKILL. The same happens
 //! when this process dies, by SIGKILL or in a crash, where a shell that watches (`/bin/sh`) gives it

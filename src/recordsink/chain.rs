@@ -393,13 +393,66 @@ pub fn audio_chain(
         chain.push(filter(samples.build())?);
         return Ok(chain);
     };
-    chain.push(make("audioresample")?);
+    let resampler = make("audioresample")?;
+    if let Some(source) = resampler.static_pad("src") {
+        begin_anew_with_each_format(&source, &encoder);
+    }
+    chain.push(resampler);
     let made = source_caps(&encoder);
     chain.push(encoder);
     if let Some(parser) = streams::parser(&made) {
         chain.push(make(parser)?);
     }
     Ok(chain)
+}
+
+/// Has libav's encoders of sound begin anew when the format of the samples that come from `source` changes. They would
+/// fail, or encode what nobody expects: they choose among what their own source pad offers, which is the format
+/// that it has.
+fn begin_anew_with_each_format(source: &gst::Pad, encoder: &gst::Element) {
+    let is_libavs = |factory: gst::ElementFactory| factory.name().starts_with("avenc_");
+    if !encoder.factory().is_some_and(is_libavs) {
+        return;
+    }
+    let encoder = encoder.downgrade();
+    source.add_probe(gst::PadProbeType::EVENT_DOWNSTREAM, move |source, info| {
+        let caps = info.event().and_then(|event| match event.view() {
+            gst::EventView::Caps(caps) => Some(caps.caps_owned()),
+            _ => None,
+        });
+        let (Some(caps), Some(sink)) = (caps, source.peer()) else {
+            return gst::PadProbeReturn::Ok;
+        };
+        let before = sink.current_caps();
+        if before.is_some_and(|before| !streams::same_format(&before, &caps))
+            && let Some(encoder) = encoder.upgrade()
+            && let Err(err) = begin_anew(source, &sink, &encoder)
+        {
+            // It has what it had, and says itself that it can't go on.
+            gst::warning!(CAT, obj = encoder, "It can't begin anew: {err}");
+        }
+        gst::PadProbeReturn::Ok
+    });
+}
+
+/// Has an encoder give out what it has, and stops and starts it, in its stream's thread.
+fn begin_anew(
+    source: &gst::Pad,
+    sink: &gst::Pad,
+    encoder: &gst::Element,
+) -> Result<(), glib::BoolError> {
+    // Before another segment encoders give out what they have, and nobody behind them takes this one for an end.
+    if let Some(segment) = sink.sticky_event::<gst::event::Segment>(0) {
+        sink.send_event(segment);
+    }
+    // What is linked is told of the stream again.
+    source.unlink(sink)?;
+    let stopped = encoder.set_state(gst::State::Ready);
+    let linked = source.link(sink);
+    let started = encoder.sync_state_with_parent();
+    stopped.map_err(|err| glib::bool_error!("{err}"))?;
+    linked.map_err(|err| glib::bool_error!("{err}"))?;
+    started
 }
 
 /// What shows the video, behind a queue that forgets rather than hold the recording up.

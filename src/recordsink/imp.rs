@@ -189,19 +189,27 @@ impl ElementImpl for RecordSink {
         transition: gst::StateChange,
     ) -> Result<gst::StateChangeSuccess, gst::StateChangeError> {
         let recorder = &self.recorder;
+        // An error before the pipeline has prerolled leaves the bin in READY: it does not hear of PAUSED to READY.
+        let ends = matches!(
+            transition,
+            gst::StateChange::PausedToReady | gst::StateChange::ReadyToNull
+        );
         let refuse = |message| {
             self.obj().post_error_message(message);
             gst::StateChangeError
         };
         match transition {
             gst::StateChange::NullToReady => recorder.check().map_err(refuse)?,
-            gst::StateChange::ReadyToPaused => recorder.prepare().map_err(refuse)?,
+            gst::StateChange::ReadyToPaused => {
+                recorder.take_apart();
+                recorder.prepare().map_err(refuse)?;
+            }
             gst::StateChange::PausedToPlaying => recorder.preroll.wait(),
-            gst::StateChange::PausedToReady => recorder.release_streams(),
+            _ if ends => recorder.release_streams(),
             _ => (),
         }
         let success = self.parent_change_state(transition)?;
-        if transition == gst::StateChange::PausedToReady {
+        if ends {
             recorder.take_apart();
         }
         Ok(success)
@@ -270,8 +278,8 @@ impl RecordSink {
                     &*obj,
                     template,
                     ended,
-                    move |_, pad, info, stopping| match weak.upgrade() {
-                        Some(recorder) => recorder.arrived(&name, pad, info, stopping),
+                    move |_, pad, info, admission| match weak.upgrade() {
+                        Some(recorder) => recorder.arrived(&name, pad, info, admission),
                         None => gst::PadProbeReturn::Ok,
                     },
                 )?;

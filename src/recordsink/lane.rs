@@ -22,6 +22,14 @@ pub struct Told {
     pub caps: Option<gst::Caps>,
 }
 
+/// The last unit of a stream: when it is shown and decoded, and how long before it the one before was shown.
+#[derive(Debug, Default)]
+struct Last {
+    pts: Option<gst::ClockTime>,
+    dts: Option<gst::ClockTime>,
+    step: Option<gst::ClockTime>,
+}
+
 /// One stream's place in the file.
 #[derive(Debug)]
 pub struct Lane {
@@ -32,8 +40,7 @@ pub struct Lane {
     pub told: Mutex<Told>,
     /// Events have come that the file has not been told of.
     pub news: AtomicBool,
-    /// The last unit's time, and how long before it the one before was.
-    last: Mutex<(Option<gst::ClockTime>, Option<gst::ClockTime>)>,
+    last: Mutex<Last>,
     /// The unit that waits for a file.
     waiting: Mutex<Option<gst::Sample>>,
 }
@@ -113,6 +120,13 @@ impl Lane {
         lock(&self.waiting).take()
     }
 
+    /// The formats that a file can have the stream in, once one has it in one of them.
+    pub fn takes(&self) -> Option<gst::Caps> {
+        lock(&self.told).caps.as_ref()?;
+        let pad = lock(&self.pad);
+        Some(pad.as_ref()?.pad_template_caps())
+    }
+
     /// Where the stream enters.
     pub fn entry(&self) -> Option<gst::Pad> {
         match &self.queue {
@@ -123,14 +137,27 @@ impl Lane {
 }
 
 impl Lane {
-    /// Gives a unit that does not say how long it is the length of the one before: the last one of an
-    /// MP4 would be none at all, and is not shown.
-    pub fn set_duration(&self, buffer: &mut gst::Buffer) {
-        let Some(pts) = buffer.pts() else { return };
+    /// Gives a unit what it does not say of its time. Muxers leave one out that has no timestamp, which is
+    /// here behind the one before; parsers of encoded pictures do not count. One without a duration has the length of
+    /// the one before: the last one of an MP4 would be none at all, and is not shown.
+    pub fn complete(&self, buffer: &mut gst::Buffer) {
         let mut last = lock(&self.last);
-        let step = last.0.and_then(|before| pts.checked_sub(before));
-        let step = step.filter(|step| !step.is_zero()).or(last.1);
-        *last = (Some(pts), step);
+        if buffer.pts().is_none()
+            && let (Some(pts), Some(step)) = (last.pts, last.step)
+        {
+            let decoded = buffer.dts().or(last.dts.map(|dts| dts + step));
+            let untimed = buffer.make_mut();
+            untimed.set_pts(pts + step);
+            untimed.set_dts(decoded);
+        }
+        let Some(pts) = buffer.pts() else { return };
+        let step = last.pts.and_then(|before| pts.checked_sub(before));
+        let step = step.filter(|step| !step.is_zero()).or(last.step);
+        *last = Last {
+            pts: Some(pts),
+            dts: buffer.dts(),
+            step,
+        };
         if let (None, Some(step)) = (buffer.duration(), step) {
             buffer.make_mut().set_duration(step);
         }

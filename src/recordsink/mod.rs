@@ -35,7 +35,8 @@
 //! ```
 //!
 //! A new file begins when `split-time` or `split-bytes` is reached, when `split(location)` is emitted
-//! and when a stream goes on in another size or format, each time at a key unit, with no frame lost.
+//! and when a stream goes on in another size or format (rate and channels of sound too, but for rates in Opus),
+//! each time at a key unit, with no frame lost.
 //! Every file begins at 0, whatever the running time is (in an MPEG transport stream the clock does,
 //! which runs ahead of the pictures by an eighth of a second). With two streams the first file begins when both have come. If one has
 //! brought 20 s, or 64 MiB encoded, and the other nothing, the file does without it, with a warning;
@@ -45,8 +46,8 @@
 //! is an error. Timestamps that go back or begin anew, or that jump ahead by more than an hour (or ten
 //! frames of a slow camera), go on behind what came, with one warning. Motion JPEG goes into the file as it comes, damaged pictures too, from the first one
 //! whose head is readable on. For each complete file the bin posts an
-//! element message `recordsink-file` with `location`, `frames`, `bytes` and `duration`, of the file
-//! that is on the disk, and the frames that came for it and are not in it: `dropped`, of which
+//! element message `recordsink-file` with `location`, `frames`, `bytes` and `duration` (from the first
+//! picture or sound to the end of the last), of the file that is on the disk, and the frames that came for it and are not in it: `dropped`, of which
 //! `dropped-interval` came before `interval` had passed, `dropped-unreadable` before the first picture
 //! whose head is readable or were empty, and `lost` were not put into it by the muxer. With
 //! `frame-messages=true` each frame posts `recordsink-frame` with its `bytes` and `pts`.
@@ -83,6 +84,9 @@
 //! buffers of this process, and files are sent to the disk itself each second (but for pictures in
 //! files of their own), which is what is lost with the power; so are they when they are complete, a
 //! moment later.
+//!
+//! Behind an error of its own the element tells upstream that the stream ends, so that files on other branches of a
+//! `tee` are completed.
 //!
 //! `duration`, `finish()` and a single `.jpg` end the recording by itself: the bin posts EOS as if
 //! the stream had ended, and what still arrives is dropped.

@@ -265,6 +265,13 @@ impl Muxed {
         };
         let queue = held_queue()?;
         if let Some(sink) = queue.static_pad("sink") {
+            // They would wait in it behind what waits for other streams, and a microphone with them.
+            sink.add_probe(gst::PadProbeType::QUERY_DOWNSTREAM, |_, info| {
+                match info.query().is_some_and(gst::QueryRef::is_serialized) {
+                    true => gst::PadProbeReturn::Drop,
+                    false => gst::PadProbeReturn::Ok,
+                }
+            });
             let weak = Arc::downgrade(self);
             sink.add_probe(gst::PadProbeType::BUFFER, move |pad, info| {
                 if let (Some(muxed), Some(buffer)) = (weak.upgrade(), info.buffer())
@@ -320,12 +327,16 @@ impl Muxed {
         let Some(number) = self.number(name) else {
             return;
         };
-        let muxed = self.clone();
+        // The pad may be one that stays for the next recording, which has another muxer.
+        let muxed = Arc::downgrade(self);
         let kinds = gst::PadProbeType::EVENT_DOWNSTREAM
             | gst::PadProbeType::BUFFER
             | gst::PadProbeType::BUFFER_LIST
             | gst::PadProbeType::QUERY_DOWNSTREAM;
         source.add_probe(kinds, move |source, info| {
+            let Some(muxed) = muxed.upgrade() else {
+                return gst::PadProbeReturn::Remove;
+            };
             let Some(bin) = muxed.bin.upgrade() else {
                 return gst::PadProbeReturn::Remove;
             };
@@ -342,7 +353,7 @@ impl Muxed {
         info: &mut gst::PadProbeInfo,
     ) -> gst::PadProbeReturn {
         if let Some(buffer) = info.buffer_mut() {
-            self.lanes[number].set_duration(buffer);
+            self.lanes[number].complete(buffer);
         }
         match &info.data {
             Some(gst::PadProbeData::Event(event)) => self.event(number, source, event),
@@ -364,10 +375,32 @@ impl Muxed {
                     });
                 gst::PadProbeReturn::Handled
             }
+            Some(gst::PadProbeData::Query(_)) => self.query(number, info),
+            _ => gst::PadProbeReturn::Ok,
+        }
+    }
+
+    fn query(&self, number: usize, info: &mut gst::PadProbeInfo) -> gst::PadProbeReturn {
+        let Some(query) = info.query_mut() else {
+            return gst::PadProbeReturn::Ok;
+        };
+        let is_serialized = query.is_serialized();
+        match query.view_mut() {
+            // The muxer of this file takes the format that it has. Another one begins another file.
+            gst::QueryViewMut::Caps(query) => match self.lanes[number].takes() {
+                Some(takes) => {
+                    let filter = query.filter_owned();
+                    let mode = gst::CapsIntersectMode::First;
+                    let takes = filter.map_or(takes.clone(), |filter| {
+                        filter.intersect_with_mode(&takes, mode)
+                    });
+                    query.set_result(&takes);
+                    gst::PadProbeReturn::Handled
+                }
+                None => gst::PadProbeReturn::Ok,
+            },
             // A muxer answers these in its turn, and may have none while no file is open.
-            Some(gst::PadProbeData::Query(query)) if query.is_serialized() => {
-                gst::PadProbeReturn::Drop
-            }
+            _ if is_serialized => gst::PadProbeReturn::Drop,
             _ => gst::PadProbeReturn::Ok,
         }
     }
@@ -453,9 +486,8 @@ impl Muxed {
             self.lanes[number].waiting();
         }
         self.lanes[number].tell_file(source, file, origin)?;
-        if counted {
-            lock(&self.current).add(buffer);
-        }
+        let duration = buffer.duration().map(gst::ClockTime::nseconds);
+        lock(&self.current).add(unit.start, duration, counted);
         Ok(())
     }
 
@@ -594,8 +626,10 @@ impl Muxed {
             element.set_locked_state(false);
             element.sync_state_with_parent()
         });
-        if opened.is_ok() {
-            self.owner.opened(&self.muxer(), &self.sink);
+        match opened {
+            Ok(()) => self.owner.opened(&self.muxer(), &self.sink),
+            // An element that could not get as far as READY would fail again when the bin stops, and hold it up.
+            Err(_) => self.shut_down(),
         }
         lock(&self.state).file = match opened {
             Ok(()) => File::Open,
@@ -627,11 +661,16 @@ impl Muxed {
             return false;
         }
         drop(state);
+        self.shut_down();
+        true
+    }
+
+    /// Stops what writes a file.
+    fn shut_down(&self) {
         for element in self.file_elements() {
             element.set_locked_state(true);
             let _ = element.set_state(gst::State::Null);
         }
-        true
     }
 
     /// Whether `object` is what says that a file is complete.

@@ -261,7 +261,7 @@ impl Recorder {
             muxed.failed();
         }
         // What fails from here on fails because of it.
-        self.streams.set_stopping(true);
+        self.streams.fail();
         !self.failed.swap(true, Ordering::AcqRel)
     }
 
@@ -274,7 +274,7 @@ impl Recorder {
 
     /// Lets go of the threads that bring the streams.
     pub fn release_streams(&self) {
-        self.streams.set_stopping(true);
+        self.streams.stop();
         if let Some(muxed) = self.muxed() {
             muxed.stop();
         }
@@ -394,7 +394,7 @@ impl Recorder {
     /// there are data.
     pub fn prepare(self: &Arc<Self>) -> Result<(), gst::ErrorMessage> {
         self.failed.store(false, Ordering::Release);
-        self.streams.set_stopping(false);
+        self.streams.open();
         if !self.streams.names().is_empty() {
             return self.make_end();
         }
@@ -614,7 +614,7 @@ impl Recorder {
         .map_err(|err| missing(&err))
     }
 
-    /// Everything that was made for one recording.
+    /// Takes everything away that was made for one recording, if that has not been done.
     pub fn take_apart(&self) {
         let (end, late) = {
             let mut making = lock(&self.making);

@@ -3,7 +3,6 @@
 //! the elements to the file are built.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 
 use avi_mjpeg::recorder::picture_size;
 use gst::glib;
@@ -14,22 +13,23 @@ use super::chain::{audio_chain, link_preview, preview_chain, video_chain};
 use super::gate::Verdict;
 use super::recorder::{End, Recorder};
 use crate::failure;
-use crate::streams::containers::{Kind, VideoCodec};
+use crate::streams::containers::{Container, Kind, Muxer, VideoCodec};
+use crate::streams::entry::{self, Admission};
 use crate::streams::jpegs::{from_start, is_jpeg};
 use crate::streams::stamps::{Stamped, jump_text};
 use crate::streams::timeline::{Jump, Untimed};
 use crate::streams::times::Times;
-use crate::streams::{self, bin::Place, entry, missing};
+use crate::streams::{self, bin::Place, missing, samples};
 use crate::sync::lock;
 
 impl Recorder {
-    /// Everything that reaches one of the pads, in the stream's thread; what is `stopping` turns it away.
+    /// Everything that reaches one of the pads, in the stream's thread.
     pub fn arrived(
         self: &Arc<Self>,
         name: &str,
         pad: &gst::GhostPad,
         info: &mut gst::PadProbeInfo,
-        stopping: &AtomicBool,
+        admission: &Admission,
     ) -> gst::PadProbeReturn {
         let has_data = info.event().is_none_or(|event| {
             use gst::EventType::{Caps, Eos, Gap, Segment};
@@ -73,7 +73,7 @@ impl Recorder {
                 }
             },
             Some(gst::PadProbeData::Buffer(buffer))
-                if buffer.size() == 0 && !stopping.load(Ordering::Acquire) =>
+                if buffer.size() == 0 && !admission.is_closed() =>
             {
                 // No container has a place for it.
                 if name == "video" {
@@ -91,7 +91,7 @@ impl Recorder {
                         gst::PadProbeReturn::Handled
                     }
                     Err(err) => {
-                        info.flow_res = Err(err);
+                        info.flow_res = Err(admission.answer(err));
                         gst::PadProbeReturn::Handled
                     }
                 }
@@ -341,7 +341,7 @@ impl Recorder {
                 Some(pad) => pad.query_caps(None),
                 None => caps.clone(),
             };
-            check_holds(&muxed.muxer(), &made, name)?;
+            check_holds(&muxed.muxer(), container, &made, name)?;
         }
         let with_preview = settings.preview && name == "video";
         gst::debug!(CAT, "{name} is {caps}: {chain:?}");
@@ -492,6 +492,7 @@ fn has_rate(caps: &gst::CapsRef) -> bool {
 /// makes the one that is wanted.
 fn check_holds(
     muxer: &gst::Element,
+    container: &Container,
     caps: &gst::Caps,
     name: &str,
 ) -> Result<(), gst::ErrorMessage> {
@@ -502,14 +503,33 @@ fn check_holds(
             .filter(|template| template.direction() == gst::PadDirection::Sink)
             .any(|template| template.caps().iter().any(|held| held.name() == wanted))
     };
+    if streams::writes_fragments(muxer) && samples::are_counted(caps) {
+        return Err(gst::error_msg!(
+            gst::StreamError::Mux,
+            ("A file that plays when it is cut off has no place for sound in samples: leave audio-encoder out, or \
+                 set it to avenc_alac")
+        ));
+    }
     if caps.iter().any(|structure| held(structure.name().as_str())) {
         return Ok(());
     }
     let factory = muxer.factory().map(|factory| factory.name().to_string());
+    let others: &[Muxer] = match container.kind {
+        Kind::Muxed(muxers) => muxers,
+        _ => &[],
+    };
+    let takes = |other: &&Muxer| {
+        let is_other = Some(other.factory) != factory.as_deref();
+        is_other && caps.iter().any(|it| other.holds(it.name().as_str()))
+    };
+    let instead = others.iter().find(takes).map_or_else(
+        || "choose another extension".to_owned(),
+        |other| format!("set muxer-factory={}", other.factory),
+    );
     Err(gst::error_msg!(
         gst::StreamError::Mux,
         (
-            "{} cannot hold {}: choose another extension, or give raw {name} to have it encoded",
+            "{} cannot hold {}: {instead}, or give raw {name} to have it encoded",
             factory.as_deref().unwrap_or("The muxer"),
             caps.structure(0)
                 .map_or("it", |structure| structure.name().as_str())

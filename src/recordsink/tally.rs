@@ -52,40 +52,55 @@ pub struct Tally {
     /// Frames that came and that the muxer did not put into the file.
     pub lost: u64,
     pub bytes: u64,
-    /// From the first to the end of the last, in running time.
+    /// From the first picture or sound to the end of the last, in running time.
     pub duration: gst::ClockTime,
 }
 
-/// Frames of the file that is open.
+/// What is in the file that is open. Times are running times in nanoseconds.
 #[derive(Debug, Default)]
 pub struct Current {
+    /// Frames of video, or of sound in a file without any.
     pub frames: u64,
-    first: Option<gst::ClockTime>,
-    end: Option<gst::ClockTime>,
-    step: Option<gst::ClockTime>,
+    first: Option<u64>,
+    end: Option<u64>,
 }
 
 impl Current {
-    /// One more.
-    pub fn add(&mut self, buffer: &gst::BufferRef) {
-        self.frames += 1;
-        let Some(pts) = buffer.pts() else { return };
-        if let Some(last) = self.end {
-            self.step = pts.checked_sub(last).or(self.step);
-        }
-        let first = self.first.unwrap_or(pts);
-        self.first = Some(first.min(pts));
-        self.end = Some(self.end.unwrap_or(pts).max(pts));
-        if buffer.duration().is_some() {
-            self.step = buffer.duration();
-        }
+    /// One more frame or buffer of samples, which is counted if its stream is the one whose frames are.
+    pub fn add(&mut self, start: Option<u64>, duration: Option<u64>, counted: bool) {
+        self.frames += u64::from(counted);
+        let Some(start) = start else { return };
+        self.first = Some(self.first.map_or(start, |first| first.min(start)));
+        self.end = self
+            .end
+            .max(start.checked_add(duration.unwrap_or_default()));
     }
 
-    /// From the first frame to the end of the last.
+    /// From the first picture or sound to the end of the last.
     pub fn duration(&self) -> gst::ClockTime {
-        match (self.first, self.end) {
-            (Some(first), Some(end)) => end - first + self.step.unwrap_or_default(),
-            _ => gst::ClockTime::ZERO,
+        let times = self.end.zip(self.first);
+        let duration = times.map_or(0, |(end, first)| end.saturating_sub(first));
+        gst::ClockTime::from_nseconds(duration)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_file_lasts_until_the_end_of_what_lasts_longest() {
+        let mut file = Current::default();
+        assert_eq!(file.duration(), gst::ClockTime::ZERO);
+        // Pictures in the order in which they are decoded, and sound that begins later and ends later.
+        for start in [100, 140, 120] {
+            file.add(Some(start), Some(20), true);
         }
+        assert_eq!(file.duration().nseconds(), 60);
+        file.add(Some(130), Some(170), false);
+        file.add(None, Some(1000), false);
+        assert_eq!((file.frames, file.duration().nseconds()), (3, 200));
+        file.add(Some(90), None, false);
+        assert_eq!(file.duration().nseconds(), 210);
     }
 }

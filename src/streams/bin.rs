@@ -5,18 +5,17 @@
 //! A bin has [`Streams`], calls [`be_a_sink`] when it is constructed, [`Streams::add`] where a pad
 //! is requested and [`Streams::release`] where it is released. Before PAUSED it gives every stream
 //! the pad it leads to ([`Streams::set_target`]); on the way to READY it calls
-//! [`Streams::set_stopping`] before the parent's change of state and [`Streams::dismantle`] behind
-//! it.
+//! [`Streams::stop`] before the parent's change of state and [`Streams::dismantle`] behind
+//! it. With an error it calls [`Streams::fail`].
 
 use std::collections::BTreeMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Mutex;
-use std::sync::atomic::{AtomicBool, Ordering};
 
 use gst::glib;
 use gst::prelude::*;
 
-use super::entry::{self, Entry};
+use super::entry::{self, Admission, Entry};
 use crate::sync::lock;
 
 /// One stream's way from its pad to the end.
@@ -75,7 +74,7 @@ impl Streams {
         bin: &E,
         template: &gst::PadTemplate,
         ended: impl Fn() -> bool + Send + Sync + 'static,
-        arrived: impl Fn(&E, &gst::GhostPad, &mut gst::PadProbeInfo, &AtomicBool) -> gst::PadProbeReturn
+        arrived: impl Fn(&E, &gst::GhostPad, &mut gst::PadProbeInfo, &Admission) -> gst::PadProbeReturn
         + Send
         + Sync
         + 'static,
@@ -92,10 +91,10 @@ impl Streams {
         let kinds = gst::PadProbeType::EVENT_DOWNSTREAM | gst::PadProbeType::BUFFER;
         pad.add_probe(kinds, {
             let bin = bin.downgrade();
-            let stopping = entry.stopping().clone();
+            let admission = entry.admission().clone();
             move |pad, info| match bin.upgrade() {
                 Some(bin) => guarded(&bin, gst::PadProbeReturn::Drop, || {
-                    arrived(&bin, pad, info, &stopping)
+                    arrived(&bin, pad, info, &admission)
                 }),
                 None => gst::PadProbeReturn::Ok,
             }
@@ -187,10 +186,24 @@ impl Streams {
         }
     }
 
-    /// From here on, what comes is turned away, or let in again.
-    pub fn set_stopping(&self, stopping: bool) {
+    /// The streams begin anew.
+    pub fn open(&self) {
         for stream in lock(&self.0).values() {
-            stream.entry.stopping().store(stopping, Ordering::Release);
+            stream.entry.admission().open();
+        }
+    }
+
+    /// The bin stops: from here on, what comes is turned away.
+    pub fn stop(&self) {
+        for stream in lock(&self.0).values() {
+            stream.entry.admission().stop();
+        }
+    }
+
+    /// The bin has posted an error, or is about to: from here on, what comes is turned away.
+    pub fn fail(&self) {
+        for stream in lock(&self.0).values() {
+            stream.entry.admission().fail();
         }
     }
 
@@ -225,13 +238,14 @@ pub fn have_it_waited_for(pad: &gst::Pad) {
     });
 }
 
-/// Posts the error that a stream was refused with, once, and turns away what else comes of it.
+/// Posts the error that a stream was refused with, unless what comes of it is turned away already; it is from here on.
 pub fn refuse(
     bin: &impl IsA<gst::Element>,
-    stopping: &AtomicBool,
+    admission: &Admission,
     message: gst::ErrorMessage,
 ) -> gst::PadProbeReturn {
-    if !stopping.swap(true, Ordering::AcqRel) {
+    let is_news = !admission.is_closed();
+    if admission.fail() && is_news {
         bin.post_error_message(message);
     }
     gst::PadProbeReturn::Handled

@@ -8,6 +8,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use gst::glib;
 use gst::prelude::*;
 
+use crate::failure;
+
 /// The templates of a recording bin's pads.
 pub fn pad_templates(video: &gst::Caps, audio: &gst::Caps) -> Vec<gst::PadTemplate> {
     [("video", video), ("audio", audio)]
@@ -17,6 +19,68 @@ pub fn pad_templates(video: &gst::Caps, audio: &gst::Caps) -> Vec<gst::PadTempla
             gst::PadTemplate::new(name, sink, gst::PadPresence::Request, caps).ok()
         })
         .collect()
+}
+
+/// Whether what comes on a pad is let in, and what upstream is told if it is not. Written by whoever changes the state
+/// or posts an error, and by the stream's thread.
+#[derive(Debug, Default)]
+pub struct Admission {
+    /// The bin is on its way out of PAUSED, or the pad is being taken away.
+    stopping: AtomicBool,
+    /// The bin has posted an error.
+    failed: AtomicBool,
+    /// Something has gone downstream.
+    began: AtomicBool,
+}
+
+impl Admission {
+    /// What fails from here on fails because of an error that is about to be posted; true if it is the first.
+    pub fn fail(&self) -> bool {
+        !self.failed.swap(true, Ordering::AcqRel)
+    }
+
+    /// What fails from here on fails because the bin stops.
+    pub fn stop(&self) {
+        self.stopping.store(true, Ordering::Release);
+    }
+
+    /// The stream begins anew.
+    pub fn open(&self) {
+        for flag in [&self.stopping, &self.failed, &self.began] {
+            flag.store(false, Ordering::Release);
+        }
+    }
+
+    /// Whether everything is turned away.
+    pub fn is_closed(&self) -> bool {
+        self.refusal().is_some()
+    }
+
+    fn refusal(&self) -> Option<gst::FlowError> {
+        if self.stopping.load(Ordering::Acquire) {
+            return Some(gst::FlowError::Flushing);
+        }
+        let failed = self.failed.load(Ordering::Acquire);
+        failed.then(|| failure::posted(self.began.load(Ordering::Acquire)))
+    }
+
+    /// What upstream is told of an error.
+    pub fn answer(&self, error: gst::FlowError) -> gst::FlowError {
+        self.refusal().unwrap_or(error)
+    }
+
+    /// What it is told of what `pass` does, which is not asked when all is turned away.
+    fn let_in(
+        &self,
+        pass: impl FnOnce() -> Result<gst::FlowSuccess, gst::FlowError>,
+    ) -> Result<gst::FlowSuccess, gst::FlowError> {
+        if let Some(refusal) = self.refusal() {
+            return Err(refusal);
+        }
+        let flow = pass().map_err(|error| self.answer(error))?;
+        self.began.store(true, Ordering::Release);
+        Ok(flow)
+    }
 }
 
 /// One stream's way from its pad towards the end of the bin.
@@ -31,7 +95,7 @@ pub struct Entry {
     /// What follows `head`, built when the stream's caps are known; perhaps nothing.
     behind: Vec<gst::Element>,
     built: bool,
-    stopping: Arc<AtomicBool>,
+    admission: Arc<Admission>,
 }
 
 impl Entry {
@@ -54,37 +118,29 @@ impl Entry {
             .build();
         source_of(&head)?.link(&plug).map_err(no_link)?;
         let target = sink_of(&head)?;
-        let stopping = Arc::new(AtomicBool::new(false));
         // What is behind the pad is taken away while upstream may still be pushing.
-        let refusal = |stopping: &AtomicBool, error| match stopping.load(Ordering::Acquire) {
-            true => gst::FlowError::Flushing,
-            false => error,
-        };
-        let outcome = {
-            let stopping = stopping.clone();
-            Arc::new(move |flow| match flow {
-                Err(gst::FlowError::Eos) if ended() => Ok(gst::FlowSuccess::Ok),
-                flow => flow.map_err(|error| refusal(&stopping, error)),
-            })
-        };
+        let admission = Arc::new(Admission::default());
+        let outcome = Arc::new(move |flow| match flow {
+            Err(gst::FlowError::Eos) if ended() => Ok(gst::FlowSuccess::Ok),
+            flow => flow,
+        });
         let ghost = gst::GhostPad::builder_from_template_with_target(template, &target)?
             .name(name)
             .chain_function({
-                let (outcome, stopping) = (outcome.clone(), stopping.clone());
-                move |pad, parent, buffer| match stopping.load(Ordering::Acquire) {
-                    true => Err(gst::FlowError::Flushing),
-                    false => outcome(gst::ProxyPad::chain_default(pad, parent, buffer)),
+                let (outcome, admission) = (outcome.clone(), admission.clone());
+                move |pad, parent, buffer| {
+                    admission.let_in(|| outcome(gst::ProxyPad::chain_default(pad, parent, buffer)))
                 }
             })
             .chain_list_function({
-                let stopping = stopping.clone();
-                move |pad, parent, list| match stopping.load(Ordering::Acquire) {
-                    true => Err(gst::FlowError::Flushing),
-                    false => outcome(gst::ProxyPad::chain_list_default(pad, parent, list)),
+                let admission = admission.clone();
+                move |pad, parent, list| {
+                    admission
+                        .let_in(|| outcome(gst::ProxyPad::chain_list_default(pad, parent, list)))
                 }
             })
             .event_full_function({
-                let stopping = stopping.clone();
+                let admission = admission.clone();
                 move |pad, parent, event| {
                     // As gst_pad_send_event() has it for functions that say yes or no.
                     let error = match event.type_() {
@@ -93,7 +149,7 @@ impl Entry {
                     };
                     match gst::Pad::event_default(pad, parent, event) {
                         true => Ok(gst::FlowSuccess::Ok),
-                        false => Err(refusal(&stopping, error)),
+                        false => Err(admission.answer(error)),
                     }
                 }
             })
@@ -104,14 +160,13 @@ impl Entry {
             plug,
             behind: Vec::new(),
             built: false,
-            stopping,
+            admission,
         })
     }
 
-    /// Whether the bin is on its way out of PAUSED, or the stream was refused: what fails from then
-    /// on fails because of it, and what comes is turned away.
-    pub fn stopping(&self) -> &Arc<AtomicBool> {
-        &self.stopping
+    /// Whether what comes is let in.
+    pub fn admission(&self) -> &Arc<Admission> {
+        &self.admission
     }
 
     /// The bin's pad.
@@ -151,7 +206,7 @@ impl Entry {
 
     /// Takes the pad, and what is behind it, away for good.
     pub fn remove(mut self, bin: &gst::Bin) {
-        self.stopping.store(true, Ordering::Release);
+        self.admission.stop();
         self.dismantle(bin);
         let _ = self.ghost.set_target(None::<&gst::Pad>);
         discard(bin, &self.head);

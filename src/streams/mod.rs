@@ -6,7 +6,7 @@
 //! ([`times`]). With it: the skeleton of a bin with request pads ([`bin`], [`entry`]), the times of
 //! what comes ([`stamps`]), in no more memory than it needs ([`compact`]), the elements it is made of, a sink of numbered pictures ([`pictures`]),
 //! WAVE's speakers ([`speakers`]), the time of day of what is recorded ([`wallclock`]) and its place
-//! in a file ([`creation`]), whom a file is for ([`Profile`]), transport streams that begin at 0 ([`transport`]), names for sinks of all kinds ([`place`]), values for other elements'
+//! in a file ([`creation`]), sound that comes in samples ([`samples`]), whom a file is for ([`Profile`]), transport streams that begin at 0 ([`transport`]), names for sinks of all kinds ([`place`]), values for other elements'
 //! properties ([`set`]) and the properties of the sinks themselves ([`property`]). For the muxer: what its pads know of upstream ([`upstream`]),
 //! and tags as an AVI has them ([`tags`]).
 
@@ -30,6 +30,7 @@ pub mod place;
 mod profile;
 pub mod property;
 pub mod retention;
+pub mod samples;
 pub mod set;
 pub mod speakers;
 pub mod stamps;
@@ -95,6 +96,13 @@ pub fn write_in_fragments(muxer: &gst::Element, sink: &str) {
             set_if_there(muxer, "fragment-mode", "first-moov-then-finalise");
         }
     }
+}
+
+/// Whether a muxer is set to write in fragments.
+pub fn writes_fragments(muxer: &gst::Element) -> bool {
+    let factory = muxer.factory().map(|factory| factory.name());
+    let has_them = matches!(factory.as_deref(), Some("mp4mux" | "qtmux"));
+    has_them && muxer.property::<u32>("fragment-duration") > 0
 }
 
 /// Whether a muxer has its file sent to the disk itself, in an order that matters to it.

@@ -55,7 +55,10 @@ const PACKAGES: &[(&str, &[&str])] = &[
         ],
     ),
     ("gstreamer1.0-plugins-ugly", &["x264enc"]),
-    ("gstreamer1.0-libav", &["avenc_aac", "avenc_mjpeg"]),
+    (
+        "gstreamer1.0-libav",
+        &["avenc_aac", "avenc_alac", "avenc_mjpeg"],
+    ),
 ];
 
 /// The package that has the element `factory`, where known.

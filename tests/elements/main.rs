@@ -48,6 +48,8 @@ mod recordsink;
 mod recordsink_cameras;
 mod recordsink_k210;
 mod recordsink_live;
+mod recordsink_sound;
+mod recordsink_splitmux;
 mod recordsink_times;
 mod retention;
 mod sample_rates;

@@ -378,6 +378,52 @@ fn files_on_other_branches_are_completed_behind_an_error() {
     assert!(crate::common::frames(&whole) > 0);
 }
 
+/// A recording sink beside another one fails amid the stream; the other's file is completed all the same.
+#[test]
+fn files_beside_a_sink_that_fails_are_completed() {
+    init();
+    FailingDisk::register();
+    let scratch = tempfile::tempdir().expect("a directory");
+    let at = |name: &str| scratch.path().join(name).display().to_string();
+    let program = at("ffmpeg");
+    let script = "#!/bin/sh\nhead -c 60000 > /dev/null\necho '[error] no more' >&2\nexit 3\n";
+    std::fs::write(&program, script).expect("a script");
+    let mode = std::os::unix::fs::PermissionsExt::from_mode(0o755);
+    std::fs::set_permissions(&program, mode).expect("a program");
+    let disk = "recordsink name=r muxer-factory=matroskamux sink-factory=failingdisk";
+    let ffmpeg = format!("ffmpegsink name=r ffmpeg={program} args={}", at("a.mkv"));
+    let sound = "audiotestsrc ! r.audio";
+    for (failing, words) in [
+        (format!("r.video {disk}"), "resource"),
+        (format!("r.video {disk} {sound}"), "resource"),
+        (format!("r.video {ffmpeg}"), "no more"),
+        (format!("r.video {ffmpeg} {sound}"), "no more"),
+    ] {
+        let whole = scratch.path().join("whole.mov");
+        let pipeline = Pipeline::launch(&format!(
+            "videotestsrc num-buffers=5000 ! jpegenc ! tee name=t  t. ! queue ! {failing}  \
+             t. ! queue ! qtmux ! filesink name=file location={}",
+            whole.display()
+        ));
+        let bin = pipeline.element("r").downcast::<gst::Bin>().expect("a bin");
+        bin.connect_deep_element_added(|_, _, element| {
+            if let Some(disk) = element.downcast_ref::<FailingDisk>() {
+                disk.fail(Failure::Full, 100_000);
+            }
+        });
+        let pad = pipeline.element("file").static_pad("sink").expect("a pad");
+        pipeline.play();
+        let error = pipeline.wait().expect_err(&failing);
+        assert_mentions(&error, &[words]);
+        until(&format!("the other file is complete: {failing}"), || {
+            pad.pad_flags().contains(gst::PadFlags::EOS)
+        });
+        pipeline.0.set_state(gst::State::Null).expect("it stops");
+        let frames = crate::common::frames(&whole);
+        assert!((1..5000).contains(&frames), "{failing}: {frames}");
+    }
+}
+
 /// Has the sound of `caps` and `count` go on with another rate after half a second; how it begins anew.
 fn change_of_rate(pipeline: &Pipeline) -> impl Fn() {
     let filter = pipeline.element("caps");

@@ -73,6 +73,8 @@ pub fn end(pipeline: &Pipeline, names: &[&str]) {
 #[derive(Debug, Default)]
 pub struct Said {
     pub files: Vec<(PathBuf, u64)>,
+    /// How long the files are, in seconds.
+    pub durations: Vec<f64>,
     pub warnings: Vec<String>,
     /// Frames of these that are in no file, by reason; reasons without any are left out.
     pub dropped: Vec<(String, u64)>,
@@ -94,6 +96,8 @@ pub fn until_eos(pipeline: &Pipeline) -> Said {
                 if details.name() == "recordsink-file" {
                     let location = details.get::<String>("location").unwrap().into();
                     said.files.push((location, details.get("frames").unwrap()));
+                    let duration = details.get::<u64>("duration").unwrap();
+                    said.durations.push(duration as f64 / 1e9);
                     let reasons = ["dropped-interval", "dropped-unreadable", "lost"];
                     let counts = reasons.map(|name| details.get::<u64>(name).unwrap());
                     assert_eq!(details.get("dropped"), Ok(counts.iter().sum::<u64>()));
@@ -184,6 +188,38 @@ fn a_stream_that_never_comes_is_done_without() {
             let times: Vec<f64> = times.iter().map(|time| time.parse().unwrap()).collect();
             let length = times[times.len() - 1] - times[0];
             assert!((length - 4.0).abs() < 0.2, "{name}: {length}");
+        }
+    }
+}
+
+#[test]
+fn a_file_is_as_long_as_is_said() {
+    let dir = tempfile::tempdir().unwrap();
+    let seconds = gst::ClockTime::from_seconds;
+    for name in ["a.avi", "a.mp4", "a.mov", "a.mkv", "a.ts", "a.webm"] {
+        for (pictures, sound) in [(1, 3), (3, 1)] {
+            let what = format!("{name}, {pictures} s of pictures");
+            let file = dir.path().join(name);
+            let pipeline = recorder(&[("video", RAW), ("audio", PCM)], "", &file);
+            pipeline.play();
+            give_video(&pipeline, gst::ClockTime::ZERO, pictures * 25);
+            give_audio(&pipeline, gst::ClockTime::ZERO, seconds(sound));
+            end(&pipeline, &["video", "audio"]);
+            let said = until_eos(&pipeline);
+            assert_eq!(said.files, [(file.clone(), pictures * 25)], "{what}");
+            // AAC begins with two packets of nothing, and ends with a whole one.
+            assert!((said.durations[0] - 3.0).abs() < 0.4, "{what}: {said:?}");
+            // ffprobe takes the head of an AVI for the length of the file, and that is of its pictures.
+            let length = match name {
+                "a.avi" => entries(&file, "packet=pts_time"),
+                _ => entries(&file, "format=duration"),
+            };
+            let lengths = length.iter().filter_map(|length| length.parse().ok());
+            let length = lengths.fold(0.0, f64::max);
+            assert!(
+                (said.durations[0] - length).abs() < 0.1,
+                "{what}: {length}, {said:?}"
+            );
         }
     }
 }

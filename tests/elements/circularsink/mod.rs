@@ -5,6 +5,7 @@
 mod cameras;
 mod opengop;
 pub mod rig;
+mod samples;
 mod silence;
 mod trust;
 

@@ -252,6 +252,81 @@ fn sound_that_never_comes_is_not_waited_for() {
     }
 }
 
+/// How nothing comes of the sound.
+#[derive(Debug, Clone, Copy)]
+enum Nothing {
+    /// It is linked.
+    Linked,
+    /// It tells its format.
+    Announced,
+    /// It ends.
+    Ended,
+}
+
+#[test]
+fn sound_of_which_nothing_came_is_told_of_with_each_recording() {
+    for (name, encoder) in [
+        ("r%d.mkv", x264(30, 2)),
+        ("r%d.mp4", x264(30, 2)),
+        ("r%d.mov", x264(30, 2)),
+        ("r%d.avi", "jpegenc".to_owned()),
+    ] {
+        for nothing in [Nothing::Linked, Nothing::Announced, Nothing::Ended] {
+            let what = format!("{name}, {nothing:?}");
+            let mut rig = Rig::new(encoded(&encoder, 200), true);
+            rig.locate(name);
+            rig.sink.set_property("max-time", 100 * FRAME);
+            let audio = rig.audio.take().expect("there is sound");
+            rig.start();
+            match nothing {
+                Nothing::Linked => (),
+                Nothing::Announced => {
+                    audio.push_event(gst::event::StreamStart::new("audio"));
+                    let caps = match name {
+                        "r%d.mp4" => sound("avenc_aac").0,
+                        _ => raw_sound(),
+                    };
+                    audio.push_event(gst::event::Caps::new(&caps));
+                }
+                Nothing::Ended => {
+                    audio.push_event(gst::event::StreamStart::new("audio"));
+                    audio.push_event(gst::event::Eos::new());
+                }
+            }
+            rig.push(90);
+            let count = if name == "r%d.mkv" { 2 } else { 1 };
+            for number in 0..count {
+                rig.trigger(None);
+                rig.wait("circularsink-recording-started");
+                rig.finish();
+                rig.push(10);
+                let done = rig.finished();
+                assert_sound(done.path());
+                let first = done.start.expect("it began") / FRAME;
+                assert_frames(&decode_picture(done.path()), first, first + done.frames - 1);
+                let said = std::mem::take(&mut *rig.warnings.lock().expect("nobody panics"));
+                let without = match nothing {
+                    Nothing::Announced => "has silence in its place",
+                    _ => "is without it",
+                };
+                let expected = [format!("Nothing came on audio_0: the recording {without}")];
+                assert_eq!(said, expected, "{what}, {number}");
+            }
+            // It is no news that there is no sound where none could be.
+            let alone = if name == "r%d.avi" {
+                "a.mjpeg"
+            } else {
+                "a.h264"
+            };
+            rig.trigger(Some(&rig.path(alone)));
+            rig.finish();
+            rig.push(10);
+            rig.finished();
+            assert_eq!(warnings(&rig), [""; 0], "{what}");
+        }
+    }
+}
+
 /// Pushes frames no faster than they are written.
 fn push_paced(rig: &mut Rig, frames: usize, limit: u64) {
     for _ in 0..frames {

@@ -14,6 +14,10 @@ use crate::timeline::Rate;
 /// More than any header; a file whose `movi` is later has none we know of.
 pub const MAX_HEADER: usize = 16 << 20;
 
+/// What is not [`Format::Other`], as a person would look it up.
+pub const TAKEN_APART: &str =
+    "Motion JPEG, PCM, A-law, \u{b5}-law, IMA's and Microsoft's ADPCM and MP3";
+
 /// What a stream carries.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Format {
