@@ -333,6 +333,7 @@ fn bookkeeping() -> String {
                 end: time + FRAME as i64,
                 bytes: BYTES as u32,
                 key: number % GOP as i64 == 0,
+                refresh: true,
             },
         );
         ring.take_dropped(Vec::new());

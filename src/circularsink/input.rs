@@ -5,15 +5,15 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 
 use gst::prelude::*;
-use k230_venc::Codec;
 
 use super::CAT;
 use super::context::{Context, request_key_unit};
 use super::gap::{Arrived, Watch};
-use super::headers;
+use super::headers::{self, Units};
 use super::shared::{Media, Seen, Shared, Stream};
 use crate::failure;
 use crate::ring::{Item, Pushed};
+use crate::streams::compact::is_spacious;
 use crate::streams::jpegs::{from_start, is_jpeg};
 use crate::streams::stamps::{Stamps, jump_text};
 use crate::streams::timeline::{Jump, Placed, Untimed};
@@ -92,7 +92,7 @@ pub struct Input {
 struct InputState {
     /// The ring and the stream's number in it.
     target: Option<(Arc<Shared>, usize)>,
-    codec: Option<Codec>,
+    units: Option<Units>,
     stamps: Stamps,
     watch: Watch,
     /// The pool that the last buffer came from, and whether it has buffers without end.
@@ -186,16 +186,19 @@ impl Input {
             end,
             bytes: u32::try_from(buffer.size()).unwrap_or(u32::MAX),
             key: !self.is_video() || !delta,
+            refresh: delta || state.units.is_none_or(|units| units.refresh(&buffer)),
             payload: Media { buffer, shift },
         };
-        if from_bounded_pool(&item.payload.buffer, &mut state.pool) {
-            // Kept for seconds, such buffers would be missing where they come from.
+        let kept = &item.payload.buffer;
+        if from_bounded_pool(kept, &mut state.pool) || is_spacious(kept) {
+            // Kept for seconds, such buffers would be missing where they come from, or fill the memory
+            // with nothing.
             match item.payload.buffer.copy_deep() {
                 Ok(copy) => item.payload.buffer = copy,
                 Err(error) => return Err(Refusal::NoMemory(error)),
             }
         }
-        let headers = match state.codec {
+        let headers = match state.units.and_then(Units::byte_stream) {
             Some(codec) if item.key => headers::headers_of(codec, &item.payload.buffer),
             _ => None,
         };
@@ -542,10 +545,10 @@ impl Input {
             context.restart();
             shared.lock().ring.set_reference(number);
         }
-        let codec = headers::codec_of_byte_stream(&caps);
+        let units = Units::of(&caps);
         {
             let mut state = self.state();
-            state.codec = codec;
+            state.units = units;
             state.jpegs = is_jpeg(&caps);
             state.stamps.set_caps(&caps);
         }
@@ -553,7 +556,7 @@ impl Input {
             let mut inner = shared.lock();
             let stream = &mut inner.streams[number];
             stream.caps = Some(caps);
-            stream.codec = codec;
+            stream.codec = units.and_then(Units::byte_stream);
             stream.headers = None;
         }
         context.tell_progress();

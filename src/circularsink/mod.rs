@@ -96,6 +96,14 @@
 //! and does not count for `max-time`. A message `circularsink-gap` tells of each that is longer than 2 s
 //! and ten pictures. A recording goes on in its file, where the picture stands still meanwhile.
 //!
+//! # Where a file begins
+//! With a key unit, and where H.264 or H.265 has key units that are no IDR (those of open GOPs, or
+//! where the scene changes), with an IDR that is up to two seconds earlier. Where there is none,
+//! ffmpeg and what is made of it show such a file from its first picture on, and so does GStreamer
+//! 1.28. `avdec_h264` of older ones shows the first GOP of H.264 grey, in 1.26 always and in 1.22
+//! where it has one thread; behind leading pictures, 1.26 may leave out pictures of the whole file.
+//! `avdec_h265` of 1.26 leaves out one picture. An encoder without open GOPs makes none of these.
+//!
 //! # Splitting
 //! With `split-on-trigger` a trigger asks upstream for a key unit and splits at the next one that
 //! no leading pictures follow (those of an open GOP, shown before it). A stream that has no such

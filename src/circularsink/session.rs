@@ -296,6 +296,7 @@ mod tests {
                 end: time + SECOND as i64,
                 bytes: 1,
                 key: true,
+                refresh: true,
             },
         );
     }

@@ -160,8 +160,8 @@ fn kept() -> List {
         property!(Settings: max_time => |name| glib::ParamSpecUInt64::builder(name)
             .nick("Maximum time")
             .blurb(
-                "Nanoseconds before a trigger that are kept at least, and one GOP more at most \
-                 (0: no such limit, default: 30 s)"
+                "Nanoseconds before a trigger that are kept at least, and one GOP more at most, or \
+                 two seconds more to begin at an IDR (0: no such limit, default: 30 s)"
             )
             .default_value(defaults.max_time)
             .mutable_playing()),

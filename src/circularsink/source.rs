@@ -472,7 +472,7 @@ fn clip(
     Some((buffer, begin, finish.max(begin)))
 }
 
-/// The first access unit with the stream's parameter sets in front, unless it has its own.
+/// The first access unit with the stream's parameter sets, unless it has its own.
 fn with_headers(buffer: gst::Buffer, info: &Stream) -> gst::Buffer {
     let (Some(codec), Some(headers)) = (info.codec, info.headers.as_ref()) else {
         return buffer;
@@ -480,16 +480,10 @@ fn with_headers(buffer: gst::Buffer, info: &Stream) -> gst::Buffer {
     if headers::headers_of(codec, &buffer).is_some() {
         return buffer;
     }
-    let mut whole = headers.copy();
-    let target = whole.make_mut();
-    if let Err(error) = buffer.copy_into(target, gst::BUFFER_COPY_METADATA, ..) {
+    headers::with_headers(codec, &buffer, headers).unwrap_or_else(|error| {
         gst::warning!(CAT, "Can't put parameter sets in front: {error}");
-        return buffer;
-    }
-    for memory in buffer.iter_memories_owned() {
-        target.append_memory(memory);
-    }
-    whole
+        buffer
+    })
 }
 
 glib::wrapper! {

@@ -3,7 +3,7 @@
 //!
 //! A [`Ring`] holds the media of one *reference* stream (the picture; without one, the first
 //! sound) and of any number of others, each in a numbered [`Log`]. It begins at a key unit of the
-//! reference stream and forgets whole groups of pictures (GOPs), and of the other streams what ends
+//! reference stream, an IDR if one is near, and forgets whole groups of pictures (GOPs), and of the other streams what ends
 //! before the key unit it begins at.
 //!
 //! ```text
@@ -36,6 +36,7 @@
 //! pictures go behind it into the new recording, which begins when the first of them is shown.
 //! Every picture is then in one of the files, and those can be decoded when the files are joined.
 
+mod horizon;
 mod log;
 mod recording;
 mod recordings;
@@ -46,6 +47,7 @@ mod types;
 pub use log::Log;
 pub use types::*;
 
+use horizon::{Horizon, KeyUnit};
 use recording::Recording;
 
 /// How many times [`Limits::max_bytes`] the newest GOP may take before even that is given up: a
@@ -102,6 +104,7 @@ pub struct Ring<P> {
     synced: bool,
     /// Where in the reference stream to look on for the second key unit.
     scan: u64,
+    horizon: Horizon,
     /// The newest GOP's excess was told already.
     oversize: bool,
     /// Running times (ns) between which the reference stream was away: they are no time of it.
@@ -120,6 +123,7 @@ impl<P: Clone> Ring<P> {
             reference: None,
             synced: false,
             scan: 0,
+            horizon: Horizon::default(),
             oversize: false,
             absences: Vec::new(),
             recordings: Vec::new(),
@@ -130,6 +134,7 @@ impl<P: Clone> Ring<P> {
     /// Sets new limits; they apply from the next buffer on.
     pub fn set_limits(&mut self, limits: Limits) {
         self.limits = limits;
+        self.horizon = Horizon::default();
     }
 
     /// Adds a stream and returns its number. The first one added as `reference`, else the first
@@ -182,6 +187,7 @@ impl<P: Clone> Ring<P> {
             return false;
         };
         self.scan = start + 1;
+        self.horizon = Horizon::default();
         self.synced = self.oldest_of(other).is_some();
         for index in 0..self.recordings.len() {
             self.begin_with_oldest(index);
@@ -309,6 +315,7 @@ impl<P: Clone> Ring<P> {
             if !self.synced && key {
                 self.synced = true;
                 self.scan = number + 1;
+                self.horizon = Horizon::default();
                 self.follow(time);
             } else if !self.synced {
                 into.advance();
@@ -341,8 +348,21 @@ impl<P: Clone> Ring<P> {
 
     /// How long (ns) the reference stream has been away since a running time.
     fn absent_since(&self, time: i64) -> i64 {
-        let since = self.absences.iter().filter(|(from, _)| *from >= time);
-        since.map(|(from, to)| to - from).sum()
+        absent(&self.absences, time)
+    }
+
+    /// The key unit that the ring is to begin at because of its length.
+    fn second_by_length(&mut self) -> Option<KeyUnit> {
+        let max_time = self.limits.max_time.min(i64::MAX as u64) as i64;
+        let reference = self.streams.get(self.reference?)?.as_ref()?;
+        let start = reference.log.get(reference.start)?;
+        let (newest, absences) = (reference.newest, &self.absences);
+        // Measured between presentation times, the newest buffer's duration not counted: what
+        // is left is as long as asked without having to trust durations.
+        self.horizon.look(&reference.log, reference.start, |time| {
+            max_time != 0 && newest.saturating_sub(time) - absent(absences, time) >= max_time
+        });
+        self.horizon.begin(start)
     }
 
     /// Number of the second key unit in the ring. The search goes on where it stopped.
@@ -367,12 +387,12 @@ impl<P: Clone> Ring<P> {
         while self.synced {
             let bytes = self.bytes();
             let second = self.second_key();
-            let absent = second.map_or(0, |(_, time)| self.absent_since(time));
+            let by_length = self.second_by_length();
             let Some(Some(from)) = self.streams.get_mut(reference) else {
                 return;
             };
             let too_large = limits.max_bytes != 0 && bytes > limits.max_bytes;
-            let Some((key, time)) = second else {
+            let Some(second) = second else {
                 if too_large && !self.oversize {
                     self.oversize = true;
                     pushed.oversize = true;
@@ -385,14 +405,13 @@ impl<P: Clone> Ring<P> {
             };
             let too_many =
                 limits.max_buffers != 0 && from.log.end() - from.start > limits.max_buffers;
-            // Measured between presentation times, the newest buffer's duration not counted: what
-            // is left is as long as asked without having to trust durations.
-            let too_long = limits.max_time != 0
-                && from.newest.saturating_sub(time) - absent
-                    >= limits.max_time.min(i64::MAX as u64) as i64;
-            if !(too_large || too_many || too_long) {
+            let next = match too_large || too_many {
+                true => Some(second),
+                false => by_length,
+            };
+            let Some((key, time)) = next else {
                 break;
-            }
+            };
             while from.start < key {
                 from.advance();
             }
@@ -514,4 +533,10 @@ impl<P: Clone> Ring<P> {
             self.trim(stream);
         }
     }
+}
+
+/// How long (ns) of what came since a running time is in absences.
+fn absent(absences: &[(i64, i64)], time: i64) -> i64 {
+    let since = absences.iter().filter(|(from, _)| *from >= time);
+    since.map(|(from, to)| to - from).sum()
 }

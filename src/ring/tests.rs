@@ -62,6 +62,7 @@ impl Frames {
             end: (number + 1) * FRAME,
             bytes,
             key: number % self.gop == 0,
+            refresh: true,
         }
     }
 }
@@ -73,6 +74,7 @@ fn sound(number: Number) -> Item<Number> {
         end: (number + 1) * SOUND,
         bytes: 10,
         key: true,
+        refresh: true,
     }
 }
 
@@ -112,6 +114,55 @@ fn keeps_what_was_asked_and_at_most_a_gop_more() {
                 }
             }
         }
+    }
+}
+
+/// Key units every ten frames, of which every fourth is an IDR, or the first alone.
+#[test]
+fn begins_at_an_idr_that_is_near() {
+    let max_time = 2_000_000_000;
+    let gop = 10 * FRAME;
+    for idr in [40, i64::MAX] {
+        let mut ring = Ring::new(Limits {
+            max_time: max_time as u64,
+            ..NO_LIMITS
+        });
+        let video = ring.add_stream(true);
+        let mut frames = Frames::new(10, 0);
+        for _ in 0..1000 {
+            let number = frames.next();
+            let refresh = number % idr == 0;
+            let item = frames.item(number, 100);
+            ring.push(video, Item { refresh, ..item });
+            let oldest = *ring.oldest().expect("a key unit came first");
+            let held = number * FRAME - oldest.time;
+            assert!(held >= max_time.min(number * FRAME), "{number}: {held}");
+            if idr == 40 {
+                assert!(oldest.refresh, "{number}: begins at {}", oldest.payload);
+                assert!(held < max_time + 4 * gop, "{number}: {held}");
+            } else if number * FRAME > max_time + 2_000_000_000 + 2 * gop {
+                // The IDR is too far back: as without one.
+                assert!(held < max_time + gop, "{number}: {held}");
+            }
+        }
+    }
+}
+
+#[test]
+fn a_ring_that_is_full_does_not_wait_for_an_idr() {
+    let mut ring = Ring::new(Limits {
+        max_time: 10_000_000_000,
+        max_bytes: 3000,
+        ..NO_LIMITS
+    });
+    let video = ring.add_stream(true);
+    let mut frames = Frames::new(10, 0);
+    for _ in 0..100 {
+        let number = frames.next();
+        let item = frames.item(number, 100);
+        let refresh = number == 0;
+        ring.push(video, Item { refresh, ..item });
+        assert!(ring.level().bytes <= 3000);
     }
 }
 
@@ -569,6 +620,7 @@ fn bookkeeping_takes_at_most_64_bytes_a_buffer() {
                     end: time + 33_333_333,
                     bytes: 1000,
                     key: number % gop == 0,
+                    refresh: true,
                 },
             );
             ring.take_dropped(Vec::new());

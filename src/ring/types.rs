@@ -10,7 +10,8 @@ pub const DEFAULT_BACKLOG: u64 = 256 << 20;
 /// How much the ring keeps. A limit of 0 does not apply.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Limits {
-    /// Nanoseconds of the reference stream that the ring keeps at least, and at most one GOP more.
+    /// Nanoseconds of the reference stream that the ring keeps at least, and at most one GOP more,
+    /// and two seconds more to begin at an IDR.
     pub max_time: u64,
     /// Bytes that the ring holds at most, over all streams. A newest GOP that is larger is kept.
     pub max_bytes: u64,
@@ -40,6 +41,9 @@ pub struct Item<P> {
     pub bytes: u32,
     /// Whether decoding can begin here. Of no meaning outside the reference stream.
     pub key: bool,
+    /// Whether nothing that follows needs what came before either, as behind an IDR. Of no meaning
+    /// where `key` is not set.
+    pub refresh: bool,
 }
 
 /// What the ring holds.

@@ -394,14 +394,29 @@ fn settle(policy: &Policy, coming: u64) {
 
 /// Deletes a recording and what belongs to it; false if it is to stay.
 fn delete(file: &File) -> io::Result<bool> {
-    if !held::delete(&file.path)? {
-        return Ok(false);
+    delete_by(file, held::delete)
+}
+
+/// The file of times is put aside while `delete` looks at the recording: as soon as that is gone, a new one may
+/// have both names.
+fn delete_by(file: &File, delete: impl FnOnce(&Path) -> io::Result<bool>) -> io::Result<bool> {
+    let times = file.times.as_ref().and_then(|times| {
+        let mut name = std::ffi::OsString::from(".");
+        name.push(times.file_name()?);
+        name.push(".deleted");
+        let aside = times.with_file_name(name);
+        std::fs::rename(times, &aside).ok()?;
+        Some((times, aside))
+    });
+    let deleted = delete(&file.path);
+    if let Some((times, aside)) = times {
+        // It is small, and useless without the recording.
+        let _ = match deleted {
+            Ok(true) => std::fs::remove_file(aside),
+            Ok(false) | Err(_) => std::fs::rename(aside, times),
+        };
     }
-    if let Some(times) = &file.times {
-        // It is useless now, and small.
-        let _ = std::fs::remove_file(times);
-    }
-    Ok(true)
+    deleted
 }
 
 /// Removes the directories that the pattern named, once nothing is in them.
@@ -671,6 +686,33 @@ mod tests {
         assert_eq!(swept.deleted.len(), 7);
         assert_eq!(swept.deleted[6].reason, Reason::FreeBytes);
         assert!(told(&swept)[0].contains("min-free-bytes can't be kept"));
+    }
+
+    #[test]
+    fn the_times_of_a_recording_that_takes_the_name_stay() {
+        let disk = Disk::new();
+        let (path, times) = (disk.write("r0000.avi", 10), disk.write("r0000.txt", 10));
+        let file = || File {
+            path: path.clone(),
+            begun: None,
+            written: SystemTime::UNIX_EPOCH,
+            bytes: 1000,
+            frees: 4096,
+            times: Some(times.clone()),
+        };
+        // It is to stay, or cannot be deleted: its times are there as they were.
+        assert!(!delete_by(&file(), |_| Ok(false)).unwrap());
+        assert!(delete_by(&file(), |_| Err(io::ErrorKind::PermissionDenied.into())).is_err());
+        assert_eq!(disk.names(), ["r0000.avi", "r0000.txt"]);
+        let taken = |path: &Path| {
+            std::fs::remove_file(path)?;
+            std::fs::write(path, "new")?;
+            std::fs::write(&times, "new times")?;
+            Ok(true)
+        };
+        assert!(delete_by(&file(), taken).unwrap());
+        assert_eq!(std::fs::read_to_string(&times).unwrap(), "new times");
+        assert_eq!(disk.names(), ["r0000.avi", "r0000.txt"]);
     }
 
     #[test]

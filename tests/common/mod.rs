@@ -161,11 +161,7 @@ impl Pipeline {
             .timed_pop_filtered(HANG, &[gst::MessageType::Eos, gst::MessageType::Error])
             .expect("neither EOS nor an error: the pipeline hangs");
         match message.view() {
-            gst::MessageView::Error(error) => Err(format!(
-                "{} ({})",
-                error.error(),
-                error.debug().unwrap_or_default()
-            )),
+            gst::MessageView::Error(error) => Err(text_of(error)),
             _ => Ok(()),
         }
     }
@@ -174,11 +170,7 @@ impl Pipeline {
     pub fn error(&self) -> Option<String> {
         let message = self.0.bus()?.pop_filtered(&[gst::MessageType::Error])?;
         match message.view() {
-            gst::MessageView::Error(error) => Some(format!(
-                "{} ({})",
-                error.error(),
-                error.debug().unwrap_or_default()
-            )),
+            gst::MessageView::Error(error) => Some(text_of(error)),
             _ => None,
         }
     }
@@ -190,16 +182,53 @@ impl Drop for Pipeline {
     }
 }
 
-/// What comes out of a sink until EOS.
+/// What comes out of a sink until EOS. An error of its pipeline ends the wait for either.
 pub fn samples(sink: &gst_app::AppSink) -> impl Iterator<Item = gst::Sample> + '_ {
-    std::iter::from_fn(move || {
-        let sample = sink.try_pull_sample(HANG);
+    std::iter::from_fn(|| next_sample(sink))
+}
+
+/// What comes out of a sink next, if EOS is not what does.
+pub fn next_sample(sink: &gst_app::AppSink) -> Option<gst::Sample> {
+    let start = Instant::now();
+    // What fails may be at its last sample, or send EOS itself: an error counts at the second look.
+    let mut error = None;
+    loop {
+        let sample = sink.try_pull_sample(gst::ClockTime::from_mseconds(500));
+        if sample.is_some() || sink.is_eos() {
+            return sample;
+        }
+        if let Some(error) = error.replace(error_of(sink.upcast_ref())).flatten() {
+            panic!("neither a sample nor EOS comes after an error: {error}");
+        }
         assert!(
-            sample.is_some() || sink.is_eos(),
+            start.elapsed().as_nanos() < u128::from(HANG.nseconds()),
             "neither a sample nor EOS: the pipeline hangs"
         );
-        sample
-    })
+    }
+}
+
+/// The error on the bus of an element's pipeline. Every message stays there.
+fn error_of(element: &gst::Element) -> Option<String> {
+    let parents = std::iter::successors(Some(element.clone().upcast::<gst::Object>()), |it| {
+        it.parent()
+    });
+    let bus = parents.last()?.downcast::<gst::Pipeline>().ok()?.bus()?;
+    let messages: Vec<_> = std::iter::from_fn(|| bus.pop()).collect();
+    let error = messages.iter().find_map(|message| match message.view() {
+        gst::MessageView::Error(error) => Some(text_of(error)),
+        _ => None,
+    });
+    for message in messages {
+        // Refused where the pipeline is being stopped.
+        let _ = bus.post(message);
+    }
+    error
+}
+
+/// An error's message and debug text.
+fn text_of(error: &gst::message::Error) -> String {
+    let debug = error.debug().unwrap_or_default();
+    format!("{} ({debug})", error.error())
 }
 
 /// Asserts that a message has all of these words.

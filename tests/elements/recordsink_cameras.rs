@@ -335,8 +335,7 @@ pub fn jpegs(width: u32, height: u32, count: u32) -> Vec<Vec<u8>> {
     ));
     pipeline.play();
     let sink: gst_app::AppSink = pipeline.element("s").downcast().unwrap();
-    let samples = std::iter::from_fn(|| sink.pull_sample().ok());
-    samples
+    crate::common::samples(&sink)
         .map(|sample| sample.buffer().unwrap().map_readable().unwrap().to_vec())
         .collect()
 }

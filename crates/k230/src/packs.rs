@@ -7,19 +7,21 @@
 use super::{Codec, Pack, PackKind};
 
 /// NAL unit types that carry picture (ITU-T H.264 table 7-1, H.265 table 7-1), whether such a
-/// picture starts a GOP, and those of parameter sets.
+/// picture starts a GOP, and those of parameter sets and access unit delimiters.
 fn classify(codec: Codec, first: u8) -> Nal {
     match codec {
         Codec::H264 => match first & 0x1f {
             5 => Nal::Picture { key: true },
             1..=4 => Nal::Picture { key: false },
             7 | 8 => Nal::ParameterSet,
+            9 => Nal::Delimiter,
             _ => Nal::Other,
         },
         Codec::H265 => match (first >> 1) & 0x3f {
             16..=23 => Nal::Picture { key: true },
             0..=31 => Nal::Picture { key: false },
             32..=34 => Nal::ParameterSet,
+            35 => Nal::Delimiter,
             _ => Nal::Other,
         },
         Codec::Jpeg => Nal::Picture { key: true },
@@ -28,8 +30,12 @@ fn classify(codec: Codec, first: u8) -> Nal {
 
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Nal {
-    Picture { key: bool },
+    Picture {
+        key: bool,
+    },
     ParameterSet,
+    /// Of access units.
+    Delimiter,
     Other,
 }
 
@@ -84,7 +90,7 @@ pub fn split(codec: Codec, data: &[u8]) -> Vec<Pack> {
                 ];
             }
             Nal::ParameterSet => has_parameter_sets = true,
-            Nal::Other => {}
+            Nal::Delimiter | Nal::Other => {}
         }
         position = nal;
     }
@@ -176,6 +182,44 @@ pub fn parameter_sets(codec: Codec, unit: &[u8], reach: usize) -> Option<std::op
     Some(from?..to?)
 }
 
+/// Whether nothing behind the key picture in an access unit needs what came before it: it is an IDR
+/// (or, in H.265, breaks the link to what came before). `None` if no picture begins in `unit`, of
+/// which the first `reach` bytes are looked at.
+pub fn refreshes(codec: Codec, unit: &[u8], reach: usize) -> Option<bool> {
+    let data = unit.get(..reach).unwrap_or(unit);
+    let mut position = 0;
+    while let Some((_, nal)) = start_code(data, position) {
+        if let Some(refreshes) = picture_refreshes(codec, *data.get(nal)?) {
+            return Some(refreshes);
+        }
+        position = nal;
+    }
+    None
+}
+
+/// The same of a NAL unit by its first byte; `None` if it is of no picture.
+pub fn picture_refreshes(codec: Codec, first: u8) -> Option<bool> {
+    match classify(codec, first) {
+        Nal::Picture { key } => Some(match codec {
+            // CRA: its leading pictures need what came before.
+            Codec::H265 => key && (first >> 1) & 0x3f != 21,
+            Codec::H264 | Codec::Jpeg => key,
+        }),
+        _ => None,
+    }
+}
+
+/// How many bytes at the beginning of an access unit are its delimiter, as far as it is followed by
+/// something: 0 if it begins with something else.
+pub fn delimiter(codec: Codec, unit: &[u8]) -> usize {
+    let first = start_code(unit, 0).filter(|(begin, _)| *begin == 0);
+    let kind = first.and_then(|(_, nal)| Some((classify(codec, *unit.get(nal)?), nal)));
+    match kind {
+        Some((Nal::Delimiter, nal)) => start_code(unit, nal).map_or(0, |(next, _)| next),
+        _ => 0,
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -198,6 +242,33 @@ mod tests {
             0, 0, 0, 1, 0x40, 1, 9, 0, 0, 1, 0x42, 1, 0, 0, 0, 1, 0x26, 1, 2,
         ];
         assert_eq!(sets(Codec::H265, &unit), Some(0..12));
+    }
+
+    #[test]
+    fn an_idr_is_told_from_other_key_pictures() {
+        let unit = [0, 0, 0, 1, 0x67, 1, 2, 3, 0, 0, 1, 0x65, 5];
+        assert_eq!(refreshes(Codec::H264, &unit, 1024), Some(true));
+        assert_eq!(refreshes(Codec::H264, &unit, 11), None);
+        let unit = [0, 0, 0, 1, 0x06, 6, 0x80, 0, 0, 1, 0x41, 5];
+        assert_eq!(refreshes(Codec::H264, &unit, 1024), Some(false));
+        let picture = |kind: u8| refreshes(Codec::H265, &[0, 0, 1, kind << 1, 1, 2], 1024);
+        assert_eq!(picture(19), Some(true));
+        assert_eq!(picture(21), Some(false));
+        assert_eq!(picture(1), Some(false));
+        assert_eq!(picture(34), None);
+    }
+
+    #[test]
+    fn a_delimiter_is_found_in_front() {
+        let unit = [0, 0, 0, 1, 9, 0xf0, 0, 0, 0, 1, 0x65, 5];
+        assert_eq!(delimiter(Codec::H264, &unit), 6);
+        assert_eq!(delimiter(Codec::H264, &unit[1..]), 5);
+        assert_eq!(delimiter(Codec::H264, &unit[6..]), 0);
+        assert_eq!(delimiter(Codec::H264, &unit[..6]), 0);
+        assert_eq!(delimiter(Codec::H264, &[]), 0);
+        let unit = [0, 0, 0, 1, 0x46, 1, 0x50, 0, 0, 0, 1, 0x2a, 1, 9];
+        assert_eq!(delimiter(Codec::H265, &unit), 7);
+        assert_eq!(delimiter(Codec::Jpeg, &unit), 0);
     }
 
     fn kinds(codec: Codec, data: &[u8]) -> Vec<(PackKind, usize)> {

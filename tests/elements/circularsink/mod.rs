@@ -10,7 +10,7 @@ mod trust;
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, mpsc};
 
 use gst::prelude::*;
 
@@ -818,35 +818,48 @@ fn sound_alone_is_recorded_too() {
     assert_eq!(u64::from(last.unsigned_abs()), 99_999 % 30_000);
 }
 
+/// The stream as encoders give it that send their parameter sets once: of the other key units the
+/// slice is left, behind a delimiter. Parsers put that in front in a memory of its own.
+fn sets_once(stream: &Encoded, delimiter_apart: bool) -> Encoded {
+    // Start code, NAL unit type and one byte.
+    const DELIMITER: usize = 6;
+    let mut bare = stream.clone();
+    for (number, buffer) in bare.buffers.iter_mut().enumerate() {
+        let map = buffer.map_readable().expect("it can be read");
+        assert_eq!(map[..5], [0, 0, 0, 1, 9], "x264enc begins with a delimiter");
+        let slice = map
+            .windows(4)
+            .position(|w| w[..3] == [0, 0, 1] && w[3] & 0x1f == 5);
+        drop(map);
+        let rest = match slice {
+            Some(slice) if number > 0 => slice,
+            _ => DELIMITER,
+        };
+        let part = |range| {
+            let flags = gst::BufferCopyFlags::all();
+            buffer.copy_region(flags, range).expect("it is longer")
+        };
+        let mut cut = part(0..DELIMITER);
+        cut.append(part(rest..buffer.size()));
+        if !delimiter_apart {
+            let map = cut.map_readable().expect("it can be read").to_vec();
+            cut.make_mut()
+                .replace_all_memory(gst::Memory::from_slice(map));
+        }
+        cut.make_mut().set_duration(buffer.duration());
+        *buffer = cut;
+    }
+    bare
+}
+
 #[test]
 fn parameter_sets_are_in_every_file() {
     let stream = encoded(
         &format!("{} ! video/x-h264,stream-format=byte-stream", x264(30, 0)),
         600,
     );
-    let mut bare = stream.clone();
-    for (number, buffer) in bare.buffers.iter_mut().enumerate().skip(1) {
-        if number % 30 != 0 {
-            continue;
-        }
-        // An encoder that sends its parameter sets once: of the others only the slice is kept.
-        let map = buffer.map_readable().expect("it can be read");
-        let slice = map
-            .windows(4)
-            .position(|w| w[..3] == [0, 0, 1] && w[3] & 0x1f == 5)
-            .expect("a key unit has a slice");
-        drop(map);
-        let mut cut = buffer
-            .copy_region(gst::BufferCopyFlags::all(), slice..)
-            .expect("it is longer");
-        let it = cut.make_mut();
-        it.set_pts(buffer.pts());
-        it.set_dts(buffer.dts());
-        it.set_duration(buffer.duration());
-        *buffer = cut;
-    }
-    for name in ["a.mp4", "a.h264"] {
-        let mut rig = Rig::new(bare.clone(), false);
+    for (name, apart) in [("a.mp4", false), ("a.h264", false), ("a.h264", true)] {
+        let mut rig = Rig::new(sets_once(&stream, apart), false);
         rig.sink.set_property("max-time", 10 * FRAME);
         rig.start();
         rig.push(100);
@@ -858,7 +871,13 @@ fn parameter_sets_are_in_every_file() {
         assert_sound(done.path());
         if name == "a.mp4" {
             assert_frames(&decode(done.path(), false), 60, 149);
+            continue;
         }
+        // A delimiter is the first of an access unit; the parameter sets follow it.
+        let bytes = std::fs::read(done.path()).expect("the file is there");
+        let kinds = bytes.windows(4).filter(|w| w[..3] == [0, 0, 1]);
+        let kinds: Vec<_> = kinds.take(5).map(|w| w[3] & 0x1f).collect();
+        assert_eq!(kinds, [9, 7, 8, 5, 9], "{apart}");
     }
 }
 
@@ -964,6 +983,39 @@ fn a_pool_that_has_few_buffers_gets_them_back() {
         rig.video.push(buffer).expect("taken");
     }
     pool.set_active(false).expect("the pool stops");
+}
+
+/// As much as the raw picture has, of which `jpegenc` fills a part; tells when it is gone.
+struct Spacious(Vec<u8>, mpsc::Sender<()>);
+
+impl AsRef<[u8]> for Spacious {
+    fn as_ref(&self) -> &[u8] {
+        &self.0
+    }
+}
+
+impl Drop for Spacious {
+    fn drop(&mut self) {
+        let _ = self.1.send(());
+    }
+}
+
+#[test]
+fn what_a_frame_does_not_fill_is_not_kept() {
+    let rig = Rig::new(encoded("identity", 200), false);
+    rig.start();
+    let (gone, told) = mpsc::channel();
+    for number in 0..10 {
+        let mut buffer = gst::Buffer::from_slice(Spacious(vec![7; 460_800], gone.clone()));
+        let it = buffer.get_mut().expect("nobody else has it");
+        it.set_size(25_000);
+        it.set_pts(gst::ClockTime::from_nseconds(number * FRAME));
+        rig.video.push(buffer).expect("taken");
+    }
+    let stats: gst::Structure = rig.sink.property("stats");
+    assert_eq!(stats.get::<u64>("level-buffers").unwrap(), 10, "{stats}");
+    assert_eq!(stats.get::<u64>("level-bytes").unwrap(), 250_000, "{stats}");
+    assert_eq!(told.try_iter().count(), 10, "the ring keeps their memory");
 }
 
 #[test]

@@ -74,9 +74,9 @@ fn shown_by_ffmpeg(path: &Path) -> Vec<(u64, u64)> {
 ///
 /// ffmpeg shows all of it. GStreamer's decoders get into disorder in front of a stream that does not
 /// begin with an IDR, where they make up pictures that are referred to and not there. `avdec_h264`
-/// loses the first picture and what refers to it: in 1.26 always, in 1.22 where it decodes one
-/// picture at a time, in 1.28 never; it is asked from the second GOP on. `avdec_h265` of 1.26 loses
-/// the second picture where it decodes several at a time.
+/// loses the first picture and calls what refers to it corrupted: in 1.26 always, in 1.22 where it
+/// decodes one picture at a time, in 1.28 never; it is asked from the second GOP on. `avdec_h265` of
+/// 1.26 loses the second picture where it decodes several at a time.
 fn shown(encoder: &str, path: &Path, first: u64, audio: bool) -> Decoded {
     let mut decoded = decode(path, audio);
     if encoder == H264 {
@@ -117,6 +117,65 @@ fn a_recording_from_open_gops_begins_with_a_picture_that_decodes() {
                 let shown = shown(encoder, done.path(), first, false);
                 assert_frames(&shown, first, first + done.frames - 1);
             }
+        }
+    }
+}
+
+/// Frames from one IDR to the next.
+const IDR: u64 = 48;
+
+/// Open GOPs of twelve, every fourth of which begins with an IDR.
+fn with_idrs(form: &str) -> Encoded {
+    let encoder = format!(
+        "x264enc name=e speed-preset=veryfast key-int-max=12 bframes=2 b-adapt=false rc-lookahead=4 \
+         threads=1 option-string=open-gop=1:scenecut=0 ! h264parse ! \
+         video/x-h264,stream-format={form},alignment=au"
+    );
+    let stream = encode(&encoder, 400, |pipeline| {
+        let encoder: gst::Element = get(pipeline, "e");
+        let pad = encoder.static_pad("sink").expect("it has a pad");
+        pad.add_probe(gst::PadProbeType::BUFFER, move |pad, info| {
+            let time = info.buffer().and_then(|it| it.pts());
+            if time.is_some_and(|time| time.nseconds() % (IDR * FRAME) == 0)
+                && let Some(encoder) = pad.parent_element()
+            {
+                let event = gst_video::UpstreamForceKeyUnitEvent::builder().build();
+                assert!(encoder.send_event(event), "x264enc takes it");
+            }
+            gst::PadProbeReturn::Ok
+        });
+    });
+    // An IDR needs nothing from before it, and nothing is shown before it that comes behind.
+    let keys = stream.buffers.windows(2).enumerate();
+    let keys = keys.filter(|(_, w)| !w[0].flags().contains(gst::BufferFlags::DELTA_UNIT));
+    for (number, (_, pair)) in keys.enumerate().skip(1) {
+        assert_eq!(pair[1].pts() < pair[0].pts(), number % 4 != 0, "{number}");
+    }
+    stream
+}
+
+#[test]
+fn a_recording_begins_at_an_idr_that_is_near() {
+    for form in ["byte-stream", "avc"] {
+        let stream = with_idrs(form);
+        for pushed in [170, 183, 195, 207] {
+            let mut rig = Rig::new(stream.clone(), false);
+            rig.sink.set_property("max-time", 50 * FRAME);
+            rig.start();
+            rig.push(pushed);
+            rig.trigger(Some(&rig.path("a.mkv")));
+            rig.push(50);
+            rig.finish();
+            rig.push(10);
+            let done = rig.finished();
+            let first = done.start.expect("it began") / FRAME;
+            assert_eq!(first % IDR, 0, "{form}");
+            // Kept is what was asked, and from there back to an IDR.
+            let before = pushed as u64 - first;
+            assert!((50..50 + IDR + 3).contains(&before), "{before}");
+            // Players show all of it.
+            let last = first + done.frames - 1;
+            assert_frames(&decode(done.path(), false), first, last);
         }
     }
 }

@@ -63,13 +63,20 @@ pub static MADE: Mutex<Option<HashMap<String, Encoded>>> = Mutex::new(None);
 
 /// Numbered pictures through an encoder; each encoder's are made once.
 pub fn encoded(encoder: &str, frames: u64) -> Encoded {
-    init();
     let key = format!("{encoder} {frames}");
     let mut made = MADE.lock().unwrap_or_else(|e| e.into_inner());
     let made = made.get_or_insert_default();
     if let Some(stream) = made.get(&key) {
         return stream.clone();
     }
+    let stream = encode(encoder, frames, |_| ());
+    made.insert(key, stream.clone());
+    stream
+}
+
+/// Numbered pictures through an encoder, in a pipeline that is prepared before it starts.
+pub fn encode(encoder: &str, frames: u64, prepare: impl FnOnce(&gst::Pipeline)) -> Encoded {
+    init();
     let pipeline = gst::parse::launch(&format!(
         "appsrc name=in caps={RAW} format=time max-bytes=0 ! {encoder} ! appsink name=out sync=false"
     ))
@@ -78,6 +85,7 @@ pub fn encoded(encoder: &str, frames: u64) -> Encoded {
     .expect("two elements make a pipeline");
     let source: gst_app::AppSrc = get(&pipeline, "in");
     let sink: gst_app::AppSink = get(&pipeline, "out");
+    prepare(&pipeline);
     pipeline.set_state(gst::State::Playing).expect("it plays");
     for number in 0..frames {
         source
@@ -104,7 +112,6 @@ pub fn encoded(encoder: &str, frames: u64) -> Encoded {
     pipeline.set_state(gst::State::Null).expect("it stops");
     let stream = stream.expect("the encoder gives something");
     assert_eq!(stream.buffers.len() as u64, frames);
-    made.insert(key, stream.clone());
     stream
 }
 
@@ -410,6 +417,7 @@ impl Decoded {
     }
 }
 
+/// Decodes a file with GStreamer. What a decoder itself calls corrupted is left out.
 pub fn decode(path: &Path, audio: bool) -> Decoded {
     let sound = if audio {
         "d. ! queue max-size-time=0 max-size-bytes=0 max-size-buffers=0 ! audioconvert ! \
@@ -427,12 +435,12 @@ pub fn decode(path: &Path, audio: bool) -> Decoded {
     .expect("it is a pipeline");
     let source: gst::Element = get(&pipeline, "src");
     source.set_property("location", path.to_str());
-    // What they lose at the begin of a stream that does not begin with an IDR is in opengop.rs.
+    // What they lose at the begin of a stream that does not begin with an IDR is in opengop.rs. It
+    // depends on how many pictures they decode at a time.
     pipeline.connect_deep_element_added(|_, _, element| {
-        match element.factory().map(|factory| factory.name()).as_deref() {
-            Some("avdec_h264") => element.set_property("output-corrupt", false),
-            Some("avdec_h265") => element.set_property("max-threads", 1),
-            _ => (),
+        let name = element.factory().map(|factory| factory.name());
+        if matches!(name.as_deref(), Some("avdec_h264" | "avdec_h265")) {
+            element.set_property("max-threads", 1);
         }
     });
     pipeline.set_state(gst::State::Playing).expect("it plays");
@@ -451,8 +459,11 @@ pub fn decode(path: &Path, audio: bool) -> Decoded {
     };
     let video: gst_app::AppSink = get(&pipeline, "v");
     for sample in crate::common::samples(&video) {
-        let map = sample.buffer().and_then(|b| b.map_readable().ok());
-        let map = map.expect("the picture can be read");
+        let buffer = sample.buffer().expect("samples have buffers");
+        if buffer.flags().contains(gst::BufferFlags::CORRUPTED) {
+            continue;
+        }
+        let map = buffer.map_readable().expect("the picture can be read");
         decoded.frames.push((time(&sample), number_in(&map, 64)));
     }
     if audio {
