@@ -164,7 +164,7 @@ doc: ## build the reference (target/doc/gstkendryte), warnings being errors
 	@scripts/setup.sh build
 	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --workspace --no-deps --locked
 
-PUBLISHED = avi-mjpeg k210-link k210-sim k230-venc k230-sim gst-plugin-kendryte
+PUBLISHED = closed-output avi-mjpeg k210-link k210-sim k230-venc k230-sim gst-plugin-kendryte
 
 .PHONY: package
 package: ## build each crate from what it is published with (target/package)

@@ -10,11 +10,11 @@ mod convert;
 mod options;
 mod target;
 
-use std::io::{self, Write};
 use std::process::ExitCode;
 
 use avi_mjpeg::k210_check::{self, Verdict};
 use avi_mjpeg::reader::window::FileSource;
+use closed_output::{complain, say};
 
 use convert::Converted;
 use options::{Options, Task};
@@ -42,20 +42,6 @@ fn main() -> ExitCode {
             ExitCode::from(2)
         }
     }
-}
-
-/// Says something on standard output. That whoever reads it has closed it, as `head` does, is no fault.
-fn say(text: &str) -> io::Result<()> {
-    let mut out = io::stdout().lock();
-    match writeln!(out, "{text}").and_then(|()| out.flush()) {
-        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
-        result => result,
-    }
-}
-
-/// Says something on standard error, unless nobody reads that any more.
-fn complain(text: &str) {
-    let _ = writeln!(io::stderr().lock(), "{text}");
 }
 
 /// Says what was asked for and nothing else.

@@ -5,6 +5,7 @@
 #![no_main]
 
 use avi_fuzz::stretched;
+use avi_mjpeg::reader::Snap;
 use avi_mjpeg::reader::stream::{Item, StreamReader};
 use avi_mjpeg::reader::tracks::Range;
 use libfuzzer_sys::fuzz_target;
@@ -59,8 +60,10 @@ fuzz_target!(|bytes: &[u8]| {
         }
         if seek.is_some_and(|seek| at >= seek) {
             seek = None;
+            let snaps = [Snap::Before, Snap::After, Snap::Nearest];
             let range = Range {
                 start: u64::from(state) * 10,
+                snap: snaps.get((state >> 4) as usize % 4).copied(),
                 ..Range::ALL
             };
             if let Some(pos) = reader.seek(range, Some(bytes.len() as u64)) {

@@ -23,7 +23,7 @@
 //!
 //! Every damaged region is posted once as a warning with its offsets; what is
 //! intact behind it is played. A stream that was announced and has no chunks gets
-//! no pad. Streams that are neither Motion JPEG nor PCM are named in a warning.
+//! no pad. Streams of other kinds than its pads take are named in a warning.
 #![doc = include_str!("reference.md")]
 
 use std::sync::LazyLock;

@@ -138,9 +138,8 @@ impl Seek {
             return segment;
         }
         if range.backward {
-            let stop = range.stop.map(gst::ClockTime::from_nseconds);
-            segment.set_position(stop);
-            segment.set_stop(stop);
+            segment.set_stop(range.stop.map(gst::ClockTime::from_nseconds));
+            segment.set_position(segment.stop());
             return segment;
         }
         let start = gst::ClockTime::from_nseconds(range.start);

@@ -36,7 +36,9 @@
 //! ```
 
 #![forbid(unsafe_code)]
-#![warn(missing_docs)]
+#![warn(missing_docs, elided_lifetimes_in_paths)]
+// What tests have in common is public to programs of which each sees a part.
+#![cfg_attr(not(test), warn(unreachable_pub))]
 
 pub mod header;
 pub mod huffman;

@@ -129,7 +129,7 @@ impl<'a> Scan<'a> {
 
     /// Reads a code and what belongs to it; how many coefficients that is.
     #[inline]
-    fn step(&mut self, table: &Codes) -> u8 {
+    fn step(&mut self, table: &Codes<'_>) -> u8 {
         self.bits.fill();
         let Code { bits, step, .. } = table.decode(self.bits.peek());
         self.bits.skip(u32::from(bits));
@@ -137,7 +137,7 @@ impl<'a> Scan<'a> {
     }
 
     /// Reads a block as `decodeNextMCU` does; whether it has no more coefficients than there are.
-    fn block(&mut self, dc: &Codes, ac: &Codes) -> bool {
+    fn block(&mut self, dc: &Codes<'_>, ac: &Codes<'_>) -> bool {
         self.step(dc);
         let mut k = 1;
         while k < 64 {
@@ -147,7 +147,7 @@ impl<'a> Scan<'a> {
     }
 
     /// Reads a unit of the first component's blocks and one of each of the others; whether all are sound.
-    fn unit(&mut self, tables: &[(&Codes, &Codes)], first: u8) -> bool {
+    fn unit(&mut self, tables: &[(&Codes<'_>, &Codes<'_>)], first: u8) -> bool {
         let blocks = std::iter::once(first).chain(std::iter::repeat(1));
         let mut each = tables.iter().zip(blocks);
         each.all(|((dc, ac), blocks)| (0..blocks).all(|_| self.block(dc, ac)))
@@ -237,7 +237,7 @@ impl<'a> Picture<'a> {
     }
 
     /// `SOF0`
-    fn frame(&mut self, segment: &Segment) -> Result<(), Refusal> {
+    fn frame(&mut self, segment: &Segment<'_>) -> Result<(), Refusal> {
         let frame = segment.frame_header()?;
         let (h, v) = match frame.sampling.as_slice() {
             [(1, 1)] => (1, 1),
@@ -259,7 +259,7 @@ impl<'a> Picture<'a> {
     }
 
     /// `SOS`, and the picture's data behind it.
-    fn scan(&self, segment: &Segment, data: &[u8]) -> Result<(), Refusal> {
+    fn scan(&self, segment: &Segment<'_>, data: &[u8]) -> Result<(), Refusal> {
         let (count, scan) = segment.data.split_first().ok_or(SHORT)?;
         let scan: Vec<_> = scan.chunks_exact(2).take((*count).into()).collect();
         if scan.len() != self.components.len() {

@@ -8,7 +8,7 @@ mod avi_bytes;
 #[path = "common/avi_memory.rs"]
 mod avi_memory;
 
-use avi_bytes::{Built, File, IndexKind, Piece, chunk, picture, picture_of, pieces, sound};
+use avi_bytes::{Built, File, IndexKind, Piece, chunk, list, picture, picture_of, pieces, sound};
 use avi_memory::{bytes_of, memory};
 use avi_mjpeg::pcm::Layout;
 use avi_mjpeg::reader::headers::{Codec, Format, Header, Hints};
@@ -401,6 +401,38 @@ fn a_recorder_may_name_the_chunks_of_its_pictures_otherwise() {
 }
 
 #[test]
+fn lists_of_other_names_are_looked_into() {
+    let all = pictures(30);
+    let chunks: Vec<_> = all
+        .iter()
+        .map(|p| list(b"clip", &chunk(b"00dc", p)))
+        .collect();
+    let texts = list(b"INFO", &chunk(b"ISFT", b"a recorder\0"));
+    for (_, units, findings) in both(&of_chunks(&[&[texts], &chunks[..]].concat(), &[], &[])) {
+        expect(&units, &all);
+        assert_eq!(findings, []);
+    }
+}
+
+#[test]
+fn zeros_before_a_chunk_that_is_aligned_are_no_damage() {
+    let all = pictures(30);
+    for alignment in [512, 2048, 4096] {
+        let head = of_chunks(&[], &[], &[]).len();
+        let mut bytes = Vec::new();
+        for picture in &all {
+            bytes.extend(chunk(b"00dc", picture));
+            let end = (head + bytes.len()).next_multiple_of(alignment);
+            bytes.resize(end - head, 0);
+        }
+        for (_, units, findings) in both(&of_chunks(&[bytes], &[], &[])) {
+            expect(&units, &all);
+            assert_eq!(findings, [], "{alignment}");
+        }
+    }
+}
+
+#[test]
 fn what_is_put_behind_a_file_is_no_damage() {
     let all = pictures(30);
     let chunks: Vec<_> = all.iter().map(|p| chunk(b"00dc", p)).collect();
@@ -408,7 +440,7 @@ fn what_is_put_behind_a_file_is_no_damage() {
     let index = chunk(b"idx1", &entries);
     let tag = [&b"TAG"[..], &[0; 125]].concat();
     let noise: Vec<u8> = (0..5000_u32).map(|n| (n * n % 251) as u8).collect();
-    for behind in [tag, noise, vec![0; 4096]] {
+    for behind in [tag, noise, vec![0; 4096], all[3].clone()] {
         for index in [&index[..], &[]] {
             for (_, units, findings) in both(&of_chunks(&chunks, index, &behind)) {
                 expect(&units, &all);

@@ -19,7 +19,7 @@
 
 use std::ffi::OsString;
 use std::fs::File;
-use std::io::{self, IsTerminal, Write};
+use std::io::{self, IsTerminal};
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -34,6 +34,7 @@ use avi_mjpeg::reader::window::FileSource;
 use avi_mjpeg::repair::{self, Summary};
 use avi_mjpeg::timeline::Rate;
 use avi_mjpeg::writer::Profile;
+use closed_output::{complain, say};
 
 const USAGE: &str = "usage: avi-repair [--profile standard|k210] [--force] \
 [--rate N[/D]] [--sound RATE,CHANNELS,BITS] IN OUT
@@ -77,20 +78,6 @@ impl Drop for Bar {
             eprintln!();
         }
     }
-}
-
-/// Says something on standard output. That whoever reads it has closed it, as `head` does, is no fault.
-fn say(text: &str) -> io::Result<()> {
-    let mut out = io::stdout().lock();
-    match writeln!(out, "{text}").and_then(|()| out.flush()) {
-        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
-        result => result,
-    }
-}
-
-/// Says something on standard error, unless nobody reads that any more.
-fn complain(text: &str) {
-    let _ = writeln!(io::stderr().lock(), "{text}");
 }
 
 fn unsaid(error: io::Error) -> String {

@@ -270,7 +270,7 @@ impl<'a> Bits<'a> {
     /// Reads a code and the number that follows it, of as many bits as its symbol says: by F.1.2.1,
     /// negative ones begin with 0.
     #[inline]
-    pub fn read(&mut self, table: &Codes) -> (Code, i32) {
+    pub fn read(&mut self, table: &Codes<'_>) -> (Code, i32) {
         if self.left < 32 {
             self.load_apart();
         }

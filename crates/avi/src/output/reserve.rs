@@ -25,7 +25,7 @@ pub(super) struct Reserve {
 impl Reserve {
     /// For the file at `path`, of which `len` bytes were given to a writer that holds little back; `None` if
     /// that is another file.
-    pub fn of(path: &Path, len: u64) -> Option<Self> {
+    pub(crate) fn of(path: &Path, len: u64) -> Option<Self> {
         let flags = OFlags::NONBLOCK | OFlags::NOCTTY;
         let file = OpenOptions::new()
             .write(true)
@@ -39,19 +39,19 @@ impl Reserve {
     }
 
     /// Bytes that are taken behind the first `len` of the file.
-    pub fn behind(&self, len: u64) -> u64 {
+    pub(crate) fn behind(&self, len: u64) -> u64 {
         self.until.saturating_sub(len)
     }
 
     /// Whether the file has `len` bytes, all that were given to its writer.
-    pub fn has_all(&self, len: u64) -> bool {
+    pub(crate) fn has_all(&self, len: u64) -> bool {
         self.file
             .metadata()
             .is_ok_and(|metadata| metadata.size() == len)
     }
 
     /// Takes what the file will have up to `until`; whether there was so much.
-    pub fn extend(&mut self, until: u64) -> bool {
+    pub(crate) fn extend(&mut self, until: u64) -> bool {
         if until <= self.until {
             return true;
         }

@@ -251,12 +251,12 @@ pub(super) struct Notices {
 
 impl Notices {
     /// What is to be told, once.
-    pub fn take(&mut self) -> Vec<Finding> {
+    pub(crate) fn take(&mut self) -> Vec<Finding> {
         std::mem::take(&mut self.findings)
     }
 
     /// Takes in what was found.
-    pub fn say(&mut self, finding: Finding) {
+    pub(crate) fn say(&mut self, finding: Finding) {
         let told = match finding {
             Finding::Damage { from, to, .. } | Finding::Lost { from, to, .. } => {
                 self.damage.take(from, to)
@@ -270,7 +270,7 @@ impl Notices {
     }
 
     /// Takes in what the walk came across, if it is something to tell.
-    pub fn say_item(&mut self, item: Item) {
+    pub(crate) fn say_item(&mut self, item: Item) {
         match item {
             Item::Damage { from, to, pictures } => self.say(Finding::Damage { from, to, pictures }),
             Item::Cut { stream, pos, have } => self.say(Finding::Cut { stream, pos, have }),
@@ -279,7 +279,7 @@ impl Notices {
     }
 
     /// Takes in a region whose chunk is lost. Those near to one another are one region.
-    pub fn lost(&mut self, from: u64, to: u64) {
+    pub(crate) fn lost(&mut self, from: u64, to: u64) {
         if let Some(region) = &mut self.lost
             && from <= region.to + JOIN
             && region.from <= to + JOIN
@@ -293,7 +293,7 @@ impl Notices {
     }
 
     /// Takes in that a chunk is intact: a lost region far enough before it is over.
-    pub fn sound_at(&mut self, pos: u64) {
+    pub(crate) fn sound_at(&mut self, pos: u64) {
         let over = |region: &mut Region| pos.saturating_sub(JOIN) > region.to;
         if let Some(region) = self.lost.take_if(over) {
             self.say(region.finding());
@@ -301,7 +301,7 @@ impl Notices {
     }
 
     /// Nothing more comes: what is counted is told.
-    pub fn flush(&mut self) {
+    pub(crate) fn flush(&mut self) {
         if let Some(region) = self.lost.take() {
             self.say(region.finding());
         }

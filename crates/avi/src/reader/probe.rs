@@ -56,7 +56,7 @@ pub(super) struct Probe {
 
 impl Probe {
     /// Begins at a place.
-    pub fn new(from: u64) -> Self {
+    pub(crate) fn new(from: u64) -> Self {
         Self {
             from,
             at: from,
@@ -66,18 +66,18 @@ impl Probe {
     }
 
     /// Finds the file at a place again.
-    pub fn again(&mut self, pos: u64) {
+    pub(crate) fn again(&mut self, pos: u64) {
         self.at = pos;
         self.files = self.files.saturating_sub(1);
     }
 
     /// No byte before this will be looked at again.
-    pub fn pos(&self) -> u64 {
+    pub(crate) fn pos(&self) -> u64 {
         self.at.saturating_sub(CHUNK_HEAD).max(self.from)
     }
 
     /// Searches on, behind what was found before.
-    pub fn next<V: View>(&mut self, view: &mut V) -> Result<Found, Stop<V::Error>> {
+    pub(crate) fn next<V: View>(&mut self, view: &mut V) -> Result<Found, Stop<V::Error>> {
         while self.at < self.from + MOST {
             let data = view.some(self.at, 32, PIECE)?;
             if data.len() < ListHeader::SIZE {

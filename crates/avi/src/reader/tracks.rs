@@ -257,7 +257,13 @@ impl<P> Tracks<P> {
 
     /// The whole samples in a chunk of sound: what is cut off at the end is put before the next
     /// chunk. `None` if there is not one.
-    pub fn samples(&mut self, n: usize, part: Part, first: u64, data: &[u8]) -> Option<Samples> {
+    pub fn samples(
+        &mut self,
+        n: usize,
+        part: Part<'_>,
+        first: u64,
+        data: &[u8],
+    ) -> Option<Samples> {
         let unit = part.stream.unit_bytes();
         let track = self.tracks.get_mut(n)?;
         let (mut head, mut from) = (Vec::new(), first);

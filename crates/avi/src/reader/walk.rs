@@ -165,6 +165,8 @@ impl Item {
 struct Lost {
     from: u64,
     pictures: u32,
+    /// All of it so far is zeros.
+    is_blank: bool,
 }
 
 /// Walks through a file; see the module's documentation.
@@ -313,6 +315,8 @@ impl Walker {
                 self.pos = pos + 12;
             }
             (FourCc::LIST, Some(FourCc::MOVI | FourCc::REC)) => self.pos = pos + 12,
+            // Others do not know lists of other names either, but their chunks.
+            (FourCc::LIST, Some(_)) if self.is_stream_head(view, pos + 12)? => self.pos = pos + 12,
             _ => match id.stream_and_kind() {
                 Some((stream, letters)) if self.is_picture_head(view, stream, letters, size)? => {
                     self.picture(view, stream.into(), size)?;
@@ -333,7 +337,12 @@ impl Walker {
                 _ if !is_known(id) && self.is_foreign(view, pos)? => {
                     self.pos = pos + CHUNK_HEAD + padded(size.into());
                 }
-                _ if !is_known(id) => self.lose(pos),
+                _ if !is_known(id) => {
+                    self.lose(pos);
+                    if let Some(lost) = &mut self.lost {
+                        lost.is_blank = id == FourCc([0; 4]);
+                    }
+                }
                 _ if id == FourCc::IDX1 && self.is_index(view, size)? => {
                     self.pos = pos + CHUNK_HEAD + padded(size.into());
                     self.index_end = Some(self.pos);
@@ -353,6 +362,18 @@ impl Walker {
             },
         }
         Ok(())
+    }
+
+    /// Whether the head of a stream's pictures or sound is at `pos`.
+    fn is_stream_head<V: View>(&self, view: &mut V, pos: u64) -> Result<bool, Stop<V::Error>> {
+        let id = FourCc::parse(view.get(pos, 4)?).and_then(FourCc::stream_and_kind);
+        Ok(id.is_some_and(|(stream, letters)| {
+            let known = self.kinds.get(usize::from(stream));
+            match (known, &letters) {
+                (Some(Kind::Sound(_)), b"wb") => true,
+                _ => self.may_name_pictures(stream, letters),
+            }
+        }))
     }
 
     /// Whether the head at `pos` is that of a picture: by its name, or of a stream of pictures whose
@@ -420,7 +441,11 @@ impl Walker {
     }
 
     fn lose(&mut self, from: u64) {
-        self.lost = Some(Lost { from, pictures: 0 });
+        self.lost = Some(Lost {
+            from,
+            pictures: 0,
+            is_blank: false,
+        });
         self.pos = from;
     }
 
@@ -625,6 +650,7 @@ impl Walker {
                 self.lost = Some(Lost {
                     from: header,
                     pictures: 1,
+                    is_blank: false,
                 });
                 self.pos = payload + len as u64;
             }
@@ -725,15 +751,30 @@ impl Walker {
     }
 
     /// Between chunks that can be believed.
-    fn search<V: View>(&mut self, view: &mut V, lost: Lost) -> Result<(), Stop<V::Error>> {
+    fn search<V: View>(&mut self, view: &mut V, mut lost: Lost) -> Result<(), Stop<V::Error>> {
         let started = self.pos;
         loop {
-            match self.find(view, self.pos)? {
+            let found = self.find(view, self.pos)?;
+            if lost.is_blank {
+                let to = match found {
+                    Found::At(to) | Found::Nothing { next: to } => to,
+                    Found::End => view.size().unwrap_or(self.pos).max(self.pos),
+                    Found::Picture { .. } => self.pos,
+                };
+                let passed = view.get(self.pos, (to - self.pos) as usize)?;
+                lost.is_blank = passed.iter().all(|byte| *byte == 0);
+                self.lost = Some(lost);
+            }
+            match found {
                 Found::At(header) => {
                     self.lost = None;
                     self.pos = header;
                     self.report(lost, header);
                     return Ok(());
+                }
+                // What other programs put behind a file is no part of it.
+                Found::Picture { pos, len } if self.is_end(lost.from) => {
+                    self.pos = pos + len as u64;
                 }
                 Found::Picture { pos, len } => {
                     let Some(stream) = self.kinds.iter().position(|k| *k == Kind::Jpeg) else {
@@ -743,6 +784,7 @@ impl Walker {
                     self.lost = Some(Lost {
                         from: lost.from,
                         pictures: lost.pictures + 1,
+                        is_blank: false,
                     });
                     self.pos = pos + len as u64;
                     self.say(Item::Chunk {
@@ -776,7 +818,8 @@ impl Walker {
     }
 
     fn report(&mut self, lost: Lost, to: u64) {
-        if to > lost.from {
+        let is_padding = lost.is_blank && is_aligned(lost.from, to);
+        if to > lost.from && !is_padding {
             self.say(Item::Damage {
                 from: lost.from,
                 to,
@@ -889,6 +932,12 @@ impl Walker {
             }
         }
     }
+}
+
+/// Whether bytes are no more than are between something and a place that is aligned, to a sector or more.
+fn is_aligned(from: u64, to: u64) -> bool {
+    let alignment = 1_u64 << to.trailing_zeros().min(16);
+    alignment >= 512 && to - from < alignment
 }
 
 /// Bytes a sign is recognised by.

@@ -4,10 +4,10 @@
 use super::Runs;
 
 /// Times that go back by more than this, in nanoseconds, begin anew; three frames of a slow camera may.
-pub const BACK: i64 = 200_000_000;
+pub(crate) const BACK: i64 = 200_000_000;
 
 /// A pause of more than this, in nanoseconds, is a new beginning; ten frames of a slow camera may be.
-pub const AHEAD: i64 = 3600 * 1_000_000_000;
+pub(crate) const AHEAD: i64 = 3600 * 1_000_000_000;
 
 /// Streams whose new beginnings are no further apart than this, in nanoseconds, have made the same one.
 const TOGETHER: i64 = 2_000_000_000;

@@ -31,7 +31,7 @@ pub(super) struct Fit {
 
 impl Fit {
     /// For frames that may be an interval of `rate` off, or `fine`: half of one.
-    pub fn new(rate: Rate, fine: bool) -> Self {
+    pub(crate) fn new(rate: Rate, fine: bool) -> Self {
         let interval = rate.time_of(1) as f64;
         Self {
             tolerance: if fine { interval / 2.0 } else { interval } + 2e6,
@@ -45,7 +45,7 @@ impl Fit {
     }
 
     /// Adds the frame of a place and its time, in nanoseconds since the start of the file.
-    pub fn add(&mut self, place: u64, time: i64) {
+    pub(crate) fn add(&mut self, place: u64, time: i64) {
         self.frames += 1;
         self.place = place;
         if place == 0 {
@@ -59,12 +59,12 @@ impl Fit {
     }
 
     /// Whether it is worth asking anew.
-    pub fn is_early(&self) -> bool {
+    pub(crate) fn is_early(&self) -> bool {
         self.frames < EARLY && self.frames.is_multiple_of(8)
     }
 
     /// The rate at which all frames are shown in time, if there are enough to tell and there is one.
-    pub fn rate(&self) -> Option<Rate> {
+    pub(crate) fn rate(&self) -> Option<Rate> {
         if self.frames < ENOUGH || self.least > self.most || self.square == 0.0 {
             return None;
         }

@@ -88,7 +88,7 @@ pub(super) struct SampleRate {
 
 impl SampleRate {
     /// For samples that are `said` to be so many a second.
-    pub fn new(said: u32) -> Self {
+    pub(crate) fn new(said: u32) -> Self {
         Self {
             said: said.max(1),
             now: said.max(1),
@@ -99,7 +99,7 @@ impl SampleRate {
 
     /// Adds samples of a time, if they have one, in nanoseconds since the start of the file, which has `place`
     /// samples before them.
-    pub fn add(&mut self, samples: u64, time: Option<i64>, place: u64) {
+    pub(crate) fn add(&mut self, samples: u64, time: Option<i64>, place: u64) {
         if let Some(time) = time {
             let last = self.points.back().map(|point| point.time);
             if last.is_none_or(|last| time.saturating_sub(last).saturating_abs() >= APART) {
@@ -117,17 +117,17 @@ impl SampleRate {
     }
 
     /// The file has another rate.
-    pub fn set(&mut self, now: u32) {
+    pub(crate) fn set(&mut self, now: u32) {
         self.now = now.max(1);
     }
 
     /// The rate that the file has.
-    pub fn now(&self) -> u32 {
+    pub(crate) fn now(&self) -> u32 {
         self.now
     }
 
     /// What the times so far say; clear in any case if nothing more comes.
-    pub fn verdict(&self, is_all: bool) -> Verdict {
+    pub(crate) fn verdict(&self, is_all: bool) -> Verdict {
         if self.points.len() < 2 {
             return match is_all {
                 true => Verdict::Keeps,

@@ -52,7 +52,12 @@ pub(super) struct Audio<P> {
 
 impl<P: Payload> Track<P> {
     /// `video` is the rate of the file's first video stream; `is_fixed`: no rate can be changed.
-    pub fn new(stream: &Stream, profile: Profile, video: Option<Rate>, is_fixed: bool) -> Self {
+    pub(crate) fn new(
+        stream: &Stream,
+        profile: Profile,
+        video: Option<Rate>,
+        is_fixed: bool,
+    ) -> Self {
         let is_fine = stream.is_guessed && profile == Profile::Standard;
         match stream.format {
             StreamFormat::Video {
@@ -95,7 +100,7 @@ impl<P: Payload> Track<P> {
     }
 
     /// Bytes of sound that wait for a chunk to be full, or for the rate to be known.
-    pub fn pending_bytes(&self) -> usize {
+    pub(crate) fn pending_bytes(&self) -> usize {
         match self {
             Self::Audio(audio) => {
                 let held = audio.held.iter().map(|(payload, _)| payload.len());
@@ -108,23 +113,23 @@ impl<P: Payload> Track<P> {
 
 impl<P: Payload> Audio<P> {
     /// Bytes of a sample of each channel.
-    pub fn block(&self) -> usize {
+    pub(crate) fn block(&self) -> usize {
         usize::from(self.format.block_align.max(1))
     }
 
     /// Whole samples in so many bytes.
-    pub fn blocks(&self, bytes: usize) -> u64 {
+    pub(crate) fn blocks(&self, bytes: usize) -> u64 {
         (bytes / self.block()) as u64
     }
 
     /// Keeps sound until a chunk is full.
-    pub fn hold(&mut self, payload: P) {
+    pub(crate) fn hold(&mut self, payload: P) {
         self.pending_bytes += payload.len();
         self.pending.push_back(payload);
     }
 
     /// The first `size` bytes of what is held; `None` if they cannot be had.
-    pub fn take(&mut self, size: usize) -> Option<P> {
+    pub(crate) fn take(&mut self, size: usize) -> Option<P> {
         let mut taken = P::default();
         while taken.len() < size {
             let mut payload = self.pending.pop_front()?;

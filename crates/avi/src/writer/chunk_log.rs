@@ -71,14 +71,14 @@ pub(super) struct LoggedChunk {
 
 impl LoggedChunk {
     /// Where the chunk after this one starts.
-    pub fn end(&self) -> u64 {
+    pub(crate) fn end(&self) -> u64 {
         self.position + ChunkHeader::SIZE as u64 + padded(self.size.into())
     }
 }
 
 impl ChunkLog {
     /// An empty log of `streams` streams whose first chunk will be at `position`.
-    pub fn new(streams: usize, position: u64) -> Self {
+    pub(crate) fn new(streams: usize, position: u64) -> Self {
         Self {
             blocks: Vec::new(),
             end: Mark {
@@ -92,17 +92,17 @@ impl ChunkLog {
     }
 
     /// Chunks remembered.
-    pub fn len(&self) -> u64 {
+    pub(crate) fn len(&self) -> u64 {
         self.len
     }
 
     /// Past the last chunk.
-    pub fn end(&self) -> &Mark {
+    pub(crate) fn end(&self) -> &Mark {
         &self.end
     }
 
     /// Remembers the chunk at the end.
-    pub fn push(&mut self, stream: usize, size: u32) {
+    pub(crate) fn push(&mut self, stream: usize, size: u32) {
         let passed = &mut self.end.streams[stream];
         let difference = i64::from(size) - i64::from(passed.size);
         passed.pass(size);
@@ -115,7 +115,7 @@ impl ChunkLog {
     }
 
     /// Remembers `bytes` at the end that are not a chunk of a stream.
-    pub fn skip(&mut self, bytes: u64) {
+    pub(crate) fn skip(&mut self, bytes: u64) {
         if bytes > 0 {
             let streams = self.end.streams.len() as u64;
             self.put(bytes * (streams + 1) + streams);
@@ -139,7 +139,7 @@ impl ChunkLog {
     }
 
     /// The chunks from `mark` to the end.
-    pub fn since(&self, mark: &Mark) -> Chunks<'_> {
+    pub(crate) fn since(&self, mark: &Mark) -> Chunks<'_> {
         Chunks {
             log: self,
             at: mark.clone(),
@@ -147,7 +147,7 @@ impl ChunkLog {
     }
 
     /// Forgets what comes after `mark`, of whose chunks `count` are forgotten.
-    pub fn truncate(&mut self, mark: Mark, count: u64) {
+    pub(crate) fn truncate(&mut self, mark: Mark, count: u64) {
         self.blocks.truncate(mark.block + 1);
         if let Some(block) = self.blocks.get_mut(mark.block) {
             block.truncate(mark.byte);
@@ -166,7 +166,7 @@ pub(super) struct Chunks<'a> {
 
 impl Chunks<'_> {
     /// Where the reading is.
-    pub fn mark(&self) -> &Mark {
+    pub(crate) fn mark(&self) -> &Mark {
         &self.at
     }
 
@@ -240,7 +240,7 @@ pub(super) struct Indexed {
 
 impl Indexed {
     /// Bytes of the index, its header included; 0 for a stream that has no chunk.
-    pub fn index_size(&self) -> usize {
+    pub(crate) fn index_size(&self) -> usize {
         match self.chunks as usize {
             0 => 0,
             n => ChunkHeader::SIZE + StandardIndex::SIZE + n * StandardIndexEntry::SIZE,
@@ -261,7 +261,7 @@ pub(super) struct StandardIndexes<'a> {
 }
 
 impl<'a> StandardIndexes<'a> {
-    pub fn new(log: &'a ChunkLog, mark: &'a Mark, ids: &'a [FourCc]) -> Self {
+    pub(crate) fn new(log: &'a ChunkLog, mark: &'a Mark, ids: &'a [FourCc]) -> Self {
         let streams = log.end.streams.iter().zip(&mark.streams);
         let streams = streams
             .map(|(end, start)| Indexed {
@@ -278,12 +278,12 @@ impl<'a> StandardIndexes<'a> {
     }
 
     /// Bytes of all of them.
-    pub fn size(&self) -> usize {
+    pub(crate) fn size(&self) -> usize {
         self.streams.iter().map(Indexed::index_size).sum()
     }
 
     /// Hands them over in parts of some [`PART`], one index after the other.
-    pub fn write<E>(&self, mut put: impl FnMut(&[u8]) -> Result<(), E>) -> Result<(), E> {
+    pub(crate) fn write<E>(&self, mut put: impl FnMut(&[u8]) -> Result<(), E>) -> Result<(), E> {
         // The offsets' base: one header less than the first chunk, as no offset should be 0.
         let base = self.mark.position;
         for (stream, indexed) in self.streams.iter().enumerate() {

@@ -12,6 +12,7 @@ use std::sync::mpsc;
 use std::thread::JoinHandle;
 use std::time::Duration;
 
+use closed_output::{complain, say};
 use k210_sim::footage::{Footage, Pace};
 use k210_sim::{Board, BootMode, Config, SentFrame, SerialPort, TcpPort};
 use lexopt::ValueExt;
@@ -283,20 +284,6 @@ fn list_frames(path: &Path, frames: mpsc::Receiver<SentFrame>) -> io::Result<Joi
                 }
             }
         })
-}
-
-/// Says something on standard output. That whoever reads it has closed it, as `head` does, is no fault.
-fn say(text: &str) -> io::Result<()> {
-    let mut out = io::stdout().lock();
-    match writeln!(out, "{text}").and_then(|()| out.flush()) {
-        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
-        result => result,
-    }
-}
-
-/// Says something on standard error, unless nobody reads that any more.
-fn complain(text: &str) {
-    let _ = writeln!(io::stderr().lock(), "{text}");
 }
 
 fn run() -> Result<(), Error> {

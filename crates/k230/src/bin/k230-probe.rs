@@ -4,13 +4,13 @@
 
 use std::{
     any::Any,
-    io::{self, Write},
     path::PathBuf,
     process::ExitCode,
     sync::Arc,
     time::{Duration, Instant},
 };
 
+use closed_output::say;
 use k230_venc::{
     ChannelAttr, Codec, Device, Error, Frame, FrameData, PackKind, PixelFormat, Profile,
     STUCK_AFTER,
@@ -91,15 +91,6 @@ fn encode(device: &V4l2Device, codec: Codec, profile: Profile) -> Result<String,
         said += &format!("; {sentence}");
     }
     Ok(said)
-}
-
-/// Says something on standard output. That whoever reads it has closed it, as `head` does, is no fault.
-fn say(text: &str) -> io::Result<()> {
-    let mut out = io::stdout().lock();
-    match writeln!(out, "{text}").and_then(|()| out.flush()) {
-        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
-        result => result,
-    }
 }
 
 fn report(named: Option<PathBuf>) -> Result<bool, Box<dyn std::error::Error>> {

@@ -47,7 +47,7 @@ pub(super) struct Settling {
 }
 
 impl Settling {
-    pub fn new(landing: Landing) -> Self {
+    pub(crate) fn new(landing: Landing) -> Self {
         let held = Vec::new();
         Self { landing, held }
     }
