@@ -13,7 +13,7 @@ mod paired;
 
 use std::fs::File;
 use std::ops::Range;
-use std::os::fd::{AsRawFd, FromRawFd};
+use std::os::fd::FromRawFd;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::{Arc, Mutex};
@@ -152,20 +152,17 @@ fn memfd() -> File {
     file
 }
 
-/// Imported frames through the element, and the median time from a frame's arrival at it to its
-/// stream's departure.
-fn element_on_the_device() {
+/// Plays imported frames into `rest`, whose pipeline `prepare` gets.
+fn play_imported(rest: &str, prepare: impl FnOnce(&gst::Bin)) {
     gst::init().expect("GStreamer starts");
     let allocator = gst_allocators::DmaBufAllocator::new();
     let memories: Vec<gst::Memory> = (0..LENT)
         // SAFETY: the memory takes the descriptor over.
         .map(|_| unsafe { allocator.alloc_dmabuf(memfd(), FRAME) }.expect("a memory"))
         .collect();
-    let times: Arc<Mutex<(Option<Instant>, Vec<Duration>)>> = Arc::default();
     let description = format!(
         "appsrc name=in format=time \
-         caps=video/x-raw,format=NV12,width=1280,height=720,framerate={FPS}/1 \
-         ! k230venc name=venc backend=v4l2 ! video/x-h264 ! fakesink"
+         caps=video/x-raw,format=NV12,width=1280,height=720,framerate={FPS}/1 ! {rest}"
     );
     play(&description, |pipeline| {
         let source = pipeline.by_name("in").expect("a source");
@@ -184,6 +181,21 @@ fn element_on_the_device() {
             let _ = source.push_buffer(buffer);
         });
         source.set_callbacks(feed.build());
+        prepare(pipeline);
+    });
+}
+
+fn print_median(mut times: Vec<Duration>) {
+    times.sort_unstable();
+    println!("median {}", times[times.len() / 2].as_micros());
+}
+
+/// Imported frames through the element, and the median time from a frame's arrival at it to its
+/// stream's departure.
+fn element_on_the_device() {
+    let times: Arc<Mutex<(Option<Instant>, Vec<Duration>)>> = Arc::default();
+    let rest = "k230venc name=venc backend=v4l2 ! video/x-h264 ! fakesink";
+    play_imported(rest, |pipeline| {
         let venc = pipeline.by_name("venc").expect("the encoder");
         for (name, arrives) in [("sink", true), ("src", false)] {
             let times = times.clone();
@@ -199,33 +211,36 @@ fn element_on_the_device() {
             });
         }
     });
-    let mut times = std::mem::take(&mut times.lock().unwrap().1);
-    times.sort_unstable();
-    println!("median {}", times[times.len() / 2].as_micros());
+    print_median(std::mem::take(&mut times.lock().unwrap().1));
 }
 
-/// The same by nothing but the requests that it takes, and the median time of a frame.
+/// The same frames from the same source into the same sink, and in between nothing but the requests that
+/// the device takes; the median time of a frame.
 fn loop_on_the_device() {
-    let files: Vec<File> = (0..LENT).map(|_| memfd()).collect();
-    let fds: Vec<i32> = files.iter().map(File::as_raw_fd).collect();
-    let mut device = ioctl_loop::Session::open("/dev/video-k230", 1280, 720, LENT as u32);
-    let mut stream = Vec::new();
-    let mut times: Vec<Duration> = (0..IMPORTED)
-        .map(|n| {
+    let device = ioctl_loop::Session::open("/dev/video-k230", 1280, 720, LENT as u32);
+    let state = Arc::new(Mutex::new((device, Vec::new(), Vec::new())));
+    let shared = state.clone();
+    play_imported("fakesink name=out", move |pipeline| {
+        let pad = pipeline
+            .by_name("out")
+            .and_then(|out| out.static_pad("sink"));
+        let encode = move |_: &gst::Pad, info: &mut gst::PadProbeInfo| {
             let since = Instant::now();
-            let index = n as usize % LENT;
+            let buffer = info.buffer().expect("a frame");
+            let memory = buffer.peek_memory(0);
+            let memory = memory.downcast_memory_ref::<gst_allocators::DmaBufMemory>();
+            let fd = memory.expect("a DMA buffer").fd();
+            let time = buffer.pts().expect("a time").useconds();
+            let (device, stream, times) = &mut *shared.lock().unwrap();
             stream.clear();
-            device.encode(
-                index as u32,
-                fds[index],
-                n * 1_000_000 / FPS as u64,
-                &mut stream,
-            );
-            since.elapsed()
-        })
-        .collect();
-    times.sort_unstable();
-    println!("median {}", times[times.len() / 2].as_micros());
+            device.encode((times.len() % LENT) as u32, fd, time, stream);
+            times.push(since.elapsed());
+            gst::PadProbeReturn::Ok
+        };
+        pad.expect("a pad")
+            .add_probe(gst::PadProbeType::BUFFER, encode);
+    });
+    print_median(std::mem::take(&mut state.lock().unwrap().2));
 }
 
 /// The bare element with what `k230venc` sets, and the seconds of 720p that it is given, for runs of

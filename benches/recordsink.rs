@@ -164,12 +164,14 @@ fn main() {
         })
         .input("frames")
         .output("bin.avi"),
+        // The bin gives each picture to the system at once, so that a kill costs none of them.
         Side::here(
-            "videoconvert ! jpegenc ! avimjpegmux ! filesink",
+            "videoconvert ! jpegenc ! avimjpegmux ! filesink buffer-mode=unbuffered",
             |scratch| {
                 run(&format!(
                     "{} ! videoconvert ! video/x-raw,format=I420,colorimetry=1:4:0:0 ! \
-                     jpegenc quality=50 ! avimjpegmux ! filesink location={}",
+                     jpegenc quality=50 ! avimjpegmux ! \
+                     filesink buffer-mode=unbuffered location={}",
                     frames(),
                     scratch.join("hand.avi").display()
                 ));

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 // Encodes H.265 with the K230's V4L2 device as small programs on the board do: planes of their own for
 // the picture, but the stream by the single-planar type; the rate by the driver's private request; no
-// command to end, only as many streams as pictures.
+// command to end, only as many streams as pictures. Its last word is what it waits by: poll, epoll or
+// epoll-edges.
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/videodev2.h>
@@ -10,6 +11,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/epoll.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <unistd.h>
@@ -66,9 +68,32 @@ static uint8_t *map(size_t length, off_t offset) {
     return at;
 }
 
+static int by_epoll;
+static uint32_t edges;
+
+static void wait_for_stream(void) {
+    static int list = -1;
+    if (!by_epoll) {
+        struct pollfd ready = {.fd = device, .events = POLLIN};
+        if (poll(&ready, 1, 60000) <= 0)
+            fail("waiting for a stream");
+        return;
+    }
+    struct epoll_event event = {.events = EPOLLIN | edges, .data.u64 = 7};
+    if (list < 0) {
+        list = epoll_create1(EPOLL_CLOEXEC);
+        if (epoll_ctl(list, EPOLL_CTL_ADD, device, &event) != 0)
+            fail("watching the device");
+    }
+    if (epoll_wait(list, &event, 1, 60000) != 1 || event.events != EPOLLIN || event.data.u64 != 7)
+        fail("waiting for a stream");
+}
+
 int main(int count, char **words) {
-    if (count != 4)
+    if (count != 5)
         return 2;
+    by_epoll = strncmp(words[4], "epoll", 5) == 0;
+    edges = strcmp(words[4], "epoll-edges") == 0 ? EPOLLET : 0;
     const uint32_t pictures = (uint32_t)atoi(words[3]);
     FILE *out = fopen(words[2], "wb");
     device = open(words[1], O_RDWR | O_NONBLOCK | O_CLOEXEC);
@@ -135,9 +160,7 @@ int main(int count, char **words) {
             ask(VIDIOC_QBUF, &it, "queueing a picture");
             sent++;
         } else {
-            struct pollfd ready = {.fd = device, .events = POLLIN};
-            if (poll(&ready, 1, 60000) <= 0)
-                fail("waiting for a stream");
+            wait_for_stream();
         }
         struct v4l2_buffer it = buffer(stream.type, 0, NULL);
         while (ioctl(device, VIDIOC_DQBUF, &it) == 0) {

@@ -18,6 +18,9 @@ pub struct Session {
     encoded: Vec<(*const u8, usize)>,
 }
 
+// SAFETY: a mapping belongs to the process, not to the thread that made it.
+unsafe impl Send for Session {}
+
 fn request<T: Plain>(node: &File, number: u32, value: &mut T) {
     // SAFETY: the structure of the request's number, and what it points to lives for the call.
     let result = unsafe { libc::ioctl(node.as_raw_fd(), number as _, argument(value)) };

@@ -45,6 +45,8 @@ macro_rules! real {
     }};
 }
 
+mod epoll;
+
 fn fail(error: c_int) -> c_int {
     // SAFETY: the thread's own error number.
     unsafe { *libc::__errno_location() = error };

@@ -20,6 +20,7 @@ mod support;
 
 use std::collections::HashSet;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 use std::time::{Duration, Instant};
 
 use gst::prelude::*;
@@ -32,8 +33,9 @@ use servers::Broker;
 use support::{FAILSAFE, HEAD, Program, Recorder, ask, until};
 
 const CAMERAS: usize = 20;
-/// Files that the cameras' pictures are taken from, in turn.
-const PICTURES: usize = 30;
+/// Pictures of the film that the cameras look at, and how often it is run through.
+const PICTURES: usize = 150;
+const ROUNDS: usize = 60;
 /// How long (s) a run has all cameras.
 const ARMED: u64 = 30;
 /// What twenty cameras may take beyond what their sources take, of a core.
@@ -42,12 +44,11 @@ const MOST: f64 = 0.10;
 const CLIPS: usize = 40;
 const OPENINGS: usize = 20;
 
-/// A camera of 320x240 whose pictures are in the page cache, 15 a second.
+/// A camera of 320x240 whose pictures are in the page cache, 15 a second for ten minutes.
 fn source(scratch: &Path) -> String {
     format!(
-        "multifilesrc loop=true location={}/picture-%02d.jpg \
-         caps=image/jpeg,width=320,height=240,framerate=15/1 ! identity sync=true",
-        scratch.display()
+        "filesrc location={} ! avidemux ! identity sync=true",
+        scratch.join("film.avi").display()
     )
 }
 
@@ -75,21 +76,26 @@ fn play(descriptions: &[String], most: Option<Duration>) {
     }
 }
 
-fn make_pictures(scratch: &Path) {
+fn make_film(scratch: &Path) {
     let footage = Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/data/bigbuckbunny.webm");
+    let (round, film) = (scratch.join("round.avi"), scratch.join("film.avi"));
     play(
         &[format!(
             "filesrc location={} ! matroskademux ! vp8dec ! videorate ! videoconvert ! videoscale ! \
-             video/x-raw,format=I420,width=320,height=240,framerate=15/1 ! identity eos-after={} ! \
-             jpegenc ! multifilesink location={}/picture-%02d.jpg",
+             video/x-raw,format=I420,width=320,height=240,framerate=15/1 ! \
+             identity eos-after={} ! jpegenc ! avimux ! filesink location={}",
             footage.display(),
             PICTURES + 1,
-            scratch.display()
+            round.display()
         )],
         None,
     );
-    let size = |n: usize| std::fs::metadata(scratch.join(format!("picture-{n:02}.jpg")));
-    assert!((0..PICTURES).all(|n| size(n).is_ok_and(|file| file.len() > 0)));
+    let mut ffmpeg = Command::new("ffmpeg");
+    ffmpeg.args(["-v", "error", "-stream_loop", &(ROUNDS - 1).to_string()]);
+    ffmpeg.arg("-i").arg(&round).args(["-c", "copy"]).arg(&film);
+    assert!(ffmpeg.status().expect("ffmpeg starts").success());
+    let size = |file: &Path| std::fs::metadata(file).expect("it is there").len();
+    assert!(size(&film) > (ROUNDS as u64 - 1) * size(&round));
 }
 
 fn name(camera: usize) -> String {
@@ -134,7 +140,7 @@ impl Armed {
         let folder = self.folder.join("clips").join(name(camera));
         let files = std::fs::read_dir(folder).into_iter().flatten().flatten();
         files
-            .filter(|file| file.path().extension().is_some_and(|kind| kind == "mp4"))
+            .filter(|file| file.path().extension().is_some_and(|kind| kind == "mkv"))
             .filter(|file| file.metadata().is_ok_and(|file| file.len() > 0))
             .map(|file| file.path())
             .collect()
@@ -231,7 +237,7 @@ fn spread(times: Vec<f64>) -> String {
 
 fn main() {
     let mut bench = Bench::new("recorder");
-    bench.prepare(make_pictures);
+    bench.prepare(make_film);
     let costs = bench.pair(
         &format!("{CAMERAS} cameras of 320x240, 15 frames a second, armed for {ARMED} s"),
         Side::here("kendryte-recorder", |scratch| {

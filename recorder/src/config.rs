@@ -346,9 +346,8 @@ pub struct Camera {
     /// Of the H.264 that is made, kbit/s.
     #[serde(default = "Camera::default_bitrate")]
     pub bitrate: u32,
-    /// What clips and parts are: the extension says it.
-    #[serde(default)]
-    pub container: Container,
+    /// What clips and parts are: the extension says it. [`Camera::container`] has what is used.
+    pub container: Option<Container>,
     /// Seconds before an event that are in its clip.
     #[serde(default = "Camera::default_before")]
     pub before: u64,
@@ -414,10 +413,9 @@ pub enum Encode {
 }
 
 /// A format of files.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Container {
-    #[default]
     Mp4,
     Mov,
     Mkv,
@@ -495,6 +493,15 @@ impl Continuous {
 }
 
 impl Camera {
+    /// The format of its files: MP4, and Matroska for what comes as the source has it, which may be Motion JPEG,
+    /// for which MP4 has no place.
+    pub fn container(&self) -> Container {
+        self.container.unwrap_or(match self.encode {
+            Encode::None => Container::Mkv,
+            Encode::Auto | Encode::H264 => Container::Mp4,
+        })
+    }
+
     fn default_bitrate() -> u32 {
         4000
     }

@@ -9,8 +9,14 @@ use crate::config::{Camera, Encode};
 /// Frames a second of the live picture at most, where it is made and not the camera's own.
 const LIVE_RATE: u32 = 10;
 
+/// What makes JPEGs of pictures.
+const TO_JPEG: &str = "! videoconvert ! jpegenc quality=80";
+
 /// Pictures a second in which motion is looked for.
 const MOTION_RATE: u32 = 5;
+
+/// The element from which the pictures of a camera that encodes itself come to the one who looks at them.
+const LOOK: &str = "look";
 
 /// Where pictures come from.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -86,7 +92,7 @@ pub fn description(camera: &Camera) -> String {
     let source = Source::parse(&camera.source);
     let elements = source.elements();
     let live = "appsink name=live sync=false async=false max-buffers=1 drop=true caps=image/jpeg";
-    let to_jpeg = format!("videoconvert ! jpegenc quality=80 ! {live}");
+    let to_jpeg = format!("{TO_JPEG} ! {live}");
     let latest = "queue leaky=downstream max-size-buffers=2 max-size-bytes=0 max-size-time=0";
     let h264 = h264(camera.bitrate);
     let sinks = sinks(camera);
@@ -98,20 +104,21 @@ pub fn description(camera: &Camera) -> String {
             sinks.picture
         ),
         (Source::K210(_), false) => format!(
-            "{elements} ! tee name=t t. ! {latest} ! {live} t. ! queue ! {}",
+            "{elements} ! tee name=t t. ! {latest} ! {live} t. ! {}",
             sinks.picture
         ),
         (_, true) => format!(
             "{elements} ! decodebin ! tee name=t \
-             t. ! {latest} ! videorate drop-only=true max-rate={LIVE_RATE} ! {to_jpeg} \
+             t. ! {latest} ! videorate drop-only=true max-rate={LIVE_RATE} {to_jpeg} \
              t. ! queue ! {h264} ! {}",
             sinks.picture
         ),
+        // The ring holds nobody up: it needs no queue. What follows LOOK is known when pictures come.
         (_, false) => format!(
             "{elements} ! tee name=t \
-             t. ! queue leaky=downstream ! identity drop-buffer-flags=delta-unit ! decodebin ! \
-             videorate drop-only=true max-rate={LIVE_RATE} ! {to_jpeg} \
-             t. ! queue ! {}",
+             t. ! queue leaky=downstream ! identity drop-buffer-flags=delta-unit ! \
+             decodebin name={LOOK} caps=image/jpeg;video/x-raw(ANY) {live} \
+             t. ! {}",
             sinks.picture
         ),
     };
@@ -167,9 +174,9 @@ fn sinks(camera: &Camera) -> Sinks {
                    max-size-time=10000000000";
     let end = |pad: &str, audio: &str, tee: &str| match both {
         false => format!("ring.{pad}"),
-        true => format!(
-            "tee name={tee} {tee}. ! queue ! ring.{pad} {tee}. ! {patient} ! continuous.{audio}"
-        ),
+        true => {
+            format!("tee name={tee} {tee}. ! ring.{pad} {tee}. ! {patient} ! continuous.{audio}")
+        }
     };
     let sound = camera.sound.as_ref().map(|sound| {
         format!(
@@ -203,6 +210,49 @@ pub fn build(camera: &Camera) -> Result<gst::Pipeline, gst::glib::Error> {
         element.set_property(property, address);
     }
     Ok(pipeline)
+}
+
+/// Makes the live picture of what a camera encodes itself: its JPEGs as they are, at [`LIVE_RATE`] at most, JPEGs of
+/// anything else.
+pub fn show_what_is_encoded(pipeline: &gst::Pipeline) {
+    let (Some(look), Some(live)) = (pipeline.by_name(LOOK), pipeline.by_name("live")) else {
+        return;
+    };
+    let pipeline = pipeline.downgrade();
+    look.connect_pad_added(move |look, pad| {
+        let Some(pipeline) = pipeline.upgrade() else {
+            return;
+        };
+        if let Err(error) = show(&pipeline, pad, &live) {
+            gst::element_error!(
+                look,
+                gst::CoreError::Negotiation,
+                ("The camera's picture cannot be shown: {error}")
+            );
+        }
+    });
+}
+
+/// Puts what makes the live picture between what comes from a pad and its sink.
+fn show(
+    pipeline: &gst::Pipeline,
+    from: &gst::Pad,
+    live: &gst::Element,
+) -> Result<(), Box<dyn std::error::Error>> {
+    let caps = from.current_caps().unwrap_or_else(|| from.query_caps(None));
+    let kind = caps.structure(0).map(gst::StructureRef::name);
+    let encoder = match kind.map(|it| it.as_str()) {
+        Some("image/jpeg") => "",
+        _ => TO_JPEG,
+    };
+    let text = format!("videorate drop-only=true max-rate={LIVE_RATE} {encoder}");
+    let shower = gst::parse::bin_from_description(&text, true)?.upcast::<gst::Element>();
+    pipeline.add(&shower)?;
+    shower.link(live)?;
+    shower.sync_state_with_parent()?;
+    let entry = shower.static_pad("sink").ok_or("it has no pad")?;
+    from.link(&entry)?;
+    Ok(())
 }
 
 /// Has the parameter sets of H.264 and H.265 come with each key unit, for those who begin to watch with one: many

@@ -436,9 +436,9 @@ impl AviMjpegDemux {
                     return false;
                 }
                 if self.shared.is_pulling() {
-                    self.seek_pull(&seek)
+                    self.seek_pull(seek)
                 } else {
-                    self.seek_push(&seek)
+                    self.seek_push(seek)
                 }
             }
             // There is nothing to adapt: a frame costs next to nothing here.
@@ -461,10 +461,10 @@ impl AviMjpegDemux {
             return true;
         };
         let duration = self.shared.duration();
-        seek.apply(&segment, duration, |_, _| None).is_some()
+        seek.apply(&segment, duration).is_some()
     }
 
-    fn seek_pull(&self, seek: &Seek) -> bool {
+    fn seek_pull(&self, seek: Seek) -> bool {
         let flush = seek.flushes();
         if flush {
             let event = seek.flush_start();
@@ -494,7 +494,7 @@ impl AviMjpegDemux {
         result && started.is_ok()
     }
 
-    fn seek_push(&self, seek: &Seek) -> bool {
+    fn seek_push(&self, seek: Seek) -> bool {
         if !seek.is_forward() || !seek.flushes() || !self.upstream_seeks() {
             gst::debug!(
                 CAT,

@@ -91,7 +91,7 @@ impl Output {
                 gst::element_warning!(
                     self.element,
                     gst::StreamError::CodecNotFound,
-                    ("Stream {n} ({kind}) is {codec}; only Motion JPEG and PCM are taken apart here, it is left out. avidemux may know it.")
+                    ("Stream {n} ({kind}) is {codec}, which is not taken apart here: it is left out. avidemux may know it.")
                 );
             }
         }
@@ -99,7 +99,7 @@ impl Output {
             gst::element_error!(
                 self.element,
                 gst::StreamError::CodecNotFound,
-                ("There is no Motion JPEG and no PCM stream in this file")
+                ("There is no Motion JPEG in this file, and no sound that is known")
             );
             return Err(gst::FlowError::Error);
         }

@@ -12,7 +12,7 @@ use avi_mjpeg::reader::player::{Player, Progress, Step};
 use avi_mjpeg::reader::window::{self, ReadAt};
 
 use super::output::{MakePad, Output};
-use super::seek::{Seek, range_of};
+use super::seek::Seek;
 use super::shared::Shared;
 
 /// Chunks pushed before the task looks at its state.
@@ -102,6 +102,8 @@ pub struct Pull {
     shared: Arc<Shared>,
     player: Player<PadSource>,
     pub output: Output,
+    /// A seek whose place is being searched.
+    seeking: Option<Seek>,
     told_duration: u64,
 }
 
@@ -150,6 +152,7 @@ impl Pull {
             shared: shared.clone(),
             player,
             output,
+            seeking: None,
             told_duration,
         }))
     }
@@ -167,14 +170,14 @@ impl Pull {
     }
 
     /// Goes where a seek says with the next step.
-    pub fn seek(&mut self, seek: &Seek) -> bool {
+    pub fn seek(&mut self, seek: Seek) -> bool {
         let duration = gst::ClockTime::from_nseconds(self.player.reader().duration());
-        let snap = |ns, snap| self.player.snap(ns, snap);
-        let Some(segment) = seek.apply(&self.output.segment, Some(duration), snap) else {
+        let Some(segment) = seek.apply(&self.output.segment, Some(duration)) else {
             return false;
         };
-        self.player.seek(range_of(&segment));
+        self.player.seek(seek.range(&segment));
         self.output.begin_segment(segment, seek.seqnum);
+        self.seeking = Some(seek);
         true
     }
 
@@ -185,20 +188,14 @@ impl Pull {
 
     /// Tells how far a long search for chunks is.
     fn tell_progress(&mut self) {
-        use gst::ProgressType as Kind;
-        let (kind, text) = match self.player.progress() {
-            None => return,
-            Some(Progress::Began) => {
-                let text = "Looking for the chunks of a file without a whole index";
-                (Kind::Start, text.to_owned())
-            }
-            Some(Progress::Percent(percent)) => {
-                let text = format!("Looked through {percent} % of the file");
-                (Kind::Continue, text)
-            }
-            Some(Progress::Complete) => (Kind::Complete, "All chunks are known".to_owned()),
-        };
-        self.post_progress(kind, &text);
+        if let Some(progress) = self.player.progress() {
+            let kind = match progress {
+                Progress::Began => gst::ProgressType::Start,
+                Progress::Percent(_) => gst::ProgressType::Continue,
+                Progress::Complete => gst::ProgressType::Complete,
+            };
+            self.post_progress(kind, &progress.to_string());
+        }
     }
 
     /// A search that is given up is said to be.
@@ -230,6 +227,12 @@ impl Pull {
                 }
                 Step::Gap(gap) => self.output.gap(gap),
                 Step::Searching => break,
+                Step::Landed(range) => {
+                    if let Some(seek) = self.seeking.take() {
+                        let segment = seek.landed(self.output.segment.clone(), &range);
+                        self.output.begin_segment(segment, seek.seqnum);
+                    }
+                }
                 Step::End => return Err(gst::FlowError::Eos),
             }
         }

@@ -7,7 +7,7 @@ use crate::failure;
 use avi_mjpeg::reader::stream::{Item, StreamReader};
 
 use super::output::{MakePad, Output};
-use super::seek::{Seek, range_of};
+use super::seek::Seek;
 use super::shared::{Segment, Shared};
 
 /// After so many chunks a stream that was announced is not waited for.
@@ -27,8 +27,8 @@ pub struct Push {
     shared: Arc<Shared>,
     reader: StreamReader,
     pub output: Output,
-    /// The segment of a seek that has not arrived.
-    seeking: Option<(Segment, gst::Seqnum)>,
+    /// A seek that has not arrived, and its segment.
+    seeking: Option<(Seek, Segment)>,
     /// A seek was asked for; until upstream flushes for it what comes is of no use, and must not
     /// have upstream go elsewhere again.
     pub awaits_flush: bool,
@@ -58,22 +58,18 @@ impl Push {
 
     /// The bytes that follow begin at `pos`.
     pub fn begin(&mut self, pos: u64) {
-        if !self.awaits_flush
-            && self.reader.begin(pos)
-            && let Some((segment, seqnum)) = self.seeking.take()
-        {
-            self.output.begin_segment(segment, seqnum);
+        if !self.awaits_flush {
+            self.reader.begin(pos);
         }
     }
 
     /// Where upstream has to go for a seek in a file of `size` bytes; the caller has stopped the
     /// streaming thread.
-    pub fn seek(&mut self, seek: &Seek, size: Option<u64>) -> Option<u64> {
+    pub fn seek(&mut self, seek: Seek, size: Option<u64>) -> Option<u64> {
         self.reader.header()?;
-        let snap = |ns, snap| self.reader.snap(ns, snap);
-        let segment = seek.apply(&self.output.segment, self.shared.duration(), snap)?;
-        let pos = self.reader.seek(range_of(&segment), size)?;
-        self.seeking = Some((segment, seek.seqnum));
+        let segment = seek.apply(&self.output.segment, self.shared.duration())?;
+        let pos = self.reader.seek(seek.range(&segment), size)?;
+        self.seeking = Some((seek, segment));
         self.awaits_flush = true;
         Some(pos)
     }
@@ -134,9 +130,15 @@ impl Push {
                 }
                 (Item::Gap(gap), _) => self.output.gap(gap),
                 (Item::GoTo(pos), _) => {
-                    let seqnum = self.seeking.as_ref().map(|(_, seqnum)| *seqnum);
+                    let seqnum = self.seeking.as_ref().map(|(seek, _)| seek.seqnum);
                     let seqnum = seqnum.unwrap_or_else(gst::Seqnum::next);
                     return Ok(Some(GoTo { pos, seqnum }));
+                }
+                (Item::Landed(range), _) => {
+                    if let Some((seek, segment)) = self.seeking.take() {
+                        let segment = seek.landed(segment, &range);
+                        self.output.begin_segment(segment, seek.seqnum);
+                    }
                 }
                 (Item::Over | Item::End, _) => return Err(gst::FlowError::Eos),
                 (Item::Searching | Item::Header | Item::Unit(_), _) => {}

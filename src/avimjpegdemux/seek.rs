@@ -9,6 +9,7 @@ use gst::GenericFormattedValue as Value;
 use super::shared::Segment;
 
 /// A seek event, in time.
+#[derive(Clone, Copy)]
 pub struct Seek {
     rate: f64,
     pub flags: gst::SeekFlags,
@@ -68,14 +69,8 @@ impl Seek {
         self.rate > 0.0
     }
 
-    /// The segment that is asked for, in a file of a duration; key unit seeks begin with a picture. `snap` says where
-    /// one is.
-    pub fn apply(
-        &self,
-        segment: &Segment,
-        duration: Option<gst::ClockTime>,
-        snap: impl FnOnce(u64, Snap) -> Option<u64>,
-    ) -> Option<Segment> {
+    /// The segment that is asked for, in a file of a duration.
+    pub fn apply(&self, segment: &Segment, duration: Option<gst::ClockTime>) -> Option<Segment> {
         if self.rate == 0.0 {
             return None;
         }
@@ -105,50 +100,57 @@ impl Seek {
         if self.rate < 0.0 && segment.stop().is_none() {
             segment.set_position(duration);
         }
-        if let (Some(kind), Some(at)) = (self.snap(), segment.position())
-            && let Some(snapped) = snap(at.nseconds(), kind)
-        {
-            let snapped = gst::ClockTime::from_nseconds(snapped);
-            segment.set_position(snapped);
-            if self.rate > 0.0 {
-                segment.set_start(snapped);
-                segment.set_time(snapped);
-            }
-        }
         Some(segment)
     }
 
-    /// The picture that it is to begin with, if it has to be one.
-    fn snap(&self) -> Option<Snap> {
+    /// What is played for its segment. Key unit seeks begin with a picture.
+    pub fn range(&self, segment: &Segment) -> Range {
         let has = |flags| self.flags.contains(flags);
         let snap = match has(gst::SeekFlags::SNAP_NEAREST) {
             true => Snap::Nearest,
             false if has(gst::SeekFlags::SNAP_AFTER) => Snap::After,
             false => Snap::Before,
         };
-        has(gst::SeekFlags::KEY_UNIT).then_some(snap)
+        let flags = segment.flags();
+        let ns = |time: Option<gst::ClockTime>| time.map(gst::ClockTime::nseconds);
+        let (start, position) = (ns(segment.start()), ns(segment.position()));
+        let thin = gst::SegmentFlags::TRICKMODE | gst::SegmentFlags::TRICKMODE_KEY_UNITS;
+        let is_thin = self.rate.abs() > 1.0 && flags.intersects(thin);
+        Range {
+            start: match self.rate < 0.0 {
+                true => start.unwrap_or(0),
+                false => position.or(start).unwrap_or(0),
+            },
+            stop: match self.rate < 0.0 {
+                true => position.or(ns(segment.stop())),
+                false => ns(segment.stop()),
+            },
+            backward: self.rate < 0.0,
+            silent: flags.contains(gst::SegmentFlags::TRICKMODE_NO_AUDIO),
+            thinned: is_thin.then_some(self.rate.abs()),
+            snap: has(gst::SeekFlags::KEY_UNIT).then_some(snap),
+        }
     }
-}
 
-/// What is played for a segment.
-pub fn range_of(segment: &Segment) -> Range {
-    let flags = segment.flags();
-    let rate = segment.rate();
-    let ns = |time: Option<gst::ClockTime>| time.map(gst::ClockTime::nseconds);
-    let (start, position) = (ns(segment.start()), ns(segment.position()));
-    let thin = gst::SegmentFlags::TRICKMODE | gst::SegmentFlags::TRICKMODE_KEY_UNITS;
-    Range {
-        start: match rate < 0.0 {
-            true => start.unwrap_or(0),
-            false => position.or(start).unwrap_or(0),
-        },
-        stop: match rate < 0.0 {
-            true => position.or(ns(segment.stop())),
-            false => ns(segment.stop()),
-        },
-        backward: rate < 0.0,
-        silent: flags.contains(gst::SegmentFlags::TRICKMODE_NO_AUDIO),
-        thinned: (rate.abs() > 1.0 && flags.intersects(thin)).then_some(rate.abs()),
+    /// Its segment, once it is found what is played for it: a key unit seek begins with the picture.
+    pub fn landed(&self, mut segment: Segment, range: &Range) -> Segment {
+        if !self.flags.contains(gst::SeekFlags::KEY_UNIT) {
+            return segment;
+        }
+        if range.backward {
+            let stop = range.stop.map(gst::ClockTime::from_nseconds);
+            segment.set_position(stop);
+            segment.set_stop(stop);
+            return segment;
+        }
+        let start = gst::ClockTime::from_nseconds(range.start);
+        segment.set_position(start);
+        segment.set_start(start);
+        segment.set_time(start);
+        if segment.stop().is_some_and(|stop| stop < start) {
+            segment.set_stop(start);
+        }
+        segment
     }
 }
 

@@ -6,14 +6,14 @@ use std::sync::{Arc, Mutex};
 use gst::prelude::*;
 
 use super::CAT;
-use super::messages::{self, Warnings};
+use super::messages;
 use super::output::{self, PadOutput};
 use super::settings::Settings;
 use crate::failure;
 use crate::streams::{Profile, tags};
 use crate::sync::lock;
 use avi_mjpeg::recorder::shared::Host;
-use avi_mjpeg::recorder::{self, Jump, RecordError, Recorder, Stream};
+use avi_mjpeg::recorder::{self, InputNotice, RecordError, Recorder, Stream, Warnings};
 use avi_mjpeg::writer::Tags;
 
 /// Downstream of an element.
@@ -38,8 +38,8 @@ impl Downstream {
         lock(&self.settings).profile
     }
 
-    /// Tells the user something, as long as there is an element.
-    pub fn tell(&self, tell: impl FnOnce(&gst::Element)) {
+    /// Tells its user something, as long as there is an element.
+    pub fn with_element(&self, tell: impl FnOnce(&gst::Element)) {
         if let Some(element) = self.src.parent_element() {
             tell(&element);
         }
@@ -59,39 +59,32 @@ impl Host for Downstream {
         output::is_seekable(&self.src)
     }
 
-    fn waits(&self, pad: &gst::Pad) {
-        let is_k210 = self.profile() == Profile::K210;
-        self.tell(|element| messages::waiting(element, pad, is_k210));
-    }
-
-    fn unreadable(&self, frames: u64) {
-        self.tell(|element| messages::unreadable(element, frames));
-    }
-
-    fn jumped(&self, pad: &gst::Pad, jump: Jump) {
-        self.tell(|element| messages::jump(element, pad, jump));
+    fn tell(&self, pad: &gst::Pad, notice: InputNotice) {
+        self.with_element(|element| messages::of_pad(element, pad, notice));
     }
 
     /// Tells downstream what comes, and writes the head of the file.
     fn begin(
         &self,
         streams: &[Stream],
-        left_out: &[gst::Pad],
-        awaited: &[gst::Pad],
     ) -> Result<Recorder<PadOutput>, RecordError<gst::FlowError>> {
         let settings = lock(&self.settings).clone();
-        self.tell(|element| messages::not_there(element, left_out, awaited));
         let file = recorder::Settings {
             profile: settings.profile.into(),
             big_file: settings.big_file,
             checkpoint_interval: settings.checkpoint_interval,
             tags: self.tags(),
         };
+        let mut warnings = Warnings::new(file.profile);
         let mut recorder = Recorder::start(PadOutput::begin(self.src.clone()), file, streams)?;
-        self.tell(|element| {
-            let mut warnings = Warnings::new(element, settings.profile == Profile::K210);
-            recorder.on_notice(move |notice| warnings.tell(&notice));
-        });
+        if let Some(element) = self.src.parent_element() {
+            let element = element.downgrade();
+            recorder.on_notice(move |notice| match element.upgrade() {
+                Some(element) if warnings.take(&notice) => messages::warn(&element, &notice),
+                Some(element) => gst::debug!(CAT, obj = element, "{notice}"),
+                None => {}
+            });
+        }
         Ok(recorder)
     }
 
@@ -122,7 +115,7 @@ impl Host for Downstream {
             _ => {}
         }
         let is_finished = recorder.is_some_and(|recorder| recorder.end_after(error));
-        self.tell(|element| messages::failed(element, error));
+        self.with_element(|element| messages::failed(element, error));
         if is_finished {
             // Behind the error: an application that sees the end first takes it for the good one.
             self.finished();

@@ -48,7 +48,7 @@ impl Sinks {
         pushed.map(|()| gst::FlowSuccess::Ok).map_err(|why| {
             if let NotTaken::Refused(refused) = why {
                 self.host()
-                    .tell(|element| messages::refused(element, pad, refused));
+                    .with_element(|element| messages::refused(element, pad, refused));
             }
             match why {
                 NotTaken::Flushing => gst::FlowError::Flushing,
@@ -137,7 +137,7 @@ impl Sinks {
             ),
             Err(error) => format!("Pad {}: {error}.", pad.name()),
         };
-        self.host().tell(|element| {
+        self.host().with_element(|element| {
             gst::element_error!(element, gst::StreamError::Format, ("{text}"));
         });
         upstream.refuse(true);

@@ -13,6 +13,7 @@ use super::headers::{self, Units};
 use super::shared::{Media, Seen, Shared, Stream};
 use crate::failure;
 use crate::ring::{Item, Pushed};
+use crate::streams::compact::is_spacious;
 use crate::streams::jpegs::{from_start, is_jpeg};
 use crate::streams::stamps::{Stamps, jump_text};
 use crate::streams::timeline::{Jump, Placed, Untimed};
@@ -188,8 +189,10 @@ impl Input {
             refresh: delta || state.units.is_none_or(|units| units.refresh(&buffer)),
             payload: Media { buffer, shift },
         };
-        if from_bounded_pool(&item.payload.buffer, &mut state.pool) {
-            // Kept for seconds, such buffers would be missing where they come from.
+        let kept = &item.payload.buffer;
+        if from_bounded_pool(kept, &mut state.pool) || is_spacious(kept) {
+            // Kept for seconds, such buffers would be missing where they come from, or fill the memory
+            // with nothing.
             match item.payload.buffer.copy_deep() {
                 Ok(copy) => item.payload.buffer = copy,
                 Err(error) => return Err(Refusal::NoMemory(error)),

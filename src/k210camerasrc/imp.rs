@@ -748,7 +748,7 @@ impl K210CameraSrc {
         }
         match notice {
             Notice::FrameLost => self.post_qos(),
-            Notice::Damaged { text } => {
+            Notice::Warning { text } => {
                 gst::element_imp_warning!(self, gst::ResourceError::Read, ("{text}"));
             }
             _ => {}

@@ -26,7 +26,8 @@
 //! on meanwhile. That holds from the moment its port was opened, or with `tcp://` the board has
 //! answered, the first frame or not. With `reconnect=false` it stops with an error instead, as it
 //! always does when it finds no board at its start, when a port may not be opened or is in use, and
-//! when what is there does not answer as a board does or never takes a picture.
+//! when what is there does not answer as a board does, never starts the script or never takes a
+//! picture.
 //!
 //! # URIs
 //! Players that know no properties take a board by its URI: `k210:///dev/ttyUSB0` is a serial port,

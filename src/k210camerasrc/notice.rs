@@ -25,8 +25,8 @@ pub enum Notice {
     },
     /// A frame did not arrive whole.
     FrameLost,
-    /// No frame arrives whole.
-    Damaged { text: String },
+    /// The board is there and gives no frames that can be shown.
+    Warning { text: String },
 }
 
 impl Notice {
@@ -54,7 +54,7 @@ impl Notice {
                 .field("attempts", attempts)
                 .field("device", device)
                 .build(),
-            Notice::FrameLost | Notice::Damaged { .. } => return None,
+            Notice::FrameLost | Notice::Warning { .. } => return None,
         })
     }
 }

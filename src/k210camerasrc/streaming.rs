@@ -26,6 +26,10 @@ const DAMAGED: Duration = Duration::from_secs(3);
 /// How long to wait between two looks for a board that is gone.
 const RETRY: Duration = Duration::from_millis(250);
 
+/// How long a board may answer, be lost and answer again without a picture until the user is told:
+/// as long as one connection may take.
+const IN_VAIN: Duration = connect::OVERALL;
+
 /// Script output that is kept to tell why a script ended.
 const CONSOLE_TAIL: usize = 2048;
 
@@ -59,8 +63,19 @@ pub struct Stream {
     line: Vec<u8>,
     tail: Vec<u8>,
     had_frame: bool,
+    /// What came of boards that answer.
+    in_vain: InVain,
     /// Since the board went away until it is back.
     outage: Option<Outage>,
+}
+
+/// Connections to boards that answered, since the last frame.
+#[derive(Default)]
+struct InVain {
+    /// The time that they took.
+    time: Duration,
+    /// The user was told.
+    told: bool,
 }
 
 /// The time without a board.
@@ -95,6 +110,7 @@ impl Stream {
             line: Vec::new(),
             tail: Vec::new(),
             had_frame: false,
+            in_vain: InVain::default(),
             outage: None,
         }
     }
@@ -185,8 +201,10 @@ impl Streaming<'_> {
             if stream.own_script {
                 lock(&self.shared.state).attributes.clear();
             }
+            let begun = Instant::now();
             match connect::connect(transport, &goal, &self.shared.interrupt, &counters) {
                 Ok(connected) => {
+                    stream.in_vain.time += begun.elapsed();
                     stream.stay_with(index);
                     return Ok(connected);
                 }
@@ -196,10 +214,16 @@ impl Streaming<'_> {
                     let report = trouble::connect_error(&error, &device);
                     match error {
                         // No other script will be sent.
-                        ConnectError::ScriptFailed(_) if !stream.own_script => {
+                        ConnectError::ScriptFailed(_) | ConnectError::NotStarted
+                            if !stream.own_script =>
+                        {
                             return Err(Trouble::Fatal(report));
                         }
-                        ConnectError::Lost(_) => {
+                        ConnectError::Lost(error) => {
+                            // A cable that is out may be out for ever.
+                            if !matches!(error, SessionError::Gone(_)) {
+                                stream.in_vain.time += begun.elapsed();
+                            }
                             stream.stay_with(index);
                             return Err(Trouble::Lost(report));
                         }
@@ -252,6 +276,7 @@ impl Streaming<'_> {
         if !lock(&self.shared.settings).reconnect {
             return Err(Trouble::Fatal(report));
         }
+        self.check_connections(stream, &report)?;
         gst::warning!(CAT, "{}", report.text);
         (self.tell)(Notice::Disconnected {
             reason: report.text.clone(),
@@ -265,13 +290,31 @@ impl Streaming<'_> {
         Ok(())
     }
 
+    /// A board that answers each time and never gets to give a picture. If it has given some, it may
+    /// do so again.
+    fn check_connections(&self, stream: &mut Stream, report: &Report) -> Result<(), Trouble> {
+        let vain = &mut stream.in_vain;
+        if vain.time < IN_VAIN {
+            return Ok(());
+        }
+        if !stream.had_frame {
+            return Err(Trouble::Fatal(report.clone()));
+        }
+        if !std::mem::replace(&mut vain.told, true) {
+            let text = report.text.clone();
+            (self.tell)(Notice::Warning { text });
+        }
+        Ok(())
+    }
+
     /// Waits for a board that went away. An interrupted wait can be gone on with.
     fn reconnect(&self, stream: &mut Stream, outage: &mut Outage) -> Result<(), Trouble> {
         let connected = loop {
             outage.attempts += 1;
             match self.connect(stream, true) {
                 Ok(connected) => break connected,
-                Err(Trouble::Lost(_) | Trouble::Unfit(_)) => {}
+                Err(Trouble::Lost(report)) => self.check_connections(stream, &report)?,
+                Err(Trouble::Unfit(_)) => {}
                 Err(trouble) => return Err(trouble),
             }
             let settings = self.shared.settings();
@@ -323,6 +366,7 @@ impl Streaming<'_> {
                     stream.waiting_since = frame.arrived;
                     stream.damaged_since = None;
                     stream.had_frame = true;
+                    stream.in_vain = InVain::default();
                     self.shared.measure();
                     return Ok(frame);
                 }
@@ -337,7 +381,7 @@ impl Streaming<'_> {
                     if !*told && now - *since > DAMAGED {
                         *told = true;
                         let text = trouble::damaged(&device);
-                        (self.tell)(Notice::Damaged { text });
+                        (self.tell)(Notice::Warning { text });
                     }
                 }
                 Fetched::Disturbed(error) => {
@@ -556,6 +600,113 @@ mod tests {
             };
             assert!(report.text.contains("is stuck"), "{}", report.text);
         });
+    }
+
+    /// A board that is deaf from some command on.
+    struct Deafened {
+        port: Port,
+        /// The command's code.
+        from: u8,
+        /// Whether it hears later commands again.
+        once: bool,
+        /// Bytes that it does not hear.
+        left: usize,
+    }
+
+    impl Transport for Deafened {
+        fn read(&mut self, buf: &mut [u8], timeout: Duration) -> io::Result<usize> {
+            self.port.read(buf, timeout)
+        }
+        fn write_all(&mut self, data: &[u8], timeout: Duration) -> io::Result<()> {
+            if self.left == 0 && data.starts_with(&[0x30, self.from]) {
+                let length = data[2..6].iter().rev();
+                let length = length.fold(0, |sum, byte| sum << 8 | usize::from(*byte));
+                self.left = if self.once { 6 + length } else { usize::MAX };
+            }
+            let lost = data.len().min(self.left);
+            self.left -= lost;
+            self.port.write_all(&data[lost..], timeout)
+        }
+        fn set_baud_rate(&mut self, baud: u32) -> io::Result<()> {
+            self.port.set_baud_rate(baud)
+        }
+        fn set_control_lines(&mut self, dtr: bool, rts: bool) -> io::Result<()> {
+            self.port.set_control_lines(dtr, rts)
+        }
+        fn discard_input(&mut self) -> io::Result<()> {
+            self.port.discard_input()
+        }
+    }
+
+    /// What comes of a board that is deaf from `code` on, for the element's own script or another,
+    /// and the warnings.
+    fn deafened(
+        code: u8,
+        once: bool,
+        own_script: bool,
+        prepare: impl FnOnce(&mut Stream),
+    ) -> (Result<Frame, Trouble>, Vec<String>) {
+        let board = Deafened {
+            port: board(),
+            from: code,
+            once,
+            left: 0,
+        };
+        let shared = Shared::default();
+        let warnings = Mutex::new(Vec::new());
+        let streaming = Streaming {
+            shared: &shared,
+            tell: &|notice| match notice {
+                Notice::Warning { text } => lock(&warnings).push(text),
+                notice => println!("{notice:?}"),
+            },
+        };
+        let mut stream = stream(Box::new(board), CAMERA);
+        stream.own_script = own_script;
+        prepare(&mut stream);
+        let result = streaming.next(&mut stream);
+        let warnings = lock(&warnings).clone();
+        (result, warnings)
+    }
+
+    const SCRIPT_EXEC: u8 = 0x05;
+    const SCRIPT_RUNNING: u8 = 0x87;
+
+    #[test]
+    fn a_board_that_never_starts_the_script_is_an_error_and_not_lost() {
+        let (result, _) = deafened(SCRIPT_EXEC, true, true, |_| {});
+        let Err(Trouble::Unfit(report)) = result else {
+            panic!("{result:?}");
+        };
+        assert!(report.text.contains("does not start"), "{}", report.text);
+        // Another script may have ended without a word, and does so again.
+        let (result, _) = deafened(SCRIPT_EXEC, true, false, |_| {});
+        assert!(matches!(result, Err(Trouble::Fatal(_))), "{result:?}");
+    }
+
+    #[test]
+    fn a_board_that_answers_and_is_lost_each_time_is_an_error_after_a_while() {
+        let almost = IN_VAIN - Duration::from_millis(1);
+        let tired = |stream: &mut Stream| stream.in_vain.time = almost;
+        let (result, _) = deafened(SCRIPT_RUNNING, false, false, tired);
+        let Err(Trouble::Fatal(report)) = result else {
+            panic!("{result:?}");
+        };
+        assert!(report.text.contains("does not answer"), "{}", report.text);
+        // The first time it is only lost.
+        let (result, warnings) = deafened(SCRIPT_RUNNING, false, false, |_| {});
+        result.unwrap();
+        assert!(warnings.is_empty(), "{warnings:?}");
+    }
+
+    #[test]
+    fn a_board_that_has_given_pictures_and_is_lost_each_time_is_warned_of() {
+        let (result, warnings) = deafened(SCRIPT_RUNNING, false, false, |stream| {
+            stream.in_vain.time = IN_VAIN;
+            stream.had_frame = true;
+        });
+        result.unwrap();
+        assert_eq!(warnings.len(), 1, "{warnings:?}");
     }
 
     #[test]

@@ -198,6 +198,11 @@ pub fn connect_error(error: &ConnectError, device: &str) -> Report {
         ConnectError::ScriptFailed(text) => {
             report!(Failed, "The script on the board at {device} failed: {text}")
         }
+        ConnectError::NotStarted => report!(
+            Failed,
+            "The board at {device} does not start the script, or the script ended at once without \
+                 a word. Press its reset button and try again"
+        ),
         ConnectError::Session(error) | ConnectError::Lost(error) => session_error(error, device),
         ConnectError::Interrupted => {
             report!(Failed, "Connecting was interrupted")
@@ -216,10 +221,6 @@ pub fn session_error(error: &SessionError, device: &str) -> Report {
         SessionError::Gone(_) => report!(
             Read,
             "The board at {device} is gone: {error}. Check its cable and plug it in again"
-        ),
-        SessionError::NotStarted => report!(
-            Failed,
-            "The board at {device} does not start the script. Press its reset button"
         ),
         SessionError::Babble(_) | SessionError::Nonsense { .. } => report!(
             Read,

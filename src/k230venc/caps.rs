@@ -4,7 +4,7 @@
 use gst_video::prelude::*;
 
 use super::engines::video_format;
-use k230_venc::{Codec, PixelFormat, Profile, SizeLimits};
+use k230_venc::{ChannelAttr, Code, Codec, Error, Level, PixelFormat, Profile, SizeLimits};
 
 /// Raw caps of `formats` in the sizes of `codec`.
 pub(super) fn raw_caps(codec: Codec, formats: &[PixelFormat]) -> gst::Caps {
@@ -150,6 +150,50 @@ pub(super) fn choose(allowed: &gst::CapsRef) -> Option<(Codec, Profile, Option<&
         _ => Profile::H264High,
     };
     Some((codec, profile, Some(name)))
+}
+
+/// The level that the streams of a channel are to have by what downstream takes: the lowest that is
+/// enough, or the last there is if none is; nothing if downstream does not say.
+///
+/// # Errors
+/// `K_ERR_VENC_NOT_SUPPORT` if downstream takes none that the codec has.
+pub(super) fn choose_level(
+    allowed: &gst::CapsRef,
+    attr: &ChannelAttr,
+) -> Result<Option<Level>, Error> {
+    let Some(structure) = allowed.structure(0) else {
+        return Ok(None);
+    };
+    let says = ["level", "tier"].map(|name| structure.value(name).ok());
+    if says.iter().all(Option::is_none) || attr.codec == Codec::Jpeg {
+        return Ok(None);
+    }
+    let accepts = |level: &Level| {
+        let own = [level.name(), tier(*level)];
+        says.iter().zip(own).all(|(value, own)| {
+            value.is_none_or(|value| value.intersect(&own.to_value()).is_some())
+        })
+    };
+    let mut accepted = Level::all(attr.codec).filter(accepts).peekable();
+    if accepted.peek().is_none() {
+        let what = format!(
+            "downstream takes no level and tier of {}'s",
+            attr.codec.name()
+        );
+        return Err(Error::refused(Code::NotSupport, what));
+    }
+    let mut last = None;
+    Ok(accepted
+        .find(|level| {
+            last = Some(*level);
+            level.suffices(attr)
+        })
+        .or(last))
+}
+
+/// H.265's tier as caps have it.
+pub(super) fn tier(level: Level) -> &'static str {
+    if level.is_high_tier() { "high" } else { "main" }
 }
 
 pub(super) fn pixel_format(format: gst_video::VideoFormat) -> Option<PixelFormat> {

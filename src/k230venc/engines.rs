@@ -8,7 +8,9 @@
 use gst::prelude::*;
 use gst_video::VideoFormat;
 
-use k230_venc::{ChannelAttr, Code, Codec, Entropy, Error, PixelFormat, Profile, RateControl};
+use k230_venc::{
+    ChannelAttr, Code, Codec, Entropy, Error, Level, PixelFormat, Profile, RateControl,
+};
 
 /// An encoder element with the settings applied.
 pub(super) struct Engine {
@@ -19,6 +21,8 @@ pub(super) struct Engine {
     pub convert_to: Option<VideoFormat>,
     /// Whether streams come from another thread, some time after their frame.
     pub asynchronous: bool,
+    /// The level that the encoder was told, if it can be.
+    pub level: Option<Level>,
     /// What could not be set, a sentence each.
     pub unmapped: Vec<String>,
 }
@@ -100,6 +104,7 @@ fn set_up(factory: &str, element: gst::Element, attr: &ChannelAttr) -> Engine {
         fed: own,
         convert_to: None,
         asynchronous: false,
+        level: None,
         unmapped: Vec::new(),
     };
     let takes = |engine: &mut Engine, formats: &[VideoFormat]| {
@@ -155,6 +160,11 @@ fn set_up(factory: &str, element: gst::Element, attr: &ChannelAttr) -> Engine {
             ));
         }
     }
+    if let Some(level) = attr.level.filter(|level| engine.level != Some(*level)) {
+        engine
+            .unmapped
+            .push(format!("{factory} cannot be told to say {level}"));
+    }
     engine
 }
 
@@ -187,6 +197,10 @@ fn x264(engine: &mut Engine, attr: &ChannelAttr) {
         matches!(attr.profile, Profile::H264High | Profile::H264High10),
     );
     let mut options = vec!["scenecut=0".to_string(), "open-gop=0".into()];
+    if let Some(level) = attr.wanted_level() {
+        options.push(format!("level={}", level.name()));
+        engine.level = Some(level);
+    }
     if !attr.deblock {
         options.push("no-deblock=1".into());
     }
@@ -235,6 +249,14 @@ fn x265(engine: &mut Engine, attr: &ChannelAttr) {
         "bframes=0:scenecut=0:open-gop=0:aud=0:info=0".to_string(),
         format!("sao={}", u8::from(attr.sao)),
     ];
+    // It does not open for a level that is not enough, nor for any with fixed quantizers, and says
+    // main tier wherever that is enough.
+    let has_rate = !matches!(attr.rate, RateControl::FixQp { .. });
+    let can_say = |level: &Level| has_rate && !level.is_high_tier() && level.suffices(attr);
+    if let Some(level) = attr.wanted_level().filter(can_say) {
+        options.push(format!("level-idc={}:high-tier=0", level.name()));
+        engine.level = Some(level);
+    }
     if !attr.deblock {
         options.push("no-deblock=1".into());
     }

@@ -14,8 +14,8 @@ use gst_video::{prelude::*, subclass::prelude::*};
 use super::{
     Backend, CAT, EntropyMode, MirrorMode, RateControlMode, RotationMode,
     caps::{
-        CODECS, any_rate, any_size, choose, codec_of, encoded_caps, pad_templates, pixel_format,
-        raw_caps,
+        CODECS, any_rate, any_size, choose, choose_level, codec_of, encoded_caps, pad_templates,
+        pixel_format, raw_caps, tier,
     },
     channels::{self, Claim},
     counts::Counts,
@@ -583,11 +583,18 @@ impl K230Venc {
         let format = pixel_format(info.format()).ok_or_else(|| {
             Error::refused(Code::NotSupport, format!("{} pictures", info.format()))
         })?;
-        let (attr, lower_rate) = {
+        let (mut attr, lower_rate) = {
             let settings = lock(&self.settings);
             let attr = settings.attr(codec, profile, info, format);
             (attr, settings.lower_rate(info.fps()))
         };
+        attr.level = choose_level(&allowed, &attr)?;
+        if let Some(level) = attr.level.filter(|level| !level.suffices(&attr)) {
+            self.warn_once(&format!(
+                "Downstream takes {level} at most, which is not enough for such pictures; the \
+                 stream says that it is"
+            ));
+        }
         let decimator =
             lower_rate.and_then(|rate| Decimator::new((rate.numer() as u32, rate.denom() as u32)));
         let running = Running {
@@ -681,6 +688,13 @@ impl K230Venc {
             caps.set("framerate", fps);
             if let Some(name) = profile {
                 caps.set("profile", name);
+            }
+            // The one that was asked for stands where what the encoder says is not known.
+            if let Some(level) = attr.level {
+                caps.set("level", level.name());
+                if attr.codec == Codec::H265 {
+                    caps.set("tier", tier(level));
+                }
             }
         }
         let mut output = obj

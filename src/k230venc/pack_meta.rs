@@ -9,8 +9,6 @@
 
 use std::sync::Once;
 
-use gst::prelude::*;
-
 use k230_venc::{Pack, PackKind};
 
 /// The meta's name.
@@ -31,13 +29,12 @@ pub(super) fn add(buffer: &mut gst::BufferRef, packs: &[Pack]) {
     let Ok(mut meta) = gst::meta::CustomMeta::add(buffer, NAME) else {
         return;
     };
-    let list = gst::Array::from_iter(packs.iter().map(|pack| {
+    let list = gst::Array::new(packs.iter().map(|pack| {
         gst::Structure::builder("pack")
             .field("type", pack.kind.name())
             .field("size", pack.len as u32)
             .field("header", pack.kind == PackKind::Header)
             .build()
-            .to_send_value()
     }));
     meta.mut_structure().set("packs", list);
 }

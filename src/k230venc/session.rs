@@ -86,7 +86,9 @@ fn gone() -> Error {
 
 impl Session {
     /// The session of a channel that was created with `attr`.
-    pub fn new(channel: Box<dyn Channel>, attr: ChannelAttr) -> Self {
+    pub fn new(channel: Box<dyn Channel>, mut attr: ChannelAttr) -> Self {
+        // A successor keeps it: it is in the caps.
+        attr.level = channel.level().or(attr.level);
         Self {
             delay: channel.delay(),
             channel: Some(channel),
@@ -163,7 +165,8 @@ impl Session {
                 Ok(None)
             }
             Err(error) if error.code() == Some(Code::NotSupport) => {
-                attr.validate()?;
+                // Whether the device reads the pictures is settled.
+                attr.validate_for(|_| true)?;
                 Ok(Some(attr))
             }
             Err(error) => Err(error),
@@ -572,6 +575,10 @@ mod tests {
         let mut cannot = session(0, 9, false);
         let attr = cannot.set_rate(rate, 7).expect("valid").expect("another");
         assert_eq!((attr.rate, attr.gop), (rate, 7));
+        // Those of a device that reads more than VENC's manual has.
+        cannot.attr.format = PixelFormat::I420;
+        let another = cannot.set_rate(rate, 7).expect("valid").expect("another");
+        assert_eq!(another.format, PixelFormat::I420);
         let refused = cannot.set_rate(RateControl::Cbr { bitrate: 0 }, 7);
         let refused = refused.expect_err("out of range");
         assert_eq!(refused.code(), Some(Code::IllegalParam));

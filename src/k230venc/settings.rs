@@ -223,6 +223,7 @@ impl Settings {
         ChannelAttr {
             codec,
             profile,
+            level: None,
             width: info.width(),
             height: info.height(),
             format,

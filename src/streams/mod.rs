@@ -4,7 +4,7 @@
 //! overwrite nothing ([`files`]), files that are to stay ([`pins`], [`held`]) and those that make
 //! room for others ([`retention`]), files that sinks of others write, on their disk ([`ondisk`]), the times of buffers ([`timeline`]) and the files of frame times
 //! ([`times`]). With it: the skeleton of a bin with request pads ([`bin`], [`entry`]), the times of
-//! what comes ([`stamps`]), the elements it is made of, a sink of numbered pictures ([`pictures`]),
+//! what comes ([`stamps`]), in no more memory than it needs ([`compact`]), the elements it is made of, a sink of numbered pictures ([`pictures`]),
 //! WAVE's speakers ([`speakers`]), the time of day of what is recorded ([`wallclock`]) and its place
 //! in a file ([`creation`]), whom a file is for ([`Profile`]), transport streams that begin at 0 ([`transport`]), names for sinks of all kinds ([`place`]), values for other elements'
 //! properties ([`set`]) and the properties of the sinks themselves ([`property`]). For the muxer: what its pads know of upstream ([`upstream`]),
@@ -13,6 +13,7 @@
 use gst::prelude::*;
 
 pub mod bin;
+pub mod compact;
 pub mod containers;
 pub mod creation;
 pub mod entry;

@@ -1216,6 +1216,85 @@ fn a_paused_seek_shows_what_is_on_screen() {
     }
 }
 
+#[test]
+fn a_key_unit_seek_to_a_picture_that_is_destroyed_begins_with_one_that_is_not() {
+    const FRAME: u64 = 40_000_000;
+    let scratch = Scratch::new();
+    let all: Vec<_> = (0..90).map(|n| picture(n, 700)).collect();
+    let content: Vec<_> = all.iter().cloned().map(Piece::Video).collect();
+    let file = File {
+        scale: 1,
+        rate: 25,
+        interval: 40_000,
+        ..File::default()
+    };
+    let mut built = file.build(&content);
+    let lost = [20, 30, 31, 32, 33];
+    for n in lost {
+        built.bytes[built.at[n as usize] + 8..built.at[n as usize + 1]].fill(5);
+    }
+    let is_there = |n: &u64| !lost.contains(n);
+    let path = scratch.write("lost.avi", &built.bytes);
+    for (source, pulls) in [(pull(&path), true), (push(&path), false)] {
+        let pipeline = Pipeline::launch(&format!(
+            "{source} d.video_0 ! appsink name=v sync=true max-buffers=1"
+        ));
+        let sink = appsink(&pipeline, "v");
+        pipeline.0.set_state(gst::State::Paused).expect("pauses");
+        pipeline.0.state(HANG).0.expect("prerolls");
+        let shown = || {
+            pipeline.0.state(HANG).0.expect("prerolls");
+            let sample = sink.try_pull_preroll(HANG).expect("a picture");
+            let buffer = sample.buffer().expect("a buffer");
+            let pts = buffer.pts().expect("a timestamp");
+            let n = (pts.nseconds() / FRAME) as usize;
+            assert!(*buffer.map_readable().expect("readable") == all[n][..]);
+            let segment = sample.segment().expect("a segment").clone();
+            let segment = segment.downcast::<gst::ClockTime>().expect("in time");
+            (pts, segment)
+        };
+        for n in [33_u64, 20, 31] {
+            let before = (0..=n).rev().find(is_there).expect("there is one") * FRAME;
+            let after = (n..90).find(is_there).expect("there is one") * FRAME;
+            let at = n * FRAME + 3;
+            let nearest = match after - at < at - before {
+                true => after,
+                false => before,
+            };
+            for (snap, first) in [
+                (gst::SeekFlags::empty(), before),
+                (gst::SeekFlags::SNAP_BEFORE, before),
+                (gst::SeekFlags::SNAP_AFTER, after),
+                (gst::SeekFlags::SNAP_NEAREST, nearest),
+            ] {
+                let flags = gst::SeekFlags::KEY_UNIT | gst::SeekFlags::FLUSH | snap;
+                let to = gst::ClockTime::from_nseconds(at);
+                pipeline.0.seek_simple(flags, to).expect("seeks");
+                let (pts, segment) = shown();
+                assert_eq!(pts.nseconds(), first, "{n} {snap:?} {pulls}");
+                assert_eq!(segment.start(), Some(pts), "{n} {snap:?} {pulls}");
+                assert_eq!(segment.time(), Some(pts), "{n} {snap:?} {pulls}");
+                if pulls {
+                    // Backward, what is on screen then is played whole, or begins behind it.
+                    let stop = match snap {
+                        gst::SeekFlags::SNAP_AFTER => before,
+                        gst::SeekFlags::SNAP_NEAREST => nearest,
+                        _ => after,
+                    };
+                    let (set, zero) = (gst::SeekType::Set, gst::ClockTime::ZERO);
+                    let seek = pipeline.0.seek(-1.0, flags, set, zero, set, to);
+                    seek.expect("seeks");
+                    let (pts, segment) = shown();
+                    assert_eq!(segment.stop().map(|it| it.nseconds()), Some(stop));
+                    let last = (0..stop / FRAME).rev().find(is_there);
+                    assert_eq!(Some(pts.nseconds() / FRAME), last, "{n} {snap:?}");
+                }
+            }
+        }
+        assert_eq!(pipeline.error(), None);
+    }
+}
+
 /// As a player that keeps the end of a loop and seeks behind it.
 #[test]
 fn a_seek_that_cannot_be_changes_nothing() {

@@ -30,6 +30,7 @@
 use std::ffi::OsStr;
 use std::process::Command;
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use crate::common::{K230_NODE as NODE, Pipeline, mpp_double, v4l2_double};
@@ -406,6 +407,128 @@ fn a_device_that_was_waited_for_is_not_waited_for_again() {
         pipeline.run().expect_err("it is silent");
         drop(pipeline);
         assert!(since.elapsed() < 2 * k230_venc::STUCK_AFTER);
+
+        // A flush ends the session, which would wait for what is inside.
+        let mut fed = Fed::new("k230venc backend=v4l2");
+        for _ in 0..9 {
+            fed.push();
+        }
+        fed.pipeline.wait().expect_err("it is silent");
+        let since = Instant::now();
+        assert!(fed.source.send_event(gst::event::FlushStart::new()));
+        assert!(fed.source.send_event(gst::event::FlushStop::new(true)));
+        assert!(since.elapsed() < k230_venc::STUCK_AFTER);
+    });
+}
+
+/// Level and tier of the encoder's caps, which are those that the stream has, and the warnings.
+fn level(venc: &str, caps: &str) -> (String, Vec<String>) {
+    let parser = match caps.contains("h265") {
+        true => "h265parse",
+        false => "h264parse",
+    };
+    let pipeline = Pipeline::launch(&format!(
+        "videotestsrc num-buffers=3 ! {RAW} ! {venc} name=venc ! {caps} ! {parser} ! appsink name=out"
+    ));
+    let heard = warnings(&pipeline);
+    let said: Arc<Mutex<Option<gst::Caps>>> = Arc::default();
+    let keep = said.clone();
+    let pad = pipeline.element("venc").static_pad("src").expect("a pad");
+    pad.add_probe(gst::PadProbeType::BUFFER, move |pad, _| {
+        *keep.lock().unwrap() = pad.current_caps();
+        gst::PadProbeReturn::Ok
+    });
+    let out = collect(&pipeline, "out").unwrap_or_else(|error| panic!("{venc} ! {caps}: {error}"));
+    let words = |caps: &gst::Caps| {
+        let structure = caps.structure(0).expect("a structure");
+        let word = |name: &str| structure.get::<Option<String>>(name).ok().flatten();
+        [word("level"), word("tier")]
+            .into_iter()
+            .flatten()
+            .collect::<Vec<_>>()
+            .join(" ")
+    };
+    let said = said.lock().unwrap().clone().expect("a buffer came");
+    assert_eq!(words(&said), words(&out.caps), "{venc} ! {caps}");
+    let heard = heard.lock().unwrap().clone();
+    (words(&said), heard)
+}
+
+#[test]
+fn the_level_is_the_lowest_that_is_enough_of_those_that_downstream_takes() {
+    const NAME: &str = "the_level_is_the_lowest_that_is_enough_of_those_that_downstream_takes";
+    on_the_device(NAME, "", || {
+        for backend in ["v4l2", "element"] {
+            for (settings, caps, expected) in [
+                ("", "video/x-h264,profile=high", "2.1"),
+                ("", "video/x-h264,profile=main", "2.1"),
+                ("bitrate=4100", "video/x-h264,profile=main", "3"),
+                ("bitrate=500", "video/x-h264,profile=main", "1.3"),
+                ("rate-control=fixqp", "video/x-h264,profile=main", "1.3"),
+                ("", "video/x-h264,level=(string)4", "4"),
+                ("", "video/x-h264,level=(string){5,1.1,4.1,3.1}", "3.1"),
+                ("", "video/x-h265,profile=main", "3 main"),
+                ("", "video/x-h265,level=(string)4.1", "4.1 main"),
+            ] {
+                let venc = format!("k230venc backend={backend} {settings}");
+                let (found, heard) = level(&venc, caps);
+                assert_eq!(found, expected, "{venc} ! {caps}");
+                assert!(heard.is_empty(), "{venc} ! {caps}: {heard:?}");
+            }
+        }
+        // It is what is asked for.
+        let venc = "k230venc backend=v4l2";
+        let (found, heard) = level(venc, "video/x-h264,level=(string)1");
+        assert_eq!(found, "1");
+        assert!(
+            heard.len() == 1 && heard[0].contains("H.264 level 1"),
+            "{heard:?}"
+        );
+        // x265 in the double says main tier all the same.
+        let high = Pipeline::launch(&format!(
+            "videotestsrc num-buffers=3 ! {RAW} ! {venc} ! video/x-h265,tier=(string)high \
+             ! appsink name=out"
+        ));
+        let out = collect(&high, "out").expect("it encodes");
+        assert!(
+            out.caps.to_string().contains("level=(string)4,"),
+            "{}",
+            out.caps
+        );
+        let unknown = Pipeline::launch(&format!(
+            "videotestsrc num-buffers=3 ! {RAW} ! {venc} ! video/x-h264,level=(string)9 ! fakesink"
+        ));
+        let error = unknown.run().expect_err("there is no such level");
+        assert!(error.contains("no level"), "{error}");
+    });
+}
+
+/// A driver without the control, as there may be older ones, and the MPP, whose attributes have no level.
+#[test]
+fn a_level_that_the_encoder_cannot_be_told_is_one_warning() {
+    const NAME: &str = "a_level_that_the_encoder_cannot_be_told_is_one_warning";
+    on_the_device(NAME, "no-controls", || {
+        let mpp = format!("backend=mpp library={}", mpp_double().display());
+        for (way, words) in [("backend=v4l2", "level=4"), (mpp.as_str(), "H.264 level 4")] {
+            for (caps, says) in [
+                ("video/x-h264,level=(string)4", true),
+                ("video/x-h264", false),
+            ] {
+                let pipeline = Pipeline::launch(&format!(
+                    "videotestsrc num-buffers=2 ! {RAW} ! k230venc {way} ! {caps} ! appsink name=out"
+                ));
+                let heard = warnings(&pipeline);
+                let out = collect(&pipeline, "out").expect("it encodes all the same");
+                let heard = heard.lock().unwrap();
+                assert_eq!(
+                    heard.iter().any(|said| said.contains(words)),
+                    says,
+                    "{heard:?}"
+                );
+                let structure = out.caps.structure(0).expect("a structure");
+                assert_eq!(structure.has_field("level"), says, "{structure}");
+            }
+        }
     });
 }
 

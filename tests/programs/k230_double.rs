@@ -268,6 +268,47 @@ for count in (node + 1, 1024, 4096):
     got = answer(libc.pselect, count, None, None, chosen, ctypes.byref(Time(0, 1000)), None)
     assert got == 0 and not chosen[node // 64], (count, got)
 
+# By epoll, which takes the node beside a pipe.
+import select
+watched = select.epoll()
+ends = os.pipe()
+watched.register(ends[0], select.EPOLLIN)
+watched.register(node, select.EPOLLIN)
+def refused(call, *arguments):
+    try:
+        call(*arguments)
+    except OSError as error:
+        return errno.errorcode[error.errno]
+assert refused(watched.register, node, select.EPOLLIN) == "EEXIST"
+assert watched.poll(5) == [(node, select.EPOLLERR)]
+assert watched.poll(5, 1) == [(node, select.EPOLLERR)], "again, as it still is"
+os.write(ends[1], b"x")
+assert sorted(watched.poll(5)) == sorted([(node, select.EPOLLERR), (ends[0], select.EPOLLIN)])
+os.read(ends[0], 1)
+watched.modify(node, select.EPOLLIN | select.EPOLLONESHOT)
+assert watched.poll(5) == [(node, select.EPOLLERR)]
+assert watched.poll(0.01) == [], "it was told once"
+watched.modify(node, select.EPOLLPRI)
+assert watched.poll(0.01) == []
+watched.unregister(node)
+assert refused(watched.unregister, node) == "ENOENT"
+assert refused(watched.modify, node, 1) == "ENOENT"
+assert answer(libc.epoll_ctl, ends[0], 1, node, ctypes.create_string_buffer(12)) == "EINVAL"
+assert answer(libc.epoll_ctl, 999, 1, node, ctypes.create_string_buffer(12)) == "EBADF"
+assert answer(libc.epoll_ctl, watched.fileno(), 1, node, None) == "EFAULT"
+watched.register(node, select.EPOLLIN)
+other = os.open("/dev/video-k230", os.O_RDWR | os.O_NONBLOCK)
+watched.register(other, select.EPOLLIN)
+os.close(other)
+assert watched.poll(5) == [(node, select.EPOLLERR)], "one that is closed is watched no more"
+events = ctypes.create_string_buffer(12 * 4)
+room = [watched.fileno(), events, 4]
+assert answer(libc.epoll_pwait, *room, -1, None) == 1
+assert answer(libc.epoll_pwait2, *room, ctypes.byref(Time(5, 0)), None) == 1
+assert answer(libc.epoll_pwait2, *room, ctypes.byref(Time(0, -1)), None) == "EINVAL"
+assert answer(libc.epoll_wait, watched.fileno(), events, 0, 1) == "EINVAL"
+watched.close()
+
 def driver(fd):
     room = ctypes.create_string_buffer(104)
     if libc.ioctl(fd, ctypes.c_ulong(0x80685600), room) != 0:
@@ -295,7 +336,7 @@ print("all is well")
 "#;
 
 /// The stream by the single-planar type, the rate by the driver's private request, and no command to end:
-/// as programs that were written for the board do it.
+/// as programs that were written for the board do it, whatever they wait by.
 #[test]
 fn a_program_takes_the_stream_by_the_single_planar_type() {
     let directory = tempfile::tempdir().expect("a directory");
@@ -311,16 +352,18 @@ fn a_program_takes_the_stream_by_the_single_planar_type() {
         .expect("a C compiler");
     let said = String::from_utf8_lossy(&compiled.stderr);
     assert!(compiled.status.success(), "{said}");
-    let file = directory.path().join("out.h265");
-    let (output, said) = run(Command::new("timeout")
-        .arg("120")
-        .arg(program)
-        .arg(NODE)
-        .arg(&file)
-        .arg("40"));
-    assert!(output.status.success(), "{said}");
-    assert!(said.contains("40 pictures"), "{said}");
-    let entries = "stream=codec_name,width,height,nb_read_frames";
-    let found = crate::common::ffprobe(&file, &["-count_frames"], entries);
-    assert_eq!(found, ["hevc", "320", "240", "40"]);
+    for wait in ["poll", "epoll", "epoll-edges"] {
+        let file = directory.path().join(format!("{wait}.h265"));
+        let (output, said) = run(Command::new("timeout")
+            .arg("120")
+            .arg(&program)
+            .arg(NODE)
+            .arg(&file)
+            .args(["40", wait]));
+        assert!(output.status.success(), "{wait}: {said}");
+        assert!(said.contains("40 pictures"), "{wait}: {said}");
+        let entries = "stream=codec_name,width,height,nb_read_frames";
+        let found = crate::common::ffprobe(&file, &["-count_frames"], entries);
+        assert_eq!(found, ["hevc", "320", "240", "40"], "{wait}");
+    }
 }

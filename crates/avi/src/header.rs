@@ -575,6 +575,8 @@ impl OldIndexEntry {
     pub const KEY_FRAME: u32 = 0x10;
     /// The chunk takes no time.
     pub const NO_TIME: u32 = 0x100;
+    /// All that there are in `vfw.h`, and the bits that it leaves to codecs.
+    pub const FLAGS: u32 = 0x0fff_0173;
 }
 
 structure! {

@@ -5,6 +5,8 @@
 //! All markers are read by one walk: [`Segments`] follows those before a picture's data, [`walk`] goes
 //! on behind them to the picture's end.
 
+#![warn(clippy::indexing_slicing)]
+
 pub mod scan;
 
 /// How far before a chunk's end its JPEG may end and still be found without
@@ -105,15 +107,19 @@ pub struct Segment<'a> {
 impl Segment<'_> {
     /// Reads the data of a `SOFn`.
     pub fn frame_header(&self) -> Result<FrameHeader, JpegError> {
-        let (head, rest) = self.data.split_at_checked(6).ok_or(JpegError::Truncated)?;
-        let components = rest.get(..3 * usize::from(head[5]));
-        let components = components.ok_or(JpegError::Truncated)?.chunks_exact(3);
+        let head = self.data.split_first_chunk();
+        let ([precision, h1, h2, w1, w2, count], rest) = head.ok_or(JpegError::Truncated)?;
+        let components = rest.get(..3 * usize::from(*count));
+        let components = components.ok_or(JpegError::Truncated)?.as_chunks().0;
         Ok(FrameHeader {
             process: self.marker.saturating_sub(0xc0),
-            precision: head[0],
-            height: u16::from_be_bytes([head[1], head[2]]),
-            width: u16::from_be_bytes([head[3], head[4]]),
-            sampling: components.map(|c| (c[1] >> 4, c[1] & 15)).collect(),
+            precision: *precision,
+            height: u16::from_be_bytes([*h1, *h2]),
+            width: u16::from_be_bytes([*w1, *w2]),
+            sampling: components
+                .iter()
+                .map(|[_, sampling, _]| (sampling >> 4, sampling & 15))
+                .collect(),
         })
     }
 }
@@ -160,7 +166,7 @@ impl<'a> Segment<'a> {
                     return Err(JpegError::Length(at));
                 }
                 let end = (at + length).min(picture.len());
-                data = &picture[at + 2..end];
+                data = picture.get(at + 2..end).unwrap_or_default();
                 at += length;
             }
         }
@@ -207,7 +213,7 @@ pub fn start(data: &[u8]) -> Option<usize> {
     if begins(data) {
         return Some(0);
     }
-    let data = &data[..data.len().min(LEAD + 3)];
+    let data = data.get(..LEAD + 3).unwrap_or(data);
     memchr::memmem::find(data, &[0xFF, 0xD8, 0xFF])
 }
 
@@ -217,7 +223,7 @@ pub fn start(data: &[u8]) -> Option<usize> {
 /// another.
 pub fn end_in_tail(data: &[u8]) -> Option<usize> {
     let from = data.len().saturating_sub(TAIL);
-    let tail = &data[from..];
+    let tail = data.get(from..)?;
     tail.windows(2)
         .position(|w| w == [0xFF, 0xD9])
         .map(|at| from + at + 2)
@@ -232,19 +238,20 @@ pub fn trimmed(data: &[u8]) -> Option<usize> {
     }
     // Longer padding: zeros are the usual kind, and cheap to step over.
     let used = data.iter().rposition(|&b| b != 0).map_or(0, |at| at + 1);
-    if let Some(end) = end_in_tail(&data[..used]) {
+    if let Some(end) = end_in_tail(data.get(..used)?) {
         return Some(end);
     }
     let mut end = match walk(data) {
         End::At(end) => end,
         End::Short | End::Broken(_) => return None,
     };
-    while let Some(second) = data[end..].iter().position(|&b| b != 0) {
-        let from = end + second;
-        match (begins(&data[from..]), walk(&data[from..])) {
-            (true, End::At(len)) => end = from + len,
-            _ => break,
-        }
+    while let Some(rest) = data.get(end..)
+        && let Some(second) = rest.iter().position(|&b| b != 0)
+        && let Some(rest) = rest.get(second..)
+        && begins(rest)
+        && let End::At(len) = walk(rest)
+    {
+        end += second + len;
     }
     Some(end)
 }

@@ -14,6 +14,8 @@
 //!
 //! Nothing here allocates by a size that a file claims and does not have.
 
+#![warn(clippy::indexing_slicing)]
+
 pub mod arrived;
 pub mod date;
 pub mod findings;
@@ -91,6 +93,8 @@ pub struct Reader<S: ReadAt> {
     notices: Notices,
     /// Files that were joined on.
     joins: usize,
+    /// Bytes in which the walk found no intact chunk.
+    damaged: u64,
     first_picture: Option<jpeg::FrameHeader>,
 }
 
@@ -261,6 +265,7 @@ impl<S: ReadAt> Reader<S> {
             complete: false,
             notices,
             joins: 0,
+            damaged: 0,
             first_picture,
         })
     }
@@ -273,6 +278,29 @@ impl<S: ReadAt> Reader<S> {
     /// The rate of the video, where it is a guess: to be set before anything is played.
     pub fn set_guessed_rate(&mut self, rate: Rate) {
         self.header.set_guessed_rate(rate);
+    }
+
+    /// The rate of frames by the sound that is as long as they are, of a file that is complete and whose header has
+    /// none: a usual one if that is near.
+    pub fn rate_by_sound(&self) -> Option<Rate> {
+        const USUAL: [(u32, u32); 3] = [(24_000, 1001), (30_000, 1001), (60_000, 1001)];
+        let streams = || self.header.streams.iter().enumerate();
+        let (video, _) =
+            streams().find(|(_, stream)| stream.rate_is_guess && !stream.is_sound())?;
+        let frames = self.index.units(video);
+        let ends = streams().filter(|(_, stream)| stream.is_sound());
+        let end = ends
+            .map(|(n, stream)| stream.end(self.index.units(n)))
+            .max();
+        let seconds = end.filter(|end| *end > 0 && self.complete)? as f64 / 1e9;
+        let found = frames as f64 / seconds;
+        let usual = (1..=240).map(|n| (n, 1)).chain(USUAL);
+        let off = |(n, d): (u32, u32)| (f64::from(n) / f64::from(d) / found - 1.0).abs();
+        let nearest = usual.min_by(|a, b| off(*a).total_cmp(&off(*b)))?;
+        match off(nearest) < 0.02 {
+            true => Rate::new(nearest.0, nearest.1),
+            false => Rate::new((found * 1000.0).round() as u32, 1000),
+        }
     }
 
     /// What the streams of a file without header were made up from.
@@ -357,12 +385,17 @@ impl<S: ReadAt> Reader<S> {
                     if let Some(lost) = lost_sound(&self.header, &self.walker) {
                         self.notices.say(lost);
                     }
-                    for missing in missing(&self.header, size, |n| self.index.units(n)) {
+                    let missing =
+                        missing(&self.header, size, self.damaged, |n| self.index.units(n));
+                    for missing in missing {
                         self.notices.say(missing);
                     }
                     break;
                 }
-                item => self.notices.say_item(item),
+                item => {
+                    self.damaged += item.damaged();
+                    self.notices.say_item(item);
+                }
             }
         }
         Ok(self.complete)
@@ -430,10 +463,31 @@ impl<S: ReadAt> Reader<S> {
         if entry.size == 0 {
             return Ok(Payload::Empty);
         }
+        let (payload, intact) = self.examined(entry, behind)?;
+        if !intact || payload == Payload::Lost {
+            let to = match payload {
+                Payload::Lost => entry.pos + u64::from(entry.size),
+                _ => entry.pos,
+            };
+            self.notices.lost(entry.pos - entry.head(), to);
+        } else {
+            self.notices.sound_at(entry.pos);
+        }
+        Ok(payload)
+    }
+
+    /// Whether there is something to show where a chunk should be. Nobody is told if there is not.
+    fn is_shown(&mut self, entry: &Entry) -> Result<bool, S::Error> {
+        Ok(entry.size > 0 && self.examined(entry, 0)?.0 != Payload::Lost)
+    }
+
+    /// The contents of a chunk that is not empty, and whether it has the head that it should have.
+    fn examined(&mut self, entry: &Entry, behind: usize) -> Result<(Payload, bool), S::Error> {
         // A chunk's head may claim any size; no picture is larger than this.
         let size = (entry.size as usize).min(walk::MAX_PICTURE);
-        let header = if entry.bare { 0 } else { 8 };
-        let sound = self.header.streams[entry.stream].is_sound();
+        let header = entry.head();
+        let stream = self.header.streams.get(entry.stream);
+        let sound = stream.is_some_and(headers::Stream::is_sound);
         let (pos, len) = (entry.pos - header, header as usize + size);
         let data = self.window.slot(entry.stream, pos, len, behind)?;
         let (head, data) = data.split_at(data.len().min(header as usize));
@@ -466,17 +520,26 @@ impl<S: ReadAt> Reader<S> {
                 Useful::Nothing => Payload::Lost,
             }
         };
-        if !intact || payload == Payload::Lost {
-            let from = entry.pos - header;
-            let to = match payload {
-                Payload::Lost => entry.pos + u64::from(entry.size),
-                _ => entry.pos,
+        Ok((payload, intact))
+    }
+
+    /// When the picture begins that is on screen at a time in nanoseconds, or with `after` the next one
+    /// if it is not that very time: of those that are known and not lost.
+    fn picture_at(&mut self, ns: u64, after: bool) -> Result<Option<u64>, S::Error> {
+        let Some(n) = first_video(&self.header, &self.index) else {
+            return Ok(None);
+        };
+        let mut pictures = Pictures::at(n, &self.header, &self.index, ns, after);
+        for _ in 0..LOOKS {
+            let Some(entry) = pictures.next(&self.header, &self.index) else {
+                break;
             };
-            self.notices.lost(from, to);
-        } else {
-            self.notices.sound_at(entry.pos);
+            if self.is_shown(&entry)? {
+                let stream = self.header.streams.get(n);
+                return Ok(stream.map(|stream| stream.time(entry.first)));
+            }
         }
-        Ok(payload)
+        Ok(None)
     }
 
     /// Tells of a region at the end of what was played.
@@ -485,45 +548,59 @@ impl<S: ReadAt> Reader<S> {
     }
 }
 
-/// When the picture begins that is on screen at `ns`, or the next one `after`; by the rate alone if it
-/// is not `known`.
-fn picture_at(header: &Header, index: &Index, known: bool, ns: u64, after: bool) -> Option<u64> {
+/// Pictures looked at for one that is not lost.
+const LOOKS: usize = 64;
+
+/// The stream whose pictures a seek may have to begin with.
+fn first_video(header: &Header, index: &Index) -> Option<usize> {
     let mut streams = header.streams.iter().enumerate();
-    let (n, stream) = streams.find(|(_, s)| matches!(s.format, Format::Jpeg { .. }))?;
-    let unit = stream.count_at(ns);
-    if !known {
-        let time = stream.time(unit);
-        return Some(match after && time < ns {
-            true => stream.time(unit + 1),
-            false => time,
-        });
-    }
-    let mut cursor = Cursor::new(n);
-    cursor.seek(index, unit);
-    if after {
-        while let Some(entry) = cursor.peek(index) {
-            let time = stream.time(entry.first);
-            if entry.size > 0 && time >= ns {
-                return Some(time);
-            }
-            cursor.advance();
-        }
-    }
-    if let Some(entry) = cursor.peek(index)
-        && entry.size > 0
-        && stream.time(entry.first) <= ns
-    {
-        return Some(stream.time(entry.first));
-    }
-    while let Some(entry) = cursor.back(index) {
-        if entry.size > 0 {
-            return Some(stream.time(entry.first));
-        }
-    }
-    None
+    let is_it = |n, stream: &headers::Stream| {
+        matches!(stream.format, Format::Jpeg { .. }) && index.chunks(n) > 0
+    };
+    streams.find_map(|(n, stream)| is_it(n, stream).then_some(n))
 }
 
-/// Which picture a seek goes to that has to begin with one.
+/// The chunks of a stream that hold pictures, by the index: from that on screen at a time backward, or from the
+/// next one on.
+struct Pictures {
+    cursor: Cursor,
+    ns: u64,
+    after: bool,
+}
+
+impl Pictures {
+    fn at(n: usize, header: &Header, index: &Index, ns: u64, after: bool) -> Self {
+        let mut cursor = Cursor::new(n);
+        if let Some(stream) = header.streams.get(n) {
+            cursor.seek(index, stream.count_at(ns));
+            let there = cursor.peek(index);
+            if !after && there.is_some_and(|entry| stream.time(entry.first) <= ns) {
+                cursor.advance();
+            }
+        }
+        Self { cursor, ns, after }
+    }
+
+    /// The next of them. Backward, the cursor then stands before it.
+    fn next(&mut self, header: &Header, index: &Index) -> Option<Entry> {
+        let stream = header.streams.get(self.cursor.stream())?;
+        loop {
+            let entry = match self.after {
+                true => {
+                    let entry = self.cursor.peek(index)?;
+                    self.cursor.advance();
+                    entry
+                }
+                false => self.cursor.back(index)?,
+            };
+            if entry.size > 0 && (!self.after || stream.time(entry.first) >= self.ns) {
+                return Some(entry);
+            }
+        }
+    }
+}
+
+/// Which picture a seek goes to that has to begin with one, in the direction that is played in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Snap {
     /// The one that is on screen.
@@ -535,21 +612,28 @@ pub enum Snap {
 }
 
 impl Snap {
-    /// When it begins, of a seek to `ns`. `picture_at` says when the picture begins that is on screen then, or with
-    /// `true` the next one.
-    fn of(self, ns: u64, picture_at: impl Fn(bool) -> Option<u64>) -> Option<u64> {
-        let before = picture_at(false);
-        if before == Some(ns) || self == Self::Before {
-            return before;
+    /// When it begins, of a seek to `ns`; backward, when it ends. `picture_at` says when the picture begins that is
+    /// on screen then, or with `true` the next one.
+    fn of<E>(
+        self,
+        ns: u64,
+        backward: bool,
+        mut picture_at: impl FnMut(bool) -> Result<Option<u64>, E>,
+    ) -> Result<Option<u64>, E> {
+        let near = picture_at(backward)?;
+        // The last picture lasts on.
+        let or_end = near.or(backward.then_some(ns));
+        if near == Some(ns) || self == Self::Before {
+            return Ok(or_end);
         }
-        match (before, picture_at(true)) {
-            (Some(before), Some(after))
-                if self == Self::Nearest && after.abs_diff(ns) >= ns.abs_diff(before) =>
+        Ok(match (or_end, picture_at(!backward)?) {
+            (Some(near), Some(far))
+                if self == Self::Nearest && far.abs_diff(ns) >= ns.abs_diff(near) =>
             {
-                Some(before)
+                Some(near)
             }
-            (before, after) => after.or(before),
-        }
+            (near, far) => far.or(near),
+        })
     }
 }
 
@@ -570,7 +654,7 @@ fn examine(data: &[u8], whole: bool) -> Useful {
     let Some(start) = jpeg::start(data) else {
         return Useful::Nothing;
     };
-    match jpeg::trimmed(&data[start..]) {
+    match jpeg::trimmed(data.get(start..).unwrap_or_default()) {
         Some(len) => Useful::All {
             range: start..start + len,
             incomplete: false,
@@ -593,14 +677,22 @@ fn lost_sound(header: &Header, walker: &Walker) -> Option<Finding> {
 
 /// A header that counts so many times the frames of a whole file does not count frames: ArduCAM's
 /// recorders write bytes a second there.
-const TOO_MANY: u64 = 4;
+const TOO_MANY: u128 = 4;
 
 /// The frames that the header knows of and the file of `size` bytes, of whose streams `units` were
-/// found, does not have.
-pub fn missing(header: &Header, size: u64, units: impl Fn(usize) -> u64) -> Vec<Finding> {
+/// found, does not have. In so many of its bytes as are `damaged` nothing was found.
+pub fn missing(
+    header: &Header,
+    size: u64,
+    damaged: u64,
+    units: impl Fn(usize) -> u64,
+) -> Vec<Finding> {
     let is_whole = header.riff_end.is_some_and(|end| end <= size);
     // Each has a chunk at least. Writers to a pipe leave numbers there that nothing can be as many as.
     let most = header.riff_end.unwrap_or(size).max(size) / walk::CHUNK_HEAD;
+    // What the whole file would have, if there were as many frames in what is damaged as in the rest.
+    let intact = size.saturating_sub(damaged).max(1);
+    let of_all = |found: u64| u128::from(found.max(1)) * u128::from(size) / u128::from(intact);
     // OpenMV's recorders write a length in other units than frames: both counts have to say it.
     let told = |stream: &headers::Stream| match stream.super_index.is_empty() {
         true if header.total_frames > 0 => stream.length.min(header.total_frames),
@@ -617,7 +709,7 @@ pub fn missing(header: &Header, size: u64, units: impl Fn(usize) -> u64) -> Vec<
             let (told, found) = (told(stream), units(n));
             let frames = told.checked_sub(found)?;
             let can_be = told <= most || !stream.super_index.is_empty();
-            let is_count = can_be && (!is_whole || told <= found.saturating_mul(TOO_MANY));
+            let is_count = can_be && (!is_whole || u128::from(told) <= TOO_MANY * of_all(found));
             (frames > 0 && is_count).then_some(Finding::Missing { stream: n, frames })
         })
         .collect()
@@ -672,19 +764,33 @@ mod tests {
 
     #[test]
     fn a_seek_goes_to_the_picture_that_is_asked_for() {
-        let picture_at = |after: bool| Some(if after { 200 } else { 100 });
-        for (ns, snap, expected) in [
-            (140, Snap::Before, 100),
-            (140, Snap::After, 200),
-            (140, Snap::Nearest, 100),
-            (150, Snap::Nearest, 100),
-            (160, Snap::Nearest, 200),
-            (100, Snap::After, 100),
+        let picture_at = |after: bool| Ok::<_, ()>(Some(if after { 200 } else { 100 }));
+        for (ns, snap, forward, backward) in [
+            (140, Snap::Before, 100, 200),
+            (140, Snap::After, 200, 100),
+            (140, Snap::Nearest, 100, 100),
+            (150, Snap::Nearest, 100, 200),
+            (160, Snap::Nearest, 200, 200),
+            (100, Snap::After, 100, 100),
+            (200, Snap::After, 200, 200),
         ] {
-            assert_eq!(snap.of(ns, picture_at), Some(expected), "{ns} {snap:?}");
+            assert_eq!(
+                snap.of(ns, false, picture_at),
+                Ok(Some(forward)),
+                "{ns} {snap:?}"
+            );
+            assert_eq!(
+                snap.of(ns, true, picture_at),
+                Ok(Some(backward)),
+                "{ns} {snap:?}"
+            );
         }
-        let is_last = |after: bool| (!after).then_some(100);
-        assert_eq!(Snap::After.of(140, is_last), Some(100));
-        assert_eq!(Snap::Nearest.of(140, |_| None), None);
+        let is_last = |after: bool| Ok::<_, ()>((!after).then_some(100));
+        assert_eq!(Snap::After.of(140, false, is_last), Ok(Some(100)));
+        assert_eq!(Snap::Before.of(140, true, is_last), Ok(Some(140)));
+        assert_eq!(
+            Snap::Nearest.of(140, false, |_| Ok::<_, ()>(None)),
+            Ok(None)
+        );
     }
 }

@@ -2,6 +2,8 @@
 //! From a damaged or unfinished file to a sound one: everything the
 //! [`Reader`] finds, at its time, through the [`Writer`].
 
+#![warn(clippy::indexing_slicing)]
+
 use super::header::WaveFormat;
 use super::huffman;
 use super::jpeg;
@@ -11,7 +13,6 @@ use super::reader::headers::{Codec, Coded, Format, Hints, Stream};
 use super::reader::play::{Next, Playback};
 use super::reader::window::ReadAt;
 use super::reader::{Finding, OpenError, Payload, Reader};
-use super::timeline::Rate;
 use super::writer::{Options, Output, Profile, StreamFormat, Tags, WriteError, Writer};
 use crate::header::FourCc;
 
@@ -71,6 +72,8 @@ struct Copied {
     /// Its number in the new file.
     to: usize,
     sound: bool,
+    /// Units of the new file before the first of the old one: the stream begins later than another.
+    lead: u64,
     /// Units that have been written.
     done: u64,
     /// Silence is this byte.
@@ -128,7 +131,7 @@ pub fn repair_with<S: ReadAt, O: Output<Payload = Vec<u8>>>(
     while !reader.scan(1000).map_err(RepairError::Read)? {
         progress(reader.scanned() / 2, size);
     }
-    if let Some(rate) = rate_by_sound(&reader) {
+    if let Some(rate) = reader.rate_by_sound() {
         reader.set_guessed_rate(rate);
     }
     let (formats, copied) = choose(&mut reader, profile, &mut summary)?;
@@ -153,7 +156,8 @@ pub fn repair_with<S: ReadAt, O: Output<Payload = Vec<u8>>>(
     while let Some(next) = playback.next(&mut reader).map_err(RepairError::Read)? {
         let entry = next.entry;
         progress(size / 2 + entry.pos.min(size) / 2, size);
-        let Some(first) = copy.place(&streams[entry.stream], &next) else {
+        let stream = streams.get(entry.stream);
+        let Some(first) = stream.and_then(|stream| copy.place(stream, &next)) else {
             continue;
         };
         let payload = reader.payload_of(&next).map_err(RepairError::Read)?;
@@ -161,7 +165,7 @@ pub fn repair_with<S: ReadAt, O: Output<Payload = Vec<u8>>>(
             Payload::Bytes { pos, len, .. } => reader
                 .window()
                 .block(pos, len)
-                .map(|(block, range)| block.as_ref()[range].to_vec()),
+                .and_then(|(block, range)| Some(block.as_ref().get(range)?.to_vec())),
             Payload::Empty | Payload::Lost => None,
         };
         copy.entry(entry.stream, first, entry.size, data, out)?;
@@ -172,28 +176,6 @@ pub fn repair_with<S: ReadAt, O: Output<Payload = Vec<u8>>>(
     reader.flush_findings();
     copy.summary.findings = reader.take_findings();
     Ok(copy.summary)
-}
-
-/// The rate of frames by the sound that is as long as they are, if the header has none: a usual one if
-/// that is near.
-fn rate_by_sound<S: ReadAt>(reader: &Reader<S>) -> Option<Rate> {
-    const USUAL: [(u32, u32); 3] = [(24_000, 1001), (30_000, 1001), (60_000, 1001)];
-    let streams = || reader.header().streams.iter().enumerate();
-    let (video, _) = streams().find(|(_, stream)| stream.rate_is_guess && !stream.is_sound())?;
-    let frames = reader.index().units(video);
-    let ends = streams().filter(|(_, stream)| stream.is_sound());
-    let end = ends
-        .map(|(n, stream)| stream.end(reader.index().units(n)))
-        .max();
-    let seconds = end.filter(|end| *end > 0)? as f64 / 1e9;
-    let found = frames as f64 / seconds;
-    let usual = (1..=240).map(|n| (n, 1)).chain(USUAL);
-    let off = |(n, d): (u32, u32)| (f64::from(n) / f64::from(d) / found - 1.0).abs();
-    let nearest = usual.min_by(|a, b| off(*a).total_cmp(&off(*b)))?;
-    match off(nearest) < 0.02 {
-        true => Rate::new(nearest.0, nearest.1),
-        false => Rate::new((found * 1000.0).round() as u32, 1000),
-    }
 }
 
 fn tags<S: ReadAt>(reader: &Reader<S>) -> Tags {
@@ -271,13 +253,23 @@ fn choose<S: ReadAt, W>(
     }
     // Video first: the K210 wants it so.
     chosen.sort_by_key(|(sound, ..)| *sound);
+    let begin = |stream: &Stream| stream.rate.time_of(stream.start);
+    let first = chosen
+        .iter()
+        .filter_map(|(_, n, _)| streams.get(*n).map(begin))
+        .min();
     let mut copied: Vec<Option<Copied>> = streams.iter().map(|_| None).collect();
     for (to, (sound, n, _)) in chosen.iter().enumerate() {
-        copied[*n] = Some(Copied {
+        let (Some(stream), Some(copied)) = (streams.get(*n), copied.get_mut(*n)) else {
+            continue;
+        };
+        let later = begin(stream) - first.unwrap_or(0);
+        *copied = Some(Copied {
             to,
             sound: *sound,
+            lead: stream.rate.unit_at(later) * stream.unit_bytes(),
             done: 0,
-            quiet: quiet(&streams[*n].format),
+            quiet: quiet(&stream.format),
         });
     }
     Ok((chosen.into_iter().map(|c| c.2).collect(), copied))
@@ -314,8 +306,8 @@ fn first_size<S: ReadAt>(
         cursor.advance();
         if let Payload::Bytes { pos, len, .. } = reader.payload(&entry)? {
             let block = reader.window().block(pos, len);
-            let frame = block
-                .and_then(|(block, range)| jpeg::FrameHeader::parse(&block.as_ref()[range]).ok());
+            let data = block.and_then(|(block, range)| block.as_ref().get(range));
+            let frame = data.and_then(|data| jpeg::FrameHeader::parse(data).ok());
             if let Some(frame) = frame {
                 return Ok(Some((frame.width.into(), frame.height.into())));
             }
@@ -354,15 +346,16 @@ impl Copy {
     /// joined files. `None` if it cannot be in it.
     fn place(&mut self, stream: &Stream, next: &Next) -> Option<u64> {
         let entry = next.entry;
-        let of = self.copied[entry.stream].as_ref()?;
+        let of = self.copied.get(entry.stream)?.as_ref()?;
         let part = stream.part(entry.first);
         if part.number == 0 {
-            return Some(entry.first);
+            return Some(of.lead.saturating_add(entry.first));
         }
         if stream.is_sound() {
             if part.stream.format == stream.format {
                 let unit = stream.rate.unit_at(next.time);
-                return Some(unit.saturating_sub(stream.start) * stream.unit_bytes());
+                let place = unit.saturating_sub(stream.start) * stream.unit_bytes();
+                return Some(of.lead.saturating_add(place));
             }
             let why = "the sound of a file that was joined on is of another kind";
             if self.summary.left_out.iter().all(|(_, told)| told != why) {
@@ -372,7 +365,7 @@ impl Copy {
         }
         let half = stream.rate.time_of(1) / 2;
         let place = stream.rate.unit_at(next.time.saturating_add(half));
-        let place = place.saturating_sub(stream.start);
+        let place = place.saturating_sub(stream.start).saturating_add(of.lead);
         if place < of.done {
             self.summary.refused += 1;
             let why = "a file that was joined on has more frames a second than the first";
@@ -503,7 +496,7 @@ impl Copy {
     }
 
     fn refusal(&self, to: usize, data: &[u8]) -> Option<String> {
-        let StreamFormat::Video { width, height, .. } = self.formats[to] else {
+        let Some(&StreamFormat::Video { width, height, .. }) = self.formats.get(to) else {
             return None;
         };
         if let Err(error) = k210::check_frame(data, width, height) {

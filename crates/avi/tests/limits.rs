@@ -109,7 +109,7 @@ fn pull(source: &mut Source) -> Outcome {
         outcome.findings.extend(player.take_findings());
         match step {
             Step::Unit(unit) => outcome.pictures += usize::from(unit.content.is_some()),
-            Step::Searching | Step::Gap(_) => {}
+            Step::Searching | Step::Landed(_) | Step::Gap(_) => {}
             Step::End => return outcome,
         }
     }

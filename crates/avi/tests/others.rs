@@ -15,35 +15,52 @@ use avi_mjpeg::reader::headers::{Codec, Format, Header, Hints};
 use avi_mjpeg::reader::player::{Player, Step};
 use avi_mjpeg::reader::stream::{Item, StreamReader};
 use avi_mjpeg::reader::tracks::{Range, Unit};
-use avi_mjpeg::reader::{Finding, Reader};
+use avi_mjpeg::reader::{Finding, Reader, Snap};
 use avi_mjpeg::repair::{repair, repair_with};
 use avi_mjpeg::timeline::Rate;
 use avi_mjpeg::writer::Profile;
 
 type Units = Vec<Unit<Vec<u8>>>;
 
+/// What is played of a file.
+struct Played {
+    header: Header,
+    units: Units,
+    findings: Vec<Finding>,
+    /// The range that a seek came to.
+    landed: Option<Range>,
+}
+
 /// All of a file, or a range of it.
-fn pull(bytes: &[u8], range: Range) -> (Header, Units, Vec<Finding>) {
+fn pull_played(bytes: &[u8], range: Range) -> Played {
     let mut player = Player::open(bytes).expect("it opens");
     if range != Range::ALL {
         player.seek(range);
     }
-    let (mut units, mut findings) = (Vec::new(), Vec::new());
+    let (mut units, mut findings, mut landed) = (Vec::new(), Vec::new(), None);
     loop {
         let step = player.step().expect("no I/O");
         findings.extend(player.take_findings());
         match step {
             Step::Unit(unit) => units.push(unit),
+            Step::Landed(range) => landed = Some(range),
             Step::Searching | Step::Gap(_) => {}
-            Step::End => return (player.header().clone(), units, findings),
+            Step::End => {
+                return Played {
+                    header: player.header().clone(),
+                    units,
+                    findings,
+                    landed,
+                };
+            }
         }
     }
 }
 
 /// The same in pieces; a range is played when `known` bytes have come.
-fn push(bytes: &[u8], range: Range, known: usize) -> (Header, Units, Vec<Finding>) {
+fn push_played(bytes: &[u8], range: Range, known: usize) -> Played {
     let mut reader = StreamReader::new();
-    let (mut units, mut findings) = (Vec::new(), Vec::new());
+    let (mut units, mut findings, mut landed) = (Vec::new(), Vec::new(), None);
     let (mut at, mut due) = (0, range != Range::ALL);
     loop {
         let item = reader.step();
@@ -51,13 +68,19 @@ fn push(bytes: &[u8], range: Range, known: usize) -> (Header, Units, Vec<Finding
         match item.expect("it opens") {
             Some(Item::Unit(unit)) => units.push(unit),
             Some(Item::GoTo(pos)) => {
+                assert_eq!(landed, None, "something was played");
                 at = pos as usize;
                 reader.flush();
                 reader.begin(pos);
             }
+            Some(Item::Landed(range)) => landed = Some(range),
             Some(Item::End | Item::Over) => {
-                let header = reader.header().expect("it is known").clone();
-                return (header, units, findings);
+                return Played {
+                    header: reader.header().expect("it is known").clone(),
+                    units,
+                    findings,
+                    landed,
+                };
             }
             Some(_) => {}
             None if due && at >= known => {
@@ -80,6 +103,16 @@ fn push(bytes: &[u8], range: Range, known: usize) -> (Header, Units, Vec<Finding
     }
 }
 
+fn pull(bytes: &[u8], range: Range) -> (Header, Units, Vec<Finding>) {
+    let played = pull_played(bytes, range);
+    (played.header, played.units, played.findings)
+}
+
+fn push(bytes: &[u8], range: Range, known: usize) -> (Header, Units, Vec<Finding>) {
+    let played = push_played(bytes, range, known);
+    (played.header, played.units, played.findings)
+}
+
 fn both(bytes: &[u8]) -> [(Header, Units, Vec<Finding>); 2] {
     [pull(bytes, Range::ALL), push(bytes, Range::ALL, 0)]
 }
@@ -97,6 +130,14 @@ fn time(n: u64) -> u64 {
 
 fn pictures(count: u32) -> Vec<Vec<u8>> {
     (0..count).map(|n| picture(n, 700 + n as usize)).collect()
+}
+
+fn pictures_of(pieces: &[Piece]) -> Vec<Vec<u8>> {
+    let picture = |piece: &Piece| match piece {
+        Piece::Video(picture) => Some(picture.clone()),
+        _ => None,
+    };
+    pieces.iter().filter_map(picture).collect()
 }
 
 fn expect(units: &Units, pictures: &[Vec<u8>]) {
@@ -489,6 +530,147 @@ fn pcm_without_a_number_of_bits_has_that_of_its_blocks() {
     }
 }
 
+/// Where the body of the last chunk of a name is, of a file with sound.
+fn last(bytes: &[u8], name: &[u8; 4]) -> usize {
+    let at = bytes.windows(4).rposition(|w| w == name);
+    at.expect("it is there") + 8
+}
+
+fn with_sound() -> Vec<u8> {
+    let file = File {
+        audio: Some((8_000, 1)),
+        ..File::default()
+    };
+    file.build(&pieces(20, Some(320))).bytes
+}
+
+#[test]
+fn samples_of_some_bits_are_in_whole_bytes() {
+    for (bits, block, whole) in [
+        (12, 2, 16),
+        (20, 3, 24),
+        (20, 4, 32),
+        (4, 1, 8),
+        (12, 0, 16),
+    ] {
+        let mut bytes = with_sound();
+        let wave = last(&bytes, b"strf");
+        bytes[wave + 12] = block;
+        bytes[wave + 14] = bits;
+        for (header, units, findings) in both(&bytes) {
+            let expected = Format::Pcm(Layout::of_bits(8_000, 1, whole));
+            assert_eq!(header.streams[1].format, expected, "{bits} in {block}");
+            assert!(units.iter().any(|unit| unit.stream == 1));
+            assert_eq!(findings, []);
+        }
+    }
+}
+
+#[test]
+fn a_format_whose_size_is_overwritten_is_read() {
+    for size in [0xffff_fff0_u32, u32::MAX, 1 << 25] {
+        let mut bytes = with_sound();
+        let expected = both(&bytes);
+        for name in [b"strf", b"strh"] {
+            let at = last(&bytes, name);
+            bytes[at - 4..at].copy_from_slice(&size.to_le_bytes());
+        }
+        for (played, expected) in both(&bytes).iter().zip(&expected) {
+            assert_eq!(played.0.streams, expected.0.streams, "{size:x}");
+            assert!(played.1 == expected.1);
+        }
+    }
+}
+
+#[test]
+fn a_list_of_nothing_is_no_stream() {
+    let sound = with_sound();
+    let expected = both(&sound);
+    let at = last(&sound, b"hdrl") - 4;
+    let size = u32::from_le_bytes(sound[at - 8..at - 4].try_into().expect("four"));
+    let end = at - 4 + size as usize;
+    let bytes = [&sound[..end], b"LIST\x04\0\0\0strl", &sound[end..]].concat();
+    for (played, expected) in both(&bytes).iter().zip(&expected) {
+        assert_eq!(played.0.streams, expected.0.streams);
+        assert!(played.1 == expected.1);
+    }
+}
+
+#[test]
+fn an_index_that_is_cut_off_or_has_another_size_is_no_damage() {
+    let content = pieces(30, None);
+    let built = File::default().build(&content);
+    let all = pictures_of(&content);
+    for (size, cut) in [(480, 77), (480, 64), (0, 0), (u32::MAX, 0), (u32::MAX, 5)] {
+        let mut bytes = built.bytes.clone();
+        bytes[built.idx1 + 4..built.idx1 + 8].copy_from_slice(&size.to_le_bytes());
+        bytes.truncate(bytes.len() - cut);
+        for (_, units, findings) in both(&bytes) {
+            expect(&units, &all);
+            assert_eq!(findings, [], "{size} {cut}");
+        }
+        if cut % 16 > 0 {
+            continue;
+        }
+        // What was joined on is still found. (A stream does not look into what is as long as it says.)
+        let twice = [&bytes[..], &built.bytes].concat();
+        let [pulled, pushed] = both(&twice);
+        assert_eq!(shown(&pulled.1).len(), 60, "{size} {cut}");
+        assert!(size == 480 || pushed.1 == pulled.1, "{size} {cut}");
+        let pos = bytes.len() as u64;
+        assert!(pulled.2.contains(&Finding::Joined { pos }), "{size} {cut}");
+    }
+}
+
+#[test]
+fn frames_without_a_rate_last_as_long_as_the_sound() {
+    let content = pieces(50, Some(640));
+    let file = File {
+        scale: 0,
+        rate: 0,
+        interval: 0,
+        audio: Some((8_000, 1)),
+        ..File::default()
+    };
+    let (header, units, _) = pull(&file.build(&content).bytes, Range::ALL);
+    assert_eq!(header.streams[0].rate, Rate::new(25, 1).expect("a rate"));
+    assert_eq!(shown(&units).last().map(|last| last.0), Some(1_960_000_000));
+}
+
+#[test]
+fn a_stream_that_begins_later_does_so_in_what_is_mended() {
+    let frames = 30;
+    for (name, start, begins) in [(b"vids", 5, [200, 0]), (b"auds", 1600, [0, 200])] {
+        let file = File {
+            scale: 1,
+            rate: 25,
+            interval: 40_000,
+            audio: Some((8_000, 1)),
+            ..File::default()
+        };
+        let mut bytes = file.build(&pieces(frames, Some(640))).bytes;
+        let at = last(&bytes, name) - 8;
+        bytes[at + 28..at + 32].copy_from_slice(&u32::to_le_bytes(start));
+        // When there is something to see, or to hear: samples of silence are before it, 8 in a millisecond.
+        let begin = |units: &Units, n: usize| {
+            let pieces = units.iter().filter(|unit| unit.stream == n);
+            let mut pieces = pieces.filter_map(|unit| Some((unit, &unit.content.as_ref()?.piece)));
+            let first = pieces.find_map(|(unit, piece)| {
+                let quiet = piece.iter().position(|byte| *byte != 0)?;
+                Some(unit.time / 1_000_000 + quiet as u64 / 16)
+            });
+            first.expect("there is something")
+        };
+        let (_, units, _) = pull(&bytes, Range::ALL);
+        assert_eq!([0, 1].map(|n| begin(&units, n)), begins);
+        let mut out = memory();
+        repair(&bytes[..], Profile::Standard, &mut out, |_, _| {}).expect("it is mended");
+        let (_, units, _) = pull(&bytes_of(out), Range::ALL);
+        assert_eq!([0, 1].map(|n| begin(&units, n)), begins);
+        assert_eq!(shown(&units).len(), frames as usize);
+    }
+}
+
 #[test]
 fn sound_whose_format_is_lost_is_told_of() {
     let content = pieces(60, Some(1068));
@@ -564,6 +746,179 @@ fn a_seek_shows_the_picture_that_is_on_screen() {
             let first = units.iter().find(|unit| unit.stream == 0).expect("one");
             assert_eq!(first.time, on_screen * 40_000_000, "{frame} {index:?}");
             assert!(first.until >= (start - 7).min(90 * 40_000_000));
+        }
+    }
+}
+
+/// Of 25 frames a second with sound; of so many no more is left than their chunks' heads.
+fn with_holes(index: IndexKind, lost: &[u64]) -> Vec<u8> {
+    let file = File {
+        scale: 1,
+        rate: 25,
+        interval: 40_000,
+        audio: Some((8000, 1)),
+        index,
+        ..File::default()
+    };
+    let mut built = file.build(&pieces(90, Some(640)));
+    for n in lost {
+        let at = built.at[2 * *n as usize];
+        let next = built.at[2 * *n as usize + 1];
+        built.bytes[at + 8..next].fill(0x05);
+    }
+    built.bytes
+}
+
+#[test]
+fn a_key_unit_seek_begins_with_a_picture_that_is_there() {
+    const FRAME: u64 = 40_000_000;
+    let lost = [0, 20, 30, 31, 32, 33, 34, 35, 36, 60, 62, 89];
+    let is_there = |n: &u64| !lost.contains(n);
+    for index in [IndexKind::None, IndexKind::Old, IndexKind::OpenDml] {
+        let bytes = with_holes(index, &lost);
+        for n in [5, 20, 30, 33, 36, 60, 61, 62, 88, 89] {
+            for ns in [n * FRAME, n * FRAME + FRAME / 3, n * FRAME + FRAME * 2 / 3] {
+                let on_screen = (0..=n).rev().find(is_there).map(|n| n * FRAME);
+                let next = (0..90)
+                    .filter(is_there)
+                    .map(|n| n * FRAME)
+                    .find(|&at| at >= ns);
+                let nearest = [on_screen, next].into_iter().flatten();
+                let nearest = nearest.min_by_key(|at| at.abs_diff(ns));
+                for (snap, first) in [
+                    (Snap::Before, on_screen),
+                    (Snap::After, next.or(on_screen)),
+                    (Snap::Nearest, nearest),
+                ] {
+                    let snap = Some(snap);
+                    let range = Range {
+                        start: ns,
+                        snap,
+                        ..Range::ALL
+                    };
+                    for (played, how) in [
+                        (pull_played(&bytes, range), "pulled"),
+                        (push_played(&bytes, range, 8000), "ahead"),
+                        (push_played(&bytes, range, bytes.len()), "pushed"),
+                    ] {
+                        let what = format!("{how} {index:?} {n} {ns} {snap:?}");
+                        let landed = played.landed.expect("it landed");
+                        assert_eq!(Some(landed.start), first, "{what}");
+                        let shown = shown(&played.units);
+                        assert_eq!(shown.first().map(|shown| shown.0), first, "{what}");
+                        // So is the sound, and all of it.
+                        let mut sound = played.units.iter().filter(|unit| unit.stream == 1);
+                        let heard = sound.next().map(|unit| unit.time);
+                        assert_eq!(heard, first, "{what}");
+                        assert_eq!(sound.count() as u64, 89 - landed.start / FRAME, "{what}");
+                    }
+                }
+                // Backward, it ends with a picture whose end is where the next begins.
+                for (snap, until) in [
+                    (Snap::Before, next.unwrap_or(ns)),
+                    (Snap::After, on_screen.unwrap_or(ns)),
+                ] {
+                    let range = Range {
+                        stop: Some(ns),
+                        backward: true,
+                        snap: Some(snap),
+                        ..Range::ALL
+                    };
+                    let until = if next == Some(ns) { ns } else { until };
+                    let played = pull_played(&bytes, range);
+                    let landed = played.landed.expect("it landed");
+                    assert_eq!(landed.stop, Some(until), "{index:?} {n} {ns} {snap:?}");
+                    let first = (0..90).filter(is_there).map(|n| n * FRAME);
+                    let first = first.filter(|&at| at < until).max();
+                    let shown = shown(&played.units);
+                    assert_eq!(shown.first().map(|shown| shown.0), first);
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn an_accurate_seek_to_a_picture_that_is_destroyed_shows_the_one_before() {
+    let lost: Vec<u64> = (40..60).collect();
+    for index in [IndexKind::None, IndexKind::Old] {
+        let bytes = with_holes(index, &lost);
+        for n in [40, 41, 50, 59] {
+            let start = n * 40_000_000 + 7;
+            let range = Range {
+                start,
+                ..Range::ALL
+            };
+            for played in [
+                pull_played(&bytes, range),
+                push_played(&bytes, range, 8000),
+                push_played(&bytes, range, bytes.len()),
+            ] {
+                assert_eq!(played.landed, Some(range));
+                let mut shown = played.units.iter().filter(|unit| unit.stream == 0);
+                let first = shown.find(|unit| unit.content.is_some()).expect("one");
+                assert_eq!(first.time, 39 * 40_000_000, "{n} {index:?}");
+                assert!(first.until > start, "{n} {index:?}: {first:?}");
+                // No sound is heard twice.
+                let sound = played.units.iter().filter(|unit| unit.stream == 1);
+                assert_eq!(sound.count() as u64, 90 - n, "{n} {index:?}");
+            }
+        }
+    }
+}
+
+#[test]
+fn a_stream_whose_index_is_known_keeps_its_time_behind_damage() {
+    let all = pictures(90);
+    let content: Vec<_> = all.iter().cloned().map(Piece::Video).collect();
+    let built = File::default().build(&content);
+    let mut bytes = built.bytes.clone();
+    // Their heads as well.
+    bytes[built.at[50]..built.at[53]].fill(0x05);
+    let range = Range {
+        start: time(40),
+        ..Range::ALL
+    };
+    let (_, units, findings) = push(&bytes, range, 8000);
+    let expected: Vec<_> = (40..50).chain(53..90).map(time).collect();
+    let shown: Vec<_> = shown(&units).iter().map(|shown| shown.0).collect();
+    assert_eq!(shown, expected);
+    assert!(
+        findings
+            .iter()
+            .all(|it| matches!(it, Finding::Damage { .. })),
+        "{findings:?}"
+    );
+}
+
+#[test]
+fn frames_are_counted_where_most_of_a_file_is_gone() {
+    for (index, gone) in [
+        (IndexKind::None, 85),
+        (IndexKind::None, 99),
+        (IndexKind::Old, 85),
+    ] {
+        let built = File {
+            index,
+            ..File::default()
+        }
+        .build(&pieces(100, None));
+        let mut bytes = built.bytes.clone();
+        let end = built.at.get(gone).copied().unwrap_or(built.idx1);
+        bytes[built.at[0]..end].fill(0);
+        let [pulled, pushed] = both(&bytes).map(|(_, _, findings)| findings);
+        let damage = Finding::Damage {
+            from: built.at[0] as u64,
+            to: end as u64,
+            pictures: 0,
+        };
+        let frames = gone as u64;
+        let missing = Finding::Missing { stream: 0, frames };
+        assert_eq!(pushed, [damage.clone(), missing.clone()], "{index:?}");
+        match index {
+            IndexKind::None => assert_eq!(pulled, pushed),
+            // It knows when they were.
+            _ => assert_eq!(pulled, [damage]),
         }
     }
 }

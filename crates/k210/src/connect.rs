@@ -42,7 +42,7 @@ const LIMIT: Duration = Duration::from_secs(12);
 
 /// When connecting ends whatever happens: [`LIMIT`] and what repetitions on a bad line may take. A
 /// reset starts this time again.
-const OVERALL: Duration = Duration::from_secs(20);
+pub const OVERALL: Duration = Duration::from_secs(20);
 
 /// When to pulse the modem lines, one way after the other: levels of DTR and RTS, and the time
 /// since the beginning. On most boards RTS resets and DTR selects the boot mode, on KD233 the
@@ -76,6 +76,10 @@ pub enum ConnectError {
     /// The script ended at once.
     #[error("the script ended at once: {0}")]
     ScriptFailed(String),
+    /// The board takes the script and does not run it. One that greets was sent again and again until
+    /// the board's time was over; another script may have ended at once without a word.
+    #[error("the board does not start the script")]
+    NotStarted,
     /// The link failed before there was a sign of a board.
     #[error(transparent)]
     Session(SessionError),
@@ -308,6 +312,11 @@ impl Approach<'_> {
                 // A disturbed line: from the beginning, which takes the board as it is now.
                 Err(ConnectError::Session(error))
                     if error.is_line_noise() && !self.out_of_patience() => {}
+                // The interpreter may be busy yet. What a script of the user's has done already
+                // should not be done many times.
+                Err(ConnectError::NotStarted) if self.goal.greets && !self.out_of_patience() => {
+                    self.session.interrupt().wait(Duration::from_millis(100))?;
+                }
                 other => return other,
             }
         }
@@ -618,7 +627,7 @@ impl Approach<'_> {
                 None => {}
             }
         }
-        Err(SessionError::NotStarted.into())
+        Err(ConnectError::NotStarted)
     }
 
     /// Whether the script that was sent runs. Its flag is set with the last byte of the upload, and

@@ -85,9 +85,6 @@ pub enum SessionError {
     /// The place in the bytes was not found again ([`Session::resync`]).
     #[error("the board does not answer in an orderly way any more")]
     OutOfStep,
-    /// The script that was sent does not run.
-    #[error("the board does not start the script")]
-    NotStarted,
     /// The board did not take a file.
     #[error("the board did not save the file: {0:?}")]
     NotSaved(FileStatus),

@@ -145,6 +145,8 @@ struct SlowBoard {
     script: Program,
     /// It hears no Ctrl-C at the crossroads.
     misses: bool,
+    /// It takes scripts and runs none.
+    idles: bool,
     /// The next boot is into IDE mode.
     to_ide: bool,
     line: Vec<u8>,
@@ -165,6 +167,8 @@ enum Fate {
     Pulled,
     /// Press its reset button.
     Reset,
+    /// Wait until it runs scripts.
+    Ready,
 }
 
 impl SlowBoard {
@@ -197,6 +201,7 @@ impl SlowBoard {
             main: Program::Tame,
             script: Program::Tame,
             misses: false,
+            idles: false,
             to_ide: false,
             line: Vec::new(),
             running: None,
@@ -232,6 +237,7 @@ impl SlowBoard {
             match fate {
                 Fate::Pulled => self.gone = true,
                 Fate::Reset => self.boot(),
+                Fate::Ready => self.idles = false,
             }
         }
         match (self.due(now), self.fate) {
@@ -362,6 +368,8 @@ impl SlowBoard {
                 self.rest.console.put(BANNER.as_bytes());
                 self.running = None;
             }
+        } else if self.idles {
+            self.dispatcher.init();
         } else if self.dispatcher.script_ready() {
             self.rest.console.put(format!("{GREETING}\r\n").as_bytes());
             let now = self.rest.clock.now();
@@ -575,6 +583,24 @@ fn a_board_that_is_not_to_be_had_is_reported_within_five_seconds() {
         |_| {},
         |error| matches!(error, ConnectError::Deaf(line) if line.contains("21.5 degrees")),
     );
+}
+
+#[test]
+fn a_board_that_never_starts_the_script_is_reported_within_five_seconds() {
+    let not_started: fn(&ConnectError) -> bool = |error| matches!(error, ConnectError::NotStarted);
+    let idles = |board: &mut SlowBoard| board.idles = true;
+    fails_in_time("idle in IDE mode", Phase::Ide, idles, not_started);
+}
+
+#[test]
+fn a_board_that_starts_the_script_after_a_while_streams() {
+    let clock = Interrupt::simulated();
+    let board = Cable::to(SlowBoard::new(Phase::Ide, &clock));
+    board.board().idles = true;
+    let ready = clock.now() + Duration::from_secs(2);
+    board.board().fate = Some((ready, Fate::Ready));
+    first_frame(&board, &clock).unwrap();
+    assert!(clock.now() >= ready);
 }
 
 /// Its `main.py` ignores Ctrl-C, and begins before it has noticed the one that is to prevent it.

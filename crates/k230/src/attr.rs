@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! A channel's attributes and their limits.
 
-use super::Error;
+use super::{Error, Level};
 
 /// Channels of the one VENC device (`VENC_MAX_CHN_NUMS`).
 pub const MAX_CHANNELS: u32 = 4;
@@ -271,6 +271,8 @@ pub struct ChannelAttr {
     pub codec: Codec,
     /// Its profile, [`Profile::None`] for JPEG.
     pub profile: Profile,
+    /// The level that streams are to say they have; `None` is the lowest that is enough for them.
+    pub level: Option<Level>,
     /// Width of the picture given in, in pixels.
     pub width: u32,
     /// Height of the picture given in, in pixels.
@@ -315,6 +317,7 @@ impl ChannelAttr {
         Self {
             codec,
             profile,
+            level: None,
             width,
             height,
             format: PixelFormat::Nv12,
@@ -339,6 +342,12 @@ impl ChannelAttr {
             (0, _) | (_, 0) => 30,
             (n, d) => ((n + d / 2) / d).max(1),
         }
+    }
+
+    /// The level that streams are to say they have: the one that was asked for, or the lowest that is
+    /// enough. `None` for JPEG, and for more than any level allows.
+    pub fn wanted_level(&self) -> Option<Level> {
+        self.level.or_else(|| Level::lowest(self))
     }
 
     /// Bytes of one stream buffer: what CanMV's Python takes, three quarters of a byte a pixel,
@@ -432,6 +441,9 @@ impl ChannelAttr {
                 self.profile.name()
             )));
         }
+        if let Some(level) = self.level.filter(|level| level.codec() != self.codec) {
+            return Err(Error::illegal(format!("{level} is none of {codec}'s")));
+        }
         if !reads(self.format) {
             let what = match self.format {
                 PixelFormat::Uyvy => {
@@ -485,6 +497,8 @@ mod tests {
             Code::IllegalParam
         );
         assert_eq!(refused(|a| a.profile = Profile::None), Code::IllegalParam);
+        let other = Level::at(Codec::H265, 0, false);
+        assert_eq!(refused(|a| a.level = other), Code::IllegalParam);
         assert_eq!(refused(|a| a.format = PixelFormat::Uyvy), Code::NotSupport);
         assert_eq!(refused(|a| a.format = PixelFormat::I420), Code::NotSupport);
         assert_eq!(

@@ -3,7 +3,7 @@
 
 use std::{any::Any, fmt, os::fd::RawFd, sync::Arc, time::Duration};
 
-use super::{ChannelAttr, Code, Codec, Error, PixelFormat, RateControl, Region};
+use super::{ChannelAttr, Code, Codec, Error, Level, PixelFormat, RateControl, Region};
 
 /// The bytes of a raw picture, owned elsewhere.
 ///
@@ -270,6 +270,11 @@ pub trait Channel: Send {
     /// take them when the first one comes. Those that are beyond [`crate::MAX_REGIONS`] never have.
     fn takes_regions(&self) -> bool {
         false
+    }
+
+    /// The level that the streams say they have; `None` where the device has no word for it.
+    fn level(&self) -> Option<Level> {
+        None
     }
 
     /// Attributes that this encoder could not be given, a sentence each.

@@ -24,6 +24,7 @@ mod attr;
 mod decimation;
 mod device;
 mod error;
+mod level;
 pub mod library;
 pub mod mpp;
 pub mod packs;
@@ -40,6 +41,7 @@ pub use device::{
     Status, Stream,
 };
 pub use error::{Code, Error};
+pub use level::Level;
 pub use region::{Blocks, MAX_REGIONS, Region};
 
 /// How long a device may take for one call or one frame before it counts as stuck.

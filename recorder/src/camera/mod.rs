@@ -440,7 +440,7 @@ impl Shared {
     /// A name that no clip has: of now, or a microsecond later.
     fn new_name(&self, state: &State) -> Result<String, TriggerError> {
         let now = clip::now_micros();
-        let names = (now..).map_while(|time| clip::name(time, self.config.container));
+        let names = (now..).map_while(|time| clip::name(time, self.config.container()));
         let mut free =
             names.filter(|name| !state.open.contains_key(name) && !self.path(name).exists());
         free.next().ok_or(TriggerError::NotRunning)

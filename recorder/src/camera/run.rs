@@ -123,7 +123,7 @@ fn set_up(shared: &Arc<Shared>, pipeline: &gst::Pipeline) -> Result<gst::Element
     let ring = named("ring")?;
     let nanoseconds = |seconds: u64| seconds * gst::ClockTime::SECOND.nseconds();
     let file = |pattern: &str| {
-        let name = format!("{pattern}.{}", config.container.extension());
+        let name = format!("{pattern}.{}", config.container().extension());
         shared.path(&name).to_string_lossy().into_owned()
     };
     ring.set_property("max-time", nanoseconds(config.before));
@@ -144,6 +144,7 @@ fn set_up(shared: &Arc<Shared>, pipeline: &gst::Pipeline) -> Result<gst::Element
         sink.set_property("split-time", nanoseconds(continuous.part));
         sink.set_property("overwrite", false);
     }
+    source::show_what_is_encoded(pipeline);
     let live = named("live")?.downcast::<gst_app::AppSink>();
     let live = live.map_err(|_| RunError::Missing("the live picture's sink"))?;
     let watched = shared.clone();

@@ -194,7 +194,12 @@ fn connect(config: &Mqtt, site: &str, topics: &Topics) -> (AsyncClient, EventLoo
     if let (Some(user), Some(password)) = (&config.username, &config.password) {
         options.set_credentials(user.clone(), password.clone());
     }
-    AsyncClient::new(options, QUEUE)
+    let (client, mut broker) = AsyncClient::new(options, QUEUE);
+    // A small packet does not wait until the last one was acknowledged, which takes 40 ms.
+    let mut network = broker.network_options();
+    network.set_tcp_nodelay(true);
+    broker.set_network_options(network);
+    (client, broker)
 }
 
 /// Whether a packet came that cannot be taken, such as one that is too large: the broker sends it until it

@@ -321,7 +321,7 @@ impl Store {
 
 /// What is said with a clip's object.
 fn attributes(clip: &Clip) -> Attributes {
-    let kind = Container::of(&clip.name).unwrap_or_default().media_type();
+    let kind = Container::of(&clip.name).map_or("application/octet-stream", Container::media_type);
     let mut attributes = of_kind(kind);
     let facts = [
         ("camera", clip.camera.clone()),

@@ -319,6 +319,37 @@ fn an_endless_head_ends() {
     );
 }
 
+/// A camera of JPEGs, whose pictures are all the same, is recorded and shown as it is, in a format that has a
+/// place for them though none was asked for.
+#[test]
+fn a_cameras_own_jpegs_are_its_clip_and_its_live_picture() {
+    let mut recorder = Recorder::start(
+        "[[camera]]\nname = 'gate'\nbefore = 1\nafter = 0\nencode = 'none'\n\
+         source = 'videotestsrc is-live=true pattern=colors ! video/x-raw,width=160,height=120,framerate=15/1 ! \
+         jpegenc quality=33'\n",
+    );
+    let port = recorder.port();
+    let live = until("there is a picture", || {
+        let answer = ask(port, "GET", "/live/gate/picture.jpg", "");
+        (answer.status == 200).then_some(answer.body)
+    });
+    let clip = recorder.clip("gate", "");
+    let path = recorder.files("gate", ".mkv").pop().unwrap();
+    assert_eq!(
+        streams(&path),
+        [("mjpeg".to_owned(), clip["frames"].as_u64().unwrap())]
+    );
+    let first = std::process::Command::new("ffmpeg")
+        .args(["-v", "error", "-i"])
+        .arg(&path)
+        .args(["-frames:v", "1", "-c", "copy", "-f", "image2pipe", "-"])
+        .output()
+        .unwrap();
+    assert!(first.stdout.starts_with(&[0xff, 0xd8]), "{first:?}");
+    assert!(first.stdout == live, "the live picture is another one");
+    recorder.program.terminate();
+}
+
 #[test]
 fn the_live_picture_is_there_once_and_without_end() {
     let mut recorder = Recorder::start(&ball("gate"));

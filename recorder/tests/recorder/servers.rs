@@ -28,7 +28,7 @@ impl Broker {
         let port = free_port();
         let config = format!(
             "listener {port} 127.0.0.1\nallow_anonymous true\npersistence true\n\
-             persistence_location {}/\nautosave_interval 1\nuser root\n",
+             persistence_location {}/\nautosave_interval 1\nuser root\nset_tcp_nodelay true\n",
             folder.display()
         );
         std::fs::write(folder.join("mosquitto.conf"), config).unwrap();

@@ -22,8 +22,8 @@ use gst_video::VideoFormat;
 
 use super::engines;
 use k230_venc::{
-    Channel, ChannelAttr, Code, Codec, Device, Error, Frame, PackData, RateControl, Status, Stream,
-    packs::ParameterSets,
+    Channel, ChannelAttr, Code, Codec, Device, Error, Frame, Level, PackData, RateControl, Status,
+    Stream, packs::ParameterSets,
 };
 
 mod chain;
@@ -92,6 +92,7 @@ impl Device for HostedDevice {
             last_pts: None,
             parameter_sets: ParameterSets::default(),
             spare: Spare::default(),
+            level: None,
             unmapped: Vec::new(),
             name: String::new(),
         };
@@ -115,6 +116,7 @@ struct HostedChannel {
     last_pts: Option<gst::ClockTime>,
     parameter_sets: ParameterSets,
     spare: Spare,
+    level: Option<Level>,
     unmapped: Vec<String>,
     name: String,
 }
@@ -134,11 +136,14 @@ impl HostedChannel {
             };
             let chain = engine.and_then(|engine| {
                 let chain = Chain::new(&self.attr, &engine, &self.caught)?;
-                Ok((chain, engine.unmapped))
+                Ok((chain, engine.level, engine.unmapped))
             });
             match chain {
-                Ok((chain, unmapped)) => {
+                Ok((chain, level, unmapped)) => {
                     self.chain = Some(chain);
+                    self.level = level;
+                    // Another encoder in this one's place has the level of this one.
+                    self.attr.level = level.or(self.attr.level);
                     self.unmapped = unmapped;
                     self.name = (*name).to_string();
                     gst::info!(CAT, "channel {}: {name} encodes", self.number);
@@ -367,6 +372,10 @@ impl Channel for HostedChannel {
             .latency()
             .and_then(|latency| latency.mul_div_ceil(n.into(), u64::from(d) * 1_000_000_000))
             .map_or(0, |frames| frames.nseconds() as u32)
+    }
+
+    fn level(&self) -> Option<Level> {
+        self.level
     }
 
     fn unmapped(&self) -> &[String] {

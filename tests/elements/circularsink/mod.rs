@@ -10,7 +10,7 @@ mod trust;
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, mpsc};
 
 use gst::prelude::*;
 
@@ -983,6 +983,39 @@ fn a_pool_that_has_few_buffers_gets_them_back() {
         rig.video.push(buffer).expect("taken");
     }
     pool.set_active(false).expect("the pool stops");
+}
+
+/// As much as the raw picture has, of which `jpegenc` fills a part; tells when it is gone.
+struct Spacious(Vec<u8>, mpsc::Sender<()>);
+
+impl AsRef<[u8]> for Spacious {
+    fn as_ref(&self) -> &[u8] {
+        &self.0
+    }
+}
+
+impl Drop for Spacious {
+    fn drop(&mut self) {
+        let _ = self.1.send(());
+    }
+}
+
+#[test]
+fn what_a_frame_does_not_fill_is_not_kept() {
+    let rig = Rig::new(encoded("identity", 200), false);
+    rig.start();
+    let (gone, told) = mpsc::channel();
+    for number in 0..10 {
+        let mut buffer = gst::Buffer::from_slice(Spacious(vec![7; 460_800], gone.clone()));
+        let it = buffer.get_mut().expect("nobody else has it");
+        it.set_size(25_000);
+        it.set_pts(gst::ClockTime::from_nseconds(number * FRAME));
+        rig.video.push(buffer).expect("taken");
+    }
+    let stats: gst::Structure = rig.sink.property("stats");
+    assert_eq!(stats.get::<u64>("level-buffers").unwrap(), 10, "{stats}");
+    assert_eq!(stats.get::<u64>("level-bytes").unwrap(), 250_000, "{stats}");
+    assert_eq!(told.try_iter().count(), 10, "the ring keeps their memory");
 }
 
 #[test]

@@ -73,6 +73,10 @@ pub struct Codes<'a> {
 impl<'a> Codes<'a> {
     /// The table of a `DHT`: how many codes there are of 1 to 16 bits, and what they stand for. What
     /// is missing of `symbols` is 0.
+    #[expect(
+        clippy::indexing_slicing,
+        reason = "there are 16 counts; what is filled begins at a multiple of its length, below the table's end"
+    )]
     pub fn new(counts: &[u8; 16], symbols: &'a [u8]) -> Self {
         let mut table = Self {
             first: [(0, 0); 16],
@@ -119,6 +123,7 @@ impl<'a> Codes<'a> {
     }
 
     /// What a code of `n + 1` bits stands for.
+    #[expect(clippy::indexing_slicing, reason = "a code has up to 16 bits")]
     fn code(&self, n: usize, code: u16) -> Code {
         let (first, place) = self.first[n];
         let place = place.wrapping_add(code.wrapping_sub(first));
@@ -128,6 +133,10 @@ impl<'a> Codes<'a> {
 
     /// The code that bits begin with, the first of them the highest of `bits`.
     #[inline]
+    #[expect(
+        clippy::indexing_slicing,
+        reason = "the table has a place for each value of so many bits"
+    )]
     pub fn decode(&self, bits: u64) -> Code {
         let code = self.short[(bits >> (64 - LOOKED_UP)) as usize];
         if code.bits > 0 {
@@ -138,6 +147,7 @@ impl<'a> Codes<'a> {
     }
 
     #[cold]
+    #[expect(clippy::indexing_slicing, reason = "a code has up to 16 bits")]
     fn longer(&self, bits: u64) -> Code {
         for n in LOOKED_UP..16 {
             let code = (bits >> (63 - n)) as u16;
@@ -215,7 +225,7 @@ impl<'a> Bits<'a> {
 
     #[inline]
     fn load(&mut self) {
-        if let Some(next) = self.data[self.at..].first_chunk::<8>()
+        if let Some(next) = self.data.get(self.at..).and_then(<[u8]>::first_chunk::<8>)
             && let next = u64::from_be_bytes(*next)
             && !has_ones(next)
         {

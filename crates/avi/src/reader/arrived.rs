@@ -57,7 +57,7 @@ impl Arrived {
 
     /// What is here.
     pub fn here(&self) -> &[u8] {
-        &self.bytes[self.done..]
+        self.bytes.get(self.done..).unwrap_or_default()
     }
 
     /// Forgets what is before `pos`.
@@ -75,7 +75,7 @@ impl Arrived {
             Some(Ok(from)) => self.here().get(from..).unwrap_or(&[]),
             _ => &[],
         };
-        &there[..there.len().min(len)]
+        there.get(..len).unwrap_or(there)
     }
 }
 
@@ -158,7 +158,7 @@ impl View for Parts {
             let Some(Ok(from)) = from else { continue };
             let found = bytes.get(from..).unwrap_or(&[]);
             if found.len() >= least {
-                return Ok(&found[..found.len().min(most)]);
+                return Ok(found.get(..most).unwrap_or(found));
             }
         }
         if least == 0 {

@@ -262,6 +262,11 @@ pub struct Header {
 }
 
 impl Header {
+    /// Whether a stream is of a kind that is taken apart.
+    pub(super) fn is_played(&self, stream: usize) -> bool {
+        self.streams.get(stream).is_some_and(Stream::is_played)
+    }
+
     /// Whether it has any stream that is taken apart.
     pub fn is_playable(&self) -> bool {
         self.streams.iter().any(Stream::is_played)
@@ -367,10 +372,10 @@ pub fn parse(data: &[u8], base: u64, complete: bool) -> Result<Header, Short> {
         .filter(|riff| riff.id == FourCc::RIFF && riff.size > 4)
         .map(|riff| base + ChunkHeader::SIZE as u64 + u64::from(riff.size));
     while at < data.len().min(MAX_HEADER) {
-        let left = data.len() - at;
+        let rest = data.get(at..).unwrap_or_default();
         let (Ok(ChunkHeader { id, size }), Some(kind)) = (
-            ChunkHeader::parse(&data[at..]),
-            data[at..].get(8..).and_then(FourCc::parse),
+            ChunkHeader::parse(rest),
+            rest.get(8..).and_then(FourCc::parse),
         ) else {
             if complete {
                 break;
@@ -395,7 +400,8 @@ pub fn parse(data: &[u8], base: u64, complete: bool) -> Result<Header, Short> {
             _ => false,
         };
         if descend {
-            if kind == FourCc::STRL {
+            // One that has nothing in it, by its size too, is no stream.
+            if kind == FourCc::STRL && size != 4 {
                 raw.streams.push(RawStream::default());
             }
             at += 12;
@@ -404,13 +410,20 @@ pub fn parse(data: &[u8], base: u64, complete: bool) -> Result<Header, Short> {
         let sane = id.0.iter().all(|b| (0x20..0x7F).contains(b)) && size < MAX_HEADER;
         let next = at + 8 + size + (size & 1);
         if !sane || (complete && next > data.len()) {
-            at += find_known(&data[at + 1..]).map_or(left, |found| found + 1);
+            let found = rest.get(1..).and_then(find_known);
+            let found = found.map_or(rest.len(), |found| found + 1);
+            // Where its size is overwritten, what it says is still there.
+            if matches!(id, FourCc::STRH | FourCc::STRF)
+                && let Some(body) = rest.get(8..found)
+            {
+                take_chunk(&mut raw, id, body);
+            }
+            at += found;
             continue;
         }
-        if next > data.len() {
+        let Some(body) = rest.get(8..8 + size).filter(|_| next <= data.len()) else {
             return Err(Short(next + 12));
-        }
-        let body = &data[at + 8..at + 8 + size];
+        };
         // A size that was overwritten swallows what follows it.
         let followed = data
             .get(next..)
@@ -421,7 +434,7 @@ pub fn parse(data: &[u8], base: u64, complete: bool) -> Result<Header, Short> {
             .flatten();
         match swallowed {
             Some(found) => {
-                take_chunk(&mut raw, id, &body[..found]);
+                take_chunk(&mut raw, id, body.get(..found).unwrap_or(body));
                 at += 8 + found;
             }
             None => {
@@ -441,7 +454,7 @@ pub fn parse(data: &[u8], base: u64, complete: bool) -> Result<Header, Short> {
 
 /// Whether a chunk of this name may stand in a header, or behind it.
 fn is_name(id: FourCc) -> bool {
-    let info = id.0[0] == b'I' && id.0.iter().all(u8::is_ascii_uppercase);
+    let info = id.0.starts_with(b"I") && id.0.iter().all(u8::is_ascii_uppercase);
     info || KNOWN.contains(&id) || is_filler(id) || is_data_chunk(id) || id == FourCc::IDX1
 }
 
@@ -456,21 +469,22 @@ fn is_data_chunk(id: FourCc) -> bool {
 }
 
 fn find_known(data: &[u8]) -> Option<usize> {
-    let known = |at: &usize| {
-        FourCc::parse(&data[*at..]).is_some_and(|id| match id {
-            FourCc::RIFF => {
-                let head = ListHeader::parse(&data[*at..]);
+    let is_known = |(at, code): (usize, &[u8])| match FourCc::parse(code) {
+        Some(FourCc::RIFF) => {
+            let head = data.get(at..).map(ListHeader::parse);
+            head.is_some_and(|head| {
                 head.is_ok_and(|head| matches!(head.kind, FourCc::AVI | FourCc::AVIX))
-            }
-            id => KNOWN.contains(&id),
-        })
+            })
+        }
+        Some(id) => KNOWN.contains(&id),
+        None => false,
     };
-    (0..data.len()).find(known)
+    let mut codes = data.windows(4).enumerate();
+    codes.position(is_known)
 }
 
 fn text(body: &[u8]) -> String {
-    let end = body.iter().position(|&b| b == 0).unwrap_or(body.len());
-    let body = &body[..end];
+    let body = body.split(|&b| b == 0).next().unwrap_or_default();
     match std::str::from_utf8(body) {
         Ok(text) => text.trim().to_owned(),
         // What is not UTF-8 in an AVI is most often Latin-1.
@@ -527,7 +541,7 @@ fn take_chunk(raw: &mut Raw, id: FourCc, body: &[u8]) {
 
 /// What is missing of a short structure counts as zero.
 fn filled(body: &[u8], size: usize) -> Vec<u8> {
-    let mut body = body[..body.len().min(size)].to_vec();
+    let mut body = body.get(..size).unwrap_or(body).to_vec();
     body.resize(size, 0);
     body
 }
@@ -731,6 +745,13 @@ fn sound_format(strf: &[u8], maixpy: bool, strh: Option<&StreamHeader>) -> Forma
         // The bytes of a sample of all channels say it too.
         wave.bits_per_sample = (wave.block_align / wave.channels.max(1)).saturating_mul(8);
     }
+    let bits = wave.bits_per_sample;
+    if wave.format_tag == WaveFormat::PCM && bits < 32 && !bits.is_multiple_of(8) {
+        // Samples are in whole bytes, of which these are the highest bits.
+        let room = wave.block_align.checked_div(wave.channels).unwrap_or(0);
+        let bytes = bits.div_ceil(8);
+        wave.bits_per_sample = 8 * room.clamp(bytes, bytes.max(4));
+    }
     let (bits, channels, rate) = (wave.bits_per_sample, wave.channels, wave.samples_per_sec);
     let possible = (1..=64).contains(&channels) && (1..=768_000).contains(&rate);
     if !matches!(wave.format_tag, WaveFormat::PCM | WaveFormat::IEEE_FLOAT) {
@@ -769,8 +790,9 @@ fn coded_format(wave: &WaveFormat, strf: &[u8], strh: Option<&StreamHeader>) -> 
     };
     // The number also stands behind cbSize.
     let told = strf
-        .get(18..20)
-        .map_or(0, |n| u32::from(u16::from_le_bytes([n[0], n[1]])));
+        .get(18..)
+        .and_then(<[u8]>::first_chunk)
+        .map_or(0, |n| u32::from(u16::from_le_bytes(*n)));
     let (block, per_block) = match codec {
         Codec::MuLaw | Codec::ALaw => (channels, 1),
         Codec::ImaAdpcm | Codec::MsAdpcm if align > head => {

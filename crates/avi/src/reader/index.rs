@@ -7,6 +7,7 @@
 //! streams' counts so far are kept, which is where a search lands. An hour of
 //! video at 30 frames a second and its sound take about 700 KiB.
 
+use super::walk::CHUNK_HEAD;
 use super::window::ALONG;
 
 /// Chunks between two places a search can land on.
@@ -37,6 +38,13 @@ pub struct Entry {
     pub first: u64,
     /// Whether the payload has no sound chunk header before it.
     pub bare: bool,
+}
+
+impl Entry {
+    /// Bytes of its head, which is before the payload.
+    pub(super) fn head(&self) -> u64 {
+        if self.bare { 0 } else { CHUNK_HEAD }
+    }
 }
 
 #[derive(Debug, Clone)]
@@ -132,10 +140,10 @@ impl Index {
     /// those the index was made for are not kept. One of much sound is kept in
     /// pieces, as if it had no header.
     pub fn push(&mut self, stream: usize, pos: u64, size: u32, bare: bool) {
-        if stream >= self.streams() {
+        let Some(by_bytes) = self.by_bytes.get(stream) else {
             return;
-        }
-        if self.by_bytes[stream] && size > MOST_SOUND {
+        };
+        if *by_bytes && size > MOST_SOUND {
             let mut left = size;
             while left > 0 {
                 let piece = left.min(MOST_SOUND);
@@ -164,8 +172,12 @@ impl Index {
         }
         self.next = pos + u64::from(size) + u64::from(size & 1);
         self.reach = self.reach.max(self.next);
-        self.chunks[stream] += 1;
-        self.counts[stream] += self.units_of(stream, size);
+        let units = self.units_of(stream, size);
+        for (of, more) in [(&mut self.chunks, 1), (&mut self.counts, units)] {
+            if let Some(number) = of.get_mut(stream) {
+                *number += more;
+            }
+        }
     }
 
     /// Says that a stream lacks this many units here: its later ones keep
@@ -177,14 +189,15 @@ impl Index {
         self.start_item();
         self.data.push(stream as u8 | MARK);
         put(&mut self.data, units);
-        self.counts[stream] = self.counts[stream].saturating_add(units);
+        if let Some(count) = self.counts.get_mut(stream) {
+            *count = count.saturating_add(units);
+        }
     }
 
     fn units_of(&self, stream: usize, size: u32) -> u64 {
-        if self.by_bytes[stream] {
-            u64::from(size)
-        } else {
-            1
+        match self.by_bytes.get(stream) {
+            Some(true) => u64::from(size),
+            _ => 1,
         }
     }
 
@@ -197,14 +210,17 @@ impl Index {
             .groups
             .get(group + 1)
             .map_or(self.data.len(), |next| next.at);
-        let mut data = &self.data[head.at..end];
+        let mut data = self.data.get(head.at..end).unwrap_or_default();
         let mut next = head.pos;
         while let Some((&tag, rest)) = data.split_first() {
             data = rest;
             let stream = usize::from(tag & 0x3F);
             let value = take(&mut data);
+            let Some(count) = counts.get_mut(stream) else {
+                return;
+            };
             if tag & MARK != 0 {
-                counts[stream] = counts[stream].saturating_add(value);
+                *count = count.saturating_add(value);
                 continue;
             }
             let size = value as u32;
@@ -222,13 +238,13 @@ impl Index {
                 stream,
                 pos,
                 size,
-                first: counts[stream],
+                first: *count,
                 bare,
             });
             if !more {
                 return;
             }
-            counts[stream] += self.units_of(stream, size);
+            *count += self.units_of(stream, size);
         }
     }
 
@@ -267,7 +283,7 @@ impl Index {
         let after = self.groups.partition_point(|group| group.pos <= pos);
         let mut counts = self.counts_before(after.saturating_sub(1));
         self.each(after.saturating_sub(1), &mut counts, |entry| {
-            entry.pos <= pos
+            entry.pos.saturating_sub(entry.head()) < pos
         });
         counts
     }
@@ -278,7 +294,8 @@ impl Index {
         let (mut low, mut high) = (0, self.groups.len());
         while high - low > 1 {
             let middle = (low + high) / 2;
-            if self.group_counts[middle * streams + stream] <= unit {
+            let count = self.group_counts.get(middle * streams + stream);
+            if count.is_some_and(|count| *count <= unit) {
                 low = middle;
             } else {
                 high = middle;

@@ -59,8 +59,8 @@ impl Playback {
     /// ones that begin before.
     pub fn seek<S: ReadAt>(&mut self, reader: &Reader<S>, ns: u64, backward: bool) {
         self.backward = backward;
-        for (n, stream) in reader.header().streams.iter().enumerate() {
-            let cursor = &mut self.cursors[n];
+        let places = self.cursors.iter_mut().zip(&mut self.heads);
+        for ((cursor, head), stream) in places.zip(&reader.header().streams) {
             cursor.seek(reader.index(), stream.count_at(ns));
             if backward
                 && cursor
@@ -69,7 +69,7 @@ impl Playback {
             {
                 cursor.advance();
             }
-            self.heads[n] = Head::Unknown;
+            *head = Head::Unknown;
         }
     }
 
@@ -77,7 +77,13 @@ impl Playback {
     pub fn set(&mut self, stream: usize, cursor: Cursor) {
         if let Some(slot) = self.cursors.get_mut(stream) {
             *slot = cursor;
-            self.heads[stream] = Head::Unknown;
+            self.look_again(stream);
+        }
+    }
+
+    fn look_again(&mut self, stream: usize) {
+        if let Some(head) = self.heads.get_mut(stream) {
+            *head = Head::Unknown;
         }
     }
 
@@ -90,9 +96,9 @@ impl Playback {
 
     fn look<S: ReadAt>(&mut self, reader: &Reader<S>) -> Option<Next> {
         let mut best: Option<Next> = None;
-        for (n, head) in self.heads.iter_mut().enumerate() {
+        let places = self.cursors.iter_mut().zip(&mut self.heads);
+        for ((cursor, head), stream) in places.zip(&reader.header().streams) {
             if let Head::Unknown = head {
-                let cursor = &mut self.cursors[n];
                 let entry = if self.backward {
                     cursor.back(reader.index())
                 } else {
@@ -105,7 +111,7 @@ impl Playback {
                 *head = match entry {
                     Some(entry) => Head::Known(Next {
                         entry,
-                        time: reader.header().streams[n].time(entry.first),
+                        time: stream.time(entry.first),
                         behind,
                     }),
                     None => Head::None,
@@ -152,7 +158,7 @@ impl Playback {
                 }
             }
             return Ok(best.map(|next| {
-                self.heads[next.entry.stream] = Head::Unknown;
+                self.look_again(next.entry.stream);
                 let behind = self.behind(&next);
                 Next { behind, ..next }
             }));

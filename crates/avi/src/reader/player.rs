@@ -2,11 +2,10 @@
 //! Playing a file that can be read at any place, chunk after chunk in the order of their times.
 
 use super::headers::{Format, Header};
-use super::index::Cursor;
 use super::play::Playback;
 use super::tracks::{Content, Fate, Gap, Range, Tracks, Unit};
 use super::window::{Block, ReadAt};
-use super::{Finding, OpenError, Payload, Reader, Snap};
+use super::{Finding, LOOKS, OpenError, Payload, Pictures, Reader};
 
 /// Chunks that are looked for before anything is played: the whole of most
 /// recordings without an index, some 20 ms of work.
@@ -14,9 +13,6 @@ const FIRST_SCAN: usize = 20_000;
 
 /// Chunks looked for at once on the way to where a seek goes.
 const SCAN_STEP: usize = 2_000;
-
-/// Pictures looked at before a seek's target for one that is not lost.
-const LOOK_BACK: usize = 64;
 
 /// A stream without chunks for so long has a gap, in nanoseconds.
 const PATIENCE: u64 = 500_000_000;
@@ -35,8 +31,18 @@ pub enum Progress {
     Complete,
 }
 
+impl std::fmt::Display for Progress {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Began => write!(f, "Looking for the chunks of a file without a whole index"),
+            Self::Percent(percent) => write!(f, "Looked through {percent} % of the file"),
+            Self::Complete => write!(f, "All chunks are known"),
+        }
+    }
+}
+
 /// What is played next.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub enum Step<P> {
     /// A chunk.
     Unit(Unit<P>),
@@ -44,6 +50,8 @@ pub enum Step<P> {
     Gap(Gap),
     /// The place that was asked for is still being searched; it goes on with the next call.
     Searching,
+    /// It is there: what follows is of this range, whose first picture is found if it has to begin with one.
+    Landed(Range),
     /// All that was asked for has been played.
     End,
 }
@@ -67,6 +75,9 @@ impl<S: ReadAt> Player<S> {
     pub fn open(source: S) -> Result<Self, OpenError<S::Error>> {
         let mut reader = Reader::open(source)?;
         reader.scan(FIRST_SCAN).map_err(OpenError::Read)?;
+        if let Some(rate) = reader.rate_by_sound() {
+            reader.set_guessed_rate(rate);
+        }
         let streams = reader.header().streams.len();
         Ok(Self {
             reader,
@@ -109,20 +120,6 @@ impl<S: ReadAt> Player<S> {
         self.target = Some(range);
     }
 
-    /// When the picture begins that is on screen at a time in nanoseconds; with `after`, the next one
-    /// if it is not that very time. Beyond the chunks that are known, by the rate alone. `None`
-    /// without pictures.
-    pub fn picture_at(&self, ns: u64, after: bool) -> Option<u64> {
-        let reader = &self.reader;
-        let known = reader.is_complete() || reader.known_until() > ns;
-        super::picture_at(reader.header(), reader.index(), known, ns, after)
-    }
-
-    /// The time that a seek to a time goes to instead, which is a picture's; as [`picture_at`](Self::picture_at).
-    pub fn snap(&self, ns: u64, snap: Snap) -> Option<u64> {
-        snap.of(ns, |after| self.picture_at(ns, after))
-    }
-
     /// How far a long search for chunks is, if there is something new: in steps of a twentieth.
     pub fn progress(&mut self) -> Option<Progress> {
         let (size, scanned) = (self.reader.file_size(), self.reader.scanned());
@@ -152,13 +149,14 @@ impl<S: ReadAt> Player<S> {
     /// What comes next.
     pub fn step(&mut self) -> Result<Step<Piece<S>>, S::Error> {
         if let Some(range) = self.target {
-            if !self.go_to(range)? {
+            let Some(range) = self.go_to(range)? else {
                 return Ok(Step::Searching);
-            }
+            };
             self.target = None;
+            return Ok(Step::Landed(range));
         }
         let (header, index) = (self.reader.header(), self.reader.index());
-        let is_there = |n: usize| header.streams[n].is_played() && index.chunks(n) > 0;
+        let is_there = |n: usize| header.is_played(n) && index.chunks(n) > 0;
         if let Some(gap) = self.tracks.gap(is_there) {
             return Ok(Step::Gap(gap));
         }
@@ -172,7 +170,9 @@ impl<S: ReadAt> Player<S> {
             };
             let entry = next.entry;
             let n = entry.stream;
-            let stream = &self.reader.header().streams[n];
+            let Some(stream) = self.reader.header().streams.get(n) else {
+                continue;
+            };
             let mut count = (entry.first, stream.count_of(entry.size));
             match self.tracks.fate(n, stream, entry.first, entry.size) {
                 Fate::Play => {}
@@ -184,7 +184,9 @@ impl<S: ReadAt> Player<S> {
             }
             let payload = self.reader.payload_of(&next)?;
             let (header, window) = self.reader.header_and_window();
-            let stream = &header.streams[n];
+            let Some(stream) = header.streams.get(n) else {
+                continue;
+            };
             let content = match payload {
                 Payload::Empty if count.1 == 0 => continue,
                 Payload::Empty | Payload::Lost => None,
@@ -218,56 +220,50 @@ impl<S: ReadAt> Player<S> {
         }
     }
 
-    /// Looks for chunks until those of a range's beginning are known, and goes there. `false` if
+    /// Looks for chunks until those of a range's beginning are known, and goes there. `None` if
     /// there are more to look for.
-    fn go_to(&mut self, range: Range) -> Result<bool, S::Error> {
-        let ns = match range.backward {
-            true => range.stop.unwrap_or_else(|| self.reader.duration()),
-            false => range.start,
-        };
+    fn go_to(&mut self, range: Range) -> Result<Option<Range>, S::Error> {
+        let ns = range.first().unwrap_or_else(|| self.reader.duration());
         if !self.reader.is_complete() && self.reader.known_until() <= ns {
             self.reader.scan(SCAN_STEP)?;
             if !self.reader.is_complete() && self.reader.known_until() <= ns {
-                return Ok(false);
+                return Ok(None);
             }
         }
+        let mut range = range;
+        if let Some(snap) = range.snap {
+            let reader = &mut self.reader;
+            if !reader.is_complete() && reader.picture_at(ns, true)?.is_none() {
+                reader.scan(SCAN_STEP)?;
+                return Ok(None);
+            }
+            range =
+                range.snapped(snap.of(ns, range.backward, |after| reader.picture_at(ns, after))?);
+        }
+        let ns = range.first().unwrap_or(ns);
         self.playback.seek(&self.reader, ns, range.backward);
         if !range.backward {
             self.look_back(ns)?;
         }
         self.tracks.begin(range);
-        Ok(true)
+        Ok(Some(range))
     }
 
     /// Steps back to the picture that is on screen, in every stream that has none to show at a time.
     fn look_back(&mut self, ns: u64) -> Result<(), S::Error> {
         for n in 0..self.reader.header().streams.len() {
-            let stream = &self.reader.header().streams[n];
-            if !matches!(stream.format, Format::Jpeg { .. }) {
+            let stream = self.reader.header().streams.get(n);
+            if !stream.is_some_and(|it| matches!(it.format, Format::Jpeg { .. })) {
                 continue;
             }
-            let mut cursor = Cursor::new(n);
-            cursor.seek(self.reader.index(), stream.count_at(ns));
-            let there = cursor.peek(self.reader.index());
-            let at = there.is_some_and(|entry| stream.time(entry.first) <= ns);
-            if let Some(entry) = there
-                && at
-                && entry.size > 0
-                && self.reader.payload(&entry)? != Payload::Lost
-            {
-                continue;
-            }
-            let mut looks = 0;
-            while let Some(entry) = cursor.back(self.reader.index()) {
-                if entry.size == 0 {
-                    continue;
-                }
-                looks += 1;
-                if looks > LOOK_BACK {
+            let mut pictures = Pictures::at(n, &self.reader.header, &self.reader.index, ns, false);
+            for _ in 0..LOOKS {
+                let reader = &mut self.reader;
+                let Some(entry) = pictures.next(&reader.header, &reader.index) else {
                     break;
-                }
-                if self.reader.payload(&entry)? != Payload::Lost {
-                    self.playback.set(n, cursor);
+                };
+                if reader.is_shown(&entry)? {
+                    self.playback.set(n, pictures.cursor);
                     break;
                 }
             }

@@ -90,7 +90,7 @@ impl Probe {
             };
             let pos = self.at + found as u64;
             self.at = pos + 3;
-            if data[found] == b'R' {
+            if data.get(found) == Some(&b'R') {
                 // The picture at the beginning was looked at already.
                 if pos > self.from && self.files < FILES {
                     self.files += 1;
@@ -157,9 +157,9 @@ impl Probe {
 
 /// Whether a picture begins there, or a file.
 fn is_sign(bytes: &[u8]) -> bool {
-    match bytes[0] {
-        0xff => jpeg::begins(bytes),
-        b'R' => ListHeader::parse(bytes)
+    match bytes {
+        [0xff, ..] => jpeg::begins(bytes),
+        [b'R', ..] => ListHeader::parse(bytes)
             .is_ok_and(|head| (head.id, head.kind) == (FourCc::RIFF, FourCc::AVI)),
         _ => false,
     }

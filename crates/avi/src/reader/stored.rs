@@ -276,12 +276,9 @@ impl OldEntries {
                 .filter_map(|e| OldIndexEntry::parse(e).ok())
                 .filter(|e| stream_of(e).is_some())
                 .collect();
-            let count = entries.len().min(SAMPLE);
-            samples.extend(if at == self.pos {
-                &entries[..count]
-            } else {
-                &entries[entries.len() - count..]
-            });
+            let less = entries.len().saturating_sub(SAMPLE);
+            let skipped = if at == self.pos { 0 } else { less };
+            samples.extend(entries.into_iter().skip(skipped).take(SAMPLE));
         }
         Ok(samples)
     }
@@ -533,7 +530,9 @@ fn load_open_dml<V: View>(
         }
         evidence.take(view, header, named)?;
         index.push(named.stream, named.pos, named.size, false);
-        heads[n] = streams[n].next(view)?;
+        if let (Some(head), Some(stream)) = (heads.get_mut(n), streams.get_mut(n)) {
+            *head = stream.next(view)?;
+        }
     }
     evidence.verdict(view)?;
     Ok(has_all(header, index))

@@ -25,28 +25,28 @@
 //! # Ok::<(), avi_mjpeg::reader::OpenError<std::convert::Infallible>>(())
 //! ```
 
+use std::collections::{HashSet, VecDeque};
 use std::convert::Infallible;
 
-use super::arrived::{Arrived, Parts};
+use super::arrived::Arrived;
 use super::headers::{self, Header, Stream};
-use super::index::{Cursor, Index};
-use super::stored::{self, Unusable};
+use super::index::Index;
 use super::tracks::{Content, Fate, Gap, Range, Tracks, Unit};
 use super::walk::{self, Stop, Walker};
-use super::{Finding, Found, Notices, OpenError, Probe, Snap, Useful};
+use super::{Finding, Found, Notices, OpenError, Probe, Useful, first_video};
 use crate::jpeg;
 
-/// What is asked for at least when a part of the file's index is wanted.
-const INDEX_READ: usize = 64 << 10;
-
-/// An index of more than this is left alone.
-const MAX_INDEX: usize = 64 << 20;
+mod seek;
+use seek::{Landing, Lookup, Settling};
 
 /// A stream whose chunks are so late has a gap, in nanoseconds: files are interleaved by up to a second.
 const PATIENCE: u64 = 2_000_000_000;
 
+/// So many pictures are remembered that were found to be lost.
+const MOST_LOST: usize = 1 << 16;
+
 /// What comes of the bytes that have come.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub enum Item {
     /// The streams are known: [`StreamReader::header`] has them.
     Header,
@@ -56,31 +56,15 @@ pub enum Item {
     Gap(Gap),
     /// A seek needs bytes from this place on: [`StreamReader::begin`] has to be told of them.
     GoTo(u64),
+    /// A seek has landed: what follows is of this range, whose first picture is found if it has to begin
+    /// with one.
+    Landed(Range),
     /// A long search goes on: there is time to look at something else.
     Searching,
     /// Nothing that comes is within the range that is played.
     Over,
     /// The end of the file.
     End,
-}
-
-/// Where a seek goes, once the bytes from there come.
-#[derive(Debug)]
-struct Landing {
-    /// The place that was asked for.
-    pos: u64,
-    /// Units of each stream before it.
-    counts: Vec<u64>,
-    range: Range,
-}
-
-/// A seek beyond what has been seen, for which the file's index is fetched.
-#[derive(Debug)]
-struct Lookup {
-    parts: Parts,
-    /// Up to where the last part has to come.
-    need: u64,
-    range: Range,
 }
 
 /// What is known once the header has come.
@@ -93,12 +77,18 @@ struct Body {
     tracks: Tracks<Vec<u8>>,
     /// Streams of which nothing more is played.
     over: Vec<bool>,
+    /// Pictures of the first video, by how many are before each, that were found to be lost.
+    lost: HashSet<u64>,
     /// A file was joined on whose header has not all come.
     joining: bool,
     /// Files that were joined on.
     joins: usize,
+    /// Bytes in which no intact chunk was found since the beginning, or the last seek.
+    damaged: u64,
     /// The end was met, and what was missing has been told.
     ended: bool,
+    /// The index has all there is.
+    complete: bool,
 }
 
 /// A file that comes in pieces.
@@ -112,6 +102,10 @@ pub struct StreamReader {
     need: u64,
     landing: Option<Landing>,
     lookup: Option<Lookup>,
+    /// A seek that has landed, until the picture is there that it begins with.
+    settling: Option<Settling>,
+    /// What was held back until then.
+    ready: VecDeque<Item>,
     /// The file's index was looked for.
     looked: bool,
     first_picture: Option<jpeg::FrameHeader>,
@@ -177,40 +171,38 @@ impl StreamReader {
     pub fn flush(&mut self) {
         self.arrived.begin(self.arrived.reached());
         self.need = 0;
+        self.ready.retain(|item| matches!(item, Item::Landed(_)));
+        if let Some(settling) = &mut self.settling {
+            settling.held.clear();
+        }
     }
 
-    /// The bytes that follow are those at `pos`. Whether a seek has arrived with that.
-    pub fn begin(&mut self, pos: u64) -> bool {
+    /// The bytes that follow are those at `pos`.
+    pub fn begin(&mut self, pos: u64) {
         if let Some(lookup) = &mut self.lookup {
             lookup.parts.begin(pos);
-            return false;
+            return;
         }
         self.arrived.begin(pos);
         self.need = 0;
         let landing = self.landing.take();
         let Some(body) = &mut self.body else {
-            return false;
+            return;
         };
         if landing.is_none() && pos == body.walker.pos() {
-            return false;
+            return;
         }
         // The walker gets back in step by itself if this is no chunk.
         body.walker.set_pos(pos);
         body.joining = false;
+        body.damaged = 0;
         body.ended = false;
-        let landed = landing.is_some();
-        body.counts = match landing {
-            Some(landing) => {
-                body.tracks.begin(landing.range);
-                body.over.fill(false);
-                match pos == landing.pos {
-                    true => landing.counts,
-                    false => body.index.counts_at(pos),
-                }
-            }
-            None => body.index.counts_at(pos),
-        };
-        landed
+        body.counts = body.index.counts_at(pos);
+        if let Some(landing) = landing {
+            body.tracks.begin(landing.range);
+            body.over.fill(false);
+            self.settling = Some(Settling::new(landing));
+        }
     }
 
     /// No more bytes come.
@@ -226,6 +218,9 @@ impl StreamReader {
 
     /// What comes of the bytes that have come; `None` if it takes more of them.
     pub fn step(&mut self) -> Result<Option<Item>, OpenError<Infallible>> {
+        if let Some(item) = self.ready.pop_front() {
+            return Ok(Some(item));
+        }
         if let Some(lookup) = &self.lookup {
             let have = lookup.parts.last().1;
             if have < lookup.need.min(lookup.parts.file_size()) {
@@ -236,14 +231,20 @@ impl StreamReader {
         if self.arrived.reached() < self.need && !self.arrived.is_finished() {
             return Ok(None);
         }
-        let Some(body) = &mut self.body else {
-            return self.open();
-        };
-        match body.next(&mut self.arrived, &mut self.notices) {
-            Ok(item) => Ok(Some(item)),
-            Err(need) => {
-                self.need = need;
-                Ok(None)
+        loop {
+            let Some(body) = &mut self.body else {
+                return self.open();
+            };
+            match body.next(&mut self.arrived, &mut self.notices) {
+                Ok(item) => {
+                    if let Some(item) = self.settle(item) {
+                        return Ok(Some(item));
+                    }
+                }
+                Err(need) => {
+                    self.need = need;
+                    return Ok(None);
+                }
             }
         }
     }
@@ -329,112 +330,29 @@ impl StreamReader {
             counts: vec![0; streams],
             tracks: Tracks::new(streams, PATIENCE),
             over: vec![false; streams],
+            lost: HashSet::new(),
             header,
             joining: false,
             joins: 0,
+            damaged: 0,
             ended: false,
+            complete: false,
         });
         Item::Header
     }
+}
 
-    /// When the picture begins that is on screen at a time in nanoseconds, as
-    /// [`Player::picture_at`](super::player::Player::picture_at) says it; beyond what has been seen, by
-    /// the rate alone.
-    pub fn picture_at(&self, ns: u64, after: bool) -> Option<u64> {
-        let body = self.body.as_ref()?;
-        super::picture_at(&body.header, &body.index, self.knows(ns), ns, after)
-    }
-
-    /// The time that a seek to a time goes to instead, which is a picture's; as [`picture_at`](Self::picture_at).
-    pub fn snap(&self, ns: u64, snap: Snap) -> Option<u64> {
-        snap.of(ns, |after| self.picture_at(ns, after))
-    }
-
-    /// Where the source has to go for a seek; `None` if nothing has been seen of the file yet.
-    ///
-    /// If that is beyond what has been seen of a file of `size` bytes, it first goes to the file's
-    /// index.
-    pub fn seek(&mut self, range: Range, size: Option<u64>) -> Option<u64> {
-        let parts = match (self.lookup.take(), size) {
-            // The part that was being fetched is given up.
-            (Some(mut lookup), _) => {
-                lookup.parts.begin(u64::MAX);
-                lookup.parts
-            }
-            (None, Some(size)) if !self.looked && !self.knows(range.start) => {
-                self.looked = true;
-                Parts::new(size)
-            }
-            _ => return self.land(range),
-        };
-        let need = 0;
-        self.lookup = Some(Lookup { parts, need, range });
-        self.look_up()
-    }
-
-    /// Whether a time lies in what has been seen of every stream.
-    fn knows(&self, time: u64) -> bool {
-        let Some(body) = &self.body else {
-            return true;
-        };
-        let streams = body.header.streams.iter().enumerate();
-        streams
-            .filter(|(_, stream)| stream.is_played())
-            .all(|(n, stream)| stream.end(body.index.units(n)) > time)
-    }
-
-    /// Reads the file's index as far as it has come. Answers where the source has to go next.
-    fn look_up(&mut self) -> Option<u64> {
-        let mut lookup = self.lookup.take()?;
-        let body = self.body.as_mut()?;
-        let mut index = Index::new(body.header.streams.iter().map(Stream::counts_bytes));
-        match stored::load(&mut lookup.parts, &body.header, &mut index) {
-            Err(Unusable::Read(Stop::Short { pos, len })) if lookup.parts.total() < MAX_INDEX => {
-                let (start, end) = lookup.parts.last();
-                let goes_on = (start..=end).contains(&pos) && start != end;
-                lookup.need = pos + len.max(INDEX_READ) as u64;
-                self.lookup = Some(lookup);
-                return (!goes_on).then_some(pos);
-            }
-            Ok(true) if index.end() > body.index.end() => body.index = index,
-            _ => {}
-        }
-        self.land(lookup.range)
-    }
-
-    /// Where the source has to go for a seek, by what is known of the file.
-    fn land(&mut self, range: Range) -> Option<u64> {
-        let body = self.body.as_mut()?;
-        let mut pos = body.index.end().max(body.header.movi.map_or(0, |m| m + 4));
-        if body.index.end() == 0 {
-            pos = body.walker.pos();
-        }
-        for (n, stream) in body.header.streams.iter().enumerate() {
-            let mut cursor = Cursor::new(n);
-            cursor.seek(&body.index, stream.count_at(range.start));
-            let mut entry = cursor.peek(&body.index);
-            // The picture that is on screen may be before empty chunks, or the last of all.
-            while !stream.is_sound() && entry.is_none_or(|entry| entry.size == 0) {
-                match cursor.back(&body.index) {
-                    Some(before) => entry = Some(before),
-                    None => break,
-                }
-            }
-            if let Some(entry) = entry {
-                let head = if entry.bare { 0 } else { walk::CHUNK_HEAD };
-                pos = pos.min(entry.pos.saturating_sub(head));
-            }
-        }
-        let counts = body.index.counts_at(pos);
-        self.landing = Some(Landing { pos, counts, range });
-        Some(pos)
+/// Remembers a picture that is lost, for seeks.
+fn remember(lost: &mut HashSet<u64>, first: Option<u64>) {
+    if lost.len() < MOST_LOST {
+        lost.extend(first);
     }
 }
 
 impl Body {
     /// What comes next, or up to where the file has to come first.
     fn next(&mut self, arrived: &mut Arrived, notices: &mut Notices) -> Result<Item, u64> {
-        let is_there = |n: usize| self.header.streams[n].is_played() && self.index.chunks(n) > 0;
+        let is_there = |n: usize| self.header.is_played(n) && self.index.chunks(n) > 0;
         if let Some(gap) = self.tracks.gap(is_there) {
             return Ok(Item::Gap(gap));
         }
@@ -465,13 +383,16 @@ impl Body {
                     }
                 }
                 walk::Item::Lost { stream } => {
-                    let first = self.counts[stream];
-                    self.counts[stream] += 1;
+                    let first = self.count(stream, 1);
+                    let is_first = first_video(&self.header, &self.index) == Some(stream);
+                    remember(&mut self.lost, is_first.then_some(first));
                     if arrived.base() >= self.index.end() {
                         self.index.skip(stream, 1);
                     }
-                    let header = &self.header.streams[stream];
-                    if let Some(unit) = self.tracks.unit(stream, header, (first, 1), None) {
+                    let header = self.header.streams.get(stream);
+                    let unit = header
+                        .and_then(|header| self.tracks.unit(stream, header, (first, 1), None));
+                    if let Some(unit) = unit {
                         return Ok(Item::Unit(unit));
                     }
                 }
@@ -482,6 +403,14 @@ impl Body {
                     self.joins += usize::from(self.joining);
                     self.counts = self.index.counts_at(pos + 1);
                 }
+                walk::Item::Damage { to, .. } => {
+                    self.damaged += item.damaged();
+                    // What is known of the file by its index keeps its time.
+                    if to < self.index.end() {
+                        self.counts = self.index.counts_at(to);
+                    }
+                    notices.say_item(item);
+                }
                 walk::Item::Searching => return Ok(Item::Searching),
                 walk::Item::End => return Ok(self.end(arrived.reached(), notices)),
                 item => notices.say_item(item),
@@ -489,7 +418,22 @@ impl Body {
         }
     }
 
+    /// Units of a stream before where it is now.
+    fn counted(&self, stream: usize) -> u64 {
+        self.counts.get(stream).copied().unwrap_or(0)
+    }
+
+    /// Goes on by some units of a stream. Answers what was before them.
+    fn count(&mut self, stream: usize, units: u64) -> u64 {
+        let counted = self.counted(stream);
+        if let Some(count) = self.counts.get_mut(stream) {
+            *count = counted.saturating_add(units);
+        }
+        counted
+    }
+
     fn end(&mut self, size: u64, notices: &mut Notices) -> Item {
+        self.complete = true;
         if let Some(unit) = self.tracks.last(&self.header.streams) {
             return Item::Unit(unit);
         }
@@ -498,7 +442,8 @@ impl Body {
             if let Some(lost) = super::lost_sound(&self.header, &self.walker) {
                 notices.say(lost);
             }
-            for finding in super::missing(&self.header, size, |n| self.counts[n]) {
+            let missing = super::missing(&self.header, size, self.damaged, |n| self.counted(n));
+            for finding in missing {
                 notices.say(finding);
             }
         }
@@ -512,24 +457,27 @@ impl Body {
         notices: &mut Notices,
         (n, pos, size, bare): (usize, u64, u32, bool),
     ) -> Option<Unit<Vec<u8>>> {
+        let units = self.header.streams.get(n)?.count_of(size);
+        let first = self.count(n, units);
+        let mut count = (first, units);
         let stream = self.header.streams.get(n)?;
-        let first = self.counts[n];
-        let mut count = (first, stream.count_of(size));
-        self.counts[n] += count.1;
         if pos > self.index.end() {
             self.index.push(n, pos, size, bare);
         }
-        if self.over[n] {
+        if self.over.get(n) == Some(&true) {
             return None;
         }
         match self.tracks.fate(n, stream, first, size) {
             Fate::Play => {}
             Fate::Skip => return None,
             Fate::Over => {
-                self.over[n] = true;
+                if let Some(over) = self.over.get_mut(n) {
+                    *over = true;
+                }
                 return None;
             }
         }
+        let is_first = first_video(&self.header, &self.index) == Some(n);
         let data = arrived.at(pos, size as usize);
         if stream.counts_bytes() {
             let samples = self.tracks.samples(n, stream.part(first), first, data);
@@ -537,7 +485,7 @@ impl Body {
             count = (first, (head.len() + range.len()) as u64);
             let content = Content {
                 head,
-                piece: data[range].to_vec(),
+                piece: data.get(range)?.to_vec(),
                 incomplete: false,
             };
             return self.tracks.unit(n, stream, count, Some(content));
@@ -549,15 +497,18 @@ impl Body {
                 Useful::Nothing if size > 0 => {
                     let head = if bare { 0 } else { walk::CHUNK_HEAD };
                     notices.lost(pos - head, pos + u64::from(size));
+                    remember(&mut self.lost, is_first.then_some(first));
                     None
                 }
                 Useful::Nothing => None,
             },
         };
-        let content = content.map(|(range, incomplete)| Content {
-            head: Vec::new(),
-            piece: data[range].to_vec(),
-            incomplete,
+        let content = content.and_then(|(range, incomplete)| {
+            Some(Content {
+                head: Vec::new(),
+                piece: data.get(range)?.to_vec(),
+                incomplete,
+            })
         });
         self.tracks.unit(n, stream, count, content)
     }
@@ -568,9 +519,9 @@ impl Body {
             return false;
         };
         let streams = self.header.streams.iter().enumerate();
-        let mut met = streams.filter(|(n, stream)| stream.is_played() && self.counts[*n] > 0);
+        let mut met = streams.filter(|(n, stream)| stream.is_played() && self.counted(*n) > 0);
         // Interleaving is by up to a second.
-        met.all(|(n, stream)| stream.time(self.counts[n]) >= stop)
+        met.all(|(n, stream)| stream.time(self.counted(n)) >= stop)
     }
 
     /// Reads the header of a file that was joined on, once it is there; else, up to where the file

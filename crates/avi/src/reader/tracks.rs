@@ -7,6 +7,7 @@
 
 use std::ops::Range as Bytes;
 
+use super::Snap;
 use super::headers::{Part, Stream};
 
 /// What is to be played: the times are nanoseconds.
@@ -22,6 +23,8 @@ pub struct Range {
     pub silent: bool,
     /// No more pictures than this many times their interval apart.
     pub thinned: Option<f64>,
+    /// The picture that it begins with instead (backward: that it ends with), if it has to be one.
+    pub snap: Option<Snap>,
 }
 
 impl Range {
@@ -32,7 +35,27 @@ impl Range {
         backward: false,
         silent: false,
         thinned: None,
+        snap: None,
     };
+
+    /// Where what is played begins: backward, at the end, if that is given.
+    pub(super) fn first(&self) -> Option<u64> {
+        match self.backward {
+            true => self.stop,
+            false => Some(self.start),
+        }
+    }
+
+    /// The same where a picture is that it may begin with, if there is one.
+    pub(super) fn snapped(self, to: Option<u64>) -> Self {
+        let (mut range, snap) = (self, None);
+        match to {
+            Some(to) if self.backward => range.stop = Some(to),
+            Some(to) => range.start = to,
+            None => {}
+        }
+        Self { snap, ..range }
+    }
 }
 
 /// A chunk at its time, as it is played.
@@ -254,7 +277,7 @@ impl<P> Tracks<P> {
             // The cut may lie in the bytes kept from the chunk before or in those of this chunk.
             let kept = end.saturating_sub(head.len());
             let mut rest = head.get(end..).unwrap_or(&[]).to_vec();
-            rest.extend_from_slice(&data[kept..]);
+            rest.extend_from_slice(data.get(kept..).unwrap_or_default());
             track.rest = Some((rest, from + end as u64));
         }
         if whole == 0 {

@@ -9,7 +9,7 @@
 //! walker searches byte by byte for the next one that can be believed, or for a
 //! whole picture without a header, and reports the region once.
 
-use crate::header::{ChunkHeader, FourCc, padded};
+use crate::header::{ChunkHeader, FourCc, OldIndexEntry, padded};
 use crate::jpeg;
 
 /// Bytes of a chunk's name and size.
@@ -149,6 +149,16 @@ pub enum Item {
     Searching,
     /// The end of the file.
     End,
+}
+
+impl Item {
+    /// The bytes that it says hold no intact chunk.
+    pub(super) fn damaged(&self) -> u64 {
+        match self {
+            Self::Damage { from, to, .. } => to.saturating_sub(*from),
+            _ => 0,
+        }
+    }
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -329,12 +339,17 @@ impl Walker {
                     self.index_end = Some(self.pos);
                     self.say(Item::Index { pos: pos + 8, size });
                 }
-                _ => {
-                    self.skip(view, size)?;
-                    if id == FourCc::IDX1 {
-                        self.say(Item::Index { pos: pos + 8, size });
+                _ if id == FourCc::IDX1 => {
+                    let payload = pos + CHUNK_HEAD;
+                    let end = index_end(view, payload)?;
+                    if end > payload {
+                        (self.pos, self.index_end) = (end, Some(end));
+                    } else {
+                        self.skip(view, size)?;
                     }
+                    self.say(Item::Index { pos: payload, size });
                 }
+                _ => self.skip(view, size)?,
             },
         }
         Ok(())
@@ -375,14 +390,25 @@ impl Walker {
                 .all(|b| b.is_ascii_alphanumeric() || *b == b'_')
     }
 
-    /// Whether an `idx1` at `pos` names a chunk first, as such an index does.
+    /// Whether an `idx1` at `pos` names chunks first and last, as such an index does.
     fn is_index<V: View>(&self, view: &mut V, size: u32) -> Result<bool, Stop<V::Error>> {
         let payload = self.pos + CHUNK_HEAD;
-        if size < 16 || !size.is_multiple_of(16) || !Self::fits(view, payload, size.into()) {
+        let entry = OldIndexEntry::SIZE as u32;
+        if size < entry || !size.is_multiple_of(entry) || !Self::fits(view, payload, size.into()) {
             return Ok(false);
         }
-        let first = FourCc::parse(view.get(payload, 4)?);
-        Ok(first.is_some_and(|id| id == FourCc::REC || id.stream_and_kind().is_some()))
+        // In a stream the last one would have to be waited for.
+        let last = match view.streamed() {
+            true => 0,
+            false => size - entry,
+        };
+        for at in [0, last] {
+            let id = FourCc::parse(view.get(payload + u64::from(at), 4)?);
+            if !id.is_some_and(is_index_name) {
+                return Ok(false);
+            }
+        }
+        Ok(true)
     }
 
     /// Whether a file may end here: where its RIFF does, by its size, or its index.
@@ -769,9 +795,9 @@ impl Walker {
         } else {
             data.len() - SIGN + 1
         };
-        for (at, &byte) in data[..last].iter().enumerate() {
+        for (at, &byte) in data.iter().enumerate().take(last) {
             if matches!(byte, b'0'..=b'9' | b'L' | b'R' | b'J' | b'i' | 0xFF)
-                && let Some(sign) = self.sign(&data[at..])
+                && let Some(sign) = data.get(at..).and_then(|data| self.sign(data))
             {
                 signs.push((at, sign));
             }
@@ -889,6 +915,33 @@ enum Picture {
     /// The file ends in it, after this many bytes.
     CutOff(u64),
     None,
+}
+
+/// Whether an entry of an `idx1` may have this name.
+fn is_index_name(id: FourCc) -> bool {
+    id == FourCc::REC || id.stream_and_kind().is_some()
+}
+
+/// Where the entries end of an index that was cut off or whose size is wrong; where they should begin if there
+/// are no two.
+fn index_end<V: View>(view: &mut V, payload: u64) -> Result<u64, Stop<V::Error>> {
+    let mut at = payload;
+    loop {
+        let bytes = view.get(at, OldIndexEntry::SIZE)?;
+        let Ok(entry) = OldIndexEntry::parse(bytes) else {
+            // The file ends in it.
+            at += bytes.len() as u64;
+            break;
+        };
+        if !is_index_name(entry.id) || entry.flags & !OldIndexEntry::FLAGS != 0 {
+            break;
+        }
+        at += OldIndexEntry::SIZE as u64;
+    }
+    match at - payload < 2 * OldIndexEntry::SIZE as u64 {
+        true => Ok(payload),
+        false => Ok(at),
+    }
 }
 
 /// Follows a picture's markers, asking for more in doubling steps.

@@ -180,10 +180,12 @@ impl<S: ReadAt> Window<S> {
                 });
             }
             let last = if alone { 0 } else { usize::MAX };
-            self.slots[slot] = Some(Held { pos, block, last });
+            if let Some(slot) = self.slots.get_mut(slot) {
+                *slot = Some(Held { pos, block, last });
+            }
         }
         if let Some((block, range)) = self.find(pos, len) {
-            return Ok(&block.as_ref()[range]);
+            return Ok(block.as_ref().get(range).unwrap_or_default());
         }
         // A read that came back short: the file has shrunk.
         let held = self.slots.get(slot).and_then(Option::as_ref);
@@ -199,7 +201,8 @@ impl<S: ReadAt> Window<S> {
     /// `len` bytes at `pos`, as long as they are kept; none if they are not.
     pub fn bytes(&self, pos: u64, len: usize) -> &[u8] {
         let found = self.find(pos, len);
-        found.map_or(&[], |(block, range)| &block.as_ref()[range])
+        let bytes = found.and_then(|(block, range)| block.as_ref().get(range));
+        bytes.unwrap_or_default()
     }
 
     /// The same, to keep. They may no longer be in the window then.
@@ -264,7 +267,7 @@ impl<S: ReadAt> View for Window<S> {
         let data = held.block.as_ref();
         let from = usize::try_from(pos - held.pos).unwrap_or(usize::MAX);
         let data = data.get(from..).unwrap_or(&[]);
-        Ok(&data[..data.len().min(most)])
+        Ok(data.get(..most).unwrap_or(data))
     }
 
     fn size(&self) -> Option<u64> {
@@ -288,7 +291,7 @@ impl ReadAt for &[u8] {
     fn read_at(&mut self, pos: u64, len: usize) -> Result<Vec<u8>, Self::Error> {
         let from = usize::try_from(pos).unwrap_or(usize::MAX).min(self.len());
         let to = from.saturating_add(len).min(self.len());
-        Ok(self[from..to].to_vec())
+        Ok(self.get(from..to).unwrap_or_default().to_vec())
     }
 }
 

@@ -28,6 +28,25 @@ pub struct Jump {
     pub is_known: bool,
 }
 
+impl std::fmt::Display for Jump {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let seconds = |time: i64| time as f64 / 1e9;
+        write!(
+            f,
+            "from {:.3} s to {:.3} s",
+            seconds(self.from),
+            seconds(self.to)
+        )?;
+        match self.is_known {
+            true => write!(f, ", as those of another"),
+            false => write!(
+                f,
+                "; the file goes on right behind what was recorded before"
+            ),
+        }
+    }
+}
+
 #[derive(Debug, Clone, Copy, Default)]
 struct Line {
     /// The last time, as it is given on.

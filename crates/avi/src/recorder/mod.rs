@@ -77,7 +77,7 @@ pub use cadence::Cadence;
 pub use continuity::{Continuity, Jump};
 pub use frames::picture_size;
 pub use interleaver::{AHEAD, Idle, Interleaver, SILENT};
-pub use notice::{Notice, RecordError};
+pub use notice::{InputNotice, Notice, RecordError, Warnings};
 pub use pace::Pace;
 pub use payload::Payload;
 pub use runs::Runs;

@@ -1,11 +1,17 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! What a recorder tells of, and why it ends.
+//! What a recorder tells of, in sentences for its user, and why it ends.
+
+use std::fmt::{self, Display, Formatter};
 
 use super::Jump;
+use super::inputs::AHEAD_AT_START;
 use crate::k210::FrameError;
 use crate::picojpeg::Refusal;
 use crate::timeline::Rate;
-use crate::writer::WriteError;
+use crate::writer::{Profile, WriteError};
+
+/// Nanoseconds of a second.
+const SECOND: u64 = 1_000_000_000;
 
 /// Something that a recorder did beyond writing what came.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -72,6 +78,11 @@ pub enum Notice {
         /// The number of the stream.
         stream: usize,
     },
+    /// Frames before the first readable one of their input are left out.
+    Unreadable {
+        /// How many.
+        frames: u64,
+    },
     /// What came is empty, and no frame.
     Empty {
         /// The number of the stream.
@@ -124,6 +135,195 @@ pub enum Notice {
     Unfinished,
 }
 
+/// A sentence for the user, without its full stop.
+impl Display for Notice {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Missing { stream, frames } => {
+                write!(
+                    f,
+                    "{frames} frames of stream {stream} did not come; their places are empty"
+                )
+            }
+            Self::Repeated { stream, .. } => write!(
+                f,
+                "Frames of stream {stream} do not come at the interval of their rate; to keep the time, missing ones \
+                 are repeated and those too many dropped"
+            ),
+            Self::Dropped { stream, time } => write!(
+                f,
+                "A frame of stream {stream} is left out: there is no place for its time, {:.3} s",
+                *time as f64 / SECOND as f64
+            ),
+            Self::Displaced { stream, frames } => write!(
+                f,
+                "{frames} frames of stream {stream} are shown later than their time: more came than the frame rate has \
+                 places for, which changed while it was recorded. All of them are in the file"
+            ),
+            Self::Rate { stream, from, to } => write!(
+                f,
+                "Frames of stream {stream} come at {} a second, not at {}; the file says so",
+                per_second(*to),
+                per_second(*from)
+            ),
+            Self::SampleRate { stream, from, to } => write!(
+                f,
+                "Sound on stream {stream} comes at {to} samples a second by its timestamps, and not at {from}, as it \
+                 says. All of it is in the file, which says {to}"
+            ),
+            Self::Jump { stream, jump } => {
+                write!(f, "The timestamps of stream {stream} jump {jump}")
+            }
+            Self::Nothing { stream } => {
+                write!(
+                    f,
+                    "Nothing came on stream {stream}; it is in the file, and empty"
+                )
+            }
+            Self::Unreadable { frames } => write!(
+                f,
+                "{frames} pictures before the first readable one are left out: they are empty or cut, or no JPEGs"
+            ),
+            Self::Empty { stream } => write!(
+                f,
+                "An empty buffer came on stream {stream}, which is no picture; it is left out"
+            ),
+            Self::Damaged { number, damage } => write!(
+                f,
+                "Frame {number} is left out, as it would end playback on a K210: {damage}. The last one is repeated"
+            ),
+            Self::Stalled { sound } => write!(
+                f,
+                "No frame came in {} s of sound; the last one is repeated until another comes",
+                sound / SECOND
+            ),
+            Self::Silence { stream, samples } => write!(
+                f,
+                "{samples} samples of stream {stream} did not come; there is silence in their place"
+            ),
+            Self::Skipped { stream, samples } => write!(
+                f,
+                "{samples} samples of stream {stream} came too late, or twice; they are left out"
+            ),
+            Self::TooMuchSound { stream } => write!(
+                f,
+                "More sound comes on stream {stream} than its timestamps have room for at the rate that it says; what \
+                 is too much is left out"
+            ),
+            Self::Checkpoint { bytes } => write!(f, "The file is up to date at {bytes} bytes"),
+            Self::Salvaged { bytes } => write!(f, "The file ends at {bytes} bytes"),
+            Self::Unfinished => write!(
+                f,
+                "The file cannot be finished; it is as at the last checkpoint"
+            ),
+        }
+    }
+}
+
+fn per_second(rate: Rate) -> f64 {
+    let rate = rate.reduced();
+    f64::from(rate.numerator()) / f64::from(rate.denominator())
+}
+
+/// Which notices of a recording its user is to be warned of: what may come with each frame once for a file.
+///
+/// ```
+/// use avi_mjpeg::recorder::{Notice, Warnings};
+/// use avi_mjpeg::writer::Profile;
+///
+/// let mut warnings = Warnings::new(Profile::Standard);
+/// let empty = Notice::Empty { stream: 0 };
+/// assert!(warnings.take(&empty) && !warnings.take(&empty));
+/// assert_eq!(
+///     empty.to_string(),
+///     "An empty buffer came on stream 0, which is no picture; it is left out"
+/// );
+/// ```
+#[derive(Debug)]
+pub struct Warnings {
+    profile: Profile,
+    of_rate: bool,
+    of_damage: bool,
+    of_empty: bool,
+}
+
+impl Warnings {
+    /// Of a file for `profile`. One for the K210 has another frame in the place of a missing one, which is
+    /// worth a warning.
+    pub fn new(profile: Profile) -> Self {
+        Self {
+            profile,
+            of_rate: false,
+            of_damage: false,
+            of_empty: false,
+        }
+    }
+
+    /// Whether a notice is to be told now.
+    pub fn take(&mut self, notice: &Notice) -> bool {
+        let is_first = |told: &mut bool| !std::mem::replace(told, true);
+        match notice {
+            Notice::Repeated {
+                frames, damaged, ..
+            } => frames > damaged && is_first(&mut self.of_rate),
+            Notice::Dropped { .. } => self.profile == Profile::K210 && is_first(&mut self.of_rate),
+            Notice::Damaged { .. } => is_first(&mut self.of_damage),
+            Notice::Empty { .. } => is_first(&mut self.of_empty),
+            Notice::Displaced { .. }
+            | Notice::SampleRate { .. }
+            | Notice::Nothing { .. }
+            | Notice::Stalled { .. }
+            | Notice::TooMuchSound { .. }
+            | Notice::Unreadable { .. } => true,
+            _ => false,
+        }
+    }
+}
+
+/// What a user should know of an input of a recording.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum InputNotice {
+    /// Its times began anew.
+    Jumped(Jump),
+    /// The file, which is for a profile, is not begun before something comes of it, however much there is of the
+    /// others.
+    Waits(Profile),
+    /// The file is without it, as it did not say what it has.
+    LeftOut,
+    /// Nothing came of it before the file was begun, which has it from when something comes.
+    Awaited,
+}
+
+impl InputNotice {
+    /// Whether its user is to be warned of it.
+    pub fn is_warning(&self) -> bool {
+        !matches!(self, Self::Jumped(Jump { is_known: true, .. }))
+    }
+
+    /// A sentence for the user of an input by this name, without its full stop.
+    pub fn sentence(&self, name: &str) -> String {
+        let seconds = AHEAD_AT_START / SECOND as i64;
+        match self {
+            Self::Jumped(jump) => format!("The timestamps of {name} jump {jump}"),
+            Self::Waits(Profile::K210) => format!(
+                "There are {seconds} s of sound and no frame yet; a file for the K210 begins with a frame, so the \
+                 sound is held back until one comes"
+            ),
+            Self::Waits(Profile::Standard) => format!(
+                "There are {seconds} s of data and nothing on {name} yet; where the file goes nothing can be \
+                 overwritten, so it is not begun before something comes there, or its end"
+            ),
+            Self::LeftOut => {
+                format!("The file is without {name}, which had nothing to say what it has")
+            }
+            Self::Awaited => format!(
+                "Nothing came on {name} so far; the file is begun without it, and has it from when something comes"
+            ),
+        }
+    }
+}
+
 /// Why a recording ends.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
@@ -135,7 +335,7 @@ pub enum RecordError<E> {
     #[error(transparent)]
     Full(WriteError<E>),
     /// The disk has no room for more than what finishes the file.
-    #[error("there is no space left for a file of {len} bytes and more")]
+    #[error("there is no space left for the file: it was finished at {len} bytes")]
     NoRoom {
         /// Bytes that the file had when that was known.
         len: u64,
@@ -149,7 +349,9 @@ pub enum RecordError<E> {
         error: FrameError,
     },
     /// A file for the K210 begins with a frame.
-    #[error("there are {seconds} s of sound and no frame yet")]
+    #[error(
+        "there are {seconds} s of sound and no frame yet, but a file for the K210 begins with one"
+    )]
     NoFrame {
         /// Seconds of sound.
         seconds: u64,

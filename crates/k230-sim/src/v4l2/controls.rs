@@ -4,8 +4,8 @@
 use std::collections::BTreeMap;
 
 use k230_venc::{
-    ChannelAttr, Codec, Entropy, MAX_BITRATE, MAX_GOP, Mirror, PixelFormat, Profile, RateControl,
-    Rotation, v4l2::raw::*,
+    ChannelAttr, Codec, Entropy, Level, MAX_BITRATE, MAX_GOP, Mirror, PixelFormat, Profile,
+    RateControl, Rotation, v4l2::raw::*,
 };
 
 use super::uapi::*;
@@ -244,7 +244,7 @@ pub(super) static CONTROLS: &[Control] = &[
         &["Simple", "Main", "Advanced"],
     ),
     menu(
-        MVE + 0x05,
+        V4L2_CID_MVE_VIDEO_H265_LEVEL,
         "h265 level",
         17,
         &[
@@ -535,6 +535,23 @@ impl Values {
         }
     }
 
+    /// The level that is written into streams. "None" and what the driver's menu has beyond the
+    /// standard leave it to the encoder.
+    fn level(&self, codec: Codec) -> Option<Level> {
+        match codec {
+            Codec::H264 => {
+                let item = self.value(V4L2_CID_MPEG_VIDEO_H264_LEVEL);
+                Level::at(codec, usize::try_from(item).ok()?, false)
+            }
+            Codec::H265 => {
+                let item = self.value(V4L2_CID_MVE_VIDEO_H265_LEVEL);
+                let item = usize::try_from(item).ok()?.checked_sub(1)?;
+                Level::at(codec, item / 2, item % 2 == 1)
+            }
+            Codec::Jpeg => None,
+        }
+    }
+
     /// What an encoder of this machine is to do, for pictures that come with `flags`.
     pub fn attr(
         &self,
@@ -556,6 +573,7 @@ impl Values {
         };
         let mut attr = ChannelAttr::new(codec, profile, width, height);
         attr.format = format;
+        attr.level = self.level(codec);
         attr.rate = self.rate(codec);
         attr.gop = (i64::from(self.p_frames) + 1).clamp(1, MAX_GOP.into()) as u32;
         let rate = self.value(V4L2_CID_MVE_VIDEO_FRAME_RATE).max(1) as u32;

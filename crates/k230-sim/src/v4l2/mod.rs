@@ -2,7 +2,7 @@
 //! A double of the device node of Linux' driver `mvx`, for a library that is preloaded.
 //!
 //! The library hands `open`, `ioctl`, `poll` and `close` of a program to [`open`], [`request`],
-//! [`ready`] and [`close`] here where they concern the node. A node that is open is a memory file with
+//! [`ready`] and [`close`] here where they concern the node, and the calls of `epoll` to [`epoll`]. A node that is open is a memory file with
 //! the buffers in it, so that `mmap` itself needs no double: [`may_map`] says what the driver lets a
 //! program map.
 //!
@@ -58,6 +58,7 @@ use rustix::fs::{MemfdFlags, OFlags, fcntl_setfl, memfd_create};
 use crate::ffi::lock;
 
 mod controls;
+pub mod epoll;
 mod events;
 mod faults;
 mod format;
@@ -174,15 +175,17 @@ pub fn is_node(fd: RawFd) -> bool {
     session(fd).is_some()
 }
 
-/// Makes `copy` the same session as `fd`, after `dup`.
+/// Makes `copy` what `fd` is, after `dup`: the same session, or the same list of `epoll`.
 pub fn duplicate(fd: RawFd, copy: RawFd) {
     if let Some(session) = session(fd) {
         add(copy, session);
     }
+    epoll::duplicate(fd, copy);
 }
 
 /// Forgets a descriptor that is about to be closed, and ends the session with the last.
 pub fn close(fd: RawFd) {
+    epoll::close(fd);
     if COUNT.load(Ordering::Relaxed) == 0 {
         return;
     }
@@ -194,6 +197,7 @@ pub fn close(fd: RawFd) {
         .values()
         .any(|other| Arc::ptr_eq(other, &session));
     if last {
+        epoll::forget(&session);
         session.close();
     }
 }

@@ -231,7 +231,7 @@ impl Session {
             .events
             .subscribe(asked, control.zip(Some(value.unwrap_or(0))))?;
         drop(inner);
-        self.changed.notify_all();
+        self.wake_programs();
         Ok(())
     }
 
@@ -325,7 +325,7 @@ impl Session {
         let loaded = inner.codec();
         if inner.values.set(control, value, loaded)? {
             inner.events.control_changed(control, value);
-            self.changed.notify_all();
+            self.wake_programs();
         }
         Ok(())
     }

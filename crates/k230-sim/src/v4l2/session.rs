@@ -5,7 +5,7 @@ use std::{
     os::fd::{AsFd, OwnedFd},
     sync::{
         Arc, Condvar, Mutex, MutexGuard, PoisonError,
-        atomic::{AtomicU32, Ordering},
+        atomic::{AtomicU32, AtomicU64, Ordering},
     },
     thread::JoinHandle,
     time::{Duration, Instant},
@@ -48,6 +48,8 @@ pub(super) struct Inner {
     pub loaded: bool,
     /// The encoder reads a picture.
     pub busy: bool,
+    /// The device waits for an encoded buffer to write to.
+    pub wants_room: bool,
     /// Every picture before this was queued; set by the stop command and by an empty picture.
     pub ending: bool,
     /// What the session has failed with.
@@ -63,7 +65,13 @@ pub(super) struct Session {
     file: OwnedFd,
     pub faults: Faults,
     pub inner: Mutex<Inner>,
-    pub changed: Condvar,
+    /// What the device's side waits for; [`wake_device`](Self::wake_device) tells it. The two sides wait
+    /// apart, so that a request wakes nobody in vain.
+    to_do: Condvar,
+    /// What programs wait for; [`wake_programs`](Self::wake_programs) tells them.
+    changed: Condvar,
+    /// How often something has changed for programs.
+    changes: AtomicU64,
     /// `V4L2_PRIORITY_*`
     pub priority: AtomicU32,
     worker: Mutex<Option<JoinHandle<()>>>,
@@ -120,6 +128,13 @@ impl Inner {
     }
 }
 
+fn wait<'a>(until: &Condvar, inner: MutexGuard<'a, Inner>) -> MutexGuard<'a, Inner> {
+    until
+        .wait_timeout(inner, Duration::from_millis(100))
+        .unwrap_or_else(PoisonError::into_inner)
+        .0
+}
+
 impl Session {
     /// A node that was just opened (`mvx_v4l2_open`).
     pub fn new(file: OwnedFd, faults: Faults) -> Self {
@@ -150,13 +165,16 @@ impl Session {
                 pictures: 0,
                 loaded: false,
                 busy: false,
+                wants_room: false,
                 ending: false,
                 broken: None,
                 closed: false,
                 events: Events::default(),
                 requests: 0,
             }),
+            to_do: Condvar::new(),
             changed: Condvar::new(),
+            changes: AtomicU64::new(0),
             priority: AtomicU32::new(V4L2_PRIORITY_INTERACTIVE),
             worker: Mutex::new(None),
         };
@@ -187,17 +205,42 @@ impl Session {
         lock(&self.inner)
     }
 
+    /// Tells the device's side that it may have something to do.
+    pub fn wake_device(&self) {
+        self.to_do.notify_all();
+    }
+
+    /// Tells programs that something has changed.
+    pub fn wake_programs(&self) {
+        self.changes.fetch_add(1, Ordering::SeqCst);
+        self.changed.notify_all();
+    }
+
+    /// Tells whoever waits.
+    fn wake_all(&self) {
+        self.wake_device();
+        self.wake_programs();
+    }
+
+    /// How often something has changed for programs.
+    pub fn changes(&self) -> u64 {
+        self.changes.load(Ordering::SeqCst)
+    }
+
     /// Whether the program wants to wait.
     pub fn blocks(&self) -> bool {
         let flags = rustix::fs::fcntl_getfl(&self.file);
         flags.is_ok_and(|flags| !flags.contains(rustix::fs::OFlags::NONBLOCK))
     }
 
-    pub fn wait<'a>(&self, inner: MutexGuard<'a, Inner>) -> MutexGuard<'a, Inner> {
-        self.changed
-            .wait_timeout(inner, Duration::from_millis(100))
-            .unwrap_or_else(PoisonError::into_inner)
-            .0
+    /// Waits on a program's behalf.
+    fn wait<'a>(&self, inner: MutexGuard<'a, Inner>) -> MutexGuard<'a, Inner> {
+        wait(&self.changed, inner)
+    }
+
+    /// Waits on the device's.
+    pub fn wait_for_work<'a>(&self, inner: MutexGuard<'a, Inner>) -> MutexGuard<'a, Inner> {
+        wait(&self.to_do, inner)
     }
 
     /// Waits until the encoder has read what it reads, as the driver does before buffers are the
@@ -337,7 +380,7 @@ impl Session {
             if inner.queue(output).kind != 0 {
                 inner = self.wait_for_encoder(inner);
                 inner.queue(output).release();
-                self.changed.notify_all();
+                self.wake_all();
             }
             return Ok(());
         }
@@ -522,13 +565,20 @@ impl Session {
         }
         let broken = inner.broken.is_some();
         let queue = inner.queue(output);
-        if broken && queue.streaming {
-            // mvx_session_qbuf refuses it, and it comes back.
+        let comes_back = broken && queue.streaming;
+        if comes_back {
+            // mvx_session_qbuf refuses it.
             queue.incoming.retain(|queued| *queued != index);
             queue.complete(index, V4L2_BUF_FLAG_ERROR);
         }
         queue.describe(index, given, planes);
-        self.changed.notify_all();
+        let is_waited_for = output || inner.wants_room || inner.ending;
+        drop(inner);
+        if comes_back {
+            self.wake_programs();
+        } else if is_waited_for {
+            self.wake_device();
+        }
         Ok(())
     }
 
@@ -579,12 +629,11 @@ impl Session {
         let ends = !output && taken.flags & V4L2_BUF_FLAG_LAST != 0;
         queue.ended |= ends;
         drop(inner);
-        self.changed.notify_all();
         if ends {
             // v4l2_event_queue: whoever has the node open hears of it.
             for session in super::sessions() {
                 session.lock().events.stream_ended();
-                session.changed.notify_all();
+                session.wake_programs();
             }
         }
         Ok(())
@@ -619,7 +668,7 @@ impl Session {
                     .ok();
             }
         }
-        self.changed.notify_all();
+        self.wake_all();
         Ok(())
     }
 
@@ -656,7 +705,7 @@ impl Session {
         }
         inner = self.wait_for_encoder(inner);
         inner.queue(output).cancel();
-        self.changed.notify_all();
+        self.wake_all();
         Ok(())
     }
 
@@ -665,7 +714,7 @@ impl Session {
         {
             let mut inner = self.lock();
             inner.closed = true;
-            self.changed.notify_all();
+            self.wake_all();
         }
         if let Some(worker) = lock(&self.worker).take() {
             let _ = worker.join();
@@ -689,7 +738,7 @@ impl Session {
             }
             inner.stream.complete(index, V4L2_BUF_FLAG_LAST);
         }
-        self.changed.notify_all();
+        self.wake_all();
         Ok(())
     }
 

@@ -76,7 +76,7 @@ pub(super) fn run(session: &Arc<Session>) {
         {
             // The picture stays with the device, which has only stopped reading it.
             session.lock().busy = false;
-            session.changed.notify_all();
+            session.wake_programs();
             continue;
         }
         let damaged = falls_on(session.faults.error_every, count);
@@ -109,7 +109,7 @@ fn fail(session: &Session, error: i32) {
     let mut inner = session.lock();
     inner.fail(error);
     inner.busy = false;
-    session.changed.notify_all();
+    session.wake_programs();
 }
 
 fn broken(session: &Session, count: u32) -> Option<i32> {
@@ -147,10 +147,10 @@ fn wait_for_more(session: &Session) -> bool {
                 }
                 inner.stream.complete(index, V4L2_BUF_FLAG_LAST);
                 inner.ending = false;
-                session.changed.notify_all();
+                session.wake_programs();
             }
         }
-        inner = session.wait(inner);
+        inner = session.wait_for_work(inner);
     }
 }
 
@@ -188,7 +188,7 @@ fn take(session: &Session) -> Option<Taken> {
     if buffer.planes.iter().all(|plane| plane.used == 0) {
         inner.ending = true;
         inner.raw.complete(index, 0);
-        session.changed.notify_all();
+        session.wake_programs();
         return None;
     }
     let planes = buffer
@@ -238,7 +238,8 @@ fn give_back(session: &Session, index: usize, epoch: u64, last: bool) {
         let flags = if last { V4L2_BUF_FLAG_LAST } else { 0 };
         inner.raw.complete(index, flags);
     }
-    session.changed.notify_all();
+    drop(inner);
+    session.wake_programs();
 }
 
 /// Whether the memory of a picture has as many bytes as its format, size and strides say: what an
@@ -366,7 +367,9 @@ fn put(session: &Session, bytes: &[u8], time: u64, flags: u32) {
         if let Some(index) = inner.stream.incoming.pop_front() {
             break index;
         }
-        inner = session.wait(inner);
+        inner.wants_room = true;
+        inner = session.wait_for_work(inner);
+        inner.wants_room = false;
     };
     let mut flags = flags;
     if let Some(buffer) = inner.stream.buffers.get_mut(index)
@@ -385,5 +388,6 @@ fn put(session: &Session, bytes: &[u8], time: u64, flags: u32) {
         }
     }
     inner.stream.complete(index, flags);
-    session.changed.notify_all();
+    drop(inner);
+    session.wake_programs();
 }

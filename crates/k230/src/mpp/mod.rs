@@ -70,7 +70,15 @@ impl Device for MppDevice {
             frames_inside: 0,
             copied: 0,
             name: self.describe(),
+            unmapped: Vec::new(),
         };
+        // k_venc_chn_attr has a profile and no level.
+        if let Some(level) = attr.level {
+            let name = &channel.name;
+            channel
+                .unmapped
+                .push(format!("{name} cannot be told to say {level}"));
+        }
         channel.call("kd_mpi_venc_create_chn", Inside::create)?;
         Ok(Box::new(channel))
     }
@@ -85,6 +93,7 @@ struct MppChannel {
     frames_inside: u32,
     copied: u64,
     name: String,
+    unmapped: Vec<String>,
 }
 
 impl MppChannel {
@@ -172,6 +181,10 @@ impl Channel for MppChannel {
 
     fn describe(&self) -> String {
         self.name.clone()
+    }
+
+    fn unmapped(&self) -> &[String] {
+        &self.unmapped
     }
 }
 

@@ -3,6 +3,7 @@
 
 use std::{
     collections::VecDeque,
+    os::fd::RawFd,
     path::{Path, PathBuf},
     sync::Arc,
     time::{Duration, Instant},
@@ -10,13 +11,15 @@ use std::{
 
 use super::{
     assembly::{Assembly, Piece},
-    controls,
+    controls::{self, Applied},
     node::{Mapping, Node, Ready, buffer},
+    places::{self, Free},
     raw::*,
 };
 use crate::{
-    Channel, ChannelAttr, Code, Codec, DmaPlane, Error, Frame, FrameData, LentPlane, MAX_REGIONS,
-    Mirror, PixelFormat, PlaneMemory, RateControl, Rotation, STUCK_AFTER, Status, Stream,
+    Channel, ChannelAttr, Code, Codec, DmaPlane, Error, Frame, FrameData, LentPlane, Level,
+    MAX_REGIONS, Mirror, PixelFormat, PlaneMemory, RateControl, Rotation, STUCK_AFTER, Status,
+    Stream,
 };
 
 const OUTPUT: u32 = V4L2_BUF_TYPE_VIDEO_OUTPUT_MPLANE;
@@ -117,8 +120,10 @@ struct Slot {
     given: bool,
     /// The picture that the device reads from, until it has.
     lent: Option<Arc<dyn FrameData>>,
-    /// Where the descriptor that was lent last came from: the driver keeps its mapping.
-    last: Option<DmaPlane>,
+    /// The descriptor that was lent last: the driver keeps its mapping.
+    last: Option<RawFd>,
+    /// The number of the picture that was in it last.
+    used: u32,
 }
 
 /// A plane of the driver's memory in the hands of whoever makes the pictures.
@@ -159,6 +164,7 @@ pub(super) struct V4l2Channel {
     opened: Option<Opened>,
     started: bool,
     delay: u32,
+    level: Option<Level>,
     unmapped: Vec<String>,
     /// Frames since the last IDR that was asked for.
     since_idr: u32,
@@ -174,19 +180,25 @@ pub(super) struct V4l2Channel {
 impl V4l2Channel {
     pub fn create(path: &Path, attr: &ChannelAttr) -> Result<Self, Error> {
         attr.validate_for(|_| true)?;
-        let (opened, unmapped) = Opened::new(path, attr, None)?;
+        let (opened, Applied { missing, level }) = Opened::new(path, attr, None)?;
         let needed = opened
             .node
             .get_control(V4L2_CID_MIN_BUFFERS_FOR_OUTPUT)
             .unwrap_or(1);
         Ok(Self {
             path: path.into(),
-            attr: *attr,
+            // Another session in this one's place has the level of this one, whatever the rate is by
+            // then.
+            attr: ChannelAttr {
+                level: level.or(attr.level),
+                ..*attr
+            },
+            level,
             opened: Some(opened),
             started: false,
             // With so many inside the driver works; a stream is due with the last of them.
             delay: needed.clamp(1, 8) as u32 - 1,
-            unmapped: unmapped.into_iter().collect(),
+            unmapped: missing.into_iter().collect(),
             since_idr: 0,
             idr_wanted: false,
             takes_regions: attr.codec != Codec::Jpeg,
@@ -224,7 +236,12 @@ impl V4l2Channel {
             }
         };
         if opened.raw.is_empty() {
-            opened.allocate(memory, self.delay + 1 + SPARE_RAW)?;
+            let needed = self.delay + 1 + SPARE_RAW;
+            let places = match memory {
+                V4L2_MEMORY_DMABUF => needed.max(places::LENT),
+                _ => needed,
+            };
+            opened.allocate(memory, places)?;
         }
         opened.start()?;
         self.opened = Some(opened);
@@ -257,9 +274,8 @@ impl V4l2Channel {
                 // What was read goes back to whoever makes the pictures as soon as it can.
                 return opened.reclaim();
             };
-            let path = opened.node.path().to_path_buf();
             self.heard = Instant::now();
-            if let Some(result) = self.assembly.add(piece, &path) {
+            if let Some(result) = self.assembly.add(piece, &self.path) {
                 if result.is_err() {
                     // What follows refers to the picture that was lost.
                     self.idr_wanted = true;
@@ -353,12 +369,11 @@ impl V4l2Channel {
 
 impl Opened {
     /// Opens the node and sets formats and controls, for pictures with the rows of `dma` apart.
-    /// What the driver has no control for is said in a sentence.
     fn new(
         path: &Path,
         attr: &ChannelAttr,
         dma: Option<&[DmaPlane]>,
-    ) -> Result<(Self, Option<String>), Error> {
+    ) -> Result<(Self, Applied), Error> {
         let node = Node::open(path)?;
         let mut raw: v4l2_pix_format_mplane = zeroed();
         raw.width = attr.width;
@@ -425,7 +440,7 @@ impl Opened {
         encoded.num_planes = 1;
         encoded.plane_fmt[0].sizeimage = attr.stream_buffer_size().max(64 * 1024);
         node.set_format(CAPTURE, encoded)?;
-        let unmapped = controls::apply(&node, attr)?;
+        let applied = controls::apply(&node, attr)?;
         let sizes = of_planes.iter().map(|format| format.sizeimage).collect();
         let opened = Self {
             node,
@@ -439,7 +454,7 @@ impl Opened {
             ended: false,
             pictures: 0,
         };
-        Ok((opened, unmapped))
+        Ok((opened, applied))
     }
 
     /// Whether pictures in such memory can be queued: always, before there are buffers.
@@ -481,6 +496,7 @@ impl Opened {
                 given: false,
                 lent: None,
                 last: None,
+                used: 0,
             });
         }
         Ok(())
@@ -529,15 +545,17 @@ impl Opened {
 
     /// A free place, rather the one that the same memory was lent to before.
     fn free_slot(&self, dma: Option<&[DmaPlane]>) -> Option<usize> {
-        let first = dma.and_then(|planes| planes.first());
+        let fd = dma.and_then(|planes| planes.first()).map(|plane| plane.fd);
         let usable = |slot: &Slot| !slot.queued && !slot.given;
-        let free = || self.raw.iter().enumerate().filter(|(_, slot)| usable(slot));
-        free()
-            .find(|(_, slot)| {
-                first.is_some_and(|plane| slot.last.is_some_and(|last| last.fd == plane.fd))
-            })
-            .or_else(|| free().next())
-            .map(|(index, _)| index)
+        let slots = self.raw.iter().enumerate();
+        let free = slots
+            .filter(|(_, slot)| usable(slot))
+            .map(|(index, slot)| Free {
+                index,
+                last: slot.last,
+                used: slot.used,
+            });
+        places::choose(free, self.raw.len(), self.pictures, fd)
     }
 
     /// The place that was given away and that this picture is in.
@@ -645,7 +663,8 @@ impl Opened {
         self.pictures = self.pictures.wrapping_add(1);
         if let Some(slot) = self.raw.get_mut(index) {
             slot.queued = true;
-            slot.last = dma.and_then(|planes| planes.first().copied());
+            slot.last = dma.and_then(|planes| planes.first()).map(|plane| plane.fd);
+            slot.used = self.pictures;
             slot.lent = (given || dma.is_some()).then(|| frame.data.clone());
         }
         Ok(())
@@ -842,6 +861,10 @@ impl Channel for V4l2Channel {
         opened.allocate(V4L2_MEMORY_MMAP, kept + count)?;
         // A driver that gave fewer than were asked for has those that copies need all the same.
         Ok(opened.give(kept as usize))
+    }
+
+    fn level(&self) -> Option<Level> {
+        self.level
     }
 
     fn unmapped(&self) -> &[String] {

@@ -4,7 +4,7 @@
 //! Which controls there are differs between the driver's versions, so it is asked first.
 
 use super::{node::Node, raw::*};
-use crate::{ChannelAttr, Codec, Entropy, Error, Profile, RateControl};
+use crate::{ChannelAttr, Codec, Entropy, Error, Level, Profile, RateControl};
 
 /// The most that the driver's control for the GOP takes.
 const MOST_GOP: u32 = 10_000;
@@ -35,6 +35,31 @@ pub(super) fn rate_control(rate: RateControl) -> Option<v4l2_rate_control> {
             maximum_bitrate: 0,
         }),
         RateControl::JpegQuality { .. } => None,
+    }
+}
+
+/// The control for the level and the value of a level. The items are in the standards' order: of
+/// H.264 the first sixteen levels, of H.265 each level in its two tiers behind an item that is none.
+fn level_value(level: Level) -> (u32, i64) {
+    let place = level.place() as i64;
+    match level.codec() {
+        Codec::H265 => (
+            V4L2_CID_MVE_VIDEO_H265_LEVEL,
+            1 + 2 * place + i64::from(level.is_high_tier()),
+        ),
+        _ => (V4L2_CID_MPEG_VIDEO_H264_LEVEL, place),
+    }
+}
+
+/// The level that a value of its control is.
+fn level_of(codec: Codec, value: i64) -> Option<Level> {
+    let value = usize::try_from(value).ok()?;
+    match codec {
+        Codec::H265 => {
+            let item = value.checked_sub(1)?;
+            Level::at(codec, item / 2, item % 2 == 1)
+        }
+        _ => Level::at(codec, value, false),
     }
 }
 
@@ -108,6 +133,14 @@ fn codec_settings(attr: &ChannelAttr) -> Vec<Setting> {
         }
         Codec::Jpeg => return settings,
     }
+    if let Some(level) = attr.wanted_level() {
+        let (id, value) = level_value(level);
+        settings.push(Setting {
+            id,
+            value,
+            says: attr.level.map(|level| format!("level={}", level.name())),
+        });
+    }
     settings.push(said(
         V4L2_CID_MPEG_VIDEO_GOP_SIZE,
         attr.gop.into(),
@@ -173,12 +206,21 @@ fn rate_settings(attr: &ChannelAttr) -> Vec<Setting> {
     }
 }
 
-/// Sets what the driver has a control for. The answer is what it has none for, a sentence that
-/// names it all, or nothing.
+/// What became of a channel's attributes.
+#[derive(Default)]
+pub(super) struct Applied {
+    /// What the driver has no control for, a sentence that names it all.
+    pub missing: Option<String>,
+    /// The level that it was given, if it has a control for that.
+    pub level: Option<Level>,
+}
+
+/// Sets what the driver has a control for.
 ///
 /// # Errors
 /// The driver's refusal of a control that it has.
-pub(super) fn apply(node: &Node, attr: &ChannelAttr) -> Result<Option<String>, Error> {
+pub(super) fn apply(node: &Node, attr: &ChannelAttr) -> Result<Applied, Error> {
+    let mut level = None;
     let mut missing: Vec<String> = Vec::new();
     let mut note = |what: String| {
         if !missing.contains(&what) {
@@ -197,6 +239,12 @@ pub(super) fn apply(node: &Node, attr: &ChannelAttr) -> Result<Option<String>, E
             note(format!("{what} (the nearest is {nearest})"));
         }
         node.set_control(id, nearest)?;
+        if matches!(
+            id,
+            V4L2_CID_MPEG_VIDEO_H264_LEVEL | V4L2_CID_MVE_VIDEO_H265_LEVEL
+        ) {
+            level = level_of(attr.codec, nearest);
+        }
     }
     if attr.codec != Codec::Jpeg && !attr.deblock {
         note("deblock=false".into());
@@ -222,11 +270,45 @@ pub(super) fn apply(node: &Node, attr: &ChannelAttr) -> Result<Option<String>, E
             _ => return Err(error),
         }
     }
-    Ok((!missing.is_empty()).then(|| {
+    let missing = (!missing.is_empty()).then(|| {
         format!(
             "{} has no control for {}",
             node.path().display(),
             missing.join(", ")
         )
-    }))
+    });
+    Ok(Applied { missing, level })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// By the names of the driver's own menu (`h265_level_str` of `mvx_v4l2_ctrls.c`) and of V4L2's.
+    #[test]
+    fn levels_are_the_drivers_items() {
+        for (codec, name, high_tier, value) in [
+            (Codec::H264, "1", false, 0),
+            (Codec::H264, "1b", false, 1),
+            (Codec::H264, "3.1", false, 9),
+            (Codec::H264, "5.1", false, 15),
+            (Codec::H265, "1", false, 1),
+            (Codec::H265, "3.1", false, 9),
+            (Codec::H265, "4", true, 12),
+            (Codec::H265, "5.1", false, 17),
+            (Codec::H265, "6.2", true, 26),
+        ] {
+            let level = Level::all(codec)
+                .find(|level| (level.name(), level.is_high_tier()) == (name, high_tier))
+                .expect("there is one");
+            assert_eq!(level_value(level).1, value, "{level}");
+            assert_eq!(level_of(codec, value), Some(level));
+        }
+        assert_eq!(level_of(Codec::H265, 0), None);
+        assert_eq!(
+            level_of(Codec::H265, 2),
+            None,
+            "High 1 is not the standard's"
+        );
+    }
 }

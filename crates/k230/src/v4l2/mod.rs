@@ -23,6 +23,7 @@ mod assembly;
 mod channel;
 mod controls;
 mod node;
+mod places;
 mod probe;
 pub mod raw;
 

@@ -227,6 +227,11 @@ impl<P: Payload, E> Inputs<P, E> {
         self.seekable = Some(seekable);
     }
 
+    /// Whom the file is for.
+    pub(super) fn profile(&self) -> Profile {
+        self.profile
+    }
+
     /// Frames that came before the first that could be read, and are not in the file.
     pub fn unreadable(&self) -> u64 {
         self.unreadable

@@ -5,7 +5,7 @@ use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
 use super::inputs::{InputFormat, Inputs, Next, NoInput, Refused};
-use super::{Idle, Jump, RecordError, Recorder, SILENT, Stats, Storage, Stream};
+use super::{Idle, InputNotice, Notice, RecordError, Recorder, SILENT, Stats, Storage, Stream};
 use crate::writer::{Profile, Tags};
 
 #[cfg(test)]
@@ -27,23 +27,11 @@ pub trait Host {
     /// Whether the head of the file could be written again.
     fn is_seekable(&self) -> bool;
 
-    /// The file is not begun before something comes of this input, however much there is of the others.
-    fn waits(&self, input: &Self::Input);
+    /// Something that the user should know of an input.
+    fn tell(&self, input: &Self::Input, notice: InputNotice);
 
-    /// So many frames were left out that came before the first readable one of their input.
-    fn unreadable(&self, frames: u64);
-
-    /// The times of an input began anew.
-    fn jumped(&self, input: &Self::Input, jump: Jump);
-
-    /// Begins a file of some streams: without the inputs that did not say what they have, and of which some say so
-    /// later.
-    fn begin(
-        &self,
-        streams: &[Stream],
-        left_out: &[Self::Input],
-        awaited: &[Self::Input],
-    ) -> Result<Recorder<Self::Storage>, Ended<Self>>;
+    /// Begins a file of some streams.
+    fn begin(&self, streams: &[Stream]) -> Result<Recorder<Self::Storage>, Ended<Self>>;
 
     /// Passes an event on behind what was recorded.
     fn event(&self, storage: &mut Self::Storage, event: Self::Event) -> Result<(), Failure<Self>>;
@@ -109,7 +97,7 @@ struct State<H: Host> {
     /// The tags changed since the file was begun.
     tags_are_new: bool,
     stats: Stats,
-    /// Frames left out before the first readable ones that the host was told of.
+    /// Frames left out before the first readable ones that were told of.
     told_unreadable: u64,
     /// Threads that wait for `busy` to end. Waking none costs a system call too.
     waiting: usize,
@@ -376,7 +364,7 @@ impl<H: Host> SharedRecorder<H> {
         }
         if let Some(jump) = jump {
             drop(state);
-            self.host.jumped(input, jump);
+            self.host.tell(input, InputNotice::Jumped(jump));
             state = self.lock();
         }
         let goes_on = |n| state.is_free() && state.inputs.is_next(n);
@@ -496,13 +484,13 @@ impl<H: Host> SharedRecorder<H> {
         state
     }
 
-    fn tell_of_unreadable(&self) {
+    fn tell_of_unreadable(&self, recorder: &mut Recorder<H::Storage>) {
         let mut state = self.lock();
         let all = state.inputs.unreadable();
         let told = std::mem::replace(&mut state.told_unreadable, all);
         drop(state);
-        if all > told {
-            self.host.unreadable(all - told);
+        if let frames @ 1.. = all.saturating_sub(told) {
+            recorder.tell(Notice::Unreadable { frames });
         }
     }
 
@@ -512,21 +500,25 @@ impl<H: Host> SharedRecorder<H> {
                 let seekable = self.host.is_seekable();
                 self.lock().inputs.set_seekable(seekable);
             }
-            (Work::Waits(input), _) => self.host.waits(&input),
+            (Work::Waits(input), _) => {
+                let profile = self.lock().inputs.profile();
+                self.host.tell(&input, InputNotice::Waits(profile));
+            }
             (Work::Begin(begin), recorder) => {
-                let Begin {
-                    streams,
-                    left_out,
-                    awaited,
-                } = *begin;
-                let begun = self.host.begin(&streams, &left_out, &awaited)?;
-                *recorder = Some(Box::new(begun));
-                self.tell_of_unreadable();
+                let told = [
+                    (&begin.left_out, InputNotice::LeftOut),
+                    (&begin.awaited, InputNotice::Awaited),
+                ];
+                for (inputs, notice) in told {
+                    inputs.iter().for_each(|it| self.host.tell(it, notice));
+                }
+                let begun = recorder.insert(Box::new(self.host.begin(&begin.streams)?));
+                self.tell_of_unreadable(begun);
             }
             (Work::Tags, Some(recorder)) => recorder.set_tags(&self.host.tags()),
             (Work::Next(Next::Known(number, stream)), Some(recorder)) => {
                 recorder.set_stream(number, &stream)?;
-                self.tell_of_unreadable();
+                self.tell_of_unreadable(recorder);
             }
             (
                 Work::Next(Next::Payload {

@@ -28,18 +28,9 @@ impl Host for Test {
         true
     }
 
-    fn waits(&self, _: &&'static str) {}
+    fn tell(&self, _: &&'static str, _: InputNotice) {}
 
-    fn unreadable(&self, _: u64) {}
-
-    fn jumped(&self, _: &&'static str, _: Jump) {}
-
-    fn begin(
-        &self,
-        streams: &[Stream],
-        _: &[&'static str],
-        _: &[&'static str],
-    ) -> Result<Recorder<Disk>, Ended<Self>> {
+    fn begin(&self, streams: &[Stream]) -> Result<Recorder<Disk>, Ended<Self>> {
         let memory =
             Seekable::new(Cursor::new(Vec::new())).map_err(|_| RecordError::Storage(()))?;
         Recorder::start(Disk(memory), Settings::new(Profile::Standard), streams)
