@@ -138,8 +138,9 @@ impl Seek {
             return segment;
         }
         if range.backward {
-            segment.set_stop(range.stop.map(gst::ClockTime::from_nseconds));
-            segment.set_position(segment.stop());
+            let stop = range.stop.map(gst::ClockTime::from_nseconds);
+            segment.set_position(stop);
+            segment.set_stop(stop);
             return segment;
         }
         let start = gst::ClockTime::from_nseconds(range.start);

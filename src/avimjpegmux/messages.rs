@@ -16,12 +16,11 @@ pub(super) fn warn(element: &gst::Element, notice: &Notice) {
         Notice::Nothing { .. } | Notice::Displaced { .. } | Notice::SampleRate { .. } => "",
         _ => " The stats property counts this.",
     };
-    let text = format!("{notice}.{counted}");
     match notice {
         Notice::Damaged { .. } | Notice::Unreadable { .. } => {
-            gst::element_warning!(element, gst::StreamError::Decode, ("{text}"));
+            gst::element_warning!(element, gst::StreamError::Decode, ("{notice}.{counted}"));
         }
-        _ => gst::element_warning!(element, gst::StreamError::Mux, ("{text}")),
+        _ => gst::element_warning!(element, gst::StreamError::Mux, ("{notice}.{counted}")),
     }
 }
 
