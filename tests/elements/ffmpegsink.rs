@@ -255,9 +255,12 @@ fn args_are_read_as_a_shell_reads_them() {
     let pipeline = Pipeline::launch("videotestsrc num-buffers=2 ! ffmpegsink name=f");
     let sink = pipeline.element("f");
     sink.set_property("ffmpeg", fake.to_str().unwrap());
+    let avi = dir.path().join("*.avi").display().to_string();
     sink.set_property(
         "args",
-        r#"-vf 'scale=320:240, drawtext=text="a b"' -metadata title=It\'s\ "two $words" *.avi # no"#,
+        format!(
+            r#"-vf 'scale=320:240, drawtext=text="a b"' -metadata title=It\'s\ "two $words" {avi} # no"#
+        ),
     );
     pipeline.run().unwrap();
     let args = std::fs::read_to_string(&out).unwrap();
@@ -270,7 +273,7 @@ fn args_are_read_as_a_shell_reads_them() {
             "scale=320:240, drawtext=text=\"a b\"",
             "-metadata",
             "title=It's two $words",
-            "*.avi"
+            &avi
         ]
     );
 }
@@ -303,7 +306,7 @@ fn one_that_says_it_failed_and_ends_with_0_is_an_error() {
         "head -c 100 > /dev/null; echo \"[fatal] File 'a.avi' already exists. Exiting.\" >&2",
     );
     let err = Pipeline::launch(&format!(
-        "videotestsrc ! ffmpegsink overwrite=false ffmpeg={} args=a.avi",
+        "videotestsrc ! ffmpegsink overwrite=false ffmpeg={} args=-",
         fake.display()
     ))
     .run()
@@ -313,7 +316,7 @@ fn one_that_says_it_failed_and_ends_with_0_is_an_error() {
 
 #[test]
 fn the_error_has_ffmpegs_last_lines() {
-    let err = Pipeline::launch("videotestsrc ! ffmpegsink args=\"-c:v nosuchcodec a.avi\"")
+    let err = Pipeline::launch("videotestsrc ! ffmpegsink args=\"-c:v nosuchcodec -f avi -\"")
         .run()
         .unwrap_err();
     assert!(err.contains("Unknown encoder 'nosuchcodec'"), "{err}");
@@ -331,7 +334,7 @@ fn its_messages_are_log_lines_of_their_level() {
          exec cat > /dev/null",
     );
     let pipeline = Pipeline::launch(&format!(
-        "videotestsrc num-buffers=2 ! ffmpegsink ffmpeg={} args=x",
+        "videotestsrc num-buffers=2 ! ffmpegsink ffmpeg={} args=-",
         fake.display()
     ));
     gst::log::set_threshold_from_string("ffmpegsink:DEBUG", false);
@@ -418,7 +421,7 @@ fn a_program_that_dies_is_an_error_at_once() {
     let pipeline = Pipeline::launch(&format!(
         "appsrc name=s format=time is-live=true \
          caps=video/x-raw,format=BGR,width=64,height=48,framerate=30/1 ! \
-         ffmpegsink ffmpeg={} args=a.avi",
+         ffmpegsink ffmpeg={} args=-",
         fake.display()
     ));
     let src: gst_app::AppSrc = pipeline.element("s").downcast().unwrap();
@@ -445,7 +448,7 @@ fn eos_comes_when_the_file_is_complete() {
         ),
     );
     Pipeline::launch(&format!(
-        "videotestsrc num-buffers=3 ! ffmpegsink ffmpeg={} args=x",
+        "videotestsrc num-buffers=3 ! ffmpegsink ffmpeg={} args=-",
         fake.display()
     ))
     .run()
@@ -458,7 +461,7 @@ fn a_failure_after_the_last_frame_is_an_error_not_eos() {
     let dir = tempfile::tempdir().unwrap();
     let fake = program(dir.path(), "cat > /dev/null; echo disk full >&2; exit 1");
     let err = Pipeline::launch(&format!(
-        "videotestsrc num-buffers=3 ! ffmpegsink ffmpeg={} args=x",
+        "videotestsrc num-buffers=3 ! ffmpegsink ffmpeg={} args=-",
         fake.display()
     ))
     .run()
@@ -504,7 +507,7 @@ fn a_program_that_stops_reading_blocks_until_the_pipeline_stops() {
     let fake = program(dir.path(), "exec sleep 100000");
     let pipeline = Pipeline::launch(&format!(
         "videotestsrc num-buffers=100 ! video/x-raw,width=640,height=480 ! \
-         ffmpegsink name=f ffmpeg={} args=x",
+         ffmpegsink name=f ffmpeg={} args=-",
         fake.display()
     ));
     pipeline.play();
@@ -551,7 +554,7 @@ fn a_hundred_state_changes() {
     let dir = tempfile::tempdir().unwrap();
     let fake = program(dir.path(), "exec cat > /dev/null");
     let pipeline = Pipeline::launch(&format!(
-        "videotestsrc ! video/x-raw,width=64,height=48 ! ffmpegsink ffmpeg={} args=x",
+        "videotestsrc ! video/x-raw,width=64,height=48 ! ffmpegsink ffmpeg={} args=-",
         fake.display()
     ));
     for n in 0..100 {
@@ -570,7 +573,7 @@ fn a_program_that_ends_while_it_is_written_to_ends_no_other() {
     // gst-launch-1.0 does not ignore SIGPIPE.
     let fake = program(dir.path(), "head -c 1000 > /dev/null; exit 0");
     let status = Command::new("gst-launch-1.0")
-        .args(["-q", "videotestsrc", "!", "ffmpegsink", "args=x"])
+        .args(["-q", "videotestsrc", "!", "ffmpegsink", "args=-"])
         .arg(format!("ffmpeg={}", fake.display()))
         .envs(crate::common::plugin_path(dir.path()))
         .status()
@@ -638,7 +641,7 @@ impl Drop for Elsewhere {
 #[test]
 fn a_program_that_does_not_heed_its_end_outlives_the_process_by_a_bounded_time() {
     let dir = tempfile::tempdir().unwrap();
-    let pipeline = ["videotestsrc", "!", "ffmpegsink", "args=x"];
+    let pipeline = ["videotestsrc", "!", "ffmpegsink", "args=-"];
     let mut recording = Elsewhere::start(dir.path(), &pipeline, "exec sleep 100000");
     recording.kill();
     let start = Instant::now();
@@ -691,7 +694,7 @@ fn a_stopped_program_is_told_of() {
     let dir = tempfile::tempdir().unwrap();
     let fake = program(dir.path(), "kill -STOP $$; exec cat > /dev/null");
     let pipeline = Pipeline::launch(&format!(
-        "videotestsrc ! ffmpegsink ffmpeg={} args=x",
+        "videotestsrc ! ffmpegsink ffmpeg={} args=-",
         fake.display()
     ));
     pipeline.play();
@@ -807,8 +810,9 @@ fn a_recording_may_be_stopped_or_fail_amid_a_change() {
     ] {
         let program = program(dir.path(), script);
         let pipeline = Pipeline::launch(&format!(
-            "appsrc name=s format=time max-bytes=0 caps={} ! ffmpegsink args=\"a.mkv\" ffmpeg={}",
+            "appsrc name=s format=time max-bytes=0 caps={} ! ffmpegsink args={} ffmpeg={}",
             raw(64, 48, 25),
+            dir.path().join("a.mkv").display(),
             program.display()
         ));
         let source: gst_app::AppSrc = pipeline.element("s").downcast().unwrap();
