@@ -18,7 +18,7 @@ use crate::events::Event;
 use crate::http::auth::Auth;
 use crate::http::{self, App, Parts};
 use crate::index::{Index, Shared};
-use crate::mqtt::{self, Station};
+use crate::mqtt::{self, Prepared, Station};
 use crate::offload::Offload;
 use crate::options::Options;
 use crate::rtsp;
@@ -64,7 +64,7 @@ pub async fn run(options: &Options, config: Config) -> Result<(), Error> {
     let mut mqtt = None;
     if let Some(config) = &config.mqtt {
         mqtt = Some(
-            mqtt::start(
+            mqtt::prepare(
                 config,
                 cameras.clone(),
                 index.clone(),
@@ -74,13 +74,14 @@ pub async fn run(options: &Options, config: Config) -> Result<(), Error> {
             .await?,
         );
     }
-    let (station, publishing) = mqtt.unzip();
+    let (station, mqtt) = mqtt.unzip();
     let listening = tokio::spawn(listen(happened, index.clone(), station, stopped.clone()));
     let listener = TcpListener::bind(config.http.listen)
         .await
         .map_err(|error| format!("{}: {error}", config.http.listen))?;
     let rtsp = begin_rtsp(&config, auth.clone())?;
     follow(&cameras, rtsp.as_ref(), &config).await?;
+    let publishing = mqtt.map(Prepared::begin);
     let parts = Parts {
         cameras: cameras.clone(),
         index: index.clone(),

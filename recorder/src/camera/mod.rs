@@ -268,6 +268,12 @@ impl Camera {
         Ok(())
     }
 
+    /// Whether it has just begun, and there is nothing yet that could record.
+    pub fn is_being_made(&self) -> bool {
+        let state = lock(&self.shared.state);
+        state.phase == Phase::Starting && state.ring.is_none()
+    }
+
     /// How it is doing.
     pub fn status(&self) -> Status {
         let shared = &self.shared;

@@ -116,14 +116,30 @@ impl Station {
     }
 }
 
-/// Begins to publish and to listen, until `stopped` is true.
-pub async fn start(
+/// The connection before it is made.
+pub struct Prepared {
+    link: Link,
+    broker: EventLoop,
+    changes: mpsc::UnboundedReceiver<String>,
+    stopped: watch::Receiver<bool>,
+}
+
+impl Prepared {
+    /// Begins to publish and to listen. The broker may have orders that came while nobody was here, so that the
+    /// cameras have to be known.
+    pub fn begin(self) -> JoinHandle<()> {
+        tokio::spawn(run(self.link, self.broker, self.changes, self.stopped))
+    }
+}
+
+/// Takes what happens from now on; is to end when `stopped` is true.
+pub async fn prepare(
     config: &Mqtt,
     cameras: Arc<Cameras>,
     index: Index,
     events: Events,
     stopped: watch::Receiver<bool>,
-) -> Result<(Station, JoinHandle<()>), sqlx::Error> {
+) -> Result<(Station, Prepared), sqlx::Error> {
     let outbox = Outbox::open(cameras.directory()).await?;
     // Topics may have another name for the machine than the rest.
     let site = config.site.as_deref().unwrap_or(index.site());
@@ -145,7 +161,13 @@ pub async fn start(
         outbox,
         changes,
     };
-    Ok((station, tokio::spawn(run(link, broker, changed, stopped))))
+    let prepared = Prepared {
+        link,
+        broker,
+        changes: changed,
+        stopped,
+    };
+    Ok((station, prepared))
 }
 
 async fn run(
@@ -203,11 +225,12 @@ fn connect(config: &Mqtt, site: &str, topics: &Topics) -> (AsyncClient, EventLoo
 }
 
 /// Whether a packet came that cannot be taken, such as one that is too large: the broker sends it until it
-/// was.
+/// was. A connection that breaks amid a packet is none.
 fn is_unreadable(error: &ConnectionError) -> bool {
     matches!(
         error,
-        ConnectionError::MqttState(StateError::Deserialization(_))
+        ConnectionError::MqttState(StateError::Deserialization(error))
+            if !matches!(error, rumqttc::mqttbytes::Error::Io(_))
     )
 }
 
@@ -421,6 +444,17 @@ fn numbered(payload: &str, sequence: i64) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use rumqttc::mqttbytes::Error as PacketError;
+
+    /// What waits at the broker is given up for a packet that cannot be read only.
+    #[test]
+    fn a_connection_that_breaks_amid_a_packet_is_no_unreadable_one() {
+        let of = |error| ConnectionError::MqttState(StateError::Deserialization(error));
+        let reset = std::io::Error::from(std::io::ErrorKind::ConnectionReset);
+        assert!(!is_unreadable(&of(PacketError::Io(reset))));
+        assert!(is_unreadable(&of(PacketError::PayloadSizeLimitExceeded(1))));
+        assert!(is_unreadable(&of(PacketError::MalformedPacket)));
+    }
 
     #[test]
     fn orders_are_read() {

@@ -174,6 +174,34 @@ fn an_order_that_the_broker_kept_is_old() {
     assert_eq!(state["cameras"][0]["recording"], serde_json::json!([]));
 }
 
+/// The broker has them at once when the program is back, whose cameras are only then made.
+#[test]
+fn orders_that_came_while_the_program_was_away_are_followed() {
+    const CAMERAS: usize = 16;
+    let folder = tempfile::tempdir().unwrap();
+    let broker = Broker::start(folder.path());
+    let mut listener = broker.listener("kendryte/home/#");
+    let cameras: String = (0..CAMERAS).map(|n| ball(&format!("gate-{n}"))).collect();
+    let head = "[mqtt]\nhost = '127.0.0.1'\nsite = 'home'\n";
+    let config = format!("{head}port = {}\n{cameras}", broker.port);
+    let mut recorder = Recorder::start(&config);
+    recorder.program.says(&["connected to the MQTT broker"]);
+    listener.says(&["kendryte/home/gate-0/state", "running"]);
+    let folder = recorder.kill();
+    listener.says(&["kendryte/home/state offline"]);
+    for n in 0..CAMERAS {
+        broker.publish(
+            &format!("kendryte/home/gate-{n}/trigger"),
+            &format!("door-{n}"),
+        );
+    }
+    let _recorder = Recorder::start_in(folder, &config);
+    for n in 0..CAMERAS {
+        let topic = format!("kendryte/home/gate-{n}/event");
+        listener.says(&[&topic, "\"finished\"", &format!("\"door-{n}\"")]);
+    }
+}
+
 /// The broker would send it again with each connection, and nothing that comes after it.
 #[test]
 fn a_message_that_is_too_large_does_not_end_all_others() {
