@@ -478,6 +478,15 @@ impl Fed {
         }
     }
 
+    /// Throws away what is under way. A sink that loses its state while the pipeline is still on its way to
+    /// PLAYING may stay behind, whatever is in front of it.
+    pub(crate) fn flush(&self) {
+        let (reached, ..) = self.pipeline.0.state(gst::ClockTime::from_seconds(60));
+        reached.expect("the pipeline plays");
+        assert!(self.source.send_event(gst::event::FlushStart::new()));
+        assert!(self.source.send_event(gst::event::FlushStop::new(true)));
+    }
+
     /// One frame in, one out.
     pub(crate) fn step(&mut self) -> gst::Buffer {
         self.push();
@@ -586,8 +595,7 @@ fn a_flush_ends_a_wait_and_the_stream_goes_on_with_an_idr() {
         let mut fed = Fed::new(&format!("k230venc output-buffers=2 {backend}"));
         let held: Vec<gst::Buffer> = (0..2).map(|_| fed.step()).collect();
         fed.push();
-        assert!(fed.source.send_event(gst::event::FlushStart::new()));
-        assert!(fed.source.send_event(gst::event::FlushStop::new(true)));
+        fed.flush();
         drop(held);
         let next = fed.step();
         assert_eq!(structure(&[next]), "hI", "{backend}");

@@ -222,8 +222,7 @@ fn key_units_and_rates_change_on_the_device() {
         assert!(changed.ends_with("hIPPPPhIPPPP"), "{changed}");
         assert_eq!(count(&venc.property("stats"), "frames-out"), fed.sent);
         // After a flush the stream goes on with an IDR, by a session of its own.
-        assert!(fed.source.send_event(gst::event::FlushStart::new()));
-        assert!(fed.source.send_event(gst::event::FlushStop::new(true)));
+        fed.flush();
         assert_eq!(structure(&[fed.step()]), "hI");
     });
 }
@@ -971,8 +970,7 @@ fn pictures_that_stay_inside_come_out_and_a_stopped_session_is_not_used_again() 
         let two_frames = gst::ClockTime::SECOND.mul_div_ceil(1, 30).expect("a time") * 2;
         assert_eq!(query.result().1, two_frames);
         // Two are inside when the stream is flushed, which stops the session.
-        assert!(fed.source.send_event(gst::event::FlushStart::new()));
-        assert!(fed.source.send_event(gst::event::FlushStop::new(true)));
+        fed.flush();
         for _ in 0..3 {
             fed.push();
         }
