@@ -226,6 +226,8 @@ impl Conversion {
                     sound,
                     ..self.converted.get()
                 }),
+                // Its streams flow again, into nothing: what the source says to that is no reason.
+                Err(error @ ConvertError::NoPictures(_)) => self.finish(End::Failed(error)),
                 Err(error) => self.finish(End::Failed(self.reason().unwrap_or(error))),
             },
             gst::MessageView::Element(element) => {
