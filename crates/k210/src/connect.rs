@@ -40,7 +40,7 @@ const LEAST_PATIENCE: Duration = Duration::from_millis(400);
 /// How long connecting may take in all if the board shows signs of life.
 const LIMIT: Duration = Duration::from_secs(12);
 
-/// When connecting ends whatever happens: [`LIMIT`] and what repetitions on a bad line may take. A
+/// When connecting ends whatever happens: 12 s and what repetitions on a bad line may take. A
 /// reset starts this time again.
 pub const OVERALL: Duration = Duration::from_secs(20);
 
