@@ -580,6 +580,11 @@ mod tests {
             assert_eq!(index.counts_at(n * 1000), [n, n * 40]);
             assert_eq!(index.counts_at(n * 1000 + 490), [n + 1, n * 40]);
         }
+        // One without a head begins where its payload does.
+        let mut index = Index::new([false]);
+        index.push(0, 1000, 100, true);
+        assert_eq!(index.counts_at(1000), [0]);
+        assert_eq!(index.counts_at(1001), [1]);
     }
 
     #[test]
