@@ -516,28 +516,29 @@ mod tests {
 
     use super::*;
 
-    /// A board whose answers to FRAME_SIZE are made up.
-    struct Liar {
-        port: Port,
-        answer: [u8; 12],
-        /// Bytes of it that are still to be given.
-        left: usize,
+    /// What a line does to the bytes on it.
+    trait Tamper {
+        /// How many of the first bytes to the board are lost.
+        fn hear(&mut self, data: &[u8]) -> usize;
+
+        /// Changes what the board says.
+        fn say(&mut self, _answer: &mut [u8]) {}
     }
 
-    impl Transport for Liar {
+    struct Tampered<T> {
+        port: Port,
+        with: T,
+    }
+
+    impl<T: Tamper + Send> Transport for Tampered<T> {
         fn read(&mut self, buf: &mut [u8], timeout: Duration) -> io::Result<usize> {
             let count = self.port.read(buf, timeout)?;
-            for byte in &mut buf[..count.min(self.left)] {
-                *byte = self.answer[12 - self.left];
-                self.left -= 1;
-            }
+            self.with.say(&mut buf[..count]);
             Ok(count)
         }
         fn write_all(&mut self, data: &[u8], timeout: Duration) -> io::Result<()> {
-            if data.starts_with(&[0x30, 0x81]) {
-                self.left = 12;
-            }
-            self.port.write_all(data, timeout)
+            let lost = self.with.hear(data);
+            self.port.write_all(&data[lost..], timeout)
         }
         fn set_baud_rate(&mut self, baud: u32) -> io::Result<()> {
             self.port.set_baud_rate(baud)
@@ -547,6 +548,29 @@ mod tests {
         }
         fn discard_input(&mut self) -> io::Result<()> {
             self.port.discard_input()
+        }
+    }
+
+    /// A board whose answers to FRAME_SIZE are made up.
+    struct Liar {
+        answer: [u8; 12],
+        /// Bytes of it that are still to be given.
+        left: usize,
+    }
+
+    impl Tamper for Liar {
+        fn hear(&mut self, data: &[u8]) -> usize {
+            if data.starts_with(&[0x30, 0x81]) {
+                self.left = 12;
+            }
+            0
+        }
+
+        fn say(&mut self, answer: &mut [u8]) {
+            for byte in answer.iter_mut().take(self.left) {
+                *byte = self.answer[12 - self.left];
+                self.left -= 1;
+            }
         }
     }
 
@@ -575,10 +599,9 @@ mod tests {
     fn a_board_that_tells_impossible_sizes_is_stuck_after_the_frame_timeout() {
         let mut answer = [0xff; 12];
         answer[8..].copy_from_slice(&100u32.to_le_bytes());
-        let liar = Liar {
+        let liar = Tampered {
             port: board(),
-            answer,
-            left: 0,
+            with: Liar { answer, left: 0 },
         };
         let shared = Shared::default();
         lock(&shared.settings).frame_timeout = 300_000_000;
@@ -604,7 +627,6 @@ mod tests {
 
     /// A board that is deaf from some command on.
     struct Deafened {
-        port: Port,
         /// The command's code.
         from: u8,
         /// Whether it hears later commands again.
@@ -613,11 +635,8 @@ mod tests {
         left: usize,
     }
 
-    impl Transport for Deafened {
-        fn read(&mut self, buf: &mut [u8], timeout: Duration) -> io::Result<usize> {
-            self.port.read(buf, timeout)
-        }
-        fn write_all(&mut self, data: &[u8], timeout: Duration) -> io::Result<()> {
+    impl Tamper for Deafened {
+        fn hear(&mut self, data: &[u8]) -> usize {
             if self.left == 0 && data.starts_with(&[0x30, self.from]) {
                 let length = data[2..6].iter().rev();
                 let length = length.fold(0, |sum, byte| sum << 8 | usize::from(*byte));
@@ -625,16 +644,7 @@ mod tests {
             }
             let lost = data.len().min(self.left);
             self.left -= lost;
-            self.port.write_all(&data[lost..], timeout)
-        }
-        fn set_baud_rate(&mut self, baud: u32) -> io::Result<()> {
-            self.port.set_baud_rate(baud)
-        }
-        fn set_control_lines(&mut self, dtr: bool, rts: bool) -> io::Result<()> {
-            self.port.set_control_lines(dtr, rts)
-        }
-        fn discard_input(&mut self) -> io::Result<()> {
-            self.port.discard_input()
+            lost
         }
     }
 
@@ -646,11 +656,14 @@ mod tests {
         own_script: bool,
         prepare: impl FnOnce(&mut Stream),
     ) -> (Result<Frame, Trouble>, Vec<String>) {
-        let board = Deafened {
-            port: board(),
+        let deafened = Deafened {
             from: code,
             once,
             left: 0,
+        };
+        let board = Tampered {
+            port: board(),
+            with: deafened,
         };
         let shared = Shared::default();
         let warnings = Mutex::new(Vec::new());
