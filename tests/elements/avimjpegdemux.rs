@@ -525,10 +525,13 @@ fn paused(source: &str, sound: bool) -> Pipeline {
     if sound {
         description += &format!(" d.audio_0 ! {SINK} name=a");
     }
-    let pipeline = Pipeline::launch(&description);
+    standing(&description)
+}
+
+fn standing(description: &str) -> Pipeline {
+    let pipeline = Pipeline::launch(description);
     pipeline.0.set_state(gst::State::Paused).expect("pauses");
-    let (result, ..) = pipeline.0.state(HANG);
-    result.expect("prerolls");
+    pipeline.0.state(HANG).0.expect("prerolls");
     pipeline
 }
 
@@ -1163,6 +1166,15 @@ fn slow_camera() -> (Vec<u8>, Vec<Vec<u8>>) {
     (file.build(&content).bytes, all)
 }
 
+/// The pictures of a source that stands still at the first one, one at a time.
+fn on_screen(source: &str) -> (Pipeline, gst_app::AppSink) {
+    let pipeline = standing(&format!(
+        "{source} d.video_0 ! appsink name=v sync=true max-buffers=1"
+    ));
+    let sink = appsink(&pipeline, "v");
+    (pipeline, sink)
+}
+
 #[test]
 fn a_paused_seek_shows_what_is_on_screen() {
     const FRAME: u64 = 40_000_000;
@@ -1170,12 +1182,7 @@ fn a_paused_seek_shows_what_is_on_screen() {
     let (bytes, all) = slow_camera();
     let path = scratch.write("slow.avi", &bytes);
     for (source, pulls) in [(pull(&path), true), (push(&path), false)] {
-        let pipeline = Pipeline::launch(&format!(
-            "{source} d.video_0 ! appsink name=v sync=true max-buffers=1"
-        ));
-        let sink = appsink(&pipeline, "v");
-        pipeline.0.set_state(gst::State::Paused).expect("pauses");
-        pipeline.0.state(HANG).0.expect("prerolls");
+        let (pipeline, sink) = on_screen(&source);
         for n in [40_u64, 5, 77, 88, 1, 120] {
             let on_screen = (n / 3 * 3).min(87);
             for flags in [
@@ -1245,12 +1252,7 @@ fn a_key_unit_seek_to_a_picture_that_is_destroyed_begins_with_one_that_is_not() 
     let is_there = |n: &u64| !lost.contains(n);
     let path = scratch.write("lost.avi", &built.bytes);
     for (source, pulls) in [(pull(&path), true), (push(&path), false)] {
-        let pipeline = Pipeline::launch(&format!(
-            "{source} d.video_0 ! appsink name=v sync=true max-buffers=1"
-        ));
-        let sink = appsink(&pipeline, "v");
-        pipeline.0.set_state(gst::State::Paused).expect("pauses");
-        pipeline.0.state(HANG).0.expect("prerolls");
+        let (pipeline, sink) = on_screen(&source);
         let shown = || {
             pipeline.0.state(HANG).0.expect("prerolls");
             let sample = sink.try_pull_preroll(HANG).expect("a picture");
