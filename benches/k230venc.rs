@@ -224,7 +224,7 @@ fn loop_on_the_device() {
         let pad = pipeline
             .by_name("out")
             .and_then(|out| out.static_pad("sink"));
-        let encode = move |_: &gst::Pad, info: &mut gst::PadProbeInfo| {
+        let encode = move |_: &gst::Pad, info: &mut gst::PadProbeInfo<'_>| {
             let since = Instant::now();
             let buffer = info.buffer().expect("a frame");
             let memory = buffer.peek_memory(0);

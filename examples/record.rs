@@ -346,7 +346,7 @@ fn stop(pipeline: &gst::Pipeline) {
     });
 }
 
-fn running_time(pad: &gst::Pad, info: &gst::PadProbeInfo) -> Option<gst::ClockTime> {
+fn running_time(pad: &gst::Pad, info: &gst::PadProbeInfo<'_>) -> Option<gst::ClockTime> {
     let segment = pad.sticky_event::<gst::event::Segment>(0)?;
     let segment = segment.segment().downcast_ref::<gst::ClockTime>()?;
     segment.to_running_time(info.buffer()?.pts())

@@ -15,11 +15,11 @@ use gst::glib;
 use gst::prelude::*;
 
 /// The answer when the error has been posted, and something went downstream before it.
-pub const POSTED: gst::FlowError = gst::FlowError::Eos;
+pub(crate) const POSTED: gst::FlowError = gst::FlowError::Eos;
 
 /// The answer when the error has been posted. EOS of a stream that never `began` completes nothing,
 /// and is an error of its own to parsers: "No valid frames found before end of stream".
-pub fn posted(began: bool) -> gst::FlowError {
+pub(crate) fn posted(began: bool) -> gst::FlowError {
     match began {
         true => POSTED,
         false => gst::FlowError::Flushing,
@@ -27,7 +27,7 @@ pub fn posted(began: bool) -> gst::FlowError {
 }
 
 /// Posts that a buffer cannot be read.
-pub fn unreadable(element: Option<&gst::Element>) -> gst::FlowError {
+pub(crate) fn unreadable(element: Option<&gst::Element>) -> gst::FlowError {
     if let Some(element) = element {
         let text = "A buffer cannot be read";
         gst::element_error!(element, gst::ResourceError::Read, ("{text}"));
@@ -36,7 +36,7 @@ pub fn unreadable(element: Option<&gst::Element>) -> gst::FlowError {
 }
 
 /// Posts why playing a file stops, if whoever stopped it has not: `is_told` says whether an error is on the bus.
-pub fn explain(element: &gst::Element, flow: gst::FlowError, is_told: bool) {
+pub(crate) fn explain(element: &gst::Element, flow: gst::FlowError, is_told: bool) {
     let sentence = match flow {
         gst::FlowError::Flushing | gst::FlowError::Eos => return,
         gst::FlowError::Error if is_told => return,
@@ -61,7 +61,7 @@ pub fn explain(element: &gst::Element, flow: gst::FlowError, is_told: bool) {
 /// application. Behind a queue nobody else would where an element returns an error and posts nothing, and the
 /// application would wait for ever.
 #[derive(Debug)]
-pub struct Errors {
+pub(crate) struct Errors {
     bus: gst::Bus,
     handler: Option<glib::SignalHandlerId>,
     came: Arc<AtomicBool>,
@@ -69,7 +69,7 @@ pub struct Errors {
 
 impl Errors {
     /// `None` for an element whose messages nobody gets.
-    pub fn of(element: &gst::Element) -> Option<Self> {
+    pub(crate) fn of(element: &gst::Element) -> Option<Self> {
         let parents = |object: &gst::Object| object.parent();
         let own = element.clone().upcast::<gst::Object>();
         let top = std::iter::successors(Some(own), parents).last()?;
@@ -88,12 +88,12 @@ impl Errors {
     }
 
     /// The element itself posts one: an application may keep those from its bus' signal.
-    pub fn hear(&self) {
+    pub(crate) fn hear(&self) {
         self.came.store(true, Ordering::Release);
     }
 
     /// Whether there was one.
-    pub fn came(&self) -> bool {
+    pub(crate) fn came(&self) -> bool {
         self.came.load(Ordering::Acquire)
     }
 }

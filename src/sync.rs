@@ -5,7 +5,7 @@ use std::sync::{Mutex, MutexGuard};
 
 /// Locks `mutex`. That a thread panicked while it held it does not stop the others: what is behind
 /// a mutex here is whole between any two statements.
-pub fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex
         .lock()
         .unwrap_or_else(|poisoned| poisoned.into_inner())

@@ -8,14 +8,14 @@ use avi_mjpeg::reader::recognize::{self, Verdict, recognize};
 const LEAST: usize = 4 << 10;
 
 /// The type of what is taken apart here. Elements that know no variants take it as `video/x-msvideo`.
-pub fn caps() -> gst::Caps {
+pub(crate) fn caps() -> gst::Caps {
     gst::Caps::builder("video/x-msvideo")
         .field("variant", "mjpeg")
         .build()
 }
 
 /// Registers what finds that type.
-pub fn register(plugin: &gst::Plugin) -> Result<(), gst::glib::BoolError> {
+pub(crate) fn register(plugin: &gst::Plugin) -> Result<(), gst::glib::BoolError> {
     // GStreamer's own is sure of every AVI by its first twelve bytes, and the first that is sure ends the
     // search. One for a file's extension is asked before all others, hence the extension.
     gst::TypeFind::register(

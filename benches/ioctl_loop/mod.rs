@@ -11,7 +11,7 @@ const CAPTURE: u32 = V4L2_BUF_TYPE_VIDEO_CAPTURE_MPLANE;
 const ENCODED: u32 = 4;
 
 /// A session that imports pictures of NV12, both planes in one buffer without gaps.
-pub struct Session {
+pub(crate) struct Session {
     node: File,
     luma: u32,
     /// Addresses and lengths of the encoded buffers, which stay mapped.
@@ -38,7 +38,7 @@ fn buffer(queue: u32, memory: u32, index: u32, planes: &mut [v4l2_plane]) -> v4l
 }
 
 impl Session {
-    pub fn open(path: &str, width: u32, height: u32, pictures: u32) -> Self {
+    pub(crate) fn open(path: &str, width: u32, height: u32, pictures: u32) -> Self {
         let node = OpenOptions::new().read(true).write(true).open(path);
         let node = node.expect("the device opens");
         for (queue, code, planes) in [
@@ -101,7 +101,7 @@ impl Session {
     }
 
     /// Encodes the picture at `fd` by the place `index`, and appends its stream to `into`.
-    pub fn encode(&mut self, index: u32, fd: i32, microseconds: u64, into: &mut Vec<u8>) {
+    pub(crate) fn encode(&mut self, index: u32, fd: i32, microseconds: u64, into: &mut Vec<u8>) {
         let mut planes = [zeroed::<v4l2_plane>(); 2];
         for (n, plane) in planes.iter_mut().enumerate() {
             plane.m.fd = fd;

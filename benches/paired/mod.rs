@@ -46,7 +46,7 @@ enum Doing<'a> {
 }
 
 /// One of the two ways to do the work.
-pub struct Side<'a> {
+pub(crate) struct Side<'a> {
     name: String,
     doing: Doing<'a>,
     input: Option<&'static str>,
@@ -55,7 +55,7 @@ pub struct Side<'a> {
 
 impl<'a> Side<'a> {
     /// Work done by this program, in a copy of it. The path is the bench's scratch directory.
-    pub fn here(name: impl Into<String>, work: impl FnOnce(&Path) + 'a) -> Self {
+    pub(crate) fn here(name: impl Into<String>, work: impl FnOnce(&Path) + 'a) -> Self {
         Self {
             name: name.into(),
             doing: Doing::Here(Box::new(work)),
@@ -65,7 +65,10 @@ impl<'a> Side<'a> {
     }
 
     /// Work done by another program.
-    pub fn command(name: impl Into<String>, command: impl Fn(&Path) -> Command + 'a) -> Self {
+    pub(crate) fn command(
+        name: impl Into<String>,
+        command: impl Fn(&Path) -> Command + 'a,
+    ) -> Self {
         Self {
             name: name.into(),
             doing: Doing::Command(Box::new(command)),
@@ -75,7 +78,7 @@ impl<'a> Side<'a> {
     }
 
     /// A file in the scratch directory that the work finds on its standard input.
-    pub fn input(mut self, file: &'static str) -> Self {
+    pub(crate) fn input(mut self, file: &'static str) -> Self {
         self.input = Some(file);
         self
     }
@@ -83,7 +86,7 @@ impl<'a> Side<'a> {
     /// A file in the scratch directory that the work writes. It is removed after each run: to write
     /// over the last one would cost its truncation, and what the system has not written to the disk
     /// yet it would write during the next run.
-    pub fn output(mut self, file: &'static str) -> Self {
+    pub(crate) fn output(mut self, file: &'static str) -> Self {
         self.output = Some(file);
         self
     }
@@ -91,7 +94,7 @@ impl<'a> Side<'a> {
 
 /// What one run cost.
 #[derive(Clone, Copy, Debug)]
-pub struct Cost {
+pub(crate) struct Cost {
     /// User and system time of the process and of the children it waited for.
     pub cpu: Duration,
     pub wall: Duration,
@@ -100,7 +103,7 @@ pub struct Cost {
 }
 
 /// A bench program: a list of pairs, and the table that comes out.
-pub struct Bench {
+pub(crate) struct Bench {
     name: &'static str,
     runs: usize,
     only: Option<String>,
@@ -118,7 +121,7 @@ pub struct Bench {
 }
 
 impl Bench {
-    pub fn new(name: &'static str) -> Self {
+    pub(crate) fn new(name: &'static str) -> Self {
         let take = std::env::var(TAKE).ok();
         let (scratch, owner) = match std::env::var_os(SCRATCH) {
             Some(path) if take.is_some() => (PathBuf::from(path), None),
@@ -185,7 +188,7 @@ impl Bench {
     }
 
     /// Makes what all runs need, once, in the scratch directory.
-    pub fn prepare(&mut self, work: impl FnOnce(&Path)) {
+    pub(crate) fn prepare(&mut self, work: impl FnOnce(&Path)) {
         match self.take.as_deref() {
             None => {
                 let status = self
@@ -210,13 +213,18 @@ impl Bench {
 
     /// Runs the two sides in turns and prints how they compare. What each pair of runs cost, which is
     /// nothing in a copy.
-    pub fn pair(&mut self, title: &str, ours: Side<'_>, peer: Side<'_>) -> Vec<(Cost, Cost)> {
+    pub(crate) fn pair(
+        &mut self,
+        title: &str,
+        ours: Side<'_>,
+        peer: Side<'_>,
+    ) -> Vec<(Cost, Cost)> {
         self.pair_within(title, f64::INFINITY, ours, peer)
     }
 
     /// A pair of which ours may take so many times the CPU time of the peer's: the bench fails at its
     /// end if it takes more.
-    pub fn pair_within(
+    pub(crate) fn pair_within(
         &mut self,
         title: &str,
         most: f64,
@@ -261,7 +269,7 @@ impl Bench {
     }
 
     /// Has the bench fail at its end if this is more than it may be.
-    pub fn at_most(&mut self, what: &str, value: f64, most: f64) {
+    pub(crate) fn at_most(&mut self, what: &str, value: f64, most: f64) {
         if value > most {
             self.exceeded
                 .push(format!("{what}: {value:.2}, {most} at most"));
@@ -309,7 +317,7 @@ impl Bench {
     }
 
     /// A figure that is not a pair's, in the same list.
-    pub fn note(&mut self, text: impl AsRef<str>) {
+    pub(crate) fn note(&mut self, text: impl AsRef<str>) {
         if self.take.is_none() {
             println!("\n{}\n", text.as_ref());
             self.in_table = false;
@@ -318,19 +326,19 @@ impl Bench {
     }
 
     /// The directory that all runs share.
-    pub fn scratch(&self) -> &Path {
+    pub(crate) fn scratch(&self) -> &Path {
         &self.scratch
     }
 
     /// Whether this is the process that prints, not one of the copies that work.
-    pub fn is_reporting(&self) -> bool {
+    pub(crate) fn is_reporting(&self) -> bool {
         self.take.is_none()
     }
 
     /// Ends the bench and writes the page if there is one. A copy that found nothing to do fails here
     /// instead of passing for a fast one, and so does a bench that has run nothing, or in which
     /// something costs more than it may.
-    pub fn finish(self) {
+    pub(crate) fn finish(self) {
         let name = self.name;
         if let Some(take) = self.take {
             panic!("{name}: no work is called {take:?}");
@@ -415,7 +423,7 @@ fn column(costs: &[(Cost, Cost)], value: fn(&Cost) -> f64, digits: usize) -> Str
 }
 
 /// Lower quartile, median and upper quartile.
-pub fn quartiles(mut values: Vec<f64>) -> [f64; 3] {
+pub(crate) fn quartiles(mut values: Vec<f64>) -> [f64; 3] {
     values.sort_by(f64::total_cmp);
     [1, 2, 3].map(|n| {
         let place = (values.len() - 1) as f64 * n as f64 / 4.0;

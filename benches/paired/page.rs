@@ -7,7 +7,7 @@ use std::process::Command;
 
 /// The page has no place for a bench, or two.
 #[derive(Debug, PartialEq, Eq)]
-pub struct NoPlace(pub String);
+pub(crate) struct NoPlace(pub String);
 
 impl std::fmt::Display for NoPlace {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -30,7 +30,7 @@ fn end(name: &str) -> String {
 }
 
 /// The page with `text` in the place of the bench called `name`.
-pub fn replaced(page: &str, name: &str, text: &str) -> Result<String, NoPlace> {
+pub(crate) fn replaced(page: &str, name: &str, text: &str) -> Result<String, NoPlace> {
     let no_place = || NoPlace(name.to_owned());
     let (begin, end) = (begin(name), end(name));
     let (head, rest) = page.split_once(&begin).ok_or_else(no_place)?;
@@ -42,7 +42,7 @@ pub fn replaced(page: &str, name: &str, text: &str) -> Result<String, NoPlace> {
 }
 
 /// Puts `text` into the file of a page, which is as it was or has it whole.
-pub fn write(page: &Path, name: &str, text: &str) {
+pub(crate) fn write(page: &Path, name: &str, text: &str) {
     let old = std::fs::read_to_string(page).unwrap_or_else(|e| panic!("{}: {e}", page.display()));
     let new = replaced(&old, name, text).unwrap_or_else(|e| panic!("{}: {e}", page.display()));
     let beside = page.with_extension("md.new");
@@ -82,7 +82,7 @@ fn value(file: &str, key: &str, separator: char) -> String {
 
 /// When, of which commit and on which machine something was measured. A commit with changes in
 /// anything but the documentation is marked.
-pub fn stamp() -> String {
+pub(crate) fn stamp() -> String {
     let changes = [
         "status",
         "--porcelain",

@@ -7,14 +7,14 @@ const WIDTH: usize = 40;
 
 /// The bar; its line ends with it.
 #[derive(Debug)]
-pub struct Bar {
+pub(crate) struct Bar {
     shown: bool,
     drawn: bool,
 }
 
 impl Bar {
     /// A bar where somebody sees it.
-    pub fn new() -> Self {
+    pub(crate) fn new() -> Self {
         Self {
             shown: std::io::stderr().is_terminal(),
             drawn: false,
@@ -22,7 +22,7 @@ impl Bar {
     }
 
     /// So much is done; how much there is may not be known.
-    pub fn at(&mut self, done: gst::ClockTime, all: Option<gst::ClockTime>) {
+    pub(crate) fn at(&mut self, done: gst::ClockTime, all: Option<gst::ClockTime>) {
         if !self.shown {
             return;
         }

@@ -20,7 +20,7 @@ use crate::options::Options;
 
 /// What came of a film.
 #[derive(Debug, Clone, Copy, Default)]
-pub struct Converted {
+pub(crate) struct Converted {
     pub frames: u64,
     pub bytes: u64,
     pub duration: gst::ClockTime,
@@ -29,7 +29,7 @@ pub struct Converted {
 
 /// Why nothing came of it.
 #[derive(Debug, thiserror::Error)]
-pub enum ConvertError {
+pub(crate) enum ConvertError {
     /// The file cannot be opened.
     #[error("{0}: {1}")]
     Film(String, #[source] std::io::Error),
@@ -114,7 +114,7 @@ struct Conversion {
 }
 
 /// Converts a film to `file`. `None` if it was interrupted.
-pub fn convert(options: &Options, file: &Path) -> Result<Option<Converted>, ConvertError> {
+pub(crate) fn convert(options: &Options, file: &Path) -> Result<Option<Converted>, ConvertError> {
     let streams: Streams = Arc::new(Mutex::new(Some(Vec::new())));
     let source = source(options, &streams)?;
     let pipeline = gst::Pipeline::new();

@@ -3,7 +3,7 @@
 
 use std::path::PathBuf;
 
-pub const USAGE: &str = "\
+pub(crate) const USAGE: &str = "\
 usage: k210-film [OPTION...] FILM BOARD.avi    a film, for the player of MaixPy on a K210
        k210-film [OPTION...] BOARD.avi FILM    a recording of a K210, as .mp4, .mkv, .mov ...
 
@@ -25,7 +25,7 @@ const QUALITIES: [&str; 5] = ["very-low", "low", "medium", "high", "very-high"];
 
 /// What to make of what.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Options {
+pub(crate) struct Options {
     pub film: PathBuf,
     pub file: PathBuf,
     /// Columns and rows; as they are if `None`.
@@ -39,7 +39,7 @@ pub struct Options {
 
 /// What the command line asks for.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Task {
+pub(crate) enum Task {
     Convert(Options),
     Help,
     Version,
@@ -47,19 +47,19 @@ pub enum Task {
 
 impl Options {
     /// The film's name, for a sentence.
-    pub fn shown(&self) -> String {
+    pub(crate) fn shown(&self) -> String {
         self.film.display().to_string()
     }
 
     /// Whether the file is for a board.
-    pub fn for_board(&self) -> bool {
+    pub(crate) fn for_board(&self) -> bool {
         let extension = self.file.extension();
         extension.is_some_and(|extension| extension.eq_ignore_ascii_case("avi"))
     }
 }
 
 /// Reads the program's arguments.
-pub fn parse(mut parser: lexopt::Parser) -> Result<Task, lexopt::Error> {
+pub(crate) fn parse(mut parser: lexopt::Parser) -> Result<Task, lexopt::Error> {
     use lexopt::prelude::*;
     let mut paths: Vec<PathBuf> = Vec::new();
     let (mut size, mut rate) = (None, None);

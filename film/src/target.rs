@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 
 /// Why there is no file.
 #[derive(Debug, thiserror::Error)]
-pub enum TargetError {
+pub(crate) enum TargetError {
     /// It would overwrite one.
     #[error("{0} is there already (--force overwrites)")]
     Exists(PathBuf),
@@ -25,7 +25,7 @@ pub enum TargetError {
 
 /// The place of a file; what is unfinished is removed with it.
 #[derive(Debug)]
-pub struct Target {
+pub(crate) struct Target {
     place: PathBuf,
     unfinished: PathBuf,
     overwrite: bool,
@@ -33,7 +33,7 @@ pub struct Target {
 
 impl Target {
     /// The file `place`, to be made of `film`.
-    pub fn new(film: &Path, place: &Path, overwrite: bool) -> Result<Self, TargetError> {
+    pub(crate) fn new(film: &Path, place: &Path, overwrite: bool) -> Result<Self, TargetError> {
         let no_file = || TargetError::NoFile(place.to_owned());
         let name = place.file_name().ok_or_else(no_file)?;
         match place.symlink_metadata() {
@@ -52,12 +52,12 @@ impl Target {
     }
 
     /// Where to write.
-    pub fn unfinished(&self) -> &Path {
+    pub(crate) fn unfinished(&self) -> &Path {
         &self.unfinished
     }
 
     /// Gives the file its name.
-    pub fn finish(self) -> Result<(), TargetError> {
+    pub(crate) fn finish(self) -> Result<(), TargetError> {
         let failed = |error: io::Error| match error.kind() {
             io::ErrorKind::AlreadyExists => TargetError::Exists(self.place.clone()),
             _ => TargetError::Io(self.place.clone(), error),

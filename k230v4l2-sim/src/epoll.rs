@@ -39,7 +39,7 @@ fn check(list: c_int) -> Result<(), c_int> {
 /// # Safety
 /// As for the C library's.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn epoll_ctl(
+pub(crate) unsafe extern "C" fn epoll_ctl(
     list: c_int,
     operation: c_int,
     fd: c_int,
@@ -130,7 +130,7 @@ fn milliseconds(time: c_int) -> Option<Duration> {
 /// # Safety
 /// As for the C library's.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn epoll_wait(
+pub(crate) unsafe extern "C" fn epoll_wait(
     list: c_int,
     to: *mut libc::epoll_event,
     room: c_int,
@@ -150,7 +150,7 @@ pub unsafe extern "C" fn epoll_wait(
 /// # Safety
 /// As for the C library's.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn epoll_pwait(
+pub(crate) unsafe extern "C" fn epoll_pwait(
     list: c_int,
     to: *mut libc::epoll_event,
     room: c_int,
@@ -177,7 +177,7 @@ pub unsafe extern "C" fn epoll_pwait(
 /// # Safety
 /// As for the C library's.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn epoll_pwait2(
+pub(crate) unsafe extern "C" fn epoll_pwait2(
     list: c_int,
     to: *mut libc::epoll_event,
     room: c_int,

@@ -13,7 +13,7 @@ use crate::sync::lock;
 
 /// All that run, in the order of the configuration.
 #[derive(Debug)]
-pub struct Cameras {
+pub(crate) struct Cameras {
     directory: PathBuf,
     events: Events,
     /// Whether they are to be watched by RTSP.
@@ -23,7 +23,7 @@ pub struct Cameras {
 
 impl Cameras {
     /// With their clips in `directory`, and `watched` by RTSP or not.
-    pub fn new(directory: &Path, events: Events, watched: bool) -> Self {
+    pub(crate) fn new(directory: &Path, events: Events, watched: bool) -> Self {
         Self {
             directory: directory.to_owned(),
             events,
@@ -33,24 +33,24 @@ impl Cameras {
     }
 
     /// Where clips are, in a folder for each camera.
-    pub fn directory(&self) -> &Path {
+    pub(crate) fn directory(&self) -> &Path {
         &self.directory
     }
 
     /// Those that run.
-    pub fn list(&self) -> Vec<Arc<Camera>> {
+    pub(crate) fn list(&self) -> Vec<Arc<Camera>> {
         lock(&self.running).clone()
     }
 
     /// By its name.
-    pub fn get(&self, name: &str) -> Option<Arc<Camera>> {
+    pub(crate) fn get(&self, name: &str) -> Option<Arc<Camera>> {
         let running = lock(&self.running);
         running.iter().find(|camera| camera.name() == name).cloned()
     }
 
     /// Ends cameras that the configuration has no more or otherwise, and starts those that are new in
     /// it. The others do not notice. Waits until files are whole.
-    pub fn follow(&self, wanted: &[config::Camera]) {
+    pub(crate) fn follow(&self, wanted: &[config::Camera]) {
         let before = self.list();
         let stays = |camera: &&Arc<Camera>| wanted.contains(camera.config());
         let (stay, go): (Vec<_>, Vec<_>) = before.iter().partition(stays);
@@ -82,14 +82,14 @@ impl Cameras {
     }
 
     /// Ends all and waits until files are whole.
-    pub fn stop(&self) {
+    pub(crate) fn stop(&self) {
         let all = self.list();
         all.iter().for_each(|camera| camera.stop());
         all.iter().for_each(|camera| camera.join());
     }
 
     /// How long the thread that did not go round for longest has not.
-    pub fn silent(&self) -> Duration {
+    pub(crate) fn silent(&self) -> Duration {
         let all = self.list();
         let silent = all.iter().map(|camera| camera.silent());
         silent.max().unwrap_or_default()

@@ -15,7 +15,7 @@ use crate::config::Container;
 /// What is known of a clip; the text of `NAME.json`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
-pub struct Clip {
+pub(crate) struct Clip {
     pub camera: String,
     /// The file's, without its folder.
     pub name: String,
@@ -34,26 +34,26 @@ pub struct Clip {
 }
 
 /// The end of the name of what is known of a clip.
-pub const FACTS: &str = ".json";
+pub(crate) const FACTS: &str = ".json";
 /// The end of the name of its picture.
-pub const PICTURE: &str = ".jpg";
+pub(crate) const PICTURE: &str = ".jpg";
 
 /// UTC now, milliseconds since 1970.
-pub fn now() -> i64 {
+pub(crate) fn now() -> i64 {
     glib::real_time() / 1000
 }
 
 /// The names of clips, as `circularsink` reads them when it looks for those that may go.
-pub const PATTERN: &str = "%Y%m%dT%H%M%S-%f";
+pub(crate) const PATTERN: &str = "%Y%m%dT%H%M%S-%f";
 
 /// UTC now, microseconds since 1970.
-pub fn now_micros() -> i64 {
+pub(crate) fn now_micros() -> i64 {
     glib::real_time()
 }
 
 /// The name of a clip that was triggered at this time, in microseconds since 1970. It fits
 /// [`PATTERN`].
-pub fn name(triggered: i64, container: Container) -> Option<String> {
+pub(crate) fn name(triggered: i64, container: Container) -> Option<String> {
     let time = glib::DateTime::from_unix_utc(triggered.div_euclid(1_000_000)).ok()?;
     let time = time.format("%Y%m%dT%H%M%S").ok()?;
     let micros = triggered.rem_euclid(1_000_000);
@@ -62,13 +62,13 @@ pub fn name(triggered: i64, container: Container) -> Option<String> {
 }
 
 /// Whether a text can be an event's id, which is a part of a file's name and of an address.
-pub fn is_event(text: &str) -> bool {
+pub(crate) fn is_event(text: &str) -> bool {
     let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte);
     (1..=64).contains(&text.len()) && text.bytes().all(plain) && !text.starts_with('.')
 }
 
 /// Whether a text can be a clip's name: of a file of ours, in its camera's folder.
-pub fn is_name(text: &str) -> bool {
+pub(crate) fn is_name(text: &str) -> bool {
     let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte);
     let first = text
         .bytes()
@@ -79,7 +79,7 @@ pub fn is_name(text: &str) -> bool {
 
 impl Clip {
     /// Writes what is known beside the file, in one step.
-    pub fn write_facts(&self, folder: &Path) -> io::Result<()> {
+    pub(crate) fn write_facts(&self, folder: &Path) -> io::Result<()> {
         let text = serde_json::to_vec(self)?;
         let new = folder.join(format!(".{}{FACTS}.new", self.name));
         let mut file = std::fs::File::create(&new)?;
@@ -89,7 +89,7 @@ impl Clip {
     }
 
     /// What is known of a file: from beside it, or what the file itself and its name say.
-    pub fn read(folder: &Path, camera: &str, name: &str) -> io::Result<Self> {
+    pub(crate) fn read(folder: &Path, camera: &str, name: &str) -> io::Result<Self> {
         let metadata = std::fs::symlink_metadata(folder.join(name))?;
         if !metadata.is_file() {
             return Err(io::ErrorKind::InvalidInput.into());

@@ -12,7 +12,7 @@ use serde::Deserialize;
 use crate::clip;
 
 /// What `--demo` records: the simulated board and a ticking clock's sound.
-pub const DEMO: &str = r#"
+pub(crate) const DEMO: &str = r#"
 directory = "clips"
 
 [[camera]]
@@ -25,7 +25,7 @@ after = 0
 
 /// Why there is no configuration.
 #[derive(Debug, thiserror::Error)]
-pub enum ConfigError {
+pub(crate) enum ConfigError {
     #[error("{path} cannot be read: {error}")]
     Read {
         path: PathBuf,
@@ -79,7 +79,7 @@ pub enum ConfigError {
 /// The whole file.
 #[derive(Debug, Clone, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
-pub struct Config {
+pub(crate) struct Config {
     /// Where clips go, in a folder for each camera.
     pub directory: PathBuf,
     #[serde(default)]
@@ -193,7 +193,7 @@ impl Default for Http {
 /// Cameras for players and other recorders.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
-pub struct Rtsp {
+pub(crate) struct Rtsp {
     /// Address and port; port 0 is a free one.
     pub listen: SocketAddr,
     /// Clients at the same time.
@@ -211,7 +211,7 @@ impl Default for Rtsp {
 
 impl Rtsp {
     /// Whether others than this computer reach it.
-    pub fn is_reached(&self) -> bool {
+    pub(crate) fn is_reached(&self) -> bool {
         !self.listen.ip().is_loopback()
     }
 
@@ -234,7 +234,7 @@ impl Rtsp {
 /// Where events go to and come from.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
-pub struct Mqtt {
+pub(crate) struct Mqtt {
     pub host: String,
     #[serde(default = "Mqtt::default_port")]
     pub port: u16,
@@ -253,7 +253,7 @@ impl Mqtt {
 /// The index of many machines.
 #[derive(Clone, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
-pub struct Index {
+pub(crate) struct Index {
     /// Of a PostgreSQL database: `postgres://user:password@host/name`.
     pub url: String,
 }
@@ -267,7 +267,7 @@ impl std::fmt::Debug for Index {
 /// Where finished clips go: a bucket that is spoken to as S3.
 #[derive(Clone, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
-pub struct Store {
+pub(crate) struct Store {
     /// Address of the server; Amazon's in the region, if it is not set.
     pub endpoint: Option<String>,
     #[serde(default = "Store::default_region")]
@@ -332,7 +332,7 @@ impl Store {
 /// A camera and what is recorded of it.
 #[derive(Debug, Clone, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
-pub struct Camera {
+pub(crate) struct Camera {
     /// What folders, addresses and topics call it.
     pub name: String,
     /// What the page calls it; the name where it is not set.
@@ -371,7 +371,7 @@ pub struct Camera {
 /// When something that moves is an event.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
 #[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
-pub struct Motion {
+pub(crate) struct Motion {
     /// How much of the picture has to change, per cent.
     pub change: u8,
     /// By how much the brightness of what changes has to be another one, of 255.
@@ -390,7 +390,7 @@ impl Default for Motion {
 /// What all clips of a camera may take; 0 is no limit. Those that are recorded all the time do not count.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
 #[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
-pub struct Limits {
+pub(crate) struct Limits {
     /// How many there may be.
     pub files: u32,
     /// MiB that they may have.
@@ -402,7 +402,7 @@ pub struct Limits {
 /// How the picture gets into clips.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "kebab-case")]
-pub enum Encode {
+pub(crate) enum Encode {
     /// H.264 for everything but RTSP cameras, which encode themselves.
     #[default]
     Auto,
@@ -415,7 +415,7 @@ pub enum Encode {
 /// A format of files.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "kebab-case")]
-pub enum Container {
+pub(crate) enum Container {
     Mp4,
     Mov,
     Mkv,
@@ -424,10 +424,10 @@ pub enum Container {
 
 impl Container {
     /// All that clips can be.
-    pub const ALL: [Self; 4] = [Self::Mp4, Self::Mov, Self::Mkv, Self::Avi];
+    pub(crate) const ALL: [Self; 4] = [Self::Mp4, Self::Mov, Self::Mkv, Self::Avi];
 
     /// A file's extension, without the dot.
-    pub fn extension(self) -> &'static str {
+    pub(crate) fn extension(self) -> &'static str {
         match self {
             Self::Mp4 => "mp4",
             Self::Mov => "mov",
@@ -437,7 +437,7 @@ impl Container {
     }
 
     /// What HTTP calls it.
-    pub fn media_type(self) -> &'static str {
+    pub(crate) fn media_type(self) -> &'static str {
         match self {
             Self::Mp4 => "video/mp4",
             Self::Mov => "video/quicktime",
@@ -447,7 +447,7 @@ impl Container {
     }
 
     /// By a file's name.
-    pub fn of(name: &str) -> Option<Self> {
+    pub(crate) fn of(name: &str) -> Option<Self> {
         let (_, extension) = name.rsplit_once('.')?;
         Self::ALL.into_iter().find(|it| it.extension() == extension)
     }
@@ -456,7 +456,7 @@ impl Container {
 /// What is recorded all the time.
 #[derive(Debug, Clone, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
-pub struct Continuous {
+pub(crate) struct Continuous {
     /// Seconds in a file.
     #[serde(default = "Continuous::default_part")]
     pub part: u64,
@@ -495,7 +495,7 @@ impl Continuous {
 impl Camera {
     /// The format of its files: MP4, and Matroska for what comes as the source has it, which may be Motion JPEG,
     /// for which MP4 has no place.
-    pub fn container(&self) -> Container {
+    pub(crate) fn container(&self) -> Container {
         self.container.unwrap_or(match self.encode {
             Encode::None => Container::Mkv,
             Encode::Auto | Encode::H264 => Container::Mp4,
@@ -523,12 +523,12 @@ impl Camera {
     }
 
     /// What the page calls it.
-    pub fn title(&self) -> &str {
+    pub(crate) fn title(&self) -> &str {
         self.title.as_deref().unwrap_or(&self.name)
     }
 
     /// How long no frame may come.
-    pub fn stall(&self) -> Duration {
+    pub(crate) fn stall(&self) -> Duration {
         Duration::from_secs(self.stall)
     }
 
@@ -573,7 +573,7 @@ impl Camera {
 
 /// Whether a text can be a camera's name: nothing in it means anything to a path, an address or a
 /// topic.
-pub fn is_name(text: &str) -> bool {
+pub(crate) fn is_name(text: &str) -> bool {
     let plain = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit();
     let first = text.bytes().next().is_some_and(plain);
     first
@@ -585,7 +585,7 @@ pub fn is_name(text: &str) -> bool {
 
 impl Config {
     /// Reads and checks a file.
-    pub fn read(path: &Path) -> Result<Self, ConfigError> {
+    pub(crate) fn read(path: &Path) -> Result<Self, ConfigError> {
         let text = std::fs::read_to_string(path).map_err(|error| ConfigError::Read {
             path: path.to_owned(),
             error,
@@ -594,7 +594,7 @@ impl Config {
     }
 
     /// What `--demo` runs.
-    pub fn demo() -> Result<Self, ConfigError> {
+    pub(crate) fn demo() -> Result<Self, ConfigError> {
         Self::parse(DEMO, Path::new("the demonstration"))
     }
 
@@ -608,13 +608,13 @@ impl Config {
     }
 
     /// What this machine is called; nothing where there are no others.
-    pub fn site(&self) -> &str {
+    pub(crate) fn site(&self) -> &str {
         let of_mqtt = self.mqtt.as_ref().and_then(|mqtt| mqtt.site.as_ref());
         self.site.as_ref().or(of_mqtt).map_or("", String::as_str)
     }
 
     /// Checks what no type says.
-    pub fn check(&self) -> Result<(), ConfigError> {
+    pub(crate) fn check(&self) -> Result<(), ConfigError> {
         self.http.check()?;
         if let Some(rtsp) = &self.rtsp {
             rtsp.check(&self.http)?;

@@ -9,7 +9,7 @@ use crate::clip::Clip;
 /// Something that happened.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 #[serde(tag = "type", rename_all = "kebab-case")]
-pub enum Event {
+pub(crate) enum Event {
     /// A camera's state is another one.
     Camera {
         camera: String,
@@ -40,7 +40,7 @@ pub enum Event {
 
 impl Event {
     /// The camera that it is about.
-    pub fn camera(&self) -> &str {
+    pub(crate) fn camera(&self) -> &str {
         match self {
             Self::Finished { clip } | Self::Uploaded { clip } => &clip.camera,
             Self::Camera { camera, .. }
@@ -53,12 +53,12 @@ impl Event {
 }
 
 /// Where events go. Nobody is held up by those who listen.
-pub type Events = UnboundedSender<Event>;
+pub(crate) type Events = UnboundedSender<Event>;
 
 /// What a camera does.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
-pub enum Phase {
+pub(crate) enum Phase {
     /// It is being started; no frame has come.
     #[default]
     Starting,
@@ -72,7 +72,7 @@ pub enum Phase {
 
 impl Phase {
     /// Its name in lower case.
-    pub fn name(self) -> &'static str {
+    pub(crate) fn name(self) -> &'static str {
         match self {
             Self::Starting => "starting",
             Self::Running => "running",

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 
 use crate::config::{Config, ConfigError};
 
-pub const USAGE: &str = "\
+pub(crate) const USAGE: &str = "\
 usage: kendryte-recorder [--check-config] [--listen ADDRESS:PORT] [--directory DIR] CONFIG
        kendryte-recorder --demo [--listen ADDRESS:PORT] [--directory DIR]
        kendryte-recorder --hash-password
@@ -20,7 +20,7 @@ usage: kendryte-recorder [--check-config] [--listen ADDRESS:PORT] [--directory D
 
 /// What to do.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Task {
+pub(crate) enum Task {
     Run,
     CheckConfig,
     HashPassword,
@@ -30,7 +30,7 @@ pub enum Task {
 
 /// The command line.
 #[derive(Debug, Clone)]
-pub struct Options {
+pub(crate) struct Options {
     pub task: Task,
     /// `None` is the demonstration.
     pub config: Option<PathBuf>,
@@ -40,7 +40,7 @@ pub struct Options {
 
 impl Options {
     /// Reads the program's arguments.
-    pub fn parse() -> Result<Self, lexopt::Error> {
+    pub(crate) fn parse() -> Result<Self, lexopt::Error> {
         use lexopt::prelude::*;
         let mut options = Self {
             task: Task::Run,
@@ -74,7 +74,7 @@ impl Options {
     }
 
     /// The configuration as the file has it now, and what the command line says instead.
-    pub fn config(&self) -> Result<Config, ConfigError> {
+    pub(crate) fn config(&self) -> Result<Config, ConfigError> {
         let mut config = match &self.config {
             Some(path) => Config::read(path)?,
             None => Config::demo()?,

@@ -15,7 +15,7 @@ use crate::index::{Index, Query};
 
 /// Why a clip is not marked.
 #[derive(Debug, thiserror::Error)]
-pub enum PinError {
+pub(crate) enum PinError {
     #[error("there is no such clip")]
     NoClip,
     #[error("the mark cannot be set: {0}")]
@@ -27,7 +27,7 @@ pub enum PinError {
 }
 
 /// Whether a file has one of the marks that the reference of `circularsink` names.
-pub fn is_pinned(path: &Path) -> bool {
+pub(crate) fn is_pinned(path: &Path) -> bool {
     let mut beside = path.as_os_str().to_owned();
     beside.push(".pinned");
     rustix::fs::getxattr_query(path, "user.kendryte.pinned").is_ok()
@@ -36,7 +36,7 @@ pub fn is_pinned(path: &Path) -> bool {
 
 /// Marks a file, or takes its marks away; false if there is no file. Once that has come back, the file
 /// stays: the element knows which files are about to be deleted, whichever of them asks.
-pub fn mark(path: &Path, pinned: bool) -> Result<bool, gst::glib::BoolError> {
+pub(crate) fn mark(path: &Path, pinned: bool) -> Result<bool, gst::glib::BoolError> {
     let element = gst::ElementFactory::make("circularsink").build()?;
     let location = path.to_string_lossy().into_owned();
     Ok(match pinned {
@@ -47,7 +47,7 @@ pub fn mark(path: &Path, pinned: bool) -> Result<bool, gst::glib::BoolError> {
 
 /// Marks the clip of this name or event, or takes its mark away; returns its name. One that is being
 /// written has the mark as soon as it has a file.
-pub async fn pin(
+pub(crate) async fn pin(
     cameras: &Cameras,
     index: &Index,
     events: &Events,

@@ -28,7 +28,7 @@ use crate::sync::is_true;
 const HANGS: Duration = Duration::from_secs(60);
 
 /// Runs until SIGTERM or SIGINT.
-pub async fn run(options: &Options, config: Config) -> Result<(), Error> {
+pub(crate) async fn run(options: &Options, config: Config) -> Result<(), Error> {
     let mut terminate = signal(SignalKind::terminate())?;
     let mut interrupt = signal(SignalKind::interrupt())?;
     let mut hang_up = signal(SignalKind::hangup())?;

@@ -20,7 +20,7 @@ const LOOK: &str = "look";
 
 /// Where pictures come from.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Source {
+pub(crate) enum Source {
     /// What `k210camerasrc` takes as its device; the first board that is found if empty.
     K210(String),
     /// A V4L2 node.
@@ -33,7 +33,7 @@ pub enum Source {
 
 impl Source {
     /// Reads a description.
-    pub fn parse(text: &str) -> Self {
+    pub(crate) fn parse(text: &str) -> Self {
         let text = text.trim();
         if let Some(device) = text.strip_prefix("k210:") {
             Self::K210(device.to_owned())
@@ -47,7 +47,7 @@ impl Source {
     }
 
     /// Whether its element comes back by itself when the camera was gone, with what was kept.
-    pub fn reconnects(&self) -> bool {
+    pub(crate) fn reconnects(&self) -> bool {
         matches!(self, Self::K210(_))
     }
 
@@ -88,7 +88,7 @@ impl Source {
 /// The picture goes to `ring`, a `circularsink`, to `continuous`, a `recordsink`, if that is wanted,
 /// and as JPEG to `live`. A camera's own JPEGs are the live picture as they are; of what comes
 /// encoded otherwise, only key units are decoded for it.
-pub fn description(camera: &Camera) -> String {
+pub(crate) fn description(camera: &Camera) -> String {
     let source = Source::parse(&camera.source);
     let elements = source.elements();
     let live = "appsink name=live sync=false async=false max-buffers=1 drop=true caps=image/jpeg";
@@ -197,7 +197,7 @@ fn sinks(camera: &Camera) -> Sinks {
 }
 
 /// Builds a camera's pipeline in NULL, without what the recordings are called.
-pub fn build(camera: &Camera) -> Result<gst::Pipeline, gst::glib::Error> {
+pub(crate) fn build(camera: &Camera) -> Result<gst::Pipeline, gst::glib::Error> {
     let flags = gst::ParseFlags::FATAL_ERRORS;
     let element = gst::parse::launch_full(&description(camera), None, flags)?;
     let pipeline = element
@@ -214,7 +214,7 @@ pub fn build(camera: &Camera) -> Result<gst::Pipeline, gst::glib::Error> {
 
 /// Makes the live picture of what a camera encodes itself: its JPEGs as they are, at [`LIVE_RATE`] at most, JPEGs of
 /// anything else.
-pub fn show_what_is_encoded(pipeline: &gst::Pipeline) {
+pub(crate) fn show_what_is_encoded(pipeline: &gst::Pipeline) {
     let (Some(look), Some(live)) = (pipeline.by_name(LOOK), pipeline.by_name("live")) else {
         return;
     };
@@ -257,7 +257,7 @@ fn show(
 
 /// Has the parameter sets of H.264 and H.265 come with each key unit, for those who begin to watch with one: many
 /// cameras send them once. What is inside of the recording sinks is theirs.
-pub fn repeat_parameter_sets(pipeline: &gst::Pipeline) {
+pub(crate) fn repeat_parameter_sets(pipeline: &gst::Pipeline) {
     fn set(element: &gst::Element) {
         let made_by = |object: &gst::Object, names: &[&str]| {
             let factory = object.downcast_ref::<gst::Element>()?.factory()?;

@@ -6,12 +6,12 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use tokio::sync::watch;
 
 /// Takes a lock. What it guards is whole between any two statements: a panic elsewhere spoils nothing.
-pub fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// Waits until a switch is on. Nothing is held then, as it is in the arm of a `select!` that waits itself.
-pub async fn is_true(switch: &mut watch::Receiver<bool>) {
+pub(crate) async fn is_true(switch: &mut watch::Receiver<bool>) {
     // One whose other side is gone is on as well.
     let _ = switch.wait_for(|on| *on).await;
 }

@@ -15,7 +15,7 @@ const STARTS: Duration = Duration::from_secs(5);
 /// What is to be recorded.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
 #[serde(default)]
-pub struct Order {
+pub(crate) struct Order {
     /// The event's id, of which only the first trigger counts; one that nobody has, if not given.
     pub event: Option<String>,
     /// Seconds that are recorded from now on.
@@ -26,7 +26,7 @@ pub struct Order {
 
 /// A clip that is there or is being written.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct Triggered {
+pub(crate) struct Triggered {
     pub camera: String,
     pub name: String,
     pub event: String,
@@ -34,7 +34,7 @@ pub struct Triggered {
 
 /// Why there is none.
 #[derive(Debug, thiserror::Error)]
-pub enum OrderError {
+pub(crate) enum OrderError {
     #[error(transparent)]
     Trigger(#[from] TriggerError),
     #[error(transparent)]
@@ -45,7 +45,7 @@ pub enum OrderError {
 
 /// Has a camera record, unless the event has a clip already. An event without an id gets one that no
 /// other has.
-pub async fn trigger(
+pub(crate) async fn trigger(
     camera: Arc<Camera>,
     index: &Index,
     order: Order,

@@ -11,7 +11,7 @@ use avi_mjpeg::pcm::file::FileError;
 
 /// How much `record()` is asked for. Negative: all that is ready.
 #[derive(Debug, Clone, Copy)]
-pub enum Amount {
+pub(crate) enum Amount {
     Ms(i32),
     Bytes(i32),
 }
@@ -71,7 +71,7 @@ struct Call {
 
 impl Recorder {
     /// The samples that were asked for, and what went wrong with the file.
-    pub fn record(&self, amount: Amount) -> (gst::Buffer, Result<(), FileError>) {
+    pub(crate) fn record(&self, amount: Amount) -> (gst::Buffer, Result<(), FileError>) {
         let block = lock(&self.settings).block;
         self.take_over(|state| {
             if block && !state.listening {
@@ -157,7 +157,7 @@ impl Recorder {
         }
     }
 
-    pub fn reset(&self, start: bool) {
+    pub(crate) fn reset(&self, start: bool) {
         self.take_over(|state| {
             state.ring.clear();
             state.overrunning = false;
@@ -166,7 +166,7 @@ impl Recorder {
         self.changed.notify_all();
     }
 
-    pub fn finish(&self) -> Result<(), FileError> {
+    pub(crate) fn finish(&self) -> Result<(), FileError> {
         {
             let mut output = lock(&self.output);
             output.finished = true;

@@ -13,7 +13,7 @@ use avi_mjpeg::pcm::{Layout, gain};
 
 /// Written by the streaming thread and by the threads that call the action signals.
 #[derive(Debug, Default)]
-pub struct State {
+pub(crate) struct State {
     /// Between READY to PAUSED and PAUSED to READY.
     pub running: bool,
     /// The streaming thread must not wait (flush, or out of PLAYING).
@@ -39,14 +39,14 @@ pub struct State {
 
 /// The file, under a mutex of its own: writing may take long. Taken before the state's.
 #[derive(Debug, Default)]
-pub struct Output {
+pub(crate) struct Output {
     pub recording: Option<Recording>,
     /// No more of the stream goes to a file until `location` is set anew.
     pub finished: bool,
 }
 
 #[derive(Debug, Default)]
-pub struct Recorder {
+pub(crate) struct Recorder {
     pub settings: Mutex<Settings>,
     pub output: Mutex<Output>,
     pub state: Mutex<State>,
@@ -58,7 +58,7 @@ pub struct Recorder {
 
 /// What became of samples that were put into the store.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Offered {
+pub(crate) enum Offered {
     /// So many bytes; they are all, or those that there was room for before something changed.
     Bytes(usize),
     /// Nobody listens.
@@ -69,18 +69,18 @@ pub enum Offered {
 
 /// The store was full: how often by now, and what has been lost.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Overrun {
+pub(crate) struct Overrun {
     pub overruns: u64,
     pub lost_frames: u64,
 }
 
 impl Recorder {
-    pub fn file_is_streams(&self) -> bool {
+    pub(crate) fn file_is_streams(&self) -> bool {
         lock(&self.settings).file_content == FileContent::Stream
     }
 
     /// Whether what arrives goes straight to the file.
-    pub fn file_takes_stream(&self, state: &State) -> bool {
+    pub(crate) fn file_takes_stream(&self, state: &State) -> bool {
         match lock(&self.settings).file_content {
             FileContent::Auto => !state.called,
             FileContent::Stream => true,
@@ -88,7 +88,7 @@ impl Recorder {
         }
     }
 
-    pub fn open_file(&self, output: &mut Output, layout: Layout) -> Result<(), FileError> {
+    pub(crate) fn open_file(&self, output: &mut Output, layout: Layout) -> Result<(), FileError> {
         let location = lock(&self.settings).location.clone();
         let Some(location) = location else {
             return Ok(());
@@ -100,7 +100,7 @@ impl Recorder {
         Ok(())
     }
 
-    pub fn append(
+    pub(crate) fn append(
         &self,
         output: &mut Output,
         layout: Layout,
@@ -117,7 +117,7 @@ impl Recorder {
     }
 
     /// Completes the file, if there is one.
-    pub fn close_file(&self) -> Result<(), FileError> {
+    pub(crate) fn close_file(&self) -> Result<(), FileError> {
         let recording = lock(&self.output).recording.take();
         if let Some(recording) = recording {
             let bytes = recording.finish()?;
@@ -127,7 +127,7 @@ impl Recorder {
     }
 
     /// READY to PAUSED.
-    pub fn start(&self) {
+    pub(crate) fn start(&self) {
         lock(&self.output).finished = false;
         lock(&self.rest).clear();
         *lock(&self.state) = State {
@@ -137,13 +137,13 @@ impl Recorder {
     }
 
     /// PAUSED to READY: a blocked `record()` returns.
-    pub fn stop(&self) {
+    pub(crate) fn stop(&self) {
         lock(&self.state).running = false;
         self.changed.notify_all();
     }
 
     /// The stream was flushed.
-    pub fn flush(&self) {
+    pub(crate) fn flush(&self) {
         lock(&self.rest).clear();
         let mut state = lock(&self.state);
         state.ring.clear();
@@ -153,7 +153,7 @@ impl Recorder {
     /// The stream's format is known, or another one. The file is opened now rather than with the
     /// first sample: a directory that is not there shows before the pipeline plays. False when a
     /// file of another format is open.
-    pub fn set_layout(&self, layout: Layout) -> Result<bool, FileError> {
+    pub(crate) fn set_layout(&self, layout: Layout) -> Result<bool, FileError> {
         let mut output = lock(&self.output);
         if let Some(recording) = &output.recording
             && recording.layout() != layout
@@ -177,7 +177,7 @@ impl Recorder {
 
     /// Whole frames, as loud as they are wanted: what the last buffer left and this one brings. Half
     /// a frame would shift the channels of all that follows; it waits for the rest of it.
-    pub fn frames(&self, data: &[u8], layout: &Layout) -> Vec<u8> {
+    pub(crate) fn frames(&self, data: &[u8], layout: &Layout) -> Vec<u8> {
         let volume = {
             let settings = lock(&self.settings);
             if settings.mute { 0 } else { settings.volume }
@@ -195,7 +195,7 @@ impl Recorder {
     }
 
     /// Samples of the stream for the file.
-    pub fn write(&self, layout: Layout, data: &[u8]) -> Result<(), FileError> {
+    pub(crate) fn write(&self, layout: Layout, data: &[u8]) -> Result<(), FileError> {
         let mut output = lock(&self.output);
         if self.file_takes_stream(&lock(&self.state)) {
             self.append(&mut output, layout, data)?;
@@ -205,7 +205,7 @@ impl Recorder {
 
     /// The end of the stream. What `record()` returns may still grow after the last sample has
     /// arrived, and the file with it.
-    pub fn end(&self) -> Result<(), FileError> {
+    pub(crate) fn end(&self) -> Result<(), FileError> {
         let stream = {
             let mut state = lock(&self.state);
             state.eos = true;
@@ -221,7 +221,7 @@ impl Recorder {
 
     /// Puts samples, which begin at `start_ns`, where `record()` finds them, and waits for room where
     /// the source can wait too.
-    pub fn offer(
+    pub(crate) fn offer(
         &self,
         data: &[u8],
         layout: &Layout,

@@ -47,7 +47,7 @@ pub enum FileContent {
 }
 
 #[derive(Debug, Clone)]
-pub struct Settings {
+pub(crate) struct Settings {
     pub location: Option<String>,
     pub volume: u32,
     pub mute: bool,
@@ -77,7 +77,7 @@ impl Default for Settings {
 
 /// What the properties are called and may be. `sample-rate` and `channels` read as the stream's once
 /// there is one.
-pub static PROPERTIES: LazyLock<Properties<Settings>> =
+pub(crate) static PROPERTIES: LazyLock<Properties<Settings>> =
     LazyLock::new(|| Properties::new(declared()).with_read_only(read_only()));
 
 fn declared() -> Vec<Property<Settings>> {
@@ -179,7 +179,7 @@ fn read_only() -> Vec<glib::ParamSpec> {
 }
 
 /// What can be recorded to a file of `kind`, with MaixCAM's 48 kHz, 16 bits and one channel first.
-pub fn caps_for(kind: Option<Kind>, rate: u32, channels: u32) -> gst::Caps {
+pub(crate) fn caps_for(kind: Option<Kind>, rate: u32, channels: u32) -> gst::Caps {
     let formats = WAV_FORMATS.into_iter().chain(
         OTHER_FORMATS
             .into_iter()

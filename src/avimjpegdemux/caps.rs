@@ -10,7 +10,7 @@ use crate::streams::speakers;
 
 /// Caps of a stream; `None` if it is of a kind that is not taken apart.
 /// `sampling` is what the first picture of a file without header says.
-pub fn of_stream(stream: &Stream, sampling: Option<&str>) -> Option<gst::Caps> {
+pub(crate) fn of_stream(stream: &Stream, sampling: Option<&str>) -> Option<gst::Caps> {
     match &stream.format {
         Format::Jpeg { width, height } => {
             let mut caps = gst::Caps::builder("image/jpeg").field("parsed", true);
@@ -95,7 +95,7 @@ fn of_coded(coded: &Coded) -> gst::Caps {
 }
 
 /// All caps that a stream of sound can have.
-pub fn sound() -> gst::Caps {
+pub(crate) fn sound() -> gst::Caps {
     let of = |name: &str| {
         gst::Structure::builder(name)
             .field("rate", gst::IntRange::new(1, 768_000))
@@ -119,7 +119,7 @@ pub fn sound() -> gst::Caps {
 }
 
 /// Tags for the whole file.
-pub fn tags_of_file(header: &Header) -> gst::TagList {
+pub(crate) fn tags_of_file(header: &Header) -> gst::TagList {
     let mut tags = gst::TagList::new();
     {
         let tags = tags.make_mut();
@@ -154,7 +154,7 @@ pub fn tags_of_file(header: &Header) -> gst::TagList {
 }
 
 /// Tags for one stream.
-pub fn tags_of_stream(stream: &Stream) -> gst::TagList {
+pub(crate) fn tags_of_stream(stream: &Stream) -> gst::TagList {
     let mut tags = gst::TagList::new();
     {
         let tags = tags.make_mut();

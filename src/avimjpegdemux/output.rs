@@ -15,7 +15,7 @@ use super::shared::{PadInfo, Segment, Shared};
 use super::{CAT, caps};
 
 /// Makes a source pad of a template.
-pub type MakePad = fn(&gst::PadTemplate, &str, &Arc<PadInfo>) -> gst::Pad;
+pub(crate) type MakePad = fn(&gst::PadTemplate, &str, &Arc<PadInfo>) -> gst::Pad;
 
 struct OutStream {
     info: Arc<PadInfo>,
@@ -28,7 +28,7 @@ struct OutStream {
 
 /// The element's output. Only the streaming thread has it, or who stopped that
 /// thread to seek.
-pub struct Output {
+pub(crate) struct Output {
     element: gst::Element,
     make_pad: MakePad,
     shared: Arc<Shared>,
@@ -52,7 +52,7 @@ pub struct Output {
 
 impl Output {
     /// Without streams yet. One that was announced is not waited for after `patience` chunks.
-    pub fn new(
+    pub(crate) fn new(
         element: &gst::Element,
         make_pad: MakePad,
         shared: &Arc<Shared>,
@@ -79,7 +79,7 @@ impl Output {
 
     /// The streams are known, and the first picture of a file without header. Warns of each stream that gets no
     /// pad because of what it is. It is an error if none gets one.
-    pub fn open(
+    pub(crate) fn open(
         &mut self,
         header: &Header,
         picture: Option<&FrameHeader>,
@@ -131,7 +131,7 @@ impl Output {
         Ok(())
     }
 
-    pub fn has_pads(&self) -> bool {
+    pub(crate) fn has_pads(&self) -> bool {
         self.pads().next().is_some()
     }
 
@@ -146,7 +146,7 @@ impl Output {
     }
 
     /// Makes pads for these streams and announces all that are there now.
-    pub fn expose(&mut self, which: impl IntoIterator<Item = usize>) {
+    pub(crate) fn expose(&mut self, which: impl IntoIterator<Item = usize>) {
         let mut added = Vec::new();
         for n in which {
             let Some(stream) = self.streams.get_mut(n) else {
@@ -226,14 +226,14 @@ impl Output {
         announced
     }
 
-    pub fn no_more_pads(&mut self) {
+    pub(crate) fn no_more_pads(&mut self) {
         if !std::mem::replace(&mut self.no_more_pads, true) {
             self.element.no_more_pads();
         }
     }
 
     /// Posts a message.
-    pub fn post(&self, message: gst::Message) {
+    pub(crate) fn post(&self, message: gst::Message) {
         let _ = self.element.post_message(message);
     }
 
@@ -252,7 +252,7 @@ impl Output {
     }
 
     /// Starts a new segment with the next thing that is pushed.
-    pub fn begin_segment(&mut self, segment: Segment, seqnum: gst::Seqnum) {
+    pub(crate) fn begin_segment(&mut self, segment: Segment, seqnum: gst::Seqnum) {
         let at = segment.position().unwrap_or_default();
         self.shared.set_segment(segment.clone());
         self.segment = segment;
@@ -266,7 +266,7 @@ impl Output {
     }
 
     /// The duration is known better than when the segment began.
-    pub fn correct_duration(&mut self, duration: u64) {
+    pub(crate) fn correct_duration(&mut self, duration: u64) {
         self.segment
             .set_duration(gst::ClockTime::from_nseconds(duration));
         self.shared.set_segment(self.segment.clone());
@@ -275,7 +275,7 @@ impl Output {
     }
 
     /// Sends what a segment starts with, if that has not been done.
-    pub fn start_segment(&mut self) {
+    pub(crate) fn start_segment(&mut self) {
         if !std::mem::replace(&mut self.segment_due, false) {
             return;
         }
@@ -297,7 +297,7 @@ impl Output {
 
     /// Pushes a unit of `header`'s streams; waits as long as downstream does. `piece` makes a buffer
     /// of what it holds.
-    pub fn push<P>(
+    pub(crate) fn push<P>(
         &mut self,
         header: &Header,
         unit: Unit<P>,
@@ -380,7 +380,7 @@ impl Output {
     }
 
     /// Tells a pad that there is nothing for a time.
-    pub fn gap(&self, gap: Gap) {
+    pub(crate) fn gap(&self, gap: Gap) {
         let stream = self.streams.get(gap.stream);
         if let Some(pad) = stream.and_then(|stream| stream.pad.as_ref())
             && gap.until > gap.time
@@ -392,7 +392,7 @@ impl Output {
     }
 
     /// The end of the segment, or of the file. A header and nothing else is an empty recording.
-    pub fn finish(&mut self) {
+    pub(crate) fn finish(&mut self) {
         if !self.has_pads() {
             self.expose(0..self.streams.len());
         }
@@ -413,7 +413,7 @@ impl Output {
     }
 
     /// Nothing more comes.
-    pub fn end(&self) {
+    pub(crate) fn end(&self) {
         self.send(gst::event::Eos::builder().seqnum(self.seqnum).build());
     }
 
@@ -424,7 +424,7 @@ impl Output {
     }
 
     /// Tells of what is wrong with a file.
-    pub fn tell(&self, findings: Vec<Finding>) {
+    pub(crate) fn tell(&self, findings: Vec<Finding>) {
         for finding in findings {
             let details = details(&finding);
             if let Finding::Joined { .. } = finding {

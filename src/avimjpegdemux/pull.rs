@@ -97,7 +97,7 @@ impl AsRef<[u8]> for Block {
 
 /// The file being played. Only the streaming thread has it, or who stopped
 /// that thread.
-pub struct Pull {
+pub(crate) struct Pull {
     element: gst::Element,
     shared: Arc<Shared>,
     player: Player<PadSource>,
@@ -109,7 +109,7 @@ pub struct Pull {
 
 impl Pull {
     /// Opens what is upstream of a pad, and begins to play it.
-    pub fn open(
+    pub(crate) fn open(
         element: &gst::Element,
         make_pad: MakePad,
         pad: &gst::Pad,
@@ -170,7 +170,7 @@ impl Pull {
     }
 
     /// Goes where a seek says with the next step.
-    pub fn seek(&mut self, seek: Seek) -> bool {
+    pub(crate) fn seek(&mut self, seek: Seek) -> bool {
         let duration = gst::ClockTime::from_nseconds(self.player.reader().duration());
         let Some(segment) = seek.apply(&self.output.segment, Some(duration)) else {
             return false;
@@ -199,7 +199,7 @@ impl Pull {
     }
 
     /// A search that is given up is said to be.
-    pub fn cancel(&mut self) {
+    pub(crate) fn cancel(&mut self) {
         if self.player.is_searching() {
             let text = "The search for chunks was stopped";
             self.post_progress(gst::ProgressType::Canceled, text);
@@ -207,7 +207,7 @@ impl Pull {
     }
 
     /// Pushes the next few chunks.
-    pub fn step(&mut self) -> Result<(), gst::FlowError> {
+    pub(crate) fn step(&mut self) -> Result<(), gst::FlowError> {
         let result = self.play();
         if matches!(result, Ok(()) | Err(gst::FlowError::Eos)) {
             self.tell_progress();

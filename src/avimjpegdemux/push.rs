@@ -14,7 +14,7 @@ use super::shared::{Segment, Shared};
 const ALL_PADS: u32 = 64;
 
 /// Where upstream has to go next.
-pub struct GoTo {
+pub(crate) struct GoTo {
     /// The byte.
     pub pos: u64,
     pub seqnum: gst::Seqnum,
@@ -22,7 +22,7 @@ pub struct GoTo {
 
 /// The stream being taken apart. Only the streaming thread has it, or who
 /// stopped that thread to seek.
-pub struct Push {
+pub(crate) struct Push {
     element: gst::Element,
     shared: Arc<Shared>,
     reader: StreamReader,
@@ -37,7 +37,11 @@ pub struct Push {
 }
 
 impl Push {
-    pub fn new(element: &gst::Element, make_pad: MakePad, shared: &Arc<Shared>) -> Box<Self> {
+    pub(crate) fn new(
+        element: &gst::Element,
+        make_pad: MakePad,
+        shared: &Arc<Shared>,
+    ) -> Box<Self> {
         Box::new(Self {
             element: element.clone(),
             shared: shared.clone(),
@@ -50,14 +54,14 @@ impl Push {
     }
 
     /// A flush drops what has come.
-    pub fn flush(&mut self) {
+    pub(crate) fn flush(&mut self) {
         self.awaits_flush = false;
         self.failed = false;
         self.reader.flush();
     }
 
     /// The bytes that follow begin at `pos`.
-    pub fn begin(&mut self, pos: u64) {
+    pub(crate) fn begin(&mut self, pos: u64) {
         if !self.awaits_flush {
             self.reader.begin(pos);
         }
@@ -65,7 +69,7 @@ impl Push {
 
     /// Where upstream has to go for a seek in a file of `size` bytes; the caller has stopped the
     /// streaming thread.
-    pub fn seek(&mut self, seek: Seek, size: Option<u64>) -> Option<u64> {
+    pub(crate) fn seek(&mut self, seek: Seek, size: Option<u64>) -> Option<u64> {
         self.reader.header()?;
         let segment = seek.apply(&self.output.segment, self.shared.duration())?;
         let pos = self.reader.seek(seek.range(&segment), size)?;
@@ -75,7 +79,7 @@ impl Push {
     }
 
     /// Takes a piece of the file in. Answers where upstream has to go next, if it has to.
-    pub fn feed(&mut self, buffer: &gst::Buffer) -> Result<Option<GoTo>, gst::FlowError> {
+    pub(crate) fn feed(&mut self, buffer: &gst::Buffer) -> Result<Option<GoTo>, gst::FlowError> {
         if self.awaits_flush {
             return Ok(None);
         }
@@ -87,7 +91,7 @@ impl Push {
     }
 
     /// There is no more of the file. Answers as [`feed`](Self::feed) does.
-    pub fn drain(&mut self) -> Result<Option<GoTo>, gst::FlowError> {
+    pub(crate) fn drain(&mut self) -> Result<Option<GoTo>, gst::FlowError> {
         self.reader.finish();
         match self.run() {
             Err(gst::FlowError::Eos) | Ok(None) => {}

@@ -10,7 +10,7 @@ use super::shared::Segment;
 
 /// A seek event, in time.
 #[derive(Clone, Copy)]
-pub struct Seek {
+pub(crate) struct Seek {
     rate: f64,
     pub flags: gst::SeekFlags,
     start_type: gst::SeekType,
@@ -22,7 +22,7 @@ pub struct Seek {
 
 impl Seek {
     /// Reads an event; `None` if its format is none of the stream's.
-    pub fn parse(event: &gst::event::Seek, stream: &Stream) -> Option<Self> {
+    pub(crate) fn parse(event: &gst::event::Seek, stream: &Stream) -> Option<Self> {
         let (rate, flags, start_type, start, stop_type, stop) = event.get();
         let to_time = |kind, value: Value| {
             if kind == gst::SeekType::None {
@@ -50,27 +50,31 @@ impl Seek {
     }
 
     /// Whether it drops what was pushed.
-    pub fn flushes(&self) -> bool {
+    pub(crate) fn flushes(&self) -> bool {
         self.flags.contains(gst::SeekFlags::FLUSH)
     }
 
-    pub fn flush_start(&self) -> gst::Event {
+    pub(crate) fn flush_start(&self) -> gst::Event {
         let event = gst::event::FlushStart::builder();
         event.seqnum(self.seqnum).build()
     }
 
-    pub fn flush_stop(&self) -> gst::Event {
+    pub(crate) fn flush_stop(&self) -> gst::Event {
         let event = gst::event::FlushStop::builder(true);
         event.seqnum(self.seqnum).build()
     }
 
     /// Whether what comes as a stream can be played so.
-    pub fn is_forward(&self) -> bool {
+    pub(crate) fn is_forward(&self) -> bool {
         self.rate > 0.0
     }
 
     /// The segment that is asked for, in a file of a duration.
-    pub fn apply(&self, segment: &Segment, duration: Option<gst::ClockTime>) -> Option<Segment> {
+    pub(crate) fn apply(
+        &self,
+        segment: &Segment,
+        duration: Option<gst::ClockTime>,
+    ) -> Option<Segment> {
         if self.rate == 0.0 {
             return None;
         }
@@ -104,7 +108,7 @@ impl Seek {
     }
 
     /// What is played for its segment. Key unit seeks begin with a picture.
-    pub fn range(&self, segment: &Segment) -> Range {
+    pub(crate) fn range(&self, segment: &Segment) -> Range {
         let has = |flags| self.flags.contains(flags);
         let snap = match has(gst::SeekFlags::SNAP_NEAREST) {
             true => Snap::Nearest,
@@ -133,7 +137,7 @@ impl Seek {
     }
 
     /// Its segment, once it is found what is played for it: a key unit seek begins with the picture.
-    pub fn landed(&self, mut segment: Segment, range: &Range) -> Segment {
+    pub(crate) fn landed(&self, mut segment: Segment, range: &Range) -> Segment {
         if !self.flags.contains(gst::SeekFlags::KEY_UNIT) {
             return segment;
         }
@@ -155,7 +159,7 @@ impl Seek {
 }
 
 /// What queries and seeks convert by: nanoseconds and the pad's own counts.
-pub fn convert(stream: &Stream, value: Value, to: gst::Format) -> Option<Value> {
+pub(crate) fn convert(stream: &Stream, value: Value, to: gst::Format) -> Option<Value> {
     let unit = stream.unit_bytes();
     let bytes = stream.counts_bytes();
     let ns = match value {

@@ -8,7 +8,7 @@ use avi_mjpeg::reader::headers::Stream;
 
 use crate::sync::lock;
 
-pub type Segment = gst::FormattedSegment<gst::ClockTime>;
+pub(crate) type Segment = gst::FormattedSegment<gst::ClockTime>;
 
 /// What any thread may ask for.
 #[derive(Default)]
@@ -23,7 +23,7 @@ struct Known {
 
 /// What all threads of the element see.
 #[derive(Default)]
-pub struct Shared {
+pub(crate) struct Shared {
     known: Mutex<Known>,
     /// Set by who waits for the streaming thread, which then reads no more.
     stopping: AtomicBool,
@@ -34,55 +34,55 @@ pub struct Shared {
 
 impl Shared {
     /// Forgets the file.
-    pub fn reset(&self) {
+    pub(crate) fn reset(&self) {
         *lock(&self.known) = Known::default();
         self.set_stopping(false);
     }
 
-    pub fn duration(&self) -> Option<gst::ClockTime> {
+    pub(crate) fn duration(&self) -> Option<gst::ClockTime> {
         lock(&self.known).duration
     }
 
-    pub fn set_duration(&self, nanoseconds: u64) {
+    pub(crate) fn set_duration(&self, nanoseconds: u64) {
         lock(&self.known).duration = Some(gst::ClockTime::from_nseconds(nanoseconds));
     }
 
-    pub fn is_pulling(&self) -> bool {
+    pub(crate) fn is_pulling(&self) -> bool {
         lock(&self.known).pulling
     }
 
-    pub fn set_pulling(&self, pulling: bool) {
+    pub(crate) fn set_pulling(&self, pulling: bool) {
         lock(&self.known).pulling = pulling;
     }
 
-    pub fn segment(&self) -> Option<Segment> {
+    pub(crate) fn segment(&self) -> Option<Segment> {
         lock(&self.known).segment.clone()
     }
 
-    pub fn set_segment(&self, segment: Segment) {
+    pub(crate) fn set_segment(&self, segment: Segment) {
         lock(&self.known).segment = Some(segment);
     }
 
-    pub fn is_stopping(&self) -> bool {
+    pub(crate) fn is_stopping(&self) -> bool {
         self.stopping.load(Ordering::Acquire)
     }
 
-    pub fn set_stopping(&self, stopping: bool) {
+    pub(crate) fn set_stopping(&self, stopping: bool) {
         self.stopping.store(stopping, Ordering::Release);
     }
 
-    pub fn is_fetching(&self) -> bool {
+    pub(crate) fn is_fetching(&self) -> bool {
         self.fetching.load(Ordering::Acquire)
     }
 
-    pub fn set_fetching(&self, fetching: bool) {
+    pub(crate) fn set_fetching(&self, fetching: bool) {
         self.fetching.store(fetching, Ordering::Release);
     }
 }
 
 /// What a pad answers queries with.
 #[derive(Debug)]
-pub struct PadInfo {
+pub(crate) struct PadInfo {
     pub stream: Stream,
     /// When the last thing that was pushed ended, in nanoseconds; the streaming thread writes it,
     /// any thread reads it.
@@ -90,16 +90,16 @@ pub struct PadInfo {
 }
 
 impl PadInfo {
-    pub fn new(stream: Stream) -> Self {
+    pub(crate) fn new(stream: Stream) -> Self {
         let position = AtomicU64::new(0);
         Self { stream, position }
     }
 
-    pub fn position(&self) -> gst::ClockTime {
+    pub(crate) fn position(&self) -> gst::ClockTime {
         gst::ClockTime::from_nseconds(self.position.load(Ordering::Relaxed))
     }
 
-    pub fn set_position(&self, position: gst::ClockTime) {
+    pub(crate) fn set_position(&self, position: gst::ClockTime) {
         self.position.store(position.nseconds(), Ordering::Relaxed);
     }
 }

@@ -26,7 +26,7 @@ pub(super) struct Downstream {
 }
 
 impl Downstream {
-    pub fn new(src: gst::Pad, settings: Arc<Mutex<Settings>>) -> Self {
+    pub(crate) fn new(src: gst::Pad, settings: Arc<Mutex<Settings>>) -> Self {
         Self {
             src,
             settings,
@@ -34,12 +34,12 @@ impl Downstream {
         }
     }
 
-    pub fn profile(&self) -> Profile {
+    pub(crate) fn profile(&self) -> Profile {
         lock(&self.settings).profile
     }
 
     /// Tells its user something, as long as there is an element.
-    pub fn with_element(&self, tell: impl FnOnce(&gst::Element)) {
+    pub(crate) fn with_element(&self, tell: impl FnOnce(&gst::Element)) {
         if let Some(element) = self.src.parent_element() {
             tell(&element);
         }

@@ -48,7 +48,7 @@ pub(super) struct PadOutput {
 
 impl PadOutput {
     /// Tells downstream what comes.
-    pub fn begin(pad: gst::Pad) -> Self {
+    pub(crate) fn begin(pad: gst::Pad) -> Self {
         // A file of several streams has a stream id of its own.
         let stream_id = format!("avimjpegmux-{:08x}", gst::glib::random_int());
         pad.push_event(
@@ -81,7 +81,7 @@ impl PadOutput {
     }
 
     /// Passes an event on behind what is written.
-    pub fn event(&mut self, event: gst::Event) -> Result<(), gst::FlowError> {
+    pub(crate) fn event(&mut self, event: gst::Event) -> Result<(), gst::FlowError> {
         self.flush(false)?;
         self.pad.push_event(event);
         Ok(())

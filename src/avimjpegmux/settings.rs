@@ -13,7 +13,7 @@ pub(super) struct Settings {
 }
 
 impl Settings {
-    pub const CHECKPOINT_INTERVAL: u64 = 1_000_000_000;
+    pub(crate) const CHECKPOINT_INTERVAL: u64 = 1_000_000_000;
 }
 
 impl Default for Settings {

@@ -22,7 +22,7 @@ pub(super) struct Sinks {
 }
 
 impl Sinks {
-    pub fn new(src: gst::Pad, settings: Arc<Mutex<Settings>>) -> Self {
+    pub(crate) fn new(src: gst::Pad, settings: Arc<Mutex<Settings>>) -> Self {
         Self {
             recorder: SharedRecorder::new(Downstream::new(src, settings)),
         }
@@ -32,7 +32,7 @@ impl Sinks {
         self.recorder.host()
     }
 
-    pub fn chain(
+    pub(crate) fn chain(
         &self,
         pad: &gst::Pad,
         upstream: &Upstream,
@@ -63,7 +63,7 @@ impl Sinks {
         })
     }
 
-    pub fn event(&self, pad: &gst::Pad, upstream: &Upstream, event: gst::Event) -> bool {
+    pub(crate) fn event(&self, pad: &gst::Pad, upstream: &Upstream, event: gst::Event) -> bool {
         use gst::EventView;
 
         gst::log!(CAT, obj = pad, "{event:?}");
@@ -145,7 +145,7 @@ impl Sinks {
     }
 
     /// The name that a new pad is to have, `wanted` if that is one; `None` if there can be none.
-    pub fn name_for(&self, is_video: bool, wanted: Option<&str>) -> Option<String> {
+    pub(crate) fn name_for(&self, is_video: bool, wanted: Option<&str>) -> Option<String> {
         let host = self.host();
         if let Err(why) = self.recorder.can_add(is_video, host.profile().into()) {
             gst::warning!(CAT, obj = host.src, "no further pad: {why}");
@@ -165,7 +165,7 @@ impl Sinks {
     }
 
     /// Forgets the file and all that waits.
-    pub fn reset(&self) {
+    pub(crate) fn reset(&self) {
         *lock(&self.host().tags) = gst::TagList::new();
         self.recorder.reset(self.host().profile().into());
     }

@@ -23,14 +23,14 @@ use crate::streams::retention::Retention;
 use crate::sync::lock;
 
 /// What a trigger returns when no recording can begin.
-pub const REFUSED: u32 = u32::MAX;
+pub(crate) const REFUSED: u32 = u32::MAX;
 
 /// The event by which elements and applications trigger.
-pub const TRIGGER_EVENT: &str = "circularsink-trigger";
+pub(crate) const TRIGGER_EVENT: &str = "circularsink-trigger";
 
 /// Holds buffers back while the element is paused, as every sink does.
 #[derive(Debug, Default)]
-pub struct Gate {
+pub(crate) struct Gate {
     /// Written under `closed`'s lock, read by streaming threads without it.
     open: AtomicBool,
     /// Streaming threads are to return.
@@ -40,7 +40,7 @@ pub struct Gate {
 
 impl Gate {
     /// Lets buffers pass, holds them back, or has their threads return.
-    pub fn set(&self, open: bool, closed: bool) {
+    pub(crate) fn set(&self, open: bool, closed: bool) {
         let mut guard = lock(&self.closed);
         *guard = closed;
         self.open.store(open, Ordering::SeqCst);
@@ -50,7 +50,7 @@ impl Gate {
 
     /// Holds the thread that streams into `pad` while the element is paused. It waits for the
     /// pipeline's state here, as at any sink, never for a recording.
-    pub fn pass(&self, pad: &gst::Pad) -> Result<(), gst::FlowError> {
+    pub(crate) fn pass(&self, pad: &gst::Pad) -> Result<(), gst::FlowError> {
         if self.open.load(Ordering::Acquire) {
             return Ok(());
         }
@@ -68,7 +68,7 @@ impl Gate {
     }
 
     /// Has those that wait look again: a pad flushes.
-    pub fn flush(&self) {
+    pub(crate) fn flush(&self) {
         drop(lock(&self.closed));
         self.changed.notify_all();
     }
@@ -95,7 +95,7 @@ impl Handle {
 
 /// From READY to PAUSED and back; the recordings' numbers stay.
 #[derive(Debug, Default)]
-pub struct State {
+pub(crate) struct State {
     session: Session,
     handles: Vec<Handle>,
     shared: Option<Arc<Shared>>,
@@ -125,7 +125,7 @@ impl State {
 
 /// The element's state. Locks are taken in the order state, a pad's, ring; settings alone.
 #[derive(Debug, Default)]
-pub struct Context {
+pub(crate) struct Context {
     /// Set when the element is made.
     pub element: glib::WeakRef<gst::Bin>,
     pub settings: Mutex<Settings>,
@@ -141,16 +141,16 @@ pub struct Context {
 
 impl Context {
     /// The ring and streams of the running session.
-    pub fn shared(&self) -> Option<Arc<Shared>> {
+    pub(crate) fn shared(&self) -> Option<Arc<Shared>> {
         lock(&self.state).shared.clone()
     }
 
-    pub fn level(&self) -> Level {
+    pub(crate) fn level(&self) -> Level {
         self.shared()
             .map_or_else(Level::default, |shared| shared.lock().ring.level())
     }
 
-    pub fn stats(&self) -> gst::Structure {
+    pub(crate) fn stats(&self) -> gst::Structure {
         let level = self.level();
         let state = lock(&self.state);
         let session = &state.session;
@@ -167,7 +167,7 @@ impl Context {
     }
 
     /// Begins with an empty ring, which it returns.
-    pub fn start(&self) -> Arc<Shared> {
+    pub(crate) fn start(&self) -> Arc<Shared> {
         let shared = Arc::new(Shared::new(lock(&self.settings).limits()));
         let mut state = lock(&self.state);
         state.shared = Some(shared.clone());
@@ -180,7 +180,7 @@ impl Context {
     }
 
     /// Ends what is open, within the time that was set.
-    pub fn stop(&self) {
+    pub(crate) fn stop(&self) {
         self.gate.set(false, true);
         let timeout = Duration::from_nanos(lock(&self.settings).finish_timeout);
         let now = Instant::now();
@@ -226,14 +226,14 @@ impl Context {
     }
 
     /// Forgets the ring.
-    pub fn forget(&self) {
+    pub(crate) fn forget(&self) {
         let shared = lock(&self.state).shared.take();
         // What it held is freed without the lock.
         drop(shared);
     }
 
     /// Follows new limits of the ring.
-    pub fn set_limits(&self) {
+    pub(crate) fn set_limits(&self) {
         let limits = lock(&self.settings).limits();
         if let Some(shared) = self.shared() {
             shared.lock().ring.set_limits(limits);
@@ -251,7 +251,7 @@ impl Context {
 
     /// Starts, extends or splits a recording. `at_position` says that the trigger came in the
     /// stream, and not from outside, which is ahead of it by the latency.
-    pub fn trigger(
+    pub(crate) fn trigger(
         self: &Arc<Self>,
         location: Option<String>,
         post_time: Option<u64>,
@@ -351,7 +351,7 @@ impl Context {
     }
 
     /// Follows the property `recording`.
-    pub fn switch(self: &Arc<Self>) {
+    pub(crate) fn switch(self: &Arc<Self>) {
         let settings = lock(&self.settings).clone();
         let mut state = lock(&self.state);
         let Some(shared) = state.running() else {
@@ -371,7 +371,7 @@ impl Context {
     }
 
     /// Ends all recordings with what has arrived.
-    pub fn finish(&self) {
+    pub(crate) fn finish(&self) {
         let mut state = lock(&self.state);
         let Some(shared) = state.shared.clone() else {
             return;
@@ -391,7 +391,7 @@ impl Context {
     }
 
     /// Takes an event for a trigger, if it is one.
-    pub fn trigger_by_event(
+    pub(crate) fn trigger_by_event(
         self: &Arc<Self>,
         structure: Option<&gst::StructureRef>,
         at_position: bool,
@@ -409,7 +409,7 @@ impl Context {
     }
 
     /// What follows in the streams does not continue what came before.
-    pub fn restart(self: &Arc<Self>) {
+    pub(crate) fn restart(self: &Arc<Self>) {
         let settings = lock(&self.settings).clone();
         let mut state = lock(&self.state);
         let Some(shared) = state.running() else {
@@ -436,12 +436,12 @@ impl Context {
     }
 
     /// Something in the streams changed that recordings may be waiting for.
-    pub fn tell_progress(&self) {
+    pub(crate) fn tell_progress(&self) {
         lock(&self.state).tell_all(|| Notice::Progress);
     }
 
     /// The ring has found a recording's beginning or end, or could not wait for some.
-    pub fn tell_settled(&self, cut_off: &[RecordingId]) {
+    pub(crate) fn tell_settled(&self, cut_off: &[RecordingId]) {
         let state = lock(&self.state);
         for handle in &state.handles {
             handle.tell(match cut_off.contains(&handle.id) {
@@ -452,14 +452,14 @@ impl Context {
     }
 
     /// A stream has ended.
-    pub fn stream_ended(&self, seqnum: gst::Seqnum) {
+    pub(crate) fn stream_ended(&self, seqnum: gst::Seqnum) {
         lock(&self.state).last_eos = Some(seqnum);
         self.tell_progress();
         self.check_end();
     }
 
     /// A stream that had ended begins again.
-    pub fn go_on(self: &Arc<Self>) {
+    pub(crate) fn go_on(self: &Arc<Self>) {
         {
             let mut state = lock(&self.state);
             state.ended = None;
@@ -470,7 +470,7 @@ impl Context {
     }
 
     /// Posts the end of the stream once all streams have ended and all files are closed.
-    pub fn check_end(&self) {
+    pub(crate) fn check_end(&self) {
         let seqnum = {
             let mut state = lock(&self.state);
             let Some(shared) = state.running() else {
@@ -498,7 +498,7 @@ impl Context {
     }
 
     /// Takes a message from inside a recording; gives back one that is none of a recording's.
-    pub fn take_message(&self, message: gst::Message) -> Option<gst::Message> {
+    pub(crate) fn take_message(&self, message: gst::Message) -> Option<gst::Message> {
         use gst::MessageView;
         let notices = message.src().and_then(|source| {
             let state = lock(&self.state);
@@ -532,7 +532,7 @@ impl Context {
 impl Context {
     /// Has recordings that are open stay, those that have no file yet once they have. Returns the
     /// files of the others, and how many there are of both.
-    pub fn keep_open(&self, chosen: impl Fn(RecordingId) -> bool) -> (Vec<PathBuf>, usize) {
+    pub(crate) fn keep_open(&self, chosen: impl Fn(RecordingId) -> bool) -> (Vec<PathBuf>, usize) {
         let mut state = lock(&self.state);
         let State {
             session, handles, ..
@@ -654,7 +654,7 @@ impl Context {
     }
 
     /// Posts an element message.
-    pub fn post_structure(&self, structure: gst::Structure) {
+    pub(crate) fn post_structure(&self, structure: gst::Structure) {
         if let Some(element) = self.element.upgrade() {
             let message = gst::message::Element::builder(structure).src(&element);
             post(&element, message.build());
@@ -701,7 +701,7 @@ fn message_of(id: RecordingId, outcome: &Outcome, counters: &Counters) -> gst::S
 
 /// Times in messages are unsigned; running times begin before zero by a few samples at most, and
 /// nothing was recorded before 1970.
-pub fn unsigned(time: i64) -> u64 {
+pub(crate) fn unsigned(time: i64) -> u64 {
     time.max(0).unsigned_abs()
 }
 
@@ -736,7 +736,7 @@ fn is_of_a_pipeline(message: &gst::MessageRef) -> bool {
 }
 
 /// What the elements upstream of `pads` need until a frame arrives, and whether they are live.
-pub fn upstream_latency(
+pub(crate) fn upstream_latency(
     pads: &[gst::Pad],
 ) -> Option<(bool, gst::ClockTime, Option<gst::ClockTime>)> {
     let mut whole: Option<(bool, gst::ClockTime, Option<gst::ClockTime>)> = None;
@@ -758,7 +758,7 @@ pub fn upstream_latency(
 }
 
 /// Asks upstream for a key unit.
-pub fn request_key_unit(pad: &gst::Pad) {
+pub(crate) fn request_key_unit(pad: &gst::Pad) {
     let event = gst_video::UpstreamForceKeyUnitEvent::builder()
         .all_headers(true)
         .build();

@@ -19,7 +19,7 @@ const MOST_UNITS: usize = 32;
 
 /// How the NAL units of a stream lie in its buffers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Units {
+pub(crate) struct Units {
     codec: Codec,
     /// The bytes of the length in front of each; start codes are if there is none.
     length: Option<usize>,
@@ -27,7 +27,7 @@ pub struct Units {
 
 impl Units {
     /// For caps of H.264 or H.265.
-    pub fn of(caps: &gst::CapsRef) -> Option<Self> {
+    pub(crate) fn of(caps: &gst::CapsRef) -> Option<Self> {
         let structure = caps.structure(0)?;
         // Where lengthSizeMinusOne is (ISO/IEC 14496-15, 5.3.3.1 and 8.3.3.1).
         let (codec, at) = match structure.name().as_str() {
@@ -46,13 +46,13 @@ impl Units {
     }
 
     /// The codec, if its parameter sets are in the stream: it is a byte stream.
-    pub fn byte_stream(self) -> Option<Codec> {
+    pub(crate) fn byte_stream(self) -> Option<Codec> {
         self.length.is_none().then_some(self.codec)
     }
 
     /// Whether nothing behind a key unit needs what came before it. Where that can't be told, it is
     /// taken at its flag's word.
-    pub fn refresh(self, buffer: &gst::BufferRef) -> bool {
+    pub(crate) fn refresh(self, buffer: &gst::BufferRef) -> bool {
         let refreshes = match self.length {
             None => begin_of(buffer, &mut [0; REACH])
                 .and_then(|unit| refreshes(self.codec, unit, REACH)),
@@ -85,14 +85,14 @@ impl Units {
 }
 
 /// The parameter sets that an access unit begins with, as a buffer of their own.
-pub fn headers_of(codec: Codec, buffer: &gst::BufferRef) -> Option<gst::Buffer> {
+pub(crate) fn headers_of(codec: Codec, buffer: &gst::BufferRef) -> Option<gst::Buffer> {
     let range = parameter_sets(codec, begin_of(buffer, &mut [0; REACH])?, REACH)?;
     buffer.copy_region(gst::BufferCopyFlags::MEMORY, range).ok()
 }
 
 /// The access unit with parameter sets in it: in front, or behind the delimiter that has to be the
 /// first of an access unit (H.264 7.4.1.2.3, H.265 7.4.2.4.4).
-pub fn with_headers(
+pub(crate) fn with_headers(
     codec: Codec,
     buffer: &gst::BufferRef,
     headers: &gst::BufferRef,
@@ -119,7 +119,7 @@ fn begin_of<'a>(buffer: &gst::BufferRef, into: &'a mut [u8; REACH]) -> Option<&'
 
 /// The caps of JPEGs with the size that the first one has, where they do not say it: muxers want to
 /// know it, and a parser that finds it out refuses pictures that are damaged.
-pub fn with_size(caps: &gst::CapsRef, first: &gst::BufferRef) -> Option<gst::Caps> {
+pub(crate) fn with_size(caps: &gst::CapsRef, first: &gst::BufferRef) -> Option<gst::Caps> {
     let structure = caps.structure(0)?;
     if structure.name() != "image/jpeg" || structure.has_field("width") {
         return None;

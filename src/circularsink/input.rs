@@ -22,7 +22,7 @@ use crate::sync::lock;
 
 /// Formats of video. H.264 and H.265 come an access unit a buffer, which makes parsers in front
 /// give them so.
-pub fn video_caps() -> gst::Caps {
+pub(crate) fn video_caps() -> gst::Caps {
     let mut caps = gst::Caps::builder_full();
     for (name, forms) in [
         ("video/x-h264", ["avc", "avc3", "byte-stream"]),
@@ -55,7 +55,7 @@ pub fn video_caps() -> gst::Caps {
 }
 
 /// Formats of sound.
-pub fn audio_caps() -> gst::Caps {
+pub(crate) fn audio_caps() -> gst::Caps {
     let mut caps = gst::Caps::builder_full();
     for name in [
         "audio/x-raw",
@@ -80,7 +80,7 @@ pub fn audio_caps() -> gst::Caps {
 
 /// A pad's side of the element.
 #[derive(Debug)]
-pub struct Input {
+pub(crate) struct Input {
     name: String,
     state: Mutex<InputState>,
     /// What comes is as old as the pipeline's clock says; set by the stream's thread.
@@ -104,7 +104,7 @@ struct InputState {
 }
 
 impl Input {
-    pub fn new(name: &str) -> Self {
+    pub(crate) fn new(name: &str) -> Self {
         Self {
             name: name.to_owned(),
             state: Mutex::default(),
@@ -121,12 +121,12 @@ impl Input {
     }
 
     /// Forgets the stream.
-    pub fn reset(&self) {
+    pub(crate) fn reset(&self) {
         *self.state() = InputState::default();
     }
 
     /// Makes the pad's stream one of the ring's.
-    pub fn join(&self, shared: &Arc<Shared>, linked: bool) -> usize {
+    pub(crate) fn join(&self, shared: &Arc<Shared>, linked: bool) -> usize {
         let mut state = self.state();
         if let Some((_, number)) = &state.target {
             return *number;
@@ -143,7 +143,7 @@ impl Input {
     }
 
     /// Takes the pad's stream out of the ring.
-    pub fn leave(&self) {
+    pub(crate) fn leave(&self) {
         let Some((shared, number)) = self.state().target.take() else {
             return;
         };
@@ -263,12 +263,12 @@ enum Refusal {
 
 impl Input {
     /// The name of its pad.
-    pub fn name(&self) -> &str {
+    pub(crate) fn name(&self) -> &str {
         &self.name
     }
 
     /// Takes a buffer that arrives on the pad.
-    pub fn chain(
+    pub(crate) fn chain(
         &self,
         context: &Arc<Context>,
         pad: &gst::Pad,
@@ -385,7 +385,7 @@ impl Input {
     }
 
     /// Takes an event that arrives on the pad.
-    pub fn event(&self, context: &Arc<Context>, pad: &gst::Pad, event: &gst::Event) -> bool {
+    pub(crate) fn event(&self, context: &Arc<Context>, pad: &gst::Pad, event: &gst::Event) -> bool {
         use gst::EventView;
         gst::log!(CAT, obj = pad, "{event:?}");
         match event.view() {

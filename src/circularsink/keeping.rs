@@ -21,13 +21,13 @@ impl Context {
     }
 
     /// Deletes what is beyond the limits.
-    pub fn sweep(&self) {
+    pub(crate) fn sweep(&self) {
         let swept = self.retention.sweep(&self.policy());
         self.tell_swept(swept);
     }
 
     /// Makes room for so many bytes.
-    pub fn make_room_for(&self, bytes: u64) {
+    pub(crate) fn make_room_for(&self, bytes: u64) {
         let swept = self.retention.make_room(bytes, || self.policy());
         self.tell_swept(swept);
     }
@@ -51,13 +51,13 @@ impl Context {
     }
 
     /// Has a file stay. Returns whether it is there.
-    pub fn pin(&self, file: &Path) -> bool {
+    pub(crate) fn pin(&self, file: &Path) -> bool {
         let pinned = held::pin(file);
         self.marked(file, pinned)
     }
 
     /// Has a file stay no longer. Returns whether it is there.
-    pub fn unpin(&self, file: &Path) -> bool {
+    pub(crate) fn unpin(&self, file: &Path) -> bool {
         self.marked(file, pins::unpin(file))
     }
 
@@ -74,14 +74,14 @@ impl Context {
     }
 
     /// Has open recordings stay. Returns whether there are any.
-    pub fn pin_recordings(&self, chosen: impl Fn(RecordingId) -> bool) -> bool {
+    pub(crate) fn pin_recordings(&self, chosen: impl Fn(RecordingId) -> bool) -> bool {
         let (files, count) = self.keep_open(chosen);
         let pinned = files.iter().filter(|file| self.pin(file)).count();
         count > files.len() || pinned > 0
     }
 
     /// Tells of a stream that was away.
-    pub fn tell_gap(&self, stream: &str, gap: Gap) {
+    pub(crate) fn tell_gap(&self, stream: &str, gap: Gap) {
         let structure = gst::Structure::builder("circularsink-gap")
             .field("stream", stream)
             .field("start-running-time", unsigned(gap.from))
@@ -94,7 +94,7 @@ impl Context {
     }
 
     /// Tells of a clock that was set, as was seen at a running time.
-    pub fn tell_clock(&self, time: i64, change: Change) {
+    pub(crate) fn tell_clock(&self, time: i64, change: Change) {
         let structure = gst::Structure::builder("circularsink-clock-set")
             .field("running-time", unsigned(time))
             .field("source", change.source.name())

@@ -40,7 +40,7 @@ const LAST_CHANCE: Duration = Duration::from_secs(60);
 
 /// What others tell a recording's thread.
 #[derive(Debug)]
-pub enum Notice {
+pub(crate) enum Notice {
     /// Something in the streams changed that a recording may be waiting for.
     Progress,
     /// The sub-pipeline has written everything.
@@ -59,7 +59,7 @@ pub enum Notice {
 
 /// Why a recording failed.
 #[derive(Debug, thiserror::Error)]
-pub enum Failure {
+pub(crate) enum Failure {
     #[error("it ended before a key unit arrived")]
     Nothing,
     #[error(transparent)]
@@ -84,14 +84,14 @@ pub enum Failure {
 
 impl Failure {
     /// Nothing went wrong: it was ended before there was anything to record.
-    pub fn was_called_off(&self) -> bool {
+    pub(crate) fn was_called_off(&self) -> bool {
         matches!(self, Self::Nothing)
     }
 }
 
 /// What became of a recording.
 #[derive(Debug, Default)]
-pub struct Outcome {
+pub(crate) struct Outcome {
     pub location: Option<String>,
     pub start: Option<i64>,
     /// The time of day at `start`, in ns since 1970.
@@ -101,7 +101,7 @@ pub struct Outcome {
 
 impl Outcome {
     /// Of a recording of which nothing else is known.
-    pub fn of(failure: Failure) -> Self {
+    pub(crate) fn of(failure: Failure) -> Self {
         Self {
             failure: Some(failure),
             ..Self::default()
@@ -219,7 +219,7 @@ impl Wait {
 }
 
 /// Whom a recording belongs to.
-pub trait Host: Send + Sync {
+pub(crate) trait Host: Send + Sync {
     /// The application's choice of a name, by the recording's first buffer.
     fn choose_name(&self, id: RecordingId, first: &gst::Sample) -> Option<String>;
     /// The sub-pipeline is there, and its messages are to find their way.
@@ -235,7 +235,7 @@ pub trait Host: Send + Sync {
 }
 
 /// Everything the thread of a recording works with.
-pub struct Recorder {
+pub(crate) struct Recorder {
     /// The element, which is not disposed of meanwhile.
     pub element: gst::Bin,
     pub host: Arc<dyn Host>,
@@ -259,7 +259,7 @@ struct Ready {
 
 impl Recorder {
     /// Runs the recording to its end.
-    pub fn run(self) {
+    pub(crate) fn run(self) {
         let mut wait = Wait::new(self.order.finish_timeout);
         let mut outcome = Outcome::default();
         let ready = match self.wait_for_streams(&mut wait) {

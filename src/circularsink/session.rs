@@ -7,7 +7,7 @@ use crate::streams::names;
 
 /// A recording that has not ended.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Open {
+pub(crate) struct Open {
     pub id: RecordingId,
     /// Begun by the property `recording`, not by a trigger.
     pub by_switch: bool,
@@ -21,14 +21,14 @@ pub struct Open {
 
 impl Open {
     /// Whether its end is still a matter of what happens.
-    pub fn goes_on(&self) -> bool {
+    pub(crate) fn goes_on(&self) -> bool {
         matches!(self.end, End::Open | End::At(_)) && self.successor.is_none()
     }
 }
 
 /// A wish to record.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Trigger {
+pub(crate) struct Trigger {
     /// A name for the file.
     pub location: Option<String>,
     /// Nanoseconds until the recording ends by itself; 0: it does not.
@@ -43,7 +43,7 @@ pub struct Trigger {
 
 /// What became of a trigger.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Answer {
+pub(crate) enum Answer {
     /// A recording that was there goes on for it.
     GoesOn(RecordingId),
     /// A new recording.
@@ -56,7 +56,7 @@ pub enum Answer {
 
 /// What a break in the streams did.
 #[derive(Debug, Default, PartialEq, Eq)]
-pub struct Restarted {
+pub(crate) struct Restarted {
     /// Recordings that ended there.
     pub ended: Vec<RecordingId>,
     /// Those that take their place.
@@ -66,7 +66,7 @@ pub struct Restarted {
 /// The recordings of an element. Numbers go on from one time in PAUSED to the next: the files are
 /// still there.
 #[derive(Debug, Default)]
-pub struct Session {
+pub(crate) struct Session {
     open: Vec<Open>,
     next: RecordingId,
     /// How many came to a good end, and how many did not.
@@ -76,12 +76,12 @@ pub struct Session {
 
 impl Session {
     /// The recordings that have not ended.
-    pub fn open(&self) -> &[Open] {
+    pub(crate) fn open(&self) -> &[Open] {
         &self.open
     }
 
     /// Follows a trigger.
-    pub fn trigger<P: Clone>(&mut self, ring: &mut Ring<P>, trigger: Trigger) -> Answer {
+    pub(crate) fn trigger<P: Clone>(&mut self, ring: &mut Ring<P>, trigger: Trigger) -> Answer {
         let reached = ring.reached().unwrap_or(0).saturating_add(trigger.lag);
         let end = match trigger.post_time {
             0 => End::Open,
@@ -186,7 +186,7 @@ impl Session {
     }
 
     /// Begins the recording of the property `recording`, unless it runs already.
-    pub fn switch_on<P: Clone>(&mut self, ring: &mut Ring<P>) -> Option<RecordingId> {
+    pub(crate) fn switch_on<P: Clone>(&mut self, ring: &mut Ring<P>) -> Option<RecordingId> {
         let running = self
             .open
             .iter()
@@ -196,7 +196,7 @@ impl Session {
 
     /// Ends recordings with what has arrived, and returns them. One that was to begin where another
     /// ends at the next key unit is called off, and the other ends now.
-    pub fn finish<P: Clone>(
+    pub(crate) fn finish<P: Clone>(
         &mut self,
         ring: &mut Ring<P>,
         chosen: impl Fn(&Open) -> bool,
@@ -216,7 +216,7 @@ impl Session {
 
     /// What follows in the streams does not continue what came before: the ring starts anew, and
     /// recordings that would have gone on do so in another file.
-    pub fn restart<P: Clone>(&mut self, ring: &mut Ring<P>) -> Restarted {
+    pub(crate) fn restart<P: Clone>(&mut self, ring: &mut Ring<P>) -> Restarted {
         let begun = |open: &&Open| has_begun(ring, open.id);
         let ended: Vec<_> = self.open.iter().filter(begun).cloned().collect();
         ring.reset();
@@ -243,7 +243,7 @@ impl Session {
     }
 
     /// A recording is over.
-    pub fn close(&mut self, id: RecordingId, good: bool) -> Option<Open> {
+    pub(crate) fn close(&mut self, id: RecordingId, good: bool) -> Option<Open> {
         let at = self.open.iter().position(|open| open.id == id)?;
         match good {
             true => self.finished += 1,
@@ -253,7 +253,7 @@ impl Session {
     }
 
     /// Gives up waiting for the recordings that are open still: they have failed.
-    pub fn abandon(&mut self) -> Vec<Open> {
+    pub(crate) fn abandon(&mut self) -> Vec<Open> {
         let open = std::mem::take(&mut self.open);
         self.failed += open.len() as u32;
         open

@@ -13,7 +13,7 @@ use crate::streams::retention;
 
 /// What the user set.
 #[derive(Debug, Clone)]
-pub struct Settings {
+pub(crate) struct Settings {
     pub location: Option<String>,
     pub max_time: u64,
     pub max_bytes: u64,
@@ -63,7 +63,7 @@ impl Default for Settings {
 
 /// The settings as they were when a recording was asked for.
 #[derive(Debug, Clone)]
-pub struct Order {
+pub(crate) struct Order {
     pub id: RecordingId,
     /// What the trigger named; wins over `pattern`.
     pub location: Option<String>,
@@ -84,14 +84,14 @@ pub struct Order {
 
 impl Order {
     /// Whether a file of its own is what it is written to.
-    pub fn to_file(&self) -> bool {
+    pub(crate) fn to_file(&self) -> bool {
         self.sink.as_deref().is_none_or(|sink| sink == "filesink")
     }
 }
 
 impl Settings {
     /// How much the ring keeps.
-    pub fn limits(&self) -> Limits {
+    pub(crate) fn limits(&self) -> Limits {
         Limits {
             max_time: self.max_time,
             max_bytes: self.max_bytes,
@@ -101,7 +101,7 @@ impl Settings {
 
     /// The settings as a recording with this number follows them. Texts that are empty are as
     /// those that are not set.
-    pub fn order(&self, id: RecordingId, location: Option<String>) -> Order {
+    pub(crate) fn order(&self, id: RecordingId, location: Option<String>) -> Order {
         let text = |text: &Option<String>| text.clone().filter(|text| !text.is_empty());
         Order {
             id,
@@ -125,7 +125,7 @@ impl Settings {
 }
 
 /// The element's properties.
-pub static PROPERTIES: LazyLock<Properties<Settings>> = LazyLock::new(|| {
+pub(crate) static PROPERTIES: LazyLock<Properties<Settings>> = LazyLock::new(|| {
     let settings = [kept(), triggers(), files(), what_stays()]
         .into_iter()
         .flatten();

@@ -24,14 +24,14 @@ const BEHIND_PRESSED: i64 = 500_000_000;
 
 /// A hole in raw sound that is filled, ns: a jump of the clock is shorter. GStreamer's own limit
 /// for the same (`alignment-threshold` of audioaggregator and of audio sinks).
-pub const HOLE: i64 = 40_000_000;
+pub(crate) const HOLE: i64 = 40_000_000;
 
 /// The longest buffer of raw silence, ns.
 const LONGEST: i64 = 1_000_000_000;
 
 /// Waits for a stream that may have fallen silent.
 #[derive(Debug)]
-pub struct Patience {
+pub(crate) struct Patience {
     /// Silence has its place in the file: the stream may come back.
     pub lasting: bool,
     /// When the wait began.
@@ -45,7 +45,7 @@ pub struct Patience {
 
 impl Patience {
     /// For a stream that may come back after a silence, or not.
-    pub fn new(lasting: bool) -> Self {
+    pub(crate) fn new(lasting: bool) -> Self {
         Self {
             lasting,
             since: None,
@@ -56,13 +56,13 @@ impl Patience {
     }
 
     /// Something came.
-    pub fn heard(&mut self) {
+    pub(crate) fn heard(&mut self) {
         self.since = None;
         self.silent = false;
     }
 
     /// Whether to go on without the stream, up to which running time (ns).
-    pub fn over(&mut self, silence: &Silence, now: Instant) -> Option<i64> {
+    pub(crate) fn over(&mut self, silence: &Silence, now: Instant) -> Option<i64> {
         let since = *self.since.get_or_insert(now);
         let margin = if silence.pressed {
             BEHIND_PRESSED
@@ -93,20 +93,20 @@ impl Patience {
     }
 
     /// How much longer to wait before [`Patience::over`] is to be asked again, if nothing comes.
-    pub fn left(&self, now: Instant) -> Option<Duration> {
+    pub(crate) fn left(&self, now: Instant) -> Option<Duration> {
         let waited = now.saturating_duration_since(self.since?);
         (waited < PATIENCE).then(|| PATIENCE - waited)
     }
 
     /// Whether the user is to be told now; once a silence.
-    pub fn told_user(&mut self) -> bool {
+    pub(crate) fn told_user(&mut self) -> bool {
         std::mem::take(&mut self.news)
     }
 }
 
 /// Silence in a stream's format.
 #[derive(Debug, Clone)]
-pub enum Stuff {
+pub(crate) enum Stuff {
     /// Samples.
     Raw(Box<gst_audio::AudioInfo>),
     /// A packet, and its duration: samples, and samples a second.
@@ -124,7 +124,7 @@ const OPUS: &[u8] = &[0xf8, 0xff, 0xfe];
 
 impl Stuff {
     /// For caps of sound; `None` where silence has no form that is known here.
-    pub fn new(caps: &gst::CapsRef) -> Option<Self> {
+    pub(crate) fn new(caps: &gst::CapsRef) -> Option<Self> {
         let structure = caps.structure(0)?;
         match structure.name().as_str() {
             "audio/x-raw" => gst_audio::AudioInfo::from_caps(caps)
@@ -148,7 +148,7 @@ impl Stuff {
 
     /// The next buffer of silence from one running time (ns) up to another, and where it ends.
     /// `None` where there is no room for a sample or packet.
-    pub fn next(&self, from: i64, until: i64) -> Option<(gst::Buffer, i64)> {
+    pub(crate) fn next(&self, from: i64, until: i64) -> Option<(gst::Buffer, i64)> {
         match *self {
             Self::Raw(ref info) => raw(info, from, until.min(from.saturating_add(LONGEST))),
             Self::Packets(packet, samples, rate) => {
@@ -195,7 +195,7 @@ fn raw(info: &gst_audio::AudioInfo, from: i64, until: i64) -> Option<(gst::Buffe
 }
 
 /// Says that nothing came of these streams, which are not in the recording, or silent in it.
-pub fn warn_of_silence(element: &impl IsA<gst::Element>, streams: &[String], silent: bool) {
+pub(crate) fn warn_of_silence(element: &impl IsA<gst::Element>, streams: &[String], silent: bool) {
     let without = match streams {
         _ if silent => "has silence in its place",
         [only] if only == "video" => "has the sound alone",

@@ -27,10 +27,10 @@ static STATE: Mutex<State> = Mutex::new(State {
 
 /// As long as there is one of these, a thread waits.
 #[derive(Debug)]
-pub struct Standby(());
+pub(crate) struct Standby(());
 
 impl Standby {
-    pub fn new() -> Self {
+    pub(crate) fn new() -> Self {
         lock(&STATE).wanted += 1;
         replenish();
         Self(())
@@ -48,7 +48,7 @@ impl Drop for Standby {
 }
 
 /// Sees to it that a thread waits again, after [`run`] has taken the one that did.
-pub fn replenish() {
+pub(crate) fn replenish() {
     let missing = {
         let state = lock(&STATE);
         state.wanted > 0 && state.waiting.is_none()
@@ -60,7 +60,7 @@ pub fn replenish() {
 }
 
 /// Runs `job` in the thread that waits, or else in a new one.
-pub fn run(job: impl FnOnce() + Send + 'static) -> io::Result<()> {
+pub(crate) fn run(job: impl FnOnce() + Send + 'static) -> io::Result<()> {
     let waiting = lock(&STATE).waiting.take();
     match waiting {
         Some(thread) => thread

@@ -17,7 +17,7 @@ use crate::streams::wallclock::Moment;
 
 /// Why there is no name.
 #[derive(Debug, thiserror::Error)]
-pub enum TargetError {
+pub(crate) enum TargetError {
     #[error(transparent)]
     Pattern(#[from] PatternError),
     #[error(transparent)]
@@ -28,7 +28,7 @@ pub enum TargetError {
 
 /// What a recording writes to.
 #[derive(Debug, Default)]
-pub struct Target {
+pub(crate) struct Target {
     /// The name that messages have: of the file, or the pattern of the pictures' files.
     pub location: Option<String>,
     /// The pictures' names, where each has a file of its own.
@@ -48,7 +48,7 @@ pub struct Target {
 impl Target {
     /// Finds the name and takes it. `chosen` is a name for this recording; it is meant as it is.
     /// The first picture was taken `utc` ns after 1970.
-    pub fn reserve(
+    pub(crate) fn reserve(
         &mut self,
         order: &Order,
         chosen: Option<String>,
@@ -132,30 +132,30 @@ impl Target {
     }
 
     /// It is written no more.
-    pub fn close(&mut self) {
+    pub(crate) fn close(&mut self) {
         self.open = None;
         self.made = None;
     }
 
     /// Has what `sink` writes to the file sent to the disk each second.
-    pub fn sync(&self, sink: &gst::Element) -> Option<SyncThread> {
+    pub(crate) fn sync(&self, sink: &gst::Element) -> Option<SyncThread> {
         ondisk::sync(self.file()?, self.made.as_ref()?, sink)
     }
 
     /// The sink has failed and has closed the file, which ends where it plays.
-    pub fn cut_back(&self) {
+    pub(crate) fn cut_back(&self) {
         if let (Some(path), Some(file)) = (self.file(), &self.made) {
             ondisk::cut_back(path, file);
         }
     }
 
     /// The file, where it is written to one.
-    pub fn file(&self) -> Option<&Path> {
+    pub(crate) fn file(&self) -> Option<&Path> {
         self.reserved.as_deref()
     }
 
     /// Makes the file of frame times, with the number that the recording has.
-    pub fn create_times(&self, pattern: &str, order: &Order) -> Result<File, TargetError> {
+    pub(crate) fn create_times(&self, pattern: &str, order: &Order) -> Result<File, TargetError> {
         let pattern = Pattern::new(pattern, 1)?;
         let timed = self.with_time(&pattern);
         let number = self.number.unwrap_or(order.id.into());
@@ -164,7 +164,7 @@ impl Target {
     }
 
     /// Removes what was made for the name, if nothing was written to it.
-    pub fn give_back(&self) {
+    pub(crate) fn give_back(&self) {
         // A device is as empty, and is not ours: only a file may go.
         let empty = |path: &&PathBuf| {
             std::fs::symlink_metadata(path).is_ok_and(|file| file.is_file() && file.len() == 0)
@@ -176,7 +176,7 @@ impl Target {
     }
 
     /// The file, if it is not there any more. Pictures may be taken away as they come.
-    pub fn vanished(&self) -> Option<&Path> {
+    pub(crate) fn vanished(&self) -> Option<&Path> {
         let path = self.reserved.as_deref()?;
         (self.pictures.is_none() && !path.exists()).then_some(path)
     }
@@ -184,7 +184,7 @@ impl Target {
 
 /// Checks the names that are set before anything is recorded: patterns, and directories that have
 /// no number in them.
-pub fn check(order: &Order) -> Result<(), TargetError> {
+pub(crate) fn check(order: &Order) -> Result<(), TargetError> {
     if let Some(location) = &order.pattern {
         let most = if is_sequence(order, location) { 2 } else { 1 };
         let pattern = Pattern::new(location, most)?;
@@ -212,7 +212,7 @@ fn check_directory(pattern: &Pattern) -> Result<(), CreateError> {
 }
 
 /// What may be kept of the files that the location names.
-pub fn policy(order: &Order) -> Policy {
+pub(crate) fn policy(order: &Order) -> Policy {
     let times = order.pts_pattern.as_deref();
     Policy {
         limits: order.retention,

@@ -20,7 +20,7 @@ use crate::streams::{self, MissingElement, samples, transport};
 
 /// Why a recording's elements can't be put together. Each says what to do.
 #[derive(Debug, thiserror::Error)]
-pub enum BuildError {
+pub(crate) enum BuildError {
     #[error(transparent)]
     Extension(#[from] UnknownExtension),
     #[error("set location, or muxer-factory")]
@@ -45,7 +45,7 @@ pub enum BuildError {
 
 /// What writes a recording.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Writer {
+pub(crate) enum Writer {
     /// A muxer takes all streams.
     Muxer(String),
     /// The video alone as it is, in these caps.
@@ -58,7 +58,7 @@ pub enum Writer {
 
 impl Writer {
     /// The writer for a location, unless `muxer` is named.
-    pub fn of(
+    pub(crate) fn of(
         location: Option<&str>,
         muxer: Option<&str>,
         streams: &[(usize, Stream)],
@@ -84,7 +84,7 @@ impl Writer {
 }
 
 /// Looks for the elements that the settings name, or that the location's extension stands for.
-pub fn check(order: &Order) -> Result<(), BuildError> {
+pub(crate) fn check(order: &Order) -> Result<(), BuildError> {
     if let Some(sink) = &order.sink {
         streams::find(sink)?;
     }
@@ -101,7 +101,7 @@ pub fn check(order: &Order) -> Result<(), BuildError> {
 }
 
 /// What a recording is put together from.
-pub struct Parts<'a> {
+pub(crate) struct Parts<'a> {
     pub order: &'a Order,
     pub target: &'a Target,
     /// The streams whose format is known, with their numbers.
@@ -128,7 +128,7 @@ impl std::fmt::Debug for Parts<'_> {
 
 /// What goes into a recording.
 #[derive(Debug)]
-pub struct Built {
+pub(crate) struct Built {
     /// The numbers of the streams in the file.
     pub streams: Vec<usize>,
     /// Others would be in it too, if something had come of them.
@@ -136,7 +136,11 @@ pub struct Built {
 }
 
 /// Puts parsers, muxer and sink behind the source.
-pub fn build(bin: &gst::Bin, source: &RecordingSource, parts: &Parts) -> Result<Built, BuildError> {
+pub(crate) fn build(
+    bin: &gst::Bin,
+    source: &RecordingSource,
+    parts: &Parts<'_>,
+) -> Result<Built, BuildError> {
     let Parts { order, target, .. } = parts;
     let location = target.location.as_deref();
     let writer = Writer::of(location, order.muxer.as_deref(), parts.streams)?;
@@ -216,7 +220,7 @@ fn make_sink(writer: &Writer, order: &Order, target: &Target) -> Result<gst::Ele
 }
 
 /// Counts whatever reaches the sink, to see that it moves, and has room made for it and the disk take it.
-fn watch_progress(sink: &gst::Element, writer: &Writer, parts: &Parts) {
+fn watch_progress(sink: &gst::Element, writer: &Writer, parts: &Parts<'_>) {
     let kinds = gst::PadProbeType::BUFFER | gst::PadProbeType::BUFFER_LIST;
     for pad in sink.sink_pads() {
         let counters = parts.counters.clone();
@@ -239,7 +243,7 @@ fn watch_progress(sink: &gst::Element, writer: &Writer, parts: &Parts) {
 }
 
 /// What stands in front of the sink: a muxer, or what keeps other formats out.
-fn make_last(writer: &Writer, parts: &Parts) -> Result<Option<gst::Element>, BuildError> {
+fn make_last(writer: &Writer, parts: &Parts<'_>) -> Result<Option<gst::Element>, BuildError> {
     let caps = match writer {
         Writer::Pictures => return Ok(None),
         Writer::Frames(caps) => caps,
@@ -256,7 +260,7 @@ fn make_last(writer: &Writer, parts: &Parts) -> Result<Option<gst::Element>, Bui
     Ok(Some(filter))
 }
 
-fn make_muxer(factory: &str, parts: &Parts) -> Result<gst::Element, BuildError> {
+fn make_muxer(factory: &str, parts: &Parts<'_>) -> Result<gst::Element, BuildError> {
     let muxer = streams::make(factory)?;
     let sink = parts.order.sink.as_deref().unwrap_or("filesink");
     streams::write_in_fragments(&muxer, sink);

@@ -6,7 +6,7 @@ use std::process::Command;
 
 /// Has the program that `command` starts inherit its standard streams and no other descriptor. Ours
 /// are closed when it starts, but this process has those of others, C libraries among them.
-pub fn inherit_only_standard_streams(command: &mut Command) {
+pub(crate) fn inherit_only_standard_streams(command: &mut Command) {
     // SAFETY: runs in the child between fork and exec, where other threads' locks may be held for
     // ever: it makes system calls on integers and neither allocates nor takes a lock.
     unsafe {

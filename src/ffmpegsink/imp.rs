@@ -374,7 +374,7 @@ impl FfmpegSink {
         &self,
         name: &str,
         pad: &gst::GhostPad,
-        info: &mut gst::PadProbeInfo,
+        info: &mut gst::PadProbeInfo<'_>,
     ) -> Result<gst::PadProbeReturn, gst::ErrorMessage> {
         match &mut info.data {
             Some(gst::PadProbeData::Event(event)) => {

@@ -6,7 +6,7 @@ const MAX_LINE: usize = 4096;
 
 /// Bytes in, lines out.
 #[derive(Debug, Default)]
-pub struct Lines {
+pub(crate) struct Lines {
     line: Vec<u8>,
     /// The last byte was a carriage return: a line feed ends the line, anything else overwrites it,
     /// as a progress line does.
@@ -16,7 +16,7 @@ pub struct Lines {
 impl Lines {
     /// Takes the next bytes and passes each line that they complete to `on_line`, without its end
     /// and without blanks at its end. Empty lines are left out.
-    pub fn push(&mut self, bytes: &[u8], mut on_line: impl FnMut(&str)) {
+    pub(crate) fn push(&mut self, bytes: &[u8], mut on_line: impl FnMut(&str)) {
         for &byte in bytes {
             match byte {
                 b'\n' => self.finish(&mut on_line),
@@ -34,7 +34,7 @@ impl Lines {
     }
 
     /// Passes on what was said without an end of line.
-    pub fn finish(&mut self, mut on_line: impl FnMut(&str)) {
+    pub(crate) fn finish(&mut self, mut on_line: impl FnMut(&str)) {
         let text = String::from_utf8_lossy(&self.line);
         let line = text.trim_end();
         if !line.is_empty() {

@@ -6,7 +6,7 @@ use gst_video::prelude::*;
 
 /// Removes the bytes that GStreamer leaves at the end of a planar picture's rows when the width is
 /// not a multiple of eight: ffmpeg expects none.
-pub fn pack_tightly(pad: &gst::Pad) {
+pub(crate) fn pack_tightly(pad: &gst::Pad) {
     pad.add_probe(gst::PadProbeType::BUFFER, |pad, info| {
         let Some(video) = pad
             .current_caps()

@@ -197,7 +197,7 @@ impl BaseSinkImpl for FfmpegPipe {
 }
 
 /// What is said where the program is not there.
-pub fn not_installed(command: &CommandLine) -> gst::ErrorMessage {
+pub(crate) fn not_installed(command: &CommandLine) -> gst::ErrorMessage {
     gst::error_msg!(
         gst::ResourceError::NotFound,
         (

@@ -17,7 +17,7 @@ const FFMPEG: &str = "ffmpeg";
 
 /// What the user set.
 #[derive(Debug, Clone)]
-pub struct Settings {
+pub(crate) struct Settings {
     pub args: Option<String>,
     pub ffmpeg: Option<String>,
     pub overwrite: bool,
@@ -34,7 +34,7 @@ impl Default for Settings {
 }
 
 /// What the properties are called and may be.
-pub static PROPERTIES: LazyLock<Properties<Settings>> = LazyLock::new(|| {
+pub(crate) static PROPERTIES: LazyLock<Properties<Settings>> = LazyLock::new(|| {
     Properties::new(vec![
         property!(Settings: args => |name| glib::ParamSpecString::builder(name)
             .nick("Arguments")
@@ -69,7 +69,7 @@ pub static PROPERTIES: LazyLock<Properties<Settings>> = LazyLock::new(|| {
 
 /// Why there is no command line.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum ArgsError {
+pub(crate) enum ArgsError {
     /// A quote has no end.
     #[error("A quote is not closed in args: {0}")]
     Quote(String),
@@ -149,7 +149,7 @@ fn is_one_file(name: &str, format: Option<&str>) -> bool {
 
 impl Settings {
     /// Looks whether the files that ffmpeg is to write can be made.
-    pub fn check_places(&self) -> Result<(), CreateError> {
+    pub(crate) fn check_places(&self) -> Result<(), CreateError> {
         let text = self.args.as_deref().unwrap_or_default();
         let mut format = None;
         let mut names_format = false;
@@ -169,7 +169,7 @@ impl Settings {
     }
 
     /// The command line for the file of that number, the first one 0.
-    pub fn command(&self, number: u64) -> Result<CommandLine, ArgsError> {
+    pub(crate) fn command(&self, number: u64) -> Result<CommandLine, ArgsError> {
         let text = self.args.as_deref().unwrap_or_default();
         let user_args = shlex::split(text).ok_or_else(|| ArgsError::Quote(text.to_owned()))?;
         if user_args.is_empty() {

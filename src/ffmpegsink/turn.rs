@@ -23,29 +23,29 @@ enum State {
 /// Written by the stream's thread that begins another file, by the thread that brings the end of the
 /// one before, and by whoever stops the element.
 #[derive(Debug, Default)]
-pub struct Turn {
+pub(crate) struct Turn {
     state: Mutex<State>,
     changed: Condvar,
 }
 
 impl Turn {
     /// A recording begins, or the next file of one.
-    pub fn flow(&self) {
+    pub(crate) fn flow(&self) {
         self.set(State::Flowing);
     }
 
     /// There is nothing more to wait for.
-    pub fn stop(&self) {
+    pub(crate) fn stop(&self) {
         self.set(State::Over);
     }
 
     /// The file is to be completed, and others wait.
-    pub fn complete(&self) {
+    pub(crate) fn complete(&self) {
         self.set(State::Completing);
     }
 
     /// The file is complete; true if that was awaited.
-    pub fn completed(&self) -> bool {
+    pub(crate) fn completed(&self) -> bool {
         let mut state = lock(&self.state);
         let awaited = *state == State::Completing;
         if awaited {
@@ -56,12 +56,12 @@ impl Turn {
     }
 
     /// Waits for [`Turn::completed`]; false when it will not come.
-    pub fn wait_for_end(&self) -> bool {
+    pub(crate) fn wait_for_end(&self) -> bool {
         *self.wait_while(State::Completing) == State::Complete
     }
 
     /// Waits as long as a file is exchanged for the next one.
-    pub fn wait(&self) {
+    pub(crate) fn wait(&self) {
         loop {
             let state = *self.wait_while(State::Completing);
             if state != State::Complete {

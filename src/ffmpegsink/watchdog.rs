@@ -17,9 +17,9 @@ use rustix::process::Pid;
 use super::descriptors::inherit_only_standard_streams;
 
 /// Seconds from the end of the input to SIGTERM, on which ffmpeg completes its file too.
-pub const TERM_AFTER: u32 = 10;
+pub(crate) const TERM_AFTER: u32 = 10;
 /// Seconds from SIGTERM to SIGKILL: time to move the index of a large file to its beginning.
-pub const KILL_AFTER: u32 = 20;
+pub(crate) const KILL_AFTER: u32 = 20;
 
 /// `$1` and `$2` are the two times; what it reads has no line and ends when this process does. The
 /// program is in its process group, whose number nobody else gets as long as the shell lives. A
@@ -34,7 +34,7 @@ kill -KILL 0";
 
 /// The shell that waits for this process to die.
 #[derive(Debug)]
-pub struct Watchdog {
+pub(crate) struct Watchdog {
     shell: Child,
     /// What it reads from.
     _alive: OwnedFd,
@@ -45,7 +45,7 @@ impl Watchdog {
     ///
     /// # Errors
     /// When there is no `/bin/sh`, or no process can be started.
-    pub fn start() -> io::Result<Self> {
+    pub(crate) fn start() -> io::Result<Self> {
         let (reader, alive) = pipe_with(PipeFlags::CLOEXEC)?;
         let mut command = Command::new("/bin/sh");
         command
@@ -64,7 +64,7 @@ impl Watchdog {
     }
 
     /// The process group that the program is to join.
-    pub fn group(&self) -> Pid {
+    pub(crate) fn group(&self) -> Pid {
         Pid::from_child(&self.shell)
     }
 }

@@ -21,7 +21,7 @@ const VARIABLE: &str = "K210_DEVICE";
 static KNOWN: Mutex<Vec<(Port, BoardIdentity)>> = Mutex::new(Vec::new());
 
 /// What the board at `port` said it was when it was last talked to.
-pub fn known_identity(port: &Port) -> Option<BoardIdentity> {
+pub(crate) fn known_identity(port: &Port) -> Option<BoardIdentity> {
     let known = lock(&KNOWN);
     let found = known.iter().find(|(other, _)| other == port);
     found.map(|(_, identity)| identity.clone())
@@ -29,7 +29,7 @@ pub fn known_identity(port: &Port) -> Option<BoardIdentity> {
 
 /// A way to a board, known well enough to find it again.
 #[derive(Clone, Debug)]
-pub struct Board {
+pub(crate) struct Board {
     pub address: Address,
     /// What its USB adapter is called, if it has one: boards come back under other names.
     usb: Option<Port>,
@@ -45,7 +45,7 @@ impl Board {
     }
 
     /// The boards that may be meant: the one that is named, or all that are plugged in.
-    pub fn candidates(device: Option<&str>) -> Result<Vec<Board>, Report> {
+    pub(crate) fn candidates(device: Option<&str>) -> Result<Vec<Board>, Report> {
         let named = match device {
             Some(name) => Some(name.to_owned()),
             None => std::env::var(VARIABLE).ok().filter(|name| !name.is_empty()),
@@ -69,7 +69,11 @@ impl Board {
     }
 
     /// Opens the way to it.
-    pub fn open(&self, baud: u32, interrupt: &Interrupt) -> Result<Box<dyn Transport>, Trouble> {
+    pub(crate) fn open(
+        &self,
+        baud: u32,
+        interrupt: &Interrupt,
+    ) -> Result<Box<dyn Transport>, Trouble> {
         match &self.address {
             Address::Serial(path) => match Serial::open(path, baud) {
                 Ok(port) => Ok(Box::new(port)),
@@ -119,7 +123,7 @@ impl Board {
 
     /// Follows the board to the port that it is plugged into now. An error means that it is not
     /// plugged in; its port may have become another board's.
-    pub fn follow(&mut self) -> Result<(), Report> {
+    pub(crate) fn follow(&mut self) -> Result<(), Report> {
         let identity = self.usb.as_ref().and_then(Port::identity);
         let (Address::Serial(path), Some(identity)) = (&self.address, identity) else {
             return Ok(());
@@ -142,7 +146,7 @@ impl Board {
     }
 
     /// Keeps what the board says it is for whoever lists boards.
-    pub fn remember(&self, identity: &BoardIdentity) {
+    pub(crate) fn remember(&self, identity: &BoardIdentity) {
         if let Some(port) = &self.usb {
             let mut known = lock(&KNOWN);
             known.retain(|(other, _)| other != port);
@@ -152,7 +156,7 @@ impl Board {
 
     /// Whether opening it is a matter of milliseconds: not across a network, and not while a
     /// decoder has to find its way into a file.
-    pub fn opens_at_once(&self) -> bool {
+    pub(crate) fn opens_at_once(&self) -> bool {
         match &self.address {
             Address::Serial(_) | Address::Simulated { video: None } => true,
             Address::Simulated { video: Some(file) } => !file.is_file(),

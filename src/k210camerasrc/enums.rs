@@ -206,7 +206,7 @@ impl K210GainCeiling {
 }
 
 /// Makes the types known to documentation tools.
-pub fn register() {
+pub(crate) fn register() {
     for type_ in [
         K210FrameSize::static_type(),
         K210PixelFormat::static_type(),

@@ -7,7 +7,7 @@ use k210_link::session::BoardIdentity;
 
 /// Something that happened.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Notice {
+pub(crate) enum Notice {
     /// The board at `device` streams.
     Board {
         identity: BoardIdentity,
@@ -31,7 +31,7 @@ pub enum Notice {
 
 impl Notice {
     /// The element message that says it, if one does.
-    pub fn structure(&self) -> Option<gst::Structure> {
+    pub(crate) fn structure(&self) -> Option<gst::Structure> {
         Some(match self {
             Notice::Board { identity, device } => gst::Structure::builder("k210-board")
                 .field("firmware", identity.firmware())

@@ -8,7 +8,7 @@ use k210_link::script::{Regulation, SensorSetup, Window};
 
 /// What the user set. Written by `set_property`, read when streaming starts and by `property`.
 #[derive(Clone, Debug)]
-pub struct Settings {
+pub(crate) struct Settings {
     pub device: Option<String>,
     pub baud_rate: u32,
     pub frame_size: K210FrameSize,
@@ -83,26 +83,26 @@ impl Default for Settings {
 
 impl Settings {
     /// Speed of the line, in baud.
-    pub const BAUD_RATE: u32 = k210_link::IDE_BAUD_RATE;
+    pub(crate) const BAUD_RATE: u32 = k210_link::IDE_BAUD_RATE;
 
     /// The firmware's own limit, in baud (`machine_uart_init_helper`, `machine_uart.c`).
-    pub const MAX_BAUD_RATE: u32 = 0x50_0000;
+    pub(crate) const MAX_BAUD_RATE: u32 = 0x50_0000;
 
     /// JPEG quality.
-    pub const QUALITY: u32 = 50;
+    pub(crate) const QUALITY: u32 = 50;
 
     /// Time between frames, in microseconds.
-    pub const INTERVAL: u32 = 100_000;
+    pub(crate) const INTERVAL: u32 = 100_000;
 
     /// In nanoseconds.
-    pub const FRAME_TIMEOUT: u64 = 4_000_000_000;
+    pub(crate) const FRAME_TIMEOUT: u64 = 4_000_000_000;
 
     /// In dB; gains are factors of 1 to 32 on the sensors that have them (`set_auto_gain`,
     /// `ov2640.c`).
-    pub const MAX_GAIN: f64 = 30.0;
+    pub(crate) const MAX_GAIN: f64 = 30.0;
 
     /// What the generated script sets the sensor to.
-    pub fn sensor_setup(&self) -> SensorSetup {
+    pub(crate) fn sensor_setup(&self) -> SensorSetup {
         let frame_size = self.frame_size.size();
         let or_full = |length: u32, full: u16| match length {
             0 => full,
@@ -151,12 +151,12 @@ impl Settings {
     }
 
     /// `interval` as a duration.
-    pub fn interval(&self) -> Duration {
+    pub(crate) fn interval(&self) -> Duration {
         Duration::from_micros(self.interval.into())
     }
 
     /// `interval` as a framerate, 0/1 if there is none.
-    pub fn framerate(&self) -> gst::Fraction {
+    pub(crate) fn framerate(&self) -> gst::Fraction {
         match i32::try_from(self.interval) {
             Ok(interval @ 1..) => gst::Fraction::new(1_000_000, interval),
             _ => gst::Fraction::new(0, 1),

@@ -16,7 +16,7 @@ use k210_link::session::{Counters, wire_time};
 /// What the stream made. The streaming thread writes it; whoever queries latency, negotiates, or
 /// sets a property reads it.
 #[derive(Debug, Default)]
-pub struct State {
+pub(crate) struct State {
     /// The pictures' size, once it is known.
     pub size: Option<(u16, u16)>,
     /// The framerate in the caps; 0/1 if it varies.
@@ -34,7 +34,7 @@ pub struct State {
 
 /// What all threads of the element see.
 #[derive(Default)]
-pub struct Shared {
+pub(crate) struct Shared {
     /// Written by whoever sets a property.
     pub settings: Arc<Mutex<Settings>>,
     pub state: Mutex<State>,
@@ -52,7 +52,7 @@ fn load(counter: &AtomicU64) -> u64 {
 
 impl Shared {
     /// Begins to count from nothing.
-    pub fn start(&self, state: State) {
+    pub(crate) fn start(&self, state: State) {
         *lock(&self.state) = state;
         *lock(&self.counters) = Arc::default();
         *lock(&self.meter) = Meter::default();
@@ -60,35 +60,35 @@ impl Shared {
     }
 
     /// A copy of the settings.
-    pub fn settings(&self) -> Settings {
+    pub(crate) fn settings(&self) -> Settings {
         lock(&self.settings).clone()
     }
 
     /// The counters of this start.
-    pub fn counters(&self) -> Arc<Counters> {
+    pub(crate) fn counters(&self) -> Arc<Counters> {
         lock(&self.counters).clone()
     }
 
     /// Leaves a sensor setting for the streaming thread to tell the board of.
-    pub fn change_sensor(&self, attribute: Attribute, value: i16) {
+    pub(crate) fn change_sensor(&self, attribute: Attribute, value: i16) {
         let mut state = lock(&self.state);
         state.attributes.retain(|(other, _)| *other != attribute);
         state.attributes.push_back((attribute, value));
     }
 
     /// Counts a board that came back.
-    pub fn count_reconnection(&self) {
+    pub(crate) fn count_reconnection(&self) {
         self.reconnections.fetch_add(1, Ordering::Relaxed);
     }
 
     /// Frames that arrived whole, and frames that were asked for and did not.
-    pub fn frames(&self) -> (u64, u64) {
+    pub(crate) fn frames(&self) -> (u64, u64) {
         let counters = self.counters();
         (load(&counters.frames), load(&counters.dropped))
     }
 
     /// Time between frames: what downstream asked for, else the property's.
-    pub fn interval(&self) -> Duration {
+    pub(crate) fn interval(&self) -> Duration {
         let framerate = lock(&self.state).framerate;
         match framerate {
             Some(rate) if rate.numer() > 0 => {
@@ -100,7 +100,7 @@ impl Shared {
     }
 
     /// Takes the counters for the rates in the statistics.
-    pub fn measure(&self) {
+    pub(crate) fn measure(&self) {
         let counters = self.counters();
         lock(&self.meter).update(
             Instant::now(),
@@ -109,7 +109,7 @@ impl Shared {
     }
 
     /// The property `stats`.
-    pub fn stats(&self) -> gst::Structure {
+    pub(crate) fn stats(&self) -> gst::Structure {
         self.measure();
         let counters = self.counters();
         let [fps, received] = lock(&self.meter).rates();

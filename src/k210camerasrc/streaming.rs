@@ -37,7 +37,7 @@ const CONSOLE_TAIL: usize = 2048;
 const LONGEST_LINE: usize = 1024;
 
 /// The streaming thread at work.
-pub struct Streaming<'a> {
+pub(crate) struct Streaming<'a> {
     /// What the rest of the element sees.
     pub shared: &'a Shared,
     /// Takes what there is to tell.
@@ -45,7 +45,7 @@ pub struct Streaming<'a> {
 }
 
 /// What only the streaming thread uses, and state changes while there is none.
-pub struct Stream {
+pub(crate) struct Stream {
     boards: Vec<Board>,
     /// A way to the first of `boards` that was opened already.
     opened: Option<Box<dyn Transport>>,
@@ -89,7 +89,7 @@ struct Outage {
 impl Stream {
     /// A stream from one of `boards`; `opened` is a way to the first of them. `own_script` tells
     /// that the script is the one that the element has made.
-    pub fn new(
+    pub(crate) fn new(
         boards: Vec<Board>,
         opened: Option<Box<dyn Transport>>,
         script: Vec<u8>,
@@ -122,14 +122,14 @@ impl Stream {
     }
 
     /// Whether the next frame is the first after a gap; it is taken to be pushed.
-    pub fn take_discont(&mut self) -> bool {
+    pub(crate) fn take_discont(&mut self) -> bool {
         std::mem::take(&mut self.discont)
     }
 }
 
 impl Streaming<'_> {
     /// The next frame, whatever it takes.
-    pub fn next(&self, stream: &mut Stream) -> Result<Frame, Trouble> {
+    pub(crate) fn next(&self, stream: &mut Stream) -> Result<Frame, Trouble> {
         // While nobody asks for frames none is missing.
         stream.waiting_since = Instant::now();
         loop {

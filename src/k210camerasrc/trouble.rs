@@ -37,7 +37,7 @@ macro_rules! report {
 
 /// Why there is no frame.
 #[derive(Debug)]
-pub enum Trouble {
+pub(crate) enum Trouble {
     /// The element is being stopped or flushed.
     Flushing,
     /// The script came to its end.
@@ -52,7 +52,7 @@ pub enum Trouble {
 
 impl Trouble {
     /// Something that may mend itself.
-    pub fn from_session(error: SessionError, device: &str) -> Self {
+    pub(crate) fn from_session(error: SessionError, device: &str) -> Self {
         match error {
             SessionError::Interrupted => Trouble::Flushing,
             error => Trouble::Lost(session_error(&error, device)),
@@ -61,7 +61,7 @@ impl Trouble {
 }
 
 /// A device property, or `K210_DEVICE`, that names nothing.
-pub fn bad_address(error: &AddressError) -> Report {
+pub(crate) fn bad_address(error: &AddressError) -> Report {
     report!(
         Settings,
         "{error}; the property device takes a serial port such as /dev/ttyUSB0, \
@@ -70,7 +70,7 @@ pub fn bad_address(error: &AddressError) -> Report {
 }
 
 /// No board was named and none was found.
-pub fn no_board() -> Report {
+pub(crate) fn no_board() -> Report {
     report!(
         NotFound,
         "No K210 board was found on USB. Plug one in, or name its port with the property \
@@ -79,7 +79,7 @@ pub fn no_board() -> Report {
 }
 
 /// A serial port that cannot be opened.
-pub fn open_error(error: &OpenError) -> Report {
+pub(crate) fn open_error(error: &OpenError) -> Report {
     match error {
         OpenError::NotFound(_) => report!(
             NotFound,
@@ -119,7 +119,7 @@ pub fn open_error(error: &OpenError) -> Report {
 }
 
 /// A board whose port belongs to another one now.
-pub fn other_board(path: &Path) -> Report {
+pub(crate) fn other_board(path: &Path) -> Report {
     report!(
         NotFound,
         "The board is gone, and {} is another board's port now. Plug it in again",
@@ -128,7 +128,7 @@ pub fn other_board(path: &Path) -> Report {
 }
 
 /// A serial server that cannot be reached.
-pub fn tcp_error(error: &io::Error, address: &Address) -> Report {
+pub(crate) fn tcp_error(error: &io::Error, address: &Address) -> Report {
     let advice = match error.kind() {
         io::ErrorKind::ConnectionRefused => {
             "Nothing listens there: start the serial server (ser2net, say), or check the port"
@@ -154,7 +154,7 @@ pub fn no_sim(address: &Address) -> Report {
 
 /// A simulated board that cannot be made.
 #[cfg(feature = "sim")]
-pub fn sim_error(error: &str, address: &Address) -> Report {
+pub(crate) fn sim_error(error: &str, address: &Address) -> Report {
     report!(
         OpenRead,
         "Cannot start the simulated board {address}: {error}"
@@ -162,12 +162,12 @@ pub fn sim_error(error: &str, address: &Address) -> Report {
 }
 
 /// A script file that cannot be read.
-pub fn script_error(error: &io::Error, path: &str) -> Report {
+pub(crate) fn script_error(error: &io::Error, path: &str) -> Report {
     report!(OpenRead, "Cannot read the script “{path}”: {error}")
 }
 
 /// A board that could not be brought to stream.
-pub fn connect_error(error: &ConnectError, device: &str) -> Report {
+pub(crate) fn connect_error(error: &ConnectError, device: &str) -> Report {
     match error {
         ConnectError::Silent => report!(
             Read,
@@ -211,7 +211,7 @@ pub fn connect_error(error: &ConnectError, device: &str) -> Report {
 }
 
 /// A link that failed.
-pub fn session_error(error: &SessionError, device: &str) -> Report {
+pub(crate) fn session_error(error: &SessionError, device: &str) -> Report {
     match error {
         SessionError::Gone(_) if device.starts_with("tcp://") => report!(
             Read,
@@ -236,7 +236,7 @@ pub fn session_error(error: &SessionError, device: &str) -> Report {
 }
 
 /// A script that raised an exception.
-pub fn script_failed(text: &str, device: &str) -> Report {
+pub(crate) fn script_failed(text: &str, device: &str) -> Report {
     report!(
         Failed,
         "The script on the board at {device} ended with an error: {text}"
@@ -244,7 +244,7 @@ pub fn script_failed(text: &str, device: &str) -> Report {
 }
 
 /// A line that spoils every picture.
-pub fn damaged(device: &str) -> String {
+pub(crate) fn damaged(device: &str) -> String {
     format!(
         "Every picture from the board at {device} arrives damaged. Check the cable, and that the \
          adapter does the speed (property baudrate)"
@@ -252,7 +252,7 @@ pub fn damaged(device: &str) -> String {
 }
 
 /// A script that runs and takes no pictures.
-pub fn no_frames(device: &str, seconds: f64) -> Report {
+pub(crate) fn no_frames(device: &str, seconds: f64) -> Report {
     report!(
         Read,
         "The board at {device} is stuck: its script runs and has taken no picture for \

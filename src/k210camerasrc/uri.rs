@@ -4,11 +4,11 @@
 use std::fmt::Write;
 
 /// What the URIs of the element begin with.
-pub const PROTOCOLS: &[&str] = &["k210", "k210+tcp", "k210+sim"];
+pub(crate) const PROTOCOLS: &[&str] = &["k210", "k210+tcp", "k210+sim"];
 
 /// What a URI says.
 #[derive(Debug, Default, PartialEq, Eq)]
-pub struct Target {
+pub(crate) struct Target {
     /// The property `device`; `None` for the first board found.
     pub device: Option<String>,
     /// Properties and their values as text, in the order they stand.
@@ -17,7 +17,7 @@ pub struct Target {
 
 /// Why a text is no URI of a board.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum UriError {
+pub(crate) enum UriError {
     /// Another scheme, or none.
     #[error("“{0}” does not begin with k210:, k210+tcp: or k210+sim:")]
     Scheme(String),
@@ -38,7 +38,7 @@ pub enum UriError {
 impl Target {
     /// Reads `k210:///dev/ttyUSB0`, `k210+tcp://host:port`, `k210+sim:` or `k210+sim:///film.mp4`,
     /// with properties behind a question mark.
-    pub fn parse(uri: &str) -> Result<Self, UriError> {
+    pub(crate) fn parse(uri: &str) -> Result<Self, UriError> {
         let uri = uri.split('#').next().unwrap_or_default();
         let (address, query) = match uri.split_once('?') {
             Some((address, query)) => (address, query),
@@ -67,7 +67,7 @@ impl Target {
     }
 
     /// The URI of what the property `device` names.
-    pub fn uri(device: Option<&str>) -> String {
+    pub(crate) fn uri(device: Option<&str>) -> String {
         let Some(device) = device else {
             return "k210:".into();
         };

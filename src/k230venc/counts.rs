@@ -41,7 +41,7 @@ impl Counts {
     }
 
     /// Those of another channel are counted on top of what was counted.
-    pub fn begin(&mut self, backend: &'static str, encoder: String) {
+    pub(crate) fn begin(&mut self, backend: &'static str, encoder: String) {
         self.before = self.ways();
         self.status = Status::default();
         self.backend = backend;
@@ -49,7 +49,7 @@ impl Counts {
     }
 
     /// What the property `stats` says; `channel` is -1 before there is one.
-    pub fn structure(&self, channel: Option<u32>, held: u32) -> gst::Structure {
+    pub(crate) fn structure(&self, channel: Option<u32>, held: u32) -> gst::Structure {
         let c = self;
         let ways = c.ways();
         gst::Structure::builder("k230venc-stats")

@@ -15,7 +15,7 @@ pub(super) struct Held {
 }
 
 impl Held {
-    pub fn lock(&self) -> MutexGuard<'_, u32> {
+    pub(crate) fn lock(&self) -> MutexGuard<'_, u32> {
         lock(&self.count)
     }
 }
@@ -28,7 +28,7 @@ pub(super) struct HeldStream {
 
 impl HeldStream {
     /// Counts from now until it is dropped.
-    pub fn new(data: Box<dyn PackData>, held: Arc<Held>) -> Self {
+    pub(crate) fn new(data: Box<dyn PackData>, held: Arc<Held>) -> Self {
         *held.lock() += 1;
         Self { data, held }
     }

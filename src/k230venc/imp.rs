@@ -327,7 +327,7 @@ impl VideoEncoderImpl for K230Venc {
 
     fn handle_frame(
         &self,
-        frame: gst_video::VideoCodecFrame,
+        frame: gst_video::VideoCodecFrame<'_>,
     ) -> Result<gst::FlowSuccess, gst::FlowError> {
         if self.failed.load(Ordering::SeqCst) {
             return Err(self.after_failure());
@@ -755,7 +755,7 @@ impl K230Venc {
     fn encode(
         &self,
         running: &mut Running,
-        frame: gst_video::VideoCodecFrame,
+        frame: gst_video::VideoCodecFrame<'_>,
     ) -> Result<gst::FlowSuccess, gst::FlowError> {
         running
             .session

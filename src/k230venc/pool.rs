@@ -28,7 +28,7 @@ pub(super) struct Layout {
 
 impl Layout {
     /// That of lent memory; `None` if it is larger than GStreamer can say.
-    pub fn of(planes: &[LentPlane]) -> Option<Self> {
+    pub(crate) fn of(planes: &[LentPlane]) -> Option<Self> {
         let mut layout = Self::default();
         for plane in planes {
             layout.offsets.push(layout.size);

@@ -86,7 +86,7 @@ fn gone() -> Error {
 
 impl Session {
     /// The session of a channel that was created with `attr`.
-    pub fn new(channel: Box<dyn Channel>, mut attr: ChannelAttr) -> Self {
+    pub(crate) fn new(channel: Box<dyn Channel>, mut attr: ChannelAttr) -> Self {
         // A successor keeps it: it is in the caps.
         attr.level = channel.level().or(attr.level);
         Self {
@@ -101,35 +101,35 @@ impl Session {
     }
 
     /// What the channel says of itself.
-    pub fn status(&self) -> Status {
+    pub(crate) fn status(&self) -> Status {
         self.channel
             .as_ref()
             .map_or_else(Status::default, |channel| channel.query())
     }
 
-    pub fn attr(&self) -> &ChannelAttr {
+    pub(crate) fn attr(&self) -> &ChannelAttr {
         &self.attr
     }
 
     /// Frames that may be inside when a stream is waited for.
-    pub fn delay(&self) -> u32 {
+    pub(crate) fn delay(&self) -> u32 {
         self.delay
     }
 
     /// Memory of the device for up to `count` pictures, before the first frame is sent.
-    pub fn lend(&mut self, count: u32) -> Result<Vec<Vec<LentPlane>>, Error> {
+    pub(crate) fn lend(&mut self, count: u32) -> Result<Vec<Vec<LentPlane>>, Error> {
         self.channel()?.lend(count)
     }
 
     /// Whether regions of frames have an effect.
-    pub fn takes_regions(&self) -> bool {
+    pub(crate) fn takes_regions(&self) -> bool {
         self.channel
             .as_ref()
             .is_some_and(|channel| channel.takes_regions())
     }
 
     /// What the encoder could not be given, a sentence each.
-    pub fn unmapped(&self) -> &[String] {
+    pub(crate) fn unmapped(&self) -> &[String] {
         self.channel
             .as_ref()
             .map_or(&[], |channel| channel.unmapped())
@@ -143,7 +143,7 @@ impl Session {
     }
 
     /// Opens the channel for frames, unless it is.
-    pub fn start(&mut self) -> Result<(), Error> {
+    pub(crate) fn start(&mut self) -> Result<(), Error> {
         if !self.started {
             self.channel()?.start()?;
             self.started = true;
@@ -153,7 +153,11 @@ impl Session {
 
     /// Changes rate control and GOP. Where a running channel cannot, the answer has the attributes
     /// of the channel to [`replace`](Self::replace) it by, once it is complete.
-    pub fn set_rate(&mut self, rate: RateControl, gop: u32) -> Result<Option<ChannelAttr>, Error> {
+    pub(crate) fn set_rate(
+        &mut self,
+        rate: RateControl,
+        gop: u32,
+    ) -> Result<Option<ChannelAttr>, Error> {
         if (rate, gop) == (self.attr.rate, self.attr.gop) {
             return Ok(None);
         }
@@ -175,7 +179,7 @@ impl Session {
 
     /// Ends the channel and puts another in its place, which is what `create` makes: the old one
     /// has to be gone before its number is created anew.
-    pub fn replace(
+    pub(crate) fn replace(
         &mut self,
         create: impl FnOnce() -> Result<Session, Error>,
     ) -> Result<(), Error> {
@@ -187,12 +191,12 @@ impl Session {
     }
 
     /// Makes the next frame an IDR.
-    pub fn request_idr(&mut self) -> Result<(), Error> {
+    pub(crate) fn request_idr(&mut self) -> Result<(), Error> {
         self.channel()?.request_idr()
     }
 
     /// Sends a frame, waiting for room.
-    pub fn send(
+    pub(crate) fn send(
         &mut self,
         frame: &Frame,
         discont: bool,
@@ -220,7 +224,7 @@ impl Session {
     }
 
     /// Leaves a frame out. Those that are inside come before it.
-    pub fn skip(&mut self, discont: bool) {
+    pub(crate) fn skip(&mut self, discont: bool) {
         self.inside.push_back(Inside {
             pts: 0,
             discont,
@@ -229,7 +233,7 @@ impl Session {
     }
 
     /// Takes the frames out that were skipped and have no frame before them that is inside.
-    pub fn take_skipped(&mut self) -> Gone {
+    pub(crate) fn take_skipped(&mut self) -> Gone {
         let count = self.inside.iter().take_while(|frame| frame.skipped).count();
         self.lose(count)
     }
@@ -241,7 +245,7 @@ impl Session {
 
     /// The next stream if there is one; one that is due, as more frames are inside than need to
     /// be, is waited for: for a while at first, then until the device counts as stuck.
-    pub fn next(&mut self, interrupted: &AtomicBool) -> Result<Option<Encoded>, Halt> {
+    pub(crate) fn next(&mut self, interrupted: &AtomicBool) -> Result<Option<Encoded>, Halt> {
         let sent = self.sent();
         if sent == 0 {
             return Ok(None);
@@ -321,7 +325,7 @@ impl Session {
     }
 
     /// Takes no more frames; [`next`](Self::next) has the streams of those inside.
-    pub fn stop(&mut self) -> Result<(), Error> {
+    pub(crate) fn stop(&mut self) -> Result<(), Error> {
         if self.started {
             self.channel()?.stop()?;
             self.started = false;
@@ -330,12 +334,12 @@ impl Session {
     }
 
     /// Forgets the frames that never came out of a stopped channel.
-    pub fn forget(&mut self) -> Gone {
+    pub(crate) fn forget(&mut self) -> Gone {
         self.lose(self.inside.len())
     }
 
     /// Throws away what is inside. The stream goes on with an IDR.
-    pub fn flush(&mut self) -> Result<(), Error> {
+    pub(crate) fn flush(&mut self) -> Result<(), Error> {
         if !self.inside.is_empty() {
             self.stop()?;
             let channel = self.channel()?;

@@ -10,7 +10,7 @@ use crate::sync::lock;
 
 /// A picture and what an encoder has to know of it.
 #[derive(Debug)]
-pub struct Job {
+pub(crate) struct Job {
     pub buffer: gst::Buffer,
     pub caps: gst::Caps,
     pub segment: gst::Event,
@@ -18,14 +18,14 @@ pub struct Job {
 
 /// What an encoder made of a picture.
 #[derive(Debug)]
-pub struct Encoded {
+pub(crate) struct Encoded {
     pub buffer: gst::Buffer,
     pub caps: Option<gst::Caps>,
 }
 
 /// Why there is nothing to pass on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-pub enum LaneError {
+pub(crate) enum LaneError {
     /// The encoder's own answer; where it is an error, it has said why.
     #[error("the encoder answered {0:?}")]
     Flow(gst::FlowError),
@@ -51,7 +51,7 @@ struct Caught {
 
 /// An encoder, fed by one thread at a time.
 #[derive(Debug)]
-pub struct Lane {
+pub(crate) struct Lane {
     feed: gst::Pad,
     catch: gst::Pad,
     caught: Arc<Mutex<Caught>>,
@@ -62,7 +62,7 @@ pub struct Lane {
 impl Lane {
     /// Links `encoder`, an element with a pad `sink` and a pad `src`, to pads of ours. It is told
     /// that what it makes has to fit into `output`'s peer.
-    pub fn new(encoder: &gst::Element, output: &gst::Pad) -> Result<Self, glib::BoolError> {
+    pub(crate) fn new(encoder: &gst::Element, output: &gst::Pad) -> Result<Self, glib::BoolError> {
         let pad = |name| {
             encoder
                 .static_pad(name)
@@ -88,12 +88,12 @@ impl Lane {
     }
 
     /// The encoder's sink pad.
-    pub fn encoder_pad(&self) -> Option<gst::Pad> {
+    pub(crate) fn encoder_pad(&self) -> Option<gst::Pad> {
         self.feed.peer()
     }
 
     /// Lets pictures in, with a new stream, or keeps them out.
-    pub fn set_active(&mut self, active: bool) -> Result<(), glib::BoolError> {
+    pub(crate) fn set_active(&mut self, active: bool) -> Result<(), glib::BoolError> {
         self.caps = None;
         self.segment = None;
         self.catch.set_active(active)?;
@@ -106,7 +106,7 @@ impl Lane {
     }
 
     /// Encodes one picture, in the calling thread.
-    pub fn encode(&mut self, job: Job) -> Result<Encoded, LaneError> {
+    pub(crate) fn encode(&mut self, job: Job) -> Result<Encoded, LaneError> {
         // The encoder may be late to hear of them, but never after the picture.
         if self.caps.as_ref() != Some(&job.caps) {
             self.feed.push_event(gst::event::Caps::new(&job.caps));

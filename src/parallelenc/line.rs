@@ -11,11 +11,11 @@ use std::sync::{Condvar, Mutex, MutexGuard};
 /// What was waited for will not come: the line has been stopped.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("the line is stopped")]
-pub struct Stopped;
+pub(crate) struct Stopped;
 
 /// Which place in the order a piece of work has.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Ticket(u64);
+pub(crate) struct Ticket(u64);
 
 #[derive(Debug)]
 struct State<J, R> {
@@ -31,7 +31,7 @@ struct State<J, R> {
 
 /// See the module's documentation.
 #[derive(Debug)]
-pub struct Line<J, R> {
+pub(crate) struct Line<J, R> {
     capacity: usize,
     state: Mutex<State<J, R>>,
     /// A place has become free, or nothing is left.
@@ -45,7 +45,7 @@ pub struct Line<J, R> {
 impl<J, R> Line<J, R> {
     /// A line that takes work until `capacity` pieces, at least one, are in it. It is stopped at
     /// first.
-    pub fn new(capacity: usize) -> Self {
+    pub(crate) fn new(capacity: usize) -> Self {
         Self {
             capacity: capacity.max(1),
             state: Mutex::new(State {
@@ -78,7 +78,7 @@ impl<J, R> Line<J, R> {
     }
 
     /// Adds work, and waits for room first.
-    pub fn put(&self, job: J) -> Result<(), Stopped> {
+    pub(crate) fn put(&self, job: J) -> Result<(), Stopped> {
         let mut state = Self::wait(&self.room, self.lock(), |state| {
             !state.stopped && state.places.len() >= self.capacity
         });
@@ -94,7 +94,7 @@ impl<J, R> Line<J, R> {
     }
 
     /// Adds what needs no work and only has to keep its place. It does not wait for room.
-    pub fn put_result(&self, result: R) -> Result<(), Stopped> {
+    pub(crate) fn put_result(&self, result: R) -> Result<(), Stopped> {
         let mut state = self.lock();
         if state.stopped {
             return Err(Stopped);
@@ -106,7 +106,7 @@ impl<J, R> Line<J, R> {
     }
 
     /// The next piece of work; `None` when the line has been closed.
-    pub fn take(&self) -> Option<(Ticket, J)> {
+    pub(crate) fn take(&self) -> Option<(Ticket, J)> {
         let mut state = Self::wait(&self.work, self.lock(), |state| {
             !state.closed && state.work.is_empty()
         });
@@ -117,7 +117,7 @@ impl<J, R> Line<J, R> {
     }
 
     /// The result of what was taken with `ticket`. One from before a stop is forgotten.
-    pub fn done(&self, ticket: Ticket, result: R) {
+    pub(crate) fn done(&self, ticket: Ticket, result: R) {
         let mut state = self.lock();
         let place = ticket
             .0
@@ -133,7 +133,7 @@ impl<J, R> Line<J, R> {
     }
 
     /// The next result in order.
-    pub fn next(&self) -> Result<R, Stopped> {
+    pub(crate) fn next(&self) -> Result<R, Stopped> {
         let mut state = Self::wait(&self.ready, self.lock(), |state| {
             !state.stopped && !matches!(state.places.front(), Some(Some(_)))
         });
@@ -148,7 +148,7 @@ impl<J, R> Line<J, R> {
     }
 
     /// Waits until everything has been carried away.
-    pub fn drain(&self) -> Result<(), Stopped> {
+    pub(crate) fn drain(&self) -> Result<(), Stopped> {
         let state = Self::wait(&self.room, self.lock(), |state| {
             !state.stopped && !state.places.is_empty()
         });
@@ -156,7 +156,7 @@ impl<J, R> Line<J, R> {
     }
 
     /// Forgets everything. Until [`Line::start`], nothing is taken in and nothing comes out.
-    pub fn stop(&self) {
+    pub(crate) fn stop(&self) {
         let mut state = self.lock();
         state.stopped = true;
         // Tickets of what is being worked on are none of those to come.
@@ -169,12 +169,12 @@ impl<J, R> Line<J, R> {
     }
 
     /// Takes work in again.
-    pub fn start(&self) {
+    pub(crate) fn start(&self) {
         self.lock().stopped = false;
     }
 
     /// Sends those who work home.
-    pub fn close(&self) {
+    pub(crate) fn close(&self) {
         self.lock().closed = true;
         self.work.notify_all();
     }

@@ -13,7 +13,7 @@ const MAX_THREADS: u32 = 64;
 
 /// What the user set.
 #[derive(Debug, Clone)]
-pub struct Settings {
+pub(crate) struct Settings {
     pub encoder: Option<String>,
     pub threads: u32,
 }
@@ -29,12 +29,12 @@ impl Default for Settings {
 
 impl Settings {
     /// The encoder and its properties.
-    pub fn encoder(&self) -> &str {
+    pub(crate) fn encoder(&self) -> &str {
         self.encoder.as_deref().unwrap_or(DEFAULT_ENCODER)
     }
 
     /// How many encoders there are.
-    pub fn threads(&self) -> usize {
+    pub(crate) fn threads(&self) -> usize {
         match self.threads {
             0 => std::thread::available_parallelism()
                 .map_or(1, std::num::NonZero::get)
@@ -45,7 +45,7 @@ impl Settings {
 }
 
 /// What the properties are called and may be.
-pub static PROPERTIES: LazyLock<Properties<Settings>> = LazyLock::new(|| {
+pub(crate) static PROPERTIES: LazyLock<Properties<Settings>> = LazyLock::new(|| {
     Properties::new(vec![
         property!(Settings: encoder => |name| glib::ParamSpecString::builder(name)
             .nick("Encoder")

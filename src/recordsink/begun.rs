@@ -16,7 +16,7 @@ use crate::sync::lock;
 
 /// What is known of the file that is being written.
 #[derive(Debug, Default)]
-pub struct Begun {
+pub(crate) struct Begun {
     /// When its first picture was taken, in ns since 1970.
     pub utc: Option<i64>,
     /// Bytes that have reached what stores them.
@@ -33,7 +33,7 @@ pub struct Begun {
 
 /// What time of day it is.
 #[derive(Debug, Default)]
-pub struct Clock {
+pub(crate) struct Clock {
     pub wall: WallClock,
     /// The running time at which the clocks were looked at last.
     pub looked: Option<u64>,
@@ -42,7 +42,7 @@ pub struct Clock {
 
 /// Written by the streams' threads.
 #[derive(Debug, Default)]
-pub struct Keeping {
+pub(crate) struct Keeping {
     pub begun: Mutex<Option<Begun>>,
     pub clock: Mutex<Clock>,
     pub retention: Retention,
@@ -53,7 +53,7 @@ pub struct Keeping {
 
 impl Keeping {
     /// Another recording begins.
-    pub fn begin_anew(&self) {
+    pub(crate) fn begin_anew(&self) {
         *lock(&self.begun) = None;
         *lock(&self.clock) = Clock::default();
         self.sink_failed.store(false, Ordering::Release);
@@ -61,6 +61,6 @@ impl Keeping {
 }
 
 /// Times in messages are unsigned; nothing was recorded before 1970.
-pub fn unsigned(time: i64) -> u64 {
+pub(crate) fn unsigned(time: i64) -> u64 {
     time.max(0).unsigned_abs()
 }

@@ -32,7 +32,7 @@ fn filter(caps: gst::Caps) -> Result<gst::Element, gst::ErrorMessage> {
 
 /// Pictures with colour at half the resolution: every player decodes what becomes of them, which
 /// cannot be said of 4:4:4 and of more than eight bits.
-pub const PLAYABLE: [gst_video::VideoFormat; 3] = [
+pub(crate) const PLAYABLE: [gst_video::VideoFormat; 3] = [
     gst_video::VideoFormat::I420,
     gst_video::VideoFormat::Nv12,
     gst_video::VideoFormat::Yv12,
@@ -234,7 +234,7 @@ fn encoding(
 }
 
 /// From the video pad: an encoder for raw pictures, a parser where one is needed.
-pub fn video_chain(
+pub(crate) fn video_chain(
     settings: &Settings,
     container: &Container,
     caps: &gst::Caps,
@@ -355,7 +355,7 @@ fn time_pictures(parser: &gst::Element, caps: &gst::CapsRef) {
 }
 
 /// From the audio pad, likewise.
-pub fn audio_chain(
+pub(crate) fn audio_chain(
     settings: &Settings,
     container: &Container,
     caps: &gst::Caps,
@@ -456,7 +456,7 @@ fn begin_anew(
 }
 
 /// What shows the video, behind a queue that forgets rather than hold the recording up.
-pub fn preview_chain(raw: bool) -> Result<Vec<gst::Element>, gst::ErrorMessage> {
+pub(crate) fn preview_chain(raw: bool) -> Result<Vec<gst::Element>, gst::ErrorMessage> {
     let queue = make("queue")?;
     set_if_there(&queue, "leaky", "downstream");
     set_if_there(&queue, "max-size-buffers", "3");
@@ -491,7 +491,10 @@ fn display() -> Option<&'static str> {
 }
 
 /// Links a preview behind `tee`; a decoder's pad comes when it knows what it decodes.
-pub fn link_preview(tee: &gst::Element, preview: &[gst::Element]) -> Result<(), glib::BoolError> {
+pub(crate) fn link_preview(
+    tee: &gst::Element,
+    preview: &[gst::Element],
+) -> Result<(), glib::BoolError> {
     for element in preview.iter().rev() {
         element.sync_state_with_parent()?;
     }

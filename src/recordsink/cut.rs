@@ -15,15 +15,15 @@
 use std::time::{Duration, Instant};
 
 /// What a stream may bring, in nanoseconds, before another one that has not come is done without.
-pub const PATIENCE: u64 = 20_000_000_000;
+pub(crate) const PATIENCE: u64 = 20_000_000_000;
 
 /// How long a unit waits for another stream at least, whatever its stream brings meanwhile: what is read from memory,
 /// or jumps ahead, is beyond [`PATIENCE`] before another thread has run.
-pub const GRACE: Duration = Duration::from_secs(2);
+pub(crate) const GRACE: Duration = Duration::from_secs(2);
 
 /// What a stream brings: a frame, or a buffer of samples. Times in nanoseconds of running time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Unit {
+pub(crate) struct Unit {
     /// When it is shown or heard; `None` is never waited for.
     pub start: Option<u64>,
     /// A file can begin with it.
@@ -34,7 +34,7 @@ pub struct Unit {
 
 /// What becomes of a unit.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Verdict {
+pub(crate) enum Verdict {
     /// It goes into the file.
     Pass,
     /// It waits until something has changed.
@@ -48,7 +48,7 @@ pub enum Verdict {
 
 /// What becomes of the end of a stream.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Ending {
+pub(crate) enum Ending {
     /// The file is told of it, and goes on with the others.
     Stream,
     /// The file is not told: there is nothing else in it, and another stream may still come.
@@ -59,7 +59,7 @@ pub enum Ending {
 
 /// When a file is full; 0: never.
 #[derive(Debug, Clone, Copy, Default)]
-pub struct Limits {
+pub(crate) struct Limits {
     /// From the reference's first unit to the next file's, in nanoseconds.
     pub time: u64,
     /// Size of the file in bytes.
@@ -127,7 +127,7 @@ impl Stream {
 
 /// See the module's documentation.
 #[derive(Debug)]
-pub struct Plan {
+pub(crate) struct Plan {
     limits: Limits,
     /// How long a unit waits at least before others are not waited for.
     grace: Duration,
@@ -157,7 +157,7 @@ pub struct Plan {
 
 impl Plan {
     /// A recording of `streams` streams, the video first.
-    pub fn new(streams: usize, limits: Limits) -> Self {
+    pub(crate) fn new(streams: usize, limits: Limits) -> Self {
         Self {
             limits,
             grace: Duration::ZERO,
@@ -178,19 +178,19 @@ impl Plan {
     }
 
     /// The same, with a unit waiting so long at least before others are not waited for.
-    pub fn with_grace(self, grace: Duration) -> Self {
+    pub(crate) fn with_grace(self, grace: Duration) -> Self {
         Self { grace, ..self }
     }
 
     /// When those who wait are to ask again though nothing has changed.
-    pub fn ask_again_in(&self) -> Option<Duration> {
+    pub(crate) fn ask_again_in(&self) -> Option<Duration> {
         let late = self.streams.iter().filter(|stream| stream.is_late());
         late.filter_map(|stream| self.grace.checked_sub(stream.waited()))
             .min()
     }
 
     /// Grows with everything that may change the answer to those who wait.
-    pub fn version(&self) -> u64 {
+    pub(crate) fn version(&self) -> u64 {
         self.version
     }
 
@@ -200,49 +200,49 @@ impl Plan {
     }
 
     /// Whether something has come of a stream.
-    pub fn came(&self, stream: usize) -> bool {
+    pub(crate) fn came(&self, stream: usize) -> bool {
         self.streams.get(stream).is_some_and(|stream| stream.came)
     }
 
     /// Whether a stream is in the file that is open.
-    pub fn in_file(&self, stream: usize) -> bool {
+    pub(crate) fn in_file(&self, stream: usize) -> bool {
         self.streams
             .get(stream)
             .is_some_and(|stream| stream.in_file)
     }
 
     /// Whether a stream is the one whose units are counted: the first that the file has.
-    pub fn is_counted(&self, stream: usize) -> bool {
+    pub(crate) fn is_counted(&self, stream: usize) -> bool {
         self.streams.iter().position(|stream| stream.in_file) == Some(stream)
     }
 
     /// The running time in nanoseconds at which the file begins.
-    pub fn origin(&self) -> u64 {
+    pub(crate) fn origin(&self) -> u64 {
         self.origin
     }
 
     /// The number of the file that is open; 0: none was.
-    pub fn file(&self) -> u64 {
+    pub(crate) fn file(&self) -> u64 {
         self.files
     }
 
     /// There will be no more files.
-    pub fn is_over(&self) -> bool {
+    pub(crate) fn is_over(&self) -> bool {
         self.phase == Phase::Over
     }
 
     /// Whether a thread is between two files, so that the end of a stream has to wait.
-    pub fn is_changing(&self) -> bool {
+    pub(crate) fn is_changing(&self) -> bool {
         matches!(self.phase, Phase::Changing | Phase::Cutting(_))
     }
 
     /// The reference's next key unit begins another file.
-    pub fn split(&mut self) {
+    pub(crate) fn split(&mut self) {
         self.due = true;
     }
 
     /// A stream goes on in another format: with its next unit it is in another file.
-    pub fn change(&mut self, stream: usize) {
+    pub(crate) fn change(&mut self, stream: usize) {
         if let Some(stream) = self.streams.get_mut(stream) {
             stream.changed = stream.in_file;
         }
@@ -250,7 +250,7 @@ impl Plan {
 
     /// What a stream has brought reaches to this time. True when that is so far behind the unit that
     /// waits that the others are not waited for, once it has waited for [`GRACE`].
-    pub fn reaches(&mut self, stream: usize, time: u64) -> bool {
+    pub(crate) fn reaches(&mut self, stream: usize, time: u64) -> bool {
         if let Some(own) = self.streams.get_mut(stream) {
             own.reached = own.reached.max(Some(time));
         }
@@ -258,7 +258,7 @@ impl Plan {
     }
 
     /// There is no room for more of a stream: the others are not waited for.
-    pub fn fill(&mut self, stream: usize) {
+    pub(crate) fn fill(&mut self, stream: usize) {
         if let Some(own) = self.streams.get_mut(stream) {
             own.is_full = true;
         }
@@ -282,7 +282,7 @@ impl Plan {
     }
 
     /// A stream has ended. True when all have and nothing has come of any.
-    pub fn end(&mut self, stream: usize) -> bool {
+    pub(crate) fn end(&mut self, stream: usize) -> bool {
         if self.reference() == Some(stream) {
             // What goes on without it has a file's length of its own: a little sound behind the last
             // picture is no file.
@@ -305,12 +305,12 @@ impl Plan {
     }
 
     /// Whether nothing more will come.
-    pub fn has_ended(&self) -> bool {
+    pub(crate) fn has_ended(&self) -> bool {
         self.is_over() || self.streams.iter().all(|stream| stream.ended)
     }
 
     /// What becomes of the end of a stream.
-    pub fn ending(&self, stream: usize) -> Ending {
+    pub(crate) fn ending(&self, stream: usize) -> Ending {
         if self.streams.iter().all(|stream| stream.ended) {
             return Ending::File;
         }
@@ -321,12 +321,12 @@ impl Plan {
     }
 
     /// There will be no more files.
-    pub fn stop(&mut self) {
+    pub(crate) fn stop(&mut self) {
         self.enter(Phase::Over);
     }
 
     /// The file that [`Verdict::Open`] asked for is open.
-    pub fn opened(&mut self) {
+    pub(crate) fn opened(&mut self) {
         if self.phase == Phase::Changing {
             // What waited for it is asked again, and is late for nothing.
             for stream in self.streams.iter_mut().filter(|stream| stream.in_file) {
@@ -343,7 +343,7 @@ impl Plan {
     }
 
     /// What becomes of the next unit of a stream.
-    pub fn offer(&mut self, stream: usize, unit: Unit) -> Verdict {
+    pub(crate) fn offer(&mut self, stream: usize, unit: Unit) -> Verdict {
         let Some(own) = self.streams.get_mut(stream) else {
             return Verdict::Refuse;
         };

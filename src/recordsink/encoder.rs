@@ -23,7 +23,7 @@ const VENC_MIN: (u32, u32) = (128, 64);
 
 /// What the user wants of an encoder.
 #[derive(Debug, Clone, Copy)]
-pub struct Wish {
+pub(crate) struct Wish {
     pub codec: VideoCodec,
     pub quality: Quality,
     /// kbit/s; 0: as the quality says.
@@ -32,7 +32,7 @@ pub struct Wish {
 }
 
 /// The codec that may be named in an encoder's place.
-pub fn codec_named(name: &str) -> Option<VideoCodec> {
+pub(crate) fn codec_named(name: &str) -> Option<VideoCodec> {
     match name {
         "h264" => Some(VideoCodec::H264),
         "h265" => Some(VideoCodec::H265),
@@ -42,12 +42,12 @@ pub fn codec_named(name: &str) -> Option<VideoCodec> {
 }
 
 /// Whether it is a codec that is named, and no encoder.
-pub fn is_codec(name: &str) -> bool {
+pub(crate) fn is_codec(name: &str) -> bool {
     codec_named(name).is_some()
 }
 
 /// The encoder called `name`, or the first that is installed and can do it.
-pub fn video(name: Option<&str>, wish: &Wish) -> Result<gst::Element, MissingElement> {
+pub(crate) fn video(name: Option<&str>, wish: &Wish) -> Result<gst::Element, MissingElement> {
     let small = wish.pace.width < VENC_MIN.0 || wish.pace.height < VENC_MIN.1;
     let candidates: &[&str] = match (name, wish.codec) {
         (Some(name), _) => &[name],
@@ -64,7 +64,7 @@ pub fn video(name: Option<&str>, wish: &Wish) -> Result<gst::Element, MissingEle
 }
 
 /// The encoder called `name`, or the first that is installed.
-pub fn audio(
+pub(crate) fn audio(
     name: Option<&str>,
     codec: AudioCodec,
 ) -> Result<Option<gst::Element>, MissingElement> {
@@ -78,7 +78,7 @@ pub fn audio(
 
 /// The first of several that is installed; the error is about the one that is easiest to install,
 /// the last.
-pub fn first(candidates: &[&str]) -> Result<gst::Element, MissingElement> {
+pub(crate) fn first(candidates: &[&str]) -> Result<gst::Element, MissingElement> {
     let mut missing = MissingElement {
         factory: String::new(),
         package: None,
@@ -189,7 +189,7 @@ fn configure(encoder: &gst::Element, wish: &Wish) {
 }
 
 /// True when a rate in bits a second means nothing to the encoder.
-pub fn has_no_rate(encoder: &gst::Element) -> bool {
+pub(crate) fn has_no_rate(encoder: &gst::Element) -> bool {
     encoder.factory().is_some_and(|factory| {
         matches!(
             factory.name().as_str(),

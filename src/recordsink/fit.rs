@@ -28,7 +28,7 @@ struct Trial {
 }
 
 /// Has `jpegenc` encode pictures again that are too large; they come to it from `source`.
-pub fn encode_until_they_fit(source: &gst::Pad, encoder: &gst::Element) {
+pub(crate) fn encode_until_they_fit(source: &gst::Pad, encoder: &gst::Element) {
     let Some(encoded) = encoder.static_pad("src") else {
         return;
     };

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 /// What becomes of a buffer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Verdict {
+pub(crate) enum Verdict {
     /// It is recorded.
     Pass,
     /// It is not.
@@ -16,7 +16,7 @@ pub enum Verdict {
 
 /// The limits of a recording; times in nanoseconds of running time.
 #[derive(Debug, Default)]
-pub struct Gate {
+pub(crate) struct Gate {
     /// Least time from one frame to the next; 0: any.
     interval: u64,
     /// Length of the recording; 0: without end.
@@ -39,7 +39,7 @@ const EARLY: u64 = 1_000_000;
 impl Gate {
     /// Least time between frames and length of the recording in nanoseconds, and number of frames;
     /// 0: without limit.
-    pub fn new(interval: u64, duration: u64, max_frames: u64) -> Self {
+    pub(crate) fn new(interval: u64, duration: u64, max_frames: u64) -> Self {
         Self {
             interval,
             duration,
@@ -49,7 +49,7 @@ impl Gate {
     }
 
     /// A frame of video at `time`.
-    pub fn video(&mut self, time: Option<u64>) -> Verdict {
+    pub(crate) fn video(&mut self, time: Option<u64>) -> Verdict {
         let verdict = self.any(time);
         if verdict != Verdict::Pass {
             return verdict;
@@ -76,7 +76,7 @@ impl Gate {
     }
 
     /// Sound at `time`.
-    pub fn audio(&mut self, time: Option<u64>) -> Verdict {
+    pub(crate) fn audio(&mut self, time: Option<u64>) -> Verdict {
         self.any(time)
     }
 
@@ -98,14 +98,14 @@ impl Gate {
 
 /// The gates of a recording's streams.
 #[derive(Debug, Default)]
-pub struct Gates {
+pub(crate) struct Gates {
     gates: BTreeMap<String, Gate>,
     start: Option<u64>,
 }
 
 impl Gates {
     /// The same limits for each of the streams, which are called `video` or `audio`.
-    pub fn new(names: &[String], gate: impl Fn() -> Gate) -> Self {
+    pub(crate) fn new(names: &[String], gate: impl Fn() -> Gate) -> Self {
         let gates = names.iter().map(|name| (name.clone(), gate()));
         Self {
             gates: gates.collect(),
@@ -114,7 +114,7 @@ impl Gates {
     }
 
     /// What becomes of a buffer of the stream `name` at `time`.
-    pub fn judge(&mut self, name: &str, time: Option<u64>) -> Verdict {
+    pub(crate) fn judge(&mut self, name: &str, time: Option<u64>) -> Verdict {
         let Some(gate) = self.gates.get_mut(name) else {
             return Verdict::Pass;
         };
@@ -128,12 +128,12 @@ impl Gates {
     }
 
     /// Whether a stream has been recorded to its end.
-    pub fn has_ended(&self, name: &str) -> bool {
+    pub(crate) fn has_ended(&self, name: &str) -> bool {
         self.gates.get(name).is_some_and(|gate| gate.ended)
     }
 
     /// Ends all streams; returns those that had not ended.
-    pub fn end_all(&mut self) -> Vec<String> {
+    pub(crate) fn end_all(&mut self) -> Vec<String> {
         let gates = self.gates.iter_mut();
         gates
             .filter_map(|(name, gate)| {
@@ -143,7 +143,7 @@ impl Gates {
     }
 
     /// Frames of video that came too soon.
-    pub fn dropped(&self) -> u64 {
+    pub(crate) fn dropped(&self) -> u64 {
         self.gates.get("video").map_or(0, |gate| gate.dropped)
     }
 }

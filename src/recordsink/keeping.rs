@@ -37,7 +37,13 @@ fn limits(settings: &Settings) -> Limits {
 
 impl Recorder {
     /// Looks at the clocks for the stream that files begin with.
-    pub fn observe(&self, name: &str, pad: &gst::GhostPad, buffer: &gst::BufferRef, time: u64) {
+    pub(crate) fn observe(
+        &self,
+        name: &str,
+        pad: &gst::GhostPad,
+        buffer: &gst::BufferRef,
+        time: u64,
+    ) {
         let keeping = &self.keeping;
         let looked = lock(&keeping.clock).looked;
         let due = looked.is_none_or(|looked| time.abs_diff(looked) >= LOOK_AT_CLOCKS);
@@ -75,7 +81,7 @@ impl Recorder {
 
     /// Names the next file, which is made at once if `make` and nothing is to be overwritten. What is
     /// wrong with it is posted.
-    pub fn begin_file(&self, first: &First, make: bool) -> Option<PathBuf> {
+    pub(crate) fn begin_file(&self, first: &First, make: bool) -> Option<PathBuf> {
         let settings = lock(&self.settings).clone();
         let clock = || {
             let start = i64::try_from(first.start?).ok()?;
@@ -155,7 +161,7 @@ impl Recorder {
     }
 
     /// The sink that was named, or that of files.
-    pub fn make_sink(
+    pub(crate) fn make_sink(
         self: &Arc<Self>,
         settings: &Settings,
     ) -> Result<gst::Element, gst::ErrorMessage> {
@@ -184,7 +190,7 @@ impl Recorder {
     }
 
     /// Tells muxer and sink what they are about to write.
-    pub fn prepare_file(
+    pub(crate) fn prepare_file(
         &self,
         muxer: &gst::Element,
         sink: &gst::Element,
@@ -201,7 +207,7 @@ impl Recorder {
     }
 
     /// The sink has opened the file that `muxer` writes.
-    pub fn file_opened(&self, muxer: &gst::Element, sink: &gst::Element) {
+    pub(crate) fn file_opened(&self, muxer: &gst::Element, sink: &gst::Element) {
         if lock(&self.settings).other_sink().is_some() {
             return;
         }
@@ -219,7 +225,7 @@ impl Recorder {
     }
 
     /// So many bytes are about to be written.
-    pub fn writes(&self, bytes: u64) {
+    pub(crate) fn writes(&self, bytes: u64) {
         let to_pin = {
             let mut begun = lock(&self.keeping.begun);
             begun.as_mut().and_then(|begun| {
@@ -238,7 +244,7 @@ impl Recorder {
     }
 
     /// The recording is over, and the sink has closed the file. What it could not finish ends where it plays.
-    pub fn leave_file(&self) {
+    pub(crate) fn leave_file(&self) {
         let begun = self.end_file();
         if let Some(file) = &begun.file
             && self.keeping.sink_failed.load(Ordering::Acquire)
@@ -248,7 +254,7 @@ impl Recorder {
     }
 
     /// The file is complete, or will never be.
-    pub fn end_file(&self) -> Begun {
+    pub(crate) fn end_file(&self) -> Begun {
         let begun = lock(&self.keeping.begun).take().unwrap_or_default();
         if begun.to_be_pinned {
             self.pin_file(&begun.path);
@@ -271,7 +277,7 @@ impl Recorder {
     }
 
     /// Deletes what is beyond the limits.
-    pub fn sweep(&self) {
+    pub(crate) fn sweep(&self) {
         let swept = self.keeping.retention.sweep(&self.policy());
         self.tell_swept(swept);
     }
@@ -294,7 +300,7 @@ impl Recorder {
     }
 
     /// Has a file stay, or the one that is being written. Returns whether there is one.
-    pub fn pin(&self, location: Option<&str>) -> bool {
+    pub(crate) fn pin(&self, location: Option<&str>) -> bool {
         if let Some(location) = location {
             return self.pin_file(Path::new(location));
         }
@@ -311,7 +317,7 @@ impl Recorder {
     }
 
     /// Has a file stay no longer. Returns whether there is one.
-    pub fn unpin(&self, file: &str) -> bool {
+    pub(crate) fn unpin(&self, file: &str) -> bool {
         let file = Path::new(file);
         marked(file, pins::unpin(file))
     }

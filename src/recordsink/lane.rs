@@ -16,7 +16,7 @@ const HELD_BYTES: u32 = 64 << 20;
 
 /// What a file has been told of a stream.
 #[derive(Debug, Default)]
-pub struct Told {
+pub(crate) struct Told {
     pub file: u64,
     events: Vec<gst::Event>,
     pub caps: Option<gst::Caps>,
@@ -32,7 +32,7 @@ struct Last {
 
 /// One stream's place in the file.
 #[derive(Debug)]
-pub struct Lane {
+pub(crate) struct Lane {
     pub name: String,
     pub queue: Option<gst::Element>,
     /// None while the file is without it.
@@ -47,7 +47,7 @@ pub struct Lane {
 
 impl Lane {
     /// The place of the stream `name`; with a thread of its own it has a queue.
-    pub fn new(name: &str, thread: bool) -> Result<Self, MissingElement> {
+    pub(crate) fn new(name: &str, thread: bool) -> Result<Self, MissingElement> {
         Ok(Self {
             name: name.to_owned(),
             queue: thread.then(held_queue).transpose()?,
@@ -61,7 +61,7 @@ impl Lane {
 
     /// Tells the file what the stream that leaves `source` says before its data; the file is the one of
     /// that number, and begins at `origin`.
-    pub fn tell_file(
+    pub(crate) fn tell_file(
         &self,
         source: &gst::Pad,
         file: u64,
@@ -111,24 +111,24 @@ impl Lane {
     }
 
     /// The next file begins with this unit, if it begins with one of this stream.
-    pub fn waits_with(&self, source: &gst::Pad, buffer: &gst::Buffer) {
+    pub(crate) fn waits_with(&self, source: &gst::Pad, buffer: &gst::Buffer) {
         *lock(&self.waiting) = Some(First::of(source, buffer));
     }
 
     /// The unit that waits for a file.
-    pub fn waiting(&self) -> Option<gst::Sample> {
+    pub(crate) fn waiting(&self) -> Option<gst::Sample> {
         lock(&self.waiting).take()
     }
 
     /// The formats that a file can have the stream in, once one has it in one of them.
-    pub fn takes(&self) -> Option<gst::Caps> {
+    pub(crate) fn takes(&self) -> Option<gst::Caps> {
         lock(&self.told).caps.as_ref()?;
         let pad = lock(&self.pad);
         Some(pad.as_ref()?.pad_template_caps())
     }
 
     /// Where the stream enters.
-    pub fn entry(&self) -> Option<gst::Pad> {
+    pub(crate) fn entry(&self) -> Option<gst::Pad> {
         match &self.queue {
             Some(queue) => queue.static_pad("sink"),
             None => lock(&self.pad).clone(),
@@ -140,7 +140,7 @@ impl Lane {
     /// Gives a unit what it does not say of its time. Muxers leave one out that has no timestamp, which is
     /// here behind the one before; parsers of encoded pictures do not count. One without a duration has the length of
     /// the one before: the last one of an MP4 would be none at all, and is not shown.
-    pub fn complete(&self, buffer: &mut gst::Buffer) {
+    pub(crate) fn complete(&self, buffer: &mut gst::Buffer) {
         let mut last = lock(&self.last);
         if buffer.pts().is_none()
             && let (Some(pts), Some(step)) = (last.pts, last.step)
@@ -166,7 +166,7 @@ impl Lane {
 
 /// A queue that has room for a stream that waits. Its own measure of time begins at 0, which may be
 /// hours ago: [`Plan::reaches`] has another.
-pub fn held_queue() -> Result<gst::Element, MissingElement> {
+pub(crate) fn held_queue() -> Result<gst::Element, MissingElement> {
     let queue = streams::make("queue")?;
     queue.set_property("max-size-buffers", 0_u32);
     queue.set_property("max-size-bytes", HELD_BYTES);
@@ -175,7 +175,7 @@ pub fn held_queue() -> Result<gst::Element, MissingElement> {
 }
 
 /// The running time of a buffer that passes a pad, in nanoseconds.
-pub fn running_time(pad: &gst::Pad, buffer: &gst::BufferRef) -> Option<u64> {
+pub(crate) fn running_time(pad: &gst::Pad, buffer: &gst::BufferRef) -> Option<u64> {
     let segment = pad.sticky_event::<gst::event::Segment>(0)?;
     let segment = segment.segment().downcast_ref::<gst::ClockTime>()?;
     Some(segment.to_running_time(buffer.pts()?)?.nseconds())

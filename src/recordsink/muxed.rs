@@ -46,7 +46,7 @@ struct State {
 }
 
 /// What the recording is asked and told of.
-pub trait Owner: Send + Sync + 'static {
+pub(crate) trait Owner: Send + Sync + 'static {
     /// The name of the file that is about to be opened; what is wrong with it has been posted.
     fn next_file(&self, first: &First) -> Option<PathBuf>;
     /// The muxer and the sink that are to write it are about to start.
@@ -70,7 +70,7 @@ pub trait Owner: Send + Sync + 'static {
     fn failed(&self, message: gst::ErrorMessage);
 }
 
-pub struct Muxed {
+pub(crate) struct Muxed {
     bin: glib::WeakRef<gst::Bin>,
     /// Another one when other streams are in the file: muxers do not forget all of a pad that was
     /// taken away.
@@ -100,7 +100,7 @@ impl std::fmt::Debug for Muxed {
 }
 
 /// What a recording in a container is made of.
-pub struct Parts {
+pub(crate) struct Parts {
     pub bin: glib::WeakRef<gst::Bin>,
     pub muxer: gst::Element,
     pub sink: gst::Element,
@@ -118,7 +118,7 @@ impl Muxed {
     ///
     /// # Errors
     /// When an element that it takes is not installed.
-    pub fn new(parts: Parts) -> Result<Arc<Self>, MissingElement> {
+    pub(crate) fn new(parts: Parts) -> Result<Arc<Self>, MissingElement> {
         let Parts {
             bin,
             muxer,
@@ -158,7 +158,7 @@ impl Muxed {
         Ok(Arc::new(muxed))
     }
 
-    pub fn muxer(&self) -> gst::Element {
+    pub(crate) fn muxer(&self) -> gst::Element {
         lock(&self.muxer).clone()
     }
 
@@ -171,7 +171,7 @@ impl Muxed {
     }
 
     /// What has to be in the bin when the recording begins.
-    pub fn elements(&self) -> Vec<gst::Element> {
+    pub(crate) fn elements(&self) -> Vec<gst::Element> {
         let mut elements = self.file_elements();
         elements.push(self.placeholder.clone());
         elements
@@ -181,7 +181,7 @@ impl Muxed {
     ///
     /// # Errors
     /// When the muxer's pad and the file's do not fit.
-    pub fn link(&self) -> Result<(), glib::BoolError> {
+    pub(crate) fn link(&self) -> Result<(), glib::BoolError> {
         self.muxer().link(&self.sink)?;
         for lane in &self.lanes {
             self.join(lane);
@@ -245,7 +245,7 @@ impl Muxed {
     }
 
     /// The pad that a stream leads to; `None` if the muxer has no place for it.
-    pub fn pad(&self, name: &str) -> Option<gst::Pad> {
+    pub(crate) fn pad(&self, name: &str) -> Option<gst::Pad> {
         let lane = self.lanes.get(self.number(name)?)?;
         lock(&lane.pad).as_ref()?;
         lane.entry()
@@ -255,7 +255,7 @@ impl Muxed {
     ///
     /// # Errors
     /// When it is not installed.
-    pub fn waiting_queue(
+    pub(crate) fn waiting_queue(
         self: &Arc<Self>,
         name: &str,
     ) -> Result<Option<gst::Element>, MissingElement> {
@@ -294,12 +294,12 @@ impl Muxed {
     }
 
     /// The file that is open.
-    pub fn location(&self) -> PathBuf {
+    pub(crate) fn location(&self) -> PathBuf {
         lock(&self.name).clone()
     }
 
     /// The next key unit begins the next file.
-    pub fn split(&self) {
+    pub(crate) fn split(&self) {
         lock(&self.state).plan.split();
     }
 
@@ -323,7 +323,7 @@ impl Muxed {
     }
 
     /// Has what leaves `source` for the file wait for its turn, and cut into files.
-    pub fn cut(self: &Arc<Self>, name: &str, source: &gst::Pad) {
+    pub(crate) fn cut(self: &Arc<Self>, name: &str, source: &gst::Pad) {
         let Some(number) = self.number(name) else {
             return;
         };
@@ -350,7 +350,7 @@ impl Muxed {
         &self,
         number: usize,
         source: &gst::Pad,
-        info: &mut gst::PadProbeInfo,
+        info: &mut gst::PadProbeInfo<'_>,
     ) -> gst::PadProbeReturn {
         if let Some(buffer) = info.buffer_mut() {
             self.lanes[number].complete(buffer);
@@ -380,7 +380,7 @@ impl Muxed {
         }
     }
 
-    fn query(&self, number: usize, info: &mut gst::PadProbeInfo) -> gst::PadProbeReturn {
+    fn query(&self, number: usize, info: &mut gst::PadProbeInfo<'_>) -> gst::PadProbeReturn {
         let Some(query) = info.query_mut() else {
             return gst::PadProbeReturn::Ok;
         };
@@ -541,7 +541,7 @@ impl Muxed {
     }
 
     /// A stream has ended before anything of it could be built.
-    pub fn end_of(&self, name: &str) {
+    pub(crate) fn end_of(&self, name: &str) {
         if let Some(number) = self.number(name) {
             self.end(number);
             let over = {
@@ -674,12 +674,12 @@ impl Muxed {
     }
 
     /// Whether `object` is what says that a file is complete.
-    pub fn is_sink(&self, object: Option<&gst::Object>) -> bool {
+    pub(crate) fn is_sink(&self, object: Option<&gst::Object>) -> bool {
         object == Some(self.sink.upcast_ref())
     }
 
     /// It has said so; true when another file follows.
-    pub fn goes_on(&self) -> bool {
+    pub(crate) fn goes_on(&self) -> bool {
         let mut state = lock(&self.state);
         match state.file {
             File::Finishing => {
@@ -710,7 +710,7 @@ impl Muxed {
     }
 
     /// An element has posted an error.
-    pub fn failed(&self) {
+    pub(crate) fn failed(&self) {
         let mut state = lock(&self.state);
         if state.file == File::Finishing {
             state.file = File::Over;
@@ -721,7 +721,7 @@ impl Muxed {
 
     /// Lets go of the streams' threads, and opens no more files. Sinks that are started behind the
     /// back of a bin that stops would hold such a thread for ever.
-    pub fn stop(&self) {
+    pub(crate) fn stop(&self) {
         let mut state = lock(&self.state);
         state.plan.stop();
         while state.file == File::Opening {

@@ -10,7 +10,7 @@ use crate::streams::retention::Family;
 
 /// The names to come.
 #[derive(Debug, Clone)]
-pub struct Names {
+pub(crate) struct Names {
     pattern: Pattern,
     next: u64,
     asked_for: VecDeque<String>,
@@ -19,7 +19,7 @@ pub struct Names {
 impl Names {
     /// Names after `location`: with a `%d` in it that is replaced by 0, 1, 2...; otherwise
     /// `name.ext`, `name-00001.ext`, `name-00002.ext`...
-    pub fn new(location: &str) -> Result<Self, PatternError> {
+    pub(crate) fn new(location: &str) -> Result<Self, PatternError> {
         Ok(Self {
             pattern: Pattern::new(location, 1)?,
             next: 0,
@@ -28,44 +28,44 @@ impl Names {
     }
 
     /// Whether the location has a place for a number.
-    pub fn is_numbered(&self) -> bool {
+    pub(crate) fn is_numbered(&self) -> bool {
         self.pattern.places() > 0
     }
 
     /// Whether it names more than one file by itself.
-    pub fn makes_many(&self) -> bool {
+    pub(crate) fn makes_many(&self) -> bool {
         self.is_numbered() || self.pattern.is_timed()
     }
 
     /// The next file is to be called this.
-    pub fn ask_for(&mut self, location: String) {
+    pub(crate) fn ask_for(&mut self, location: String) {
         self.asked_for.push_back(location);
     }
 
     /// What the next file is to be called, if that was said.
-    pub fn asked_for(&mut self) -> Option<PathBuf> {
+    pub(crate) fn asked_for(&mut self) -> Option<PathBuf> {
         self.asked_for.pop_front().map(PathBuf::from)
     }
 
     /// The next file's number.
-    pub fn number(&self) -> u64 {
+    pub(crate) fn number(&self) -> u64 {
         self.next
     }
 
     /// The next file has a name of another kind, and its number is used up.
-    pub fn pass(&mut self) {
+    pub(crate) fn pass(&mut self) {
         self.next += 1;
     }
 
     /// The pattern with a time in it.
-    pub fn pattern(&self) -> &Pattern {
+    pub(crate) fn pattern(&self) -> &Pattern {
         &self.pattern
     }
 
     /// The next file's name; `text` has what stands for `strftime`'s letters. Those of files that
     /// are to stay are passed over. A name that has a time and no number is that of a moment: where
     /// there is one already, a number is put behind it.
-    pub fn next_name(&mut self, text: impl Fn(char) -> Option<String>) -> PathBuf {
+    pub(crate) fn next_name(&mut self, text: impl Fn(char) -> Option<String>) -> PathBuf {
         let timed = self.pattern.at(text);
         if timed.is_timed() && !self.is_numbered() {
             self.next += 1;
@@ -92,7 +92,7 @@ impl Names {
 }
 
 /// The names that files of a location have, from this run and from earlier ones.
-pub fn families(location: &str) -> Vec<Family> {
+pub(crate) fn families(location: &str) -> Vec<Family> {
     let family = |names: &str, suffixed: bool| {
         let names = Pattern::new(names, 1).ok()?;
         Some(Family { names, suffixed })

@@ -13,7 +13,7 @@ use std::thread::{self, ThreadId};
 use crate::sync::lock;
 
 #[derive(Debug, Default)]
-pub struct Preroll {
+pub(crate) struct Preroll {
     /// Threads that are telling the pipeline.
     telling: Mutex<Vec<ThreadId>>,
     told: Condvar,
@@ -21,7 +21,7 @@ pub struct Preroll {
 
 impl Preroll {
     /// Tells the pipeline by `tell`.
-    pub fn tell(&self, tell: impl FnOnce()) {
+    pub(crate) fn tell(&self, tell: impl FnOnce()) {
         let me = thread::current().id();
         lock(&self.telling).push(me);
         tell();
@@ -34,7 +34,7 @@ impl Preroll {
 
     /// Waits until nobody else tells the pipeline. (A message handler of the application may change
     /// the state in the very thread that tells.)
-    pub fn wait(&self) {
+    pub(crate) fn wait(&self) {
         let me = thread::current().id();
         let others = |telling: &mut Vec<ThreadId>| telling.iter().any(|thread| *thread != me);
         drop(

@@ -2,15 +2,15 @@
 //! What a recording for the K210 rules out before it begins.
 
 /// The muxer that knows the K210's rules.
-pub const MUXER: &str = "avimjpegmux";
+pub(crate) const MUXER: &str = "avimjpegmux";
 
 /// Columns and rows of the K210's screen: the player shows the middle of what is larger
 /// (`video_hal_display` in MaixPy's `video_hal.c`).
-pub const SCREEN: (u32, u32) = (320, 240);
+pub(crate) const SCREEN: (u32, u32) = (320, 240);
 
 /// Why a recording cannot be one for the K210.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum ProfileError {
+pub(crate) enum ProfileError {
     /// Its file is no AVI.
     #[error("profile=k210 is a form of AVI: {0:?} has to end in .avi")]
     NotAvi(String),
@@ -34,7 +34,7 @@ pub enum ProfileError {
 
 /// What a recording for the K210 was set to.
 #[derive(Debug, Clone, Copy)]
-pub struct Choices<'a> {
+pub(crate) struct Choices<'a> {
     /// The file.
     pub location: &'a str,
     /// Its container writes Motion JPEG by itself.
@@ -46,7 +46,7 @@ pub struct Choices<'a> {
 
 impl Choices<'_> {
     /// Whether the K210 can play what comes of them.
-    pub fn check(&self) -> Result<(), ProfileError> {
+    pub(crate) fn check(&self) -> Result<(), ProfileError> {
         if let Some(muxer) = self.muxer.filter(|muxer| *muxer != MUXER) {
             return Err(ProfileError::Muxer(muxer.to_owned()));
         }

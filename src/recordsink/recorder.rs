@@ -38,7 +38,7 @@ static OTHER: Container = Container {
 
 /// What the streams end in.
 #[derive(Debug, Clone)]
-pub enum End {
+pub(crate) enum End {
     Muxed(Arc<Muxed>),
     Elements(Elements),
 }
@@ -55,7 +55,7 @@ impl End {
 
 /// Written by whoever changes the state.
 #[derive(Debug, Default)]
-pub struct Making {
+pub(crate) struct Making {
     pub container: Option<&'static Container>,
     pub end: Option<End>,
     /// Between READY to PAUSED and PAUSED to READY.
@@ -77,7 +77,7 @@ enum Late {
 
 /// What frames change. A mutex of its own: it is taken for every one of them.
 #[derive(Debug, Default)]
-pub struct Flow {
+pub(crate) struct Flow {
     pub gates: Gates,
     pub totals: Totals,
     current: Arc<Mutex<Current>>,
@@ -99,7 +99,7 @@ impl Flow {
 
 /// What is known of one stream before anything is built for it.
 #[derive(Debug, Default)]
-pub struct Arrival {
+pub(crate) struct Arrival {
     pub stamps: Stamps,
     /// Each buffer is a JPEG.
     pub jpegs: bool,
@@ -111,7 +111,7 @@ pub struct Arrival {
 }
 
 #[derive(Debug, Default)]
-pub struct Recorder {
+pub(crate) struct Recorder {
     pub bin: glib::WeakRef<gst::Bin>,
     pub settings: Mutex<Settings>,
     pub streams: Streams,
@@ -219,13 +219,13 @@ impl elementary::Owner for Hand {
     }
 }
 
-pub fn settings_error(text: impl std::fmt::Display) -> gst::ErrorMessage {
+pub(crate) fn settings_error(text: impl std::fmt::Display) -> gst::ErrorMessage {
     gst::error_msg!(gst::ResourceError::Settings, ("{text}"))
 }
 
 impl Recorder {
     /// Posts an error, unless it follows from one.
-    pub fn post_error(&self, message: gst::ErrorMessage) {
+    pub(crate) fn post_error(&self, message: gst::ErrorMessage) {
         if self.fails()
             && let Some(bin) = self.bin.upgrade()
         {
@@ -233,7 +233,7 @@ impl Recorder {
         }
     }
 
-    pub fn post_element(&self, details: gst::Structure) {
+    pub(crate) fn post_element(&self, details: gst::Structure) {
         if let Some(bin) = self.bin.upgrade() {
             let message = gst::message::Element::builder(details).src(&bin).build();
             let _ = bin.post_message(message);
@@ -241,14 +241,14 @@ impl Recorder {
     }
 
     /// What is known of a stream that arrives.
-    pub fn arrival(&self, name: &str) -> &Mutex<Arrival> {
+    pub(crate) fn arrival(&self, name: &str) -> &Mutex<Arrival> {
         match name {
             "video" => &self.video,
             _ => &self.audio,
         }
     }
 
-    pub fn muxed(&self) -> Option<Arc<Muxed>> {
+    pub(crate) fn muxed(&self) -> Option<Arc<Muxed>> {
         match &lock(&self.making).end {
             Some(End::Muxed(muxed)) => Some(muxed.clone()),
             _ => None,
@@ -256,7 +256,7 @@ impl Recorder {
     }
 
     /// An error is about to be posted; true if it is the first.
-    pub fn fails(&self) -> bool {
+    pub(crate) fn fails(&self) -> bool {
         if let Some(muxed) = self.muxed() {
             muxed.failed();
         }
@@ -266,21 +266,21 @@ impl Recorder {
     }
 
     /// An element of the recording has posted an error.
-    pub fn failed_in(&self, element: Option<&gst::Object>) {
+    pub(crate) fn failed_in(&self, element: Option<&gst::Object>) {
         if self.muxed().is_some_and(|muxed| muxed.is_sink(element)) {
             self.keeping.sink_failed.store(true, Ordering::Release);
         }
     }
 
     /// Lets go of the threads that bring the streams.
-    pub fn release_streams(&self) {
+    pub(crate) fn release_streams(&self) {
         self.streams.stop();
         if let Some(muxed) = self.muxed() {
             muxed.stop();
         }
     }
 
-    pub fn stats(&self) -> gst::Structure {
+    pub(crate) fn stats(&self) -> gst::Structure {
         let jumps = [&self.video, &self.audio].map(|arrival| lock(arrival).stamps.jumps());
         let flow = lock(&self.flow);
         let stats = gst::Structure::builder("recordsink-stats")
@@ -292,7 +292,7 @@ impl Recorder {
         flow.dropped().tell(stats).build()
     }
 
-    pub fn split(&self, location: Option<String>) {
+    pub(crate) fn split(&self, location: Option<String>) {
         let end = lock(&self.making).end.clone();
         let Some(end) = end else {
             gst::warning!(CAT, "Nothing is being recorded that could be split");
@@ -307,7 +307,7 @@ impl Recorder {
         }
     }
 
-    pub fn finish(&self) {
+    pub(crate) fn finish(&self) {
         let names = lock(&self.flow).gates.end_all();
         for name in names {
             self.streams.end(&name);
@@ -315,18 +315,18 @@ impl Recorder {
     }
 
     /// Whether a stream has been recorded to its end.
-    pub fn has_ended(&self, name: &str) -> bool {
+    pub(crate) fn has_ended(&self, name: &str) -> bool {
         lock(&self.flow).gates.has_ended(name)
     }
 
     /// Whether streams can no longer be chosen.
-    pub fn is_chosen(&self) -> bool {
+    pub(crate) fn is_chosen(&self) -> bool {
         let making = lock(&self.making);
         making.running && !matches!(making.late, Late::Waiting(_))
     }
 
     /// What can be known to be wrong before anything starts.
-    pub fn check(&self) -> Result<(), gst::ErrorMessage> {
+    pub(crate) fn check(&self) -> Result<(), gst::ErrorMessage> {
         let settings = lock(&self.settings).clone();
         let location = settings.location.as_deref().unwrap_or_default();
         let elsewhere = settings.other_sink().is_some();
@@ -392,7 +392,7 @@ impl Recorder {
 
     /// The end of the recording, for the streams that there are. Where there are none, there will be when
     /// there are data.
-    pub fn prepare(self: &Arc<Self>) -> Result<(), gst::ErrorMessage> {
+    pub(crate) fn prepare(self: &Arc<Self>) -> Result<(), gst::ErrorMessage> {
         self.failed.store(false, Ordering::Release);
         self.streams.open();
         if !self.streams.names().is_empty() {
@@ -411,7 +411,7 @@ impl Recorder {
     }
 
     /// Data come of a stream: there will be no others.
-    pub fn close_choice(self: &Arc<Self>) {
+    pub(crate) fn close_choice(self: &Arc<Self>) {
         let placeholder = {
             let mut making = lock(&self.making);
             while matches!(making.late, Late::Making) {
@@ -615,7 +615,7 @@ impl Recorder {
     }
 
     /// Takes everything away that was made for one recording, if that has not been done.
-    pub fn take_apart(&self) {
+    pub(crate) fn take_apart(&self) {
         let (end, late) = {
             let mut making = lock(&self.making);
             making.running = false;
@@ -643,7 +643,7 @@ impl Recorder {
     }
 
     /// A file that a muxer made is complete.
-    pub fn muxed_file_done(&self, muxed: &Muxed) {
+    pub(crate) fn muxed_file_done(&self, muxed: &Muxed) {
         let current = {
             let flow = lock(&self.flow);
             let current = std::mem::take(&mut *lock(&flow.current));

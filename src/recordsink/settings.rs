@@ -15,7 +15,7 @@ const LARGEST: u32 = 32_767;
 
 /// What the user set.
 #[derive(Debug, Clone)]
-pub struct Settings {
+pub(crate) struct Settings {
     pub location: Option<String>,
     pub profile: Profile,
     pub width: u32,
@@ -45,7 +45,7 @@ pub struct Settings {
 
 impl Settings {
     /// The sink that was named, if it is not that of files.
-    pub fn other_sink(&self) -> Option<&str> {
+    pub(crate) fn other_sink(&self) -> Option<&str> {
         let named = self.sink_factory.as_deref();
         named.filter(|sink| !sink.is_empty() && *sink != "filesink")
     }
@@ -84,7 +84,7 @@ impl Default for Settings {
 }
 
 /// What the properties are called and may be.
-pub static PROPERTIES: LazyLock<Properties<Settings>> = LazyLock::new(|| {
+pub(crate) static PROPERTIES: LazyLock<Properties<Settings>> = LazyLock::new(|| {
     let mut properties = files();
     properties.extend(what_stays());
     properties.extend(elsewhere());

@@ -3,7 +3,7 @@
 
 /// Pictures as they come.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Shape {
+pub(crate) struct Shape {
     /// Columns.
     pub width: u32,
     /// Rows.
@@ -14,7 +14,7 @@ pub struct Shape {
 
 /// Columns and rows of the scaled pictures, whose pixels are square; `None` if they stay as they are.
 /// 0 is in proportion to the other, and to be even, as encoders want it.
-pub fn scaled(from: Shape, width: u32, height: u32) -> Option<(u32, u32)> {
+pub(crate) fn scaled(from: Shape, width: u32, height: u32) -> Option<(u32, u32)> {
     let rows = u64::from(from.height.max(1)) * u64::from(from.pixel.1.max(1));
     let columns = u64::from(from.width.max(1)) * u64::from(from.pixel.0.max(1));
     let proportional = |given: u32, part: u64, whole: u64| {

@@ -24,11 +24,11 @@ use crate::sync::lock;
 
 impl Recorder {
     /// Everything that reaches one of the pads, in the stream's thread.
-    pub fn arrived(
+    pub(crate) fn arrived(
         self: &Arc<Self>,
         name: &str,
         pad: &gst::GhostPad,
-        info: &mut gst::PadProbeInfo,
+        info: &mut gst::PadProbeInfo<'_>,
         admission: &Admission,
     ) -> gst::PadProbeReturn {
         let has_data = info.event().is_none_or(|event| {
@@ -218,7 +218,7 @@ impl Recorder {
     }
 
     /// Whether what is told of a stream has to wait for the size of its pictures.
-    pub fn waits_for_size(&self, name: &str) -> bool {
+    pub(crate) fn waits_for_size(&self, name: &str) -> bool {
         let arrival = lock(self.arrival(name));
         arrival.sizeless.is_some() && arrival.size.is_none()
     }

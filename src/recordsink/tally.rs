@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 /// Counted over the whole recording.
 #[derive(Debug, Default)]
-pub struct Totals {
+pub(crate) struct Totals {
     pub frames: u64,
     pub bytes: u64,
     pub last_frame_bytes: u64,
@@ -14,7 +14,7 @@ pub struct Totals {
 
 /// Frames that came and are in no file, by reason; counted over the whole recording.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Dropped {
+pub(crate) struct Dropped {
     /// They came before `interval` had passed.
     pub interval: u64,
     /// They were empty, or came before the first picture whose head is readable.
@@ -25,7 +25,7 @@ pub struct Dropped {
 
 impl Dropped {
     /// What was dropped since an earlier count.
-    pub fn since(self, before: Self) -> Self {
+    pub(crate) fn since(self, before: Self) -> Self {
         Self {
             interval: self.interval.saturating_sub(before.interval),
             unreadable: self.unreadable.saturating_sub(before.unreadable),
@@ -34,7 +34,7 @@ impl Dropped {
     }
 
     /// Adds the counts to a message or to statistics.
-    pub fn tell(self, details: gst::structure::Builder) -> gst::structure::Builder {
+    pub(crate) fn tell(self, details: gst::structure::Builder) -> gst::structure::Builder {
         details
             .field("dropped", self.interval + self.unreadable + self.lost)
             .field("dropped-interval", self.interval)
@@ -58,7 +58,7 @@ pub struct Tally {
 
 /// What is in the file that is open. Times are running times in nanoseconds.
 #[derive(Debug, Default)]
-pub struct Current {
+pub(crate) struct Current {
     /// Frames of video, or of sound in a file without any.
     pub frames: u64,
     first: Option<u64>,
@@ -67,7 +67,7 @@ pub struct Current {
 
 impl Current {
     /// One more frame or buffer of samples, which is counted if its stream is the one whose frames are.
-    pub fn add(&mut self, start: Option<u64>, duration: Option<u64>, counted: bool) {
+    pub(crate) fn add(&mut self, start: Option<u64>, duration: Option<u64>, counted: bool) {
         self.frames += u64::from(counted);
         let Some(start) = start else { return };
         self.first = Some(self.first.map_or(start, |first| first.min(start)));
@@ -77,7 +77,7 @@ impl Current {
     }
 
     /// From the first picture or sound to the end of the last.
-    pub fn duration(&self) -> gst::ClockTime {
+    pub(crate) fn duration(&self) -> gst::ClockTime {
         let times = self.end.zip(self.first);
         let duration = times.map_or(0, |(end, first)| end.saturating_sub(first));
         gst::ClockTime::from_nseconds(duration)

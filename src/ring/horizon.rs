@@ -10,11 +10,11 @@ use super::{Item, Log};
 const NEAR: i64 = 2_000_000_000;
 
 /// A key unit's number and presentation time (ns).
-pub type KeyUnit = (u64, i64);
+pub(crate) type KeyUnit = (u64, i64);
 
 /// The search, which goes on where it stopped.
 #[derive(Debug, Default)]
-pub struct Horizon {
+pub(crate) struct Horizon {
     next: u64,
     /// The last key unit that is far enough back.
     key: Option<KeyUnit>,
@@ -24,7 +24,7 @@ pub struct Horizon {
 
 impl Horizon {
     /// Looks which key units behind item `start` of `log` have become far enough back by now.
-    pub fn look<P>(&mut self, log: &Log<Item<P>>, start: u64, far: impl Fn(i64) -> bool) {
+    pub(crate) fn look<P>(&mut self, log: &Log<Item<P>>, start: u64, far: impl Fn(i64) -> bool) {
         self.next = self.next.max(start + 1);
         self.key = self.key.filter(|(number, _)| *number > start);
         self.refresh = self.refresh.filter(|(number, _)| *number > start);
@@ -43,7 +43,7 @@ impl Horizon {
     }
 
     /// Where a ring is to begin that begins with `start`, if not there.
-    pub fn begin<P>(&self, start: &Item<P>) -> Option<KeyUnit> {
+    pub(crate) fn begin<P>(&self, start: &Item<P>) -> Option<KeyUnit> {
         let (_, latest) = self.key?;
         let near = |time: i64| latest.saturating_sub(time) <= NEAR;
         match self.refresh.filter(|(_, time)| near(*time)) {

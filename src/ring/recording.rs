@@ -5,7 +5,7 @@ use super::types::{Begin, End, RecordingId, Span};
 
 /// How far a recording has come in a stream.
 #[derive(Debug, Clone, Copy)]
-pub struct Cursor {
+pub(crate) struct Cursor {
     /// The next item to take.
     pub next: u64,
     /// The first item that is not to be taken, once it is known.
@@ -16,14 +16,14 @@ pub struct Cursor {
 
 impl Cursor {
     /// The first item that is to be kept for it.
-    pub fn needs(&self) -> Option<u64> {
+    pub(crate) fn needs(&self) -> Option<u64> {
         let needs = !self.left && self.end.is_none_or(|end| self.next < end);
         needs.then_some(self.next)
     }
 }
 
 #[derive(Debug)]
-pub struct Recording {
+pub(crate) struct Recording {
     pub id: RecordingId,
     pub begin: Begin,
     /// Key unit that it begins at.
@@ -43,7 +43,7 @@ pub struct Recording {
 
 /// A key unit of the reference stream at which a split may be made.
 #[derive(Debug, Clone, Copy)]
-pub struct Held {
+pub(crate) struct Held {
     pub number: u64,
     /// When it is shown, and when the presentation of all before it ends.
     pub time: i64,
@@ -51,12 +51,12 @@ pub struct Held {
 }
 
 impl Recording {
-    pub fn cursor(&self, stream: usize) -> Option<&Cursor> {
+    pub(crate) fn cursor(&self, stream: usize) -> Option<&Cursor> {
         self.cursors.get(stream)?.as_ref()
     }
 
     /// The running time that its end is not before, given how far the reference stream has come.
-    pub fn reached(&self, newest_end: i64) -> i64 {
+    pub(crate) fn reached(&self, newest_end: i64) -> i64 {
         match (self.span.end, self.held) {
             (Some(end), _) => newest_end.min(end),
             (None, Some(held)) => newest_end.min(held.before_end).min(held.time),

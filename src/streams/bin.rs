@@ -28,11 +28,11 @@ struct Stream {
 /// The streams of a bin by their pads' names. Written by the application's threads when pads come
 /// and go, by a stream's thread when its first caps arrive, and by whoever changes the state.
 #[derive(Debug, Default)]
-pub struct Streams(Mutex<BTreeMap<String, Stream>>);
+pub(crate) struct Streams(Mutex<BTreeMap<String, Stream>>);
 
 /// Where a stream's elements are to be put.
 #[derive(Debug, Clone)]
-pub struct Place {
+pub(crate) struct Place {
     /// The element behind the bin's pad, and what keeps its source pad until there is more.
     pub head: (gst::Element, gst::Pad),
     /// The pad that the stream leads to; `None` if there is no place for it.
@@ -42,7 +42,7 @@ pub struct Place {
 }
 
 /// Says that `bin` is a sink, whatever is in it.
-pub fn be_a_sink(bin: &impl IsA<gst::Bin>) {
+pub(crate) fn be_a_sink(bin: &impl IsA<gst::Bin>) {
     let bin: &gst::Bin = bin.upcast_ref();
     bin.set_suppressed_flags(gst::ElementFlags::SOURCE | gst::ElementFlags::SINK);
     bin.set_element_flags(gst::ElementFlags::SINK);
@@ -50,7 +50,11 @@ pub fn be_a_sink(bin: &impl IsA<gst::Bin>) {
 
 /// Runs what C calls; a panic becomes an error of `element`, and `fallback` the result. A panic
 /// that got through would end the process.
-pub fn guarded<T>(element: &impl IsA<gst::Element>, fallback: T, f: impl FnOnce() -> T) -> T {
+pub(crate) fn guarded<T>(
+    element: &impl IsA<gst::Element>,
+    fallback: T,
+    f: impl FnOnce() -> T,
+) -> T {
     catch_unwind(AssertUnwindSafe(f)).unwrap_or_else(|panic| {
         let text = panic
             .downcast_ref::<&str>()
@@ -69,12 +73,17 @@ pub fn guarded<T>(element: &impl IsA<gst::Element>, fallback: T, f: impl FnOnce(
 impl Streams {
     /// Adds the stream of `template` to `bin` and gives its pad. EOS that comes back while
     /// `ended` is not passed on upstream; `arrived` sees every buffer and every event downstream.
-    pub fn add<E>(
+    pub(crate) fn add<E>(
         &self,
         bin: &E,
         template: &gst::PadTemplate,
         ended: impl Fn() -> bool + Send + Sync + 'static,
-        arrived: impl Fn(&E, &gst::GhostPad, &mut gst::PadProbeInfo, &Admission) -> gst::PadProbeReturn
+        arrived: impl Fn(
+            &E,
+            &gst::GhostPad,
+            &mut gst::PadProbeInfo<'_>,
+            &Admission,
+        ) -> gst::PadProbeReturn
         + Send
         + Sync
         + 'static,
@@ -110,7 +119,7 @@ impl Streams {
     }
 
     /// Takes the stream of `pad` away. Returns the pad that it led to.
-    pub fn release(&self, bin: &impl IsA<gst::Bin>, pad: &gst::Pad) -> Option<gst::Pad> {
+    pub(crate) fn release(&self, bin: &impl IsA<gst::Bin>, pad: &gst::Pad) -> Option<gst::Pad> {
         let bin: &gst::Bin = bin.upcast_ref();
         let stream = lock(&self.0).remove(pad.name().as_str());
         let target = stream.and_then(|stream| {
@@ -123,18 +132,18 @@ impl Streams {
     }
 
     /// The names of the streams.
-    pub fn names(&self) -> Vec<String> {
+    pub(crate) fn names(&self) -> Vec<String> {
         lock(&self.0).keys().cloned().collect()
     }
 
     /// The bin's pad for a stream.
-    pub fn pad(&self, name: &str) -> Option<gst::GhostPad> {
+    pub(crate) fn pad(&self, name: &str) -> Option<gst::GhostPad> {
         let streams = lock(&self.0);
         streams.get(name).map(|stream| stream.entry.pad().clone())
     }
 
     /// The pad that a stream is to lead to.
-    pub fn set_target(&self, name: &str, target: Option<gst::Pad>) {
+    pub(crate) fn set_target(&self, name: &str, target: Option<gst::Pad>) {
         if let Some(stream) = lock(&self.0).get_mut(name) {
             stream.target = target;
         }
@@ -142,7 +151,7 @@ impl Streams {
 
     /// Where elements are to be built for a stream's first caps; `None` where they were, or where
     /// the stream is gone. What was built for the first caps says whether it can take others.
-    pub fn place(&self, name: &str) -> Option<Place> {
+    pub(crate) fn place(&self, name: &str) -> Option<Place> {
         let streams = lock(&self.0);
         let stream = streams.get(name)?;
         (!stream.entry.is_built()).then(|| Place {
@@ -153,14 +162,14 @@ impl Streams {
     }
 
     /// What was built for a stream's caps, to be taken away with it.
-    pub fn built(&self, name: &str, elements: Vec<gst::Element>) {
+    pub(crate) fn built(&self, name: &str, elements: Vec<gst::Element>) {
         if let Some(stream) = lock(&self.0).get_mut(name) {
             stream.entry.built(elements);
         }
     }
 
     /// Ends a stream as if EOS had come from upstream.
-    pub fn end(&self, name: &str) {
+    pub(crate) fn end(&self, name: &str) {
         let head = {
             let streams = lock(&self.0);
             streams.get(name).map(|stream| stream.entry.head())
@@ -171,7 +180,7 @@ impl Streams {
     }
 
     /// Ends what was built for a stream; the stream itself goes on, to what is built next.
-    pub fn drain(&self, name: &str) {
+    pub(crate) fn drain(&self, name: &str) {
         let end = {
             let streams = lock(&self.0);
             streams
@@ -187,28 +196,28 @@ impl Streams {
     }
 
     /// The streams begin anew.
-    pub fn open(&self) {
+    pub(crate) fn open(&self) {
         for stream in lock(&self.0).values() {
             stream.entry.admission().open();
         }
     }
 
     /// The bin stops: from here on, what comes is turned away.
-    pub fn stop(&self) {
+    pub(crate) fn stop(&self) {
         for stream in lock(&self.0).values() {
             stream.entry.admission().stop();
         }
     }
 
     /// The bin has posted an error, or is about to: from here on, what comes is turned away.
-    pub fn fail(&self) {
+    pub(crate) fn fail(&self) {
         for stream in lock(&self.0).values() {
             stream.entry.admission().fail();
         }
     }
 
     /// Takes away what was built. Returns the pads that the streams led to.
-    pub fn dismantle(&self, bin: &impl IsA<gst::Bin>) -> Vec<gst::Pad> {
+    pub(crate) fn dismantle(&self, bin: &impl IsA<gst::Bin>) -> Vec<gst::Pad> {
         let bin: &gst::Bin = bin.upcast_ref();
         // Elements are not stopped under the lock.
         let mut streams = std::mem::take(&mut *lock(&self.0));
@@ -227,7 +236,7 @@ impl Streams {
 /// Muxers that are aggregators do without a live stream whose data are later than the latency that it tells. A file
 /// has time: what is late belongs into it all the same, and `flvmux` even ends its file where a stream begins
 /// earlier than what it has written.
-pub fn have_it_waited_for(pad: &gst::Pad) {
+pub(crate) fn have_it_waited_for(pad: &gst::Pad) {
     pad.add_probe(gst::PadProbeType::QUERY_UPSTREAM, |_, info| {
         let query = info.query_mut().map(gst::QueryRef::view_mut);
         let Some(gst::QueryViewMut::Latency(latency)) = query else {
@@ -239,7 +248,7 @@ pub fn have_it_waited_for(pad: &gst::Pad) {
 }
 
 /// Posts the error that a stream was refused with, unless what comes of it is turned away already; it is from here on.
-pub fn refuse(
+pub(crate) fn refuse(
     bin: &impl IsA<gst::Element>,
     admission: &Admission,
     message: gst::ErrorMessage,

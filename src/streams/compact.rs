@@ -6,7 +6,7 @@ const RESERVE: usize = 16 << 10;
 
 /// Whether a buffer keeps much more memory than it uses. `jpegenc` takes as much as the raw picture
 /// has, 18 times what its JPEG needs, and hands it on whole.
-pub fn is_spacious(buffer: &gst::BufferRef) -> bool {
+pub(crate) fn is_spacious(buffer: &gst::BufferRef) -> bool {
     let kept: usize = buffer.iter_memories().map(|memory| memory.maxsize()).sum();
     kept.saturating_sub(RESERVE) / 2 > buffer.size()
 }

@@ -40,7 +40,7 @@ impl VideoCodec {
 
 /// How sound is encoded.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum AudioCodec {
+pub(crate) enum AudioCodec {
     /// 16 bits, little endian.
     Pcm,
     /// AAC, or Opus where no AAC encoder is installed.
@@ -82,7 +82,7 @@ pub enum Kind {
 
 /// A file's format.
 #[derive(Debug, PartialEq, Eq)]
-pub struct Container {
+pub(crate) struct Container {
     /// Its extensions in lower case without the dot, the usual one first.
     pub extensions: &'static [&'static str],
     /// What writes it.
@@ -96,10 +96,10 @@ pub struct Container {
 /// An extension that stands for nothing known here.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("no format is known for '{0}': use {known}, or set muxer-factory", known = known())]
-pub struct UnknownExtension(pub String);
+pub(crate) struct UnknownExtension(pub String);
 
 /// All of them.
-pub const CONTAINERS: &[Container] = &[
+pub(crate) const CONTAINERS: &[Container] = &[
     Container {
         extensions: &["mp4", "m4v", "m4a"],
         kind: Kind::Muxed(&[MP4]),
@@ -325,7 +325,7 @@ const AVI: Muxer = Muxer {
 
 impl Container {
     /// The container of the file `location`, by its extension.
-    pub fn of(location: &str) -> Result<&'static Self, UnknownExtension> {
+    pub(crate) fn of(location: &str) -> Result<&'static Self, UnknownExtension> {
         let extension = names::extension(location).unwrap_or_default();
         CONTAINERS
             .iter()
@@ -335,7 +335,7 @@ impl Container {
 
     /// The muxer for streams whose caps have these names: the first that holds them all, else the
     /// last, which is the one that holds most. `None` where there is no muxer.
-    pub fn muxer<'a>(
+    pub(crate) fn muxer<'a>(
         &self,
         streams: impl IntoIterator<Item = &'a str> + Clone,
     ) -> Option<&'static Muxer> {
@@ -349,12 +349,12 @@ impl Container {
     }
 
     /// Whether a file of it has a place for streams of pictures.
-    pub fn has_video(&self) -> bool {
+    pub(crate) fn has_video(&self) -> bool {
         self.video.is_some()
     }
 
     /// Whether a file of it has a place for sound.
-    pub fn has_audio(&self) -> bool {
+    pub(crate) fn has_audio(&self) -> bool {
         self.audio.is_some()
     }
 }
@@ -374,7 +374,7 @@ fn known() -> String {
 
 /// A parser for an encoded stream.
 #[derive(Debug, PartialEq, Eq)]
-pub struct Parser {
+pub(crate) struct Parser {
     /// The name of the caps.
     pub caps: &'static str,
     /// `mpegversion` of the caps, where that tells formats apart.
@@ -414,7 +414,7 @@ const fn parser(
 }
 
 /// The parser for a stream whose caps have this name and, if so, this `mpegversion`.
-pub fn parser_of(caps_name: &str, mpegversion: Option<i32>) -> Option<&'static Parser> {
+pub(crate) fn parser_of(caps_name: &str, mpegversion: Option<i32>) -> Option<&'static Parser> {
     PARSERS.iter().find(|parser| {
         parser.caps == caps_name
             && parser

@@ -18,7 +18,7 @@ const MP4_TO_UNIX: i64 = 2_082_844_800;
 
 /// When a file's first picture was taken, in ns since 1970; shared with what writes it.
 #[derive(Debug, Clone)]
-pub struct Creation(Arc<AtomicI64>);
+pub(crate) struct Creation(Arc<AtomicI64>);
 
 /// It is not known.
 const UNKNOWN: i64 = i64::MIN;
@@ -31,7 +31,7 @@ impl Default for Creation {
 
 impl Creation {
     /// Has what a new muxer writes have the time that is set.
-    pub fn attach(&self, muxer: &gst::Element) {
+    pub(crate) fn attach(&self, muxer: &gst::Element) {
         let factory = muxer.factory().map(|factory| factory.name());
         if !matches!(factory.as_deref(), Some("mp4mux" | "qtmux")) {
             return;
@@ -52,7 +52,7 @@ impl Creation {
     }
 
     /// Sets the time before the muxer begins a file. Muxers that have no place for it do without.
-    pub fn set(&self, muxer: &gst::Element, utc: Option<i64>) {
+    pub(crate) fn set(&self, muxer: &gst::Element, utc: Option<i64>) {
         let former = self.0.swap(utc.unwrap_or(UNKNOWN), Ordering::AcqRel);
         // What the application says itself is kept, but not what was set for the last file.
         let mode = match former {

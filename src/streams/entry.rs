@@ -11,7 +11,7 @@ use gst::prelude::*;
 use crate::failure;
 
 /// The templates of a recording bin's pads.
-pub fn pad_templates(video: &gst::Caps, audio: &gst::Caps) -> Vec<gst::PadTemplate> {
+pub(crate) fn pad_templates(video: &gst::Caps, audio: &gst::Caps) -> Vec<gst::PadTemplate> {
     [("video", video), ("audio", audio)]
         .into_iter()
         .filter_map(|(name, caps)| {
@@ -24,7 +24,7 @@ pub fn pad_templates(video: &gst::Caps, audio: &gst::Caps) -> Vec<gst::PadTempla
 /// Whether what comes on a pad is let in, and what upstream is told if it is not. Written by whoever changes the state
 /// or posts an error, and by the stream's thread.
 #[derive(Debug, Default)]
-pub struct Admission {
+pub(crate) struct Admission {
     /// The bin is on its way out of PAUSED, or the pad is being taken away.
     stopping: AtomicBool,
     /// The bin has posted an error.
@@ -35,24 +35,24 @@ pub struct Admission {
 
 impl Admission {
     /// What fails from here on fails because of an error that is about to be posted; true if it is the first.
-    pub fn fail(&self) -> bool {
+    pub(crate) fn fail(&self) -> bool {
         !self.failed.swap(true, Ordering::AcqRel)
     }
 
     /// What fails from here on fails because the bin stops.
-    pub fn stop(&self) {
+    pub(crate) fn stop(&self) {
         self.stopping.store(true, Ordering::Release);
     }
 
     /// The stream begins anew.
-    pub fn open(&self) {
+    pub(crate) fn open(&self) {
         for flag in [&self.stopping, &self.failed, &self.began] {
             flag.store(false, Ordering::Release);
         }
     }
 
     /// Whether everything is turned away.
-    pub fn is_closed(&self) -> bool {
+    pub(crate) fn is_closed(&self) -> bool {
         self.refusal().is_some()
     }
 
@@ -65,7 +65,7 @@ impl Admission {
     }
 
     /// What upstream is told of an error.
-    pub fn answer(&self, error: gst::FlowError) -> gst::FlowError {
+    pub(crate) fn answer(&self, error: gst::FlowError) -> gst::FlowError {
         self.refusal().unwrap_or(error)
     }
 
@@ -85,7 +85,7 @@ impl Admission {
 
 /// One stream's way from its pad towards the end of the bin.
 #[derive(Debug)]
-pub struct Entry {
+pub(crate) struct Entry {
     ghost: gst::GhostPad,
     /// Tells upstream what is accepted while nothing is behind it yet.
     head: gst::Element,
@@ -101,7 +101,7 @@ pub struct Entry {
 impl Entry {
     /// A way into `bin` through a pad of `template`. The pad is not on the bin yet. EOS that comes
     /// back while `ended` is not passed on: a tee upstream would stop its other branches at it.
-    pub fn new(
+    pub(crate) fn new(
         bin: &gst::Bin,
         template: &gst::PadTemplate,
         ended: impl Fn() -> bool + Send + Sync + 'static,
@@ -165,33 +165,33 @@ impl Entry {
     }
 
     /// Whether what comes is let in.
-    pub fn admission(&self) -> &Arc<Admission> {
+    pub(crate) fn admission(&self) -> &Arc<Admission> {
         &self.admission
     }
 
     /// The bin's pad.
-    pub fn pad(&self) -> &gst::GhostPad {
+    pub(crate) fn pad(&self) -> &gst::GhostPad {
         &self.ghost
     }
 
     /// The element behind the pad, and what keeps its source pad until there is something else.
-    pub fn head(&self) -> (gst::Element, gst::Pad) {
+    pub(crate) fn head(&self) -> (gst::Element, gst::Pad) {
         (self.head.clone(), self.plug.clone())
     }
 
     /// Whether [`Entry::built`] has been called since the stream began.
-    pub fn is_built(&self) -> bool {
+    pub(crate) fn is_built(&self) -> bool {
         self.built
     }
 
     /// What was built for the stream's caps, to be taken away with it.
-    pub fn built(&mut self, behind: Vec<gst::Element>) {
+    pub(crate) fn built(&mut self, behind: Vec<gst::Element>) {
         self.behind = behind;
         self.built = true;
     }
 
     /// Takes away what was built.
-    pub fn dismantle(&mut self, bin: &gst::Bin) {
+    pub(crate) fn dismantle(&mut self, bin: &gst::Bin) {
         self.built = false;
         for element in std::mem::take(&mut self.behind) {
             discard(bin, &element);
@@ -205,7 +205,7 @@ impl Entry {
     }
 
     /// Takes the pad, and what is behind it, away for good.
-    pub fn remove(mut self, bin: &gst::Bin) {
+    pub(crate) fn remove(mut self, bin: &gst::Bin) {
         self.admission.stop();
         self.dismantle(bin);
         let _ = self.ghost.set_target(None::<&gst::Pad>);
@@ -215,7 +215,7 @@ impl Entry {
 
 /// Brings what comes out of `head`, whose source pad `plug` has kept, through `chain`, which is
 /// added to `bin`, to `target`.
-pub fn extend(
+pub(crate) fn extend(
     bin: &gst::Bin,
     head: &(gst::Element, gst::Pad),
     chain: &[gst::Element],
@@ -251,27 +251,27 @@ fn join(
 }
 
 /// Ends the stream at `head`, as if EOS had come from upstream.
-pub fn end((head, _): &(gst::Element, gst::Pad)) {
+pub(crate) fn end((head, _): &(gst::Element, gst::Pad)) {
     if let Some(sink) = head.static_pad("sink") {
         sink.send_event(gst::event::Eos::new());
     }
 }
 
 /// Takes `element` out of `bin` and lets it go.
-pub fn discard(bin: &gst::Bin, element: &gst::Element) {
+pub(crate) fn discard(bin: &gst::Bin, element: &gst::Element) {
     let _ = bin.remove(element);
     let _ = element.set_state(gst::State::Null);
 }
 
 /// The sink pad of an element that has one.
-pub fn sink_of(element: &gst::Element) -> Result<gst::Pad, glib::BoolError> {
+pub(crate) fn sink_of(element: &gst::Element) -> Result<gst::Pad, glib::BoolError> {
     element
         .static_pad("sink")
         .ok_or_else(|| glib::bool_error!("{} has no sink pad", element.name()))
 }
 
 /// The source pad of an element that has one, or gives one when asked.
-pub fn source_of(element: &gst::Element) -> Result<gst::Pad, glib::BoolError> {
+pub(crate) fn source_of(element: &gst::Element) -> Result<gst::Pad, glib::BoolError> {
     element
         .static_pad("src")
         .or_else(|| element.request_pad_simple("src_%u"))

@@ -13,7 +13,7 @@ use super::pins;
 
 /// Why a file was not made.
 #[derive(Debug, thiserror::Error)]
-pub enum CreateError {
+pub(crate) enum CreateError {
     /// There is one of this name, or a link.
     #[error("'{0}' exists: set overwrite=true, or put a number such as %05d into location")]
     Exists(PathBuf),
@@ -32,7 +32,7 @@ pub enum CreateError {
 
 /// Makes the file, empty: a new one, so that no other program takes the name from here on; with
 /// `overwrite` the one that is there may be emptied, unless it is pinned.
-pub fn create(path: &Path, overwrite: bool) -> Result<File, CreateError> {
+pub(crate) fn create(path: &Path, overwrite: bool) -> Result<File, CreateError> {
     if overwrite && pins::is_pinned(path) {
         return Err(CreateError::Pinned(path.to_owned()));
     }
@@ -55,7 +55,7 @@ pub fn create(path: &Path, overwrite: bool) -> Result<File, CreateError> {
 
 /// A file that was made by a pattern.
 #[derive(Debug)]
-pub struct Numbered {
+pub(crate) struct Numbered {
     /// Open for writing.
     pub file: File,
     /// Its name.
@@ -72,7 +72,7 @@ pub struct Numbered {
 ///
 /// A name that has a time and no number stands for that moment, and is never overwritten: where it
 /// is in use it gets `-1`, `-2`... in front of the extension.
-pub fn create_numbered(
+pub(crate) fn create_numbered(
     pattern: &Pattern,
     mut number: u64,
     overwrite: bool,
@@ -115,7 +115,7 @@ pub fn create_numbered(
 
 /// Makes the directories that places for times in `pattern` name, for the file `path`: there is a new
 /// one each day, or hour. Others are the user's.
-pub fn create_directories(pattern: &Pattern, path: &Path) -> Result<(), CreateError> {
+pub(crate) fn create_directories(pattern: &Pattern, path: &Path) -> Result<(), CreateError> {
     let (fixed, steps) = pattern.steps();
     if !pattern.is_timed() || steps.len() < 2 {
         return Ok(());
@@ -134,7 +134,7 @@ pub fn create_directories(pattern: &Pattern, path: &Path) -> Result<(), CreateEr
 }
 
 /// Looks whether a file of this name can be made: its directory is there, is one and takes files.
-pub fn check_directory(path: &Path) -> Result<(), CreateError> {
+pub(crate) fn check_directory(path: &Path) -> Result<(), CreateError> {
     let directory = match path.parent() {
         Some(parent) if parent != Path::new("") => parent,
         _ => Path::new("."),
@@ -151,7 +151,7 @@ pub fn check_directory(path: &Path) -> Result<(), CreateError> {
 }
 
 /// Looks whether a file of this name can be made or, if it is there, be written.
-pub fn check_place(path: &Path) -> Result<(), CreateError> {
+pub(crate) fn check_place(path: &Path) -> Result<(), CreateError> {
     check_directory(path)?;
     let failed = |source| CreateError::Create {
         path: path.to_owned(),

@@ -27,7 +27,7 @@ use crate::sync::lock;
 const NO_END: [u8; 4] = 0x7fff_ffff_u32.to_be_bytes();
 
 /// Has what comes out of a muxer pass through here.
-pub fn leave_open(muxer: &gst::Element) {
+pub(crate) fn leave_open(muxer: &gst::Element) {
     let kinds = gst::PadProbeType::BUFFER | gst::PadProbeType::EVENT_DOWNSTREAM;
     for pad in muxer.src_pads() {
         let ending = Mutex::new(Ending::default());

@@ -26,7 +26,7 @@ static GONE: Condvar = Condvar::new();
 
 /// A file that is being written.
 #[derive(Debug)]
-pub struct OpenFile(PathBuf);
+pub(crate) struct OpenFile(PathBuf);
 
 impl Drop for OpenFile {
     fn drop(&mut self) {
@@ -41,7 +41,7 @@ fn take(paths: &mut Vec<PathBuf>, path: &Path) {
 }
 
 /// Says that a file is about to be created or opened. Waits if it is being deleted.
-pub fn open(path: &Path) -> OpenFile {
+pub(crate) fn open(path: &Path) -> OpenFile {
     let path = identity(path);
     let names = lock(&NAMES);
     let wait = GONE.wait_while(names, |names| names.going.contains(&path));
@@ -51,13 +51,13 @@ pub fn open(path: &Path) -> OpenFile {
 }
 
 /// Pins a file that is there. Once that has come back, the file stays.
-pub fn pin(path: &Path) -> io::Result<()> {
+pub(crate) fn pin(path: &Path) -> io::Result<()> {
     let _open = open(path);
     pins::pin(path)
 }
 
 /// Deletes a file, unless it is open or pinned; false if it stays.
-pub fn delete(path: &Path) -> io::Result<bool> {
+pub(crate) fn delete(path: &Path) -> io::Result<bool> {
     let identity = identity(path);
     {
         let mut names = lock(&NAMES);
@@ -79,7 +79,7 @@ pub fn delete(path: &Path) -> io::Result<bool> {
 }
 
 /// A file's name, however its directory was called.
-pub fn identity(path: &Path) -> PathBuf {
+pub(crate) fn identity(path: &Path) -> PathBuf {
     let directory = match path.parent() {
         Some(parent) if parent != Path::new("") => parent,
         _ => Path::new("."),

@@ -4,14 +4,14 @@
 use avi_mjpeg::jpeg;
 
 /// Whether these are the caps of JPEGs.
-pub fn is_jpeg(caps: &gst::CapsRef) -> bool {
+pub(crate) fn is_jpeg(caps: &gst::CapsRef) -> bool {
     caps.structure(0)
         .is_some_and(|structure| structure.name() == "image/jpeg")
 }
 
 /// Has a buffer begin where its picture does: HTTP cameras leave line ends, others fill bytes before it, and
 /// not every decoder looks for it. What has no start marker stays as it is.
-pub fn from_start(buffer: &mut gst::Buffer) {
+pub(crate) fn from_start(buffer: &mut gst::Buffer) {
     let start = buffer.map_readable().ok().and_then(|map| jpeg::start(&map));
     // A camera's own buffer goes back to it.
     let copied = gst::BufferCopyFlags::all() | gst::BufferCopyFlags::DEEP;

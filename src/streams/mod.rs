@@ -12,38 +12,38 @@
 
 use gst::prelude::*;
 
-pub mod bin;
-pub mod compact;
-pub mod containers;
-pub mod creation;
-pub mod entry;
-pub mod files;
-pub mod fragments;
-pub mod held;
-pub mod jpegs;
-pub mod names;
-pub mod ondisk;
-pub mod packages;
-pub mod pictures;
-pub mod pins;
-pub mod place;
+pub(crate) mod bin;
+pub(crate) mod compact;
+pub(crate) mod containers;
+pub(crate) mod creation;
+pub(crate) mod entry;
+pub(crate) mod files;
+pub(crate) mod fragments;
+pub(crate) mod held;
+pub(crate) mod jpegs;
+pub(crate) mod names;
+pub(crate) mod ondisk;
+pub(crate) mod packages;
+pub(crate) mod pictures;
+pub(crate) mod pins;
+pub(crate) mod place;
 mod profile;
-pub mod property;
-pub mod retention;
-pub mod samples;
-pub mod set;
-pub mod speakers;
-pub mod stamps;
-pub mod tags;
-pub mod timeline;
-pub mod times;
-pub mod transport;
-pub mod upstream;
-pub mod wallclock;
+pub(crate) mod property;
+pub(crate) mod retention;
+pub(crate) mod samples;
+pub(crate) mod set;
+pub(crate) mod speakers;
+pub(crate) mod stamps;
+pub(crate) mod tags;
+pub(crate) mod timeline;
+pub(crate) mod times;
+pub(crate) mod transport;
+pub(crate) mod upstream;
+pub(crate) mod wallclock;
 
-pub use containers::{Parser, parser_of};
+pub(crate) use containers::{Parser, parser_of};
 pub use profile::Profile;
-pub use set::set_if_there;
+pub(crate) use set::set_if_there;
 
 use avi_mjpeg::pcm::file::FileError;
 use avi_mjpeg::pcm::{ByteOrder, Encoding, Layout};
@@ -54,7 +54,7 @@ use avi_mjpeg::pcm::{ByteOrder, Encoding, Layout};
     "the element {factory} is not installed{}",
     package.map(|package| format!(": apt install {package}")).unwrap_or_default()
 )]
-pub struct MissingElement {
+pub(crate) struct MissingElement {
     /// The factory's name.
     pub factory: String,
     /// The Debian package that has it, where known.
@@ -62,13 +62,13 @@ pub struct MissingElement {
 }
 
 /// Makes the element `factory`.
-pub fn make(factory: &str) -> Result<gst::Element, MissingElement> {
+pub(crate) fn make(factory: &str) -> Result<gst::Element, MissingElement> {
     let made = gst::ElementFactory::make(factory).build();
     made.map_err(|_| not_installed(factory))
 }
 
 /// The factory of that name.
-pub fn find(factory: &str) -> Result<gst::ElementFactory, MissingElement> {
+pub(crate) fn find(factory: &str) -> Result<gst::ElementFactory, MissingElement> {
     gst::ElementFactory::find(factory).ok_or_else(|| not_installed(factory))
 }
 
@@ -87,7 +87,7 @@ const FRAGMENT_MS: &str = "500";
 /// Has an MP4 muxer write a file that is whole up to its last fragment, which is half a second or a GOP,
 /// at any moment. Where its `sink` can go back in the file, closing it makes it a plain one with one
 /// index.
-pub fn write_in_fragments(muxer: &gst::Element, sink: &str) {
+pub(crate) fn write_in_fragments(muxer: &gst::Element, sink: &str) {
     let factory = muxer.factory().map(|factory| factory.name());
     if matches!(factory.as_deref(), Some("mp4mux" | "qtmux")) {
         set_if_there(muxer, "fragment-duration", FRAGMENT_MS);
@@ -99,19 +99,19 @@ pub fn write_in_fragments(muxer: &gst::Element, sink: &str) {
 }
 
 /// Whether a muxer is set to write in fragments.
-pub fn writes_fragments(muxer: &gst::Element) -> bool {
+pub(crate) fn writes_fragments(muxer: &gst::Element) -> bool {
     let factory = muxer.factory().map(|factory| factory.name());
     let has_them = matches!(factory.as_deref(), Some("mp4mux" | "qtmux"));
     has_them && muxer.property::<u32>("fragment-duration") > 0
 }
 
 /// Whether a muxer has its file sent to the disk itself, in an order that matters to it.
-pub fn syncs_itself(muxer: &str) -> bool {
+pub(crate) fn syncs_itself(muxer: &str) -> bool {
     muxer == "avimjpegmux"
 }
 
 /// Frames of video in a muxer's file, where there is video and the muxer counts its frames.
-pub fn frames_in(muxer: &gst::Element) -> Option<u64> {
+pub(crate) fn frames_in(muxer: &gst::Element) -> Option<u64> {
     let is_video = |pad: &gst::Pad| pad.name().starts_with("video");
     let stats = muxer.find_property("stats")?;
     if stats.value_type() != gst::Structure::static_type()
@@ -124,12 +124,12 @@ pub fn frames_in(muxer: &gst::Element) -> Option<u64> {
 }
 
 /// What an element says when one of those that it is made of is not installed.
-pub fn missing(err: &MissingElement) -> gst::ErrorMessage {
+pub(crate) fn missing(err: &MissingElement) -> gst::ErrorMessage {
     gst::error_msg!(gst::CoreError::MissingPlugin, ("{err}"))
 }
 
 /// What an element says when a file of samples or frames cannot be made or written.
-pub fn file_error(err: &FileError) -> gst::ErrorMessage {
+pub(crate) fn file_error(err: &FileError) -> gst::ErrorMessage {
     use gst::ResourceError::{NoSpaceLeft, OpenWrite, Settings, Write};
     match err {
         FileError::Extension(_) => gst::error_msg!(
@@ -149,7 +149,7 @@ pub fn file_error(err: &FileError) -> gst::ErrorMessage {
 
 /// The parser that brings an encoded stream into the form its muxer wants: whole access units, the
 /// size known. `None` for streams that need none, raw ones among them.
-pub fn parser(caps: &gst::CapsRef) -> Option<&'static str> {
+pub(crate) fn parser(caps: &gst::CapsRef) -> Option<&'static str> {
     let structure = caps.structure(0)?;
     // A camera's caps have what a muxer wants; only bytes from a file need to be cut up.
     let sized = structure.has_field("width") && structure.has_field("height");
@@ -162,19 +162,19 @@ pub fn parser(caps: &gst::CapsRef) -> Option<&'static str> {
 }
 
 /// The parser that can bring an encoded stream into another form of its format.
-pub fn any_parser(caps: &gst::CapsRef) -> Option<&'static Parser> {
+pub(crate) fn any_parser(caps: &gst::CapsRef) -> Option<&'static Parser> {
     let structure = caps.structure(0)?;
     parser_of(structure.name(), structure.get("mpegversion").ok())
 }
 
 /// True for `video/x-raw` and `audio/x-raw`.
-pub fn is_raw(caps: &gst::CapsRef) -> bool {
+pub(crate) fn is_raw(caps: &gst::CapsRef) -> bool {
     caps.structure(0)
         .is_some_and(|structure| matches!(structure.name().as_str(), "video/x-raw" | "audio/x-raw"))
 }
 
 /// Whether a file can go on with these caps. Other fields tell the same in more detail.
-pub fn same_format(before: &gst::CapsRef, after: &gst::CapsRef) -> bool {
+pub(crate) fn same_format(before: &gst::CapsRef, after: &gst::CapsRef) -> bool {
     const FIELDS: [&str; 8] = [
         "width",
         "height",
@@ -201,14 +201,14 @@ pub fn same_format(before: &gst::CapsRef, after: &gst::CapsRef) -> bool {
 }
 
 /// Links `elements`, which are in `bin`, one behind the other.
-pub fn link(elements: &[gst::Element]) -> Result<(), glib::BoolError> {
+pub(crate) fn link(elements: &[gst::Element]) -> Result<(), glib::BoolError> {
     elements
         .windows(2)
         .try_for_each(|pair| pair[0].link(&pair[1]))
 }
 
 /// The bytes of what passes a pad.
-pub fn bytes_in(info: &gst::PadProbeInfo) -> u64 {
+pub(crate) fn bytes_in(info: &gst::PadProbeInfo<'_>) -> u64 {
     match &info.data {
         Some(gst::PadProbeData::Buffer(buffer)) => buffer.size() as u64,
         Some(gst::PadProbeData::BufferList(list)) => list.iter().map(|it| it.size() as u64).sum(),
@@ -217,7 +217,7 @@ pub fn bytes_in(info: &gst::PadProbeInfo) -> u64 {
 }
 
 /// What a WAV file can hold: little endian, and 8 bits unsigned.
-pub const WAV_FORMATS: [gst_audio::AudioFormat; 6] = [
+pub(crate) const WAV_FORMATS: [gst_audio::AudioFormat; 6] = [
     gst_audio::AudioFormat::S16le,
     gst_audio::AudioFormat::S32le,
     gst_audio::AudioFormat::S24le,
@@ -227,7 +227,7 @@ pub const WAV_FORMATS: [gst_audio::AudioFormat; 6] = [
 ];
 
 /// A stream's format in the terms of [`avi_mjpeg::pcm`], but for its speakers; `None` when it is out of range.
-pub fn layout_of(info: &gst_audio::AudioInfo) -> Option<Layout> {
+pub(crate) fn layout_of(info: &gst_audio::AudioInfo) -> Option<Layout> {
     let format = info.format_info();
     let encoding = if format.is_float() {
         Encoding::Float

@@ -319,7 +319,7 @@ impl std::fmt::Display for Pattern {
 /// The pattern by which the pictures of a recording are named, one file each: the recording's
 /// number goes into the first place, the picture's into the second. Where there is no second, one
 /// is appended to the name.
-pub fn sequence(location: &str, number: u64) -> Result<String, PatternError> {
+pub(crate) fn sequence(location: &str, number: u64) -> Result<String, PatternError> {
     let pattern = Pattern::new(location, 2)?;
     if pattern.places < 2 {
         let name = escaped(&pattern.fill(&[number]));
@@ -374,18 +374,18 @@ fn number(place: &str) -> Option<Part> {
 }
 
 /// The extension in lower case, without the dot.
-pub fn extension(location: &str) -> Option<String> {
+pub(crate) fn extension(location: &str) -> Option<String> {
     let extension = Path::new(location).extension()?.to_str()?;
     Some(extension.to_ascii_lowercase())
 }
 
 /// The name with a number in front of the extension: `clip.mp4` becomes `clip-00001.mp4`.
-pub fn numbered(location: &str, number: u64) -> PathBuf {
+pub(crate) fn numbered(location: &str, number: u64) -> PathBuf {
     with_suffix(location, &format!("-{number:05}"))
 }
 
 /// The name with `suffix` in front of the extension.
-pub fn with_suffix(location: &str, suffix: &str) -> PathBuf {
+pub(crate) fn with_suffix(location: &str, suffix: &str) -> PathBuf {
     let path = Path::new(location);
     let mut name = path.file_stem().unwrap_or_default().to_os_string();
     name.push(suffix);
@@ -397,7 +397,7 @@ pub fn with_suffix(location: &str, suffix: &str) -> PathBuf {
 }
 
 /// A name as a pattern that has no place for a number in it.
-pub fn escaped(name: &str) -> String {
+pub(crate) fn escaped(name: &str) -> String {
     name.replace('%', "%%")
 }
 

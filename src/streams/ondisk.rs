@@ -15,7 +15,7 @@ use rustix::fs::OFlags;
 use super::file_error;
 
 /// Opens the file that a sink has just made or emptied. `None` where it has not, and for a pipe or a device.
-pub fn open(path: &Path) -> Option<File> {
+pub(crate) fn open(path: &Path) -> Option<File> {
     let made = |metadata: std::fs::Metadata| metadata.is_file() && metadata.len() == 0;
     // To open a pipe would be noticed by whoever is at its other end.
     if !std::fs::metadata(path).is_ok_and(made) {
@@ -34,7 +34,11 @@ fn options(flags: OFlags) -> OpenOptions {
 
 /// Has what `writer` writes to a file sent to the disk each second. What the disk does not take is an error of
 /// `writer`.
-pub fn sync(path: &Path, file: &File, writer: &impl IsA<gst::Element>) -> Option<SyncThread> {
+pub(crate) fn sync(
+    path: &Path,
+    file: &File,
+    writer: &impl IsA<gst::Element>,
+) -> Option<SyncThread> {
     let writer = writer.upcast_ref::<gst::Element>();
     let begin = |file: File| {
         let (weak, path) = (writer.downgrade(), path.to_owned());
@@ -55,7 +59,7 @@ pub fn sync(path: &Path, file: &File, writer: &impl IsA<gst::Element>) -> Option
 ///
 /// Only MP4 and MOV need it: amid a `moof`, ffmpeg refuses the whole file. Of Matroska, MPEG-TS, FLV, Ogg, WAV, and
 /// frames one behind the other, ffmpeg and GStreamer read what is there, wherever it ends.
-pub fn cut_back(path: &Path, file: &File) {
+pub(crate) fn cut_back(path: &Path, file: &File) {
     match whole(path, file) {
         Ok(Some(len)) => {
             gst::info!(gst::CAT_DEFAULT, "{path:?} is cut back to {len} bytes");

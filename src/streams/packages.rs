@@ -62,7 +62,7 @@ const PACKAGES: &[(&str, &[&str])] = &[
 ];
 
 /// The package that has the element `factory`, where known.
-pub fn package_of(factory: &str) -> Option<&'static str> {
+pub(crate) fn package_of(factory: &str) -> Option<&'static str> {
     PACKAGES
         .iter()
         .find(|(_, factories)| factories.contains(&factory))

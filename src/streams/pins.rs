@@ -22,12 +22,12 @@ fn beside(path: &Path) -> PathBuf {
 }
 
 /// Whether a file is there and is to stay.
-pub fn is_pinned(path: &Path) -> bool {
+pub(crate) fn is_pinned(path: &Path) -> bool {
     getxattr_query(path, ATTRIBUTE).is_ok() || (beside(path).exists() && path.exists())
 }
 
 /// Marks a file. A file that is not there is an error.
-pub fn pin(path: &Path) -> io::Result<()> {
+pub(crate) fn pin(path: &Path) -> io::Result<()> {
     match setxattr(path, ATTRIBUTE, b"1", XattrFlags::empty()) {
         // EPERM: only files and directories have such attributes.
         Err(Errno::OPNOTSUPP | Errno::NOSPC | Errno::PERM) => {
@@ -40,7 +40,7 @@ pub fn pin(path: &Path) -> io::Result<()> {
 }
 
 /// Takes the marks of a file away. A file that is not there is an error, one that has none is not.
-pub fn unpin(path: &Path) -> io::Result<()> {
+pub(crate) fn unpin(path: &Path) -> io::Result<()> {
     forget(path)?;
     match removexattr(path, ATTRIBUTE) {
         Ok(()) | Err(Errno::NODATA | Errno::OPNOTSUPP | Errno::PERM) => Ok(()),
@@ -49,7 +49,7 @@ pub fn unpin(path: &Path) -> io::Result<()> {
 }
 
 /// Takes away the mark beside a file that is not there any more, so that no other of its name has it.
-pub fn forget(path: &Path) -> io::Result<()> {
+pub(crate) fn forget(path: &Path) -> io::Result<()> {
     match std::fs::remove_file(beside(path)) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
         _ => Ok(()),

@@ -12,7 +12,7 @@ const PROPERTIES: [&str; 3] = ["location", "key", "uri"];
 
 /// Gives a sink the name of what it is to write. A sink that has no place for a name (`appsink`,
 /// `fdsink`) does without.
-pub fn set_name(sink: &gst::Element, name: &str) -> Result<(), SetError> {
+pub(crate) fn set_name(sink: &gst::Element, name: &str) -> Result<(), SetError> {
     let takes_text = |property: &&str| {
         sink.find_property(property).is_some_and(|pspec| {
             let writable = pspec.flags().contains(glib::ParamFlags::WRITABLE);

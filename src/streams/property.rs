@@ -21,7 +21,7 @@ use gst::glib;
 use crate::sync::lock;
 
 /// A property, and how the settings `S` of an element have it.
-pub struct Property<S> {
+pub(crate) struct Property<S> {
     /// What it is called and may be.
     pub spec: glib::ParamSpec,
     /// Its value in the settings.
@@ -56,14 +56,14 @@ macro_rules! property {
 pub(crate) use property;
 
 /// All properties of an element.
-pub struct Properties<S: 'static> {
+pub(crate) struct Properties<S: 'static> {
     settings: Vec<Property<S>>,
     specs: Vec<glib::ParamSpec>,
 }
 
 impl<S> Properties<S> {
     /// Those that the user sets.
-    pub fn new(settings: Vec<Property<S>>) -> Self {
+    pub(crate) fn new(settings: Vec<Property<S>>) -> Self {
         let specs = settings.iter().map(|property| property.spec.clone());
         Self {
             specs: specs.collect(),
@@ -72,18 +72,18 @@ impl<S> Properties<S> {
     }
 
     /// Those that the element itself answers for.
-    pub fn with_read_only(mut self, specs: Vec<glib::ParamSpec>) -> Self {
+    pub(crate) fn with_read_only(mut self, specs: Vec<glib::ParamSpec>) -> Self {
         self.specs.extend(specs);
         self
     }
 
     /// What `ObjectImpl::properties()` gives.
-    pub fn specs(&self) -> &[glib::ParamSpec] {
+    pub(crate) fn specs(&self) -> &[glib::ParamSpec] {
         &self.specs
     }
 
     /// What `ObjectImpl::set_property()` does.
-    pub fn set(&self, settings: &Mutex<S>, pspec: &glib::ParamSpec, value: &glib::Value) {
+    pub(crate) fn set(&self, settings: &Mutex<S>, pspec: &glib::ParamSpec, value: &glib::Value) {
         let done = self
             .find(pspec)
             .is_some_and(|property| (property.set)(&mut lock(settings), value));
@@ -97,7 +97,7 @@ impl<S> Properties<S> {
     }
 
     /// What `ObjectImpl::property()` gives, but for the properties that are read only.
-    pub fn get(&self, settings: &Mutex<S>, pspec: &glib::ParamSpec) -> glib::Value {
+    pub(crate) fn get(&self, settings: &Mutex<S>, pspec: &glib::ParamSpec) -> glib::Value {
         match self.find(pspec) {
             Some(property) => (property.get)(&lock(settings)),
             None => pspec.default_value().clone(),

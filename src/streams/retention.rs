@@ -32,7 +32,7 @@ const STRIDE: u64 = 256 << 10;
 
 /// What all files together may take; 0: no limit.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Limits {
+pub(crate) struct Limits {
     /// How many there may be.
     pub files: u64,
     /// Bytes that they may have.
@@ -43,14 +43,14 @@ pub struct Limits {
 
 impl Limits {
     /// Whether there are none.
-    pub fn are_none(&self) -> bool {
+    pub(crate) fn are_none(&self) -> bool {
         *self == Self::default()
     }
 }
 
 /// Names of recordings.
 #[derive(Debug, Clone)]
-pub struct Family {
+pub(crate) struct Family {
     /// All of them.
     pub names: Pattern,
     /// The last number is one that was put behind a name in use.
@@ -59,7 +59,7 @@ pub struct Family {
 
 /// What there may be, and of which files.
 #[derive(Debug, Clone, Default)]
-pub struct Policy {
+pub(crate) struct Policy {
     /// How much.
     pub limits: Limits,
     /// The recordings' names.
@@ -70,7 +70,7 @@ pub struct Policy {
 
 /// Why a file was deleted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Reason {
+pub(crate) enum Reason {
     /// There were too many.
     Files,
     /// They had too many bytes.
@@ -81,7 +81,7 @@ pub enum Reason {
 
 impl Reason {
     /// The property whose limit it was.
-    pub fn property(self) -> &'static str {
+    pub(crate) fn property(self) -> &'static str {
         match self {
             Self::Files => "max-files",
             Self::TotalBytes => "max-total-bytes",
@@ -92,7 +92,7 @@ impl Reason {
 
 /// A file that was deleted.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Deleted {
+pub(crate) struct Deleted {
     /// Which.
     pub path: PathBuf,
     /// Its length.
@@ -103,7 +103,7 @@ pub struct Deleted {
 
 /// Why a limit is not kept.
 #[derive(Debug, thiserror::Error)]
-pub enum Trouble {
+pub(crate) enum Trouble {
     /// A file could not be deleted.
     #[error("'{path}' can't be deleted: {source}")]
     Delete {
@@ -125,7 +125,7 @@ pub enum Trouble {
 
 /// What a look at the files led to.
 #[derive(Debug, Default)]
-pub struct Swept {
+pub(crate) struct Swept {
     /// In the order in which they were deleted.
     pub deleted: Vec<Deleted>,
     /// What has to be told; the same is not told again before it was over.
@@ -164,7 +164,7 @@ struct Counts {
 
 /// The recordings of one element. Written by the threads that write them.
 #[derive(Debug, Default)]
-pub struct Retention {
+pub(crate) struct Retention {
     order: Mutex<Order>,
     /// Held by the one that looks at the files, for as long as their disk takes. Those that write do
     /// not wait for it, unless there is no room for what they write.
@@ -178,7 +178,7 @@ pub struct Retention {
 
 impl Retention {
     /// A file has been begun. A mark of an earlier one that had its name does not keep it.
-    pub fn began(&self, path: &Path, limits: Limits) {
+    pub(crate) fn began(&self, path: &Path, limits: Limits) {
         // If it can't be taken away, the file stays, which costs nothing but room.
         let _ = pins::forget(path);
         if limits.are_none() {
@@ -192,12 +192,12 @@ impl Retention {
     }
 
     /// Has the next look, before anything is written, count the files: one has been begun.
-    pub fn look_soon(&self) {
+    pub(crate) fn look_soon(&self) {
         self.soon.store(true, Ordering::Relaxed);
     }
 
     /// Deletes what is beyond the limits.
-    pub fn sweep(&self, policy: &Policy) -> Swept {
+    pub(crate) fn sweep(&self, policy: &Policy) -> Swept {
         match policy.limits.are_none() {
             true => Swept::default(),
             false => self.sweep_for(&mut lock(&self.counts), policy, 0),
@@ -206,7 +206,7 @@ impl Retention {
 
     /// Makes room for `bytes` that are about to be written, if it is time to look and nobody is
     /// looking. `policy` is asked for only then.
-    pub fn make_room(&self, bytes: u64, policy: impl FnOnce() -> Policy) -> Swept {
+    pub(crate) fn make_room(&self, bytes: u64, policy: impl FnOnce() -> Policy) -> Swept {
         self.written.fetch_add(bytes, Ordering::Relaxed);
         let unseen = self.unseen.fetch_add(bytes, Ordering::Relaxed) + bytes;
         if unseen < STRIDE && !self.soon.load(Ordering::Relaxed) {

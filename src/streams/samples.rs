@@ -12,17 +12,17 @@ use gst::prelude::*;
 use super::{MissingElement, is_raw, make};
 
 /// What samples become.
-pub const PACKETS: &str = "audio/x-alac";
+pub(crate) const PACKETS: &str = "audio/x-alac";
 
 /// Whether `qtmux` counts the samples of a stream; it takes packets of ADPCM for samples too.
-pub fn are_counted(caps: &gst::CapsRef) -> bool {
+pub(crate) fn are_counted(caps: &gst::CapsRef) -> bool {
     caps.structure(0)
         .is_some_and(|it| ["audio/x-raw", "audio/x-adpcm"].contains(&it.name().as_str()))
 }
 
 /// What makes packets of samples in this format: of 16 bits or less as they are, else of the upper 24. `None` where there
 /// are no packets for it.
-pub fn in_packets(caps: &gst::CapsRef) -> Result<Option<Vec<gst::Element>>, MissingElement> {
+pub(crate) fn in_packets(caps: &gst::CapsRef) -> Result<Option<Vec<gst::Element>>, MissingElement> {
     let Some(info) = gst_audio::AudioInfo::from_caps(caps)
         .ok()
         .filter(|_| is_raw(caps))

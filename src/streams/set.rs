@@ -10,7 +10,7 @@ use gst::prelude::*;
 
 /// Why a property was not set.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum SetError {
+pub(crate) enum SetError {
     /// The element has none of that name that can be written.
     #[error("'{element}' has no property '{property}'")]
     NoProperty {
@@ -36,7 +36,7 @@ pub enum SetError {
 /// Sets a property. The value is of the property's type or one that can be made into it: text
 /// stands for anything (enumerations by nick, flags, caps, structures), a number for any number
 /// that can hold it.
-pub fn set(element: &gst::Element, name: &str, value: &glib::Value) -> Result<(), SetError> {
+pub(crate) fn set(element: &gst::Element, name: &str, value: &glib::Value) -> Result<(), SetError> {
     let pspec = specification(element, name)?;
     let refused = || SetError::Value {
         element: factory(element),
@@ -57,7 +57,7 @@ pub fn set(element: &gst::Element, name: &str, value: &glib::Value) -> Result<()
 
 /// Sets a property that is a number, to the nearest value that the element takes. Returns that
 /// value where it is another one, for a warning.
-pub fn set_nearest(
+pub(crate) fn set_nearest(
     element: &gst::Element,
     name: &str,
     value: impl Into<f64>,
@@ -80,7 +80,7 @@ pub fn set_nearest(
 }
 
 /// Sets an element's properties from the fields of a structure, as `muxer-properties` gives them.
-pub fn set_all(
+pub(crate) fn set_all(
     element: &gst::Element,
     properties: Option<&gst::Structure>,
 ) -> Result<(), SetError> {
@@ -91,7 +91,7 @@ pub fn set_all(
 }
 
 /// Sets a property if the element has it, from text; for our own defaults.
-pub fn set_if_there(element: &gst::Element, property: &str, value: &str) {
+pub(crate) fn set_if_there(element: &gst::Element, property: &str, value: &str) {
     if specification(element, property).is_ok()
         && let Err(error) = set(element, property, &value.to_value())
     {

@@ -29,7 +29,7 @@ const SPEAKERS: [Position; 18] = [
 
 /// WAVE's mask of some channels, or 0 (no particular speakers) if it has not all of them, or the samples would
 /// have to be put into another order.
-pub fn wave_mask(positions: &[Position]) -> u32 {
+pub(crate) fn wave_mask(positions: &[Position]) -> u32 {
     let bit = |position: &Position| match position {
         Position::Mono => Some(1 << 2),
         position => {
@@ -42,7 +42,7 @@ pub fn wave_mask(positions: &[Position]) -> u32 {
 
 /// GStreamer's `channel-mask` for WAVE's; 0 if it has not all of them, or the samples would have to be put into
 /// another order.
-pub fn channel_mask(wave: u32) -> u64 {
+pub(crate) fn channel_mask(wave: u32) -> u64 {
     let bits = (0..u32::BITS).filter(|bit| wave & (1 << bit) != 0);
     let bit = |bit| {
         let speaker = SPEAKERS.get(usize::try_from(bit).ok()?)?;

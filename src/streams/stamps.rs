@@ -24,7 +24,7 @@ impl Breaks {
 
 /// One stream's times.
 #[derive(Debug, Default)]
-pub struct Stamps {
+pub(crate) struct Stamps {
     /// As upstream has it; `None` before it comes, and where it is not in time.
     segment: Option<gst::FormattedSegment<gst::ClockTime>>,
     timeline: Timeline,
@@ -42,7 +42,7 @@ pub struct Stamps {
 
 /// What became of a buffer.
 #[derive(Debug, Default)]
-pub struct Stamped {
+pub(crate) struct Stamped {
     /// Its place, where it has one.
     pub placed: Option<Placed>,
     /// A segment that is to go before it.
@@ -51,7 +51,7 @@ pub struct Stamped {
 
 impl Stamps {
     /// Follows the stream's caps; counting goes on from where the stream is.
-    pub fn set_caps(&mut self, caps: &gst::CapsRef) {
+    pub(crate) fn set_caps(&mut self, caps: &gst::CapsRef) {
         let name = caps
             .structure(0)
             .map_or("", |structure| structure.name().as_str());
@@ -64,13 +64,13 @@ impl Stamps {
     }
 
     /// Follows the stream's segment. False where that is not in time.
-    pub fn set_segment(&mut self, segment: &gst::Segment) -> bool {
+    pub(crate) fn set_segment(&mut self, segment: &gst::Segment) -> bool {
         self.segment = segment.downcast_ref::<gst::ClockTime>().cloned();
         self.segment.is_some()
     }
 
     /// The segment that goes on.
-    pub fn segment_event(&self) -> Option<gst::Event> {
+    pub(crate) fn segment_event(&self) -> Option<gst::Event> {
         let segment = self.segment.as_ref()?;
         Some(match self.moved {
             true => plain_segment(None),
@@ -79,23 +79,23 @@ impl Stamps {
     }
 
     /// What comes has another segment, and follows what came.
-    pub fn forget_segment(&mut self) {
+    pub(crate) fn forget_segment(&mut self) {
         self.segment = None;
     }
 
     /// What comes does not follow what came.
-    pub fn reset(&mut self) {
+    pub(crate) fn reset(&mut self) {
         self.segment = None;
         self.timeline.reset();
     }
 
     /// Whether there is a segment in time.
-    pub fn has_segment(&self) -> bool {
+    pub(crate) fn has_segment(&self) -> bool {
         self.segment.is_some()
     }
 
     /// How often the timestamps broke off.
-    pub fn jumps(&self) -> u64 {
+    pub(crate) fn jumps(&self) -> u64 {
         self.jumps
     }
 
@@ -104,7 +104,11 @@ impl Stamps {
     ///
     /// # Errors
     /// When it has no timestamp and nothing says how long one lasts.
-    pub fn place(&mut self, buffer: &gst::BufferRef, breaks: &Breaks) -> Result<Placed, Untimed> {
+    pub(crate) fn place(
+        &mut self,
+        buffer: &gst::BufferRef,
+        breaks: &Breaks,
+    ) -> Result<Placed, Untimed> {
         let running_time = |stamp| self.running_time(stamp);
         let stamp = Stamp {
             time: buffer.pts().and_then(running_time),
@@ -134,7 +138,11 @@ impl Stamps {
     ///
     /// # Errors
     /// When it has no timestamp and nothing says how long one lasts.
-    pub fn stamp(&mut self, buffer: &mut gst::Buffer, breaks: &Breaks) -> Result<Stamped, Untimed> {
+    pub(crate) fn stamp(
+        &mut self,
+        buffer: &mut gst::Buffer,
+        breaks: &Breaks,
+    ) -> Result<Stamped, Untimed> {
         let is_untimed = buffer.dts_or_pts().is_none();
         if self.segment.is_none() || (is_untimed && !self.is_counted) {
             return Ok(Stamped::default());
@@ -178,7 +186,7 @@ impl Stamps {
     }
 
     /// Follows an event; what goes on in its place.
-    pub fn follow(&mut self, event: &gst::EventRef) -> Option<gst::Event> {
+    pub(crate) fn follow(&mut self, event: &gst::EventRef) -> Option<gst::Event> {
         match event.view() {
             gst::EventView::Caps(caps) => self.set_caps(caps.caps()),
             gst::EventView::Segment(segment) => {
@@ -203,7 +211,7 @@ impl Stamps {
     }
 
     /// Upstream has nothing up to a timestamp, which is this running time (ns).
-    pub fn skip(&mut self, until: gst::ClockTime) -> Option<i64> {
+    pub(crate) fn skip(&mut self, until: gst::ClockTime) -> Option<i64> {
         let time = self.timeline.shifted(self.running_time(until)?);
         self.timeline.skip_to(time);
         Some(time)
@@ -219,7 +227,7 @@ impl Stamps {
 }
 
 /// What is said of a jump of the timestamps on a pad.
-pub fn jump_text(pad: &str, jump: Jump) -> String {
+pub(crate) fn jump_text(pad: &str, jump: Jump) -> String {
     let direction = if jump.to < jump.from { "back" } else { "ahead" };
     format!(
         "Timestamps on {pad} went from {} {direction} to {}: what follows is recorded behind what \

@@ -6,7 +6,7 @@ use gst::prelude::*;
 use avi_mjpeg::writer::Tags;
 
 /// The application's tags and the streams', as the tag setter's merge mode has it.
-pub fn of(element: &gst::Element, streams: &gst::TagList) -> Tags {
+pub(crate) fn of(element: &gst::Element, streams: &gst::TagList) -> Tags {
     let setter = element.dynamic_cast_ref::<gst::TagSetter>();
     let tags = match setter.map(|setter| (setter.tag_list(), setter.tag_merge_mode())) {
         Some((Some(own), mode)) => own.merge(streams, mode),

@@ -32,7 +32,7 @@ const SECOND: u64 = 1_000_000_000;
 
 /// How long a stream's units are by its caps: frames, or samples.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Pace {
+pub(crate) struct Pace {
     /// Units in `per` seconds.
     units: u64,
     per: u64,
@@ -42,7 +42,7 @@ pub struct Pace {
 
 impl Pace {
     /// `units` in `per` seconds, each of `bytes` bytes (0: a buffer each). `None` for a rate of 0.
-    pub fn new(units: u64, per: u64, bytes: u64) -> Option<Self> {
+    pub(crate) fn new(units: u64, per: u64, bytes: u64) -> Option<Self> {
         (units > 0 && per > 0).then_some(Self { units, per, bytes })
     }
 
@@ -58,14 +58,14 @@ impl Pace {
     }
 
     /// Nanoseconds that a buffer of `len` bytes lasts.
-    pub fn duration(self, len: u64) -> i64 {
+    pub(crate) fn duration(self, len: u64) -> i64 {
         self.time(self.units_in(len))
     }
 }
 
 /// What upstream says of a buffer, in running time, ns.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Stamp {
+pub(crate) struct Stamp {
     /// When it is presented, and when decoded.
     pub time: Option<i64>,
     pub decode: Option<i64>,
@@ -76,7 +76,7 @@ pub struct Stamp {
 
 /// Where a buffer is put.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Placed {
+pub(crate) struct Placed {
     /// Running time (ns) of its beginning and end.
     pub time: i64,
     pub end: i64,
@@ -88,7 +88,7 @@ pub struct Placed {
 
 /// A break in the timestamps, in running times of upstream, ns.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Jump {
+pub(crate) struct Jump {
     /// The last time before it.
     pub from: i64,
     /// The first one behind it.
@@ -101,18 +101,18 @@ pub struct Jump {
 
 impl Jump {
     /// Whether it is to be told of: a break, for the first time.
-    pub fn is_news(self) -> bool {
+    pub(crate) fn is_news(self) -> bool {
         self.first && !self.counted
     }
 }
 
 /// The buffer has no timestamp, and nothing says how long one lasts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Untimed;
+pub(crate) struct Untimed;
 
 /// One stream's time.
 #[derive(Debug, Clone, Copy, Default)]
-pub struct Timeline {
+pub(crate) struct Timeline {
     pace: Option<Pace>,
     /// Pictures may come in another order than they are presented.
     reorders: bool,
@@ -144,7 +144,7 @@ pub struct Timeline {
 
 impl Timeline {
     /// Follows new caps.
-    pub fn set_format(&mut self, pace: Option<Pace>, reorders: bool) {
+    pub(crate) fn set_format(&mut self, pace: Option<Pace>, reorders: bool) {
         self.origin = self.position();
         self.counted = 0;
         self.pace = pace;
@@ -152,12 +152,12 @@ impl Timeline {
     }
 
     /// Whether what comes is raw pictures.
-    pub fn set_raw(&mut self, is_raw: bool) {
+    pub(crate) fn set_raw(&mut self, is_raw: bool) {
         self.is_raw = is_raw;
     }
 
     /// What comes does not follow what came.
-    pub fn reset(&mut self) {
+    pub(crate) fn reset(&mut self) {
         *self = Self {
             pace: self.pace,
             reorders: self.reorders,
@@ -167,12 +167,12 @@ impl Timeline {
     }
 
     /// A running time of upstream in this timeline.
-    pub fn shifted(&self, time: i64) -> i64 {
+    pub(crate) fn shifted(&self, time: i64) -> i64 {
         time.saturating_add(self.offset)
     }
 
     /// Nothing comes up to this time.
-    pub fn skip_to(&mut self, time: i64) {
+    pub(crate) fn skip_to(&mut self, time: i64) {
         if self.position().is_none_or(|position| position < time) {
             self.origin = Some(time);
             self.counted = 0;
@@ -187,7 +187,7 @@ impl Timeline {
 
     /// Has a stream begin in one of the runs that the others had, as [`Runs::begin`] chooses. Tells of a break
     /// if it begins far from all of them.
-    pub fn begin_near(&mut self, stamp: Stamp, runs: &mut Runs) -> Option<Jump> {
+    pub(crate) fn begin_near(&mut self, stamp: Stamp, runs: &mut Runs) -> Option<Jump> {
         if self.anchored || self.last.is_some() {
             return None;
         }
@@ -203,7 +203,7 @@ impl Timeline {
     }
 
     /// Puts a buffer into its place. `runs` are those of all streams.
-    pub fn place(&mut self, stamp: Stamp, runs: &Runs) -> Result<Placed, Untimed> {
+    pub(crate) fn place(&mut self, stamp: Stamp, runs: &Runs) -> Result<Placed, Untimed> {
         let Some(shown) = stamp.time.or(stamp.decode) else {
             return self.count(stamp);
         };

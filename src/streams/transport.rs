@@ -101,7 +101,7 @@ impl Forward {
 }
 
 /// Has the files of `muxer` begin at 0, if it is `mpegtsmux`.
-pub fn begin_at_zero(muxer: &gst::Element) {
+pub(crate) fn begin_at_zero(muxer: &gst::Element) {
     let factory = muxer.factory().map(|factory| factory.name());
     let Some(source) = muxer.static_pad("src") else {
         return;

@@ -10,7 +10,7 @@ use crate::sync::lock;
 
 /// What came on a pad before its data. Written and read by its streaming thread.
 #[derive(Debug, Default)]
-pub struct Upstream {
+pub(crate) struct Upstream {
     segment: Mutex<Option<gst::FormattedSegment<gst::ClockTime>>>,
     /// The caps cannot be in the file, which was posted. What comes with them is turned away; caps
     /// that are refused themselves would have the source post an error of its own.
@@ -20,18 +20,18 @@ pub struct Upstream {
 impl Upstream {
     /// Takes a segment. Buffers of multifilesrc have timestamps, but its segment is in bytes: that is
     /// one in time from 0 on.
-    pub fn set_segment(&self, segment: &gst::Segment) {
+    pub(crate) fn set_segment(&self, segment: &gst::Segment) {
         let segment = segment.downcast_ref::<gst::ClockTime>().cloned();
         *lock(&self.segment) = Some(segment.unwrap_or_default());
     }
 
     /// What comes has no segment yet.
-    pub fn forget_segment(&self) {
+    pub(crate) fn forget_segment(&self) {
         *lock(&self.segment) = None;
     }
 
     /// The running time of a timestamp, in nanoseconds.
-    pub fn running_time(&self, time: gst::ClockTime) -> Option<i64> {
+    pub(crate) fn running_time(&self, time: gst::ClockTime) -> Option<i64> {
         let segment = lock(&self.segment);
         Some(match segment.as_ref()?.to_running_time_full(time)? {
             gst::Signed::Positive(time) => time.nseconds() as i64,
@@ -40,19 +40,19 @@ impl Upstream {
     }
 
     /// Says whether what comes is turned away.
-    pub fn refuse(&self, refused: bool) {
+    pub(crate) fn refuse(&self, refused: bool) {
         self.refused.store(refused, Ordering::Relaxed);
     }
 
     /// Whether what comes is turned away.
-    pub fn is_refused(&self) -> bool {
+    pub(crate) fn is_refused(&self) -> bool {
         self.refused.load(Ordering::Relaxed)
     }
 }
 
 /// Whether `splitmuxsink` begins another file if other caps are refused: it asks so of the stream by which it
 /// splits, the first video, or the first sound if there is none.
-pub fn begins_a_file(pad: &gst::Pad, is_video: impl Fn(&gst::Pad) -> bool) -> bool {
+pub(crate) fn begins_a_file(pad: &gst::Pad, is_video: impl Fn(&gst::Pad) -> bool) -> bool {
     let Some(element) = pad.parent_element() else {
         return false;
     };

@@ -102,7 +102,7 @@ fn system_utc() -> i64 {
 }
 
 /// The time of day that a buffer carries, in ns since 1970.
-pub fn reference_of(buffer: &gst::BufferRef) -> Option<i64> {
+pub(crate) fn reference_of(buffer: &gst::BufferRef) -> Option<i64> {
     let metas = buffer.iter_meta::<gst::ReferenceTimestampMeta>();
     let mut times = metas.filter_map(|meta| {
         let time = meta.timestamp().nseconds();
@@ -209,18 +209,18 @@ impl WallClock {
 }
 
 /// Whether what comes to a pad is live: it is as old as the pipeline's clock says.
-pub fn is_live(pad: &gst::Pad) -> bool {
+pub(crate) fn is_live(pad: &gst::Pad) -> bool {
     let mut query = gst::query::Latency::new();
     pad.peer_query(&mut query) && query.result().0
 }
 
 /// A time of day, to be put into names.
 #[derive(Debug, Clone)]
-pub struct Moment(glib::DateTime);
+pub(crate) struct Moment(glib::DateTime);
 
 impl Moment {
     /// Of `utc` ns since 1970; in UTC, or as the clocks at this place show it.
-    pub fn new(utc: i64, in_utc: bool) -> Option<Self> {
+    pub(crate) fn new(utc: i64, in_utc: bool) -> Option<Self> {
         let us = utc.div_euclid(1000);
         let (second, us) = (us.div_euclid(1_000_000), us.rem_euclid(1_000_000));
         let whole = match in_utc {
@@ -232,12 +232,12 @@ impl Moment {
     }
 
     /// Now, by the system's clock.
-    pub fn now(in_utc: bool) -> Option<Self> {
+    pub(crate) fn now(in_utc: bool) -> Option<Self> {
         Self::new(system_utc(), in_utc)
     }
 
     /// What stands for a letter of `strftime`.
-    pub fn text(&self, letter: char) -> Option<String> {
+    pub(crate) fn text(&self, letter: char) -> Option<String> {
         let text = self.0.format(&format!("%{letter}")).ok()?;
         Some(text.into())
     }

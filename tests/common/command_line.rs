@@ -16,7 +16,7 @@ const FAILSAFE: Duration = Duration::from_secs(150);
 const RECORDED: u64 = 20_000;
 
 /// The `gst-launch-1.0` lines in the fenced blocks of a Markdown text, with or without a prompt.
-pub fn in_markdown(text: &str) -> Vec<String> {
+pub(crate) fn in_markdown(text: &str) -> Vec<String> {
     let mut found: Vec<String> = Vec::new();
     let (mut fenced, mut goes_on) = (false, false);
     for line in text.lines() {
@@ -43,7 +43,7 @@ pub fn in_markdown(text: &str) -> Vec<String> {
 }
 
 /// The same in the documentation of a Rust module.
-pub fn in_module(source: &str) -> Vec<String> {
+pub(crate) fn in_module(source: &str) -> Vec<String> {
     let text: Vec<&str> = source
         .lines()
         .filter_map(|line| line.strip_prefix("//!"))
@@ -52,32 +52,32 @@ pub fn in_module(source: &str) -> Vec<String> {
 }
 
 /// A directory to run command lines in, with the plugin at hand and no display.
-pub struct Place {
+pub(crate) struct Place {
     directory: tempfile::TempDir,
     /// What is somewhere else here than the documentation says.
     substitutes: Vec<(String, String)>,
 }
 
 impl Place {
-    pub fn new() -> Self {
+    pub(crate) fn new() -> Self {
         Place {
             directory: tempfile::tempdir().unwrap(),
             substitutes: Vec::new(),
         }
     }
 
-    pub fn path(&self) -> &Path {
+    pub(crate) fn path(&self) -> &Path {
         self.directory.path()
     }
 
     /// From now on `documented` is replaced.
-    pub fn substitute(&mut self, documented: &str, by: impl AsRef<Path>) {
+    pub(crate) fn substitute(&mut self, documented: &str, by: impl AsRef<Path>) {
         let by = by.as_ref().to_str().expect("a path in UTF-8");
         self.substitutes.push((documented.into(), by.into()));
     }
 
     /// Starts a line.
-    pub fn start(&self, line: &str) -> Running<'_> {
+    pub(crate) fn start(&self, line: &str) -> Running<'_> {
         let mut text = line.to_owned();
         for (documented, by) in &self.substitutes {
             text = text.replace(documented, by);
@@ -122,7 +122,7 @@ impl Place {
     }
 
     /// Runs a line to its end, or until it has shown or recorded something and is interrupted.
-    pub fn run(&self, line: &str) {
+    pub(crate) fn run(&self, line: &str) {
         let mut running = self.start(line);
         if running.endless {
             let deadline = Instant::now() + FAILSAFE;
@@ -148,7 +148,7 @@ fn files_in(line: &str) -> Vec<String> {
 }
 
 /// A line that was started; it is killed if it is not waited for.
-pub struct Running<'a> {
+pub(crate) struct Running<'a> {
     child: Child,
     place: &'a Place,
     text: String,
@@ -181,7 +181,7 @@ impl Running<'_> {
     }
 
     /// Whether pictures have got to the sink, or into the file.
-    pub fn has_shown_something(&self) -> bool {
+    pub(crate) fn has_shown_something(&self) -> bool {
         if self.files.is_empty() {
             let trace = fs::read_to_string(&self.trace).unwrap_or_default();
             let shown = |line: &&str| line.contains(" rendering object ");
@@ -194,19 +194,19 @@ impl Running<'_> {
     }
 
     /// Passes some time; the line must not end meanwhile.
-    pub fn wait_a_little(&mut self) {
+    pub(crate) fn wait_a_little(&mut self) {
         let ended = self.child.try_wait().unwrap();
         assert!(ended.is_none(), "it ended early: {}", self.said());
         std::thread::sleep(Duration::from_millis(50));
     }
 
     /// Whether it goes on by itself.
-    pub fn is_running(&mut self) -> bool {
+    pub(crate) fn is_running(&mut self) -> bool {
         self.child.try_wait().unwrap().is_none()
     }
 
     /// Interrupts a line without an end, waits, and reads what it has recorded.
-    pub fn finish(mut self) {
+    pub(crate) fn finish(mut self) {
         if self.endless {
             let pid = rustix::process::Pid::from_child(&self.child);
             rustix::process::kill_process(pid, rustix::process::Signal::INT).unwrap();

@@ -6,23 +6,23 @@ use std::path::Path;
 
 use gst::prelude::*;
 
-pub use crate::avi_bytes::jpeg_head;
+pub(crate) use crate::avi_bytes::jpeg_head;
 use crate::common::Pipeline;
 use jpeg_head::{HALVED, jpeg_head};
 
 /// A picture's start, as far as a muxer looks at it, and then bytes that tell its number.
-pub fn picture(number: u32, size: usize) -> Vec<u8> {
+pub(crate) fn picture(number: u32, size: usize) -> Vec<u8> {
     let mut bytes = jpeg_head(320, 240, &HALVED);
     bytes.extend(number.to_be_bytes());
     bytes.resize(size.max(bytes.len()), 0xa5);
     bytes
 }
 
-pub const JPEG: &str = "image/jpeg,parsed=true,width=320,height=240";
-pub const PCM: &str = "audio/x-raw,layout=interleaved,format=S16LE";
+pub(crate) const JPEG: &str = "image/jpeg,parsed=true,width=320,height=240";
+pub(crate) const PCM: &str = "audio/x-raw,layout=interleaved,format=S16LE";
 
 /// A muxer whose pads a test pushes into, one buffer at a time and in its own thread.
-pub struct Feed {
+pub(crate) struct Feed {
     pub pipeline: Pipeline,
     pub mux: gst::Element,
     pub pads: Vec<gst::Pad>,
@@ -30,7 +30,7 @@ pub struct Feed {
 
 impl Feed {
     /// `mux ! filesink`, with a pad for each of the caps.
-    pub fn new(properties: &str, path: &Path, caps: &[String]) -> Self {
+    pub(crate) fn new(properties: &str, path: &Path, caps: &[String]) -> Self {
         Self::into_sink(
             properties,
             &format!("filesink location={}", path.display()),
@@ -38,7 +38,7 @@ impl Feed {
         )
     }
 
-    pub fn into_sink(properties: &str, sink: &str, caps: &[String]) -> Self {
+    pub(crate) fn into_sink(properties: &str, sink: &str, caps: &[String]) -> Self {
         let pipeline = Pipeline::launch(&format!("avimjpegmux name=mux {properties} ! {sink}"));
         let mux = pipeline.element("mux");
         let pads: Vec<_> = caps.iter().map(|caps| link(&mux, caps)).collect();
@@ -55,7 +55,7 @@ impl Feed {
         feed
     }
 
-    pub fn push(
+    pub(crate) fn push(
         &self,
         pad: usize,
         bytes: Vec<u8>,
@@ -67,14 +67,14 @@ impl Feed {
         self.pads[pad].push(buffer)
     }
 
-    pub fn end(&self) -> Result<(), String> {
+    pub(crate) fn end(&self) -> Result<(), String> {
         for pad in &self.pads {
             pad.push_event(gst::event::Eos::new());
         }
         self.pipeline.wait()
     }
 
-    pub fn stat(&self, name: &str) -> u64 {
+    pub(crate) fn stat(&self, name: &str) -> u64 {
         self.mux
             .property::<gst::Structure>("stats")
             .get(name)
@@ -83,7 +83,7 @@ impl Feed {
 }
 
 /// A pad of the test's own, linked to a new one of the muxer.
-pub fn link(mux: &gst::Element, caps: &str) -> gst::Pad {
+pub(crate) fn link(mux: &gst::Element, caps: &str) -> gst::Pad {
     let template = if caps.starts_with("image") {
         "video_%u"
     } else {
@@ -97,7 +97,7 @@ pub fn link(mux: &gst::Element, caps: &str) -> gst::Pad {
 }
 
 /// What comes before a stream's data.
-pub fn begin(pad: &gst::Pad, caps: &str) -> bool {
+pub(crate) fn begin(pad: &gst::Pad, caps: &str) -> bool {
     pad.push_event(gst::event::StreamStart::new(&pad.name()));
     let caps: gst::Caps = caps.parse().unwrap();
     let accepted = pad.push_event(gst::event::Caps::new(&caps));
@@ -106,7 +106,7 @@ pub fn begin(pad: &gst::Pad, caps: &str) -> bool {
 }
 
 /// Chunks of `movi` of the first RIFF, as `(stream, payload)`.
-pub fn chunks(file: &[u8]) -> Vec<(u8, Vec<u8>)> {
+pub(crate) fn chunks(file: &[u8]) -> Vec<(u8, Vec<u8>)> {
     let movi = file.windows(4).position(|bytes| bytes == b"movi").unwrap();
     let word = |at: usize| u32::from_le_bytes(file[at..at + 4].try_into().unwrap()) as usize;
     let end = movi + word(movi - 4);
@@ -122,7 +122,7 @@ pub fn chunks(file: &[u8]) -> Vec<(u8, Vec<u8>)> {
 }
 
 /// The sizes of the chunks of stream 0.
-pub fn frame_sizes(file: &[u8]) -> Vec<usize> {
+pub(crate) fn frame_sizes(file: &[u8]) -> Vec<usize> {
     let chunks = chunks(file).into_iter();
     chunks
         .filter(|(stream, _)| *stream == 0)
@@ -131,7 +131,7 @@ pub fn frame_sizes(file: &[u8]) -> Vec<usize> {
 }
 
 /// The numbers of the pictures of stream 0, `None` for empty chunks.
-pub fn numbers(file: &[u8]) -> Vec<Option<u32>> {
+pub(crate) fn numbers(file: &[u8]) -> Vec<Option<u32>> {
     let at = jpeg_head(320, 240, &HALVED).len();
     chunks(file)
         .into_iter()

@@ -10,7 +10,7 @@ const BUFFER: usize = 35 * 1024;
 
 /// What the player showed and played.
 #[derive(Debug, Default)]
-pub struct Played {
+pub(crate) struct Played {
     pub micro_sec_per_frame: u32,
     pub size: (u32, u32),
     pub frames: Vec<Vec<u8>>,
@@ -54,7 +54,7 @@ fn read(file: &[u8], position: &mut usize, range: Range<usize>, buffer: &mut [u8
 }
 
 /// Plays a file to its end; an error is what the player stops with, or a buffer that overflows.
-pub fn play(file: &[u8]) -> Result<Played, String> {
+pub(crate) fn play(file: &[u8]) -> Result<Played, String> {
     let mut played = Played::default();
     let mut buffer = vec![0; BUFFER];
     let mut position = 0;

@@ -11,10 +11,10 @@ use std::time::{Duration, Instant};
 use gst::prelude::*;
 
 /// Long enough for the slowest machine; only a hang reaches it.
-pub const HANG: gst::ClockTime = gst::ClockTime::from_seconds(120);
+pub(crate) const HANG: gst::ClockTime = gst::ClockTime::from_seconds(120);
 
 /// Starts GStreamer with the plugin registered in this process.
-pub fn init() {
+pub(crate) fn init() {
     static INIT: Once = Once::new();
     INIT.call_once(|| {
         gst::init().expect("GStreamer starts");
@@ -23,13 +23,13 @@ pub fn init() {
 }
 
 /// The footage that the tests carry: 5.28 s, 640x360, 25 frames a second, with sound.
-pub fn footage() -> PathBuf {
+pub(crate) fn footage() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data/bigbuckbunny.webm")
 }
 
 /// The environment in which another program finds the plugin that was built along with the tests;
 /// the directory keeps what that takes.
-pub fn plugin_path(scratch: &Path) -> [(&'static str, PathBuf); 2] {
+pub(crate) fn plugin_path(scratch: &Path) -> [(&'static str, PathBuf); 2] {
     const NAME: &str = "libgstkendryte.so";
     // Cargo leaves it beside the test, among libraries that are no plugins.
     let test = std::env::current_exe().expect("a test has a path");
@@ -47,15 +47,15 @@ pub fn plugin_path(scratch: &Path) -> [(&'static str, PathBuf); 2] {
 }
 
 /// The node that the double of the K230's V4L2 device has.
-pub const K230_NODE: &str = "/dev/video-k230";
+pub(crate) const K230_NODE: &str = "/dev/video-k230";
 
 /// The double of the K230's V4L2 device, to be preloaded.
-pub fn v4l2_double() -> PathBuf {
+pub(crate) fn v4l2_double() -> PathBuf {
     dependency("libk230v4l2_sim.so")
 }
 
 /// The double of the K230's MPP library.
-pub fn mpp_double() -> PathBuf {
+pub(crate) fn mpp_double() -> PathBuf {
     dependency("libk230mpp_sim.so")
 }
 
@@ -71,12 +71,12 @@ fn dependency(name: &str) -> PathBuf {
 
 /// The program of an example, as its source is now. `cargo test --test NAME` builds no examples, so
 /// that the one that lies there may be of any age.
-pub fn example(name: &str) -> PathBuf {
+pub(crate) fn example(name: &str) -> PathBuf {
     built().join("examples").join(name)
 }
 
 /// A program of a crate beside the plugin, as its source is now.
-pub fn program(name: &str) -> PathBuf {
+pub(crate) fn program(name: &str) -> PathBuf {
     built().join(name)
 }
 
@@ -120,11 +120,11 @@ fn built() -> PathBuf {
 }
 
 /// A pipeline that is taken to NULL when a test ends, however it ends.
-pub struct Pipeline(pub gst::Pipeline);
+pub(crate) struct Pipeline(pub gst::Pipeline);
 
 impl Pipeline {
     /// Builds the pipeline that `gst-launch-1.0` would from the same words.
-    pub fn launch(description: &str) -> Self {
+    pub(crate) fn launch(description: &str) -> Self {
         init();
         Self(
             gst::parse::launch(description)
@@ -134,20 +134,20 @@ impl Pipeline {
         )
     }
 
-    pub fn element(&self, name: &str) -> gst::Element {
+    pub(crate) fn element(&self, name: &str) -> gst::Element {
         self.0
             .by_name(name)
             .unwrap_or_else(|| panic!("no element is called {name}"))
     }
 
-    pub fn play(&self) {
+    pub(crate) fn play(&self) {
         self.0
             .set_state(gst::State::Playing)
             .expect("the pipeline starts");
     }
 
     /// Plays to the end; an error on the bus comes back as its message and debug text.
-    pub fn run(&self) -> Result<(), String> {
+    pub(crate) fn run(&self) -> Result<(), String> {
         if self.0.set_state(gst::State::Playing).is_err() {
             return Err(self.error().unwrap_or_else(|| "state change failed".into()));
         }
@@ -155,7 +155,7 @@ impl Pipeline {
     }
 
     /// Waits for EOS or an error.
-    pub fn wait(&self) -> Result<(), String> {
+    pub(crate) fn wait(&self) -> Result<(), String> {
         let bus = self.0.bus().expect("a pipeline has a bus");
         let message = bus
             .timed_pop_filtered(HANG, &[gst::MessageType::Eos, gst::MessageType::Error])
@@ -167,7 +167,7 @@ impl Pipeline {
     }
 
     /// The error that is waiting on the bus, if there is one.
-    pub fn error(&self) -> Option<String> {
+    pub(crate) fn error(&self) -> Option<String> {
         let message = self.0.bus()?.pop_filtered(&[gst::MessageType::Error])?;
         match message.view() {
             gst::MessageView::Error(error) => Some(text_of(error)),
@@ -183,12 +183,12 @@ impl Drop for Pipeline {
 }
 
 /// What comes out of a sink until EOS. An error of its pipeline ends the wait for either.
-pub fn samples(sink: &gst_app::AppSink) -> impl Iterator<Item = gst::Sample> + '_ {
+pub(crate) fn samples(sink: &gst_app::AppSink) -> impl Iterator<Item = gst::Sample> + '_ {
     std::iter::from_fn(|| next_sample(sink))
 }
 
 /// What comes out of a sink next, if EOS is not what does.
-pub fn next_sample(sink: &gst_app::AppSink) -> Option<gst::Sample> {
+pub(crate) fn next_sample(sink: &gst_app::AppSink) -> Option<gst::Sample> {
     let start = Instant::now();
     // What fails may be at its last sample, or send EOS itself: an error counts at the second look.
     let mut error = None;
@@ -232,14 +232,14 @@ fn text_of(error: &gst::message::Error) -> String {
 }
 
 /// Asserts that a message has all of these words.
-pub fn assert_mentions(text: &str, words: &[&str]) {
+pub(crate) fn assert_mentions(text: &str, words: &[&str]) {
     for word in words {
         assert!(text.contains(word), "“{word}” is missing in: {text}");
     }
 }
 
 /// Debian's Python, which sees Debian's gi and cv2; another one in the PATH would not.
-pub fn python() -> Command {
+pub(crate) fn python() -> Command {
     let debian = Path::new("/usr/bin/python3");
     Command::new(if debian.exists() {
         debian
@@ -249,7 +249,7 @@ pub fn python() -> Command {
 }
 
 /// What a program printed; it has to succeed.
-pub fn output(command: &mut Command) -> String {
+pub(crate) fn output(command: &mut Command) -> String {
     let output = command
         .output()
         .unwrap_or_else(|error| panic!("{command:?} does not start: {error}"));
@@ -263,7 +263,7 @@ pub fn output(command: &mut Command) -> String {
 }
 
 /// `ffprobe -show_entries`: the values, one a line, of entries such as `stream=nb_read_frames`.
-pub fn ffprobe(file: &Path, options: &[&str], entries: &str) -> Vec<String> {
+pub(crate) fn ffprobe(file: &Path, options: &[&str], entries: &str) -> Vec<String> {
     output(
         Command::new("ffprobe")
             .args(["-v", "error"])
@@ -282,14 +282,14 @@ pub fn ffprobe(file: &Path, options: &[&str], entries: &str) -> Vec<String> {
 }
 
 /// The pictures in a file, decoded and counted.
-pub fn frames(file: &Path) -> usize {
+pub(crate) fn frames(file: &Path) -> usize {
     let options = ["-count_frames", "-select_streams", "v"];
     let counts = ffprobe(file, &options, "stream=nb_read_frames");
     counts[0].parse().expect("a number")
 }
 
 /// How many of something a test does: `default`, or what the environment asks for.
-pub fn count(variable: &str, default: u64) -> u64 {
+pub(crate) fn count(variable: &str, default: u64) -> u64 {
     match std::env::var(variable) {
         Ok(asked) => asked
             .parse()
@@ -300,13 +300,13 @@ pub fn count(variable: &str, default: u64) -> u64 {
 }
 
 /// What another thread has to send.
-pub fn received<T>(receiver: &std::sync::mpsc::Receiver<T>) -> T {
+pub(crate) fn received<T>(receiver: &std::sync::mpsc::Receiver<T>) -> T {
     let hang = Duration::from_nanos(HANG.nseconds());
     receiver.recv_timeout(hang).expect("the other thread sends")
 }
 
 /// Waits for something that has to come about.
-pub fn until(what: &str, mut condition: impl FnMut() -> bool) {
+pub(crate) fn until(what: &str, mut condition: impl FnMut() -> bool) {
     let start = Instant::now();
     while !condition() {
         let waited = start.elapsed().as_nanos();

@@ -1339,8 +1339,8 @@ mod v4l2 {
     use gst_video::subclass::prelude::*;
 
     /// For each frame where its planes were and how far apart their rows.
-    pub static SEEN: Mutex<Vec<[(usize, i32); 2]>> = Mutex::new(Vec::new());
-    pub static CONTROLS: Mutex<Option<gst::Structure>> = Mutex::new(None);
+    pub(crate) static SEEN: Mutex<Vec<[(usize, i32); 2]>> = Mutex::new(Vec::new());
+    pub(crate) static CONTROLS: Mutex<Option<gst::Structure>> = Mutex::new(None);
 
     #[derive(Default)]
     pub struct Encoder(Mutex<Option<gst_video::VideoInfo>>);
@@ -1442,7 +1442,7 @@ mod v4l2 {
 
         fn handle_frame(
             &self,
-            frame: gst_video::VideoCodecFrame,
+            frame: gst_video::VideoCodecFrame<'_>,
         ) -> Result<gst::FlowSuccess, gst::FlowError> {
             let info = self.0.lock().unwrap().clone().expect("a format");
             let input = frame.input_buffer_owned().expect("a picture");

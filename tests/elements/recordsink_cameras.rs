@@ -8,13 +8,13 @@ use crate::common::{HANG, Pipeline, assert_mentions, ffprobe, frames, until};
 use crate::feed::picture;
 use gst::prelude::*;
 
-pub const RAW: &str = "video/x-raw,format=I420,width=160,height=128,framerate=25/1";
-pub const PCM: &str = "audio/x-raw,format=S16LE,layout=interleaved,rate=8000,channels=1";
-pub const FRAME: gst::ClockTime = gst::ClockTime::from_mseconds(40);
+pub(crate) const RAW: &str = "video/x-raw,format=I420,width=160,height=128,framerate=25/1";
+pub(crate) const PCM: &str = "audio/x-raw,format=S16LE,layout=interleaved,rate=8000,channels=1";
+pub(crate) const FRAME: gst::ClockTime = gst::ClockTime::from_mseconds(40);
 const HOURS: gst::ClockTime = gst::ClockTime::from_seconds(5 * 3600);
 
 /// A pipeline whose streams a test brings through `appsrc name=video` and `appsrc name=audio`.
-pub fn recorder(streams: &[(&str, &str)], options: &str, location: &Path) -> Pipeline {
+pub(crate) fn recorder(streams: &[(&str, &str)], options: &str, location: &Path) -> Pipeline {
     let sources = streams.iter().map(|(name, caps)| {
         format!("appsrc name={name} format=time max-bytes=0 caps={caps} ! r.{name} ")
     });
@@ -25,11 +25,11 @@ pub fn recorder(streams: &[(&str, &str)], options: &str, location: &Path) -> Pip
     ))
 }
 
-pub fn source(pipeline: &Pipeline, name: &str) -> gst_app::AppSrc {
+pub(crate) fn source(pipeline: &Pipeline, name: &str) -> gst_app::AppSrc {
     pipeline.element(name).downcast().unwrap()
 }
 
-pub fn buffer(bytes: Vec<u8>, pts: Option<gst::ClockTime>) -> gst::Buffer {
+pub(crate) fn buffer(bytes: Vec<u8>, pts: Option<gst::ClockTime>) -> gst::Buffer {
     let mut buffer = gst::Buffer::from_slice(bytes);
     buffer.get_mut().unwrap().set_pts(pts);
     buffer
@@ -37,7 +37,7 @@ pub fn buffer(bytes: Vec<u8>, pts: Option<gst::ClockTime>) -> gst::Buffer {
 
 /// Raw pictures of the size in `RAW`, no two of which take the same bytes as H.264: qtmux 1.22 leaves
 /// the size of some samples out of a fragment whose first one has the same.
-pub fn give_video(pipeline: &Pipeline, start: gst::ClockTime, count: u64) {
+pub(crate) fn give_video(pipeline: &Pipeline, start: gst::ClockTime, count: u64) {
     let source = source(pipeline, "video");
     let mut noise = 1_u32;
     for n in 0..count {
@@ -53,7 +53,7 @@ pub fn give_video(pipeline: &Pipeline, start: gst::ClockTime, count: u64) {
 }
 
 /// Sound in pieces of 20 ms.
-pub fn give_audio(pipeline: &Pipeline, start: gst::ClockTime, length: gst::ClockTime) {
+pub(crate) fn give_audio(pipeline: &Pipeline, start: gst::ClockTime, length: gst::ClockTime) {
     let source = source(pipeline, "audio");
     let piece = gst::ClockTime::from_mseconds(20);
     for n in 0..length.nseconds() / piece.nseconds() {
@@ -63,7 +63,7 @@ pub fn give_audio(pipeline: &Pipeline, start: gst::ClockTime, length: gst::Clock
     }
 }
 
-pub fn end(pipeline: &Pipeline, names: &[&str]) {
+pub(crate) fn end(pipeline: &Pipeline, names: &[&str]) {
     for name in names {
         source(pipeline, name).end_of_stream().unwrap();
     }
@@ -71,7 +71,7 @@ pub fn end(pipeline: &Pipeline, names: &[&str]) {
 
 /// What was said until the end: the `recordsink-file` messages' locations and frames, the warnings.
 #[derive(Debug, Default)]
-pub struct Said {
+pub(crate) struct Said {
     pub files: Vec<(PathBuf, u64)>,
     /// How long the files are, in seconds.
     pub durations: Vec<f64>,
@@ -80,7 +80,7 @@ pub struct Said {
     pub dropped: Vec<(String, u64)>,
 }
 
-pub fn until_eos(pipeline: &Pipeline) -> Said {
+pub(crate) fn until_eos(pipeline: &Pipeline) -> Said {
     let bus = pipeline.0.bus().unwrap();
     let mut said = Said::default();
     loop {
@@ -114,7 +114,7 @@ pub fn until_eos(pipeline: &Pipeline) -> Said {
     }
 }
 
-pub fn entries(file: &Path, entries: &str) -> Vec<String> {
+pub(crate) fn entries(file: &Path, entries: &str) -> Vec<String> {
     let mut found = ffprobe(file, &[], entries);
     // A transport stream's streams are told by program too.
     let by_program = entries.starts_with("stream");
@@ -124,7 +124,7 @@ pub fn entries(file: &Path, entries: &str) -> Vec<String> {
     found
 }
 
-pub const MUXED: [&str; 5] = ["a.avi", "a.mp4", "a.mov", "a.mkv", "a.ts"];
+pub(crate) const MUXED: [&str; 5] = ["a.avi", "a.mp4", "a.mov", "a.mkv", "a.ts"];
 
 /// Gives 40 pictures that all have one timestamp; all are to be there, one after the other for `least` seconds.
 fn give_standing(file: &Path, caps: &str, picture: impl Fn(u32) -> Vec<u8>, least: f64) {
@@ -364,7 +364,7 @@ fn buffers_without_times_are_counted() {
 }
 
 /// Pictures that decoders show, of a size.
-pub fn jpegs(width: u32, height: u32, count: u32) -> Vec<Vec<u8>> {
+pub(crate) fn jpegs(width: u32, height: u32, count: u32) -> Vec<Vec<u8>> {
     let pipeline = Pipeline::launch(&format!(
         "videotestsrc num-buffers={count} ! video/x-raw,width={width},height={height} ! jpegenc ! \
          appsink name=s sync=false"

@@ -40,7 +40,7 @@ fn pictures(count: u32, pattern: &str) -> String {
 }
 
 /// Plays the parts with `playbin`, forward and backward: from `0` to `end`, in order.
-pub fn plays(directory: &Path, end: u64) {
+pub(crate) fn plays(directory: &Path, end: u64) {
     init();
     let seen: Arc<Mutex<Vec<(u64, u64)>>> = Arc::default();
     let callbacks = gst_app::AppSinkCallbacks::builder().new_sample({

@@ -11,7 +11,7 @@ use crate::{elements, root};
 type Graph = BTreeMap<PathBuf, BTreeMap<PathBuf, String>>;
 
 /// The imports of the plugin's files, their paths relative to `src`.
-pub fn of_plugin() -> BTreeMap<PathBuf, BTreeMap<Target, String>> {
+pub(crate) fn of_plugin() -> BTreeMap<PathBuf, BTreeMap<Target, String>> {
     let src = root().join("src");
     let relative = |path: PathBuf| path.strip_prefix(&src).unwrap().to_owned();
     let imports = Crate::read(&src.join("lib.rs")).imports();
@@ -29,7 +29,7 @@ pub fn of_plugin() -> BTreeMap<PathBuf, BTreeMap<Target, String>> {
 }
 
 /// What a file of `src` belongs to: an element, or a part of the kit.
-pub fn part(file: &Path) -> String {
+pub(crate) fn part(file: &Path) -> String {
     let first = Path::new(file.components().next().unwrap().as_os_str());
     first.file_stem().unwrap().to_string_lossy().into_owned()
 }

@@ -73,7 +73,7 @@ fn dependencies(id: &str) -> BTreeSet<&'static str> {
 }
 
 /// The packages of the workspace by the folder of their manifest, the root's being empty.
-pub fn members() -> BTreeMap<String, &'static Value> {
+pub(crate) fn members() -> BTreeMap<String, &'static Value> {
     let packages = packages();
     let members = list(&METADATA["workspace_members"]).iter();
     let members = members.map(|id| packages[id.as_str().unwrap()]);
@@ -90,7 +90,7 @@ pub fn members() -> BTreeMap<String, &'static Value> {
 }
 
 /// The folders of the workspace's packages that a package needs to build.
-pub fn needed_members(package: &Value) -> BTreeSet<String> {
+pub(crate) fn needed_members(package: &Value) -> BTreeSet<String> {
     let members = members();
     let needed = list(&package["dependencies"]).iter();
     let needed =

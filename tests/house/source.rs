@@ -8,10 +8,10 @@ use proc_macro2::{TokenStream, TokenTree};
 use syn::visit::{self, Visit};
 
 /// The parts of a path or of a module's name: `crate::a::b` is `["a", "b"]` once it is resolved.
-pub type Segments = Vec<String>;
+pub(crate) type Segments = Vec<String>;
 
 /// The modules of a crate by name; the root's is empty.
-pub struct Crate(BTreeMap<Segments, Module>);
+pub(crate) struct Crate(BTreeMap<Segments, Module>);
 
 #[derive(Default)]
 struct Module {
@@ -27,21 +27,21 @@ struct Module {
 
 /// Something that a file names.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Target {
+pub(crate) enum Target {
     File(PathBuf),
     Crate(String),
 }
 
 impl Crate {
     /// Reads the crate whose root is this file.
-    pub fn read(root: &Path) -> Self {
+    pub(crate) fn read(root: &Path) -> Self {
         let mut modules = BTreeMap::new();
         read_file(root, root.parent().unwrap(), Vec::new(), &mut modules);
         Self(modules)
     }
 
     /// What each file names in other files and crates, with a path that does so.
-    pub fn imports(&self) -> BTreeMap<PathBuf, BTreeMap<Target, String>> {
+    pub(crate) fn imports(&self) -> BTreeMap<PathBuf, BTreeMap<Target, String>> {
         let mut imports: BTreeMap<PathBuf, BTreeMap<Target, String>> = BTreeMap::new();
         for (name, module) in &self.0 {
             let of_file = imports.entry(module.file.clone()).or_default();

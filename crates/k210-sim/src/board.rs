@@ -89,7 +89,7 @@ impl Default for Config {
 /// An exception that an interrupt handler wants raised in the interpreter
 /// (`mp_pending_exception`).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Pending {
+pub(crate) enum Pending {
     /// Ctrl-C.
     Keyboard,
     /// The debug protocol's.
@@ -97,7 +97,7 @@ pub enum Pending {
 }
 
 /// Everything but the dispatcher, which works on it.
-pub struct Core {
+pub(crate) struct Core {
     /// Host to board.
     up: Line,
     /// Board to host.
@@ -207,7 +207,7 @@ impl Peripherals for Core {
 }
 
 /// The board.
-pub struct State {
+pub(crate) struct State {
     pub core: Core,
     pub dispatcher: Dispatcher,
     /// The receiver's hardware FIFO, used while the interrupt handler is busy sending.
@@ -233,7 +233,7 @@ pub struct State {
 
 impl State {
     /// What a reset of the chip does to everything outside the processor's program.
-    pub fn reset(&mut self, now: u64) {
+    pub(crate) fn reset(&mut self, now: u64) {
         self.core.down.cut(now);
         self.core.up.discard(now);
         self.core.baud_rate = REPL_BAUD_RATE;
@@ -254,12 +254,12 @@ impl State {
     }
 
     /// Has power, and nobody holds the reset line.
-    pub fn running(&self) -> bool {
+    pub(crate) fn running(&self) -> bool {
         self.powered && !self.held && !self.quit
     }
 
     /// The board is being dropped.
-    pub fn quitting(&self) -> bool {
+    pub(crate) fn quitting(&self) -> bool {
         self.quit
     }
 
@@ -317,7 +317,7 @@ impl State {
 }
 
 /// What the threads share.
-pub struct Shared {
+pub(crate) struct Shared {
     epoch: Instant,
     state: Mutex<State>,
     /// For the interrupt handler: the line from the host, the reset lines, the end.
@@ -378,13 +378,13 @@ impl Shared {
         }))
     }
 
-    pub fn lock(&self) -> MutexGuard<'_, State> {
+    pub(crate) fn lock(&self) -> MutexGuard<'_, State> {
         // After a panic in another thread the state is still one that a board can have.
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Nanoseconds since the board was made.
-    pub fn now(&self) -> u64 {
+    pub(crate) fn now(&self) -> u64 {
         self.epoch.elapsed().as_nanos() as u64
     }
 
@@ -412,7 +412,7 @@ impl Shared {
     }
 
     /// Lets the processor's thread wait for an interrupt, at most until then.
-    pub fn idle<'a>(
+    pub(crate) fn idle<'a>(
         &self,
         state: MutexGuard<'a, State>,
         until: Option<u64>,
@@ -421,7 +421,7 @@ impl Shared {
     }
 
     /// `uarths_send_data` of the main program: gives the time when it is done.
-    pub fn transmit(&self, state: &mut State, data: &[u8]) -> u64 {
+    pub(crate) fn transmit(&self, state: &mut State, data: &[u8]) -> u64 {
         let now = self.now();
         let done = state.core.transmit(now, data, data.len(), Filler::Zeros);
         self.host.notify_all();
@@ -429,7 +429,7 @@ impl Shared {
     }
 
     /// Tells who made the board that it is where its boot mode says.
-    pub fn settle(&self) {
+    pub(crate) fn settle(&self) {
         let mut state = self.lock();
         if !state.settled {
             state.settled = true;
@@ -438,7 +438,7 @@ impl Shared {
     }
 
     /// Until when the interrupt handler keeps the processor from its program.
-    pub fn stalled(&self, state: &State) -> Option<u64> {
+    pub(crate) fn stalled(&self, state: &State) -> Option<u64> {
         (state.core.busy_until > self.now()).then_some(state.core.busy_until)
     }
 

@@ -18,10 +18,10 @@ use super::jpeg::{self, Picture};
 use super::scene::{Frame, Scene};
 
 /// `OV2640_ID`.
-pub const CHIP_ID: u16 = 0x2642;
+pub(crate) const CHIP_ID: u16 = 0x2642;
 
 /// `resolution`, by `framesize_t`.
-pub const RESOLUTIONS: [(u16, u16); 27] = [
+pub(crate) const RESOLUTIONS: [(u16, u16); 27] = [
     (0, 0),
     (88, 72),
     (176, 144),
@@ -52,10 +52,10 @@ pub const RESOLUTIONS: [(u16, u16); 27] = [
 ];
 
 /// `pixformat_t`.
-pub mod pixformat {
-    pub const RGB565: i64 = 2;
-    pub const YUV422: i64 = 3;
-    pub const GRAYSCALE: i64 = 4;
+pub(crate) mod pixformat {
+    pub(crate) const RGB565: i64 = 2;
+    pub(crate) const YUV422: i64 = 3;
+    pub(crate) const GRAYSCALE: i64 = 4;
 }
 
 /// Five bytes a pixel (RGB565 and the three planes for the neural network) are what a frame takes.
@@ -66,7 +66,7 @@ const EXPOSURE_US: i64 = 16_000;
 
 /// The sensor's registers. Scripts write them, and so does ATTR_WRITE.
 #[derive(Clone, Debug)]
-pub struct Registers {
+pub(crate) struct Registers {
     /// A sensor was found: the driver's functions are there.
     pub present: bool,
     pub contrast: i32,
@@ -110,17 +110,17 @@ fn level(value: i64) -> Option<i32> {
 
 impl Registers {
     /// `sensor_set_contrast`; false where the firmware returns -1.
-    pub fn set_contrast(&mut self, value: i64) -> bool {
+    pub(crate) fn set_contrast(&mut self, value: i64) -> bool {
         self.set(value, |registers| &mut registers.contrast)
     }
 
     /// `sensor_set_brightness`.
-    pub fn set_brightness(&mut self, value: i64) -> bool {
+    pub(crate) fn set_brightness(&mut self, value: i64) -> bool {
         self.set(value, |registers| &mut registers.brightness)
     }
 
     /// `sensor_set_saturation`.
-    pub fn set_saturation(&mut self, value: i64) -> bool {
+    pub(crate) fn set_saturation(&mut self, value: i64) -> bool {
         self.set(value, |registers| &mut registers.saturation)
     }
 
@@ -135,7 +135,7 @@ impl Registers {
     }
 
     /// ATTR_WRITE. The gain ceiling's value is the enumeration's, as the driver takes it.
-    pub fn set_attribute(&mut self, attribute: i16, value: i16) {
+    pub(crate) fn set_attribute(&mut self, attribute: i16, value: i16) {
         let value = i64::from(value);
         match attribute {
             0 => drop(self.set_contrast(value)),
@@ -234,7 +234,7 @@ fn luma(rgb: &[u8]) -> u8 {
 
 /// `framebuffer_t`.
 #[derive(Debug, Default)]
-pub struct MainBuffer {
+pub(crate) struct MainBuffer {
     pub width: usize,
     pub height: usize,
     x: usize,
@@ -260,7 +260,7 @@ struct Ahead {
 /// What the drawing methods of `image` do, as far as it shows.
 impl MainBuffer {
     /// The samples of a pixel: one of gray, three of colour.
-    pub fn pixel(&self, x: i64, y: i64) -> Option<&[u8]> {
+    pub(crate) fn pixel(&self, x: i64, y: i64) -> Option<&[u8]> {
         let samples = if self.bpp == 1 { 1 } else { 3 };
         let (x, y) = (usize::try_from(x).ok()?, usize::try_from(y).ok()?);
         if x >= self.width || y >= self.height {
@@ -271,12 +271,12 @@ impl MainBuffer {
     }
 
     /// Sets a pixel; outside of the picture nothing happens.
-    pub fn plot(&mut self, x: i64, y: i64, color: [u8; 3]) {
+    pub(crate) fn plot(&mut self, x: i64, y: i64, color: [u8; 3]) {
         self.fill(x, y, 1, 1, color);
     }
 
     /// Fills what of a rectangle is inside of the picture.
-    pub fn fill(&mut self, x: i64, y: i64, width: i64, height: i64, color: [u8; 3]) {
+    pub(crate) fn fill(&mut self, x: i64, y: i64, width: i64, height: i64, color: [u8; 3]) {
         self.drawn = true;
         let clip = |value: i64, end: usize| value.clamp(0, end as i64) as usize;
         let (left, right) = (clip(x, self.width), clip(x + width, self.width));
@@ -295,13 +295,21 @@ impl MainBuffer {
     }
 
     /// Makes the picture black.
-    pub fn clear(&mut self) {
+    pub(crate) fn clear(&mut self) {
         self.drawn = true;
         self.pixels.fill(0);
     }
 
     /// A straight line.
-    pub fn line(&mut self, x0: i64, y0: i64, x1: i64, y1: i64, thickness: i64, color: [u8; 3]) {
+    pub(crate) fn line(
+        &mut self,
+        x0: i64,
+        y0: i64,
+        x1: i64,
+        y1: i64,
+        thickness: i64,
+        color: [u8; 3],
+    ) {
         let reach = |value: i64| value.clamp(-10_000, 10_000);
         let (x0, y0, x1, y1) = (reach(x0), reach(y0), reach(x1), reach(y1));
         let steps = (x1 - x0).abs().max((y1 - y0).abs()).max(1);
@@ -314,7 +322,7 @@ impl MainBuffer {
     }
 
     /// A circle's outline, or its area.
-    pub fn circle(&mut self, x: i64, y: i64, radius: i64, fill: bool, color: [u8; 3]) {
+    pub(crate) fn circle(&mut self, x: i64, y: i64, radius: i64, fill: bool, color: [u8; 3]) {
         let radius = radius.clamp(0, 10_000);
         let half = |dy: i64| ((radius * radius - dy * dy) as f64).sqrt() as i64;
         for dy in -radius..=radius {
@@ -335,7 +343,7 @@ impl MainBuffer {
     }
 
     /// A line of text.
-    pub fn text(&mut self, x: i64, y: i64, scale: i64, text: &str, color: [u8; 3]) {
+    pub(crate) fn text(&mut self, x: i64, y: i64, scale: i64, text: &str, color: [u8; 3]) {
         for (index, character) in text.chars().enumerate() {
             let left = x + index as i64 * (font::WIDTH as i64 + 1) * scale;
             for (row, bits) in font::glyph(character).into_iter().enumerate() {
@@ -350,7 +358,7 @@ impl MainBuffer {
 
 /// Why there is no snapshot.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum SnapshotError {
+pub(crate) enum SnapshotError {
     /// -1: no frame within 300 ms.
     Timeout,
     /// -2: `reset` and `set_framesize` come first.
@@ -360,7 +368,7 @@ pub enum SnapshotError {
 }
 
 /// The processor's part of the camera.
-pub struct Camera {
+pub(crate) struct Camera {
     scene: Box<dyn Scene>,
     /// Nanoseconds a frame.
     period: u64,
@@ -377,7 +385,7 @@ pub struct Camera {
 }
 
 impl Camera {
-    pub fn new(scene: Box<dyn Scene>, frame_rate: f64) -> Self {
+    pub(crate) fn new(scene: Box<dyn Scene>, frame_rate: f64) -> Self {
         Camera {
             scene,
             period: (1e9 / frame_rate.clamp(0.1, 1000.0)) as u64,
@@ -394,7 +402,7 @@ impl Camera {
     }
 
     /// A reset of the chip.
-    pub fn power_cycle(&mut self) {
+    pub(crate) fn power_cycle(&mut self) {
         self.buffer = MainBuffer::default();
         self.reset_set = false;
         self.size_set = false;
@@ -404,7 +412,7 @@ impl Camera {
     }
 
     /// `sensor_reset`. A frame size set before survives as far as the firmware lets it.
-    pub fn reset(&mut self, shared: &Shared) {
+    pub(crate) fn reset(&mut self, shared: &Shared) {
         let mut state = shared.lock();
         state.core.jpeg.init();
         state.core.registers = Registers {
@@ -421,17 +429,17 @@ impl Camera {
     }
 
     /// True once `reset` found the sensor.
-    pub fn is_reset(&self) -> bool {
+    pub(crate) fn is_reset(&self) -> bool {
         self.reset_set
     }
 
     /// `sensor_run`.
-    pub fn run(&mut self, enable: bool) {
+    pub(crate) fn run(&mut self, enable: bool) {
         self.running = enable;
     }
 
     /// `sensor_set_pixformat`; false where it is not supported.
-    pub fn set_pixformat(&mut self, format: i64) -> bool {
+    pub(crate) fn set_pixformat(&mut self, format: i64) -> bool {
         let known = matches!(
             format,
             pixformat::RGB565 | pixformat::YUV422 | pixformat::GRAYSCALE
@@ -445,7 +453,7 @@ impl Camera {
     }
 
     /// `sensor_set_framesize`; the error is an errno.
-    pub fn set_framesize(&mut self, framesize: i64) -> Result<(), i64> {
+    pub(crate) fn set_framesize(&mut self, framesize: i64) -> Result<(), i64> {
         const EIO: i64 = 5;
         const ENOMEM: i64 = 12;
         self.size_set = false;
@@ -477,7 +485,7 @@ impl Camera {
 
     /// `sensor_set_windowing`, whose arguments the script's module has checked. The picture that is
     /// in the buffer keeps its bytes and is read with the new width until the next one comes.
-    pub fn set_windowing(&mut self, x: usize, y: usize, width: usize, height: usize) {
+    pub(crate) fn set_windowing(&mut self, x: usize, y: usize, width: usize, height: usize) {
         self.buffer.x = x;
         self.buffer.y = y;
         self.buffer.width = width;
@@ -503,7 +511,7 @@ impl Camera {
     }
 
     /// `fb_update_jpeg_buffer`.
-    pub fn update_jpeg(&mut self, shared: &Shared) {
+    pub(crate) fn update_jpeg(&mut self, shared: &Shared) {
         let ahead = self.ahead.take();
         let Some(picture) = self.picture() else {
             return;
@@ -539,7 +547,7 @@ impl Camera {
 
     /// `sensor_snapshot`. `wait` lets time pass until then, and until no interrupt handler keeps the
     /// processor; it is false when the processor stopped.
-    pub fn snapshot(
+    pub(crate) fn snapshot(
         &mut self,
         shared: &Shared,
         update_jpeg: bool,

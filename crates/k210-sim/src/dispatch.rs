@@ -47,24 +47,24 @@ pub const VERSION: [u32; 3] = [0, 6, 3];
 
 /// `usbdbg_cmd`, as far as the dispatcher knows it.
 mod command {
-    pub const NONE: u8 = 0x00;
-    pub const FW_VERSION: u8 = 0x80;
-    pub const FRAME_SIZE: u8 = 0x81;
-    pub const FRAME_DUMP: u8 = 0x82;
-    pub const ARCH_STR: u8 = 0x83;
-    pub const SCRIPT_EXEC: u8 = 0x05;
-    pub const SCRIPT_STOP: u8 = 0x06;
-    pub const FILE_SAVE: u8 = 0x07;
-    pub const FILE_SAVE_STATUS: u8 = 0x88;
-    pub const SCRIPT_RUNNING: u8 = 0x87;
-    pub const TEMPLATE_SAVE: u8 = 0x08;
-    pub const DESCRIPTOR_SAVE: u8 = 0x09;
-    pub const ATTR_WRITE: u8 = 0x0b;
-    pub const SYS_RESET: u8 = 0x0c;
-    pub const FB_ENABLE: u8 = 0x0d;
-    pub const QUERY_STATUS: u8 = 0x8d;
-    pub const TX_BUF_LEN: u8 = 0x8e;
-    pub const TX_BUF: u8 = 0x8f;
+    pub(crate) const NONE: u8 = 0x00;
+    pub(crate) const FW_VERSION: u8 = 0x80;
+    pub(crate) const FRAME_SIZE: u8 = 0x81;
+    pub(crate) const FRAME_DUMP: u8 = 0x82;
+    pub(crate) const ARCH_STR: u8 = 0x83;
+    pub(crate) const SCRIPT_EXEC: u8 = 0x05;
+    pub(crate) const SCRIPT_STOP: u8 = 0x06;
+    pub(crate) const FILE_SAVE: u8 = 0x07;
+    pub(crate) const FILE_SAVE_STATUS: u8 = 0x88;
+    pub(crate) const SCRIPT_RUNNING: u8 = 0x87;
+    pub(crate) const TEMPLATE_SAVE: u8 = 0x08;
+    pub(crate) const DESCRIPTOR_SAVE: u8 = 0x09;
+    pub(crate) const ATTR_WRITE: u8 = 0x0b;
+    pub(crate) const SYS_RESET: u8 = 0x0c;
+    pub(crate) const FB_ENABLE: u8 = 0x0d;
+    pub(crate) const QUERY_STATUS: u8 = 0x8d;
+    pub(crate) const TX_BUF_LEN: u8 = 0x8e;
+    pub(crate) const TX_BUF: u8 = 0x8f;
 }
 
 /// The rest of the board, as the dispatcher's interrupt handler sees it.

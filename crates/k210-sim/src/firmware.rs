@@ -59,7 +59,7 @@ const CTRL_D: u8 = 4;
 const CTRL_E: u8 = 5;
 
 /// The arguments of the UART's `init` that matter.
-pub struct UartSettings {
+pub(crate) struct UartSettings {
     pub baud_rate: u32,
     pub read_buf_len: usize,
     pub ide: bool,
@@ -67,7 +67,7 @@ pub struct UartSettings {
 }
 
 /// The processor with what only it uses.
-pub struct Cpu {
+pub(crate) struct Cpu {
     pub shared: Arc<Shared>,
     pub camera: Camera,
     /// The start that the program belongs to.
@@ -104,7 +104,12 @@ const MOST_OUTPUT: usize = 1 << 20;
 
 /// Runs a script on a processor without a board, at most so many statements; what it printed, its
 /// exception included. It takes stack for as deep as the interpreter goes.
-pub fn run_alone(shared: Arc<Shared>, config: Config, source: &str, statements: u64) -> Vec<u8> {
+pub(crate) fn run_alone(
+    shared: Arc<Shared>,
+    config: Config,
+    source: &str,
+    statements: u64,
+) -> Vec<u8> {
     let mut cpu = Cpu::new(shared, config);
     cpu.start = cpu.shared.lock().starts;
     cpu.alone = Some(Alone {
@@ -144,7 +149,7 @@ fn wait(shared: &Shared, start: u64, until: u64) -> bool {
 }
 
 /// The thread of the processor.
-pub fn run(shared: Arc<Shared>, config: Config) {
+pub(crate) fn run(shared: Arc<Shared>, config: Config) {
     let silent = config.boot == BootMode::Silent;
     let mut cpu = Cpu::new(shared, config);
     loop {
@@ -208,7 +213,7 @@ impl Cpu {
     }
 
     /// Lets the time of one statement pass, and raises what interrupt handlers wanted raised.
-    pub fn tick(&mut self) -> Result<()> {
+    pub(crate) fn tick(&mut self) -> Result<()> {
         if let Some(alone) = &mut self.alone {
             alone.statements = alone.statements.checked_sub(1).ok_or(Raise::Halt)?;
             let mut state = self.shared.lock();
@@ -239,7 +244,7 @@ impl Cpu {
     }
 
     /// `mp_hal_delay_ms`, which exceptions interrupt.
-    pub fn sleep(&mut self, nanos: u64) -> Result<()> {
+    pub(crate) fn sleep(&mut self, nanos: u64) -> Result<()> {
         if self.alone.is_some() {
             return self.tick();
         }
@@ -256,17 +261,17 @@ impl Cpu {
     }
 
     /// What a driver waits for its device.
-    pub fn delay(&mut self, nanos: u64) -> Result<()> {
+    pub(crate) fn delay(&mut self, nanos: u64) -> Result<()> {
         self.sleep(nanos)
     }
 
     /// Milliseconds since the start.
-    pub fn millis(&self) -> u64 {
+    pub(crate) fn millis(&self) -> u64 {
         (self.shared.now() - self.started) / 1_000_000
     }
 
     /// Some bits.
-    pub fn random(&mut self) -> u64 {
+    pub(crate) fn random(&mut self) -> u64 {
         self.random ^= self.random << 13;
         self.random ^= self.random >> 7;
         self.random ^= self.random << 17;
@@ -275,7 +280,7 @@ impl Cpu {
     }
 
     /// `mp_hal_stdout_tx_strn`: to the line, or into the console's buffer, whole or not at all.
-    pub fn write(&mut self, data: &[u8]) -> Result<()> {
+    pub(crate) fn write(&mut self, data: &[u8]) -> Result<()> {
         if let Some(alone) = &mut self.alone {
             let room = MOST_OUTPUT.saturating_sub(alone.output.len());
             alone.output.extend(&data[..data.len().min(room)]);
@@ -302,7 +307,7 @@ impl Cpu {
 
     /// `mp_hal_stdout_tx_strn_cooked`: character by character, so a full console buffer takes as
     /// many as fit.
-    pub fn print(&mut self, text: &str) -> Result<()> {
+    pub(crate) fn print(&mut self, text: &str) -> Result<()> {
         let cooked = text.replace('\n', "\r\n");
         let mut state = self.shared.lock();
         if !state.core.ide || self.alone.is_some() {
@@ -319,7 +324,7 @@ impl Cpu {
     }
 
     /// `mp_obj_print_exception`.
-    pub fn print_exception(&mut self, exception: &Rc<Exception>) -> Result<()> {
+    pub(crate) fn print_exception(&mut self, exception: &Rc<Exception>) -> Result<()> {
         let mut text = String::new();
         let traceback = exception.traceback();
         if !traceback.is_empty() {
@@ -338,14 +343,14 @@ impl Cpu {
     }
 
     /// `sipeed_sys_reset`.
-    pub fn reset(&mut self) -> Raise {
+    pub(crate) fn reset(&mut self) -> Raise {
         let now = self.shared.now();
         self.shared.lock().reset(now);
         Raise::Halt
     }
 
     /// `machine_uart_init_helper`, with its arguments checked.
-    pub fn init_uart(&mut self, settings: UartSettings) -> Result<()> {
+    pub(crate) fn init_uart(&mut self, settings: UartSettings) -> Result<()> {
         let mut state = self.shared.lock();
         self.check(&state)?;
         let state = &mut *state;
@@ -369,17 +374,17 @@ impl Cpu {
     }
 
     /// `sensor.reset()`'s part of the camera.
-    pub fn reset_camera(&mut self) {
+    pub(crate) fn reset_camera(&mut self) {
         self.camera.reset(&self.shared);
     }
 
     /// `fb_update_jpeg_buffer`.
-    pub fn update_jpeg(&mut self) {
+    pub(crate) fn update_jpeg(&mut self) {
         self.camera.update_jpeg(&self.shared);
     }
 
     /// `sensor_snapshot`, which nothing but the end of the program interrupts.
-    pub fn snapshot(&mut self, update_jpeg: bool) -> std::result::Result<(), SnapshotError> {
+    pub(crate) fn snapshot(&mut self, update_jpeg: bool) -> std::result::Result<(), SnapshotError> {
         let (shared, start) = (self.shared.clone(), self.start);
         let alone = self.alone.is_some();
         // A script that waits for pictures alone comes to its end as well.

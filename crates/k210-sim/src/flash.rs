@@ -13,7 +13,7 @@ const MOST_FILES: usize = CAPACITY / 256;
 const NAME_LENGTH: usize = 32;
 
 /// What `_boot.py` looks for to go back to IDE mode by itself.
-pub const IDE_MODE_FILE: &str = "/flash/ide_mode.conf";
+pub(crate) const IDE_MODE_FILE: &str = "/flash/ide_mode.conf";
 
 /// MicroPython's errno values.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]

@@ -2,13 +2,13 @@
 //! Five by seven dots for what the test scene writes, and for `draw_string` of scripts.
 
 /// Dots across.
-pub const WIDTH: usize = 5;
+pub(crate) const WIDTH: usize = 5;
 /// Dots down.
-pub const HEIGHT: usize = 7;
+pub(crate) const HEIGHT: usize = 7;
 
 /// The rows of a character, the leftmost dot in bit 4. Small letters look as the capital ones;
 /// anything unknown is an empty box.
-pub fn glyph(character: char) -> [u8; HEIGHT] {
+pub(crate) fn glyph(character: char) -> [u8; HEIGHT] {
     match character.to_ascii_uppercase() {
         ' ' => [0, 0, 0, 0, 0, 0, 0],
         '0' => [14, 17, 19, 21, 25, 17, 14],

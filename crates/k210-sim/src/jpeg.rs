@@ -5,13 +5,13 @@
 use jpeg_encoder::{ColorType, Encoder, SamplingFactor};
 
 /// `OMV_JPEG_BUF_SIZE`.
-pub const BUFFER_SIZE: usize = 23 * 1024;
+pub(crate) const BUFFER_SIZE: usize = 23 * 1024;
 
 /// What the encoder may fill: `OMV_JPEG_BUF_SIZE - 64`.
-pub const LARGEST_FRAME: usize = BUFFER_SIZE - 64;
+pub(crate) const LARGEST_FRAME: usize = BUFFER_SIZE - 64;
 
 /// `sensor_init_fb`'s quality, until the script sets another.
-pub const DEFAULT_QUALITY: i32 = 35;
+pub(crate) const DEFAULT_QUALITY: i32 = 35;
 
 /// Who holds the frame: `MUTEX_TID_IDE` and `MUTEX_TID_OMV`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -119,7 +119,7 @@ impl JpegBuffer {
 
     /// The second half: stores the frame and unlocks. One that does not fit empties the buffer and
     /// halves the quality of the following ones, down to 1.
-    pub fn finish(&mut self, picture: Picture, stream: &[u8]) {
+    pub fn finish(&mut self, picture: Picture<'_>, stream: &[u8]) {
         if !stream.is_empty() && stream.len() < LARGEST_FRAME {
             self.pixels[..stream.len()].copy_from_slice(stream);
             self.width = picture.width.into();
@@ -145,7 +145,7 @@ impl JpegBuffer {
 /// out here: every frame is whole.
 ///
 /// The stream is empty when the picture has no pixels.
-pub fn encode(picture: Picture, quality: i32) -> Vec<u8> {
+pub(crate) fn encode(picture: Picture<'_>, quality: i32) -> Vec<u8> {
     let mut stream = Vec::with_capacity(LARGEST_FRAME);
     let scale = if (1..=100).contains(&quality) {
         quality as u8
@@ -185,7 +185,7 @@ mod tests {
             .collect()
     }
 
-    fn update(jpeg: &mut JpegBuffer, picture: Picture) {
+    fn update(jpeg: &mut JpegBuffer, picture: Picture<'_>) {
         if let Some(quality) = jpeg.begin() {
             jpeg.finish(picture, &encode(picture, quality));
         }

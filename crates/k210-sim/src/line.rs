@@ -10,13 +10,13 @@ use std::collections::VecDeque;
 const BITS: u64 = 10;
 
 /// Time that `bytes` take at `baud`, in nanoseconds.
-pub fn duration(bytes: u64, baud: u32) -> u64 {
+pub(crate) fn duration(bytes: u64, baud: u32) -> u64 {
     (u128::from(bytes * BITS) * 1_000_000_000 / u128::from(baud.max(1))) as u64
 }
 
 /// What a disturbed line does to bytes.
 #[derive(Clone, Debug, Default)]
-pub struct Noise {
+pub(crate) struct Noise {
     /// Bytes in a thousand million that are hit.
     rate: u64,
     state: u64,
@@ -26,7 +26,7 @@ pub struct Noise {
 
 impl Noise {
     /// Hits `rate` of all bytes (0 to 1); the same `seed` gives the same hits.
-    pub fn new(rate: f64, seed: u64) -> Self {
+    pub(crate) fn new(rate: f64, seed: u64) -> Self {
         Noise {
             rate: (rate.clamp(0.0, 1.0) * 1e9) as u64,
             state: seed,
@@ -107,7 +107,7 @@ fn resample(data: &[u8], from: u32, to: u32) -> Vec<u8> {
 
 /// What follows the data of a transmission that is longer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Filler {
+pub(crate) enum Filler {
     /// Zeros.
     Zeros,
     /// The data, again and again.
@@ -166,7 +166,7 @@ impl Run {
 
 /// Bytes on their way from one end to the other, and those that have arrived.
 #[derive(Debug, Default)]
-pub struct Line {
+pub(crate) struct Line {
     runs: VecDeque<Run>,
     /// When the sender's last byte has left.
     free: u64,
@@ -175,7 +175,7 @@ pub struct Line {
 
 impl Line {
     /// A line with this noise.
-    pub fn new(noise: Noise) -> Self {
+    pub(crate) fn new(noise: Noise) -> Self {
         Line {
             noise,
             ..Line::default()
@@ -184,12 +184,12 @@ impl Line {
 
     /// Sends `data` from `time` on, or when the line is free, at `from` baud to a receiver at `to`
     /// baud. Gives the time when the last byte has left.
-    pub fn send(&mut self, time: u64, data: &[u8], from: u32, to: u32) -> u64 {
+    pub(crate) fn send(&mut self, time: u64, data: &[u8], from: u32, to: u32) -> u64 {
         self.send_filled(time, data, data.len(), Filler::Zeros, from, to)
     }
 
     /// As [`send`](Self::send), `length` bytes; noise and a wrong speed spare the filler.
-    pub fn send_filled(
+    pub(crate) fn send_filled(
         &mut self,
         time: u64,
         data: &[u8],
@@ -225,23 +225,23 @@ impl Line {
     }
 
     /// When the sender's last byte has left.
-    pub fn free(&self) -> u64 {
+    pub(crate) fn free(&self) -> u64 {
         self.free
     }
 
     /// Bytes that noise has flipped, lost or added until now.
-    pub fn hits(&self) -> u64 {
+    pub(crate) fn hits(&self) -> u64 {
         self.noise.hits
     }
 
     /// When the next byte arrives that was not taken.
-    pub fn next_arrival(&self) -> Option<u64> {
+    pub(crate) fn next_arrival(&self) -> Option<u64> {
         let run = self.runs.front()?;
         Some(run.arrival(run.taken))
     }
 
     /// When `count` untaken bytes have arrived, or all that were sent.
-    pub fn arrival_of(&self, mut count: usize) -> Option<u64> {
+    pub(crate) fn arrival_of(&self, mut count: usize) -> Option<u64> {
         for run in &self.runs {
             let rest = run.len() - run.taken;
             if count <= rest {
@@ -254,7 +254,7 @@ impl Line {
     }
 
     /// Bytes that have arrived by `now` and were not taken.
-    pub fn waiting(&self, now: u64) -> usize {
+    pub(crate) fn waiting(&self, now: u64) -> usize {
         self.runs
             .iter()
             .map(|run| run.arrived(now).saturating_sub(run.taken))
@@ -262,7 +262,7 @@ impl Line {
     }
 
     /// Takes the next byte with its time of arrival if it arrived by `now`.
-    pub fn take(&mut self, now: u64) -> Option<(u64, u8)> {
+    pub(crate) fn take(&mut self, now: u64) -> Option<(u64, u8)> {
         let run = self.runs.front_mut()?;
         let arrival = run.arrival(run.taken);
         if arrival > now {
@@ -277,7 +277,7 @@ impl Line {
     }
 
     /// Takes what arrived by `now`, as much as fits.
-    pub fn take_into(&mut self, now: u64, into: &mut [u8]) -> usize {
+    pub(crate) fn take_into(&mut self, now: u64, into: &mut [u8]) -> usize {
         let mut filled = 0;
         while let Some(run) = self.runs.front_mut() {
             let count = run
@@ -301,7 +301,7 @@ impl Line {
     }
 
     /// Drops the oldest of the bytes that arrived by `now` until at most `count` wait.
-    pub fn keep(&mut self, now: u64, count: usize) {
+    pub(crate) fn keep(&mut self, now: u64, count: usize) {
         let mut excess = self.waiting(now).saturating_sub(count);
         while excess > 0 {
             let Some(run) = self.runs.front_mut() else {
@@ -317,7 +317,7 @@ impl Line {
     }
 
     /// The sender falls silent at `now`: what has not left by then never does.
-    pub fn cut(&mut self, now: u64) {
+    pub(crate) fn cut(&mut self, now: u64) {
         while let Some(run) = self.runs.back_mut() {
             let arrived = run.arrived(now);
             if arrived == run.len() {
@@ -335,7 +335,7 @@ impl Line {
     }
 
     /// Drops everything that arrived by `now`.
-    pub fn discard(&mut self, now: u64) {
+    pub(crate) fn discard(&mut self, now: u64) {
         self.keep(now, 0);
     }
 }

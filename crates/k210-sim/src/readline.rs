@@ -9,7 +9,7 @@ const HISTORY: usize = 8;
 
 /// What is typed, which may be several lines.
 #[derive(Debug, Default)]
-pub struct Line {
+pub(crate) struct Line {
     /// All of it.
     pub text: Vec<u8>,
     /// Where the line that is edited begins.
@@ -30,13 +30,13 @@ enum Escape {
 
 /// The editor's memory.
 #[derive(Debug, Default)]
-pub struct Readline {
+pub(crate) struct Readline {
     history: Vec<Vec<u8>>,
 }
 
 impl Line {
     /// Begins a line; gives the indentation that it starts with.
-    pub fn begin(&mut self) -> String {
+    pub(crate) fn begin(&mut self) -> String {
         self.start = self.text.len();
         self.recalled = 0;
         self.escape = Escape::None;
@@ -63,7 +63,7 @@ impl Line {
     }
 
     /// `mp_repl_continue_with_input`.
-    pub fn wants_more(&self) -> bool {
+    pub(crate) fn wants_more(&self) -> bool {
         let text = &self.text;
         let Some(&last) = text.last() else {
             return false;
@@ -152,7 +152,7 @@ fn move_back(count: usize, echo: &mut Vec<u8>) {
 
 impl Readline {
     /// `readline_process_char`: gives what ends the line, 0 for return.
-    pub fn feed(&mut self, line: &mut Line, byte: u8, echo: &mut Vec<u8>) -> Option<u8> {
+    pub(crate) fn feed(&mut self, line: &mut Line, byte: u8, echo: &mut Vec<u8>) -> Option<u8> {
         match line.escape {
             Escape::None => {}
             Escape::Begun => {

@@ -288,7 +288,7 @@ impl Picture<'_> {
     }
 }
 
-fn after_marker<'a>(bits: &Bits, body: &'a [u8], expected: u8) -> Result<Bits<'a>, JpegError> {
+fn after_marker<'a>(bits: &Bits<'_>, body: &'a [u8], expected: u8) -> Result<Bits<'a>, JpegError> {
     let at = bits.position();
     let there = body.get(at..at + 2) == Some(&[0xFF, expected]);
     if bits.overrun() || bits.rest() >= 8 || !there {
@@ -298,7 +298,7 @@ fn after_marker<'a>(bits: &Bits, body: &'a [u8], expected: u8) -> Result<Bits<'a
 }
 
 /// Reads one block of 64 coefficients (F.2.2); `average` is the last one's first coefficient.
-fn read_block(bits: &mut Bits<'_>, block: &Block, average: &mut i32) -> Option<()> {
+fn read_block(bits: &mut Bits<'_>, block: &Block<'_>, average: &mut i32) -> Option<()> {
     // Samples of -128 to 127 have coefficients of up to 1024 in size, and an encoder's arithmetic
     // adds some: of the fast DCT that the firmware uses, a few per cent.
     let quantizers = block.quantizers;

@@ -19,7 +19,7 @@ impl PictureCheck {
     /// the very same place, it is the encoder that writes something else than this checker
     /// understands. A header that cannot be read, or tells another size than was announced, is never
     /// let through: decoders would believe it.
-    pub fn judge(&mut self, data: &[u8], width: u16, height: u16) -> Result<(), JpegError> {
+    pub(crate) fn judge(&mut self, data: &[u8], width: u16, height: u16) -> Result<(), JpegError> {
         const SAME: u32 = 3;
         let result = match jpeg::check(data, width, height) {
             Ok(()) => {

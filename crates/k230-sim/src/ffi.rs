@@ -48,24 +48,24 @@ impl Drop for NotCancelled {
 
 /// The body of an exported function that answers `T`; `broken` is the answer of a panic, which
 /// must not reach C.
-pub fn answer<T>(broken: T, body: impl FnOnce() -> T) -> T {
+pub(crate) fn answer<T>(broken: T, body: impl FnOnce() -> T) -> T {
     let _whole = NotCancelled::new();
     catch_unwind(AssertUnwindSafe(body)).unwrap_or(broken)
 }
 
 /// The body of an exported function that answers 0 or an error code.
-pub fn status(broken: i32, body: impl FnOnce() -> Result<(), i32>) -> i32 {
+pub(crate) fn status(broken: i32, body: impl FnOnce() -> Result<(), i32>) -> i32 {
     answer(broken, || body().err().unwrap_or(0))
 }
 
 /// How long a call of the MPP may wait: -1 for ever, else milliseconds.
 #[derive(Clone, Copy)]
-pub struct Patience {
+pub(crate) struct Patience {
     until: Option<Instant>,
 }
 
 impl Patience {
-    pub fn new(milliseconds: i32) -> Self {
+    pub(crate) fn new(milliseconds: i32) -> Self {
         Self {
             until: u64::try_from(milliseconds)
                 .ok()
@@ -74,7 +74,7 @@ impl Patience {
     }
 
     /// The next piece of the wait; `None` when it is over.
-    pub fn slice(self) -> Option<Duration> {
+    pub(crate) fn slice(self) -> Option<Duration> {
         let Some(until) = self.until else {
             return Some(SLICE);
         };
@@ -88,7 +88,11 @@ impl Patience {
 /// none.
 ///
 /// A cancelled thread unwinds through this function and its caller: neither has anything to drop.
-pub fn wait(milliseconds: i32, expired: i32, step: impl Fn(Duration) -> Option<i32> + Copy) -> i32 {
+pub(crate) fn wait(
+    milliseconds: i32,
+    expired: i32,
+    step: impl Fn(Duration) -> Option<i32> + Copy,
+) -> i32 {
     let patience = Patience::new(milliseconds);
     loop {
         let slice = patience.slice();
@@ -105,6 +109,6 @@ pub fn wait(milliseconds: i32, expired: i32, step: impl Fn(Duration) -> Option<i
 }
 
 /// Locks what a panicking thread may have had.
-pub fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

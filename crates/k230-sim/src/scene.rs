@@ -16,7 +16,7 @@ const BARS: [[u8; 3]; 8] = [
 ];
 
 /// Draws frame `count` of a camera of `fps` frames a second as NV12.
-pub fn draw(y: &mut [u8], uv: &mut [u8], width: usize, height: usize, count: u64, fps: u32) {
+pub(crate) fn draw(y: &mut [u8], uv: &mut [u8], width: usize, height: usize, count: u64, fps: u32) {
     let mut row = vec![0u8; width];
     let mut chroma = vec![0u8; width];
     for x in 0..width {

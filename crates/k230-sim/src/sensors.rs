@@ -99,7 +99,7 @@ const TYPES: &[(u32, &str)] = &[
 
 /// A sensor in one of its modes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Sensor {
+pub(crate) struct Sensor {
     /// `k_vicap_sensor_type`
     pub number: u32,
     /// The enumerator's name.
@@ -135,13 +135,13 @@ fn parse(number: u32, name: &'static str) -> Sensor {
 }
 
 /// The sensor of a number, `None` if the SDK has none.
-pub fn by_number(number: u32) -> Option<Sensor> {
+pub(crate) fn by_number(number: u32) -> Option<Sensor> {
     let (number, name) = TYPES.iter().find(|(n, _)| *n == number)?;
     Some(parse(*number, name))
 }
 
 /// The sensor of a name.
-pub fn by_name(name: &str) -> Option<Sensor> {
+pub(crate) fn by_name(name: &str) -> Option<Sensor> {
     let (number, name) = TYPES.iter().find(|(_, n)| *n == name)?;
     Some(parse(*number, name))
 }

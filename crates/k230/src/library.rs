@@ -118,7 +118,7 @@ impl Pooled {
     }
 
     /// Attaches a pool of so many buffers to a channel that is not created yet.
-    pub fn attach(&self, chn: u32, pool: u32, buffers: u32) -> i32 {
+    pub(crate) fn attach(&self, chn: u32, pool: u32, buffers: u32) -> i32 {
         // SAFETY: plain numbers.
         unsafe {
             match self.attach {

@@ -34,7 +34,7 @@ const LEAST_AFTER_MOTION: u64 = 2;
 
 /// Why nothing is recorded.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum TriggerError {
+pub(crate) enum TriggerError {
     #[error("the camera is not running")]
     NotRunning,
     #[error("an event's id has 1 to 64 of a-z, A-Z, 0-9, - _ and . and does not begin with a dot")]
@@ -46,7 +46,7 @@ pub enum TriggerError {
 /// The latest picture, empty if there is none yet. Its number is no other picture's, of this camera or an
 /// earlier one of its name.
 #[derive(Debug, Clone, Default)]
-pub struct Picture {
+pub(crate) struct Picture {
     pub number: u64,
     pub jpeg: Bytes,
 }
@@ -54,7 +54,7 @@ pub struct Picture {
 /// How a camera is doing.
 #[derive(Debug, Clone, Default, Serialize)]
 #[serde(rename_all = "kebab-case")]
-pub struct Status {
+pub(crate) struct Status {
     pub name: String,
     pub title: String,
     pub state: Phase,
@@ -92,7 +92,7 @@ pub struct Status {
 /// Who watches by RTSP.
 #[derive(Debug, Clone, Copy, Default, Serialize)]
 #[serde(rename_all = "kebab-case")]
-pub struct Watched {
+pub(crate) struct Watched {
     pub clients: usize,
     /// Frames that clients who were too slow did not get, since the program started.
     pub dropped: u64,
@@ -101,7 +101,7 @@ pub struct Watched {
 /// The link to a board, since the camera was last started.
 #[derive(Debug, Clone, Copy, Default, Serialize)]
 #[serde(rename_all = "kebab-case")]
-pub struct Link {
+pub(crate) struct Link {
     /// Share of the port's speed that is used.
     pub utilisation: f64,
     /// Times that the board came back.
@@ -112,7 +112,7 @@ pub struct Link {
 
 /// A camera; dropping it does not end it.
 #[derive(Debug)]
-pub struct Camera {
+pub(crate) struct Camera {
     shared: Arc<Shared>,
     thread: Mutex<Option<JoinHandle<()>>>,
 }
@@ -169,7 +169,7 @@ struct Open {
 
 impl Camera {
     /// Makes the camera's folder and starts it. Those who watch by RTSP get what `feed` takes.
-    pub fn start(
+    pub(crate) fn start(
         config: config::Camera,
         directory: &Path,
         events: Events,
@@ -206,26 +206,26 @@ impl Camera {
         })
     }
 
-    pub fn name(&self) -> &str {
+    pub(crate) fn name(&self) -> &str {
         &self.shared.config.name
     }
 
-    pub fn config(&self) -> &config::Camera {
+    pub(crate) fn config(&self) -> &config::Camera {
         &self.shared.config
     }
 
     /// What those who watch by RTSP get, if that is wanted.
-    pub fn feed(&self) -> Option<&Arc<Feed>> {
+    pub(crate) fn feed(&self) -> Option<&Arc<Feed>> {
         self.shared.feed.as_ref()
     }
 
     /// The latest picture and those to come.
-    pub fn pictures(&self) -> watch::Receiver<Picture> {
+    pub(crate) fn pictures(&self) -> watch::Receiver<Picture> {
         self.shared.picture.subscribe()
     }
 
     /// How long its thread has not gone round.
-    pub fn silent(&self) -> Duration {
+    pub(crate) fn silent(&self) -> Duration {
         let turned = Duration::from_micros(self.shared.turned.load(Ordering::Relaxed));
         self.shared.began.elapsed().saturating_sub(turned)
     }
@@ -233,7 +233,7 @@ impl Camera {
     /// Saves what is kept and what comes in the next `after` seconds; returns the clip's name. An
     /// event that has a clip is not recorded again. A clip that is `pinned` stays from its beginning on.
     /// Reads and writes files.
-    pub fn trigger(
+    pub(crate) fn trigger(
         &self,
         event: &str,
         after: Option<u64>,
@@ -243,21 +243,21 @@ impl Camera {
     }
 
     /// Has a clip that is being written stay, or not; false if none of this name is.
-    pub fn pin_open(&self, name: &str, pinned: bool) -> bool {
+    pub(crate) fn pin_open(&self, name: &str, pinned: bool) -> bool {
         let mut state = lock(&self.shared.state);
         let open = state.open.get_mut(name);
         open.map(|open| open.pinned = pinned).is_some()
     }
 
     /// The clip of an event of this run.
-    pub fn clip_of_event(&self, event: &str) -> Option<String> {
+    pub(crate) fn clip_of_event(&self, event: &str) -> Option<String> {
         let state = lock(&self.shared.state);
         let found = state.recent.iter().find(|(known, _)| known == event);
         found.map(|(_, name)| name.clone())
     }
 
     /// Ends what is being recorded with what has arrived; but for what is recorded all the time.
-    pub fn finish(&self) -> Result<(), TriggerError> {
+    pub(crate) fn finish(&self) -> Result<(), TriggerError> {
         let ring = {
             let mut state = lock(&self.shared.state);
             state.motion = None;
@@ -269,13 +269,13 @@ impl Camera {
     }
 
     /// Whether it has just begun, and there is nothing yet that could record.
-    pub fn is_being_made(&self) -> bool {
+    pub(crate) fn is_being_made(&self) -> bool {
         let state = lock(&self.shared.state);
         state.phase == Phase::Starting && state.ring.is_none()
     }
 
     /// How it is doing.
-    pub fn status(&self) -> Status {
+    pub(crate) fn status(&self) -> Status {
         let shared = &self.shared;
         let (mut status, ring) = {
             let state = lock(&shared.state);
@@ -312,13 +312,13 @@ impl Camera {
     }
 
     /// Asks it to end; [`Camera::join`] waits for that.
-    pub fn stop(&self) {
+    pub(crate) fn stop(&self) {
         *lock(&self.shared.stop) = true;
         self.shared.woken.notify_all();
     }
 
     /// Waits until its files are whole and it has ended.
-    pub fn join(&self) {
+    pub(crate) fn join(&self) {
         let thread = lock(&self.thread).take();
         if let Some(thread) = thread
             && thread.join().is_err()

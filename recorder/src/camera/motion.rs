@@ -15,7 +15,7 @@ const PICTURES: u32 = 2;
 
 /// What was there in the last seconds.
 #[derive(Debug)]
-pub struct Watch {
+pub(crate) struct Watch {
     settings: Motion,
     /// Of each pixel its brightness, in 256ths.
     background: Vec<i32>,
@@ -25,7 +25,7 @@ pub struct Watch {
 }
 
 impl Watch {
-    pub fn new(settings: Motion) -> Self {
+    pub(crate) fn new(settings: Motion) -> Self {
         Self {
             settings,
             background: Vec::new(),
@@ -35,7 +35,7 @@ impl Watch {
     }
 
     /// Takes a picture, a byte for each pixel; true if something moves in it.
-    pub fn look(&mut self, picture: &[u8]) -> bool {
+    pub(crate) fn look(&mut self, picture: &[u8]) -> bool {
         if self.background.len() != picture.len() {
             self.begin(picture);
         }

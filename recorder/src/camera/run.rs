@@ -48,7 +48,7 @@ enum RunError {
 }
 
 /// Runs the camera until it is told to stop.
-pub fn run(shared: &Arc<Shared>) {
+pub(crate) fn run(shared: &Arc<Shared>) {
     let name = &shared.config.name;
     let mut delay = FIRST_DELAY;
     while !shared.stopping() {

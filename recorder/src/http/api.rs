@@ -43,7 +43,7 @@ struct Report {
 
 /// Room for clips.
 #[derive(Debug, Clone, Copy, Serialize)]
-pub struct Disk {
+pub(crate) struct Disk {
     /// What this program may still write.
     pub free: u64,
     pub total: u64,
@@ -66,7 +66,7 @@ struct Listed {
 /// What may be said with a trigger; what else is said is an error.
 #[derive(Debug, Default, Deserialize)]
 #[serde(default, deny_unknown_fields)]
-pub struct Wish {
+pub(crate) struct Wish {
     event: Option<String>,
     after: Option<u64>,
     pin: bool,
@@ -75,7 +75,7 @@ pub struct Wish {
 /// Which clips are asked for.
 #[derive(Debug, Default, Deserialize)]
 #[serde(default, deny_unknown_fields)]
-pub struct Wanted {
+pub(crate) struct Wanted {
     /// A machine, `*` for all: of what the index of all machines has.
     site: Option<String>,
     camera: Option<String>,
@@ -96,7 +96,7 @@ impl App {
     }
 
     /// Room where clips are.
-    pub fn disk(&self) -> Option<Disk> {
+    pub(crate) fn disk(&self) -> Option<Disk> {
         let found = rustix::fs::statvfs(self.0.cameras.directory()).ok()?;
         Some(Disk {
             free: found.f_bavail * found.f_frsize,
@@ -105,7 +105,7 @@ impl App {
     }
 }
 
-pub async fn state(State(app): State<App>) -> Result<impl IntoResponse, HttpError> {
+pub(crate) async fn state(State(app): State<App>) -> Result<impl IntoResponse, HttpError> {
     let store = match &app.0.offload {
         Some(offload) => Some(offload.status().await?),
         None => None,
@@ -122,7 +122,7 @@ pub async fn state(State(app): State<App>) -> Result<impl IntoResponse, HttpErro
     Ok((FRESH, Json(report)))
 }
 
-pub async fn clips(
+pub(crate) async fn clips(
     State(app): State<App>,
     Query(wanted): Query<Wanted>,
 ) -> Result<impl IntoResponse, HttpError> {
@@ -157,11 +157,17 @@ pub async fn clips(
     Ok((FRESH, Json(list)))
 }
 
-pub async fn pin(app: State<App>, clip: Path<(String, String)>) -> Result<Json<()>, HttpError> {
+pub(crate) async fn pin(
+    app: State<App>,
+    clip: Path<(String, String)>,
+) -> Result<Json<()>, HttpError> {
     mark(app, clip, true).await
 }
 
-pub async fn unpin(app: State<App>, clip: Path<(String, String)>) -> Result<Json<()>, HttpError> {
+pub(crate) async fn unpin(
+    app: State<App>,
+    clip: Path<(String, String)>,
+) -> Result<Json<()>, HttpError> {
     mark(app, clip, false).await
 }
 
@@ -179,7 +185,7 @@ async fn mark(
     Ok(Json(()))
 }
 
-pub async fn trigger(
+pub(crate) async fn trigger(
     State(app): State<App>,
     Path(camera): Path<String>,
     Query(Wish { event, after, pin }): Query<Wish>,
@@ -190,7 +196,7 @@ pub async fn trigger(
     Ok(Json(done.await?))
 }
 
-pub async fn finish(
+pub(crate) async fn finish(
     State(app): State<App>,
     Path(camera): Path<String>,
 ) -> Result<Json<()>, HttpError> {
@@ -200,7 +206,7 @@ pub async fn finish(
     Ok(Json(()))
 }
 
-pub async fn delete(
+pub(crate) async fn delete(
     State(app): State<App>,
     Path((camera, name)): Path<(String, String)>,
 ) -> Result<Json<()>, HttpError> {

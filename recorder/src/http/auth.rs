@@ -235,14 +235,18 @@ fn secret() -> Option<String> {
 }
 
 /// What the configuration has for this password.
-pub fn hash_password(password: &str) -> Result<String, argon2::password_hash::Error> {
+pub(crate) fn hash_password(password: &str) -> Result<String, argon2::password_hash::Error> {
     let salt = random::<16>().ok_or(argon2::password_hash::Error::Crypto)?;
     let hash = Argon2::default().hash_password_with_salt(password.as_bytes(), &salt)?;
     Ok(PasswordHash::to_string(&hash))
 }
 
 /// Lets those pass who are signed in or have the token, and all to the page where one signs in.
-pub async fn only_who_is_known(State(app): State<App>, request: Request, next: Next) -> Response {
+pub(crate) async fn only_who_is_known(
+    State(app): State<App>,
+    request: Request,
+    next: Next,
+) -> Response {
     let path = request.uri().path();
     let open = ["/login", "/page.css", "/icon.svg", "/healthz"].contains(&path);
     if open || app.0.auth.is_allowed(request.headers()) {
@@ -261,7 +265,7 @@ fn page(status: StatusCode, wrong: &str) -> Response {
     (status, fresh, Html(text)).into_response()
 }
 
-pub async fn login_page(State(app): State<App>) -> Response {
+pub(crate) async fn login_page(State(app): State<App>) -> Response {
     match app.0.auth.is_needed() {
         true => page(StatusCode::OK, ""),
         false => Redirect::to("/").into_response(),
@@ -270,11 +274,11 @@ pub async fn login_page(State(app): State<App>) -> Response {
 
 /// What the page sends.
 #[derive(Deserialize)]
-pub struct Login {
+pub(crate) struct Login {
     password: String,
 }
 
-pub async fn login(
+pub(crate) async fn login(
     State(app): State<App>,
     Extension(peer): Extension<SocketAddr>,
     Form(login): Form<Login>,
@@ -311,7 +315,7 @@ fn address(address: IpAddr) -> IpAddr {
     }
 }
 
-pub async fn logout(State(app): State<App>, headers: HeaderMap) -> Response {
+pub(crate) async fn logout(State(app): State<App>, headers: HeaderMap) -> Response {
     let auth = &app.0.auth;
     if let Some(session) = auth.session(&headers) {
         lock(&auth.sessions).remove(&session);

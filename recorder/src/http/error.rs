@@ -13,7 +13,7 @@ use crate::trigger::OrderError;
 
 /// Why a request is not followed.
 #[derive(Debug, thiserror::Error)]
-pub enum HttpError {
+pub(crate) enum HttpError {
     #[error("there is no camera {0:?}")]
     NoCamera(String),
     #[error("there is no such clip")]
@@ -102,7 +102,7 @@ impl IntoResponse for HttpError {
 }
 
 /// For whatever else is asked for.
-pub async fn no_page() -> HttpError {
+pub(crate) async fn no_page() -> HttpError {
     HttpError::NoPage
 }
 
@@ -111,7 +111,7 @@ const LONGEST_REASON: usize = 4 << 10;
 
 /// Says as JSON what those who look at a request before it gets here have against it: they say it as
 /// text, or not at all.
-pub async fn as_json(response: Response) -> Response {
+pub(crate) async fn as_json(response: Response) -> Response {
     let status = response.status();
     let kind = response.headers().get(CONTENT_TYPE);
     let is_text = |kind: &HeaderValue| kind.as_bytes().starts_with(b"text/plain");

@@ -19,13 +19,13 @@ use crate::config::{self, Container};
 /// What may be asked of a clip.
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
-pub struct Wish {
+pub(crate) struct Wish {
     /// To be stored, not shown.
     download: Option<String>,
 }
 
 /// The file of a clip.
-pub async fn clip(
+pub(crate) async fn clip(
     State(app): State<App>,
     Path((camera, name)): Path<(String, String)>,
     Query(wish): Query<Wish>,
@@ -53,7 +53,7 @@ pub async fn clip(
 }
 
 /// What the camera saw at the trigger.
-pub async fn picture(
+pub(crate) async fn picture(
     State(app): State<App>,
     Path((camera, name)): Path<(String, String)>,
     request: Request,
@@ -71,7 +71,12 @@ pub async fn picture(
 
 /// The path of a clip's file, or of the one beside it that ends so. Only a file in a folder of the
 /// clips' directory is one: links could lead anywhere.
-pub async fn find(app: &App, camera: &str, name: &str, end: &str) -> Result<PathBuf, HttpError> {
+pub(crate) async fn find(
+    app: &App,
+    camera: &str,
+    name: &str,
+    end: &str,
+) -> Result<PathBuf, HttpError> {
     if !config::is_name(camera) || !clip::is_name(name) {
         return Err(HttpError::NoClip);
     }

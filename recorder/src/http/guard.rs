@@ -29,7 +29,7 @@ const HEADERS: [(HeaderName, &str); 5] = [
 ];
 
 /// Turns away who asks by a name that is not ours, and sets what every answer has.
-pub async fn guard(State(app): State<App>, request: Request, next: Next) -> Response {
+pub(crate) async fn guard(State(app): State<App>, request: Request, next: Next) -> Response {
     let mut response = match is_ours(request.headers(), &app.0.config.hosts) {
         true => next.run(request).await,
         false => HttpError::Host.into_response(),

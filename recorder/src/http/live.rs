@@ -18,7 +18,7 @@ use crate::camera::Picture;
 const BOUNDARY: &str = "picture";
 
 /// The latest picture. Its number is its tag: who has it is told so.
-pub async fn picture(
+pub(crate) async fn picture(
     State(app): State<App>,
     Path(camera): Path<String>,
     headers: HeaderMap,
@@ -43,7 +43,7 @@ pub async fn picture(
 }
 
 /// Pictures without end, each as soon as it is there; who is slow gets fewer.
-pub async fn stream(
+pub(crate) async fn stream(
     State(app): State<App>,
     Path(camera): Path<String>,
 ) -> Result<Response, HttpError> {

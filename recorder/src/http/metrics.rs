@@ -21,7 +21,7 @@ type Labels = Vec<(&'static str, String)>;
 type Level = Gauge<f64, AtomicU64>;
 
 /// What there is to know now. It is put together when it is asked for: the cameras count themselves.
-pub async fn metrics(State(app): State<App>, headers: HeaderMap) -> Response {
+pub(crate) async fn metrics(State(app): State<App>, headers: HeaderMap) -> Response {
     let mut registry = Registry::with_prefix("kendryte");
     let cameras = app.0.cameras.list();
     let statuses: Vec<_> = cameras.iter().map(|camera| camera.status()).collect();

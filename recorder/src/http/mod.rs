@@ -2,7 +2,7 @@
 //! The page and what programs ask for, over HTTP.
 
 mod api;
-pub mod auth;
+pub(crate) mod auth;
 mod error;
 mod files;
 mod guard;
@@ -30,8 +30,8 @@ use crate::events::{Events, Phase};
 use crate::index::{Index, Shared};
 use crate::offload::Offload;
 
-pub use server::serve;
-pub use tls::acceptor;
+pub(crate) use server::serve;
+pub(crate) use tls::acceptor;
 
 use auth::Auth;
 
@@ -42,7 +42,7 @@ const LONGEST_ANSWER: Duration = Duration::from_secs(20);
 
 /// What all requests have in common.
 #[derive(Debug, Clone)]
-pub struct App(Arc<Inner>);
+pub(crate) struct App(Arc<Inner>);
 
 #[derive(Debug)]
 struct Inner {
@@ -53,7 +53,7 @@ struct Inner {
 
 /// What of the program is asked and ordered.
 #[derive(Debug)]
-pub struct Parts {
+pub(crate) struct Parts {
     pub cameras: Arc<Cameras>,
     pub index: Index,
     /// The index of all machines.
@@ -71,7 +71,7 @@ impl std::ops::Deref for Inner {
 }
 
 impl App {
-    pub fn new(parts: Parts, config: Http, auth: Arc<Auth>) -> Self {
+    pub(crate) fn new(parts: Parts, config: Http, auth: Arc<Auth>) -> Self {
         Self(Arc::new(Inner {
             parts,
             config,
@@ -81,7 +81,7 @@ impl App {
 }
 
 /// All that is answered.
-pub fn router(app: App) -> Router {
+pub(crate) fn router(app: App) -> Router {
     let api = Router::new()
         .route("/state", get(api::state))
         .route("/clips", get(api::clips))

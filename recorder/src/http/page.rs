@@ -11,27 +11,27 @@ const fn page(kind: &'static str, text: &'static str) -> Page {
     ([(CONTENT_TYPE, kind), (CACHE_CONTROL, "no-cache")], text)
 }
 
-pub async fn html() -> impl IntoResponse {
+pub(crate) async fn html() -> impl IntoResponse {
     page(
         "text/html; charset=utf-8",
         include_str!("../../page/index.html"),
     )
 }
 
-pub async fn css() -> impl IntoResponse {
+pub(crate) async fn css() -> impl IntoResponse {
     page(
         "text/css; charset=utf-8",
         include_str!("../../page/page.css"),
     )
 }
 
-pub async fn js() -> impl IntoResponse {
+pub(crate) async fn js() -> impl IntoResponse {
     page(
         "text/javascript; charset=utf-8",
         include_str!("../../page/page.js"),
     )
 }
 
-pub async fn icon() -> impl IntoResponse {
+pub(crate) async fn icon() -> impl IntoResponse {
     page("image/svg+xml", include_str!("../../page/icon.svg"))
 }

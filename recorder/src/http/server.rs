@@ -26,7 +26,7 @@ const STALLED: u32 = 60_000;
 const LAST_ANSWERS: Duration = Duration::from_secs(2);
 
 /// Answers on a port until `stop` is true. More than `connections` at a time wait for their turn.
-pub async fn serve(
+pub(crate) async fn serve(
     listener: TcpListener,
     router: Router,
     tls: Option<TlsAcceptor>,

@@ -13,7 +13,7 @@ use crate::config::Tls;
 
 /// Why there is no TLS.
 #[derive(Debug, thiserror::Error)]
-pub enum TlsError {
+pub(crate) enum TlsError {
     #[error("{path}: {error}")]
     File { path: PathBuf, error: pem::Error },
     #[error("certificate and key: {0}")]
@@ -21,7 +21,7 @@ pub enum TlsError {
 }
 
 /// Reads certificate and key.
-pub fn acceptor(files: &Tls) -> Result<TlsAcceptor, TlsError> {
+pub(crate) fn acceptor(files: &Tls) -> Result<TlsAcceptor, TlsError> {
     let wrong = |path: &PathBuf| {
         let path = path.clone();
         move |error| TlsError::File { path, error }

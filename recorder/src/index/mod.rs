@@ -28,12 +28,12 @@ use tokio::sync::mpsc;
 use crate::clip::{self, Clip};
 use crate::config;
 
-pub use queue::{Backlog, Upload};
-pub use shared::Shared;
-pub use table::{Entry, Query};
+pub(crate) use queue::{Backlog, Upload};
+pub(crate) use shared::Shared;
+pub(crate) use table::{Entry, Query};
 
 /// The name of the database in the clips' directory.
-pub const FILE: &str = ".index.sqlite";
+pub(crate) const FILE: &str = ".index.sqlite";
 
 /// The number of this form of the tables. Another one is made anew from the files and the store.
 const FORM: i64 = 2;
@@ -58,7 +58,7 @@ PRAGMA user_version = 2;
 
 /// What is wrong with the index.
 #[derive(Debug, thiserror::Error)]
-pub enum IndexError {
+pub(crate) enum IndexError {
     #[error("the index: {0}")]
     Database(#[from] sqlx::Error),
     #[error("the clips' directory: {0}")]
@@ -67,7 +67,7 @@ pub enum IndexError {
 
 /// The clips of all cameras of this machine.
 #[derive(Debug, Clone)]
-pub struct Index {
+pub(crate) struct Index {
     pool: SqlitePool,
     site: String,
     /// It was made by this run.
@@ -84,7 +84,10 @@ type Listener = mpsc::UnboundedSender<(String, String)>;
 impl Index {
     /// Opens the index of a directory, and follows the files in it. One that cannot be read is made
     /// anew. Returns as well what an earlier run has recorded and not taken in.
-    pub async fn open(directory: &Path, site: &str) -> Result<(Self, Vec<Clip>), IndexError> {
+    pub(crate) async fn open(
+        directory: &Path,
+        site: &str,
+    ) -> Result<(Self, Vec<Clip>), IndexError> {
         let path = directory.join(FILE);
         let index = match Self::connect(&path, site).await {
             Ok(index) => index,
@@ -188,17 +191,17 @@ impl Index {
     }
 
     /// What this machine is called.
-    pub fn site(&self) -> &str {
+    pub(crate) fn site(&self) -> &str {
         &self.site
     }
 
     /// A number that is another one when clips have changed.
-    pub fn changes(&self) -> u64 {
+    pub(crate) fn changes(&self) -> u64 {
         self.changes.load(Ordering::Relaxed)
     }
 
     /// A clip has changed.
-    pub fn touch(&self, camera: &str, name: &str) {
+    pub(crate) fn touch(&self, camera: &str, name: &str) {
         self.changes.fetch_add(1, Ordering::Relaxed);
         if let Some(listener) = &self.listener {
             // At the end nobody listens any more.
@@ -207,7 +210,7 @@ impl Index {
     }
 
     /// Takes in a clip whose file is here, or what is known of it now.
-    pub async fn put(&self, clip: &Clip) -> Result<(), sqlx::Error> {
+    pub(crate) async fn put(&self, clip: &Clip) -> Result<(), sqlx::Error> {
         let entry = Entry {
             site: self.site.clone(),
             clip: clip.clone(),
@@ -219,7 +222,7 @@ impl Index {
     }
 
     /// A clip's file is gone. The clip stays if the store has it.
-    pub async fn lose(&self, camera: &str, name: &str) -> Result<(), sqlx::Error> {
+    pub(crate) async fn lose(&self, camera: &str, name: &str) -> Result<(), sqlx::Error> {
         self.change(
             "UPDATE clips SET here = 0 WHERE camera = $1 AND name = $2",
             camera,
@@ -236,7 +239,7 @@ impl Index {
     }
 
     /// A clip is to be nowhere any more; the store is still to be told.
-    pub async fn forget(&self, camera: &str, name: &str) -> Result<(), sqlx::Error> {
+    pub(crate) async fn forget(&self, camera: &str, name: &str) -> Result<(), sqlx::Error> {
         self.lose(camera, name).await?;
         self.change(
             "UPDATE clips SET gone = 1 WHERE camera = $1 AND name = $2",
@@ -261,13 +264,13 @@ impl Index {
     }
 
     /// The clips that fit, the newest first.
-    pub async fn find(&self, query: &Query) -> Result<Vec<Entry>, sqlx::Error> {
+    pub(crate) async fn find(&self, query: &Query) -> Result<Vec<Entry>, sqlx::Error> {
         let rows = table::find!(query).fetch_all(&self.pool).await?;
         rows.iter().map(table::entry).collect()
     }
 
     /// By its name.
-    pub async fn get(&self, camera: &str, name: &str) -> Result<Option<Entry>, sqlx::Error> {
+    pub(crate) async fn get(&self, camera: &str, name: &str) -> Result<Option<Entry>, sqlx::Error> {
         let row = sqlx::query(table::select!(
             "WHERE camera = $1 AND name = $2 AND gone = 0"
         ));
@@ -284,7 +287,7 @@ impl Index {
     }
 
     /// Waits until all is written.
-    pub async fn close(&self) {
+    pub(crate) async fn close(&self) {
         self.pool.close().await;
     }
 }

@@ -9,7 +9,7 @@ use crate::clip::Clip;
 
 /// An upload in parts that is under way.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Upload {
+pub(crate) struct Upload {
     pub id: String,
     /// What the store calls the parts that it has, in order.
     pub parts: Vec<String>,
@@ -17,7 +17,7 @@ pub struct Upload {
 
 /// What waits for the store.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, serde::Serialize)]
-pub struct Backlog {
+pub(crate) struct Backlog {
     pub clips: u64,
     pub bytes: u64,
 }
@@ -25,7 +25,10 @@ pub struct Backlog {
 impl Index {
     /// The clip that is to be uploaded next, if there is one: the oldest of those that have failed the
     /// fewest times. What is recorded `all_the_time` is uploaded or not.
-    pub async fn next_upload(&self, all_the_time: bool) -> Result<Option<Clip>, sqlx::Error> {
+    pub(crate) async fn next_upload(
+        &self,
+        all_the_time: bool,
+    ) -> Result<Option<Clip>, sqlx::Error> {
         let row = sqlx::query(table::select!(
             "WHERE here = 1 AND sha256 IS NULL AND gone = 0 AND (event IS NOT NULL OR $1)
              ORDER BY attempts, start LIMIT 1"
@@ -39,7 +42,7 @@ impl Index {
     }
 
     /// What is still to be uploaded.
-    pub async fn backlog(&self, all_the_time: bool) -> Result<Backlog, sqlx::Error> {
+    pub(crate) async fn backlog(&self, all_the_time: bool) -> Result<Backlog, sqlx::Error> {
         let row = sqlx::query(
             "SELECT count(*), coalesce(sum(bytes), 0) FROM clips
              WHERE here = 1 AND sha256 IS NULL AND gone = 0 AND (event IS NOT NULL OR $1)",
@@ -53,7 +56,7 @@ impl Index {
     }
 
     /// An upload has failed; others are tried first.
-    pub async fn postpone(&self, camera: &str, name: &str) -> Result<(), sqlx::Error> {
+    pub(crate) async fn postpone(&self, camera: &str, name: &str) -> Result<(), sqlx::Error> {
         sqlx::query("UPDATE clips SET attempts = attempts + 1 WHERE camera = $1 AND name = $2")
             .bind(camera)
             .bind(name)
@@ -63,7 +66,7 @@ impl Index {
     }
 
     /// The store has a clip, whole; false if it was deleted meanwhile.
-    pub async fn stored(
+    pub(crate) async fn stored(
         &self,
         camera: &str,
         name: &str,
@@ -86,7 +89,7 @@ impl Index {
     }
 
     /// Clips of which both the machine and the store have a file.
-    pub async fn twice(&self) -> Result<Vec<Clip>, sqlx::Error> {
+    pub(crate) async fn twice(&self) -> Result<Vec<Clip>, sqlx::Error> {
         let rows = sqlx::query(table::select!(
             "WHERE here = 1 AND sha256 IS NOT NULL AND gone = 0"
         ));
@@ -94,7 +97,7 @@ impl Index {
     }
 
     /// What the store has and nobody was told of.
-    pub async fn untold(&self) -> Result<Vec<Clip>, sqlx::Error> {
+    pub(crate) async fn untold(&self) -> Result<Vec<Clip>, sqlx::Error> {
         let rows = sqlx::query(table::select!(
             "WHERE sha256 IS NOT NULL AND told = 0 AND gone = 0"
         ));
@@ -103,7 +106,7 @@ impl Index {
     }
 
     /// It was told that the store has a clip.
-    pub async fn told(&self, camera: &str, name: &str) -> Result<(), sqlx::Error> {
+    pub(crate) async fn told(&self, camera: &str, name: &str) -> Result<(), sqlx::Error> {
         sqlx::query("UPDATE clips SET told = 1 WHERE camera = $1 AND name = $2")
             .bind(camera)
             .bind(name)
@@ -113,13 +116,13 @@ impl Index {
     }
 
     /// Clips that are to be deleted in the store.
-    pub async fn gone(&self) -> Result<Vec<Clip>, sqlx::Error> {
+    pub(crate) async fn gone(&self) -> Result<Vec<Clip>, sqlx::Error> {
         let rows = sqlx::query(table::select!("WHERE gone = 1"));
         clips(&rows.fetch_all(&self.pool).await?)
     }
 
     /// The store has a clip no more.
-    pub async fn deleted(&self, camera: &str, name: &str) -> Result<(), sqlx::Error> {
+    pub(crate) async fn deleted(&self, camera: &str, name: &str) -> Result<(), sqlx::Error> {
         self.change(
             "DELETE FROM clips WHERE camera = $1 AND name = $2 AND gone = 1",
             camera,
@@ -130,7 +133,11 @@ impl Index {
     }
 
     /// The upload in parts of a clip, if one is under way.
-    pub async fn upload(&self, camera: &str, name: &str) -> Result<Option<Upload>, sqlx::Error> {
+    pub(crate) async fn upload(
+        &self,
+        camera: &str,
+        name: &str,
+    ) -> Result<Option<Upload>, sqlx::Error> {
         let row = sqlx::query("SELECT upload, parts FROM uploads WHERE camera = $1 AND name = $2");
         let row = row.bind(camera).bind(name);
         let row = row.fetch_optional(&self.pool).await?;
@@ -138,7 +145,7 @@ impl Index {
     }
 
     /// An upload in parts has begun, or has one part more.
-    pub async fn set_upload(
+    pub(crate) async fn set_upload(
         &self,
         camera: &str,
         name: &str,
@@ -156,7 +163,7 @@ impl Index {
     }
 
     /// An upload in parts has ended.
-    pub async fn end_upload(&self, camera: &str, name: &str) -> Result<(), sqlx::Error> {
+    pub(crate) async fn end_upload(&self, camera: &str, name: &str) -> Result<(), sqlx::Error> {
         sqlx::query("DELETE FROM uploads WHERE camera = $1 AND name = $2")
             .bind(camera)
             .bind(name)
@@ -166,7 +173,7 @@ impl Index {
     }
 
     /// Uploads in parts of clips that are not there any more: by camera, name and id.
-    pub async fn orphans(&self) -> Result<Vec<(String, String, String)>, sqlx::Error> {
+    pub(crate) async fn orphans(&self) -> Result<Vec<(String, String, String)>, sqlx::Error> {
         let rows = sqlx::query(
             "SELECT camera, name, upload FROM uploads WHERE NOT EXISTS
                  (SELECT 1 FROM clips WHERE clips.camera = uploads.camera
@@ -179,7 +186,7 @@ impl Index {
     }
 
     /// Whether the store may have clips that this index has not: it was made anew.
-    pub async fn is_unread(&self) -> Result<bool, sqlx::Error> {
+    pub(crate) async fn is_unread(&self) -> Result<bool, sqlx::Error> {
         let count: i64 = sqlx::query_scalar("SELECT count(*) FROM unread")
             .fetch_one(&self.pool)
             .await?;
@@ -188,7 +195,7 @@ impl Index {
 
     /// Takes in what the store has; clips that are known already stay as they are. Returns how many
     /// are new.
-    pub async fn read(&self, clips: &[Clip]) -> Result<u64, sqlx::Error> {
+    pub(crate) async fn read(&self, clips: &[Clip]) -> Result<u64, sqlx::Error> {
         let mut added = 0;
         for clip in clips {
             if self.get(&clip.camera, &clip.name).await?.is_some() {

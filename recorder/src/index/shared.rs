@@ -25,14 +25,14 @@ const FAREWELL: Duration = Duration::from_secs(2);
 
 /// The index of many machines.
 #[derive(Debug, Clone)]
-pub struct Shared {
+pub(crate) struct Shared {
     pool: PgPool,
     follows: Arc<AtomicBool>,
 }
 
 impl Shared {
     /// Begins to pass on what changes in an index, until `stopped` is true.
-    pub fn start(
+    pub(crate) fn start(
         url: &str,
         index: &mut Index,
         stopped: watch::Receiver<bool>,
@@ -51,12 +51,12 @@ impl Shared {
     }
 
     /// Whether it has all that this machine's index has, but for what has just changed.
-    pub fn follows(&self) -> bool {
+    pub(crate) fn follows(&self) -> bool {
         self.follows.load(Ordering::Relaxed)
     }
 
     /// The clips of all machines that fit, the newest first.
-    pub async fn find(&self, query: &Query) -> Result<Vec<Entry>, sqlx::Error> {
+    pub(crate) async fn find(&self, query: &Query) -> Result<Vec<Entry>, sqlx::Error> {
         let rows = table::find!(query).fetch_all(&self.pool).await?;
         rows.iter().map(table::entry).collect()
     }

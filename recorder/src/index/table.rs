@@ -7,7 +7,7 @@ use crate::clip::Clip;
 
 /// The table. `here` is whether the machine has the file, `sha256` says what the store has, and is not
 /// set where it has nothing; a clip that is `gone` is not to be found and is to be deleted in the store.
-pub const TABLE: &str = "
+pub(crate) const TABLE: &str = "
 CREATE TABLE IF NOT EXISTS clips (
     site TEXT NOT NULL,
     camera TEXT NOT NULL,
@@ -27,7 +27,7 @@ CREATE INDEX IF NOT EXISTS clips_by_event ON clips (event);
 ";
 
 /// Takes in a clip, or what is known of it now.
-pub const PUT: &str = "
+pub(crate) const PUT: &str = "
 INSERT INTO clips (site, camera, name, event, start, length, frames, bytes, sha256, here)
 VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)
 ON CONFLICT (site, camera, name) DO UPDATE SET
@@ -35,7 +35,7 @@ ON CONFLICT (site, camera, name) DO UPDATE SET
     frames = excluded.frames, bytes = excluded.bytes, sha256 = excluded.sha256, here = excluded.here";
 
 /// Takes out a clip.
-pub const REMOVE: &str = "DELETE FROM clips WHERE site = $1 AND camera = $2 AND name = $3";
+pub(crate) const REMOVE: &str = "DELETE FROM clips WHERE site = $1 AND camera = $2 AND name = $3";
 
 /// What is read of a clip, in the order of [`entry`].
 macro_rules! select {
@@ -49,7 +49,7 @@ macro_rules! select {
 pub(super) use select;
 
 /// The clips that fit a [`Query`], the newest first.
-pub const FIND: &str = select!(
+pub(crate) const FIND: &str = select!(
     "WHERE gone = 0 AND ($1 IS NULL OR site = $1) AND ($2 IS NULL OR camera = $2)
        AND ($3 IS NULL OR event = $3) AND ($4 IS NULL OR start >= $4) AND ($5 IS NULL OR start < $5)
      ORDER BY start DESC, name DESC, camera, site LIMIT $6"
@@ -57,7 +57,7 @@ pub const FIND: &str = select!(
 
 /// Which clips are looked for; all of what is set has to fit.
 #[derive(Debug, Clone, Default)]
-pub struct Query {
+pub(crate) struct Query {
     pub site: Option<String>,
     pub camera: Option<String>,
     pub event: Option<String>,
@@ -71,7 +71,7 @@ pub struct Query {
 
 /// A clip of the index.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Entry {
+pub(crate) struct Entry {
     /// The machine that recorded it.
     pub site: String,
     pub clip: Clip,
@@ -114,7 +114,7 @@ macro_rules! find {
 pub(super) use find;
 
 /// A row of what [`select`] asks for.
-pub fn entry<R>(row: &R) -> Result<Entry, sqlx::Error>
+pub(crate) fn entry<R>(row: &R) -> Result<Entry, sqlx::Error>
 where
     R: Row,
     usize: ColumnIndex<R>,
@@ -141,6 +141,6 @@ where
 }
 
 /// The databases' integers have a sign.
-pub fn signed(number: u64) -> i64 {
+pub(crate) fn signed(number: u64) -> i64 {
     i64::try_from(number).unwrap_or(i64::MAX)
 }

@@ -96,7 +96,7 @@ const ORDERS: [&str; 4] = ["trigger", "finish", "pin", "unpin"];
 
 /// What is published comes from here.
 #[derive(Debug, Clone)]
-pub struct Station {
+pub(crate) struct Station {
     topics: Topics,
     outbox: Outbox,
     /// Cameras whose state is another one.
@@ -105,7 +105,7 @@ pub struct Station {
 
 impl Station {
     /// Takes what happened; it is on the disk then.
-    pub async fn hear(&self, event: &Event) {
+    pub(crate) async fn hear(&self, event: &Event) {
         if matches!(event, Event::Camera { .. }) {
             // At the end nobody listens any more.
             let _ = self.changes.send(event.camera().to_owned());
@@ -117,7 +117,7 @@ impl Station {
 }
 
 /// The connection before it is made.
-pub struct Prepared {
+pub(crate) struct Prepared {
     link: Link,
     broker: EventLoop,
     changes: mpsc::UnboundedReceiver<String>,
@@ -127,13 +127,13 @@ pub struct Prepared {
 impl Prepared {
     /// Begins to publish and to listen. The broker may have orders that came while nobody was here, so that the
     /// cameras have to be known.
-    pub fn begin(self) -> JoinHandle<()> {
+    pub(crate) fn begin(self) -> JoinHandle<()> {
         tokio::spawn(run(self.link, self.broker, self.changes, self.stopped))
     }
 }
 
 /// Takes what happens from now on; is to end when `stopped` is true.
-pub async fn prepare(
+pub(crate) async fn prepare(
     config: &Mqtt,
     cameras: Arc<Cameras>,
     index: Index,

@@ -10,14 +10,14 @@ use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePo
 use tokio::sync::Notify;
 
 /// The name of the database in the clips' directory.
-pub const FILE: &str = ".outbox.sqlite";
+pub(crate) const FILE: &str = ".outbox.sqlite";
 
 /// Messages that wait at most; then the oldest goes.
 const MOST: i64 = 100_000;
 
 /// A message that waits.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Letter {
+pub(crate) struct Letter {
     /// Later ones have higher numbers; none comes twice.
     pub sequence: i64,
     pub topic: String,
@@ -26,7 +26,7 @@ pub struct Letter {
 
 /// Messages in the order in which they are to be published.
 #[derive(Debug, Clone)]
-pub struct Outbox {
+pub(crate) struct Outbox {
     letters: SqlitePool,
     /// There is something new.
     pub news: Arc<Notify>,
@@ -34,7 +34,7 @@ pub struct Outbox {
 
 impl Outbox {
     /// Opens the outbox in a directory.
-    pub async fn open(directory: &Path) -> Result<Self, sqlx::Error> {
+    pub(crate) async fn open(directory: &Path) -> Result<Self, sqlx::Error> {
         let options = SqliteConnectOptions::new()
             .filename(directory.join(FILE))
             .create_if_missing(true)
@@ -58,7 +58,7 @@ impl Outbox {
     }
 
     /// Puts a message behind the others.
-    pub async fn put(&self, topic: &str, payload: &str) -> Result<(), sqlx::Error> {
+    pub(crate) async fn put(&self, topic: &str, payload: &str) -> Result<(), sqlx::Error> {
         sqlx::query("INSERT INTO letters (topic, payload) VALUES (?1, ?2)")
             .bind(topic)
             .bind(payload)
@@ -80,7 +80,7 @@ impl Outbox {
     }
 
     /// The oldest message.
-    pub async fn first(&self) -> Result<Option<Letter>, sqlx::Error> {
+    pub(crate) async fn first(&self) -> Result<Option<Letter>, sqlx::Error> {
         let row =
             sqlx::query("SELECT sequence, topic, payload FROM letters ORDER BY sequence LIMIT 1")
                 .fetch_optional(&self.letters)
@@ -93,7 +93,7 @@ impl Outbox {
     }
 
     /// A message has arrived.
-    pub async fn arrived(&self, sequence: i64) -> Result<(), sqlx::Error> {
+    pub(crate) async fn arrived(&self, sequence: i64) -> Result<(), sqlx::Error> {
         sqlx::query("DELETE FROM letters WHERE sequence = ?1")
             .bind(sequence)
             .execute(&self.letters)
@@ -102,7 +102,7 @@ impl Outbox {
     }
 
     /// Waits until all is written.
-    pub async fn close(&self) {
+    pub(crate) async fn close(&self) {
         self.letters.close().await;
     }
 }

@@ -35,7 +35,7 @@ const CHUNK: usize = 16 << 10;
 
 /// Makes the client of a store.
 #[derive(Debug, Clone)]
-pub struct Connector {
+pub(crate) struct Connector {
     /// Whether certificates are asked for.
     pub tls: bool,
     /// Bytes a second, all connections together.

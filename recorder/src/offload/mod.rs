@@ -24,7 +24,7 @@ use crate::index::{Backlog, Index, Upload};
 use crate::pins;
 use crate::sync::{is_true, lock};
 
-pub use store::StoreError;
+pub(crate) use store::StoreError;
 use store::{Digest, Memory, Store};
 
 /// The first wait after a failure; each next one is twice as long.
@@ -35,7 +35,7 @@ const TURN: Duration = Duration::from_millis(500);
 
 /// What has come of it since the program started.
 #[derive(Debug, Default)]
-pub struct Progress {
+pub(crate) struct Progress {
     pub clips: AtomicU64,
     pub bytes: AtomicU64,
     pub failures: AtomicU64,
@@ -45,14 +45,14 @@ pub struct Progress {
 
 /// How the store is doing.
 #[derive(Debug, Clone, serde::Serialize)]
-pub struct Status {
+pub(crate) struct Status {
     pub backlog: Backlog,
     pub error: Option<String>,
 }
 
 /// The store and the way to it.
 #[derive(Debug)]
-pub struct Offload {
+pub(crate) struct Offload {
     pub store: Store,
     config: config::Store,
     index: Index,
@@ -63,7 +63,7 @@ pub struct Offload {
 
 impl Offload {
     /// Begins to bring clips to the store, until `stopped` is true.
-    pub fn start(
+    pub(crate) fn start(
         config: &config::Store,
         directory: &Path,
         index: Index,
@@ -83,7 +83,7 @@ impl Offload {
     }
 
     /// How it is doing.
-    pub async fn status(&self) -> Result<Status, sqlx::Error> {
+    pub(crate) async fn status(&self) -> Result<Status, sqlx::Error> {
         Ok(Status {
             backlog: self.index.backlog(self.config.continuous).await?,
             error: lock(&self.progress.error).clone(),

@@ -27,7 +27,7 @@ use crate::index::Upload;
 
 /// What is wrong with an upload.
 #[derive(Debug, thiserror::Error)]
-pub enum StoreError {
+pub(crate) enum StoreError {
     #[error("the store: {0}")]
     Store(#[from] object_store::Error),
     #[error("the clip's file: {0}")]
@@ -44,7 +44,7 @@ pub enum StoreError {
 
 /// What a file holds, to be compared with what a store says that it has.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Digest {
+pub(crate) struct Digest {
     pub bytes: u64,
     /// Of all of it, hexadecimal.
     pub sha256: String,
@@ -54,7 +54,7 @@ pub struct Digest {
 
 impl Digest {
     /// Reads a file, in parts of so many bytes.
-    pub fn of(path: &FilePath, part: usize) -> io::Result<Self> {
+    pub(crate) fn of(path: &FilePath, part: usize) -> io::Result<Self> {
         let mut file = File::open(path)?;
         let (mut bytes, mut sha256, mut parts) = (0, Sha256::new(), Vec::new());
         loop {
@@ -98,14 +98,14 @@ fn hex(bytes: &[u8]) -> String {
 }
 
 /// Where an upload in parts is remembered, so that one that was cut off goes on.
-pub trait Memory {
+pub(crate) trait Memory {
     async fn remember(&self, upload: &Upload) -> Result<(), sqlx::Error>;
     async fn forget(&self) -> Result<(), sqlx::Error>;
 }
 
 /// A bucket.
 #[derive(Debug)]
-pub struct Store {
+pub(crate) struct Store {
     s3: AmazonS3,
     /// In front of all names, with a slash at its end if it is not empty.
     prefix: String,
@@ -113,7 +113,7 @@ pub struct Store {
 }
 
 impl Store {
-    pub fn new(config: &config::Store, site: &str) -> object_store::Result<Self> {
+    pub(crate) fn new(config: &config::Store, site: &str) -> object_store::Result<Self> {
         let mut builder = AmazonS3Builder::new()
             .with_bucket_name(&config.bucket)
             .with_region(&config.region)
@@ -144,7 +144,7 @@ impl Store {
     }
 
     /// How many bytes a part of a file has.
-    pub fn part(&self) -> usize {
+    pub(crate) fn part(&self) -> usize {
         self.part
     }
 
@@ -153,7 +153,7 @@ impl Store {
     }
 
     /// Whether the store has a clip that is this.
-    pub async fn has(&self, clip: &Clip, digest: &Digest) -> Result<bool, StoreError> {
+    pub(crate) async fn has(&self, clip: &Clip, digest: &Digest) -> Result<bool, StoreError> {
         let key = self.key(&clip.camera, &clip.name);
         let found = match self.s3.head(&key).await {
             Ok(found) => found,
@@ -177,7 +177,7 @@ impl Store {
     }
 
     /// Sends a clip's file. One in parts goes on where it was, if `upload` says where.
-    pub async fn send(
+    pub(crate) async fn send(
         &self,
         clip: &Clip,
         path: &FilePath,
@@ -242,7 +242,7 @@ impl Store {
     }
 
     /// Writes what belongs to a clip: its picture, and at last what is known of it.
-    pub async fn send_facts(
+    pub(crate) async fn send_facts(
         &self,
         clip: &Clip,
         picture: Option<Vec<u8>>,
@@ -260,7 +260,7 @@ impl Store {
     }
 
     /// Ends an upload in parts, of which nothing stays.
-    pub async fn abort(&self, camera: &str, name: &str, id: &str) -> Result<(), StoreError> {
+    pub(crate) async fn abort(&self, camera: &str, name: &str, id: &str) -> Result<(), StoreError> {
         let key = self.key(camera, name);
         match self.s3.abort_multipart(&key, &id.to_owned()).await {
             Err(object_store::Error::NotFound { .. }) => Ok(()),
@@ -269,7 +269,7 @@ impl Store {
     }
 
     /// Deletes a clip, and first what says that it is there.
-    pub async fn delete(&self, clip: &Clip) -> Result<(), StoreError> {
+    pub(crate) async fn delete(&self, clip: &Clip) -> Result<(), StoreError> {
         for end in [FACTS, PICTURE, ""] {
             let key = self.key(&clip.camera, &format!("{}{end}", clip.name));
             match self.s3.delete(&key).await {
@@ -281,7 +281,7 @@ impl Store {
     }
 
     /// All clips of this site.
-    pub async fn list(&self) -> Result<Vec<Clip>, StoreError> {
+    pub(crate) async fn list(&self) -> Result<Vec<Clip>, StoreError> {
         let prefix = Path::from(self.prefix.as_str());
         let found: Vec<ObjectMeta> = self.s3.list(Some(&prefix)).try_collect().await?;
         let mut clips = Vec::new();
@@ -305,7 +305,7 @@ impl Store {
     }
 
     /// A clip's object, or that beside it that ends so, or a part of it.
-    pub async fn get(
+    pub(crate) async fn get(
         &self,
         camera: &str,
         name: &str,

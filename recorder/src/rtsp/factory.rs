@@ -15,7 +15,7 @@ use super::feed::{Feed, Lane};
 use super::viewer::Viewer;
 
 /// Whom permissions are for: whoever may watch.
-pub const VIEWER: &str = "viewer";
+pub(crate) const VIEWER: &str = "viewer";
 
 /// How a stream goes over RTP. Parameter sets go with each key unit, for those who come later.
 fn payloader(caps: &gst::CapsRef) -> Option<&'static str> {

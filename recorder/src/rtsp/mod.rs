@@ -20,7 +20,7 @@ use gst_rtsp_server::gst_rtsp::RTSPStatusCode;
 use gst_rtsp_server::prelude::*;
 use gst_rtsp_server::{RTSPClient, RTSPContext, RTSPFilterResult, RTSPServer};
 
-pub use feed::Feed;
+pub(crate) use feed::Feed;
 
 use crate::camera::Camera;
 use crate::config::{Rtsp, Tls};
@@ -42,7 +42,7 @@ type Feeds = Mutex<HashMap<String, Arc<Feed>>>;
 
 /// Why there is no RTSP.
 #[derive(Debug, thiserror::Error)]
-pub enum RtspError {
+pub(crate) enum RtspError {
     #[error("rtsp.listen = {0}: that cannot be listened on; does something else have the port?")]
     Listen(SocketAddr),
     #[error("http.tls for RTSP: {0}; the package glib-networking is needed for it")]
@@ -53,7 +53,7 @@ pub enum RtspError {
 
 /// The server, and the thread that it runs in.
 #[derive(Debug)]
-pub struct Server {
+pub(crate) struct Server {
     server: RTSPServer,
     main: glib::MainLoop,
     thread: Mutex<Option<JoinHandle<()>>>,
@@ -65,7 +65,11 @@ pub struct Server {
 
 impl Server {
     /// Listens; `tls` is for an address that others reach.
-    pub fn start(config: &Rtsp, tls: Option<&Tls>, auth: Arc<Auth>) -> Result<Self, RtspError> {
+    pub(crate) fn start(
+        config: &Rtsp,
+        tls: Option<&Tls>,
+        auth: Arc<Auth>,
+    ) -> Result<Self, RtspError> {
         let server = RTSPServer::new();
         server.set_address(&config.listen.ip().to_string());
         server.set_service(&config.listen.port().to_string());
@@ -104,7 +108,7 @@ impl Server {
     }
 
     /// Where it listens, as players are told.
-    pub fn address(&self, config: &Rtsp) -> String {
+    pub(crate) fn address(&self, config: &Rtsp) -> String {
         let scheme = if self.tls { "rtsps" } else { "rtsp" };
         let port = u16::try_from(self.server.bound_port()).unwrap_or(config.listen.port());
         let address = SocketAddr::new(config.listen.ip(), port);
@@ -112,7 +116,7 @@ impl Server {
     }
 
     /// Has an address for each of these cameras, and none for others.
-    pub fn follow(&self, cameras: &[Arc<Camera>]) {
+    pub(crate) fn follow(&self, cameras: &[Arc<Camera>]) {
         let Some(mounts) = self.server.mount_points() else {
             return;
         };
@@ -135,7 +139,7 @@ impl Server {
     }
 
     /// Sends all clients away and ends.
-    pub fn stop(&self) {
+    pub(crate) fn stop(&self) {
         self.server
             .client_filter(Some(&mut |_, _| RTSPFilterResult::Remove));
         self.main.quit();

@@ -9,7 +9,7 @@ const BURST: u64 = 100_000_000;
 
 /// From the running times of a camera to the times of one viewer, ns.
 #[derive(Debug, Default)]
-pub struct Timeline {
+pub(crate) struct Timeline {
     anchor: Option<Anchor>,
     /// The latest time that was given; none goes back behind it.
     last: u64,
@@ -26,7 +26,7 @@ struct Anchor {
 
 /// The times of a buffer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Times {
+pub(crate) struct Times {
     /// When it is shown.
     pub pts: u64,
     /// When it is decoded; never before the one of the buffer before it.
@@ -35,7 +35,7 @@ pub struct Times {
 
 impl Timeline {
     /// Somebody joins: there is what came from `oldest` to `newest`.
-    pub fn begin(&mut self, oldest: u64, newest: u64) {
+    pub(crate) fn begin(&mut self, oldest: u64, newest: u64) {
         let viewer = newest.saturating_sub(oldest).min(BURST);
         self.anchor = Some(Anchor {
             camera: newest,
@@ -46,7 +46,7 @@ impl Timeline {
 
     /// The camera was started again: `first` is the viewer's time `now`, or as soon after the others as
     /// can be.
-    pub fn begin_anew(&mut self, first: u64, now: u64) {
+    pub(crate) fn begin_anew(&mut self, first: u64, now: u64) {
         self.anchor = Some(Anchor {
             camera: first,
             viewer: now.max(self.last.saturating_add(1)),
@@ -55,13 +55,13 @@ impl Timeline {
     }
 
     /// Whether somebody has joined.
-    pub fn has_begun(&self) -> bool {
+    pub(crate) fn has_begun(&self) -> bool {
         self.anchor.is_some()
     }
 
     /// The viewer's times of a buffer. `dts` is the former's at least: `GstRTSPStream` ends the program
     /// over times that go back.
-    pub fn times(&mut self, pts: u64, dts: Option<u64>) -> Option<Times> {
+    pub(crate) fn times(&mut self, pts: u64, dts: Option<u64>) -> Option<Times> {
         let anchor = self.anchor?;
         let pts = anchor.viewer_time(pts);
         let dts = dts.map_or(pts, |dts| anchor.viewer_time(dts).min(pts));
@@ -69,7 +69,7 @@ impl Timeline {
     }
 
     /// A time was given to the viewer.
-    pub fn given(&mut self, times: Times) {
+    pub(crate) fn given(&mut self, times: Times) {
         self.last = self.last.max(times.pts).max(times.dts);
     }
 }

@@ -11,7 +11,7 @@ use crate::browser::Browser;
 use crate::support::{Answer, Recorder, ask, ball, send};
 
 /// What `--hash-password` makes of a password.
-pub fn hash(password: &str) -> String {
+pub(crate) fn hash(password: &str) -> String {
     let folder = tempfile::tempdir().unwrap();
     let mut command = Recorder::command(folder.path(), &["--hash-password"]);
     let mut child = command
@@ -26,7 +26,7 @@ pub fn hash(password: &str) -> String {
 }
 
 /// Makes `cert.pem` and `key.pem`, by which this computer is `localhost`.
-pub fn certificate(folder: &Path) {
+pub(crate) fn certificate(folder: &Path) {
     let made = Command::new("openssl")
         .args([
             "req",
@@ -54,7 +54,7 @@ pub fn certificate(folder: &Path) {
 }
 
 /// SHA-256 of `secret`.
-pub const TOKEN: &str = "2bb80d537b1da3e38bd30361aa855686bde0eacd7162fef6a25fe97bf527a25b";
+pub(crate) const TOKEN: &str = "2bb80d537b1da3e38bd30361aa855686bde0eacd7162fef6a25fe97bf527a25b";
 
 fn locked() -> Recorder {
     let password = hash("open sesame");

@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use crate::support::{FAILSAFE, Program, send};
 
 /// A browser's window.
-pub struct Browser {
+pub(crate) struct Browser {
     port: u16,
     session: String,
     _driver: Program,
@@ -18,7 +18,7 @@ pub struct Browser {
 
 impl Browser {
     /// `None` where it can't be had: Ubuntu has Chromium as a snap only, which a container can't run.
-    pub fn start() -> Option<Self> {
+    pub(crate) fn start() -> Option<Self> {
         let version = Command::new("chromedriver")
             .arg("--version")
             .stdout(Stdio::null())
@@ -65,16 +65,16 @@ impl Browser {
         answer.json()["value"].take()
     }
 
-    pub fn command(&self, path: &str, body: &Value) -> Value {
+    pub(crate) fn command(&self, path: &str, body: &Value) -> Value {
         self.ask("POST", &format!("/session/{}/{path}", self.session), body)
     }
 
-    pub fn open(&self, address: &str) {
+    pub(crate) fn open(&self, address: &str) {
         self.command("url", &json!({ "url": address }));
     }
 
     /// Makes the page's part of the window that large, and its colours light or dark.
-    pub fn look(&self, width: u32, height: u32, scheme: &str) {
+    pub(crate) fn look(&self, width: u32, height: u32, scheme: &str) {
         let cdp = |cmd: &str, params: Value| {
             self.command("goog/cdp/execute", &json!({"cmd": cmd, "params": params}))
         };
@@ -85,18 +85,18 @@ impl Browser {
         cdp("Emulation.setEmulatedMedia", features);
     }
 
-    pub fn run(&self, script: &str) -> Value {
+    pub(crate) fn run(&self, script: &str) -> Value {
         self.command("execute/sync", &json!({"script": script, "args": []}))
     }
 
     /// Runs a script that calls `done`.
-    pub fn run_to_end(&self, script: &str) -> Value {
+    pub(crate) fn run_to_end(&self, script: &str) -> Value {
         let script = format!("const done = arguments[0]; {script}");
         self.command("execute/async", &json!({"script": script, "args": []}))
     }
 
     /// Waits until an expression in the page is true.
-    pub fn wait(&self, expression: &str) {
+    pub(crate) fn wait(&self, expression: &str) {
         let what = || {
             format!(
                 "{expression}\n{}",
@@ -112,7 +112,7 @@ impl Browser {
 
     /// What axe-core finds on the page that keeps people from using it: a line each.
     /// `scripts/setup.sh test` fetches it; without it nothing is looked for.
-    pub fn barriers(&self) -> Vec<String> {
+    pub(crate) fn barriers(&self) -> Vec<String> {
         let target = Path::new(env!("CARGO_TARGET_TMPDIR")).parent().unwrap();
         let Ok(axe) = std::fs::read_to_string(target.join("axe/axe.min.js")) else {
             eprintln!("skipped: axe-core was not fetched");
@@ -131,14 +131,14 @@ impl Browser {
             .collect()
     }
 
-    pub fn key(&self, key: &str) {
+    pub(crate) fn key(&self, key: &str) {
         let actions = json!([{"type": "key", "id": "keyboard", "actions": [
             {"type": "keyDown", "value": key}, {"type": "keyUp", "value": key}]}]);
         self.command("actions", &json!({ "actions": actions }));
     }
 
     /// Keeps what is to be seen as a picture.
-    pub fn keep_picture(&self, path: &Path) {
+    pub(crate) fn keep_picture(&self, path: &Path) {
         let path_of = format!("/session/{}/screenshot", self.session);
         let picture = self.ask("GET", &path_of, &Value::Null);
         let bytes = decode(picture.as_str().unwrap());

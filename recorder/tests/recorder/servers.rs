@@ -12,19 +12,19 @@ use serde_json::Value;
 use crate::support::{Program, send, until};
 
 /// A port that nobody else asks the kernel for soon: it gives numbers out in turn.
-pub fn free_port() -> u16 {
+pub(crate) fn free_port() -> u16 {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     listener.local_addr().unwrap().port()
 }
 
 /// A broker with a folder of its own, in which it keeps what it knows.
-pub struct Broker {
+pub(crate) struct Broker {
     pub port: u16,
     program: Option<Program>,
 }
 
 impl Broker {
-    pub fn start(folder: &Path) -> Self {
+    pub(crate) fn start(folder: &Path) -> Self {
         let port = free_port();
         let config = format!(
             "listener {port} 127.0.0.1\nallow_anonymous true\npersistence true\n\
@@ -40,7 +40,7 @@ impl Broker {
         broker
     }
 
-    pub fn run(&mut self, folder: &Path) {
+    pub(crate) fn run(&mut self, folder: &Path) {
         let mut command = Command::new("mosquitto");
         command.arg("-c").arg(folder.join("mosquitto.conf"));
         // Debian has it where only root looks.
@@ -53,13 +53,13 @@ impl Broker {
     }
 
     /// Ends it as its service does: it keeps sessions.
-    pub fn stop(&mut self) {
+    pub(crate) fn stop(&mut self) {
         let mut program = self.program.take().unwrap();
         program.terminate();
     }
 
     /// Somebody who listens, and stays when the broker goes.
-    pub fn listener(&self, topic: &str) -> Program {
+    pub(crate) fn listener(&self, topic: &str) -> Program {
         let port = self.port.to_string();
         let mut command = Command::new("mosquitto_sub");
         command.args([
@@ -69,11 +69,11 @@ impl Broker {
     }
 
     /// What a recorder's configuration says of it, where the machine's name is set elsewhere.
-    pub fn config(&self) -> String {
+    pub(crate) fn config(&self) -> String {
         format!("[mqtt]\nhost = '127.0.0.1'\nport = {}\n", self.port)
     }
 
-    pub fn publish(&self, topic: &str, message: &str) {
+    pub(crate) fn publish(&self, topic: &str, message: &str) {
         let port = self.port.to_string();
         let mut command = Command::new("mosquitto_pub");
         command.args(["-p", &port, "-q", "2", "-t", topic, "-m", message]);
@@ -87,14 +87,14 @@ impl Broker {
 }
 
 /// OpenStack Swift with its S3 API and a bucket `clips`.
-pub struct Swift {
+pub(crate) struct Swift {
     port: u16,
     folder: tempfile::TempDir,
     program: Option<Program>,
 }
 
 impl Swift {
-    pub fn start() -> Self {
+    pub(crate) fn start() -> Self {
         let mut swift = Self {
             port: free_port(),
             folder: tempfile::tempdir().unwrap(),
@@ -104,7 +104,7 @@ impl Swift {
         swift
     }
 
-    pub fn run(&mut self) {
+    pub(crate) fn run(&mut self) {
         let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/s3_server.py");
         let mut command = Command::new("/usr/bin/python3");
         command.arg(script).arg(self.folder.path());
@@ -115,12 +115,12 @@ impl Swift {
     }
 
     /// Ends it in the middle of whatever it does.
-    pub fn kill(&mut self) {
+    pub(crate) fn kill(&mut self) {
         self.program = None;
     }
 
     /// What a recorder's configuration says of it, with more lines.
-    pub fn config(&self, more: &str) -> String {
+    pub(crate) fn config(&self, more: &str) -> String {
         format!(
             "[store]\nendpoint = 'http://127.0.0.1:{}'\nbucket = 'clips'\n\
              access-key = 'test:tester'\nsecret-key = 'testing'\n{more}\n",
@@ -135,7 +135,7 @@ impl Swift {
     }
 
     /// The names in a container and their sizes, by Swift's own interface.
-    pub fn list(&self, container: &str) -> Vec<(String, u64)> {
+    pub(crate) fn list(&self, container: &str) -> Vec<(String, u64)> {
         let key = "X-Auth-User: test:tester\r\nX-Auth-Key: testing\r\n";
         let signed_in = self.ask("/auth/v1.0", key);
         let token = signed_in.header("x-auth-token").unwrap().to_owned();
@@ -153,21 +153,21 @@ impl Swift {
     }
 
     /// The names in the bucket that end so.
-    pub fn names(&self, end: &str) -> Vec<String> {
+    pub(crate) fn names(&self, end: &str) -> Vec<String> {
         let names = self.list("clips").into_iter().map(|(name, _)| name);
         names.filter(|name| name.ends_with(end)).collect()
     }
 }
 
 /// A PostgreSQL server of its own, which runs as another user if the test is root's.
-pub struct Postgres {
+pub(crate) struct Postgres {
     port: u16,
     folder: tempfile::TempDir,
     program: Option<Program>,
 }
 
 impl Postgres {
-    pub fn start() -> Self {
+    pub(crate) fn start() -> Self {
         let mut postgres = Self {
             port: free_port(),
             folder: tempfile::tempdir().unwrap(),
@@ -208,7 +208,7 @@ impl Postgres {
         command
     }
 
-    pub fn run(&mut self) {
+    pub(crate) fn run(&mut self) {
         let mut command = self.command("postgres");
         command.arg("-D").arg(self.data()).args([
             "-F",
@@ -228,14 +228,14 @@ impl Postgres {
     }
 
     /// Ends it and whoever is connected.
-    pub fn stop(&mut self) {
+    pub(crate) fn stop(&mut self) {
         let mut program = self.program.take().unwrap();
         program.signal(Signal::INT);
         program.ends();
     }
 
     /// What a recorder's configuration says of it.
-    pub fn config(&self) -> String {
+    pub(crate) fn config(&self) -> String {
         format!(
             "[index]\nurl = 'postgres://recorder@127.0.0.1:{}/postgres'\n",
             self.port
@@ -268,6 +268,6 @@ fn other_user() -> Option<u32> {
 }
 
 /// The clip of an event in a list.
-pub fn of_event<'a>(list: &'a Value, event: &str) -> Option<&'a Value> {
+pub(crate) fn of_event<'a>(list: &'a Value, event: &str) -> Option<&'a Value> {
     list.as_array()?.iter().find(|clip| clip["event"] == event)
 }

@@ -12,10 +12,10 @@ use std::time::{Duration, Instant};
 use rustix::process::{Pid, Signal, kill_process};
 
 /// Only ends a test that would hang.
-pub const FAILSAFE: Duration = Duration::from_secs(90);
+pub(crate) const FAILSAFE: Duration = Duration::from_secs(90);
 
 /// Waits for something that has to come about.
-pub fn until<T>(what: &str, mut look: impl FnMut() -> Option<T>) -> T {
+pub(crate) fn until<T>(what: &str, mut look: impl FnMut() -> Option<T>) -> T {
     let deadline = Instant::now() + FAILSAFE;
     loop {
         if let Some(found) = look() {
@@ -27,13 +27,13 @@ pub fn until<T>(what: &str, mut look: impl FnMut() -> Option<T>) -> T {
 }
 
 /// A program that ends with the test.
-pub struct Program {
+pub(crate) struct Program {
     child: Child,
     said: Arc<Mutex<String>>,
 }
 
 impl Program {
-    pub fn start(command: &mut Command) -> Self {
+    pub(crate) fn start(command: &mut Command) -> Self {
         command
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
@@ -57,24 +57,24 @@ impl Program {
         Self { child, said }
     }
 
-    pub fn id(&self) -> u32 {
+    pub(crate) fn id(&self) -> u32 {
         self.child.id()
     }
 
     /// All it has said yet.
-    pub fn said(&self) -> String {
+    pub(crate) fn said(&self) -> String {
         self.said.lock().unwrap().clone()
     }
 
     /// The first line that it says with all of these words.
-    pub fn says(&mut self, words: &[&str]) -> String {
+    pub(crate) fn says(&mut self, words: &[&str]) -> String {
         self.says_what(&format!("{words:?}"), |line| {
             words.iter().all(|word| line.contains(word))
         })
     }
 
     /// The first line that it says of which this is true.
-    pub fn says_what(&mut self, what: &str, is: impl Fn(&str) -> bool) -> String {
+    pub(crate) fn says_what(&mut self, what: &str, is: impl Fn(&str) -> bool) -> String {
         let line = |text: &str| text.lines().find(|line| is(line)).map(str::to_owned);
         let deadline = Instant::now() + FAILSAFE;
         loop {
@@ -90,24 +90,24 @@ impl Program {
     }
 
     /// The port of a recorder's page.
-    pub fn port(&mut self) -> u16 {
+    pub(crate) fn port(&mut self) -> u16 {
         let address = self.says_what("its address", |line| line.starts_with("http"));
         let port = address.trim_end_matches('/').rsplit_once(':').unwrap().1;
         port.parse().unwrap()
     }
 
     /// Waits until the frames of a recorder's camera come.
-    pub fn runs(&mut self, camera: &str) {
+    pub(crate) fn runs(&mut self, camera: &str) {
         let name = format!("camera=\"{camera}\"");
         self.says(&["changed", &name, "state=\"running\""]);
     }
 
-    pub fn signal(&self, signal: Signal) {
+    pub(crate) fn signal(&self, signal: Signal) {
         kill_process(Pid::from_child(&self.child), signal).unwrap();
     }
 
     /// Waits for its end.
-    pub fn ends(&mut self) -> ExitStatus {
+    pub(crate) fn ends(&mut self) -> ExitStatus {
         let deadline = Instant::now() + FAILSAFE;
         loop {
             if let Some(status) = self.child.try_wait().unwrap() {
@@ -123,7 +123,7 @@ impl Program {
     }
 
     /// Ends it as systemd does; its files have to be whole then.
-    pub fn terminate(&mut self) {
+    pub(crate) fn terminate(&mut self) {
         self.signal(Signal::TERM);
         let status = self.ends();
         assert!(status.success(), "{status}:\n{}", self.said());
@@ -141,16 +141,16 @@ impl Drop for Program {
 }
 
 /// The program in a folder of its own.
-pub struct Recorder {
+pub(crate) struct Recorder {
     pub program: Program,
     pub folder: tempfile::TempDir,
 }
 
 /// What every configuration of these tests begins with: a port that is free, clips in `clips`.
-pub const HEAD: &str = "directory = 'clips'\n[http]\nlisten = '127.0.0.1:0'\n";
+pub(crate) const HEAD: &str = "directory = 'clips'\n[http]\nlisten = '127.0.0.1:0'\n";
 
 /// A camera that moves a ball, 160x120 at 15 frames a second.
-pub fn ball(name: &str) -> String {
+pub(crate) fn ball(name: &str) -> String {
     format!(
         "[[camera]]\nname = '{name}'\nbefore = 2\nafter = 0\n\
          source = 'videotestsrc is-live=true pattern=ball ! video/x-raw,width=160,height=120,framerate=15/1'\n"
@@ -158,7 +158,7 @@ pub fn ball(name: &str) -> String {
 }
 
 impl Recorder {
-    pub fn command(folder: &Path, arguments: &[&str]) -> Command {
+    pub(crate) fn command(folder: &Path, arguments: &[&str]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_kendryte-recorder"));
         command.args(arguments).current_dir(folder);
         command.env("GST_REGISTRY", folder.join("registry"));
@@ -166,16 +166,16 @@ impl Recorder {
     }
 
     /// Starts it with a configuration of `HEAD` and this.
-    pub fn start(config: &str) -> Self {
+    pub(crate) fn start(config: &str) -> Self {
         Self::start_in(tempfile::tempdir().unwrap(), config)
     }
 
-    pub fn start_in(folder: tempfile::TempDir, config: &str) -> Self {
+    pub(crate) fn start_in(folder: tempfile::TempDir, config: &str) -> Self {
         Self::start_with(folder, "", config)
     }
 
     /// Starts it with keys in front of `HEAD`, which begins a table.
-    pub fn start_with(folder: tempfile::TempDir, first: &str, config: &str) -> Self {
+    pub(crate) fn start_with(folder: tempfile::TempDir, first: &str, config: &str) -> Self {
         let text = format!("{first}{HEAD}{config}");
         std::fs::write(folder.path().join("config.toml"), text).unwrap();
         let program = Program::start(&mut Self::command(folder.path(), &["config.toml"]));
@@ -183,29 +183,29 @@ impl Recorder {
     }
 
     /// Kills it; what is left is its folder.
-    pub fn kill(self) -> tempfile::TempDir {
+    pub(crate) fn kill(self) -> tempfile::TempDir {
         let Self { program, folder } = self;
         drop(program);
         folder
     }
 
-    pub fn path(&self, name: &str) -> PathBuf {
+    pub(crate) fn path(&self, name: &str) -> PathBuf {
         self.folder.path().join(name)
     }
 
     /// Changes the configuration and has it read again.
-    pub fn reload(&mut self, config: &str) {
+    pub(crate) fn reload(&mut self, config: &str) {
         std::fs::write(self.path("config.toml"), format!("{HEAD}{config}")).unwrap();
         self.program.signal(Signal::HUP);
     }
 
     /// Waits until a camera's frames come.
-    pub fn runs(&mut self, camera: &str) {
+    pub(crate) fn runs(&mut self, camera: &str) {
         self.program.runs(camera);
     }
 
     /// The files in a camera's folder that end so, sorted.
-    pub fn files(&self, camera: &str, end: &str) -> Vec<PathBuf> {
+    pub(crate) fn files(&self, camera: &str, end: &str) -> Vec<PathBuf> {
         let folder = self.path("clips").join(camera);
         let entries = std::fs::read_dir(folder).into_iter().flatten().flatten();
         let mut paths: Vec<_> = entries.map(|entry| entry.path()).collect();
@@ -216,7 +216,7 @@ impl Recorder {
 }
 
 /// The streams of a file, as ffprobe counts their frames: `h264,30`. It has to find nothing wrong.
-pub fn streams(file: &Path) -> Vec<(String, u64)> {
+pub(crate) fn streams(file: &Path) -> Vec<(String, u64)> {
     let output = Command::new("ffprobe")
         .args(["-v", "error", "-count_frames", "-of", "csv=p=0"])
         .args(["-show_entries", "stream=codec_name,nb_read_frames"])
@@ -239,7 +239,7 @@ pub fn streams(file: &Path) -> Vec<(String, u64)> {
 
 /// An answer.
 #[derive(Debug)]
-pub struct Answer {
+pub(crate) struct Answer {
     pub status: u16,
     /// The head's lines, their names in lower case.
     pub head: Vec<(String, String)>,
@@ -247,19 +247,19 @@ pub struct Answer {
 }
 
 impl Answer {
-    pub fn header(&self, name: &str) -> Option<&str> {
+    pub(crate) fn header(&self, name: &str) -> Option<&str> {
         let found = self.head.iter().find(|(known, _)| known == name);
         found.map(|(_, value)| value.as_str())
     }
 
-    pub fn json(&self) -> serde_json::Value {
+    pub(crate) fn json(&self) -> serde_json::Value {
         serde_json::from_slice(&self.body)
             .unwrap_or_else(|error| panic!("{error}: {}", String::from_utf8_lossy(&self.body)))
     }
 }
 
 /// Asks a server on this computer, with these lines in the head (each ends with `\r\n`).
-pub fn ask(port: u16, method: &str, path: &str, lines: &str) -> Answer {
+pub(crate) fn ask(port: u16, method: &str, path: &str, lines: &str) -> Answer {
     send(
         port,
         &format!(
@@ -270,14 +270,14 @@ pub fn ask(port: u16, method: &str, path: &str, lines: &str) -> Answer {
 }
 
 /// Sends a request as it is.
-pub fn send(port: u16, head: &str, body: &str) -> Answer {
+pub(crate) fn send(port: u16, head: &str, body: &str) -> Answer {
     let stream = TcpStream::connect(("127.0.0.1", port)).expect("the server listens");
     stream.set_read_timeout(Some(FAILSAFE)).unwrap();
     exchange(stream, head, body)
 }
 
 /// The same over any connection.
-pub fn exchange(mut stream: impl Read + Write, head: &str, body: &str) -> Answer {
+pub(crate) fn exchange(mut stream: impl Read + Write, head: &str, body: &str) -> Answer {
     write!(stream, "{head}{body}").unwrap();
     let mut answer = BufReader::new(stream);
     let mut text = String::new();
@@ -311,12 +311,12 @@ pub fn exchange(mut stream: impl Read + Write, head: &str, body: &str) -> Answer
 
 impl Recorder {
     /// The port of its page.
-    pub fn port(&mut self) -> u16 {
+    pub(crate) fn port(&mut self) -> u16 {
         self.program.port()
     }
 
     /// Triggers a camera and waits for the clip; its facts.
-    pub fn clip(&mut self, camera: &str, query: &str) -> serde_json::Value {
+    pub(crate) fn clip(&mut self, camera: &str, query: &str) -> serde_json::Value {
         let port = self.port();
         let path = format!("/api/cameras/{camera}/trigger{query}");
         let answer = ask(port, "POST", &path, "");

@@ -31,7 +31,7 @@ pub(super) struct CaughtState {
 }
 
 impl Caught {
-    pub fn lock(&self) -> MutexGuard<'_, CaughtState> {
+    pub(crate) fn lock(&self) -> MutexGuard<'_, CaughtState> {
         lock(&self.state)
     }
 }
@@ -101,7 +101,11 @@ impl Chain {
     /// # Errors
     /// `K_ERR_VENC_NOTREADY` if it does not open, `K_ERR_VENC_NOT_SUPPORT` if it does not accept
     /// them, [`Error::NoElement`] if a converter is missing.
-    pub fn new(attr: &ChannelAttr, engine: &Engine, caught: &Arc<Caught>) -> Result<Self, Error> {
+    pub(crate) fn new(
+        attr: &ChannelAttr,
+        engine: &Engine,
+        caught: &Arc<Caught>,
+    ) -> Result<Self, Error> {
         let factory = factory_name(&engine.element);
         let failed =
             |what: &str| Error::refused(Code::NotReady, format!("{factory} for {what} failed"));
@@ -183,7 +187,7 @@ impl Chain {
     }
 
     /// The encoder's own delay, in time.
-    pub fn latency(&self) -> Option<gst::ClockTime> {
+    pub(crate) fn latency(&self) -> Option<gst::ClockTime> {
         let mut query = gst::query::Latency::new();
         self.catch.peer_query(&mut query).then(|| query.result().1)
     }

@@ -4,7 +4,7 @@
 
 mod cameras;
 mod opengop;
-pub mod rig;
+pub(crate) mod rig;
 mod samples;
 mod silence;
 mod trust;

@@ -9,14 +9,14 @@ use std::sync::{Arc, Condvar, Mutex, OnceLock};
 use gst::prelude::*;
 
 /// Frames a second, and nanoseconds a frame.
-pub const RATE: u64 = 25;
-pub const FRAME: u64 = 1_000_000_000 / RATE;
-pub const SAMPLES: u64 = 48_000;
+pub(crate) const RATE: u64 = 25;
+pub(crate) const FRAME: u64 = 1_000_000_000 / RATE;
+pub(crate) const SAMPLES: u64 = 48_000;
 
 /// No test waits for time to pass; this only ends those that would hang.
-pub const FAILSAFE: gst::ClockTime = gst::ClockTime::from_seconds(120);
+pub(crate) const FAILSAFE: gst::ClockTime = gst::ClockTime::from_seconds(120);
 
-pub fn init() {
+pub(crate) fn init() {
     static INIT: OnceLock<()> = OnceLock::new();
     INIT.get_or_init(|| {
         gst::init().expect("GStreamer starts");
@@ -26,14 +26,14 @@ pub fn init() {
 
 /// A stream as an encoder gave it out.
 #[derive(Clone)]
-pub struct Encoded {
+pub(crate) struct Encoded {
     pub caps: gst::Caps,
     pub segment: gst::Segment,
     pub buffers: Vec<gst::Buffer>,
 }
 
 /// A picture that shows its number: 16 squares, dark or light, the lowest bit first.
-pub fn picture(number: u64) -> gst::Buffer {
+pub(crate) fn picture(number: u64) -> gst::Buffer {
     let mut data = vec![128u8; 64 * 64 * 3 / 2];
     for y in 0..64 {
         for x in 0..64 {
@@ -49,20 +49,20 @@ pub fn picture(number: u64) -> gst::Buffer {
 }
 
 /// The number that a picture shows.
-pub fn number_in(picture: &[u8], stride: usize) -> u64 {
+pub(crate) fn number_in(picture: &[u8], stride: usize) -> u64 {
     (0..16).fold(0, |number, bit| {
         let (x, y) = ((bit % 4) * 16 + 8, (bit / 4) * 16 + 8);
         number | u64::from(picture[y * stride + x] > 128) << bit
     })
 }
 
-pub const RAW: &str = "video/x-raw,format=I420,width=64,height=64,framerate=25/1";
+pub(crate) const RAW: &str = "video/x-raw,format=I420,width=64,height=64,framerate=25/1";
 
 /// What encoders have given out already.
-pub static MADE: Mutex<Option<HashMap<String, Encoded>>> = Mutex::new(None);
+pub(crate) static MADE: Mutex<Option<HashMap<String, Encoded>>> = Mutex::new(None);
 
 /// Numbered pictures through an encoder; each encoder's are made once.
-pub fn encoded(encoder: &str, frames: u64) -> Encoded {
+pub(crate) fn encoded(encoder: &str, frames: u64) -> Encoded {
     let key = format!("{encoder} {frames}");
     let mut made = MADE.lock().unwrap_or_else(|e| e.into_inner());
     let made = made.get_or_insert_default();
@@ -75,7 +75,7 @@ pub fn encoded(encoder: &str, frames: u64) -> Encoded {
 }
 
 /// Numbered pictures through an encoder, in a pipeline that is prepared before it starts.
-pub fn encode(encoder: &str, frames: u64, prepare: impl FnOnce(&gst::Pipeline)) -> Encoded {
+pub(crate) fn encode(encoder: &str, frames: u64, prepare: impl FnOnce(&gst::Pipeline)) -> Encoded {
     init();
     let pipeline = gst::parse::launch(&format!(
         "appsrc name=in caps={RAW} format=time max-bytes=0 ! {encoder} ! appsink name=out sync=false"
@@ -115,12 +115,12 @@ pub fn encode(encoder: &str, frames: u64, prepare: impl FnOnce(&gst::Pipeline)) 
     stream
 }
 
-pub fn get<T: IsA<gst::Element>>(bin: &gst::Pipeline, name: &str) -> T {
+pub(crate) fn get<T: IsA<gst::Element>>(bin: &gst::Pipeline, name: &str) -> T {
     let element = bin.by_name(name).expect("it was named so");
     element.downcast().expect("it is of that type")
 }
 
-pub fn x264(gop: u32, bframes: u32) -> String {
+pub(crate) fn x264(gop: u32, bframes: u32) -> String {
     format!(
         "x264enc speed-preset=veryfast key-int-max={gop} bframes={bframes} b-adapt=false \
          rc-lookahead=4 option-string=scenecut=0 threads=1"
@@ -128,7 +128,7 @@ pub fn x264(gop: u32, bframes: u32) -> String {
 }
 
 /// The running time of the first picture in the raw stream, as the encoder shifted it.
-pub fn raw_sound() -> gst::Caps {
+pub(crate) fn raw_sound() -> gst::Caps {
     gst::Caps::builder("audio/x-raw")
         .field("format", "S16LE")
         .field("layout", "interleaved")
@@ -138,7 +138,7 @@ pub fn raw_sound() -> gst::Caps {
 }
 
 /// Samples that tell their number, modulo 30 000.
-pub fn samples(range: std::ops::Range<u64>) -> gst::Buffer {
+pub(crate) fn samples(range: std::ops::Range<u64>) -> gst::Buffer {
     let data: Vec<u8> = range
         .clone()
         .flat_map(|n| ((n % 30_000) as i16).to_le_bytes())
@@ -152,7 +152,7 @@ pub fn samples(range: std::ops::Range<u64>) -> gst::Buffer {
 }
 
 /// Twenty-five seconds of noise through an encoder, and its caps.
-pub fn sound(encoder: &str) -> (gst::Caps, Vec<gst::Buffer>) {
+pub(crate) fn sound(encoder: &str) -> (gst::Caps, Vec<gst::Buffer>) {
     init();
     let pipeline = gst::parse::launch(&format!(
         "audiotestsrc num-buffers=1200 samplesperbuffer=1024 wave=white-noise ! \
@@ -174,7 +174,7 @@ pub fn sound(encoder: &str) -> (gst::Caps, Vec<gst::Buffer>) {
 }
 
 /// Waits for something that has to come about.
-pub fn until(what: &str, mut condition: impl FnMut() -> bool) {
+pub(crate) fn until(what: &str, mut condition: impl FnMut() -> bool) {
     let end = std::time::Instant::now() + std::time::Duration::from_secs(60);
     while !condition() {
         assert!(std::time::Instant::now() < end, "never: {what}");
@@ -183,7 +183,7 @@ pub fn until(what: &str, mut condition: impl FnMut() -> bool) {
 }
 
 /// circularsink in a pipeline, fed from here.
-pub struct Rig {
+pub(crate) struct Rig {
     pub pipeline: gst::Pipeline,
     pub sink: gst::Element,
     pub video: gst::Pad,
@@ -197,7 +197,7 @@ pub struct Rig {
 }
 
 impl Rig {
-    pub fn new(stream: Encoded, audio: bool) -> Self {
+    pub(crate) fn new(stream: Encoded, audio: bool) -> Self {
         init();
         let pipeline = gst::Pipeline::new();
         let sink = gst::ElementFactory::make("circularsink")
@@ -241,22 +241,22 @@ impl Rig {
         }
     }
 
-    pub fn path(&self, name: &str) -> String {
+    pub(crate) fn path(&self, name: &str) -> String {
         self.dir.path().join(name).to_string_lossy().into_owned()
     }
 
-    pub fn locate(&self, name: &str) {
+    pub(crate) fn locate(&self, name: &str) {
         self.sink.set_property("location", self.path(name));
     }
 
-    pub fn start(&self) {
+    pub(crate) fn start(&self) {
         self.pipeline
             .set_state(gst::State::Playing)
             .expect("the pipeline plays");
         self.announce();
     }
 
-    pub fn announce(&self) {
+    pub(crate) fn announce(&self) {
         let start = |pad: &gst::Pad, id: &str, caps: &gst::Caps, segment: &gst::Segment| {
             pad.push_event(gst::event::StreamStart::new(id));
             pad.push_event(gst::event::Caps::new(caps));
@@ -276,7 +276,7 @@ impl Rig {
     }
 
     /// Pushes video frames, and sound up to the same time.
-    pub fn push(&mut self, frames: usize) {
+    pub(crate) fn push(&mut self, frames: usize) {
         for _ in 0..frames {
             let buffer = self.stream.buffers[self.next].clone();
             self.next += 1;
@@ -293,31 +293,31 @@ impl Rig {
         }
     }
 
-    pub fn push_all(&mut self) {
+    pub(crate) fn push_all(&mut self) {
         self.push(self.stream.buffers.len() - self.next);
     }
 
-    pub fn trigger(&self, location: Option<&str>) -> u32 {
+    pub(crate) fn trigger(&self, location: Option<&str>) -> u32 {
         self.sink.emit_by_name("trigger", &[&location])
     }
 
-    pub fn finish(&self) {
+    pub(crate) fn finish(&self) {
         self.sink.emit_by_name::<()>("finish", &[]);
     }
 
-    pub fn eos(&self) {
+    pub(crate) fn eos(&self) {
         if let Some(audio) = &self.audio {
             audio.push_event(gst::event::Eos::new());
         }
         self.video.push_event(gst::event::Eos::new());
     }
 
-    pub fn bus(&self) -> gst::Bus {
+    pub(crate) fn bus(&self) -> gst::Bus {
         self.pipeline.bus().expect("pipelines have a bus")
     }
 
     /// The next message of the element with this name; errors of the pipeline are failures.
-    pub fn wait(&self, name: &str) -> gst::Structure {
+    pub(crate) fn wait(&self, name: &str) -> gst::Structure {
         loop {
             let message = self
                 .bus()
@@ -341,24 +341,24 @@ impl Rig {
         }
     }
 
-    pub fn finished(&self) -> Done {
+    pub(crate) fn finished(&self) -> Done {
         Done::new(&self.wait("circularsink-recording-finished"))
     }
 
-    pub fn failed(&self) -> (Done, String) {
+    pub(crate) fn failed(&self) -> (Done, String) {
         let structure = self.wait("circularsink-recording-failed");
         let error = structure.get::<String>("error").expect("it says why");
         (Done::new(&structure), error)
     }
 
-    pub fn wait_eos(&self) {
+    pub(crate) fn wait_eos(&self) {
         let types = [gst::MessageType::Eos, gst::MessageType::Error];
         let message = self.bus().timed_pop_filtered(FAILSAFE, &types);
         let message = message.expect("the end of the stream is posted");
         assert_eq!(message.type_(), gst::MessageType::Eos, "{message:?}");
     }
 
-    pub fn stop(&self) {
+    pub(crate) fn stop(&self) {
         self.pipeline
             .set_state(gst::State::Null)
             .expect("the pipeline stops");
@@ -373,7 +373,7 @@ impl Drop for Rig {
 
 /// What a message says of a recording.
 #[derive(Debug, Clone)]
-pub struct Done {
+pub(crate) struct Done {
     pub id: u32,
     pub location: Option<PathBuf>,
     pub start: Option<u64>,
@@ -383,7 +383,7 @@ pub struct Done {
 }
 
 impl Done {
-    pub fn new(structure: &gst::StructureRef) -> Self {
+    pub(crate) fn new(structure: &gst::StructureRef) -> Self {
         Self {
             id: structure.get("id").expect("it has an id"),
             location: structure
@@ -397,13 +397,13 @@ impl Done {
         }
     }
 
-    pub fn path(&self) -> &Path {
+    pub(crate) fn path(&self) -> &Path {
         self.location.as_deref().expect("it went to a file")
     }
 }
 
 /// A file, decoded.
-pub struct Decoded {
+pub(crate) struct Decoded {
     /// Presentation time (ns) and number of each frame.
     pub frames: Vec<(u64, u64)>,
     /// Presentation time (ns) and number of the first sample of each buffer of sound, and how
@@ -412,13 +412,13 @@ pub struct Decoded {
 }
 
 impl Decoded {
-    pub fn numbers(&self) -> Vec<u64> {
+    pub(crate) fn numbers(&self) -> Vec<u64> {
         self.frames.iter().map(|f| f.1).collect()
     }
 }
 
 /// Decodes a file with GStreamer. What a decoder itself calls corrupted is left out.
-pub fn decode(path: &Path, audio: bool) -> Decoded {
+pub(crate) fn decode(path: &Path, audio: bool) -> Decoded {
     let sound = if audio {
         "d. ! queue max-size-time=0 max-size-bytes=0 max-size-buffers=0 ! audioconvert ! \
          audio/x-raw,format=S16LE,channels=1 ! appsink name=a sync=false"
@@ -491,12 +491,12 @@ pub fn decode(path: &Path, audio: bool) -> Decoded {
 }
 
 /// The pictures alone.
-pub fn decode_picture(path: &Path) -> Decoded {
+pub(crate) fn decode_picture(path: &Path) -> Decoded {
     decode(path, false)
 }
 
 /// ffprobe reads the whole file and has nothing to say against it.
-pub fn assert_sound(path: &Path) {
+pub(crate) fn assert_sound(path: &Path) {
     let output = Command::new("ffprobe")
         .args([
             "-v",
@@ -518,7 +518,7 @@ pub fn assert_sound(path: &Path) {
 
 /// The frames are numbered without gap or repetition, from `first` to `last`, and shown when they
 /// should be, the first at zero.
-pub fn assert_frames(decoded: &Decoded, first: u64, last: u64) {
+pub(crate) fn assert_frames(decoded: &Decoded, first: u64, last: u64) {
     assert_eq!(decoded.numbers(), (first..=last).collect::<Vec<_>>());
     for (time, number) in &decoded.frames {
         let expected = (number - first) * FRAME;
@@ -530,7 +530,7 @@ pub fn assert_frames(decoded: &Decoded, first: u64, last: u64) {
 }
 
 /// The sound runs without a gap from the first frame on, to within 1 ms of the pictures.
-pub fn assert_sound_aligned(decoded: &Decoded, tolerance: u64) {
+pub(crate) fn assert_sound_aligned(decoded: &Decoded, tolerance: u64) {
     let first = decoded.frames[0].1;
     let mut next = None;
     assert!(!decoded.sound.is_empty());
@@ -556,11 +556,11 @@ pub fn assert_sound_aligned(decoded: &Decoded, tolerance: u64) {
 
 /// Keeps buffers from reaching a recording's sink until it is opened.
 #[derive(Clone, Default)]
-pub struct Stall(pub Arc<Gate>);
+pub(crate) struct Stall(pub Arc<Gate>);
 
 /// What a stalled sink waits at.
 #[derive(Default)]
-pub struct Gate {
+pub(crate) struct Gate {
     state: Mutex<GateState>,
     changed: Condvar,
 }
@@ -574,7 +574,7 @@ struct GateState {
 
 impl Stall {
     /// Stalls all sinks of the recordings that begin from now on.
-    pub fn on(rig: &Rig) -> Self {
+    pub(crate) fn on(rig: &Rig) -> Self {
         let stall = Self::default();
         let gate = stall.0.clone();
         let bin = rig.sink.downcast_ref::<gst::Bin>().expect("it is a bin");
@@ -596,13 +596,13 @@ impl Stall {
     }
 
     /// Waits until a buffer stands before a stalled sink.
-    pub fn wait(&self) {
+    pub(crate) fn wait(&self) {
         until("a buffer comes to the stalled sink", || {
             self.0.state.lock().expect("nobody panics").arrived > 0
         });
     }
 
-    pub fn release(&self) {
+    pub(crate) fn release(&self) {
         self.0.state.lock().expect("nobody panics").open = true;
         self.0.changed.notify_all();
     }
@@ -616,7 +616,7 @@ impl Drop for Stall {
     }
 }
 
-pub fn stats_of(rig: &Rig, name: &str) -> u64 {
+pub(crate) fn stats_of(rig: &Rig, name: &str) -> u64 {
     let stats: gst::Structure = rig.sink.property("stats");
     stats
         .get::<u64>(name)

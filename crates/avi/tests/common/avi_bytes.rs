@@ -3,17 +3,17 @@
 #![allow(dead_code)]
 
 #[path = "jpeg_head.rs"]
-pub mod jpeg_head;
+pub(crate) mod jpeg_head;
 
 use jpeg_head::jpeg_head;
 
 /// A picture that is legal as far as a JPEG's markers go, `len` bytes or a
 /// little more, different for every `n`.
-pub fn picture(n: u32, len: usize) -> Vec<u8> {
+pub(crate) fn picture(n: u32, len: usize) -> Vec<u8> {
     picture_of(n, len, 320, 240)
 }
 
-pub fn picture_of(n: u32, len: usize, width: u16, height: u16) -> Vec<u8> {
+pub(crate) fn picture_of(n: u32, len: usize, width: u16, height: u16) -> Vec<u8> {
     let mut v = jpeg_head(width, height, &[(2, 1), (1, 1), (1, 1)]);
     v.extend(n.to_le_bytes().map(|b| b & 0x7F));
     let mut x = n.wrapping_mul(2_654_435_761) | 1;
@@ -32,11 +32,11 @@ pub fn picture_of(n: u32, len: usize, width: u16, height: u16) -> Vec<u8> {
 }
 
 /// `len` bytes of sound, never a zero among them.
-pub fn sound(n: u32, len: usize) -> Vec<u8> {
+pub(crate) fn sound(n: u32, len: usize) -> Vec<u8> {
     (0..len as u32).map(|i| (n * 31 + i) as u8 | 1).collect()
 }
 
-pub fn chunk(id: &[u8; 4], payload: &[u8]) -> Vec<u8> {
+pub(crate) fn chunk(id: &[u8; 4], payload: &[u8]) -> Vec<u8> {
     let mut v = id.to_vec();
     v.extend((payload.len() as u32).to_le_bytes());
     v.extend(payload);
@@ -46,7 +46,7 @@ pub fn chunk(id: &[u8; 4], payload: &[u8]) -> Vec<u8> {
     v
 }
 
-pub fn list(kind: &[u8; 4], content: &[u8]) -> Vec<u8> {
+pub(crate) fn list(kind: &[u8; 4], content: &[u8]) -> Vec<u8> {
     let mut body = kind.to_vec();
     body.extend(content);
     chunk(b"LIST", &body)
@@ -58,7 +58,7 @@ fn words(words: &[u32]) -> Vec<u8> {
 
 /// What goes into `movi`.
 #[derive(Clone, Debug)]
-pub enum Piece {
+pub(crate) enum Piece {
     Video(Vec<u8>),
     Sound(Vec<u8>),
     Raw(Vec<u8>),
@@ -66,7 +66,7 @@ pub enum Piece {
 
 /// Which index the file has.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum IndexKind {
+pub(crate) enum IndexKind {
     None,
     /// Offsets from `movi`.
     Old,
@@ -77,7 +77,7 @@ pub enum IndexKind {
 }
 
 /// A file as a careful program writes it.
-pub struct File {
+pub(crate) struct File {
     pub scale: u32,
     pub rate: u32,
     /// `avih`'s microseconds.
@@ -107,7 +107,7 @@ impl Default for File {
 }
 
 /// A built file, and where its pieces' headers are.
-pub struct Built {
+pub(crate) struct Built {
     pub bytes: Vec<u8>,
     /// The offset of each piece's chunk header.
     pub at: Vec<usize>,
@@ -157,7 +157,7 @@ fn indx(id: &[u8; 4], entries: &[(u64, u32, u32)]) -> Vec<u8> {
 }
 
 impl File {
-    pub fn build(&self, pieces: &[Piece]) -> Built {
+    pub(crate) fn build(&self, pieces: &[Piece]) -> Built {
         // OpenDML needs to know where things are: the second time it does.
         let first = self.build_with(pieces, [0; 2]);
         if self.index == IndexKind::OpenDml {
@@ -298,7 +298,7 @@ impl File {
 }
 
 /// Frames of video, a chunk of sound after every one if `audio`.
-pub fn pieces(frames: u32, audio: Option<usize>) -> Vec<Piece> {
+pub(crate) fn pieces(frames: u32, audio: Option<usize>) -> Vec<Piece> {
     let mut pieces = Vec::new();
     for n in 0..frames {
         pieces.push(Piece::Video(picture(n, 700 + (n as usize * 37) % 400)));
@@ -312,7 +312,7 @@ pub fn pieces(frames: u32, audio: Option<usize>) -> Vec<Piece> {
 /// A recording by MaixPy's `avi_record_header_init`, `avi_record_append_video`
 /// and `avi_record_finish`, with something in every field they leave as it was
 /// in memory.
-pub struct MaixPy {
+pub(crate) struct MaixPy {
     pub interval: u32,
     pub audio: bool,
     pub finished: bool,
@@ -332,7 +332,7 @@ impl Default for MaixPy {
 }
 
 impl MaixPy {
-    pub fn build(&self, frames: &[Vec<u8>]) -> Vec<u8> {
+    pub(crate) fn build(&self, frames: &[Vec<u8>]) -> Vec<u8> {
         let old = self.memory;
         let mut v = b"RIFF\0\0\0\0AVI LIST".to_vec();
         let audio_list = if self.audio { 4 + 64 + 24 + 8 } else { 0 };
@@ -424,7 +424,7 @@ impl MaixPy {
 
     /// A chunk that was being written when the power went: its size is
     /// written last.
-    pub fn begun(frame: &[u8]) -> Vec<u8> {
+    pub(crate) fn begun(frame: &[u8]) -> Vec<u8> {
         let mut v = b"00dc\0\0\0\0".to_vec();
         v.extend(frame);
         v

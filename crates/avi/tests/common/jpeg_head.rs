@@ -3,17 +3,17 @@
 #![allow(dead_code)]
 
 /// The sampling of 4:2:0.
-pub const HALVED: [(u8, u8); 3] = [(2, 2), (1, 1), (1, 1)];
+pub(crate) const HALVED: [(u8, u8); 3] = [(2, 2), (1, 1), (1, 1)];
 
 /// A segment with its marker.
-pub fn segment(marker: u8, data: &[u8]) -> Vec<u8> {
+pub(crate) fn segment(marker: u8, data: &[u8]) -> Vec<u8> {
     let length = (data.len() as u16 + 2).to_be_bytes();
     [&[0xff, marker], &length[..], data].concat()
 }
 
 /// A start marker, and the segments of a baseline picture whose components share one table of each
 /// kind, as few codes as there can be in them.
-pub fn jpeg_head(width: u16, height: u16, sampling: &[(u8, u8)]) -> Vec<u8> {
+pub(crate) fn jpeg_head(width: u16, height: u16, sampling: &[(u8, u8)]) -> Vec<u8> {
     let mut quantization = vec![1; 65];
     quantization[0] = 0;
     // A table has 16 counts, of codes of 1 bit here, and what each code stands for.

@@ -42,7 +42,7 @@ struct Ready {
 }
 
 /// Waits until `fd` has something to read or is hung up; `None` when it is time to stop.
-fn wait_readable(fd: BorrowedFd, stop: &Stop) -> io::Result<Option<Ready>> {
+fn wait_readable(fd: BorrowedFd<'_>, stop: &Stop) -> io::Result<Option<Ready>> {
     loop {
         let mut fds = [
             PollFd::from_borrowed_fd(fd, PollFlags::IN),
@@ -65,7 +65,7 @@ fn wait_readable(fd: BorrowedFd, stop: &Stop) -> io::Result<Option<Ready>> {
 }
 
 /// Waits until `fd` takes data, at most [`LOOK`].
-fn wait_writable(fd: BorrowedFd) -> io::Result<()> {
+fn wait_writable(fd: BorrowedFd<'_>) -> io::Result<()> {
     let mut fds = [PollFd::from_borrowed_fd(fd, PollFlags::OUT)];
     let limit = Timespec {
         tv_sec: 0,

@@ -8,13 +8,13 @@ use super::heap::Held;
 
 /// An expression and its line.
 #[derive(Clone, Debug)]
-pub struct Expr {
+pub(crate) struct Expr {
     pub line: u32,
     pub kind: ExprKind,
 }
 
 #[derive(Clone, Debug)]
-pub enum ExprKind {
+pub(crate) enum ExprKind {
     None,
     Bool(bool),
     Int(i64),
@@ -46,14 +46,14 @@ pub enum ExprKind {
 
 /// `for target in iterable if condition`
 #[derive(Clone, Debug)]
-pub struct Loop {
+pub(crate) struct Loop {
     pub target: Expr,
     pub iterable: Expr,
     pub conditions: Vec<Expr>,
 }
 
 #[derive(Clone, Debug)]
-pub enum Argument {
+pub(crate) enum Argument {
     Positional(Expr),
     Keyword(Rc<str>, Expr),
     Star(Expr),
@@ -62,7 +62,7 @@ pub enum Argument {
 
 /// A function's or lambda's code.
 #[derive(Debug)]
-pub struct Function {
+pub(crate) struct Function {
     pub name: Rc<str>,
     pub parameters: Vec<(Rc<str>, Option<Expr>)>,
     /// How many of them may be given without their names.
@@ -76,13 +76,13 @@ pub struct Function {
 
 /// A statement and its line.
 #[derive(Clone, Debug)]
-pub struct Stmt {
+pub(crate) struct Stmt {
     pub line: u32,
     pub kind: StmtKind,
 }
 
 #[derive(Clone, Debug)]
-pub enum StmtKind {
+pub(crate) enum StmtKind {
     Expr(Expr),
     /// Targets from the left, value.
     Assign(Vec<Expr>, Expr),
@@ -114,7 +114,7 @@ pub enum StmtKind {
 }
 
 #[derive(Clone, Debug)]
-pub struct Handler {
+pub(crate) struct Handler {
     pub exception: Option<Expr>,
     pub name: Option<Rc<str>>,
     pub body: Vec<Stmt>,
@@ -122,7 +122,7 @@ pub struct Handler {
 
 /// The first statement that has no place where it stands, outside of functions: its line, and what the
 /// compiler says.
-pub fn misplaced(body: &[Stmt], in_loop: bool) -> Option<(u32, &'static str)> {
+pub(crate) fn misplaced(body: &[Stmt], in_loop: bool) -> Option<(u32, &'static str)> {
     let within = |bodies: &[&[Stmt]]| bodies.iter().find_map(|body| misplaced(body, in_loop));
     body.iter().find_map(|statement| match &statement.kind {
         StmtKind::Return(_) => Some((statement.line, "'return' outside function")),
@@ -157,7 +157,7 @@ pub fn misplaced(body: &[Stmt], in_loop: bool) -> Option<(u32, &'static str)> {
 }
 
 /// The names that `body` binds, without those it declares global.
-pub fn bound_names(body: &[Stmt]) -> HashSet<Rc<str>> {
+pub(crate) fn bound_names(body: &[Stmt]) -> HashSet<Rc<str>> {
     let mut bound = HashSet::new();
     let mut global = HashSet::new();
     collect(body, &mut bound, &mut global);

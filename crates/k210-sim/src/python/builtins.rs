@@ -213,7 +213,7 @@ static TYPES: &[Function] = &[
 ];
 
 /// The builtin of that name.
-pub fn lookup(name: &str) -> Option<Value> {
+pub(crate) fn lookup(name: &str) -> Option<Value> {
     find(FUNCTIONS, name)
         .map(Value::Native)
         .or_else(|| find(TYPES, name).map(|(name, _)| Value::Type(name)))
@@ -221,7 +221,11 @@ pub fn lookup(name: &str) -> Option<Value> {
 }
 
 /// Calls a built-in class.
-pub fn construct(interpreter: &mut Interpreter, name: &'static str, args: &Args) -> Result<Value> {
+pub(crate) fn construct(
+    interpreter: &mut Interpreter<'_>,
+    name: &'static str,
+    args: &Args,
+) -> Result<Value> {
     if exception_type(name).is_some() {
         let exception = Exception::new(Value::Type(name), args.positional.clone());
         return Ok(Value::Exception(Rc::new(exception)));
@@ -241,7 +245,7 @@ fn one(args: &Args) -> Result<&Value> {
 }
 
 /// The items of the only argument, none without one.
-fn items(interpreter: &mut Interpreter, args: &Args) -> Result<Vec<Value>> {
+fn items(interpreter: &mut Interpreter<'_>, args: &Args) -> Result<Vec<Value>> {
     match args.between(0, 1)?.first() {
         None => Ok(Vec::new()),
         Some(iterable) => interpreter.iterate(iterable),
@@ -254,7 +258,7 @@ fn parts(value: &Value) -> Result<(&'static str, u64)> {
     Ok((if value < 0 { "-" } else { "" }, value.unsigned_abs()))
 }
 
-fn dir(_: &mut Interpreter, args: &Args) -> Result<Value> {
+fn dir(_: &mut Interpreter<'_>, args: &Args) -> Result<Value> {
     Ok(list(match args.between(0, 1)?.first() {
         Some(Value::Module(module)) => module.names().map(string).collect(),
         Some(Value::Instance(instance)) => {
@@ -275,7 +279,7 @@ fn comes_from(kind: &Value, of: &Value) -> bool {
     }
 }
 
-fn len(interpreter: &mut Interpreter, args: &Args) -> Result<Value> {
+fn len(interpreter: &mut Interpreter<'_>, args: &Args) -> Result<Value> {
     if let Some(length) = interpreter.special(one(args)?, "__len__", &[]) {
         return length;
     }
@@ -298,7 +302,7 @@ fn len(interpreter: &mut Interpreter, args: &Args) -> Result<Value> {
     Ok(Value::Int(length as i64))
 }
 
-fn ord(_: &mut Interpreter, args: &Args) -> Result<Value> {
+fn ord(_: &mut Interpreter<'_>, args: &Args) -> Result<Value> {
     let code = match one(args)? {
         Value::Str(text) => {
             let mut characters = text.chars();
@@ -319,7 +323,7 @@ fn ord(_: &mut Interpreter, args: &Args) -> Result<Value> {
     Ok(Value::Int(code.into()))
 }
 
-fn round(_: &mut Interpreter, args: &Args) -> Result<Value> {
+fn round(_: &mut Interpreter<'_>, args: &Args) -> Result<Value> {
     let given = args.between(1, 2)?;
     Ok(match (&given[0], given.get(1)) {
         (Value::Float(value), None | Some(Value::None)) => {
@@ -333,7 +337,7 @@ fn round(_: &mut Interpreter, args: &Args) -> Result<Value> {
     })
 }
 
-fn print(interpreter: &mut Interpreter, args: &Args) -> Result<Value> {
+fn print(interpreter: &mut Interpreter<'_>, args: &Args) -> Result<Value> {
     let part = |name: &str, default: &str| match args.keyword(name) {
         None | Some(Value::None) => Ok(Text::from(default)),
         Some(value) => text(value),
@@ -354,7 +358,7 @@ fn print(interpreter: &mut Interpreter, args: &Args) -> Result<Value> {
 }
 
 /// The item that `operator` prefers to all others.
-fn extreme(interpreter: &mut Interpreter, operator: &str, args: &Args) -> Result<Value> {
+fn extreme(interpreter: &mut Interpreter<'_>, operator: &str, args: &Args) -> Result<Value> {
     let items = match &args.positional[..] {
         [only] => interpreter.iterate(only)?,
         many => many.to_vec(),
@@ -375,7 +379,7 @@ fn extreme(interpreter: &mut Interpreter, operator: &str, args: &Args) -> Result
         .ok_or_else(|| Raise::new("ValueError", "arg is an empty sequence"))
 }
 
-fn keys(interpreter: &mut Interpreter, items: &[Value], args: &Args) -> Result<Vec<Value>> {
+fn keys(interpreter: &mut Interpreter<'_>, items: &[Value], args: &Args) -> Result<Vec<Value>> {
     match args.keyword("key") {
         None | Some(Value::None) => Ok(items.to_vec()),
         Some(function) => items
@@ -386,7 +390,11 @@ fn keys(interpreter: &mut Interpreter, items: &[Value], args: &Args) -> Result<V
 }
 
 /// The items in order, by `key=` and `reverse=`.
-pub fn sorted(interpreter: &mut Interpreter, items: Vec<Value>, args: &Args) -> Result<Vec<Value>> {
+pub(crate) fn sorted(
+    interpreter: &mut Interpreter<'_>,
+    items: Vec<Value>,
+    args: &Args,
+) -> Result<Vec<Value>> {
     let keys = keys(interpreter, &items, args)?;
     if let Some((a, b)) = keys
         .windows(2)
@@ -428,7 +436,7 @@ fn type_of(value: &Value) -> Value {
     }
 }
 
-fn bytes(interpreter: &mut Interpreter, args: &Args) -> Result<Value> {
+fn bytes(interpreter: &mut Interpreter<'_>, args: &Args) -> Result<Value> {
     Ok(Value::Bytes(match args.between(0, 2)?.first() {
         None => Vec::new().into(),
         Some(Value::Str(text)) => text.as_bytes().into(),
@@ -446,7 +454,7 @@ fn bytes(interpreter: &mut Interpreter, args: &Args) -> Result<Value> {
     }))
 }
 
-fn dict(interpreter: &mut Interpreter, args: &Args) -> Result<Value> {
+fn dict(interpreter: &mut Interpreter<'_>, args: &Args) -> Result<Value> {
     let dict = Store::new(Vec::new());
     match args.positional.first() {
         Some(Value::Dict(pairs)) => {
@@ -473,7 +481,7 @@ fn dict(interpreter: &mut Interpreter, args: &Args) -> Result<Value> {
     Ok(Value::Dict(dict))
 }
 
-fn range(_: &mut Interpreter, args: &Args) -> Result<Value> {
+fn range(_: &mut Interpreter<'_>, args: &Args) -> Result<Value> {
     let bounds = args.between(1, 3)?.iter().map(int);
     Ok(match bounds.collect::<Result<Vec<_>>>()?[..] {
         [stop] => Value::Range(0, stop, 1),
@@ -484,7 +492,7 @@ fn range(_: &mut Interpreter, args: &Args) -> Result<Value> {
     })
 }
 
-fn zip(interpreter: &mut Interpreter, args: &Args) -> Result<Value> {
+fn zip(interpreter: &mut Interpreter<'_>, args: &Args) -> Result<Value> {
     let columns = args.between(0, usize::MAX)?.iter();
     let columns = columns
         .map(|column| interpreter.iterate(column))
@@ -495,7 +503,7 @@ fn zip(interpreter: &mut Interpreter, args: &Args) -> Result<Value> {
 }
 
 /// The items of the second argument, each with what the function in the first makes of it.
-fn mapped(interpreter: &mut Interpreter, args: &Args) -> Result<Vec<(Value, Value)>> {
+fn mapped(interpreter: &mut Interpreter<'_>, args: &Args) -> Result<Vec<(Value, Value)>> {
     let given = args.exactly(2)?;
     let mut pairs = Vec::new();
     for item in interpreter.iterate(&given[1])? {

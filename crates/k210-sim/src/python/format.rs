@@ -22,7 +22,7 @@ struct Spec {
 /// Widest field that is padded; a board's heap holds no more.
 const WIDEST: usize = 100_000;
 
-fn number(characters: &mut Peekable<Chars>) -> Option<usize> {
+fn number(characters: &mut Peekable<Chars<'_>>) -> Option<usize> {
     let mut value: Option<usize> = None;
     while let Some(digit) = characters.peek().and_then(|found| found.to_digit(10)) {
         characters.next();
@@ -36,7 +36,7 @@ fn bad() -> Raise {
 }
 
 /// `template % value`.
-pub fn percent(template: &str, value: &Value) -> Result<String> {
+pub(crate) fn percent(template: &str, value: &Value) -> Result<String> {
     let mut arguments = Arguments::new(value);
     let mut out = String::new();
     let mut characters = template.chars().peekable();
@@ -105,7 +105,10 @@ impl<'a> Arguments<'a> {
 }
 
 /// What follows a `%`, and its value.
-fn conversion(characters: &mut Peekable<Chars>, arguments: &mut Arguments) -> Result<String> {
+fn conversion(
+    characters: &mut Peekable<Chars<'_>>,
+    arguments: &mut Arguments<'_>,
+) -> Result<String> {
     let mut keyed = None;
     if characters.next_if_eq(&'(').is_some() {
         let key = characters.by_ref().take_while(|&found| found != ')');
@@ -133,7 +136,7 @@ fn conversion(characters: &mut Peekable<Chars>, arguments: &mut Arguments) -> Re
 }
 
 impl Spec {
-    fn percent_flags(&mut self, characters: &mut Peekable<Chars>) {
+    fn percent_flags(&mut self, characters: &mut Peekable<Chars<'_>>) {
         while let Some(flag) = characters.next_if(|found| "-+ #0".contains(*found)) {
             match flag {
                 '-' => self.align = Some('<'),
@@ -333,7 +336,7 @@ impl Spec {
 }
 
 /// `template.format(...)`.
-pub fn braces(template: &str, args: &Args) -> Result<String> {
+pub(crate) fn braces(template: &str, args: &Args) -> Result<String> {
     let mut out = String::new();
     let mut next = 0;
     let mut characters = template.chars().peekable();

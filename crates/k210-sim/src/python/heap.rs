@@ -15,7 +15,7 @@ use super::value::Value;
 use super::{Raise, Result};
 
 /// What MaixPy's interpreter has, in bytes (`gc heap` in its boot log).
-pub const SIZE: usize = 512 << 10;
+pub(crate) const SIZE: usize = 512 << 10;
 
 /// What small values may take beyond it until the next statement.
 const SLACK: usize = SIZE / 4;
@@ -36,7 +36,7 @@ thread_local! {
 }
 
 /// Bytes in use.
-pub fn used() -> usize {
+pub(crate) fn used() -> usize {
     USED.get()
 }
 
@@ -48,7 +48,7 @@ fn no_memory(bytes: usize) -> Raise {
 }
 
 /// Whether there is room for as many bytes, raised if not.
-pub fn reserve(bytes: usize) -> Result<()> {
+pub(crate) fn reserve(bytes: usize) -> Result<()> {
     match used().checked_add(bytes) {
         Some(all) if all <= SIZE => Ok(()),
         _ => Err(no_memory(bytes)),
@@ -56,12 +56,12 @@ pub fn reserve(bytes: usize) -> Result<()> {
 }
 
 /// Whether there is room for as many references.
-pub fn reserve_slots(count: usize) -> Result<()> {
+pub(crate) fn reserve_slots(count: usize) -> Result<()> {
     reserve(count.saturating_mul(SLOT))
 }
 
 /// Whether small values have gone beyond the heap.
-pub fn check() -> Result<()> {
+pub(crate) fn check() -> Result<()> {
     match used() > SIZE + SLACK {
         true => Err(no_memory(OBJECT)),
         false => Ok(()),
@@ -70,11 +70,11 @@ pub fn check() -> Result<()> {
 
 /// A share of the heap, given back when it is dropped.
 #[derive(Default)]
-pub struct Charge(Cell<usize>);
+pub(crate) struct Charge(Cell<usize>);
 
 impl Charge {
     /// For contents of that size.
-    pub fn new(contents: usize) -> Self {
+    pub(crate) fn new(contents: usize) -> Self {
         let charge = Charge::default();
         charge.set(contents);
         charge
@@ -95,7 +95,7 @@ impl Drop for Charge {
 }
 
 /// Drops values without a call inside a call for what they hold: nesting costs no stack.
-pub fn bury(values: impl IntoIterator<Item = Value>) {
+pub(crate) fn bury(values: impl IntoIterator<Item = Value>) {
     let nested = DYING.try_with(|dying| {
         let mut dying = dying.borrow_mut();
         let nested = dying.is_some();
@@ -113,7 +113,7 @@ pub fn bury(values: impl IntoIterator<Item = Value>) {
 }
 
 /// Contents that do not change: text, bytes, the items of a tuple.
-pub trait Frozen {
+pub(crate) trait Frozen {
     /// What they take.
     fn size(&self) -> usize;
 
@@ -144,7 +144,7 @@ impl Frozen for [Value] {
 }
 
 /// Shared contents that do not change.
-pub struct Held<T: ?Sized + Frozen>(Rc<Inner<T>>)
+pub(crate) struct Held<T: ?Sized + Frozen>(Rc<Inner<T>>)
 where
     Box<T>: Default;
 
@@ -170,7 +170,7 @@ where
     Box<T>: Default,
 {
     /// Whether both are the same.
-    pub fn is(&self, other: &Self) -> bool {
+    pub(crate) fn is(&self, other: &Self) -> bool {
         Rc::ptr_eq(&self.0, &other.0)
     }
 }
@@ -262,7 +262,7 @@ impl std::borrow::Borrow<str> for Held<str> {
 }
 
 /// Contents that change: the items of a list, the pairs of a dict, names.
-pub trait Contents {
+pub(crate) trait Contents {
     /// What they take.
     fn size(&self) -> usize;
 
@@ -305,14 +305,14 @@ impl Contents for HashMap<Rc<str>, Value> {
 }
 
 /// Shared contents that change.
-pub struct Store<T: Contents> {
+pub(crate) struct Store<T: Contents> {
     contents: RefCell<T>,
     charge: Charge,
 }
 
 impl<T: Contents + 'static> Store<T> {
     /// Puts contents into the heap.
-    pub fn new(contents: T) -> Rc<Self> {
+    pub(crate) fn new(contents: T) -> Rc<Self> {
         let store = Rc::new(Store {
             charge: Charge::new(contents.size()),
             contents: RefCell::new(contents),
@@ -322,12 +322,12 @@ impl<T: Contents + 'static> Store<T> {
     }
 
     /// To look at them.
-    pub fn borrow(&self) -> Ref<'_, T> {
+    pub(crate) fn borrow(&self) -> Ref<'_, T> {
         self.contents.borrow()
     }
 
     /// To change them.
-    pub fn borrow_mut(&self) -> StoreMut<'_, T> {
+    pub(crate) fn borrow_mut(&self) -> StoreMut<'_, T> {
         StoreMut {
             contents: self.contents.borrow_mut(),
             charge: &self.charge,
@@ -342,7 +342,7 @@ impl<T: Contents> Drop for Store<T> {
 }
 
 /// Contents that are being changed; they are charged anew at the end.
-pub struct StoreMut<'a, T: Contents> {
+pub(crate) struct StoreMut<'a, T: Contents> {
     contents: RefMut<'a, T>,
     charge: &'a Charge,
 }
@@ -403,11 +403,11 @@ fn remember<T: Contents + 'static>(store: &Rc<Store<T>>) {
 
 /// A run: what it has made and nobody outside of it holds is gone when this is dropped, circles
 /// included.
-pub struct Generation(());
+pub(crate) struct Generation(());
 
 impl Generation {
     /// Begins a run, inside of the present one if there is one.
-    pub fn begin() -> Self {
+    pub(crate) fn begin() -> Self {
         GENERATIONS.with_borrow_mut(|generations| generations.push(Vec::new()));
         Generation(())
     }

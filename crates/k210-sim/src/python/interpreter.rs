@@ -25,7 +25,7 @@ fn too_deep() -> Raise {
 
 /// How a text is run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Mode {
+pub(crate) enum Mode {
     /// A line of the prompt: the value of an expression is printed.
     Prompt,
     /// A script.
@@ -52,7 +52,7 @@ enum Flow {
 }
 
 /// The interpreter, at work on one text.
-pub struct Interpreter<'a> {
+pub(crate) struct Interpreter<'a> {
     /// The processor that it runs on.
     pub cpu: &'a mut Cpu,
     pub(super) line: u32,
@@ -65,14 +65,19 @@ pub struct Interpreter<'a> {
 }
 
 /// An empty namespace named `__main__`.
-pub fn main_namespace() -> Namespace {
+pub(crate) fn main_namespace() -> Namespace {
     let names = HashMap::from([("__name__".into(), string("__main__"))]);
     Store::new(names)
 }
 
 impl<'a> Interpreter<'a> {
     /// Runs `source` in `globals`.
-    pub fn run(cpu: &'a mut Cpu, source: &str, globals: &Namespace, mode: Mode) -> Result<()> {
+    pub(crate) fn run(
+        cpu: &'a mut Cpu,
+        source: &str,
+        globals: &Namespace,
+        mode: Mode,
+    ) -> Result<()> {
         let mut interpreter = Interpreter {
             cpu,
             line: 1,
@@ -897,7 +902,7 @@ impl<'a> Interpreter<'a> {
     }
 
     /// All items of something that `for` takes.
-    pub fn iterate(&mut self, iterable: &Value) -> Result<Vec<Value>> {
+    pub(crate) fn iterate(&mut self, iterable: &Value) -> Result<Vec<Value>> {
         let mut items = Vec::new();
         let iterable = &self.iterator(iterable)?;
         while let Some(item) = self.item(iterable, items.len())? {
@@ -915,7 +920,7 @@ impl<'a> Interpreter<'a> {
     }
 
     /// Calls anything that can be called.
-    pub fn call(&mut self, function: &Value, args: Args) -> Result<Value> {
+    pub(crate) fn call(&mut self, function: &Value, args: Args) -> Result<Value> {
         match function {
             Value::Function(closure) => self.call_function(closure, args),
             Value::Native((_, call)) => call(self, &args),

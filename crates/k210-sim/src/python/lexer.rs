@@ -5,7 +5,7 @@ use super::SyntaxError;
 
 /// A token.
 #[derive(Clone, Debug, PartialEq)]
-pub enum Token {
+pub(crate) enum Token {
     /// A name or a keyword.
     Name(String),
     Int(i64),
@@ -36,7 +36,7 @@ struct Lexer<'a> {
 }
 
 /// The tokens of a source text with their lines; the last is [`Token::End`].
-pub fn tokens(source: &str) -> Result<Vec<(Token, u32)>, SyntaxError> {
+pub(crate) fn tokens(source: &str) -> Result<Vec<(Token, u32)>, SyntaxError> {
     let mut lexer = Lexer {
         text: source.as_bytes(),
         at: 0,

@@ -354,7 +354,7 @@ fn lookup(pairs: &Pairs, key: &Value) -> Option<Value> {
 }
 
 /// Puts a pair into a dict.
-pub fn insert(pairs: &Pairs, key: Value, value: Value) -> Result<()> {
+pub(crate) fn insert(pairs: &Pairs, key: Value, value: Value) -> Result<()> {
     let mut pairs = pairs.borrow_mut();
     match pairs.iter_mut().find(|(found, _)| found.equals(&key)) {
         Some((_, old)) => drop(std::mem::replace(old, value)),
@@ -367,7 +367,7 @@ pub fn insert(pairs: &Pairs, key: Value, value: Value) -> Result<()> {
 }
 
 /// An attribute of a value.
-pub fn attribute(object: &Value, name: &str) -> Option<Value> {
+pub(crate) fn attribute(object: &Value, name: &str) -> Option<Value> {
     match object {
         Value::Module(module) => module.attribute(name),
         Value::Type(kind) if name == "__name__" => Some(string(kind)),
@@ -396,7 +396,7 @@ pub fn attribute(object: &Value, name: &str) -> Option<Value> {
 }
 
 /// What a name that is none raises.
-pub fn no_attribute(object: &Value, name: &str) -> Raise {
+pub(crate) fn no_attribute(object: &Value, name: &str) -> Raise {
     let message = match object {
         Value::Type(kind) => format!("type object '{kind}' has no attribute '{name}'"),
         Value::Class(class) => {
@@ -427,8 +427,8 @@ fn has_method(object: &Value, name: &str) -> bool {
 }
 
 /// Calls a method of a built-in value.
-pub fn call(
-    interpreter: &mut Interpreter,
+pub(crate) fn call(
+    interpreter: &mut Interpreter<'_>,
     object: &Value,
     name: &str,
     args: &Args,
@@ -437,7 +437,7 @@ pub fn call(
     /// Finds the method and calls it; `None` if there is none.
     fn run<T>(
         table: &'static [Method<T>],
-        interpreter: &mut Interpreter,
+        interpreter: &mut Interpreter<'_>,
         this: &T,
         name: &str,
         args: &Args,
@@ -462,7 +462,7 @@ pub fn call(
 }
 
 /// An attribute of a script's class or of an instance's class.
-pub fn class_attribute(object: &Value, name: &str) -> Option<Value> {
+pub(crate) fn class_attribute(object: &Value, name: &str) -> Option<Value> {
     let class = match object {
         Value::Instance(instance) => &instance.class,
         Value::Class(class) => class,
@@ -475,7 +475,7 @@ pub fn class_attribute(object: &Value, name: &str) -> Option<Value> {
 }
 
 /// `object[index]`.
-pub fn index(object: &Value, index: &Value) -> Result<Value> {
+pub(crate) fn index(object: &Value, index: &Value) -> Result<Value> {
     match object {
         Value::List(items) => {
             let items = items.borrow();
@@ -512,7 +512,7 @@ pub fn index(object: &Value, index: &Value) -> Result<Value> {
 }
 
 /// `object[start:stop:step]`.
-pub fn slice(object: &Value, bounds: [Option<i64>; 3]) -> Result<Value> {
+pub(crate) fn slice(object: &Value, bounds: [Option<i64>; 3]) -> Result<Value> {
     Ok(match object {
         Value::Str(text) => {
             let characters: Vec<char> = text.chars().collect();

@@ -11,7 +11,7 @@
 mod ast;
 mod builtins;
 mod format;
-pub mod heap;
+pub(crate) mod heap;
 mod interpreter;
 mod lexer;
 mod methods;
@@ -24,13 +24,13 @@ mod value;
 
 use std::rc::Rc;
 
-pub use interpreter::{Interpreter, Mode, main_namespace};
+pub(crate) use interpreter::{Interpreter, Mode, main_namespace};
 use value::Text;
-pub use value::{Exception, Namespace, Value, is_subclass, namespace};
+pub(crate) use value::{Exception, Namespace, Value, is_subclass, namespace};
 
 /// Why a script's text is no script.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct SyntaxError {
+pub(crate) struct SyntaxError {
     /// The line, from 1.
     pub line: u32,
     /// What is wrong with it.
@@ -39,7 +39,7 @@ pub struct SyntaxError {
 
 /// Why running stopped.
 #[derive(Clone)]
-pub enum Raise {
+pub(crate) enum Raise {
     /// A script's or the interpreter's exception.
     Exception(Rc<Exception>),
     /// The processor stopped: a reset, or no power.
@@ -48,27 +48,27 @@ pub enum Raise {
 
 impl Raise {
     /// A built-in exception with a message.
-    pub fn new(kind: &'static str, message: impl AsRef<str>) -> Self {
+    pub(crate) fn new(kind: &'static str, message: impl AsRef<str>) -> Self {
         Raise::with(kind, vec![value::string(message)])
     }
 
     /// A built-in exception with these arguments.
-    pub fn with(kind: &'static str, args: Vec<Value>) -> Self {
+    pub(crate) fn with(kind: &'static str, args: Vec<Value>) -> Self {
         Raise::Exception(Rc::new(Exception::new(Value::Type(kind), args)))
     }
 
     /// `OSError` with a number.
-    pub fn errno(number: i64) -> Self {
+    pub(crate) fn errno(number: i64) -> Self {
         Raise::with("OSError", vec![Value::Int(number)])
     }
 }
 
 /// What running gives.
-pub type Result<T> = std::result::Result<T, Raise>;
+pub(crate) type Result<T> = std::result::Result<T, Raise>;
 
 /// The arguments of a call.
 #[derive(Default)]
-pub struct Args {
+pub(crate) struct Args {
     /// In order.
     pub positional: Vec<Value>,
     /// By name.
@@ -77,7 +77,7 @@ pub struct Args {
 
 impl Args {
     /// Positional arguments alone.
-    pub fn of(positional: Vec<Value>) -> Self {
+    pub(crate) fn of(positional: Vec<Value>) -> Self {
         Args {
             positional,
             keywords: Vec::new(),
@@ -85,12 +85,12 @@ impl Args {
     }
 
     /// The argument at `index`, or of that name.
-    pub fn get(&self, index: usize, name: &str) -> Option<&Value> {
+    pub(crate) fn get(&self, index: usize, name: &str) -> Option<&Value> {
         self.keyword(name).or_else(|| self.positional.get(index))
     }
 
     /// The argument of that name.
-    pub fn keyword(&self, name: &str) -> Option<&Value> {
+    pub(crate) fn keyword(&self, name: &str) -> Option<&Value> {
         self.keywords
             .iter()
             .find(|(found, _)| &**found == name)
@@ -98,13 +98,13 @@ impl Args {
     }
 
     /// Exactly `count` positional arguments, as `MP_DEFINE_CONST_FUN_OBJ_n` checks.
-    pub fn exactly(&self, count: usize) -> Result<&[Value]> {
+    pub(crate) fn exactly(&self, count: usize) -> Result<&[Value]> {
         self.between(count, count)
     }
 
     /// At least `least`, at most `most` positional arguments and no others
     /// (`mp_arg_check_num`).
-    pub fn between(&self, least: usize, most: usize) -> Result<&[Value]> {
+    pub(crate) fn between(&self, least: usize, most: usize) -> Result<&[Value]> {
         if !self.keywords.is_empty() {
             return Err(Raise::new(
                 "TypeError",
@@ -115,7 +115,7 @@ impl Args {
     }
 
     /// The positional arguments, if there are as many as there may be.
-    pub fn check_count(&self, least: usize, most: usize) -> Result<&[Value]> {
+    pub(crate) fn check_count(&self, least: usize, most: usize) -> Result<&[Value]> {
         let given = self.positional.len();
         if least == most && given != least {
             return Err(Raise::new(
@@ -141,7 +141,7 @@ impl Args {
 }
 
 /// `mp_obj_get_int`.
-pub fn int(value: &Value) -> Result<i64> {
+pub(crate) fn int(value: &Value) -> Result<i64> {
     match value {
         Value::Float(_) => Err(Raise::new("TypeError", "can't convert float to int")),
         _ => value.as_int().ok_or_else(|| {
@@ -154,7 +154,7 @@ pub fn int(value: &Value) -> Result<i64> {
 }
 
 /// `mp_obj_get_float`.
-pub fn float(value: &Value) -> Result<f32> {
+pub(crate) fn float(value: &Value) -> Result<f32> {
     value.as_float().ok_or_else(|| {
         Raise::new(
             "TypeError",
@@ -164,7 +164,7 @@ pub fn float(value: &Value) -> Result<f32> {
 }
 
 /// A string argument.
-pub fn text(value: &Value) -> Result<Text> {
+pub(crate) fn text(value: &Value) -> Result<Text> {
     match value {
         Value::Str(text) => Ok(text.clone()),
         _ => Err(Raise::new(

@@ -8,19 +8,19 @@ use super::value::Value;
 use super::{Args, Result};
 
 /// What a function of the firmware does.
-pub type Call = fn(&mut Interpreter, &Args) -> Result<Value>;
+pub(crate) type Call = fn(&mut Interpreter<'_>, &Args) -> Result<Value>;
 
 /// A function of the firmware, or a built-in class and what calling it makes.
-pub type Function = (&'static str, Call);
+pub(crate) type Function = (&'static str, Call);
 
 /// A method of a built-in type.
-pub type Method<T> = (
+pub(crate) type Method<T> = (
     &'static str,
-    fn(&mut Interpreter, &T, &Args) -> Result<Value>,
+    fn(&mut Interpreter<'_>, &T, &Args) -> Result<Value>,
 );
 
 /// The entry of that name.
-pub fn find<T>(
+pub(crate) fn find<T>(
     table: &'static [(&'static str, T)],
     name: &str,
 ) -> Option<&'static (&'static str, T)> {
@@ -28,6 +28,6 @@ pub fn find<T>(
 }
 
 /// A function that takes anything and does nothing: what it drives is not simulated.
-pub fn nothing(_: &mut Interpreter, _: &Args) -> Result<Value> {
+pub(crate) fn nothing(_: &mut Interpreter<'_>, _: &Args) -> Result<Value> {
     Ok(Value::None)
 }

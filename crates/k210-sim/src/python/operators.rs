@@ -18,7 +18,7 @@ fn unsupported(name: &str, left: &Value, right: &Value) -> Raise {
 }
 
 /// The method of a class that does what an operator does.
-pub fn method(operator: &str) -> &'static str {
+pub(crate) fn method(operator: &str) -> &'static str {
     match operator {
         "+" => "__add__",
         "-" => "__sub__",
@@ -42,7 +42,7 @@ pub fn method(operator: &str) -> &'static str {
 }
 
 /// `operator x`.
-pub fn unary(operator: &str, operand: &Value) -> Result<Value> {
+pub(crate) fn unary(operator: &str, operand: &Value) -> Result<Value> {
     if operator == "not" {
         return Ok(Value::Bool(!operand.is_true()));
     }
@@ -76,7 +76,7 @@ fn integer(value: Option<i64>) -> Result<Value> {
 }
 
 /// `left operator right`.
-pub fn binary(operator: &str, left: &Value, right: &Value) -> Result<Value> {
+pub(crate) fn binary(operator: &str, left: &Value, right: &Value) -> Result<Value> {
     if operator == "%"
         && let Value::Str(template) = left
     {
@@ -211,7 +211,7 @@ fn repeat(items: &[Value], count: usize) -> Vec<Value> {
 }
 
 /// The order of two values, if they have one.
-pub fn order(left: &Value, right: &Value) -> Option<Ordering> {
+pub(crate) fn order(left: &Value, right: &Value) -> Option<Ordering> {
     order_within(left, right, DEEPEST)
 }
 
@@ -238,7 +238,7 @@ fn order_within(left: &Value, right: &Value, levels: usize) -> Option<Ordering> 
 }
 
 /// `left operator right`, of those that compare.
-pub fn compare(operator: &str, left: &Value, right: &Value) -> Result<bool> {
+pub(crate) fn compare(operator: &str, left: &Value, right: &Value) -> Result<bool> {
     Ok(match operator {
         "==" => left.equals(right),
         "!=" => !left.equals(right),
@@ -294,7 +294,7 @@ fn contains(container: &Value, item: &Value) -> Result<bool> {
 }
 
 /// Where an index points in a sequence of that length.
-pub fn position(index: i64, length: usize, name: &str) -> Result<usize> {
+pub(crate) fn position(index: i64, length: usize, name: &str) -> Result<usize> {
     let at = if index < 0 {
         index + length as i64
     } else {
@@ -307,7 +307,7 @@ pub fn position(index: i64, length: usize, name: &str) -> Result<usize> {
 }
 
 /// The positions that a slice takes from a sequence of that length.
-pub fn slice(parts: [Option<i64>; 3], length: usize) -> Result<Vec<usize>> {
+pub(crate) fn slice(parts: [Option<i64>; 3], length: usize) -> Result<Vec<usize>> {
     let length = length as i64;
     let [start, stop, step] = parts;
     let step = step.unwrap_or(1);

@@ -44,7 +44,7 @@ struct Parser {
 type Result<T> = std::result::Result<T, SyntaxError>;
 
 /// Parses a script.
-pub fn parse(source: &str) -> Result<Vec<Stmt>> {
+pub(crate) fn parse(source: &str) -> Result<Vec<Stmt>> {
     let mut parser = Parser {
         tokens: lexer::tokens(source)?,
         at: 0,

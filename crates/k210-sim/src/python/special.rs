@@ -39,7 +39,7 @@ fn holds_instance(value: &Value) -> bool {
 
 impl Interpreter<'_> {
     /// Calls a method of an instance's class; `None` if it has none of that name.
-    pub fn special(
+    pub(crate) fn special(
         &mut self,
         object: &Value,
         name: &str,
@@ -55,7 +55,7 @@ impl Interpreter<'_> {
     }
 
     /// `str(x)`, or `repr(x)` where it is `quoted`.
-    pub fn text_of(&mut self, value: &Value, quoted: bool) -> Result<String> {
+    pub(crate) fn text_of(&mut self, value: &Value, quoted: bool) -> Result<String> {
         self.text_within(value, quoted, 0)
     }
 
@@ -110,7 +110,7 @@ impl Interpreter<'_> {
     }
 
     /// The value with texts in place of the instances that are formatted.
-    pub fn with_texts(&mut self, value: &Value) -> Result<Value> {
+    pub(crate) fn with_texts(&mut self, value: &Value) -> Result<Value> {
         match value {
             Value::Tuple(items) if holds_instance(value) => {
                 let items = items.iter().map(|item| self.with_texts(item));
@@ -122,7 +122,7 @@ impl Interpreter<'_> {
     }
 
     /// `left operator right`.
-    pub fn binary(&mut self, operator: &str, left: &Value, right: &Value) -> Result<Value> {
+    pub(crate) fn binary(&mut self, operator: &str, left: &Value, right: &Value) -> Result<Value> {
         match (operator, left) {
             (_, Value::Instance(_)) => {
                 if let Some(result) = self.special(
@@ -143,7 +143,7 @@ impl Interpreter<'_> {
     }
 
     /// `left operator right`, of those that compare.
-    pub fn compare(&mut self, operator: &str, left: &Value, right: &Value) -> Result<bool> {
+    pub(crate) fn compare(&mut self, operator: &str, left: &Value, right: &Value) -> Result<bool> {
         let (object, name, other, negated) = match operator {
             "==" => (left, "__eq__", right, false),
             "!=" => (left, "__eq__", right, true),
@@ -159,7 +159,7 @@ impl Interpreter<'_> {
     }
 
     /// What `for` takes the items of: an instance's iterator, or the value itself.
-    pub fn iterator(&mut self, iterable: &Value) -> Result<Value> {
+    pub(crate) fn iterator(&mut self, iterable: &Value) -> Result<Value> {
         match self.special(iterable, "__iter__", &[]) {
             Some(iterator) => iterator,
             None => Ok(iterable.clone()),
@@ -167,7 +167,7 @@ impl Interpreter<'_> {
     }
 
     /// The next item of an instance that is an iterator; `None` after the last.
-    pub fn next_of(&mut self, iterator: &Value) -> Option<Result<Option<Value>>> {
+    pub(crate) fn next_of(&mut self, iterator: &Value) -> Option<Result<Option<Value>>> {
         let item = self.special(iterator, "__next__", &[])?;
         Some(match item {
             Ok(item) => Ok(Some(item)),

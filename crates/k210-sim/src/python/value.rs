@@ -13,25 +13,25 @@ use super::native;
 use super::{Raise, Result};
 
 /// A string.
-pub type Text = Held<str>;
+pub(crate) type Text = Held<str>;
 
 /// The items of a list.
-pub type Items = Rc<Store<Vec<Value>>>;
+pub(crate) type Items = Rc<Store<Vec<Value>>>;
 
 /// The pairs of a dict, in the order they were put in.
-pub type Pairs = Rc<Store<Vec<(Value, Value)>>>;
+pub(crate) type Pairs = Rc<Store<Vec<(Value, Value)>>>;
 
 /// Names and what they are bound to.
-pub type Namespace = Rc<Store<HashMap<Rc<str>, Value>>>;
+pub(crate) type Namespace = Rc<Store<HashMap<Rc<str>, Value>>>;
 
 /// No names.
-pub fn namespace() -> Namespace {
+pub(crate) fn namespace() -> Namespace {
     Store::new(HashMap::new())
 }
 
 /// A value.
 #[derive(Clone)]
-pub enum Value {
+pub(crate) enum Value {
     None,
     Bool(bool),
     Int(i64),
@@ -63,7 +63,7 @@ pub enum Value {
 }
 
 /// A script's function with where it was defined.
-pub struct Closure {
+pub(crate) struct Closure {
     pub code: Rc<Function>,
     pub defaults: Vec<Option<Value>>,
     pub globals: Namespace,
@@ -78,7 +78,7 @@ impl Drop for Closure {
 }
 
 /// A script's class.
-pub struct Class {
+pub(crate) struct Class {
     pub name: Rc<str>,
     pub bases: Vec<Value>,
     pub names: Namespace,
@@ -86,7 +86,7 @@ pub struct Class {
 
 impl Class {
     /// The class and all that it comes from, each once, in the order in which names are looked for.
-    pub fn lineage(self: &Rc<Self>) -> Vec<Rc<Class>> {
+    pub(crate) fn lineage(self: &Rc<Self>) -> Vec<Rc<Class>> {
         let mut found: Vec<Rc<Class>> = Vec::new();
         let mut waiting = vec![self.clone()];
         while let Some(class) = waiting.pop() {
@@ -110,21 +110,21 @@ impl Drop for Class {
 }
 
 /// An instance of a script's class.
-pub struct Instance {
+pub(crate) struct Instance {
     pub class: Rc<Class>,
     pub names: Namespace,
 }
 
 /// `time.clock()`, in milliseconds.
 #[derive(Default)]
-pub struct Clock {
+pub(crate) struct Clock {
     pub start: u32,
     pub ticks: u32,
     pub frames: u32,
 }
 
 /// An open file; writing goes to flash at once.
-pub struct File {
+pub(crate) struct File {
     pub path: String,
     pub position: usize,
     pub binary: bool,
@@ -133,7 +133,7 @@ pub struct File {
 }
 
 /// An exception with the lines it came through, innermost first.
-pub struct Exception {
+pub(crate) struct Exception {
     pub kind: Value,
     pub args: Vec<Value>,
     traceback: RefCell<Vec<(u32, Rc<str>)>>,
@@ -142,7 +142,7 @@ pub struct Exception {
 
 impl Exception {
     /// One that was not raised yet.
-    pub fn new(kind: Value, args: Vec<Value>) -> Self {
+    pub(crate) fn new(kind: Value, args: Vec<Value>) -> Self {
         Exception {
             kind,
             _charge: Charge::new(std::mem::size_of::<Value>() * args.len()),
@@ -153,7 +153,7 @@ impl Exception {
 
     /// Adds a line of a block that it came through. One that is raised again and again keeps the
     /// first of them.
-    pub fn came_through(&self, line: u32, block: &str) {
+    pub(crate) fn came_through(&self, line: u32, block: &str) {
         const MOST: usize = 100;
         let mut traceback = self.traceback.borrow_mut();
         if traceback.len() < MOST {
@@ -162,7 +162,7 @@ impl Exception {
     }
 
     /// The lines and their blocks.
-    pub fn traceback(&self) -> Vec<(u32, Rc<str>)> {
+    pub(crate) fn traceback(&self) -> Vec<(u32, Rc<str>)> {
         self.traceback.borrow().clone()
     }
 }
@@ -205,7 +205,7 @@ const EXCEPTIONS: [(&str, &str); 27] = [
 ];
 
 /// The built-in exception of that name.
-pub fn exception_type(name: &str) -> Option<&'static str> {
+pub(crate) fn exception_type(name: &str) -> Option<&'static str> {
     EXCEPTIONS
         .iter()
         .map(|(found, _)| *found)
@@ -213,7 +213,7 @@ pub fn exception_type(name: &str) -> Option<&'static str> {
 }
 
 /// Whether the class `kind` is `of` or comes from it.
-pub fn is_subclass(kind: &Value, of: &Value) -> bool {
+pub(crate) fn is_subclass(kind: &Value, of: &Value) -> bool {
     match (kind, of) {
         (Value::Type(kind), Value::Type(of)) => {
             let mut kind = *kind;
@@ -239,28 +239,28 @@ pub fn is_subclass(kind: &Value, of: &Value) -> bool {
 }
 
 /// A string's value.
-pub fn string(text: impl AsRef<str>) -> Value {
+pub(crate) fn string(text: impl AsRef<str>) -> Value {
     Value::Str(Text::from(text.as_ref()))
 }
 
 /// A list's value.
-pub fn list(items: Vec<Value>) -> Value {
+pub(crate) fn list(items: Vec<Value>) -> Value {
     Value::List(Store::new(items))
 }
 
 /// A dict's value.
-pub fn dict(pairs: Vec<(Value, Value)>) -> Value {
+pub(crate) fn dict(pairs: Vec<(Value, Value)>) -> Value {
     Value::Dict(Store::new(pairs))
 }
 
 /// A tuple's value.
-pub fn tuple(items: Vec<Value>) -> Value {
+pub(crate) fn tuple(items: Vec<Value>) -> Value {
     Value::Tuple(items.into())
 }
 
 impl Value {
     /// `type(x).__name__`.
-    pub fn type_name(&self) -> &str {
+    pub(crate) fn type_name(&self) -> &str {
         match self {
             Value::None => "NoneType",
             Value::Bool(_) => "bool",
@@ -291,7 +291,7 @@ impl Value {
     }
 
     /// Truth.
-    pub fn is_true(&self) -> bool {
+    pub(crate) fn is_true(&self) -> bool {
         match self {
             Value::None => false,
             Value::Bool(value) => *value,
@@ -308,7 +308,7 @@ impl Value {
     }
 
     /// An integer, if it is one or a truth value.
-    pub fn as_int(&self) -> Option<i64> {
+    pub(crate) fn as_int(&self) -> Option<i64> {
         match self {
             Value::Int(value) => Some(*value),
             Value::Bool(value) => Some((*value).into()),
@@ -317,7 +317,7 @@ impl Value {
     }
 
     /// A number as a float.
-    pub fn as_float(&self) -> Option<f32> {
+    pub(crate) fn as_float(&self) -> Option<f32> {
         match self {
             Value::Float(value) => Some(*value),
             _ => self.as_int().map(|value| value as f32),
@@ -325,7 +325,7 @@ impl Value {
     }
 
     /// The items of a tuple or list.
-    pub fn items(&self) -> Option<Vec<Value>> {
+    pub(crate) fn items(&self) -> Option<Vec<Value>> {
         match self {
             Value::Tuple(items) => Some(items.to_vec()),
             Value::List(items) => Some(items.borrow().clone()),
@@ -335,7 +335,7 @@ impl Value {
 
     /// `==`. What is nested beyond all measure, or holds itself, counts as different where the board
     /// raises an exception.
-    pub fn equals(&self, other: &Value) -> bool {
+    pub(crate) fn equals(&self, other: &Value) -> bool {
         /// Values that are compared at most: more than the heap has room for.
         const MOST: u32 = 200_000;
         self.compare(other, 0, &mut MOST.clone())
@@ -376,7 +376,7 @@ impl Value {
     }
 
     /// `is`.
-    pub fn is(&self, other: &Value) -> bool {
+    pub(crate) fn is(&self, other: &Value) -> bool {
         match (self, other) {
             (Value::None, Value::None) | (Value::Image, Value::Image) => true,
             (Value::Uart, Value::Uart) => true,
@@ -400,7 +400,7 @@ impl Value {
     }
 
     /// `str(x)`.
-    pub fn str(&self) -> String {
+    pub(crate) fn str(&self) -> String {
         match self {
             Value::Str(text) => text.to_string(),
             Value::Exception(exception) => exception.message(),
@@ -409,7 +409,7 @@ impl Value {
     }
 
     /// `repr(x)`.
-    pub fn repr(&self) -> String {
+    pub(crate) fn repr(&self) -> String {
         let mut out = String::new();
         self.write_repr(&mut out, 0);
         out
@@ -510,7 +510,7 @@ fn write_dict(out: &mut String, pairs: &[(Value, Value)], depth: usize) -> std::
 }
 
 /// The bytes of a string or of bytes.
-pub fn buffer(value: &Value) -> Result<&[u8]> {
+pub(crate) fn buffer(value: &Value) -> Result<&[u8]> {
     match value {
         Value::Str(text) => Ok(text.as_bytes()),
         Value::Bytes(data) => Ok(data),
@@ -522,7 +522,7 @@ pub fn buffer(value: &Value) -> Result<&[u8]> {
 }
 
 /// Levels of nesting that are followed when values are compared.
-pub const DEEPEST: usize = 50;
+pub(crate) const DEEPEST: usize = 50;
 
 fn same(a: &[Value], b: &[Value], depth: usize, left: &mut u32) -> bool {
     let mut pairs = a.iter().zip(b);
@@ -531,7 +531,7 @@ fn same(a: &[Value], b: &[Value], depth: usize, left: &mut u32) -> bool {
 
 impl Exception {
     /// What follows the name in a traceback.
-    pub fn message(&self) -> String {
+    pub(crate) fn message(&self) -> String {
         match &self.args[..] {
             [] => String::new(),
             [Value::Int(number)] if is_subclass(&self.kind, &Value::Type("OSError")) => {
@@ -564,7 +564,7 @@ fn errno_name(number: i64) -> Option<&'static str> {
 }
 
 /// How many numbers a range has.
-pub fn range_len(start: i64, stop: i64, step: i64) -> i64 {
+pub(crate) fn range_len(start: i64, stop: i64, step: i64) -> i64 {
     let (start, stop, step) = (i128::from(start), i128::from(stop), i128::from(step));
     let length = if step > 0 && start < stop {
         (stop - start - 1) / step + 1
@@ -577,7 +577,7 @@ pub fn range_len(start: i64, stop: i64, step: i64) -> i64 {
 }
 
 /// The number at a place of a range.
-pub fn range_item(start: i64, step: i64, index: i64) -> Value {
+pub(crate) fn range_item(start: i64, step: i64, index: i64) -> Value {
     // Within the range's length it does not overflow.
     Value::Int(start.wrapping_add(step.wrapping_mul(index)))
 }
@@ -604,7 +604,7 @@ fn quote(out: &mut String, characters: impl Iterator<Item = u32> + Clone, bytes:
 }
 
 /// A float as `print` shows it: seven digits, and a point.
-pub fn float(value: f32) -> String {
+pub(crate) fn float(value: f32) -> String {
     let text = general(value.into(), 7, false);
     if text.contains(['.', 'e', 'n', 'i']) {
         text
@@ -614,7 +614,7 @@ pub fn float(value: f32) -> String {
 }
 
 /// C's `%g`.
-pub fn general(value: f64, precision: usize, alternate: bool) -> String {
+pub(crate) fn general(value: f64, precision: usize, alternate: bool) -> String {
     if value.is_nan() {
         return "nan".into();
     }

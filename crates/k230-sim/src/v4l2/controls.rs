@@ -341,7 +341,7 @@ impl Control {
     ///
     /// # Errors
     /// `ERANGE` beyond a menu, `EINVAL` for an item that is left out.
-    pub fn validate(&self, value: i32) -> Result<i32, i32> {
+    pub(crate) fn validate(&self, value: i32) -> Result<i32, i32> {
         match self.kind {
             V4L2_CTRL_TYPE_BOOLEAN => Ok(i32::from(value != 0)),
             V4L2_CTRL_TYPE_BITMASK => Ok(value & self.maximum),
@@ -434,7 +434,7 @@ fn constant(bits: i32) -> v4l2_rate_control {
 }
 
 impl Values {
-    pub fn get(&self, control: &Control) -> i32 {
+    pub(crate) fn get(&self, control: &Control) -> i32 {
         self.set
             .get(&control.id)
             .copied()
@@ -447,7 +447,7 @@ impl Values {
     ///
     /// # Errors
     /// `EBUSY` for what the firmware is only told when it starts.
-    pub fn set(
+    pub(crate) fn set(
         &mut self,
         control: &Control,
         value: i32,
@@ -491,7 +491,7 @@ impl Values {
     }
 
     /// `VIDIOC_S_MVX_RATE_CONTROL`
-    pub fn set_rate(&mut self, rate: v4l2_rate_control) {
+    pub(crate) fn set_rate(&mut self, rate: v4l2_rate_control) {
         self.rate = rate;
     }
 
@@ -553,7 +553,7 @@ impl Values {
     }
 
     /// What an encoder of this machine is to do, for pictures that come with `flags`.
-    pub fn attr(
+    pub(crate) fn attr(
         &self,
         codec: Codec,
         (width, height): (u32, u32),

@@ -60,7 +60,7 @@ fn of_control(control: &Control, value: i32, changes: u32) -> [u64; 8] {
 
 impl Events {
     /// Subscribes to what the driver has events for; `control` is the one of the number, with its value.
-    pub fn subscribe(
+    pub(crate) fn subscribe(
         &mut self,
         asked: &v4l2_event_subscription,
         control: Option<(&Control, i32)>,
@@ -97,7 +97,7 @@ impl Events {
         Ok(())
     }
 
-    pub fn unsubscribe(&mut self, asked: &v4l2_event_subscription) {
+    pub(crate) fn unsubscribe(&mut self, asked: &v4l2_event_subscription) {
         let all = asked.type_ == V4L2_EVENT_ALL;
         let is_it = |kind, id| all || (kind == asked.type_ && id == asked.id);
         self.subscriptions.retain(|s| !is_it(s.kind, s.id));
@@ -110,7 +110,7 @@ impl Events {
     }
 
     /// A control has another value. Whoever changed it hears of it only if they asked for that.
-    pub fn control_changed(&mut self, control: &Control, value: i32) {
+    pub(crate) fn control_changed(&mut self, control: &Control, value: i32) {
         let feedback = |s: &Subscription| s.flags & V4L2_EVENT_SUB_FL_ALLOW_FEEDBACK != 0;
         if self.find(V4L2_EVENT_CTRL, control.id).is_some_and(feedback) {
             let event = of_control(control, value, V4L2_EVENT_CTRL_CH_VALUE);
@@ -119,7 +119,7 @@ impl Events {
     }
 
     /// A stream has ended, whosever it is.
-    pub fn stream_ended(&mut self) {
+    pub(crate) fn stream_ended(&mut self) {
         self.push(V4L2_EVENT_EOS, 0, [0; 8]);
     }
 
@@ -148,11 +148,11 @@ impl Events {
         self.waiting.push_back(event);
     }
 
-    pub fn are_waiting(&self) -> bool {
+    pub(crate) fn are_waiting(&self) -> bool {
         !self.waiting.is_empty()
     }
 
-    pub fn take(&mut self) -> Option<v4l2_event> {
+    pub(crate) fn take(&mut self) -> Option<v4l2_event> {
         let mut event = self.waiting.pop_front()?;
         event.pending = self.waiting.len() as u32;
         Some(event)

@@ -40,7 +40,7 @@ pub(super) struct Faults {
 }
 
 impl Faults {
-    pub fn parse(text: &str) -> Self {
+    pub(crate) fn parse(text: &str) -> Self {
         let mut faults = Self::default();
         for word in text
             .split(',')

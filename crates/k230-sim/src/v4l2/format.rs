@@ -33,18 +33,18 @@ pub(super) struct Format {
 }
 
 impl Format {
-    pub fn is_stream(&self) -> bool {
+    pub(crate) fn is_stream(&self) -> bool {
         matches!(self.kind, Kind::Stream(_))
     }
 
-    pub fn codec(&self) -> Option<Codec> {
+    pub(crate) fn codec(&self) -> Option<Codec> {
         match self.kind {
             Kind::Stream(codec) => Some(codec),
             Kind::Frame(..) => None,
         }
     }
 
-    pub fn pixels(&self) -> Option<PixelFormat> {
+    pub(crate) fn pixels(&self) -> Option<PixelFormat> {
         match self.kind {
             Kind::Frame(format, _) => Some(format),
             Kind::Stream(_) => None,
@@ -154,7 +154,7 @@ pub(super) struct Layout {
 impl Layout {
     /// What becomes of a layout that is asked for; `dictated` is the size of the other port where
     /// that decides. Sizes wrap as the driver's do, which checks no stride.
-    pub fn tried(mut self, dictated: Option<(u32, u32)>, faults: &Faults) -> Self {
+    pub(crate) fn tried(mut self, dictated: Option<(u32, u32)>, faults: &Faults) -> Self {
         self.width = self.width.min(LONGEST);
         self.height = self.height.min(LONGEST);
         if let Some(size) = dictated {

@@ -56,7 +56,7 @@ unsafe impl Sync for Memory {}
 
 impl Memory {
     /// Maps `len` bytes of a descriptor from `offset` on.
-    pub fn map(fd: BorrowedFd<'_>, len: usize, offset: u64) -> Option<Self> {
+    pub(crate) fn map(fd: BorrowedFd<'_>, len: usize, offset: u64) -> Option<Self> {
         let protection = ProtFlags::READ | ProtFlags::WRITE;
         // SAFETY: a fresh mapping, wherever there is room.
         let at = unsafe {
@@ -73,7 +73,7 @@ impl Memory {
         Some(Self::Mapped { at, len })
     }
 
-    pub fn bytes(&self) -> &[u8] {
+    pub(crate) fn bytes(&self) -> &[u8] {
         match self {
             // SAFETY: `len` bytes are mapped until the drop; that a program leaves what it queued
             // alone is V4L2's rule.
@@ -84,7 +84,7 @@ impl Memory {
     }
 
     /// Writes `bytes` to the beginning, as many as have room. False where the memory is gone.
-    pub fn write(&self, bytes: &[u8]) -> bool {
+    pub(crate) fn write(&self, bytes: &[u8]) -> bool {
         match self {
             Self::Mapped { at, len } => {
                 let len = bytes.len().min(*len);
@@ -247,7 +247,7 @@ impl Queue {
     }
 
     /// Forgets everything; the type too.
-    pub fn release(&mut self) {
+    pub(crate) fn release(&mut self) {
         self.free();
         *self = Self {
             epoch: self.epoch,
@@ -258,14 +258,14 @@ impl Queue {
     }
 
     /// Gives the buffers back, which ends streaming.
-    pub fn free(&mut self) {
+    pub(crate) fn free(&mut self) {
         self.cancel();
         self.buffers.clear();
         self.mappings.clear();
         self.generation += 1;
     }
 
-    pub fn complete(&mut self, index: usize, flags: u32) {
+    pub(crate) fn complete(&mut self, index: usize, flags: u32) {
         if let Some(buffer) = self.buffers.get_mut(index) {
             buffer.state = if flags & V4L2_BUF_FLAG_ERROR == 0 {
                 State::Done
@@ -278,7 +278,7 @@ impl Queue {
     }
 
     /// Ends streaming: every buffer is the program's again.
-    pub fn cancel(&mut self) {
+    pub(crate) fn cancel(&mut self) {
         self.streaming = false;
         self.incoming.clear();
         self.done.clear();
@@ -292,7 +292,7 @@ impl Queue {
     }
 
     /// Where the memory of the next buffer begins.
-    pub fn next_offset(&self) -> u32 {
+    pub(crate) fn next_offset(&self) -> u32 {
         let last = self.buffers.last().and_then(|buffer| buffer.planes.last());
         last.map_or(0, |plane| {
             plane
@@ -302,7 +302,7 @@ impl Queue {
     }
 
     /// Whether the program may map a plane so (`vb2_mmap`).
-    pub fn may_map(&self, offset: u32, len: usize, protection: i32, flags: i32) -> bool {
+    pub(crate) fn may_map(&self, offset: u32, len: usize, protection: i32, flags: i32) -> bool {
         let needed = if self.is_output() {
             libc::PROT_WRITE
         } else {
@@ -318,13 +318,13 @@ impl Queue {
     }
 
     /// The program has mapped a plane. What to say when it no longer has.
-    pub fn mapped(&mut self, offset: u32) -> u64 {
+    pub(crate) fn mapped(&mut self, offset: u32) -> u64 {
         *self.mappings.entry(offset).or_default() += 1;
         self.generation
     }
 
     /// A mapping of these or of former buffers is gone.
-    pub fn unmapped(&mut self, offset: u32, generation: u64) {
+    pub(crate) fn unmapped(&mut self, offset: u32, generation: u64) {
         if self.generation != generation {
             return;
         }
@@ -338,7 +338,7 @@ impl Queue {
 
     /// Whether a buffer of the program's is one of these: what every request checks of it
     /// (`vb2_querybuf`, `__verify_planes_array`).
-    pub fn verify(&self, given: &v4l2_buffer, planes: usize) -> Result<&Buffer, i32> {
+    pub(crate) fn verify(&self, given: &v4l2_buffer, planes: usize) -> Result<&Buffer, i32> {
         if given.type_ != self.kind || self.kind == 0 {
             return Err(libc::EINVAL);
         }
@@ -347,7 +347,7 @@ impl Queue {
         Ok(buffer)
     }
 
-    pub fn verify_planes(&self, buffer: &Buffer, planes: usize) -> Result<(), i32> {
+    pub(crate) fn verify_planes(&self, buffer: &Buffer, planes: usize) -> Result<(), i32> {
         if is_multi(self.kind) && planes < buffer.planes.len() {
             return Err(libc::EINVAL);
         }
@@ -355,7 +355,7 @@ impl Queue {
     }
 
     /// Describes a buffer to the program (`__fill_v4l2_buffer`); as many planes as it has are there.
-    pub fn describe(&self, index: usize, to: &mut v4l2_buffer, planes: &mut [v4l2_plane]) {
+    pub(crate) fn describe(&self, index: usize, to: &mut v4l2_buffer, planes: &mut [v4l2_plane]) {
         let Some(buffer) = self.buffers.get(index) else {
             return;
         };
@@ -413,7 +413,7 @@ impl Queue {
     }
 
     /// Takes a buffer from the program (`vb2_qbuf` as far as `__buf_prepare`). Its index.
-    pub fn prepare(
+    pub(crate) fn prepare(
         &mut self,
         given: &v4l2_buffer,
         planes: &[v4l2_plane],

@@ -88,7 +88,7 @@ impl Session {
     /// # Safety
     /// `argument` points to the structure of the request's number, where the system does not let that
     /// be checked.
-    pub unsafe fn request(self: &Arc<Self>, number: u32, argument: *mut c_void) -> Answer {
+    pub(crate) unsafe fn request(self: &Arc<Self>, number: u32, argument: *mut c_void) -> Answer {
         {
             let mut inner = self.lock();
             inner.requests = inner.requests.wrapping_add(1);

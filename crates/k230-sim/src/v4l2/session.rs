@@ -78,7 +78,7 @@ pub(super) struct Session {
 }
 
 impl Inner {
-    pub fn queue(&mut self, output: bool) -> &mut Queue {
+    pub(crate) fn queue(&mut self, output: bool) -> &mut Queue {
         if output {
             &mut self.raw
         } else {
@@ -95,20 +95,20 @@ impl Inner {
     }
 
     /// The codec of the firmware that runs.
-    pub fn codec(&self) -> Option<Codec> {
+    pub(crate) fn codec(&self) -> Option<Codec> {
         let codec = self.stream_port.layout.format.codec();
         codec.filter(|_| self.loaded)
     }
 
     /// The session is over: every queue says so until its streaming is ended.
-    pub fn fail(&mut self, error: i32) {
+    pub(crate) fn fail(&mut self, error: i32) {
         self.broken = Some(error);
         self.raw.failed = true;
         self.stream.failed = true;
     }
 
     /// The device was taken away, which every request says.
-    pub fn is_gone(&self) -> bool {
+    pub(crate) fn is_gone(&self) -> bool {
         self.broken == Some(libc::ENODEV)
     }
 
@@ -137,7 +137,7 @@ fn wait<'a>(until: &Condvar, inner: MutexGuard<'a, Inner>) -> MutexGuard<'a, Inn
 
 impl Session {
     /// A node that was just opened (`mvx_v4l2_open`).
-    pub fn new(file: OwnedFd, faults: Faults) -> Self {
+    pub(crate) fn new(file: OwnedFd, faults: Faults) -> Self {
         let format = &format::FORMATS[4];
         let port = |kind| Port {
             kind,
@@ -201,17 +201,17 @@ impl Session {
         session
     }
 
-    pub fn lock(&self) -> MutexGuard<'_, Inner> {
+    pub(crate) fn lock(&self) -> MutexGuard<'_, Inner> {
         lock(&self.inner)
     }
 
     /// Tells the device's side that it may have something to do.
-    pub fn wake_device(&self) {
+    pub(crate) fn wake_device(&self) {
         self.to_do.notify_all();
     }
 
     /// Tells programs that something has changed.
-    pub fn wake_programs(&self) {
+    pub(crate) fn wake_programs(&self) {
         self.changes.fetch_add(1, Ordering::SeqCst);
         self.changed.notify_all();
     }
@@ -223,12 +223,12 @@ impl Session {
     }
 
     /// How often something has changed for programs.
-    pub fn changes(&self) -> u64 {
+    pub(crate) fn changes(&self) -> u64 {
         self.changes.load(Ordering::SeqCst)
     }
 
     /// Whether the program wants to wait.
-    pub fn blocks(&self) -> bool {
+    pub(crate) fn blocks(&self) -> bool {
         let flags = rustix::fs::fcntl_getfl(&self.file);
         flags.is_ok_and(|flags| !flags.contains(rustix::fs::OFlags::NONBLOCK))
     }
@@ -239,7 +239,7 @@ impl Session {
     }
 
     /// Waits on the device's.
-    pub fn wait_for_work<'a>(&self, inner: MutexGuard<'a, Inner>) -> MutexGuard<'a, Inner> {
+    pub(crate) fn wait_for_work<'a>(&self, inner: MutexGuard<'a, Inner>) -> MutexGuard<'a, Inner> {
         wait(&self.to_do, inner)
     }
 
@@ -258,7 +258,7 @@ impl Session {
         inner
     }
 
-    pub fn set_regions(&self, asked: &v4l2_mvx_roi_regions) -> Answer {
+    pub(crate) fn set_regions(&self, asked: &v4l2_mvx_roi_regions) -> Answer {
         let count = if asked.roi_present == 0 {
             0
         } else {
@@ -273,7 +273,7 @@ impl Session {
         Ok(())
     }
 
-    pub fn get_format(&self, whole: &mut v4l2_format) -> Answer {
+    pub(crate) fn get_format(&self, whole: &mut v4l2_format) -> Answer {
         let mut inner = self.lock();
         let port = inner.port(is_output(whole.type_)?);
         format::answer(&port.shown, &port.layout, port.interlaced, whole);
@@ -281,7 +281,7 @@ impl Session {
     }
 
     /// `mvx_v4l2_vidioc_s_fmt_vid`, or with `keep` false `mvx_v4l2_vidioc_try_fmt_vid`.
-    pub fn set_format(&self, whole: &mut v4l2_format, keep: bool) -> Answer {
+    pub(crate) fn set_format(&self, whole: &mut v4l2_format, keep: bool) -> Answer {
         let output = is_output(whole.type_)?;
         let mut inner = self.lock();
         if keep && !inner.queue(output).buffers.is_empty() {
@@ -330,7 +330,7 @@ impl Session {
         Ok(())
     }
 
-    pub fn selection(&self, selection: &mut v4l2_selection) -> Answer {
+    pub(crate) fn selection(&self, selection: &mut v4l2_selection) -> Answer {
         // V4L2_TYPE_IS_OUTPUT; neither the type nor the target is looked at otherwise.
         let output = matches!(selection.type_, 2 | 3 | 5 | 7 | 8 | 10 | 12 | 14);
         let mut inner = self.lock();
@@ -371,7 +371,7 @@ impl Session {
         }
     }
 
-    pub fn request_buffers(&self, request: &mut v4l2_requestbuffers) -> Answer {
+    pub(crate) fn request_buffers(&self, request: &mut v4l2_requestbuffers) -> Answer {
         let output = is_output(request.type_)?;
         request.reserved = [0; 3];
         let mut inner = self.lock();
@@ -404,7 +404,7 @@ impl Session {
         Ok(())
     }
 
-    pub fn create_buffers(&self, create: &mut v4l2_create_buffers) -> Answer {
+    pub(crate) fn create_buffers(&self, create: &mut v4l2_create_buffers) -> Answer {
         let output = is_output(create.format.type_)?;
         let mut inner = self.lock();
         let kind = inner.port(output).kind;
@@ -525,7 +525,11 @@ impl Session {
         Memory::map(fd, len as usize, begin).map(Arc::new)
     }
 
-    pub fn query_buffer(&self, buffer: &mut v4l2_buffer, planes: &mut [v4l2_plane]) -> Answer {
+    pub(crate) fn query_buffer(
+        &self,
+        buffer: &mut v4l2_buffer,
+        planes: &mut [v4l2_plane],
+    ) -> Answer {
         let output = is_output(buffer.type_)?;
         let mut inner = self.lock();
         let queue = inner.queue(output);
@@ -548,7 +552,11 @@ impl Session {
         Ok(())
     }
 
-    pub fn queue_buffer(&self, given: &mut v4l2_buffer, planes: &mut [v4l2_plane]) -> Answer {
+    pub(crate) fn queue_buffer(
+        &self,
+        given: &mut v4l2_buffer,
+        planes: &mut [v4l2_plane],
+    ) -> Answer {
         let output = is_output(given.type_)?;
         let mut inner = self.lock();
         let regions = if output && given.flags & V4L2_BUF_FLAG_MVX_BUFFER_ROI != 0 {
@@ -582,7 +590,11 @@ impl Session {
         Ok(())
     }
 
-    pub fn dequeue_buffer(&self, taken: &mut v4l2_buffer, planes: &mut [v4l2_plane]) -> Answer {
+    pub(crate) fn dequeue_buffer(
+        &self,
+        taken: &mut v4l2_buffer,
+        planes: &mut [v4l2_plane],
+    ) -> Answer {
         let output = is_output(taken.type_)?;
         let mut inner = self.lock();
         if inner.queue(output).kind != taken.type_ {
@@ -639,7 +651,7 @@ impl Session {
         Ok(())
     }
 
-    pub fn stream_on(self: &Arc<Self>, kind: u32) -> Answer {
+    pub(crate) fn stream_on(self: &Arc<Self>, kind: u32) -> Answer {
         let output = is_output(kind).unwrap_or(false);
         let mut inner = self.lock();
         let queue = inner.queue(output);
@@ -697,7 +709,7 @@ impl Session {
         }
     }
 
-    pub fn stream_off(&self, kind: u32) -> Answer {
+    pub(crate) fn stream_off(&self, kind: u32) -> Answer {
         let output = is_output(kind).unwrap_or(false);
         let mut inner = self.lock();
         if inner.queue(output).kind != kind || kind == 0 {
@@ -710,7 +722,7 @@ impl Session {
     }
 
     /// Frees what the program has closed; waits for the encoder.
-    pub fn close(&self) {
+    pub(crate) fn close(&self) {
         {
             let mut inner = self.lock();
             inner.closed = true;
@@ -722,7 +734,7 @@ impl Session {
     }
 
     /// The stop command of either kind; every other is refused.
-    pub fn stop(&self) -> Answer {
+    pub(crate) fn stop(&self) -> Answer {
         let mut inner = self.lock();
         if inner.broken.is_some() {
             return Err(libc::EINVAL);
@@ -742,7 +754,7 @@ impl Session {
         Ok(())
     }
 
-    pub fn dequeue_event(&self, event: &mut v4l2_event) -> Answer {
+    pub(crate) fn dequeue_event(&self, event: &mut v4l2_event) -> Answer {
         let mut inner = self.lock();
         loop {
             if let Some(taken) = inner.events.take() {
@@ -759,17 +771,17 @@ impl Session {
         }
     }
 
-    pub fn get_priority(&self) -> u32 {
+    pub(crate) fn get_priority(&self) -> u32 {
         self.priority.load(Ordering::Relaxed)
     }
 
     /// What `poll` answers now.
-    pub fn ready(&self, events: i16) -> i16 {
+    pub(crate) fn ready(&self, events: i16) -> i16 {
         Self::ready_of(&self.lock(), events)
     }
 
     /// What `poll` answers once one of `events` or an error is there, or the time is up.
-    pub fn wait_for(&self, events: i16, limit: Option<Duration>) -> i16 {
+    pub(crate) fn wait_for(&self, events: i16, limit: Option<Duration>) -> i16 {
         // A time that no clock will have is none.
         let until = limit.and_then(|limit| Instant::now().checked_add(limit));
         let mut inner = self.lock();

@@ -13,17 +13,17 @@ use k230_venc::{
 };
 
 /// Keeps the other tests of this process waiting, as the double is one for the process.
-pub fn alone() -> MutexGuard<'static, ()> {
+pub(crate) fn alone() -> MutexGuard<'static, ()> {
     static ALONE: Mutex<()> = Mutex::new(());
     k230_sim::set_encoder(|| Some(Box::new(Dummy)));
     ALONE.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// The width of a picture that the dummy fails at.
-pub const FAILING_WIDTH: u32 = 130;
+pub(crate) const FAILING_WIDTH: u32 = 130;
 
 /// The parameter sets of every IDR: start codes, an SPS and a PPS of H.264.
-pub const PARAMETER_SETS: &[u8] = &[0, 0, 0, 1, 0x67, 1, 0, 0, 0, 1, 0x68, 2];
+pub(crate) const PARAMETER_SETS: &[u8] = &[0, 0, 0, 1, 0x67, 1, 0, 0, 0, 1, 0x68, 2];
 
 struct Dummy;
 

@@ -22,7 +22,7 @@ pub(super) struct Assembly {
 }
 
 impl Assembly {
-    pub fn new(codec: Codec) -> Self {
+    pub(crate) fn new(codec: Codec) -> Self {
         Self {
             codec,
             data: Vec::new(),
@@ -31,7 +31,7 @@ impl Assembly {
     }
 
     /// Takes the buffer whose bytes were appended to `data`. The picture, if one is complete.
-    pub fn add(&mut self, piece: Piece, path: &Path) -> Option<Result<Stream, Error>> {
+    pub(crate) fn add(&mut self, piece: Piece, path: &Path) -> Option<Result<Stream, Error>> {
         if piece.flags & V4L2_BUF_FLAG_ERROR != 0 {
             self.data.clear();
             return Some(Err(Error::Damaged { path: path.into() }));

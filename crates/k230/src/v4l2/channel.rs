@@ -178,7 +178,7 @@ pub(super) struct V4l2Channel {
 }
 
 impl V4l2Channel {
-    pub fn create(path: &Path, attr: &ChannelAttr) -> Result<Self, Error> {
+    pub(crate) fn create(path: &Path, attr: &ChannelAttr) -> Result<Self, Error> {
         attr.validate_for(|_| true)?;
         let (opened, Applied { missing, level }) = Opened::new(path, attr, None)?;
         let needed = opened

@@ -37,7 +37,7 @@ pub(super) struct Node {
 }
 
 impl Node {
-    pub fn open(path: &Path) -> Result<Self, Error> {
+    pub(crate) fn open(path: &Path) -> Result<Self, Error> {
         OpenOptions::new()
             .read(true)
             .write(true)
@@ -50,7 +50,7 @@ impl Node {
             .map_err(|error| Error::device(path, "open", &error))
     }
 
-    pub fn path(&self) -> &Path {
+    pub(crate) fn path(&self) -> &Path {
         &self.path
     }
 
@@ -78,14 +78,14 @@ impl Node {
             .map_err(|error| Error::device(&self.path, call, &error))
     }
 
-    pub fn capability(&self) -> Result<v4l2_capability, Error> {
+    pub(crate) fn capability(&self) -> Result<v4l2_capability, Error> {
         let mut capability = zeroed();
         self.request("VIDIOC_QUERYCAP", VIDIOC_QUERYCAP, &mut capability)?;
         Ok(capability)
     }
 
     /// Formats of a queue, as many as the driver enumerates: fourcc, flags, description.
-    pub fn formats(&self, queue: u32) -> Vec<v4l2_fmtdesc> {
+    pub(crate) fn formats(&self, queue: u32) -> Vec<v4l2_fmtdesc> {
         (0..)
             .map_while(|index| {
                 let mut description = v4l2_fmtdesc {
@@ -102,7 +102,7 @@ impl Node {
     }
 
     /// Sets the format of a multi-planar queue and answers what the driver made of it.
-    pub fn set_format(
+    pub(crate) fn set_format(
         &self,
         queue: u32,
         format: v4l2_pix_format_mplane,
@@ -116,7 +116,12 @@ impl Node {
     }
 
     /// Asks for buffers and answers how many there are.
-    pub fn request_buffers(&self, queue: u32, memory: u32, count: u32) -> Result<u32, Error> {
+    pub(crate) fn request_buffers(
+        &self,
+        queue: u32,
+        memory: u32,
+        count: u32,
+    ) -> Result<u32, Error> {
         let mut request = v4l2_requestbuffers {
             count,
             type_: queue,
@@ -128,7 +133,7 @@ impl Node {
     }
 
     /// Maps the planes of a buffer of the driver's memory, from where the driver says they are.
-    pub fn map(&self, queue: u32, index: u32, planes: usize) -> Result<Vec<Mapping>, Error> {
+    pub(crate) fn map(&self, queue: u32, index: u32, planes: usize) -> Result<Vec<Mapping>, Error> {
         let mut of_buffer = [zeroed::<v4l2_plane>(); VIDEO_MAX_PLANES];
         let mut buffer = buffer(queue, V4L2_MEMORY_MMAP, index, &mut of_buffer);
         self.request("VIDIOC_QUERYBUF", VIDIOC_QUERYBUF, &mut buffer)?;
@@ -143,12 +148,12 @@ impl Node {
             .collect()
     }
 
-    pub fn queue(&self, buffer: &mut v4l2_buffer) -> Result<(), Error> {
+    pub(crate) fn queue(&self, buffer: &mut v4l2_buffer) -> Result<(), Error> {
         self.request("VIDIOC_QBUF", VIDIOC_QBUF, buffer)
     }
 
     /// Takes a buffer back; false if there is none now.
-    pub fn dequeue(&self, buffer: &mut v4l2_buffer) -> Result<bool, Error> {
+    pub(crate) fn dequeue(&self, buffer: &mut v4l2_buffer) -> Result<bool, Error> {
         match self.try_request(VIDIOC_DQBUF, buffer) {
             Ok(()) => Ok(true),
             // EPIPE: the last buffer has been dequeued.
@@ -162,16 +167,16 @@ impl Node {
         }
     }
 
-    pub fn stream_on(&self, mut queue: u32) -> Result<(), Error> {
+    pub(crate) fn stream_on(&self, mut queue: u32) -> Result<(), Error> {
         self.request("VIDIOC_STREAMON", VIDIOC_STREAMON, &mut queue)
     }
 
-    pub fn stream_off(&self, mut queue: u32) -> Result<(), Error> {
+    pub(crate) fn stream_off(&self, mut queue: u32) -> Result<(), Error> {
         self.request("VIDIOC_STREAMOFF", VIDIOC_STREAMOFF, &mut queue)
     }
 
     /// What the driver says of a control, `None` if it has no such control.
-    pub fn control(&self, id: u32) -> Option<v4l2_query_ext_ctrl> {
+    pub(crate) fn control(&self, id: u32) -> Option<v4l2_query_ext_ctrl> {
         let mut control = v4l2_query_ext_ctrl { id, ..zeroed() };
         self.try_request(VIDIOC_QUERY_EXT_CTRL, &mut control)
             .ok()
@@ -179,7 +184,7 @@ impl Node {
     }
 
     /// Every control there is.
-    pub fn controls(&self) -> Vec<v4l2_query_ext_ctrl> {
+    pub(crate) fn controls(&self) -> Vec<v4l2_query_ext_ctrl> {
         let mut controls = Vec::new();
         let mut id = V4L2_CTRL_FLAG_NEXT_CTRL;
         while let Some(control) = self.control(id).filter(|_| controls.len() < 1024) {
@@ -189,7 +194,7 @@ impl Node {
         controls
     }
 
-    pub fn set_control(&self, id: u32, value: i64) -> Result<(), Error> {
+    pub(crate) fn set_control(&self, id: u32, value: i64) -> Result<(), Error> {
         let mut control = v4l2_ext_control {
             id,
             value,
@@ -203,14 +208,14 @@ impl Node {
         self.request("VIDIOC_S_EXT_CTRLS", VIDIOC_S_EXT_CTRLS, &mut controls)
     }
 
-    pub fn get_control(&self, id: u32) -> Option<i32> {
+    pub(crate) fn get_control(&self, id: u32) -> Option<i32> {
         let mut control = v4l2_control { id, value: 0 };
         self.try_request(VIDIOC_G_CTRL, &mut control)
             .ok()
             .map(|()| control.value)
     }
 
-    pub fn set_rate_control(&self, mut rate: v4l2_rate_control) -> Result<(), Error> {
+    pub(crate) fn set_rate_control(&self, mut rate: v4l2_rate_control) -> Result<(), Error> {
         self.request(
             "VIDIOC_S_MVX_RATE_CONTROL",
             VIDIOC_S_MVX_RATE_CONTROL,
@@ -219,7 +224,7 @@ impl Node {
     }
 
     /// Says which regions the next picture has.
-    pub fn set_regions(&self, mut regions: v4l2_mvx_roi_regions) -> Result<(), Error> {
+    pub(crate) fn set_regions(&self, mut regions: v4l2_mvx_roi_regions) -> Result<(), Error> {
         self.request(
             "VIDIOC_S_MVX_ROI_REGIONS",
             VIDIOC_S_MVX_ROI_REGIONS,
@@ -228,7 +233,7 @@ impl Node {
     }
 
     /// Asks for everything inside to be completed.
-    pub fn stop(&self) -> Result<(), Error> {
+    pub(crate) fn stop(&self) -> Result<(), Error> {
         let mut command = v4l2_encoder_cmd {
             cmd: V4L2_ENC_CMD_STOP,
             ..zeroed()
@@ -238,7 +243,7 @@ impl Node {
 
     /// Waits for `limit` at most. A device that reports an error counts as ready: the next request
     /// says what it is.
-    pub fn wait(&self, ready: Ready, limit: Duration) -> Result<bool, Error> {
+    pub(crate) fn wait(&self, ready: Ready, limit: Duration) -> Result<bool, Error> {
         let until = Instant::now() + limit;
         loop {
             let left = until.saturating_duration_since(Instant::now());
@@ -323,7 +328,7 @@ impl Mapping {
         }
     }
 
-    pub fn bytes(&self) -> &[u8] {
+    pub(crate) fn bytes(&self) -> &[u8] {
         // SAFETY: `len` bytes are mapped until the drop; the device does not write to a buffer
         // that is dequeued.
         unsafe { slice::from_raw_parts(self.address.as_ptr(), self.len) }
@@ -337,12 +342,12 @@ impl Mapping {
         clippy::mut_from_ref,
         reason = "the mapping is shared to keep it, not to use it"
     )]
-    pub unsafe fn bytes_of_owner(&self) -> &mut [u8] {
+    pub(crate) unsafe fn bytes_of_owner(&self) -> &mut [u8] {
         // SAFETY: `len` bytes are mapped until the drop, and the caller is alone with them.
         unsafe { slice::from_raw_parts_mut(self.address.as_ptr(), self.len) }
     }
 
-    pub fn bytes_mut(&mut self) -> &mut [u8] {
+    pub(crate) fn bytes_mut(&mut self) -> &mut [u8] {
         // SAFETY: as above; the device does not read a buffer that is dequeued.
         unsafe { slice::from_raw_parts_mut(self.address.as_ptr(), self.len) }
     }

@@ -5,7 +5,7 @@ use super::Module;
 use crate::python::value::{Value, buffer};
 use crate::python::{Args, Raise, Result, heap};
 
-pub static MODULE: Module = Module::of(
+pub(crate) static MODULE: Module = Module::of(
     "ubinascii",
     &[
         ("hexlify", |_, args| {

@@ -8,7 +8,7 @@ use crate::python::native::Function;
 use crate::python::value::{Value, tuple};
 use crate::python::{Args, Raise, Result, float, int, text};
 
-pub static MODULE: Module = Module {
+pub(crate) static MODULE: Module = Module {
     name: "image",
     functions: &[],
     numbers: &[],
@@ -16,7 +16,7 @@ pub static MODULE: Module = Module {
 };
 
 /// Methods of images.
-pub static METHODS: &[Function] = &[
+pub(crate) static METHODS: &[Function] = &[
     ("width", |interpreter, _| {
         Ok(Value::Int(interpreter.cpu.camera.buffer.width as i64))
     }),
@@ -90,7 +90,7 @@ pub static METHODS: &[Function] = &[
     ("save", unchanged),
 ];
 
-fn unchanged(_: &mut Interpreter, _: &Args) -> Result<Value> {
+fn unchanged(_: &mut Interpreter<'_>, _: &Args) -> Result<Value> {
     Ok(Value::Image)
 }
 
@@ -151,7 +151,7 @@ fn coordinates<const N: usize>(args: &Args) -> Result<([i64; N], usize)> {
     Ok((numbers, used))
 }
 
-fn draw_rectangle(interpreter: &mut Interpreter, args: &Args) -> Result<Value> {
+fn draw_rectangle(interpreter: &mut Interpreter<'_>, args: &Args) -> Result<Value> {
     let ([x, y, width, height], used) = coordinates(args)?;
     let (color, thickness) = (color(args, used)?, thickness(args)?);
     let buffer = &mut interpreter.cpu.camera.buffer;
@@ -166,7 +166,7 @@ fn draw_rectangle(interpreter: &mut Interpreter, args: &Args) -> Result<Value> {
     Ok(Value::Image)
 }
 
-fn draw_cross(interpreter: &mut Interpreter, args: &Args) -> Result<Value> {
+fn draw_cross(interpreter: &mut Interpreter<'_>, args: &Args) -> Result<Value> {
     let ([x, y], used) = coordinates(args)?;
     let (color, thickness) = (color(args, used)?, thickness(args)?);
     let size = args.keyword("size").map_or(Ok(5), int)?.clamp(-FAR, FAR);
@@ -176,7 +176,7 @@ fn draw_cross(interpreter: &mut Interpreter, args: &Args) -> Result<Value> {
     Ok(Value::Image)
 }
 
-fn draw_string(interpreter: &mut Interpreter, args: &Args) -> Result<Value> {
+fn draw_string(interpreter: &mut Interpreter<'_>, args: &Args) -> Result<Value> {
     let ([x, y], used) = coordinates(args)?;
     let content = text(args.positional.get(used).ok_or_else(too_few)?)?;
     let scale = match args.keyword("scale") {

@@ -9,7 +9,7 @@ use super::Module;
 use crate::python::value::{Value, dict, list, string};
 use crate::python::{Raise, Result, heap, text};
 
-pub static MODULE: Module = Module::of(
+pub(crate) static MODULE: Module = Module::of(
     "ujson",
     &[
         ("dumps", |_, args| {

@@ -5,7 +5,7 @@ use super::Module;
 use crate::python::value::Value;
 use crate::python::{Args, Raise, Result, float};
 
-pub static MODULE: Module = Module {
+pub(crate) static MODULE: Module = Module {
     name: "math",
     functions: &[
         ("sqrt", |_, args| {

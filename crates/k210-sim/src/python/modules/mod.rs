@@ -17,16 +17,16 @@ use super::heap;
 use super::native::{Function, find, nothing};
 use super::value::{Value, string};
 use super::{Raise, Result};
-pub use image::METHODS as IMAGE_METHODS;
-pub use os::{FILE_METHODS, open};
-pub use time::CLOCK_METHODS;
-pub use uart::METHODS as UART_METHODS;
+pub(crate) use image::METHODS as IMAGE_METHODS;
+pub(crate) use os::{FILE_METHODS, open};
+pub(crate) use time::CLOCK_METHODS;
+pub(crate) use uart::METHODS as UART_METHODS;
 
 /// Makes a value that is no number.
 type Make = fn() -> Value;
 
 /// A module: each of its names stands in one of the tables.
-pub struct Module {
+pub(crate) struct Module {
     /// What it is imported as.
     pub name: &'static str,
     /// Its functions.
@@ -48,7 +48,7 @@ impl Module {
     }
 
     /// A name in the module.
-    pub fn attribute(&self, name: &str) -> Option<Value> {
+    pub(crate) fn attribute(&self, name: &str) -> Option<Value> {
         if name == "__name__" {
             return Some(string(self.name));
         }
@@ -59,7 +59,7 @@ impl Module {
     }
 
     /// Its names, which `dir` lists.
-    pub fn names(&self) -> impl Iterator<Item = &'static str> {
+    pub(crate) fn names(&self) -> impl Iterator<Item = &'static str> {
         fn names<T>(table: &'static [(&'static str, T)]) -> impl Iterator<Item = &'static str> {
             table.iter().map(|(name, _)| *name)
         }
@@ -164,7 +164,7 @@ static FPIOA_MANAGER: Module = Module::of("fpioa_manager", &[]);
 static BOARD: Module = Module::of("board", &[]);
 
 /// `import`.
-pub fn import(name: &str) -> Result<&'static Module> {
+pub(crate) fn import(name: &str) -> Result<&'static Module> {
     let plain = ALIASES
         .iter()
         .find(|(alias, _)| *alias == name)
@@ -182,12 +182,12 @@ static CLASSES: &[Function] = &[
 ];
 
 /// The class of that name.
-pub fn class(name: &str) -> Option<&'static Function> {
+pub(crate) fn class(name: &str) -> Option<&'static Function> {
     find(CLASSES, name)
 }
 
 /// A name in one of the firmware's classes, or in what is made of it.
-pub fn class_attribute(class: &str, name: &str) -> Option<Value> {
+pub(crate) fn class_attribute(class: &str, name: &str) -> Option<Value> {
     match class {
         "UART" => uart::class_attribute(name),
         _ => None,

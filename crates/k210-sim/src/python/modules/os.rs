@@ -12,7 +12,7 @@ use crate::python::native::{Method, nothing};
 use crate::python::value::{File, Text, Value, buffer, list, string, tuple};
 use crate::python::{Args, Raise, Result, int, text};
 
-pub static MODULE: Module = Module {
+pub(crate) static MODULE: Module = Module {
     name: "os",
     functions: &[
         ("listdir", listdir),
@@ -55,7 +55,7 @@ fn is_root(path: &str) -> bool {
     matches!(path.trim_end_matches('/'), "" | "/flash")
 }
 
-fn listdir(interpreter: &mut Interpreter, args: &Args) -> Result<Value> {
+fn listdir(interpreter: &mut Interpreter<'_>, args: &Args) -> Result<Value> {
     let path = match args.between(0, 1)?.first() {
         Some(path) => text(path)?,
         None => Text::from(""),
@@ -70,7 +70,7 @@ fn listdir(interpreter: &mut Interpreter, args: &Args) -> Result<Value> {
     }
 }
 
-fn rename(interpreter: &mut Interpreter, args: &Args) -> Result<Value> {
+fn rename(interpreter: &mut Interpreter<'_>, args: &Args) -> Result<Value> {
     let given = args.exactly(2)?;
     let (from, to) = (text(&given[0])?, text(&given[1])?);
     let flash = &mut interpreter.cpu.shared.lock().core.flash;
@@ -80,7 +80,7 @@ fn rename(interpreter: &mut Interpreter, args: &Args) -> Result<Value> {
     Ok(Value::None)
 }
 
-fn stat(interpreter: &mut Interpreter, args: &Args) -> Result<Value> {
+fn stat(interpreter: &mut Interpreter<'_>, args: &Args) -> Result<Value> {
     let path = text(&args.exactly(1)?[0])?;
     let (mode, size) = if is_root(&path) {
         (0x4000, 0)
@@ -94,7 +94,7 @@ fn stat(interpreter: &mut Interpreter, args: &Args) -> Result<Value> {
     Ok(tuple(items))
 }
 
-fn uname(_: &mut Interpreter, args: &Args) -> Result<Value> {
+fn uname(_: &mut Interpreter<'_>, args: &Args) -> Result<Value> {
     args.exactly(0)?;
     let [major, minor, patch] = VERSION;
     let version = format!("v{major}.{minor}.{patch}");
@@ -104,7 +104,7 @@ fn uname(_: &mut Interpreter, args: &Args) -> Result<Value> {
 }
 
 /// `open`.
-pub fn open(interpreter: &mut Interpreter, args: &Args) -> Result<Value> {
+pub(crate) fn open(interpreter: &mut Interpreter<'_>, args: &Args) -> Result<Value> {
     let path = text(&args.check_count(1, 3)?[0])?;
     let mode = match args.get(1, "mode") {
         Some(mode) => text(mode)?,
@@ -126,7 +126,7 @@ pub fn open(interpreter: &mut Interpreter, args: &Args) -> Result<Value> {
 }
 
 /// Methods of files.
-pub static FILE_METHODS: &[Method<Rc<RefCell<File>>>] = &[
+pub(crate) static FILE_METHODS: &[Method<Rc<RefCell<File>>>] = &[
     ("read", |interpreter, file, args| {
         let most = args.between(0, 1)?.first().map_or(Ok(-1), int)?;
         let most = usize::try_from(most).unwrap_or(usize::MAX);
@@ -196,7 +196,7 @@ fn piece(file: &File, data: &[u8]) -> Value {
 
 /// Reads as much of the rest as `length` says.
 fn read(
-    interpreter: &mut Interpreter,
+    interpreter: &mut Interpreter<'_>,
     file: &RefCell<File>,
     length: impl FnOnce(&[u8]) -> usize,
 ) -> Result<Value> {
@@ -209,7 +209,7 @@ fn read(
     Ok(piece(&file, data))
 }
 
-fn seek(interpreter: &mut Interpreter, file: &Rc<RefCell<File>>, args: &Args) -> Result<Value> {
+fn seek(interpreter: &mut Interpreter<'_>, file: &Rc<RefCell<File>>, args: &Args) -> Result<Value> {
     let mut file = open_file(file)?;
     let given = args.between(1, 2)?;
     let offset = int(&given[0])?;

@@ -6,7 +6,7 @@ use crate::python::native::nothing;
 use crate::python::value::Value;
 use crate::python::{Raise, int};
 
-pub static MODULE: Module = Module::of(
+pub(crate) static MODULE: Module = Module::of(
     "random",
     &[
         ("getrandbits", |interpreter, args| {

@@ -8,7 +8,7 @@ use crate::python::native::Function;
 use crate::python::value::{Value, tuple};
 use crate::python::{Args, Raise, Result, float, int};
 
-pub static MODULE: Module = Module {
+pub(crate) static MODULE: Module = Module {
     name: "sensor",
     functions: FUNCTIONS,
     numbers: NUMBERS,
@@ -199,12 +199,15 @@ fn automatic(args: &Args) -> Result<bool> {
 }
 
 /// Works on the sensor's registers.
-fn registers<T>(interpreter: &mut Interpreter, work: impl FnOnce(&mut Registers) -> T) -> T {
+fn registers<T>(interpreter: &mut Interpreter<'_>, work: impl FnOnce(&mut Registers) -> T) -> T {
     work(&mut interpreter.cpu.shared.lock().core.registers)
 }
 
 /// Works on the registers of a sensor that was found.
-fn control<T>(interpreter: &mut Interpreter, work: impl FnOnce(&mut Registers) -> T) -> Result<T> {
+fn control<T>(
+    interpreter: &mut Interpreter<'_>,
+    work: impl FnOnce(&mut Registers) -> T,
+) -> Result<T> {
     registers(interpreter, |registers| match registers.present {
         true => Ok(work(registers)),
         false => Err(Raise::new("ValueError", "Sensor control failed!")),
@@ -212,7 +215,7 @@ fn control<T>(interpreter: &mut Interpreter, work: impl FnOnce(&mut Registers) -
 }
 
 /// The same for a function that returns whether there was a sensor.
-fn attempt(interpreter: &mut Interpreter, work: impl FnOnce(&mut Registers)) -> Result<Value> {
+fn attempt(interpreter: &mut Interpreter<'_>, work: impl FnOnce(&mut Registers)) -> Result<Value> {
     let done = registers(interpreter, |registers| {
         if registers.present {
             work(registers);
@@ -223,7 +226,7 @@ fn attempt(interpreter: &mut Interpreter, work: impl FnOnce(&mut Registers)) -> 
 }
 
 fn set_level(
-    interpreter: &mut Interpreter,
+    interpreter: &mut Interpreter<'_>,
     args: &Args,
     set: fn(&mut Registers, i64) -> bool,
 ) -> Result<Value> {
@@ -232,7 +235,7 @@ fn set_level(
     Ok(Value::Bool(done))
 }
 
-fn reset(interpreter: &mut Interpreter, args: &Args) -> Result<Value> {
+fn reset(interpreter: &mut Interpreter<'_>, args: &Args) -> Result<Value> {
     args.check_count(0, 0)?;
     args.keyword("freq").map(int).transpose()?;
     let choice = args.keyword("choice").map(int).transpose()?;
@@ -248,7 +251,7 @@ fn reset(interpreter: &mut Interpreter, args: &Args) -> Result<Value> {
     Ok(Value::None)
 }
 
-fn binocular_reset(interpreter: &mut Interpreter, _: &Args) -> Result<Value> {
+fn binocular_reset(interpreter: &mut Interpreter<'_>, _: &Args) -> Result<Value> {
     interpreter.cpu.delay(RESET_NS)?;
     for line in [
         "[MAIXPY]: find ov2640\n",
@@ -260,14 +263,14 @@ fn binocular_reset(interpreter: &mut Interpreter, _: &Args) -> Result<Value> {
     Err(Raise::new("OSError", "Reset Failed"))
 }
 
-fn deinit(interpreter: &mut Interpreter, args: &Args) -> Result<Value> {
+fn deinit(interpreter: &mut Interpreter<'_>, args: &Args) -> Result<Value> {
     args.exactly(0)?;
     interpreter.cpu.camera.power_cycle();
     registers(interpreter, |registers| *registers = Registers::default());
     Ok(Value::None)
 }
 
-fn sleep(interpreter: &mut Interpreter, args: &Args) -> Result<Value> {
+fn sleep(interpreter: &mut Interpreter<'_>, args: &Args) -> Result<Value> {
     flag(args)?;
     interpreter
         .cpu
@@ -276,7 +279,7 @@ fn sleep(interpreter: &mut Interpreter, args: &Args) -> Result<Value> {
 }
 
 /// Takes a picture; `timeout` is what a sensor that sends none is told as.
-fn take(interpreter: &mut Interpreter, update_jpeg: bool, timeout: &str) -> Result<()> {
+fn take(interpreter: &mut Interpreter<'_>, update_jpeg: bool, timeout: &str) -> Result<()> {
     match interpreter.cpu.snapshot(update_jpeg) {
         Ok(()) => Ok(()),
         Err(SnapshotError::Halt) => Err(Raise::Halt),
@@ -285,7 +288,7 @@ fn take(interpreter: &mut Interpreter, update_jpeg: bool, timeout: &str) -> Resu
     }
 }
 
-fn snapshot(interpreter: &mut Interpreter, args: &Args) -> Result<Value> {
+fn snapshot(interpreter: &mut Interpreter<'_>, args: &Args) -> Result<Value> {
     args.check_count(0, 0)?;
     if !interpreter.cpu.camera.is_reset() {
         return Err(Raise::new("TypeError", "not found sensor"));
@@ -297,20 +300,20 @@ fn snapshot(interpreter: &mut Interpreter, args: &Args) -> Result<Value> {
 
 /// Passes over one frame. A snapshot that is not possible yet returns at once, and is not an error
 /// here.
-fn skip_frame(interpreter: &mut Interpreter) -> Result<()> {
+fn skip_frame(interpreter: &mut Interpreter<'_>) -> Result<()> {
     match take(interpreter, true, "Sensor Timeout!!") {
         Err(Raise::Exception(error)) if error.message() == "Not init!" => interpreter.cpu.tick(),
         result => result,
     }
 }
 
-fn skip_frames(interpreter: &mut Interpreter, args: &Args) -> Result<Value> {
+fn skip_frames(interpreter: &mut Interpreter<'_>, args: &Args) -> Result<Value> {
     /// What is skipped without arguments, in milliseconds.
     const DEFAULT_MS: i64 = 300;
     let count = args.check_count(0, 1)?.first().map(int).transpose()?;
     let limit = args.keyword("time").map(int).transpose()?;
     let start = interpreter.cpu.millis();
-    let elapsed = |interpreter: &Interpreter| (interpreter.cpu.millis() - start) as i64;
+    let elapsed = |interpreter: &Interpreter<'_>| (interpreter.cpu.millis() - start) as i64;
     let Some(count) = count else {
         while elapsed(interpreter) < limit.unwrap_or(DEFAULT_MS) {
             skip_frame(interpreter)?;
@@ -334,7 +337,7 @@ fn choice(args: &Args) -> Result<i64> {
     }
 }
 
-fn set_pixformat(interpreter: &mut Interpreter, args: &Args) -> Result<Value> {
+fn set_pixformat(interpreter: &mut Interpreter<'_>, args: &Args) -> Result<Value> {
     let format = choice(args)?;
     if !interpreter.cpu.camera.set_pixformat(format) {
         return Err(Raise::new("OSError", "Pixel format is not supported!"));
@@ -343,7 +346,7 @@ fn set_pixformat(interpreter: &mut Interpreter, args: &Args) -> Result<Value> {
     Ok(Value::Bool(true))
 }
 
-fn set_framesize(interpreter: &mut Interpreter, args: &Args) -> Result<Value> {
+fn set_framesize(interpreter: &mut Interpreter<'_>, args: &Args) -> Result<Value> {
     let size = choice(args)?;
     let camera = &mut interpreter.cpu.camera;
     camera.set_framesize(size).map_err(Raise::errno)?;
@@ -352,7 +355,7 @@ fn set_framesize(interpreter: &mut Interpreter, args: &Args) -> Result<Value> {
 }
 
 /// The OV2640's driver refuses every rate.
-fn set_framerate(_: &mut Interpreter, args: &Args) -> Result<Value> {
+fn set_framerate(_: &mut Interpreter<'_>, args: &Args) -> Result<Value> {
     let message = match number(args)? {
         2 | 8 | 15 | 25 | 30 | 60 => "Fail",
         _ => "Invalid framerate",
@@ -360,7 +363,7 @@ fn set_framerate(_: &mut Interpreter, args: &Args) -> Result<Value> {
     Err(Raise::new("ValueError", message))
 }
 
-fn set_gainceiling(interpreter: &mut Interpreter, args: &Args) -> Result<Value> {
+fn set_gainceiling(interpreter: &mut Interpreter<'_>, args: &Args) -> Result<Value> {
     let factor = u64::try_from(number(args)?).unwrap_or(0);
     if !factor.is_power_of_two() || !(2..=128).contains(&factor) {
         return Err(Raise::new("ValueError", "Invalid gainceiling"));
@@ -370,7 +373,7 @@ fn set_gainceiling(interpreter: &mut Interpreter, args: &Args) -> Result<Value> 
     attempt(interpreter, |registers| registers.gain_ceiling = step)
 }
 
-fn set_auto_gain(interpreter: &mut Interpreter, args: &Args) -> Result<Value> {
+fn set_auto_gain(interpreter: &mut Interpreter<'_>, args: &Args) -> Result<Value> {
     let enable = automatic(args)?;
     let argument = |index, name| -> Result<Option<f32>> {
         let value = args.get(index, name).map(float).transpose()?;
@@ -393,7 +396,7 @@ fn set_auto_gain(interpreter: &mut Interpreter, args: &Args) -> Result<Value> {
     Ok(Value::None)
 }
 
-fn set_auto_exposure(interpreter: &mut Interpreter, args: &Args) -> Result<Value> {
+fn set_auto_exposure(interpreter: &mut Interpreter<'_>, args: &Args) -> Result<Value> {
     let enable = automatic(args)?;
     let exposure = args.get(1, "exposure_us").map_or(Ok(-1), int)?;
     control(interpreter, |registers| {
@@ -406,7 +409,7 @@ fn set_auto_exposure(interpreter: &mut Interpreter, args: &Args) -> Result<Value
     Ok(Value::None)
 }
 
-fn set_auto_whitebal(interpreter: &mut Interpreter, args: &Args) -> Result<Value> {
+fn set_auto_whitebal(interpreter: &mut Interpreter<'_>, args: &Args) -> Result<Value> {
     let enable = automatic(args)?;
     if let Some(gains) = args.get(1, "rgb_gain_db") {
         let gains = gains
@@ -424,7 +427,7 @@ fn set_auto_whitebal(interpreter: &mut Interpreter, args: &Args) -> Result<Value
     Ok(Value::None)
 }
 
-fn set_jb_quality(interpreter: &mut Interpreter, args: &Args) -> Result<Value> {
+fn set_jb_quality(interpreter: &mut Interpreter<'_>, args: &Args) -> Result<Value> {
     let Value::Int(quality) = args.exactly(1)?[0] else {
         return Err(Raise::new("ValueError", "must be int"));
     };
@@ -432,7 +435,7 @@ fn set_jb_quality(interpreter: &mut Interpreter, args: &Args) -> Result<Value> {
     Ok(Value::None)
 }
 
-fn set_windowing(interpreter: &mut Interpreter, args: &Args) -> Result<Value> {
+fn set_windowing(interpreter: &mut Interpreter<'_>, args: &Args) -> Result<Value> {
     let (width, height) = RESOLUTIONS[interpreter.cpu.camera.framesize];
     let (width, height) = (i64::from(width), i64::from(height));
     let roi = &args.exactly(1)?[0];

@@ -5,7 +5,7 @@ use super::Module;
 use crate::python::value::{Value, buffer, tuple};
 use crate::python::{Raise, Result, float, heap, int, text};
 
-pub static MODULE: Module = Module::of(
+pub(crate) static MODULE: Module = Module::of(
     "ustruct",
     &[
         ("calcsize", |_, args| {

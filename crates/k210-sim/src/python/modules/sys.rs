@@ -6,7 +6,7 @@ use crate::dispatch::VERSION;
 use crate::python::Raise;
 use crate::python::value::{Value, list, string, tuple};
 
-pub static MODULE: Module = Module {
+pub(crate) static MODULE: Module = Module {
     name: "sys",
     functions: &[
         ("exit", |_, args| {

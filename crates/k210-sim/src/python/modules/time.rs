@@ -10,7 +10,7 @@ use crate::python::native::Method;
 use crate::python::value::{Clock, Value, tuple};
 use crate::python::{Args, Result, float, int};
 
-pub static MODULE: Module = Module::of(
+pub(crate) static MODULE: Module = Module::of(
     "time",
     &[
         ("sleep", |interpreter, args| {
@@ -64,22 +64,22 @@ fn count(args: &Args) -> Result<u64> {
     Ok(u64::try_from(int(&args.exactly(1)?[0])?).unwrap_or(0))
 }
 
-fn sleep(interpreter: &mut Interpreter, count: u64, unit_ns: u64) -> Result<Value> {
+fn sleep(interpreter: &mut Interpreter<'_>, count: u64, unit_ns: u64) -> Result<Value> {
     interpreter.cpu.sleep(count.saturating_mul(unit_ns))?;
     Ok(Value::None)
 }
 
-fn ticks_ms(interpreter: &mut Interpreter, args: &Args) -> Result<Value> {
+fn ticks_ms(interpreter: &mut Interpreter<'_>, args: &Args) -> Result<Value> {
     args.exactly(0)?;
     Ok(Value::Int(interpreter.cpu.millis() as i64))
 }
 
 /// Since the beginning of 2000, at which the clock starts with every reset.
-fn seconds(interpreter: &Interpreter) -> i64 {
+fn seconds(interpreter: &Interpreter<'_>) -> i64 {
     interpreter.cpu.millis() as i64 / 1000
 }
 
-fn localtime(interpreter: &mut Interpreter, _: &Args) -> Result<Value> {
+fn localtime(interpreter: &mut Interpreter<'_>, _: &Args) -> Result<Value> {
     let seconds = seconds(interpreter);
     let days = seconds / 86_400;
     // The first of January 2000 was a Saturday.
@@ -97,7 +97,7 @@ fn localtime(interpreter: &mut Interpreter, _: &Args) -> Result<Value> {
 }
 
 /// Methods of `time.clock()` (`Maix_clock`).
-pub static CLOCK_METHODS: &[Method<Rc<RefCell<Clock>>>] = &[
+pub(crate) static CLOCK_METHODS: &[Method<Rc<RefCell<Clock>>>] = &[
     ("tick", |interpreter, clock, args| {
         args.exactly(0)?;
         clock.borrow_mut().start = interpreter.cpu.millis() as u32;
@@ -123,7 +123,7 @@ pub static CLOCK_METHODS: &[Method<Rc<RefCell<Clock>>>] = &[
 ];
 
 /// Counts a frame; milliseconds a frame.
-fn average(interpreter: &mut Interpreter, clock: &RefCell<Clock>, args: &Args) -> Result<f32> {
+fn average(interpreter: &mut Interpreter<'_>, clock: &RefCell<Clock>, args: &Args) -> Result<f32> {
     args.exactly(0)?;
     let now = interpreter.cpu.millis() as u32;
     let mut clock = clock.borrow_mut();

@@ -10,7 +10,7 @@ use crate::python::native::{Function, find, nothing};
 use crate::python::value::{Value, buffer};
 use crate::python::{Args, Raise, Result, float, int};
 
-pub static MACHINE: Module = Module {
+pub(crate) static MACHINE: Module = Module {
     name: "machine",
     functions: &[
         ("reset", |interpreter, args| {
@@ -45,14 +45,14 @@ const NUMBERS: &[(&str, i64)] = &[
 const UARTHS: i64 = 4;
 
 /// A name in the class.
-pub fn class_attribute(name: &str) -> Option<Value> {
+pub(crate) fn class_attribute(name: &str) -> Option<Value> {
     find(FUNCTIONS, name)
         .map(Value::Native)
         .or_else(|| find(NUMBERS, name).map(|(_, number)| Value::Int(*number)))
 }
 
 /// `UART(number, ...)`.
-pub fn construct(interpreter: &mut Interpreter, args: &Args) -> Result<Value> {
+pub(crate) fn construct(interpreter: &mut Interpreter<'_>, args: &Args) -> Result<Value> {
     match int(&args.check_count(1, usize::MAX)?[0])? {
         UARTHS => {
             let rest = Args {
@@ -74,7 +74,7 @@ pub fn construct(interpreter: &mut Interpreter, args: &Args) -> Result<Value> {
 }
 
 /// Methods of the prompt's UART.
-pub static METHODS: &[Function] = &[
+pub(crate) static METHODS: &[Function] = &[
     ("init", |interpreter, args| {
         init(interpreter, args)?;
         Ok(Value::None)
@@ -119,7 +119,7 @@ fn limit(args: &Args) -> Result<usize> {
 
 /// Takes as many of the bytes that wait as `length` says; `None` if that is none.
 fn take(
-    interpreter: &mut Interpreter,
+    interpreter: &mut Interpreter<'_>,
     length: impl FnOnce(&std::collections::VecDeque<u8>) -> usize,
 ) -> Result<Value> {
     let mut state = interpreter.cpu.shared.lock();
@@ -177,7 +177,7 @@ impl<'a> Settings<'a> {
 }
 
 /// `machine_uart_init_helper`.
-fn init(interpreter: &mut Interpreter, args: &Args) -> Result<()> {
+fn init(interpreter: &mut Interpreter<'_>, args: &Args) -> Result<()> {
     let settings = Settings::new(args)?;
     let check = |valid: bool, what: &str| match valid {
         true => Ok(()),
