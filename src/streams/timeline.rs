@@ -53,8 +53,16 @@ impl Pace {
 
     /// Nanoseconds that `units` last.
     fn time(self, units: u64) -> i64 {
-        let time = u128::from(units) * u128::from(self.per) * u128::from(SECOND);
-        i64::try_from(time / u128::from(self.units)).unwrap_or(i64::MAX)
+        let per_second = units.checked_mul(self.per);
+        let time = match per_second.and_then(|units| units.checked_mul(SECOND)) {
+            // Of each buffer of a camera: 128 bits are divided by a loop.
+            Some(time) => u128::from(time / self.units),
+            None => {
+                u128::from(units) * u128::from(self.per) * u128::from(SECOND)
+                    / u128::from(self.units)
+            }
+        };
+        i64::try_from(time).unwrap_or(i64::MAX)
     }
 
     /// Nanoseconds that a buffer of `len` bytes lasts.
