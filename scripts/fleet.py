@@ -367,8 +367,9 @@ def check(folder, source, recorders):
         if waiting:
             wrong.append(f"{recorder.site} has {waiting} untold")
     for site, sequences in source.sequences.items():
-        if any(later <= earlier for earlier, later in zip(sequences, sequences[1:])):
-            wrong.append(f"{site} was not told in order")
+        back = [pair for pair in zip(sequences, sequences[1:]) if pair[1] <= pair[0]]
+        if back:
+            wrong.append(f"{site} was not told in order: {len(back)} times, first {back[:3]} of {sequences[-1]}")
     return wrong, size
 
 
@@ -463,6 +464,11 @@ def measure(folder, servers, recorders, source):
             cpu.append((now - seconds) / lasted)
             grown.append(after - before)
     bytes_sent = sum(recorder.sent() - begin[recorder][1] for recorder in recorders)
+    # Of the last scrape.
+    samples = sum(ask_prometheus("scrape_samples_scraped"))
+    # Whose boards would take the processor from those who look at a thousand clips.
+    for recorder in recorders:
+        recorder.end()
     say("checking")
     wrong, size = check(folder, source, recorders)
     # The rings fill in the first seconds; what is more than their limit would be a leak.
@@ -479,7 +485,7 @@ def measure(folder, servers, recorders, source):
         "grown": max(grown, default=0), "sent": bytes_sent, "messages": sum(source.heard.values()),
         "backlog": max(ask_prometheus("max_over_time(kendryte_upload_backlog_clips[1h])"), default=0),
         "disk": max(ask_prometheus("max_over_time(kendryte_upload_backlog_bytes[1h])"), default=0),
-        "samples": sum(ask_prometheus("scrape_samples_scraped")),
+        "samples": samples,
     }
     return found, wrong
 
