@@ -41,6 +41,8 @@ pub(crate) struct Output {
     pub segment: Segment,
     pub seqnum: gst::Seqnum,
     segment_due: bool,
+    /// The caps come again before the next segment.
+    caps_due: bool,
     tags: gst::TagList,
     /// The tags have not been sent.
     tags_due: bool,
@@ -69,6 +71,7 @@ impl Output {
             segment: gst::FormattedSegment::new(),
             seqnum: gst::Seqnum::next(),
             segment_due: true,
+            caps_due: false,
             tags: gst::TagList::new(),
             tags_due: true,
             sampling: None,
@@ -265,6 +268,12 @@ impl Output {
         }
     }
 
+    /// A seek drops what was pushed: each pad says again what it carries. `splitmuxsrc` plays a part again only with
+    /// the caps that come then, else with those of the part it played before.
+    pub fn repeat_caps(&mut self) {
+        self.caps_due = true;
+    }
+
     /// The duration is known better than when the segment began.
     pub(crate) fn correct_duration(&mut self, duration: u64) {
         self.segment
@@ -279,10 +288,14 @@ impl Output {
         if !std::mem::replace(&mut self.segment_due, false) {
             return;
         }
+        let caps_due = std::mem::replace(&mut self.caps_due, false);
         let tags_due = std::mem::replace(&mut self.tags_due, false);
         let event = self.segment_event();
         for n in 0..self.streams.len() {
             if let Some(pad) = &self.streams[n].pad {
+                if caps_due && let Some(caps) = pad.current_caps() {
+                    pad.push_event(gst::event::Caps::new(&caps));
+                }
                 pad.push_event(event.clone());
                 if tags_due {
                     self.send_tags(n);

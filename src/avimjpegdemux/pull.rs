@@ -177,6 +177,9 @@ impl Pull {
         };
         self.player.seek(seek.range(&segment));
         self.output.begin_segment(segment, seek.seqnum);
+        if seek.flushes() {
+            self.output.repeat_caps();
+        }
         self.seeking = Some(seek);
         true
     }

@@ -73,6 +73,7 @@ impl Push {
         self.reader.header()?;
         let segment = seek.apply(&self.output.segment, self.shared.duration())?;
         let pos = self.reader.seek(seek.range(&segment), size)?;
+        self.output.repeat_caps();
         self.seeking = Some((seek, segment));
         self.awaits_flush = true;
         Some(pos)

@@ -385,15 +385,16 @@ fn an_overrun_of_a_live_source_is_counted_and_posted() {
 fn a_source_that_is_not_live_waits_for_record() {
     let mut source = Source::new(false, "period-size=100 period-count=4");
     source.pipeline.play();
-    let mut all = Vec::new();
-    let sink = source.sink.clone();
-    let first = std::thread::spawn(move || record(&sink, 1));
+    // Before the first call only the newest 400 frames are kept.
+    let mut all = source.push(100);
+    let mut got = record(&source.sink, 1);
     for _ in 0..50 {
         all.extend(source.push(480));
     }
-    let mut got = first.join().unwrap();
     while got.len() < all.len() {
-        got.extend(record(&source.sink, 7));
+        let more = record(&source.sink, 7);
+        assert!(!more.is_empty(), "{} of {} bytes", got.len(), all.len());
+        got.extend(more);
         if all.len() - got.len() < 336 * 2 {
             source.src.end_of_stream().unwrap();
         }

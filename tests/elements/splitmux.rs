@@ -145,20 +145,60 @@ fn change_at(pipeline: &Pipeline, number: u32, caps: &str) {
     });
 }
 
-#[test]
-fn a_change_of_size_begins_another_file() {
-    let directory = tempfile::tempdir().expect("a directory");
+/// Records five pictures of 80x64 and five of 160x128, 10 a second, as a part each.
+fn record_two_sizes(directory: &Path) {
     let pipeline = Pipeline::launch(&format!(
         "videotestsrc num-buffers=10 ! capsfilter name=filter \
          caps=video/x-raw,width=80,height=64,framerate=10/1 ! jpegenc ! \
          splitmuxsink muxer=avimjpegmux location={}/%05d.avi",
-        directory.path().display()
+        directory.display()
     ));
     let caps = "video/x-raw,width=160,height=128,framerate=10/1";
     change_at(&pipeline, 4, caps);
     pipeline.run().expect("a recording");
-    assert_eq!(parts(directory.path()).len(), 2);
+    assert_eq!(parts(directory).len(), 2);
+}
+
+#[test]
+fn a_change_of_size_begins_another_file() {
+    let directory = tempfile::tempdir().expect("a directory");
+    record_two_sizes(directory.path());
     plays(directory.path(), SECOND);
+}
+
+#[test]
+fn each_part_has_its_own_size_after_a_seek() {
+    let directory = tempfile::tempdir().expect("a directory");
+    record_two_sizes(directory.path());
+    let pipeline = Pipeline::launch(&format!(
+        "splitmuxsrc location={}/*.avi ! queue ! appsink name=sink sync=false",
+        directory.path().display()
+    ));
+    let sink = pipeline.element("sink");
+    let sink: gst_app::AppSink = sink.downcast().expect("an appsink");
+    pipeline.0.set_state(gst::State::Paused).expect("it opens");
+    pipeline.0.state(HANG).0.expect("it prerolls");
+    for rate in [-1.0, 1.0, -1.0] {
+        let (set, none) = (gst::SeekType::Set, gst::ClockTime::NONE);
+        let flags = gst::SeekFlags::FLUSH | gst::SeekFlags::ACCURATE;
+        pipeline
+            .0
+            .seek(rate, flags, set, gst::ClockTime::ZERO, set, none)
+            .expect("it seeks");
+        pipeline.play();
+        let mut widths = Vec::new();
+        while let Some(sample) = sink.try_pull_sample(HANG) {
+            let caps = sample.caps().and_then(|caps| caps.structure(0));
+            widths.push(caps.and_then(|caps| caps.get::<i32>("width").ok()));
+        }
+        assert!(sink.is_eos(), "rate {rate}: {widths:?}");
+        let (small, large) = ([Some(80); 5], [Some(160); 5]);
+        let expected = match rate < 0.0 {
+            true => [large, small],
+            false => [small, large],
+        };
+        assert_eq!(widths, expected.concat(), "rate {rate}");
+    }
 }
 
 #[test]
