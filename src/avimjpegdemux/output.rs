@@ -270,7 +270,7 @@ impl Output {
 
     /// A seek drops what was pushed: each pad says again what it carries. `splitmuxsrc` plays a part again only with
     /// the caps that come then, else with those of the part it played before.
-    pub fn repeat_caps(&mut self) {
+    pub(super) fn repeat_caps(&mut self) {
         self.caps_due = true;
     }
 
