@@ -208,7 +208,7 @@ impl AviMjpegDemux {
                 self.shared.set_pulling(false);
                 let element = self.obj();
                 let push = Push::new(element.upcast_ref(), Self::source_pad, &self.shared);
-                *lock(&self.push) = Some(push);
+                *lock(&self.push) = Some(Box::new(push));
             }
             (_, false) => {}
         }

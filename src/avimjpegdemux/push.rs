@@ -37,12 +37,8 @@ pub(crate) struct Push {
 }
 
 impl Push {
-    pub(crate) fn new(
-        element: &gst::Element,
-        make_pad: MakePad,
-        shared: &Arc<Shared>,
-    ) -> Box<Self> {
-        Box::new(Self {
+    pub(crate) fn new(element: &gst::Element, make_pad: MakePad, shared: &Arc<Shared>) -> Self {
+        Self {
             element: element.clone(),
             shared: shared.clone(),
             reader: StreamReader::new(),
@@ -50,7 +46,7 @@ impl Push {
             seeking: None,
             awaits_flush: false,
             failed: false,
-        })
+        }
     }
 
     /// A flush drops what has come.

@@ -4,7 +4,7 @@
 use avi_mjpeg::reader::Snap;
 use avi_mjpeg::reader::headers::Stream;
 use avi_mjpeg::reader::tracks::Range;
-use gst::GenericFormattedValue as Value;
+use gst::{ClockTime, GenericFormattedValue as Value};
 
 use super::shared::Segment;
 
@@ -14,9 +14,9 @@ pub(crate) struct Seek {
     rate: f64,
     pub flags: gst::SeekFlags,
     start_type: gst::SeekType,
-    start: Option<gst::ClockTime>,
+    start: Option<ClockTime>,
     stop_type: gst::SeekType,
-    stop: Option<gst::ClockTime>,
+    stop: Option<ClockTime>,
     pub seqnum: gst::Seqnum,
 }
 
@@ -70,18 +70,14 @@ impl Seek {
     }
 
     /// The segment that is asked for, in a file of a duration.
-    pub(crate) fn apply(
-        &self,
-        segment: &Segment,
-        duration: Option<gst::ClockTime>,
-    ) -> Option<Segment> {
+    pub(crate) fn apply(&self, segment: &Segment, duration: Option<ClockTime>) -> Option<Segment> {
         if self.rate == 0.0 {
             return None;
         }
         let mut segment = segment.clone();
         segment.set_duration(duration);
         // A bound that is not given stays as it is.
-        let bound = |kind, new: Option<gst::ClockTime>, old| match kind {
+        let bound = |kind, new: Option<ClockTime>, old| match kind {
             gst::SeekType::Set => new,
             gst::SeekType::None => old,
             _ => None,
@@ -116,7 +112,7 @@ impl Seek {
             false => Snap::Before,
         };
         let flags = segment.flags();
-        let ns = |time: Option<gst::ClockTime>| time.map(gst::ClockTime::nseconds);
+        let ns = |time: Option<ClockTime>| time.map(ClockTime::nseconds);
         let (start, position) = (ns(segment.start()), ns(segment.position()));
         let thin = gst::SegmentFlags::TRICKMODE | gst::SegmentFlags::TRICKMODE_KEY_UNITS;
         let is_thin = self.rate.abs() > 1.0 && flags.intersects(thin);
@@ -142,12 +138,12 @@ impl Seek {
             return segment;
         }
         if range.backward {
-            let stop = range.stop.map(gst::ClockTime::from_nseconds);
+            let stop = range.stop.map(ClockTime::from_nseconds);
             segment.set_position(stop);
             segment.set_stop(stop);
             return segment;
         }
-        let start = gst::ClockTime::from_nseconds(range.start);
+        let start = ClockTime::from_nseconds(range.start);
         segment.set_position(start);
         segment.set_start(start);
         segment.set_time(start);
@@ -170,7 +166,7 @@ pub(crate) fn convert(stream: &Stream, value: Value, to: gst::Format) -> Option<
     };
     let units = stream.rate.unit_at(ns);
     Some(match to {
-        gst::Format::Time => Value::Time(Some(gst::ClockTime::from_nseconds(ns))),
+        gst::Format::Time => Value::Time(Some(ClockTime::from_nseconds(ns))),
         gst::Format::Default => Value::Default(Some(gst::format::Default::from_u64(units))),
         gst::Format::Bytes if bytes => {
             Value::Bytes(Some(gst::format::Bytes::from_u64(units * unit)))

@@ -7,7 +7,9 @@
 //! sections are named where a number comes from them. The values are the file's: nothing
 //! here judges whether they make sense together.
 
-use std::fmt;
+#![warn(clippy::indexing_slicing)]
+
+use std::{array, fmt};
 
 /// A structure that is shorter than its format allows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -33,13 +35,38 @@ fn at_least(what: &'static str, bytes: &[u8], need: usize) -> Result<(), Truncat
     Ok(())
 }
 
+/// Takes `N` bytes from the front; what is missing counts as zeros.
+#[inline]
+fn take<const N: usize>(rest: &mut &[u8]) -> [u8; N] {
+    let mut taken = [0; N];
+    match rest.split_first_chunk() {
+        Some((whole, behind)) => (taken, *rest) = (*whole, behind),
+        None => {
+            for (to, from) in taken.iter_mut().zip(std::mem::take(rest)) {
+                *to = *from;
+            }
+        }
+    }
+    taken
+}
+
+/// Puts bytes to the front of the room that is left for them.
+#[inline]
+fn put<const N: usize>(room: &mut &mut [u8], bytes: [u8; N]) {
+    if let Some((whole, behind)) = std::mem::take(room).split_first_chunk_mut() {
+        (*whole, *room) = (bytes, behind);
+    }
+}
+
 /// What a structure's field is in the file: so many bytes, numbers little endian.
 trait Field: Sized {
     const SIZE: usize;
 
-    fn read(bytes: &[u8]) -> Self;
+    /// Takes it from the front of what is left.
+    fn read(rest: &mut &[u8]) -> Self;
 
-    fn write(&self, bytes: &mut [u8]);
+    /// Puts it to the front of the room that is left.
+    fn write(self, room: &mut &mut [u8]);
 }
 
 macro_rules! numbers {
@@ -47,12 +74,12 @@ macro_rules! numbers {
         impl Field for $number {
             const SIZE: usize = size_of::<Self>();
 
-            fn read(bytes: &[u8]) -> Self {
-                bytes.first_chunk().map_or(0, |bytes| Self::from_le_bytes(*bytes))
+            fn read(rest: &mut &[u8]) -> Self {
+                Self::from_le_bytes(take(rest))
             }
 
-            fn write(&self, bytes: &mut [u8]) {
-                bytes.copy_from_slice(&self.to_le_bytes());
+            fn write(self, room: &mut &mut [u8]) {
+                put(room, self.to_le_bytes());
             }
         }
     )*};
@@ -63,29 +90,25 @@ numbers!(u8, u16, u32, u64, i16, i32);
 impl Field for FourCc {
     const SIZE: usize = 4;
 
-    fn read(bytes: &[u8]) -> Self {
-        Self::parse(bytes).unwrap_or_default()
+    fn read(rest: &mut &[u8]) -> Self {
+        Self(take(rest))
     }
 
-    fn write(&self, bytes: &mut [u8]) {
-        bytes.copy_from_slice(&self.0);
+    fn write(self, room: &mut &mut [u8]) {
+        put(room, self.0);
     }
 }
 
-impl<T: Field + Copy + Default, const N: usize> Field for [T; N] {
+impl<T: Field, const N: usize> Field for [T; N] {
     const SIZE: usize = N * T::SIZE;
 
-    fn read(bytes: &[u8]) -> Self {
-        let mut all = [T::default(); N];
-        for (one, bytes) in all.iter_mut().zip(bytes.chunks(T::SIZE)) {
-            *one = T::read(bytes);
-        }
-        all
+    fn read(rest: &mut &[u8]) -> Self {
+        array::from_fn(|_| T::read(rest))
     }
 
-    fn write(&self, bytes: &mut [u8]) {
-        for (one, bytes) in self.iter().zip(bytes.chunks_mut(T::SIZE)) {
-            one.write(bytes);
+    fn write(self, room: &mut &mut [u8]) {
+        for one in self {
+            one.write(room);
         }
     }
 }
@@ -113,43 +136,38 @@ macro_rules! structure {
 
             /// The bytes of the file.
             $vis fn to_bytes(self) -> [u8; Self::SIZE] {
-                let mut out = [0; Self::SIZE];
-                self.write(&mut out);
-                out
+                const {
+                    let fields = $prefix $(+ <$type as Field>::SIZE)*;
+                    assert!(fields <= Self::SIZE, "its fields have no room");
+                }
+                let mut whole = [0; Self::SIZE];
+                let mut room = whole.as_mut_slice();
+                let own = ($size as u32).to_le_bytes();
+                put::<$prefix>(&mut room, take(&mut own.as_slice()));
+                $(self.$field.write(&mut room);)*
+                whole
             }
 
             /// Reads it from where it begins; what is missing at the end counts as zeros.
             $vis fn parse(bytes: &[u8]) -> Result<Self, Truncated> {
                 at_least($what, bytes, $least)?;
-                let mut whole = [0; Self::SIZE];
-                let have = bytes.len().min(Self::SIZE);
-                whole[..have].copy_from_slice(&bytes[..have]);
-                Ok(Self::read(&whole))
+                Ok(Self::read(&mut &*bytes))
             }
         }
 
         impl Field for $name {
             const SIZE: usize = $size;
 
-            fn read(bytes: &[u8]) -> Self {
-                let rest = &bytes[$prefix..];
-                $(
-                    let (bytes, rest) = rest.split_at(<$type as Field>::SIZE);
-                    let $field = <$type as Field>::read(bytes);
-                )*
-                let _ = rest;
+            fn read(rest: &mut &[u8]) -> Self {
+                let whole: [u8; $size] = take(rest);
+                let mut rest = whole.as_slice();
+                let _: [u8; $prefix] = take(&mut rest);
+                $(let $field = Field::read(&mut rest);)*
                 Self { $($field),* }
             }
 
-            fn write(&self, bytes: &mut [u8]) {
-                let size: u32 = $size;
-                let (own, rest) = bytes.split_at_mut($prefix);
-                own.copy_from_slice(&size.to_le_bytes()[..$prefix]);
-                $(
-                    let (bytes, rest) = rest.split_at_mut(<$type as Field>::SIZE);
-                    self.$field.write(bytes);
-                )*
-                let _ = rest;
+            fn write(self, room: &mut &mut [u8]) {
+                put(room, self.to_bytes());
             }
         }
     };
@@ -232,13 +250,8 @@ impl FourCc {
         Self([b'i', b'x', b'0' + stream / 10 % 10, b'0' + stream % 10])
     }
 
-    const fn of_stream(stream: u8, kind: [u8; 2]) -> Self {
-        Self([
-            b'0' + stream / 10 % 10,
-            b'0' + stream % 10,
-            kind[0],
-            kind[1],
-        ])
+    const fn of_stream(stream: u8, [a, b]: [u8; 2]) -> Self {
+        Self([b'0' + stream / 10 % 10, b'0' + stream % 10, a, b])
     }
 
     /// The stream of a chunk in `movi` and its kind (`dc`, `db`, `wb`, ...), when the name has
@@ -724,14 +737,14 @@ impl StandardIndexEntry {
         let delta = if self.delta { Self::DELTA } else { 0 };
         let size = self.size & !Self::DELTA | delta;
         let mut out = [0; Self::SIZE];
-        [self.offset, size].write(&mut out);
+        [self.offset, size].write(&mut out.as_mut_slice());
         out
     }
 
     /// Parses one entry.
     pub fn parse(bytes: &[u8]) -> Result<Self, Truncated> {
         at_least("ix entry", bytes, Self::SIZE)?;
-        let [offset, size] = Field::read(bytes);
+        let [offset, size] = Field::read(&mut &*bytes);
         Ok(Self {
             offset,
             size: size & !Self::DELTA,

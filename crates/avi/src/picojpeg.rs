@@ -7,6 +7,8 @@
 //! the same, and the player goes on without a picture. Where `pjpeg_decode_mcu` fails, amid a
 //! picture, playback ends.
 
+#![warn(clippy::indexing_slicing)]
+
 use super::jpeg::scan::{Bits, Code, Codes};
 use super::jpeg::{JpegError, Segment, Segments};
 
@@ -157,18 +159,15 @@ impl<'a> Scan<'a> {
     fn restart(&mut self, marker: u8) -> bool {
         const FAR: usize = 1536;
         let at = self.bits.reached();
-        let rest = &self.data[at..];
-        let Some(before) = rest.iter().position(|byte| *byte == 0xff) else {
-            return false;
-        };
-        let fill = rest[before + 1..].iter();
-        let fill = fill.take_while(|byte| **byte == 0xff).count();
-        let end = before + 1 + fill;
-        if before + fill >= FAR || rest.get(end) != Some(&marker) {
-            return false;
+        let mut near = self.data.iter().enumerate().skip(at).take(FAR + 1);
+        let mut before = near.by_ref().skip_while(|(_, byte)| **byte != 0xff);
+        match before.find(|(_, byte)| **byte != 0xff) {
+            Some((end, byte)) if *byte == marker => {
+                *self = Self::new(self.data, end + 1);
+                true
+            }
+            _ => false,
         }
-        *self = Self::new(self.data, at + end + 1);
-        true
     }
 }
 
@@ -253,25 +252,30 @@ impl<'a> Picture<'a> {
         // picojpeg counts them in 16 bits.
         self.units = width.div_ceil(across).wrapping_mul(height.div_ceil(down));
         self.luma_blocks = h * v;
-        let each = segment.data[6..].chunks_exact(3);
-        self.components = each.map(|component| (component[0], component[2])).collect();
+        let (_, each) = segment.data.split_first_chunk::<6>().ok_or(SHORT)?;
+        let (each, _) = each.as_chunks();
+        self.components = each
+            .iter()
+            .map(|[name, _, table]| (*name, *table))
+            .collect();
         Ok(())
     }
 
     /// `SOS`, and the picture's data behind it.
     fn scan(&self, segment: &Segment<'_>, data: &[u8]) -> Result<(), Refusal> {
         let (count, scan) = segment.data.split_first().ok_or(SHORT)?;
-        let scan: Vec<_> = scan.chunks_exact(2).take((*count).into()).collect();
+        let (scan, _) = scan.as_chunks();
+        let scan = scan.get(..usize::from(*count)).unwrap_or(scan);
         if scan.len() != self.components.len() {
             return Err(Refusal::Scans);
         }
         let mut tables = Vec::new();
-        for (component, (name, table)) in scan.iter().zip(&self.components) {
-            if component[0] != *name {
+        for ([scanned, coded_by], (name, table)) in scan.iter().zip(&self.components) {
+            if scanned != name {
                 return Err(Refusal::Scans);
             }
             self.quantization.get(*table)?;
-            let (dc, ac) = (component[1] >> 4, component[1] & 15);
+            let (dc, ac) = (coded_by >> 4, coded_by & 15);
             tables.push((self.dc.get(dc)?, self.ac.get(ac)?));
         }
         let mut scan = Scan::new(data, segment.end);

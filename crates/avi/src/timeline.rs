@@ -28,6 +28,9 @@ pub struct Rate {
     denominator: u32,
 }
 
+/// The latest time there is, in nanoseconds: the number behind it is GStreamer's "no time".
+pub(crate) const LATEST: u64 = u64::MAX - 1;
+
 impl Rate {
     /// One unit a second.
     pub const ONE: Self = Self {
@@ -130,7 +133,7 @@ impl Rate {
     /// When unit `n` begins, in nanoseconds, cut off as GStreamer's own scaling does; the last
     /// nanosecond but one if it is later, as the last is GStreamer's "no time".
     pub fn time_of(self, n: u64) -> u64 {
-        multiply_divide(n, self.span(), 0, self.numerator.into()).min(u64::MAX - 1)
+        multiply_divide(n, self.span(), 0, self.numerator.into()).min(LATEST)
     }
 
     /// The unit whose beginning is nearest to a time in nanoseconds.

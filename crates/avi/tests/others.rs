@@ -11,7 +11,8 @@ mod avi_memory;
 use avi_bytes::{Built, File, IndexKind, Piece, chunk, list, picture, picture_of, pieces, sound};
 use avi_memory::{bytes_of, memory};
 use avi_mjpeg::pcm::Layout;
-use avi_mjpeg::reader::headers::{Codec, Format, Header, Hints};
+use avi_mjpeg::reader::headers::{self, Codec, Format, Header, Hints, Joined, MAX_TEXTS};
+use avi_mjpeg::reader::index::MAX_STREAMS;
 use avi_mjpeg::reader::player::{Player, Step};
 use avi_mjpeg::reader::stream::{Item, StreamReader};
 use avi_mjpeg::reader::tracks::{Range, Unit};
@@ -574,6 +575,51 @@ fn with_sound() -> Vec<u8> {
         ..File::default()
     };
     file.build(&pieces(20, Some(320))).bytes
+}
+
+#[test]
+fn a_start_beyond_all_time_is_none() {
+    let mut bytes = with_sound();
+    let strh = last(&bytes, b"strh");
+    // An hour is believed, but it is counted in blocks of four gigabytes.
+    for (field, value) in [(28, 28_800_000_u32), (32, u32::MAX), (44, u32::MAX)] {
+        bytes[strh + field..][..4].copy_from_slice(&value.to_le_bytes());
+    }
+    for (header, units, _) in both(&bytes) {
+        assert_eq!(header.streams[1].start, 0);
+        assert!(units.iter().all(|unit| unit.until < 60_000_000_000));
+    }
+    let mut reader = StreamReader::new();
+    reader.push(&bytes);
+    while !matches!(reader.step(), Ok(Some(Item::Header))) {}
+    assert_eq!(reader.duration(), Some(u64::MAX - 1));
+}
+
+#[test]
+fn no_time_is_that_which_stands_for_none() {
+    let [(header, ..), _] = both(&with_sound());
+    let mut stream = header.streams[0].clone();
+    stream.joined.push(Joined {
+        from: 1,
+        time: u64::MAX - 10,
+        stream: stream.clone(),
+    });
+    assert_eq!(stream.time(1), u64::MAX - 10);
+    assert_eq!(stream.time(1000), u64::MAX - 1);
+}
+
+#[test]
+fn of_streams_and_texts_without_number_some_are_kept() {
+    let stream = |n: usize| list(b"strl", &chunk(b"strn", n.to_string().as_bytes()));
+    let streams: Vec<u8> = (0..1000).flat_map(stream).collect();
+    let texts = chunk(b"INAM", b"name").repeat(1000);
+    let head = [list(b"hdrl", &streams), list(b"INFO", &texts)].concat();
+    let bytes = chunk(b"RIFF", &[b"AVI ", &head[..]].concat());
+    let header = headers::parse(&bytes, 0, true).expect("it is complete");
+    let names = header.streams.iter().map(|stream| stream.name.clone());
+    let kept = (0..MAX_STREAMS).map(|n| Some(n.to_string()));
+    assert!(names.eq(kept));
+    assert_eq!(header.info.len(), MAX_TEXTS);
 }
 
 #[test]

@@ -233,7 +233,8 @@ impl Evidence {
             let excess = buffer.len().saturating_sub(4096);
             buffer.drain(..excess);
         }
-        let tail = String::from_utf8_lossy(&self.text[self.text.len().saturating_sub(256)..]);
+        let tail = self.text.rchunks(256).next().unwrap_or_default();
+        let tail = String::from_utf8_lossy(tail);
         let place = |(sign, stage)| Some((tail.rfind(sign)?, stage));
         // The last one; of two at the same place the later in the table, which is the longer.
         let last = Self::SIGNS
@@ -261,7 +262,7 @@ impl Evidence {
 
     /// Whether it reads as text rather than as noise.
     fn is_text(&self) -> bool {
-        let tail = &self.log[self.log.len().saturating_sub(512)..];
+        let tail = self.log.rchunks(512).next().unwrap_or_default();
         let printable = tail
             .iter()
             .filter(|b| matches!(b, b' '..=b'~' | b'\r' | b'\n' | b'\t' | 0x1b))
@@ -529,7 +530,8 @@ impl Approach<'_> {
             };
             match self.session.transport().read(&mut buf, slice) {
                 Ok(n) => {
-                    self.seen.add(&buf[..n], self.session.now());
+                    let came = buf.get(..n).unwrap_or_default();
+                    self.seen.add(came, self.session.now());
                     // As long as text comes, wait for its end, but not beyond `end`.
                     deadline = (self.session.now() + patience)
                         .min(end)

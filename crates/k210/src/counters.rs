@@ -37,8 +37,11 @@ pub struct Counters {
 impl Counters {
     /// The counter of one command.
     pub fn command(&self, code: Code) -> &CommandCounter {
-        let index = Code::ALL.iter().position(|c| *c == code).unwrap_or(0);
-        &self.commands[index]
+        let [first, ..] = &self.commands;
+        let mut counters = Code::ALL.iter().zip(&self.commands);
+        counters
+            .find(|(counted, _)| **counted == code)
+            .map_or(first, |(_, counter)| counter)
     }
 }
 

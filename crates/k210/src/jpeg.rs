@@ -56,18 +56,15 @@ struct Component {
     ac: usize,
 }
 
-fn be16(data: &[u8], at: usize) -> Option<u16> {
-    Some(u16::from_be_bytes([*data.get(at)?, *data.get(at + 1)?]))
-}
-
 /// Checks that `data` is one whole JPEG picture of `width` by `height`.
 ///
 /// Zero bytes behind the end-of-image marker are tolerated.
 pub fn check(data: &[u8], width: u16, height: u16) -> Result<(), JpegError> {
     let segments = Segments::of(data).map_err(|_| JpegError::NoStart)?;
     let end = data.iter().rposition(|b| *b != 0).map_or(0, |at| at + 1);
-    let body = data[..end]
-        .strip_suffix(&[0xFF, EOI])
+    let body = data
+        .get(..end)
+        .and_then(|data| data.strip_suffix(&[0xFF, EOI]))
         .ok_or(JpegError::NoEnd)?;
 
     let mut picture = Picture::default();
@@ -83,7 +80,10 @@ pub fn check(data: &[u8], width: u16, height: u16) -> Result<(), JpegError> {
         match segment.marker {
             DHT => read_tables(bytes, &mut picture.tables).ok_or(damaged)?,
             DQT => read_quantizers(bytes, &mut picture.quantizers).ok_or(damaged)?,
-            DRI => picture.restart_interval = u32::from(be16(bytes, 0).ok_or(damaged)?),
+            DRI => {
+                let interval = bytes.first_chunk().ok_or(damaged)?;
+                picture.restart_interval = u16::from_be_bytes(*interval).into();
+            }
             // Frame headers: baseline, extended, progressive with Huffman codes.
             marker @ 0xC0..=0xC2 => {
                 picture.baseline = marker != 0xC2;
@@ -106,16 +106,14 @@ pub fn check(data: &[u8], width: u16, height: u16) -> Result<(), JpegError> {
 }
 
 fn read_quantizers(mut segment: &[u8], quantizers: &mut [[u16; 64]; 4]) -> Option<()> {
-    while let Some(kind) = segment.first() {
-        // Eight bits a value in baseline pictures.
-        let values = segment.get(1..65)?;
-        if kind & 0xFC != 0 || values.contains(&0) {
+    while let [kind, rest @ ..] = segment {
+        // Eight bits a value in baseline pictures; the upper half of `kind` says so with 0.
+        let (values, rest) = rest.split_first_chunk::<64>()?;
+        if values.contains(&0) {
             return None;
         }
-        for (to, from) in quantizers[usize::from(*kind)].iter_mut().zip(values) {
-            *to = u16::from(*from);
-        }
-        segment = &segment[65..];
+        *quantizers.get_mut(usize::from(*kind))? = values.map(u16::from);
+        segment = rest;
     }
     Some(())
 }
@@ -143,25 +141,30 @@ fn read_frame(
     width: u16,
     height: u16,
 ) -> Result<Vec<Component>, Option<JpegError>> {
-    let h = be16(segment, 1).ok_or(None)?;
-    let w = be16(segment, 3).ok_or(None)?;
-    let count = usize::from(*segment.get(5).ok_or(None)?);
-    if segment[0] != 8 || !(1..=4).contains(&count) || segment.len() != 6 + 3 * count {
+    let Some(([8, h1, h2, w1, w2, count @ 1..=4], rest)) = segment.split_first_chunk() else {
+        return Err(None);
+    };
+    let (components, rest) = rest.as_chunks();
+    if components.len() != usize::from(*count) || !rest.is_empty() {
         return Err(None);
     }
+    let (w, h) = (
+        u16::from_be_bytes([*w1, *w2]),
+        u16::from_be_bytes([*h1, *h2]),
+    );
     if (w, h) != (width, height) {
         return Err(Some(JpegError::Size(w, h)));
     }
-    segment[6..]
-        .chunks_exact(3)
-        .map(|c| {
-            let (blocks_wide, blocks_high) = (u16::from(c[1] >> 4), u16::from(c[1] & 15));
+    components
+        .iter()
+        .map(|[id, sampling, quantizers]| {
+            let (blocks_wide, blocks_high) = (u16::from(sampling >> 4), u16::from(sampling & 15));
             if !(1..=4).contains(&blocks_wide) || !(1..=4).contains(&blocks_high) {
                 return Err(None);
             }
             Ok(Component {
-                id: c[0],
-                quantizers: usize::from(c[2] & 3),
+                id: *id,
+                quantizers: usize::from(quantizers & 3),
                 blocks_wide,
                 blocks_high,
                 ..Default::default()
@@ -171,15 +174,20 @@ fn read_frame(
 }
 
 fn read_scan_header(segment: &[u8], components: &mut [Component]) -> Option<()> {
+    let (count, rest) = segment.split_first()?;
+    // The three bytes behind the components are of no use to baseline pictures.
+    let (chosen, _) = rest.split_last_chunk::<3>()?;
+    let (chosen, rest) = chosen.as_chunks();
     // Baseline pictures with one scan for all components, as every encoder in this field makes.
-    if usize::from(*segment.first()?) != components.len()
-        || segment.len() != 4 + 2 * components.len()
+    if usize::from(*count) != components.len()
+        || chosen.len() != components.len()
+        || !rest.is_empty()
     {
         return None;
     }
-    for (component, chosen) in components.iter_mut().zip(segment[1..].chunks_exact(2)) {
-        let (dc, ac) = (usize::from(chosen[1] >> 4), usize::from(chosen[1] & 15));
-        if component.id != chosen[0] || dc > 3 || ac > 3 {
+    for (component, [id, tables]) in components.iter_mut().zip(chosen) {
+        let (dc, ac) = (usize::from(tables >> 4), usize::from(tables & 15));
+        if component.id != *id || dc > 3 || ac > 3 {
             return None;
         }
         (component.dc, component.ac) = (dc, ac);
@@ -233,33 +241,30 @@ impl Default for Picture<'_> {
     }
 }
 
-/// What a block is read by, and the component whose average it goes on from.
-struct Block<'a> {
-    component: usize,
+/// What a component's blocks are read by, and how many of them a unit has.
+struct Plan<'a> {
+    blocks: u16,
     dc: &'a Codes<'a>,
     ac: &'a Codes<'a>,
     quantizers: &'a [u16; 64],
 }
 
 impl Picture<'_> {
-    /// The blocks of a unit, in order.
-    fn plan(&self, single: bool) -> Option<Vec<Block<'_>>> {
-        let mut plan = Vec::new();
-        for (index, component) in self.components.iter().enumerate() {
-            let blocks = match single {
-                true => 1,
-                false => component.blocks_wide * component.blocks_high,
-            };
-            for _ in 0..blocks {
-                plan.push(Block {
-                    component: index,
-                    dc: self.tables[0][component.dc].as_ref()?,
-                    ac: self.tables[1][component.ac].as_ref()?,
-                    quantizers: &self.quantizers[component.quantizers],
-                });
-            }
-        }
-        Some(plan)
+    /// What a unit holds of each component, in order.
+    fn plan(&self, single: bool) -> Option<Vec<Plan<'_>>> {
+        let [dc, ac] = &self.tables;
+        let plan = |component: &Component| {
+            Some(Plan {
+                blocks: match single {
+                    true => 1,
+                    false => component.blocks_wide * component.blocks_high,
+                },
+                dc: dc.get(component.dc)?.as_ref()?,
+                ac: ac.get(component.ac)?.as_ref()?,
+                quantizers: self.quantizers.get(component.quantizers)?,
+            })
+        };
+        self.components.iter().map(plan).collect()
     }
 
     fn read_scan(&self, body: &[u8], start: usize, geometry: Geometry) -> Result<(), JpegError> {
@@ -272,9 +277,11 @@ impl Picture<'_> {
                 bits = after_marker(&bits, body, expected)?;
                 averages = [0; 4];
             }
-            for block in &plan {
-                read_block(&mut bits, block, &mut averages[block.component])
-                    .ok_or(JpegError::Data(bits.position()))?;
+            for (component, average) in plan.iter().zip(&mut averages) {
+                for _ in 0..component.blocks {
+                    read_block(&mut bits, component, average)
+                        .ok_or(JpegError::Data(bits.position()))?;
+                }
             }
             if bits.overrun() {
                 return Err(JpegError::Data(bits.position()));
@@ -298,24 +305,25 @@ fn after_marker<'a>(bits: &Bits<'_>, body: &'a [u8], expected: u8) -> Result<Bit
 }
 
 /// Reads one block of 64 coefficients (F.2.2); `average` is the last one's first coefficient.
-fn read_block(bits: &mut Bits<'_>, block: &Block<'_>, average: &mut i32) -> Option<()> {
+fn read_block(bits: &mut Bits<'_>, plan: &Plan<'_>, average: &mut i32) -> Option<()> {
     // Samples of -128 to 127 have coefficients of up to 1024 in size, and an encoder's arithmetic
     // adds some: of the fast DCT that the firmware uses, a few per cent.
-    let quantizers = block.quantizers;
-    let possible = |value: i32, k: usize| {
-        value.abs() * i32::from(quantizers[k]) <= 1100 + i32::from(quantizers[k])
+    let possible = |value: i32, quantizer: u16| {
+        let quantizer = i32::from(quantizer);
+        value.abs() * quantizer <= 1100 + quantizer
     };
-    let (code, difference) = bits.read(block.dc);
+    let [quantizer, ..] = plan.quantizers;
+    let (code, difference) = bits.read(plan.dc);
     if code.symbol > 11 || !code.is_known() {
         return None;
     }
     *average += difference;
-    if difference != 0 && !possible(*average, 0) {
+    if difference != 0 && !possible(*average, *quantizer) {
         return None;
     }
     let mut k = 1;
     while k < 64 {
-        let (code, value) = bits.read(block.ac);
+        let (code, value) = bits.read(plan.ac);
         if !code.is_known() {
             return None;
         }
@@ -325,7 +333,7 @@ fn read_block(bits: &mut Bits<'_>, block: &Block<'_>, average: &mut i32) -> Opti
             (_, 0) | (_, 11..) => return None,
             (run, _) => {
                 k += run;
-                if k > 63 || !possible(value, k) {
+                if !possible(value, *plan.quantizers.get(k)?) {
                     return None;
                 }
                 k += 1;

@@ -18,7 +18,7 @@
 //! - [`interrupt`]: cutting all of this short; [`pace`] and [`meter`]: when to ask for frames, and
 //!   how fast they come.
 
-#![warn(missing_docs)]
+#![warn(missing_docs, clippy::indexing_slicing)]
 
 pub mod address;
 pub mod command;

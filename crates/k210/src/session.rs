@@ -269,17 +269,17 @@ impl Session {
         let mut deadline = self.now() + first;
         let end = deadline + wire_time(buf.len(), self.baud.min(SLOWEST)) * 3 / 2 + SLACK;
         let mut got = 0;
-        while got < buf.len() {
+        while let Some(rest @ [_, ..]) = buf.get_mut(got..) {
             self.check()?;
             // Sleep once while the answer crosses the wire. Waking up for each millisecond's bytes would
             // cost more CPU time than everything else here, and may be late each time.
-            let pause = wire_time((buf.len() - got).min(UNREAD), self.baud);
+            let pause = wire_time(rest.len().min(UNREAD), self.baud);
             let napped = self.nap && pause > SHORT;
             if napped {
                 self.interrupt.wait(pause)?;
             }
             let patience = deadline.saturating_duration_since(self.now());
-            match self.transport.read(&mut buf[got..], patience.min(SLICE)) {
+            match self.transport.read(rest, patience.min(SLICE)) {
                 Ok(n) => {
                     got += n;
                     add(&self.counters.received, n);
@@ -345,9 +345,17 @@ impl Session {
     }
 
     fn ask_word(&mut self, command: &Command<'_>) -> Result<u32, SessionError> {
-        let mut reply = [0; 4];
-        self.ask(command, &mut reply)?;
-        Ok(u32::from_le_bytes(reply))
+        let [word] = self.ask_words(command)?;
+        Ok(word)
+    }
+
+    fn ask_words<const N: usize>(
+        &mut self,
+        command: &Command<'_>,
+    ) -> Result<[u32; N], SessionError> {
+        let mut reply = [[0; 4]; N];
+        self.ask(command, reply.as_flattened_mut())?;
+        Ok(reply.map(u32::from_le_bytes))
     }
 
     /// Throws away what has arrived, and gives the number of bytes.
@@ -439,13 +447,12 @@ impl Session {
     ///
     /// Also makes the board boot to its prompt the next time.
     pub fn identify(&mut self) -> Result<BoardIdentity, SessionError> {
-        let mut version = [0; 12];
-        self.ask(&Command::FwVersion, &mut version)?;
+        let firmware = self.ask_words(&Command::FwVersion)?;
         let mut arch = [0; super::command::ARCH_STR_SIZE as usize];
         self.ask(&Command::ArchStr, &mut arch)?;
         let text = arch.split(|b| *b == 0).next().unwrap_or_default();
         Ok(BoardIdentity {
-            firmware: (word(&version, 0), word(&version, 1), word(&version, 2)),
+            firmware: firmware.into(),
             arch: printable(text).trim().to_owned(),
         })
     }
@@ -559,9 +566,7 @@ impl Session {
 
     /// Asks whether a frame is ready, and locks it if so.
     fn announced(&mut self) -> Result<Option<Announced>, SessionError> {
-        let mut reply = [0; 12];
-        self.ask(&Command::FrameSize, &mut reply)?;
-        let (width, height, size) = (word(&reply, 0), word(&reply, 1), word(&reply, 2));
+        let [width, height, size] = self.ask_words(&Command::FrameSize)?;
         if width == 0 {
             return Ok(None);
         }
@@ -676,12 +681,6 @@ impl SessionError {
             SessionError::Silent { .. } | SessionError::Nonsense { .. } | SessionError::Babble(_)
         )
     }
-}
-
-fn word(bytes: &[u8; 12], index: usize) -> u32 {
-    let mut word = [0; 4];
-    word.copy_from_slice(&bytes[4 * index..4 * index + 4]);
-    u32::from_le_bytes(word)
 }
 
 #[cfg(test)]

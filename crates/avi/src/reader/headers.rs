@@ -3,16 +3,20 @@
 //! recorder that was cut off leaves zeros or old memory in them), chunks are
 //! taken one by one wherever they are, and what is no chunk is stepped over.
 
+use super::index::MAX_STREAMS;
 use crate::header::{
     BitmapInfo, ChunkHeader, ExtendedHeader, FourCc, ListHeader, MainHeader, StreamHeader,
     WaveFormat, padded,
 };
 use crate::jpeg;
 use crate::pcm::Layout;
-use crate::timeline::Rate;
+use crate::timeline::{LATEST, Rate};
 
 /// More than any header; a file whose `movi` is later has none we know of.
 pub const MAX_HEADER: usize = 16 << 20;
+
+/// Texts of a file that are kept: there are names for some thirty.
+pub const MAX_TEXTS: usize = 256;
 
 /// What is not [`Format::Other`], as a person would look it up.
 pub const TAKEN_APART: &str =
@@ -135,7 +139,7 @@ impl Part<'_> {
             .stream
             .rate
             .time_of(units.saturating_add(self.stream.start));
-        self.time.saturating_add(time)
+        self.time.saturating_add(time).min(LATEST)
     }
 }
 
@@ -345,6 +349,16 @@ struct Raw {
     info: Vec<(FourCc, String)>,
 }
 
+impl Raw {
+    /// Begins another stream. All beyond those that are kept share one place behind them.
+    fn begin_stream(&mut self) {
+        match self.streams.get_mut(MAX_STREAMS) {
+            Some(beyond) => *beyond = RawStream::default(),
+            None => self.streams.push(RawStream::default()),
+        }
+    }
+}
+
 /// The codes the header's own chunks have; one that stands where no chunk
 /// should is taken as a sign that the chunk before it has a wrong size.
 const KNOWN: [FourCc; 11] = [
@@ -406,7 +420,7 @@ pub fn parse(data: &[u8], base: u64, complete: bool) -> Result<Header, Short> {
         if descend {
             // One that has nothing in it, by its size too, is no stream.
             if kind == FourCc::STRL && size != 4 {
-                raw.streams.push(RawStream::default());
+                raw.begin_stream();
             }
             at += 12;
             continue;
@@ -509,7 +523,7 @@ fn take_chunk(raw: &mut Raw, id: FourCc, body: &[u8]) {
         FourCc::STRH => {
             // A list's head that was overwritten still leaves its strh.
             if raw.streams.last().is_none_or(|s| s.strh.is_some()) {
-                raw.streams.push(RawStream::default());
+                raw.begin_stream();
             }
             if let Some(stream) = raw.streams.last_mut() {
                 stream.strh = StreamHeader::parse(&filled(body, StreamHeader::SIZE)).ok();
@@ -522,7 +536,7 @@ fn take_chunk(raw: &mut Raw, id: FourCc, body: &[u8]) {
             // A list's head and strh that were overwritten still leave the format.
             let begun = raw.streams.last();
             if id == FourCc::STRF && begun.is_none_or(|stream| !stream.strf.is_empty()) {
-                raw.streams.push(RawStream::default());
+                raw.begin_stream();
             }
             let Some(stream) = raw.streams.last_mut() else {
                 return;
@@ -535,7 +549,7 @@ fn take_chunk(raw: &mut Raw, id: FourCc, body: &[u8]) {
         }
         FourCc([b'I', ..]) => {
             let text = text(body);
-            if !text.is_empty() {
+            if !text.is_empty() && raw.info.len() < MAX_TEXTS {
                 raw.info.push((id, text));
             }
         }
@@ -574,7 +588,7 @@ fn finish(raw: Raw, movi: Option<u64>, movi_size: usize) -> Header {
     let streams = raw
         .streams
         .into_iter()
-        .take(super::index::MAX_STREAMS)
+        .take(MAX_STREAMS)
         .map(|stream| stream_of(stream, &avih, maixpy))
         .collect();
     let total = match raw.dmlh_frames {
@@ -625,10 +639,6 @@ fn stream_of(raw: RawStream, avih: &MainHeader, maixpy: bool) -> Stream {
     };
     let rate_is_guess = own_rate.is_none() && avih.micro_sec_per_frame == 0;
     let own_rate = own_rate.unwrap_or_else(|| fallback(avih.micro_sec_per_frame));
-    // ffmpeg gives up on starts of more than an hour too: they are garbage.
-    if own_rate.time_of(start) > 3_600_000_000_000 {
-        start = 0;
-    }
     let block = match &format {
         Format::Pcm(pcm) => pcm.frame_bytes() as u32,
         Format::Coded(coded) if !coded.by_chunk => coded.block,
@@ -640,6 +650,10 @@ fn stream_of(raw: RawStream, avih: &MainHeader, maixpy: bool) -> Stream {
             let own = |n: u64| n * u64::from(strh.sample_size) / u64::from(block);
             (start, length) = (own(start), own(length));
         }
+    }
+    // ffmpeg gives up on starts of more than an hour too: they are garbage.
+    if own_rate.time_of(start) > 3_600_000_000_000 {
+        start = 0;
     }
     Stream {
         format,

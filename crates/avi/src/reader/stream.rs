@@ -149,7 +149,10 @@ impl StreamReader {
                 true => 0,
                 false => body.header.length_of(stream),
             };
-            let told = if told > 0 { told + stream.start } else { 0 };
+            let told = match told {
+                0 => 0,
+                told => told.saturating_add(stream.start),
+            };
             let seen = match body.index.chunks(n) {
                 0 => 0,
                 _ => stream.end(body.index.units(n)),

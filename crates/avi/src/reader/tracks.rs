@@ -9,6 +9,7 @@ use std::ops::Range as Bytes;
 
 use super::Snap;
 use super::headers::{Part, Stream};
+use crate::timeline::LATEST;
 
 /// What is to be played: the times are nanoseconds.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -382,7 +383,9 @@ impl<P> Tracks<P> {
             let part = stream.last_part();
             part.stream.rate.time_of(1)
         });
-        held.until = held.until.max(start.saturating_add(frame.unwrap_or(1)));
+        held.until = held
+            .until
+            .max(start.saturating_add(frame.unwrap_or(1)).min(LATEST));
         Some(self.play(held))
     }
 }

@@ -206,7 +206,7 @@ impl Transport for Serial {
             self.port.set_write_timeout(left)?;
             match self.port.write(data) {
                 Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
-                Ok(n) => data = &data[n..],
+                Ok(n) => data = data.get(n..).unwrap_or_default(),
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock && !left.is_zero() => {}
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {

@@ -112,7 +112,7 @@ impl Transport for Tcp {
                 return Err(io::ErrorKind::TimedOut.into());
             }
             match self.stream.write(data) {
-                Ok(n) => data = &data[n..],
+                Ok(n) => data = data.get(n..).unwrap_or_default(),
                 Err(error)
                     if matches!(
                         error.kind(),
