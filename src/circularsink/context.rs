@@ -15,9 +15,10 @@ use super::CAT;
 use super::recording::{Failure, Host, Notice, Outcome, Recorder};
 use super::session::{Answer, Open, Session, Trigger};
 use super::settings::Settings;
-use super::shared::Shared;
+use super::shared::{Shared, Stream};
 use super::source::Counters;
 use super::standby::{self, Standby};
+use super::writer;
 use crate::ring::{Level, RecordingId};
 use crate::streams::retention::Retention;
 use crate::sync::lock;
@@ -137,6 +138,8 @@ pub(crate) struct Context {
     /// Buffers that nothing can begin with.
     pub skipped: AtomicU64,
     pub retention: Retention,
+    /// No recording can be written, as was posted.
+    refused: AtomicBool,
 }
 
 impl Context {
@@ -176,7 +179,37 @@ impl Context {
         state.ended = None;
         state.eos_posted = false;
         self.skipped.store(0, Ordering::Relaxed);
+        self.refused.store(false, Ordering::Relaxed);
         shared
+    }
+
+    /// Whether it was posted that no recording can be written.
+    pub(super) fn is_refused(&self) -> bool {
+        self.refused.load(Ordering::Relaxed)
+    }
+
+    /// Whether recordings of the streams as they are can be written; if not, an error says why, once.
+    pub(super) fn can_record(&self) -> bool {
+        let (Some(element), Some(shared)) = (self.element.upgrade(), self.shared()) else {
+            return true;
+        };
+        if is_named_by_application(&element) {
+            return true;
+        }
+        let (streams, undecided) = {
+            let inner = shared.lock();
+            let known = inner.streams.iter().enumerate();
+            let known = known.filter(|(_, stream)| stream.caps.is_some() && !stream.removed);
+            let known: Vec<_> = known.map(|(number, it)| (number, it.clone())).collect();
+            (known, inner.streams.iter().any(Stream::undecided))
+        };
+        let order = lock(&self.settings).order(0, None);
+        let result = writer::rehearse(&order, &shared, &streams, !undecided);
+        let was_refused = self.refused.swap(result.is_err(), Ordering::Relaxed);
+        if let (Err(error), false) = (&result, was_refused) {
+            element.post_error_message(error.message());
+        }
+        result.is_ok()
     }
 
     /// Ends what is open, within the time that was set.
@@ -703,6 +736,13 @@ fn message_of(id: RecordingId, outcome: &Outcome, counters: &Counters) -> gst::S
 /// nothing was recorded before 1970.
 pub(crate) fn unsigned(time: i64) -> u64 {
     time.max(0).unsigned_abs()
+}
+
+/// Whether the application is asked for the names of recordings, and thus for their formats.
+fn is_named_by_application(element: &gst::Bin) -> bool {
+    let signal = glib::subclass::SignalId::lookup("format-location", element.type_());
+    signal
+        .is_some_and(|signal| glib::signal::signal_has_handler_pending(element, signal, None, true))
 }
 
 /// Asks for the end of some recordings.

@@ -120,8 +120,7 @@ fn begin_of<'a>(buffer: &gst::BufferRef, into: &'a mut [u8; REACH]) -> Option<&'
 /// The caps of JPEGs with the size that the first one has, where they do not say it: muxers want to
 /// know it, and a parser that finds it out refuses pictures that are damaged.
 pub(crate) fn with_size(caps: &gst::CapsRef, first: &gst::BufferRef) -> Option<gst::Caps> {
-    let structure = caps.structure(0)?;
-    if structure.name() != "image/jpeg" || structure.has_field("width") {
+    if !is_sizeless(caps) {
         return None;
     }
     let header = FrameHeader::parse(&first.map_readable().ok()?).ok()?;
@@ -130,6 +129,21 @@ pub(crate) fn with_size(caps: &gst::CapsRef, first: &gst::BufferRef) -> Option<g
     sized.set("width", i32::from(header.width));
     sized.set("height", i32::from(header.height));
     Some(caps)
+}
+
+/// The caps as [`with_size`] gives them once there is a picture, whatever its size.
+pub(super) fn with_any_size(mut caps: gst::Caps) -> gst::Caps {
+    if is_sizeless(&caps) {
+        let sized = caps.make_mut();
+        sized.set("width", 640);
+        sized.set("height", 480);
+    }
+    caps
+}
+
+fn is_sizeless(caps: &gst::CapsRef) -> bool {
+    let structure = caps.structure(0);
+    structure.is_some_and(|it| it.name() == "image/jpeg" && !it.has_field("width"))
 }
 
 #[cfg(test)]

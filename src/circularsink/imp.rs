@@ -11,9 +11,8 @@ use super::context::{Context, REFUSED, upstream_latency};
 use super::input::{self, Input};
 use super::settings::{PROPERTIES, Settings};
 use super::target::{self, TargetError};
-use super::writer::{self, BuildError, Writer};
+use super::writer::{self, Writer};
 use crate::streams::bin::{be_a_sink, guarded};
-use crate::streams::missing;
 use crate::sync::lock;
 
 /// The element. The lock of `inputs` is taken before those of the context.
@@ -100,9 +99,19 @@ impl CircularSink {
                 gst::error_msg!(gst::ResourceError::OpenWrite, ("location: {error}"))
             }
             (Err(error), _) => gst::error_msg!(gst::ResourceError::Settings, ("location: {error}")),
-            (_, Err(BuildError::Missing(error))) => missing(&error),
-            (_, Err(error)) => gst::error_msg!(gst::ResourceError::Settings, ("{error}")),
-            (Ok(()), Ok(())) => return Ok(()),
+            (_, Err(error)) => error.message(),
+            (Ok(()), Ok(())) => {
+                if let Some(file) = target::taken(&order) {
+                    let file = file.display();
+                    gst::element_imp_warning!(
+                        self,
+                        gst::ResourceError::OpenWrite,
+                        ("'{file}' exists, and a recording of that name fails: set overwrite=true, or put %05d into \
+                          location")
+                    );
+                }
+                return Ok(());
+            }
         };
         self.post_error_message(wrong);
         Err(gst::StateChangeError)

@@ -101,6 +101,19 @@ struct InputState {
     /// Each buffer is a JPEG.
     jpegs: bool,
     warned_empty: bool,
+    /// Whether recordings of these caps can be written.
+    trust: Trust,
+}
+
+/// What is known of whether recordings can be written.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+enum Trust {
+    /// To be found out when the first buffer comes, by when all streams are linked.
+    #[default]
+    Unknown,
+    Good,
+    /// They cannot, as was posted.
+    Refused,
 }
 
 impl Input {
@@ -282,6 +295,9 @@ impl Input {
         let Some(element) = context.element.upgrade() else {
             return Err(gst::FlowError::Flushing);
         };
+        if !self.can_record(context) {
+            return Err(failure::POSTED);
+        }
         if buffer.size() == 0 {
             self.leave_out(context, &element);
             return Ok(gst::FlowSuccess::Ok);
@@ -306,6 +322,24 @@ impl Input {
             self.react(context, &element, pad, &taken);
         }
         Ok(gst::FlowSuccess::Ok)
+    }
+
+    /// Whether what comes can be recorded; looked at once for each format.
+    fn can_record(&self, context: &Context) -> bool {
+        let trust = self.state().trust;
+        match trust {
+            // What another stream brings may be refused.
+            Trust::Good => !context.is_refused(),
+            Trust::Refused => false,
+            Trust::Unknown => {
+                let good = context.can_record();
+                self.state().trust = match good {
+                    true => Trust::Good,
+                    false => Trust::Refused,
+                };
+                good
+            }
+        }
     }
 
     /// Counts an empty buffer, for which no container has a place.
@@ -559,6 +593,8 @@ impl Input {
             stream.codec = units.and_then(Units::byte_stream);
             stream.headers = None;
         }
+        // Looked at with the first buffer: until then other caps may follow.
+        self.state().trust = Trust::Unknown;
         context.tell_progress();
         true
     }

@@ -37,6 +37,13 @@
 //! that file. GAP events upstream are silence at once, without a warning. A linked stream of which nothing at all
 //! came is not in the file, or silent in it; a warning for each recording names it.
 //!
+//! # What no file can have
+//! What would keep every recording from being written is an error before one is asked for: a directory that is missing
+//! or may not be written, a pattern, property or element that is not there when the element starts; a stream that the
+//! muxer of `location` cannot store with its first buffer, and with the first of another format. Without `location` and
+//! `muxer-factory`, or where `format-location` is connected, each recording has a format of its own, and this shows when
+//! it begins. A name without a number or a time that is taken already is a warning at the start.
+//!
 //! # Raw sound in a MOV
 //! It is Apple Lossless (`avenc_alac`) there, sample for sample; of more than 16 bits the upper 24. `qtmux` would write
 //! eight bytes or more of table for each sample into a file that plays when it is cut off, and take more memory

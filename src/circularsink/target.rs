@@ -46,6 +46,17 @@ pub(crate) struct Target {
 }
 
 impl Target {
+    /// What a recording would write to, by its pattern alone: nothing is made.
+    pub(super) fn rehearsed(order: &Order) -> Self {
+        let pictures = |name: &String| is_sequence(order, name);
+        let pictures = order.pattern.as_ref().filter(|name| pictures(name));
+        Self {
+            location: order.pattern.clone(),
+            pictures: pictures.and_then(|name| Pattern::new(name, 2).ok()),
+            ..Self::default()
+        }
+    }
+
     /// Finds the name and takes it. `chosen` is a name for this recording; it is meant as it is.
     /// The first picture was taken `utc` ns after 1970.
     pub(crate) fn reserve(
@@ -196,6 +207,28 @@ pub(crate) fn check(order: &Order) -> Result<(), TargetError> {
         check_directory(&Pattern::new(pattern, 1)?)?;
     }
     Ok(())
+}
+
+/// The file that recordings would be called, if it is there and stays: a name without a number or a time is
+/// given once.
+pub(super) fn taken(order: &Order) -> Option<PathBuf> {
+    let name = order
+        .pattern
+        .as_ref()
+        .filter(|_| order.to_file() && !order.overwrite)?;
+    let pattern = Pattern::new(name, 2).ok()?;
+    if pattern.is_timed() || pattern.places() > 0 {
+        return None;
+    }
+    let path = match is_sequence(order, name) {
+        true => {
+            let pictures = Pattern::new(&names::sequence(name, 0).ok()?, 1).ok()?;
+            PathBuf::from(pictures.fill(&[0]))
+        }
+        false => PathBuf::from(pattern.fill(&[])),
+    };
+    let is_file = std::fs::symlink_metadata(&path).is_ok_and(|it| it.is_file() || it.is_symlink());
+    is_file.then_some(path)
 }
 
 fn check_directory(pattern: &Pattern) -> Result<(), CreateError> {

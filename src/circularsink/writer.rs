@@ -7,9 +7,10 @@ use std::sync::atomic::Ordering;
 
 use gst::prelude::*;
 
+use super::headers;
 use super::settings::Order;
-use super::shared::Stream;
-use super::source::{Counters, RecordingSource};
+use super::shared::{Shared, Stream};
+use super::source::{Counters, Feed, RecordingSource};
 use super::target::Target;
 use crate::streams::containers::{Container, Kind, UnknownExtension};
 use crate::streams::creation::Creation;
@@ -41,6 +42,24 @@ pub(crate) enum BuildError {
     NothingToWrite(String, &'static str),
     #[error("the elements of the recording can't be joined: {0}")]
     Join(#[from] glib::BoolError),
+}
+
+impl BuildError {
+    /// What the element posts when no recording could be put together.
+    pub(super) fn message(&self) -> gst::ErrorMessage {
+        match self {
+            Self::Missing(error) => streams::missing(error),
+            Self::Unsupported(..)
+            | Self::Samples(..)
+            | Self::NothingToWrite(..)
+            | Self::Join(_) => {
+                gst::error_msg!(gst::StreamError::Mux, ("{self}"))
+            }
+            Self::Extension(_) | Self::NoLocation | Self::Property(_) => {
+                gst::error_msg!(gst::ResourceError::Settings, ("{self}"))
+            }
+        }
+    }
 }
 
 /// What writes a recording.
@@ -83,13 +102,16 @@ impl Writer {
     }
 }
 
-/// Looks for the elements that the settings name, or that the location's extension stands for.
+/// Looks for the elements that the settings name, or that the location's extension stands for, and whether they
+/// have the properties that are set.
 pub(crate) fn check(order: &Order) -> Result<(), BuildError> {
     if let Some(sink) = &order.sink {
-        streams::find(sink)?;
+        set::set_all(&streams::make(sink)?, order.sink_properties.as_ref())?;
     }
     match (&order.muxer, &order.pattern) {
-        (Some(muxer), _) => streams::find(muxer).map(drop)?,
+        (Some(muxer), _) => {
+            set::set_all(&streams::make(muxer)?, order.muxer_properties.as_ref())?;
+        }
         (None, Some(location)) => {
             if let Writer::Muxer(muxer) = Writer::of(Some(location), None, &[])? {
                 streams::find(&muxer)?;
@@ -98,6 +120,41 @@ pub(crate) fn check(order: &Order) -> Result<(), BuildError> {
         (None, None) => (),
     }
     Ok(())
+}
+
+/// Puts a recording together that never runs, to find out now what would keep every one from being written.
+/// `streams` are those whose format is known; `all` says that no other is to come.
+pub(super) fn rehearse(
+    order: &Order,
+    shared: &Arc<Shared>,
+    streams: &[(usize, Stream)],
+    all: bool,
+) -> Result<(), BuildError> {
+    if order.pattern.is_none() && order.muxer.is_none() {
+        // Each recording is given a name of its own.
+        return Ok(());
+    }
+    let mut streams = streams.to_vec();
+    for (_, stream) in &mut streams {
+        stream.caps = stream.caps.take().map(headers::with_any_size);
+    }
+    let counters = Arc::default();
+    let feed = Feed::new(shared.clone(), order.id, 0, Arc::clone(&counters), None);
+    let parts = Parts {
+        order,
+        target: &Target::rehearsed(order),
+        streams: &streams,
+        reference: streams.first().map_or(0, |(number, _)| *number),
+        tags: None,
+        counters: &counters,
+        utc: None,
+        make_room: Arc::new(|_| ()),
+    };
+    let source = RecordingSource::new(Arc::new(feed));
+    match build(&gst::Bin::new(), &source, &parts) {
+        Err(BuildError::NothingToWrite(..)) if !all => Ok(()),
+        built => built.map(drop),
+    }
 }
 
 /// What a recording is put together from.

@@ -280,17 +280,10 @@ fn damage_is_told_once_a_region_and_nothing_intact_is_lost() {
                 assert_eq!(got[20].0, frame_time(30), "times by the index");
             }
             let damage = warnings(&messages);
-            let by_count = index == IndexKind::None || source == push(&path);
-            assert_eq!(
-                damage.len(),
-                2 + usize::from(by_count),
-                "{index:?}: {damage:?}"
-            );
-            if by_count {
-                // Without an index it is not known where frames are missing, but how many.
-                assert_eq!(damage[2].name(), "avi-missing");
-                assert_eq!(damage[2].get::<u64>("frames"), Ok(10));
-            }
+            assert_eq!(damage.len(), 3, "{index:?}: {damage:?}");
+            // By the header it is known how many frames are missing, by an index when they were.
+            assert_eq!(damage[2].name(), "avi-missing");
+            assert_eq!(damage[2].get::<u64>("frames"), Ok(10));
             assert_eq!(damage[0].name(), "avi-damage");
             assert_eq!(damage[0].get::<u64>("from"), Ok(from as u64));
             assert_eq!(damage[0].get::<u64>("to"), Ok(to as u64));

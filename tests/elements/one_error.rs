@@ -242,6 +242,74 @@ fn what_a_file_cannot_have_is_one_error() {
     ]);
 }
 
+/// What would keep each recording from being written is said before one is asked for.
+#[test]
+fn a_recording_that_no_trigger_could_save_is_one_error() {
+    let scratch = tempfile::tempdir().expect("a directory");
+    let at = |name: &str| scratch.path().join(name).display().to_string();
+    let jpegs = "videotestsrc is-live=true ! jpegenc";
+    let sound = "audiotestsrc is-live=true ! audio/x-raw,rate=192000,channels=2";
+    let cases: [(String, &[&str]); 9] = [
+        (
+            format!("{jpegs} ! circularsink location={}", at("a%d.mp4")),
+            &["mp4mux", "can't store", "image/jpeg"],
+        ),
+        (
+            format!(
+                "{jpegs} ! jpegparse ! queue ! circularsink location={}",
+                at("b%d.ts")
+            ),
+            &["mpegtsmux", "image/jpeg"],
+        ),
+        (
+            format!("{jpegs} ! circularsink location={}", at("c.h264")),
+            &["image/jpeg", "another format"],
+        ),
+        (
+            format!("{jpegs} ! circularsink location={}", at("d.wav")),
+            &["samples", "no such stream"],
+        ),
+        (
+            format!("{sound} ! circularsink location={}", at("e.jpg")),
+            &["picture", "no such stream"],
+        ),
+        (
+            format!(
+                "{jpegs} ! circularsink name=s location={} {sound} ! s.",
+                at("f.mov")
+            ),
+            &["qtmux", "audio/x-raw", ".mkv"],
+        ),
+        (
+            format!(
+                "{jpegs} ! circularsink location={} muxer-factory=oggmux",
+                at("g.mkv")
+            ),
+            &["oggmux", "image/jpeg"],
+        ),
+        (
+            format!(
+                "{jpegs} ! circularsink location={} muxer-properties=properties,nosuch=1",
+                at("h.mkv")
+            ),
+            &["nosuch"],
+        ),
+        (
+            format!(
+                "{jpegs} ! circularsink location={} sink-factory=filesink sink-properties=properties,nosuch=1",
+                at("i.mkv")
+            ),
+            &["nosuch"],
+        ),
+    ];
+    let cases: Vec<_> = cases.iter().map(|(d, w)| (d.as_str(), *w)).collect();
+    each_fails(&cases);
+    let left = std::fs::read_dir(scratch.path())
+        .expect("it is there")
+        .count();
+    assert_eq!(left, 0, "nothing is made before a trigger");
+}
+
 /// A file of so many JPEGs, one behind the other.
 fn jpegs(directory: &Path, size: (u32, u32), count: u32) -> String {
     let path = directory.join(format!("{}.mjpeg", size.0));

@@ -286,6 +286,25 @@ pub fn walk(data: &[u8]) -> End {
     }
 }
 
+/// Whether a picture, cut off or not, has a head and some of its coded data: enough for a decoder to show the upper
+/// part of it.
+pub fn begins_scan(data: &[u8]) -> bool {
+    let Ok(segments) = Segments::of(data) else {
+        return false;
+    };
+    let mut frame_seen = false;
+    for segment in segments {
+        match segment {
+            Ok(Segment {
+                marker: 0xDA, end, ..
+            }) => return frame_seen && end < data.len(),
+            Ok(segment) => frame_seen |= is_frame_header(segment.marker),
+            Err(_) => return false,
+        }
+    }
+    false
+}
+
 /// The next marker after coded data that begins at `from`.
 fn scan_end(data: &[u8], from: usize) -> Option<usize> {
     let mut at = from;
@@ -337,6 +356,17 @@ mod tests {
         for cut in 0..len {
             assert!(matches!(walk(&picture()[..cut]), End::Short), "{cut}");
         }
+    }
+
+    #[test]
+    fn a_picture_has_something_to_show_once_its_scan_begins() {
+        let picture = picture();
+        // Its data begins 8 bytes before the end marker.
+        let scan = picture.len() - 10;
+        for cut in 0..=picture.len() {
+            assert_eq!(begins_scan(&picture[..cut]), cut > scan, "{cut}");
+        }
+        assert!(!begins_scan(&[0xFF, 0xD8, 0xFF, 0xDA, 0, 2, 1, 2]));
     }
 
     #[test]

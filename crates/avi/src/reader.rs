@@ -31,6 +31,8 @@ pub mod tracks;
 pub mod walk;
 pub mod window;
 
+use std::collections::HashSet;
+
 pub use findings::Finding;
 use findings::Notices;
 pub use probe::{FirstPicture, probe};
@@ -42,7 +44,7 @@ use play::Next;
 use walk::{Item, Kind, Stop, View, Walker};
 use window::{ReadAt, Window};
 
-use super::header::{ChunkHeader, FourCc};
+use super::header::{ChunkHeader, FourCc, padded};
 use super::jpeg;
 use super::timeline::Rate;
 
@@ -95,7 +97,56 @@ pub struct Reader<S: ReadAt> {
     joins: usize,
     /// Bytes in which the walk found no intact chunk.
     damaged: u64,
+    /// Chunks that the file's own index names.
+    indexed: bool,
+    /// What was to be played and is not intact.
+    gone: Gone,
     first_picture: Option<jpeg::FrameHeader>,
+}
+
+/// So many chunks are remembered that were found not to be intact.
+const MOST_GONE: usize = 1 << 16;
+
+/// Chunks of an index that were found not to be intact.
+#[derive(Debug, Default)]
+struct Gone {
+    /// By stream and what is before them in it.
+    chunks: HashSet<(usize, u64)>,
+    /// Pictures of each stream of which there is not even a head: nobody would know of them without the index.
+    pictures: Vec<u64>,
+    /// Bytes that these had.
+    bytes: u64,
+    /// What was told to be missing of each stream.
+    told: Vec<u64>,
+}
+
+impl Gone {
+    fn new(streams: usize) -> Self {
+        Self {
+            pictures: vec![0; streams],
+            told: vec![0; streams],
+            ..Self::default()
+        }
+    }
+
+    /// Whether a chunk is met for the first time.
+    fn is_new(&mut self, entry: &Entry) -> bool {
+        self.chunks.len() >= MOST_GONE || self.chunks.insert((entry.stream, entry.first))
+    }
+
+    fn picture(&mut self, entry: &Entry) {
+        if let Some(pictures) = self.pictures.get_mut(entry.stream) {
+            *pictures += 1;
+            self.bytes = self
+                .bytes
+                .saturating_add(entry.head() + u64::from(entry.size));
+        }
+    }
+
+    /// Pictures of a stream that are not there.
+    fn of(&self, stream: usize) -> u64 {
+        self.pictures.get(stream).copied().unwrap_or(0)
+    }
 }
 
 /// What the walker has to know of the streams, as they are in the end.
@@ -243,8 +294,10 @@ impl<S: ReadAt> Reader<S> {
         }
         header.complete(hints);
         let mut index = Index::new(header.streams.iter().map(headers::Stream::counts_bytes));
+        let mut indexed = false;
         match stored::load(&mut window, &header, &mut index) {
             Ok(true) => {
+                indexed = true;
                 let end = behind_chunks(&mut window, index.end()).map_err(read_error)?;
                 start = end.max(start);
             }
@@ -257,8 +310,11 @@ impl<S: ReadAt> Reader<S> {
         }
         let mut walker = Walker::new(kinds(&header), start, picture_size(&header));
         walker.set_riff_end(header.riff_end);
+        let gone = Gone::new(header.streams.len());
         Ok(Self {
             window,
+            indexed,
+            gone,
             header,
             index,
             walker,
@@ -374,21 +430,22 @@ impl<S: ReadAt> Reader<S> {
                         continue;
                     }
                     let other = header_at(&mut self.window, pos)?;
-                    join(&mut self.header, &self.index, &other);
+                    let left_out = join(&mut self.header, &self.index, &other);
+                    self.notices.left_out(pos, left_out);
                     self.walker
                         .set_streams(kinds(&self.header), picture_size(&self.header));
                 }
                 Item::Searching => break,
                 Item::End => {
                     self.complete = true;
-                    let size = self.window.file_size();
-                    if let Some(lost) = lost_sound(&self.header, &self.walker) {
+                    if let Some(lost) = lost_sound(&self.header, &self.walker)
+                        && !self.notices.leaves_out()
+                    {
                         self.notices.say(lost);
                     }
-                    let missing =
-                        missing(&self.header, size, self.damaged, |n| self.index.units(n));
-                    for missing in missing {
-                        self.notices.say(missing);
+                    // What an index names may not be there: that shows when it is played.
+                    if !self.indexed {
+                        self.say_missing();
                     }
                     break;
                 }
@@ -399,6 +456,24 @@ impl<S: ReadAt> Reader<S> {
             }
         }
         Ok(self.complete)
+    }
+
+    /// Tells of frames that are not there, and were not told of.
+    fn say_missing(&mut self) {
+        if !self.complete {
+            return;
+        }
+        let (size, damaged) = (self.window.file_size(), self.damaged + self.gone.bytes);
+        let found = |n: usize| self.index.units(n).saturating_sub(self.gone.of(n));
+        for finding in missing(&self.header, size, damaged, found) {
+            if let Finding::Missing { stream, frames } = finding
+                && let Some(told) = self.gone.told.get_mut(stream)
+                && frames > *told
+            {
+                *told = frames;
+                self.notices.say(finding);
+            }
+        }
     }
 
     /// How often another file was joined on, as far as is known.
@@ -465,15 +540,32 @@ impl<S: ReadAt> Reader<S> {
         }
         let (payload, intact) = self.examined(entry, behind)?;
         if !intact || payload == Payload::Lost {
-            let to = match payload {
-                Payload::Lost => entry.pos + u64::from(entry.size),
-                _ => entry.pos,
-            };
-            self.notices.lost(entry.pos - entry.head(), to);
+            if self.gone.is_new(entry) {
+                self.say_gone(entry, &payload, intact);
+            }
         } else {
             self.notices.sound_at(entry.pos);
         }
         Ok(payload)
+    }
+
+    fn say_gone(&mut self, entry: &Entry, payload: &Payload, intact: bool) {
+        let from = entry.pos - entry.head();
+        let end = (entry.pos + padded(entry.size.into())).min(self.window.file_size().max(from));
+        let streams = &self.header.streams;
+        let is_sound = streams
+            .get(entry.stream)
+            .is_some_and(headers::Stream::is_sound);
+        match payload {
+            Payload::Lost => {
+                self.notices.lost(from, end, 0);
+                if !is_sound && !intact {
+                    self.gone.picture(entry);
+                }
+            }
+            _ if is_sound => self.notices.lost(from, entry.pos, 0),
+            _ => self.notices.lost(from, end, 1),
+        }
     }
 
     /// Whether there is something to show where a chunk should be. Nobody is told if there is not.
@@ -489,11 +581,15 @@ impl<S: ReadAt> Reader<S> {
         let stream = self.header.streams.get(entry.stream);
         let sound = stream.is_some_and(headers::Stream::is_sound);
         let (pos, len) = (entry.pos - header, header as usize + size);
+        // Of a chunk that the file's end cuts its head tells more than there is, or as MaixPy writes it nothing yet.
+        let is_cut = pos + len as u64 >= self.window.file_size();
         let data = self.window.slot(entry.stream, pos, len, behind)?;
         let (head, data) = data.split_at(data.len().min(header as usize));
+        let is_sized =
+            |size: u32| size == entry.size || (is_cut && (size == 0 || size > entry.size));
         let intact = entry.bare
             || ChunkHeader::parse(head).is_ok_and(|chunk| {
-                chunk.size == entry.size
+                is_sized(chunk.size)
                     && chunk
                         .id
                         .stream_and_kind()
@@ -542,9 +638,10 @@ impl<S: ReadAt> Reader<S> {
         Ok(None)
     }
 
-    /// Tells of a region at the end of what was played.
+    /// Tells of a region at the end of what was played, and of frames that turned out to be missing.
     pub fn flush_findings(&mut self) {
         self.notices.flush();
+        self.say_missing();
     }
 }
 
@@ -723,8 +820,9 @@ pub const MAX_JOINED_HEADER: usize = 256 << 10;
 
 /// Where a file was joined to another the second one's streams begin at the same time, when all
 /// before has ended. They have their own rates and formats, if `other`, the second one's header,
-/// has streams of the same kinds in the same order.
-pub fn join(header: &mut Header, index: &Index, other: &Header) {
+/// has streams of the same kinds in the same order. Answers how many of its streams are not played.
+pub fn join(header: &mut Header, index: &Index, other: &Header) -> u64 {
+    let left_out = left_out(header, other);
     let ends = header.streams.iter().enumerate();
     let time = ends
         .filter(|(n, _)| index.chunks(*n) > 0)
@@ -756,6 +854,18 @@ pub fn join(header: &mut Header, index: &Index, other: &Header) {
             });
         }
     }
+    left_out
+}
+
+/// The streams of a file that is joined on which are of kinds that are played, and are not where the first file has
+/// such a stream.
+fn left_out(header: &Header, other: &Header) -> u64 {
+    let kind = |stream: &headers::Stream| std::mem::discriminant(&stream.format);
+    let streams = other.streams.iter().enumerate();
+    let is_left_out = |(n, stream): &(usize, &headers::Stream)| {
+        stream.is_played() && header.streams.get(*n).map(kind) != Some(kind(stream))
+    };
+    streams.filter(is_left_out).count() as u64
 }
 
 #[cfg(test)]

@@ -161,6 +161,11 @@ pub fn repair_with<S: ReadAt, O: Output<Payload = Vec<u8>>>(
             continue;
         };
         let payload = reader.payload_of(&next).map_err(RepairError::Read)?;
+        let is_last = entry.pos + u64::from(entry.size) >= size;
+        if is_last && copy.k210 && is_incomplete(&payload) {
+            // Any player but the K210's shows the upper part of the picture that the file's end cuts.
+            continue;
+        }
         let data = match payload {
             Payload::Bytes { pos, len, .. } => reader
                 .window()
@@ -176,6 +181,16 @@ pub fn repair_with<S: ReadAt, O: Output<Payload = Vec<u8>>>(
     reader.flush_findings();
     copy.summary.findings = reader.take_findings();
     Ok(copy.summary)
+}
+
+fn is_incomplete(payload: &Payload) -> bool {
+    matches!(
+        payload,
+        Payload::Bytes {
+            incomplete: true,
+            ..
+        }
+    )
 }
 
 fn tags<S: ReadAt>(reader: &Reader<S>) -> Tags {

@@ -32,7 +32,13 @@ fn read(bytes: &[u8]) -> (Vec<Played>, Vec<Finding>) {
     let mut playback = Playback::new(reader.header().streams.len());
     let mut played = Vec::new();
     while let Some(next) = playback.next(&mut reader).expect("no I/O") {
-        if let Payload::Bytes { pos, len, .. } = reader.payload_of(&next).expect("no I/O") {
+        let payload = reader.payload_of(&next).expect("no I/O");
+        if let Payload::Bytes {
+            pos,
+            len,
+            incomplete: false,
+        } = payload
+        {
             let (block, range) = reader.window().block(pos, len).expect("it was read");
             let payload = block[range].to_vec();
             played.push((next.entry.stream, next.time, payload));

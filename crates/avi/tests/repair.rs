@@ -69,16 +69,20 @@ fn an_unfinished_maixpy_recording_becomes_a_sound_file() {
         };
         let mut bytes = maixpy.build(&pictures);
         assert!(!check(&bytes).plays());
-        bytes.extend(MaixPy::begun(&picture(99, 900)[..500]));
+        let cut = picture(99, 900)[..500].to_vec();
+        bytes.extend(MaixPy::begun(&cut));
         for profile in [Profile::Standard, Profile::K210] {
             let (mended, summary) = mend(&bytes, profile);
+            // The K210's player shows no part of a picture, others do.
+            let last = (profile == Profile::Standard).then_some(&cut);
             let expected: Vec<_> = pictures
                 .iter()
+                .chain(last)
                 .zip(0..)
                 .map(|(p, n)| (0, n * u64::from(interval) * 1000, p.clone()))
                 .collect();
-            assert_eq!(read_sound(&mended), expected);
-            assert_eq!(summary.frames, 30);
+            assert!(read_sound(&mended) == expected, "{profile:?}");
+            assert_eq!(summary.frames, expected.len() as u64);
             assert_eq!(summary.left_out.len(), 1, "the sound that is not there");
             assert!(!summary.findings.is_empty(), "the last frame was cut");
             if profile == Profile::K210 {

@@ -351,6 +351,18 @@ impl Rig {
         (Done::new(&structure), error)
     }
 
+    /// What the pipeline's error says.
+    pub(crate) fn error(&self) -> String {
+        let message = self
+            .bus()
+            .timed_pop_filtered(FAILSAFE, &[gst::MessageType::Error]);
+        let message = message.expect("there is an error");
+        let gst::MessageView::Error(error) = message.view() else {
+            panic!("{message:?}");
+        };
+        error.error().message().to_owned()
+    }
+
     pub(crate) fn wait_eos(&self) {
         let types = [gst::MessageType::Eos, gst::MessageType::Error];
         let message = self.bus().timed_pop_filtered(FAILSAFE, &types);

@@ -120,34 +120,42 @@ fn raw_sound_that_has_no_packets_is_refused_for_a_mov() {
     let mut rig = Rig::new(encoded("jpegenc", 200), true);
     rig.locate("r%d.mov");
     let audio = rig.audio.take().expect("there is sound");
-    rig.start();
-    audio.push_event(gst::event::StreamStart::new("audio"));
     let mut caps = raw_sound();
     // Four microphones that are nowhere.
     let fields = caps.make_mut();
     fields.set("channels", 4);
     fields.set("channel-mask", gst::Bitmask::new(0));
-    audio.push_event(gst::event::Caps::new(&caps));
-    let segment = gst::FormattedSegment::<gst::ClockTime>::new();
-    audio.push_event(gst::event::Segment::new(&segment));
+    let start = |rig: &Rig| {
+        rig.start();
+        audio.push_event(gst::event::StreamStart::new("audio"));
+        audio.push_event(gst::event::Caps::new(&caps));
+        let segment = gst::FormattedSegment::<gst::ClockTime>::new();
+        audio.push_event(gst::event::Segment::new(&segment));
+    };
+    let samples = |frame: usize| {
+        let mut samples = gst::Buffer::from_slice(vec![1_u8; (SAMPLES / RATE) as usize * 8]);
+        let time = gst::ClockTime::from_nseconds(frame as u64 * FRAME);
+        samples.make_mut().set_pts(time);
+        samples
+    };
     let push = |rig: &mut Rig| {
         for _ in 0..50 {
-            let mut samples = gst::Buffer::from_slice(vec![1_u8; (SAMPLES / RATE) as usize * 8]);
-            let time = gst::ClockTime::from_nseconds(rig.next as u64 * FRAME);
-            samples.make_mut().set_pts(time);
-            audio.push(samples).expect("the sound is taken");
+            audio.push(samples(rig.next)).expect("the sound is taken");
             rig.push(1);
         }
     };
-    push(&mut rig);
-    rig.trigger(None);
-    let (_, error) = rig.failed();
+    start(&rig);
+    assert_eq!(audio.push(samples(0)), Err(gst::FlowError::Eos));
+    let error = rig.error();
     crate::common::assert_mentions(&error, &["audio_0", ".mkv", "cut off"]);
+    rig.stop();
     // Who does without that has it as it is.
     let plain: gst::Structure = "properties,fragment-duration=(uint)0"
         .parse()
         .expect("it parses");
     rig.sink.set_property("muxer-properties", plain);
+    start(&rig);
+    push(&mut rig);
     rig.trigger(None);
     push(&mut rig);
     rig.finish();

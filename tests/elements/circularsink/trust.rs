@@ -11,17 +11,11 @@ use super::rig::*;
 /// The error that a pipeline is refused to start with.
 fn refusal(rig: &Rig) -> String {
     let _ = rig.pipeline.set_state(gst::State::Playing);
-    let message = rig
-        .bus()
-        .timed_pop_filtered(FAILSAFE, &[gst::MessageType::Error]);
-    let message = message.expect("it is refused");
-    let gst::MessageView::Error(error) = message.view() else {
-        panic!("{message:?}");
-    };
+    let error = rig.error();
     let more = rig.bus().pop_filtered(&[gst::MessageType::Error]);
     assert!(more.is_none(), "one failure, one error: {more:?}");
     rig.stop();
-    error.error().message().to_owned()
+    error
 }
 
 #[test]
@@ -85,6 +79,81 @@ fn what_can_not_be_is_said_at_the_start() {
         let started = rig.pipeline.set_state(gst::State::Playing);
         assert!(started.is_ok(), "{name}");
         rig.stop();
+    }
+}
+
+#[test]
+fn a_format_that_no_file_can_have_is_refused_before_a_trigger() {
+    let mut rig = Rig::new(encoded("jpegenc", 200), false);
+    rig.locate("a%d.mp4");
+    rig.start();
+    let taken = rig.video.push(rig.stream.buffers[0].clone());
+    assert_eq!(taken, Err(gst::FlowError::Eos));
+    let error = rig.error();
+    crate::common::assert_mentions(&error, &["mp4mux can't store video", "image/jpeg"]);
+    rig.stop();
+
+    // With a name that suits it records.
+    rig.locate("a%d.mov");
+    rig.start();
+    rig.push(20);
+    rig.trigger(None);
+    rig.push(20);
+    rig.finish();
+    rig.push(5);
+    assert_sound(rig.finished().path());
+
+    // What the stream changes to is looked at as well.
+    rig.locate("b%d.mov");
+    let png = gst::Caps::builder("image/x-jpc")
+        .field("sampling", "RGB")
+        .build();
+    rig.video.push_event(gst::event::Caps::new(&png));
+    let taken = rig.video.push(rig.stream.buffers[0].clone());
+    assert_eq!(taken, Err(gst::FlowError::Eos));
+}
+
+#[test]
+fn an_application_that_names_recordings_chooses_their_format() {
+    let mut rig = Rig::new(encoded("jpegenc", 200), false);
+    rig.locate("a%d.mp4");
+    let name = rig.path("chosen.mov");
+    rig.sink
+        .connect("format-location", false, move |_| Some(name.to_value()));
+    rig.start();
+    rig.push(20);
+    rig.trigger(None);
+    rig.push(20);
+    rig.finish();
+    rig.push(5);
+    assert_sound(rig.finished().path());
+}
+
+#[test]
+fn a_name_that_is_taken_is_told_of_at_the_start() {
+    let rig = Rig::new(encoded("jpegenc", 200), false);
+    let told = |name: &str, overwrite: bool| {
+        rig.locate(name);
+        rig.sink.set_property("overwrite", overwrite);
+        rig.start();
+        rig.stop();
+        std::mem::take(&mut *rig.warnings.lock().expect("nobody panics"))
+    };
+    for name in ["once.mkv", "0.mkv", "shot-000000.jpg"] {
+        std::fs::write(rig.path(name), "kept").expect("the file is written");
+    }
+    for name in ["once.mkv", "shot.jpg"] {
+        let warnings = told(name, false);
+        assert_eq!(warnings.len(), 1, "{warnings:?}");
+        let says = |words: &str| warnings[0].contains(words);
+        assert!(
+            says("exists") && says("overwrite=true") && says("%05d"),
+            "{warnings:?}"
+        );
+        assert_eq!(told(name, true), [""; 0]);
+    }
+    for name in ["%d.mkv", "other.mkv", "%Y.mkv"] {
+        assert_eq!(told(name, false), [""; 0], "{name}");
     }
 }
 

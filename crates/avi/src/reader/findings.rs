@@ -44,6 +44,8 @@ pub enum Finding {
         pos: u64,
         /// Bytes of it that are there.
         have: u64,
+        /// 1 if they are the upper part of a picture, which is played.
+        pictures: u32,
     },
     /// There are fewer frames than the header tells.
     Missing {
@@ -56,6 +58,14 @@ pub enum Finding {
     Joined {
         /// Its offset.
         pos: u64,
+    },
+    /// Another file that was joined on has streams of other kinds than the first, or in another order: they are not
+    /// played. Told of the first such file.
+    LeftOut {
+        /// The offset of the file.
+        pos: u64,
+        /// How many of its streams.
+        streams: u64,
     },
     /// More of what was told before, too much to tell one by one.
     More {
@@ -82,15 +92,28 @@ impl Finding {
                 "avi-damage",
                 vec![("from", from), ("to", to), ("chunks", chunks)],
             ),
-            Self::Cut { stream, pos, have } => (
+            Self::Cut {
+                stream,
+                pos,
+                have,
+                pictures,
+            } => (
                 "avi-cut",
-                vec![("stream", stream as u64), ("from", pos), ("have", have)],
+                vec![
+                    ("stream", stream as u64),
+                    ("from", pos),
+                    ("have", have),
+                    ("pictures", pictures.into()),
+                ],
             ),
             Self::Missing { stream, frames } => (
                 "avi-missing",
                 vec![("stream", stream as u64), ("frames", frames)],
             ),
             Self::Joined { pos } => ("avi-joined", vec![("from", pos)]),
+            Self::LeftOut { pos, streams } => {
+                ("avi-left-out", vec![("from", pos), ("streams", streams)])
+            }
             Self::More {
                 joined,
                 count,
@@ -134,15 +157,30 @@ impl std::fmt::Display for Finding {
                 f,
                 "damaged: {chunks} chunks in bytes {from} to {to} are not intact"
             ),
-            Self::Cut { stream, pos, have } => write!(
-                f,
-                "the file ends inside a chunk of stream {stream}: {have} bytes are left of it at {pos}"
-            ),
+            Self::Cut {
+                stream,
+                pos,
+                have,
+                pictures,
+            } => {
+                write!(
+                    f,
+                    "the file ends inside a chunk of stream {stream}: {have} bytes are left of it at {pos}"
+                )?;
+                match pictures {
+                    0 => Ok(()),
+                    _ => write!(f, ", the upper part of a picture"),
+                }
+            }
             Self::Missing { stream, frames } => write!(
                 f,
-                "stream {stream} has {frames} frames fewer than the file's header tells; without an index it is not known when they were, and what follows comes as much earlier"
+                "stream {stream} has {frames} frames fewer than the file's header tells; where no index says when they were, what follows comes as much earlier"
             ),
             Self::Joined { pos } => write!(f, "another file was joined to this one at {pos}"),
+            Self::LeftOut { pos, streams } => write!(
+                f,
+                "the file that was joined at {pos} has other streams than the first, or in another order: {streams} of them are left out"
+            ),
             Self::More {
                 joined,
                 count,
@@ -166,7 +204,7 @@ const TOLD: u64 = 16;
 /// do not come in the order of the file.
 const JOIN: u64 = 16 << 10;
 
-/// Bytes between two chunks in which no third one is: padding, a head.
+/// Bytes of a region that are of no lost chunk, nor of another one: heads and padding.
 const NOTHING: u64 = 16;
 
 /// Findings of one kind beyond those that were told.
@@ -201,40 +239,44 @@ struct Region {
     from: u64,
     to: u64,
     chunks: u64,
-    /// Bytes between them at most: heads and padding.
-    between: u64,
+    /// Their bytes.
+    bytes: u64,
+    /// Pictures in them that are whole.
+    pictures: u32,
 }
 
 impl Region {
-    fn new(from: u64, to: u64) -> Self {
+    fn new(from: u64, to: u64, pictures: u32) -> Self {
         Self {
             from,
             to,
             chunks: 1,
-            between: 0,
+            bytes: to.saturating_sub(from),
+            pictures,
         }
     }
 
-    fn add(&mut self, from: u64, to: u64) {
-        let gap = from
-            .saturating_sub(self.to)
-            .max(self.from.saturating_sub(to));
-        self.between = self.between.max(gap);
-        self.from = self.from.min(from);
-        self.to = self.to.max(to);
-        self.chunks += 1;
+    fn add(&mut self, other: &Self) {
+        self.from = self.from.min(other.from);
+        self.to = self.to.max(other.to);
+        self.chunks += other.chunks;
+        self.bytes = self.bytes.saturating_add(other.bytes);
+        self.pictures = self.pictures.saturating_add(other.pictures);
     }
 
-    /// As one piece if nothing is between them, else by their number.
+    /// As one piece if nothing is between them, in whatever order they came, else by their number.
     fn finding(&self) -> Finding {
-        let (from, to, chunks) = (self.from, self.to, self.chunks);
-        match self.between > NOTHING {
+        let Self {
+            from,
+            to,
+            chunks,
+            pictures,
+            ..
+        } = *self;
+        let all = to.saturating_sub(from);
+        match all > self.bytes.saturating_add(NOTHING * chunks) {
             true => Finding::Lost { from, to, chunks },
-            false => Finding::Damage {
-                from,
-                to,
-                pictures: 0,
-            },
+            false => Finding::Damage { from, to, pictures },
         }
     }
 }
@@ -247,6 +289,8 @@ pub(super) struct Notices {
     joined: Rest,
     /// The region that chunks were found lost in, not yet told of.
     lost: Option<Region>,
+    /// Streams of a file that was joined on are left out, as was told.
+    left_out: bool,
 }
 
 impl Notices {
@@ -269,25 +313,49 @@ impl Notices {
         }
     }
 
+    /// Takes in how many streams of the file that was joined at a place are left out.
+    pub(crate) fn left_out(&mut self, pos: u64, streams: u64) {
+        if streams > 0 && !std::mem::replace(&mut self.left_out, true) {
+            self.say(Finding::LeftOut { pos, streams });
+        }
+    }
+
+    /// Whether streams of a file that was joined on are left out: what is found of them is no news.
+    pub(crate) fn leaves_out(&self) -> bool {
+        self.left_out
+    }
+
     /// Takes in what the walk came across, if it is something to tell.
     pub(crate) fn say_item(&mut self, item: Item) {
         match item {
             Item::Damage { from, to, pictures } => self.say(Finding::Damage { from, to, pictures }),
-            Item::Cut { stream, pos, have } => self.say(Finding::Cut { stream, pos, have }),
+            Item::Cut {
+                stream,
+                pos,
+                have,
+                shown,
+            } => self.say(Finding::Cut {
+                stream,
+                pos,
+                have,
+                pictures: shown.into(),
+            }),
             _ => {}
         }
     }
 
-    /// Takes in a region whose chunk is lost. Those near to one another are one region.
-    pub(crate) fn lost(&mut self, from: u64, to: u64) {
+    /// Takes in a region whose chunk is lost, but for so many whole `pictures`. Those near to one another are one
+    /// region. Each chunk is to be told of once.
+    pub(crate) fn lost(&mut self, from: u64, to: u64, pictures: u32) {
+        let new = Region::new(from, to, pictures);
         if let Some(region) = &mut self.lost
             && from <= region.to + JOIN
             && region.from <= to + JOIN
         {
-            region.add(from, to);
+            region.add(&new);
             return;
         }
-        if let Some(region) = self.lost.replace(Region::new(from, to)) {
+        if let Some(region) = self.lost.replace(new) {
             self.say(region.finding());
         }
     }

@@ -34,6 +34,7 @@ use super::index::Index;
 use super::tracks::{Content, Fate, Gap, Range, Tracks, Unit};
 use super::walk::{self, Stop, Walker};
 use super::{Finding, Found, Notices, OpenError, Probe, Useful, first_video};
+use crate::header::padded;
 use crate::jpeg;
 
 mod seek;
@@ -361,7 +362,7 @@ impl Body {
         }
         loop {
             if self.joining {
-                self.join(arrived)?;
+                self.join(arrived, notices)?;
             }
             let item = self.walker.next(arrived).map_err(|stop| {
                 arrived.skip_to(self.walker.pos());
@@ -442,7 +443,9 @@ impl Body {
         }
         if !std::mem::replace(&mut self.ended, true) {
             notices.flush();
-            if let Some(lost) = super::lost_sound(&self.header, &self.walker) {
+            if let Some(lost) = super::lost_sound(&self.header, &self.walker)
+                && !notices.leaves_out()
+            {
                 notices.say(lost);
             }
             let missing = super::missing(&self.header, size, self.damaged, |n| self.counted(n));
@@ -499,7 +502,7 @@ impl Body {
                 Useful::All { range, incomplete } => Some((range, incomplete)),
                 Useful::Nothing if size > 0 => {
                     let head = if bare { 0 } else { walk::CHUNK_HEAD };
-                    notices.lost(pos - head, pos + u64::from(size));
+                    notices.lost(pos - head, pos + padded(size.into()), 0);
                     remember(&mut self.lost, is_first.then_some(first));
                     None
                 }
@@ -529,7 +532,7 @@ impl Body {
 
     /// Reads the header of a file that was joined on, once it is there; else, up to where the file
     /// has to come first.
-    fn join(&mut self, arrived: &mut Arrived) -> Result<(), u64> {
+    fn join(&mut self, arrived: &mut Arrived, notices: &mut Notices) -> Result<(), u64> {
         let pos = self.walker.pos();
         arrived.skip_to(pos);
         let data = arrived.at(pos, super::MAX_JOINED_HEADER);
@@ -537,7 +540,9 @@ impl Body {
         let complete = arrived.is_finished() || have >= super::MAX_JOINED_HEADER;
         match headers::parse(data, pos, complete) {
             Ok(other) => {
-                super::join(&mut self.header, &self.index, &other);
+                let left_out = super::join(&mut self.header, &self.index, &other);
+                // Behind "RIFF", its size and its form.
+                notices.left_out(pos.saturating_sub(12), left_out);
                 let kinds = super::kinds(&self.header);
                 self.walker
                     .set_streams(kinds, super::picture_size(&self.header));

@@ -120,6 +120,8 @@ pub enum Item {
         pos: u64,
         /// Bytes of it that there are.
         have: u64,
+        /// They are the upper part of a picture, and came as a chunk.
+        shown: bool,
     },
     /// A RIFF begins; `first` if it is a file of its own and not the
     /// continuation of an OpenDML file.
@@ -655,10 +657,21 @@ impl Walker {
                 self.pos = payload + len as u64;
             }
             Picture::CutOff(have) if !fits => {
+                // Decoders show what there is of a picture, and leave the rest grey.
+                let shown = jpeg::begins_scan(view.get(payload, have as usize)?);
+                if shown {
+                    self.say(Item::Chunk {
+                        stream,
+                        pos: payload,
+                        size: have as u32,
+                        bare: false,
+                    });
+                }
                 self.say(Item::Cut {
                     stream,
                     pos: payload,
                     have,
+                    shown,
                 });
                 self.pos = payload + have;
                 self.ended = true;
@@ -738,6 +751,7 @@ impl Walker {
                     stream,
                     pos: payload,
                     have,
+                    shown: false,
                 });
                 self.pos = end.max(payload);
                 self.ended = true;
