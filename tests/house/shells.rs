@@ -6,7 +6,7 @@ use std::path::Path;
 use crate::{entries, root};
 
 /// Lines that the two AVI elements may have together, without their tests.
-const AVI: usize = 3150;
+const AVI: usize = 3200;
 
 /// The lines of a file, without the tests at its end.
 fn lines(file: &Path) -> usize {
