@@ -144,7 +144,7 @@ pub(crate) fn tcp_error(error: &io::Error, address: &Address) -> Report {
 
 /// A simulated board in a plugin that has none.
 #[cfg(not(feature = "sim"))]
-pub fn no_sim(address: &Address) -> Report {
+pub(super) fn no_sim(address: &Address) -> Report {
     report!(
         NotFound,
         "{address}: this plugin was built without the simulated board (feature sim); start the \
