@@ -831,9 +831,7 @@ pub fn join(header: &mut Header, index: &Index, other: &Header) -> u64 {
         .unwrap_or(0);
     for (n, stream) in header.streams.iter_mut().enumerate() {
         let from = index.units(n);
-        let same = other.streams.get(n).filter(|other| {
-            std::mem::discriminant(&other.format) == std::mem::discriminant(&stream.format)
-        });
+        let same = other.streams.get(n).filter(|other| other.is_like(stream));
         let mut part = match same {
             Some(same) => same.clone(),
             None => headers::Stream {
@@ -860,10 +858,10 @@ pub fn join(header: &mut Header, index: &Index, other: &Header) -> u64 {
 /// The streams of a file that is joined on which are of kinds that are played, and are not where the first file has
 /// such a stream.
 fn left_out(header: &Header, other: &Header) -> u64 {
-    let kind = |stream: &headers::Stream| std::mem::discriminant(&stream.format);
     let streams = other.streams.iter().enumerate();
     let is_left_out = |(n, stream): &(usize, &headers::Stream)| {
-        stream.is_played() && header.streams.get(*n).map(kind) != Some(kind(stream))
+        let own = header.streams.get(*n);
+        stream.is_played() && !own.is_some_and(|own| own.is_like(stream))
     };
     streams.filter(is_left_out).count() as u64
 }

@@ -3,6 +3,8 @@
 //! recorder that was cut off leaves zeros or old memory in them), chunks are
 //! taken one by one wherever they are, and what is no chunk is stepped over.
 
+use std::mem::discriminant;
+
 use super::index::MAX_STREAMS;
 use crate::header::{
     BitmapInfo, ChunkHeader, ExtendedHeader, FourCc, ListHeader, MainHeader, StreamHeader,
@@ -192,6 +194,11 @@ impl Stream {
     /// Whether it is of a kind that is taken apart.
     pub fn is_played(&self) -> bool {
         !matches!(self.format, Format::Other { .. })
+    }
+
+    /// Whether it is of the same kind as another one, whose place it can take.
+    pub(super) fn is_like(&self, other: &Self) -> bool {
+        discriminant(&self.format) == discriminant(&other.format)
     }
 
     /// Whether what it has is counted in bytes, not in chunks.
