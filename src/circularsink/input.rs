@@ -85,6 +85,9 @@ pub(crate) struct Input {
     state: Mutex<InputState>,
     /// What comes is as old as the pipeline's clock says; set by the stream's thread.
     live: AtomicBool,
+    /// Whether it was found out if recordings of these caps can be written: when the first buffer comes, by when all
+    /// streams are linked.
+    rehearsed: AtomicBool,
 }
 
 /// Written by the pad's streaming thread, and at changes of state.
@@ -101,19 +104,6 @@ struct InputState {
     /// Each buffer is a JPEG.
     jpegs: bool,
     warned_empty: bool,
-    /// Whether recordings of these caps can be written.
-    trust: Trust,
-}
-
-/// What is known of whether recordings can be written.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-enum Trust {
-    /// To be found out when the first buffer comes, by when all streams are linked.
-    #[default]
-    Unknown,
-    Good,
-    /// They cannot, as was posted.
-    Refused,
 }
 
 impl Input {
@@ -122,6 +112,7 @@ impl Input {
             name: name.to_owned(),
             state: Mutex::default(),
             live: AtomicBool::new(false),
+            rehearsed: AtomicBool::new(false),
         }
     }
 
@@ -136,6 +127,7 @@ impl Input {
     /// Forgets the stream.
     pub(crate) fn reset(&self) {
         *self.state() = InputState::default();
+        self.rehearsed.store(false, Ordering::Relaxed);
     }
 
     /// Makes the pad's stream one of the ring's.
@@ -324,21 +316,11 @@ impl Input {
         Ok(gst::FlowSuccess::Ok)
     }
 
-    /// Whether what comes can be recorded; looked at once for each format.
+    /// Whether what comes can be recorded; looked at once for each format. What another stream brings may be refused.
     fn can_record(&self, context: &Context) -> bool {
-        let trust = self.state().trust;
-        match trust {
-            // What another stream brings may be refused.
-            Trust::Good => !context.is_refused(),
-            Trust::Refused => false,
-            Trust::Unknown => {
-                let good = context.can_record();
-                self.state().trust = match good {
-                    true => Trust::Good,
-                    false => Trust::Refused,
-                };
-                good
-            }
+        match self.rehearsed.swap(true, Ordering::Relaxed) {
+            true => !context.is_refused(),
+            false => context.can_record(),
         }
     }
 
@@ -594,7 +576,7 @@ impl Input {
             stream.headers = None;
         }
         // Looked at with the first buffer: until then other caps may follow.
-        self.state().trust = Trust::Unknown;
+        self.rehearsed.store(false, Ordering::Relaxed);
         context.tell_progress();
         true
     }
