@@ -13,6 +13,7 @@ use std::process::{Child, Command, Stdio};
 use std::sync::mpsc::{self, Receiver};
 use std::time::{Duration, Instant};
 
+use super::k210_trouble::Held;
 use crate::common::{HANG, assert_mentions, init};
 use gst::prelude::*;
 use k210_link::discovery::ROOT_VARIABLE;
@@ -404,6 +405,7 @@ fn a_simulator_that_is_killed_is_one_clear_error_or_waited_for() {
     let pipeline = format!("k210camerasrc device={device} reconnect=false ! fakesink");
     let mut stream = launch(scratch.path(), None, &pipeline);
     stream.expect(&["k210-console,"]);
+    let _first = Held::new(&link);
     drop(killed);
     let (succeeded, said) = stream.finish();
     assert!(!succeeded, "{said}");
@@ -421,6 +423,7 @@ fn a_simulator_that_is_killed_is_one_clear_error_or_waited_for() {
     let pipeline = format!("k210camerasrc device={device} ! fakesink");
     let mut stream = launch(scratch.path(), None, &pipeline);
     stream.expect(&["k210-console,"]);
+    let _second = Held::new(&link);
     drop(killed);
     stream.expect(&["k210-disconnected,"]);
     let _again = simulator(&link);

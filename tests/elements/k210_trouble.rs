@@ -4,7 +4,8 @@
 use std::fs;
 use std::io::{Read, Write};
 use std::os::fd::{AsRawFd, FromRawFd};
-use std::path::PathBuf;
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -18,7 +19,20 @@ use gst::prelude::*;
 pub(crate) struct Line {
     pub(crate) path: PathBuf,
     stop: Arc<AtomicBool>,
-    player: Option<JoinHandle<()>>,
+    player: Option<JoinHandle<Held>>,
+}
+
+/// The port, open, after its cable was pulled: nobody else gets its number while something still
+/// looks for it there. While another program has it, only root can have it open too.
+pub(crate) struct Held(#[expect(dead_code, reason = "it is only kept open")] Option<fs::File>);
+
+impl Held {
+    /// To be taken just before the other end goes.
+    pub(crate) fn new(path: &Path) -> Self {
+        let mut options = fs::OpenOptions::new();
+        options.read(true).write(true).custom_flags(libc::O_NOCTTY);
+        Held(options.open(path).ok())
+    }
 }
 
 impl Line {
@@ -43,6 +57,7 @@ impl Line {
         };
         let stop = Arc::new(AtomicBool::new(false));
         let stopped = stop.clone();
+        let port = path.clone();
         let player = std::thread::spawn(move || {
             let mut buf = [0; 4096];
             while !stopped.load(Ordering::Relaxed) {
@@ -52,7 +67,7 @@ impl Line {
                 let _ = master.write(&answer);
                 std::thread::sleep(Duration::from_millis(10));
             }
-            assert!(master.as_raw_fd() >= 0);
+            Held::new(&port)
         });
         Line {
             path,

@@ -789,8 +789,10 @@ fn a_split_that_fails_says_why() {
         pipeline.play();
         let mut given = 0;
         give(&pipeline, &mut given, 3);
+        // One that is on its way still would be refused, and no other come.
+        until("they are recorded", || stat(&sink, "frames") == 3);
         split(&sink, Some(next));
-        give(&pipeline, &mut given, 1);
+        push(&pipeline, &mut given);
         let err = pipeline.wait().unwrap_err();
         pipeline.0.set_state(gst::State::Null).unwrap();
         err
@@ -850,16 +852,21 @@ fn finish_ends_one_recording_and_not_the_others() {
     assert_eq!(frames(&b), 90);
 }
 
+/// Gives a picture more.
+fn push(pipeline: &Pipeline, given: &mut u64) {
+    let source: gst_app::AppSrc = pipeline.element("s").downcast().unwrap();
+    let mut buffer = gst::Buffer::from_slice(vec![*given as u8; 160 * 128 * 3 / 2]);
+    let times = buffer.get_mut().unwrap();
+    times.set_pts(gst::ClockTime::from_mseconds(*given * 40));
+    times.set_duration(gst::ClockTime::from_mseconds(40));
+    source.push_buffer(buffer).unwrap();
+    *given += 1;
+}
+
 /// Gives `count` pictures more, and waits until the tee has handed them to all of its branches.
 fn give(pipeline: &Pipeline, given: &mut u64, count: u64) {
-    let source: gst_app::AppSrc = pipeline.element("s").downcast().unwrap();
     for _ in 0..count {
-        let mut buffer = gst::Buffer::from_slice(vec![*given as u8; 160 * 128 * 3 / 2]);
-        let times = buffer.get_mut().unwrap();
-        times.set_pts(gst::ClockTime::from_mseconds(*given * 40));
-        times.set_duration(gst::ClockTime::from_mseconds(40));
-        source.push_buffer(buffer).unwrap();
-        *given += 1;
+        push(pipeline, given);
     }
     let sink = pipeline.element("i");
     until("the branches have it", || {
