@@ -43,7 +43,11 @@ test-install: vendor ## install by meson and by cargo-c, offline and from a read
 	scripts/chroot.sh sid amd64 sh -c 'scripts/setup.sh install && apt-get install -y -qq --no-install-recommends \
 	    cargo-c gstreamer1.0-tools >/dev/null && scripts/install-test.sh'
 
+# Most tests wait longer than they compute: two a core at once.
+NEXTEST_TEST_THREADS ?= $(shell expr 2 \* $$(nproc))
+
 .PHONY: test
+test: export NEXTEST_TEST_THREADS := $(NEXTEST_TEST_THREADS)
 test: ## install what the tests need and run them all
 	@scripts/setup.sh test
 	@if $(CARGO) nextest --version >/dev/null 2>&1; then \
