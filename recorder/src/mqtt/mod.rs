@@ -10,15 +10,15 @@
 //! | `kendryte/SITE/CAMERA/finish` | ends what is recorded |
 //! | `kendryte/SITE/CAMERA/pin`, `unpin` | has a clip stay, or not any more |
 
+mod line;
 mod outbox;
 
+use std::collections::HashMap;
+use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::Arc;
 use std::time::Duration;
 
-use rumqttc::{
-    AsyncClient, ConnAck, ConnectionError, Event as Polled, EventLoop, LastWill, MqttOptions,
-    Packet, Publish, QoS, StateError,
-};
+use rumqttc::{AsyncClient, ClientError, EventLoop, LastWill, MqttOptions, Packet, Publish, QoS};
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinHandle;
 
@@ -32,12 +32,15 @@ use crate::pins;
 use crate::sync::is_true;
 use crate::trigger::{Order, trigger};
 
+use line::{Line, News};
 use outbox::Outbox;
 
-/// How long to wait before the broker is tried again.
-const AGAIN: Duration = Duration::from_secs(1);
-/// What may wait for the connection's task: two states of each of many cameras.
-const QUEUE: usize = 1024;
+/// What may wait for the connection's task, which nobody waits for: far more than the states of all
+/// cameras in the half minute after which a broker that takes nothing is given up.
+const QUEUE: usize = 1 << 20;
+/// Messages that are sent and not acknowledged at most. Their numbers begin anew behind it, and one that
+/// is given to two messages at a time costs one of them.
+const IN_FLIGHT: u16 = 1000;
 /// Bytes of a packet at most. Orders and events have some hundred.
 const LONGEST_PACKET: usize = 256 << 10;
 /// How long the last message may take.
@@ -154,6 +157,7 @@ pub(crate) async fn prepare(
         events,
         outbox: outbox.clone(),
         underway: None,
+        followed: HashMap::new(),
         connected: false,
     };
     let station = Station {
@@ -176,30 +180,32 @@ async fn run(
     mut changes: mpsc::UnboundedReceiver<String>,
     mut stopped: watch::Receiver<bool>,
 ) {
-    let (heard, mut polled) = mpsc::unbounded_channel();
-    let polling = tokio::spawn(poll(broker, heard, stopped.clone()));
-    let news = link.outbox.news.clone();
+    let (heard, mut news) = mpsc::unbounded_channel();
+    let line = tokio::spawn(Line::new(broker, heard, stopped.clone()).run());
+    let letters = link.outbox.news.clone();
     loop {
         tokio::select! {
-            Some(packet) = polled.recv() => link.heed(packet).await,
-            Some(camera) = changes.recv() => link.tell_state(&camera).await,
-            () = news.notified() => link.send_next().await,
+            Some(news) = news.recv() => link.heed(news).await,
+            Some(camera) = changes.recv() => link.tell_state(&camera),
+            () = letters.notified() => link.send_next().await,
             () = is_true(&mut stopped) => break,
         }
     }
     // What has just happened is told still; what cannot be is told next time.
     let rest = async {
         while link.connected && !link.is_done().await {
-            let packet = polled.recv().await;
-            link.heed(packet.flatten()).await;
+            match news.recv().await {
+                Some(news) => link.heed(news).await,
+                None => link.connected = false,
+            }
         }
     };
     if tokio::time::timeout(FAREWELL, rest).await.is_err() {
         tracing::warn!("the MQTT broker does not take what happened last; it is told next time");
     }
-    link.leave().await;
+    link.leave();
     // The broker hears of the end from us, or by itself.
-    if tokio::time::timeout(FAREWELL, polling).await.is_err() {
+    if tokio::time::timeout(FAREWELL, line).await.is_err() {
         tracing::debug!("the MQTT broker did not hear that this is the end");
     }
     link.outbox.close().await;
@@ -211,6 +217,9 @@ fn connect(config: &Mqtt, site: &str, topics: &Topics) -> (AsyncClient, EventLoo
     options.set_keep_alive(Duration::from_secs(15));
     options.set_clean_session(false);
     options.set_max_packet_size(LONGEST_PACKET, LONGEST_PACKET);
+    options.set_inflight(IN_FLIGHT);
+    // An order is acknowledged when it has been followed: one over which the program is killed comes again.
+    options.set_manual_acks(true);
     let will = LastWill::new(topics.online(), "offline", QoS::AtLeastOnce, true);
     options.set_last_will(will);
     if let (Some(user), Some(password)) = (&config.username, &config.password) {
@@ -224,63 +233,6 @@ fn connect(config: &Mqtt, site: &str, topics: &Topics) -> (AsyncClient, EventLoo
     (client, broker)
 }
 
-/// Whether a packet came that cannot be taken, such as one that is too large: the broker sends it until it
-/// was. A connection that breaks amid a packet is none.
-fn is_unreadable(error: &ConnectionError) -> bool {
-    matches!(
-        error,
-        ConnectionError::MqttState(StateError::Deserialization(error))
-            if !matches!(error, rumqttc::mqttbytes::Error::Io(_))
-    )
-}
-
-/// Moves packets, and connects again and again.
-async fn poll(
-    mut broker: EventLoop,
-    heard: mpsc::UnboundedSender<Option<Packet>>,
-    mut stopped: watch::Receiver<bool>,
-) {
-    let mut told = false;
-    // The broker is to forget what it has for this machine.
-    let mut forgets = false;
-    loop {
-        match broker.poll().await {
-            Ok(Polled::Incoming(Packet::ConnAck(_))) if forgets => {
-                // It has, and from the next connection on it keeps again what comes while nobody is here.
-                forgets = false;
-                broker.mqtt_options.set_clean_session(false);
-                broker.clean();
-            }
-            Ok(Polled::Incoming(packet)) => {
-                told = false;
-                // Whoever listened has gone: the farewell is still to be sent.
-                let _ = heard.send(Some(packet));
-            }
-            Ok(Polled::Outgoing(_)) => (),
-            Err(error) => {
-                let _ = heard.send(None);
-                if *stopped.borrow() || matches!(error, ConnectionError::RequestsDone) {
-                    return;
-                }
-                if !std::mem::replace(&mut told, true) {
-                    tracing::warn!("the MQTT broker: {error}");
-                }
-                if is_unreadable(&error) && !std::mem::replace(&mut forgets, true) {
-                    // It would come again with each connection, and nothing behind it ever.
-                    tracing::warn!(
-                        "what came is no order, and is given up with what waits behind it"
-                    );
-                    broker.mqtt_options.set_clean_session(true);
-                }
-                tokio::select! {
-                    () = tokio::time::sleep(AGAIN) => (),
-                    () = is_true(&mut stopped) => return,
-                }
-            }
-        }
-    }
-}
-
 /// The connection, from the side of those who use it.
 struct Link {
     client: AsyncClient,
@@ -291,24 +243,48 @@ struct Link {
     outbox: Outbox,
     /// The message of the outbox that was sent and has not arrived. One at a time keeps the order.
     underway: Option<i64>,
+    /// The orders that were acknowledged and that the broker has not done with, by their packets' numbers: what
+    /// they said, hashed. It sends them again if the acknowledgement was lost.
+    followed: HashMap<u16, u64>,
     connected: bool,
 }
 
 impl Link {
-    /// Follows what came; nothing is an end of the connection.
-    async fn heed(&mut self, packet: Option<Packet>) {
-        match packet {
-            None => self.connected = false,
-            Some(Packet::ConnAck(answer)) => self.begin(answer).await,
-            Some(Packet::PubComp(_)) => {
+    /// Follows what came.
+    async fn heed(&mut self, news: News) {
+        match news {
+            News::Began { resumed } => self.begin(resumed).await,
+            News::Ended(promise) => {
+                self.connected = false;
+                drop(promise);
+            }
+            News::Came(Packet::PubComp(_)) => {
                 if let Some(sequence) = self.underway.take() {
                     self.said(self.outbox.arrived(sequence).await);
                 }
                 self.send_next().await;
             }
-            Some(Packet::Publish(order)) => self.follow(order).await,
-            Some(_) => (),
+            News::Came(Packet::Publish(order)) => self.take(order).await,
+            News::Came(Packet::PubRel(released)) => {
+                self.followed.remove(&released.pkid);
+            }
+            News::Came(_) => (),
         }
+    }
+
+    /// Follows an order, unless it was followed before, and acknowledges it.
+    async fn take(&mut self, order: Publish) {
+        let mut hash = DefaultHasher::new();
+        (&order.topic, &order.payload).hash(&mut hash);
+        let hash = hash.finish();
+        let known = order.dup && self.followed.get(&order.pkid) == Some(&hash);
+        if !known {
+            self.follow(&order).await;
+        }
+        if order.qos == QoS::ExactlyOnce {
+            self.followed.insert(order.pkid, hash);
+        }
+        self.complain(self.client.try_ack(&order));
     }
 
     fn said<T>(&self, result: Result<T, sqlx::Error>) -> Option<T> {
@@ -317,28 +293,26 @@ impl Link {
             .ok()
     }
 
-    async fn begin(&mut self, answer: ConnAck) {
+    async fn begin(&mut self, resumed: bool) {
         tracing::info!("connected to the MQTT broker");
         self.connected = true;
-        if !answer.session_present {
+        if !resumed {
             // It knows nothing of what was under way, and it is not sent again by itself.
             self.underway = None;
+            self.followed.clear();
         }
         for what in ORDERS {
             let topic = self.topics.of("+", what);
-            if let Err(error) = self.client.subscribe(topic, QoS::ExactlyOnce).await {
-                tracing::error!("MQTT: {error}");
-            }
+            self.complain(self.client.try_subscribe(topic, QoS::ExactlyOnce));
         }
         self.publish(
             self.topics.online(),
             QoS::AtLeastOnce,
             true,
             "online".into(),
-        )
-        .await;
+        );
         for camera in self.cameras.list() {
-            self.tell_state(camera.name()).await;
+            self.tell_state(camera.name());
         }
         self.send_next().await;
     }
@@ -360,18 +334,22 @@ impl Link {
         };
         self.underway = Some(letter.sequence);
         let payload = numbered(&letter.payload, letter.sequence);
-        self.publish(letter.topic, QoS::ExactlyOnce, false, payload)
-            .await;
+        self.publish(letter.topic, QoS::ExactlyOnce, false, payload);
     }
 
-    async fn publish(&self, topic: String, qos: QoS, retain: bool, payload: String) {
-        if let Err(error) = self.client.publish(topic, qos, retain, payload).await {
+    /// Nobody waits for the connection here: its end could not be heard then.
+    fn publish(&self, topic: String, qos: QoS, retain: bool, payload: String) {
+        self.complain(self.client.try_publish(topic, qos, retain, payload));
+    }
+
+    fn complain(&self, result: Result<(), ClientError>) {
+        if let Err(error) = result {
             tracing::error!("MQTT: {error}");
         }
     }
 
     /// A camera's state, or nothing for one that is not there any more.
-    async fn tell_state(&self, camera: &str) {
+    fn tell_state(&self, camera: &str) {
         if !self.connected {
             // It is told with all others when there is a connection.
             return;
@@ -382,12 +360,11 @@ impl Link {
             told.to_string()
         });
         let topic = self.topics.of(camera, "state");
-        self.publish(topic, QoS::AtLeastOnce, true, payload.unwrap_or_default())
-            .await;
+        self.publish(topic, QoS::AtLeastOnce, true, payload.unwrap_or_default());
     }
 
     /// Records or ends. One that the broker has kept is old: it was for who was there.
-    async fn follow(&self, order: Publish) {
+    async fn follow(&self, order: &Publish) {
         if order.retain {
             tracing::warn!(topic = order.topic, "a retained order is not followed");
             return;
@@ -418,13 +395,12 @@ impl Link {
     }
 
     /// Says that this is the end.
-    async fn leave(&self) {
+    fn leave(&self) {
         if self.connected {
             let topic = self.topics.online();
-            self.publish(topic, QoS::AtLeastOnce, true, "offline".into())
-                .await;
+            self.publish(topic, QoS::AtLeastOnce, true, "offline".into());
         }
-        if let Err(error) = self.client.disconnect().await {
+        if let Err(error) = self.client.try_disconnect() {
             tracing::debug!("MQTT: {error}");
         }
     }
@@ -444,17 +420,6 @@ fn numbered(payload: &str, sequence: i64) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use rumqttc::mqttbytes::Error as PacketError;
-
-    /// What waits at the broker is given up for a packet that cannot be read only.
-    #[test]
-    fn a_connection_that_breaks_amid_a_packet_is_no_unreadable_one() {
-        let of = |error| ConnectionError::MqttState(StateError::Deserialization(error));
-        let reset = std::io::Error::from(std::io::ErrorKind::ConnectionReset);
-        assert!(!is_unreadable(&of(PacketError::Io(reset))));
-        assert!(is_unreadable(&of(PacketError::PayloadSizeLimitExceeded(1))));
-        assert!(is_unreadable(&of(PacketError::MalformedPacket)));
-    }
 
     #[test]
     fn orders_are_read() {

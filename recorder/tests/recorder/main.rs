@@ -10,6 +10,7 @@
 mod auth;
 mod browser;
 mod cameras;
+mod cut;
 mod http;
 mod mqtt;
 mod page;

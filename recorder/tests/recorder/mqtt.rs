@@ -5,6 +5,7 @@ use std::process::Command;
 
 use serde_json::Value;
 
+use crate::cut::{From, Network, Packet};
 use crate::servers::Broker;
 use crate::support::{Program, Recorder, ask, ball, until};
 
@@ -37,6 +38,16 @@ fn names(events: &[Value], kind: &str) -> Vec<String> {
             .to_owned()
     };
     of_kind.map(event).collect()
+}
+
+/// Each has come once, and none before an earlier one.
+fn in_order(events: &[Value]) {
+    let sequences = events.iter().map(|event| event["sequence"].as_i64());
+    let sequences: Vec<_> = sequences.collect();
+    assert!(
+        sequences.windows(2).all(|two| two[0] < two[1]),
+        "{sequences:?}"
+    );
 }
 
 #[test]
@@ -90,14 +101,7 @@ fn while_the_broker_is_gone_nothing_is_lost() {
     let events = events(&listener);
     let expected = ["before", "one", "two", "three", "after"];
     assert_eq!(names(&events, "finished"), expected, "{events:?}");
-    let sequences: Vec<_> = events
-        .iter()
-        .map(|event| event["sequence"].as_i64())
-        .collect();
-    assert!(
-        sequences.windows(2).all(|two| two[0] < two[1]),
-        "{sequences:?}"
-    );
+    in_order(&events);
 }
 
 #[test]
@@ -225,4 +229,77 @@ fn a_message_that_is_too_large_does_not_end_all_others() {
     });
     let log = recorder.program.said();
     assert_eq!(log.matches("is no order").count(), 1, "{log}");
+}
+
+/// Whatever was under way when the network broke, what comes is followed, and what happens is told in its
+/// order and once.
+#[test]
+fn wherever_the_network_breaks_orders_are_followed_and_events_told_once() {
+    let folder = tempfile::tempdir().unwrap();
+    let broker = Broker::start(folder.path());
+    let network = Network::to(broker.port);
+    let mut listener = broker.listener("kendryte/home/#");
+    let _recorder = Recorder::start(&config(network.port));
+    listener.says(&["kendryte/home/gate/state", "running"]);
+    let packets = [
+        Packet::Publish,
+        Packet::PubRec,
+        Packet::PubRel,
+        Packet::PubComp,
+    ];
+    let places: Vec<_> = [From::Recorder, From::Broker]
+        .iter()
+        .flat_map(|from| packets.map(|packet| (*from, packet)))
+        .collect();
+    for (number, (from, packet)) in places.iter().enumerate() {
+        network.cut_at(*from, *packet);
+        let event = format!("door-{number}");
+        broker.publish("kendryte/home/gate/trigger", &event);
+        network.has_struck();
+        listener.says(&["\"finished\"", &event]);
+    }
+    let events = events(&listener);
+    let expected: Vec<_> = (0..places.len()).map(|n| format!("door-{n}")).collect();
+    assert_eq!(names(&events, "finished"), expected, "{events:?}");
+    in_order(&events);
+}
+
+/// The broker goes on with what it had begun with a program that does not know of it any more.
+#[test]
+fn an_order_amid_which_the_program_was_killed_does_not_end_all_others() {
+    for packet in [Packet::Publish, Packet::PubRel] {
+        let folder = tempfile::tempdir().unwrap();
+        let broker = Broker::start(folder.path());
+        let network = Network::to(broker.port);
+        let mut listener = broker.listener("kendryte/home/#");
+        let mut recorder = Recorder::start(&config(network.port));
+        recorder.runs("gate");
+        listener.says(&["kendryte/home/gate/state", "running"]);
+        network.swallow(From::Broker, packet);
+        broker.publish("kendryte/home/gate/trigger", "first");
+        network.has_struck();
+        if packet == Packet::PubRel {
+            // It has been followed: what is killed is not its clip.
+            let port = recorder.port();
+            until("its clip is whole", || {
+                let list = ask(port, "GET", "/api/clips", "").json();
+                (list[0]["event"] == "first").then_some(())
+            });
+        }
+        let folder = recorder.kill();
+        let mut recorder = Recorder::start_in(folder, &config(network.port));
+        recorder.runs("gate");
+        broker.publish("kendryte/home/gate/trigger", "second");
+        listener.says(&["\"finished\"", "\"second\""]);
+        listener.says(&["\"finished\"", "\"first\""]);
+        let events = events(&listener);
+        for event in ["first", "second"] {
+            let told = names(&events, "finished");
+            assert_eq!(
+                told.iter().filter(|name| *name == event).count(),
+                1,
+                "{told:?}"
+            );
+        }
+    }
 }
