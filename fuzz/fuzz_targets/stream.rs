@@ -16,6 +16,7 @@ fn drain(reader: &mut StreamReader, bytes: &[u8], at: &mut usize, turns: &mut us
         *turns += 1;
         assert!(*turns < 8 * bytes.len() + 1000, "runs in circles");
         reader.take_findings();
+        reader.duration();
         match reader.step() {
             Ok(None) => return false,
             Ok(Some(Item::GoTo(pos))) => {

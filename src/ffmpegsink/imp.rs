@@ -264,13 +264,17 @@ impl FfmpegSink {
 
     /// Takes away what was built for one recording, if that has not been done.
     fn clear(&self) {
-        let pipe = {
+        let (muxer, pipe) = {
             let mut made = lock(&self.made);
             made.running = false;
-            made.pipe.clone()
+            (made.muxer.clone(), made.pipe.clone())
         };
+        if let Some(muxer) = muxer {
+            muxer.set_locked_state(false);
+        }
         if let Some(pipe) = pipe {
             pipe.set_async(true);
+            pipe.set_locked_state(false);
         }
         let targets = self.streams.dismantle(&*self.obj());
         self.release_muxer_pads(targets);
@@ -493,6 +497,8 @@ impl FfmpegSink {
         );
         let elements = [pipe.clone().upcast::<gst::Element>(), muxer];
         for element in elements.iter().rev() {
+            // Until they start again, the bin leaves them alone.
+            element.set_locked_state(true);
             // Both stop without an error.
             let _ = element.set_state(gst::State::Null);
         }
@@ -507,7 +513,7 @@ impl FfmpegSink {
         }
         elements
             .iter()
-            .try_for_each(ElementExt::sync_state_with_parent)
+            .try_for_each(entry::start)
             .map_err(failed)
     }
 

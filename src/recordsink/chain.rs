@@ -16,7 +16,7 @@ use super::recorder::settings_error;
 use super::settings::Settings;
 use super::size::{self, Shape};
 use crate::streams::containers::{Container, Kind, VideoCodec};
-use crate::streams::{self, Profile, WAV_FORMATS, missing, set_if_there};
+use crate::streams::{self, Profile, WAV_FORMATS, entry, missing, set_if_there};
 use crate::sync::lock;
 
 fn make(factory: &str) -> Result<gst::Element, gst::ErrorMessage> {
@@ -495,9 +495,7 @@ pub(crate) fn link_preview(
     tee: &gst::Element,
     preview: &[gst::Element],
 ) -> Result<(), glib::BoolError> {
-    for element in preview.iter().rev() {
-        element.sync_state_with_parent()?;
-    }
+    preview.iter().rev().try_for_each(entry::start)?;
     let decoder = preview.iter().position(|element| {
         element
             .factory()

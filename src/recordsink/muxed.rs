@@ -622,13 +622,9 @@ impl Muxed {
             return false;
         }
         *lock(&self.name) = location;
-        let opened = self.file_elements().iter().try_for_each(|element| {
-            element.set_locked_state(false);
-            element.sync_state_with_parent()
-        });
+        let opened = self.file_elements().iter().try_for_each(entry::start);
         match opened {
             Ok(()) => self.owner.opened(&self.muxer(), &self.sink),
-            // An element that could not get as far as READY would fail again when the bin stops, and hold it up.
             Err(_) => self.shut_down(),
         }
         lock(&self.state).file = match opened {

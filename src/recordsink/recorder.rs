@@ -396,7 +396,7 @@ impl Recorder {
         self.failed.store(false, Ordering::Release);
         self.streams.open();
         if !self.streams.names().is_empty() {
-            return self.make_end();
+            return self.make_end(false).map(drop);
         }
         let settings = lock(&self.settings).clone();
         let container = self.container()?;
@@ -439,14 +439,10 @@ impl Recorder {
         placeholder: &gst::Element,
     ) -> Result<(), gst::ErrorMessage> {
         self.check_encoders(&lock(&self.settings).clone())?;
-        self.make_end()?;
-        let end = lock(&self.making).end.clone();
-        for element in end.iter().flat_map(End::elements) {
-            if !element.is_locked_state() {
-                element.sync_state_with_parent().map_err(|err| {
-                    gst::error_msg!(gst::CoreError::StateChange, ("The file can't begin: {err}"))
-                })?;
-            }
+        for element in self.make_end(true)? {
+            entry::start(&element).map_err(|err| {
+                gst::error_msg!(gst::CoreError::StateChange, ("The file can't begin: {err}"))
+            })?;
         }
         // The bin waits for what has come in its place by now.
         let bin = self.bin()?;
@@ -465,8 +461,12 @@ impl Recorder {
         bin.ok_or_else(|| gst::error_msg!(gst::CoreError::StateChange, ("The bin is gone")))
     }
 
-    /// The end of the recording: a muxer and a file, or a file.
-    fn make_end(self: &Arc<Self>) -> Result<(), gst::ErrorMessage> {
+    /// The end of the recording: a muxer and a file, or a file. Answers with those of its elements that begin before
+    /// there is a file; made `late`, the bin does not start them.
+    fn make_end(
+        self: &Arc<Self>,
+        late: bool,
+    ) -> Result<Vec<gst::Element>, gst::ErrorMessage> {
         let settings = lock(&self.settings).clone();
         let container = self.container()?;
         let mut names = self.streams.names();
@@ -482,7 +482,14 @@ impl Recorder {
         };
         let bin = self.bin()?;
         let failed = |err| gst::error_msg!(gst::CoreError::Failed, ("No sink fits: {err}"));
-        bin.add_many(end.elements()).map_err(failed)?;
+        let elements = end.elements();
+        let is_first = |element: &&gst::Element| !element.is_locked_state();
+        let first: Vec<_> = elements.iter().filter(is_first).cloned().collect();
+        let added = match late {
+            true => entry::add(&bin, &elements),
+            false => bin.add_many(&elements),
+        };
+        added.map_err(failed)?;
         if let End::Muxed(muxed) = &end {
             muxed.link().map_err(failed)?;
         }
@@ -499,7 +506,7 @@ impl Recorder {
         let mut making = lock(&self.making);
         making.end = Some(end);
         making.running = true;
-        Ok(())
+        Ok(first)
     }
 
     /// A recording's names, times and counts.

@@ -396,7 +396,7 @@ impl Recorder {
             tee.set_property("allow-not-linked", true);
             chain.insert(0, tee.clone());
             let preview = preview_chain(raw)?;
-            bin.add_many(&preview).map_err(failed)?;
+            entry::add(&bin, &preview).map_err(failed)?;
             Some((tee, preview))
         } else {
             None

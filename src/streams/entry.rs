@@ -221,7 +221,7 @@ pub(crate) fn extend(
     chain: &[gst::Element],
     target: &gst::Pad,
 ) -> Result<(), glib::BoolError> {
-    bin.add_many(chain)?;
+    add(bin, chain)?;
     join(head, chain, target).inspect_err(|_| {
         for element in chain {
             discard(bin, element);
@@ -234,9 +234,7 @@ fn join(
     chain: &[gst::Element],
     target: &gst::Pad,
 ) -> Result<(), glib::BoolError> {
-    for element in chain.iter().rev() {
-        element.sync_state_with_parent()?;
-    }
+    chain.iter().rev().try_for_each(start)?;
     let mut source = source_of(head)?;
     source.unlink(plug)?;
     // By their templates alone: to ask for the caps that are possible goes upstream, where the thread that
@@ -248,6 +246,29 @@ fn join(
         source = source_of(element)?;
     }
     source.link_full(target, check).map(drop).map_err(no_link)
+}
+
+/// Adds elements to `bin`, each of which is left alone by the bin's changes of state until it is [`start`]ed.
+pub(crate) fn add(bin: &gst::Bin, elements: &[gst::Element]) -> Result<(), glib::BoolError> {
+    for element in elements {
+        element.set_locked_state(true);
+    }
+    bin.add_many(elements)
+}
+
+/// Brings an element to the state of the bin that it is in, in a stream's thread.
+///
+/// Who hears of an error stops the pipeline, perhaps before the element that could not start is taken away. The bin
+/// would have it get as far as READY on the way down, where it fails again, and nothing upstream would stop. So
+/// it is not the bin's to change before it has got there.
+pub(crate) fn start(element: &gst::Element) -> Result<(), glib::BoolError> {
+    element.set_locked_state(true);
+    if let Err(err) = element.set_state(gst::State::Ready) {
+        let _ = element.set_state(gst::State::Null);
+        return Err(glib::bool_error!("{} can't start: {err}", element.name()));
+    }
+    element.set_locked_state(false);
+    element.sync_state_with_parent()
 }
 
 /// Ends the stream at `head`, as if EOS had come from upstream.

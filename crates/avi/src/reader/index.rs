@@ -22,8 +22,12 @@ const BETWEEN: u64 = 9;
 /// Bytes of sound that are read at once at most.
 const MOST_SOUND: u32 = 4 << 20;
 
+/// The byte for the stream, which takes six bits, also says: the chunk does not follow on the last one;
+/// these are units that the stream lacks.
 const GAP: u8 = 0x40;
 const MARK: u8 = 0x80;
+/// A chunk that does not follow on the last one, and has no header.
+const BARE: u8 = GAP | MARK;
 
 /// One chunk's payload, and which units of its stream it holds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -160,15 +164,16 @@ impl Index {
     fn push_one(&mut self, stream: usize, pos: u64, size: u32, bare: bool) {
         self.start_item();
         let gap = pos.wrapping_sub(self.next.wrapping_add(8)) as i64;
-        let explicit = gap != 0 || bare;
-        self.data
-            .push(stream as u8 | if explicit { GAP } else { 0 });
+        let flags = match (bare, gap) {
+            (true, _) => BARE,
+            (false, 0) => 0,
+            (false, _) => GAP,
+        };
+        self.data.push(stream as u8 | flags);
         put(&mut self.data, u64::from(size));
-        if explicit {
-            // The lowest bit says whether the payload is bare, the next is
-            // the sign.
-            let zigzag = (gap.unsigned_abs() << 2) | (u64::from(gap < 0) << 1) | u64::from(bare);
-            put(&mut self.data, zigzag);
+        if flags != 0 {
+            // The sign is the lowest bit: a file may be of holes and as large as its positions go.
+            put(&mut self.data, (gap << 1 ^ gap >> 63).cast_unsigned());
         }
         self.next = pos + u64::from(size) + u64::from(size & 1);
         self.reach = self.reach.max(self.next);
@@ -219,19 +224,17 @@ impl Index {
             let Some(count) = counts.get_mut(stream) else {
                 return;
             };
-            if tag & MARK != 0 {
+            let flags = tag & BARE;
+            if flags == MARK {
                 *count = count.saturating_add(value);
                 continue;
             }
             let size = value as u32;
             let mut pos = next.wrapping_add(8);
-            let mut bare = false;
-            if tag & GAP != 0 {
+            let bare = flags == BARE;
+            if flags != 0 {
                 let zigzag = take(&mut data);
-                bare = zigzag & 1 != 0;
-                let gap = (zigzag >> 2) as i64;
-                let gap = if zigzag & 2 != 0 { -gap } else { gap };
-                pos = pos.wrapping_add(gap as u64);
+                pos = pos.wrapping_add(zigzag >> 1 ^ (zigzag & 1).wrapping_neg());
             }
             next = pos + u64::from(size) + u64::from(size & 1);
             let more = f(Entry {
@@ -567,6 +570,23 @@ mod tests {
         cursor.back(&index);
         assert_eq!(cursor.back(&index).map(|e| e.size), Some(50_001));
         assert_eq!(cursor.behind(), 9 + 2000 + 8 + 1000);
+    }
+
+    #[test]
+    fn chunks_may_be_as_far_apart_as_positions_go() {
+        let far = i64::MAX as u64 - 1000;
+        let places = [(8, false), (far, false), (20, true), (1 << 62, true), (300, false)];
+        let mut index = Index::new([false]);
+        for (pos, bare) in places {
+            index.push(0, pos, 10, bare);
+        }
+        let mut cursor = Cursor::new(0);
+        for place in places {
+            let found = cursor.peek(&index).map(|entry| (entry.pos, entry.bare));
+            assert_eq!(found, Some(place));
+            cursor.advance();
+        }
+        assert_eq!(cursor.peek(&index), None);
     }
 
     #[test]
