@@ -511,10 +511,7 @@ impl FfmpegSink {
                 self.reserve_muxer_pad(&stream);
             }
         }
-        elements
-            .iter()
-            .try_for_each(entry::start)
-            .map_err(failed)
+        elements.iter().try_for_each(entry::start).map_err(failed)
     }
 
     fn stats(&self) -> gst::Structure {

@@ -463,10 +463,7 @@ impl Recorder {
 
     /// The end of the recording: a muxer and a file, or a file. Answers with those of its elements that begin before
     /// there is a file; made `late`, the bin does not start them.
-    fn make_end(
-        self: &Arc<Self>,
-        late: bool,
-    ) -> Result<Vec<gst::Element>, gst::ErrorMessage> {
+    fn make_end(self: &Arc<Self>, late: bool) -> Result<Vec<gst::Element>, gst::ErrorMessage> {
         let settings = lock(&self.settings).clone();
         let container = self.container()?;
         let mut names = self.streams.names();

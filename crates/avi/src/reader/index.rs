@@ -575,7 +575,13 @@ mod tests {
     #[test]
     fn chunks_may_be_as_far_apart_as_positions_go() {
         let far = i64::MAX as u64 - 1000;
-        let places = [(8, false), (far, false), (20, true), (1 << 62, true), (300, false)];
+        let places = [
+            (8, false),
+            (far, false),
+            (20, true),
+            (1 << 62, true),
+            (300, false),
+        ];
         let mut index = Index::new([false]);
         for (pos, bare) in places {
             index.push(0, pos, 10, bare);
