@@ -37,6 +37,8 @@ const CUT_OFF_PATIENCE: Duration = Duration::from_secs(2);
 
 /// How long a recording that was given up may go on trying to make its file whole, unwatched.
 const LAST_CHANCE: Duration = Duration::from_secs(60);
+/// How often it is looked at meanwhile: its last message may have gone while it changed hands.
+const LOOK: gst::ClockTime = gst::ClockTime::from_mseconds(100);
 
 /// What others tell a recording's thread.
 #[derive(Debug)]
@@ -594,9 +596,10 @@ impl Recorder {
         let (shared, id) = (self.shared.clone(), self.order.id);
         // The element may be disposed of from here on.
         drop(self);
-        if !over {
-            let timeout = gst::ClockTime::from_nseconds(LAST_CHANCE.as_nanos() as u64);
-            bus.timed_pop_filtered(timeout, &[gst::MessageType::Eos, gst::MessageType::Error]);
+        let deadline = Instant::now() + LAST_CHANCE;
+        let last = [gst::MessageType::Eos, gst::MessageType::Error];
+        while !over && !is_at_its_end(&bin) && Instant::now() < deadline {
+            over = bus.timed_pop_filtered(LOOK, &last).is_some();
         }
         if let Err(error) = bin.set_state(gst::State::Null) {
             gst::warning!(CAT, obj = bin, "Can't stop: {error}");
@@ -631,6 +634,16 @@ impl Recorder {
         }
         forget(&self.shared, self.order.id);
     }
+}
+
+/// Whether each sink of `bin` has taken the end of its stream.
+fn is_at_its_end(bin: &gst::Bin) -> bool {
+    let has_ended = |pad: &gst::Pad| pad.sticky_event::<gst::event::Eos>(0).is_some();
+    let sinks = bin.iterate_sinks();
+    sinks
+        .into_iter()
+        .flatten()
+        .all(|sink| sink.sink_pads().iter().all(has_ended))
 }
 
 /// Takes a recording out of the ring; what only it needed is freed without the lock.
