@@ -151,16 +151,38 @@ impl Gone {
 
 /// What the walker has to know of the streams, as they are in the end.
 pub fn kinds(header: &Header) -> Vec<Kind> {
-    header
-        .streams
-        .iter()
-        .map(|stream| match &stream.last_part().stream.format {
-            Format::Jpeg { .. } => Kind::Jpeg,
-            Format::Pcm(pcm) => Kind::Sound(pcm.frame_bytes() as u32),
-            Format::Coded(coded) => Kind::Sound(coded.block),
-            Format::Other { .. } => Kind::Other,
-        })
-        .collect()
+    header.streams.iter().map(kind).collect()
+}
+
+fn kind(stream: &headers::Stream) -> Kind {
+    match &stream.last_part().stream.format {
+        Format::Jpeg { .. } => Kind::Jpeg,
+        Format::Pcm(pcm) => Kind::Sound(pcm.frame_bytes() as u32),
+        Format::Coded(coded) => Kind::Sound(coded.block),
+        Format::Other { .. } => Kind::Other,
+    }
+}
+
+/// The same of the streams of a file that was [joined](join) on, by its head.
+pub fn streams_of_joined(header: &Header, other: &Header) -> walk::Streams {
+    let places = places(header, other);
+    let all = || 0..header.streams.len();
+    let (kinds, numbers) = match places.iter().any(Option::is_some) {
+        // What it has may be what the first one has.
+        false => (kinds(header), all().collect()),
+        true => places
+            .iter()
+            .map(|place| {
+                let own = place.and_then(|place| header.streams.get(place));
+                (own.map_or(Kind::Other, kind), place.unwrap_or(usize::MAX))
+            })
+            .unzip(),
+    };
+    walk::Streams {
+        kinds,
+        numbers,
+        size: picture_size(header),
+    }
 }
 
 /// The size of the file's pictures in the end, if the header has it.
@@ -432,8 +454,8 @@ impl<S: ReadAt> Reader<S> {
                     let other = header_at(&mut self.window, pos)?;
                     let left_out = join(&mut self.header, &self.index, &other);
                     self.notices.left_out(pos, left_out);
-                    self.walker
-                        .set_streams(kinds(&self.header), picture_size(&self.header));
+                    let streams = streams_of_joined(&self.header, &other);
+                    self.walker.set_streams(pos, streams);
                 }
                 Item::Searching => break,
                 Item::End => {
@@ -580,6 +602,8 @@ impl<S: ReadAt> Reader<S> {
         let header = entry.head();
         let stream = self.header.streams.get(entry.stream);
         let sound = stream.is_some_and(headers::Stream::is_sound);
+        let walker = &self.walker;
+        let number = |named: u8| walker.number_at(entry.pos, named.into());
         let (pos, len) = (entry.pos - header, header as usize + size);
         // Of a chunk that the file's end cuts its head tells more than there is, or as MaixPy writes it nothing yet.
         let is_cut = pos + len as u64 >= self.window.file_size();
@@ -593,7 +617,7 @@ impl<S: ReadAt> Reader<S> {
                     && chunk
                         .id
                         .stream_and_kind()
-                        .is_some_and(|(stream, _)| usize::from(stream) == entry.stream)
+                        .is_some_and(|(named, _)| number(named) == entry.stream)
             });
         let payload = if sound {
             // Damaged sound cannot be recognised, but a run of zeros where a file was not written can.
@@ -819,10 +843,12 @@ const MAX_JOINED: usize = 100;
 pub const MAX_JOINED_HEADER: usize = 256 << 10;
 
 /// Where a file was joined to another the second one's streams begin at the same time, when all
-/// before has ended. They have their own rates and formats, if `other`, the second one's header,
-/// has streams of the same kinds in the same order. Answers how many of its streams are not played.
+/// before has ended. They have their own rates and formats by `other`, the second one's header: its first video is
+/// the first one's, and so is its first sound, whatever order they are in. Answers how many of its streams are not
+/// played.
 pub fn join(header: &mut Header, index: &Index, other: &Header) -> u64 {
-    let left_out = left_out(header, other);
+    let places = places(header, other);
+    let left_out = left_out(&places, other);
     let ends = header.streams.iter().enumerate();
     let time = ends
         .filter(|(n, _)| index.chunks(*n) > 0)
@@ -831,7 +857,8 @@ pub fn join(header: &mut Header, index: &Index, other: &Header) -> u64 {
         .unwrap_or(0);
     for (n, stream) in header.streams.iter_mut().enumerate() {
         let from = index.units(n);
-        let same = other.streams.get(n).filter(|other| other.is_like(stream));
+        let same = places.iter().position(|place| *place == Some(n));
+        let same = same.and_then(|same| other.streams.get(same));
         let mut part = match same {
             Some(same) => same.clone(),
             None => headers::Stream {
@@ -855,15 +882,26 @@ pub fn join(header: &mut Header, index: &Index, other: &Header) -> u64 {
     left_out
 }
 
-/// The streams of a file that is joined on which are of kinds that are played, and are not where the first file has
-/// such a stream.
-fn left_out(header: &Header, other: &Header) -> u64 {
-    let streams = other.streams.iter().enumerate();
-    let is_left_out = |(n, stream): &(usize, &headers::Stream)| {
-        let own = header.streams.get(*n);
-        stream.is_played() && !own.is_some_and(|own| own.is_like(stream))
+/// Where each stream of a file that is joined on has its place among those of the first: the first video is the first
+/// one's, the second the second one's, and so are those with sound of a kind.
+fn places(header: &Header, other: &Header) -> Vec<Option<usize>> {
+    let mut taken = vec![false; header.streams.len()];
+    let mut place = |stream: &headers::Stream| {
+        let mut own = header.streams.iter().zip(&mut taken).enumerate();
+        let (place, (_, taken)) =
+            own.find(|(_, (own, taken))| !**taken && stream.is_played() && own.is_like(stream))?;
+        *taken = true;
+        Some(place)
     };
-    streams.filter(is_left_out).count() as u64
+    other.streams.iter().map(&mut place).collect()
+}
+
+/// The streams of a file that is joined on which are of kinds that are played, and have no place among those of the first.
+fn left_out(places: &[Option<usize>], other: &Header) -> u64 {
+    let streams = other.streams.iter().zip(places);
+    streams
+        .filter(|(stream, place)| stream.is_played() && place.is_none())
+        .count() as u64
 }
 
 #[cfg(test)]

@@ -211,6 +211,90 @@ fn an_index_may_name_chunks_of_other_names() {
 }
 
 #[test]
+fn what_an_index_names_backward_is_shown_as_it_lies_in_the_file() {
+    let all = pictures(10);
+    let content: Vec<_> = all.iter().cloned().map(Piece::Video).collect();
+    let built = File::default().build(&content);
+    let entries = built.idx1 + 8..built.idx1 + 8 + 16 * all.len();
+    let stored: Vec<_> = built.bytes[entries.clone()].chunks(16).collect();
+    for (name, order) in [
+        ("backward", (0..10).rev().collect::<Vec<_>>()),
+        ("from amid", (0..10).map(|n| (n + 4) % 10).collect()),
+        ("in another order", vec![0, 4, 2, 3, 1, 5, 6, 7, 8, 9]),
+    ] {
+        let mut bytes = built.bytes.clone();
+        let moved: Vec<u8> = order.iter().flat_map(|n| stored[*n].to_vec()).collect();
+        bytes[entries.clone()].copy_from_slice(&moved);
+        let (_, units, findings) = pull(&bytes, Range::ALL);
+        expect(&units, &all);
+        let [Finding::BadIndex { .. }] = findings[..] else {
+            panic!("{name}: {findings:?}");
+        };
+        let (_, units, _) = push(&bytes, Range::ALL, 0);
+        expect(&units, &all);
+    }
+}
+
+/// Pictures and sound of each part, as they come.
+fn parts(units: &Units) -> Vec<(usize, usize, Vec<u8>)> {
+    let mut parts: Vec<(usize, usize, Vec<u8>)> = Vec::new();
+    for unit in units {
+        let Some(content) = &unit.content else {
+            continue;
+        };
+        let key = (unit.part, unit.stream);
+        match parts.iter_mut().find(|it| (it.0, it.1) == key) {
+            Some(part) => part.2.extend_from_slice(&content.piece),
+            None => parts.push((unit.part, unit.stream, content.piece.clone())),
+        }
+    }
+    parts.sort();
+    parts
+}
+
+#[test]
+fn files_that_are_joined_may_have_their_streams_in_another_order() {
+    for index in [IndexKind::None, IndexKind::Old] {
+        let file = File {
+            index,
+            audio: Some((8000, 2)),
+            ..File::default()
+        };
+        let content: Vec<_> = (0..30)
+            .flat_map(|n| {
+                let sound = (0..1066_u32).map(|at| (at * 7 + n) as u8);
+                [
+                    Piece::Video(picture(n, 700)),
+                    Piece::Sound(sound.collect::<Vec<_>>()),
+                ]
+            })
+            .collect();
+        let built = file.build(&content);
+        let same = [&built.bytes[..], &built.bytes, &built.bytes].concat();
+        let other = [&built.bytes[..], &built.swapped(), &built.bytes].concat();
+        for (same, other) in both(&same).into_iter().zip(both(&other)) {
+            let (expected, found) = (parts(&same.1), parts(&other.1));
+            assert_eq!(expected.len(), 6, "{index:?}");
+            assert!(found == expected, "{index:?}: others");
+            assert_eq!(other.2.len(), same.2.len(), "{:?}", other.2);
+        }
+        // Back into the first file, from the second.
+        let mut player = Player::open(&other[..]).expect("it opens");
+        while !matches!(player.step(), Ok(Step::End)) {}
+        player.seek(Range::ALL);
+        let mut shown = 0;
+        loop {
+            match player.step().expect("no I/O") {
+                Step::Unit(unit) => shown += usize::from(unit.stream == 0),
+                Step::End => break,
+                _ => {}
+            }
+        }
+        assert_eq!(shown, 90, "{index:?}");
+    }
+}
+
+#[test]
 fn an_index_of_fields_is_read() {
     let all = pictures(10);
     let content: Vec<_> = all.iter().cloned().map(Piece::Video).collect();

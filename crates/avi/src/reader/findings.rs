@@ -59,8 +59,8 @@ pub enum Finding {
         /// Its offset.
         pos: u64,
     },
-    /// Another file that was joined on has streams of other kinds than the first, or in another order: they are not
-    /// played. Told of the first such file.
+    /// Another file that was joined on has more streams than the first, or of other kinds: they are not played. Told
+    /// of the first such file.
     LeftOut {
         /// The offset of the file.
         pos: u64,
@@ -179,7 +179,7 @@ impl std::fmt::Display for Finding {
             Self::Joined { pos } => write!(f, "another file was joined to this one at {pos}"),
             Self::LeftOut { pos, streams } => write!(
                 f,
-                "the file that was joined at {pos} has other streams than the first, or in another order: {streams} of them are left out"
+                "the file that was joined at {pos} has other streams than the first: {streams} of them are left out"
             ),
             Self::More {
                 joined,

@@ -2,7 +2,7 @@
 //! The index a file has of itself: OpenDML's (`indx`, `ix00`) or the old
 //! `idx1`, read in pieces and believed only if it leads to chunks.
 
-use std::collections::{HashSet, VecDeque};
+use std::collections::{BTreeMap, HashSet, VecDeque};
 
 use super::headers::{Format, Header};
 use super::index::Index;
@@ -144,6 +144,8 @@ struct Evidence {
     looks: u32,
     /// Bytes of all chunks that are named.
     bytes: u64,
+    /// Where the first chunk of each stream is that was named.
+    first: BTreeMap<usize, u64>,
 }
 
 impl Evidence {
@@ -153,6 +155,7 @@ impl Evidence {
             end: 0,
             looks: 0,
             bytes: 0,
+            first: BTreeMap::new(),
         }
     }
 
@@ -168,6 +171,12 @@ impl Evidence {
         self.bytes = self.bytes.saturating_add(named.size.into());
         if self.bytes / 2 > view.size().unwrap_or(u64::MAX) {
             return Err(Unusable::Wrong("it names the same chunks again and again"));
+        }
+        // Streams may be ahead of each other, but within one the first chunk is before all others.
+        if named.pos < *self.first.entry(named.stream).or_insert(named.pos) {
+            return Err(Unusable::Wrong(
+                "it names chunks in another order than they come in",
+            ));
         }
         // The head of a `rec ` list may stand between chunks.
         let gap = named.pos.saturating_sub(8 + 12) > self.end && self.end > 0;

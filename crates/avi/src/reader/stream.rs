@@ -542,10 +542,10 @@ impl Body {
             Ok(other) => {
                 let left_out = super::join(&mut self.header, &self.index, &other);
                 // Behind "RIFF", its size and its form.
-                notices.left_out(pos.saturating_sub(12), left_out);
-                let kinds = super::kinds(&self.header);
-                self.walker
-                    .set_streams(kinds, super::picture_size(&self.header));
+                let begin = pos.saturating_sub(12);
+                notices.left_out(begin, left_out);
+                let streams = super::streams_of_joined(&self.header, &other);
+                self.walker.set_streams(begin, streams);
                 self.joining = false;
                 Ok(())
             }

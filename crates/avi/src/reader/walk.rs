@@ -171,10 +171,27 @@ struct Lost {
     is_blank: bool,
 }
 
+/// What is known of the streams of a file.
+#[derive(Debug, Clone)]
+pub struct Streams {
+    /// By the numbers in its chunks' names.
+    pub kinds: Vec<Kind>,
+    /// The numbers that they are told of by, where these are others.
+    pub numbers: Vec<usize>,
+    /// The pictures' size, if known.
+    pub size: Option<(u32, u32)>,
+}
+
+/// The streams of so many joined files are remembered.
+const MAX_FILES: usize = 128;
+
 /// Walks through a file; see the module's documentation.
 #[derive(Debug, Clone)]
 pub struct Walker {
     kinds: Vec<Kind>,
+    numbers: Vec<usize>,
+    /// The same of each of the joined files that was met, and where it begins.
+    files: Vec<(u64, Streams)>,
     pos: u64,
     lost: Option<Lost>,
     /// The picture's size that a naked picture must have, if known.
@@ -197,11 +214,30 @@ pub struct Walker {
     unknown_sound: Option<usize>,
 }
 
+impl Item {
+    /// The same, told of by the streams' own numbers.
+    fn numbered(mut self, numbers: &[usize]) -> Self {
+        if let Self::Chunk { stream, .. } | Self::Lost { stream } | Self::Cut { stream, .. } =
+            &mut self
+        {
+            *stream = numbers.get(*stream).copied().unwrap_or(*stream);
+        }
+        self
+    }
+}
+
 impl Walker {
     /// Starts at `pos`, which should be that of a chunk header.
     pub fn new(kinds: Vec<Kind>, pos: u64, size: Option<(u32, u32)>) -> Self {
+        let first = Streams {
+            kinds: kinds.clone(),
+            numbers: Vec::new(),
+            size,
+        };
         Self {
             kinds,
+            numbers: Vec::new(),
+            files: vec![(0, first)],
             pos,
             lost: None,
             size,
@@ -245,10 +281,27 @@ impl Walker {
         Ok(picture)
     }
 
-    /// What is known of the streams from here on.
-    pub fn set_streams(&mut self, kinds: Vec<Kind>, size: Option<(u32, u32)>) {
-        self.kinds = kinds;
-        self.size = size;
+    /// What is known of the streams of the file that begins at `from`, in which it is.
+    pub fn set_streams(&mut self, from: u64, streams: Streams) {
+        self.use_streams(streams.clone());
+        let later = self.files.partition_point(|(other, _)| *other < from);
+        if later < MAX_FILES {
+            self.files.truncate(later);
+            self.files.push((from, streams));
+        }
+    }
+
+    /// By which number a stream is told of that chunks at a place name so.
+    pub fn number_at(&self, pos: u64, named: usize) -> usize {
+        let file = self.files.iter().rev().find(|(from, _)| *from <= pos);
+        let number = file.and_then(|(_, streams)| streams.numbers.get(named));
+        number.copied().unwrap_or(named)
+    }
+
+    fn use_streams(&mut self, streams: Streams) {
+        self.kinds = streams.kinds;
+        self.numbers = streams.numbers;
+        self.size = streams.size;
     }
 
     /// Where it is; no byte before this will be looked at again.
@@ -258,6 +311,10 @@ impl Walker {
 
     /// Goes on elsewhere, at a chunk header.
     pub fn set_pos(&mut self, pos: u64) {
+        let file = self.files.iter().rev().find(|(from, _)| *from <= pos);
+        if let Some(streams) = file.map(|(_, streams)| streams.clone()) {
+            self.use_streams(streams);
+        }
         self.pos = pos;
         self.lost = None;
         self.odd = false;
@@ -279,7 +336,7 @@ impl Walker {
         loop {
             if let Some(item) = self.queue[0].take() {
                 self.queue.swap(0, 1);
-                return Ok(item);
+                return Ok(item.numbered(&self.numbers));
             }
             if self.ended {
                 return Ok(Item::End);

@@ -117,6 +117,28 @@ pub(crate) struct Built {
     pub indx: usize,
 }
 
+impl Built {
+    /// The same file with its two streams in the other order.
+    pub(crate) fn swapped(&self) -> Vec<u8> {
+        let bytes = &self.bytes;
+        let lists: Vec<_> = (0..self.at[0])
+            .filter(|at| bytes[*at..].starts_with(b"strl"))
+            .map(|at| {
+                let size = u32::from_le_bytes(bytes[at - 4..at].try_into().unwrap());
+                at - 8..at + size as usize
+            })
+            .collect();
+        let [video, sound] = [lists[0].clone(), lists[1].clone()];
+        let mut swapped = bytes.clone();
+        let both = [&bytes[sound.clone()], &bytes[video.clone()]].concat();
+        swapped[video.start..sound.end].copy_from_slice(&both);
+        for at in &self.at {
+            swapped[at + 1] ^= 1;
+        }
+        swapped
+    }
+}
+
 fn strh(
     kind: &[u8; 4],
     handler: &[u8; 4],
