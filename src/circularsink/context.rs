@@ -140,6 +140,8 @@ pub(crate) struct Context {
     pub retention: Retention,
     /// No recording can be written, as was posted.
     refused: AtomicBool,
+    /// Held while it is found out.
+    rehearsal: Mutex<()>,
 }
 
 impl Context {
@@ -196,6 +198,8 @@ impl Context {
         if is_named_by_application(&element) {
             return true;
         }
+        // Of two streams that look at the same time the one that knows of both has the last word.
+        let rehearsal = lock(&self.rehearsal);
         let (streams, undecided) = {
             let inner = shared.lock();
             let known = inner.streams.iter().enumerate();
@@ -206,6 +210,7 @@ impl Context {
         let order = lock(&self.settings).order(0, None);
         let result = writer::rehearse(&order, &shared, &streams, !undecided);
         let was_refused = self.refused.swap(result.is_err(), Ordering::Relaxed);
+        drop(rehearsal);
         if let (Err(error), false) = (&result, was_refused) {
             element.post_error_message(error.message());
         }
