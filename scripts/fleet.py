@@ -325,6 +325,22 @@ def ask_prometheus(query):
         return [float(entry["value"][1]) for entry in json.load(answer)["data"]["result"]]
 
 
+def out_of_order(site, sequences, killed):
+    """What is wrong with the numbers of what a recorder told. One that was `killed` may have told one twice."""
+    pairs = list(zip(sequences, sequences[1:]))
+    back = [pair for pair in pairs if pair[1] < pair[0]]
+    again = [pair for pair in pairs if pair[1] == pair[0]]
+    missing = sorted(set(range(1, max(sequences) + 1)) - set(sequences))
+    wrong = []
+    if back:
+        wrong.append(f"{site} was not told in order, {len(back)} times of {len(sequences)}: {back}")
+    if len(again) > killed:
+        wrong.append(f"{site} was told twice: {again}")
+    if missing:
+        wrong.append(f"{site} did not tell {len(missing)} of {max(sequences)}: {missing[:20]}")
+    return wrong
+
+
 def check(folder, source, recorders):
     """What is wrong at the end, a line each, and how many bytes are in the store."""
     wrong = []
@@ -366,10 +382,9 @@ def check(folder, source, recorders):
         waiting = outbox.execute("SELECT count(*) FROM letters").fetchone()[0]
         if waiting:
             wrong.append(f"{recorder.site} has {waiting} untold")
+    killed = recorders[0].site
     for site, sequences in source.sequences.items():
-        back = [pair for pair in zip(sequences, sequences[1:]) if pair[1] <= pair[0]]
-        if back:
-            wrong.append(f"{site} was not told in order: {len(back)} times, first {back[:3]} of {sequences[-1]}")
+        wrong += out_of_order(site, sequences, site == killed)
     return wrong, size
 
 
