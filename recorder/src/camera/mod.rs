@@ -15,7 +15,7 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use gst::prelude::*;
 use serde::Serialize;
-use tokio::sync::watch;
+use tokio::sync::{Notify, watch};
 
 use crate::clip::{self, PICTURE};
 use crate::config;
@@ -129,6 +129,8 @@ struct Shared {
     picture: watch::Sender<Picture>,
     /// Written by the camera's thread and by triggers.
     state: Mutex<State>,
+    /// Told by the camera's thread when its pipeline was made, or its state is another one.
+    changed: Notify,
     /// The camera is to end; with `woken`.
     stop: Mutex<bool>,
     woken: Condvar,
@@ -189,6 +191,7 @@ impl Camera {
             feed,
             picture: watch::Sender::new(first),
             state: Mutex::default(),
+            changed: Notify::new(),
             stop: Mutex::new(false),
             woken: Condvar::new(),
             frames: AtomicU64::new(0),
@@ -268,8 +271,21 @@ impl Camera {
         Ok(())
     }
 
+    /// Waits until there is something that could record, or the camera has failed.
+    pub(crate) async fn made(&self) {
+        loop {
+            let mut changed = std::pin::pin!(self.shared.changed.notified());
+            // Before the look, so that nothing is missed between it and the wait.
+            changed.as_mut().enable();
+            if !self.is_being_made() {
+                return;
+            }
+            changed.await;
+        }
+    }
+
     /// Whether it has just begun, and there is nothing yet that could record.
-    pub(crate) fn is_being_made(&self) -> bool {
+    fn is_being_made(&self) -> bool {
         let state = lock(&self.shared.state);
         state.phase == Phase::Starting && state.ring.is_none()
     }
@@ -497,6 +513,7 @@ impl Shared {
             changed
         };
         if changed {
+            self.changed.notify_waiters();
             self.tell(Event::Camera {
                 camera: self.config.name.clone(),
                 state: phase,
@@ -516,5 +533,34 @@ impl Shared {
         let mut state = lock(&self.state);
         state.open.remove(name);
         state.recent.retain(|(_, known)| known != name);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Only ends a test that would hang.
+    const FAILSAFE: Duration = Duration::from_secs(60);
+
+    fn camera(directory: &Path, source: &str) -> Camera {
+        gst::init().unwrap();
+        gstkendryte::plugin_register_static().unwrap();
+        let config = toml::from_str(&format!("name = 'gate'\nsource = '{source}'")).unwrap();
+        let (events, _) = tokio::sync::mpsc::unbounded_channel();
+        Camera::start(config, directory, events, None).unwrap()
+    }
+
+    #[tokio::test]
+    async fn who_waits_for_a_camera_hears_when_it_is_made_or_fails() {
+        for (source, runs) in [("videotestsrc is-live=true", true), ("nosuchsrc", false)] {
+            let directory = tempfile::tempdir().unwrap();
+            let camera = camera(directory.path(), source);
+            let made = tokio::time::timeout(FAILSAFE, camera.made()).await;
+            assert!(made.is_ok(), "{source}: nobody is told");
+            assert_eq!(lock(&camera.shared.state).ring.is_some(), runs, "{source}");
+            camera.stop();
+            camera.join();
+        }
     }
 }

@@ -242,6 +242,7 @@ impl Run<'_> {
             return Err(self.first_error().unwrap_or(RunError::Start));
         }
         lock(&self.shared.state).ring = Some(ring.clone());
+        self.shared.changed.notify_waiters();
         while !self.shared.stopping() {
             self.shared.turn();
             self.look()?;
