@@ -290,6 +290,9 @@ pub(crate) struct Store {
     /// Whether what is recorded all the time goes there too.
     #[serde(default)]
     pub continuous: bool,
+    /// Seconds after which it is looked again whether another recorder has this one's site; 0 is never.
+    #[serde(default = "Store::default_watch")]
+    pub watch: u32,
 }
 
 impl std::fmt::Debug for Store {
@@ -306,6 +309,10 @@ impl Store {
 
     fn default_part() -> u32 {
         8
+    }
+
+    fn default_watch() -> u32 {
+        600
     }
 
     fn check(&self) -> Result<(), ConfigError> {

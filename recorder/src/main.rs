@@ -11,6 +11,7 @@ mod config;
 mod events;
 mod http;
 mod index;
+mod lock;
 mod mqtt;
 mod offload;
 mod options;

@@ -18,6 +18,7 @@ use crate::events::Event;
 use crate::http::auth::Auth;
 use crate::http::{self, App, Parts};
 use crate::index::{Index, Shared};
+use crate::lock::Lock;
 use crate::mqtt::{self, Prepared, Station};
 use crate::offload::Offload;
 use crate::options::Options;
@@ -32,6 +33,7 @@ pub(crate) async fn run(options: &Options, config: Config) -> Result<(), Error> 
     let mut terminate = signal(SignalKind::terminate())?;
     let mut interrupt = signal(SignalKind::interrupt())?;
     let mut hang_up = signal(SignalKind::hangup())?;
+    let lock = Lock::take(&config.directory)?;
     let (events, happened) = unbounded_channel();
     let (stop, stopped) = watch::channel(false);
     let (mut index, found) = Index::open(&config.directory, config.site()).await?;
@@ -55,6 +57,7 @@ pub(crate) async fn run(options: &Options, config: Config) -> Result<(), Error> 
         offload = Some(Offload::start(
             store,
             &config.directory,
+            lock.identity.clone(),
             index,
             events,
             stopped,
