@@ -55,6 +55,8 @@ pub(crate) enum ConfigError {
     Site(String),
     #[error("site is not set: what is this machine called for others?")]
     NoSite,
+    #[error("mqtt.password is of no use without mqtt.username")]
+    PasswordAlone,
     #[error("store: {0}")]
     Store(&'static str),
     #[error("index.url does not begin with postgres://")]
@@ -643,6 +645,10 @@ impl Config {
                 .any(|it| index.url.starts_with(it))
         {
             return Err(ConfigError::Url);
+        }
+        let mqtt = self.mqtt.as_ref();
+        if mqtt.is_some_and(|it| it.password.is_some() && it.username.is_none()) {
+            return Err(ConfigError::PasswordAlone);
         }
         self.store.as_ref().map(Store::check).transpose()?;
         let mut names = HashSet::new();

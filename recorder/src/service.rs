@@ -69,6 +69,7 @@ pub(crate) async fn run(options: &Options, config: Config) -> Result<(), Error> 
         mqtt = Some(
             mqtt::prepare(
                 config,
+                lock.identity.clone(),
                 cameras.clone(),
                 index.clone(),
                 events.clone(),
