@@ -19,6 +19,7 @@ use crate::http::auth::Auth;
 use crate::http::{self, App, Parts};
 use crate::index::{Index, Shared};
 use crate::lock::Lock;
+use crate::log;
 use crate::mqtt::{self, Prepared, Station};
 use crate::offload::Offload;
 use crate::options::Options;
@@ -147,7 +148,7 @@ fn serve(
     let scheme = if tls.is_some() { "https" } else { "http" };
     let router = http::router(app);
     let serving = http::serve(listener, router, tls, config.connections, stopped);
-    println!("{scheme}://{address}/");
+    log::result(&format!("{scheme}://{address}/"));
     Ok(tokio::spawn(serving))
 }
 
@@ -159,7 +160,7 @@ fn begin_rtsp(config: &Config, auth: Arc<Auth>) -> Result<Option<Arc<rtsp::Serve
     let tls = config.http.tls.as_ref();
     let tls = tls.filter(|_| config_of_rtsp.is_reached());
     let server = rtsp::Server::start(config_of_rtsp, tls, auth)?;
-    println!("{}", server.address(config_of_rtsp));
+    log::result(&server.address(config_of_rtsp).to_string());
     Ok(Some(Arc::new(server)))
 }
 

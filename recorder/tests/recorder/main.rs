@@ -13,6 +13,7 @@ mod cameras;
 mod cut;
 mod gateway;
 mod http;
+mod log;
 mod mqtt;
 mod page;
 mod rtsp;
