@@ -11,6 +11,7 @@ mod config;
 mod events;
 mod http;
 mod index;
+mod listener;
 mod lock;
 mod log;
 mod mqtt;

@@ -17,7 +17,7 @@ use gst::prelude::*;
 use serde::Serialize;
 use tokio::sync::{Notify, watch};
 
-use crate::clip::{self, PICTURE};
+use crate::clip::{self, Clip, PICTURE};
 use crate::config;
 use crate::events::{Event, Events, Phase};
 use crate::rtsp::Feed;
@@ -25,6 +25,9 @@ use crate::sync::lock;
 
 /// Events whose ids are remembered, so that one that comes twice makes one clip.
 const REMEMBERED: usize = 1024;
+
+/// How often what the disk did not take is tried again.
+const FACTS_AGAIN: Duration = Duration::from_secs(2);
 
 /// The beginning of the ids of events that motion makes.
 const MOTION: &str = "motion-";
@@ -157,6 +160,9 @@ struct State {
     open: HashMap<String, Open>,
     /// The clip of what moves, and when it was last told to go on; none once it was told to end.
     motion: Option<(String, Instant)>,
+    /// Clips whose facts the disk has not taken yet, and when it was last tried.
+    unwritten: Vec<Clip>,
+    tried: Option<Instant>,
     /// Events and their clips, the oldest first.
     recent: VecDeque<(String, String)>,
 }
@@ -497,6 +503,36 @@ impl Shared {
     /// The thread goes round.
     fn turn(&self) {
         self.turned.store(self.since_it_began(), Ordering::Relaxed);
+        let due = {
+            let mut state = lock(&self.state);
+            let due = state
+                .tried
+                .is_none_or(|tried| tried.elapsed() >= FACTS_AGAIN);
+            if due {
+                state.tried = Some(Instant::now());
+            }
+            due && !state.unwritten.is_empty()
+        };
+        if due {
+            self.write_facts();
+        }
+    }
+
+    /// Writes what is known of clips where the disk did not take it before.
+    fn write_facts(&self) {
+        let mut clips = std::mem::take(&mut lock(&self.state).unwritten);
+        if clips.is_empty() {
+            return;
+        }
+        // A clip that went meanwhile needs none.
+        clips.retain(|clip| {
+            self.path(&clip.name).exists() && clip.write_facts(&self.folder).is_err()
+        });
+        let mut state = lock(&self.state);
+        if clips.is_empty() {
+            state.recording_error = None;
+        }
+        state.unwritten.append(&mut clips);
     }
 
     fn tell(&self, event: Event) {

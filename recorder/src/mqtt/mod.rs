@@ -80,17 +80,6 @@ impl Topics {
         let rest = topic.strip_prefix(&self.0)?.strip_prefix('/')?;
         rest.split_once('/')
     }
-
-    /// Puts what happened into the outbox.
-    async fn publish(&self, outbox: &Outbox, event: &Event) -> Result<(), sqlx::Error> {
-        let camera = event.camera();
-        let Ok(mut payload) = serde_json::to_value(event) else {
-            return Ok(());
-        };
-        payload["time"] = clip::now().into();
-        let topic = self.of(camera, "event");
-        outbox.put(&topic, &payload.to_string()).await
-    }
 }
 
 /// What a trigger says; a text that is no JSON object is the event's id.
@@ -126,15 +115,26 @@ pub(crate) struct Station {
 }
 
 impl Station {
-    /// Takes what happened; it is on the disk then.
-    pub(crate) async fn hear(&self, event: &Event) {
-        if matches!(event, Event::Camera { .. }) {
-            // At the end nobody listens any more.
-            let _ = self.changes.send(event.camera().to_owned());
-        }
-        if let Err(error) = self.topics.publish(&self.outbox, event).await {
-            tracing::error!("the outbox: {error}");
-        }
+    /// Has a camera's state be told.
+    pub(crate) fn tell_state(&self, camera: &str) {
+        // At the end nobody listens any more.
+        let _ = self.changes.send(camera.to_owned());
+    }
+
+    /// What is told of something that happened now.
+    pub(crate) fn letter(&self, event: &Event) -> Option<(String, String)> {
+        let mut payload = serde_json::to_value(event).ok()?;
+        payload["time"] = clip::now().into();
+        let topic = self.topics.of(event.camera(), "event");
+        Some((topic, payload.to_string()))
+    }
+
+    /// Takes what is to be told; it is on the disk then.
+    pub(crate) async fn take(
+        &self,
+        (topic, payload): &(String, String),
+    ) -> Result<(), sqlx::Error> {
+        self.outbox.put(topic, payload).await
     }
 }
 
@@ -303,6 +303,8 @@ impl Link {
             News::Came(Packet::PubRel(released)) => {
                 self.followed.remove(&released.pkid);
             }
+            // Now and then: what could not be read is tried again.
+            News::Came(Packet::PingResp) => self.send_next().await,
             News::Came(_) => (),
         }
     }

@@ -11,6 +11,7 @@ mod auth;
 mod browser;
 mod cameras;
 mod cut;
+mod disk;
 mod gateway;
 mod http;
 mod log;
