@@ -83,9 +83,15 @@ impl Clip {
         let text = serde_json::to_vec(self)?;
         let new = folder.join(format!(".{}{FACTS}.new", self.name));
         let mut file = std::fs::File::create(&new)?;
-        file.write_all(&text)?;
-        file.sync_all()?;
-        std::fs::rename(&new, folder.join(format!("{}{FACTS}", self.name)))
+        let written = file
+            .write_all(&text)
+            .and_then(|()| file.sync_all())
+            .and_then(|()| std::fs::rename(&new, folder.join(format!("{}{FACTS}", self.name))));
+        if written.is_err() {
+            // On a full disk it would take what room is left.
+            let _ = std::fs::remove_file(&new);
+        }
+        written
     }
 
     /// What is known of a file: from beside it, or what the file itself and its name say.

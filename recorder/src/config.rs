@@ -55,6 +55,8 @@ pub(crate) enum ConfigError {
     Site(String),
     #[error("site is not set: what is this machine called for others?")]
     NoSite,
+    #[error("mqtt.password is of no use without mqtt.username")]
+    PasswordAlone,
     #[error("store: {0}")]
     Store(&'static str),
     #[error("index.url does not begin with postgres://")]
@@ -290,6 +292,9 @@ pub(crate) struct Store {
     /// Whether what is recorded all the time goes there too.
     #[serde(default)]
     pub continuous: bool,
+    /// Seconds after which it is looked again whether another recorder has this one's site; 0 is never.
+    #[serde(default = "Store::default_watch")]
+    pub watch: u32,
 }
 
 impl std::fmt::Debug for Store {
@@ -306,6 +311,10 @@ impl Store {
 
     fn default_part() -> u32 {
         8
+    }
+
+    fn default_watch() -> u32 {
+        600
     }
 
     fn check(&self) -> Result<(), ConfigError> {
@@ -636,6 +645,10 @@ impl Config {
                 .any(|it| index.url.starts_with(it))
         {
             return Err(ConfigError::Url);
+        }
+        let mqtt = self.mqtt.as_ref();
+        if mqtt.is_some_and(|it| it.password.is_some() && it.username.is_none()) {
+            return Err(ConfigError::PasswordAlone);
         }
         self.store.as_ref().map(Store::check).transpose()?;
         let mut names = HashSet::new();

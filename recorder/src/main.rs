@@ -11,6 +11,9 @@ mod config;
 mod events;
 mod http;
 mod index;
+mod listener;
+mod lock;
+mod log;
 mod mqtt;
 mod offload;
 mod options;
@@ -31,31 +34,43 @@ fn main() -> ExitCode {
     let options = match Options::parse() {
         Ok(options) => options,
         Err(error) => {
-            eprintln!("{error}\n\n{}", options::USAGE);
+            closed_output::complain(&format!("{error}\n\n{}", options::USAGE));
             return ExitCode::from(2);
         }
     };
-    match options.task {
-        Task::Help => println!("{}", options::USAGE),
-        Task::Version => println!("kendryte-recorder {}", env!("CARGO_PKG_VERSION")),
-        Task::HashPassword => {
-            if let Err(error) = hash_password() {
-                eprintln!("{error}");
-                return ExitCode::FAILURE;
-            }
+    let done = match options.task {
+        Task::Help => closed_output::say(options::USAGE).map_err(Error::from),
+        Task::Version => {
+            let version = concat!("kendryte-recorder ", env!("CARGO_PKG_VERSION"));
+            closed_output::say(version).map_err(Error::from)
         }
-        Task::CheckConfig | Task::Run => {
-            tracing_subscriber::fmt()
-                .with_writer(std::io::stderr)
-                .with_target(false)
-                .init();
-            if let Err(error) = follow(&options) {
-                eprintln!("{error}");
-                return ExitCode::FAILURE;
-            }
+        Task::HashPassword => hash_password(),
+        Task::CheckConfig | Task::Run => return run(&options),
+    };
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            closed_output::complain(&error.to_string());
+            ExitCode::FAILURE
         }
     }
-    ExitCode::SUCCESS
+}
+
+/// Does what has a log.
+fn run(options: &Options) -> ExitCode {
+    if let Err(error) = log::begin() {
+        closed_output::complain(&format!("the log: {error}"));
+        return ExitCode::FAILURE;
+    }
+    let done = follow(options);
+    if let Err(error) = &done {
+        log::complain(&error.to_string());
+    }
+    log::end();
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(_) => ExitCode::FAILURE,
+    }
 }
 
 type Error = Box<dyn std::error::Error + Send + Sync>;
@@ -67,7 +82,7 @@ fn follow(options: &Options) -> Result<(), Error> {
     if options.task == Task::CheckConfig {
         check(&config)?;
         config.http.tls.as_ref().map(http::acceptor).transpose()?;
-        println!("{} cameras, nothing wrong", config.cameras.len());
+        log::result(&format!("{} cameras, nothing wrong", config.cameras.len()));
         return Ok(());
     }
     std::fs::create_dir_all(&config.directory)
@@ -83,7 +98,7 @@ fn follow(options: &Options) -> Result<(), Error> {
 /// Reads a line and prints its hash.
 fn hash_password() -> Result<(), Error> {
     if std::io::stdin().is_terminal() {
-        eprintln!("The password, which is shown as you type:");
+        closed_output::complain("The password, which is shown as you type:");
     }
     let mut password = String::new();
     std::io::stdin().read_line(&mut password)?;
@@ -91,8 +106,7 @@ fn hash_password() -> Result<(), Error> {
     if password.chars().count() < 8 {
         return Err("a password has eight characters or more".into());
     }
-    println!("{}", http::auth::hash_password(password)?);
-    Ok(())
+    Ok(closed_output::say(&http::auth::hash_password(password)?)?)
 }
 
 /// Builds each pipeline, so that missing elements and misspelt properties are found.

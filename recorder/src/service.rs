@@ -7,7 +7,7 @@ use std::time::Duration;
 use sd_notify::NotifyState;
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
-use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
+use tokio::sync::mpsc::unbounded_channel;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
@@ -18,11 +18,13 @@ use crate::events::Event;
 use crate::http::auth::Auth;
 use crate::http::{self, App, Parts};
 use crate::index::{Index, Shared};
-use crate::mqtt::{self, Prepared, Station};
+use crate::listener::Listener;
+use crate::lock::Lock;
+use crate::log;
+use crate::mqtt::{self, Prepared};
 use crate::offload::Offload;
 use crate::options::Options;
 use crate::rtsp;
-use crate::sync::is_true;
 
 /// A camera whose thread has not gone round for so long hangs. The end of its files may take less.
 const HANGS: Duration = Duration::from_secs(60);
@@ -32,6 +34,7 @@ pub(crate) async fn run(options: &Options, config: Config) -> Result<(), Error> 
     let mut terminate = signal(SignalKind::terminate())?;
     let mut interrupt = signal(SignalKind::interrupt())?;
     let mut hang_up = signal(SignalKind::hangup())?;
+    let lock = Lock::take(&config.directory)?;
     let (events, happened) = unbounded_channel();
     let (stop, stopped) = watch::channel(false);
     let (mut index, found) = Index::open(&config.directory, config.site()).await?;
@@ -55,6 +58,7 @@ pub(crate) async fn run(options: &Options, config: Config) -> Result<(), Error> 
         offload = Some(Offload::start(
             store,
             &config.directory,
+            lock.identity.clone(),
             index,
             events,
             stopped,
@@ -66,6 +70,7 @@ pub(crate) async fn run(options: &Options, config: Config) -> Result<(), Error> 
         mqtt = Some(
             mqtt::prepare(
                 config,
+                lock.identity.clone(),
                 cameras.clone(),
                 index.clone(),
                 events.clone(),
@@ -75,7 +80,8 @@ pub(crate) async fn run(options: &Options, config: Config) -> Result<(), Error> 
         );
     }
     let (station, mqtt) = mqtt.unzip();
-    let listening = tokio::spawn(listen(happened, index.clone(), station, stopped.clone()));
+    let listening = Listener::new(index.clone(), station).run(happened, stopped.clone());
+    let listening = tokio::spawn(listening);
     let listener = TcpListener::bind(config.http.listen)
         .await
         .map_err(|error| format!("{}: {error}", config.http.listen))?;
@@ -143,7 +149,7 @@ fn serve(
     let scheme = if tls.is_some() { "https" } else { "http" };
     let router = http::router(app);
     let serving = http::serve(listener, router, tls, config.connections, stopped);
-    println!("{scheme}://{address}/");
+    log::result(&format!("{scheme}://{address}/"));
     Ok(tokio::spawn(serving))
 }
 
@@ -155,7 +161,7 @@ fn begin_rtsp(config: &Config, auth: Arc<Auth>) -> Result<Option<Arc<rtsp::Serve
     let tls = config.http.tls.as_ref();
     let tls = tls.filter(|_| config_of_rtsp.is_reached());
     let server = rtsp::Server::start(config_of_rtsp, tls, auth)?;
-    println!("{}", server.address(config_of_rtsp));
+    log::result(&server.address(config_of_rtsp).to_string());
     Ok(Some(Arc::new(server)))
 }
 
@@ -219,53 +225,8 @@ async fn watchdog(cameras: Arc<Cameras>) {
     }
 }
 
-fn heed(camera: &str, clip: &str, done: Result<(), sqlx::Error>) {
-    if let Err(error) = done {
-        tracing::error!(camera, clip, "the index: {error}");
-    }
-}
-
 fn notify(state: &[NotifyState<'_>]) {
     if let Err(error) = sd_notify::notify(state) {
         tracing::warn!("systemd cannot be told: {error}");
-    }
-}
-
-/// Follows what happens, until it is to stop and all has been heard.
-async fn listen(
-    mut happened: UnboundedReceiver<Event>,
-    index: Index,
-    station: Option<Station>,
-    mut stopped: watch::Receiver<bool>,
-) {
-    loop {
-        let event = tokio::select! {
-            event = happened.recv() => event,
-            () = is_true(&mut stopped) => {
-                happened.close();
-                happened.recv().await
-            }
-        };
-        let Some(event) = event else {
-            break;
-        };
-        if let Some(station) = &station {
-            station.hear(&event).await;
-        }
-        match &event {
-            Event::Camera { camera, state, .. } => {
-                tracing::info!(camera, state = state.name(), "changed");
-            }
-            Event::Finished { clip } => {
-                // If not, it is found when the program starts again.
-                heed(&clip.camera, &clip.name, index.put(clip).await);
-            }
-            Event::Uploaded { clip } => {
-                let told = index.told(&clip.camera, &clip.name).await;
-                heed(&clip.camera, &clip.name, told);
-            }
-            Event::Deleted { camera, name } => heed(camera, name, index.lose(camera, name).await),
-            _ => tracing::debug!("{event:?}"),
-        }
     }
 }

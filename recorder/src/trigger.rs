@@ -2,7 +2,7 @@
 //! Triggers, wherever they come from: an event's first one makes a clip, the others name it.
 
 use std::sync::Arc;
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use serde::{Deserialize, Serialize};
 
@@ -69,19 +69,12 @@ pub(crate) async fn trigger(
             return Ok(triggered(entry.clip.name));
         }
     }
-    await_start(&camera).await;
+    // A program that has just begun gets the orders that came while it was away before its cameras' pipelines
+    // are made. Of one that is not, the trigger says so.
+    let _ = tokio::time::timeout(STARTS, camera.made()).await;
     let (for_thread, id) = (camera.clone(), event.clone());
     let name = tokio::task::spawn_blocking(move || for_thread.trigger(&id, order.after, order.pin));
     Ok(triggered(name.await??))
-}
-
-/// A program that has just begun gets the orders that came while it was away before its cameras' pipelines are
-/// made.
-async fn await_start(camera: &Camera) {
-    let deadline = Instant::now() + STARTS;
-    while camera.is_being_made() && Instant::now() < deadline {
-        tokio::time::sleep(Duration::from_millis(10)).await;
-    }
 }
 
 /// An id that no other event has.

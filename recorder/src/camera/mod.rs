@@ -15,9 +15,9 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use gst::prelude::*;
 use serde::Serialize;
-use tokio::sync::watch;
+use tokio::sync::{Notify, watch};
 
-use crate::clip::{self, PICTURE};
+use crate::clip::{self, Clip, PICTURE};
 use crate::config;
 use crate::events::{Event, Events, Phase};
 use crate::rtsp::Feed;
@@ -25,6 +25,9 @@ use crate::sync::lock;
 
 /// Events whose ids are remembered, so that one that comes twice makes one clip.
 const REMEMBERED: usize = 1024;
+
+/// How often what the disk did not take is tried again.
+const FACTS_AGAIN: Duration = Duration::from_secs(2);
 
 /// The beginning of the ids of events that motion makes.
 const MOTION: &str = "motion-";
@@ -129,6 +132,8 @@ struct Shared {
     picture: watch::Sender<Picture>,
     /// Written by the camera's thread and by triggers.
     state: Mutex<State>,
+    /// Told by the camera's thread when its pipeline was made, or its state is another one.
+    changed: Notify,
     /// The camera is to end; with `woken`.
     stop: Mutex<bool>,
     woken: Condvar,
@@ -155,6 +160,9 @@ struct State {
     open: HashMap<String, Open>,
     /// The clip of what moves, and when it was last told to go on; none once it was told to end.
     motion: Option<(String, Instant)>,
+    /// Clips whose facts the disk has not taken yet, and when it was last tried.
+    unwritten: Vec<Clip>,
+    tried: Option<Instant>,
     /// Events and their clips, the oldest first.
     recent: VecDeque<(String, String)>,
 }
@@ -189,6 +197,7 @@ impl Camera {
             feed,
             picture: watch::Sender::new(first),
             state: Mutex::default(),
+            changed: Notify::new(),
             stop: Mutex::new(false),
             woken: Condvar::new(),
             frames: AtomicU64::new(0),
@@ -268,8 +277,21 @@ impl Camera {
         Ok(())
     }
 
+    /// Waits until there is something that could record, or the camera has failed.
+    pub(crate) async fn made(&self) {
+        loop {
+            let mut changed = std::pin::pin!(self.shared.changed.notified());
+            // Before the look, so that nothing is missed between it and the wait.
+            changed.as_mut().enable();
+            if !self.is_being_made() {
+                return;
+            }
+            changed.await;
+        }
+    }
+
     /// Whether it has just begun, and there is nothing yet that could record.
-    pub(crate) fn is_being_made(&self) -> bool {
+    fn is_being_made(&self) -> bool {
         let state = lock(&self.shared.state);
         state.phase == Phase::Starting && state.ring.is_none()
     }
@@ -481,6 +503,36 @@ impl Shared {
     /// The thread goes round.
     fn turn(&self) {
         self.turned.store(self.since_it_began(), Ordering::Relaxed);
+        let due = {
+            let mut state = lock(&self.state);
+            let due = state
+                .tried
+                .is_none_or(|tried| tried.elapsed() >= FACTS_AGAIN);
+            if due {
+                state.tried = Some(Instant::now());
+            }
+            due && !state.unwritten.is_empty()
+        };
+        if due {
+            self.write_facts();
+        }
+    }
+
+    /// Writes what is known of clips where the disk did not take it before.
+    fn write_facts(&self) {
+        let mut clips = std::mem::take(&mut lock(&self.state).unwritten);
+        if clips.is_empty() {
+            return;
+        }
+        // A clip that went meanwhile needs none.
+        clips.retain(|clip| {
+            self.path(&clip.name).exists() && clip.write_facts(&self.folder).is_err()
+        });
+        let mut state = lock(&self.state);
+        if clips.is_empty() {
+            state.recording_error = None;
+        }
+        state.unwritten.append(&mut clips);
     }
 
     fn tell(&self, event: Event) {
@@ -497,6 +549,7 @@ impl Shared {
             changed
         };
         if changed {
+            self.changed.notify_waiters();
             self.tell(Event::Camera {
                 camera: self.config.name.clone(),
                 state: phase,
@@ -516,5 +569,34 @@ impl Shared {
         let mut state = lock(&self.state);
         state.open.remove(name);
         state.recent.retain(|(_, known)| known != name);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Only ends a test that would hang.
+    const FAILSAFE: Duration = Duration::from_secs(60);
+
+    fn camera(directory: &Path, source: &str) -> Camera {
+        gst::init().unwrap();
+        gstkendryte::plugin_register_static().unwrap();
+        let config = toml::from_str(&format!("name = 'gate'\nsource = '{source}'")).unwrap();
+        let (events, _) = tokio::sync::mpsc::unbounded_channel();
+        Camera::start(config, directory, events, None).unwrap()
+    }
+
+    #[tokio::test]
+    async fn who_waits_for_a_camera_hears_when_it_is_made_or_fails() {
+        for (source, runs) in [("videotestsrc is-live=true", true), ("nosuchsrc", false)] {
+            let directory = tempfile::tempdir().unwrap();
+            let camera = camera(directory.path(), source);
+            let made = tokio::time::timeout(FAILSAFE, camera.made()).await;
+            assert!(made.is_ok(), "{source}: nobody is told");
+            assert_eq!(lock(&camera.shared.state).ring.is_some(), runs, "{source}");
+            camera.stop();
+            camera.join();
+        }
     }
 }

@@ -71,6 +71,14 @@ pub(crate) fn run(shared: &Arc<Shared>) {
     if let Some(feed) = &shared.feed {
         feed.end();
     }
+    shared.write_facts();
+    for clip in &lock(&shared.state).unwritten {
+        tracing::error!(
+            camera = name.as_str(),
+            "what is known of {} cannot be written",
+            clip.name
+        );
+    }
     shared.set_phase(Phase::Stopped, None);
     tracing::info!(camera = name.as_str(), "stopped");
 }
@@ -242,6 +250,7 @@ impl Run<'_> {
             return Err(self.first_error().unwrap_or(RunError::Start));
         }
         lock(&self.shared.state).ring = Some(ring.clone());
+        self.shared.changed.notify_waiters();
         while !self.shared.stopping() {
             self.shared.turn();
             self.look()?;
@@ -393,14 +402,18 @@ impl Run<'_> {
         if let Ok(file) = std::fs::metadata(self.shared.path(&clip.name)) {
             clip.bytes = file.len();
         }
-        if let Err(error) = clip.write_facts(&self.shared.folder) {
-            tracing::warn!(camera = clip.camera, "facts of {}: {error}", clip.name);
-        }
+        let written = clip.write_facts(&self.shared.folder);
         let seconds = clip.length as f64 / 1000.0;
         tracing::info!(camera = clip.camera, clip = clip.name, seconds, "saved");
         let mut state = lock(&self.shared.state);
         state.finished += 1;
         state.recording_error = None;
+        if let Err(error) = written {
+            let text = format!("facts of {}: {error}; they are written later", clip.name);
+            tracing::warn!(camera = clip.camera, "{text}");
+            state.recording_error = Some(text);
+            state.unwritten.push(clip.clone());
+        }
         drop(state);
         self.shared.tell(Event::Finished { clip });
     }

@@ -115,9 +115,28 @@ impl Index {
         Ok(())
     }
 
-    /// Clips that are to be deleted in the store.
+    /// The store has a clip that was deleted here: it is to be deleted there.
+    pub(crate) async fn condemn(&self, clip: &Clip) -> Result<(), sqlx::Error> {
+        let entry = Entry {
+            site: self.site.clone(),
+            clip: clip.clone(),
+            here: false,
+        };
+        let mut both = self.pool.begin().await?;
+        table::put!(&entry).execute(&mut *both).await?;
+        sqlx::query("UPDATE clips SET gone = 1 WHERE camera = $1 AND name = $2")
+            .bind(&clip.camera)
+            .bind(&clip.name)
+            .execute(&mut *both)
+            .await?;
+        both.commit().await?;
+        self.touch(&clip.camera, &clip.name);
+        Ok(())
+    }
+
+    /// Clips that are to be deleted in the store, those that it has refused least often first.
     pub(crate) async fn gone(&self) -> Result<Vec<Clip>, sqlx::Error> {
-        let rows = sqlx::query(table::select!("WHERE gone = 1"));
+        let rows = sqlx::query(table::select!("WHERE gone = 1 ORDER BY attempts, start"));
         clips(&rows.fetch_all(&self.pool).await?)
     }
 
@@ -172,6 +191,12 @@ impl Index {
         Ok(())
     }
 
+    /// All uploads in parts that are under way: by camera, name and id.
+    pub(crate) async fn uploads(&self) -> Result<Vec<(String, String, String)>, sqlx::Error> {
+        let rows = sqlx::query("SELECT camera, name, upload FROM uploads");
+        names(&rows.fetch_all(&self.pool).await?)
+    }
+
     /// Uploads in parts of clips that are not there any more: by camera, name and id.
     pub(crate) async fn orphans(&self) -> Result<Vec<(String, String, String)>, sqlx::Error> {
         let rows = sqlx::query(
@@ -179,10 +204,7 @@ impl Index {
                  (SELECT 1 FROM clips WHERE clips.camera = uploads.camera
                   AND clips.name = uploads.name AND here = 1 AND gone = 0)",
         );
-        let rows = rows.fetch_all(&self.pool).await?;
-        rows.iter()
-            .map(|row| Ok((row.try_get(0)?, row.try_get(1)?, row.try_get(2)?)))
-            .collect()
+        names(&rows.fetch_all(&self.pool).await?)
     }
 
     /// Whether the store may have clips that this index has not: it was made anew.
@@ -216,6 +238,12 @@ impl Index {
             .await?;
         Ok(added)
     }
+}
+
+fn names(rows: &[SqliteRow]) -> Result<Vec<(String, String, String)>, sqlx::Error> {
+    rows.iter()
+        .map(|row| Ok((row.try_get(0)?, row.try_get(1)?, row.try_get(2)?)))
+        .collect()
 }
 
 fn clips(rows: &[SqliteRow]) -> Result<Vec<Clip>, sqlx::Error> {

@@ -13,6 +13,8 @@
 //! - A session of which the two cannot agree is given up, or there would never be another one.
 
 use std::ops::ControlFlow;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use rumqttc::{
@@ -25,6 +27,8 @@ use crate::sync::is_true;
 
 /// How long to wait before the broker is tried again.
 const AGAIN: Duration = Duration::from_secs(1);
+/// The same where another recorder has this one's name, whose connection it would end.
+const CROWDED: Duration = Duration::from_secs(30);
 /// Connections in a row that may end over an answer to nothing, before the session is given up.
 const DISPUTES: u32 = 3;
 
@@ -43,6 +47,8 @@ pub(super) enum News {
 pub(super) struct Line {
     broker: EventLoop,
     heard: mpsc::UnboundedSender<News>,
+    /// Another recorder has this one's name.
+    crowded: Arc<AtomicBool>,
     stopped: watch::Receiver<bool>,
     /// A broker that is gone is told of once.
     told: bool,
@@ -57,11 +63,13 @@ impl Line {
     pub(super) fn new(
         broker: EventLoop,
         heard: mpsc::UnboundedSender<News>,
+        crowded: Arc<AtomicBool>,
         stopped: watch::Receiver<bool>,
     ) -> Self {
         Self {
             broker,
             heard,
+            crowded,
             stopped,
             told: false,
             forgets: false,
@@ -103,6 +111,7 @@ impl Line {
     fn pass_on(&mut self, packet: Packet) {
         if matches!(packet, Packet::PingResp) {
             self.disputes = 0;
+            self.crowded.store(false, Ordering::Relaxed);
         }
         self.tell(News::Came(packet));
     }
@@ -149,8 +158,12 @@ impl Line {
         self.broker
             .pending
             .retain(|request| !of_this_connection(request));
+        let wait = match self.crowded.load(Ordering::Relaxed) {
+            true => CROWDED,
+            false => AGAIN,
+        };
         tokio::select! {
-            () = tokio::time::sleep(AGAIN) => ControlFlow::Continue(()),
+            () = tokio::time::sleep(wait) => ControlFlow::Continue(()),
             () = is_true(&mut self.stopped) => ControlFlow::Break(()),
         }
     }

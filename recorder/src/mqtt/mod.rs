@@ -4,6 +4,7 @@
 //! | topic | |
 //! |---|---|
 //! | `kendryte/SITE/state` | `online` or `offline`, retained; the broker says `offline` for a program that is gone |
+//! | `kendryte/SITE/recorder` | who has this site's name, retained |
 //! | `kendryte/SITE/CAMERA/state` | what the camera does, retained |
 //! | `kendryte/SITE/CAMERA/event` | what happened, in order, from the [`outbox`] |
 //! | `kendryte/SITE/CAMERA/trigger` | has the program record |
@@ -16,9 +17,11 @@ mod outbox;
 use std::collections::HashMap;
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use rumqttc::{AsyncClient, ClientError, EventLoop, LastWill, MqttOptions, Packet, Publish, QoS};
+use serde::{Deserialize, Serialize};
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinHandle;
 
@@ -28,6 +31,7 @@ use crate::clip;
 use crate::config::Mqtt;
 use crate::events::{Event, Events};
 use crate::index::Index;
+use crate::lock::Identity;
 use crate::pins;
 use crate::sync::is_true;
 use crate::trigger::{Order, trigger};
@@ -55,8 +59,16 @@ impl Topics {
         Self(format!("kendryte/{site}"))
     }
 
+    fn site(&self) -> &str {
+        self.0.rsplit_once('/').map_or("", |(_, site)| site)
+    }
+
     fn online(&self) -> String {
         format!("{}/state", self.0)
+    }
+
+    fn recorder(&self) -> String {
+        format!("{}/recorder", self.0)
     }
 
     fn of(&self, camera: &str, what: &str) -> String {
@@ -67,17 +79,6 @@ impl Topics {
     fn order<'a>(&self, topic: &'a str) -> Option<(&'a str, &'a str)> {
         let rest = topic.strip_prefix(&self.0)?.strip_prefix('/')?;
         rest.split_once('/')
-    }
-
-    /// Puts what happened into the outbox.
-    async fn publish(&self, outbox: &Outbox, event: &Event) -> Result<(), sqlx::Error> {
-        let camera = event.camera();
-        let Ok(mut payload) = serde_json::to_value(event) else {
-            return Ok(());
-        };
-        payload["time"] = clip::now().into();
-        let topic = self.of(camera, "event");
-        outbox.put(&topic, &payload.to_string()).await
     }
 }
 
@@ -94,6 +95,13 @@ fn read(payload: &[u8]) -> Option<Order> {
     })
 }
 
+/// Who has a site's name.
+#[derive(Debug, Serialize, Deserialize)]
+struct Presence {
+    recorder: String,
+    host: String,
+}
+
 /// What is listened to below a camera's topic.
 const ORDERS: [&str; 4] = ["trigger", "finish", "pin", "unpin"];
 
@@ -107,15 +115,26 @@ pub(crate) struct Station {
 }
 
 impl Station {
-    /// Takes what happened; it is on the disk then.
-    pub(crate) async fn hear(&self, event: &Event) {
-        if matches!(event, Event::Camera { .. }) {
-            // At the end nobody listens any more.
-            let _ = self.changes.send(event.camera().to_owned());
-        }
-        if let Err(error) = self.topics.publish(&self.outbox, event).await {
-            tracing::error!("the outbox: {error}");
-        }
+    /// Has a camera's state be told.
+    pub(crate) fn tell_state(&self, camera: &str) {
+        // At the end nobody listens any more.
+        let _ = self.changes.send(camera.to_owned());
+    }
+
+    /// What is told of something that happened now.
+    pub(crate) fn letter(&self, event: &Event) -> Option<(String, String)> {
+        let mut payload = serde_json::to_value(event).ok()?;
+        payload["time"] = clip::now().into();
+        let topic = self.topics.of(event.camera(), "event");
+        Some((topic, payload.to_string()))
+    }
+
+    /// Takes what is to be told; it is on the disk then.
+    pub(crate) async fn take(
+        &self,
+        (topic, payload): &(String, String),
+    ) -> Result<(), sqlx::Error> {
+        self.outbox.put(topic, payload).await
     }
 }
 
@@ -138,6 +157,7 @@ impl Prepared {
 /// Takes what happens from now on; is to end when `stopped` is true.
 pub(crate) async fn prepare(
     config: &Mqtt,
+    identity: Identity,
     cameras: Arc<Cameras>,
     index: Index,
     events: Events,
@@ -152,6 +172,10 @@ pub(crate) async fn prepare(
     let link = Link {
         client,
         topics: topics.clone(),
+        identity,
+        is_known: false,
+        crowded: Arc::default(),
+        has_met: false,
         cameras,
         index,
         events,
@@ -181,7 +205,8 @@ async fn run(
     mut stopped: watch::Receiver<bool>,
 ) {
     let (heard, mut news) = mpsc::unbounded_channel();
-    let line = tokio::spawn(Line::new(broker, heard, stopped.clone()).run());
+    let line = Line::new(broker, heard, link.crowded.clone(), stopped.clone());
+    let line = tokio::spawn(line.run());
     let letters = link.outbox.news.clone();
     loop {
         tokio::select! {
@@ -222,8 +247,10 @@ fn connect(config: &Mqtt, site: &str, topics: &Topics) -> (AsyncClient, EventLoo
     options.set_manual_acks(true);
     let will = LastWill::new(topics.online(), "offline", QoS::AtLeastOnce, true);
     options.set_last_will(will);
-    if let (Some(user), Some(password)) = (&config.username, &config.password) {
-        options.set_credentials(user.clone(), password.clone());
+    if let Some(user) = &config.username {
+        // An empty password is none.
+        let password = config.password.clone().unwrap_or_default();
+        options.set_credentials(user.clone(), password);
     }
     let (client, mut broker) = AsyncClient::new(options, QUEUE);
     // A small packet does not wait until the last one was acknowledged, which takes 40 ms.
@@ -237,6 +264,14 @@ fn connect(config: &Mqtt, site: &str, topics: &Topics) -> (AsyncClient, EventLoo
 struct Link {
     client: AsyncClient,
     topics: Topics,
+    identity: Identity,
+    /// What this run has said of itself came back: what comes from others now was said later.
+    is_known: bool,
+    /// Another recorder has this site's name, and takes the connection; the line forgets it when it has one
+    /// that lasts.
+    crowded: Arc<AtomicBool>,
+    /// It was told of.
+    has_met: bool,
     cameras: Arc<Cameras>,
     index: Index,
     events: Events,
@@ -268,12 +303,19 @@ impl Link {
             News::Came(Packet::PubRel(released)) => {
                 self.followed.remove(&released.pkid);
             }
+            // Now and then: what could not be read is tried again.
+            News::Came(Packet::PingResp) => self.send_next().await,
             News::Came(_) => (),
         }
     }
 
     /// Follows an order, unless it was followed before, and acknowledges it.
     async fn take(&mut self, order: Publish) {
+        if order.topic == self.topics.recorder() {
+            self.meet(&order.payload);
+            self.complain(self.client.try_ack(&order));
+            return;
+        }
         let mut hash = DefaultHasher::new();
         (&order.topic, &order.payload).hash(&mut hash);
         let hash = hash.finish();
@@ -285,6 +327,30 @@ impl Link {
             self.followed.insert(order.pkid, hash);
         }
         self.complain(self.client.try_ack(&order));
+    }
+
+    /// Somebody who has this site's name. The broker knows the two for one, and ends the connection of either
+    /// when the other comes.
+    fn meet(&mut self, payload: &[u8]) {
+        let Ok(presence) = serde_json::from_slice::<Presence>(payload) else {
+            return;
+        };
+        if presence.recorder == self.identity.id {
+            self.is_known = true;
+            return;
+        }
+        if !self.is_known {
+            return;
+        }
+        self.crowded.store(true, Ordering::Relaxed);
+        if !std::mem::replace(&mut self.has_met, true) {
+            tracing::error!(
+                site = self.topics.site(),
+                host = presence.host,
+                "another recorder has the same site at this broker: each takes the other's connection and orders; \
+                 give each a site of its own"
+            );
+        }
     }
 
     fn said<T>(&self, result: Result<T, sqlx::Error>) -> Option<T> {
@@ -305,6 +371,16 @@ impl Link {
             let topic = self.topics.of("+", what);
             self.complain(self.client.try_subscribe(topic, QoS::ExactlyOnce));
         }
+        self.complain(
+            self.client
+                .try_subscribe(self.topics.recorder(), QoS::AtLeastOnce),
+        );
+        let presence = Presence {
+            recorder: self.identity.id.clone(),
+            host: self.identity.host.clone(),
+        };
+        let presence = serde_json::to_string(&presence).unwrap_or_default();
+        self.publish(self.topics.recorder(), QoS::AtLeastOnce, true, presence);
         self.publish(
             self.topics.online(),
             QoS::AtLeastOnce,

@@ -5,8 +5,11 @@
 //! one that had arrived is found in the store, and what is there has one name. A clip is marked when the
 //! store has it whole, by size and checksum, and only then its file may go.
 
+mod chores;
 mod client;
+mod mark;
 mod store;
+mod unfinished;
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -21,9 +24,12 @@ use crate::clip::{Clip, FACTS, PICTURE};
 use crate::config;
 use crate::events::{Event, Events};
 use crate::index::{Backlog, Index, Upload};
+use crate::lock::Identity;
 use crate::pins;
 use crate::sync::{is_true, lock};
 
+use chores::Chores;
+use mark::Watch;
 pub(crate) use store::StoreError;
 use store::{Digest, Memory, Store};
 
@@ -66,6 +72,7 @@ impl Offload {
     pub(crate) fn start(
         config: &config::Store,
         directory: &Path,
+        identity: Identity,
         index: Index,
         events: Events,
         stopped: watch::Receiver<bool>,
@@ -78,8 +85,9 @@ impl Offload {
             directory: directory.to_owned(),
             progress: Progress::default(),
         });
-        let running = offload.clone();
-        Ok((offload, tokio::spawn(running.run(stopped))))
+        let watch = Watch::new(identity, Duration::from_secs(config.watch.into()));
+        let running = offload.clone().run(Chores::new(watch), stopped);
+        Ok((offload, tokio::spawn(running)))
     }
 
     /// How it is doing.
@@ -90,7 +98,7 @@ impl Offload {
         })
     }
 
-    async fn run(self: Arc<Self>, mut stopped: watch::Receiver<bool>) {
+    async fn run(self: Arc<Self>, mut chores: Chores, mut stopped: watch::Receiver<bool>) {
         if let Err(error) = self.tell_untold().await {
             tracing::error!("the index: {error}");
         }
@@ -98,7 +106,7 @@ impl Offload {
         while !*stopped.borrow() {
             // Whatever is under way goes on next time, as after a kill.
             let turned = tokio::select! {
-                turned = self.turn() => turned,
+                turned = self.turn(&mut chores) => turned,
                 () = is_true(&mut stopped) => break,
             };
             let wait = match turned {
@@ -133,20 +141,8 @@ impl Offload {
     }
 
     /// Does what is to be done next; false if there is nothing.
-    async fn turn(&self) -> Result<bool, StoreError> {
-        if self.index.is_unread().await? {
-            let clips = self.store.list().await?;
-            let added = self.index.read(&clips).await?;
-            tracing::info!(added, "the index follows the store");
-        }
-        for (camera, name, id) in self.index.orphans().await? {
-            self.store.abort(&camera, &name, &id).await?;
-            self.index.end_upload(&camera, &name).await?;
-        }
-        for clip in self.index.gone().await? {
-            self.store.delete(&clip).await?;
-            self.index.deleted(&clip.camera, &clip.name).await?;
-        }
+    async fn turn(&self, chores: &mut Chores) -> Result<bool, StoreError> {
+        self.do_chores(chores).await;
         let Some(clip) = self.index.next_upload(self.config.continuous).await? else {
             return self.make_room().await;
         };
@@ -197,7 +193,7 @@ impl Offload {
         let there = self.index.stored(&clip.camera, &clip.name, &digest.sha256);
         if !there.await? {
             // Somebody has deleted it meanwhile.
-            return self.store.delete(clip).await;
+            return Ok(self.index.condemn(&known).await?);
         }
         // A new index knows by this.
         let (facts, beside) = (known.clone(), folder);

@@ -10,7 +10,9 @@ use std::path::Path as FilePath;
 
 use futures_util::TryStreamExt;
 use md5::Md5;
-use object_store::aws::{AmazonS3, AmazonS3Builder};
+use object_store::ClientOptions;
+use object_store::aws::{AmazonS3, AmazonS3Builder, AwsCredential};
+use object_store::client::{HttpConnector, HttpError};
 use object_store::multipart::{MultipartStore, PartId};
 use object_store::path::Path;
 use object_store::{
@@ -21,7 +23,8 @@ use sha2::{Digest as _, Sha256};
 use tokio::task::block_in_place;
 
 use super::client::Connector;
-use crate::clip::{Clip, FACTS, PICTURE};
+use super::unfinished::Bucket;
+use crate::clip::{self, Clip, FACTS, PICTURE};
 use crate::config::{self, Container};
 use crate::index::Upload;
 
@@ -40,7 +43,16 @@ pub(crate) enum StoreError {
     Forgotten(String),
     #[error("what is known of the clip: {0}")]
     Facts(#[from] serde_json::Error),
+    #[error("the store: {0}")]
+    Http(#[from] HttpError),
+    #[error("the store refuses it: {status}{}{code}", if .code.is_empty() { "" } else { " " })]
+    Refused { status: u16, code: String },
+    #[error("the store's answer cannot be read: {0}")]
+    Unclear(String),
 }
+
+/// The end of the name of the mark by which recorders of one name find each other.
+const MARK: &str = ".recorder";
 
 /// What a file holds, to be compared with what a store says that it has.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -107,6 +119,8 @@ pub(crate) trait Memory {
 #[derive(Debug)]
 pub(crate) struct Store {
     s3: AmazonS3,
+    /// The same for what `s3` has no call for.
+    bucket: Bucket,
     /// In front of all names, with a slash at its end if it is not empty.
     prefix: String,
     part: usize,
@@ -119,6 +133,8 @@ impl Store {
             .with_region(&config.region)
             .with_access_key_id(&config.access_key)
             .with_secret_access_key(&config.secret_key)
+            // Not every server has a call for many, and one at a time is what is deleted.
+            .with_disable_bulk_delete(true)
             // What failed is tried again by those who know what it was for.
             .with_retry(RetryConfig {
                 max_retries: 0,
@@ -134,10 +150,24 @@ impl Store {
         if !prefix.is_empty() {
             prefix.push('/');
         }
+        let connector = Connector { tls, limit };
+        let endpoint = match &config.endpoint {
+            Some(endpoint) => endpoint.trim_end_matches('/').to_owned(),
+            None => format!("https://s3.{}.amazonaws.com", config.region),
+        };
+        let bucket = Bucket {
+            client: connector.connect(&ClientOptions::new())?,
+            address: format!("{endpoint}/{}", config.bucket),
+            region: config.region.clone(),
+            credential: AwsCredential {
+                key_id: config.access_key.clone(),
+                secret_key: config.secret_key.clone(),
+                token: None,
+            },
+        };
         Ok(Self {
-            s3: builder
-                .with_http_connector(Connector { tls, limit })
-                .build()?,
+            s3: builder.with_http_connector(connector).build()?,
+            bucket,
             prefix: format!("{prefix}{site}/"),
             part: (config.part as usize) << 20,
         })
@@ -197,6 +227,7 @@ impl Store {
         let mut upload = match upload {
             Some(upload) => upload,
             None => {
+                self.end_others(&key).await;
                 let options = PutMultipartOptions::from(attributes);
                 let id = self.s3.create_multipart_opts(&key, options).await?;
                 let parts = Vec::new();
@@ -266,6 +297,64 @@ impl Store {
             Err(object_store::Error::NotFound { .. }) => Ok(()),
             result => Ok(result?),
         }
+    }
+
+    /// Ends what was begun of a key before, of which no id is known. A store that refuses is told of by who looks
+    /// for all of them.
+    async fn end_others(&self, key: &Path) {
+        let begun = self.bucket.unfinished(key.as_ref()).await;
+        let begun = begun.inspect_err(|error| tracing::debug!("{key}: {error}"));
+        for upload in begun.unwrap_or_default() {
+            // A longer key begins so too.
+            if upload.key != key.as_ref() {
+                continue;
+            }
+            match self.s3.abort_multipart(key, &upload.id).await {
+                Ok(()) => tracing::info!("an upload of {key} that nobody knew of is ended"),
+                Err(error) => tracing::debug!("{key}: {error}"),
+            }
+        }
+    }
+
+    /// The uploads of this site's clips that were begun and not ended: camera, name and id.
+    pub(crate) async fn unfinished(&self) -> Result<Vec<(String, String, String)>, StoreError> {
+        let all = self.bucket.unfinished(&self.prefix).await?;
+        let ours = all.into_iter().filter_map(|upload| {
+            let (camera, name) = self.clip_of(&upload.key)?;
+            Some((camera, name, upload.id))
+        });
+        Ok(ours.collect())
+    }
+
+    /// The camera and name of a clip's key; none of what others have put there.
+    fn clip_of(&self, key: &str) -> Option<(String, String)> {
+        let (camera, name) = key.strip_prefix(&self.prefix)?.split_once('/')?;
+        (config::is_name(camera) && clip::is_name(name))
+            .then(|| (camera.to_owned(), name.to_owned()))
+    }
+
+    fn mark_key(&self) -> Path {
+        Path::from(format!("{}{MARK}", self.prefix))
+    }
+
+    /// What a recorder of this site has written of itself last.
+    pub(crate) async fn mark(&self) -> Result<Option<String>, StoreError> {
+        match self.s3.get(&self.mark_key()).await {
+            Ok(found) => {
+                let text = found.bytes().await?;
+                Ok(Some(String::from_utf8_lossy(&text).into_owned()))
+            }
+            Err(object_store::Error::NotFound { .. }) => Ok(None),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    pub(crate) async fn set_mark(&self, text: String) -> Result<(), StoreError> {
+        let options = PutOptions::from(of_kind("application/json"));
+        self.s3
+            .put_opts(&self.mark_key(), text.into(), options)
+            .await?;
+        Ok(())
     }
 
     /// Deletes a clip, and first what says that it is there.
@@ -345,6 +434,26 @@ fn of_kind(kind: &'static str) -> Attributes {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_key_is_of_a_clip_of_this_site_only() {
+        let text = "bucket = 'clips'\nprefix = 'cars'\naccess-key = 'a'\nsecret-key = 'b'";
+        let config = toml::from_str::<config::Store>(text).unwrap();
+        let store = Store::new(&config, "car-7").unwrap();
+        let of = |key| store.clip_of(key);
+        let clip = ("gate".to_owned(), "20261130T203000-123456.mp4".to_owned());
+        assert_eq!(of("cars/car-7/gate/20261130T203000-123456.mp4"), Some(clip));
+        for others in [
+            "cars/car-77/gate/20261130T203000-123456.mp4",
+            "car-7/gate/20261130T203000-123456.mp4",
+            "cars/car-7/20261130T203000-123456.mp4",
+            "cars/car-7/gate/more/a.mp4",
+            "cars/car-7/gate/a.txt",
+            "cars/car-7/.recorder",
+        ] {
+            assert_eq!(of(others), None, "{others}");
+        }
+    }
 
     #[test]
     fn a_digest_has_the_tags_of_s3() {

@@ -7,7 +7,7 @@ use serde_json::Value;
 
 use crate::cut::{From, Network, Packet};
 use crate::servers::Broker;
-use crate::support::{Program, Recorder, ask, ball, until};
+use crate::support::{HEAD, Program, Recorder, ask, ball, until};
 
 fn config(port: u16) -> String {
     format!(
@@ -302,4 +302,47 @@ fn an_order_amid_which_the_program_was_killed_does_not_end_all_others() {
             );
         }
     }
+}
+
+#[test]
+fn a_user_needs_no_password() {
+    let folder = tempfile::tempdir().unwrap();
+    let list = folder.path().join("acl");
+    // Who is nobody may listen only.
+    std::fs::write(&list, "topic read #\nuser bob\ntopic readwrite #\n").unwrap();
+    let broker = Broker::start_with(folder.path(), &format!("acl_file {}\n", list.display()));
+    let mut listener = broker.listener("kendryte/home/state");
+    let head = format!("{}username = 'bob'\n", broker.config());
+    let config = format!("{head}site = 'home'\n{}", ball("gate"));
+    let _recorder = Recorder::start(&config);
+    listener.says(&["kendryte/home/state online"]);
+    let config = config.replace("username", "password");
+    std::fs::write(folder.path().join("config.toml"), HEAD.to_owned() + &config).unwrap();
+    let mut alone = Recorder::command(folder.path(), &["--check-config", "config.toml"]);
+    let mut alone = Program::start(&mut alone);
+    assert!(!alone.ends().success());
+    alone.says(&["mqtt.password is of no use without mqtt.username"]);
+}
+
+#[test]
+fn two_recorders_of_one_site_are_told() {
+    let folder = tempfile::tempdir().unwrap();
+    let broker = Broker::start(folder.path());
+    let mut listener = broker.listener("kendryte/home/#");
+    let told = ["ERROR", "another recorder has the same site", "\"home\""];
+    let mut first = Recorder::start(&config(broker.port));
+    listener.says(&["kendryte/home/gate/state", "running"]);
+    broker.publish("kendryte/home/gate/trigger", "before");
+    listener.says(&["\"finished\"", "\"before\""]);
+    first.program.terminate();
+    // One in its place is none beside it.
+    let mut second = Recorder::start(&config(broker.port));
+    second.runs("gate");
+    broker.publish("kendryte/home/gate/trigger", "between");
+    listener.says(&["\"finished\"", "\"between\""]);
+    let log = second.program.said();
+    assert!(!log.contains("another recorder"), "{log}");
+    let mut first = Recorder::start_in(first.folder, &config(broker.port));
+    second.program.says(&told);
+    first.program.says(&told);
 }

@@ -25,10 +25,15 @@ pub(crate) struct Broker {
 
 impl Broker {
     pub(crate) fn start(folder: &Path) -> Self {
+        Self::start_with(folder, "")
+    }
+
+    /// With more lines in its configuration.
+    pub(crate) fn start_with(folder: &Path, more: &str) -> Self {
         let port = free_port();
         let config = format!(
             "listener {port} 127.0.0.1\nallow_anonymous true\npersistence true\n\
-             persistence_location {}/\nautosave_interval 1\nuser root\nset_tcp_nodelay true\n",
+             persistence_location {}/\nautosave_interval 1\nuser root\nset_tcp_nodelay true\n{more}",
             folder.display()
         );
         std::fs::write(folder.join("mosquitto.conf"), config).unwrap();
@@ -88,7 +93,7 @@ impl Broker {
 
 /// OpenStack Swift with its S3 API and a bucket `clips`.
 pub(crate) struct Swift {
-    port: u16,
+    pub port: u16,
     folder: tempfile::TempDir,
     program: Option<Program>,
 }
@@ -121,26 +126,58 @@ impl Swift {
 
     /// What a recorder's configuration says of it, with more lines.
     pub(crate) fn config(&self, more: &str) -> String {
+        Self::config_by(self.port, more)
+    }
+
+    /// The same where the way to it is by another port.
+    pub(crate) fn config_by(port: u16, more: &str) -> String {
         format!(
-            "[store]\nendpoint = 'http://127.0.0.1:{}'\nbucket = 'clips'\n\
-             access-key = 'test:tester'\nsecret-key = 'testing'\n{more}\n",
-            self.port
+            "[store]\nendpoint = 'http://127.0.0.1:{port}'\nbucket = 'clips'\n\
+             access-key = 'test:tester'\nsecret-key = 'testing'\n{more}\n"
         )
     }
 
-    fn ask(&self, path: &str, lines: &str) -> crate::support::Answer {
+    fn ask(&self, method: &str, path: &str, lines: &str) -> crate::support::Answer {
         let host = format!("Host: 127.0.0.1:{}\r\nConnection: close\r\n", self.port);
-        let head = format!("GET {path} HTTP/1.1\r\n{host}{lines}\r\n");
+        let head = format!("{method} {path} HTTP/1.1\r\n{host}{lines}\r\n");
         send(self.port, &head, "")
+    }
+
+    /// What shows that one may ask.
+    fn token(&self) -> String {
+        let key = "X-Auth-User: test:tester\r\nX-Auth-Key: testing\r\n";
+        let signed_in = self.ask("GET", "/auth/v1.0", key);
+        let token = signed_in.header("x-auth-token").unwrap();
+        format!("X-Auth-Token: {token}\r\n")
+    }
+
+    /// Begins an upload in parts as somebody else would.
+    pub(crate) fn begin_upload(&self, key: &str, id: &str) {
+        let lines = format!("{}Content-Length: 0\r\n", self.token());
+        // It is made with the first upload.
+        for path in [String::new(), format!("/{key}/{id}")] {
+            let path = format!("/v1/AUTH_test/clips%2Bsegments{path}");
+            let answer = self.ask("PUT", &path, &lines);
+            assert!([201, 202].contains(&answer.status), "{answer:?}");
+        }
+    }
+
+    /// The keys of uploads in parts that were begun and not ended.
+    pub(crate) fn unfinished(&self) -> Vec<String> {
+        let names = self.list("clips%2Bsegments").into_iter();
+        let begun = names.filter_map(|(name, _)| {
+            let (key, end) = name.rsplit_once('/')?;
+            // What ends in a number is a part.
+            let is_part = end.bytes().all(|byte| byte.is_ascii_digit());
+            (!is_part).then(|| key.to_owned())
+        });
+        begun.collect()
     }
 
     /// The names in a container and their sizes, by Swift's own interface.
     pub(crate) fn list(&self, container: &str) -> Vec<(String, u64)> {
-        let key = "X-Auth-User: test:tester\r\nX-Auth-Key: testing\r\n";
-        let signed_in = self.ask("/auth/v1.0", key);
-        let token = signed_in.header("x-auth-token").unwrap().to_owned();
         let path = format!("/v1/AUTH_test/{container}?format=json");
-        let answer = self.ask(&path, &format!("X-Auth-Token: {token}\r\n"));
+        let answer = self.ask("GET", &path, &self.token());
         if answer.status == 404 {
             return Vec::new();
         }

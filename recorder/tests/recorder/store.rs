@@ -5,6 +5,7 @@ use std::collections::HashSet;
 
 use serde_json::{Value, json};
 
+use crate::gateway::Gateway;
 use crate::servers::{Broker, Swift, of_event};
 use crate::support::{Recorder, ask, ball, streams, until};
 
@@ -243,4 +244,128 @@ fn an_index_is_made_anew_from_files_and_store() {
     });
     assert_eq!(after, before);
     assert_eq!(swift.names(".mp4").len(), 2);
+}
+
+/// A recorder whose clips go in parts, with enough in its ring for that.
+fn of_large_clips(folder: tempfile::TempDir, store: u16) -> (Recorder, String) {
+    let config = format!("{}{}", Swift::config_by(store, "part = 5"), noise("gate"));
+    let mut recorder = start(folder, &config);
+    recorder.runs("gate");
+    let port = recorder.port();
+    until("enough is kept", || {
+        let state = ask(port, "GET", "/api/state", "").json();
+        (state["cameras"][0]["bytes"].as_u64()? > 7 << 20).then_some(())
+    });
+    (recorder, config)
+}
+
+/// The store has begun it and said so, and the recorder is killed before it hears that.
+#[test]
+fn an_upload_whose_id_was_never_heard_is_ended() {
+    let others = [
+        "home-2/gate/20260101T000000-000000.mp4",
+        "home/gate/20260101T000000-000000.txt",
+    ];
+    // With its clip, which is uploaded anew, and without.
+    for goes in [false, true] {
+        let swift = Swift::start();
+        for key in others {
+            swift.begin_upload(key, "somebodys");
+        }
+        let gateway = Gateway::to(swift.port);
+        let (mut recorder, _) = of_large_clips(tempfile::tempdir().unwrap(), gateway.port);
+        let port = recorder.port();
+        gateway.keep_answer("POST", "?uploads");
+        trigger(port, "gate", "door-7");
+        gateway.has_kept();
+        let begun = swift.unfinished();
+        assert_eq!(begun.len(), others.len() + 1, "{begun:?}");
+        let file = recorder.files("gate", ".mp4").remove(0);
+        let folder = recorder.kill();
+        if goes {
+            std::fs::remove_file(file).unwrap();
+        }
+        let config = format!("{}{}", swift.config("part = 5"), noise("gate"));
+        let mut recorder = start(folder, &config);
+        let port = recorder.port();
+        if !goes {
+            uploaded(port, "door-7");
+        }
+        until("what others have begun is all that is left", || {
+            let mut begun = swift.unfinished();
+            begun.sort();
+            (begun == others).then_some(())
+        });
+        recorder.program.says(&["INFO", "nobody knew of"]);
+    }
+}
+
+#[test]
+fn what_the_store_refuses_holds_up_nothing_else() {
+    let swift = Swift::start();
+    let gateway = Gateway::to(swift.port);
+    gateway.refuse("DELETE", "/home/gate/", 403);
+    gateway.refuse("GET", "uploads=", 501);
+    let config = format!("{}{}", Swift::config_by(gateway.port, ""), ball("gate"));
+    let mut recorder = start(tempfile::tempdir().unwrap(), &config);
+    recorder.runs("gate");
+    let port = recorder.port();
+    recorder
+        .program
+        .says(&["WARN", "unfinished uploads", "501"]);
+    trigger(port, "gate", "a");
+    let name = uploaded(port, "a")["name"].as_str().unwrap().to_owned();
+    let path = format!("/api/clips/gate/{name}");
+    assert_eq!(ask(port, "DELETE", &path, "").status, 200);
+    recorder.program.says(&["WARN", "a deletion in the store"]);
+    // While it is tried again, and behind that.
+    trigger(port, "gate", "b");
+    uploaded(port, "b");
+    let before = gateway.refused();
+    until("it is tried again", || {
+        (gateway.refused() > before + 1).then_some(())
+    });
+    trigger(port, "gate", "c");
+    uploaded(port, "c");
+    let state = ask(port, "GET", "/api/state", "").json();
+    assert!(state["store"]["error"].is_null(), "{state}");
+    assert!(swift.names(".mp4").iter().any(|it| it.contains(&name)));
+    gateway.allow_all();
+    until("it is gone from the store", || {
+        let left = swift.names("");
+        left.iter().all(|it| !it.contains(&name)).then_some(())
+    });
+    recorder
+        .program
+        .says(&["INFO", "a deletion in the store goes on"]);
+    let log = recorder.program.said();
+    let told = log.lines().filter(|line| line.contains("WARN"));
+    assert_eq!(
+        told.clone().filter(|it| it.contains("a deletion")).count(),
+        1
+    );
+    assert_eq!(told.filter(|it| it.contains("unfinished")).count(), 1);
+}
+
+#[test]
+fn two_recorders_of_one_site_are_told() {
+    let swift = Swift::start();
+    let config = config(&swift, "watch = 1", &ball("gate"));
+    let told = ["ERROR", "another recorder has the same site", "\"home\""];
+    let mut first = start(tempfile::tempdir().unwrap(), &config);
+    first.runs("gate");
+    until("it has left its mark", || {
+        swift.names("home/.recorder").pop()
+    });
+    // One that starts again is the same.
+    let mut first = start(first.kill(), &config);
+    first.clip("gate", "?event=a");
+    uploaded(first.port(), "a");
+    let mut second = start(tempfile::tempdir().unwrap(), &config);
+    second.program.says(&told);
+    first.program.says(&told);
+    for recorder in [&first, &second] {
+        let log = recorder.program.said();
+        assert_eq!(log.matches("another recorder").count(), 1, "{log}");
+    }
 }
