@@ -4,10 +4,12 @@
 use std::os::fd::AsRawFd;
 use std::path::Path;
 use std::sync::{Arc, Mutex};
+use std::thread::JoinHandle;
 
 use gst::prelude::*;
 
 use crate::circularsink::rig::{Rig, assert_frames, decode, encoded, x264};
+use crate::common::until;
 
 /// Records with the sink that is set; what was in the way is a failure.
 fn record(rig: &mut Rig) -> gst::Structure {
@@ -189,4 +191,87 @@ fn recordsink_says_what_another_sink_needs() {
         error.contains("sink-factory stores what a muxer makes"),
         "{error}"
     );
+}
+
+/// A sink that never starts.
+mod unwilling {
+    use gst::subclass::prelude::*;
+    use gst_base::subclass::prelude::*;
+
+    #[derive(Default)]
+    pub struct Unwilling;
+
+    #[gst::glib::object_subclass]
+    impl ObjectSubclass for Unwilling {
+        const NAME: &'static str = "TestUnwilling";
+        type Type = super::Unwilling;
+        type ParentType = gst_base::BaseSink;
+    }
+
+    impl ObjectImpl for Unwilling {}
+    impl GstObjectImpl for Unwilling {}
+
+    impl ElementImpl for Unwilling {
+        fn metadata() -> Option<&'static gst::subclass::ElementMetadata> {
+            static METADATA: std::sync::LazyLock<gst::subclass::ElementMetadata> =
+                std::sync::LazyLock::new(|| {
+                    gst::subclass::ElementMetadata::new("Unwilling", "Sink", "Fails", "Tests")
+                });
+            Some(&METADATA)
+        }
+
+        fn pad_templates() -> &'static [gst::PadTemplate] {
+            static TEMPLATES: std::sync::LazyLock<Vec<gst::PadTemplate>> =
+                std::sync::LazyLock::new(|| {
+                    let (direction, presence) = (gst::PadDirection::Sink, gst::PadPresence::Always);
+                    let any = gst::Caps::new_any();
+                    let template = gst::PadTemplate::new("sink", direction, presence, &any);
+                    vec![template.expect("any caps")]
+                });
+            &TEMPLATES
+        }
+    }
+
+    impl BaseSinkImpl for Unwilling {
+        fn start(&self) -> Result<(), gst::ErrorMessage> {
+            Err(gst::error_msg!(gst::ResourceError::OpenWrite, ("no")))
+        }
+    }
+}
+
+gst::glib::wrapper! {
+    pub struct Unwilling(ObjectSubclass<unwilling::Unwilling>)
+        @extends gst_base::BaseSink, gst::Element, gst::Object;
+}
+
+#[test]
+fn a_sink_that_can_not_start_does_not_hold_up_who_stops_because_of_it() {
+    crate::common::init();
+    let (rank, kind) = (gst::Rank::NONE, Unwilling::static_type());
+    gst::Element::register(None, "testunwilling", rank, kind).expect("a new name");
+    // Who is first, the one who stops or the one who takes the sink away, is chance.
+    for _ in 0..40 {
+        let pipeline = crate::common::Pipeline::launch(
+            "videotestsrc is-live=true ! video/x-raw,width=64,height=48 ! jpegenc ! \
+             recordsink muxer-factory=matroskamux sink-factory=testunwilling location=a",
+        );
+        let stop = Arc::<Mutex<Option<JoinHandle<_>>>>::default();
+        let (stopping, weak) = (stop.clone(), pipeline.0.downgrade());
+        pipeline.0.bus().unwrap().set_sync_handler(move |_, it| {
+            let mut stopping = stopping.lock().unwrap();
+            if let gst::MessageView::Error(_) = it.view()
+                && stopping.is_none()
+            {
+                let pipeline = weak.upgrade().unwrap();
+                *stopping = Some(std::thread::spawn(move || {
+                    pipeline.set_state(gst::State::Null)
+                }));
+            }
+            gst::BusSyncReply::Pass
+        });
+        pipeline.play();
+        until("an error", || stop.lock().unwrap().is_some());
+        let stopped = stop.lock().unwrap().take().unwrap();
+        assert!(stopped.join().unwrap().is_ok());
+    }
 }
