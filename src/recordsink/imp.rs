@@ -180,6 +180,14 @@ impl ElementImpl for RecordSink {
             .ok()
     }
 
+    fn send_event(&self, event: gst::Event) -> bool {
+        // Some muxers pass a seek on, and wait for the flush that comes of it.
+        if event.type_() == gst::EventType::Seek {
+            return false;
+        }
+        self.parent_send_event(event)
+    }
+
     fn release_pad(&self, pad: &gst::Pad) {
         self.recorder.streams.release(&*self.obj(), pad);
     }

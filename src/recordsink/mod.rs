@@ -44,7 +44,8 @@
 //!
 //! Buffers without timestamps are counted by the caps' frame or sample rate; where there is none that
 //! is an error. Timestamps that go back or begin anew, or that jump ahead by more than an hour (or ten
-//! frames of a slow camera), go on behind what came, with one warning. Motion JPEG goes into the file as it comes, damaged pictures too, from the first one
+//! frames of a slow camera), go on behind what came, with one warning. What comes after a flush does so too: a seek of
+//! others takes nothing out of a file, and the element itself takes part in none. Motion JPEG goes into the file as it comes, damaged pictures too, from the first one
 //! whose head is readable on. For each complete file the bin posts an
 //! element message `recordsink-file` with `location`, `frames`, `bytes` and `duration` (from the first
 //! picture or sound to the end of the last), of the file that is on the disk, and the frames that came for it and are not in it: `dropped`, of which

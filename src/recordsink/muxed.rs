@@ -45,6 +45,11 @@ struct State {
     file: File,
 }
 
+/// Whether what waits to leave `source` is to be dropped.
+fn flushes(source: &gst::Pad) -> bool {
+    source.pad_flags().contains(gst::PadFlags::FLUSHING)
+}
+
 /// What the recording is asked and told of.
 pub(crate) trait Owner: Send + Sync + 'static {
     /// The name of the file that is about to be opened; what is wrong with it has been posted.
@@ -330,6 +335,7 @@ impl Muxed {
         // The pad may be one that stays for the next recording, which has another muxer.
         let muxed = Arc::downgrade(self);
         let kinds = gst::PadProbeType::EVENT_DOWNSTREAM
+            | gst::PadProbeType::EVENT_FLUSH
             | gst::PadProbeType::BUFFER
             | gst::PadProbeType::BUFFER_LIST
             | gst::PadProbeType::QUERY_DOWNSTREAM;
@@ -413,7 +419,13 @@ impl Muxed {
     ) -> gst::PadProbeReturn {
         let lane = &self.lanes[number];
         match event.view() {
-            gst::EventView::FlushStart(_) | gst::EventView::FlushStop(_) => gst::PadProbeReturn::Ok,
+            // What the file has stays: a muxer would forget its streams, and filesink empty its file. Those that
+            // wait here see that the pad flushes.
+            gst::EventView::FlushStart(_) => {
+                self.tell(|_| ());
+                gst::PadProbeReturn::Handled
+            }
+            gst::EventView::FlushStop(_) => gst::PadProbeReturn::Handled,
             gst::EventView::Eos(_) => self.ended(number, source),
             view if event.type_().is_sticky() => {
                 if let gst::EventView::Caps(caps) = view
@@ -451,6 +463,9 @@ impl Muxed {
         let mut waited = false;
         let mut state = lock(&self.state);
         loop {
+            if flushes(source) {
+                return Err(gst::FlowError::Flushing);
+            }
             let version = state.plan.version();
             let verdict = state.plan.offer(number, unit);
             if state.plan.version() != version {
@@ -509,7 +524,7 @@ impl Muxed {
     fn ended(&self, number: usize, source: &gst::Pad) -> gst::PadProbeReturn {
         self.end(number);
         let mut state = lock(&self.state);
-        while state.plan.is_changing() {
+        while state.plan.is_changing() && !flushes(source) {
             state = self.wait(state);
         }
         let (file, origin) = (state.plan.file(), state.plan.origin());

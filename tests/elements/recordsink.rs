@@ -1392,3 +1392,91 @@ fn what_has_its_pads_later_is_recorded_without_a_queue() {
     ));
     assert!(told.contains("holds no video"), "{told}");
 }
+
+/// Seeks to the beginning, so that a flush comes down from `source`.
+fn flush(source: &gst::Element) {
+    let flags = gst::SeekFlags::FLUSH;
+    let seek = gst::event::Seek::new(
+        1.0,
+        flags,
+        gst::SeekType::Set,
+        gst::ClockTime::ZERO,
+        gst::SeekType::None,
+        gst::ClockTime::NONE,
+    );
+    assert!(source.static_pad("src").unwrap().send_event(seek));
+}
+
+/// Counts the frames that come to a recording's pad.
+fn counted(sink: &gst::Element, pad: &str) -> std::sync::Arc<std::sync::atomic::AtomicU64> {
+    let count = std::sync::Arc::<std::sync::atomic::AtomicU64>::default();
+    let counts = count.clone();
+    let pad = sink.static_pad(pad).unwrap();
+    pad.add_probe(gst::PadProbeType::BUFFER, move |_, _| {
+        counts.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+        gst::PadProbeReturn::Ok
+    });
+    count
+}
+
+#[test]
+fn a_flush_takes_nothing_out_of_a_file() {
+    let dir = tempfile::tempdir().unwrap();
+    for extension in ["mp4", "ts", "mkv", "avi"] {
+        let file = dir.path().join("a").with_extension(extension);
+        let pipeline = Pipeline::launch(&format!(
+            "videotestsrc name=source is-live=true num-buffers=120 ! \
+             video/x-raw,width=64,height=48,framerate=100/1 ! recordsink name=r location={}",
+            file.display()
+        ));
+        let count = counted(&pipeline.element("r"), "video");
+        pipeline.play();
+        until("60 frames", || {
+            count.load(std::sync::atomic::Ordering::Relaxed) > 60
+        });
+        // A seek is for others: some muxers would wait for the flush.
+        let sought = gst::event::Seek::new(
+            1.0,
+            gst::SeekFlags::FLUSH,
+            gst::SeekType::Set,
+            gst::ClockTime::ZERO,
+            gst::SeekType::None,
+            gst::ClockTime::NONE,
+        );
+        assert!(!pipeline.0.send_event(sought));
+        flush(&pipeline.element("source"));
+        pipeline.run().unwrap();
+        // What is on its way through an encoder is dropped.
+        let written = frames(&file);
+        assert!(written > 100, "{extension}: {written} of 120");
+    }
+}
+
+#[test]
+fn a_flush_ends_the_wait_for_another_stream() {
+    let dir = tempfile::tempdir().unwrap();
+    let pipeline = Pipeline::launch(&format!(
+        "videotestsrc name=source is-live=true ! video/x-raw,width=64,height=48,framerate=30/1 ! \
+         recordsink name=r location={}/a.mkv audiotestsrc is-live=true ! r.audio",
+        dir.path().display()
+    ));
+    let sink = pipeline.element("r");
+    let audio = sink.static_pad("audio").unwrap();
+    audio.add_probe(
+        gst::PadProbeType::BLOCK | gst::PadProbeType::BUFFER,
+        |_, _| gst::PadProbeReturn::Ok,
+    );
+    pipeline.play();
+    let bin = sink.downcast_ref::<gst::Bin>().unwrap();
+    let is_held = |queue: gst::Element| {
+        queue.factory().is_some_and(|it| it.name() == "queue")
+            && queue.property::<u32>("current-level-buffers") > 2
+    };
+    until("the video waits for the sound", || {
+        bin.iterate_elements().into_iter().flatten().any(is_held)
+    });
+    let source = pipeline.element("source");
+    let flushing = std::thread::spawn(move || flush(&source));
+    until("the flush is over", || flushing.is_finished());
+    flushing.join().unwrap();
+}
