@@ -291,8 +291,13 @@ impl AudioRecordSink {
 
     /// Posts what went wrong with the file.
     fn told(&self, result: Result<(), FileError>) {
-        if let Err(err) = result {
-            self.obj().post_error_message(file_error(&err));
+        match result {
+            // What was recorded is there, and elsewhere perhaps.
+            Err(err @ FileError::Gone(_)) => {
+                gst::element_imp_warning!(self, gst::ResourceError::NotFound, ("{err}"));
+            }
+            Err(err) => self.obj().post_error_message(file_error(&err)),
+            Ok(()) => (),
         }
     }
 

@@ -120,8 +120,10 @@ impl Recorder {
     pub(crate) fn close_file(&self) -> Result<(), FileError> {
         let recording = lock(&self.output).recording.take();
         if let Some(recording) = recording {
+            let looked = recording.look();
             let bytes = recording.finish()?;
             gst::info!(CAT, "Recorded {bytes} bytes");
+            looked?;
         }
         Ok(())
     }

@@ -80,7 +80,7 @@ pub(crate) enum Failure {
     TooMany(u32),
     #[error("a fault in this element, please report it")]
     Fault,
-    #[error("'{0}' is gone: the directory was moved or removed")]
+    #[error("'{0}' is gone: it or its directory was moved, removed or replaced")]
     Vanished(PathBuf),
 }
 

@@ -5,6 +5,7 @@ use std::fs::File;
 use std::path::{Path, PathBuf};
 
 use avi_mjpeg::output::SyncThread;
+use avi_mjpeg::pcm::file::is_at;
 
 use super::settings::Order;
 use crate::streams::containers::{Container, Kind};
@@ -186,10 +187,11 @@ impl Target {
         }
     }
 
-    /// The file, if it is not there any more. Pictures may be taken away as they come.
+    /// The file, if it is not there any more, or another is. Pictures may be taken away as they come.
     pub(crate) fn vanished(&self) -> Option<&Path> {
         let path = self.reserved.as_deref()?;
-        (self.pictures.is_none() && !path.exists()).then_some(path)
+        let made = self.made.as_ref()?;
+        (self.pictures.is_none() && !is_at(made, path)).then_some(path)
     }
 }
 

@@ -298,6 +298,7 @@ impl ElementarySink {
                 .post_error_message(gst::error_msg!(gst::ResourceError::OpenWrite, ("{err}")));
             gst::FlowError::Error
         })?;
+        let made = file.try_clone().ok().map(Arc::new);
         let body = match (kind, layout) {
             (Some(Kind::Samples(_)), Some(layout)) => {
                 Recording::create(&location, layout).map(Body::Samples)
@@ -316,6 +317,7 @@ impl ElementarySink {
             body,
             tally: Tally {
                 location,
+                file: made,
                 ..Tally::default()
             },
             first: None,

@@ -5,11 +5,12 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Condvar, Mutex, PoisonError, Weak};
 
+use avi_mjpeg::pcm::file::{FileError, is_at};
 use gst::glib;
 use gst::prelude::*;
 
 use super::CAT;
-use super::begun::{Keeping, unsigned};
+use super::begun::{Begun, Keeping, unsigned};
 use super::cut;
 use super::elementary::{self, Elements};
 use super::encoder;
@@ -664,14 +665,33 @@ impl Recorder {
             lost: current.frames.saturating_sub(frames),
             bytes: 0,
             duration: current.duration(),
+            file: None,
         });
     }
 
+    /// Whether a file is not at its place any more, which is told.
+    fn has_left(&self, tally: &Tally, begun: &Begun) -> bool {
+        let made = tally.file.as_deref().or(begun.file.as_ref());
+        if made.is_none_or(|made| is_at(made, &tally.location)) {
+            return false;
+        }
+        if let Some(bin) = self.bin.upgrade() {
+            let gone = FileError::Gone(tally.location.clone());
+            gst::element_warning!(bin, gst::ResourceError::NotFound, ("{gone}"));
+        }
+        true
+    }
+
     fn file_done(&self, tally: &Tally) {
-        let begun = self.end_file();
+        let mut begun = self.end_file();
         // What is said is of the file that is there.
         let bytes = match lock(&self.settings).other_sink() {
             Some(_) => Ok(begun.written),
+            None if self.has_left(tally, &begun) => {
+                begun.file = None;
+                *lock(&self.keeping.begun) = Some(begun);
+                return;
+            }
             None => std::fs::metadata(&tally.location).map(|metadata| metadata.len()),
         };
         let bytes = match bytes {

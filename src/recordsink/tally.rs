@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! What is counted while it is recorded.
 
+use std::fs::File;
 use std::path::PathBuf;
+use std::sync::Arc;
 
 /// Counted over the whole recording.
 #[derive(Debug, Default)]
@@ -54,6 +56,8 @@ pub struct Tally {
     pub bytes: u64,
     /// From the first picture or sound to the end of the last, in running time.
     pub duration: gst::ClockTime,
+    /// The file as it was made, where that is known.
+    pub file: Option<Arc<File>>,
 }
 
 /// What is in the file that is open. Times are running times in nanoseconds.

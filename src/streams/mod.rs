@@ -137,6 +137,7 @@ pub(crate) fn file_error(err: &FileError) -> gst::ErrorMessage {
             ("{err}: set location to a name with one of these extensions")
         ),
         FileError::Create { .. } => gst::error_msg!(OpenWrite, ("{err}")),
+        FileError::Gone(_) => gst::error_msg!(gst::ResourceError::NotFound, ("{err}")),
         FileError::Write { source, .. } if source.kind() == std::io::ErrorKind::StorageFull => {
             gst::error_msg!(
                 NoSpaceLeft,

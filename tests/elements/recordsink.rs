@@ -1480,3 +1480,57 @@ fn a_flush_ends_the_wait_for_another_stream() {
     until("the flush is over", || flushing.is_finished());
     flushing.join().unwrap();
 }
+
+#[test]
+fn a_file_that_leaves_its_place_is_told_of() {
+    let video =
+        "videotestsrc is-live=true ! video/x-raw,width=64,height=48,framerate=30/1 ! recordsink";
+    let sound =
+        "audiotestsrc is-live=true samplesperbuffer=160 ! audio/x-raw,rate=8000,channels=1 ! ";
+    let recorders = [
+        (video.to_owned(), "mkv"),
+        (video.to_owned(), "h264"),
+        (format!("{sound} recordsink"), "wav"),
+        (format!("{sound} audiorecordsink"), "wav"),
+    ];
+    for (recorder, extension) in recorders {
+        for replaced in [false, true] {
+            let dir = tempfile::tempdir().unwrap();
+            let file = dir.path().join("a").with_extension(extension);
+            let pipeline = Pipeline::launch(&format!("{recorder} location={}", file.display()));
+            pipeline.play();
+            until("something is written", || {
+                std::fs::metadata(&file).is_ok_and(|it| it.len() > 500)
+            });
+            match replaced {
+                true => {
+                    std::fs::rename(&file, dir.path().join("moved")).unwrap();
+                    std::fs::write(&file, "another").unwrap();
+                }
+                false => std::fs::remove_dir_all(dir.path()).unwrap(),
+            }
+            pipeline.0.send_event(gst::event::Eos::new());
+            let kinds = [
+                gst::MessageType::Warning,
+                gst::MessageType::Element,
+                gst::MessageType::Eos,
+            ];
+            let bus = pipeline.0.bus().unwrap();
+            let messages: Vec<_> =
+                std::iter::from_fn(|| bus.timed_pop_filtered(crate::common::HANG, &kinds))
+                    .take_while(|it| it.type_() != gst::MessageType::Eos)
+                    .collect();
+            let texts = messages.iter().filter_map(|it| match it.view() {
+                gst::MessageView::Warning(it) => Some(it.error().to_string()),
+                _ => None,
+            });
+            let texts: Vec<_> = texts.collect();
+            assert_eq!(texts.len(), 1, "{recorder} {extension}: {texts:?}");
+            assert!(
+                texts[0].contains("is gone: it or its directory"),
+                "{texts:?}"
+            );
+            assert!(!messages.iter().any(|it| it.has_name("recordsink-file")));
+        }
+    }
+}

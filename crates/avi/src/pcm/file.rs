@@ -3,6 +3,7 @@
 
 use std::fs::File;
 use std::io::{self, Write};
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -33,6 +34,11 @@ pub enum FileError {
         /// What the system says.
         source: io::Error,
     },
+    /// What was recorded is complete, but not at its place.
+    #[error(
+        "{0:?} is gone: it or its directory was moved, removed or replaced while it was recorded"
+    )]
+    Gone(PathBuf),
     /// Samples or sizes cannot be written.
     #[error("cannot write {path:?}: {source}")]
     Write {
@@ -41,6 +47,14 @@ pub enum FileError {
         /// What the system says.
         source: io::Error,
     },
+}
+
+/// Whether an open file is the one that has this name.
+pub fn is_at(file: &File, path: &Path) -> bool {
+    let there = std::fs::metadata(path).ok();
+    let ours = file.metadata().ok();
+    let identity = |it: &std::fs::Metadata| (it.dev(), it.ino());
+    there.as_ref().map(identity) == ours.as_ref().map(identity)
 }
 
 impl Kind {
@@ -146,6 +160,18 @@ impl Recording {
         unsynced.take().map_or(Ok(()), Err)
     }
 
+    /// Says that the file is not at its place any more.
+    pub fn look(&self) -> Result<(), FileError> {
+        let file = match &self.body {
+            Body::Wav(wav) => wav.file(),
+            Body::Pcm(file, _) => file,
+        };
+        match is_at(file, &self.path) {
+            true => Ok(()),
+            false => Err(FileError::Gone(self.path.clone())),
+        }
+    }
+
     /// Completes the file. Returns the bytes of samples in it.
     pub fn finish(self) -> Result<u64, FileError> {
         self.sync.written();
@@ -180,6 +206,22 @@ mod tests {
             assert!(matches!(err, FileError::Extension(_)), "{name}: {err}");
             assert!(!dir.path().join(name).exists());
         }
+    }
+
+    #[test]
+    fn a_file_that_is_not_at_its_place_is_noticed() {
+        let dir = tempfile::tempdir().unwrap();
+        let [path, aside] = ["a.wav", "b.wav"].map(|name| dir.path().join(name));
+        let recording = Recording::create(&path, S16_MONO_48K).unwrap();
+        assert!(recording.look().is_ok());
+        std::fs::rename(&path, &aside).unwrap();
+        assert!(matches!(recording.look(), Err(FileError::Gone(_))));
+        std::fs::write(&path, "another").unwrap();
+        assert!(matches!(recording.look(), Err(FileError::Gone(_))));
+        // A link that leads to it is as good as it.
+        std::fs::remove_file(&path).unwrap();
+        std::os::unix::fs::symlink(&aside, &path).unwrap();
+        assert!(recording.look().is_ok());
     }
 
     #[test]

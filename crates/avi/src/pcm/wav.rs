@@ -68,6 +68,11 @@ impl Wav {
         Ok(wav)
     }
 
+    /// Where it is written to.
+    pub(super) fn file(&self) -> &File {
+        &self.file
+    }
+
     /// Bytes of samples so far.
     pub fn data_len(&self) -> u64 {
         self.data_len
