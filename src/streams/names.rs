@@ -300,11 +300,17 @@ fn read(parts: &[Part], name: &str, found: &mut Found) -> bool {
 impl std::fmt::Display for Pattern {
     /// As `printf` and `strftime` read it.
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let has_time = |part: &Part| matches!(part, Part::Time(_));
+        // Beside a time, "%d" is the day.
+        let number = match self.parts.iter().any(has_time) {
+            true => "%i",
+            false => "%d",
+        };
         for part in &self.parts {
             match part {
                 Part::Text(text) => f.write_str(&escaped(text))?,
                 Part::Time(letter) => write!(f, "%{letter}")?,
-                Part::Number { columns: 0, .. } => f.write_str("%d")?,
+                Part::Number { columns: 0, .. } => f.write_str(number)?,
                 Part::Number {
                     columns,
                     zeros: true,
@@ -467,6 +473,21 @@ mod tests {
                 matches!(Pattern::new(wrong, 1), Err(PatternError::Conversion(_))),
                 "{wrong}"
             );
+        }
+    }
+
+    #[test]
+    fn a_number_beside_a_time_is_shown_as_one() {
+        for (pattern, shown) in [
+            ("%i-%S", "%i-%S"),
+            ("%0d-%S", "%i-%S"),
+            ("%d-%S", "%d-%S"),
+            ("%i", "%d"),
+        ] {
+            let pattern = Pattern::new(pattern, 1).unwrap();
+            assert_eq!(pattern.to_string(), shown);
+            let again = Pattern::new(shown, 1).unwrap();
+            assert_eq!(again.fill(&[7]), pattern.fill(&[7]), "{shown}");
         }
     }
 
