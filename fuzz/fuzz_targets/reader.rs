@@ -104,14 +104,16 @@ fn from_a_source_with_moods(bytes: &[u8], mood: u8, patience: u8) {
 }
 
 fn as_a_stream(bytes: &[u8]) {
-    // Each piece of a head is looked at again with all before it: a few dozen of them.
+    // Each piece of a head is looked at again with all before it: a few of them, as the stream's reader asks for.
     let step = 1 + usize::from(bytes.last().copied().unwrap_or(0)) * 16;
     let step = step.max(bytes.len() / 64);
     let mut pipe = Pipe { bytes, come: 0 };
     let header = loop {
         match headers::parse(&bytes[..pipe.come], 0, pipe.come == bytes.len()) {
             Ok(header) => break header,
-            Err(headers::Short(_)) => pipe.come = (pipe.come + step).min(bytes.len()),
+            Err(headers::Short(_)) => {
+                pipe.come = (pipe.come + step.max(pipe.come)).min(bytes.len());
+            }
         }
     };
     let start = header.movi.map_or(0, |movi| movi + 4);

@@ -46,7 +46,8 @@ fuzz_target!(|bytes: &[u8]| {
     };
     let mut options = Options::new(Profile::Standard);
     options.big_file = flags & 1 == 0;
-    options.seekable = flags & 2 == 0;
+    let seekable = flags & 2 == 0;
+    options.seekable = seekable;
     options.riff_limit = 40_000 + u64::from(*riff) * 500;
     let sound = flags & 4 != 0;
     let rate = Rate::new(u32::from(*riff) + 1, 7).unwrap_or(Rate::PAL);
@@ -71,8 +72,10 @@ fuzz_target!(|bytes: &[u8]| {
         let (stream, payload) = match operation[0] % 8 {
             0 => {
                 writer.checkpoint(false, &mut out).expect("memory");
-                // A file that is cut off right here is whole to here.
-                assert_eq!(contents(out.get_ref().get_ref(), 0), expected[0]);
+                // A file that is cut off right here is whole to here. What cannot go back has no checkpoints.
+                if seekable {
+                    assert_eq!(contents(out.get_ref().get_ref(), 0), expected[0]);
+                }
                 continue;
             }
             1..=2 if sound => (1, (0..len).map(|i| (i + n) as u8 | 1).collect()),
