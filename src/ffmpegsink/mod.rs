@@ -33,7 +33,8 @@
 //! reads nor ends for five seconds it gets SIGTERM, and five seconds later SIGKILL. The same happens
 //! when this process dies, by SIGKILL or in a crash, where a shell that watches (`/bin/sh`) gives it
 //! ten seconds until SIGTERM and twenty more until SIGKILL: it outlives this process by half a minute
-//! at most. When somebody stops the program (SIGSTOP), a warning says so.
+//! at most. When somebody stops the program (SIGSTOP), or it has read nothing for ten seconds while there was
+//! something to read, a warning says so.
 #![doc = include_str!("reference.md")]
 
 use std::sync::LazyLock;

@@ -280,16 +280,17 @@ impl FfmpegPipe {
         let Some(process) = process else {
             return true;
         };
-        let watch = {
+        let (watch, mut stall) = {
             let mut process = lock(&process);
             process.close();
-            process.watch()
+            (process.watch(), process.stall())
         };
         gst::debug!(CAT, imp = self, "Waiting for ffmpeg to complete its file");
         let outcome = loop {
             if let Some(outcome) = watch.wait(TICK) {
                 break outcome;
             }
+            lock(&process).look(&mut stall);
             // Who stops or pauses the pipeline waits for the lock that this thread holds.
             let pauses = self.interrupted.load(Ordering::Acquire);
             if lock(&self.state).leaving || (pauses && self.obj().wait_preroll().is_err()) {
@@ -366,6 +367,18 @@ impl Listener for Teller {
                 gst::ResourceError::Busy,
                 ("ffmpeg was stopped by signal {signal}, and the recording waits until it goes \
                      on: kill -CONT {pid}")
+            );
+        }
+    }
+
+    fn stalled(&self, pid: u32, time: Duration) {
+        if let Some(pipe) = self.0.upgrade() {
+            let seconds = time.as_secs();
+            gst::element_warning!(
+                pipe,
+                gst::ResourceError::Busy,
+                ("ffmpeg has read nothing for {seconds} s, and the recording waits until it does: \
+                     look at what process {pid} waits for")
             );
         }
     }

@@ -8,12 +8,13 @@ use std::os::fd::OwnedFd;
 use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::path::Path;
 use std::process::{Child, ChildStderr, Command, ExitStatus, Stdio};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc;
 use std::sync::{Arc, Condvar, Mutex};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-use rustix::event::{EventfdFlags, PollFd, PollFlags, eventfd, poll};
+use rustix::event::{EventfdFlags, PollFd, PollFlags, Timespec, eventfd, poll};
 use rustix::io::Errno;
 use rustix::pipe::{PipeFlags, fcntl_setpipe_size, pipe_with};
 use rustix::process::{Pid, Signal, WaitId, WaitIdOptions, kill_process_group, waitid};
@@ -33,6 +34,8 @@ const LAST_WORDS: Duration = Duration::from_millis(500);
 const PIPE_SIZE: usize = 1 << 20;
 /// How long a program that got SIGTERM may take to complete its file.
 const LAST_CHANCE: Duration = Duration::from_secs(5);
+/// A program that has read nothing for so long, while there is something to read, is told of.
+const STALL: Duration = Duration::from_secs(10);
 /// How often a wait looks whether the program still reads.
 const GLANCE: Duration = Duration::from_millis(100);
 /// Long enough for a wait that is begun anew when it is over.
@@ -156,13 +159,26 @@ impl Interrupt {
 }
 
 /// What is told of a program while it runs and when it has ended.
-pub trait Listener: Send + Sync + 'static {
+pub trait Listener: std::fmt::Debug + Send + Sync + 'static {
     /// A line of its standard error, at most 4 KiB of it.
     fn line(&self, line: &str);
     /// A signal has stopped it: it reads nothing until SIGCONT.
     fn stopped(&self, pid: u32, signal: i32);
+    /// It has read nothing for `time`, and what is written waits for it.
+    fn stalled(&self, pid: u32, time: Duration);
     /// What became of it, once.
     fn ended(&self, outcome: &Outcome);
+}
+
+/// How a program reads, as far as that has been looked at.
+#[derive(Debug)]
+pub struct Stall {
+    /// Bytes that it had before it.
+    unread: u64,
+    /// When it was seen to read, or had nothing to.
+    since: Instant,
+    /// The listener knows.
+    told: bool,
 }
 
 /// Written by the thread that attends the program, read by everyone.
@@ -173,6 +189,8 @@ struct Shared {
     /// The program has ended, for those who poll.
     gone: Flag,
     tail: Mutex<VecDeque<String>>,
+    /// A signal has stopped the program.
+    stopped: AtomicBool,
 }
 
 /// The pipe to the program's standard input.
@@ -207,7 +225,11 @@ impl Input {
 /// A running or ended program.
 #[derive(Debug)]
 pub struct Process {
+    id: u32,
     group: Pid,
+    listener: Arc<dyn Listener>,
+    /// How long it may read nothing before the listener is told.
+    stall_time: Duration,
     input: Input,
     shared: Arc<Shared>,
     /// The thread that waits for the program's end and tells the listener.
@@ -227,6 +249,7 @@ impl Process {
             ended: Condvar::new(),
             gone: Flag::new()?,
             tail: Mutex::default(),
+            stopped: AtomicBool::new(false),
         });
         let watchdog = Watchdog::start().inspect_err(|err| {
             listener.line(&format!(
@@ -245,20 +268,24 @@ impl Process {
             .process_group(joined.map_or(0, Pid::as_raw_pid));
         inherit_only_standard_streams(&mut command);
         let child = command.spawn()?;
+        let id = child.id();
         let group = joined.unwrap_or_else(|| Pid::from_child(&child));
         let attendant = std::thread::Builder::new().name("ffmpeg".into()).spawn({
-            let shared = shared.clone();
+            let (shared, listener) = (shared.clone(), listener.clone());
             move || attend(child, &shared, &listener, watchdog)
         })?;
         Ok(Self {
+            id,
             group,
+            listener,
+            stall_time: STALL,
             input,
             shared,
             attendant: Some(attendant),
         })
     }
 
-    /// Writes `data`, waiting for the program to read for as long as it takes.
+    /// Writes `data`, waiting for the program to read for as long as it takes. The listener is told when that is long.
     ///
     /// # Errors
     /// When the pipe fails.
@@ -267,13 +294,19 @@ impl Process {
             return Ok(Written::Closed);
         };
         let mut done = 0;
+        let mut stall = self.stall();
         while let Some(rest) = data.get(done..).filter(|rest| !rest.is_empty()) {
             let mut polled = [
                 PollFd::new(writer, PollFlags::OUT),
                 PollFd::new(&interrupt.0.0, PollFlags::IN),
                 PollFd::new(&self.shared.gone.0, PollFlags::IN),
             ];
-            match poll(&mut polled, None) {
+            let timeout = Timespec::try_from(GLANCE).ok();
+            match poll(&mut polled, timeout.as_ref()) {
+                Ok(0) => {
+                    self.look(&mut stall);
+                    continue;
+                }
                 Ok(_) => (),
                 Err(Errno::INTR) => continue,
                 Err(err) => return Err(err.into()),
@@ -286,12 +319,41 @@ impl Process {
                 return Ok(Written::Interrupted(done));
             }
             match rustix::io::write(writer, rest) {
-                Ok(n) => done += n,
+                Ok(n) => {
+                    done += n;
+                    stall = Stall {
+                        told: stall.told,
+                        ..self.stall()
+                    };
+                }
                 Err(Errno::INTR | Errno::AGAIN) => (),
                 Err(err) => return Err(err.into()),
             }
         }
         Ok(Written::All)
+    }
+
+    /// What is known now of how the program reads.
+    pub fn stall(&self) -> Stall {
+        Stall {
+            unread: self.input.unread(),
+            since: Instant::now(),
+            told: false,
+        }
+    }
+
+    /// Looks whether the program reads, and tells the listener, once, when it has not for long. One that a signal has
+    /// stopped was told of.
+    pub fn look(&self, stall: &mut Stall) {
+        let unread = self.input.unread();
+        let stopped = self.shared.stopped.load(Ordering::Relaxed);
+        if unread == 0 || unread < stall.unread || stopped {
+            stall.since = Instant::now();
+        } else if !stall.told && stall.since.elapsed() >= self.stall_time {
+            stall.told = true;
+            self.listener.stalled(self.id, self.stall_time);
+        }
+        stall.unread = unread;
     }
 
     /// The end of the program's input.
@@ -420,7 +482,7 @@ fn attend(
                 drop(silent);
             }
         });
-    wait_for_end(&child, &**listener);
+    wait_for_end(&child, &**listener, &shared.stopped);
     if reader.is_ok() {
         let _ = is_silent.recv_timeout(LAST_WORDS);
     }
@@ -447,7 +509,7 @@ fn attend(
 }
 
 /// Waits without reaping, so that nobody signals a number that has been given to another process.
-fn wait_for_end(child: &Child, listener: &dyn Listener) {
+fn wait_for_end(child: &Child, listener: &dyn Listener, stopped: &AtomicBool) {
     let id = || WaitId::Pid(Pid::from_child(child));
     let changes = WaitIdOptions::STOPPED | WaitIdOptions::CONTINUED;
     loop {
@@ -456,7 +518,9 @@ fn wait_for_end(child: &Child, listener: &dyn Listener) {
             changes | WaitIdOptions::EXITED | WaitIdOptions::NOWAIT,
         ) {
             Ok(Some(status)) if !status.exited() && !status.killed() && !status.dumped() => {
-                if let Some(signal) = status.stopping_signal() {
+                let signal = status.stopping_signal();
+                stopped.store(signal.is_some(), Ordering::Relaxed);
+                if let Some(signal) = signal {
                     listener.stopped(child.id(), signal);
                 }
                 // That has been heard of; the next wait is for what comes then.
@@ -496,9 +560,11 @@ mod tests {
     use super::*;
 
     /// Notes what it is told.
+    #[derive(Debug)]
     struct Notes {
         lines: Mutex<mpsc::Sender<String>>,
         stops: Mutex<mpsc::Sender<(u32, i32)>>,
+        stalls: Mutex<mpsc::Sender<u32>>,
         ended: Mutex<bool>,
     }
 
@@ -511,6 +577,10 @@ mod tests {
             let _ = lock(&self.stops).send((pid, signal));
         }
 
+        fn stalled(&self, pid: u32, _: Duration) {
+            let _ = lock(&self.stalls).send(pid);
+        }
+
         fn ended(&self, _: &Outcome) {
             // Whoever has stopped it may have started another by now.
             std::thread::sleep(Duration::from_millis(100));
@@ -521,15 +591,18 @@ mod tests {
     struct Heard {
         lines: mpsc::Receiver<String>,
         stops: mpsc::Receiver<(u32, i32)>,
+        stalls: mpsc::Receiver<u32>,
         notes: Arc<Notes>,
     }
 
     fn shell(script: &str) -> (Process, Heard) {
         let (line, lines) = mpsc::channel();
         let (stop, stops) = mpsc::channel();
+        let (stall, stalls) = mpsc::channel();
         let notes = Arc::new(Notes {
             lines: Mutex::new(line),
             stops: Mutex::new(stop),
+            stalls: Mutex::new(stall),
             ended: Mutex::default(),
         });
         let line = CommandLine {
@@ -540,6 +613,7 @@ mod tests {
         let heard = Heard {
             lines,
             stops,
+            stalls,
             notes,
         };
         (process, heard)
@@ -627,6 +701,40 @@ mod tests {
         interrupt.lower();
         let outcome = Arc::into_inner(process).unwrap().stop(Duration::ZERO);
         assert_eq!(outcome.reason(), "signal 15");
+    }
+
+    #[test]
+    fn one_that_reads_nothing_is_told_of_once() {
+        // One that closes its input does so too: we have its other end.
+        for script in ["exec sleep 1000", "exec 0<&-; exec sleep 1000"] {
+            let (mut process, heard) = shell(&format!("echo $$ >&2; {script}"));
+            let pid = next_line(&heard);
+            process.stall_time = Duration::from_millis(300);
+            let process = Arc::new(process);
+            let interrupt = Arc::new(Interrupt::new().unwrap());
+            let writer = std::thread::spawn({
+                let (process, interrupt) = (process.clone(), interrupt.clone());
+                move || process.write(&vec![0; 8 << 20], &interrupt).unwrap()
+            });
+            let told = heard.stalls.recv_timeout(LONG).unwrap();
+            assert_eq!(told.to_string(), pid);
+            interrupt.raise();
+            assert!(matches!(writer.join().unwrap(), Written::Interrupted(_)));
+            assert!(heard.stalls.try_recv().is_err());
+            Arc::into_inner(process).unwrap().stop(Duration::ZERO);
+        }
+    }
+
+    #[test]
+    fn one_that_is_slow_is_not_told_of() {
+        let (mut process, heard) = shell("while head -c 20000 > /dev/null; do sleep 0.1; done");
+        process.stall_time = Duration::from_secs(2);
+        let interrupt = Interrupt::new().unwrap();
+        process
+            .write(&vec![0; PIPE_SIZE + 800_000], &interrupt)
+            .unwrap();
+        process.stop(Duration::ZERO);
+        assert!(heard.stalls.try_recv().is_err());
     }
 
     #[test]
