@@ -3,8 +3,8 @@
 
 use std::os::fd::AsRawFd;
 use std::path::Path;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
-use std::thread::JoinHandle;
 
 use gst::prelude::*;
 
@@ -249,29 +249,37 @@ fn a_sink_that_can_not_start_does_not_hold_up_who_stops_because_of_it() {
     crate::common::init();
     let (rank, kind) = (gst::Rank::NONE, Unwilling::static_type());
     gst::Element::register(None, "testunwilling", rank, kind).expect("a new name");
-    // Who is first, the one who stops or the one who takes the sink away, is chance.
-    for _ in 0..40 {
-        let pipeline = crate::common::Pipeline::launch(
-            "videotestsrc is-live=true ! video/x-raw,width=64,height=48 ! jpegenc ! \
-             recordsink muxer-factory=matroskamux sink-factory=testunwilling location=a",
-        );
-        let stop = Arc::<Mutex<Option<JoinHandle<_>>>>::default();
-        let (stopping, weak) = (stop.clone(), pipeline.0.downgrade());
-        pipeline.0.bus().unwrap().set_sync_handler(move |_, it| {
-            let mut stopping = stopping.lock().unwrap();
-            if let gst::MessageView::Error(_) = it.view()
-                && stopping.is_none()
-            {
-                let pipeline = weak.upgrade().unwrap();
-                *stopping = Some(std::thread::spawn(move || {
-                    pipeline.set_state(gst::State::Null)
-                }));
-            }
-            gst::BusSyncReply::Pass
-        });
-        pipeline.play();
-        until("an error", || stop.lock().unwrap().is_some());
-        let stopped = stop.lock().unwrap().take().unwrap();
-        assert!(stopped.join().unwrap().is_ok());
-    }
+    let pipeline = crate::common::Pipeline::launch(
+        "videotestsrc is-live=true ! video/x-raw,width=64,height=48 ! jpegenc ! \
+         recordsink name=r muxer-factory=matroskamux sink-factory=testunwilling location=a",
+    );
+    let bin: gst::Bin = pipeline.element("r").downcast().expect("a bin");
+    // A stream waits where its next element goes to READY until this one is through.
+    let stands = move || {
+        let mut elements = bin.iterate_elements().into_iter().flatten();
+        elements.any(|it| !it.src_pads().is_empty() && it.pending_state() == gst::State::Ready)
+    };
+    // What is said when the sink has failed to start, and nobody has taken it away yet.
+    let states = gst::DebugCategory::get("GST_STATES").expect("there are logs");
+    states.set_threshold(gst::DebugLevel::Debug);
+    gst::log::remove_default_log_function();
+    let (stops, stop) = std::sync::mpsc::channel();
+    let (weak, failed) = (pipeline.0.downgrade(), AtomicBool::new(false));
+    let log = gst::log::add_log_function(move |_, _, _, _, _, object, message| {
+        let is_it = message
+            .get()
+            .is_some_and(|it| it.as_str() == "returned FAILURE")
+            && object.is_some_and(|it| it.to_string().contains("testunwilling"));
+        if let (true, Some(pipeline)) = (is_it, weak.upgrade())
+            && !failed.swap(true, Ordering::Relaxed)
+        {
+            let stop = std::thread::spawn(move || pipeline.set_state(gst::State::Null));
+            until("the pipeline stops", || stop.is_finished() || stands());
+            stops.send(stop).expect("it is waited for");
+        }
+    });
+    pipeline.play();
+    let stopped = crate::common::received(&stop).join();
+    gst::log::remove_log_function(log);
+    assert!(stopped.expect("no panic").is_ok());
 }
