@@ -573,15 +573,15 @@ impl K230Venc {
         let allowed = src
             .allowed_caps()
             .unwrap_or_else(|| src.pad_template_caps());
-        let (codec, profile, name) = choose(&allowed).ok_or_else(|| {
+        let format = pixel_format(info.format()).ok_or_else(|| {
+            Error::refused(Code::NotSupport, format!("{} pictures", info.format()))
+        })?;
+        let (codec, profile, name) = choose(&allowed, format).ok_or_else(|| {
             Error::refused(
                 Code::NotSupport,
                 "downstream takes no codec and profile of VENC's: H.264 baseline, main, high and \
                  high-10, H.265 main and main-10, JPEG",
             )
-        })?;
-        let format = pixel_format(info.format()).ok_or_else(|| {
-            Error::refused(Code::NotSupport, format!("{} pictures", info.format()))
         })?;
         let (mut attr, lower_rate) = {
             let settings = lock(&self.settings);

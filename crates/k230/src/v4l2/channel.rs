@@ -30,8 +30,8 @@ const SPARE_RAW: u32 = 2;
 /// Encoded buffers: the parameter sets and two pictures, and one being read.
 const ENCODED: u32 = 4;
 
-/// The driver's code for a format. Of NV12, NV21 and I420 it has the planes apart, each a buffer's
-/// plane of its own, under the codes of one piece for the first two.
+/// The driver's code for a format. Of NV12, NV21, P010 and I420 it has the planes apart, each a buffer's
+/// plane of its own, under the codes of one piece for the first three.
 pub(super) fn raw_format(format: PixelFormat) -> u32 {
     match format {
         PixelFormat::Nv12 => V4L2_PIX_FMT_NV12,
@@ -43,6 +43,7 @@ pub(super) fn raw_format(format: PixelFormat) -> u32 {
         PixelFormat::Yuy2 => V4L2_PIX_FMT_YUYV,
         PixelFormat::Rgb => V4L2_PIX_FMT_RGB24,
         PixelFormat::Bgr => V4L2_PIX_FMT_BGR24,
+        PixelFormat::P010 => V4L2_PIX_FMT_P010,
     }
 }
 
