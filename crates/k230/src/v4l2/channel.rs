@@ -343,11 +343,11 @@ impl V4l2Channel {
 
     /// A free place for a picture, waiting for one.
     fn place(&mut self, dma: Option<&[DmaPlane]>, limit: Duration) -> Result<usize, Error> {
+        if let Some(index) = self.opened()?.free_slot(dma) {
+            return Ok(index);
+        }
         let until = Instant::now() + limit;
         loop {
-            if let Some(index) = self.opened()?.free_slot(dma) {
-                return Ok(index);
-            }
             // A driver whose encoded buffers are all full takes no pictures.
             self.collect()?;
             let opened = self.opened()?;
@@ -764,12 +764,12 @@ impl Channel for V4l2Channel {
     }
 
     fn get_stream(&mut self, limit: Duration) -> Result<Stream, Error> {
-        let until = Instant::now() + limit;
+        let (mut until, mut left) = (None, limit);
         loop {
             if let Some(result) = self.complete.pop_front() {
                 return result;
             }
-            let left = until.saturating_duration_since(Instant::now());
+            let until = *until.get_or_insert_with(|| Instant::now() + limit);
             if let Some(opened) = self.opened.as_ref().filter(|opened| opened.streaming)
                 && !left.is_zero()
             {
@@ -777,11 +777,14 @@ impl Channel for V4l2Channel {
             }
             self.collect()?;
             let is_streaming = self.opened.as_ref().is_some_and(|opened| opened.streaming);
-            if self.complete.is_empty() && (left.is_zero() || !is_streaming) {
-                return Err(Error::refused(
-                    Code::BufEmpty,
-                    format!("getting a stream of {}", self.path.display()),
-                ));
+            if self.complete.is_empty() {
+                if left.is_zero() || !is_streaming {
+                    return Err(Error::refused(
+                        Code::BufEmpty,
+                        format!("getting a stream of {}", self.path.display()),
+                    ));
+                }
+                left = until.saturating_duration_since(Instant::now());
             }
         }
     }
