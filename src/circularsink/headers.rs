@@ -63,14 +63,24 @@ impl Units {
 
     /// The same by the lengths in front of NAL units.
     fn first_picture(self, buffer: &gst::BufferRef, length: usize) -> Option<bool> {
+        let mut room = [0; REACH];
+        let near = begin_of(buffer, &mut room)?;
         let mut at = 0usize;
         for _ in 0..MOST_UNITS {
-            let mut begin = [0; 5];
-            let begin = begin.get_mut(..=length)?;
-            if at.checked_add(begin.len())? > buffer.size() {
-                return None;
-            }
-            buffer.copy_to_slice(at, begin).ok()?;
+            let end = at.checked_add(length)?.checked_add(1)?;
+            let mut apart = [0; 5];
+            let begin = match near.get(at..end) {
+                Some(begin) => begin,
+                // Behind SEI that is longer than what was read at once.
+                None => {
+                    let begin = apart.get_mut(..=length)?;
+                    if end > buffer.size() {
+                        return None;
+                    }
+                    buffer.copy_to_slice(at, begin).ok()?;
+                    begin
+                }
+            };
             let (first, size) = begin.split_last()?;
             if let Some(refreshes) = picture_refreshes(self.codec, *first) {
                 return Some(refreshes);
@@ -169,6 +179,17 @@ mod tests {
         assert_eq!(avc.byte_stream(), None);
         assert!(refresh(avc, &[0, 0, 0, 2, 6, 9, 0, 0, 0, 3, 0x65, 1, 2]));
         assert!(!refresh(avc, &[0, 0, 0, 2, 6, 9, 0, 0, 0, 3, 0x61, 1, 2]));
+        // Behind SEI that ends before, across and behind what is read at once.
+        for sei in 1015..1030usize {
+            let behind = |picture: u8| {
+                let mut unit = (sei as u32).to_be_bytes().to_vec();
+                unit.push(6);
+                unit.resize(4 + sei, 0xff);
+                unit.extend([0, 0, 0, 3, picture, 1, 2]);
+                refresh(avc, &unit)
+            };
+            assert!(behind(0x65) && !behind(0x61), "{sei}");
+        }
         // Lengths that are not true.
         for bytes in [
             &[][..],

@@ -4,6 +4,7 @@
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 
+use avi_mjpeg::recorder::Runs;
 use gst::prelude::*;
 
 use super::CAT;
@@ -100,10 +101,25 @@ struct InputState {
     watch: Watch,
     /// The pool that the last buffer came from, and whether it has buffers without end.
     pool: Option<(usize, bool)>,
+    /// Room for what leaves the ring with a buffer.
+    spare: Vec<Media>,
     warned_skipped: bool,
     /// Each buffer is a JPEG.
     jpegs: bool,
     warned_empty: bool,
+}
+
+impl InputState {
+    /// Room for more than leaves at once is not kept.
+    const SPARE: usize = 1024;
+
+    /// Frees what has left the ring, whose lock is not held.
+    fn free(&mut self, mut dropped: Vec<Media>) {
+        dropped.clear();
+        if dropped.capacity() <= Self::SPARE {
+            self.spare = dropped;
+        }
+    }
 }
 
 impl Input {
@@ -167,7 +183,7 @@ impl Input {
     }
 
     /// Puts a buffer into the ring. Nothing is posted or pushed under the lock.
-    fn take(&self, element: &gst::Bin, mut buffer: gst::Buffer) -> Result<Accepted, Refusal> {
+    fn take(&self, context: &Context, mut buffer: gst::Buffer) -> Result<Accepted, Refusal> {
         let mut state = self.state();
         let state = &mut *state;
         let Some((shared, number)) = &state.target else {
@@ -179,69 +195,84 @@ impl Input {
         if state.jpegs {
             from_start(&mut buffer);
         }
-        let placed = state.stamps.place(&buffer, &shared.breaks);
-        let Placed {
-            time, end, jump, ..
-        } = placed.map_err(|Untimed| Refusal::Untimed)?;
-        let stamp = buffer.pts().or(buffer.dts());
-        let shift = stamp.map_or(0, |stamp| time.saturating_sub_unsigned(stamp.nseconds()));
-        let delta = buffer.flags().contains(gst::BufferFlags::DELTA_UNIT);
-        let mut item = Item {
-            time,
-            end,
-            bytes: u32::try_from(buffer.size()).unwrap_or(u32::MAX),
-            key: !self.is_video() || !delta,
-            refresh: delta || state.units.is_none_or(|units| units.refresh(&buffer)),
-            payload: Media { buffer, shift },
-        };
-        let kept = &item.payload.buffer;
-        if from_bounded_pool(kept, &mut state.pool) || is_spacious(kept) {
+        if from_bounded_pool(&buffer, &mut state.pool) || is_spacious(&buffer) {
             // Kept for seconds, such buffers would be missing where they come from, or fill the memory
             // with nothing.
-            match item.payload.buffer.copy_deep() {
-                Ok(copy) => item.payload.buffer = copy,
-                Err(error) => return Err(Refusal::NoMemory(error)),
-            }
+            buffer = buffer.copy_deep().map_err(Refusal::NoMemory)?;
         }
+        let delta = buffer.flags().contains(gst::BufferFlags::DELTA_UNIT);
+        let key = !self.is_video() || !delta;
+        let refresh = delta || state.units.is_none_or(|units| units.refresh(&buffer));
         let headers = match state.units.and_then(Units::byte_stream) {
-            Some(codec) if item.key => headers::headers_of(codec, &item.payload.buffer),
+            Some(codec) if key => headers::headers_of(codec, &buffer),
             _ => None,
         };
+        let stamp = buffer.pts().or(buffer.dts());
 
-        let arrived = Arrived {
-            time,
-            end,
-            jumped: jump.is_some(),
-        };
-        let clocks = state.watch.is_due(arrived).then(|| {
-            let live = self.live.load(Ordering::Relaxed);
-            let reference = wallclock::reference_of(&item.payload.buffer);
-            (reference, Reading::now(element, live))
-        });
-
-        let (pushed, dropped, waiting, former, seen) = {
+        let (placed, pushed, dropped, waiting, former, seen) = {
             let mut inner = shared.lock();
+            let placed = state.stamps.place_among(&buffer, &mut inner.runs);
+            let placed = placed.map_err(|Untimed| Refusal::Untimed)?;
+            let Placed {
+                time, end, jump, ..
+            } = placed;
+            let arrived = Arrived {
+                time,
+                end,
+                jumped: jump.is_some(),
+            };
+            let clocks = match state.watch.is_due(arrived) {
+                true => {
+                    // The element has locks of its own.
+                    drop(inner);
+                    let clocks = self.look_at_clocks(context, &buffer);
+                    inner = shared.lock();
+                    clocks
+                }
+                false => None,
+            };
+            let shift = stamp.map_or(0, |stamp| time.saturating_sub_unsigned(stamp.nseconds()));
+            let item = Item {
+                time,
+                end,
+                bytes: u32::try_from(buffer.size()).unwrap_or(u32::MAX),
+                key,
+                refresh,
+                payload: Media { buffer, shift },
+            };
             let seen = match inner.ring.reference() == Some(*number) {
                 true => inner.observe(&mut state.watch, arrived, clocks),
                 false => Seen::default(),
             };
             let former = headers.and_then(|h| inner.streams[*number].headers.replace(h));
             let pushed = inner.ring.push(*number, item);
-            let dropped = inner.ring.take_dropped(Vec::new());
-            (pushed, dropped, inner.waiting > 0, former, seen)
+            let dropped = inner.ring.take_dropped(std::mem::take(&mut state.spare));
+            (placed, pushed, dropped, inner.waiting > 0, former, seen)
         };
         if waiting {
             shared.notify();
         }
-        drop((dropped, former));
+        drop(former);
+        state.free(dropped);
         let first_skipped = pushed.skipped && !std::mem::replace(&mut state.warned_skipped, true);
         Ok(Accepted {
             pushed,
             first_skipped,
-            jump: jump.filter(|jump| jump.is_news()),
-            time,
+            jump: placed.jump.filter(|jump| jump.is_news()),
+            time: placed.time,
             seen,
         })
+    }
+
+    /// The time of day that a buffer carries, and what the clocks say; nothing where the element is gone.
+    fn look_at_clocks(
+        &self,
+        context: &Context,
+        buffer: &gst::BufferRef,
+    ) -> Option<(Option<i64>, Reading)> {
+        let live = self.live.load(Ordering::Relaxed);
+        let reading = Reading::now(&context.element.upgrade()?, live);
+        Some((wallclock::reference_of(buffer), reading))
     }
 }
 
@@ -284,20 +315,21 @@ impl Input {
             // Stream headers are in the caps as well, from where each recording has them.
             return Ok(gst::FlowSuccess::Ok);
         }
-        let Some(element) = context.element.upgrade() else {
-            return Err(gst::FlowError::Flushing);
-        };
         if !self.can_record(context) {
             return Err(failure::POSTED);
         }
+        // The element is looked for where there is something to say: each buffer would take as long for that as
+        // to be put into the ring.
         if buffer.size() == 0 {
-            self.leave_out(context, &element);
+            self.leave_out(context);
             return Ok(gst::FlowSuccess::Ok);
         }
         let taken = self
-            .take(&element, buffer)
-            .map_err(|refusal| self.refuse(&element, refusal))?;
-        if let Some(jump) = taken.jump {
+            .take(context, buffer)
+            .map_err(|refusal| self.refuse(context, refusal))?;
+        if let Some(jump) = taken.jump
+            && let Some(element) = context.element.upgrade()
+        {
             gst::element_warning!(
                 element,
                 gst::StreamError::Format,
@@ -311,23 +343,26 @@ impl Input {
             context.tell_clock(taken.time, change);
         }
         if taken.pushed != Pushed::default() {
-            self.react(context, &element, pad, &taken);
+            self.react(context, pad, &taken);
         }
         Ok(gst::FlowSuccess::Ok)
     }
 
     /// Whether what comes can be recorded; looked at once for each format. What another stream brings may be refused.
     fn can_record(&self, context: &Context) -> bool {
-        match self.rehearsed.swap(true, Ordering::Relaxed) {
+        // Looked at before it is written to, which takes longer.
+        let rehearsed = &self.rehearsed;
+        match rehearsed.load(Ordering::Relaxed) || rehearsed.swap(true, Ordering::Relaxed) {
             true => !context.is_refused(),
             false => context.can_record(),
         }
     }
 
     /// Counts an empty buffer, for which no container has a place.
-    fn leave_out(&self, context: &Context, element: &gst::Bin) {
+    fn leave_out(&self, context: &Context) {
         context.skipped.fetch_add(1, Ordering::Relaxed);
-        if !std::mem::replace(&mut self.state().warned_empty, true) {
+        let warned = std::mem::replace(&mut self.state().warned_empty, true);
+        if let (false, Some(element)) = (warned, context.element.upgrade()) {
             gst::element_warning!(
                 element,
                 gst::StreamError::Format,
@@ -341,7 +376,10 @@ impl Input {
     }
 
     /// Says why a buffer is not taken.
-    fn refuse(&self, element: &gst::Bin, refusal: Refusal) -> gst::FlowError {
+    fn refuse(&self, context: &Context, refusal: Refusal) -> gst::FlowError {
+        let Some(element) = context.element.upgrade() else {
+            return gst::FlowError::Flushing;
+        };
         match refusal {
             Refusal::Flushing => return gst::FlowError::Flushing,
             Refusal::NoSegment => gst::element_error!(
@@ -369,8 +407,11 @@ impl Input {
     }
 
     /// Acts on what rarely happens when a buffer goes into the ring.
-    fn react(&self, context: &Context, element: &gst::Bin, pad: &gst::Pad, taken: &Accepted) {
+    fn react(&self, context: &Context, pad: &gst::Pad, taken: &Accepted) {
         let pushed = &taken.pushed;
+        let Some(element) = context.element.upgrade() else {
+            return;
+        };
         if pushed.skipped {
             context.skipped.fetch_add(1, Ordering::Relaxed);
             if taken.first_skipped {
@@ -504,7 +545,7 @@ impl Input {
             inner.streams[number].eos = false;
             if !live {
                 inner.clock.begin_anew();
-                shared.breaks.clear();
+                inner.runs = Runs::default();
             }
         }
         let mut state = self.state();

@@ -5,11 +5,11 @@
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use avi_mjpeg::recorder::Runs;
 use k230_venc::Codec;
 
 use super::gap::{Arrived, Gap, Watch};
 use crate::ring::{Limits, RecordingId, Ring};
-use crate::streams::stamps::Breaks;
 use crate::streams::wallclock::{Change, Reading, WallClock};
 use crate::sync::lock;
 
@@ -76,6 +76,8 @@ pub struct Inner {
     former: Vec<(RecordingId, Vec<Stream>)>,
     /// What time of day running times are.
     pub clock: WallClock,
+    /// The runs that the streams have between breaks of their clocks.
+    pub runs: Runs,
     /// Readers that wait for data, so that a stream without recordings wakes nobody.
     pub waiting: usize,
 }
@@ -153,7 +155,6 @@ impl Inner {
 pub struct Shared {
     inner: Mutex<Inner>,
     arrived: Condvar,
-    pub breaks: Breaks,
 }
 
 impl Shared {
@@ -164,10 +165,10 @@ impl Shared {
                 streams: Vec::new(),
                 former: Vec::new(),
                 clock: WallClock::default(),
+                runs: Runs::default(),
                 waiting: 0,
             }),
             arrived: Condvar::new(),
-            breaks: Breaks::default(),
         }
     }
 

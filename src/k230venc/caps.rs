@@ -127,8 +127,12 @@ pub(super) fn pad_templates() -> Result<Vec<gst::PadTemplate>, glib::BoolError> 
     ])
 }
 
-/// The codec and profile that downstream takes, in its order of preference.
-pub(super) fn choose(allowed: &gst::CapsRef) -> Option<(Codec, Profile, Option<&'static str>)> {
+/// The codec and profile that downstream takes for pictures of `format`, in its order of preference: of ten
+/// bits if the pictures have them.
+pub(super) fn choose(
+    allowed: &gst::CapsRef,
+    format: PixelFormat,
+) -> Option<(Codec, Profile, Option<&'static str>)> {
     let structure = allowed.structure(0)?;
     let codec = codec_of(structure)?;
     let names: &[&'static str] = match codec {
@@ -140,7 +144,11 @@ pub(super) fn choose(allowed: &gst::CapsRef) -> Option<(Codec, Profile, Option<&
         Ok(value) => value.intersect(&name.to_value()).is_some(),
         Err(_) => true,
     };
-    let name = *names.iter().find(|name| accepted(name))?;
+    let has_ten_bits = |name: &str| name.ends_with("-10");
+    let own_bits = names
+        .iter()
+        .filter(|name| has_ten_bits(name) == (format == PixelFormat::P010));
+    let name = *own_bits.chain(names).find(|name| accepted(name))?;
     let profile = match (codec, name) {
         (Codec::H265, "main-10") => Profile::H265Main10,
         (Codec::H265, _) => Profile::H265Main,

@@ -50,6 +50,7 @@ pub(super) fn video_format(format: PixelFormat) -> VideoFormat {
         PixelFormat::Yuy2 => VideoFormat::Yuy2,
         PixelFormat::Rgb => VideoFormat::Rgb,
         PixelFormat::Bgr => VideoFormat::Bgr,
+        PixelFormat::P010 => VideoFormat::P01010le,
     }
 }
 

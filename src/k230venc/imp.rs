@@ -2,7 +2,7 @@
 
 use std::{
     sync::{
-        Arc, LazyLock, Mutex, PoisonError,
+        Arc, LazyLock, Mutex,
         atomic::{AtomicBool, Ordering},
     },
     time::{Duration, Instant},
@@ -32,7 +32,7 @@ use crate::failure;
 use crate::sync::lock;
 use k230_venc::{
     ChannelAttr, Code, Codec, Decimator, Device, Error, Frame, LentPlane, MAX_REGIONS, PackKind,
-    PixelFormat, library,
+    PixelFormat, RateControl, library,
     mpp::MppDevice,
     v4l2::{self, V4l2Device},
 };
@@ -58,7 +58,7 @@ struct State {
     /// What could not be mapped and has been warned of.
     said: Vec<String>,
     /// Taken out by the streaming thread for as long as it works with it.
-    running: Option<Running>,
+    running: Option<Box<Running>>,
 }
 
 /// A channel and the format it was created for.
@@ -72,6 +72,25 @@ struct Running {
     /// What keeps `frame-rate`, where frames come faster.
     decimator: Option<Decimator>,
     warned_of_stall: bool,
+}
+
+/// What the properties say while a frame is encoded.
+struct Now {
+    rate: RateControl,
+    gop: u32,
+    roi_qp_delta: i32,
+    held_limit: Option<u32>,
+}
+
+impl Now {
+    fn of(settings: &Settings, codec: Codec) -> Self {
+        Self {
+            rate: settings.rate(codec),
+            gop: settings.gop_length,
+            roi_qp_delta: settings.roi_qp_delta,
+            held_limit: settings.held_limit(),
+        }
+    }
 }
 
 /// Numbers out of VENC's range are taken by the properties and refused when the channel is
@@ -493,7 +512,7 @@ impl K230Venc {
 
     fn interrupt(&self) {
         self.flushing.store(true, Ordering::SeqCst);
-        self.held.freed.notify_all();
+        self.held.interrupt();
     }
 
     /// The ways to an encoder that the settings allow, the best first, and why the chip's is not
@@ -568,20 +587,20 @@ impl K230Venc {
     fn channel_for(
         &self,
         info: &gst_video::VideoInfo,
-    ) -> Result<(Running, Option<&'static str>), Error> {
+    ) -> Result<(Box<Running>, Option<&'static str>), Error> {
         let src = self.obj().src_pad().clone();
         let allowed = src
             .allowed_caps()
             .unwrap_or_else(|| src.pad_template_caps());
-        let (codec, profile, name) = choose(&allowed).ok_or_else(|| {
+        let format = pixel_format(info.format()).ok_or_else(|| {
+            Error::refused(Code::NotSupport, format!("{} pictures", info.format()))
+        })?;
+        let (codec, profile, name) = choose(&allowed, format).ok_or_else(|| {
             Error::refused(
                 Code::NotSupport,
                 "downstream takes no codec and profile of VENC's: H.264 baseline, main, high and \
                  high-10, H.265 main and main-10, JPEG",
             )
-        })?;
-        let format = pixel_format(info.format()).ok_or_else(|| {
-            Error::refused(Code::NotSupport, format!("{} pictures", info.format()))
         })?;
         let (mut attr, lower_rate) = {
             let settings = lock(&self.settings);
@@ -605,7 +624,7 @@ impl K230Venc {
             decimator,
             warned_of_stall: false,
         };
-        Ok((running, name))
+        Ok((Box::new(running), name))
     }
 
     /// A channel of the first device that does `attr`.
@@ -761,7 +780,8 @@ impl K230Venc {
             .session
             .start()
             .map_err(|error| self.fail(error_message(&error)))?;
-        self.follow_settings(running)?;
+        let now = Now::of(&lock(&self.settings), running.session.attr().codec);
+        self.follow_settings(running, now.rate, now.gop)?;
 
         let buffer = frame.input_buffer_owned().ok_or(gst::FlowError::Error)?;
         let discont = buffer.flags().contains(gst::BufferFlags::DISCONT)
@@ -788,29 +808,32 @@ impl K230Venc {
             return self.deliver_due(running);
         }
         let attr = running.session.attr();
-        let default_delta = lock(&self.settings).roi_qp_delta;
         let picture = Frame {
             format: attr.format,
             width: attr.width,
             height: attr.height,
             pts: frame.pts().map_or(0, gst::ClockTime::useconds),
-            regions: regions::of_buffer(&buffer, default_delta),
+            regions: regions::of_buffer(&buffer, now.roi_qp_delta),
             data: Arc::new(BufferFrame::new(buffer, running.info.clone())),
         };
         // Finished by number later; letting go of it here releases nothing.
         drop(frame);
 
-        self.wait_for_room(running)?;
+        if let Some(limit) = now.held_limit {
+            self.wait_for_room(running, limit)?;
+        }
         running
             .session
             .send(&picture, discont, &self.flushing)
             .map_err(|halt| self.halt(halt))?;
         self.warn_of_regions(running, picture.regions.len());
         drop(picture);
-        lock(&self.state).counts.frames_in += 1;
-        let result = self.deliver_due(running);
-        lock(&self.state).counts.status = running.session.status();
-        result
+        {
+            let mut state = lock(&self.state);
+            state.counts.frames_in += 1;
+            state.counts.status = running.session.status();
+        }
+        self.deliver_due(running)
     }
 
     /// Hands on the streams that are there, and waits for those that are due.
@@ -827,12 +850,12 @@ impl K230Venc {
     }
 
     /// Brings a running channel to what the properties say now.
-    fn follow_settings(&self, running: &mut Running) -> Result<(), gst::FlowError> {
-        let (rate, gop) = {
-            let settings = lock(&self.settings);
-            let codec = running.session.attr().codec;
-            (settings.rate(codec), settings.gop_length)
-        };
+    fn follow_settings(
+        &self,
+        running: &mut Running,
+        rate: RateControl,
+        gop: u32,
+    ) -> Result<(), gst::FlowError> {
         let successor = running
             .session
             .set_rate(rate, gop)
@@ -856,31 +879,19 @@ impl K230Venc {
     }
 
     /// Waits while all of the channel's stream buffers are out downstream.
-    fn wait_for_room(&self, running: &mut Running) -> Result<(), gst::FlowError> {
-        let Some(limit) = lock(&self.settings).held_limit() else {
+    fn wait_for_room(&self, running: &mut Running, limit: u32) -> Result<(), gst::FlowError> {
+        if self.held.count() < limit {
             return Ok(());
-        };
+        }
         let since = Instant::now();
-        let mut stalled = false;
+        lock(&self.state).counts.stalls += 1;
         loop {
-            let held = {
-                let count = self.held.lock();
-                if *count < limit {
-                    return Ok(());
-                }
-                *self
-                    .held
-                    .freed
-                    .wait_timeout(count, SLICE)
-                    .unwrap_or_else(PoisonError::into_inner)
-                    .0
-            };
+            let held = self.held.wait_below(limit, SLICE);
             if self.flushing.load(Ordering::SeqCst) {
                 return Err(gst::FlowError::Flushing);
             }
-            if !stalled {
-                stalled = true;
-                lock(&self.state).counts.stalls += 1;
+            if held < limit {
+                return Ok(());
             }
             if since.elapsed() > HELD_WARNING && !running.warned_of_stall {
                 running.warned_of_stall = true;
@@ -984,7 +995,7 @@ impl K230Venc {
     }
 
     fn stats(&self) -> gst::Structure {
-        let held = *self.held.lock();
+        let held = self.held.count();
         let state = lock(&self.state);
         let channel = state.claim.as_ref().map(Claim::number);
         state.counts.structure(channel, held)

@@ -7,8 +7,9 @@
 //! the parameter sets). The sizes add up to the buffer's. A buffer with a header pack has
 //! `GST_BUFFER_FLAG_HEADER` as well.
 
-use std::sync::Once;
+use std::sync::{LazyLock, Once};
 
+use gst::glib;
 use k230_venc::{Pack, PackKind};
 
 /// The meta's name.
@@ -24,19 +25,59 @@ pub(super) fn register() {
     });
 }
 
+/// A pack of each kind, of no bytes, of which each picture has copies: to name their fields again with each takes
+/// longer.
+struct Patterns {
+    header: gst::Structure,
+    i: gst::Structure,
+    p: gst::Structure,
+    /// The names of what is set with each picture.
+    size: glib::Quark,
+    packs: glib::Quark,
+}
+
+impl Patterns {
+    fn of(&self, kind: PackKind) -> &gst::Structure {
+        match kind {
+            PackKind::Header => &self.header,
+            PackKind::I => &self.i,
+            PackKind::P => &self.p,
+        }
+    }
+}
+
+static PATTERNS: LazyLock<Patterns> = LazyLock::new(|| {
+    let pattern = |kind: PackKind| {
+        gst::Structure::builder("pack")
+            .field("type", kind.name())
+            .field("size", 0u32)
+            .field("header", kind == PackKind::Header)
+            .build()
+    };
+    Patterns {
+        header: pattern(PackKind::Header),
+        i: pattern(PackKind::I),
+        p: pattern(PackKind::P),
+        size: glib::Quark::from_str("size"),
+        packs: glib::Quark::from_str("packs"),
+    }
+});
+
 /// Attaches `packs` to `buffer`.
+#[allow(
+    deprecated,
+    reason = "before GStreamer 1.26 what takes their place looks names up with each picture"
+)]
 pub(super) fn add(buffer: &mut gst::BufferRef, packs: &[Pack]) {
     let Ok(mut meta) = gst::meta::CustomMeta::add(buffer, NAME) else {
         return;
     };
     let list = gst::Array::new(packs.iter().map(|pack| {
-        gst::Structure::builder("pack")
-            .field("type", pack.kind.name())
-            .field("size", pack.len as u32)
-            .field("header", pack.kind == PackKind::Header)
-            .build()
+        let mut structure = PATTERNS.of(pack.kind).clone();
+        structure.set_by_quark(PATTERNS.size, pack.len as u32);
+        structure
     }));
-    meta.mut_structure().set("packs", list);
+    meta.mut_structure().set_by_quark(PATTERNS.packs, list);
 }
 
 /// The packs of a buffer that `k230venc` made, `None` for any other.

@@ -202,14 +202,21 @@ impl Session {
         discont: bool,
         interrupted: &AtomicBool,
     ) -> Result<(), Halt> {
-        let since = Instant::now();
+        // Of no interest where there is room at once.
+        let mut since = None;
         loop {
             match self.channel()?.send_frame(frame, SLICE) {
                 Ok(()) => break,
                 Err(error) if !error.is_transient() => return Err(error.into()),
-                Err(error) if since.elapsed() > STUCK_AFTER => return Err(error.into()),
-                Err(_) if interrupted.load(Ordering::SeqCst) => return Err(Halt::Interrupted),
-                Err(_) => {}
+                Err(error) => {
+                    let waiting = since.get_or_insert_with(Instant::now).elapsed() + SLICE;
+                    if waiting > STUCK_AFTER {
+                        return Err(error.into());
+                    }
+                    if interrupted.load(Ordering::SeqCst) {
+                        return Err(Halt::Interrupted);
+                    }
+                }
             }
         }
         if self.sent() == 0 {
@@ -252,12 +259,13 @@ impl Session {
         }
         let due = self.started && sent > self.delay as usize;
         let one_more = sent == self.delay as usize + 1;
-        let since = Instant::now();
+        let mut since = None;
+        // What is waited for first is not measured: it is there before long, with each frame.
+        let mut left = match due {
+            true => SLICE,
+            false => Duration::ZERO,
+        };
         loop {
-            let left = match due {
-                true => STUCK_AFTER.saturating_sub(self.heard.elapsed()),
-                false => Duration::ZERO,
-            };
             match self.channel()?.get_stream(left.min(SLICE)) {
                 Ok(stream) => {
                     self.heard = Instant::now();
@@ -280,14 +288,19 @@ impl Session {
                 Err(error) if !error.is_transient() => return Err(error.into()),
                 Err(_) if interrupted.load(Ordering::SeqCst) => return Err(Halt::Interrupted),
                 Err(_) if !due => return Ok(None),
-                Err(Error::Refused { what, .. }) if left.is_zero() => {
-                    return Err(Halt::Failed(Error::Stuck {
-                        what,
-                        after: STUCK_AFTER,
-                    }));
+                Err(error) => {
+                    left = STUCK_AFTER.saturating_sub(self.heard.elapsed());
+                    if let (Error::Refused { what, .. }, true) = (error, left.is_zero()) {
+                        return Err(Halt::Failed(Error::Stuck {
+                            what,
+                            after: STUCK_AFTER,
+                        }));
+                    }
+                    let waiting = since.get_or_insert_with(Instant::now).elapsed() + SLICE;
+                    if one_more && waiting >= GRACE {
+                        return Ok(None);
+                    }
                 }
-                Err(_) if one_more && since.elapsed() >= GRACE => return Ok(None),
-                Err(_) => {}
             }
         }
     }

@@ -20,6 +20,8 @@ pub(crate) struct Horizon {
     key: Option<KeyUnit>,
     /// The last IDR that is.
     refresh: Option<KeyUnit>,
+    /// The key unit at `next`, which was not.
+    awaited: Option<KeyUnit>,
 }
 
 impl Horizon {
@@ -28,9 +30,18 @@ impl Horizon {
         self.next = self.next.max(start + 1);
         self.key = self.key.filter(|(number, _)| *number > start);
         self.refresh = self.refresh.filter(|(number, _)| *number > start);
+        // So it is with nearly every buffer.
+        if let Some((number, time)) = self.awaited
+            && number == self.next
+            && !far(time)
+        {
+            return;
+        }
+        self.awaited = None;
         while let Some(item) = log.get(self.next) {
             if item.key {
                 if !far(item.time) {
+                    self.awaited = Some((self.next, item.time));
                     break;
                 }
                 self.key = Some((self.next, item.time));
@@ -40,6 +51,11 @@ impl Horizon {
             }
             self.next += 1;
         }
+    }
+
+    /// Whether any key unit is far enough back.
+    pub(crate) fn is_reached(&self) -> bool {
+        self.key.is_some()
     }
 
     /// Where a ring is to begin that begins with `start`, if not there.

@@ -355,14 +355,16 @@ impl<P: Clone> Ring<P> {
     fn second_by_length(&mut self) -> Option<KeyUnit> {
         let max_time = self.limits.max_time.min(i64::MAX as u64) as i64;
         let reference = self.streams.get(self.reference?)?.as_ref()?;
-        let start = reference.log.get(reference.start)?;
         let (newest, absences) = (reference.newest, &self.absences);
         // Measured between presentation times, the newest buffer's duration not counted: what
         // is left is as long as asked without having to trust durations.
         self.horizon.look(&reference.log, reference.start, |time| {
             max_time != 0 && newest.saturating_sub(time) - absent(absences, time) >= max_time
         });
-        self.horizon.begin(start)
+        if !self.horizon.is_reached() {
+            return None;
+        }
+        self.horizon.begin(reference.log.get(reference.start)?)
     }
 
     /// Number of the second key unit in the ring. The search goes on where it stopped.
@@ -385,32 +387,33 @@ impl<P: Clone> Ring<P> {
             return;
         };
         while self.synced {
-            let bytes = self.bytes();
-            let second = self.second_key();
-            let by_length = self.second_by_length();
-            let Some(Some(from)) = self.streams.get_mut(reference) else {
+            let bytes = match limits.max_bytes {
+                0 => 0,
+                _ => self.bytes(),
+            };
+            let Some(Some(from)) = self.streams.get(reference) else {
                 return;
             };
             let too_large = limits.max_bytes != 0 && bytes > limits.max_bytes;
-            let Some(second) = second else {
+            let too_many =
+                limits.max_buffers != 0 && from.log.end() - from.start > limits.max_buffers;
+            let next = match too_large || too_many {
+                true => self.second_key(),
+                false => self.second_by_length(),
+            };
+            let Some((key, time)) = next else {
                 if too_large && !self.oversize {
                     self.oversize = true;
                     pushed.oversize = true;
                 }
-                if limits.max_bytes != 0 && bytes > limits.max_bytes.saturating_mul(OVERSIZE) {
+                if too_large && bytes > limits.max_bytes.saturating_mul(OVERSIZE) {
                     pushed.given_up = true;
                     self.empty();
                 }
                 break;
             };
-            let too_many =
-                limits.max_buffers != 0 && from.log.end() - from.start > limits.max_buffers;
-            let next = match too_large || too_many {
-                true => Some(second),
-                false => by_length,
-            };
-            let Some((key, time)) = next else {
-                break;
+            let Some(Some(from)) = self.streams.get_mut(reference) else {
+                return;
             };
             while from.start < key {
                 from.advance();

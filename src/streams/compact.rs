@@ -8,7 +8,7 @@ const RESERVE: usize = 16 << 10;
 /// has, 18 times what its JPEG needs, and hands it on whole.
 pub(crate) fn is_spacious(buffer: &gst::BufferRef) -> bool {
     let kept: usize = buffer.iter_memories().map(|memory| memory.maxsize()).sum();
-    kept.saturating_sub(RESERVE) / 2 > buffer.size()
+    kept > RESERVE && (kept - RESERVE) / 2 > buffer.size()
 }
 
 #[cfg(test)]

@@ -13,11 +13,11 @@ use crate::sync::lock;
 /// The runs that an element's streams have between breaks of their clock, so that all of them go on at the same
 /// place; written by the streams' threads.
 #[derive(Debug, Default)]
-pub struct Breaks(Mutex<Runs>);
+pub(crate) struct Breaks(Mutex<Runs>);
 
 impl Breaks {
     /// Streams begin.
-    pub fn clear(&self) {
+    pub(crate) fn clear(&self) {
         *lock(&self.0) = Runs::default();
     }
 }
@@ -109,6 +109,18 @@ impl Stamps {
         buffer: &gst::BufferRef,
         breaks: &Breaks,
     ) -> Result<Placed, Untimed> {
+        self.place_among(buffer, &mut lock(&breaks.0))
+    }
+
+    /// The same for an element that has the runs of its streams under a lock of its own.
+    ///
+    /// # Errors
+    /// As [`Stamps::place`].
+    pub(crate) fn place_among(
+        &mut self,
+        buffer: &gst::BufferRef,
+        runs: &mut Runs,
+    ) -> Result<Placed, Untimed> {
         let running_time = |stamp| self.running_time(stamp);
         let stamp = Stamp {
             time: buffer.pts().and_then(running_time),
@@ -116,18 +128,15 @@ impl Stamps {
             duration: buffer.duration().and_then(signed),
             bytes: buffer.size() as u64,
         };
-        let placed = {
-            let mut runs = lock(&breaks.0);
-            let begun = self.timeline.begin_near(stamp, &mut runs);
-            let placed = self.timeline.place(stamp, &runs)?;
-            runs.reach(placed.time.max(placed.end));
-            if placed.jump.is_some_and(|jump| jump.first) {
-                runs.add(placed.offset, placed.time);
-            }
-            Placed {
-                jump: placed.jump.or(begun),
-                ..placed
-            }
+        let begun = self.timeline.begin_near(stamp, runs);
+        let placed = self.timeline.place(stamp, runs)?;
+        runs.reach(placed.time.max(placed.end));
+        if placed.jump.is_some_and(|jump| jump.first) {
+            runs.add(placed.offset, placed.time);
+        }
+        let placed = Placed {
+            jump: placed.jump.or(begun),
+            ..placed
         };
         self.jumps += u64::from(placed.jump.is_some_and(Jump::is_news));
         Ok(placed)

@@ -38,12 +38,23 @@ pub(crate) struct Pace {
     per: u64,
     /// Bytes of a unit; 0: a buffer is one.
     bytes: u64,
+    /// Nanoseconds of one: of each buffer of a camera, which need not be divided for.
+    one: i64,
 }
 
 impl Pace {
     /// `units` in `per` seconds, each of `bytes` bytes (0: a buffer each). `None` for a rate of 0.
     pub(crate) fn new(units: u64, per: u64, bytes: u64) -> Option<Self> {
-        (units > 0 && per > 0).then_some(Self { units, per, bytes })
+        let pace = Self {
+            units,
+            per,
+            bytes,
+            one: 0,
+        };
+        (units > 0 && per > 0).then(|| Self {
+            one: pace.time(1),
+            ..pace
+        })
     }
 
     /// How many units a buffer of `len` bytes has.
@@ -55,7 +66,7 @@ impl Pace {
     fn time(self, units: u64) -> i64 {
         let per_second = units.checked_mul(self.per);
         let time = match per_second.and_then(|units| units.checked_mul(SECOND)) {
-            // Of each buffer of a camera: 128 bits are divided by a loop.
+            // Of each buffer of sound: 128 bits are divided by a loop.
             Some(time) => u128::from(time / self.units),
             None => {
                 u128::from(units) * u128::from(self.per) * u128::from(SECOND)
@@ -67,7 +78,10 @@ impl Pace {
 
     /// Nanoseconds that a buffer of `len` bytes lasts.
     pub(crate) fn duration(self, len: u64) -> i64 {
-        self.time(self.units_in(len))
+        match self.bytes {
+            0 => self.one,
+            _ => self.time(self.units_in(len)),
+        }
     }
 }
 
@@ -189,7 +203,10 @@ impl Timeline {
 
     /// Where what came ends.
     fn position(&self) -> Option<i64> {
-        let counted = self.pace.map_or(0, |pace| pace.time(self.counted));
+        let counted = match (self.pace, self.counted) {
+            (None, _) | (_, 0) => 0,
+            (Some(pace), counted) => pace.time(counted),
+        };
         Some(self.origin?.saturating_add(counted))
     }
 
@@ -359,18 +376,18 @@ impl Timeline {
     /// How long a buffer is shown or heard: sound as its samples tell, a picture as long as the ones before
     /// it, whatever the caps say.
     fn lasts(&self, stamp: Stamp) -> Option<i64> {
-        let paced = self.pace.map(|pace| pace.duration(stamp.bytes));
+        let paced = || self.pace.map(|pace| pace.duration(stamp.bytes));
         let is_sound = self.pace.is_some_and(|pace| pace.bytes > 0);
         let usual = self.usual.filter(|_| !is_sound);
         let said = stamp.duration.filter(|&duration| duration > 0);
-        said.or(usual).or(paced)
+        said.or(usual).or_else(paced)
     }
 
     /// How long a buffer lasts, as well as that is known.
     fn length(&self, stamp: Stamp) -> i64 {
         let known = stamp.duration.filter(|&duration| duration > 0);
-        let paced = self.pace.map(|pace| pace.duration(stamp.bytes));
-        known.or(paced).or(self.usual).unwrap_or(1_000_000)
+        let paced = || self.pace.map(|pace| pace.duration(stamp.bytes));
+        known.or_else(paced).or(self.usual).unwrap_or(1_000_000)
     }
 
     /// By how much a buffer may be before the last one and still follow it.

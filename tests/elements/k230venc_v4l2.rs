@@ -847,7 +847,14 @@ fn each_format_is_written_into_the_devices_memory_and_not_converted() {
     for faults in ["", "stride=96"] {
         on_the_device(NAME, faults, || {
             for format in [
-                "NV12", "NV21", "I420", "YUY2", "UYVY", "RGB", "BGR", "BGRA", "ARGB",
+                "NV12",
+                "NV21",
+                "I420",
+                "YUY2",
+                "UYVY",
+                "BGRA",
+                "ARGB",
+                "P010_10LE",
             ] {
                 let pipeline = Pipeline::launch(&format!(
                     "videotestsrc num-buffers=3 pattern=solid-color foreground-color=0xff2060c0 \
@@ -874,6 +881,57 @@ fn each_format_is_written_into_the_devices_memory_and_not_converted() {
             }
         });
     }
+}
+
+/// Pictures of ten bits become streams of ten bits, unless downstream takes none.
+#[test]
+fn ten_bits_stay_ten() {
+    on_the_device("ten_bits_stay_ten", "", || {
+        for (caps, decoder, format) in [
+            ("video/x-h265", "h265parse ! avdec_h265", "I420_10LE"),
+            ("video/x-h264", "h264parse ! avdec_h264", "I420_10LE"),
+            (
+                "video/x-h265,profile=main",
+                "h265parse ! avdec_h265",
+                "I420",
+            ),
+            ("image/jpeg", "jpegdec", "I420"),
+        ] {
+            let pipeline = Pipeline::launch(&format!(
+                "videotestsrc num-buffers=2 ! video/x-raw,format=P010_10LE,width=320,height=240 \
+                 ! k230venc name=venc backend=v4l2 ! {caps} ! {decoder} ! appsink name=decoded"
+            ));
+            let out = collect(&pipeline, "decoded").unwrap_or_else(|e| panic!("{caps}: {e}"));
+            let decoded = out.caps.structure(0).expect("caps");
+            assert_eq!(decoded.get::<&str>("format"), Ok(format), "{caps}");
+            let stats: gst::Structure = pipeline.element("venc").property("stats");
+            assert_eq!(stats.get::<&str>("backend"), Ok("v4l2"), "{caps}");
+        }
+    });
+}
+
+/// Its driver knows them, but lists them for what it decodes alone.
+#[test]
+fn pictures_that_the_hardware_does_not_read_are_converted_or_refused() {
+    const NAME: &str = "pictures_that_the_hardware_does_not_read_are_converted_or_refused";
+    on_the_device(NAME, "", || {
+        for format in ["RGB", "BGR"] {
+            let raw = format!("video/x-raw,format={format},width=320,height=240,framerate=30/1");
+            let (buffers, stats) = encoded(
+                &format!("videoconvert ! {raw} ! videoconvert ! k230venc backend=v4l2"),
+                "video/x-h264",
+                3,
+            );
+            assert_eq!(buffers.len(), 3, "{format}");
+            assert_eq!(stats.get::<&str>("backend"), Ok("v4l2"), "{format}");
+            let pipeline = Pipeline::launch(&format!(
+                "videotestsrc num-buffers=3 ! {raw} ! k230venc backend=v4l2 ! video/x-h264 \
+                 ! appsink name=out"
+            ));
+            let refused = collect(&pipeline, "out").err().expect("it is refused");
+            assert!(refused.contains("K_ERR_VENC_NOT_SUPPORT"), "{refused}");
+        }
+    });
 }
 
 #[test]

@@ -37,14 +37,26 @@ fn v4l2_ctl_lists_the_device_its_formats_and_its_controls() {
             "h265_profile",
         ],
     );
-    // Both queues list raw and encoded formats: why GStreamer's own elements do not see an encoder.
-    for list in ["--list-formats", "--list-formats-out"] {
+    // Both queues list raw and encoded formats: why GStreamer's own elements do not see an encoder. What is read
+    // is not all of what is written.
+    for (list, own, others) in [
+        ("--list-formats", ["'RGB3'", "'BGR3'"], ["'BA24'", "'AR24'"]),
+        (
+            "--list-formats-out",
+            ["'BA24'", "'AR24'"],
+            ["'RGB3'", "'BGR3'"],
+        ),
+    ] {
         let said = v4l2_ctl(&[list]);
         let fourccs = [
-            "'NV12'", "'NV21'", "'YM12'", "'YUYV'", "'UYVY'", "'RGB3'", "'BGR3'", "'H264'",
+            "'NV12'", "'NV21'", "'P010'", "'YM12'", "'YU12'", "'YUYV'", "'UYVY'", "'H264'",
             "'HEVC'", "'JPEG'",
         ];
         crate::common::assert_mentions(&said, &fourccs);
+        crate::common::assert_mentions(&said, &own);
+        for other in others {
+            assert!(!said.contains(other), "{list}: {other}");
+        }
     }
     let said = v4l2_ctl(&["--list-framesizes=NV12"]);
     assert!(said.contains("2x2 - 32768x32768 with step 2/2"), "{said}");
@@ -210,6 +222,38 @@ fn stock_ffmpeg_drives_the_device_to_the_end() {
     let psnr = luma("[0]setpts=N/30/TB[a];[1]setpts=N/30/TB[b];[a][b]psnr");
     assert!(psnr > 30.0, "{psnr} dB: {said}");
     assert_eq!(crate::common::frames(file.as_ref()), 30);
+}
+
+/// The double decodes nothing, and says so as the driver does of a stream that its firmware can make nothing of: whoever
+/// decodes hears of it and ends.
+#[test]
+fn stock_ffmpeg_that_decodes_with_the_device_ends_without_a_picture() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let file = directory.path().join("in.h264");
+    let file = file.to_str().expect("a name");
+    let made = Command::new("ffmpeg")
+        .args(["-v", "error", "-nostdin", "-f", "lavfi", "-i"])
+        .args(["testsrc=size=320x240:rate=30:duration=1", "-c:v"])
+        .args(["libx264", "-pix_fmt", "yuv420p", file])
+        .output()
+        .expect("ffmpeg starts");
+    assert!(made.status.success(), "{made:?}");
+    let (output, said) = run(Command::new("timeout").args([
+        "60",
+        "ffmpeg",
+        "-hide_banner",
+        "-nostdin",
+        "-c:v",
+        "h264_v4l2m2m",
+        "-i",
+        file,
+        "-f",
+        "null",
+        "-",
+    ]));
+    assert_ne!(output.status.code(), Some(124), "it does not end: {said}");
+    assert!(said.contains("this double decodes nothing"), "{said}");
+    assert!(said.contains("frame=    0"), "{said}");
 }
 
 /// What the library stands in front of, with what programs hand to it: times that are none, sets with more

@@ -135,11 +135,13 @@ pub enum PixelFormat {
     Rgb,
     /// Bytes B, G, R.
     Bgr,
+    /// Y, then interleaved U and V at half size, each in 16 bits, little endian, of which the upper ten count.
+    P010,
 }
 
 impl PixelFormat {
     /// All of them, the cheapest for an encoder first.
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 10] = [
         Self::Nv12,
         Self::Nv21,
         Self::I420,
@@ -149,6 +151,7 @@ impl PixelFormat {
         Self::Yuy2,
         Self::Rgb,
         Self::Bgr,
+        Self::P010,
     ];
 
     /// Whether VENC reads it for `codec`, by `K230_视频编解码_API参考.md`.
@@ -163,7 +166,7 @@ impl PixelFormat {
     /// Planes of a picture.
     pub fn planes(self) -> usize {
         match self {
-            Self::Nv12 | Self::Nv21 => 2,
+            Self::Nv12 | Self::Nv21 | Self::P010 => 2,
             Self::I420 => 3,
             _ => 1,
         }
@@ -176,6 +179,8 @@ impl PixelFormat {
             (Self::Nv12 | Self::Nv21 | Self::I420, 0) => width,
             (Self::Nv12 | Self::Nv21, _) => width.next_multiple_of(2),
             (Self::I420, _) => width.div_ceil(2),
+            (Self::P010, 0) => width * 2,
+            (Self::P010, _) => width.next_multiple_of(2) * 2,
             (Self::Uyvy | Self::Yuy2, _) => width.next_multiple_of(2) * 2,
             (Self::Rgb | Self::Bgr, _) => width * 3,
             _ => width * 4,
@@ -185,7 +190,7 @@ impl PixelFormat {
     /// Rows of `plane`.
     pub fn rows(self, plane: usize, height: u32) -> usize {
         match (self, plane) {
-            (Self::Nv12 | Self::Nv21 | Self::I420, 1..) => height.div_ceil(2) as usize,
+            (Self::Nv12 | Self::Nv21 | Self::I420 | Self::P010, 1..) => height.div_ceil(2) as usize,
             _ => height as usize,
         }
     }
@@ -538,6 +543,7 @@ mod tests {
             (PixelFormat::Bgr, 24),
             (PixelFormat::Argb, 32),
             (PixelFormat::Bgra, 32),
+            (PixelFormat::P010, 24),
         ] {
             let plane = |n| format.row_bytes(n, 320) * format.rows(n, 240);
             let bytes: usize = (0..format.planes()).map(plane).sum();

@@ -3,6 +3,7 @@
 
 use std::{
     any::Any,
+    os::fd::RawFd,
     sync::{Arc, Mutex},
 };
 
@@ -48,10 +49,12 @@ impl FrameData for BufferFrame {
     }
 
     fn dma_planes(&self) -> Option<Vec<DmaPlane>> {
-        // Most buffers are told by their first memory.
-        if self.buffer.n_memory() == 0 || dma(self.buffer.peek_memory(0)).is_none() {
+        let count = self.buffer.n_memory();
+        if count == 0 {
             return None;
         }
+        // Most buffers are told by their first memory, and have no other.
+        let first = DmaMemory::of(self.buffer.peek_memory(0))?;
         let meta = self.buffer.meta::<gst_video::VideoMeta>();
         let (offsets, strides) = match &meta {
             Some(meta) => (meta.offset(), meta.stride()),
@@ -60,13 +63,18 @@ impl FrameData for BufferFrame {
         let planes = self.info.n_planes() as usize;
         let lent = offsets.iter().zip(strides).take(planes);
         lent.map(|(offset, stride)| {
-            let (memories, skipped) = self.buffer.find_memory(*offset..*offset + 1)?;
-            let memory = self.buffer.peek_memory(memories.start);
-            let (_, begin, whole) = memory.sizes();
+            let (memory, skipped) = match count {
+                1 => Some((first, *offset)).filter(|_| *offset < first.len)?,
+                _ => {
+                    let (memories, skipped) = self.buffer.find_memory(*offset..*offset + 1)?;
+                    let memory = self.buffer.peek_memory(memories.start);
+                    (DmaMemory::of(memory)?, skipped)
+                }
+            };
             Some(DmaPlane {
-                fd: dma(memory)?.fd(),
-                size: u32::try_from(whole).ok()?,
-                offset: u32::try_from(begin + skipped).ok()?,
+                fd: memory.fd,
+                size: u32::try_from(memory.whole).ok()?,
+                offset: u32::try_from(memory.begin + skipped).ok()?,
                 stride: u32::try_from(*stride).ok()?,
             })
         })
@@ -74,8 +82,28 @@ impl FrameData for BufferFrame {
     }
 }
 
-fn dma(memory: &gst::MemoryRef) -> Option<&gst_allocators::DmaBufMemoryRef> {
-    memory.downcast_memory_ref::<gst_allocators::DmaBufMemory>()
+/// A DMA buffer as a memory of a GStreamer buffer.
+#[derive(Clone, Copy)]
+struct DmaMemory {
+    fd: RawFd,
+    /// Where the memory begins in it, and how long it is.
+    begin: usize,
+    len: usize,
+    /// Bytes of the DMA buffer.
+    whole: usize,
+}
+
+impl DmaMemory {
+    fn of(memory: &gst::MemoryRef) -> Option<Self> {
+        let dma = memory.downcast_memory_ref::<gst_allocators::DmaBufMemory>()?;
+        let (len, begin, whole) = memory.sizes();
+        Some(Self {
+            fd: dma.fd(),
+            begin,
+            len,
+            whole,
+        })
+    }
 }
 
 /// One plane of a frame that is not a GStreamer buffer, kept alive by whoever reads it.

@@ -50,6 +50,23 @@ impl Format {
             Kind::Stream(_) => None,
         }
     }
+
+    /// Whether the hardware has it on a queue (`mvx_hwreg_get_formats_v52_v76`): what no queue of its own lists
+    /// can be set all the same, and is refused when streaming begins. No generation reads pictures of 24 bits, nor
+    /// writes such of 32.
+    pub(crate) fn is_of_queue(&self, output: bool) -> bool {
+        match self.pixels() {
+            Some(PixelFormat::Rgb | PixelFormat::Bgr) => !output,
+            Some(PixelFormat::Argb | PixelFormat::Bgra) => output,
+            _ => true,
+        }
+    }
+}
+
+/// The format that a queue enumerates at an index (`mvx_v4l2_vidioc_enum_fmt_vid`).
+pub(super) fn listed(output: bool, index: u32) -> Option<&'static Format> {
+    let mut listed = FORMATS.iter().filter(|format| format.is_of_queue(output));
+    listed.nth(index as usize)
 }
 
 const fn stream(fourcc: u32, text: &'static str, codec: Codec) -> Format {
@@ -73,9 +90,9 @@ const fn frame(
     }
 }
 
-/// What both queues enumerate: the driver asks its formats without regard to which is raw. Of the
-/// driver's table, those that an encoder of a PC can do something with.
-pub(super) static FORMATS: [Format; 13] = [
+/// Both queues enumerate raw and encoded formats: the driver asks without regard to which is which. Of the
+/// driver's table, in its order, those that an encoder of a PC can do something with.
+pub(super) static FORMATS: [Format; 17] = [
     stream(V4L2_PIX_FMT_H264, "H.264", Codec::H264),
     stream(V4L2_PIX_FMT_HEVC, "HEVC", Codec::H265),
     stream(V4L2_PIX_FMT_JPEG, "JFIF JPEG", Codec::Jpeg),
@@ -83,6 +100,12 @@ pub(super) static FORMATS: [Format; 13] = [
     frame(
         V4L2_PIX_FMT_YUV420M,
         "Planar YUV 4:2:0 (N-C)",
+        PixelFormat::I420,
+        &[(2, 2), (1, 1), (1, 1)],
+    ),
+    frame(
+        V4L2_PIX_FMT_YUV420,
+        "Planar YUV 4:2:0",
         PixelFormat::I420,
         &[(2, 2), (1, 1), (1, 1)],
     ),
@@ -97,6 +120,12 @@ pub(super) static FORMATS: [Format; 13] = [
         "Y/VU 4:2:0",
         PixelFormat::Nv21,
         &[(2, 2), (2, 1)],
+    ),
+    frame(
+        V4L2_PIX_FMT_P010,
+        "10-bit Y/UV 4:2:0",
+        PixelFormat::P010,
+        &[(4, 2), (4, 1)],
     ),
     frame(
         V4L2_PIX_FMT_YUYV,
@@ -117,8 +146,20 @@ pub(super) static FORMATS: [Format; 13] = [
         &[(8, 2)],
     ),
     frame(
+        V4L2_PIX_FMT_RGB32,
+        "32-bit A/XRGB 8-8-8-8",
+        PixelFormat::Argb,
+        &[(8, 2)],
+    ),
+    frame(
         V4L2_PIX_FMT_ABGR32,
         "32-bit BGRA 8-8-8-8",
+        PixelFormat::Bgra,
+        &[(8, 2)],
+    ),
+    frame(
+        V4L2_PIX_FMT_BGR32,
+        "32-bit BGRA/X 8-8-8-8",
         PixelFormat::Bgra,
         &[(8, 2)],
     ),
@@ -358,6 +399,35 @@ mod tests {
         let odd = tried(V4L2_PIX_FMT_YUV420M, 639, 479, &[1024]);
         assert_eq!(odd.strides, [1024, 320, 320]);
         assert_eq!(odd.sizes, [1024 * 479, 320 * 240, 320 * 240]);
+    }
+
+    #[test]
+    fn ten_bits_take_two_bytes_and_planes_are_apart_under_any_code() {
+        let ten = tried(V4L2_PIX_FMT_P010, 639, 479, &[]);
+        assert_eq!(
+            (ten.planes, ten.strides, ten.sizes),
+            (2, [1278, 1280, 0], [1278 * 479, 1280 * 240, 0])
+        );
+        let planar = tried(V4L2_PIX_FMT_YUV420, 640, 480, &[]);
+        assert_eq!((planar.planes, planar.strides), (3, [640, 320, 320]));
+    }
+
+    #[test]
+    fn a_queue_lists_what_the_hardware_has_on_it() {
+        let codes = |output| -> Vec<u32> {
+            let listed = (0..).map_while(|index| listed(output, index));
+            listed.map(|format| format.fourcc).collect()
+        };
+        let (read, written) = (codes(true), codes(false));
+        for code in [V4L2_PIX_FMT_H264, V4L2_PIX_FMT_NV12, V4L2_PIX_FMT_P010] {
+            assert!(read.contains(&code) && written.contains(&code));
+        }
+        for code in [V4L2_PIX_FMT_RGB24, V4L2_PIX_FMT_BGR24] {
+            assert!(!read.contains(&code) && written.contains(&code));
+        }
+        for code in [V4L2_PIX_FMT_ARGB32, V4L2_PIX_FMT_BGR32] {
+            assert!(read.contains(&code) && !written.contains(&code));
+        }
     }
 
     #[test]

@@ -489,10 +489,8 @@ fn capability(capability: &mut v4l2_capability) -> Answer {
 }
 
 fn enumerate_format(description: &mut v4l2_fmtdesc) -> Answer {
-    is_output(description.type_)?;
-    let format = format::FORMATS
-        .get(description.index as usize)
-        .ok_or(libc::EINVAL)?;
+    let output = is_output(description.type_)?;
+    let format = format::listed(output, description.index).ok_or(libc::EINVAL)?;
     *description = v4l2_fmtdesc {
         index: description.index,
         type_: description.type_,

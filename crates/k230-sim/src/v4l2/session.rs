@@ -456,7 +456,14 @@ impl Session {
     fn allocate(&self, inner: &mut Inner, output: bool, count: usize) -> Result<u32, i32> {
         let layout = inner.port(output).layout;
         let queue = inner.queue(output);
-        let count = if self.faults.one_buffer { 1 } else { count };
+        // Of decoded pictures whose size is not known one is enough to tell of it (`queue_setup`).
+        let is_sizeless =
+            !output && !layout.format.is_stream() && (layout.width == 0 || layout.height == 0);
+        let count = if self.faults.one_buffer || is_sizeless {
+            1
+        } else {
+            count
+        };
         let mut made = 0;
         for _ in 0..count {
             let mut offset = queue.next_offset();
@@ -696,17 +703,15 @@ impl Session {
             inner.raw_port.layout.format,
             inner.stream_port.layout.format,
         );
-        match (raw.is_stream(), stream.is_stream()) {
-            (false, true) => {
-                inner.loaded = true;
-                Ok(())
-            }
-            (true, false) => {
-                log::error!("mvx: this double decodes nothing");
-                Err(libc::ENODEV)
-            }
-            _ => Err(libc::EINVAL),
+        if raw.is_stream() == stream.is_stream() {
+            return Err(libc::EINVAL);
         }
+        if !raw.is_of_queue(true) || !stream.is_of_queue(false) {
+            log::error!("mvx: {} to {} is not there", raw.text, stream.text);
+            return Err(libc::ENODEV);
+        }
+        inner.loaded = true;
+        Ok(())
     }
 
     pub(crate) fn stream_off(&self, kind: u32) -> Answer {

@@ -59,7 +59,7 @@ pub(super) fn run(session: &Arc<Session>) {
     let mut headers_sent = false;
     loop {
         let Some(taken) = take(session) else {
-            if !wait_for_more(session) {
+            if session.lock().broken.is_some() || !wait_for_more(session) {
                 return;
             }
             continue;
@@ -182,8 +182,6 @@ fn take(session: &Session) -> Option<Taken> {
     }
     let index = inner.raw.incoming.pop_front()?;
     let layout = inner.raw_port.layout;
-    let codec = inner.codec()?;
-    let format = layout.format.pixels()?;
     let buffer = inner.raw.buffers.get(index)?;
     if buffer.planes.iter().all(|plane| plane.used == 0) {
         inner.ending = true;
@@ -191,6 +189,13 @@ fn take(session: &Session) -> Option<Taken> {
         session.wake_programs();
         return None;
     }
+    let (Some(codec), Some(format)) = (inner.codec(), layout.format.pixels()) else {
+        // What the driver says where its firmware can make nothing of a stream (MVX_FW_CODE_ERROR).
+        log::error!("mvx: this double decodes nothing");
+        inner.fail(libc::EINVAL);
+        session.wake_programs();
+        return None;
+    };
     let planes = buffer
         .planes
         .iter()

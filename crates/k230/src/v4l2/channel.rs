@@ -30,8 +30,8 @@ const SPARE_RAW: u32 = 2;
 /// Encoded buffers: the parameter sets and two pictures, and one being read.
 const ENCODED: u32 = 4;
 
-/// The driver's code for a format. Of NV12, NV21 and I420 it has the planes apart, each a buffer's
-/// plane of its own, under the codes of one piece for the first two.
+/// The driver's code for a format. Of NV12, NV21, P010 and I420 it has the planes apart, each a buffer's
+/// plane of its own, under the codes of one piece for the first three.
 pub(super) fn raw_format(format: PixelFormat) -> u32 {
     match format {
         PixelFormat::Nv12 => V4L2_PIX_FMT_NV12,
@@ -43,6 +43,7 @@ pub(super) fn raw_format(format: PixelFormat) -> u32 {
         PixelFormat::Yuy2 => V4L2_PIX_FMT_YUYV,
         PixelFormat::Rgb => V4L2_PIX_FMT_RGB24,
         PixelFormat::Bgr => V4L2_PIX_FMT_BGR24,
+        PixelFormat::P010 => V4L2_PIX_FMT_P010,
     }
 }
 
@@ -342,11 +343,11 @@ impl V4l2Channel {
 
     /// A free place for a picture, waiting for one.
     fn place(&mut self, dma: Option<&[DmaPlane]>, limit: Duration) -> Result<usize, Error> {
+        if let Some(index) = self.opened()?.free_slot(dma) {
+            return Ok(index);
+        }
         let until = Instant::now() + limit;
         loop {
-            if let Some(index) = self.opened()?.free_slot(dma) {
-                return Ok(index);
-            }
             // A driver whose encoded buffers are all full takes no pictures.
             self.collect()?;
             let opened = self.opened()?;
@@ -763,12 +764,12 @@ impl Channel for V4l2Channel {
     }
 
     fn get_stream(&mut self, limit: Duration) -> Result<Stream, Error> {
-        let until = Instant::now() + limit;
+        let (mut until, mut left) = (None, limit);
         loop {
             if let Some(result) = self.complete.pop_front() {
                 return result;
             }
-            let left = until.saturating_duration_since(Instant::now());
+            let until = *until.get_or_insert_with(|| Instant::now() + limit);
             if let Some(opened) = self.opened.as_ref().filter(|opened| opened.streaming)
                 && !left.is_zero()
             {
@@ -776,11 +777,14 @@ impl Channel for V4l2Channel {
             }
             self.collect()?;
             let is_streaming = self.opened.as_ref().is_some_and(|opened| opened.streaming);
-            if self.complete.is_empty() && (left.is_zero() || !is_streaming) {
-                return Err(Error::refused(
-                    Code::BufEmpty,
-                    format!("getting a stream of {}", self.path.display()),
-                ));
+            if self.complete.is_empty() {
+                if left.is_zero() || !is_streaming {
+                    return Err(Error::refused(
+                        Code::BufEmpty,
+                        format!("getting a stream of {}", self.path.display()),
+                    ));
+                }
+                left = until.saturating_duration_since(Instant::now());
             }
         }
     }

@@ -245,8 +245,8 @@ impl Node {
     /// says what it is.
     pub(crate) fn wait(&self, ready: Ready, limit: Duration) -> Result<bool, Error> {
         let until = Instant::now() + limit;
+        let mut left = limit;
         loop {
-            let left = until.saturating_duration_since(Instant::now());
             let mut waited = libc::pollfd {
                 fd: self.fd(),
                 events: match ready {
@@ -269,6 +269,7 @@ impl Node {
                 0 => {}
                 _ => return Ok(true),
             }
+            left = until.saturating_duration_since(Instant::now());
         }
     }
 }

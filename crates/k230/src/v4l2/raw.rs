@@ -173,10 +173,16 @@ pub const V4L2_PIX_FMT_YUYV: u32 = fourcc(b"YUYV");
 pub const V4L2_PIX_FMT_UYVY: u32 = fourcc(b"UYVY");
 pub const V4L2_PIX_FMT_RGB24: u32 = fourcc(b"RGB3");
 pub const V4L2_PIX_FMT_BGR24: u32 = fourcc(b"BGR3");
+pub const V4L2_PIX_FMT_P010: u32 = fourcc(b"P010");
+/// Planar YUV 4:2:0 in one piece elsewhere; this driver has its planes apart here too.
+pub const V4L2_PIX_FMT_YUV420: u32 = fourcc(b"YU12");
 /// Bytes A, R, G, B.
 pub const V4L2_PIX_FMT_ARGB32: u32 = fourcc(b"BA24");
 /// Bytes B, G, R, A.
 pub const V4L2_PIX_FMT_ABGR32: u32 = fourcc(b"AR24");
+/// Older codes, which this driver has for the same two.
+pub const V4L2_PIX_FMT_RGB32: u32 = fourcc(b"RGB4");
+pub const V4L2_PIX_FMT_BGR32: u32 = fourcc(b"BGR4");
 
 pub const VIDEO_MAX_PLANES: usize = 8;
 
@@ -593,7 +599,8 @@ mod tests {
             V4L2_MPEG_VIDEO_H264_ENTROPY_MODE_CABAC V4L2_PIX_FMT_H264 V4L2_PIX_FMT_HEVC
             V4L2_PIX_FMT_JPEG V4L2_PIX_FMT_MJPEG V4L2_PIX_FMT_NV12 V4L2_PIX_FMT_NV21
             V4L2_PIX_FMT_YUV420M V4L2_PIX_FMT_YUYV V4L2_PIX_FMT_UYVY V4L2_PIX_FMT_RGB24
-            V4L2_PIX_FMT_BGR24 V4L2_PIX_FMT_ARGB32 V4L2_PIX_FMT_ABGR32
+            V4L2_PIX_FMT_BGR24 V4L2_PIX_FMT_ARGB32 V4L2_PIX_FMT_ABGR32 V4L2_PIX_FMT_P010
+            V4L2_PIX_FMT_YUV420 V4L2_PIX_FMT_RGB32 V4L2_PIX_FMT_BGR32
         };
         let mut source = String::from(
             "#include <linux/videodev2.h>\n#include <stddef.h>\n#include <stdio.h>\nint main(void) {\n",

@@ -327,9 +327,17 @@ fn only_pictures_into_a_stream_are_encoded() {
     let encoded = V4L2_PIX_FMT_H264;
     for (from, to, expected) in [
         (raw, encoded, Ok(())),
+        (V4L2_PIX_FMT_P010, encoded, Ok(())),
+        (V4L2_PIX_FMT_YUV420, encoded, Ok(())),
+        (V4L2_PIX_FMT_ARGB32, encoded, Ok(())),
+        // The driver has these in its table, and the hardware does not read them.
+        (V4L2_PIX_FMT_RGB24, encoded, Err(libc::ENODEV)),
+        (V4L2_PIX_FMT_BGR24, encoded, Err(libc::ENODEV)),
         (raw, raw, Err(libc::EINVAL)),
         (encoded, encoded, Err(libc::EINVAL)),
-        (encoded, raw, Err(libc::ENODEV)),
+        // Decoding begins; of what comes then is the next test.
+        (encoded, raw, Ok(())),
+        (encoded, V4L2_PIX_FMT_ARGB32, Err(libc::ENODEV)),
     ] {
         let node = Node::new();
         node.set_format(OUTPUT, from, (64, 32)).expect("a format");
@@ -359,4 +367,47 @@ fn buffers_that_come_back_late_are_nobodys() {
         }
         assert_eq!(node.ready(libc::POLLIN | libc::POLLOUT), libc::POLLERR);
     }
+}
+
+/// As the driver does with a stream that its firmware can make nothing of.
+#[test]
+fn a_stream_to_be_decoded_fails_the_session_and_an_empty_one_ends() {
+    let _alone = alone();
+    for (used, ends) in [(100, false), (0, true)] {
+        let node = Node::new();
+        node.set_format(OUTPUT, V4L2_PIX_FMT_H264, (64, 32))
+            .expect("a format");
+        let raw = node.set_format(CAPTURE, V4L2_PIX_FMT_NV12, (0, 0));
+        let raw = raw.expect("a format");
+        assert_eq!((raw.width, raw.height, raw.num_planes), (64, 32, 2));
+        for kind in [OUTPUT, CAPTURE] {
+            node.request_buffers(kind, MMAP, 2).expect("buffers");
+        }
+        Lent::new(CAPTURE, MMAP, 0, 2).queue(&node).expect("queued");
+        for kind in [OUTPUT, CAPTURE] {
+            node.stream(kind, true).expect("on");
+        }
+        let mut stream = Lent::new(OUTPUT, MMAP, 0, 1);
+        stream.planes[0].bytesused = used;
+        stream.queue(&node).expect("queued");
+        let found = wait_for(node.0, libc::POLLIN, Some(SOON)).expect("a node");
+        let mut taken = Lent::new(CAPTURE, MMAP, 0, 2);
+        let answer = taken.request(&node, VIDIOC_DQBUF);
+        if ends {
+            assert_eq!((found, answer), (libc::POLLIN, Ok(())));
+            assert!(taken.buffer.flags & V4L2_BUF_FLAG_LAST != 0);
+        } else {
+            assert_eq!((found, answer), (libc::POLLERR, Err(libc::EIO)));
+            let again = node.set_format(OUTPUT, V4L2_PIX_FMT_HEVC, (64, 32));
+            assert!(again.is_err(), "the session is over");
+        }
+    }
+    // Of a picture whose size is not known there is one buffer.
+    let node = Node::new();
+    node.set_format(OUTPUT, V4L2_PIX_FMT_H264, (0, 0))
+        .expect("a format");
+    node.set_format(CAPTURE, V4L2_PIX_FMT_NV12, (0, 0))
+        .expect("a format");
+    let count = |kind| node.request_buffers(kind, MMAP, 4).expect("buffers").0;
+    assert_eq!((count(OUTPUT), count(CAPTURE)), (4, 1));
 }
