@@ -14,10 +14,12 @@ use super::shared::{Media, Seen, Shared, Stream};
 use crate::failure;
 use crate::ring::{Item, Pushed};
 use crate::streams::compact::is_spacious;
+use crate::streams::is_raw;
 use crate::streams::jpegs::{from_start, is_jpeg};
 use crate::streams::stamps::{Stamps, jump_text};
 use crate::streams::timeline::{Jump, Placed, Untimed};
 use crate::streams::wallclock::{self, Reading};
+use crate::streams::whole::close_lines;
 use crate::sync::lock;
 
 /// Formats of video. H.264 and H.265 come an access unit a buffer, which makes parsers in front
@@ -103,6 +105,8 @@ struct InputState {
     warned_skipped: bool,
     /// Each buffer is a JPEG.
     jpegs: bool,
+    /// Each is a picture as this says.
+    raw: Option<gst_video::VideoInfo>,
     warned_empty: bool,
 }
 
@@ -166,8 +170,13 @@ impl Input {
         self.state().target.clone()
     }
 
-    /// Puts a buffer into the ring. Nothing is posted or pushed under the lock.
-    fn take(&self, element: &gst::Bin, mut buffer: gst::Buffer) -> Result<Accepted, Refusal> {
+    /// Puts a buffer into the ring; `None` while there is no whole sample in it. Nothing is posted or pushed under the
+    /// lock.
+    fn take(
+        &self,
+        element: &gst::Bin,
+        mut buffer: gst::Buffer,
+    ) -> Result<Option<Accepted>, Refusal> {
         let mut state = self.state();
         let state = &mut *state;
         let Some((shared, number)) = &state.target else {
@@ -178,6 +187,12 @@ impl Input {
         }
         if state.jpegs {
             from_start(&mut buffer);
+        }
+        if let Some(info) = &state.raw {
+            close_lines(info, &mut buffer);
+        }
+        if !state.stamps.complete(&mut buffer) {
+            return Ok(None);
         }
         let placed = state.stamps.place(&buffer, &shared.breaks);
         let Placed {
@@ -235,13 +250,13 @@ impl Input {
         }
         drop((dropped, former));
         let first_skipped = pushed.skipped && !std::mem::replace(&mut state.warned_skipped, true);
-        Ok(Accepted {
+        Ok(Some(Accepted {
             pushed,
             first_skipped,
             jump: jump.filter(|jump| jump.is_news()),
             time,
             seen,
-        })
+        }))
     }
 }
 
@@ -280,7 +295,7 @@ impl Input {
         buffer: gst::Buffer,
     ) -> Result<gst::FlowSuccess, gst::FlowError> {
         context.gate.pass(pad)?;
-        if buffer.pts().is_none() && buffer.flags().contains(gst::BufferFlags::HEADER) {
+        if self.is_header(&buffer) {
             // Stream headers are in the caps as well, from where each recording has them.
             return Ok(gst::FlowSuccess::Ok);
         }
@@ -297,6 +312,9 @@ impl Input {
         let taken = self
             .take(&element, buffer)
             .map_err(|refusal| self.refuse(&element, refusal))?;
+        let Some(taken) = taken else {
+            return Ok(gst::FlowSuccess::Ok);
+        };
         if let Some(jump) = taken.jump {
             gst::element_warning!(
                 element,
@@ -314,6 +332,15 @@ impl Input {
             self.react(context, &element, pad, &taken);
         }
         Ok(gst::FlowSuccess::Ok)
+    }
+
+    /// Whether a buffer is a header of the stream and nothing else: a picture with its parameter sets is called so too.
+    fn is_header(&self, buffer: &gst::BufferRef) -> bool {
+        if buffer.pts().is_some() || !buffer.flags().contains(gst::BufferFlags::HEADER) {
+            return false;
+        }
+        let units = self.state().units;
+        units.is_none_or(|units| units.has_no_picture(buffer))
     }
 
     /// Whether what comes can be recorded; looked at once for each format. What another stream brings may be refused.
@@ -566,6 +593,9 @@ impl Input {
             let mut state = self.state();
             state.units = units;
             state.jpegs = is_jpeg(&caps);
+            state.raw = Some(&caps)
+                .filter(|caps| is_raw(caps))
+                .and_then(|caps| gst_video::VideoInfo::from_caps(caps).ok());
             state.stamps.set_caps(&caps);
         }
         {
