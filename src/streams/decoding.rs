@@ -60,16 +60,15 @@ impl DecodeTimes {
         self.insert(shown);
         let mut next = self.ahead.remove(0);
         self.wanted = Some(next);
-        if let Some((to, from, least)) = self.squeezed.take() {
-            if next < to {
-                // Each before the next, and none behind the time at which it is shown.
-                let whole = i128::from(to) - i128::from(from);
-                let part =
-                    (i128::from(next) - i128::from(from)) * (i128::from(to) - i128::from(least));
-                let off = i64::try_from(part / whole.max(1)).unwrap_or(0);
-                next = least.saturating_add(off);
-                self.squeezed = Some((to, from, least));
-            }
+        if let Some((to, from, least)) = self.squeezed.take()
+            && next < to
+        {
+            // Each before the next, and none behind the time at which it is shown.
+            let whole = i128::from(to) - i128::from(from);
+            let part = (i128::from(next) - i128::from(from)) * (i128::from(to) - i128::from(least));
+            let off = i64::try_from(part / whole.max(1)).unwrap_or(0);
+            next = least.saturating_add(off);
+            self.squeezed = Some((to, from, least));
         }
         let next = self.last.map_or(next, |last| next.max(last));
         self.last = Some(next);
