@@ -53,12 +53,21 @@ impl Units {
     /// Whether nothing behind a key unit needs what came before it. Where that can't be told, it is
     /// taken at its flag's word.
     pub(crate) fn refresh(self, buffer: &gst::BufferRef) -> bool {
-        let refreshes = match self.length {
+        self.picture(buffer).unwrap_or(true)
+    }
+
+    /// Whether there is no picture in a buffer, for certain: one may begin behind what is looked at.
+    pub(crate) fn has_no_picture(self, buffer: &gst::BufferRef) -> bool {
+        buffer.size() <= REACH && self.picture(buffer).is_none()
+    }
+
+    /// Whether nothing behind the first picture of a buffer needs what came before it; `None` if none is found.
+    fn picture(self, buffer: &gst::BufferRef) -> Option<bool> {
+        match self.length {
             None => begin_of(buffer, &mut [0; REACH])
                 .and_then(|unit| refreshes(self.codec, unit, REACH)),
             Some(length) => self.first_picture(buffer, length),
-        };
-        refreshes.unwrap_or(true)
+        }
     }
 
     /// The same by the lengths in front of NAL units.

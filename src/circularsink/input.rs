@@ -15,10 +15,12 @@ use super::shared::{Media, Seen, Shared, Stream};
 use crate::failure;
 use crate::ring::{Item, Pushed};
 use crate::streams::compact::is_spacious;
+use crate::streams::is_raw;
 use crate::streams::jpegs::{from_start, is_jpeg};
 use crate::streams::stamps::{Stamps, jump_text};
 use crate::streams::timeline::{Jump, Placed, Untimed};
 use crate::streams::wallclock::{self, Reading};
+use crate::streams::whole::close_lines;
 use crate::sync::lock;
 
 /// Formats of video. H.264 and H.265 come an access unit a buffer, which makes parsers in front
@@ -106,6 +108,8 @@ struct InputState {
     warned_skipped: bool,
     /// Each buffer is a JPEG.
     jpegs: bool,
+    /// Each is a picture as this says.
+    raw: Option<gst_video::VideoInfo>,
     warned_empty: bool,
 }
 
@@ -182,8 +186,13 @@ impl Input {
         self.state().target.clone()
     }
 
-    /// Puts a buffer into the ring. Nothing is posted or pushed under the lock.
-    fn take(&self, context: &Context, mut buffer: gst::Buffer) -> Result<Accepted, Refusal> {
+    /// Puts a buffer into the ring; `None` while there is no whole sample in it. Nothing is posted or pushed under the
+    /// lock.
+    fn take(
+        &self,
+        context: &Context,
+        mut buffer: gst::Buffer,
+    ) -> Result<Option<Accepted>, Refusal> {
         let mut state = self.state();
         let state = &mut *state;
         let Some((shared, number)) = &state.target else {
@@ -194,6 +203,12 @@ impl Input {
         }
         if state.jpegs {
             from_start(&mut buffer);
+        }
+        if let Some(info) = &state.raw {
+            close_lines(info, &mut buffer);
+        }
+        if !state.stamps.complete(&mut buffer) {
+            return Ok(None);
         }
         if from_bounded_pool(&buffer, &mut state.pool) || is_spacious(&buffer) {
             // Kept for seconds, such buffers would be missing where they come from, or fill the memory
@@ -255,13 +270,13 @@ impl Input {
         drop(former);
         state.free(dropped);
         let first_skipped = pushed.skipped && !std::mem::replace(&mut state.warned_skipped, true);
-        Ok(Accepted {
+        Ok(Some(Accepted {
             pushed,
             first_skipped,
             jump: placed.jump.filter(|jump| jump.is_news()),
             time: placed.time,
             seen,
-        })
+        }))
     }
 
     /// The time of day that a buffer carries, and what the clocks say; nothing where the element is gone.
@@ -311,7 +326,7 @@ impl Input {
         buffer: gst::Buffer,
     ) -> Result<gst::FlowSuccess, gst::FlowError> {
         context.gate.pass(pad)?;
-        if buffer.pts().is_none() && buffer.flags().contains(gst::BufferFlags::HEADER) {
+        if self.is_header(&buffer) {
             // Stream headers are in the caps as well, from where each recording has them.
             return Ok(gst::FlowSuccess::Ok);
         }
@@ -327,6 +342,9 @@ impl Input {
         let taken = self
             .take(context, buffer)
             .map_err(|refusal| self.refuse(context, refusal))?;
+        let Some(taken) = taken else {
+            return Ok(gst::FlowSuccess::Ok);
+        };
         if let Some(jump) = taken.jump
             && let Some(element) = context.element.upgrade()
         {
@@ -346,6 +364,15 @@ impl Input {
             self.react(context, pad, &taken);
         }
         Ok(gst::FlowSuccess::Ok)
+    }
+
+    /// Whether a buffer is a header of the stream and nothing else: a picture with its parameter sets is called so too.
+    fn is_header(&self, buffer: &gst::BufferRef) -> bool {
+        if buffer.pts().is_some() || !buffer.flags().contains(gst::BufferFlags::HEADER) {
+            return false;
+        }
+        let units = self.state().units;
+        units.is_none_or(|units| units.has_no_picture(buffer))
     }
 
     /// Whether what comes can be recorded; looked at once for each format. What another stream brings may be refused.
@@ -607,6 +634,9 @@ impl Input {
             let mut state = self.state();
             state.units = units;
             state.jpegs = is_jpeg(&caps);
+            state.raw = Some(&caps)
+                .filter(|caps| is_raw(caps))
+                .and_then(|caps| gst_video::VideoInfo::from_caps(caps).ok());
             state.stamps.set_caps(&caps);
         }
         {

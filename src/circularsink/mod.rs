@@ -20,7 +20,9 @@
 //! and the end of the stream is posted when the last file is closed.
 //!
 //! # Timestamps
-//! What comes without timestamps is counted from the caps' rate. Timestamps that go back or begin
+//! What comes without timestamps is counted from the caps' rate. Of H.264 and H.265 one of the two times is enough,
+//! with B frames that of presentation. Sound may be cut anywhere, and the lines of raw pictures may be apart
+//! (`GstVideoMeta`): a file has whole samples, and lines as the caps say. Timestamps that go back or begin
 //! anew, as when a camera was plugged in again, or that jump ahead by more than an hour (or ten
 //! frames of a slow camera) are moved behind what came, with one warning: the recording goes on in
 //! the same file. Another size or format begins another file.

@@ -19,7 +19,7 @@ use crate::streams::jpegs::{from_start, is_jpeg};
 use crate::streams::stamps::{Stamped, jump_text};
 use crate::streams::timeline::{Jump, Untimed};
 use crate::streams::times::Times;
-use crate::streams::{self, bin::Place, missing, samples};
+use crate::streams::{self, bin::Place, missing, samples, speakers};
 use crate::sync::lock;
 
 impl Recorder {
@@ -42,6 +42,7 @@ impl Recorder {
             Some(gst::PadProbeData::Event(event)) => match event.view() {
                 gst::EventView::Caps(caps) => {
                     let caps = self.paced(name, caps.caps_owned());
+                    let caps = self.with_places(name, caps);
                     let segment = pad.sticky_event::<gst::event::Segment>(0);
                     let in_pieces = segment
                         .is_some_and(|segment| segment.segment().format() == gst::Format::Bytes);
@@ -122,6 +123,9 @@ impl Recorder {
             from_start(buffer);
         }
         if name == "video" && !self.is_sized(pad, buffer)? {
+            return Ok(false);
+        }
+        if !lock(self.arrival(name)).stamps.complete(buffer) {
             return Ok(false);
         }
         let placed = self.place(name, pad, buffer)?;
@@ -310,6 +314,15 @@ impl Recorder {
             caps.make_mut().set("framerate", rate);
         }
         caps
+    }
+
+    /// The caps of sound, with places for its channels that encoders know.
+    fn with_places(&self, name: &str, caps: gst::Caps) -> gst::Caps {
+        let container = lock(&self.making).container;
+        match container.filter(|_| name == "audio") {
+            Some(container) => speakers::placed_for(container, caps),
+            None => caps,
+        }
     }
 
     /// Builds what follows a pad, for the first caps that arrive.

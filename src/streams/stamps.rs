@@ -5,9 +5,12 @@
 use std::sync::Mutex;
 
 use avi_mjpeg::recorder::Runs;
+use k230_venc::{Codec, reordering};
 
+use super::decoding::DecodeTimes;
 use super::is_raw;
 use super::timeline::{Jump, Pace, Placed, Stamp, Timeline, Untimed};
+use super::whole::WholeSamples;
 use crate::sync::lock;
 
 /// The runs that an element's streams have between breaks of their clock, so that all of them go on at the same
@@ -38,7 +41,21 @@ pub(crate) struct Stamps {
     moved: bool,
     /// How often the timestamps broke off.
     jumps: u64,
+    samples: WholeSamples,
+    decoding: DecodeTimes,
+    /// The codec of a stream whose buffers are pictures that may come in another order than they are shown.
+    reordered: Option<Codec>,
+    /// How long a picture lasts by the caps, ns.
+    lasts: Option<i64>,
+    /// Pictures that came before the segment.
+    early: u64,
 }
+
+/// The first bytes of a picture in which its parameter sets are looked for.
+const REACH: usize = 1024;
+
+/// How long (ns) a picture lasts where nothing says so.
+const USUAL: i64 = 40_000_000;
 
 /// What became of a buffer.
 #[derive(Debug, Default)]
@@ -59,6 +76,13 @@ impl Stamps {
         self.in_order = is_raw(caps) || name.starts_with("audio/") || name.starts_with("image/");
         let pace = pace(caps);
         self.lacks_rate = name == "video/x-raw" && pace.is_none();
+        self.lasts = pace.map(|pace| pace.duration(0));
+        self.samples.set_caps(caps);
+        self.reordered = reordered(caps);
+        if let Some(codec) = self.reordered {
+            let depth = depth_by_caps(codec, caps);
+            self.decoding.set_depth(depth.unwrap_or(0));
+        }
         self.timeline.set_format(pace, !self.in_order);
         self.timeline.set_raw(name == "video/x-raw");
     }
@@ -66,6 +90,7 @@ impl Stamps {
     /// Follows the stream's segment. False where that is not in time.
     pub(crate) fn set_segment(&mut self, segment: &gst::Segment) -> bool {
         self.segment = segment.downcast_ref::<gst::ClockTime>().cloned();
+        self.early = 0;
         self.segment.is_some()
     }
 
@@ -87,6 +112,52 @@ impl Stamps {
     pub(crate) fn reset(&mut self) {
         self.segment = None;
         self.timeline.reset();
+        self.samples.reset();
+    }
+
+    /// Makes a buffer one that muxers take, before it is placed: of whole samples, and with the time at which it is
+    /// decoded where it does not come as it is shown. False where there is no whole sample yet.
+    pub(crate) fn complete(&mut self, buffer: &mut gst::Buffer) -> bool {
+        if let (Some(codec), true) = (self.reordered, self.segment.is_some()) {
+            self.time_decoding(codec, buffer);
+        }
+        self.samples.complete(buffer)
+    }
+
+    fn time_decoding(&mut self, codec: Codec, buffer: &mut gst::Buffer) {
+        let shown = match (buffer.pts(), buffer.dts()) {
+            (Some(shown), None) => shown,
+            (None, Some(decoded)) => {
+                // As of an AVI, which has no other; muxers take nothing that has no time to be shown at.
+                buffer.make_mut().set_pts(decoded);
+                return;
+            }
+            _ => return,
+        };
+        if !buffer.flags().contains(gst::BufferFlags::DELTA_UNIT) {
+            let mut begin = [0; REACH];
+            let begin = begin.get_mut(..buffer.size().min(REACH));
+            let depth = begin.and_then(|begin| {
+                buffer.copy_to_slice(0, begin).ok()?;
+                reordering::depth(codec, begin)
+            });
+            if let Some(depth) = depth {
+                self.decoding.set_depth(depth);
+            }
+        }
+        let Some(time) = self.running_time(shown) else {
+            return;
+        };
+        let lasts = buffer.duration().and_then(signed).or(self.lasts);
+        let (lasts, room) = (lasts.unwrap_or(USUAL), signed(shown).unwrap_or(0));
+        if let Some(decoded) = self.decoding.of(time, lasts, room) {
+            let before = gst::ClockTime::from_nseconds(time.abs_diff(decoded));
+            let decoded = match decoded > time {
+                true => shown + before,
+                false => shown.saturating_sub(before),
+            };
+            buffer.make_mut().set_dts(decoded);
+        }
     }
 
     /// Whether there is a segment in time.
@@ -173,7 +244,19 @@ impl Stamps {
                 None,
             ),
             (false, _) if self.in_order => (buffer.dts_or_pts(), buffer.dts()),
-            (false, _) => (buffer.pts(), buffer.dts()),
+            (false, Some(segment)) => {
+                // What comes before it is needed by what follows, and muxers would leave it out. Parsers take equal
+                // times for one picture's.
+                let after = |early| Some(segment.start()? + gst::ClockTime::from_nseconds(early));
+                let own = buffer.pts();
+                let is_early = own < after(0) || (self.early > 0 && own <= after(self.early));
+                self.early += u64::from(own.is_some() && is_early);
+                let shown = own.and_then(|own| match is_early {
+                    true => after(self.early),
+                    false => Some(own),
+                });
+                (shown, buffer.dts())
+            }
         };
         if (shown, decoded) != (buffer.pts(), buffer.dts()) {
             let buffer = buffer.make_mut();
@@ -203,6 +286,7 @@ impl Stamps {
                 if is_in_time && self.moved {
                     return Some(plain_segment(Some(event.seqnum())));
                 }
+                return self.endless(event.seqnum());
             }
             gst::EventView::Gap(gap) => {
                 let (start, duration) = gap.get();
@@ -217,6 +301,16 @@ impl Stamps {
             _ => (),
         }
         None
+    }
+
+    /// The segment without its end, if it has one: what comes behind that has come, and would be in no file and in no
+    /// count.
+    fn endless(&mut self, seqnum: gst::Seqnum) -> Option<gst::Event> {
+        let segment = self.segment.as_mut()?;
+        let forward = segment.rate() > 0.0;
+        segment.stop().filter(|_| forward)?;
+        segment.set_stop(gst::ClockTime::NONE);
+        Some(gst::event::Segment::builder(segment).seqnum(seqnum).build())
     }
 
     /// Upstream has nothing up to a timestamp, which is this running time (ns).
@@ -262,6 +356,30 @@ fn signed(time: gst::ClockTime) -> Option<i64> {
 
 fn clock_time(time: i64) -> gst::ClockTime {
     gst::ClockTime::from_nseconds(time.max(0).unsigned_abs())
+}
+
+/// The codec of caps whose buffers are pictures that may come in another order than they are shown.
+fn reordered(caps: &gst::CapsRef) -> Option<Codec> {
+    let structure = caps.structure(0)?;
+    let codec = match structure.name().as_str() {
+        "video/x-h264" => Codec::H264,
+        "video/x-h265" => Codec::H265,
+        _ => return None,
+    };
+    (structure.get::<&str>("alignment") == Ok("au")).then_some(codec)
+}
+
+/// How far pictures are reordered by the parameter sets in the caps.
+fn depth_by_caps(codec: Codec, caps: &gst::CapsRef) -> Option<u8> {
+    let config = caps.structure(0)?.get::<gst::Buffer>("codec_data").ok()?;
+    let config = config.map_readable().ok()?;
+    // Each set has its length in front of it (ISO/IEC 14496-15); whatever else looks so is no set.
+    let mut lengths = config.windows(2).enumerate();
+    lengths.find_map(|(at, length)| {
+        let length = usize::from(u16::from_be_bytes(length.try_into().ok()?));
+        let from = at.checked_add(2)?;
+        reordering::depth_of(codec, config.get(from..from.checked_add(length)?)?)
+    })
 }
 
 /// How long frames and samples last by the caps.
@@ -329,6 +447,29 @@ mod tests {
         stamps.stamp(&mut counted, &Breaks::default()).unwrap();
         assert_eq!(counted.pts(), Some(ms(1120)));
         assert_eq!(counted.duration(), Some(ms(40)));
+    }
+
+    #[test]
+    fn what_comes_outside_its_segment_is_in_it() {
+        let mut stamps = stamps("video/x-h264,stream-format=avc,alignment=au,framerate=25/1");
+        let mut segment = gst::FormattedSegment::<gst::ClockTime>::new();
+        segment.set_start(ms(1000));
+        segment.set_stop(ms(1100));
+        let endless = stamps.follow(&gst::event::Segment::new(&segment)).unwrap();
+        let gst::EventView::Segment(endless) = endless.view() else {
+            panic!("{endless:?}");
+        };
+        assert_eq!(endless.segment().stop(), gst::ClockTime::NONE.into());
+        let times = [920, 960, 1000, 1040, 1120].map(|time| {
+            let mut given = buffer(Some(time));
+            assert!(stamps.complete(&mut given));
+            stamps.stamp(&mut given, &Breaks::default()).unwrap();
+            given.pts().unwrap().nseconds()
+        });
+        let start = 1_000_000_000;
+        let later = [start + 40_000_000, start + 120_000_000];
+        assert_eq!(times[..3], [start + 1, start + 2, start + 3]);
+        assert_eq!(times[3..], later);
     }
 
     #[test]

@@ -298,7 +298,9 @@ impl Timeline {
         let faster = usual.filter(|usual| Some(*usual) < paced);
         let known = said.or(faster);
         let duration = known.or(paced).or_else(|| self.guess()).ok_or(Untimed)?;
-        let last = self.last.map(|last| last.saturating_add(duration));
+        // Where sound ends is known, however long its buffers are.
+        let last = self.last.filter(|_| !is_sound || self.origin.is_none());
+        let last = last.map(|last| last.saturating_add(duration));
         let time = self.position().max(last).unwrap_or(0);
         self.skip_to(time);
         match self.pace {

@@ -43,6 +43,7 @@ mod one_error;
 mod parallelenc;
 mod players;
 mod random_cameras;
+mod random_streams;
 mod recording;
 mod recordsink;
 mod recordsink_cameras;

@@ -253,16 +253,16 @@ fn push(pipeline: &Pipeline, name: &str, buffers: impl IntoIterator<Item = gst::
 
 /// What was said until the end.
 #[derive(Debug, Default)]
-struct Said {
-    warnings: Vec<String>,
+pub(crate) struct Said {
+    pub warnings: Vec<String>,
     /// Of the messages of all files.
-    frames: u64,
+    pub frames: u64,
     unreadable: u64,
-    dropped: u64,
+    pub dropped: u64,
     files: usize,
 }
 
-fn until_eos(pipeline: &Pipeline) -> Result<Said, TestCaseError> {
+pub(crate) fn until_eos(pipeline: &Pipeline) -> Result<Said, TestCaseError> {
     let bus = pipeline.0.bus().unwrap();
     let mut said = Said::default();
     loop {
@@ -537,7 +537,7 @@ fn check(camera: &Camera) -> Result<(), TestCaseError> {
     Ok(())
 }
 
-fn try_cameras<C: std::fmt::Debug>(
+pub(crate) fn try_cameras<C: std::fmt::Debug>(
     cameras: impl Strategy<Value = C>,
     fewer: u32,
     check: impl Fn(&C) -> Result<(), TestCaseError>,
@@ -667,7 +667,7 @@ fn check_encoder(encoder: &Encoder) -> Result<(), TestCaseError> {
 }
 
 /// The times in the packets of a file's picture, as ffprobe has them.
-fn packet_times(file: &Path) -> Vec<u64> {
+pub(crate) fn packet_times(file: &Path) -> Vec<u64> {
     let options = ["-select_streams", "v"];
     let times = crate::common::ffprobe(file, &options, "packet=pts_time");
     let seconds = times.iter().filter_map(|time| time.parse::<f64>().ok());

@@ -29,6 +29,7 @@ pub mod library;
 pub mod mpp;
 pub mod packs;
 mod region;
+pub mod reordering;
 pub mod v4l2;
 
 pub use attr::{

@@ -393,3 +393,72 @@ fn no_value_for_a_muxer_ends_the_process() {
         let _ = std::fs::remove_file(rig.path("never.mkv"));
     }
 }
+
+#[test]
+fn jpegs_whose_size_only_they_say_are_not_refused_before_a_trigger() {
+    // Where there is no parser that would find it out: in a process of its own, which can do without.
+    const ALONE: &str = "KENDRYTE_TEST_WITHOUT_JPEGPARSE";
+    let name =
+        "circularsink::trust::jpegs_whose_size_only_they_say_are_not_refused_before_a_trigger";
+    if std::env::var_os(ALONE).is_none() {
+        let test = std::env::current_exe().expect("a test has a path");
+        let child = std::process::Command::new(test)
+            .args(["--exact", name])
+            .env(ALONE, "1")
+            .output()
+            .expect("it runs");
+        let said = String::from_utf8_lossy(&child.stdout);
+        assert!(
+            child.status.success() && said.contains("1 passed"),
+            "{said}"
+        );
+        return;
+    }
+    init();
+    let registry = gst::Registry::get();
+    if let Some(parser) = registry.lookup_feature("jpegparse") {
+        registry.remove_feature(&parser);
+    }
+    for name in ["a.mov", "a.mkv", "a.avi"] {
+        let mut stream = encoded("jpegenc", 200);
+        stream.caps = gst::Caps::new_empty_simple("image/jpeg");
+        let mut rig = Rig::new(stream, false);
+        rig.locate(name);
+        rig.start();
+        rig.push(20);
+        rig.trigger(None);
+        rig.push(20);
+        rig.finish();
+        rig.push(5);
+        let done = rig.finished();
+        assert_sound(done.path());
+        assert_eq!(done.frames, 40, "{name}");
+    }
+}
+
+#[test]
+fn a_file_of_sound_waits_for_the_sound_when_the_picture_is_first() {
+    let mut rig = Rig::new(encoded("jpegenc", 200), true);
+    rig.locate("a.wav");
+    rig.pipeline
+        .set_state(gst::State::Playing)
+        .expect("the pipeline plays");
+    // The sound has said what it is only when pictures have come.
+    let audio = rig.audio.take().expect("there is sound");
+    rig.announce();
+    rig.push(5);
+    audio.push_event(gst::event::StreamStart::new("audio"));
+    audio.push_event(gst::event::Caps::new(&raw_sound()));
+    let segment = gst::FormattedSegment::<gst::ClockTime>::new();
+    audio.push_event(gst::event::Segment::new(&segment));
+    rig.audio = Some(audio);
+    rig.push(20);
+    rig.trigger(None);
+    rig.push(20);
+    rig.finish();
+    rig.push(5);
+    let done = rig.finished();
+    let lasts = crate::common::ffprobe(done.path(), &[], "format=duration");
+    let lasts: f64 = lasts[0].parse().expect("a number");
+    assert!((1.7..1.9).contains(&lasts), "{lasts} s of sound");
+}

@@ -124,7 +124,7 @@ impl Built {
         let lists: Vec<_> = (0..self.at[0])
             .filter(|at| bytes[*at..].starts_with(b"strl"))
             .map(|at| {
-                let size = u32::from_le_bytes(bytes[at - 4..at].try_into().unwrap());
+                let size = bytes[at - 4..at].try_into().map_or(0, u32::from_le_bytes);
                 at - 8..at + size as usize
             })
             .collect();
