@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use sd_notify::NotifyState;
 use tokio::net::TcpListener;
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::signal::unix::{self, SignalKind, signal};
 use tokio::sync::mpsc::unbounded_channel;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
@@ -31,9 +31,7 @@ const HANGS: Duration = Duration::from_secs(60);
 
 /// Runs until SIGTERM or SIGINT.
 pub(crate) async fn run(options: &Options, config: Config) -> Result<(), Error> {
-    let mut terminate = signal(SignalKind::terminate())?;
-    let mut interrupt = signal(SignalKind::interrupt())?;
-    let mut hang_up = signal(SignalKind::hangup())?;
+    let mut signals = Signals::new()?;
     let lock = Lock::take(&config.directory)?;
     let (events, happened) = unbounded_channel();
     let (stop, stopped) = watch::channel(false);
@@ -100,16 +98,10 @@ pub(crate) async fn run(options: &Options, config: Config) -> Result<(), Error> 
     let watchdog = tokio::spawn(watchdog(cameras.clone()));
     notify(&[NotifyState::Ready]);
     let mut current = config;
-    loop {
-        tokio::select! {
-            _ = terminate.recv() => break,
-            _ = interrupt.recv() => break,
-            _ = hang_up.recv() => {
-                notify(&[NotifyState::Reloading, NotifyState::monotonic_usec_now()?]);
-                reload(options, &cameras, rtsp.as_ref(), &mut current).await?;
-                notify(&[NotifyState::Ready]);
-            }
-        }
+    while signals.next().await == Signal::HangUp {
+        notify(&[NotifyState::Reloading, NotifyState::monotonic_usec_now()?]);
+        reload(options, &cameras, rtsp.as_ref(), &mut current).await?;
+        notify(&[NotifyState::Ready]);
     }
     tracing::info!("ending; files are finished first");
     notify(&[NotifyState::Stopping]);
@@ -135,6 +127,38 @@ pub(crate) async fn run(options: &Options, config: Config) -> Result<(), Error> 
     }
     index.close().await;
     Ok(())
+}
+
+/// What the program is told by signals.
+#[derive(Debug, PartialEq, Eq)]
+enum Signal {
+    HangUp,
+    End,
+}
+
+/// From the start on, so that none ends the program amid it.
+struct Signals {
+    terminate: unix::Signal,
+    interrupt: unix::Signal,
+    hang_up: unix::Signal,
+}
+
+impl Signals {
+    fn new() -> Result<Self, Error> {
+        Ok(Self {
+            terminate: signal(SignalKind::terminate())?,
+            interrupt: signal(SignalKind::interrupt())?,
+            hang_up: signal(SignalKind::hangup())?,
+        })
+    }
+
+    async fn next(&mut self) -> Signal {
+        tokio::select! {
+            _ = self.terminate.recv() => Signal::End,
+            _ = self.interrupt.recv() => Signal::End,
+            _ = self.hang_up.recv() => Signal::HangUp,
+        }
+    }
 }
 
 /// Begins to answer; says where.
