@@ -224,38 +224,6 @@ fn stock_ffmpeg_drives_the_device_to_the_end() {
     assert_eq!(crate::common::frames(file.as_ref()), 30);
 }
 
-/// The double decodes nothing, and says so as the driver does of a stream that its firmware can make nothing of: whoever
-/// decodes hears of it and ends.
-#[test]
-fn stock_ffmpeg_that_decodes_with_the_device_ends_without_a_picture() {
-    let directory = tempfile::tempdir().expect("a directory");
-    let file = directory.path().join("in.h264");
-    let file = file.to_str().expect("a name");
-    let made = Command::new("ffmpeg")
-        .args(["-v", "error", "-nostdin", "-f", "lavfi", "-i"])
-        .args(["testsrc=size=320x240:rate=30:duration=1", "-c:v"])
-        .args(["libx264", "-pix_fmt", "yuv420p", file])
-        .output()
-        .expect("ffmpeg starts");
-    assert!(made.status.success(), "{made:?}");
-    let (output, said) = run(Command::new("timeout").args([
-        "60",
-        "ffmpeg",
-        "-hide_banner",
-        "-nostdin",
-        "-c:v",
-        "h264_v4l2m2m",
-        "-i",
-        file,
-        "-f",
-        "null",
-        "-",
-    ]));
-    assert_ne!(output.status.code(), Some(124), "it does not end: {said}");
-    assert!(said.contains("this double decodes nothing"), "{said}");
-    assert!(said.contains("frame=    0"), "{said}");
-}
-
 /// What the library stands in front of, with what programs hand to it: times that are none, sets with more
 /// descriptors than the header has room for, copies of descriptors of every kind.
 #[test]
