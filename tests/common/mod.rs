@@ -154,12 +154,24 @@ impl Pipeline {
         self.wait()
     }
 
-    /// Waits for EOS or an error.
+    /// Waits for EOS or an error, longer where the stream gets on.
     pub(crate) fn wait(&self) -> Result<(), String> {
         let bus = self.0.bus().expect("a pipeline has a bus");
-        let message = bus
-            .timed_pop_filtered(HANG, &[gst::MessageType::Eos, gst::MessageType::Error])
-            .expect("neither EOS nor an error: the pipeline hangs");
+        let last = [gst::MessageType::Eos, gst::MessageType::Error];
+        let mut before = None;
+        let message = (0..2).find_map(|_| {
+            let message = bus.timed_pop_filtered(HANG, &last);
+            if message.is_none() {
+                let now = self.0.query_position::<gst::ClockTime>();
+                assert!(
+                    now != before,
+                    "neither EOS nor an error: the pipeline hangs"
+                );
+                before = now;
+            }
+            message
+        });
+        let message = message.expect("neither EOS nor an error: the pipeline hangs");
         match message.view() {
             gst::MessageView::Error(error) => Err(text_of(error)),
             _ => Ok(()),

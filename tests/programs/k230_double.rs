@@ -96,7 +96,7 @@ fn v4l2_ctl_lists_the_device_its_formats_and_its_controls() {
 }
 
 /// What of v4l2-compliance the driver fails, and why.
-const DRIVERS_FAULTS: [(&str, &str); 12] = [
+const DRIVERS_FAULTS: [(&str, &str); 13] = [
     (
         "VIDIOC_QUERYCAP",
         "mvx_v4l2_vidioc_querycap says that it has both single- and multi-planar queues",
@@ -135,6 +135,10 @@ const DRIVERS_FAULTS: [(&str, &str); 12] = [
     (
         "VIDIOC_(UN)SUBSCRIBE_EVENT/DQEVENT",
         "mvx_v4l2_ctrls_init has MIN_BUFFERS_FOR_CAPTURE, which only a decoder should",
+    ),
+    (
+        "Requests",
+        "mvx_v4l2_vidioc_reqbufs leaves the capabilities of no buffers as they came, which v4l-utils leaves to chance",
     ),
     (
         "blocking wait",
