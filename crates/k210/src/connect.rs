@@ -34,6 +34,10 @@ const PATIENCE_AFTER_START: Duration = Duration::from_millis(2400);
 /// The same after a reset by us: its `main.py` did not end before, and will not now.
 const PATIENCE_AFTER_RESTART: Duration = Duration::from_millis(500);
 
+/// How often a board whose Ctrl-C came too late after a reset is reset again: it listens for 200 ms,
+/// in which a busy computer may not get round to this program.
+const RESTARTS: usize = 2;
+
 /// How long it takes to try each state once.
 const LEAST_PATIENCE: Duration = Duration::from_millis(400);
 
@@ -41,7 +45,7 @@ const LEAST_PATIENCE: Duration = Duration::from_millis(400);
 const LIMIT: Duration = Duration::from_secs(12);
 
 /// When connecting ends whatever happens: 12 s and what repetitions on a bad line may take. A
-/// reset starts this time again.
+/// reset of a board that answers, or one whose Ctrl-C came too late, starts this time again.
 pub const OVERALL: Duration = Duration::from_secs(20);
 
 /// When to pulse the modem lines, one way after the other: levels of DTR and RTS, and the time
@@ -171,6 +175,8 @@ pub fn connect(
         answered: false,
         was_reset: false,
         pulses: 0,
+        last_pulse: 0,
+        restarts: 0,
     };
     let deadline = approach.started + OVERALL;
     approach.session.set_deadline(Some(deadline));
@@ -294,8 +300,12 @@ struct Approach<'a> {
     answered: bool,
     /// We have reset the board.
     was_reset: bool,
-    /// How many of [`PULSES`] were given.
+    /// How many of [`PULSES`] were due.
     pulses: usize,
+    /// Which of them was given last.
+    last_pulse: usize,
+    /// How many of [`RESTARTS`] were made.
+    restarts: usize,
 }
 
 impl Approach<'_> {
@@ -310,6 +320,7 @@ impl Approach<'_> {
                     self.reset()?;
                     self.patience = self.goal.patience.min(PATIENCE_AFTER_RESET);
                 }
+                Err(ConnectError::Deaf(_)) if self.may_restart() => self.restart(),
                 // A disturbed line: from the beginning, which takes the board as it is now.
                 Err(ConnectError::Session(error))
                     if error.is_line_noise() && !self.out_of_patience() => {}
@@ -321,6 +332,24 @@ impl Approach<'_> {
                 other => return other,
             }
         }
+    }
+
+    /// Whether a reset has brought the board to its crossroads, but the Ctrl-C came too late there.
+    fn may_restart(&self) -> bool {
+        let at_crossroads = matches!(self.seen.stage, Some((Stage::Crossroads, _)));
+        self.was_reset && at_crossroads && self.restarts < RESTARTS
+    }
+
+    /// Begins again, with the pulse that had an effect, or the first one, due at once.
+    fn restart(&mut self) {
+        self.restarts += 1;
+        self.pulses = self.last_pulse;
+        let due = PULSES.get(self.pulses).map_or(Duration::ZERO, |it| it.0);
+        let now = self.session.now();
+        self.started = now.checked_sub(due).unwrap_or(now);
+        self.patience = self.goal.patience.max(PATIENCE);
+        self.session.set_deadline(Some(now + OVERALL));
+        self.seen = Evidence::default();
     }
 
     /// From whatever state to the script running: what the board is, and what the script printed.
@@ -419,6 +448,7 @@ impl Approach<'_> {
         if self.session.now() < self.started + *due {
             return Ok(());
         }
+        let pulse = self.pulses;
         self.pulses += 1;
         if self.seen.stage.is_some() {
             return Ok(());
@@ -428,6 +458,7 @@ impl Approach<'_> {
         let lines = self.session.transport();
         lines.set_control_lines(*dtr, *rts).map_err(gone)?;
         self.was_reset = true;
+        self.last_pulse = pulse;
         let waited = interrupt.wait(Duration::from_millis(50));
         // Release the reset line even if the wait was interrupted.
         lines.set_control_lines(false, false).map_err(gone)?;
