@@ -34,9 +34,12 @@ const PATIENCE_AFTER_START: Duration = Duration::from_millis(2400);
 /// The same after a reset by us: its `main.py` did not end before, and will not now.
 const PATIENCE_AFTER_RESTART: Duration = Duration::from_millis(500);
 
-/// How often a board whose Ctrl-C came too late after a reset is reset again: it listens for 200 ms,
-/// in which a busy computer may not get round to this program.
+/// How often a board is reset again whose Ctrl-C came too late because this program did: the board
+/// listens for 200 ms, in which a busy computer may not get round to it.
 const RESTARTS: usize = 2;
+
+/// From which delay (beyond what was waited for) on this program is late.
+const LATE: Duration = Duration::from_millis(100);
 
 /// How long it takes to try each state once.
 const LEAST_PATIENCE: Duration = Duration::from_millis(400);
@@ -177,6 +180,8 @@ pub fn connect(
         pulses: 0,
         last_pulse: 0,
         restarts: 0,
+        looked: None,
+        late: false,
     };
     let deadline = approach.started + OVERALL;
     approach.session.set_deadline(Some(deadline));
@@ -266,6 +271,17 @@ impl Evidence {
         line.is_some_and(|line| line.ends_with(Self::CROSSROADS.as_bytes()))
     }
 
+    /// The same before the line's end has come.
+    fn is_at_crossroads_line(&self) -> bool {
+        let line = self.text.strip_suffix(b"\n").unwrap_or(&self.text);
+        let line = line.strip_suffix(b"\r").unwrap_or(line);
+        line.ends_with(Self::CROSSROADS.as_bytes())
+    }
+
+    fn has_been_at_crossroads(&self) -> bool {
+        matches!(self.stage, Some((Stage::Crossroads, _)))
+    }
+
     /// Whether it reads as text rather than as noise.
     fn is_text(&self) -> bool {
         let tail = self.log.rchunks(512).next().unwrap_or_default();
@@ -306,6 +322,10 @@ struct Approach<'a> {
     last_pulse: usize,
     /// How many of [`RESTARTS`] were made.
     restarts: usize,
+    /// When we last looked for what the prompt says.
+    looked: Option<Instant>,
+    /// We were [`LATE`] with the Ctrl-C at the crossroads.
+    late: bool,
 }
 
 impl Approach<'_> {
@@ -334,10 +354,9 @@ impl Approach<'_> {
         }
     }
 
-    /// Whether a reset has brought the board to its crossroads, but the Ctrl-C came too late there.
+    /// Whether the board would have listened at its crossroads after a reset, had we not been late.
     fn may_restart(&self) -> bool {
-        let at_crossroads = matches!(self.seen.stage, Some((Stage::Crossroads, _)));
-        self.was_reset && at_crossroads && self.restarts < RESTARTS
+        self.was_reset && self.late && self.restarts < RESTARTS
     }
 
     /// Begins again, with the pulse that had an effect, or the first one, due at once.
@@ -347,9 +366,10 @@ impl Approach<'_> {
         let due = PULSES.get(self.pulses).map_or(Duration::ZERO, |it| it.0);
         let now = self.session.now();
         self.started = now.checked_sub(due).unwrap_or(now);
-        self.patience = self.goal.patience.max(PATIENCE);
+        self.patience = PATIENCE;
         self.session.set_deadline(Some(now + OVERALL));
         self.seen = Evidence::default();
+        self.late = false;
     }
 
     /// From whatever state to the script running: what the board is, and what the script printed.
@@ -562,6 +582,7 @@ impl Approach<'_> {
             match self.session.transport().read(&mut buf, slice) {
                 Ok(n) => {
                     let came = buf.get(..n).unwrap_or_default();
+                    let was_there = self.seen.has_been_at_crossroads();
                     self.seen.add(came, self.session.now());
                     // As long as text comes, wait for its end, but not beyond `end`.
                     deadline = (self.session.now() + patience)
@@ -569,6 +590,12 @@ impl Approach<'_> {
                         .min(self.deadline());
                     if self.seen.at_crossroads() {
                         self.type_keys(b"\x03")?;
+                    }
+                    if self.seen.has_been_at_crossroads() {
+                        let before = self.looked.unwrap_or(self.started);
+                        self.late |= self.session.now() > before + slice + LATE;
+                        // It has gone on.
+                        self.late |= !was_there && !self.seen.is_at_crossroads_line();
                     }
                 }
                 Err(error) if error.kind() == io::ErrorKind::TimedOut => {
@@ -578,6 +605,7 @@ impl Approach<'_> {
                 }
                 Err(error) => return Err(ConnectError::Session(SessionError::Gone(error))),
             }
+            self.looked = Some(self.session.now());
             if self.session.now() >= deadline {
                 return Ok(self.seen.at_prompt());
             }
