@@ -278,7 +278,7 @@ impl Recorder {
 
     /// Deletes what is beyond the limits.
     pub(crate) fn sweep(&self) {
-        let swept = self.keeping.retention.sweep(&self.policy());
+        let swept = self.keeping.retention.sweep(|| self.policy());
         self.tell_swept(swept);
     }
 
