@@ -148,7 +148,8 @@ soak-stops: ## how long avimjpegdemux takes to stop, whatever it reads; writes d
 	$(CARGO) build --release --locked --lib
 	/usr/bin/python3 tests/soak/stops.py --write
 
-soak-day: ## a day (SOAK_TIME seconds) of board link and circularsink, to be taken up again; writes docs/reliability.md
+soak-day: ## a day (SOAK_TIME seconds) of board link and circularsink: says how far it is and goes on; writes docs/reliability.md
+	@/usr/bin/python3 tests/soak/day.py --seconds 0
 	@scripts/setup.sh test
 	$(CARGO) build --release --locked
 	/usr/bin/python3 tests/soak/day.py --seconds $(SOAK_TIME) --write
