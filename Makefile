@@ -113,8 +113,8 @@ CYCLES ?= 10000
 TROUBLE ?= kill eio gone full power
 ROUNDS ?= 100
 
-.PHONY: soak soak-avi soak-board soak-ring soak-losses soak-starts soak-stops soak-day
-soak: soak-avi soak-ring soak-losses soak-starts soak-stops soak-board ## run the long tests, each of which can be run alone
+.PHONY: soak soak-avi soak-board soak-ring soak-losses soak-starts soak-stops soak-cost soak-day
+soak: soak-avi soak-ring soak-losses soak-starts soak-stops soak-cost soak-board ## run the long tests, each of which can be run alone
 
 soak-avi: ## AVI: CRASH_MOMENTS failures (1000), a file of 5 GiB
 	@scripts/setup.sh test
@@ -147,6 +147,11 @@ soak-stops: ## how long avimjpegdemux takes to stop, whatever it reads; writes d
 	@scripts/setup.sh test
 	$(CARGO) build --release --locked --lib
 	/usr/bin/python3 tests/soak/stops.py --write
+
+soak-cost: ## what reading costs for each byte, whatever is in a file; writes docs/reliability.md
+	@scripts/setup.sh test
+	$(CARGO) build --release --locked --package avi-mjpeg --example cost
+	/usr/bin/python3 tests/soak/cost.py --write
 
 soak-day: ## a day (SOAK_TIME seconds) of board link and circularsink: says how far it is and goes on; writes docs/reliability.md
 	@/usr/bin/python3 tests/soak/day.py --seconds 0

@@ -19,6 +19,7 @@
 pub mod arrived;
 pub mod date;
 pub mod findings;
+mod firsts;
 pub mod headers;
 pub mod index;
 pub mod play;

@@ -5,6 +5,7 @@
 
 use std::mem::discriminant;
 
+use super::firsts::Firsts;
 use super::index::MAX_STREAMS;
 use crate::header::{
     BitmapInfo, ChunkHeader, ExtendedHeader, FourCc, ListHeader, MainHeader, StreamHeader,
@@ -382,6 +383,9 @@ const KNOWN: [FourCc; 11] = [
     FourCc::IDIT,
 ];
 
+/// What those and a RIFF begin with.
+const FIRSTS: Firsts = Firsts::of(b"asivdJLIR");
+
 /// No header chunk of these sizes or less has room for another in it.
 const SMALL: usize = 64;
 
@@ -494,18 +498,21 @@ fn is_data_chunk(id: FourCc) -> bool {
 }
 
 fn find_known(data: &[u8]) -> Option<usize> {
-    let is_known = |(at, code): (usize, &[u8])| match FourCc::parse(code) {
-        Some(FourCc::RIFF) => {
-            let head = data.get(at..).map(ListHeader::parse);
-            head.is_some_and(|head| {
-                head.is_ok_and(|head| matches!(head.kind, FourCc::AVI | FourCc::AVIX))
-            })
-        }
+    let is_known = |rest: &[u8]| match FourCc::parse(rest) {
+        Some(FourCc::RIFF) => ListHeader::parse(rest)
+            .is_ok_and(|head| matches!(head.kind, FourCc::AVI | FourCc::AVIX)),
         Some(id) => KNOWN.contains(&id),
         None => false,
     };
-    let mut codes = data.windows(4).enumerate();
-    codes.position(is_known)
+    let mut at = 0;
+    loop {
+        let rest = data.get(at..)?;
+        let found = FIRSTS.find(rest)?;
+        if rest.get(found..).is_some_and(is_known) {
+            return Some(at + found);
+        }
+        at += found + 1;
+    }
 }
 
 fn text(body: &[u8]) -> String {
