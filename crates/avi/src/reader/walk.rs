@@ -222,6 +222,8 @@ pub struct Walker {
     index_end: Option<u64>,
     /// The first stream that has sound by the names of its chunks, and is not known to.
     unknown_sound: Option<usize>,
+    /// Where the first joined file begins that has pictures which no stream is known to have.
+    left_out: Option<u64>,
 }
 
 impl Item {
@@ -260,12 +262,18 @@ impl Walker {
             riff_end: None,
             index_end: None,
             unknown_sound: None,
+            left_out: None,
         }
     }
 
     /// The first stream that has sound by the names of its chunks, of which no more is known.
     pub fn unknown_sound(&self) -> Option<usize> {
         self.unknown_sound
+    }
+
+    /// Where the first joined file begins that has pictures in chunks of a stream which is none of pictures.
+    pub fn left_out(&self) -> Option<u64> {
+        self.left_out
     }
 
     /// Where the RIFF that it begins in ends, by its size.
@@ -400,6 +408,10 @@ impl Walker {
                             self.unknown_sound.get_or_insert(stream);
                             self.skip(view, size)?;
                         }
+                        (_, b"dc" | b"db") if jpeg::begins(view.get(pos + CHUNK_HEAD, 3)?) => {
+                            self.leave_out(pos);
+                            self.skip(view, size)?;
+                        }
                         _ => self.skip(view, size)?,
                     }
                 }
@@ -425,8 +437,13 @@ impl Walker {
                     let end = index_end(view, payload)?;
                     if end > payload {
                         (self.pos, self.index_end) = (end, Some(end));
-                    } else {
+                    } else if size <= OldIndexEntry::SIZE as u32 {
                         self.skip(view, size)?;
+                    } else {
+                        // Something else that has an index's name now.
+                        self.lose(pos);
+                        self.pos = payload;
+                        return Ok(());
                     }
                     self.say(Item::Index { pos: payload, size });
                 }
@@ -434,6 +451,15 @@ impl Walker {
             },
         }
         Ok(())
+    }
+
+    /// A picture at `pos` is not played.
+    fn leave_out(&mut self, pos: u64) {
+        let file = self.files.iter().rev().find(|(from, _)| *from <= pos);
+        // What the first file's header says is known to whoever reads it.
+        if let Some((from, _)) = file.filter(|(from, _)| *from > 0) {
+            self.left_out.get_or_insert(*from);
+        }
     }
 
     /// Whether the head of a stream's pictures or sound is at `pos`.
@@ -533,8 +559,8 @@ impl Walker {
     fn skip<V: View>(&mut self, view: &mut V, size: u32) -> Result<(), Stop<V::Error>> {
         let payload = self.pos + 8;
         let next = payload + padded(size.into());
-        let sound = Self::fits(view, payload, size.into())
-            && (view.streamed() || self.believable(view, next)?);
+        // In a stream too: one whose size was overwritten would take along all that comes.
+        let sound = Self::fits(view, payload, size.into()) && self.believable(view, next)?;
         if sound {
             self.pos = next;
         } else if view
