@@ -113,12 +113,13 @@ CYCLES ?= 10000
 TROUBLE ?= kill eio gone full power
 ROUNDS ?= 100
 
-.PHONY: soak soak-avi soak-board soak-ring soak-losses soak-starts soak-stops soak-day
-soak: soak-avi soak-ring soak-losses soak-starts soak-stops soak-board ## run the long tests, each of which can be run alone
+.PHONY: soak soak-avi soak-board soak-ring soak-losses soak-starts soak-stops soak-cost soak-day
+soak: soak-avi soak-ring soak-losses soak-starts soak-stops soak-cost soak-board ## run the long tests, each of which can be run alone
 
-soak-avi: ## AVI: CRASH_MOMENTS failures (1000), a file of 5 GiB
+soak-avi: ## AVI: CRASH_MOMENTS failures (1000), 200000 files with something wrong in them, a file of 5 GiB
 	@scripts/setup.sh test
 	PROPTEST_CASES=20000 $(CARGO) test --locked --package avi-mjpeg --lib writer
+	MUTANTS=200000 $(CARGO) test --locked --package avi-mjpeg --test mutants
 	CRASH_MOMENTS=$(CRASH_MOMENTS) $(CARGO) test --locked --test elements avimjpegmux_crash::
 	$(CARGO) test --locked --test elements avimjpegmux:: -- --ignored
 
@@ -148,7 +149,13 @@ soak-stops: ## how long avimjpegdemux takes to stop, whatever it reads; writes d
 	$(CARGO) build --release --locked --lib
 	/usr/bin/python3 tests/soak/stops.py --write
 
-soak-day: ## a day (SOAK_TIME seconds) of board link and circularsink, to be taken up again; writes docs/reliability.md
+soak-cost: ## what reading costs for each byte, whatever is in a file; writes docs/reliability.md
+	@scripts/setup.sh test
+	$(CARGO) build --release --locked --package avi-mjpeg --example cost
+	/usr/bin/python3 tests/soak/cost.py --write
+
+soak-day: ## a day (SOAK_TIME seconds) of board link and circularsink: says how far it is and goes on; writes docs/reliability.md
+	@/usr/bin/python3 tests/soak/day.py --seconds 0
 	@scripts/setup.sh test
 	$(CARGO) build --release --locked
 	/usr/bin/python3 tests/soak/day.py --seconds $(SOAK_TIME) --write
