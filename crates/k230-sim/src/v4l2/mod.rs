@@ -18,7 +18,8 @@
 //! encoded formats, formats are refused once there are buffers and most controls once both queues have
 //! been streaming, parameter sets come in a buffer of their own that is stamped with no picture's
 //! time, `V4L2_BUF_FLAG_KEYFRAME` is on every picture, a stream's offsets are far from the pictures',
-//! there is no `EXPBUF`, and a session that has ended stays so. What else goes wrong is to order, by the
+//! there is no `EXPBUF`, a picture with a plane that begins behind the begin of its memory is given back unread (where
+//! there is room for that begin twice, it is read from the wrong place), and a session that has ended stays so. What else goes wrong is to order, by the
 //! environment:
 //! `K230_V4L2_SIM_FAULTS` has words with commas between them.
 //!
@@ -35,6 +36,7 @@
 //! | `one-buffer` | a queue gets one buffer |
 //! | `headers-once` | parameter sets come with the first picture alone |
 //! | `pieces=N` | encoded buffers get N bytes at most |
+//! | `offsets` | a plane may begin anywhere in its memory, as V4L2 has it and the driver does not |
 //! | `no-controls`, `no-dmabuf` | there is no control but the bit rate and no request of the driver's own, or no import |
 //! | `canned` | nothing is encoded: each picture's stream is the same few bytes |
 //!

@@ -478,14 +478,7 @@ impl Session {
                 } else {
                     None
                 };
-                planes.push(Plane {
-                    offset,
-                    len,
-                    least: len,
-                    memory,
-                    fd: -1,
-                    ..Plane::default()
-                });
+                planes.push(Plane::new(offset, len, memory));
                 offset = offset.saturating_add(len.saturating_add(4095) & !4095);
             }
             if planes.len() < layout.planes {
@@ -586,6 +579,7 @@ impl Session {
             queue.incoming.retain(|queued| *queued != index);
             queue.complete(index, V4L2_BUF_FLAG_ERROR);
         }
+        let comes_back = comes_back || output && self.gives_back(queue);
         queue.describe(index, given, planes);
         let is_waited_for = output || inner.wants_room || inner.ending;
         drop(inner);
@@ -675,7 +669,11 @@ impl Session {
         if both {
             self.load(&mut inner)?;
         }
-        inner.queue(output).streaming = true;
+        let queue = inner.queue(output);
+        queue.streaming = true;
+        if output {
+            self.gives_back(queue);
+        }
         drop(inner);
         if both {
             let mut worker = lock(&self.worker);
@@ -689,6 +687,11 @@ impl Session {
         }
         self.wake_all();
         Ok(())
+    }
+
+    /// Gives pictures back that the driver hands to its firmware only when it streams, and not at all.
+    fn gives_back(&self, queue: &mut Queue) -> bool {
+        queue.streaming && !self.faults.offsets && queue.give_back_what_has_no_room()
     }
 
     /// Begins with the firmware (`mvx_session_streamon`).
