@@ -191,6 +191,9 @@ pub(super) struct Queue {
     /// `V4L2_BUF_TYPE_*`; 0 until there are buffers for the first time, when every request on the queue
     /// is one with a wrong type.
     pub kind: u32,
+    /// The queue is not set up anew before there are buffers again, by the type that its port has then
+    /// (`q_set`).
+    pub is_set_up: bool,
     pub memory: u32,
     pub buffers: Vec<Buffer>,
     pub streaming: bool,
@@ -265,19 +268,28 @@ impl Given {
 }
 
 impl Queue {
-    fn is_output(&self) -> bool {
+    /// As videobuf2 sees it, to which a queue that was never set up is none for pictures.
+    pub(crate) fn is_output(&self) -> bool {
         is_output(self.kind).unwrap_or(false)
     }
 
-    /// Forgets everything; the type too.
+    /// Forgets everything but the type, which the queue has until it is set up again.
     pub(crate) fn release(&mut self) {
         self.free();
         *self = Self {
+            kind: self.kind,
             epoch: self.epoch,
             generation: self.generation,
             waited_for: self.waited_for,
             ..Self::default()
         };
+    }
+
+    /// Sets the queue up for buffers of a type, unless it is.
+    pub(crate) fn set_up(&mut self, kind: u32) {
+        if !self.is_set_up {
+            (self.kind, self.is_set_up) = (kind, true);
+        }
     }
 
     /// Gives the buffers back, which ends streaming.
