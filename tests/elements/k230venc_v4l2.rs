@@ -22,7 +22,8 @@
 //! | a picture may be in several buffers | `a_picture_in_pieces_is_one_buffer` |
 //! | offsets of encoded buffers have a base added | every test that encodes |
 //! | a session that was stopped stays so | `pictures_that_stay_inside_come_out_and_a_stopped_session_is_not_used_again` |
-//! | of an imported plane the offset is part of what is used | `frames_with_descriptors_are_imported_and_not_copied` |
+//! | a plane that is imported begins with its memory, whatever is said, and perhaps the picture comes back unread | `pictures_that_the_driver_gives_back_unread_are_copied` |
+//! | where it does not, the offset is part of what is used | `frames_with_descriptors_are_imported_and_not_copied` |
 //! | regions beyond the sixteenth are copied behind an array | `regions_of_interest_reach_the_device_in_blocks_and_turn_with_the_picture` |
 //! | a quantizer of 0 is none, SAO and deblocking have no control | `what_the_driver_has_no_control_for_is_one_warning` |
 //! | a buffer may be in error, at another frame's time, a frame may never come | `lost_frames_are_counted_and_the_others_keep_their_times` |
@@ -593,9 +594,8 @@ fn software_in_the_place_of_the_chips_encoder_is_loud() {
     }
 }
 
-/// A buffer of 320x240 NV12 in memory that has a descriptor, with rows so far apart, both planes in
-/// one piece.
-fn lent(shade: u8, stride: usize) -> gst::Buffer {
+/// Memory that has a descriptor, with these bytes in it.
+fn dma_memory(bytes: &[u8]) -> gst::Memory {
     use gst_allocators::prelude::*;
     use std::io::Write;
     use std::os::fd::FromRawFd;
@@ -603,19 +603,46 @@ fn lent(shade: u8, stride: usize) -> gst::Buffer {
     let mut file = unsafe {
         std::fs::File::from_raw_fd(libc::memfd_create(c"frame".as_ptr(), libc::MFD_CLOEXEC))
     };
+    file.write_all(bytes).expect("memory");
+    let allocator = gst_allocators::DmaBufAllocator::new();
+    // SAFETY: the memory takes the descriptor over.
+    unsafe { allocator.alloc_dmabuf(file, bytes.len()) }.expect("a memory")
+}
+
+/// The bytes of a picture of 320x240 NV12 with rows so far apart, and where its chroma begins.
+fn picture(shade: u8, stride: usize) -> (Vec<u8>, usize) {
     let chroma = stride * 256;
-    let size = chroma + stride * 120;
-    let mut bytes = vec![128u8; size];
+    let mut bytes = vec![100u8; chroma + stride * 120];
     for (y, row) in bytes.chunks_mut(stride).take(240).enumerate() {
         row.fill(shade.wrapping_add(y as u8));
     }
-    file.write_all(&bytes).expect("memory");
-    let allocator = gst_allocators::DmaBufAllocator::new();
-    // SAFETY: the memory takes the descriptor over.
-    let memory = unsafe { allocator.alloc_dmabuf(file, size) }.expect("a memory");
+    (bytes, chroma)
+}
+
+/// A buffer of such a picture in memory that has a descriptor, both planes in one piece.
+fn lent(shade: u8, stride: usize) -> gst::Buffer {
+    lent_in_more(shade, stride, 0)
+}
+
+/// The same in memory that is longer than the picture.
+fn lent_in_more(shade: u8, stride: usize, more: usize) -> gst::Buffer {
+    let (mut bytes, chroma) = picture(shade, stride);
+    bytes.resize(bytes.len() + more, 0);
     let mut buffer = gst::Buffer::new();
     let b = buffer.get_mut().unwrap();
-    b.append_memory(memory);
+    b.append_memory(dma_memory(&bytes));
+    lay_out(b, stride, chroma);
+    buffer
+}
+
+/// The same with each plane in memory of its own.
+fn lent_apart(shade: u8, stride: usize) -> gst::Buffer {
+    let (bytes, chroma) = picture(shade, stride);
+    let mut buffer = gst::Buffer::new();
+    let b = buffer.get_mut().unwrap();
+    for plane in [&bytes[..chroma], &bytes[chroma..]] {
+        b.append_memory(dma_memory(plane));
+    }
     lay_out(b, stride, chroma);
     buffer
 }
@@ -648,23 +675,60 @@ fn encode_buffers(venc: &str, buffers: &[gst::Buffer]) -> (Vec<Vec<u8>>, gst::St
 #[test]
 fn frames_with_descriptors_are_imported_and_not_copied() {
     const NAME: &str = "frames_with_descriptors_are_imported_and_not_copied";
+    // The planes apart, as the driver takes them; and in one piece, where it heeds where they begin.
+    for (faults, lent) in [
+        ("", lent_apart as fn(u8, usize) -> gst::Buffer),
+        ("offsets", lent),
+    ] {
+        on_the_device(NAME, faults, || {
+            on_one_core();
+            for stride in [320, 384] {
+                let buffers: Vec<gst::Buffer> = (0..6).map(|n| lent(n * 9, stride)).collect();
+                let (imported, stats) = encode_buffers("k230venc backend=v4l2", &buffers);
+                assert_eq!(count(&stats, "imported"), 6);
+                assert_eq!(count(&stats, "copied"), 0);
+                let (mapped, _) = encode_buffers("k230venc backend=element", &buffers);
+                assert!(imported == mapped, "stride {stride}");
+            }
+            // Memory of both kinds in one stream.
+            let plain = gst::Buffer::from_slice(vec![90u8; 320 * 240 * 3 / 2]);
+            let mixed = [lent(1, 320), lent(2, 320), plain, lent(3, 320)];
+            let (streams, stats) = encode_buffers("k230venc backend=v4l2", &mixed);
+            assert_eq!(streams.len(), 4);
+            assert_eq!(count(&stats, "imported"), 3);
+            assert_eq!(count(&stats, "copied"), 1);
+        });
+    }
+}
+
+/// Neither lost nor read from the wrong place, however long the memory is: the first one shows that the driver does
+/// not heed where a plane begins.
+#[test]
+fn pictures_that_the_driver_gives_back_unread_are_copied() {
+    const NAME: &str = "pictures_that_the_driver_gives_back_unread_are_copied";
     on_the_device(NAME, "", || {
         on_one_core();
-        for stride in [320, 384] {
-            let buffers: Vec<gst::Buffer> = (0..6).map(|n| lent(n * 9, stride)).collect();
-            let (imported, stats) = encode_buffers("k230venc backend=v4l2", &buffers);
-            assert_eq!(count(&stats, "imported"), 6);
-            assert_eq!(count(&stats, "copied"), 0);
-            let (mapped, _) = encode_buffers("k230venc backend=element", &buffers);
-            assert!(imported == mapped, "stride {stride}");
+        for more in [0, 1, 320 * 240, 1 << 20] {
+            let buffers: Vec<gst::Buffer> =
+                (0..6).map(|n| lent_in_more(n * 9, 320, more)).collect();
+            let (copied, stats) = encode_buffers("k230venc backend=v4l2 gop-length=4", &buffers);
+            let ways = ["imported", "copied", "lost"].map(|way| count(&stats, way));
+            assert_eq!(ways, [0, 6, 0], "{more}");
+            let venc = "k230venc backend=element gop-length=4";
+            let (mapped, _) = encode_buffers(venc, &buffers);
+            assert!(copied == mapped, "{more}");
         }
-        // Memory of both kinds in one stream.
-        let plain = gst::Buffer::from_slice(vec![90u8; 320 * 240 * 3 / 2]);
-        let mixed = [lent(1, 320), lent(2, 320), plain, lent(3, 320)];
+        // Those that it takes it still gets.
+        let mixed = [
+            lent_apart(1, 320),
+            lent(2, 320),
+            lent_apart(3, 320),
+            lent(4, 320),
+        ];
         let (streams, stats) = encode_buffers("k230venc backend=v4l2", &mixed);
         assert_eq!(streams.len(), 4);
-        assert_eq!(count(&stats, "imported"), 3);
-        assert_eq!(count(&stats, "copied"), 1);
+        let ways = ["imported", "copied", "lost"].map(|way| count(&stats, way));
+        assert_eq!(ways, [2, 2, 0]);
     });
 }
 
