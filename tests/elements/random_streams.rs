@@ -522,6 +522,63 @@ fn pictures_with_gaps_between_their_lines_are_whole_in_the_file() {
     }
 }
 
+/// The picture in a file, as a demuxer gives it: the bytes and the time (ms) of each buffer.
+fn demuxed(file: &Path, demuxer: &str) -> Vec<(usize, u64)> {
+    let pipeline = Pipeline::launch(&format!(
+        "filesrc location={} ! {demuxer} name=d d. ! queue ! appsink name=s sync=false",
+        file.display()
+    ));
+    pipeline.play();
+    let sink: gst_app::AppSink = pipeline.element("s").downcast().unwrap();
+    let all = samples(&sink).map(|sample| {
+        let buffer = sample.buffer().unwrap();
+        (buffer.size(), buffer.pts().unwrap().mseconds())
+    });
+    all.collect()
+}
+
+/// Muxers that are made of `GstAggregator` have an empty buffer for a gap.
+#[test]
+fn nothing_is_in_the_file_for_a_gap() {
+    crate::common::init();
+    let encoder = format!(
+        "{} ! h264parse ! video/x-h264,stream-format=avc,alignment=au",
+        rig::x264(12, 0)
+    );
+    let stream = rig::encoded(&encoder, 30);
+    let before = stream.buffers[0].pts().unwrap();
+    for (extension, demuxer) in [
+        ("mp4", "qtdemux"),
+        ("mkv", "matroskademux"),
+        ("flv", "flvdemux"),
+    ] {
+        let hand = Hand::new(Sink::Record, extension);
+        let pad = hand.pad(true);
+        hand.pipeline.play();
+        pad.push_event(gst::event::Caps::new(&stream.caps));
+        pad.push_event(segment(0, 0));
+        let mut sent = Vec::new();
+        for (number, source) in stream.buffers.iter().enumerate() {
+            let mut buffer = source.copy();
+            let it = buffer.get_mut().unwrap();
+            let at = source.pts().unwrap() - before;
+            it.set_pts(at);
+            it.set_dts(at);
+            sent.push((it.size(), at.mseconds()));
+            pad.push(buffer).unwrap();
+            if number % 3 == 2 {
+                let at = gst::ClockTime::from_mseconds(number as u64);
+                pad.push_event(gst::event::Gap::builder(at).build());
+            }
+        }
+        pad.push_event(gst::event::Eos::new());
+        let said = hand.until_eos().unwrap();
+        assert_eq!(said.frames, 30, "{extension}: {said:?}");
+        let found = demuxed(&hand.files()[0], demuxer);
+        assert_eq!(found, sent, "{extension}");
+    }
+}
+
 #[test]
 fn microphones_without_places_are_heard_in_the_file() {
     for extension in ["mp4", "mkv", "ts"] {
