@@ -321,7 +321,7 @@ fn make_muxer(factory: &str, parts: &Parts<'_>) -> Result<gst::Element, BuildErr
     let muxer = streams::make(factory)?;
     let sink = parts.order.sink.as_deref().unwrap_or("filesink");
     streams::write_in_fragments(&muxer, sink);
-    transport::begin_at_zero(&muxer);
+    transport::put_right(&muxer);
     if let (Some(setter), Some(tags)) = (muxer.dynamic_cast_ref::<gst::TagSetter>(), &parts.tags) {
         setter.merge_tags(tags, gst::TagMergeMode::Replace);
     }
