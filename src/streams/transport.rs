@@ -159,6 +159,9 @@ pub(crate) fn put_right(muxer: &gst::Element) {
             if let Ok(mut packets) = buffer.map_writable() {
                 forward.apply(&mut packets);
             }
+            // It is the picture's, which parsers call one where parameter sets are in it; the stream's own are in the
+            // caps. Sinks of the network take it for one of those, and leave the picture out (`srtsink`).
+            buffer.unset_flags(gst::BufferFlags::HEADER);
         };
         match &mut info.data {
             Some(gst::PadProbeData::Buffer(buffer)) => apply(buffer.make_mut()),
