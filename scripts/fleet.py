@@ -203,7 +203,7 @@ def start_servers(folder):
     servers["mosquitto"] = Program("mosquitto", folder, [*AHEAD, mosquitto, "-c", "mosquitto.conf"], "running")
     script = os.path.join(ROOT, "recorder/tests/s3_server.py")
     command = [*AHEAD, "/usr/bin/python3", script, os.path.join(folder, "swift"), f"{BRIDGE}:{S3}", "clips"]
-    servers["swift"] = Program("swift", folder, command, "ready")
+    servers["swift"] = Program("swift", folder, command, "Swift is ready")
     versions = "/usr/lib/postgresql"
     programs = os.path.join(versions, max(os.listdir(versions), key=int), "bin")
     data = os.path.join(folder, "postgres")

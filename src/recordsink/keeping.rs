@@ -18,7 +18,7 @@ use crate::streams::files::{self, CreateError};
 use crate::streams::held::{self, OpenFile};
 use crate::streams::retention::{Limits, Policy, Swept};
 use crate::streams::wallclock::{self, Moment, Reading};
-use crate::streams::{self, missing, ondisk, pins, place, set};
+use crate::streams::{self, missing, ondisk, pins, place, set, srt};
 use crate::sync::lock;
 
 /// How much of a stream (ns) passes between two looks at the clocks.
@@ -170,6 +170,7 @@ impl Recorder {
         // As fast as the storage takes it.
         set::set_if_there(&sink, "sync", "false");
         set::set_all(&sink, settings.sink_properties.as_ref()).map_err(settings_error)?;
+        srt::hear_out(&sink);
         for pad in sink.sink_pads() {
             let weak = Arc::downgrade(self);
             let kinds = gst::PadProbeType::BUFFER | gst::PadProbeType::BUFFER_LIST;
