@@ -10,6 +10,7 @@
 //! | NV12 and NV21 are two planes, I420 three, under codes that say one | `each_format_is_written_into_the_devices_memory_and_not_converted` |
 //! | rows are as far apart as it answers | `rows_that_are_further_apart_than_asked_for_are_obeyed` |
 //! | formats are refused once there are buffers, controls once both queues have been streaming | `by_v4l2_and_by_mpp_streams_are_the_same_to_the_bit` |
+//! | another size is another session's | `a_size_that_changes_is_another_sessions` |
 //! | a bit rate makes the rate control constant | the same, with `rate-control=vbr` |
 //! | the rate control is constant from the beginning, quantizers or not | the same, with `rate-control=fixqp` |
 //! | a GOP that its control has by default is not set | `a_gop_that_the_driver_has_by_default_is_set_all_the_same` |
@@ -699,6 +700,39 @@ fn frames_with_descriptors_are_imported_and_not_copied() {
             assert_eq!(count(&stats, "copied"), 1);
         });
     }
+}
+
+/// The driver refuses a format once there are buffers.
+#[test]
+fn a_size_that_changes_is_another_sessions() {
+    const NAME: &str = "a_size_that_changes_is_another_sessions";
+    on_the_device(NAME, "", || {
+        let pipeline = Pipeline::launch(
+            "appsrc name=in format=time ! k230venc name=venc backend=v4l2 ! video/x-h264 ! appsink name=out",
+        );
+        let out = tap(&pipeline, "out");
+        let source: gst_app::AppSrc = pipeline.element("in").downcast().expect("an appsrc");
+        let sizes = [(320, 240), (320, 240), (640, 480), (640, 480), (128, 64)];
+        for (n, (width, height)) in sizes.into_iter().enumerate() {
+            let caps = gst::Caps::builder("video/x-raw")
+                .field("format", "NV12")
+                .field("width", width)
+                .field("height", height)
+                .field("framerate", gst::Fraction::new(30, 1))
+                .build();
+            source.set_caps(Some(&caps));
+            let mut buffer = gst::Buffer::from_slice(vec![90u8; (width * height * 3 / 2) as usize]);
+            let pts = gst::ClockTime::SECOND.mul_div_floor(n as u64, 30);
+            buffer.get_mut().unwrap().set_pts(pts);
+            source.push_buffer(buffer).expect("a buffer goes in");
+        }
+        source.end_of_stream().expect("EOS goes in");
+        pipeline.run().expect("it encodes");
+        assert_eq!(structure(&out.lock().unwrap().buffers), "hIPhIPhI");
+        let stats: gst::Structure = pipeline.element("venc").property("stats");
+        assert_eq!(stats.get::<&str>("backend"), Ok("v4l2"));
+        assert_eq!(["copied", "lost"].map(|name| count(&stats, name)), [5, 0]);
+    });
 }
 
 /// Neither lost nor read from the wrong place, however long the memory is: the first one shows that the driver does

@@ -103,10 +103,9 @@ static SESSIONS: Mutex<BTreeMap<RawFd, Arc<Session>>> = Mutex::new(BTreeMap::new
 static COUNT: AtomicUsize = AtomicUsize::new(0);
 
 fn session(fd: RawFd) -> Option<Arc<Session>> {
-    if fd < 0 || COUNT.load(Ordering::Relaxed) == 0 {
+    if fd < 0 || COUNT.load(Ordering::Relaxed) == 0 || !process::adopt() {
         return None;
     }
-    process::adopt();
     lock(&SESSIONS).get(&fd).cloned()
 }
 
@@ -160,9 +159,11 @@ fn open_with(faults: Faults, nonblocking: bool, close_on_exec: bool) -> Result<R
     }
     // The session's own, as the program may close this one and go on with a copy.
     let own = rustix::io::fcntl_dupfd_cloexec(&file, 0).map_err(|error| error.raw_os_error())?;
-    let fd = file.into_raw_fd();
-    process::adopt();
+    if !process::adopt() {
+        return Err(libc::EIO);
+    }
     process::note();
+    let fd = file.into_raw_fd();
     let session = Arc::new(Session::new(own, faults));
     // A number that was in use belongs to a descriptor that was closed behind the double's back.
     put(fd, |_| Some(session));

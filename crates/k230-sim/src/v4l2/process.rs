@@ -15,7 +15,7 @@ use std::{
     },
 };
 
-use super::{SESSIONS, session::Session};
+use super::{COUNT, SESSIONS, session::Session};
 use crate::ffi::lock;
 
 /// The process whose memory the sessions are in.
@@ -59,15 +59,18 @@ pub(super) fn sessions() -> Option<(MutexGuard<'static, Sessions>, bool)> {
     SESSIONS.try_lock().ok().map(|sessions| (sessions, true))
 }
 
-/// Makes the copies of the sessions this child's own, if this is a child that has not done so.
-pub(super) fn adopt() {
-    if !FORKED.swap(false, Ordering::SeqCst) {
-        return;
+/// Makes the copies of the sessions this child's own, if this is a child that has not done so. Whether there are any to
+/// look at.
+pub(super) fn adopt() -> bool {
+    if !FORKED.load(Ordering::Relaxed) {
+        return true;
     }
-    OWNER.store(pid(), Ordering::SeqCst);
     let Ok(mut sessions) = SESSIONS.try_lock() else {
-        return;
+        // A thread had them in hand that this process does not have: nobody is to wait for it.
+        return false;
     };
+    FORKED.store(false, Ordering::SeqCst);
+    OWNER.store(pid(), Ordering::SeqCst);
     let gone: Vec<RawFd> = sessions
         .iter()
         .filter(|(_, session)| !session.adopt())
@@ -77,4 +80,6 @@ pub(super) fn adopt() {
         // The end of a session would wait for the parent's threads.
         std::mem::forget(sessions.remove(&fd));
     }
+    COUNT.store(sessions.len(), Ordering::Relaxed);
+    true
 }
