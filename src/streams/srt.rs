@@ -83,7 +83,10 @@ mod tests {
         let callers = [stats(125, 1.0), stats(2000, 300.0), stats(125, 2.0)];
         let callers: glib::ValueArray = callers.iter().map(|it| it.to_value()).collect();
         let mut listens = nobody;
-        listens.set("callers", callers);
+        // SAFETY: nothing else holds the array.
+        let callers: glib::SendValue =
+            unsafe { glib::translate::UnsafeFrom::unsafe_from(callers.to_value().into_raw()) };
+        listens.set_value("callers", callers);
         assert_eq!(longest(&listens), ms(2300) + LOOK);
     }
 }

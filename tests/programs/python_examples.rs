@@ -6,6 +6,8 @@ use std::io::{BufRead, Read, Write};
 use std::path::Path;
 use std::process::{Command, Stdio};
 
+use gst::prelude::*;
+
 /// A camera and a microphone whose streams end: what is recorded does not depend on the machine's
 /// speed, and the seconds that a program is given only have to be enough.
 const CAMERA: &str =

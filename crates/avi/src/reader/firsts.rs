@@ -27,7 +27,7 @@ impl Firsts {
     pub(super) fn find(&self, data: &[u8]) -> Option<usize> {
         let mut before = 0;
         for run in data.chunks(RUN) {
-            if *run != [0; RUN][..run.len()] {
+            if [0; RUN].get(..run.len()) != Some(run) {
                 let is_one = |byte: &u8| self.0.get(usize::from(*byte)) == Some(&true);
                 if let Some(found) = run.iter().position(is_one) {
                     return Some(before + found);
