@@ -8,9 +8,9 @@ use super::heap::{self, Store};
 use super::interpreter::Interpreter;
 use super::native::{Function, find};
 use super::value::{
-    Exception, Text, Value, exception_type, is_subclass, list, range_len, string, tuple,
+    Exception, Text, Value, buffer, exception_type, is_subclass, list, range_len, string, tuple,
 };
-use super::{Args, Raise, Result, float, int, methods, modules, operators, text};
+use super::{Args, Raise, Result, bytes, float, int, methods, modules, operators, text, value};
 
 static FUNCTIONS: &[Function] = &[
     ("abs", |_, args| {
@@ -149,8 +149,8 @@ static TYPES: &[Function] = &[
         let given = args.between(0, 1)?;
         Ok(Value::Bool(given.first().is_some_and(Value::is_true)))
     }),
-    ("bytes", bytes),
-    ("bytearray", bytes),
+    ("bytes", bytes_of),
+    ("bytearray", bytearray),
     ("dict", dict),
     ("filter", |interpreter, args| {
         let mut kept = Vec::new();
@@ -185,6 +185,7 @@ static TYPES: &[Function] = &[
     ("list", |interpreter, args| {
         Ok(list(items(interpreter, args)?))
     }),
+    ("memoryview", |_, args| bytes::view(one(args)?)),
     ("map", |interpreter, args| {
         let values = mapped(interpreter, args)?;
         Ok(list(values.into_iter().map(|(_, value)| value).collect()))
@@ -201,7 +202,10 @@ static TYPES: &[Function] = &[
     ("str", |interpreter, args| {
         Ok(match args.between(0, 2)? {
             [] => string(""),
-            [Value::Bytes(data), _] => string(String::from_utf8_lossy(data)),
+            [
+                value @ (Value::Bytes(_) | Value::Bytearray(_) | Value::View(_)),
+                _,
+            ] => string(String::from_utf8_lossy(&buffer(value)?)),
             [value, ..] => string(interpreter.text_of(value, false)?),
         })
     }),
@@ -286,7 +290,9 @@ fn len(interpreter: &mut Interpreter<'_>, args: &Args) -> Result<Value> {
     let length = match one(args)? {
         Value::Str(text) => text.chars().count(),
         Value::Bytes(data) => data.len(),
-        Value::Tuple(items) => items.len(),
+        Value::Tuple(items) | Value::Fields(_, items) => items.len(),
+        Value::Bytearray(data) => data.borrow().len(),
+        Value::View(view) => view.length,
         Value::List(items) => items.borrow().len(),
         Value::Dict(pairs) => pairs.borrow().len(),
         Value::Range(start, stop, step) => {
@@ -317,8 +323,10 @@ fn ord(_: &mut Interpreter<'_>, args: &Args) -> Result<Value> {
                 }
             }
         }
-        Value::Bytes(data) if data.len() == 1 => data[0].into(),
-        _ => return Err(Raise::new("TypeError", "ord expects a character")),
+        value => match buffer(value).as_deref() {
+            Ok([byte]) => (*byte).into(),
+            _ => return Err(Raise::new("TypeError", "ord expects a character")),
+        },
     };
     Ok(Value::Int(code.into()))
 }
@@ -429,29 +437,50 @@ fn type_of(value: &Value) -> Value {
         Value::Float(_) => Value::Type("float"),
         Value::Str(_) => Value::Type("str"),
         Value::Bytes(_) => Value::Type("bytes"),
-        Value::Tuple(_) => Value::Type("tuple"),
+        Value::Tuple(_) | Value::Fields(..) => Value::Type("tuple"),
+        Value::Bytearray(_) => Value::Type("bytearray"),
+        Value::View(_) => Value::Type("memoryview"),
+        Value::Terminal(_) => Value::Type("FileIO"),
+        Value::Hash(_) => Value::Type("sha256"),
         Value::List(_) => Value::Type("list"),
         Value::Dict(_) => Value::Type("dict"),
         Value::Range(..) => Value::Type("range"),
     }
 }
 
-fn bytes(interpreter: &mut Interpreter<'_>, args: &Args) -> Result<Value> {
-    Ok(Value::Bytes(match args.between(0, 2)?.first() {
-        None => Vec::new().into(),
-        Some(Value::Str(text)) => text.as_bytes().into(),
+fn bytes_of(interpreter: &mut Interpreter<'_>, args: &Args) -> Result<Value> {
+    match args.between(0, 3)?.first() {
+        Some(Value::Bytes(data)) => Ok(Value::Bytes(data.clone())),
+        _ => Ok(Value::Bytes(contents(interpreter, args)?.into())),
+    }
+}
+
+fn bytearray(interpreter: &mut Interpreter<'_>, args: &Args) -> Result<Value> {
+    args.between(0, 3)?;
+    contents(interpreter, args).map(value::bytearray)
+}
+
+/// What `bytes` and `bytearray` are made of.
+fn contents(interpreter: &mut Interpreter<'_>, args: &Args) -> Result<Vec<u8>> {
+    Ok(match args.positional.first() {
+        None => Vec::new(),
         Some(Value::Int(length)) => {
             let length = usize::try_from(*length).unwrap_or(usize::MAX);
             heap::reserve(length)?;
-            vec![0; length].into()
+            vec![0; length]
         }
-        Some(Value::Bytes(data)) => data.clone(),
-        Some(iterable) => {
-            let items = interpreter.iterate(iterable)?;
-            let bytes = items.iter().map(|item| Ok(int(item)? as u8));
-            bytes.collect::<Result<Vec<u8>>>()?.into()
-        }
-    }))
+        Some(given) => match buffer(given) {
+            Ok(data) => {
+                heap::reserve(data.len())?;
+                data.into_owned()
+            }
+            Err(_) => {
+                let items = interpreter.iterate(given)?;
+                let bytes = items.iter().map(|item| Ok(int(item)? as u8));
+                bytes.collect::<Result<_>>()?
+            }
+        },
+    })
 }
 
 fn dict(interpreter: &mut Interpreter<'_>, args: &Args) -> Result<Value> {

@@ -7,10 +7,10 @@ use std::rc::Rc;
 use super::ast::{Argument, Expr, ExprKind, Function, Handler, Loop, Stmt, StmtKind};
 use super::heap::Store;
 use super::value::{
-    Class, Closure, Exception, Instance, Namespace, Value, dict, is_subclass, list, namespace,
-    range_item, range_len, string, tuple,
+    Class, Closure, Exception, Instance, Namespace, Value, buffer, dict, is_subclass, list,
+    namespace, range_item, range_len, string, tuple,
 };
-use super::{Args, Raise, Result, builtins, heap, int, methods, modules, operators, parser};
+use super::{Args, Raise, Result, builtins, bytes, heap, int, methods, modules, operators, parser};
 use crate::firmware::Cpu;
 
 /// Calls inside calls before the stack is full.
@@ -234,6 +234,9 @@ impl<'a> Interpreter<'a> {
             heap::reserve_slots(more.len())?;
             items.borrow_mut().extend(more);
             return Ok(());
+        }
+        if let ("+", Value::Bytearray(data)) = (operator, &before) {
+            return bytes::extend(data, &value);
         }
         let after = self.binary(operator, &before, &value)?;
         self.assign(target, after, scope)
@@ -545,6 +548,10 @@ impl<'a> Interpreter<'a> {
             ExprKind::Index(object, index) => {
                 let object = self.eval(object, scope)?;
                 if let ExprKind::Slice(parts) = &index.kind {
+                    if matches!(object, Value::Bytearray(_) | Value::View(_)) {
+                        let bounds = self.bounds(parts, scope)?;
+                        return bytes::replace(&object, bounds, &value);
+                    }
                     let values = self.iterate(&value)?;
                     return self.replace_slice(&object, parts, values, scope);
                 }
@@ -560,6 +567,7 @@ impl<'a> Interpreter<'a> {
                         items[at] = value;
                     }
                     Value::Dict(pairs) => methods::insert(pairs, index, value)?,
+                    Value::Bytearray(_) | Value::View(_) => bytes::set(&object, &index, &value)?,
                     _ => {
                         return Err(Raise::new(
                             "TypeError",
@@ -785,21 +793,13 @@ impl<'a> Interpreter<'a> {
             );
             return Err(Raise::new("TypeError", message));
         };
-        if bounds[2].is_some_and(|step| step != 1) {
+        let Some(span) = operators::span(bounds, items.borrow().len()) else {
             // The firmware says no more.
             return Err(Raise::with("NotImplementedError", Vec::new()));
-        }
+        };
         heap::reserve_slots(values.len())?;
         let mut items = items.borrow_mut();
-        let len = items.len() as i64;
-        let place = |bound: Option<i64>, without: i64| {
-            let bound = bound.unwrap_or(without);
-            let bound = if bound < 0 { bound + len } else { bound };
-            bound.clamp(0, len) as usize
-        };
-        let start = place(bounds[0], 0);
-        let stop = place(bounds[1], len).max(start);
-        let removed: Vec<Value> = items.splice(start..stop, values).collect();
+        let removed: Vec<Value> = items.splice(span, values).collect();
         drop(items);
         heap::bury(removed);
         Ok(())
@@ -877,7 +877,15 @@ impl<'a> Interpreter<'a> {
         Ok(match iterable {
             Value::Range(start, stop, step) => ((index as i64) < range_len(*start, *stop, *step))
                 .then(|| range_item(*start, *step, index as i64)),
-            Value::Tuple(items) => items.get(index).cloned(),
+            Value::Tuple(items) | Value::Fields(_, items) => items.get(index).cloned(),
+            Value::Bytearray(data) => {
+                let byte = data.borrow().get(index).copied();
+                byte.map(|byte| Value::Int(byte.into()))
+            }
+            Value::View(_) => {
+                let byte = buffer(iterable)?.get(index).copied();
+                byte.map(|byte| Value::Int(byte.into()))
+            }
             Value::List(items) => items.borrow().get(index).cloned(),
             Value::Dict(pairs) => pairs.borrow().get(index).map(|(key, _)| key.clone()),
             Value::Bytes(data) => data.get(index).map(|&byte| Value::Int(byte.into())),
@@ -885,7 +893,8 @@ impl<'a> Interpreter<'a> {
                 .chars()
                 .nth(index)
                 .map(|character| string(character.to_string())),
-            Value::File(_) => {
+            Value::File(_) | Value::Terminal(_) | Value::Uart => {
+                // `mp_stream_unbuffered_iter`
                 let line = self.method(iterable, "readline", Args::default())?;
                 line.is_true().then_some(line)
             }

@@ -60,6 +60,9 @@ impl Interpreter<'_> {
     }
 
     fn text_within(&mut self, value: &Value, quoted: bool, depth: usize) -> Result<String> {
+        if let Value::Uart = value {
+            return Ok(super::modules::uart::text(self));
+        }
         if depth > DEEPEST || !holds_instance(value) {
             return Ok(if quoted { value.repr() } else { value.str() });
         }

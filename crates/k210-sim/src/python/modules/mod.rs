@@ -2,6 +2,8 @@
 //! The firmware's modules, as far as the simulated board has them.
 
 mod binascii;
+pub(crate) mod files;
+mod hashlib;
 mod image;
 mod json;
 mod math;
@@ -10,15 +12,19 @@ mod random;
 mod sensor;
 mod structs;
 mod sys;
+pub(crate) mod terminal;
 mod time;
-mod uart;
+pub(crate) mod uart;
 
 use super::heap;
+use super::interpreter::Interpreter;
 use super::native::{Function, find, nothing};
 use super::value::{Value, string};
-use super::{Raise, Result};
+use super::{Args, Raise, Result, int};
+pub(crate) use files::{FILE_METHODS, open};
+pub(crate) use hashlib::HASH_METHODS;
 pub(crate) use image::METHODS as IMAGE_METHODS;
-pub(crate) use os::{FILE_METHODS, open};
+pub(crate) use terminal::TERMINAL_METHODS;
 pub(crate) use time::CLOCK_METHODS;
 pub(crate) use uart::METHODS as UART_METHODS;
 
@@ -70,7 +76,7 @@ impl Module {
     }
 }
 
-static MODULES: [&Module; 17] = [
+static MODULES: [&Module; 18] = [
     &sensor::MODULE,
     &image::MODULE,
     &LCD,
@@ -78,6 +84,7 @@ static MODULES: [&Module; 17] = [
     &sys::MODULE,
     &GC,
     &os::MODULE,
+    &hashlib::MODULE,
     &uart::MACHINE,
     &MAIX,
     &math::MODULE,
@@ -93,7 +100,8 @@ static MODULES: [&Module; 17] = [
 /// Other names of modules.
 const ALIASES: &[(&str, &str)] = &[
     ("utime", "time"),
-    ("uos", "os"),
+    ("os", "uos"),
+    ("hashlib", "uhashlib"),
     ("usys", "sys"),
     ("urandom", "random"),
     ("binascii", "ubinascii"),
@@ -154,10 +162,29 @@ static MICROPYTHON: Module = Module::of(
     "micropython",
     &[
         ("const", |_, args| Ok(args.exactly(1)?[0].clone())),
-        ("mem_info", nothing),
-        ("kbd_intr", nothing),
+        ("mem_info", mem_info),
+        ("kbd_intr", |interpreter, args| {
+            let character = int(&args.exactly(1)?[0])?;
+            let character = u8::try_from(character).ok();
+            interpreter.cpu.shared.lock().core.interrupt_char = character;
+            Ok(Value::None)
+        }),
     ],
 );
+
+/// What there is to tell of a heap without blocks.
+fn mem_info(interpreter: &mut Interpreter<'_>, args: &Args) -> Result<Value> {
+    args.between(0, 1)?;
+    let used = heap::used();
+    let free = heap::SIZE.saturating_sub(used);
+    let text = format!(
+        "mem: total={used}, current={used}, peak={used}\n\
+         GC: total: {}, used: {used}, free: {free}\n",
+        heap::SIZE
+    );
+    interpreter.cpu.print(&text)?;
+    Ok(Value::None)
+}
 
 static MAIX: Module = Module::of("Maix", &[]);
 static FPIOA_MANAGER: Module = Module::of("fpioa_manager", &[]);
@@ -179,6 +206,9 @@ pub(crate) fn import(name: &str) -> Result<&'static Module> {
 static CLASSES: &[Function] = &[
     ("UART", uart::construct),
     ("Image", |_, _| Ok(Value::Image)),
+    ("sha256", hashlib::construct),
+    ("VfsSpiffs", os::file_system),
+    ("VfsFat", os::file_system),
 ];
 
 /// The class of that name.
