@@ -10,7 +10,9 @@ use super::native::{Function, find};
 use super::value::{
     Exception, Text, Value, buffer, exception_type, is_subclass, list, range_len, string, tuple,
 };
-use super::{Args, Raise, Result, bytes, float, int, methods, modules, operators, text, value};
+use super::{
+    Args, Raise, Result, bytes, float, int, methods, modules, operators, sets, text, value,
+};
 
 static FUNCTIONS: &[Function] = &[
     ("abs", |_, args| {
@@ -199,6 +201,9 @@ static TYPES: &[Function] = &[
         items.reverse();
         Ok(list(items))
     }),
+    ("set", |interpreter, args| {
+        sets::of(items(interpreter, args)?)
+    }),
     ("str", |interpreter, args| {
         Ok(match args.between(0, 2)? {
             [] => string(""),
@@ -293,7 +298,7 @@ fn len(interpreter: &mut Interpreter<'_>, args: &Args) -> Result<Value> {
         Value::Tuple(items) | Value::Fields(_, items) => items.len(),
         Value::Bytearray(data) => data.borrow().len(),
         Value::View(view) => view.length,
-        Value::List(items) => items.borrow().len(),
+        Value::List(items) | Value::Set(items) => items.borrow().len(),
         Value::Dict(pairs) => pairs.borrow().len(),
         Value::Range(start, stop, step) => {
             return Ok(Value::Int(range_len(*start, *stop, *step)));
@@ -443,6 +448,7 @@ fn type_of(value: &Value) -> Value {
         Value::Terminal(_) => Value::Type("FileIO"),
         Value::Hash(_) => Value::Type("sha256"),
         Value::List(_) => Value::Type("list"),
+        Value::Set(_) => Value::Type("set"),
         Value::Dict(_) => Value::Type("dict"),
         Value::Range(..) => Value::Type("range"),
     }

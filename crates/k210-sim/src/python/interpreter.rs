@@ -10,7 +10,9 @@ use super::value::{
     Class, Closure, Exception, Instance, Namespace, Value, buffer, dict, is_subclass, list,
     namespace, range_item, range_len, string, tuple,
 };
-use super::{Args, Raise, Result, builtins, bytes, heap, int, methods, modules, operators, parser};
+use super::{
+    Args, Raise, Result, builtins, bytes, heap, int, methods, modules, operators, parser, sets,
+};
 use crate::firmware::Cpu;
 
 /// Calls inside calls before the stack is full.
@@ -665,10 +667,7 @@ impl<'a> Interpreter<'a> {
             ExprKind::Name(name) => self.load(name, scope),
             ExprKind::Tuple(items) => self.eval_all(items, scope).map(tuple),
             ExprKind::List(items) => self.eval_all(items, scope).map(list),
-            ExprKind::Set => Err(Raise::new(
-                "NotImplementedError",
-                "the simulated board has no sets",
-            )),
+            ExprKind::Set(items) => sets::of(self.eval_all(items, scope)?),
             ExprKind::Dict(pairs) => self.dict(pairs, scope),
             ExprKind::ListComp(element, loops) => {
                 let mut items = Vec::new();
@@ -886,7 +885,7 @@ impl<'a> Interpreter<'a> {
                 let byte = buffer(iterable)?.get(index).copied();
                 byte.map(|byte| Value::Int(byte.into()))
             }
-            Value::List(items) => items.borrow().get(index).cloned(),
+            Value::List(items) | Value::Set(items) => items.borrow().get(index).cloned(),
             Value::Dict(pairs) => pairs.borrow().get(index).map(|(key, _)| key.clone()),
             Value::Bytes(data) => data.get(index).map(|&byte| Value::Int(byte.into())),
             Value::Str(text) => text

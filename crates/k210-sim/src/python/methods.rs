@@ -7,7 +7,7 @@ use super::heap::{self, Held};
 use super::interpreter::Interpreter;
 use super::native::{Function, Method, find};
 use super::value::{Items, Pairs, Terminal, Text, Value, dict, list, no_buffer, string, tuple};
-use super::{Args, Raise, Result, bytes, format, int, modules, operators, text};
+use super::{Args, Raise, Result, bytes, format, int, modules, operators, sets, text};
 
 static STR: &[Method<Text>] = &[
     ("format", |interpreter, this, args| {
@@ -422,6 +422,7 @@ fn has_method(object: &Value, name: &str) -> bool {
         Value::Terminal(_) => find(modules::TERMINAL_METHODS, name).is_some(),
         Value::Hash(_) => find(modules::HASH_METHODS, name).is_some(),
         Value::List(_) => find(LIST, name).is_some(),
+        Value::Set(_) => find(sets::SET, name).is_some(),
         Value::Dict(_) => find(DICT, name).is_some(),
         Value::File(_) => find(modules::FILE_METHODS, name).is_some(),
         Value::Clock(_) => find(modules::CLOCK_METHODS, name).is_some(),
@@ -459,6 +460,7 @@ pub(crate) fn call(
         Value::Terminal(this) => run(modules::TERMINAL_METHODS, interpreter, this, name, args),
         Value::Hash(this) => run(modules::HASH_METHODS, interpreter, this, name, args),
         Value::List(this) => run(LIST, interpreter, this, name, args),
+        Value::Set(this) => run(sets::SET, interpreter, this, name, args),
         Value::Dict(this) => run(DICT, interpreter, this, name, args),
         Value::File(this) => run(modules::FILE_METHODS, interpreter, this, name, args),
         Value::Clock(this) => run(modules::CLOCK_METHODS, interpreter, this, name, args),

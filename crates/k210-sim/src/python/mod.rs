@@ -4,7 +4,7 @@
 //! An interpreter of its own: modules, functions, classes, exceptions, the usual statements,
 //! formatting, and the firmware's modules as far as they make sense without the hardware. What it
 //! does not know raises what the firmware would raise. Not there: generators (a generator expression
-//! is a list), decorators, sets, dict comprehensions, text that is not UTF-8, integers beyond 64 bits,
+//! is a list), decorators, frozen sets, dict comprehensions, text that is not UTF-8, integers beyond 64 bits,
 //! inheritance from built-in classes other than exceptions, `super()` but to call a method, and the
 //! firmware's other modules.
 
@@ -20,6 +20,7 @@ mod modules;
 mod native;
 mod operators;
 mod parser;
+mod sets;
 mod special;
 mod stream;
 mod value;

@@ -4,7 +4,7 @@
 use std::cmp::Ordering;
 
 use super::value::{DEEPEST, Value, buffer, list, range_len, string, tuple};
-use super::{Raise, Result, bytes, format, heap};
+use super::{Raise, Result, bytes, format, heap, sets};
 
 fn unsupported(name: &str, left: &Value, right: &Value) -> Raise {
     Raise::new(
@@ -147,6 +147,7 @@ fn sequence(operator: &str, left: &Value, right: &Value) -> Option<Result<Value>
             let room = heap::reserve(a.len() + b.len());
             Some(room.map(|()| string([&**a, &**b].concat())))
         }
+        (_, Value::Set(a), Value::Set(b)) => sets::binary(operator, a, b),
         ("+", Value::Bytearray(_), other) => Some(bytes::join(left, other)),
         ("+", Value::Bytes(_), Value::Bytearray(_) | Value::View(_)) => {
             let joined = bytes::join(left, right);
@@ -253,6 +254,9 @@ pub(crate) fn compare(operator: &str, left: &Value, right: &Value) -> Result<boo
         "in" => contains(right, left)?,
         "not in" => !contains(right, left)?,
         _ => {
+            if let (Value::Set(a), Value::Set(b)) = (left, right) {
+                return Ok(sets::compare(operator, &a.borrow(), &b.borrow()));
+            }
             let order = order(left, right);
             let numbers = left.as_float().is_some() && right.as_float().is_some();
             if order.is_none() && !numbers {
@@ -288,7 +292,9 @@ fn contains(container: &Value, item: &Value) -> Result<bool> {
         Value::Bytearray(data) => bytes::contains(&data.borrow(), item)?,
         // `array_binary_op` looks for nothing in them.
         Value::View(_) => false,
-        Value::List(items) => items.borrow().iter().any(|found| found.equals(item)),
+        Value::List(items) | Value::Set(items) => {
+            items.borrow().iter().any(|found| found.equals(item))
+        }
         Value::Dict(pairs) => pairs.borrow().iter().any(|(key, _)| key.equals(item)),
         Value::Range(start, stop, step) => item.as_int().is_some_and(|value| {
             let distance = i128::from(value) - i128::from(*start);

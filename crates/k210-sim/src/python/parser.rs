@@ -927,7 +927,7 @@ impl Parser {
         self.expect_op("}")?;
         let kind = match (pairs.is_empty(), items.is_empty()) {
             (_, true) => ExprKind::Dict(pairs),
-            (true, false) => ExprKind::Set,
+            (true, false) => ExprKind::Set(items),
             _ => return self.error("invalid syntax"),
         };
         Ok(Expr { line, kind })

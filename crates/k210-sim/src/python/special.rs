@@ -23,7 +23,7 @@ fn holds_instance(value: &Value) -> bool {
         match value {
             Value::Instance(_) => true,
             Value::Tuple(items) => items.iter().any(|item| look(item, depth + 1, left)),
-            Value::List(items) => {
+            Value::List(items) | Value::Set(items) => {
                 let items = items.borrow();
                 items.iter().any(|item| look(item, depth + 1, left))
             }

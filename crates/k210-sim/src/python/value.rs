@@ -51,6 +51,7 @@ pub(crate) enum Value {
     /// A part of other bytes, `memoryview`.
     View(Rc<View>),
     List(Items),
+    Set(Items),
     Dict(Pairs),
     Range(i64, i64, i64),
     /// A function of the script.
@@ -313,6 +314,7 @@ impl Value {
             Value::Bytearray(_) => "bytearray",
             Value::View(_) => "memoryview",
             Value::List(_) => "list",
+            Value::Set(_) => "set",
             Value::Dict(_) => "dict",
             Value::Range(..) => "range",
             Value::Function(_) | Value::Native(_) => "function",
@@ -347,7 +349,7 @@ impl Value {
             Value::Tuple(items) | Value::Fields(_, items) => !items.is_empty(),
             Value::Bytearray(data) => !data.borrow().is_empty(),
             Value::View(view) => view.length != 0,
-            Value::List(items) => !items.borrow().is_empty(),
+            Value::List(items) | Value::Set(items) => !items.borrow().is_empty(),
             Value::Dict(pairs) => !pairs.borrow().is_empty(),
             Value::Range(start, stop, step) => range_len(*start, *stop, *step) > 0,
             _ => true,
@@ -408,6 +410,13 @@ impl Value {
             (Value::List(a), Value::List(b)) => {
                 Rc::ptr_eq(a, b) || same(&a.borrow(), &b.borrow(), depth, left)
             }
+            (Value::Set(a), Value::Set(b)) => {
+                let (a, b) = (a.borrow(), b.borrow());
+                let mut found = a
+                    .iter()
+                    .map(|item| b.iter().any(|other| item.compare(other, depth + 1, left)));
+                a.len() == b.len() && found.all(|found| found)
+            }
             (Value::Dict(a), Value::Dict(b)) => {
                 let (a, b) = (a.borrow(), b.borrow());
                 a.len() == b.len()
@@ -441,6 +450,7 @@ impl Value {
             (Value::Module(a), Value::Module(b)) => std::ptr::eq(*a, *b),
             (Value::Native(a), Value::Native(b)) => std::ptr::eq(*a, *b),
             (Value::List(a), Value::List(b)) => Rc::ptr_eq(a, b),
+            (Value::Set(a), Value::Set(b)) => Rc::ptr_eq(a, b),
             (Value::Dict(a), Value::Dict(b)) => Rc::ptr_eq(a, b),
             (Value::Tuple(a), Value::Tuple(b)) => a.is(b),
             (Value::Fields(_, a), Value::Fields(_, b)) => a.is(b),
@@ -508,6 +518,12 @@ impl Value {
                 out.push('[');
                 write_items(out, &values.borrow(), depth);
                 out.write_str("]")
+            }
+            Value::Set(items) if items.borrow().is_empty() => out.write_str("set()"),
+            Value::Set(items) => {
+                out.push('{');
+                write_items(out, &items.borrow(), depth);
+                out.write_str("}")
             }
             Value::Dict(pairs) => write_dict(out, &pairs.borrow(), depth),
             Value::Range(start, stop, 1) => write!(out, "range({start}, {stop})"),
