@@ -569,3 +569,80 @@ fn a_uart_is_read_for_as_long_as_it_is_told() {
         "[MAIXPY]UART5:( baudrate=115200, bits=8, parity=None, stop=1)\n"
     );
 }
+
+/// What editors put on a board to look at it: a class of functions with a namespace of its own.
+#[test]
+fn classes_are_namespaces() {
+    let script = "\
+import builtins
+def twice(f):
+    return lambda *args: (f(*args), f(*args))
+class tools:
+    import builtins
+    try:
+        import uos as os
+    except builtins.ImportError:
+        import os
+    @builtins.classmethod
+    def show(cls, x):
+        cls.builtins.print(cls.__name__, cls.builtins.repr(x), cls.os.getcwd())
+    @staticmethod
+    def add(a, b):
+        return a + b
+    @classmethod
+    @twice
+    def kind(cls):
+        return cls.__name__
+class more(tools):
+    pass
+@twice
+def one():
+    return 1
+tools.show('x')
+more().show(1)
+print(tools.add(1, 2), more().add(3, 4), one(), more.kind())
+print('tools' in builtins.dir(), 'one' in globals(), 'len' in dir(builtins), len(locals()) > 3)
+print(eval(' 1 + 2'), exec('z = 5'), z, eval('z'))
+for bad in ['1 +', 'x = 1', 'no', 'return 1']:
+    try:
+        eval(bad)
+    except (SyntaxError, NameError) as error:
+        print(type(error).__name__, end=' ')
+print()
+def deep(n):
+    return eval('deep(n + 1)') if False else exec('deep(0)')
+try:
+    deep(0)
+except RuntimeError as error:
+    print(error)
+f = tools.show
+for _ in range(5000):
+    tools.show = classmethod(f)
+    f = tools.show
+try:
+    f(1)
+except TypeError as error:
+    print('too many')
+";
+    let text = k210_sim::run_script(script, 100_000).unwrap();
+    assert_eq!(
+        text.lines().collect::<Vec<_>>(),
+        [
+            "tools 'x' /flash",
+            "more 1 /flash",
+            "3 7 (1, 1) ('more', 'more')",
+            "True True True True",
+            "3 None 5 5",
+            "SyntaxError SyntaxError NameError SyntaxError ",
+            "maximum recursion depth exceeded",
+            "too many",
+        ]
+    );
+    let text = k210_sim::run_script("@ 1\nx = 2\n", 10).unwrap();
+    assert!(text.contains("SyntaxError: invalid syntax"), "{text}");
+    let text = k210_sim::run_script("help('modules')\n", 10).unwrap();
+    assert!(
+        text.starts_with("Maix  ") && text.ends_with("Plus any modules on the filesystem\r\n"),
+        "{text}"
+    );
+}

@@ -39,6 +39,7 @@ static FUNCTIONS: &[Function] = &[
             Value::Function(_)
                 | Value::Native(_)
                 | Value::Method(_)
+                | Value::Bound(_)
                 | Value::Type(_)
                 | Value::Class(_)
         )))
@@ -78,10 +79,19 @@ static FUNCTIONS: &[Function] = &[
         let value = methods::attribute(&given[0], &text(&given[1])?);
         Ok(Value::Bool(value.is_some()))
     }),
-    ("help", |interpreter, _| {
-        interpreter
-            .cpu
-            .print("Welcome to MicroPython on the simulated Sipeed_M1!\n")?;
+    ("eval", |interpreter, args| {
+        interpreter.evaluate(&text(one(args)?)?)
+    }),
+    ("exec", |interpreter, args| {
+        interpreter.execute(&text(one(args)?)?)
+    }),
+    ("globals", names),
+    ("help", |interpreter, args| {
+        let text = match args.between(0, 1)?.first() {
+            Some(Value::Str(topic)) if &**topic == "modules" => modules::listing(),
+            _ => "Welcome to MicroPython on the simulated Sipeed_M1!\n".into(),
+        };
+        interpreter.cpu.print(&text)?;
         Ok(Value::None)
     }),
     ("hex", |_, args| {
@@ -98,6 +108,8 @@ static FUNCTIONS: &[Function] = &[
         Ok(Value::Bool(comes_from(&given[0], &given[1])))
     }),
     ("len", len),
+    // In functions, too, it gives the names of the script.
+    ("locals", names),
     ("max", |interpreter, args| extreme(interpreter, ">", args)),
     ("min", |interpreter, args| extreme(interpreter, "<", args)),
     ("oct", |_, args| {
@@ -152,6 +164,9 @@ static TYPES: &[Function] = &[
         Ok(Value::Bool(given.first().is_some_and(Value::is_true)))
     }),
     ("bytes", bytes_of),
+    ("classmethod", |_, args| {
+        Ok(Value::ClassMethod(vec![one(args)?.clone()].into()))
+    }),
     ("bytearray", bytearray),
     ("dict", dict),
     ("filter", |interpreter, args| {
@@ -203,6 +218,9 @@ static TYPES: &[Function] = &[
     }),
     ("set", |interpreter, args| {
         sets::of(items(interpreter, args)?)
+    }),
+    ("staticmethod", |_, args| {
+        Ok(Value::StaticMethod(vec![one(args)?.clone()].into()))
     }),
     ("str", |interpreter, args| {
         Ok(match args.between(0, 2)? {
@@ -267,8 +285,24 @@ fn parts(value: &Value) -> Result<(&'static str, u64)> {
     Ok((if value < 0 { "-" } else { "" }, value.unsigned_abs()))
 }
 
-fn dir(_: &mut Interpreter<'_>, args: &Args) -> Result<Value> {
+/// `globals()`, as they are now.
+fn names(interpreter: &mut Interpreter<'_>, args: &Args) -> Result<Value> {
+    args.exactly(0)?;
+    let names = interpreter.globals.borrow();
+    heap::reserve_slots(8 * names.len())?;
+    let pairs = names.iter();
+    let pairs = pairs.map(|(name, value)| (string(name), value.clone()));
+    Ok(value::dict(pairs.collect()))
+}
+
+/// The names of all that needs no import.
+pub(crate) fn all_names() -> impl Iterator<Item = &'static str> {
+    FUNCTIONS.iter().chain(TYPES).map(|(name, _)| *name)
+}
+
+fn dir(interpreter: &mut Interpreter<'_>, args: &Args) -> Result<Value> {
     Ok(list(match args.between(0, 1)?.first() {
+        None => interpreter.globals.borrow().keys().map(string).collect(),
         Some(Value::Module(module)) => module.names().map(string).collect(),
         Some(Value::Instance(instance)) => {
             let names = instance.names.borrow();
@@ -432,7 +466,9 @@ fn type_of(value: &Value) -> Value {
         Value::Type(_) | Value::Class(_) => Value::Type("type"),
         Value::Module(_) => Value::Type("module"),
         Value::Function(_) | Value::Native(_) => Value::Type("function"),
-        Value::Method(_) => Value::Type("bound_method"),
+        Value::Method(_) | Value::Bound(_) => Value::Type("bound_method"),
+        Value::ClassMethod(_) => Value::Type("classmethod"),
+        Value::StaticMethod(_) => Value::Type("staticmethod"),
         Value::Clock(_) => Value::Type("clock"),
         Value::Image => Value::Type("Image"),
         Value::Uart => Value::Type("UART"),

@@ -57,6 +57,8 @@ enum Flow {
 pub(crate) struct Interpreter<'a> {
     /// The processor that it runs on.
     pub cpu: &'a mut Cpu,
+    /// The names of the text.
+    pub globals: Namespace,
     pub(super) line: u32,
     depth: usize,
     /// Expressions inside expressions, calls included.
@@ -82,19 +84,14 @@ impl<'a> Interpreter<'a> {
     ) -> Result<()> {
         let mut interpreter = Interpreter {
             cpu,
+            globals: globals.clone(),
             line: 1,
             depth: 0,
             nesting: 0,
             prompt: mode == Mode::Prompt,
             handling: Vec::new(),
         };
-        let body = parser::parse(source).map_err(|error| {
-            let raise = Raise::new("SyntaxError", error.message);
-            if let Raise::Exception(exception) = &raise {
-                exception.came_through(error.line, "");
-            }
-            raise
-        })?;
+        let body = parse(source)?;
         if let Some((line, message)) = super::ast::misplaced(&body, false) {
             let raise = Raise::new("SyntaxError", message);
             interpreter.line = line;
@@ -111,6 +108,56 @@ impl<'a> Interpreter<'a> {
             Ok(Flow::Break | Flow::Continue) => Ok(()),
             Err(raise) => Err(interpreter.trace(raise, "<module>")),
         }
+    }
+
+    /// `exec`, in the names of the text.
+    pub(crate) fn execute(&mut self, source: &str) -> Result<Value> {
+        let body = parse(source)?;
+        if let Some((line, message)) = super::ast::misplaced(&body, false) {
+            self.line = line;
+            return Err(Raise::new("SyntaxError", message));
+        }
+        self.within(|interpreter, scope| {
+            interpreter.block(&body, scope)?;
+            Ok(Value::None)
+        })
+    }
+
+    /// `eval`.
+    pub(crate) fn evaluate(&mut self, source: &str) -> Result<Value> {
+        let body = parse(source.trim_start_matches([' ', '\t']))?;
+        let [
+            Stmt {
+                kind: StmtKind::Expr(expression),
+                ..
+            },
+        ] = &body[..]
+        else {
+            return Err(Raise::new("SyntaxError", "invalid syntax"));
+        };
+        self.within(|interpreter, scope| interpreter.eval(expression, scope))
+    }
+
+    /// Runs something in the names of the text, as a call inside of what runs.
+    fn within(&mut self, run: impl FnOnce(&mut Self, &Scope) -> Result<Value>) -> Result<Value> {
+        if self.depth >= DEPTH {
+            return Err(too_deep());
+        }
+        let scope = Scope {
+            globals: self.globals.clone(),
+            locals: None,
+            function: None,
+            outer: Vec::new(),
+        };
+        let line = self.line;
+        // What it shows is not the prompt's.
+        let prompt = std::mem::replace(&mut self.prompt, false);
+        self.depth += 1;
+        let result = run(self, &scope);
+        self.depth -= 1;
+        self.prompt = prompt;
+        self.line = line;
+        result
     }
 
     /// Lets the time of a statement pass.
@@ -943,6 +990,23 @@ impl<'a> Interpreter<'a> {
                 }
                 object => methods::call(self, object, &bound.1, &args),
             },
+            Value::Bound(_) => {
+                // Not a call inside a call for each: they may be bound again and again.
+                let mut function = function.clone();
+                let mut firsts = Vec::new();
+                while let Value::Bound(parts) = &function
+                    && let [inner, first] = &parts[..]
+                {
+                    firsts.push(first.clone());
+                    function = inner.clone();
+                }
+                let mut args = args;
+                args.positional.splice(0..0, firsts.into_iter().rev());
+                match function {
+                    Value::Bound(_) => Err(not_callable(&function)),
+                    function => self.call(&function, args),
+                }
+            }
             Value::Type(name) => builtins::construct(self, name, &args),
             Value::Class(class) => {
                 let names = namespace();
@@ -1003,6 +1067,16 @@ impl<'a> Interpreter<'a> {
             }
         }
     }
+}
+
+fn parse(source: &str) -> Result<Vec<Stmt>> {
+    parser::parse(source).map_err(|error| {
+        let raise = Raise::new("SyntaxError", error.message);
+        if let Raise::Exception(exception) = &raise {
+            exception.came_through(error.line, "");
+        }
+        raise
+    })
 }
 
 fn not_callable(value: &Value) -> Raise {

@@ -370,14 +370,14 @@ pub(crate) fn attribute(object: &Value, name: &str) -> Option<Value> {
         Value::Type(kind) if name == "__name__" => Some(string(kind)),
         Value::Type(kind) => modules::class_attribute(kind, name),
         Value::Class(class) if name == "__name__" => Some(string(&class.name)),
-        Value::Class(_) => class_attribute(object, name),
+        Value::Class(_) => class_attribute(object, name).map(|found| of_class(found, object)),
         Value::Instance(instance) => {
             if let Some(value) = instance.names.borrow().get(name) {
                 return Some(value.clone());
             }
             match class_attribute(object, name)? {
                 Value::Function(_) => Some(bound(object, name)),
-                value => Some(value),
+                value => Some(of_class(value, &Value::Class(instance.class.clone()))),
             }
         }
         Value::Exception(exception) => match name {
@@ -394,6 +394,18 @@ pub(crate) fn attribute(object: &Value, name: &str) -> Option<Value> {
         _ if has_method(object, name) => Some(bound(object, name)),
         Value::Uart => modules::class_attribute("UART", name),
         _ => None,
+    }
+}
+
+/// What is found in a class, by way of that class.
+fn of_class(found: Value, class: &Value) -> Value {
+    match &found {
+        Value::ClassMethod(function) => match function.first() {
+            Some(function) => Value::Bound(vec![function.clone(), class.clone()].into()),
+            None => found,
+        },
+        Value::StaticMethod(function) => function.first().cloned().unwrap_or(found),
+        _ => found,
     }
 }
 

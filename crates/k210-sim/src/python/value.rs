@@ -58,6 +58,12 @@ pub(crate) enum Value {
     Function(Rc<Closure>),
     /// A function of the firmware.
     Native(&'static native::Function),
+    /// A function with its first argument.
+    Bound(Held<[Value]>),
+    /// A function in a class that wants the class.
+    ClassMethod(Held<[Value]>),
+    /// One that wants neither.
+    StaticMethod(Held<[Value]>),
     /// A method of a built-in value.
     Method(Rc<(Value, Rc<str>)>),
     Module(&'static Module),
@@ -318,7 +324,9 @@ impl Value {
             Value::Dict(_) => "dict",
             Value::Range(..) => "range",
             Value::Function(_) | Value::Native(_) => "function",
-            Value::Method(_) => "bound_method",
+            Value::Method(_) | Value::Bound(_) => "bound_method",
+            Value::ClassMethod(_) => "classmethod",
+            Value::StaticMethod(_) => "staticmethod",
             Value::Module(_) => "module",
             Value::Type(_) | Value::Class(_) => "type",
             Value::Exception(exception) => match &exception.kind {
@@ -453,7 +461,10 @@ impl Value {
             (Value::Set(a), Value::Set(b)) => Rc::ptr_eq(a, b),
             (Value::Dict(a), Value::Dict(b)) => Rc::ptr_eq(a, b),
             (Value::Tuple(a), Value::Tuple(b)) => a.is(b),
-            (Value::Fields(_, a), Value::Fields(_, b)) => a.is(b),
+            (Value::Fields(_, a), Value::Fields(_, b))
+            | (Value::Bound(a), Value::Bound(b))
+            | (Value::ClassMethod(a), Value::ClassMethod(b))
+            | (Value::StaticMethod(a), Value::StaticMethod(b)) => a.is(b),
             (Value::Bytearray(a), Value::Bytearray(b)) => Rc::ptr_eq(a, b),
             (Value::View(a), Value::View(b)) => Rc::ptr_eq(a, b),
             (Value::Terminal(a), Value::Terminal(b)) => a == b,
@@ -532,7 +543,10 @@ impl Value {
                 write!(out, "<function {} at 0x80110000>", function.code.name)
             }
             Value::Native(_) => out.write_str("<function>"),
-            Value::Method(_) => out.write_str("<bound_method>"),
+            Value::Method(_) | Value::Bound(_) => out.write_str("<bound_method>"),
+            Value::ClassMethod(_) | Value::StaticMethod(_) => {
+                write!(out, "<{}>", self.type_name())
+            }
             Value::Module(module) => write!(out, "<module '{}'>", module.name),
             Value::Type(name) => write!(out, "<class '{name}'>"),
             Value::Class(class) => write!(out, "<class '{}'>", class.name),

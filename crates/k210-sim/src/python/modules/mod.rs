@@ -20,7 +20,7 @@ use super::heap;
 use super::interpreter::Interpreter;
 use super::native::{Function, find, nothing};
 use super::value::{Value, string};
-use super::{Args, Raise, Result, int};
+use super::{Args, Raise, Result, builtins, int};
 pub(crate) use files::{FILE_METHODS, open};
 pub(crate) use hashlib::HASH_METHODS;
 pub(crate) use image::METHODS as IMAGE_METHODS;
@@ -58,6 +58,9 @@ impl Module {
         if name == "__name__" {
             return Some(string(self.name));
         }
+        if self.name == BUILTINS {
+            return builtins::lookup(name);
+        }
         find(self.functions, name)
             .map(Value::Native)
             .or_else(|| find(self.numbers, name).map(|(_, number)| Value::Int(*number)))
@@ -69,14 +72,16 @@ impl Module {
         fn names<T>(table: &'static [(&'static str, T)]) -> impl Iterator<Item = &'static str> {
             table.iter().map(|(name, _)| *name)
         }
+        let builtins = (self.name == BUILTINS).then(builtins::all_names);
         std::iter::once("__name__")
+            .chain(builtins.into_iter().flatten())
             .chain(names(self.functions))
             .chain(names(self.numbers))
             .chain(names(self.values))
     }
 }
 
-static MODULES: [&Module; 18] = [
+static MODULES: [&Module; 19] = [
     &sensor::MODULE,
     &image::MODULE,
     &LCD,
@@ -85,6 +90,7 @@ static MODULES: [&Module; 18] = [
     &GC,
     &os::MODULE,
     &hashlib::MODULE,
+    &BUILTINS_MODULE,
     &uart::MACHINE,
     &MAIX,
     &math::MODULE,
@@ -186,9 +192,31 @@ fn mem_info(interpreter: &mut Interpreter<'_>, args: &Args) -> Result<Value> {
     Ok(Value::None)
 }
 
+/// What needs no import, as a module.
+const BUILTINS: &str = "builtins";
+static BUILTINS_MODULE: Module = Module::of(BUILTINS, &[]);
+
 static MAIX: Module = Module::of("Maix", &[]);
 static FPIOA_MANAGER: Module = Module::of("fpioa_manager", &[]);
 static BOARD: Module = Module::of("board", &[]);
+
+/// What `help('modules')` says, in its four columns.
+pub(crate) fn listing() -> String {
+    const COLUMNS: usize = 4;
+    const WIDTH: usize = 18;
+    let mut names: Vec<&str> = MODULES.iter().map(|module| module.name).collect();
+    names.extend(ALIASES.iter().map(|(alias, _)| *alias));
+    names.sort_unstable();
+    let rows = names.len().div_ceil(COLUMNS);
+    let mut text = String::new();
+    for row in 0..rows {
+        for name in names.iter().skip(row).step_by(rows) {
+            text += &format!("{name:<WIDTH$}");
+        }
+        text = text.trim_end().to_owned() + "\n";
+    }
+    text + "Plus any modules on the filesystem\n"
+}
 
 /// `import`.
 pub(crate) fn import(name: &str) -> Result<&'static Module> {
