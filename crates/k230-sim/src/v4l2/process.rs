@@ -61,10 +61,13 @@ pub(super) fn sessions() -> Option<(MutexGuard<'static, Sessions>, bool)> {
 
 /// Makes the copies of the sessions this child's own, if this is a child that has not done so. Whether there are any to
 /// look at.
+#[inline]
 pub(super) fn adopt() -> bool {
-    if !FORKED.load(Ordering::Relaxed) {
-        return true;
-    }
+    !FORKED.load(Ordering::Relaxed) || adopt_copies()
+}
+
+#[cold]
+fn adopt_copies() -> bool {
     let Ok(mut sessions) = SESSIONS.try_lock() else {
         // A thread had them in hand that this process does not have: nobody is to wait for it.
         return false;

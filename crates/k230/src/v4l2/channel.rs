@@ -5,6 +5,7 @@ use std::{
     collections::VecDeque,
     os::fd::RawFd,
     path::{Path, PathBuf},
+    ptr,
     sync::Arc,
     time::{Duration, Instant},
 };
@@ -604,19 +605,24 @@ impl Opened {
 
     /// The place that was given away and that this picture is in.
     fn given_slot(&self, frame: &Frame) -> Option<usize> {
-        let is_there = |slot: &Slot| {
-            slot.planes.len() == frame.format.planes()
-                && slot.planes.iter().zip(&self.strides).enumerate().all(
-                    |(number, (place, stride))| {
-                        frame.data.plane(number).is_some_and(|(bytes, rows)| {
-                            bytes.as_ptr() == place.bytes().as_ptr() && rows == *stride as usize
-                        })
-                    },
-                )
-        };
         let given = self.raw.iter().enumerate();
-        given
+        let mut given = given
             .filter(|(_, slot)| slot.given && !slot.queued)
+            .peekable();
+        given.peek()?;
+        // The frame is asked once: its answer costs more than what it is compared with.
+        let mut planes = [(ptr::null(), 0); VIDEO_MAX_PLANES];
+        let planes = planes.get_mut(..frame.format.planes())?;
+        for (number, plane) in planes.iter_mut().enumerate() {
+            let (bytes, stride) = frame.data.plane(number)?;
+            *plane = (bytes.as_ptr(), stride);
+        }
+        let is_there = |slot: &Slot| {
+            let places = slot.planes.iter().zip(&self.strides);
+            let places = places.map(|(place, stride)| (place.bytes().as_ptr(), *stride as usize));
+            places.eq(planes.iter().copied())
+        };
+        given
             .find(|(_, slot)| is_there(slot))
             .map(|(index, _)| index)
     }
