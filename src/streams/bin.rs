@@ -250,7 +250,7 @@ pub(crate) fn have_it_waited_for(pad: &gst::Pad) {
 /// Has nothing in a muxer's file where what comes to `pad` has a gap.
 ///
 /// `GstAggregator` makes an empty buffer of a gap. `matroskamux`, which is one since GStreamer 1.26, writes that into the
-/// file unless data are missing there, and readers give the next picture its time; `flvmux` writes it always.
+/// file unless data are missing there, and readers give the next picture its time; `flvmux` writes that the stream ends.
 pub(crate) fn write_no_gaps(pad: &gst::Pad) {
     pad.add_probe(gst::PadProbeType::EVENT_DOWNSTREAM, |pad, info| {
         let Some(gst::PadProbeData::Event(event)) = &mut info.data else {

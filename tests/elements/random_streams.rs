@@ -537,6 +537,19 @@ fn demuxed(file: &Path, demuxer: &str) -> Vec<(usize, u64)> {
     all.collect()
 }
 
+/// How often an FLV says that H.264 ends (E.4.3.1 of its specification).
+fn ends_in_flv(file: &[u8]) -> usize {
+    // Behind its head and the length of nothing.
+    let mut rest = &file[9 + 4..];
+    let mut ends = 0;
+    while let Some((head, behind)) = rest.split_first_chunk::<11>() {
+        let size = u32::from_be_bytes([0, head[1], head[2], head[3]]) as usize;
+        ends += usize::from(head[0] == 9 && behind[1] == 2);
+        rest = &behind[size + 4..];
+    }
+    ends
+}
+
 /// Muxers that are made of `GstAggregator` have an empty buffer for a gap.
 #[test]
 fn nothing_is_in_the_file_for_a_gap() {
@@ -576,6 +589,10 @@ fn nothing_is_in_the_file_for_a_gap() {
         assert_eq!(said.frames, 30, "{extension}: {said:?}");
         let found = demuxed(&hand.files()[0], demuxer);
         assert_eq!(found, sent, "{extension}");
+        if extension == "flv" {
+            let file = std::fs::read(&hand.files()[0]).unwrap();
+            assert_eq!(ends_in_flv(&file), 1);
+        }
     }
 }
 

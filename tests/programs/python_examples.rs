@@ -6,7 +6,7 @@ use std::io::{BufRead, Read, Write};
 use std::path::Path;
 use std::process::{Command, Stdio};
 
-use gst::prelude::*;
+use gst::prelude::Cast;
 
 /// A camera and a microphone whose streams end: what is recorded does not depend on the machine's
 /// speed, and the seconds that a program is given only have to be enough.
@@ -287,7 +287,7 @@ fn an_applications_encodebin_takes_our_muxer() {
         "{CAMERA} ! videorate ! appsink name=s sync=false"
     ));
     given.play();
-    let sink = given.element("s").downcast().unwrap();
+    let sink: gst_app::AppSink = given.element("s").downcast().unwrap();
     let given = crate::common::samples(&sink).count();
     assert!((45..=46).contains(&given), "{given} pictures");
     assert_eq!(crate::common::frames(&file), given);
