@@ -110,11 +110,12 @@ SOAK_SECONDS ?= 3600
 SOAK_TRIGGERS ?= 1000
 SOAK_TIME ?= 86400
 CYCLES ?= 10000
+OFFSET_STEP ?= 7
 TROUBLE ?= kill eio gone full power
 ROUNDS ?= 100
 
-.PHONY: soak soak-avi soak-board soak-ring soak-losses soak-starts soak-stops soak-cost soak-day
-soak: soak-avi soak-ring soak-losses soak-starts soak-stops soak-cost soak-board ## run the long tests, each of which can be run alone
+.PHONY: soak soak-avi soak-board soak-ring soak-losses soak-offsets soak-starts soak-stops soak-cost soak-day
+soak: soak-avi soak-ring soak-losses soak-offsets soak-starts soak-stops soak-cost soak-board ## run the long tests, each of which can be run alone
 
 soak-avi: ## AVI: CRASH_MOMENTS failures (1000), 200000 files with something wrong in them, a file of 5 GiB
 	@scripts/setup.sh test
@@ -138,6 +139,10 @@ soak-losses: ## what a kill, a failing or full disk, a power cut (TROUBLE) cost,
 	@failed=; for trouble in $(TROUBLE); do \
 	    /usr/bin/python3 tests/soak/losses.py $$trouble --rounds $(ROUNDS) --write || failed=1; \
 	done; test -z "$$failed"
+
+soak-offsets: ## recordsink and circularsink on a disk that fails at every OFFSET_STEP-th (7) of the first 65536 bytes, and at others
+	@scripts/setup.sh test
+	OFFSETS=$(OFFSET_STEP) $(CARGO) test --locked --test elements failing_offsets::a_disk
 
 soak-starts: ## start and stop each element CYCLES times (10000); writes docs/reliability.md
 	@scripts/setup.sh test

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
+use avi_mjpeg::pcm::file::give_back;
 use gst::prelude::*;
 
 use super::CAT;
@@ -247,10 +248,12 @@ impl Recorder {
     /// The recording is over, and the sink has closed the file. What it could not finish ends where it plays.
     pub(crate) fn leave_file(&self) {
         let begun = self.end_file();
-        if let Some(file) = &begun.file
-            && self.keeping.sink_failed.load(Ordering::Acquire)
-        {
-            ondisk::cut_back(&begun.path, file);
+        if let Some(file) = &begun.file {
+            if self.keeping.sink_failed.load(Ordering::Acquire) {
+                ondisk::cut_back(&begun.path, file);
+            }
+            // What its sink could not open, or had nothing for.
+            give_back(&begun.path, file);
         }
     }
 
