@@ -34,6 +34,6 @@ grep -q -e '-Dcargo_target=riscv64gc-unknown-linux-gnu' variables
 make -s printvars PKG=GST_PLUGIN_KENDRYTE \
     VARS='GST_PLUGIN_KENDRYTE_CONFIGURE_CMDS GST_PLUGIN_KENDRYTE_BUILD_CMDS GST_PLUGIN_KENDRYTE_INSTALL_TARGET_CMDS' >commands
 grep -q -e 'meson .*--cross-file=.* -Dplugindir=lib/gstreamer-1.0 ' commands
-grep -q -e 'CARGO_BUILD_TARGET="riscv64gc-unknown-linux-gnu" .* CARGO_PROFILE_RELEASE_LTO=fat .*/ninja ' commands
-if grep -q -e 'CARGO_PROFILE_RELEASE_LTO=fat .*CARGO_PROFILE_RELEASE_LTO=' commands; then exit 1; fi
+grep -q -e 'CARGO_BUILD_TARGET="riscv64gc-unknown-linux-gnu" .* CARGO_PROFILE_RELEASE_LTO=thin .*/ninja ' commands
+if grep -q -e 'CARGO_PROFILE_RELEASE_LTO=thin .*CARGO_PROFILE_RELEASE_LTO=' commands; then exit 1; fi
 grep -q -e 'DESTDIR=.*/target .*/ninja .* install' commands

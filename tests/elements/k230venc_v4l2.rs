@@ -650,8 +650,17 @@ fn lent_apart(shade: u8, stride: usize) -> gst::Buffer {
 
 /// Encodes buffers and answers with the streams and the counts.
 fn encode_buffers(venc: &str, buffers: &[gst::Buffer]) -> (Vec<Vec<u8>>, gst::Structure) {
+    encode_buffers_of(RAW, venc, buffers)
+}
+
+/// The same of other pictures.
+fn encode_buffers_of(
+    raw: &str,
+    venc: &str,
+    buffers: &[gst::Buffer],
+) -> (Vec<Vec<u8>>, gst::Structure) {
     let pipeline = Pipeline::launch(&format!(
-        "appsrc name=in format=time caps={RAW} ! {venc} name=venc ! video/x-h264 ! appsink name=out"
+        "appsrc name=in format=time caps={raw} ! {venc} name=venc ! video/x-h264 ! appsink name=out"
     ));
     let out = tap(&pipeline, "out");
     let source: gst_app::AppSrc = pipeline.element("in").downcast().expect("an appsrc");
@@ -700,6 +709,38 @@ fn frames_with_descriptors_are_imported_and_not_copied() {
             assert_eq!(count(&stats, "copied"), 1);
         });
     }
+}
+
+/// The driver has room for so small an offset twice, and would not tell that it reads from another place.
+#[test]
+fn a_picture_that_begins_a_little_behind_its_memorys_begin_is_copied() {
+    const NAME: &str = "a_picture_that_begins_a_little_behind_its_memorys_begin_is_copied";
+    on_the_device(NAME, "", || {
+        on_one_core();
+        let raw = RAW.replace("NV12", "YUY2");
+        let encoded = |begin: usize, dma: bool| {
+            let mut bytes = vec![0u8; begin];
+            bytes.extend((0..320 * 240 * 2).map(|n| (n / 640 + n % 7) as u8));
+            let mut buffer = gst::Buffer::new();
+            let b = buffer.get_mut().unwrap();
+            b.append_memory(match dma {
+                true => dma_memory(&bytes),
+                false => gst::Memory::from_slice(bytes),
+            });
+            let format = gst_video::VideoFormat::Yuy2;
+            let flags = gst_video::VideoFrameFlags::empty();
+            gst_video::VideoMeta::add_full(b, flags, format, 320, 240, &[begin], &[640])
+                .expect("a layout");
+            encode_buffers_of(&raw, "k230venc backend=v4l2", &vec![buffer; 3])
+        };
+        let (plain, _) = encoded(0, false);
+        for (begin, expected) in [(0, [3, 0]), (64, [0, 3])] {
+            let (streams, stats) = encoded(begin, true);
+            let ways = ["imported", "copied"].map(|way| count(&stats, way));
+            assert_eq!(ways, expected, "{begin}");
+            assert!(streams == plain, "{begin}");
+        }
+    });
 }
 
 /// The driver refuses a format once there are buffers.

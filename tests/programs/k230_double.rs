@@ -348,6 +348,14 @@ assert driver(node) is None and driver(200) == b"mvx"
 nothing = os.open("/dev/null", os.O_RDWR)
 os.dup2(nothing, 200)
 assert driver(200) is None and driver(230) == b"mvx"
+
+# Closed in one step with others, and the number is another file's.
+others = os.open("/dev/video-k230", os.O_RDWR)
+assert driver(others) == b"mvx"
+os.closerange(others, others + 1)
+again = os.open("/dev/null", os.O_RDWR)
+assert again == others and driver(again) is None
+assert driver(230) == b"mvx"
 print("all is well")
 "#;
 
