@@ -244,7 +244,7 @@ fn with_descriptors(
     let _ = std::fs::remove_file(file);
     let ran = Command::new("timeout")
         .args([
-            "60",
+            "20",
             "prlimit",
             &format!("--nofile={most}"),
             "gst-launch-1.0",
@@ -253,9 +253,12 @@ fn with_descriptors(
         .envs(plugin_path(scratch))
         .output()
         .expect("it starts");
-    assert_ne!(ran.status.code(), Some(124), "it hangs with {most}: {line}");
     let said = [ran.stdout, ran.stderr].map(|text| String::from_utf8_lossy(&text).into_owned());
     let said = said.concat();
+    // gst-launch-1.0 goes on for ever itself if an error comes before its main loop runs, as one of
+    // `audiotestsrc ! identity error-after=1 ! fakesink` does in one of ten runs on 1.22.
+    let hangs = ran.status.code() == Some(124) && !said.contains("ERROR");
+    assert!(!hangs, "it hangs with {most}: {line}");
     let well = ran.status.success() && !said.contains("WARNING");
     (well, said, std::fs::metadata(file).ok().map(|it| it.len()))
 }
