@@ -119,7 +119,7 @@ fn a_clock_that_is_set_costs_no_clip() {
         is_as_long_as_it_should(clip);
     }
     // The names are those of the moment when the event was; the pictures may be from before the clock was set.
-    let moments: Vec<_> = clips.iter().map(|clip| second_of_day(clip)).collect();
+    let moments: Vec<_> = clips.iter().map(second_of_day).collect();
     for (n, by) in [(1, HOUR), (2, -2 * HOUR), (3, HOUR)] {
         let passed = (moments[n] - moments[n - 1] - by).rem_euclid(24 * HOUR);
         assert!(
