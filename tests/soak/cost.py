@@ -14,7 +14,7 @@ import sys
 
 import page
 
-LIMIT = 100
+LIMIT = 40
 
 
 def main():

@@ -4,6 +4,8 @@
 
 #![warn(clippy::indexing_slicing)]
 
+use std::collections::VecDeque;
+
 use super::header::WaveFormat;
 use super::huffman;
 use super::jpeg;
@@ -85,7 +87,7 @@ struct Copied {
 struct Pieces {
     /// 0 if there is no sound.
     size: usize,
-    waiting: Vec<u8>,
+    waiting: VecDeque<u8>,
     /// Frames that come behind the first chunk of sound.
     held: Vec<Vec<u8>>,
 }
@@ -416,7 +418,12 @@ impl Copy {
         let missing = first.saturating_sub(done);
         if of.sound {
             of.done = done.max(first + u64::from(size));
-            let left = MAX_SILENCE.saturating_sub(self.summary.silence);
+            let most = match self.k210 {
+                // No more chunks of it than of frames.
+                true => MAX_SILENCE.min(MAX_FILL * self.pieces.size as u64),
+                false => MAX_SILENCE,
+            };
+            let left = most.saturating_sub(self.summary.silence);
             let gap = missing.min(left) as usize;
             self.summary.silence += gap as u64;
             let mut sound = vec![quiet; gap];
@@ -571,7 +578,7 @@ impl Copy {
         &mut self,
         out: &mut O,
     ) -> Result<(), WriteError<O::Error>> {
-        let rest = std::mem::take(&mut self.pieces.waiting);
+        let rest = Vec::from(std::mem::take(&mut self.pieces.waiting));
         if !rest.is_empty() && self.writer.stream_length(self.video_to) > 0 {
             self.write(self.formats.len() - 1, rest, out)?;
         }

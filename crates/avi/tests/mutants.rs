@@ -341,7 +341,12 @@ fn try_one(bases: &[Base], seed: u64) -> Vec<String> {
     for profile in [Profile::Standard, Profile::K210] {
         let mut out = Length(0);
         MOST.set(NOW.get());
+        let begun = Instant::now();
         let _ = repair(&bytes[..], profile, &mut out, |_, _| {});
+        let took = begun.elapsed();
+        if took > DEADLINE {
+            wrong.push(format!("{seed}: {}, repaired: {took:?}", base.name));
+        }
         let taken = MOST.get() - before;
         if taken > 10 * MEMORY {
             wrong.push(format!(

@@ -4,6 +4,8 @@
 /// Compared with zeros at once.
 const RUN: usize = 256;
 
+const ZEROS: [u8; RUN] = [0; RUN];
+
 /// Bytes that something searched for begins with. Zero is none of them.
 pub(super) struct Firsts([bool; 256]);
 
@@ -27,7 +29,7 @@ impl Firsts {
     pub(super) fn find(&self, data: &[u8]) -> Option<usize> {
         let mut before = 0;
         for run in data.chunks(RUN) {
-            if [0; RUN].get(..run.len()) != Some(run) {
+            if ZEROS.get(..run.len()) != Some(run) {
                 let is_one = |byte: &u8| self.0.get(usize::from(*byte)) == Some(&true);
                 if let Some(found) = run.iter().position(is_one) {
                     return Some(before + found);
