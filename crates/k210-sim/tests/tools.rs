@@ -541,6 +541,10 @@ fn sets_hold_each_thing_once() {
                 "s.discard(9), s.remove('a'), s.copy(), s.pop(), s",
                 "None None {1, 2} 1 {2}",
             ),
+            (
+                "{1, 2, 1.0, True}, set('abca'), {(1, 2), (1.0, 2)}",
+                "{1, 2} {'a', 'b', 'c'} {(1, 2)}",
+            ),
             ("s.remove(9)", "KeyError 9"),
             ("{[]}", "TypeError unsupported type for __hash__: 'list'"),
             (
