@@ -117,7 +117,10 @@ pub(crate) fn run_alone(
     statements: u64,
 ) -> Vec<u8> {
     let mut cpu = Cpu::new(shared, config);
-    cpu.start = cpu.shared.lock().starts;
+    let mut state = cpu.shared.lock();
+    state.core.listening = true;
+    cpu.start = state.starts;
+    drop(state);
     cpu.alone = Some(Alone {
         statements,
         output: Vec::new(),
@@ -712,6 +715,16 @@ impl Cpu {
             if let Some(end) = end {
                 return Ok(end);
             }
+        }
+    }
+
+    /// `mp_builtin_input`, without its prompt: a line by the prompt's editor.
+    pub(crate) fn input(&mut self) -> Result<String> {
+        let mut line = Line::default();
+        match self.read_line(&mut line, "")? {
+            CTRL_C => Err(Raise::with("KeyboardInterrupt", Vec::new())),
+            CTRL_D if line.text.is_empty() => Err(Raise::with("EOFError", Vec::new())),
+            _ => Ok(String::from_utf8_lossy(&line.text).into_owned()),
         }
     }
 

@@ -202,20 +202,24 @@ fn files_with_every_byte_go_both_ways() {
 #[test]
 fn a_ctrl_c_among_the_bytes_interrupts_unless_it_is_off() {
     let mut tool = Tool::new();
-    let wait = "import sys\ntry:\n    got = sys.stdin.buffer.read(3)\n    \
+    // It says when it is at work: Ctrl-C is nothing before.
+    let wait = "import sys\nsys.stdout.write('+')\ntry:\n    got = sys.stdin.buffer.read(3)\n    \
                 for _ in range(1000):\n        pass\n    print(got)\n\
                 except KeyboardInterrupt:\n    print('interrupted', got)\n";
     // The byte is read all the same; the exception comes at the next chance.
     tool.start(wait);
+    assert_eq!(tool.read(1), b"+");
     tool.write(&[b'a', b'b', CTRL_C]);
     assert_eq!(tool.finish().0, "interrupted b'ab\\x03'\n");
     tool.start(&format!(
         "import micropython\nmicropython.kbd_intr(-1)\n{wait}"
     ));
+    assert_eq!(tool.read(1), b"+");
     tool.write(&[b'a', CTRL_C, b'b']);
     assert_eq!(tool.finish().0, "b'a\\x03b'\n");
     // It is on again for the next script, and a script that waits ends by it.
-    tool.start("import sys\nwhile True:\n    sys.stdin.read(1)\n");
+    tool.start("import sys\nsys.stdout.write('+')\nwhile True:\n    sys.stdin.read(1)\n");
+    assert_eq!(tool.read(1), b"+");
     tool.write(&[CTRL_C]);
     let (_, error) = tool.finish();
     assert!(error.ends_with("KeyboardInterrupt: \n"), "{error:?}");
@@ -237,6 +241,13 @@ fn the_terminal_changes_line_ends_and_its_buffer_does_not() {
     assert_eq!(tool.fail("sys.stdout.read(1)"), "OSError: [Errno 1] EPERM");
     let flush = tool.fail("sys.stdout.flush()");
     assert!(flush.starts_with("AttributeError: "), "{flush}");
+    tool.start("print(input('name? '))");
+    assert_eq!(tool.read(6), b"name? ");
+    tool.write(b"mx\x7fe\r");
+    assert!(tool.finish().0.ends_with("\nme\n"));
+    tool.start("input()");
+    tool.write(&[CTRL_D]);
+    assert!(tool.finish().1.ends_with("EOFError: \n"));
     // Text is read by characters.
     tool.start("print(len(sys.stdin.read(3)))");
     tool.write("äöü".as_bytes());
@@ -530,6 +541,10 @@ fn sets_hold_each_thing_once() {
                 "s.discard(9), s.remove('a'), s.copy(), s.pop(), s",
                 "None None {1, 2} 1 {2}",
             ),
+            (
+                "{1, 2, 1.0, True}, set('abca'), {(1, 2), (1.0, 2)}",
+                "{1, 2} {'a', 'b', 'c'} {(1, 2)}",
+            ),
             ("s.remove(9)", "KeyError 9"),
             ("{[]}", "TypeError unsupported type for __hash__: 'list'"),
             (
@@ -559,6 +574,8 @@ fn a_uart_is_read_for_as_long_as_it_is_told() {
     tool.start("print(u.readline(), u.read(1), u.any())");
     tool.write(b"line\ny");
     assert_eq!(tool.finish().0, "b'line\\n' b'y' 0\n");
+    tool.start("n = u.write(b'abcdef', 1, 3)\nprint(n)");
+    assert_eq!(tool.finish().0, "bcd3\n");
     tool.run("u.init(115200)");
     assert_eq!(
         tool.run("print(u.read(), u.read(5), u.readline())"),
@@ -567,6 +584,11 @@ fn a_uart_is_read_for_as_long_as_it_is_told() {
     assert_eq!(
         tool.run("print(u)"),
         "[MAIXPY]UART5:( baudrate=115200, bits=8, parity=None, stop=1)\n"
+    );
+    // Once it is down nothing is read, and what is written goes nowhere.
+    assert_eq!(
+        tool.run("u.deinit()\nprint(u.read(1), u.write(b'lost'))"),
+        "b'' 0\n"
     );
 }
 

@@ -99,6 +99,13 @@ static FUNCTIONS: &[Function] = &[
         Ok(string(format!("{sign}0x{magnitude:x}")))
     }),
     ("id", |_, _| Ok(Value::Int(0x8011_0000))),
+    ("input", |interpreter, args| {
+        if let Some(prompt) = args.between(0, 1)?.first() {
+            let prompt = interpreter.text_of(prompt, false)?;
+            interpreter.cpu.print(&prompt)?;
+        }
+        interpreter.cpu.input().map(string)
+    }),
     ("isinstance", |_, args| {
         let given = args.exactly(2)?;
         Ok(Value::Bool(comes_from(&type_of(&given[0]), &given[1])))

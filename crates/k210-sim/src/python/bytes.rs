@@ -4,7 +4,7 @@
 use std::rc::Rc;
 
 use super::native::Method;
-use super::value::{Bytearray, Value, View, buffer, bytearray, no_buffer, string};
+use super::value::{Bytearray, Value, View, buffer, bytearray, look, no_buffer, string};
 use super::{Raise, Result, heap, int, operators};
 
 /// How many bytes can be written into a value (`MP_BUFFER_WRITE`).
@@ -44,7 +44,7 @@ fn fill_at(value: &Value, start: usize, data: &[u8]) -> Result<()> {
 
 /// `memoryview`.
 pub(crate) fn view(of: &Value) -> Result<Value> {
-    let length = buffer(of)?.len();
+    let length = look(of, <[u8]>::len)?;
     Ok(part(of, 0, length))
 }
 
@@ -84,9 +84,11 @@ pub(crate) fn contains(data: &[u8], item: &Value) -> Result<bool> {
 
 /// `object[index]`.
 pub(crate) fn index(object: &Value, index: &Value) -> Result<Value> {
-    let data = buffer(object)?;
-    let at = operators::position(int(index)?, data.len(), object.type_name())?;
-    Ok(Value::Int(data[at].into()))
+    let index = int(index)?;
+    look(object, |data| {
+        let at = operators::position(index, data.len(), object.type_name())?;
+        Ok(Value::Int(data[at].into()))
+    })?
 }
 
 /// `object[index] = byte`.
@@ -113,20 +115,19 @@ fn read_only(object: &Value) -> Raise {
 
 /// `object[start:stop]`.
 pub(crate) fn slice(object: &Value, bounds: [Option<i64>; 3]) -> Result<Value> {
-    let data = buffer(object)?;
-    let span = operators::span(bounds, data.len()).ok_or_else(no_step)?;
-    Ok(match object {
-        Value::View(_) => part(object, span.start, span.len()),
-        _ => {
-            heap::reserve(span.len())?;
-            bytearray(data[span].to_vec())
+    look(object, |data| {
+        let span = operators::span(bounds, data.len()).ok_or_else(no_step)?;
+        if let Value::View(_) = object {
+            return Ok(part(object, span.start, span.len()));
         }
-    })
+        heap::reserve(span.len())?;
+        Ok(bytearray(data[span].to_vec()))
+    })?
 }
 
 /// `object[start:stop] = value`. A byte array gets longer or shorter by it, a view does not.
 pub(crate) fn replace(object: &Value, bounds: [Option<i64>; 3], value: &Value) -> Result<()> {
-    let length = buffer(object)?.len();
+    let length = look(object, <[u8]>::len)?;
     let span = operators::span(bounds, length).ok_or_else(no_step)?;
     if !matches!(
         value,

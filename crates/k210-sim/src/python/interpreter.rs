@@ -7,7 +7,7 @@ use std::rc::Rc;
 use super::ast::{Argument, Expr, ExprKind, Function, Handler, Loop, Stmt, StmtKind};
 use super::heap::Store;
 use super::value::{
-    Class, Closure, Exception, Instance, Namespace, Value, buffer, dict, is_subclass, list,
+    Class, Closure, Exception, Instance, Namespace, Value, dict, is_subclass, list, look,
     namespace, range_item, range_len, string, tuple,
 };
 use super::{
@@ -929,7 +929,7 @@ impl<'a> Interpreter<'a> {
                 byte.map(|byte| Value::Int(byte.into()))
             }
             Value::View(_) => {
-                let byte = buffer(iterable)?.get(index).copied();
+                let byte = look(iterable, |data| data.get(index).copied())?;
                 byte.map(|byte| Value::Int(byte.into()))
             }
             Value::List(items) | Value::Set(items) => items.borrow().get(index).cloned(),

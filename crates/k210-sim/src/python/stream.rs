@@ -26,14 +26,19 @@ fn pull(interpreter: &mut Interpreter<'_>, stream: &Value, most: usize) -> Resul
     }
 }
 
-/// One `write` of the stream itself, which takes everything or fails.
-pub(crate) fn push(interpreter: &mut Interpreter<'_>, stream: &Value, data: &[u8]) -> Result<()> {
+/// One `write` of the stream itself: how much of it the stream says that it has taken.
+pub(crate) fn push(
+    interpreter: &mut Interpreter<'_>,
+    stream: &Value,
+    data: &[u8],
+) -> Result<usize> {
     match stream {
-        Value::File(file) => files::push(interpreter, file, data),
-        Value::Terminal(end) => terminal::push(interpreter, *end, data),
-        Value::Uart => interpreter.cpu.write(data),
-        _ => Err(unsupported()),
+        Value::File(file) => files::push(interpreter, file, data)?,
+        Value::Terminal(end) => terminal::push(interpreter, *end, data)?,
+        Value::Uart => return uart::push(interpreter, data),
+        _ => return Err(unsupported()),
     }
+    Ok(data.len())
 }
 
 fn unsupported() -> Raise {
@@ -236,8 +241,9 @@ pub(crate) fn write(
     };
     let data = &data[start..];
     let data = &data[..data.len().min(most)];
-    if !data.is_empty() {
-        push(interpreter, stream, data)?;
-    }
-    Ok(Value::Int(data.len() as i64))
+    let taken = match data {
+        [] => 0,
+        data => push(interpreter, stream, data)?,
+    };
+    Ok(Value::Int(taken as i64))
 }

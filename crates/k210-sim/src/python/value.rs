@@ -413,7 +413,8 @@ impl Value {
             (Value::Bytearray(_) | Value::View(_), _)
             | (_, Value::Bytearray(_) | Value::View(_)) => {
                 // Anything that has bytes compares by them.
-                matches!((buffer(self), buffer(other)), (Ok(a), Ok(b)) if a == b)
+                let same = look(self, |a| look(other, |b| a == b));
+                same.and_then(|same| same).unwrap_or(false)
             }
             (Value::List(a), Value::List(b)) => {
                 Rc::ptr_eq(a, b) || same(&a.borrow(), &b.borrow(), depth, left)
@@ -630,23 +631,31 @@ fn write_dict(out: &mut String, pairs: &[(Value, Value)], depth: usize) -> std::
     out.write_str("}")
 }
 
-/// The bytes of a string or of whatever has them (`mp_get_buffer_raise`).
+/// Looks at the bytes of a string or of whatever has them (`mp_get_buffer_raise`).
+pub(crate) fn look<T>(value: &Value, look: impl FnOnce(&[u8]) -> T) -> Result<T> {
+    let (whole, part) = match value {
+        Value::View(view) => (&view.of, view.start..view.start.saturating_add(view.length)),
+        value => (value, 0..usize::MAX),
+    };
+    let look = |data: &[u8]| {
+        // What a view shows may have become shorter.
+        let end = part.end.min(data.len());
+        look(data.get(part.start..end).unwrap_or_default())
+    };
+    match whole {
+        Value::Str(text) => Ok(look(text.as_bytes())),
+        Value::Bytes(data) => Ok(look(data)),
+        Value::Bytearray(data) => Ok(look(&data.borrow())),
+        _ => Err(no_buffer()),
+    }
+}
+
+/// The same bytes, copied where they can change.
 pub(crate) fn buffer(value: &Value) -> Result<Cow<'_, [u8]>> {
     match value {
         Value::Str(text) => Ok(text.as_bytes().into()),
         Value::Bytes(data) => Ok((&data[..]).into()),
-        Value::Bytearray(data) => Ok(data.borrow().clone().into()),
-        Value::View(view) => {
-            let data = buffer(&view.of)?;
-            let end = view.start.saturating_add(view.length);
-            // What it shows may have become shorter.
-            Ok(data
-                .get(view.start..end)
-                .unwrap_or_default()
-                .to_vec()
-                .into())
-        }
-        _ => Err(no_buffer()),
+        _ => look(value, |data| data.to_vec().into()),
     }
 }
 

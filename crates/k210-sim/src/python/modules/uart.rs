@@ -117,6 +117,18 @@ pub(crate) fn pull(interpreter: &mut Interpreter<'_>, most: usize) -> Result<Got
     interpreter.cpu.read_uart(most)
 }
 
+/// `machine_uart_write`: nothing goes out once it is down, and what goes to the console is not counted.
+pub(crate) fn push(interpreter: &mut Interpreter<'_>, data: &[u8]) -> Result<usize> {
+    let state = interpreter.cpu.shared.lock();
+    let (listening, ide) = (state.core.listening, state.core.ide);
+    drop(state);
+    if !listening {
+        return Ok(0);
+    }
+    interpreter.cpu.write(data)?;
+    Ok(if ide { 0 } else { data.len() })
+}
+
 /// `machine_uart_print`
 pub(crate) fn text(interpreter: &Interpreter<'_>) -> String {
     let baud_rate = interpreter.cpu.shared.lock().core.baud_rate;
