@@ -535,6 +535,66 @@ fn what_recordsink_sends_by_srt_arrives() {
     assert_eq!(receiver.received(), (0..100).collect::<Vec<_>>());
 }
 
+type Seen = Arc<Mutex<Option<gst::Element>>>;
+
+/// The `srtsink` of a recording, once it is there.
+fn seen(rig: &Rig) -> Seen {
+    let seen = Seen::default();
+    let bin = rig.sink.downcast_ref::<gst::Bin>().unwrap();
+    let told = seen.clone();
+    bin.connect_deep_element_added(move |_, _, element| {
+        let factory = element.factory().map(|factory| factory.name());
+        if factory.as_deref() == Some("srtsink") {
+            *told.lock().unwrap() = Some(element.clone());
+        }
+    });
+    seen
+}
+
+/// Waits until it listens or calls.
+fn runs(seen: &Seen) {
+    until("the sink runs", || {
+        let sink = seen.lock().unwrap();
+        sink.as_ref()
+            .is_some_and(|sink| sink.current_state() >= gst::State::Paused)
+    });
+}
+
+#[test]
+fn who_calls_for_a_recording_by_srt_has_all_of_it() {
+    let mut rig = rig();
+    rig.sink.set_property("muxer-factory", "mpegtsmux");
+    rig.sink.set_property("sink-factory", "srtsink");
+    let socket = std::net::UdpSocket::bind("127.0.0.1:0").unwrap();
+    let port = socket.local_addr().unwrap().port();
+    drop(socket);
+    rig.sink
+        .set_property("location", format!("srt://127.0.0.1:{port}?mode=listener"));
+    let sink = seen(&rig);
+    rig.start();
+    rig.push(35);
+    rig.trigger(None);
+    runs(&sink);
+    let file = rig.path("called.ts");
+    let receiver = crate::common::Pipeline::launch(&format!(
+        "srtsrc uri=srt://127.0.0.1:{port}?mode=caller&latency=700 ! \
+         filesink buffer-mode=unbuffered location={file}"
+    ));
+    receiver.play();
+    rig.push(20);
+    rig.finish();
+    rig.push(5);
+    let done = rig.wait("circularsink-recording-finished");
+    let bytes = done.get::<u64>("bytes").unwrap();
+    let frames = done.get::<u64>("frames").unwrap();
+    // The head goes to each who calls, besides what is counted.
+    until("all of it is there", || {
+        std::fs::metadata(&file).is_ok_and(|file| file.len() >= bytes)
+            && decode(Path::new(&file), false).numbers().len() as u64 == frames
+    });
+    drop(receiver);
+}
+
 /// Nobody answers: whoever stops it does not wait for that.
 #[test]
 fn a_recording_by_srt_that_nobody_hears_can_be_stopped() {
@@ -545,23 +605,11 @@ fn a_recording_by_srt_that_nobody_hears_can_be_stopped() {
     let port = socket.local_addr().unwrap().port();
     rig.sink
         .set_property("location", format!("srt://127.0.0.1:{port}?mode=caller"));
-    let calls = Arc::<Mutex<Option<gst::Element>>>::default();
-    let seen = calls.clone();
-    let bin = rig.sink.downcast_ref::<gst::Bin>().unwrap();
-    bin.connect_deep_element_added(move |_, _, element| {
-        let factory = element.factory().map(|factory| factory.name());
-        if factory.as_deref() == Some("srtsink") {
-            *seen.lock().unwrap() = Some(element.clone());
-        }
-    });
+    let sink = seen(&rig);
     rig.start();
     rig.push(35);
     rig.trigger(None);
     rig.push(20);
-    until("it calls", || {
-        let sink = calls.lock().unwrap();
-        sink.as_ref()
-            .is_some_and(|sink| sink.current_state() >= gst::State::Paused)
-    });
+    runs(&sink);
     rig.stop();
 }
