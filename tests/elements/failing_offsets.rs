@@ -234,7 +234,8 @@ fn a_wav_may_not_grow_beyond_any_byte() {
     }
 }
 
-/// Runs with so many descriptors at most; whether all went well, and what is left.
+/// Runs with so many descriptors at most; whether all went well, what was said, and what is left. What GLib and
+/// GStreamer do without a descriptor for their own, to hang among it, is not what is looked at.
 fn with_descriptors(
     scratch: &Path,
     line: &str,
@@ -260,7 +261,9 @@ fn with_descriptors(
     let hangs = ran.status.code() == Some(124) && !said.contains("ERROR");
     assert!(!hangs, "it hangs with {most}: {line}");
     let well = ran.status.success() && !said.contains("WARNING");
-    (well, said, std::fs::metadata(file).ok().map(|it| it.len()))
+    let ended = ran.status.code().is_some_and(|code| code < 124) && !said.contains("GLib-ERROR");
+    let left = std::fs::metadata(file).ok().map(|it| it.len());
+    (well, said, left.filter(|_| ended))
 }
 
 /// Wherever descriptors run out: a file that nothing was written to does not stay.
@@ -268,8 +271,10 @@ fn with_descriptors(
 fn no_empty_file_is_left_when_descriptors_run_out() {
     let scratch = tempfile::tempdir().expect("a directory");
     let at = |name: &str| scratch.path().join(name);
-    let picture = "videotestsrc num-buffers=10 ! video/x-raw,width=64,height=48 ! jpegenc";
-    let sound = "audiotestsrc num-buffers=10 ! audio/x-raw,format=S16LE,rate=48000,channels=1";
+    let picture =
+        "videotestsrc is-live=true num-buffers=3 ! video/x-raw,width=64,height=48 ! jpegenc";
+    let sound =
+        "audiotestsrc is-live=true num-buffers=3 ! audio/x-raw,format=S16LE,rate=48000,channels=1";
     let mut wrong = Vec::new();
     for (source, sink, name) in [
         (sound, "recordsink", "a.wav"),
@@ -296,8 +301,7 @@ fn no_empty_file_is_left_when_descriptors_run_out() {
         }
         for most in (enough.saturating_sub(6)..=enough).rev() {
             let (_, said, left) = with_descriptors(scratch.path(), &line, &file, most);
-            // GLib ends a program that has no descriptor for its own.
-            if left == Some(0) && !said.contains("GLib-ERROR") {
+            if left == Some(0) {
                 wrong.push(format!(
                     "{line}: an empty file with {most} of {enough} descriptors: {said}"
                 ));

@@ -25,6 +25,9 @@ const MAX_FILL: u64 = 1_000_000;
 /// The same in bytes of silence.
 const MAX_SILENCE: u64 = 100_000_000;
 
+/// Silence that is written at once: whole samples of up to eight channels of one to four bytes.
+const SILENCE: usize = 960_960;
+
 /// Why there is no sound file now.
 #[derive(Debug, thiserror::Error)]
 pub enum RepairError<R, W> {
@@ -424,8 +427,12 @@ impl Copy {
                 false => MAX_SILENCE,
             };
             let left = most.saturating_sub(self.summary.silence);
-            let gap = missing.min(left) as usize;
+            let mut gap = missing.min(left) as usize;
             self.summary.silence += gap as u64;
+            while gap > SILENCE {
+                self.sound(to, vec![quiet; SILENCE], out)?;
+                gap -= SILENCE;
+            }
             let mut sound = vec![quiet; gap];
             // Silence that was put before it has taken the place of its start.
             let over = (done.saturating_sub(first)).min(size.into()) as usize;
@@ -445,15 +452,7 @@ impl Copy {
                     sound.resize(sound.len() + size as usize - over, quiet);
                 }
             }
-            if self.k210 {
-                self.pieces.waiting.extend(sound);
-                return self.sound_due(to, out);
-            }
-            return if sound.is_empty() {
-                Ok(())
-            } else {
-                self.write(to, sound, out)
-            };
+            return self.sound(to, sound, out);
         }
         of.done = first + 1;
         let left = MAX_FILL.saturating_sub(self.summary.missing);
@@ -466,6 +465,23 @@ impl Copy {
                 self.frame(to, data, out)
             }
             None => self.fill(to, out),
+        }
+    }
+
+    /// Sound, as the profile has it.
+    fn sound<O: Output<Payload = Vec<u8>>>(
+        &mut self,
+        to: usize,
+        sound: Vec<u8>,
+        out: &mut O,
+    ) -> Result<(), WriteError<O::Error>> {
+        if self.k210 {
+            self.pieces.waiting.extend(sound);
+            return self.sound_due(to, out);
+        }
+        match sound.is_empty() {
+            true => Ok(()),
+            false => self.write(to, sound, out),
         }
     }
 
