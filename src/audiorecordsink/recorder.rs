@@ -10,6 +10,7 @@ use crate::sync::lock;
 use avi_mjpeg::pcm::file::{FileError, Recording};
 use avi_mjpeg::pcm::ring::Ring;
 use avi_mjpeg::pcm::{Layout, gain};
+use avi_mjpeg::recorder::Whole;
 
 /// Written by the streaming thread and by the threads that call the action signals.
 #[derive(Debug, Default)]
@@ -50,8 +51,8 @@ pub(crate) struct Recorder {
     pub settings: Mutex<Settings>,
     pub output: Mutex<Output>,
     pub state: Mutex<State>,
-    /// The part of a frame that the last buffer ended with; written by the streaming thread.
-    rest: Mutex<Vec<u8>>,
+    /// Written by the streaming thread.
+    whole: Mutex<Whole<Vec<u8>>>,
     /// Something in the state changed that a waiting thread may be interested in.
     pub changed: Condvar,
 }
@@ -131,7 +132,7 @@ impl Recorder {
     /// READY to PAUSED.
     pub(crate) fn start(&self) {
         lock(&self.output).finished = false;
-        lock(&self.rest).clear();
+        lock(&self.whole).reset();
         *lock(&self.state) = State {
             running: true,
             ..State::default()
@@ -146,7 +147,7 @@ impl Recorder {
 
     /// The stream was flushed.
     pub(crate) fn flush(&self) {
-        lock(&self.rest).clear();
+        lock(&self.whole).reset();
         let mut state = lock(&self.state);
         state.ring.clear();
         state.eos = false;
@@ -165,7 +166,7 @@ impl Recorder {
         let mut state = lock(&self.state);
         if state.layout.is_some_and(|old| old != layout) {
             state.ring.clear();
-            lock(&self.rest).clear();
+            lock(&self.whole).reset();
         }
         state.layout = Some(layout);
         let stream = self.file_takes_stream(&state);
@@ -177,19 +178,15 @@ impl Recorder {
         Ok(true)
     }
 
-    /// Whole frames, as loud as they are wanted: what the last buffer left and this one brings. Half
-    /// a frame would shift the channels of all that follows; it waits for the rest of it.
+    /// Whole frames, as loud as they are wanted: what the last buffer left and this one brings.
     pub(crate) fn frames(&self, data: &[u8], layout: &Layout) -> Vec<u8> {
         let volume = {
             let settings = lock(&self.settings);
             if settings.mute { 0 } else { settings.volume }
         };
-        let mut rest = lock(&self.rest);
-        let mut frames = std::mem::take(&mut *rest);
-        frames.extend_from_slice(data);
-        let whole = frames.len() - frames.len() % layout.frame_bytes();
-        *rest = frames.split_off(whole);
-        drop(rest);
+        // Of a vector all bytes can be had.
+        let whole = lock(&self.whole).complete(data.to_vec(), layout.frame_bytes());
+        let mut frames = whole.unwrap_or_default();
         if volume != 100 {
             gain::scale(&mut frames, layout, volume);
         }

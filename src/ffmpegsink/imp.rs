@@ -15,8 +15,7 @@ use super::pipe::{self, Pipe};
 use super::settings::{PROPERTIES, Settings};
 use super::turn::Turn;
 use crate::streams::bin::{self, Place, Streams, refuse};
-use crate::streams::stamps::{Breaks, Stamps, jump_text};
-use crate::streams::timeline::Untimed;
+use crate::streams::stamps::{Breaks, Stamps, Unplaced, backward_text, jump_text};
 use crate::streams::{self, entry, missing, same_format, set};
 use crate::sync::lock;
 
@@ -403,7 +402,10 @@ impl FfmpegSink {
             }
             Some(gst::PadProbeData::Buffer(buffer)) => {
                 self.turn.wait();
-                self.place(name, pad, buffer)?;
+                if !self.place(name, pad, buffer)? {
+                    info.flow_res = Ok(gst::FlowSuccess::Ok);
+                    return Ok(gst::PadProbeReturn::Handled);
+                }
                 if name == "video" {
                     self.frames.fetch_add(1, Ordering::Relaxed);
                 }
@@ -523,20 +525,35 @@ impl FfmpegSink {
             .build()
     }
 
-    /// Gives a buffer its place in time.
+    /// Gives a buffer its place in time. False where there is no whole sample yet.
     fn place(
         &self,
         name: &str,
         pad: &gst::GhostPad,
         buffer: &mut gst::Buffer,
-    ) -> Result<(), gst::ErrorMessage> {
-        let stamped = lock(self.stamps(name)).stamp(buffer, &self.breaks);
-        let stamped = stamped.map_err(|Untimed| {
-            gst::error_msg!(
+    ) -> Result<bool, gst::ErrorMessage> {
+        if let Some(segment) = entry::assumed_segment(pad) {
+            let other = lock(self.stamps(name)).follow(&segment);
+            if let Some(target) = pad.target() {
+                target.send_event(other.unwrap_or(segment));
+            }
+        }
+        let stamped = {
+            let mut stamps = lock(self.stamps(name));
+            if !stamps.complete(buffer, *CAT) {
+                return Ok(false);
+            }
+            stamps.stamp(buffer, &self.breaks)
+        };
+        let stamped = stamped.map_err(|unplaced| match unplaced {
+            Unplaced::Untimed => gst::error_msg!(
                 gst::StreamError::Format,
                 ("The {name}'s buffers have no timestamps and its caps no frame rate: give it one \
                  of both (appsrc do-timestamp=true, or framerate in the caps)")
-            )
+            ),
+            Unplaced::Backward => {
+                gst::error_msg!(gst::StreamError::Format, ("{}", backward_text(name)))
+            }
         })?;
         let jump = stamped.placed.and_then(|placed| placed.jump);
         if let Some(jump) = jump.filter(|jump| jump.is_news()) {
@@ -546,7 +563,7 @@ impl FfmpegSink {
         if let (Some(segment), Some(target)) = (stamped.segment, pad.target()) {
             target.send_event(segment);
         }
-        Ok(())
+        Ok(true)
     }
 
     /// Brings a stream with these caps to the muxer.

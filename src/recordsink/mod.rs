@@ -45,7 +45,8 @@
 //! Buffers without timestamps are counted by the caps' frame or sample rate; where there is none that
 //! is an error. H.264 and H.265 may come with one of their two times: when pictures with B frames are decoded is found out where
 //! they only tell when they are shown, as by RTP, and what is told to be decoded only is shown then. What comes outside its segment is recorded
-//! as well. Sound may be cut anywhere: the rest of a sample waits for the next buffer, but for one that is `DISCONT`. Timestamps that go back or begin anew, or that jump ahead by more than an hour (or ten
+//! as well, and timestamps without any segment are running times. Raw pictures and JPEGs that are played backward are recorded
+//! in the order in which they are shown. Sound may be cut anywhere: the rest of a sample waits for the next buffer, but for one that is `DISCONT`. Timestamps that go back or begin anew, or that jump ahead by more than an hour (or ten
 //! frames of a slow camera), go on behind what came, with one warning. What comes after a flush does so too: a seek of
 //! others takes nothing out of a file, and the element itself takes part in none. Motion JPEG goes into the file as it comes, damaged pictures too, from the first one
 //! whose head is readable on. For each complete file the bin posts an

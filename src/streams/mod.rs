@@ -4,7 +4,7 @@
 //! overwrite nothing ([`files`]), files that are to stay ([`pins`], [`held`]) and those that make
 //! room for others ([`retention`]), files that sinks of others write, on their disk ([`ondisk`]), the times of buffers ([`timeline`]) and the files of frame times
 //! ([`times`]). With it: the skeleton of a bin with request pads ([`bin`], [`entry`]), the times of
-//! what comes ([`stamps`], [`decoding`]), in buffers that muxers take ([`whole`]), in no more memory than it needs ([`compact`]), the elements it is made of, a sink of numbered pictures ([`pictures`]),
+//! what comes ([`stamps`], [`decoding`], [`begin`]), in buffers that muxers take ([`whole`]), in no more memory than it needs ([`compact`]), the elements it is made of, a sink of numbered pictures ([`pictures`]),
 //! WAVE's speakers ([`speakers`]), the time of day of what is recorded ([`wallclock`]) and its place
 //! in a file ([`creation`]), sound that comes in samples ([`samples`]), whom a file is for ([`Profile`]), transport streams that begin at 0 ([`transport`]), names for sinks of all kinds ([`place`]), values for other elements'
 //! properties ([`set`]) and the properties of the sinks themselves ([`property`]). For the muxer: what its pads know of upstream ([`upstream`]),
@@ -12,6 +12,7 @@
 
 use gst::prelude::*;
 
+pub(crate) mod begin;
 pub(crate) mod bin;
 pub(crate) mod compact;
 pub(crate) mod containers;
