@@ -54,6 +54,7 @@ mod recordsink_splitmux;
 mod recordsink_times;
 mod retention;
 mod sample_rates;
+mod segments;
 mod sink_extremes;
 mod splitmux;
 mod wallclock;
