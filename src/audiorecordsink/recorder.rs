@@ -6,6 +6,8 @@ use std::sync::{Condvar, Mutex, PoisonError};
 
 use super::CAT;
 use super::settings::{FileContent, Settings};
+use crate::streams::claims::Claim;
+use crate::streams::files;
 use crate::sync::lock;
 use avi_mjpeg::pcm::file::{FileError, Recording};
 use avi_mjpeg::pcm::ring::Ring;
@@ -42,6 +44,8 @@ pub(crate) struct State {
 #[derive(Debug, Default)]
 pub(crate) struct Output {
     pub recording: Option<Recording>,
+    /// Nobody else writes its file.
+    claim: Option<Claim>,
     /// No more of the stream goes to a file until `location` is set anew.
     pub finished: bool,
 }
@@ -96,7 +100,11 @@ impl Recorder {
         };
         if output.recording.is_none() {
             gst::info!(CAT, "Recording {layout:?} to {location:?}");
-            output.recording = Some(Recording::create(Path::new(&location), layout)?);
+            let path = Path::new(&location);
+            // One that was given up is written no more.
+            output.claim = None;
+            output.claim = Some(claimed(path)?);
+            output.recording = Some(Recording::create(path, layout)?);
         }
         Ok(())
     }
@@ -119,7 +127,10 @@ impl Recorder {
 
     /// Completes the file, if there is one.
     pub(crate) fn close_file(&self) -> Result<(), FileError> {
-        let recording = lock(&self.output).recording.take();
+        let (recording, _claim) = {
+            let mut output = lock(&self.output);
+            (output.recording.take(), output.claim.take())
+        };
         if let Some(recording) = recording {
             let looked = recording.look();
             let bytes = recording.finish()?;
@@ -279,4 +290,19 @@ impl Recorder {
         self.changed.notify_all();
         (Offered::Bytes(n), overrun)
     }
+}
+
+/// Has nobody else write the file that is about to be made.
+fn claimed(path: &Path) -> Result<Claim, FileError> {
+    let claim = files::claim(path).and_then(|mut claim| {
+        files::keep_others_out(path, &mut claim)?;
+        Ok(claim)
+    });
+    claim.map_err(|error| FileError::Create {
+        path: path.to_owned(),
+        source: match error {
+            files::CreateError::Create { source, .. } => source,
+            _ => std::io::Error::other("another recorder is writing it: choose another location"),
+        },
+    })
 }

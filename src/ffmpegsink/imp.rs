@@ -15,6 +15,7 @@ use super::pipe::{self, Pipe};
 use super::settings::{PROPERTIES, Settings};
 use super::turn::Turn;
 use crate::streams::bin::{self, Place, Streams, refuse};
+use crate::streams::claims::Claim;
 use crate::streams::stamps::{Breaks, Stamps, Unplaced, backward_text, jump_text};
 use crate::streams::{self, entry, missing, same_format, set};
 use crate::sync::lock;
@@ -81,6 +82,8 @@ pub struct FfmpegSink {
     /// Each stream's written by its thread.
     formats: Mutex<BTreeMap<String, Format>>,
     turn: Turn,
+    /// The program's files, which nobody else in this process writes.
+    claims: Mutex<Vec<Claim>>,
     /// Frames of video that came, and files that were begun.
     frames: AtomicU64,
     files: AtomicU64,
@@ -200,6 +203,10 @@ impl ElementImpl for FfmpegSink {
             })?,
             gst::StateChange::ReadyToPaused => {
                 self.clear();
+                self.claim_files(0).map_err(|message| {
+                    self.obj().post_error_message(message);
+                    gst::StateChangeError
+                })?;
                 self.streams.open();
                 self.turn.flow();
                 self.reserve_muxer_pads()?;
@@ -228,6 +235,7 @@ impl BinImpl for FfmpegSink {
             }
             // Another file follows.
             gst::MessageView::Eos(_) if self.turn.completed() => return,
+            gst::MessageView::Eos(_) => lock(&self.claims).clear(),
             _ => (),
         }
         self.parent_handle_message(message);
@@ -261,8 +269,22 @@ impl FfmpegSink {
         Ok(pad)
     }
 
+    /// Has nobody else in this process write the files of that number. The names of those before it stay taken: another
+    /// element would begin with them, and overwrite them one after the other.
+    fn claim_files(&self, number: u64) -> Result<(), gst::ErrorMessage> {
+        let settings = lock(&self.settings).clone();
+        let new = settings
+            .claim_files(number)
+            .map_err(|err| gst::error_msg!(gst::ResourceError::OpenWrite, ("{err}")))?;
+        let mut claims = lock(&self.claims);
+        claims.iter_mut().for_each(Claim::keep_name);
+        claims.extend(new);
+        Ok(())
+    }
+
     /// Takes away what was built for one recording, if that has not been done.
     fn clear(&self) {
+        lock(&self.claims).clear();
         let (muxer, pipe) = {
             let mut made = lock(&self.made);
             made.running = false;
@@ -489,6 +511,7 @@ impl FfmpegSink {
         let command = lock(&self.settings).command(number);
         let command =
             command.map_err(|err| gst::error_msg!(gst::ResourceError::Settings, ("{err}")))?;
+        self.claim_files(number)?;
         gst::element_imp_info!(
             self,
             gst::StreamError::Format,

@@ -63,6 +63,10 @@
 //! then what `format-location-full(number, first sample)` or `format-location(number)` answer, as with
 //! splitmuxsink; both are meant as they are.
 //!
+//! A file has one writer: a second recorder, of this plugin in any program, fails when it would begin with a file that
+//! is being written (other programs are known by a lock, on file systems of the machine itself; a program like `ffmpeg` asks
+//! for none).
+//!
 //! The time of day comes from the stream where buffers carry it (`GstReferenceTimestampMeta` of
 //! `timestamp/x-unix` or `timestamp/x-ntp`), else from the system's clock. `recordsink-file` has it in
 //! ns since 1970 as `start-utc` and `end-utc`, MP4 and MOV as `creation_time`, Matroska as `DateUTC`,

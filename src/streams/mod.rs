@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! The kit of the recording sinks. Without GStreamer: the table of file formats ([`containers`])
 //! and of Debian packages ([`packages`]), names with numbers and times ([`names`]), files that
-//! overwrite nothing ([`files`]), files that are to stay ([`pins`], [`held`]) and those that make
+//! overwrite nothing ([`files`]) and that one recorder writes ([`claims`]), files that are to stay ([`pins`], [`held`]) and those that make
 //! room for others ([`retention`]), files that sinks of others write, on their disk ([`ondisk`]), the times of buffers ([`timeline`]) and the files of frame times
 //! ([`times`]). With it: the skeleton of a bin with request pads ([`bin`], [`entry`]), the times of
 //! what comes ([`stamps`], [`decoding`], [`begin`]), in buffers that muxers take ([`whole`]), in no more memory than it needs ([`compact`]), the elements it is made of, a sink of numbered pictures ([`pictures`]),
@@ -14,6 +14,7 @@ use gst::prelude::*;
 
 pub(crate) mod begin;
 pub(crate) mod bin;
+pub(crate) mod claims;
 pub(crate) mod compact;
 pub(crate) mod containers;
 pub(crate) mod creation;

@@ -40,6 +40,7 @@ mod k230venc;
 mod k230venc_v4l2;
 mod ondisk;
 mod one_error;
+mod one_location;
 mod parallelenc;
 mod players;
 mod random_cameras;
