@@ -110,15 +110,17 @@ SOAK_SECONDS ?= 3600
 SOAK_TRIGGERS ?= 1000
 SOAK_TIME ?= 86400
 CYCLES ?= 10000
+OFFSET_STEP ?= 7
 TROUBLE ?= kill eio gone full power
 ROUNDS ?= 100
 
-.PHONY: soak soak-avi soak-board soak-ring soak-losses soak-starts soak-stops soak-day
-soak: soak-avi soak-ring soak-losses soak-starts soak-stops soak-board ## run the long tests, each of which can be run alone
+.PHONY: soak soak-avi soak-board soak-ring soak-losses soak-offsets soak-starts soak-stops soak-cost soak-day
+soak: soak-avi soak-ring soak-losses soak-offsets soak-starts soak-stops soak-cost soak-board ## run the long tests, each of which can be run alone
 
-soak-avi: ## AVI: CRASH_MOMENTS failures (1000), a file of 5 GiB
+soak-avi: ## AVI: CRASH_MOMENTS failures (1000), 4000 files with something wrong in them, a file of 5 GiB
 	@scripts/setup.sh test
 	PROPTEST_CASES=20000 $(CARGO) test --locked --package avi-mjpeg --lib writer
+	MUTANTS=4000 $(CARGO) test --locked --package avi-mjpeg --test mutants
 	CRASH_MOMENTS=$(CRASH_MOMENTS) $(CARGO) test --locked --test elements avimjpegmux_crash::
 	$(CARGO) test --locked --test elements avimjpegmux:: -- --ignored
 
@@ -138,6 +140,10 @@ soak-losses: ## what a kill, a failing or full disk, a power cut (TROUBLE) cost,
 	    /usr/bin/python3 tests/soak/losses.py $$trouble --rounds $(ROUNDS) --write || failed=1; \
 	done; test -z "$$failed"
 
+soak-offsets: ## recordsink and circularsink on a disk that fails at every OFFSET_STEP-th (7) of the first 65536 bytes, and at others
+	@scripts/setup.sh test
+	OFFSETS=$(OFFSET_STEP) $(CARGO) test --locked --test elements failing_offsets::a_disk
+
 soak-starts: ## start and stop each element CYCLES times (10000); writes docs/reliability.md
 	@scripts/setup.sh test
 	$(CARGO) build --release --locked --lib
@@ -148,7 +154,13 @@ soak-stops: ## how long avimjpegdemux takes to stop, whatever it reads; writes d
 	$(CARGO) build --release --locked --lib
 	/usr/bin/python3 tests/soak/stops.py --write
 
-soak-day: ## a day (SOAK_TIME seconds) of board link and circularsink, to be taken up again; writes docs/reliability.md
+soak-cost: ## what reading costs for each byte, whatever is in a file; writes docs/reliability.md
+	@scripts/setup.sh test
+	$(CARGO) build --release --locked --package avi-mjpeg --example cost
+	/usr/bin/python3 tests/soak/cost.py --write
+
+soak-day: ## a day (SOAK_TIME seconds) of board link and circularsink: says how far it is and goes on; writes docs/reliability.md
+	@/usr/bin/python3 tests/soak/day.py --seconds 0
 	@scripts/setup.sh test
 	$(CARGO) build --release --locked
 	/usr/bin/python3 tests/soak/day.py --seconds $(SOAK_TIME) --write

@@ -135,7 +135,7 @@ fn on_the_device(side: &str) -> Command {
     command
         .arg(format!("{ON_THE_DEVICE}{side}"))
         .env("LD_PRELOAD", device_double())
-        .env("K230_V4L2_SIM_FAULTS", "canned");
+        .env("K230_V4L2_SIM_FAULTS", "canned,offsets");
     command
 }
 

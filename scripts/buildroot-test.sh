@@ -29,3 +29,11 @@ grep -x BR2_PACKAGE_GST_PLUGIN_KENDRYTE=y .config
 make -s printvars VARS='GST_PLUGIN_KENDRYTE_CONF_OPTS GST_PLUGIN_KENDRYTE_FINAL_DEPENDENCIES RUST_VERSION' |
     tee variables
 grep -q -e '-Dcargo_target=riscv64gc-unknown-linux-gnu' variables
+
+# What it would run. Of a variable that is set twice the last one counts, which is not Buildroot's own LTO.
+make -s printvars PKG=GST_PLUGIN_KENDRYTE \
+    VARS='GST_PLUGIN_KENDRYTE_CONFIGURE_CMDS GST_PLUGIN_KENDRYTE_BUILD_CMDS GST_PLUGIN_KENDRYTE_INSTALL_TARGET_CMDS' >commands
+grep -q -e 'meson .*--cross-file=.* -Dplugindir=lib/gstreamer-1.0 ' commands
+grep -q -e 'CARGO_BUILD_TARGET="riscv64gc-unknown-linux-gnu" .* CARGO_PROFILE_RELEASE_LTO=thin .*/ninja ' commands
+if grep -q -e 'CARGO_PROFILE_RELEASE_LTO=thin .*CARGO_PROFILE_RELEASE_LTO=' commands; then exit 1; fi
+grep -q -e 'DESTDIR=.*/target .*/ninja .* install' commands

@@ -6,6 +6,8 @@ applications that know nothing of this plugin. The profile's preset name, which 
 ours; in text (gst-launch-1.0, encodebin's property profile) it is avimjpegmux:jpegenc, and
 avimjpegmux|element-properties,profile=1:jpegenc for a file that a K210 plays.
 
+encodebin has a videorate, which from GStreamer 1.28 on repeats the last picture at the end, with any muxer.
+
 usage: encodebin.py [FILE [SECONDS]]
 """
 

@@ -151,6 +151,15 @@ pub unsafe extern "C" fn access(path: *const c_char, mode: c_int) -> c_int {
 /// The node's numbers as a character device: V4L2's major, and a minor that no kernel gives.
 const DEVICE: (c_uint, c_uint) = (81, 1023);
 
+/// Describes the node.
+fn describe(to: &mut libc::stat) {
+    // SAFETY: numbers, which may be zero.
+    *to = unsafe { mem::zeroed() };
+    to.st_mode = libc::S_IFCHR | 0o660;
+    to.st_nlink = 1;
+    to.st_rdev = libc::makedev(DEVICE.0, DEVICE.1);
+}
+
 /// Functions that describe a path.
 macro_rules! stats {
     ($($name:ident)*) => {
@@ -163,11 +172,7 @@ macro_rules! stats {
             pub unsafe extern "C" fn $name(path: *const c_char, to: *mut libc::stat) -> c_int {
                 // SAFETY: the caller's promise.
                 if let (true, Some(to)) = unsafe { (is_node(path), to.as_mut()) } {
-                    // SAFETY: numbers, which may be zero.
-                    *to = unsafe { mem::zeroed() };
-                    to.st_mode = libc::S_IFCHR | 0o660;
-                    to.st_nlink = 1;
-                    to.st_rdev = libc::makedev(DEVICE.0, DEVICE.1);
+                    describe(to);
                     return 0;
                 }
                 let real = real!($name: fn(*const c_char, *mut libc::stat) -> c_int);
@@ -178,7 +183,35 @@ macro_rules! stats {
     };
 }
 
-stats! { stat stat64 }
+stats! { stat stat64 lstat lstat64 }
+
+/// Functions that describe a descriptor.
+macro_rules! describes {
+    ($($name:ident)*) => {
+        $(
+            /// The C library's; a node's descriptor is of a character device.
+            ///
+            /// # Safety
+            /// As for the C library's.
+            #[unsafe(no_mangle)]
+            pub unsafe extern "C" fn $name(fd: c_int, to: *mut libc::stat) -> c_int {
+                let real = real!($name: fn(c_int, *mut libc::stat) -> c_int);
+                // SAFETY: the caller's promise.
+                let answer = unsafe { real(fd, to) };
+                if answer == 0
+                    && v4l2::is_node(fd)
+                    // SAFETY: the C library has written to it.
+                    && let Some(to) = unsafe { to.as_mut() }
+                {
+                    describe(to);
+                }
+                answer
+            }
+        )*
+    };
+}
+
+describes! { fstat fstat64 }
 
 /// Functions that open a file of the C library's.
 macro_rules! opens_file {
@@ -322,6 +355,33 @@ pub unsafe extern "C" fn close(fd: c_int) -> c_int {
     unsafe { real(fd) }
 }
 
+/// The C library's, and the end of the nodes' descriptors among those.
+///
+/// # Safety
+/// As for the C library's.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn close_range(first: c_uint, last: c_uint, flags: c_int) -> c_int {
+    let real = real!(close_range: fn(c_uint, c_uint, c_int) -> c_int);
+    if flags & libc::CLOSE_RANGE_CLOEXEC as c_int == 0 && first <= last {
+        let bound = |fd: c_uint| c_int::try_from(fd).unwrap_or(c_int::MAX);
+        v4l2::close_range(bound(first), bound(last));
+    }
+    // SAFETY: the caller's promise.
+    unsafe { real(first, last, flags) }
+}
+
+/// The C library's, and the end of the nodes' descriptors among those.
+///
+/// # Safety
+/// As for the C library's.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn closefrom(first: c_int) {
+    v4l2::close_range(first.max(0), c_int::MAX);
+    let real = real!(closefrom: fn(c_int) -> ());
+    // SAFETY: the caller's promise.
+    unsafe { real(first) }
+}
+
 /// The C library's, and another descriptor of a node.
 ///
 /// # Safety
@@ -351,7 +411,6 @@ macro_rules! copies {
                 // SAFETY: the caller's promise.
                 let copy = unsafe { real(fd, to, $($flags)?) };
                 if copy >= 0 && fd != to {
-                    v4l2::close(to);
                     v4l2::duplicate(fd, copy);
                 }
                 copy

@@ -138,6 +138,9 @@ enum Signal {
 
 /// From the start on, so that none ends the program amid it.
 struct Signals {
+    /// A file may not grow any more (`RLIMIT_FSIZE`, systemd's `LimitFSIZE`): with nobody here for it, that would end the
+    /// program; the write fails all the same, and who wrote tells of it.
+    _too_large: unix::Signal,
     terminate: unix::Signal,
     interrupt: unix::Signal,
     hang_up: unix::Signal,
@@ -145,7 +148,9 @@ struct Signals {
 
 impl Signals {
     fn new() -> Result<Self, Error> {
+        let too_large = SignalKind::from_raw(rustix::process::Signal::XFSZ.as_raw());
         Ok(Self {
+            _too_large: signal(too_large)?,
             terminate: signal(SignalKind::terminate())?,
             interrupt: signal(SignalKind::interrupt())?,
             hang_up: signal(SignalKind::hangup())?,

@@ -4,7 +4,7 @@
 
     s3_server.py FOLDER [ADDRESS:]PORT BUCKET...
 
-Keeps what it stores in FOLDER, makes the buckets, says `ready` and runs until it is ended. Debian's
+Keeps what it stores in FOLDER, makes the buckets, says `Swift is ready` and runs until it is ended. Debian's
 packages are swift-proxy, swift-account, swift-container and swift-object. Keys are `test:tester` and `testing`.
 """
 
@@ -159,7 +159,7 @@ def main():
     proxy = serve(folder, "proxy", eventlet.listen((address or "127.0.0.1", int(port))))
     for bucket in buckets:
         make_bucket(proxy, bucket)
-    print("ready", flush=True)
+    print("Swift is ready", flush=True)
     eventlet.event.Event().wait()
 
 

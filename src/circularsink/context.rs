@@ -85,6 +85,8 @@ struct Handle {
     /// It is to stay when it has a file.
     pinned: bool,
     file: Option<PathBuf>,
+    /// An element in it has posted an error: what they warn of while they are stopped follows from that.
+    failed: bool,
 }
 
 impl Handle {
@@ -358,6 +360,7 @@ impl Context {
             counters: Arc::default(),
             pinned: false,
             file: None,
+            failed: false,
         };
         if state.ended.is_some() {
             // It gets what the ring holds; nothing else is to come.
@@ -538,17 +541,18 @@ impl Context {
     /// Takes a message from inside a recording; gives back one that is none of a recording's.
     pub(crate) fn take_message(&self, message: gst::Message) -> Option<gst::Message> {
         use gst::MessageView;
-        let notices = message.src().and_then(|source| {
-            let state = lock(&self.state);
-            let from = |handle: &&Handle| {
+        let taken = message.src().and_then(|source| {
+            let mut state = lock(&self.state);
+            let from = |handle: &Handle| {
                 handle.bin.as_ref().is_some_and(|bin| {
                     source == bin.upcast_ref::<gst::Object>() || source.has_as_ancestor(bin)
                 })
             };
-            let handle = state.handles.iter().find(from)?;
-            Some(handle.notices.clone())
+            let handle = state.handles.iter_mut().find(|handle| from(handle))?;
+            handle.failed |= message.type_() == gst::MessageType::Error;
+            Some((handle.notices.clone(), handle.failed))
         });
-        let Some(notices) = notices else {
+        let Some((notices, failed)) = taken else {
             return Some(message);
         };
         let notice = match message.view() {
@@ -558,6 +562,7 @@ impl Context {
                 let source = message.src().map(|s| s.name()).unwrap_or_default();
                 Notice::Error(format!("{source}: {}", error.error()))
             }
+            MessageView::Warning(_) if failed => return None,
             _ if is_of_a_pipeline(&message) => return None,
             _ => return Some(message),
         };

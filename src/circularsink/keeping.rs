@@ -22,7 +22,7 @@ impl Context {
 
     /// Deletes what is beyond the limits.
     pub(crate) fn sweep(&self) {
-        let swept = self.retention.sweep(&self.policy());
+        let swept = self.retention.sweep(|| self.policy());
         self.tell_swept(swept);
     }
 

@@ -107,6 +107,12 @@
 //! its `location`, `key` or `uri`, whichever it has first; `location` may be a URI then. A name without an
 //! extension needs `muxer-factory`.
 //!
+//! By SRT each recording is a connection of its own, a transport stream to
+//! `location=srt://HOST:PORT?mode=caller muxer-factory=mpegtsmux sink-factory=srtsink`. It is finished when whoever receives
+//! it has played all of it, which takes the connection's latency; what comes too late for that is left out, as SRT does. All
+//! that is kept is sent at once: where the network does not take that, `sink-properties=p,sync=true` sends it as fast as
+//! it was recorded.
+//!
 //! # A source that is away
 //! What was kept stays when the video is away and comes back, by later timestamps, timestamps that
 //! begin anew, a flush of a live source, or its end and a new beginning: a gap is no time of the video,

@@ -7,9 +7,12 @@
 //! the parameter sets). The sizes add up to the buffer's. A buffer with a header pack has
 //! `GST_BUFFER_FLAG_HEADER` as well.
 
-use std::sync::{LazyLock, Once};
+use std::{
+    ptr::{self, NonNull},
+    sync::{LazyLock, Once},
+};
 
-use gst::glib;
+use gst::glib::{self, translate::ToGlibPtr};
 use k230_venc::{Pack, PackKind};
 
 /// The meta's name.
@@ -63,13 +66,42 @@ static PATTERNS: LazyLock<Patterns> = LazyLock::new(|| {
     }
 });
 
+/// What GStreamer has the meta by, which it would look for by name with each buffer.
+struct Info(NonNull<gst::ffi::GstMetaInfo>);
+
+// SAFETY: it is registered for good, and nobody writes to it.
+unsafe impl Send for Info {}
+// SAFETY: as above.
+unsafe impl Sync for Info {}
+
+static INFO: LazyLock<Option<Info>> = LazyLock::new(|| {
+    register();
+    // SAFETY: a name.
+    let info = unsafe { gst::ffi::gst_meta_get_info(NAME.to_glib_none().0) };
+    NonNull::new(info.cast_mut()).map(Info)
+});
+
+/// Adds the meta, with an empty structure, as `gst_buffer_add_custom_meta` does once it has the info.
+fn add_empty(buffer: &mut gst::BufferRef) -> Option<&mut gst::StructureRef> {
+    let info = INFO.as_ref()?;
+    // SAFETY: a buffer that can be written, and the info of a meta that has no parameters. What is added is a custom
+    // meta, by its registration, and its structure lives and is written as the buffer is.
+    unsafe {
+        let meta =
+            gst::ffi::gst_buffer_add_meta(buffer.as_mut_ptr(), info.0.as_ptr(), ptr::null_mut());
+        let structure =
+            gst::ffi::gst_custom_meta_get_structure(NonNull::new(meta)?.as_ptr().cast());
+        Some(gst::StructureRef::from_glib_borrow_mut(structure))
+    }
+}
+
 /// Attaches `packs` to `buffer`.
 #[allow(
     deprecated,
     reason = "before GStreamer 1.26 what takes their place looks names up with each picture"
 )]
 pub(super) fn add(buffer: &mut gst::BufferRef, packs: &[Pack]) {
-    let Ok(mut meta) = gst::meta::CustomMeta::add(buffer, NAME) else {
+    let Some(structure) = add_empty(buffer) else {
         return;
     };
     let list = gst::Array::new(packs.iter().map(|pack| {
@@ -77,7 +109,7 @@ pub(super) fn add(buffer: &mut gst::BufferRef, packs: &[Pack]) {
         structure.set_by_quark(PATTERNS.size, pack.len as u32);
         structure
     }));
-    meta.mut_structure().set_by_quark(PATTERNS.packs, list);
+    structure.set_by_quark(PATTERNS.packs, list);
 }
 
 /// The packs of a buffer that `k230venc` made, `None` for any other.

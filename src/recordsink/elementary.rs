@@ -19,7 +19,7 @@ use crate::streams::containers::Kind;
 use crate::streams::{file_error, layout_of, ondisk};
 use crate::sync::lock;
 use avi_mjpeg::output::SyncThread;
-use avi_mjpeg::pcm::file::{FileError, Recording};
+use avi_mjpeg::pcm::file::{FileError, Recording, give_back};
 
 /// What the recording is asked and told of.
 pub trait Owner: Send + Sync + 'static {
@@ -218,7 +218,12 @@ impl BaseSinkImpl for ElementarySink {
             }
             Body::Samples(recording) => recording.write(&map),
         };
-        open.failed |= result.is_err();
+        if result.is_err() {
+            open.failed = true;
+            if let Some(made) = &open.tally.file {
+                give_back(&open.tally.location, made);
+            }
+        }
         let len = map.len() as u64;
         open.tally.bytes += len;
         open.group = if key_unit { len } else { group + len };
@@ -294,18 +299,19 @@ impl ElementarySink {
         let made = file.try_clone().ok().map(Arc::new);
         let body = match (kind, layout) {
             (Some(Kind::Samples(_)), Some(layout)) => {
-                Recording::create(&location, layout).map(Body::Samples)
+                let recording = Recording::create(&location, layout).map_err(|err| {
+                    give_back(&location, &file);
+                    self.obj().post_error_message(file_error(&err));
+                    gst::FlowError::Error
+                });
+                Body::Samples(recording?)
             }
-            (Some(Kind::Pictures), _) => Ok(Body::Frames(file, None)),
+            (Some(Kind::Pictures), _) => Body::Frames(file, None),
             _ => {
                 let sync = ondisk::sync(&location, &file, &*self.obj());
-                Ok(Body::Frames(file, sync))
+                Body::Frames(file, sync)
             }
         };
-        let body = body.map_err(|err| {
-            self.obj().post_error_message(file_error(&err));
-            gst::FlowError::Error
-        })?;
         lock(&self.state).open = Some(Open {
             body,
             tally: Tally {

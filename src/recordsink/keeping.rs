@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
+use avi_mjpeg::pcm::file::give_back;
 use gst::prelude::*;
 
 use super::CAT;
@@ -19,7 +20,7 @@ use crate::streams::files::{self, CreateError};
 use crate::streams::held::{self, OpenFile};
 use crate::streams::retention::{Limits, Policy, Swept};
 use crate::streams::wallclock::{self, Moment, Reading};
-use crate::streams::{self, missing, ondisk, pins, place, set};
+use crate::streams::{self, missing, ondisk, pins, place, set, srt};
 use crate::sync::lock;
 
 /// How much of a stream (ns) passes between two looks at the clocks.
@@ -196,6 +197,7 @@ impl Recorder {
         // As fast as the storage takes it.
         set::set_if_there(&sink, "sync", "false");
         set::set_all(&sink, settings.sink_properties.as_ref()).map_err(settings_error)?;
+        srt::hear_out(&sink);
         for pad in sink.sink_pads() {
             let weak = Arc::downgrade(self);
             let kinds = gst::PadProbeType::BUFFER | gst::PadProbeType::BUFFER_LIST;
@@ -272,10 +274,12 @@ impl Recorder {
     /// The recording is over, and the sink has closed the file. What it could not finish ends where it plays.
     pub(crate) fn leave_file(&self) {
         let begun = self.end_file();
-        if let Some(file) = &begun.file
-            && self.keeping.sink_failed.load(Ordering::Acquire)
-        {
-            ondisk::cut_back(&begun.path, file);
+        if let Some(file) = &begun.file {
+            if self.keeping.sink_failed.load(Ordering::Acquire) {
+                ondisk::cut_back(&begun.path, file);
+            }
+            // What its sink could not open, or had nothing for.
+            give_back(&begun.path, file);
         }
         self.leave_names();
     }
@@ -314,7 +318,7 @@ impl Recorder {
 
     /// Deletes what is beyond the limits.
     pub(crate) fn sweep(&self) {
-        let swept = self.keeping.retention.sweep(&self.policy());
+        let swept = self.keeping.retention.sweep(|| self.policy());
         self.tell_swept(swept);
     }
 

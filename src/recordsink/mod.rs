@@ -84,7 +84,9 @@
 //!
 //! `sink-factory` and `sink-properties` have what the muxer makes stored by another element (`giosink`,
 //! `srtsink`, `awss3sink`, `appsink`), which gets the name as its `location`, `key` or `uri`, whichever it
-//! has; `location` may be a URI then, and may be missing if `muxer-factory` is set.
+//! has; `location` may be a URI then, and may be missing if `muxer-factory` is set. A file by SRT
+//! (`location=srt://HOST:PORT?mode=caller muxer-factory=mpegtsmux sink-factory=srtsink`) is a connection of its own, and
+//! complete when whoever receives it has played all of it, which takes the connection's latency.
 //!
 //! What a killed program, a full disk or a power cut leaves of a file plays: an AVI up to its last
 //! checkpoint (a second), MP4 and MOV, which are written in fragments and made plain files at their

@@ -21,7 +21,7 @@ use super::cut::{Ending, GRACE, Limits, Plan, Unit, Verdict};
 use super::first::First;
 use super::lane::{Lane, held_queue, running_time};
 use super::tally::Current;
-use crate::streams::bin::{guarded, have_it_waited_for};
+use crate::streams::bin::{guarded, have_it_waited_for, write_no_gaps};
 use crate::streams::{self, MissingElement, entry, same_format, set_if_there};
 use crate::sync::lock;
 
@@ -205,6 +205,7 @@ impl Muxed {
         });
         if let Some(pad) = &pad {
             have_it_waited_for(pad);
+            write_no_gaps(pad);
         }
         let source = lane.queue.as_ref().and_then(|q| q.static_pad("src"));
         if let (Some(source), Some(pad)) = (source, &pad)

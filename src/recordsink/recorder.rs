@@ -598,7 +598,7 @@ impl Recorder {
         let factory = named.or(muxers.first().map(|muxer| muxer.factory));
         let muxer = streams::make(factory.unwrap_or("matroskamux")).map_err(|err| missing(&err))?;
         streams::write_in_fragments(&muxer, sink.unwrap_or("filesink"));
-        transport::begin_at_zero(&muxer);
+        transport::put_right(&muxer);
         self.keeping.creation.attach(&muxer);
         if settings.profile == Profile::K210 {
             set::set(&muxer, "profile", &"k210".to_value()).map_err(settings_error)?;

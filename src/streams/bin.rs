@@ -247,6 +247,32 @@ pub(crate) fn have_it_waited_for(pad: &gst::Pad) {
     });
 }
 
+/// Has nothing in a muxer's file where what comes to `pad` has a gap.
+///
+/// `GstAggregator` makes an empty buffer of a gap. `matroskamux`, which is one since GStreamer 1.26, writes that into the
+/// file unless data are missing there, and readers give the next picture its time; `flvmux` writes that the stream ends.
+pub(crate) fn write_no_gaps(pad: &gst::Pad) {
+    pad.add_probe(gst::PadProbeType::EVENT_DOWNSTREAM, |pad, info| {
+        let Some(gst::PadProbeData::Event(event)) = &mut info.data else {
+            return gst::PadProbeReturn::Ok;
+        };
+        let gst::EventView::Gap(gap) = event.view() else {
+            return gst::PadProbeReturn::Ok;
+        };
+        let factory = pad.parent_element().and_then(|muxer| muxer.factory());
+        if factory.is_some_and(|factory| factory.name() == "flvmux") {
+            return gst::PadProbeReturn::Drop;
+        }
+        let (start, duration) = gap.get();
+        *event = gst::event::Gap::builder(start)
+            .duration(duration)
+            .gap_flags(gst::GapFlags::DATA)
+            .seqnum(event.seqnum())
+            .build();
+        gst::PadProbeReturn::Ok
+    });
+}
+
 /// Posts the error that a stream was refused with, unless what comes of it is turned away already; it is from here on.
 pub(crate) fn refuse(
     bin: &impl IsA<gst::Element>,

@@ -196,9 +196,9 @@ impl Retention {
         self.soon.store(true, Ordering::Relaxed);
     }
 
-    /// Deletes what is beyond the limits.
-    pub(crate) fn sweep(&self, policy: &Policy) -> Swept {
-        match policy.limits.are_none() {
+    /// Deletes what is beyond the limits. `policy` is asked for more than once: limits may be set meanwhile.
+    pub(crate) fn sweep(&self, policy: impl Fn() -> Policy) -> Swept {
+        match policy().limits.are_none() {
             true => Swept::default(),
             false => self.sweep_for(&mut lock(&self.counts), policy, 0),
         }
@@ -206,7 +206,7 @@ impl Retention {
 
     /// Makes room for `bytes` that are about to be written, if it is time to look and nobody is
     /// looking. `policy` is asked for only then.
-    pub(crate) fn make_room(&self, bytes: u64, policy: impl FnOnce() -> Policy) -> Swept {
+    pub(crate) fn make_room(&self, bytes: u64, policy: impl Fn() -> Policy) -> Swept {
         self.written.fetch_add(bytes, Ordering::Relaxed);
         let unseen = self.unseen.fetch_add(bytes, Ordering::Relaxed) + bytes;
         if unseen < STRIDE && !self.soon.load(Ordering::Relaxed) {
@@ -217,21 +217,21 @@ impl Retention {
             Err(TryLockError::Poisoned(poisoned)) => poisoned.into_inner(),
             // Half of what is to be free may go meanwhile. The rest is for what can't wait.
             Err(TryLockError::WouldBlock) => {
-                let policy = policy();
-                let least = policy.limits.free_bytes / 2;
-                if missing(&policy, least, bytes) == 0 {
+                let now = policy();
+                let least = now.limits.free_bytes / 2;
+                if missing(&now, least, bytes) == 0 {
                     return Swept::default();
                 }
-                return self.sweep_for(&mut lock(&self.counts), &policy, bytes);
+                return self.sweep_for(&mut lock(&self.counts), policy, bytes);
             }
         };
         self.unseen.store(0, Ordering::Relaxed);
         let soon = self.soon.swap(false, Ordering::Relaxed);
-        let policy = policy();
-        if policy.limits.are_none() || !(soon || self.is_short(&counts, &policy, bytes)) {
+        let now = policy();
+        if now.limits.are_none() || !(soon || self.is_short(&counts, &now, bytes)) {
             return Swept::default();
         }
-        self.sweep_for(&mut counts, &policy, bytes)
+        self.sweep_for(&mut counts, policy, bytes)
     }
 
     /// Whether a limit may be passed with `bytes` more, as far as that is known without counting.
@@ -247,9 +247,11 @@ impl Retention {
             || (free_bytes > 0 && missing(policy, free_bytes, bytes) > 0)
     }
 
-    fn sweep_for(&self, counts: &mut Counts, policy: &Policy, coming: u64) -> Swept {
+    fn sweep_for(&self, counts: &mut Counts, policy: impl Fn() -> Policy, coming: u64) -> Swept {
+        let mut files = self.files(&policy());
+        // Those of now: by the limits of before the files were looked at, one would go that is to stay.
+        let policy = &policy();
         let limits = policy.limits;
-        let mut files = self.files(policy);
         files.retain(|file| !pins::is_pinned(&file.path));
         let mut count = files.len() as u64;
         let mut total = files.iter().map(|file| file.bytes).sum::<u64>() + coming;
@@ -568,7 +570,7 @@ mod tests {
             disk.write(other, 500);
         }
         std::os::unix::fs::symlink(disk.path("notes.txt"), disk.path("r0009.ts")).unwrap();
-        let swept = Retention::default().sweep(&disk.policy("r%04d.ts", files(1)));
+        let swept = Retention::default().sweep(|| disk.policy("r%04d.ts", files(1)));
         let gone: Vec<_> = swept.deleted.iter().map(|it| it.path.clone()).collect();
         assert_eq!(gone, [disk.path("r0002.ts"), disk.path("r0003.ts")]);
         assert_eq!(swept.deleted[0].bytes, 1000);
@@ -576,6 +578,21 @@ mod tests {
         assert!(swept.troubles.is_empty());
         let left = "notes.txt r0001.ts r0001.ts.bak r0004.ts r0004.ts/x r0009.ts r1.ts xr0001.ts";
         assert_eq!(disk.names().join(" "), left);
+    }
+
+    #[test]
+    fn limits_that_are_taken_away_while_files_are_looked_at_delete_none() {
+        let disk = Disk::new();
+        disk.write("1.ts", 20);
+        disk.write("2.ts", 10);
+        let asked = std::cell::Cell::new(0);
+        let swept = Retention::default().sweep(|| {
+            asked.set(asked.get() + 1);
+            // Once to see whether there are any, once for where the files are.
+            disk.policy("%d.ts", files(u64::from(asked.get() < 3)))
+        });
+        assert_eq!(swept.deleted, []);
+        assert_eq!(disk.names(), ["1.ts", "2.ts"]);
     }
 
     #[test]
@@ -588,9 +605,9 @@ mod tests {
         let second = disk.write("2.ts", 1_100_000_000);
         retention.began(&second, files(2));
         disk.write("0.ts", 10);
-        let swept = retention.sweep(&disk.policy("%d.ts", files(2)));
+        let swept = retention.sweep(|| disk.policy("%d.ts", files(2)));
         assert_eq!(swept.deleted[0].path, disk.path("0.ts"));
-        let swept = retention.sweep(&disk.policy("%d.ts", files(1)));
+        let swept = retention.sweep(|| disk.policy("%d.ts", files(1)));
         assert_eq!(swept.deleted[0].path, first);
     }
 
@@ -608,7 +625,7 @@ mod tests {
         retention.began(&again, policy.limits);
         retention.forget(&seen[0]);
         let older = disk.write("2.ts", 5);
-        assert_eq!(retention.sweep(&policy).deleted[0].path, older);
+        assert_eq!(retention.sweep(|| policy.clone()).deleted[0].path, older);
         assert!(again.exists());
     }
 
@@ -623,19 +640,19 @@ mod tests {
         held::pin(&pinned).unwrap();
         let retention = Retention::default();
         let policy = disk.policy("%d.ts", files(1));
-        let swept = retention.sweep(&policy);
+        let swept = retention.sweep(|| policy.clone());
         assert_eq!(swept.deleted.len(), 1);
         assert_eq!(swept.deleted[0].path, other);
         assert!(told(&swept)[0].starts_with("max-files can't be kept"));
-        assert!(retention.sweep(&policy).troubles.is_empty());
+        assert!(retention.sweep(|| policy.clone()).troubles.is_empty());
         drop(held);
-        let swept = retention.sweep(&policy);
+        let swept = retention.sweep(|| policy.clone());
         assert_eq!(swept.deleted[0].path, open);
         assert!(swept.troubles.is_empty());
         // One pinned file and one other are within the limit of one.
-        assert!(retention.sweep(&policy).deleted.is_empty());
+        assert!(retention.sweep(|| policy.clone()).deleted.is_empty());
         pins::unpin(&pinned).unwrap();
-        assert_eq!(retention.sweep(&policy).deleted[0].path, pinned);
+        assert_eq!(retention.sweep(|| policy.clone()).deleted[0].path, pinned);
         assert!(newest.exists());
     }
 
@@ -653,7 +670,7 @@ mod tests {
         let room = |bytes| retention.make_room(bytes, || disk.policy("%d.ts", limits));
         assert!(
             retention
-                .sweep(&disk.policy("%d.ts", limits))
+                .sweep(|| disk.policy("%d.ts", limits))
                 .deleted
                 .is_empty()
         );
@@ -679,9 +696,9 @@ mod tests {
             ..Limits::default()
         };
         let retention = Retention::default();
-        let swept = retention.sweep(&disk.policy("%d.ts", limits(free / 2)));
+        let swept = retention.sweep(|| disk.policy("%d.ts", limits(free / 2)));
         assert!(swept.deleted.is_empty());
-        let swept = retention.sweep(&disk.policy("%d.ts", limits(u64::MAX)));
+        let swept = retention.sweep(|| disk.policy("%d.ts", limits(u64::MAX)));
         // All but the newest.
         assert_eq!(swept.deleted.len(), 7);
         assert_eq!(swept.deleted[6].reason, Reason::FreeBytes);
@@ -733,7 +750,10 @@ mod tests {
         let times = disk.path("%F/r%04d.txt");
         policy.times = Some(Pattern::new(times.to_str().unwrap(), 1).unwrap());
         // It asks for a text that the recordings' names do not have.
-        assert_eq!(Retention::default().sweep(&policy).deleted.len(), 2);
+        assert_eq!(
+            Retention::default().sweep(|| policy.clone()).deleted.len(),
+            2
+        );
         assert!(disk.path("2026-01-01/r0000.txt").exists());
         std::fs::remove_file(disk.path("2026-01-01/r0000.txt")).unwrap();
         for name in ["2026-01-01/r0000.ts", "2026-01-02/r0001.ts"] {
@@ -741,7 +761,10 @@ mod tests {
         }
         let times = disk.path("%Y-%m-%d/r%04d.txt");
         policy.times = Some(Pattern::new(times.to_str().unwrap(), 1).unwrap());
-        assert_eq!(Retention::default().sweep(&policy).deleted.len(), 2);
+        assert_eq!(
+            Retention::default().sweep(|| policy.clone()).deleted.len(),
+            2
+        );
         assert_eq!(
             disk.names(),
             [

@@ -2,6 +2,10 @@
 //! MPEG transport streams that begin at 0. `mpegtsmux` adds an hour to all times (`CLOCK_BASE` in
 //! its `basetsmux.c`), so that its clock can run ahead of the pictures, and has no property for it:
 //! the times in the packets are brought forward here (ISO/IEC 13818-1, 2.4.3).
+//!
+//! And the head of a packet of AAC has three bits for the channels (ISO/IEC 13818-7, 6.2.1), of a number that has four in
+//! MPEG-4: ffmpeg's encoder since its version 9 gives 7.1 the number 12, which `mpegtsmux` cuts to 4, and no player hears
+//! anything of that. 7 is the same elements in the same order, and what that encoder said before.
 
 use std::sync::Mutex;
 
@@ -100,8 +104,43 @@ impl Forward {
     }
 }
 
-/// Has the files of `muxer` begin at 0, if it is `mpegtsmux`.
-pub(crate) fn begin_at_zero(muxer: &gst::Element) {
+/// The `AudioSpecificConfig` of 7.1 with a number that a transport stream has room for (ISO/IEC 14496-3, 1.6.2.1 and
+/// table 1.19), if it has another.
+fn with_room(config: &[u8]) -> Option<Vec<u8>> {
+    let (&[kind, channels], _) = config.split_first_chunk::<2>()?;
+    // Kinds and rates that do not fit there have longer fields, and the channels elsewhere.
+    let is_short = kind >> 3 != 31 && !(kind & 7 == 7 && channels & 0x80 != 0);
+    if !is_short || channels >> 3 & 0xf != 12 {
+        return None;
+    }
+    let mut other = config.to_vec();
+    *other.get_mut(1)? = channels & 0x87 | 7 << 3;
+    Some(other)
+}
+
+/// Has a muxer that is told of AAC with 7.1 be told of it as above.
+fn tell_of_channels(pad: &gst::Pad) {
+    pad.add_probe(gst::PadProbeType::EVENT_DOWNSTREAM, |_, info| {
+        if let Some(gst::PadProbeData::Event(event)) = &mut info.data
+            && let gst::EventView::Caps(caps) = event.view()
+            && let Some(structure) = caps.caps().structure(0)
+            && structure.name() == "audio/mpeg"
+            && let Ok(config) = structure.get::<gst::Buffer>("codec_data")
+            && let Some(other) = config.map_readable().ok().and_then(|it| with_room(&it))
+        {
+            let mut caps = caps.caps_owned();
+            caps.make_mut()
+                .set("codec_data", gst::Buffer::from_slice(other));
+            *event = gst::event::Caps::builder(&caps)
+                .seqnum(event.seqnum())
+                .build();
+        }
+        gst::PadProbeReturn::Ok
+    });
+}
+
+/// Has the files of `muxer` begin at 0 and tell of all channels, if it is `mpegtsmux` and has no pads yet.
+pub(crate) fn put_right(muxer: &gst::Element) {
     let factory = muxer.factory().map(|factory| factory.name());
     let Some(source) = muxer.static_pad("src") else {
         return;
@@ -109,6 +148,7 @@ pub(crate) fn begin_at_zero(muxer: &gst::Element) {
     if factory.as_deref() != Some("mpegtsmux") {
         return;
     }
+    muxer.connect_pad_added(|_, pad| tell_of_channels(pad));
     let forward = Mutex::new(Forward::default());
     let kinds = gst::PadProbeType::BUFFER
         | gst::PadProbeType::BUFFER_LIST
@@ -119,6 +159,9 @@ pub(crate) fn begin_at_zero(muxer: &gst::Element) {
             if let Ok(mut packets) = buffer.map_writable() {
                 forward.apply(&mut packets);
             }
+            // It is the picture's, which parsers call one where parameter sets are in it; the stream's own are in the
+            // caps. Sinks of the network take it for one of those, and leave the picture out (`srtsink`).
+            buffer.unset_flags(gst::BufferFlags::HEADER);
         };
         match &mut info.data {
             Some(gst::PadProbeData::Buffer(buffer)) => apply(buffer.make_mut()),
@@ -171,6 +214,28 @@ mod tests {
             let mut bytes = packet(hour + clock, hour + shown, hour + decoded);
             forward.apply(&mut bytes);
             assert_eq!(bytes, packet(clock, shown, decoded));
+        }
+    }
+
+    #[test]
+    fn channels_have_a_number_that_there_is_room_for() {
+        // Low complexity at 16 kHz: 7.1 as ffmpeg's encoder tells of it, and what it told before.
+        let before = [0x14, 0x38, 0x56, 0xe5, 0];
+        assert_eq!(with_room(&[0x14, 0x60, 0x56, 0xe5, 0]), Some(before.into()));
+        // 44.1 and 22.05 kHz, whose rates are in both bytes.
+        assert_eq!(with_room(&[0x12, 0x60]), Some(vec![0x12, 0x38]));
+        assert_eq!(with_room(&[0x13, 0xe0]), Some(vec![0x13, 0xb8]));
+        // Stereo; 7.1 that is right; channels that are listed elsewhere; longer fields; nothing.
+        for other in [
+            &[0x12, 0x10][..],
+            &before,
+            &[0x14, 0, 6],
+            &[0xf9, 0x60, 0],
+            &[0x17, 0xe0, 0],
+            &[0x14],
+            &[],
+        ] {
+            assert_eq!(with_room(other), None, "{other:x?}");
         }
     }
 

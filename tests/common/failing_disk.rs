@@ -57,6 +57,11 @@ impl Disk {
         }
     }
 
+    /// Whether it has failed.
+    pub fn has_failed(&self) -> bool {
+        self.failed
+    }
+
     fn write(&mut self, data: &[u8]) -> bool {
         let len = self.spend(data.len());
         let (from, to) = (self.position, self.position + len);

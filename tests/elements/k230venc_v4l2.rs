@@ -10,6 +10,7 @@
 //! | NV12 and NV21 are two planes, I420 three, under codes that say one | `each_format_is_written_into_the_devices_memory_and_not_converted` |
 //! | rows are as far apart as it answers | `rows_that_are_further_apart_than_asked_for_are_obeyed` |
 //! | formats are refused once there are buffers, controls once both queues have been streaming | `by_v4l2_and_by_mpp_streams_are_the_same_to_the_bit` |
+//! | another size is another session's | `a_size_that_changes_is_another_sessions` |
 //! | a bit rate makes the rate control constant | the same, with `rate-control=vbr` |
 //! | the rate control is constant from the beginning, quantizers or not | the same, with `rate-control=fixqp` |
 //! | a GOP that its control has by default is not set | `a_gop_that_the_driver_has_by_default_is_set_all_the_same` |
@@ -22,7 +23,8 @@
 //! | a picture may be in several buffers | `a_picture_in_pieces_is_one_buffer` |
 //! | offsets of encoded buffers have a base added | every test that encodes |
 //! | a session that was stopped stays so | `pictures_that_stay_inside_come_out_and_a_stopped_session_is_not_used_again` |
-//! | of an imported plane the offset is part of what is used | `frames_with_descriptors_are_imported_and_not_copied` |
+//! | a plane that is imported begins with its memory, whatever is said, and perhaps the picture comes back unread | `pictures_that_the_driver_gives_back_unread_are_copied` |
+//! | where it does not, the offset is part of what is used | `frames_with_descriptors_are_imported_and_not_copied` |
 //! | regions beyond the sixteenth are copied behind an array | `regions_of_interest_reach_the_device_in_blocks_and_turn_with_the_picture` |
 //! | a quantizer of 0 is none, SAO and deblocking have no control | `what_the_driver_has_no_control_for_is_one_warning` |
 //! | a buffer may be in error, at another frame's time, a frame may never come | `lost_frames_are_counted_and_the_others_keep_their_times` |
@@ -593,9 +595,8 @@ fn software_in_the_place_of_the_chips_encoder_is_loud() {
     }
 }
 
-/// A buffer of 320x240 NV12 in memory that has a descriptor, with rows so far apart, both planes in
-/// one piece.
-fn lent(shade: u8, stride: usize) -> gst::Buffer {
+/// Memory that has a descriptor, with these bytes in it.
+fn dma_memory(bytes: &[u8]) -> gst::Memory {
     use gst_allocators::prelude::*;
     use std::io::Write;
     use std::os::fd::FromRawFd;
@@ -603,27 +604,63 @@ fn lent(shade: u8, stride: usize) -> gst::Buffer {
     let mut file = unsafe {
         std::fs::File::from_raw_fd(libc::memfd_create(c"frame".as_ptr(), libc::MFD_CLOEXEC))
     };
+    file.write_all(bytes).expect("memory");
+    let allocator = gst_allocators::DmaBufAllocator::new();
+    // SAFETY: the memory takes the descriptor over.
+    unsafe { allocator.alloc_dmabuf(file, bytes.len()) }.expect("a memory")
+}
+
+/// The bytes of a picture of 320x240 NV12 with rows so far apart, and where its chroma begins.
+fn picture(shade: u8, stride: usize) -> (Vec<u8>, usize) {
     let chroma = stride * 256;
-    let size = chroma + stride * 120;
-    let mut bytes = vec![128u8; size];
+    let mut bytes = vec![100u8; chroma + stride * 120];
     for (y, row) in bytes.chunks_mut(stride).take(240).enumerate() {
         row.fill(shade.wrapping_add(y as u8));
     }
-    file.write_all(&bytes).expect("memory");
-    let allocator = gst_allocators::DmaBufAllocator::new();
-    // SAFETY: the memory takes the descriptor over.
-    let memory = unsafe { allocator.alloc_dmabuf(file, size) }.expect("a memory");
+    (bytes, chroma)
+}
+
+/// A buffer of such a picture in memory that has a descriptor, both planes in one piece.
+fn lent(shade: u8, stride: usize) -> gst::Buffer {
+    lent_in_more(shade, stride, 0)
+}
+
+/// The same in memory that is longer than the picture.
+fn lent_in_more(shade: u8, stride: usize, more: usize) -> gst::Buffer {
+    let (mut bytes, chroma) = picture(shade, stride);
+    bytes.resize(bytes.len() + more, 0);
     let mut buffer = gst::Buffer::new();
     let b = buffer.get_mut().unwrap();
-    b.append_memory(memory);
+    b.append_memory(dma_memory(&bytes));
+    lay_out(b, stride, chroma);
+    buffer
+}
+
+/// The same with each plane in memory of its own.
+fn lent_apart(shade: u8, stride: usize) -> gst::Buffer {
+    let (bytes, chroma) = picture(shade, stride);
+    let mut buffer = gst::Buffer::new();
+    let b = buffer.get_mut().unwrap();
+    for plane in [&bytes[..chroma], &bytes[chroma..]] {
+        b.append_memory(dma_memory(plane));
+    }
     lay_out(b, stride, chroma);
     buffer
 }
 
 /// Encodes buffers and answers with the streams and the counts.
 fn encode_buffers(venc: &str, buffers: &[gst::Buffer]) -> (Vec<Vec<u8>>, gst::Structure) {
+    encode_buffers_of(RAW, venc, buffers)
+}
+
+/// The same of other pictures.
+fn encode_buffers_of(
+    raw: &str,
+    venc: &str,
+    buffers: &[gst::Buffer],
+) -> (Vec<Vec<u8>>, gst::Structure) {
     let pipeline = Pipeline::launch(&format!(
-        "appsrc name=in format=time caps={RAW} ! {venc} name=venc ! video/x-h264 ! appsink name=out"
+        "appsrc name=in format=time caps={raw} ! {venc} name=venc ! video/x-h264 ! appsink name=out"
     ));
     let out = tap(&pipeline, "out");
     let source: gst_app::AppSrc = pipeline.element("in").downcast().expect("an appsrc");
@@ -648,23 +685,125 @@ fn encode_buffers(venc: &str, buffers: &[gst::Buffer]) -> (Vec<Vec<u8>>, gst::St
 #[test]
 fn frames_with_descriptors_are_imported_and_not_copied() {
     const NAME: &str = "frames_with_descriptors_are_imported_and_not_copied";
+    // The planes apart, as the driver takes them; and in one piece, where it heeds where they begin.
+    for (faults, lent) in [
+        ("", lent_apart as fn(u8, usize) -> gst::Buffer),
+        ("offsets", lent),
+    ] {
+        on_the_device(NAME, faults, || {
+            on_one_core();
+            for stride in [320, 384] {
+                let buffers: Vec<gst::Buffer> = (0..6).map(|n| lent(n * 9, stride)).collect();
+                let (imported, stats) = encode_buffers("k230venc backend=v4l2", &buffers);
+                assert_eq!(count(&stats, "imported"), 6);
+                assert_eq!(count(&stats, "copied"), 0);
+                let (mapped, _) = encode_buffers("k230venc backend=element", &buffers);
+                assert!(imported == mapped, "stride {stride}");
+            }
+            // Memory of both kinds in one stream.
+            let plain = gst::Buffer::from_slice(vec![90u8; 320 * 240 * 3 / 2]);
+            let mixed = [lent(1, 320), lent(2, 320), plain, lent(3, 320)];
+            let (streams, stats) = encode_buffers("k230venc backend=v4l2", &mixed);
+            assert_eq!(streams.len(), 4);
+            assert_eq!(count(&stats, "imported"), 3);
+            assert_eq!(count(&stats, "copied"), 1);
+        });
+    }
+}
+
+/// The driver has room for so small an offset twice, and would not tell that it reads from another place.
+#[test]
+fn a_picture_that_begins_a_little_behind_its_memorys_begin_is_copied() {
+    const NAME: &str = "a_picture_that_begins_a_little_behind_its_memorys_begin_is_copied";
     on_the_device(NAME, "", || {
         on_one_core();
-        for stride in [320, 384] {
-            let buffers: Vec<gst::Buffer> = (0..6).map(|n| lent(n * 9, stride)).collect();
-            let (imported, stats) = encode_buffers("k230venc backend=v4l2", &buffers);
-            assert_eq!(count(&stats, "imported"), 6);
-            assert_eq!(count(&stats, "copied"), 0);
-            let (mapped, _) = encode_buffers("k230venc backend=element", &buffers);
-            assert!(imported == mapped, "stride {stride}");
+        let raw = RAW.replace("NV12", "YUY2");
+        let encoded = |begin: usize, dma: bool| {
+            let mut bytes = vec![0u8; begin];
+            bytes.extend((0..320 * 240 * 2).map(|n| (n / 640 + n % 7) as u8));
+            let mut buffer = gst::Buffer::new();
+            let b = buffer.get_mut().unwrap();
+            b.append_memory(match dma {
+                true => dma_memory(&bytes),
+                false => gst::Memory::from_slice(bytes),
+            });
+            let format = gst_video::VideoFormat::Yuy2;
+            let flags = gst_video::VideoFrameFlags::empty();
+            gst_video::VideoMeta::add_full(b, flags, format, 320, 240, &[begin], &[640])
+                .expect("a layout");
+            encode_buffers_of(&raw, "k230venc backend=v4l2", &vec![buffer; 3])
+        };
+        let (plain, _) = encoded(0, false);
+        for (begin, expected) in [(0, [3, 0]), (64, [0, 3])] {
+            let (streams, stats) = encoded(begin, true);
+            let ways = ["imported", "copied"].map(|way| count(&stats, way));
+            assert_eq!(ways, expected, "{begin}");
+            assert!(streams == plain, "{begin}");
         }
-        // Memory of both kinds in one stream.
-        let plain = gst::Buffer::from_slice(vec![90u8; 320 * 240 * 3 / 2]);
-        let mixed = [lent(1, 320), lent(2, 320), plain, lent(3, 320)];
+    });
+}
+
+/// The driver refuses a format once there are buffers.
+#[test]
+fn a_size_that_changes_is_another_sessions() {
+    const NAME: &str = "a_size_that_changes_is_another_sessions";
+    on_the_device(NAME, "", || {
+        let pipeline = Pipeline::launch(
+            "appsrc name=in format=time ! k230venc name=venc backend=v4l2 ! video/x-h264 ! appsink name=out",
+        );
+        let out = tap(&pipeline, "out");
+        let source: gst_app::AppSrc = pipeline.element("in").downcast().expect("an appsrc");
+        let sizes = [(320, 240), (320, 240), (640, 480), (640, 480), (128, 64)];
+        for (n, (width, height)) in sizes.into_iter().enumerate() {
+            let caps = gst::Caps::builder("video/x-raw")
+                .field("format", "NV12")
+                .field("width", width)
+                .field("height", height)
+                .field("framerate", gst::Fraction::new(30, 1))
+                .build();
+            source.set_caps(Some(&caps));
+            let mut buffer = gst::Buffer::from_slice(vec![90u8; (width * height * 3 / 2) as usize]);
+            let pts = gst::ClockTime::SECOND.mul_div_floor(n as u64, 30);
+            buffer.get_mut().unwrap().set_pts(pts);
+            source.push_buffer(buffer).expect("a buffer goes in");
+        }
+        source.end_of_stream().expect("EOS goes in");
+        pipeline.run().expect("it encodes");
+        assert_eq!(structure(&out.lock().unwrap().buffers), "hIPhIPhI");
+        let stats: gst::Structure = pipeline.element("venc").property("stats");
+        assert_eq!(stats.get::<&str>("backend"), Ok("v4l2"));
+        assert_eq!(["copied", "lost"].map(|name| count(&stats, name)), [5, 0]);
+    });
+}
+
+/// Neither lost nor read from the wrong place, however long the memory is: the first one shows that the driver does
+/// not heed where a plane begins.
+#[test]
+fn pictures_that_the_driver_gives_back_unread_are_copied() {
+    const NAME: &str = "pictures_that_the_driver_gives_back_unread_are_copied";
+    on_the_device(NAME, "", || {
+        on_one_core();
+        for more in [0, 1, 320 * 240, 1 << 20] {
+            let buffers: Vec<gst::Buffer> =
+                (0..6).map(|n| lent_in_more(n * 9, 320, more)).collect();
+            let (copied, stats) = encode_buffers("k230venc backend=v4l2 gop-length=4", &buffers);
+            let ways = ["imported", "copied", "lost"].map(|way| count(&stats, way));
+            assert_eq!(ways, [0, 6, 0], "{more}");
+            let venc = "k230venc backend=element gop-length=4";
+            let (mapped, _) = encode_buffers(venc, &buffers);
+            assert!(copied == mapped, "{more}");
+        }
+        // Those that it takes it still gets.
+        let mixed = [
+            lent_apart(1, 320),
+            lent(2, 320),
+            lent_apart(3, 320),
+            lent(4, 320),
+        ];
         let (streams, stats) = encode_buffers("k230venc backend=v4l2", &mixed);
         assert_eq!(streams.len(), 4);
-        assert_eq!(count(&stats, "imported"), 3);
-        assert_eq!(count(&stats, "copied"), 1);
+        let ways = ["imported", "copied", "lost"].map(|way| count(&stats, way));
+        assert_eq!(ways, [2, 2, 0]);
     });
 }
 

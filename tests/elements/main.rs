@@ -9,6 +9,8 @@
 
 #[path = "../../crates/avi/tests/common/avi_bytes.rs"]
 mod avi_bytes;
+#[path = "../../crates/avi/tests/common/avi_memory.rs"]
+mod avi_memory;
 #[path = "../common/mod.rs"]
 mod common;
 #[path = "../common/failing_disk.rs"]
@@ -17,10 +19,13 @@ mod failing_disk;
 mod feed;
 #[path = "../common/k210_player.rs"]
 mod k210_player;
+#[path = "../../crates/avi/tests/common/mutants.rs"]
+mod mutants;
 
 mod anysink;
 mod audiorecordsink;
 mod avimjpegdemux;
+mod avimjpegdemux_mutants;
 mod avimjpegmux;
 mod avimjpegmux_cameras;
 mod avimjpegmux_crash;
@@ -29,6 +34,7 @@ mod circularsink;
 mod cut_off;
 mod dropout;
 mod encodebin;
+mod failing_offsets;
 mod ffmpegsink;
 mod harness;
 mod http_cameras;

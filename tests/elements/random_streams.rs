@@ -555,6 +555,128 @@ fn pictures_with_gaps_between_their_lines_are_whole_in_the_file() {
     }
 }
 
+/// The picture in a file, as a demuxer gives it: the bytes and the time (ms) of each buffer.
+fn demuxed(file: &Path, demuxer: &str) -> Vec<(usize, u64)> {
+    let pipeline = Pipeline::launch(&format!(
+        "filesrc location={} ! {demuxer} name=d d. ! queue ! appsink name=s sync=false",
+        file.display()
+    ));
+    pipeline.play();
+    let sink: gst_app::AppSink = pipeline.element("s").downcast().unwrap();
+    let all = samples(&sink).map(|sample| {
+        let buffer = sample.buffer().unwrap();
+        (buffer.size(), buffer.pts().unwrap().mseconds())
+    });
+    all.collect()
+}
+
+/// How often an FLV says that H.264 ends (E.4.3.1 of its specification).
+fn ends_in_flv(file: &[u8]) -> usize {
+    // Behind its head and the length of nothing.
+    let mut rest = &file[9 + 4..];
+    let mut ends = 0;
+    while let Some((head, behind)) = rest.split_first_chunk::<11>() {
+        let size = u32::from_be_bytes([0, head[1], head[2], head[3]]) as usize;
+        ends += usize::from(head[0] == 9 && behind[1] == 2);
+        rest = &behind[size + 4..];
+    }
+    ends
+}
+
+/// Muxers that are made of `GstAggregator` have an empty buffer for a gap.
+#[test]
+fn nothing_is_in_the_file_for_a_gap() {
+    crate::common::init();
+    let encoder = format!(
+        "{} ! h264parse ! video/x-h264,stream-format=avc,alignment=au",
+        rig::x264(12, 0)
+    );
+    let stream = rig::encoded(&encoder, 30);
+    let before = stream.buffers[0].pts().unwrap();
+    for (extension, demuxer) in [
+        ("mp4", "qtdemux"),
+        ("mkv", "matroskademux"),
+        ("flv", "flvdemux"),
+    ] {
+        let hand = Hand::new(Sink::Record, extension);
+        let pad = hand.pad(true);
+        hand.pipeline.play();
+        pad.push_event(gst::event::Caps::new(&stream.caps));
+        pad.push_event(segment(0, 0));
+        let mut sent = Vec::new();
+        for (number, source) in stream.buffers.iter().enumerate() {
+            let mut buffer = source.copy();
+            let it = buffer.get_mut().unwrap();
+            let at = source.pts().unwrap() - before;
+            it.set_pts(at);
+            it.set_dts(at);
+            sent.push((it.size(), at.mseconds()));
+            pad.push(buffer).unwrap();
+            if number % 3 == 2 {
+                let at = gst::ClockTime::from_mseconds(number as u64);
+                pad.push_event(gst::event::Gap::builder(at).build());
+            }
+        }
+        pad.push_event(gst::event::Eos::new());
+        let said = hand.until_eos().unwrap();
+        assert_eq!(said.frames, 30, "{extension}: {said:?}");
+        let found = demuxed(&hand.files()[0], demuxer);
+        assert_eq!(found, sent, "{extension}");
+        if extension == "flv" {
+            let file = std::fs::read(&hand.files()[0]).unwrap();
+            assert_eq!(ends_in_flv(&file), 1);
+        }
+    }
+}
+
+/// As ffmpeg's encoder since its version 9 tells of it, with a number that MPEG-2 has not.
+#[test]
+fn eight_channels_are_heard_in_a_transport_stream() {
+    crate::common::init();
+    let dir = tempfile::tempdir().unwrap();
+    let source = dir.path().join("a.mp4");
+    let noise = "anoisesrc=duration=2:sample_rate=48000";
+    let mut ffmpeg = std::process::Command::new("ffmpeg");
+    ffmpeg.args(["-v", "error", "-f", "lavfi", "-i", noise, "-ac", "8"]);
+    crate::common::output(ffmpeg.args(["-c:a", "aac"]).arg(&source));
+    for (sink, name) in [
+        ("recordsink name=s", "s.audio"),
+        ("circularsink name=s recording=true", "s.audio_0"),
+    ] {
+        let file = dir.path().join("a.ts");
+        let pipeline = Pipeline::launch(&format!(
+            "{sink} overwrite=true location={} videotestsrc num-buffers=50 ! \
+             video/x-raw,width=64,height=64,framerate=25/1 ! x264enc key-int-max=10 ! h264parse ! s.video \
+             filesrc location={} ! qtdemux ! identity name=told ! queue ! {name}",
+            file.display(),
+            source.display()
+        ));
+        let told = pipeline.element("told").static_pad("src").unwrap();
+        told.add_probe(gst::PadProbeType::EVENT_DOWNSTREAM, |_, info| {
+            let Some(gst::PadProbeData::Event(event)) = &mut info.data else {
+                return gst::PadProbeReturn::Ok;
+            };
+            if let gst::EventView::Caps(caps) = event.view() {
+                let mut caps = caps.caps_owned();
+                let fields = caps.make_mut();
+                let config = fields.structure(0).unwrap();
+                let config = config.get::<gst::Buffer>("codec_data").unwrap();
+                let mut config = config.map_readable().unwrap().to_vec();
+                config[1] = config[1] & 0x87 | 12 << 3;
+                fields.set("codec_data", gst::Buffer::from_slice(config));
+                *event = gst::event::Caps::new(&caps);
+            }
+            gst::PadProbeReturn::Ok
+        });
+        pipeline.run().unwrap();
+        let options = ["-count_frames", "-select_streams", "a"];
+        let found = crate::common::ffprobe(&file, &options, "stream=channels,nb_read_frames");
+        assert_eq!(found[0], "8", "{sink}: {found:?}");
+        let frames: u32 = found[1].parse().unwrap();
+        assert!(frames >= 80, "{sink}: {frames} frames");
+    }
+}
+
 #[test]
 fn microphones_without_places_are_heard_in_the_file() {
     for extension in ["mp4", "mkv", "ts"] {

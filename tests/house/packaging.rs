@@ -148,6 +148,45 @@ fn the_pc_file_says_where_the_plugin_is_wherever_its_tree_is() {
     }
 }
 
+/// As cross files of distributions have it, a list, and as Buildroot's has it, one string.
+#[test]
+fn what_a_cross_file_says_of_pkg_config_is_said_to_cargo() {
+    let output = Command::new("pkg-config")
+        .args(["--variable=pc_path", "pkg-config"])
+        .output()
+        .expect("pkg-config is installed");
+    let path = String::from_utf8(output.stdout).expect("text");
+    let path = path.trim();
+    let list = format!("['{}']", path.replace(':', "', '"));
+    for directories in [list, format!("'{path}'")] {
+        let scratch = tempfile::tempdir().expect("a directory");
+        let cross = scratch.path().join("cross");
+        // This machine's tools stand for another's.
+        let said = format!(
+            "[binaries]\nc = 'cc'\npkgconfig = 'pkg-config'\npkg-config = 'pkg-config'\n[properties]\n\
+             needs_exe_wrapper = true\nsys_root = '/'\npkg_config_libdir = {directories}\n[host_machine]\n\
+             system = 'linux'\ncpu_family = 'riscv64'\ncpu = ''\nendian = 'little'\n"
+        );
+        std::fs::write(&cross, said).expect("a file");
+        let build = scratch.path().join("build");
+        let output = Command::new("meson")
+            .args(["setup", "--cross-file"])
+            .args([&cross, &build])
+            .arg(root())
+            .output()
+            .expect("meson is installed");
+        let said = String::from_utf8_lossy(&output.stdout);
+        assert!(output.status.success(), "{directories}: {said}");
+        let commands = std::fs::read_to_string(build.join("build.ninja")).expect("a file");
+        for part in [
+            format!(" PKG_CONFIG_LIBDIR={path} "),
+            " CARGO_BUILD_TARGET=riscv64gc-unknown-linux-gnu ".into(),
+        ] {
+            assert!(commands.contains(&part), "{directories}: no {part:?}");
+        }
+    }
+}
+
 #[test]
 fn buildroot_knows_the_licences_texts() {
     let output = Command::new("sha256sum")

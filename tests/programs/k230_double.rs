@@ -348,6 +348,14 @@ assert driver(node) is None and driver(200) == b"mvx"
 nothing = os.open("/dev/null", os.O_RDWR)
 os.dup2(nothing, 200)
 assert driver(200) is None and driver(230) == b"mvx"
+
+# Closed in one step with others, and the number is another file's.
+others = os.open("/dev/video-k230", os.O_RDWR)
+assert driver(others) == b"mvx"
+os.closerange(others, others + 1)
+again = os.open("/dev/null", os.O_RDWR)
+assert again == others and driver(again) is None
+assert driver(230) == b"mvx"
 print("all is well")
 "#;
 
@@ -355,31 +363,41 @@ print("all is well")
 /// as programs that were written for the board do it, whatever they wait by.
 #[test]
 fn a_program_takes_the_stream_by_the_single_planar_type() {
+    encode_by("single_planes", "hevc", &["poll", "epoll", "epoll-edges"]);
+}
+
+/// Threads that wait in requests, one that waits for both queues, memory of the program's, copies of descriptors,
+/// children.
+#[test]
+fn programs_drive_the_device_in_the_ways_that_they_differ_in() {
+    let ways = ["threads", "poll", "select", "copy", "children", "child"];
+    encode_by("device_clients", "h264", &ways);
+}
+
+/// Has a C program of this directory encode 40 pictures in each of its ways.
+fn encode_by(name: &str, codec: &str, ways: &[&str]) {
     let directory = tempfile::tempdir().expect("a directory");
-    let program = directory.path().join("single_planes");
+    let program = directory.path().join(name);
     let compiled = Command::new("cc")
-        .args(["-Wall", "-Wextra", "-Werror", "-o"])
+        .args(["-Wall", "-Wextra", "-Werror", "-pthread", "-o"])
         .arg(&program)
-        .arg(concat!(
-            env!("CARGO_MANIFEST_DIR"),
-            "/tests/single_planes.c"
-        ))
+        .arg(format!("{}/tests/{name}.c", env!("CARGO_MANIFEST_DIR")))
         .output()
         .expect("a C compiler");
     let said = String::from_utf8_lossy(&compiled.stderr);
     assert!(compiled.status.success(), "{said}");
-    for wait in ["poll", "epoll", "epoll-edges"] {
-        let file = directory.path().join(format!("{wait}.h265"));
+    for way in ways {
+        let file = directory.path().join(format!("{way}.{codec}"));
         let (output, said) = run(Command::new("timeout")
             .arg("120")
             .arg(&program)
             .arg(NODE)
             .arg(&file)
-            .args(["40", wait]));
-        assert!(output.status.success(), "{wait}: {said}");
-        assert!(said.contains("40 pictures"), "{wait}: {said}");
+            .args(["40", way]));
+        assert!(output.status.success(), "{way}: {said}");
+        assert!(said.contains("40 pictures"), "{way}: {said}");
         let entries = "stream=codec_name,width,height,nb_read_frames";
         let found = crate::common::ffprobe(&file, &["-count_frames"], entries);
-        assert_eq!(found, ["hevc", "320", "240", "40"], "{wait}");
+        assert_eq!(found, [codec, "320", "240", "40"], "{way}");
     }
 }

@@ -6,6 +6,8 @@ use std::io::{BufRead, Read, Write};
 use std::path::Path;
 use std::process::{Command, Stdio};
 
+use gst::prelude::Cast;
+
 /// A camera and a microphone whose streams end: what is recorded does not depend on the machine's
 /// speed, and the seconds that a program is given only have to be enough.
 const CAMERA: &str =
@@ -280,7 +282,15 @@ fn an_applications_encodebin_takes_our_muxer() {
     let dir = tempfile::tempdir().unwrap();
     run(dir.path(), "encodebin.py", &["capture.avi", "60"]);
     let file = dir.path().join("capture.avi");
-    assert_eq!(crate::common::frames(&file), 45);
+    // encodebin has a videorate, which from GStreamer 1.28 on has the last picture twice.
+    let given = crate::common::Pipeline::launch(&format!(
+        "{CAMERA} ! videorate ! appsink name=s sync=false"
+    ));
+    given.play();
+    let sink: gst_app::AppSink = given.element("s").downcast().unwrap();
+    let given = crate::common::samples(&sink).count();
+    assert!((45..=46).contains(&given), "{given} pictures");
+    assert_eq!(crate::common::frames(&file), given);
     // avimux calls them 00db.
     let bytes = std::fs::read(&file).unwrap();
     assert!(bytes.windows(4).any(|id| id == b"00dc"));

@@ -6,12 +6,16 @@
 
 Half of the time a board streams over a noisy line whose cable is pulled (board.py); in the other half
 circularsink gets triggers at random moments, each run of them others (the test circularsink::random).
-A piece that fails ends it all. After an interruption the same command goes on; another commit
-begins anew. The page gets what was done up to now.
+A piece that fails ends it all, and is not counted.
+
+What was done is in tests/soak/day.tsv, which is committed: whoever runs this next, on whatever
+machine, goes on where it ends. It has a line for each date, commit and machine, and so has the page.
+--seconds 0 only says how far it is.
 """
 
 import argparse
-import json
+import dataclasses
+import datetime
 import os
 import re
 import subprocess
@@ -20,29 +24,84 @@ import time
 
 import page
 
+A_DAY = 86400
 HERE = os.path.dirname(os.path.realpath(__file__))
-STATE = os.path.join(page.ROOT, "target", "soak-day.json")
 
 
-def load():
-    """What was done of this commit."""
-    new = {"commit": page.commit(), "board": 0.0, "reconnections": 0, "frames": 0, "ring": 0.0,
-           "triggers": 0, "pieces": 0}
-    if not os.path.exists(STATE):
-        return new
-    with open(STATE) as lines:
-        state = json.load(lines)
-    if state["commit"] != new["commit"]:
-        print(f"what was done was of {state['commit']}: beginning anew", flush=True)
-        return new
-    return state
+@dataclasses.dataclass
+class Line:
+    """What was done of one commit on one day, on one machine."""
+    date: str
+    commit: str
+    machine: str
+    board: int = 0          # seconds
+    frames: int = 0
+    reconnections: int = 0
+    ring: int = 0           # seconds
+    triggers: int = 0
+    pieces: int = 0
+
+    @property
+    def seconds(self):
+        return self.board + self.ring
 
 
-def save(state):
-    os.makedirs(os.path.dirname(STATE), exist_ok=True)
-    with open(STATE + ".new", "w") as new:
-        json.dump(state, new)
-    os.replace(STATE + ".new", STATE)
+NAMES = [field.name for field in dataclasses.fields(Line)]
+
+
+class Day:
+    """All that was done."""
+
+    def __init__(self, path=page.DAY):
+        self.path = path
+        self.lines = []
+        if not os.path.exists(path):
+            return
+        with open(path) as text:
+            rows = [row.rstrip("\n").split("\t") for row in text if row.strip()]
+        if not rows or rows[0] != NAMES:
+            sys.exit(f"{path} does not begin with {NAMES}")
+        for row in rows[1:]:
+            if len(row) != len(NAMES):
+                sys.exit(f"{path}: {len(NAMES)} fields are not in {row}")
+            words, counts = row[:3], row[3:]
+            if not all(count.isdecimal() for count in counts):
+                sys.exit(f"{path}: these are no counts: {counts}")
+            self.lines.append(Line(*words, *map(int, counts)))
+
+    def save(self):
+        with open(self.path + ".new", "w") as new:
+            for row in [NAMES] + [dataclasses.astuple(line) for line in self.lines]:
+                new.write("\t".join(map(str, row)) + "\n")
+        os.replace(self.path + ".new", self.path)
+
+    def sum(self, name):
+        return sum(getattr(line, name) for line in self.lines)
+
+    def add(self, date, commit, machine, **counts):
+        """Counts a piece where it belongs."""
+        place = (date, commit, machine)
+        found = [line for line in self.lines if (line.date, line.commit, line.machine) == place]
+        if not found:
+            self.lines.append(Line(*place))
+            found = self.lines[-1:]
+        for name, count in dict(counts, pieces=1).items():
+            setattr(found[0], name, getattr(found[0], name) + count)
+        self.save()
+
+    def how_far(self, wanted):
+        done = self.sum("seconds")
+        return (f"{done / 3600:.1f} h of {wanted / 3600:.1f} h are done: {self.sum('board') / 3600:.1f} h "
+                f"of the board link, {self.sum('ring') / 3600:.1f} h of circularsink")
+
+    def table(self, wanted):
+        rows = ["| date | commit | board link | frames | reconnections | `circularsink` | triggers | machine |",
+                "|---|---|---|---|---|---|---|---|"]
+        rows += [f"| {line.date} | {line.commit} | {line.board / 60:.0f} min | {line.frames} "
+                 f"| {line.reconnections} | {line.ring / 60:.0f} min | {line.triggers} | {line.machine} |"
+                 for line in self.lines]
+        return f"{self.how_far(wanted)}. Nothing was lost, doubled or left behind, and nothing hung.\n\n" \
+            + "\n".join(rows)
 
 
 def run(command, environment=None):
@@ -62,29 +121,29 @@ def number(pattern, text):
     return int(found[1])
 
 
-def board(state, arguments, seconds):
+def board(arguments, seconds, _):
     output, took = run([sys.executable, os.path.join(HERE, "board.py"), "--seconds", str(seconds),
                         "--plugins", arguments.plugins, "--sim", arguments.sim])
-    state["board"] += took
-    state["reconnections"] += number(r"(\d+) reconnections, no leak", output)
-    state["frames"] += number(r"(\d+) arrived", output)
+    return {"board": round(took),
+            "reconnections": number(r"(\d+) reconnections, no leak", output),
+            "frames": number(r"(\d+) arrived", output)}
 
 
-def ring(state, arguments, seconds):
-    start = time.monotonic()
-    while time.monotonic() - start < seconds:
+def ring(arguments, seconds, before):
+    """`before` triggers were tried: the moments of others come now."""
+    start, triggers = time.monotonic(), 0
+    while not triggers or time.monotonic() - start < seconds:
         environment = dict(os.environ, SOAK=str(arguments.triggers),
-                           SOAK_SEED=str(state["triggers"] + 1))
+                           SOAK_SEED=str(before + triggers + 1))
         output, _ = run(arguments.ring.split(), environment)
-        state["triggers"] += number(r"(\d+) triggers", output)
-        state["ring"] += time.monotonic() - start
-        start, seconds = time.monotonic(), seconds - (time.monotonic() - start)
+        triggers += number(r"(\d+) triggers", output)
+    return {"ring": round(time.monotonic() - start), "triggers": triggers}
 
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__,
                                      formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--seconds", type=int, default=86400)
+    parser.add_argument("--seconds", type=int, default=A_DAY)
     parser.add_argument("--piece", type=int, default=1800, help="seconds of each piece")
     parser.add_argument("--triggers", type=int, default=100, help="of each run of the test")
     parser.add_argument("--plugins", default="target/release")
@@ -93,24 +152,22 @@ def main():
                         "-- --nocapture", help="the command that runs the test")
     parser.add_argument("--write", action="store_true", help="put what was done into the page")
     arguments = parser.parse_args()
-    state = load()
-    while (done := state["board"] + state["ring"]) < arguments.seconds:
-        print(f"{done:.0f} s of {arguments.seconds} are done", flush=True)
-        piece = min(arguments.piece, max(60, (arguments.seconds - done) / 2))
+    day, wanted = Day(), arguments.seconds or A_DAY
+    commit, machine = page.commit(), page.machine()
+    while True:
+        print(day.how_far(wanted), flush=True)
+        if arguments.write:
+            page.replace("day", day.table(wanted))
+        left = arguments.seconds - day.sum("seconds")
+        if left <= 0:
+            break
+        if page.has_changed_since(commit):
+            sys.exit(f"the sources are not those of {commit} any more, of which the figures would be: begin again")
+        piece = int(min(arguments.piece, max(60, left / 2)))
         # Whichever is behind.
-        (board if state["board"] <= state["ring"] else ring)(state, arguments, int(piece))
-        state["pieces"] += 1
-        save(state)
-    text = (
-        "| | time | what was done | lost, doubled, leaked, hung |\n|---|---|---|---|\n"
-        f"| board link: noise on the line, the cable pulled every 20 s | {state['board'] / 60:.0f} min "
-        f"| {state['frames']} frames, {state['reconnections']} reconnections | nothing |\n"
-        f"| `circularsink`: triggers at random moments | {state['ring'] / 60:.0f} min "
-        f"| {state['triggers']} triggers | nothing |")
-    print(text)
-    if arguments.write:
-        page.replace("day", f"{page.stamp()}; `make soak-day SOAK_TIME={arguments.seconds}`, in "
-                     f"{state['pieces']} pieces\n\n{text}")
+        work = board if day.sum("board") <= day.sum("ring") else ring
+        counts = work(arguments, piece, day.sum("triggers"))
+        day.add(str(datetime.date.today()), commit, machine, **counts)
 
 
 if __name__ == "__main__":

@@ -10,6 +10,8 @@ import sys
 
 ROOT = os.path.realpath(os.path.join(os.path.dirname(__file__), "..", ".."))
 PAGE = os.path.join(ROOT, "docs", "reliability.md")
+# What is done of the soak of a day; committed, so that others go on with it.
+DAY = os.path.join(ROOT, "tests", "soak", "day.tsv")
 
 
 def first_line(*command):
@@ -17,20 +19,35 @@ def first_line(*command):
     return result.stdout.split("\n")[0].strip()
 
 
+# All but the documentation and figures.
+SOURCES = (".", ":!docs", ":!" + os.path.relpath(DAY, ROOT))
+
+
 def commit():
-    """The commit that was measured, and whether anything but the documentation has been changed."""
-    changed = first_line("git", "status", "--porcelain", "--untracked-files=no", "--", ".", ":!docs")
+    """The commit that is measured, and whether the sources have been changed since."""
+    changed = first_line("git", "status", "--porcelain", "--untracked-files=no", "--", *SOURCES)
     return first_line("git", "rev-parse", "--short=10", "HEAD") + " with changes" * bool(changed)
 
 
-def stamp():
-    """Date, commit and machine of a measurement."""
+def has_changed_since(before):
+    """Whether the sources are others than when `commit` said that. Changes of changes do not show."""
+    commit_before, _, changed = before.partition(" ")
+    return not changed and bool(first_line("git", "diff", "--name-only", commit_before, "--", *SOURCES))
+
+
+def machine():
+    """What it was measured on."""
     with open("/etc/os-release") as release:
         system = re.search(r'^PRETTY_NAME="(.*)"', release.read(), re.M)[1]
     gstreamer = first_line("gst-launch-1.0", "--version").split()[-1]
     ffmpeg = first_line("ffmpeg", "-version").split()[2]
-    return (f"{datetime.date.today()}, commit {commit()}; {os.cpu_count()} cores, {system}, "
-            f"Linux {platform.release()}, GStreamer {gstreamer}, ffmpeg {ffmpeg}")
+    return (f"{os.cpu_count()} cores, {system}, Linux {platform.release()}, GStreamer {gstreamer}, "
+            f"ffmpeg {ffmpeg}")
+
+
+def stamp():
+    """Date, commit and machine of a measurement."""
+    return f"{datetime.date.today()}, commit {commit()}; {machine()}"
 
 
 def replace(name, text, page=PAGE):

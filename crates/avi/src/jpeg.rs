@@ -309,7 +309,7 @@ pub fn begins_scan(data: &[u8]) -> bool {
 fn scan_end(data: &[u8], from: usize) -> Option<usize> {
     let mut at = from;
     loop {
-        at += data.get(at..)?.iter().position(|&b| b == 0xFF)?;
+        at += memchr::memchr(0xFF, data.get(at..)?)?;
         match data.get(at + 1)? {
             // A stuffed zero, a restart marker.
             0x00 | 0xD0..=0xD7 => at += 2,

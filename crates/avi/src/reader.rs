@@ -19,6 +19,7 @@
 pub mod arrived;
 pub mod date;
 pub mod findings;
+mod firsts;
 pub mod headers;
 pub mod index;
 pub mod play;
@@ -167,8 +168,8 @@ fn kind(stream: &headers::Stream) -> Kind {
 pub fn streams_of_joined(header: &Header, other: &Header) -> walk::Streams {
     let places = places(header, other);
     let all = || 0..header.streams.len();
-    let (kinds, numbers) = match places.iter().any(Option::is_some) {
-        // What it has may be what the first one has.
+    let (kinds, numbers) = match places.iter().any(Option::is_some) && !other.lacks_video() {
+        // What it has may be what the first one has, of which its header has lost a part.
         false => (kinds(header), all().collect()),
         true => places
             .iter()
@@ -234,6 +235,24 @@ fn search<S: ReadAt>(
             return Ok((found, Some(header)));
         }
     }
+}
+
+/// Where the first picture is between two places, the second of which is that of a header: what is left of a file whose
+/// own header is gone.
+fn picture_before<V: View>(
+    view: &mut V,
+    from: u64,
+    end: u64,
+) -> Result<Option<u64>, Stop<V::Error>> {
+    let mut probe = Probe::new(from);
+    while probe.pos() < end {
+        match probe.next(view)? {
+            Found::Picture(first) => return Ok(Some(first.pos).filter(|pos| *pos < end)),
+            Found::File(_) => {}
+            Found::Nothing => break,
+        }
+    }
+    Ok(None)
 }
 
 /// Where the chunks end that an index names. Empty ones that are named at the end and are not there
@@ -317,7 +336,16 @@ impl<S: ReadAt> Reader<S> {
         header.complete(hints);
         let mut index = Index::new(header.streams.iter().map(headers::Stream::counts_bytes));
         let mut indexed = false;
-        match stored::load(&mut window, &header, &mut index) {
+        let before = picture_before(&mut window, 0, header.begin).map_err(read_error)?;
+        let loaded = match before {
+            // An index says nothing of those.
+            Some(before) => {
+                start = before;
+                Ok(false)
+            }
+            None => stored::load(&mut window, &header, &mut index),
+        };
+        match loaded {
             Ok(true) => {
                 indexed = true;
                 let end = behind_chunks(&mut window, index.end()).map_err(read_error)?;
@@ -460,6 +488,9 @@ impl<S: ReadAt> Reader<S> {
                 Item::Searching => break,
                 Item::End => {
                     self.complete = true;
+                    if let Some(pos) = self.walker.left_out() {
+                        self.notices.left_out(pos, 1);
+                    }
                     if let Some(lost) = lost_sound(&self.header, &self.walker)
                         && !self.notices.leaves_out()
                     {

@@ -4,6 +4,8 @@
 
 #![warn(clippy::indexing_slicing)]
 
+use std::collections::VecDeque;
+
 use super::header::WaveFormat;
 use super::huffman;
 use super::jpeg;
@@ -22,6 +24,9 @@ const MAX_FILL: u64 = 1_000_000;
 
 /// The same in bytes of silence.
 const MAX_SILENCE: u64 = 100_000_000;
+
+/// Silence that is written at once: whole samples of up to eight channels of one to four bytes.
+const SILENCE: usize = 960_960;
 
 /// Why there is no sound file now.
 #[derive(Debug, thiserror::Error)]
@@ -85,7 +90,7 @@ struct Copied {
 struct Pieces {
     /// 0 if there is no sound.
     size: usize,
-    waiting: Vec<u8>,
+    waiting: VecDeque<u8>,
     /// Frames that come behind the first chunk of sound.
     held: Vec<Vec<u8>>,
 }
@@ -416,9 +421,18 @@ impl Copy {
         let missing = first.saturating_sub(done);
         if of.sound {
             of.done = done.max(first + u64::from(size));
-            let left = MAX_SILENCE.saturating_sub(self.summary.silence);
-            let gap = missing.min(left) as usize;
+            let most = match self.k210 {
+                // No more chunks of it than of frames.
+                true => MAX_SILENCE.min(MAX_FILL * self.pieces.size as u64),
+                false => MAX_SILENCE,
+            };
+            let left = most.saturating_sub(self.summary.silence);
+            let mut gap = missing.min(left) as usize;
             self.summary.silence += gap as u64;
+            while gap > SILENCE {
+                self.sound(to, vec![quiet; SILENCE], out)?;
+                gap -= SILENCE;
+            }
             let mut sound = vec![quiet; gap];
             // Silence that was put before it has taken the place of its start.
             let over = (done.saturating_sub(first)).min(size.into()) as usize;
@@ -438,15 +452,7 @@ impl Copy {
                     sound.resize(sound.len() + size as usize - over, quiet);
                 }
             }
-            if self.k210 {
-                self.pieces.waiting.extend(sound);
-                return self.sound_due(to, out);
-            }
-            return if sound.is_empty() {
-                Ok(())
-            } else {
-                self.write(to, sound, out)
-            };
+            return self.sound(to, sound, out);
         }
         of.done = first + 1;
         let left = MAX_FILL.saturating_sub(self.summary.missing);
@@ -459,6 +465,23 @@ impl Copy {
                 self.frame(to, data, out)
             }
             None => self.fill(to, out),
+        }
+    }
+
+    /// Sound, as the profile has it.
+    fn sound<O: Output<Payload = Vec<u8>>>(
+        &mut self,
+        to: usize,
+        sound: Vec<u8>,
+        out: &mut O,
+    ) -> Result<(), WriteError<O::Error>> {
+        if self.k210 {
+            self.pieces.waiting.extend(sound);
+            return self.sound_due(to, out);
+        }
+        match sound.is_empty() {
+            true => Ok(()),
+            false => self.write(to, sound, out),
         }
     }
 
@@ -571,7 +594,7 @@ impl Copy {
         &mut self,
         out: &mut O,
     ) -> Result<(), WriteError<O::Error>> {
-        let rest = std::mem::take(&mut self.pieces.waiting);
+        let rest = Vec::from(std::mem::take(&mut self.pieces.waiting));
         if !rest.is_empty() && self.writer.stream_length(self.video_to) > 0 {
             self.write(self.formats.len() - 1, rest, out)?;
         }

@@ -7,6 +7,10 @@
 mod avi_bytes;
 #[path = "common/avi_memory.rs"]
 mod avi_memory;
+#[path = "common/hostile.rs"]
+mod hostile;
+#[path = "common/reading.rs"]
+mod reading;
 
 use std::time::{Duration, Instant};
 
@@ -187,6 +191,43 @@ fn a_file_behind_zeros_is_found_with_its_head() {
             outcome.findings
         );
     }
+}
+
+/// CPU time for a byte, in a build that is hardly optimized, beside others that have the processor's caches; and what
+/// may be looked at in vain in any file. What is meant is proportion: 16 MiB took seconds once.
+const EACH: Duration = Duration::from_nanos(400);
+const ANY: Duration = Duration::from_millis(500);
+
+#[test]
+fn no_byte_costs_much_whatever_it_is() {
+    const LEN: usize = 2 << 20;
+    let mut wrong = Vec::new();
+    for (name, make) in hostile::KINDS {
+        let bytes = make(LEN);
+        for head in [hostile::head(true), Vec::new()] {
+            let way = if head.is_empty() {
+                "alone"
+            } else {
+                "behind a head"
+            };
+            let bytes = [head, bytes.clone()].concat();
+            let pulled = reading::pull(&bytes);
+            let pushed = [1 << 12, 1 << 16].map(|step| reading::push(&bytes, step));
+            if pulled.read > 40 * bytes.len() as u64 {
+                wrong.push(format!("{name}, {way}: {} bytes are read", pulled.read));
+            }
+            for cost in [pulled].into_iter().chain(pushed) {
+                if cost.cpu > ANY + EACH * LEN as u32 {
+                    wrong.push(format!("{name}, {way}: {:?}", cost.cpu));
+                }
+                let told = cost.findings.len();
+                if told > 50 {
+                    wrong.push(format!("{name}, {way}: {told} findings"));
+                }
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
 }
 
 #[test]

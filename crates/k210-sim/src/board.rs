@@ -246,6 +246,7 @@ impl State {
         self.core.pending = None;
         self.core.jpeg = JpegBuffer::default();
         self.core.registers = Registers::default();
+        self.core.flash.remount();
         self.core.reset = false;
         self.dispatcher = Dispatcher::default();
         self.fifo.clear();
@@ -578,7 +579,7 @@ impl Board {
     /// A file in flash.
     pub fn read_file(&self, path: &str) -> Option<Vec<u8>> {
         let state = self.shared.lock();
-        state.core.flash.read(path).map(<[u8]>::to_vec).ok()
+        state.core.flash.chip(path).map(<[u8]>::to_vec)
     }
 }
 

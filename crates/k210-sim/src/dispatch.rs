@@ -183,7 +183,7 @@ impl Dispatcher {
             return;
         }
         self.file_save_status = match data.get(start..length) {
-            Some(content) if flash.append(&path, content) == Ok(content.len()) => 0,
+            Some(content) if flash.append(&path, content) == Ok(()) => 0,
             _ => 4,
         };
     }

@@ -10,7 +10,7 @@ use super::camera::{Camera, SnapshotError};
 use super::console::Console;
 use super::flash::IDE_MODE_FILE;
 use super::python::heap::{self, Generation};
-use super::python::{Exception, Interpreter, Mode, Namespace, Raise, Result};
+use super::python::{Exception, Got, Interpreter, Mode, Namespace, Raise, Result};
 use super::readline::{Line, Readline};
 use super::{BootMode, python};
 use k210_link::{IDE_BAUD_RATE, REPL_BAUD_RATE};
@@ -27,6 +27,9 @@ const START_NS: u64 = 250_000_000;
 
 /// `MAIX_UART_BUF`.
 const UART_BUFFER: usize = 2048;
+
+/// `timeout_char` without a wish.
+const TIMEOUT_CHAR: u16 = 10;
 
 const BANNER: &str = "MicroPython v0.6.3 on 2024-01-16; Sipeed_M1 with kendryte-k210\r\n\
                       Type \"help()\" for more information.\r\n";
@@ -61,6 +64,8 @@ const CTRL_E: u8 = 5;
 /// The arguments of the UART's `init` that matter.
 pub(crate) struct UartSettings {
     pub baud_rate: u32,
+    /// How long a script waits for a first byte, in milliseconds.
+    pub timeout_char: Option<u16>,
     pub read_buf_len: usize,
     pub ide: bool,
     pub from_ide: bool,
@@ -88,6 +93,7 @@ pub(crate) struct Cpu {
     random: u64,
     boot: Option<BootMode>,
     ide_baud_rate: u32,
+    timeout_char: u16,
     alone: Option<Alone>,
 }
 
@@ -111,7 +117,10 @@ pub(crate) fn run_alone(
     statements: u64,
 ) -> Vec<u8> {
     let mut cpu = Cpu::new(shared, config);
-    cpu.start = cpu.shared.lock().starts;
+    let mut state = cpu.shared.lock();
+    state.core.listening = true;
+    cpu.start = state.starts;
+    drop(state);
     cpu.alone = Some(Alone {
         statements,
         output: Vec::new(),
@@ -190,6 +199,7 @@ impl Cpu {
             random: config.seed,
             boot: Some(config.boot),
             ide_baud_rate: config.ide_baud_rate,
+            timeout_char: TIMEOUT_CHAR,
             alone: None,
         }
     }
@@ -307,24 +317,34 @@ impl Cpu {
 
     /// `mp_hal_stdout_tx_strn_cooked`: character by character, so a full console buffer takes as
     /// many as fit.
-    pub(crate) fn print(&mut self, text: &str) -> Result<()> {
-        let cooked = text.replace('\n', "\r\n");
+    pub(crate) fn print_bytes(&mut self, data: &[u8]) -> Result<()> {
+        let lines: Vec<&[u8]> = data.split(|&byte| byte == b'\n').collect();
+        let cooked = lines.join(&b"\r\n"[..]);
         let mut state = self.shared.lock();
         if !state.core.ide || self.alone.is_some() {
             drop(state);
-            return self.write_str(&cooked);
+            return self.write(&cooked);
         }
         self.check(&state)?;
         if !self.mute {
-            for &byte in cooked.as_bytes() {
+            for &byte in &cooked {
                 state.core.console.put(&[byte]);
             }
         }
         Ok(())
     }
 
+    pub(crate) fn print(&mut self, text: &str) -> Result<()> {
+        self.print_bytes(text.as_bytes())
+    }
+
     /// `mp_obj_print_exception`.
-    pub(crate) fn print_exception(&mut self, exception: &Rc<Exception>) -> Result<()> {
+    fn print_exception(&mut self, exception: &Rc<Exception>) -> Result<()> {
+        let text = self.exception_text(exception);
+        self.print(&text)
+    }
+
+    pub(crate) fn exception_text(&self, exception: &Rc<Exception>) -> String {
         let mut text = String::new();
         let traceback = exception.traceback();
         if !traceback.is_empty() {
@@ -339,7 +359,7 @@ impl Cpu {
         }
         let value = python::Value::Exception(exception.clone());
         text += &format!("{}: {}\n", value.type_name(), exception.message());
-        self.print(&text)
+        text
     }
 
     /// `sipeed_sys_reset`.
@@ -355,6 +375,7 @@ impl Cpu {
         self.check(&state)?;
         let state = &mut *state;
         let core = &mut state.core;
+        self.timeout_char = settings.timeout_char.unwrap_or(self.timeout_char);
         core.baud_rate = settings.baud_rate.max(1);
         core.stdin.clear();
         core.stdin_size = settings.read_buf_len;
@@ -408,9 +429,11 @@ impl Cpu {
         loop {
             let _generation = Generation::begin();
             self.globals = python::main_namespace();
+            self.shared.lock().core.flash.remount();
             self.write_str(HEAP_TEXT)?;
             self.init_uart(UartSettings {
                 baud_rate: REPL_BAUD_RATE,
+                timeout_char: Some(TIMEOUT_CHAR),
                 read_buf_len: UART_BUFFER,
                 ide: false,
                 from_ide: false,
@@ -429,6 +452,7 @@ impl Cpu {
             Some(BootMode::Ide) => {
                 self.init_uart(UartSettings {
                     baud_rate: self.ide_baud_rate,
+                    timeout_char: Some(TIMEOUT_CHAR),
                     read_buf_len: UART_BUFFER,
                     ide: true,
                     from_ide: true,
@@ -500,6 +524,7 @@ impl Cpu {
             drop(state);
             self.init_uart(UartSettings {
                 baud_rate: IDE_BAUD_RATE,
+                timeout_char: Some(TIMEOUT_CHAR),
                 read_buf_len: UART_BUFFER,
                 ide: true,
                 from_ide: false,
@@ -601,7 +626,11 @@ impl Cpu {
     }
 
     /// `mp_hal_stdin_rx_chr`.
-    fn read_byte(&mut self) -> Result<u8> {
+    pub(crate) fn read_byte(&mut self) -> Result<u8> {
+        if self.alone.is_some() {
+            // Nobody will type anything.
+            return Err(Raise::Halt);
+        }
         // It waits for input: its boot mode is reached.
         self.settle();
         let mut state = self.shared.lock();
@@ -612,6 +641,29 @@ impl Cpu {
             }
             self.pending(&mut state)?;
             state = self.shared.idle(state, None);
+        }
+    }
+
+    /// `machine_uart_read`: as much as waits, at the least one byte if it comes in time.
+    pub(crate) fn read_uart(&mut self, most: usize) -> Result<Got> {
+        let until = self.shared.now() + 1_000_000 * u64::from(self.timeout_char);
+        let mut state = self.shared.lock();
+        loop {
+            if self.alone.is_none() {
+                self.check(&state)?;
+            }
+            if !state.core.listening {
+                return Ok(Got::Bytes(Vec::new()));
+            }
+            let waiting = &mut state.core.stdin;
+            if most == 0 || !waiting.is_empty() {
+                let count = waiting.len().min(most);
+                return Ok(Got::Bytes(waiting.drain(..count).collect()));
+            }
+            if self.alone.is_some() || self.shared.now() >= until {
+                return Ok(Got::Nothing);
+            }
+            state = self.shared.idle(state, Some(until));
         }
     }
 
@@ -663,6 +715,16 @@ impl Cpu {
             if let Some(end) = end {
                 return Ok(end);
             }
+        }
+    }
+
+    /// `mp_builtin_input`, without its prompt: a line by the prompt's editor.
+    pub(crate) fn input(&mut self) -> Result<String> {
+        let mut line = Line::default();
+        match self.read_line(&mut line, "")? {
+            CTRL_C => Err(Raise::with("KeyboardInterrupt", Vec::new())),
+            CTRL_D if line.text.is_empty() => Err(Raise::with("EOFError", Vec::new())),
+            _ => Ok(String::from_utf8_lossy(&line.text).into_owned()),
         }
     }
 

@@ -34,6 +34,13 @@ const PATIENCE_AFTER_START: Duration = Duration::from_millis(2400);
 /// The same after a reset by us: its `main.py` did not end before, and will not now.
 const PATIENCE_AFTER_RESTART: Duration = Duration::from_millis(500);
 
+/// How often a board is reset again whose Ctrl-C came too late because this program did: the board
+/// listens for 200 ms, in which a busy computer may not get round to it.
+const RESTARTS: usize = 2;
+
+/// From which delay (beyond what was waited for) on this program is late.
+const LATE: Duration = Duration::from_millis(100);
+
 /// How long it takes to try each state once.
 const LEAST_PATIENCE: Duration = Duration::from_millis(400);
 
@@ -41,7 +48,7 @@ const LEAST_PATIENCE: Duration = Duration::from_millis(400);
 const LIMIT: Duration = Duration::from_secs(12);
 
 /// When connecting ends whatever happens: 12 s and what repetitions on a bad line may take. A
-/// reset starts this time again.
+/// reset of a board that answers, or one whose Ctrl-C came too late, starts this time again.
 pub const OVERALL: Duration = Duration::from_secs(20);
 
 /// When to pulse the modem lines, one way after the other: levels of DTR and RTS, and the time
@@ -171,6 +178,10 @@ pub fn connect(
         answered: false,
         was_reset: false,
         pulses: 0,
+        last_pulse: 0,
+        restarts: 0,
+        looked: None,
+        late: false,
     };
     let deadline = approach.started + OVERALL;
     approach.session.set_deadline(Some(deadline));
@@ -260,6 +271,17 @@ impl Evidence {
         line.is_some_and(|line| line.ends_with(Self::CROSSROADS.as_bytes()))
     }
 
+    /// The same before the line's end has come.
+    fn is_at_crossroads_line(&self) -> bool {
+        let line = self.text.strip_suffix(b"\n").unwrap_or(&self.text);
+        let line = line.strip_suffix(b"\r").unwrap_or(line);
+        line.ends_with(Self::CROSSROADS.as_bytes())
+    }
+
+    fn has_been_at_crossroads(&self) -> bool {
+        matches!(self.stage, Some((Stage::Crossroads, _)))
+    }
+
     /// Whether it reads as text rather than as noise.
     fn is_text(&self) -> bool {
         let tail = self.log.rchunks(512).next().unwrap_or_default();
@@ -294,8 +316,16 @@ struct Approach<'a> {
     answered: bool,
     /// We have reset the board.
     was_reset: bool,
-    /// How many of [`PULSES`] were given.
+    /// How many of [`PULSES`] were due.
     pulses: usize,
+    /// Which of them was given last.
+    last_pulse: usize,
+    /// How many of [`RESTARTS`] were made.
+    restarts: usize,
+    /// When we last looked for what the prompt says.
+    looked: Option<Instant>,
+    /// We were [`LATE`] with the Ctrl-C at the crossroads.
+    late: bool,
 }
 
 impl Approach<'_> {
@@ -310,6 +340,7 @@ impl Approach<'_> {
                     self.reset()?;
                     self.patience = self.goal.patience.min(PATIENCE_AFTER_RESET);
                 }
+                Err(ConnectError::Deaf(_)) if self.may_restart() => self.restart(),
                 // A disturbed line: from the beginning, which takes the board as it is now.
                 Err(ConnectError::Session(error))
                     if error.is_line_noise() && !self.out_of_patience() => {}
@@ -321,6 +352,24 @@ impl Approach<'_> {
                 other => return other,
             }
         }
+    }
+
+    /// Whether the board would have listened at its crossroads after a reset, had we not been late.
+    fn may_restart(&self) -> bool {
+        self.was_reset && self.late && self.restarts < RESTARTS
+    }
+
+    /// Begins again, with the pulse that had an effect, or the first one, due at once.
+    fn restart(&mut self) {
+        self.restarts += 1;
+        self.pulses = self.last_pulse;
+        let due = PULSES.get(self.pulses).map_or(Duration::ZERO, |it| it.0);
+        let now = self.session.now();
+        self.started = now.checked_sub(due).unwrap_or(now);
+        self.patience = PATIENCE;
+        self.session.set_deadline(Some(now + OVERALL));
+        self.seen = Evidence::default();
+        self.late = false;
     }
 
     /// From whatever state to the script running: what the board is, and what the script printed.
@@ -419,6 +468,7 @@ impl Approach<'_> {
         if self.session.now() < self.started + *due {
             return Ok(());
         }
+        let pulse = self.pulses;
         self.pulses += 1;
         if self.seen.stage.is_some() {
             return Ok(());
@@ -428,6 +478,7 @@ impl Approach<'_> {
         let lines = self.session.transport();
         lines.set_control_lines(*dtr, *rts).map_err(gone)?;
         self.was_reset = true;
+        self.last_pulse = pulse;
         let waited = interrupt.wait(Duration::from_millis(50));
         // Release the reset line even if the wait was interrupted.
         lines.set_control_lines(false, false).map_err(gone)?;
@@ -531,6 +582,7 @@ impl Approach<'_> {
             match self.session.transport().read(&mut buf, slice) {
                 Ok(n) => {
                     let came = buf.get(..n).unwrap_or_default();
+                    let was_there = self.seen.has_been_at_crossroads();
                     self.seen.add(came, self.session.now());
                     // As long as text comes, wait for its end, but not beyond `end`.
                     deadline = (self.session.now() + patience)
@@ -538,6 +590,12 @@ impl Approach<'_> {
                         .min(self.deadline());
                     if self.seen.at_crossroads() {
                         self.type_keys(b"\x03")?;
+                    }
+                    if self.seen.has_been_at_crossroads() {
+                        let before = self.looked.unwrap_or(self.started);
+                        self.late |= self.session.now() > before + slice + LATE;
+                        // It has gone on.
+                        self.late |= !was_there && !self.seen.is_at_crossroads_line();
                     }
                 }
                 Err(error) if error.kind() == io::ErrorKind::TimedOut => {
@@ -547,6 +605,7 @@ impl Approach<'_> {
                 }
                 Err(error) => return Err(ConnectError::Session(SessionError::Gone(error))),
             }
+            self.looked = Some(self.session.now());
             if self.session.now() >= deadline {
                 return Ok(self.seen.at_prompt());
             }

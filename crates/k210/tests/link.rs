@@ -128,6 +128,66 @@ fn a_main_program_that_ctrl_c_does_not_end_is_caught_at_its_start() {
     next_frame(&mut connected.session);
 }
 
+/// A computer that does not get round to reading what says that the board listens, until it does no
+/// more.
+struct Late {
+    port: Port,
+    /// How often yet.
+    times: usize,
+    /// What has come since.
+    text: Vec<u8>,
+}
+
+impl Transport for Late {
+    fn read(&mut self, buf: &mut [u8], timeout: Duration) -> io::Result<usize> {
+        let n = self.port.read(buf, timeout)?;
+        self.text.extend_from_slice(&buf[..n]);
+        if self.times > 0 && self.text.windows(8).any(|it| it == b"init end") {
+            self.times -= 1;
+            self.text.clear();
+            std::thread::sleep(Duration::from_millis(300));
+        }
+        Ok(n)
+    }
+
+    fn write_all(&mut self, data: &[u8], timeout: Duration) -> io::Result<()> {
+        self.port.write_all(data, timeout)
+    }
+
+    fn discard_input(&mut self) -> io::Result<()> {
+        self.port.discard_input()
+    }
+
+    fn set_baud_rate(&mut self, baud: u32) -> io::Result<()> {
+        self.port.set_baud_rate(baud)
+    }
+
+    fn set_control_lines(&mut self, dtr: bool, rts: bool) -> io::Result<()> {
+        self.port.set_control_lines(dtr, rts)
+    }
+}
+
+#[test]
+fn a_computer_that_is_late_twice_catches_the_main_program_at_the_third_start() {
+    let wedged = b"while True:\n    try:\n        while True:\n            pass\n    except:\n        pass\n";
+    let bring_up = |times| {
+        let config = Config {
+            boot: BootMode::Main,
+            files: vec![("/flash/main.py".into(), wedged.to_vec())],
+            ..Config::default()
+        };
+        let port = k210_sim::open(config).unwrap();
+        let text = Vec::new();
+        let late = Box::new(Late { port, times, text });
+        let counters = Arc::new(Counters::default());
+        connect::connect(late, &camera(), &Interrupt::default(), &counters)
+    };
+    next_frame(&mut bring_up(2).unwrap().session);
+    // One that is always late is told that the board is deaf.
+    let error = bring_up(usize::MAX).err().unwrap();
+    assert!(matches!(error, ConnectError::Deaf(_)), "{error:?}");
+}
+
 #[test]
 fn a_board_in_ide_mode_at_the_prompts_speed_is_brought_to_the_one_that_is_wanted() {
     let config = Config {

@@ -61,7 +61,7 @@ fn locked() -> Recorder {
     Recorder::start(&format!("password = '{password}'\ntoken = '{TOKEN}'\n"))
 }
 
-fn log_in(port: u16, password: &str) -> Answer {
+pub(crate) fn log_in(port: u16, password: &str) -> Answer {
     let body = format!("password={}", password.replace(' ', "+"));
     let head = format!(
         "POST /login HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\

@@ -180,3 +180,56 @@ fn facts_that_cannot_be_written_are_written_later() {
     let log = recorder.program.said();
     assert_eq!(log.matches("facts of").count(), 1, "{log}");
 }
+
+/// As with `ulimit -f`: the clip ends with one failure and plays to where it goes, and the camera records on.
+#[test]
+fn a_file_that_may_not_grow_ends_its_recording_and_nothing_else() {
+    let mut recorder = Recorder::start(&ball("gate"));
+    recorder.runs("gate");
+    let before = recorder.clip("gate", "?event=before");
+    let id = recorder.program.id();
+    let set = |limit: &str| {
+        let mut command = Command::new("prlimit");
+        command.args([&format!("--pid={id}"), limit]);
+        assert!(command.status().unwrap().success());
+    };
+    let limit = before["bytes"].as_u64().unwrap() * 2;
+    set(&format!("--fsize={limit}:"));
+    let port = recorder.program.port();
+    let path = "/api/cameras/gate/trigger?event=large&after=3600";
+    let answer = ask(port, "POST", path, "").json();
+    let name = answer["name"].as_str().unwrap().to_owned();
+    let error = until("the recording has failed", || {
+        let state = ask(port, "GET", "/api/state", "").json();
+        let error = &state["cameras"][0]["recording-error"];
+        error.as_str().map(str::to_owned)
+    });
+    assert!(
+        error.contains("too large") || error.contains("write"),
+        "{error}"
+    );
+    let clip = recorder.path(&format!("clips/gate/{name}"));
+    let size = std::fs::metadata(&clip).unwrap().len();
+    assert!(size <= limit, "{size}");
+    let mut probe = Command::new("ffprobe");
+    probe.args(["-v", "error", "-count_frames", "-select_streams", "v"]);
+    probe.args(["-show_entries", "stream=nb_read_frames", "-of", "csv=p=0"]);
+    let probed = probe.arg(&clip).output().unwrap();
+    let frames = String::from_utf8_lossy(&probed.stdout)
+        .trim()
+        .parse::<u32>();
+    let said = String::from_utf8_lossy(&probed.stderr);
+    assert!(frames.is_ok_and(|frames| frames > 10), "{said}");
+    set("--fsize=unlimited:");
+    recorder.clip("gate", "?event=after");
+    let metrics = ask(
+        port,
+        "GET",
+        "/metrics",
+        "Accept: application/openmetrics-text;version=1.0.0\r\n",
+    );
+    let metrics = String::from_utf8(metrics.body).unwrap();
+    let failed = "kendryte_recordings_failed_total{camera=\"gate\"} 1";
+    assert!(metrics.contains(failed), "{metrics}");
+    recorder.program.terminate();
+}

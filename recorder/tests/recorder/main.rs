@@ -10,6 +10,7 @@
 mod auth;
 mod browser;
 mod cameras;
+mod clock;
 mod cut;
 mod disk;
 mod gateway;

@@ -35,8 +35,14 @@ fn status(port: u16) -> Value {
 
 /// What ffprobe says of an address: each stream's codec, and the width of pictures.
 fn probe(address: &str) -> Result<Vec<String>, String> {
+    probe_with(&[], address)
+}
+
+/// The same with more options.
+fn probe_with(options: &[&str], address: &str) -> Result<Vec<String>, String> {
     let output = Command::new("ffprobe")
         .args(["-v", "error", "-rtsp_transport", "tcp", "-of", "csv=p=0"])
+        .args(options)
         .args(["-show_entries", "stream=codec_name,width", address])
         .stdin(Stdio::null())
         .output()
@@ -359,7 +365,26 @@ fn in_the_network_it_goes_by_tls() {
     open.write_all(b"OPTIONS * RTSP/1.0\r\nCSeq: 1\r\n\r\n")
         .unwrap();
     let address = format!("rtsps://me:open%20sesame@127.0.0.1:{port}/gate");
-    assert_eq!(probe(&address).unwrap(), ["h264,160"]);
+    // ffmpeg before 7 or so cannot be told what to trust, and trusts all; since 9 it asks for it.
+    let options = Command::new("ffprobe")
+        .args(["-v", "error", "-h", "demuxer=rtsp"])
+        .output()
+        .expect("ffprobe is installed");
+    let can_verify = String::from_utf8_lossy(&options.stdout).contains("-ca_file");
+    let folder = &recorder.folder;
+    let certificate = folder.path().join("cert.pem");
+    let trusted = [
+        "-tls_verify",
+        "1",
+        "-ca_file",
+        certificate.to_str().unwrap(),
+    ];
+    let trusted: &[&str] = if can_verify { &trusted } else { &[] };
+    assert_eq!(probe_with(trusted, &address).unwrap(), ["h264,160"]);
+    if can_verify {
+        let error = probe_with(&["-tls_verify", "1"], &address).unwrap_err();
+        assert!(error.contains("certificate"), "{error}");
+    }
     // What came before that in the open has no answer.
     open.set_nonblocking(true).unwrap();
     let mut answer = [0; 4];

@@ -115,7 +115,8 @@ impl Swift {
         command.arg(script).arg(self.folder.path());
         command.arg(self.port.to_string()).arg("clips");
         let mut program = Program::start(&mut command);
-        program.says(&["ready"]);
+        // eventlet has a warning for those who are "already" using it.
+        program.says(&["Swift is ready"]);
         self.program = Some(program);
     }
 

@@ -49,6 +49,16 @@ pub enum FileError {
     },
 }
 
+/// Removes a file that was made for a name, if nothing was written to it and it is still the one of that name. A link
+/// and a device stay.
+pub fn give_back(path: &Path, made: &File) {
+    let is_file = std::fs::symlink_metadata(path).is_ok_and(|it| it.is_file());
+    if is_file && made.metadata().is_ok_and(|it| it.len() == 0) && is_at(made, path) {
+        // That it cannot be removed is no news beside what went wrong before.
+        let _ = std::fs::remove_file(path);
+    }
+}
+
 /// Whether an open file is the one that has this name.
 pub fn is_at(file: &File, path: &Path) -> bool {
     let there = std::fs::metadata(path).ok();
@@ -90,7 +100,7 @@ pub struct Recording {
 }
 
 impl Recording {
-    /// Makes `path`, or empties it when it exists.
+    /// Makes `path`, or empties it when it exists. Of a recording that does not come about no empty file is left.
     pub fn create(path: &Path, layout: Layout) -> Result<Self, FileError> {
         let kind = Kind::of(path)?;
         let create = |source| FileError::Create {
@@ -105,6 +115,27 @@ impl Recording {
             .truncate(true)
             .open(path)
             .map_err(create)?;
+        // By which it is known again: if there is no descriptor for that, nor is there for what follows.
+        let made = match file.try_clone() {
+            Ok(made) => made,
+            Err(error) => {
+                give_back(path, &file);
+                return Err(create(error));
+            }
+        };
+        let begun = Self::begin(path, kind, layout, file);
+        begun.inspect_err(|_| {
+            // There may be some of a head.
+            let _ = made.set_len(0);
+            give_back(path, &made);
+        })
+    }
+
+    fn begin(path: &Path, kind: Kind, layout: Layout, file: File) -> Result<Self, FileError> {
+        let create = |source| FileError::Create {
+            path: path.to_owned(),
+            source,
+        };
         let unsynced = Arc::<Mutex<Option<io::Error>>>::default();
         let sync = SyncThread::start(file.try_clone().map_err(create)?, {
             let unsynced = unsynced.clone();

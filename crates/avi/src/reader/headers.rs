@@ -5,6 +5,7 @@
 
 use std::mem::discriminant;
 
+use super::firsts::Firsts;
 use super::index::MAX_STREAMS;
 use crate::header::{
     BitmapInfo, ChunkHeader, ExtendedHeader, FourCc, ListHeader, MainHeader, StreamHeader,
@@ -272,6 +273,8 @@ pub struct Header {
     pub movi: Option<u64>,
     /// Where `movi` ends if its size is right.
     pub movi_end: u64,
+    /// Where it was found, from the file's start: behind what is nothing known, if that is first.
+    pub begin: u64,
     /// Where the RIFF that it begins with ends by its size; `None` if it does not say.
     pub riff_end: Option<u64>,
 }
@@ -357,6 +360,11 @@ struct Raw {
 }
 
 impl Raw {
+    /// Whether nothing has been found yet that says what is in the file.
+    fn is_empty(&self) -> bool {
+        self.avih.is_none() && self.streams.is_empty()
+    }
+
     /// Begins another stream. All beyond those that are kept share one place behind them.
     fn begin_stream(&mut self) {
         match self.streams.get_mut(MAX_STREAMS) {
@@ -382,6 +390,9 @@ const KNOWN: [FourCc; 11] = [
     FourCc::IDIT,
 ];
 
+/// What those and a RIFF begin with.
+const FIRSTS: Firsts = Firsts::of(b"asivdJLIR");
+
 /// No header chunk of these sizes or less has room for another in it.
 const SMALL: usize = 64;
 
@@ -392,6 +403,7 @@ pub fn parse(data: &[u8], base: u64, complete: bool) -> Result<Header, Short> {
     let mut at = 0;
     let mut movi = None;
     let mut movi_size = 0;
+    let (mut begin, mut nested) = (0, None);
     let riff_end = ChunkHeader::parse(data)
         .ok()
         .filter(|riff| riff.id == FourCc::RIFF && riff.size > 4)
@@ -411,7 +423,14 @@ pub fn parse(data: &[u8], base: u64, complete: bool) -> Result<Header, Short> {
         let descend = match id {
             // What is before it is lost as a header, but its frames are there.
             FourCc::RIFF if kind == FourCc::AVIX => break,
-            FourCc::RIFF => true,
+            // A file that was joined on, where what is before the first one's chunks is lost.
+            FourCc::RIFF if !raw.is_empty() && is_file(rest) => break,
+            FourCc::RIFF => {
+                if raw.is_empty() {
+                    begin = at;
+                }
+                true
+            }
             FourCc::LIST if kind == FourCc::MOVI => {
                 movi = Some(at + 8);
                 movi_size = size;
@@ -426,10 +445,12 @@ pub fn parse(data: &[u8], base: u64, complete: bool) -> Result<Header, Short> {
         };
         if descend {
             // One that has nothing in it, by its size too, is no stream.
-            if kind == FourCc::STRL && size != 4 {
+            if kind == FourCc::STRL && size != 4 && nested != Some(at) {
                 raw.begin_stream();
             }
             at += 12;
+            // Nor is one in which another one begins at once: a head that stands there twice.
+            nested = (kind == FourCc::STRL).then_some(at);
             continue;
         }
         let sane = id.0.iter().all(|b| (0x20..0x7F).contains(b)) && size < MAX_HEADER;
@@ -473,8 +494,19 @@ pub fn parse(data: &[u8], base: u64, complete: bool) -> Result<Header, Short> {
     }
     Ok(Header {
         riff_end,
+        begin: base + begin as u64,
         ..finish(raw, movi.map(|at| base + at as u64), movi_size)
     })
+}
+
+/// Whether a whole file begins with its head's lists.
+fn is_file(data: &[u8]) -> bool {
+    let lists = [0, ListHeader::SIZE].map(|at| data.get(at..).map(ListHeader::parse));
+    matches!(
+        lists,
+        [Some(Ok(riff)), Some(Ok(hdrl))]
+            if riff.kind == FourCc::AVI && (hdrl.id, hdrl.kind) == (FourCc::LIST, FourCc::HDRL)
+    )
 }
 
 /// Whether a chunk of this name may stand in a header, or behind it.
@@ -494,18 +526,21 @@ fn is_data_chunk(id: FourCc) -> bool {
 }
 
 fn find_known(data: &[u8]) -> Option<usize> {
-    let is_known = |(at, code): (usize, &[u8])| match FourCc::parse(code) {
-        Some(FourCc::RIFF) => {
-            let head = data.get(at..).map(ListHeader::parse);
-            head.is_some_and(|head| {
-                head.is_ok_and(|head| matches!(head.kind, FourCc::AVI | FourCc::AVIX))
-            })
-        }
+    let is_known = |rest: &[u8]| match FourCc::parse(rest) {
+        Some(FourCc::RIFF) => ListHeader::parse(rest)
+            .is_ok_and(|head| matches!(head.kind, FourCc::AVI | FourCc::AVIX)),
         Some(id) => KNOWN.contains(&id),
         None => false,
     };
-    let mut codes = data.windows(4).enumerate();
-    codes.position(is_known)
+    let mut at = 0;
+    loop {
+        let rest = data.get(at..)?;
+        let found = FIRSTS.find(rest)?;
+        if rest.get(found..).is_some_and(is_known) {
+            return Some(at + found);
+        }
+        at += found + 1;
+    }
 }
 
 fn text(body: &[u8]) -> String {
@@ -611,6 +646,7 @@ fn finish(raw: Raw, movi: Option<u64>, movi_size: usize) -> Header {
         info: raw.info,
         movi,
         movi_end: movi.map_or(0, |at| at + padded(movi_size as u64)),
+        begin: 0,
         riff_end: None,
     }
 }

@@ -83,8 +83,7 @@ impl Probe {
             if data.len() < ListHeader::SIZE {
                 return Ok(Found::Nothing);
             }
-            let sign = data.windows(ListHeader::SIZE).position(is_sign);
-            let Some(found) = sign else {
+            let Some(found) = find_sign(data) else {
                 self.at += (data.len() - ListHeader::SIZE + 1) as u64;
                 continue;
             };
@@ -153,6 +152,12 @@ impl Probe {
         };
         Ok(FirstPicture { stream, pos, frame })
     }
+}
+
+/// Where a picture begins, or a file.
+fn find_sign(data: &[u8]) -> Option<usize> {
+    let mut places = memchr::memchr2_iter(0xff, b'R', data);
+    places.find(|at| data.get(*at..*at + ListHeader::SIZE).is_some_and(is_sign))
 }
 
 /// Whether a picture begins there, or a file.

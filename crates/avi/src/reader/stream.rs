@@ -263,7 +263,10 @@ impl StreamReader {
                     return Ok(None);
                 };
                 if header.is_enough() {
-                    return Ok(Some(self.start(header, None)));
+                    let before = super::picture_before(&mut self.arrived, base, header.begin);
+                    // What is there of one that has not all come is gone through.
+                    let before = before.unwrap_or(Some(base));
+                    return Ok(Some(self.start(header, before)));
                 }
                 let from = header.movi.map_or(base, |movi| movi + 4);
                 (header, Probe::new(from))
@@ -443,6 +446,9 @@ impl Body {
         }
         if !std::mem::replace(&mut self.ended, true) {
             notices.flush();
+            if let Some(pos) = self.walker.left_out() {
+                notices.left_out(pos, 1);
+            }
             if let Some(lost) = super::lost_sound(&self.header, &self.walker)
                 && !notices.leaves_out()
             {

@@ -12,6 +12,8 @@
 use crate::header::{ChunkHeader, FourCc, OldIndexEntry, padded};
 use crate::jpeg;
 
+use super::firsts::Firsts;
+
 /// Bytes of a chunk's name and size.
 pub(super) const CHUNK_HEAD: u64 = ChunkHeader::SIZE as u64;
 
@@ -26,11 +28,19 @@ pub(super) const MAX_PICTURE: usize = 64 << 20;
 const PAUSE: u64 = 1 << 20;
 
 /// Bytes looked at in vain, besides [`RETRY`] times those that were walked through, before nothing
-/// more is tried: the whole takes time in proportion to the file.
-const PATIENCE: u64 = 2 * MAX_PICTURE as u64;
+/// more is tried: the whole takes time in proportion to the file. A picture that is none, or one whose
+/// end is lost, is followed no further than to the next that begins, so it is seldom more than once.
+const PATIENCE: u64 = 16 << 20;
 
 /// So often may a byte be looked at in vain.
 const RETRY: u64 = 4;
+
+/// Places that look like the start of something which are tried before the search is noted to have passed
+/// them: what of them is not all there is tried anew when more has come.
+const TRIED: usize = 16;
+
+/// What a header that can be believed begins with, and a picture.
+const SIGNS: Firsts = Firsts::of(b"0123456789LRJi\xff");
 
 /// A chunk of another name is stepped over in a stream if it is no larger than this.
 const MAX_FOREIGN: u64 = 1 << 20;
@@ -212,6 +222,8 @@ pub struct Walker {
     index_end: Option<u64>,
     /// The first stream that has sound by the names of its chunks, and is not known to.
     unknown_sound: Option<usize>,
+    /// Where the first joined file begins that has pictures which no stream is known to have.
+    left_out: Option<u64>,
 }
 
 impl Item {
@@ -250,12 +262,18 @@ impl Walker {
             riff_end: None,
             index_end: None,
             unknown_sound: None,
+            left_out: None,
         }
     }
 
     /// The first stream that has sound by the names of its chunks, of which no more is known.
     pub fn unknown_sound(&self) -> Option<usize> {
         self.unknown_sound
+    }
+
+    /// Where the first joined file begins that has pictures in chunks of a stream which is none of pictures.
+    pub fn left_out(&self) -> Option<u64> {
+        self.left_out
     }
 
     /// Where the RIFF that it begins in ends, by its size.
@@ -390,6 +408,10 @@ impl Walker {
                             self.unknown_sound.get_or_insert(stream);
                             self.skip(view, size)?;
                         }
+                        (_, b"dc" | b"db") if jpeg::begins(view.get(pos + CHUNK_HEAD, 3)?) => {
+                            self.leave_out(pos);
+                            self.skip(view, size)?;
+                        }
                         _ => self.skip(view, size)?,
                     }
                 }
@@ -401,6 +423,9 @@ impl Walker {
                     if let Some(lost) = &mut self.lost {
                         lost.is_blank = id == FourCc([0; 4]);
                     }
+                    // What is no picture of the stream may look like one to the search, which would come
+                    // back here.
+                    self.pos += u64::from(id.stream_and_kind().is_some());
                 }
                 _ if id == FourCc::IDX1 && self.is_index(view, size)? => {
                     self.pos = pos + CHUNK_HEAD + padded(size.into());
@@ -412,8 +437,13 @@ impl Walker {
                     let end = index_end(view, payload)?;
                     if end > payload {
                         (self.pos, self.index_end) = (end, Some(end));
-                    } else {
+                    } else if size <= OldIndexEntry::SIZE as u32 {
                         self.skip(view, size)?;
+                    } else {
+                        // Something else that has an index's name now.
+                        self.lose(pos);
+                        self.pos = payload;
+                        return Ok(());
                     }
                     self.say(Item::Index { pos: payload, size });
                 }
@@ -421,6 +451,15 @@ impl Walker {
             },
         }
         Ok(())
+    }
+
+    /// A picture at `pos` is not played.
+    fn leave_out(&mut self, pos: u64) {
+        let file = self.files.iter().rev().find(|(from, _)| *from <= pos);
+        // What the first file's header says is known to whoever reads it.
+        if let Some((from, _)) = file.filter(|(from, _)| *from > 0) {
+            self.left_out.get_or_insert(*from);
+        }
     }
 
     /// Whether the head of a stream's pictures or sound is at `pos`.
@@ -520,8 +559,8 @@ impl Walker {
     fn skip<V: View>(&mut self, view: &mut V, size: u32) -> Result<(), Stop<V::Error>> {
         let payload = self.pos + 8;
         let next = payload + padded(size.into());
-        let sound = Self::fits(view, payload, size.into())
-            && (view.streamed() || self.believable(view, next)?);
+        // In a stream too: one whose size was overwritten would take along all that comes.
+        let sound = Self::fits(view, payload, size.into()) && self.believable(view, next)?;
         if sound {
             self.pos = next;
         } else if view
@@ -773,7 +812,7 @@ impl Walker {
             if self.is_tired() {
                 break None;
             }
-            match self.find(view, at)? {
+            match again(self.find(view, at), payload, at)? {
                 Found::At(header) => break Some(header),
                 Found::Picture { .. } => break None,
                 Found::Nothing { next } if next - payload < declared.min(MAX_SOUND) => at = next,
@@ -903,19 +942,12 @@ impl Walker {
     fn find<V: View>(&mut self, view: &mut V, from: u64) -> Result<Found, Stop<V::Error>> {
         let data = view.some(from, SIGN, WINDOW)?;
         let at_end = data.len() < SIGN;
-        let mut signs = Vec::new();
         let last = if at_end {
             data.len()
         } else {
             data.len() - SIGN + 1
         };
-        for (at, &byte) in data.iter().enumerate().take(last) {
-            if matches!(byte, b'0'..=b'9' | b'L' | b'R' | b'J' | b'i' | 0xFF)
-                && let Some(sign) = data.get(at..).and_then(|data| self.sign(data))
-            {
-                signs.push((at, sign));
-            }
-        }
+        let (signs, looked) = self.signs(data, last);
         for (at, sign) in signs {
             let pos = from + at as u64;
             match sign {
@@ -931,21 +963,41 @@ impl Walker {
                     }
                 }
                 Sign::Picture => {
-                    if let Picture::Whole(len) = self.walk(view, pos)?
-                        && self.is_ours(jpeg::FrameHeader::parse(view.get(pos, len)?).ok())
-                    {
-                        return Ok(Found::Picture { pos, len });
+                    if let Picture::Whole(len) = self.walk(view, pos)? {
+                        if self.is_ours(jpeg::FrameHeader::parse(view.get(pos, len)?).ok()) {
+                            return Ok(Found::Picture { pos, len });
+                        }
+                        self.wasted += len as u64;
                     }
                 }
             }
         }
-        Ok(if at_end {
+        Ok(if at_end && looked == last {
             Found::End
         } else {
             Found::Nothing {
-                next: from + last as u64,
+                next: from + looked as u64,
             }
         })
+    }
+
+    /// What in the first `last` bytes looks like the start of something, up to some of them, the first that is
+    /// sure to be one, or a picture, which may take long to follow; and behind how many bytes that is.
+    fn signs(&self, data: &[u8], last: usize) -> (Vec<(usize, Sign)>, usize) {
+        let mut signs = Vec::new();
+        let mut at = 0;
+        while let Some(found) = data.get(at..last).and_then(|rest| SIGNS.find(rest)) {
+            at += found + 1;
+            let Some(sign) = data.get(at - 1..).and_then(|data| self.sign(data)) else {
+                continue;
+            };
+            let is_last = !matches!(sign, Sign::IfFollowed(_));
+            signs.push((at - 1, sign));
+            if is_last || signs.len() == TRIED {
+                return (signs, at);
+            }
+        }
+        (signs, last)
     }
 
     /// Whether a picture has the size of the stream's, not that of a
@@ -1047,7 +1099,7 @@ fn is_index_name(id: FourCc) -> bool {
 fn index_end<V: View>(view: &mut V, payload: u64) -> Result<u64, Stop<V::Error>> {
     let mut at = payload;
     loop {
-        let bytes = view.get(at, OldIndexEntry::SIZE)?;
+        let bytes = again(view.get(at, OldIndexEntry::SIZE), payload, at)?;
         let Ok(entry) = OldIndexEntry::parse(bytes) else {
             // The file ends in it.
             at += bytes.len() as u64;
@@ -1062,6 +1114,19 @@ fn index_end<V: View>(view: &mut V, payload: u64) -> Result<u64, Stop<V::Error>>
         true => Ok(payload),
         false => Ok(at),
     }
+}
+
+/// What has been looked through up to `at` is looked through from `from` again when there is more of it: then
+/// twice as much, so that the whole takes time in proportion to it, in however small pieces it comes.
+fn again<T, E>(looked: Result<T, Stop<E>>, from: u64, at: u64) -> Result<T, Stop<E>> {
+    looked.map_err(|stop| match stop {
+        Stop::Short { pos, len } => Stop::Short {
+            pos: from,
+            len: usize::try_from((2 * (at - from)).max(pos + len as u64 - from))
+                .unwrap_or(usize::MAX),
+        },
+        failed => failed,
+    })
 }
 
 /// Follows a picture's markers, asking for more in doubling steps.

@@ -24,7 +24,7 @@ pub(crate) enum ExprKind {
     Name(Rc<str>),
     Tuple(Vec<Expr>),
     List(Vec<Expr>),
-    Set,
+    Set(Vec<Expr>),
     Dict(Vec<(Expr, Expr)>),
     /// The element, and the loops from the outermost.
     ListComp(Box<Expr>, Vec<Loop>),

@@ -8,9 +8,11 @@ use super::heap::{self, Store};
 use super::interpreter::Interpreter;
 use super::native::{Function, find};
 use super::value::{
-    Exception, Text, Value, exception_type, is_subclass, list, range_len, string, tuple,
+    Exception, Text, Value, buffer, exception_type, is_subclass, list, range_len, string, tuple,
 };
-use super::{Args, Raise, Result, float, int, methods, modules, operators, text};
+use super::{
+    Args, Raise, Result, bytes, float, int, methods, modules, operators, sets, text, value,
+};
 
 static FUNCTIONS: &[Function] = &[
     ("abs", |_, args| {
@@ -37,6 +39,7 @@ static FUNCTIONS: &[Function] = &[
             Value::Function(_)
                 | Value::Native(_)
                 | Value::Method(_)
+                | Value::Bound(_)
                 | Value::Type(_)
                 | Value::Class(_)
         )))
@@ -76,10 +79,19 @@ static FUNCTIONS: &[Function] = &[
         let value = methods::attribute(&given[0], &text(&given[1])?);
         Ok(Value::Bool(value.is_some()))
     }),
-    ("help", |interpreter, _| {
-        interpreter
-            .cpu
-            .print("Welcome to MicroPython on the simulated Sipeed_M1!\n")?;
+    ("eval", |interpreter, args| {
+        interpreter.evaluate(&text(one(args)?)?)
+    }),
+    ("exec", |interpreter, args| {
+        interpreter.execute(&text(one(args)?)?)
+    }),
+    ("globals", names),
+    ("help", |interpreter, args| {
+        let text = match args.between(0, 1)?.first() {
+            Some(Value::Str(topic)) if &**topic == "modules" => modules::listing(),
+            _ => "Welcome to MicroPython on the simulated Sipeed_M1!\n".into(),
+        };
+        interpreter.cpu.print(&text)?;
         Ok(Value::None)
     }),
     ("hex", |_, args| {
@@ -87,6 +99,13 @@ static FUNCTIONS: &[Function] = &[
         Ok(string(format!("{sign}0x{magnitude:x}")))
     }),
     ("id", |_, _| Ok(Value::Int(0x8011_0000))),
+    ("input", |interpreter, args| {
+        if let Some(prompt) = args.between(0, 1)?.first() {
+            let prompt = interpreter.text_of(prompt, false)?;
+            interpreter.cpu.print(&prompt)?;
+        }
+        interpreter.cpu.input().map(string)
+    }),
     ("isinstance", |_, args| {
         let given = args.exactly(2)?;
         Ok(Value::Bool(comes_from(&type_of(&given[0]), &given[1])))
@@ -96,6 +115,8 @@ static FUNCTIONS: &[Function] = &[
         Ok(Value::Bool(comes_from(&given[0], &given[1])))
     }),
     ("len", len),
+    // In functions, too, it gives the names of the script.
+    ("locals", names),
     ("max", |interpreter, args| extreme(interpreter, ">", args)),
     ("min", |interpreter, args| extreme(interpreter, "<", args)),
     ("oct", |_, args| {
@@ -149,8 +170,11 @@ static TYPES: &[Function] = &[
         let given = args.between(0, 1)?;
         Ok(Value::Bool(given.first().is_some_and(Value::is_true)))
     }),
-    ("bytes", bytes),
-    ("bytearray", bytes),
+    ("bytes", bytes_of),
+    ("classmethod", |_, args| {
+        Ok(Value::ClassMethod(vec![one(args)?.clone()].into()))
+    }),
+    ("bytearray", bytearray),
     ("dict", dict),
     ("filter", |interpreter, args| {
         let mut kept = Vec::new();
@@ -185,6 +209,7 @@ static TYPES: &[Function] = &[
     ("list", |interpreter, args| {
         Ok(list(items(interpreter, args)?))
     }),
+    ("memoryview", |_, args| bytes::view(one(args)?)),
     ("map", |interpreter, args| {
         let values = mapped(interpreter, args)?;
         Ok(list(values.into_iter().map(|(_, value)| value).collect()))
@@ -198,10 +223,19 @@ static TYPES: &[Function] = &[
         items.reverse();
         Ok(list(items))
     }),
+    ("set", |interpreter, args| {
+        sets::of(items(interpreter, args)?)
+    }),
+    ("staticmethod", |_, args| {
+        Ok(Value::StaticMethod(vec![one(args)?.clone()].into()))
+    }),
     ("str", |interpreter, args| {
         Ok(match args.between(0, 2)? {
             [] => string(""),
-            [Value::Bytes(data), _] => string(String::from_utf8_lossy(data)),
+            [
+                value @ (Value::Bytes(_) | Value::Bytearray(_) | Value::View(_)),
+                _,
+            ] => string(String::from_utf8_lossy(&buffer(value)?)),
             [value, ..] => string(interpreter.text_of(value, false)?),
         })
     }),
@@ -258,8 +292,24 @@ fn parts(value: &Value) -> Result<(&'static str, u64)> {
     Ok((if value < 0 { "-" } else { "" }, value.unsigned_abs()))
 }
 
-fn dir(_: &mut Interpreter<'_>, args: &Args) -> Result<Value> {
+/// `globals()`, as they are now.
+fn names(interpreter: &mut Interpreter<'_>, args: &Args) -> Result<Value> {
+    args.exactly(0)?;
+    let names = interpreter.globals.borrow();
+    heap::reserve_slots(8 * names.len())?;
+    let pairs = names.iter();
+    let pairs = pairs.map(|(name, value)| (string(name), value.clone()));
+    Ok(value::dict(pairs.collect()))
+}
+
+/// The names of all that needs no import.
+pub(crate) fn all_names() -> impl Iterator<Item = &'static str> {
+    FUNCTIONS.iter().chain(TYPES).map(|(name, _)| *name)
+}
+
+fn dir(interpreter: &mut Interpreter<'_>, args: &Args) -> Result<Value> {
     Ok(list(match args.between(0, 1)?.first() {
+        None => interpreter.globals.borrow().keys().map(string).collect(),
         Some(Value::Module(module)) => module.names().map(string).collect(),
         Some(Value::Instance(instance)) => {
             let names = instance.names.borrow();
@@ -286,8 +336,10 @@ fn len(interpreter: &mut Interpreter<'_>, args: &Args) -> Result<Value> {
     let length = match one(args)? {
         Value::Str(text) => text.chars().count(),
         Value::Bytes(data) => data.len(),
-        Value::Tuple(items) => items.len(),
-        Value::List(items) => items.borrow().len(),
+        Value::Tuple(items) | Value::Fields(_, items) => items.len(),
+        Value::Bytearray(data) => data.borrow().len(),
+        Value::View(view) => view.length,
+        Value::List(items) | Value::Set(items) => items.borrow().len(),
         Value::Dict(pairs) => pairs.borrow().len(),
         Value::Range(start, stop, step) => {
             return Ok(Value::Int(range_len(*start, *stop, *step)));
@@ -317,8 +369,10 @@ fn ord(_: &mut Interpreter<'_>, args: &Args) -> Result<Value> {
                 }
             }
         }
-        Value::Bytes(data) if data.len() == 1 => data[0].into(),
-        _ => return Err(Raise::new("TypeError", "ord expects a character")),
+        value => match buffer(value).as_deref() {
+            Ok([byte]) => (*byte).into(),
+            _ => return Err(Raise::new("TypeError", "ord expects a character")),
+        },
     };
     Ok(Value::Int(code.into()))
 }
@@ -419,7 +473,9 @@ fn type_of(value: &Value) -> Value {
         Value::Type(_) | Value::Class(_) => Value::Type("type"),
         Value::Module(_) => Value::Type("module"),
         Value::Function(_) | Value::Native(_) => Value::Type("function"),
-        Value::Method(_) => Value::Type("bound_method"),
+        Value::Method(_) | Value::Bound(_) => Value::Type("bound_method"),
+        Value::ClassMethod(_) => Value::Type("classmethod"),
+        Value::StaticMethod(_) => Value::Type("staticmethod"),
         Value::Clock(_) => Value::Type("clock"),
         Value::Image => Value::Type("Image"),
         Value::Uart => Value::Type("UART"),
@@ -429,29 +485,51 @@ fn type_of(value: &Value) -> Value {
         Value::Float(_) => Value::Type("float"),
         Value::Str(_) => Value::Type("str"),
         Value::Bytes(_) => Value::Type("bytes"),
-        Value::Tuple(_) => Value::Type("tuple"),
+        Value::Tuple(_) | Value::Fields(..) => Value::Type("tuple"),
+        Value::Bytearray(_) => Value::Type("bytearray"),
+        Value::View(_) => Value::Type("memoryview"),
+        Value::Terminal(_) => Value::Type("FileIO"),
+        Value::Hash(_) => Value::Type("sha256"),
         Value::List(_) => Value::Type("list"),
+        Value::Set(_) => Value::Type("set"),
         Value::Dict(_) => Value::Type("dict"),
         Value::Range(..) => Value::Type("range"),
     }
 }
 
-fn bytes(interpreter: &mut Interpreter<'_>, args: &Args) -> Result<Value> {
-    Ok(Value::Bytes(match args.between(0, 2)?.first() {
-        None => Vec::new().into(),
-        Some(Value::Str(text)) => text.as_bytes().into(),
+fn bytes_of(interpreter: &mut Interpreter<'_>, args: &Args) -> Result<Value> {
+    match args.between(0, 3)?.first() {
+        Some(Value::Bytes(data)) => Ok(Value::Bytes(data.clone())),
+        _ => Ok(Value::Bytes(contents(interpreter, args)?.into())),
+    }
+}
+
+fn bytearray(interpreter: &mut Interpreter<'_>, args: &Args) -> Result<Value> {
+    args.between(0, 3)?;
+    contents(interpreter, args).map(value::bytearray)
+}
+
+/// What `bytes` and `bytearray` are made of.
+fn contents(interpreter: &mut Interpreter<'_>, args: &Args) -> Result<Vec<u8>> {
+    Ok(match args.positional.first() {
+        None => Vec::new(),
         Some(Value::Int(length)) => {
             let length = usize::try_from(*length).unwrap_or(usize::MAX);
             heap::reserve(length)?;
-            vec![0; length].into()
+            vec![0; length]
         }
-        Some(Value::Bytes(data)) => data.clone(),
-        Some(iterable) => {
-            let items = interpreter.iterate(iterable)?;
-            let bytes = items.iter().map(|item| Ok(int(item)? as u8));
-            bytes.collect::<Result<Vec<u8>>>()?.into()
-        }
-    }))
+        Some(given) => match buffer(given) {
+            Ok(data) => {
+                heap::reserve(data.len())?;
+                data.into_owned()
+            }
+            Err(_) => {
+                let items = interpreter.iterate(given)?;
+                let bytes = items.iter().map(|item| Ok(int(item)? as u8));
+                bytes.collect::<Result<_>>()?
+            }
+        },
+    })
 }
 
 fn dict(interpreter: &mut Interpreter<'_>, args: &Args) -> Result<Value> {

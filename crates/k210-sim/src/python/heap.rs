@@ -280,6 +280,16 @@ impl Contents for Vec<Value> {
     }
 }
 
+impl Contents for Vec<u8> {
+    fn size(&self) -> usize {
+        self.len()
+    }
+
+    fn take(&mut self) -> Vec<Value> {
+        Vec::new()
+    }
+}
+
 impl Contents for Vec<(Value, Value)> {
     fn size(&self) -> usize {
         self.len() * 2 * SLOT
@@ -319,6 +329,14 @@ impl<T: Contents + 'static> Store<T> {
         });
         remember(&store);
         store
+    }
+
+    /// The same for contents that hold no values, and so are part of no circle.
+    pub(crate) fn leaf(contents: T) -> Rc<Self> {
+        Rc::new(Store {
+            charge: Charge::new(contents.size()),
+            contents: RefCell::new(contents),
+        })
     }
 
     /// To look at them.

@@ -7,10 +7,12 @@ use std::rc::Rc;
 use super::ast::{Argument, Expr, ExprKind, Function, Handler, Loop, Stmt, StmtKind};
 use super::heap::Store;
 use super::value::{
-    Class, Closure, Exception, Instance, Namespace, Value, dict, is_subclass, list, namespace,
-    range_item, range_len, string, tuple,
+    Class, Closure, Exception, Instance, Namespace, Value, dict, is_subclass, list, look,
+    namespace, range_item, range_len, string, tuple,
 };
-use super::{Args, Raise, Result, builtins, heap, int, methods, modules, operators, parser};
+use super::{
+    Args, Raise, Result, builtins, bytes, heap, int, methods, modules, operators, parser, sets,
+};
 use crate::firmware::Cpu;
 
 /// Calls inside calls before the stack is full.
@@ -55,6 +57,8 @@ enum Flow {
 pub(crate) struct Interpreter<'a> {
     /// The processor that it runs on.
     pub cpu: &'a mut Cpu,
+    /// The names of the text.
+    pub globals: Namespace,
     pub(super) line: u32,
     depth: usize,
     /// Expressions inside expressions, calls included.
@@ -80,19 +84,14 @@ impl<'a> Interpreter<'a> {
     ) -> Result<()> {
         let mut interpreter = Interpreter {
             cpu,
+            globals: globals.clone(),
             line: 1,
             depth: 0,
             nesting: 0,
             prompt: mode == Mode::Prompt,
             handling: Vec::new(),
         };
-        let body = parser::parse(source).map_err(|error| {
-            let raise = Raise::new("SyntaxError", error.message);
-            if let Raise::Exception(exception) = &raise {
-                exception.came_through(error.line, "");
-            }
-            raise
-        })?;
+        let body = parse(source)?;
         if let Some((line, message)) = super::ast::misplaced(&body, false) {
             let raise = Raise::new("SyntaxError", message);
             interpreter.line = line;
@@ -109,6 +108,56 @@ impl<'a> Interpreter<'a> {
             Ok(Flow::Break | Flow::Continue) => Ok(()),
             Err(raise) => Err(interpreter.trace(raise, "<module>")),
         }
+    }
+
+    /// `exec`, in the names of the text.
+    pub(crate) fn execute(&mut self, source: &str) -> Result<Value> {
+        let body = parse(source)?;
+        if let Some((line, message)) = super::ast::misplaced(&body, false) {
+            self.line = line;
+            return Err(Raise::new("SyntaxError", message));
+        }
+        self.within(|interpreter, scope| {
+            interpreter.block(&body, scope)?;
+            Ok(Value::None)
+        })
+    }
+
+    /// `eval`.
+    pub(crate) fn evaluate(&mut self, source: &str) -> Result<Value> {
+        let body = parse(source.trim_start_matches([' ', '\t']))?;
+        let [
+            Stmt {
+                kind: StmtKind::Expr(expression),
+                ..
+            },
+        ] = &body[..]
+        else {
+            return Err(Raise::new("SyntaxError", "invalid syntax"));
+        };
+        self.within(|interpreter, scope| interpreter.eval(expression, scope))
+    }
+
+    /// Runs something in the names of the text, as a call inside of what runs.
+    fn within(&mut self, run: impl FnOnce(&mut Self, &Scope) -> Result<Value>) -> Result<Value> {
+        if self.depth >= DEPTH {
+            return Err(too_deep());
+        }
+        let scope = Scope {
+            globals: self.globals.clone(),
+            locals: None,
+            function: None,
+            outer: Vec::new(),
+        };
+        let line = self.line;
+        // What it shows is not the prompt's.
+        let prompt = std::mem::replace(&mut self.prompt, false);
+        self.depth += 1;
+        let result = run(self, &scope);
+        self.depth -= 1;
+        self.prompt = prompt;
+        self.line = line;
+        result
     }
 
     /// Lets the time of a statement pass.
@@ -234,6 +283,9 @@ impl<'a> Interpreter<'a> {
             heap::reserve_slots(more.len())?;
             items.borrow_mut().extend(more);
             return Ok(());
+        }
+        if let ("+", Value::Bytearray(data)) = (operator, &before) {
+            return bytes::extend(data, &value);
         }
         let after = self.binary(operator, &before, &value)?;
         self.assign(target, after, scope)
@@ -545,6 +597,10 @@ impl<'a> Interpreter<'a> {
             ExprKind::Index(object, index) => {
                 let object = self.eval(object, scope)?;
                 if let ExprKind::Slice(parts) = &index.kind {
+                    if matches!(object, Value::Bytearray(_) | Value::View(_)) {
+                        let bounds = self.bounds(parts, scope)?;
+                        return bytes::replace(&object, bounds, &value);
+                    }
                     let values = self.iterate(&value)?;
                     return self.replace_slice(&object, parts, values, scope);
                 }
@@ -560,6 +616,7 @@ impl<'a> Interpreter<'a> {
                         items[at] = value;
                     }
                     Value::Dict(pairs) => methods::insert(pairs, index, value)?,
+                    Value::Bytearray(_) | Value::View(_) => bytes::set(&object, &index, &value)?,
                     _ => {
                         return Err(Raise::new(
                             "TypeError",
@@ -657,10 +714,7 @@ impl<'a> Interpreter<'a> {
             ExprKind::Name(name) => self.load(name, scope),
             ExprKind::Tuple(items) => self.eval_all(items, scope).map(tuple),
             ExprKind::List(items) => self.eval_all(items, scope).map(list),
-            ExprKind::Set => Err(Raise::new(
-                "NotImplementedError",
-                "the simulated board has no sets",
-            )),
+            ExprKind::Set(items) => sets::of(self.eval_all(items, scope)?),
             ExprKind::Dict(pairs) => self.dict(pairs, scope),
             ExprKind::ListComp(element, loops) => {
                 let mut items = Vec::new();
@@ -785,21 +839,13 @@ impl<'a> Interpreter<'a> {
             );
             return Err(Raise::new("TypeError", message));
         };
-        if bounds[2].is_some_and(|step| step != 1) {
+        let Some(span) = operators::span(bounds, items.borrow().len()) else {
             // The firmware says no more.
             return Err(Raise::with("NotImplementedError", Vec::new()));
-        }
+        };
         heap::reserve_slots(values.len())?;
         let mut items = items.borrow_mut();
-        let len = items.len() as i64;
-        let place = |bound: Option<i64>, without: i64| {
-            let bound = bound.unwrap_or(without);
-            let bound = if bound < 0 { bound + len } else { bound };
-            bound.clamp(0, len) as usize
-        };
-        let start = place(bounds[0], 0);
-        let stop = place(bounds[1], len).max(start);
-        let removed: Vec<Value> = items.splice(start..stop, values).collect();
+        let removed: Vec<Value> = items.splice(span, values).collect();
         drop(items);
         heap::bury(removed);
         Ok(())
@@ -877,15 +923,24 @@ impl<'a> Interpreter<'a> {
         Ok(match iterable {
             Value::Range(start, stop, step) => ((index as i64) < range_len(*start, *stop, *step))
                 .then(|| range_item(*start, *step, index as i64)),
-            Value::Tuple(items) => items.get(index).cloned(),
-            Value::List(items) => items.borrow().get(index).cloned(),
+            Value::Tuple(items) | Value::Fields(_, items) => items.get(index).cloned(),
+            Value::Bytearray(data) => {
+                let byte = data.borrow().get(index).copied();
+                byte.map(|byte| Value::Int(byte.into()))
+            }
+            Value::View(_) => {
+                let byte = look(iterable, |data| data.get(index).copied())?;
+                byte.map(|byte| Value::Int(byte.into()))
+            }
+            Value::List(items) | Value::Set(items) => items.borrow().get(index).cloned(),
             Value::Dict(pairs) => pairs.borrow().get(index).map(|(key, _)| key.clone()),
             Value::Bytes(data) => data.get(index).map(|&byte| Value::Int(byte.into())),
             Value::Str(text) => text
                 .chars()
                 .nth(index)
                 .map(|character| string(character.to_string())),
-            Value::File(_) => {
+            Value::File(_) | Value::Terminal(_) | Value::Uart => {
+                // `mp_stream_unbuffered_iter`
                 let line = self.method(iterable, "readline", Args::default())?;
                 line.is_true().then_some(line)
             }
@@ -935,6 +990,23 @@ impl<'a> Interpreter<'a> {
                 }
                 object => methods::call(self, object, &bound.1, &args),
             },
+            Value::Bound(_) => {
+                // Not a call inside a call for each: they may be bound again and again.
+                let mut function = function.clone();
+                let mut firsts = Vec::new();
+                while let Value::Bound(parts) = &function
+                    && let [inner, first] = &parts[..]
+                {
+                    firsts.push(first.clone());
+                    function = inner.clone();
+                }
+                let mut args = args;
+                args.positional.splice(0..0, firsts.into_iter().rev());
+                match function {
+                    Value::Bound(_) => Err(not_callable(&function)),
+                    function => self.call(&function, args),
+                }
+            }
             Value::Type(name) => builtins::construct(self, name, &args),
             Value::Class(class) => {
                 let names = namespace();
@@ -995,6 +1067,16 @@ impl<'a> Interpreter<'a> {
             }
         }
     }
+}
+
+fn parse(source: &str) -> Result<Vec<Stmt>> {
+    parser::parse(source).map_err(|error| {
+        let raise = Raise::new("SyntaxError", error.message);
+        if let Raise::Exception(exception) = &raise {
+            exception.came_through(error.line, "");
+        }
+        raise
+    })
 }
 
 fn not_callable(value: &Value) -> Raise {

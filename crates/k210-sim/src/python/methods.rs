@@ -6,8 +6,8 @@ use std::rc::Rc;
 use super::heap::{self, Held};
 use super::interpreter::Interpreter;
 use super::native::{Function, Method, find};
-use super::value::{Items, Pairs, Text, Value, dict, list, string, tuple};
-use super::{Args, Raise, Result, format, int, modules, operators, text};
+use super::value::{Items, Pairs, Terminal, Text, Value, dict, list, no_buffer, string, tuple};
+use super::{Args, Raise, Result, bytes, format, int, modules, operators, sets, text};
 
 static STR: &[Method<Text>] = &[
     ("format", |interpreter, this, args| {
@@ -191,10 +191,7 @@ static BYTES: &[Method<Held<[u8]>>] = &[
 fn first_bytes(args: &Args) -> Result<&[u8]> {
     match args.between(1, 2)?.first() {
         Some(Value::Bytes(part)) => Ok(part),
-        _ => Err(Raise::new(
-            "TypeError",
-            "object with buffer protocol required",
-        )),
+        _ => Err(no_buffer()),
     }
 }
 
@@ -373,14 +370,14 @@ pub(crate) fn attribute(object: &Value, name: &str) -> Option<Value> {
         Value::Type(kind) if name == "__name__" => Some(string(kind)),
         Value::Type(kind) => modules::class_attribute(kind, name),
         Value::Class(class) if name == "__name__" => Some(string(&class.name)),
-        Value::Class(_) => class_attribute(object, name),
+        Value::Class(_) => class_attribute(object, name).map(|found| of_class(found, object)),
         Value::Instance(instance) => {
             if let Some(value) = instance.names.borrow().get(name) {
                 return Some(value.clone());
             }
             match class_attribute(object, name)? {
                 Value::Function(_) => Some(bound(object, name)),
-                value => Some(value),
+                value => Some(of_class(value, &Value::Class(instance.class.clone()))),
             }
         }
         Value::Exception(exception) => match name {
@@ -389,9 +386,26 @@ pub(crate) fn attribute(object: &Value, name: &str) -> Option<Value> {
             _ => None,
         },
         Value::Function(closure) if name == "__name__" => Some(string(&closure.code.name)),
+        Value::Fields(names, items) => {
+            let at = names.iter().position(|found| *found == name)?;
+            items.get(at).cloned()
+        }
+        Value::Terminal(_) if name == "buffer" => Some(Value::Terminal(Terminal::Buffer)),
         _ if has_method(object, name) => Some(bound(object, name)),
         Value::Uart => modules::class_attribute("UART", name),
         _ => None,
+    }
+}
+
+/// What is found in a class, by way of that class.
+fn of_class(found: Value, class: &Value) -> Value {
+    match &found {
+        Value::ClassMethod(function) => match function.first() {
+            Some(function) => Value::Bound(vec![function.clone(), class.clone()].into()),
+            None => found,
+        },
+        Value::StaticMethod(function) => function.first().cloned().unwrap_or(found),
+        _ => found,
     }
 }
 
@@ -416,7 +430,11 @@ fn has_method(object: &Value, name: &str) -> bool {
         Value::Str(_) => find(STR, name).is_some(),
         Value::Bytes(_) => find(BYTES, name).is_some(),
         Value::Tuple(_) => find(TUPLE, name).is_some(),
+        Value::Bytearray(_) => find(bytes::BYTEARRAY, name).is_some(),
+        Value::Terminal(_) => find(modules::TERMINAL_METHODS, name).is_some(),
+        Value::Hash(_) => find(modules::HASH_METHODS, name).is_some(),
         Value::List(_) => find(LIST, name).is_some(),
+        Value::Set(_) => find(sets::SET, name).is_some(),
         Value::Dict(_) => find(DICT, name).is_some(),
         Value::File(_) => find(modules::FILE_METHODS, name).is_some(),
         Value::Clock(_) => find(modules::CLOCK_METHODS, name).is_some(),
@@ -450,7 +468,11 @@ pub(crate) fn call(
         Value::Str(this) => run(STR, interpreter, this, name, args),
         Value::Bytes(this) => run(BYTES, interpreter, this, name, args),
         Value::Tuple(this) => run(TUPLE, interpreter, this, name, args),
+        Value::Bytearray(this) => run(bytes::BYTEARRAY, interpreter, this, name, args),
+        Value::Terminal(this) => run(modules::TERMINAL_METHODS, interpreter, this, name, args),
+        Value::Hash(this) => run(modules::HASH_METHODS, interpreter, this, name, args),
         Value::List(this) => run(LIST, interpreter, this, name, args),
+        Value::Set(this) => run(sets::SET, interpreter, this, name, args),
         Value::Dict(this) => run(DICT, interpreter, this, name, args),
         Value::File(this) => run(modules::FILE_METHODS, interpreter, this, name, args),
         Value::Clock(this) => run(modules::CLOCK_METHODS, interpreter, this, name, args),
@@ -481,7 +503,8 @@ pub(crate) fn index(object: &Value, index: &Value) -> Result<Value> {
             let items = items.borrow();
             Ok(items[operators::position(int(index)?, items.len(), "list")?].clone())
         }
-        Value::Tuple(items) => {
+        Value::Bytearray(_) | Value::View(_) => bytes::index(object, index),
+        Value::Tuple(items) | Value::Fields(_, items) => {
             Ok(items[operators::position(int(index)?, items.len(), "tuple")?].clone())
         }
         Value::Str(text) => {
@@ -534,7 +557,8 @@ pub(crate) fn slice(object: &Value, bounds: [Option<i64>; 3]) -> Result<Value> {
             let positions = operators::slice(bounds, items.len())?;
             list(positions.into_iter().map(|at| items[at].clone()).collect())
         }
-        Value::Tuple(items) => {
+        Value::Bytearray(_) | Value::View(_) => bytes::slice(object, bounds)?,
+        Value::Tuple(items) | Value::Fields(_, items) => {
             let positions = operators::slice(bounds, items.len())?;
             tuple(positions.into_iter().map(|at| items[at].clone()).collect())
         }

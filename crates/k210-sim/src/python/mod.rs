@@ -4,12 +4,13 @@
 //! An interpreter of its own: modules, functions, classes, exceptions, the usual statements,
 //! formatting, and the firmware's modules as far as they make sense without the hardware. What it
 //! does not know raises what the firmware would raise. Not there: generators (a generator expression
-//! is a list), decorators, sets, dict comprehensions, byte arrays that change, integers beyond 64 bits,
-//! inheritance from built-in classes other than exceptions, `super()` but to call a method, and the
-//! firmware's other modules.
+//! is a list), properties, frozen sets, `exec` with names of its own, dict comprehensions, text that
+//! is not UTF-8, modules that are files, integers beyond 64 bits, inheritance from built-in classes
+//! other than exceptions, `super()` but to call a method, and the firmware's other modules.
 
 mod ast;
 mod builtins;
+mod bytes;
 mod format;
 pub(crate) mod heap;
 mod interpreter;
@@ -19,12 +20,15 @@ mod modules;
 mod native;
 mod operators;
 mod parser;
+mod sets;
 mod special;
+mod stream;
 mod value;
 
 use std::rc::Rc;
 
 pub(crate) use interpreter::{Interpreter, Mode, main_namespace};
+pub(crate) use stream::Got;
 use value::Text;
 pub(crate) use value::{Exception, Namespace, Value, is_subclass, namespace};
 

@@ -3,8 +3,8 @@
 
 use std::cmp::Ordering;
 
-use super::value::{DEEPEST, Value, list, range_len, string, tuple};
-use super::{Raise, Result, format, heap};
+use super::value::{DEEPEST, Value, buffer, list, range_len, string, tuple};
+use super::{Raise, Result, bytes, format, heap, sets};
 
 fn unsupported(name: &str, left: &Value, right: &Value) -> Raise {
     Raise::new(
@@ -147,11 +147,17 @@ fn sequence(operator: &str, left: &Value, right: &Value) -> Option<Result<Value>
             let room = heap::reserve(a.len() + b.len());
             Some(room.map(|()| string([&**a, &**b].concat())))
         }
+        (_, Value::Set(a), Value::Set(b)) => sets::binary(operator, a, b),
+        ("+", Value::Bytearray(_), other) => Some(bytes::join(left, other)),
+        ("+", Value::Bytes(_), Value::Bytearray(_) | Value::View(_)) => {
+            let joined = bytes::join(left, right);
+            Some(joined.and_then(|joined| Ok(Value::Bytes(buffer(&joined)?.into_owned().into()))))
+        }
         ("+", Value::Bytes(a), Value::Bytes(b)) => {
             let room = heap::reserve(a.len() + b.len());
             Some(room.map(|()| Value::Bytes([&a[..], &b[..]].concat().into())))
         }
-        ("+", Value::Tuple(a), Value::Tuple(b)) => {
+        ("+", Value::Tuple(a) | Value::Fields(_, a), Value::Tuple(b) | Value::Fields(_, b)) => {
             let room = heap::reserve_slots(a.len() + b.len());
             Some(room.map(|()| tuple([&a[..], &b[..]].concat())))
         }
@@ -220,7 +226,8 @@ fn order_within(left: &Value, right: &Value, levels: usize) -> Option<Ordering> 
     match (left, right) {
         (Value::Str(a), Value::Str(b)) => Some((**a).cmp(&**b)),
         (Value::Bytes(a), Value::Bytes(b)) => Some((**a).cmp(&**b)),
-        (Value::Tuple(_), Value::Tuple(_)) | (Value::List(_), Value::List(_)) => {
+        (Value::Tuple(_) | Value::Fields(..), Value::Tuple(_) | Value::Fields(..))
+        | (Value::List(_), Value::List(_)) => {
             let levels = levels.checked_sub(1)?;
             let (a, b) = (left.items()?, right.items()?);
             for (a, b) in a.iter().zip(&b) {
@@ -247,6 +254,9 @@ pub(crate) fn compare(operator: &str, left: &Value, right: &Value) -> Result<boo
         "in" => contains(right, left)?,
         "not in" => !contains(right, left)?,
         _ => {
+            if let (Value::Set(a), Value::Set(b)) = (left, right) {
+                return Ok(sets::compare(operator, &a.borrow(), &b.borrow()));
+            }
             let order = order(left, right);
             let numbers = left.as_float().is_some() && right.as_float().is_some();
             if order.is_none() && !numbers {
@@ -276,8 +286,15 @@ fn contains(container: &Value, item: &Value) -> Result<bool> {
                 .as_int()
                 .is_some_and(|byte| data.iter().any(|&found| i64::from(found) == byte)),
         },
-        Value::Tuple(items) => items.iter().any(|found| found.equals(item)),
-        Value::List(items) => items.borrow().iter().any(|found| found.equals(item)),
+        Value::Tuple(items) | Value::Fields(_, items) => {
+            items.iter().any(|found| found.equals(item))
+        }
+        Value::Bytearray(data) => bytes::contains(&data.borrow(), item)?,
+        // `array_binary_op` looks for nothing in them.
+        Value::View(_) => false,
+        Value::List(items) | Value::Set(items) => {
+            items.borrow().iter().any(|found| found.equals(item))
+        }
         Value::Dict(pairs) => pairs.borrow().iter().any(|(key, _)| key.equals(item)),
         Value::Range(start, stop, step) => item.as_int().is_some_and(|value| {
             let distance = i128::from(value) - i128::from(*start);
@@ -304,6 +321,27 @@ pub(crate) fn position(index: i64, length: usize, name: &str) -> Result<usize> {
         .ok()
         .filter(|&at| at < length)
         .ok_or_else(|| Raise::new("IndexError", format!("{name} index out of range")))
+}
+
+/// The part of a sequence of that length that a slice without a step takes; `None` if it has one
+/// (`mp_seq_get_fast_slice_indexes`).
+pub(crate) fn span(parts: [Option<i64>; 3], length: usize) -> Option<std::ops::Range<usize>> {
+    let [start, stop, step] = parts;
+    if step.is_some_and(|step| step != 1) {
+        return None;
+    }
+    let length = length as i64;
+    let place = |bound: Option<i64>, without: i64| {
+        let bound = bound.unwrap_or(without);
+        let bound = if bound < 0 {
+            bound.saturating_add(length)
+        } else {
+            bound
+        };
+        bound.clamp(0, length) as usize
+    };
+    let start = place(start, 0);
+    Some(start..place(stop, length).max(start))
 }
 
 /// The positions that a slice takes from a sequence of that length.

@@ -189,6 +189,9 @@ impl Parser {
 
     fn statement(&mut self, into: &mut Vec<Stmt>) -> Result<()> {
         let line = self.line();
+        if self.is_op("@") {
+            return self.decorated(into);
+        }
         let Token::Name(word) = self.peek().clone() else {
             return self.simple_line(into);
         };
@@ -224,6 +227,37 @@ impl Parser {
             _ => return self.simple_line(into),
         };
         into.push(Stmt { line, kind });
+        Ok(())
+    }
+
+    /// A function or class with what stands above it, which is called with it afterwards.
+    fn decorated(&mut self, into: &mut Vec<Stmt>) -> Result<()> {
+        let mut decorators = Vec::new();
+        while self.take_op("@") {
+            let line = self.line();
+            decorators.push((line, self.postfix()?));
+            if self.next() != Token::Newline {
+                self.at -= 1;
+                return self.invalid();
+            }
+        }
+        if !self.is_word("def") && !self.is_word("class") {
+            return self.invalid();
+        }
+        self.statement(into)?;
+        let name = match into.last().map(|statement| &statement.kind) {
+            Some(StmtKind::Def(function)) => function.name.clone(),
+            Some(StmtKind::Class(name, ..)) => name.clone(),
+            _ => return self.invalid(),
+        };
+        for (line, decorator) in decorators.into_iter().rev() {
+            let kind = ExprKind::Name(name.clone());
+            let bound = Expr { line, kind };
+            let given = vec![Argument::Positional(bound.clone())];
+            let kind = ExprKind::Call(decorator.into(), given);
+            let kind = StmtKind::Assign(vec![bound], Expr { line, kind });
+            into.push(Stmt { line, kind });
+        }
         Ok(())
     }
 
@@ -927,7 +961,7 @@ impl Parser {
         self.expect_op("}")?;
         let kind = match (pairs.is_empty(), items.is_empty()) {
             (_, true) => ExprKind::Dict(pairs),
-            (true, false) => ExprKind::Set,
+            (true, false) => ExprKind::Set(items),
             _ => return self.error("invalid syntax"),
         };
         Ok(Expr { line, kind })

@@ -23,7 +23,7 @@ fn holds_instance(value: &Value) -> bool {
         match value {
             Value::Instance(_) => true,
             Value::Tuple(items) => items.iter().any(|item| look(item, depth + 1, left)),
-            Value::List(items) => {
+            Value::List(items) | Value::Set(items) => {
                 let items = items.borrow();
                 items.iter().any(|item| look(item, depth + 1, left))
             }
@@ -60,6 +60,9 @@ impl Interpreter<'_> {
     }
 
     fn text_within(&mut self, value: &Value, quoted: bool, depth: usize) -> Result<String> {
+        if let Value::Uart = value {
+            return Ok(super::modules::uart::text(self));
+        }
         if depth > DEEPEST || !holds_instance(value) {
             return Ok(if quoted { value.repr() } else { value.str() });
         }

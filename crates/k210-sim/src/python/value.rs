@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! What a script computes with. Floats have single precision, as the firmware's do.
 
+use std::borrow::Cow;
 use std::cell::RefCell;
 use std::collections::HashMap;
 use std::fmt::Write;
@@ -11,6 +12,7 @@ use super::heap::{self, Charge, Held, Store};
 use super::modules::Module;
 use super::native;
 use super::{Raise, Result};
+use crate::flash::Descriptor;
 
 /// A string.
 pub(crate) type Text = Held<str>;
@@ -20,6 +22,9 @@ pub(crate) type Items = Rc<Store<Vec<Value>>>;
 
 /// The pairs of a dict, in the order they were put in.
 pub(crate) type Pairs = Rc<Store<Vec<(Value, Value)>>>;
+
+/// Bytes that change.
+pub(crate) type Bytearray = Rc<Store<Vec<u8>>>;
 
 /// Names and what they are bound to.
 pub(crate) type Namespace = Rc<Store<HashMap<Rc<str>, Value>>>;
@@ -39,13 +44,26 @@ pub(crate) enum Value {
     Str(Text),
     Bytes(Held<[u8]>),
     Tuple(Held<[Value]>),
+    /// A tuple whose items have names (`objattrtuple.c`).
+    Fields(&'static [&'static str], Held<[Value]>),
+    /// Bytes that change.
+    Bytearray(Bytearray),
+    /// A part of other bytes, `memoryview`.
+    View(Rc<View>),
     List(Items),
+    Set(Items),
     Dict(Pairs),
     Range(i64, i64, i64),
     /// A function of the script.
     Function(Rc<Closure>),
     /// A function of the firmware.
     Native(&'static native::Function),
+    /// A function with its first argument.
+    Bound(Held<[Value]>),
+    /// A function in a class that wants the class.
+    ClassMethod(Held<[Value]>),
+    /// One that wants neither.
+    StaticMethod(Held<[Value]>),
     /// A method of a built-in value.
     Method(Rc<(Value, Rc<str>)>),
     Module(&'static Module),
@@ -58,6 +76,10 @@ pub(crate) enum Value {
     /// The UART of the prompt.
     Uart,
     File(Rc<RefCell<File>>),
+    /// The terminal, by one of its names in `sys`.
+    Terminal(Terminal),
+    /// A SHA-256 on its way.
+    Hash(Rc<RefCell<sha2::Sha256>>),
     Class(Rc<Class>),
     Instance(Rc<Instance>),
 }
@@ -123,13 +145,29 @@ pub(crate) struct Clock {
     pub frames: u32,
 }
 
-/// An open file; writing goes to flash at once.
+/// A file; writing goes to flash at once.
 pub(crate) struct File {
-    pub path: String,
+    /// `None` once it is closed.
+    pub descriptor: Option<Descriptor>,
     pub position: usize,
     pub binary: bool,
-    pub writable: bool,
-    pub closed: bool,
+}
+
+/// A part of the bytes of another value.
+pub(crate) struct View {
+    pub of: Value,
+    pub start: usize,
+    pub length: usize,
+}
+
+/// The terminal as `sys` has it (`sys_stdio_mphal.c`).
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Terminal {
+    In,
+    Out,
+    Err,
+    /// Both ways, and no line end changed.
+    Buffer,
 }
 
 /// An exception with the lines it came through, innermost first.
@@ -253,6 +291,16 @@ pub(crate) fn dict(pairs: Vec<(Value, Value)>) -> Value {
     Value::Dict(Store::new(pairs))
 }
 
+/// A named tuple's value.
+pub(crate) fn fields(names: &'static [&'static str], items: Vec<Value>) -> Value {
+    Value::Fields(names, items.into())
+}
+
+/// A byte array's value.
+pub(crate) fn bytearray(data: Vec<u8>) -> Value {
+    Value::Bytearray(Store::leaf(data))
+}
+
 /// A tuple's value.
 pub(crate) fn tuple(items: Vec<Value>) -> Value {
     Value::Tuple(items.into())
@@ -268,12 +316,17 @@ impl Value {
             Value::Float(_) => "float",
             Value::Str(_) => "str",
             Value::Bytes(_) => "bytes",
-            Value::Tuple(_) => "tuple",
+            Value::Tuple(_) | Value::Fields(..) => "tuple",
+            Value::Bytearray(_) => "bytearray",
+            Value::View(_) => "memoryview",
             Value::List(_) => "list",
+            Value::Set(_) => "set",
             Value::Dict(_) => "dict",
             Value::Range(..) => "range",
             Value::Function(_) | Value::Native(_) => "function",
-            Value::Method(_) => "bound_method",
+            Value::Method(_) | Value::Bound(_) => "bound_method",
+            Value::ClassMethod(_) => "classmethod",
+            Value::StaticMethod(_) => "staticmethod",
             Value::Module(_) => "module",
             Value::Type(_) | Value::Class(_) => "type",
             Value::Exception(exception) => match &exception.kind {
@@ -284,6 +337,8 @@ impl Value {
             Value::Clock(_) => "clock",
             Value::Image => "Image",
             Value::Uart => "UART",
+            Value::Terminal(_) => "FileIO",
+            Value::Hash(_) => "sha256",
             Value::File(file) if file.borrow().binary => "FileIO",
             Value::File(_) => "TextIOWrapper",
             Value::Instance(instance) => &instance.class.name,
@@ -299,8 +354,10 @@ impl Value {
             Value::Float(value) => *value != 0.0,
             Value::Str(text) => !text.is_empty(),
             Value::Bytes(data) => !data.is_empty(),
-            Value::Tuple(items) => !items.is_empty(),
-            Value::List(items) => !items.borrow().is_empty(),
+            Value::Tuple(items) | Value::Fields(_, items) => !items.is_empty(),
+            Value::Bytearray(data) => !data.borrow().is_empty(),
+            Value::View(view) => view.length != 0,
+            Value::List(items) | Value::Set(items) => !items.borrow().is_empty(),
             Value::Dict(pairs) => !pairs.borrow().is_empty(),
             Value::Range(start, stop, step) => range_len(*start, *stop, *step) > 0,
             _ => true,
@@ -327,7 +384,7 @@ impl Value {
     /// The items of a tuple or list.
     pub(crate) fn items(&self) -> Option<Vec<Value>> {
         match self {
-            Value::Tuple(items) => Some(items.to_vec()),
+            Value::Tuple(items) | Value::Fields(_, items) => Some(items.to_vec()),
             Value::List(items) => Some(items.borrow().clone()),
             _ => None,
         }
@@ -350,9 +407,24 @@ impl Value {
             (Value::None, Value::None) => true,
             (Value::Str(a), Value::Str(b)) => **a == **b,
             (Value::Bytes(a), Value::Bytes(b)) => **a == **b,
-            (Value::Tuple(a), Value::Tuple(b)) => same(a, b, depth, left),
+            (Value::Tuple(a) | Value::Fields(_, a), Value::Tuple(b) | Value::Fields(_, b)) => {
+                same(a, b, depth, left)
+            }
+            (Value::Bytearray(_) | Value::View(_), _)
+            | (_, Value::Bytearray(_) | Value::View(_)) => {
+                // Anything that has bytes compares by them.
+                let same = look(self, |a| look(other, |b| a == b));
+                same.and_then(|same| same).unwrap_or(false)
+            }
             (Value::List(a), Value::List(b)) => {
                 Rc::ptr_eq(a, b) || same(&a.borrow(), &b.borrow(), depth, left)
+            }
+            (Value::Set(a), Value::Set(b)) => {
+                let (a, b) = (a.borrow(), b.borrow());
+                let mut found = a
+                    .iter()
+                    .map(|item| b.iter().any(|other| item.compare(other, depth + 1, left)));
+                a.len() == b.len() && found.all(|found| found)
             }
             (Value::Dict(a), Value::Dict(b)) => {
                 let (a, b) = (a.borrow(), b.borrow());
@@ -387,8 +459,17 @@ impl Value {
             (Value::Module(a), Value::Module(b)) => std::ptr::eq(*a, *b),
             (Value::Native(a), Value::Native(b)) => std::ptr::eq(*a, *b),
             (Value::List(a), Value::List(b)) => Rc::ptr_eq(a, b),
+            (Value::Set(a), Value::Set(b)) => Rc::ptr_eq(a, b),
             (Value::Dict(a), Value::Dict(b)) => Rc::ptr_eq(a, b),
             (Value::Tuple(a), Value::Tuple(b)) => a.is(b),
+            (Value::Fields(_, a), Value::Fields(_, b))
+            | (Value::Bound(a), Value::Bound(b))
+            | (Value::ClassMethod(a), Value::ClassMethod(b))
+            | (Value::StaticMethod(a), Value::StaticMethod(b)) => a.is(b),
+            (Value::Bytearray(a), Value::Bytearray(b)) => Rc::ptr_eq(a, b),
+            (Value::View(a), Value::View(b)) => Rc::ptr_eq(a, b),
+            (Value::Terminal(a), Value::Terminal(b)) => a == b,
+            (Value::Hash(a), Value::Hash(b)) => Rc::ptr_eq(a, b),
             (Value::Function(a), Value::Function(b)) => Rc::ptr_eq(a, b),
             (Value::Class(a), Value::Class(b)) => Rc::ptr_eq(a, b),
             (Value::Instance(a), Value::Instance(b)) => Rc::ptr_eq(a, b),
@@ -438,10 +519,23 @@ impl Value {
                 Ok(())
             }
             Value::Tuple(values) => write_tuple(out, values, depth),
+            Value::Fields(names, values) => write_fields(out, names, values, depth),
+            Value::Bytearray(data) => {
+                out.push_str("bytearray(b");
+                quote(out, data.borrow().iter().map(|&byte| byte.into()), true);
+                out.write_str(")")
+            }
+            Value::View(_) => out.write_str("<memoryview>"),
             Value::List(values) => {
                 out.push('[');
                 write_items(out, &values.borrow(), depth);
                 out.write_str("]")
+            }
+            Value::Set(items) if items.borrow().is_empty() => out.write_str("set()"),
+            Value::Set(items) => {
+                out.push('{');
+                write_items(out, &items.borrow(), depth);
+                out.write_str("}")
             }
             Value::Dict(pairs) => write_dict(out, &pairs.borrow(), depth),
             Value::Range(start, stop, 1) => write!(out, "range({start}, {stop})"),
@@ -450,7 +544,10 @@ impl Value {
                 write!(out, "<function {} at 0x80110000>", function.code.name)
             }
             Value::Native(_) => out.write_str("<function>"),
-            Value::Method(_) => out.write_str("<bound_method>"),
+            Value::Method(_) | Value::Bound(_) => out.write_str("<bound_method>"),
+            Value::ClassMethod(_) | Value::StaticMethod(_) => {
+                write!(out, "<{}>", self.type_name())
+            }
             Value::Module(module) => write!(out, "<module '{}'>", module.name),
             Value::Type(name) => write!(out, "<class '{name}'>"),
             Value::Class(class) => write!(out, "<class '{}'>", class.name),
@@ -467,10 +564,17 @@ impl Value {
                 )
             }
             Value::Image => out.write_str("<image>"),
-            Value::Uart => {
-                out.write_str("[MAIXPY]UART5:( baudrate=1500000, bits=8, parity=None, stop=1)")
+            Value::Uart => out.write_str("[MAIXPY]UART5"),
+            Value::File(_) => write!(out, "<io.{} 80110000>", self.type_name()),
+            Value::Terminal(end) => {
+                let number = match end {
+                    Terminal::In | Terminal::Buffer => 0,
+                    Terminal::Out => 1,
+                    Terminal::Err => 2,
+                };
+                write!(out, "<io.FileIO {number}>")
             }
-            Value::File(_) => write!(out, "<io.{}>", self.type_name()),
+            Value::Hash(_) => out.write_str("<sha256>"),
             Value::Instance(instance) => {
                 write!(out, "<{} object at 0x80110000>", instance.class.name)
             }
@@ -496,6 +600,24 @@ fn write_tuple(out: &mut String, items: &[Value], depth: usize) -> std::fmt::Res
     out.write_str(if items.len() == 1 { ",)" } else { ")" })
 }
 
+/// `mp_obj_attrtuple_print_helper`
+fn write_fields(
+    out: &mut String,
+    names: &[&str],
+    items: &[Value],
+    depth: usize,
+) -> std::fmt::Result {
+    out.push('(');
+    for (index, (name, item)) in names.iter().zip(items).enumerate() {
+        if index > 0 {
+            out.push_str(", ");
+        }
+        write!(out, "{name}=")?;
+        item.write_repr(out, depth + 1);
+    }
+    out.write_str(")")
+}
+
 fn write_dict(out: &mut String, pairs: &[(Value, Value)], depth: usize) -> std::fmt::Result {
     out.push('{');
     for (index, (key, value)) in pairs.iter().enumerate() {
@@ -509,16 +631,37 @@ fn write_dict(out: &mut String, pairs: &[(Value, Value)], depth: usize) -> std::
     out.write_str("}")
 }
 
-/// The bytes of a string or of bytes.
-pub(crate) fn buffer(value: &Value) -> Result<&[u8]> {
-    match value {
-        Value::Str(text) => Ok(text.as_bytes()),
-        Value::Bytes(data) => Ok(data),
-        _ => Err(Raise::new(
-            "TypeError",
-            "object with buffer protocol required",
-        )),
+/// Looks at the bytes of a string or of whatever has them (`mp_get_buffer_raise`).
+pub(crate) fn look<T>(value: &Value, look: impl FnOnce(&[u8]) -> T) -> Result<T> {
+    let (whole, part) = match value {
+        Value::View(view) => (&view.of, view.start..view.start.saturating_add(view.length)),
+        value => (value, 0..usize::MAX),
+    };
+    let look = |data: &[u8]| {
+        // What a view shows may have become shorter.
+        let end = part.end.min(data.len());
+        look(data.get(part.start..end).unwrap_or_default())
+    };
+    match whole {
+        Value::Str(text) => Ok(look(text.as_bytes())),
+        Value::Bytes(data) => Ok(look(data)),
+        Value::Bytearray(data) => Ok(look(&data.borrow())),
+        _ => Err(no_buffer()),
     }
+}
+
+/// The same bytes, copied where they can change.
+pub(crate) fn buffer(value: &Value) -> Result<Cow<'_, [u8]>> {
+    match value {
+        Value::Str(text) => Ok(text.as_bytes().into()),
+        Value::Bytes(data) => Ok((&data[..]).into()),
+        _ => look(value, |data| data.to_vec().into()),
+    }
+}
+
+/// What a value without bytes raises.
+pub(crate) fn no_buffer() -> Raise {
+    Raise::new("TypeError", "object with buffer protocol required")
 }
 
 /// Levels of nesting that are followed when values are compared.
@@ -559,6 +702,17 @@ fn errno_name(number: i64) -> Option<&'static str> {
         19 => "ENODEV",
         21 => "EISDIR",
         22 => "EINVAL",
+        95 => "EOPNOTSUPP",
+        98 => "EADDRINUSE",
+        103 => "ECONNABORTED",
+        104 => "ECONNRESET",
+        105 => "ENOBUFS",
+        107 => "ENOTCONN",
+        110 => "ETIMEDOUT",
+        111 => "ECONNREFUSED",
+        113 => "EHOSTUNREACH",
+        114 => "EALREADY",
+        115 => "EINPROGRESS",
         _ => return None,
     })
 }

@@ -35,6 +35,8 @@ pub(super) struct Faults {
     pub no_controls: bool,
     /// `no-dmabuf`: no memory is imported.
     pub no_dmabuf: bool,
+    /// `offsets`: planes begin in their memory where the program says.
+    pub offsets: bool,
     /// `canned`: nothing is encoded; each picture's stream is the same few bytes.
     pub canned: bool,
 }
@@ -67,6 +69,7 @@ impl Faults {
                 "pieces" => faults.pieces = value.map(|bytes| bytes as usize),
                 "no-controls" => faults.no_controls = true,
                 "no-dmabuf" => faults.no_dmabuf = true,
+                "offsets" => faults.offsets = true,
                 "canned" => faults.canned = true,
                 unknown => log::error!("K230_V4L2_SIM_FAULTS: there is no fault {unknown:?}"),
             }

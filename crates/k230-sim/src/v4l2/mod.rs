@@ -18,7 +18,8 @@
 //! encoded formats, formats are refused once there are buffers and most controls once both queues have
 //! been streaming, parameter sets come in a buffer of their own that is stamped with no picture's
 //! time, `V4L2_BUF_FLAG_KEYFRAME` is on every picture, a stream's offsets are far from the pictures',
-//! there is no `EXPBUF`, and a session that has ended stays so. What else goes wrong is to order, by the
+//! there is no `EXPBUF`, a picture with a plane that begins behind the begin of its memory is given back unread (where
+//! there is room for that begin twice, it is read from the wrong place), and a session that has ended stays so. What else goes wrong is to order, by the
 //! environment:
 //! `K230_V4L2_SIM_FAULTS` has words with commas between them.
 //!
@@ -35,6 +36,7 @@
 //! | `one-buffer` | a queue gets one buffer |
 //! | `headers-once` | parameter sets come with the first picture alone |
 //! | `pieces=N` | encoded buffers get N bytes at most |
+//! | `offsets` | a plane may begin anywhere in its memory, as V4L2 has it and the driver does not |
 //! | `no-controls`, `no-dmabuf` | there is no control but the bit rate and no request of the driver's own, or no import |
 //! | `canned` | nothing is encoded: each picture's stream is the same few bytes |
 //!
@@ -63,6 +65,7 @@ mod events;
 mod faults;
 mod format;
 mod journal;
+mod process;
 mod queue;
 mod requests;
 mod session;
@@ -100,7 +103,7 @@ static SESSIONS: Mutex<BTreeMap<RawFd, Arc<Session>>> = Mutex::new(BTreeMap::new
 static COUNT: AtomicUsize = AtomicUsize::new(0);
 
 fn session(fd: RawFd) -> Option<Arc<Session>> {
-    if fd < 0 || COUNT.load(Ordering::Relaxed) == 0 {
+    if fd < 0 || COUNT.load(Ordering::Relaxed) == 0 || !process::adopt() {
         return None;
     }
     lock(&SESSIONS).get(&fd).cloned()
@@ -156,18 +159,44 @@ fn open_with(faults: Faults, nonblocking: bool, close_on_exec: bool) -> Result<R
     }
     // The session's own, as the program may close this one and go on with a copy.
     let own = rustix::io::fcntl_dupfd_cloexec(&file, 0).map_err(|error| error.raw_os_error())?;
+    if !process::adopt() {
+        return Err(libc::EIO);
+    }
+    process::note();
     let fd = file.into_raw_fd();
-    add(fd, Arc::new(Session::new(own, faults)));
+    let session = Arc::new(Session::new(own, faults));
+    // A number that was in use belongs to a descriptor that was closed behind the double's back.
+    put(fd, |_| Some(session));
     Ok(fd)
 }
 
-fn add(fd: RawFd, session: Arc<Session>) {
-    // A number that was in use belongs to a descriptor that was closed behind the double's back; that
-    // session ends outside the lock.
-    let former = lock(&SESSIONS).insert(fd, session);
-    if former.is_none() {
-        COUNT.fetch_add(1, Ordering::Relaxed);
+/// Has a descriptor be of a session, or of none. What it was of ends outside the lock, if that was the last one. False in
+/// a child that is about to become another program.
+fn put(fd: RawFd, of: impl FnOnce(&process::Sessions) -> Option<Arc<Session>>) -> bool {
+    let Some((mut sessions, is_child)) = process::sessions() else {
+        return false;
+    };
+    let former = match of(&sessions) {
+        Some(session) => sessions.insert(fd, session),
+        None => sessions.remove(&fd),
+    };
+    COUNT.store(sessions.len(), Ordering::Relaxed);
+    let last = former
+        .as_ref()
+        .is_some_and(|former| !sessions.values().any(|other| Arc::ptr_eq(other, former)));
+    drop(sessions);
+    if is_child {
+        // Its end is the parent's.
+        std::mem::forget(former);
+        return false;
     }
+    if let Some(session) = former
+        && last
+    {
+        epoll::forget(&session);
+        session.let_go();
+    }
+    true
 }
 
 /// Whether the descriptor is an open node.
@@ -175,31 +204,34 @@ pub fn is_node(fd: RawFd) -> bool {
     session(fd).is_some()
 }
 
-/// Makes `copy` what `fd` is, after `dup`: the same session, or the same list of `epoll`.
+/// Makes `copy` what `fd` is, after `dup`: the same session, or the same list of `epoll`. What `copy` was is closed.
 pub fn duplicate(fd: RawFd, copy: RawFd) {
-    if let Some(session) = session(fd) {
-        add(copy, session);
+    let of_nodes = COUNT.load(Ordering::Relaxed) > 0;
+    if of_nodes && !put(copy, |sessions| sessions.get(&fd).cloned()) {
+        return;
     }
+    epoll::close(copy);
     epoll::duplicate(fd, copy);
 }
 
 /// Forgets a descriptor that is about to be closed, and ends the session with the last.
 pub fn close(fd: RawFd) {
-    epoll::close(fd);
+    if COUNT.load(Ordering::Relaxed) == 0 || put(fd, |_| None) {
+        epoll::close(fd);
+    }
+}
+
+/// Forgets the descriptors from `first` to `last` that are about to be closed.
+pub fn close_range(first: RawFd, last: RawFd) {
     if COUNT.load(Ordering::Relaxed) == 0 {
         return;
     }
-    let Some(session) = lock(&SESSIONS).remove(&fd) else {
+    let Some((sessions, _)) = process::sessions() else {
         return;
     };
-    COUNT.fetch_sub(1, Ordering::Relaxed);
-    let last = !lock(&SESSIONS)
-        .values()
-        .any(|other| Arc::ptr_eq(other, &session));
-    if last {
-        epoll::forget(&session);
-        session.close();
-    }
+    let theirs: Vec<RawFd> = sessions.range(first..=last).map(|(fd, _)| *fd).collect();
+    drop(sessions);
+    theirs.into_iter().for_each(close);
 }
 
 /// Answers a request on a node; `None` if the descriptor is none.
@@ -212,6 +244,7 @@ pub fn close(fd: RawFd) {
 /// to is there.
 pub unsafe fn request(fd: RawFd, number: u32, argument: *mut c_void) -> Option<Result<(), i32>> {
     let session = session(fd)?;
+    let _call = session.clone().call();
     // SAFETY: the caller's promise.
     Some(unsafe { session.request(number, argument) })
 }
@@ -219,7 +252,9 @@ pub unsafe fn request(fd: RawFd, number: u32, argument: *mut c_void) -> Option<R
 /// Waits until one of `events` or an error is there for a node, or the time is up, and answers as `poll`
 /// does; `None` if the descriptor is none.
 pub fn wait_for(fd: RawFd, events: i16, limit: Option<Duration>) -> Option<i16> {
-    session(fd).map(|session| session.wait_for(events, limit))
+    let session = session(fd)?;
+    let _call = session.clone().call();
+    Some(session.wait_for(events, limit))
 }
 
 /// What `poll` answers for a node now that waits for `events`; `None` if the descriptor is none.

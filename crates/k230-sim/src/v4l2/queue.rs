@@ -17,6 +17,9 @@ use super::{uapi::*, user};
 /// The most buffers of a queue (`VB2_MAX_FRAME`).
 pub(super) const MOST_BUFFERS: usize = 32;
 
+/// The size of the device's pages.
+const PAGE: u64 = 4096;
+
 /// Flags that videobuf2 keeps itself (`V4L2_BUFFER_MASK_FLAGS`).
 const ITS_FLAGS: u32 = V4L2_BUF_FLAG_MAPPED
     | V4L2_BUF_FLAG_QUEUED
@@ -130,6 +133,8 @@ pub(super) struct Plane {
     pub used: u32,
     pub data_offset: u32,
     pub memory: Option<Arc<Memory>>,
+    /// Bytes of the pages that the device sees, of which the program may use fewer.
+    pub room: u64,
     /// The descriptor that was lent, by the program's number for it.
     pub fd: i32,
     /// The address that was lent.
@@ -143,6 +148,24 @@ pub(super) struct Plane {
 pub(super) type Attached = (u64, u64);
 
 impl Plane {
+    /// A plane of the driver's memory, or the place for one that will be lent.
+    pub(crate) fn new(offset: u32, len: u32, memory: Option<Arc<Memory>>) -> Self {
+        Self {
+            offset,
+            len,
+            least: len,
+            room: u64::from(len).next_multiple_of(PAGE),
+            memory,
+            fd: -1,
+            ..Self::default()
+        }
+    }
+
+    /// Whether what is filled and the begin again fit into the pages.
+    fn has_room(&self) -> bool {
+        u64::from(self.used) + u64::from(self.data_offset) <= self.room
+    }
+
     /// Lets go of memory that was lent.
     fn detach(&mut self) {
         (self.memory, self.attached) = (None, None);
@@ -168,6 +191,9 @@ pub(super) struct Queue {
     /// `V4L2_BUF_TYPE_*`; 0 until there are buffers for the first time, when every request on the queue
     /// is one with a wrong type.
     pub kind: u32,
+    /// The queue is not set up anew before there are buffers again, by the type that its port has then
+    /// (`q_set`).
+    pub is_set_up: bool,
     pub memory: u32,
     pub buffers: Vec<Buffer>,
     pub streaming: bool,
@@ -242,19 +268,28 @@ impl Given {
 }
 
 impl Queue {
-    fn is_output(&self) -> bool {
+    /// As videobuf2 sees it, to which a queue that was never set up is none for pictures.
+    pub(crate) fn is_output(&self) -> bool {
         is_output(self.kind).unwrap_or(false)
     }
 
-    /// Forgets everything; the type too.
+    /// Forgets everything but the type, which the queue has until it is set up again.
     pub(crate) fn release(&mut self) {
         self.free();
         *self = Self {
+            kind: self.kind,
             epoch: self.epoch,
             generation: self.generation,
             waited_for: self.waited_for,
             ..Self::default()
         };
+    }
+
+    /// Sets the queue up for buffers of a type, unless it is.
+    pub(crate) fn set_up(&mut self, kind: u32) {
+        if !self.is_set_up {
+            (self.kind, self.is_set_up) = (kind, true);
+        }
     }
 
     /// Gives the buffers back, which ends streaming.
@@ -275,6 +310,26 @@ impl Queue {
             buffer.flags = buffer.flags & !DONE_FLAGS | flags & !V4L2_BUF_FLAG_ERROR;
             self.done.push_back(index);
         }
+    }
+
+    /// Gives back what the driver does not hand to its firmware (`mvx_buffer_filled_set`): to what is filled, which
+    /// has what is before a plane's begin in it, it adds that begin once more, and there is no room for that. True if
+    /// anything is given back.
+    pub(crate) fn give_back_what_has_no_room(&mut self) -> bool {
+        let before = self.done.len();
+        for index in std::mem::take(&mut self.incoming) {
+            let Some(buffer) = self.buffers.get_mut(index) else {
+                continue;
+            };
+            if buffer.planes.iter().all(Plane::has_room) {
+                self.incoming.push_back(index);
+            } else {
+                buffer.state = State::Done;
+                buffer.flags |= V4L2_BUF_FLAG_MVX_BUFFER_NEED_REALLOC;
+                self.done.push_back(index);
+            }
+        }
+        self.done.len() > before
     }
 
     /// Ends streaming: every buffer is the program's again.
@@ -560,6 +615,7 @@ fn import(plane: &mut Plane, fd: i32, asked: u32) -> Result<(), i32> {
     }
     plane.fd = fd;
     plane.len = len;
+    plane.room = size.next_multiple_of(PAGE);
     Ok(())
 }
 
@@ -590,6 +646,8 @@ fn lend(plane: &mut Plane, address: usize, len: u32, output: bool) -> Result<(),
     plane.memory = Some(Arc::new(memory));
     plane.address = address;
     plane.len = len;
+    let begin = address as u64 % PAGE;
+    plane.room = (begin + u64::from(len)).next_multiple_of(PAGE);
     Ok(())
 }
 

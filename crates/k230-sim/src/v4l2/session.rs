@@ -57,6 +57,8 @@ pub(super) struct Inner {
     pub closed: bool,
     pub events: Events,
     pub requests: u32,
+    /// It was said that the driver would not live through what a program does.
+    warned: bool,
 }
 
 /// One open node.
@@ -75,6 +77,23 @@ pub(super) struct Session {
     /// `V4L2_PRIORITY_*`
     pub priority: AtomicU32,
     worker: Mutex<Option<JoinHandle<()>>>,
+    /// Calls of the program that are under way, and [`LET_GO`].
+    calls: AtomicU32,
+}
+
+/// The program has closed its last descriptor of the session.
+const LET_GO: u32 = 1 << 31;
+
+/// A call of the program that is under way: it keeps the session from its end, as the kernel's reference to an
+/// open file does, whoever closes the descriptor meanwhile.
+pub(super) struct Call(Arc<Session>);
+
+impl Drop for Call {
+    fn drop(&mut self) {
+        if self.0.calls.fetch_sub(1, Ordering::SeqCst) == LET_GO + 1 {
+            self.0.close();
+        }
+    }
 }
 
 impl Inner {
@@ -110,6 +129,13 @@ impl Inner {
     /// The device was taken away, which every request says.
     pub(crate) fn is_gone(&self) -> bool {
         self.broken == Some(libc::ENODEV)
+    }
+
+    /// Says once what the kernel would not live through with the driver.
+    fn warn(&mut self, what: &str) {
+        if !std::mem::replace(&mut self.warned, true) {
+            log::error!("mvx: {what}: with the driver the kernel crashes");
+        }
     }
 
     /// Writes a picture that was queued into the journal.
@@ -171,12 +197,14 @@ impl Session {
                 closed: false,
                 events: Events::default(),
                 requests: 0,
+                warned: false,
             }),
             to_do: Condvar::new(),
             changed: Condvar::new(),
             changes: AtomicU64::new(0),
             priority: AtomicU32::new(V4L2_PRIORITY_INTERACTIVE),
             worker: Mutex::new(None),
+            calls: AtomicU32::new(0),
         };
         for kind in [V4L2_BUF_TYPE_VIDEO_OUTPUT, V4L2_BUF_TYPE_VIDEO_CAPTURE] {
             let mut whole: v4l2_format = zeroed();
@@ -203,6 +231,19 @@ impl Session {
 
     pub(crate) fn lock(&self) -> MutexGuard<'_, Inner> {
         lock(&self.inner)
+    }
+
+    /// A call of the program begins.
+    pub(crate) fn call(self: Arc<Self>) -> Call {
+        self.calls.fetch_add(1, Ordering::SeqCst);
+        Call(self)
+    }
+
+    /// The program has closed the last descriptor: the session ends, with the last call that is under way.
+    pub(crate) fn let_go(&self) {
+        if self.calls.fetch_or(LET_GO, Ordering::SeqCst) == 0 {
+            self.close();
+        }
     }
 
     /// Tells the device's side that it may have something to do.
@@ -377,7 +418,7 @@ impl Session {
         let mut inner = self.lock();
         if request.count == 0 {
             // The driver lets the queue go, streaming or not and of whatever type.
-            if inner.queue(output).kind != 0 {
+            if inner.queue(output).is_set_up {
                 inner = self.wait_for_encoder(inner);
                 inner.queue(output).release();
                 self.wake_all();
@@ -386,9 +427,7 @@ impl Session {
         }
         let kind = inner.port(output).kind;
         let queue = inner.queue(output);
-        if queue.kind == 0 {
-            queue.kind = kind;
-        }
+        queue.set_up(kind);
         request.capabilities = self.capabilities();
         // The queue takes no hints about caches.
         request.flags = 0;
@@ -409,9 +448,7 @@ impl Session {
         let mut inner = self.lock();
         let kind = inner.port(output).kind;
         let queue = inner.queue(output);
-        if queue.kind == 0 {
-            queue.kind = kind;
-        }
+        queue.set_up(kind);
         let valid = self.verify_memory(queue, create.memory, create.format.type_);
         create.capabilities = self.capabilities();
         create.flags = 0;
@@ -478,14 +515,7 @@ impl Session {
                 } else {
                     None
                 };
-                planes.push(Plane {
-                    offset,
-                    len,
-                    least: len,
-                    memory,
-                    fd: -1,
-                    ..Plane::default()
-                });
+                planes.push(Plane::new(offset, len, memory));
                 offset = offset.saturating_add(len.saturating_add(4095) & !4095);
             }
             if planes.len() < layout.planes {
@@ -566,6 +596,11 @@ impl Session {
     ) -> Answer {
         let output = is_output(given.type_)?;
         let mut inner = self.lock();
+        if output && is_multi(given.type_) && inner.raw.buffers.get(given.index as usize).is_none()
+        {
+            // mvx_v4l2_vidioc_qbuf writes to the buffer before videobuf2 looks whether there is one.
+            inner.warn("a picture is queued by the number of no buffer");
+        }
         let regions = if output && given.flags & V4L2_BUF_FLAG_MVX_BUFFER_ROI != 0 {
             inner.regions.clone()
         } else {
@@ -586,6 +621,7 @@ impl Session {
             queue.incoming.retain(|queued| *queued != index);
             queue.complete(index, V4L2_BUF_FLAG_ERROR);
         }
+        let comes_back = comes_back || output && self.gives_back(queue);
         queue.describe(index, given, planes);
         let is_waited_for = output || inner.wants_room || inner.ending;
         drop(inner);
@@ -675,7 +711,11 @@ impl Session {
         if both {
             self.load(&mut inner)?;
         }
-        inner.queue(output).streaming = true;
+        let queue = inner.queue(output);
+        queue.streaming = true;
+        if output {
+            self.gives_back(queue);
+        }
         drop(inner);
         if both {
             let mut worker = lock(&self.worker);
@@ -689,6 +729,11 @@ impl Session {
         }
         self.wake_all();
         Ok(())
+    }
+
+    /// Gives pictures back that the driver hands to its firmware only when it streams, and not at all.
+    fn gives_back(&self, queue: &mut Queue) -> bool {
+        queue.streaming && !self.faults.offsets && queue.give_back_what_has_no_room()
     }
 
     /// Begins with the firmware (`mvx_session_streamon`).
@@ -724,6 +769,22 @@ impl Session {
         inner.queue(output).cancel();
         self.wake_all();
         Ok(())
+    }
+
+    /// Goes on in a child's copy of the program's memory. False where a thread of the parent's had it in hand.
+    pub(crate) fn adopt(&self) -> bool {
+        let (Ok(mut worker), Ok(mut inner)) = (self.worker.try_lock(), self.inner.try_lock())
+        else {
+            return false;
+        };
+        if let Some(parents) = worker.take() {
+            std::mem::forget(parents);
+            log::error!("mvx: this double streams in the process that began with it alone");
+            inner.fail(libc::EIO);
+            inner.busy = false;
+        }
+        self.calls.store(0, Ordering::SeqCst);
+        true
     }
 
     /// Frees what the program has closed; waits for the encoder.
@@ -790,6 +851,11 @@ impl Session {
         // A time that no clock will have is none.
         let until = limit.and_then(|limit| Instant::now().checked_add(limit));
         let mut inner = self.lock();
+        let never_set_up = inner.raw.kind == 0 || inner.stream.kind == 0;
+        if never_set_up && limit.is_none_or(|limit| !limit.is_zero()) {
+            // vb2_core_poll waits by a list that setup_vb2_queue has not made.
+            inner.warn("the device is waited for before both queues have had buffers");
+        }
         loop {
             let ready = Self::ready_of(&inner, events);
             let left = until.map(|until| until.saturating_duration_since(Instant::now()));
@@ -817,10 +883,11 @@ impl Session {
         if inner.events.are_waiting() {
             ready |= libc::POLLPRI;
         }
-        for (queue, its_events) in [
-            (&inner.raw, libc::POLLOUT | libc::POLLWRNORM),
-            (&inner.stream, libc::POLLIN | libc::POLLRDNORM),
-        ] {
+        for queue in [&inner.raw, &inner.stream] {
+            let its_events = match queue.is_output() {
+                true => libc::POLLOUT | libc::POLLWRNORM,
+                false => libc::POLLIN | libc::POLLRDNORM,
+            };
             if events & its_events == 0 {
                 continue;
             }

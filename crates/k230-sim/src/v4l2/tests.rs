@@ -192,6 +192,7 @@ impl Drop for Node {
 }
 
 /// A buffer in the program's hands.
+#[derive(Clone)]
 struct Lent {
     buffer: v4l2_buffer,
     planes: Vec<v4l2_plane>,

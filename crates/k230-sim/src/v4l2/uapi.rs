@@ -30,6 +30,8 @@ pub(crate) const V4L2_BUF_FLAG_IN_REQUEST: u32 = 0x80;
 pub(crate) const V4L2_BUF_FLAG_M2M_HOLD_CAPTURE_BUF: u32 = 0x200;
 pub(crate) const V4L2_BUF_FLAG_TIMESTAMP_MASK: u32 = 0xe000;
 pub(crate) const V4L2_BUF_FLAG_TSTAMP_SRC_MASK: u32 = 0x0007_0000;
+/// On a buffer that the driver gives back as too small.
+pub(crate) const V4L2_BUF_FLAG_MVX_BUFFER_NEED_REALLOC: u32 = 0x2000_0000;
 pub(crate) const V4L2_BUF_FLAG_REQUEST_FD: u32 = 0x0080_0000;
 
 pub(crate) const V4L2_FIELD_SEQ_TB: u32 = 5;

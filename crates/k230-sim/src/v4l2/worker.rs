@@ -202,7 +202,11 @@ fn take(session: &Session) -> Option<Taken> {
         .zip(layout.strides)
         .filter_map(|(plane, stride)| {
             let memory = plane.memory.clone()?;
-            let offset = plane.data_offset as usize;
+            // mvx_buffer_frame_set begins each plane with its memory, wherever it was said to begin.
+            let offset = match session.faults.offsets {
+                true => plane.data_offset as usize,
+                false => 0,
+            };
             Some((memory, offset, stride as usize))
         })
         .collect();

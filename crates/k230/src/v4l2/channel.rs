@@ -5,6 +5,7 @@ use std::{
     collections::VecDeque,
     os::fd::RawFd,
     path::{Path, PathBuf},
+    ptr,
     sync::Arc,
     time::{Duration, Instant},
 };
@@ -113,6 +114,44 @@ fn too_few(queue: &str) -> Error {
     )
 }
 
+/// The size of the device's pages.
+const PAGE: u64 = 4096;
+
+/// Which memory of others the driver has not given back unread.
+#[derive(Debug, Clone, Copy)]
+struct Imports {
+    /// Planes that begin with their memory.
+    whole: bool,
+    /// Planes that begin behind it. The driver's own user has none, and the sources that are known do not heed where a
+    /// plane begins: they add it to what is filled, which has it in it by V4L2's rules, and give the picture back where
+    /// both together have no room in the memory.
+    parts: bool,
+}
+
+impl Imports {
+    fn take(self, planes: &[DmaPlane]) -> bool {
+        // Of a plane that is said to be filled to its end nothing else has room: a driver that does not heed where
+        // it begins says so, and does not read it from the wrong place.
+        let is_told_of = |plane: &DmaPlane| {
+            let end = u64::from(plane.size) + u64::from(plane.offset);
+            end > u64::from(plane.size).next_multiple_of(PAGE)
+        };
+        self.whole
+            && planes
+                .iter()
+                .all(|plane| plane.offset == 0 || self.parts && is_told_of(plane))
+    }
+
+    /// The driver has given a picture in these back.
+    fn refuse(&mut self, planes: &[DmaPlane]) {
+        if planes.iter().any(|plane| plane.offset != 0) {
+            self.parts = false;
+        } else {
+            self.whole = false;
+        }
+    }
+}
+
 /// A place for a picture: the driver's memory, or what was lent to it.
 struct Slot {
     planes: Vec<Arc<Mapping>>,
@@ -171,6 +210,7 @@ pub(super) struct V4l2Channel {
     since_idr: u32,
     idr_wanted: bool,
     takes_regions: bool,
+    imports: Imports,
     assembly: Assembly,
     complete: VecDeque<Result<Stream, Error>>,
     status: Status,
@@ -203,6 +243,10 @@ impl V4l2Channel {
             since_idr: 0,
             idr_wanted: false,
             takes_regions: attr.codec != Codec::Jpeg,
+            imports: Imports {
+                whole: true,
+                parts: true,
+            },
             assembly: Assembly::new(attr.codec),
             complete: VecDeque::new(),
             status: Status::default(),
@@ -561,19 +605,24 @@ impl Opened {
 
     /// The place that was given away and that this picture is in.
     fn given_slot(&self, frame: &Frame) -> Option<usize> {
-        let is_there = |slot: &Slot| {
-            slot.planes.len() == frame.format.planes()
-                && slot.planes.iter().zip(&self.strides).enumerate().all(
-                    |(number, (place, stride))| {
-                        frame.data.plane(number).is_some_and(|(bytes, rows)| {
-                            bytes.as_ptr() == place.bytes().as_ptr() && rows == *stride as usize
-                        })
-                    },
-                )
-        };
         let given = self.raw.iter().enumerate();
-        given
+        let mut given = given
             .filter(|(_, slot)| slot.given && !slot.queued)
+            .peekable();
+        given.peek()?;
+        // The frame is asked once: its answer costs more than what it is compared with.
+        let mut planes = [(ptr::null(), 0); VIDEO_MAX_PLANES];
+        let planes = planes.get_mut(..frame.format.planes())?;
+        for (number, plane) in planes.iter_mut().enumerate() {
+            let (bytes, stride) = frame.data.plane(number)?;
+            *plane = (bytes.as_ptr(), stride);
+        }
+        let is_there = |slot: &Slot| {
+            let places = slot.planes.iter().zip(&self.strides);
+            let places = places.map(|(place, stride)| (place.bytes().as_ptr(), *stride as usize));
+            places.eq(planes.iter().copied())
+        };
+        given
             .find(|(_, slot)| is_there(slot))
             .map(|(index, _)| index)
     }
@@ -628,14 +677,14 @@ impl Opened {
         Ok(())
     }
 
-    /// Hands the picture in a place, or that at `dma`, to the driver.
+    /// Hands the picture in a place, or that at `dma`, to the driver. False if it comes back unread.
     fn queue_raw(
         &mut self,
         index: usize,
         frame: &Frame,
         dma: Option<&[DmaPlane]>,
         flags: u32,
-    ) -> Result<(), Error> {
+    ) -> Result<bool, Error> {
         let given = self.raw.get(index).is_some_and(|slot| slot.given);
         let mut planes = [zeroed::<v4l2_plane>(); VIDEO_MAX_PLANES];
         let count = self.planes();
@@ -650,9 +699,12 @@ impl Opened {
                 Some(lent) => {
                     plane.m.fd = lent.fd;
                     plane.length = lent.size;
-                    // The offset is part of what is used.
                     plane.data_offset = lent.offset;
-                    plane.bytesused = (lent.offset + used).min(lent.size);
+                    // The offset is part of what is used; to the end, see `Imports`.
+                    plane.bytesused = match lent.offset {
+                        0 => used.min(lent.size),
+                        _ => lent.size,
+                    };
                 }
                 None => plane.bytesused = used,
             }
@@ -661,6 +713,8 @@ impl Opened {
         queued.flags = flags;
         queued.timestamp = timestamp(frame.pts);
         self.node.queue(&mut queued)?;
+        // One that is done before the request is has not been read.
+        let taken = queued.flags & V4L2_BUF_FLAG_DONE == 0;
         self.pictures = self.pictures.wrapping_add(1);
         if let Some(slot) = self.raw.get_mut(index) {
             slot.queued = true;
@@ -668,7 +722,7 @@ impl Opened {
             slot.used = self.pictures;
             slot.lent = (given || dma.is_some()).then(|| frame.data.clone());
         }
-        Ok(())
+        Ok(taken)
     }
 
     /// Appends the bytes of the next encoded buffer, which goes back to the driver.
@@ -723,7 +777,7 @@ impl Channel for V4l2Channel {
         let dma = frame
             .data
             .dma_planes()
-            .filter(|planes| planes.len() == frame.format.planes());
+            .filter(|planes| planes.len() == frame.format.planes() && self.imports.take(planes));
         let dma = dma.as_deref();
         self.session(dma)?;
         let given = match dma {
@@ -744,8 +798,17 @@ impl Channel for V4l2Channel {
             self.opened()?.fill(index, frame)?;
         }
         flags |= self.announce_regions(frame)?;
-        let opened = self.opened()?;
-        opened.queue_raw(index, frame, dma, flags)?;
+        if !self.opened()?.queue_raw(index, frame, dma, flags)? {
+            let Some(planes) = dma else {
+                return Err(Error::refused(
+                    Code::NoMem,
+                    format!("queueing a frame into {}", self.path.display()),
+                ));
+            };
+            // It is copied instead, as those after it are.
+            self.imports.refuse(planes);
+            return self.send_frame(frame, limit);
+        }
         match (dma, given) {
             (Some(_), _) => self.status.imported += 1,
             (_, Some(_)) => self.status.pooled += 1,

@@ -313,7 +313,8 @@ impl Mapping {
                 libc::PROT_READ | libc::PROT_WRITE,
                 libc::MAP_SHARED,
                 node.fd(),
-                offset.into(),
+                // It has 32 bits where the machine has: the kernel's offsets end at 2^31 (`DST_QUEUE_OFF_BASE` is 2^30).
+                offset as libc::off_t,
             )
         };
         match NonNull::new(address.cast::<u8>()) {

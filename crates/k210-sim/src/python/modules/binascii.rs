@@ -54,7 +54,7 @@ const ALPHABET: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwx
 fn bytes(value: &Value) -> Result<Vec<u8>> {
     match value {
         Value::Str(text) => Ok(text.as_bytes().to_vec()),
-        value => buffer(value).map(<[u8]>::to_vec),
+        value => Ok(buffer(value)?.into_owned()),
     }
 }
 

@@ -2,6 +2,8 @@
 //! The firmware's modules, as far as the simulated board has them.
 
 mod binascii;
+pub(crate) mod files;
+mod hashlib;
 mod image;
 mod json;
 mod math;
@@ -10,15 +12,19 @@ mod random;
 mod sensor;
 mod structs;
 mod sys;
+pub(crate) mod terminal;
 mod time;
-mod uart;
+pub(crate) mod uart;
 
 use super::heap;
+use super::interpreter::Interpreter;
 use super::native::{Function, find, nothing};
 use super::value::{Value, string};
-use super::{Raise, Result};
+use super::{Args, Raise, Result, builtins, int};
+pub(crate) use files::{FILE_METHODS, open};
+pub(crate) use hashlib::HASH_METHODS;
 pub(crate) use image::METHODS as IMAGE_METHODS;
-pub(crate) use os::{FILE_METHODS, open};
+pub(crate) use terminal::TERMINAL_METHODS;
 pub(crate) use time::CLOCK_METHODS;
 pub(crate) use uart::METHODS as UART_METHODS;
 
@@ -52,6 +58,9 @@ impl Module {
         if name == "__name__" {
             return Some(string(self.name));
         }
+        if self.name == BUILTINS {
+            return builtins::lookup(name);
+        }
         find(self.functions, name)
             .map(Value::Native)
             .or_else(|| find(self.numbers, name).map(|(_, number)| Value::Int(*number)))
@@ -63,14 +72,16 @@ impl Module {
         fn names<T>(table: &'static [(&'static str, T)]) -> impl Iterator<Item = &'static str> {
             table.iter().map(|(name, _)| *name)
         }
+        let builtins = (self.name == BUILTINS).then(builtins::all_names);
         std::iter::once("__name__")
+            .chain(builtins.into_iter().flatten())
             .chain(names(self.functions))
             .chain(names(self.numbers))
             .chain(names(self.values))
     }
 }
 
-static MODULES: [&Module; 17] = [
+static MODULES: [&Module; 19] = [
     &sensor::MODULE,
     &image::MODULE,
     &LCD,
@@ -78,6 +89,8 @@ static MODULES: [&Module; 17] = [
     &sys::MODULE,
     &GC,
     &os::MODULE,
+    &hashlib::MODULE,
+    &BUILTINS_MODULE,
     &uart::MACHINE,
     &MAIX,
     &math::MODULE,
@@ -93,7 +106,8 @@ static MODULES: [&Module; 17] = [
 /// Other names of modules.
 const ALIASES: &[(&str, &str)] = &[
     ("utime", "time"),
-    ("uos", "os"),
+    ("os", "uos"),
+    ("hashlib", "uhashlib"),
     ("usys", "sys"),
     ("urandom", "random"),
     ("binascii", "ubinascii"),
@@ -154,14 +168,55 @@ static MICROPYTHON: Module = Module::of(
     "micropython",
     &[
         ("const", |_, args| Ok(args.exactly(1)?[0].clone())),
-        ("mem_info", nothing),
-        ("kbd_intr", nothing),
+        ("mem_info", mem_info),
+        ("kbd_intr", |interpreter, args| {
+            let character = int(&args.exactly(1)?[0])?;
+            let character = u8::try_from(character).ok();
+            interpreter.cpu.shared.lock().core.interrupt_char = character;
+            Ok(Value::None)
+        }),
     ],
 );
+
+/// What there is to tell of a heap without blocks.
+fn mem_info(interpreter: &mut Interpreter<'_>, args: &Args) -> Result<Value> {
+    args.between(0, 1)?;
+    let used = heap::used();
+    let free = heap::SIZE.saturating_sub(used);
+    let text = format!(
+        "mem: total={used}, current={used}, peak={used}\n\
+         GC: total: {}, used: {used}, free: {free}\n",
+        heap::SIZE
+    );
+    interpreter.cpu.print(&text)?;
+    Ok(Value::None)
+}
+
+/// What needs no import, as a module.
+const BUILTINS: &str = "builtins";
+static BUILTINS_MODULE: Module = Module::of(BUILTINS, &[]);
 
 static MAIX: Module = Module::of("Maix", &[]);
 static FPIOA_MANAGER: Module = Module::of("fpioa_manager", &[]);
 static BOARD: Module = Module::of("board", &[]);
+
+/// What `help('modules')` says, in its four columns.
+pub(crate) fn listing() -> String {
+    const COLUMNS: usize = 4;
+    const WIDTH: usize = 18;
+    let mut names: Vec<&str> = MODULES.iter().map(|module| module.name).collect();
+    names.extend(ALIASES.iter().map(|(alias, _)| *alias));
+    names.sort_unstable();
+    let rows = names.len().div_ceil(COLUMNS);
+    let mut text = String::new();
+    for row in 0..rows {
+        for name in names.iter().skip(row).step_by(rows) {
+            text += &format!("{name:<WIDTH$}");
+        }
+        text = text.trim_end().to_owned() + "\n";
+    }
+    text + "Plus any modules on the filesystem\n"
+}
 
 /// `import`.
 pub(crate) fn import(name: &str) -> Result<&'static Module> {
@@ -179,6 +234,9 @@ pub(crate) fn import(name: &str) -> Result<&'static Module> {
 static CLASSES: &[Function] = &[
     ("UART", uart::construct),
     ("Image", |_, _| Ok(Value::Image)),
+    ("sha256", hashlib::construct),
+    ("VfsSpiffs", os::file_system),
+    ("VfsFat", os::file_system),
 ];
 
 /// The class of that name.

@@ -22,7 +22,7 @@ pub(crate) static MODULE: Module = Module::of(
         ("unpack", |_, args| {
             let given = args.exactly(2)?;
             let layout = Layout::parse(&text(&given[0])?)?;
-            layout.unpack(buffer(&given[1])?).map(tuple)
+            layout.unpack(&buffer(&given[1])?).map(tuple)
         }),
         ("unpack_from", |_, args| {
             let given = args.between(2, 3)?;

@@ -6,8 +6,9 @@ use super::Module;
 use crate::firmware::UartSettings;
 use crate::python::heap;
 use crate::python::interpreter::Interpreter;
-use crate::python::native::{Function, find, nothing};
-use crate::python::value::{Value, buffer};
+use crate::python::native::{Function, find};
+use crate::python::stream::{self, Got};
+use crate::python::value::Value;
 use crate::python::{Args, Raise, Result, float, int};
 
 pub(crate) static MACHINE: Module = Module {
@@ -29,7 +30,12 @@ static FUNCTIONS: &[Function] = &[
         args.exactly(0)?;
         Ok(Value::Uart)
     }),
-    ("set_repl_uart", nothing),
+    ("set_repl_uart", |interpreter, args| {
+        // It takes the old one down, which is the new one.
+        args.exactly(1)?;
+        interpreter.cpu.shared.lock().core.listening = false;
+        Ok(Value::None)
+    }),
 ];
 
 const NUMBERS: &[(&str, i64)] = &[
@@ -88,46 +94,48 @@ pub(crate) static METHODS: &[Function] = &[
         Ok(Value::Int(waiting as i64))
     }),
     ("read", |interpreter, args| {
-        let most = limit(args)?;
-        take(interpreter, |waiting| waiting.len().min(most))
+        stream::read(interpreter, &Value::Uart, args)
     }),
-    ("readchar", |interpreter, _| {
-        take(interpreter, |waiting| waiting.len().min(1))
+    ("readchar", |interpreter, args| {
+        args.exactly(0)?;
+        let byte = interpreter.cpu.shared.lock().core.stdin.pop_front();
+        Ok(Value::Int(byte.map_or(-1, i64::from)))
     }),
     ("readline", |interpreter, args| {
-        let most = limit(args)?;
-        take(interpreter, |waiting| {
-            let end = waiting.iter().position(|&byte| byte == b'\n');
-            end.map_or(waiting.len(), |end| end + 1).min(most)
-        })
+        stream::readline(interpreter, &Value::Uart, args)
     }),
-    ("readinto", nothing),
+    ("readinto", |interpreter, args| {
+        stream::readinto(interpreter, &Value::Uart, args)
+    }),
     ("write", |interpreter, args| {
-        let data = buffer(&args.exactly(1)?[0])?.to_vec();
-        interpreter.cpu.write(&data)?;
-        Ok(Value::Int(data.len() as i64))
+        stream::write(interpreter, &Value::Uart, args)
     }),
 ];
 
-/// The most bytes to read: the only argument, or all.
-fn limit(args: &Args) -> Result<usize> {
-    match args.between(0, 1)?.first() {
-        None => Ok(usize::MAX),
-        Some(most) => Ok(usize::try_from(int(most)?).unwrap_or(0)),
-    }
+/// `machine_uart_read`: what waits, or the first that comes.
+pub(crate) fn pull(interpreter: &mut Interpreter<'_>, most: usize) -> Result<Got> {
+    interpreter.cpu.read_uart(most)
 }
 
-/// Takes as many of the bytes that wait as `length` says; `None` if that is none.
-fn take(
-    interpreter: &mut Interpreter<'_>,
-    length: impl FnOnce(&std::collections::VecDeque<u8>) -> usize,
-) -> Result<Value> {
-    let mut state = interpreter.cpu.shared.lock();
-    let waiting = &mut state.core.stdin;
-    Ok(match length(waiting) {
-        0 => Value::None,
-        length => Value::Bytes(waiting.drain(..length).collect::<Vec<u8>>().into()),
-    })
+/// `machine_uart_write`: nothing goes out once it is down, and what goes to the console is not counted.
+pub(crate) fn push(interpreter: &mut Interpreter<'_>, data: &[u8]) -> Result<usize> {
+    let state = interpreter.cpu.shared.lock();
+    let (listening, ide) = (state.core.listening, state.core.ide);
+    drop(state);
+    if !listening {
+        return Ok(0);
+    }
+    interpreter.cpu.write(data)?;
+    Ok(if ide { 0 } else { data.len() })
+}
+
+/// `machine_uart_print`
+pub(crate) fn text(interpreter: &Interpreter<'_>) -> String {
+    let baud_rate = interpreter.cpu.shared.lock().core.baud_rate;
+    format!(
+        "[MAIXPY]UART{}:( baudrate={baud_rate}, bits=8, parity=None, stop=1)",
+        UARTHS + 1
+    )
 }
 
 /// The arguments of `init` with the places of those that need no name.
@@ -196,13 +204,16 @@ fn init(interpreter: &mut Interpreter<'_>, args: &Args) -> Result<()> {
     check([0.0, 1.0, 1.5, 2.0].contains(&stop), "stop bits")?;
     // The UARTHS has no others.
     check(bits == 8 && parity == 0, "param")?;
-    settings.number("timeout", 0)?;
-    settings.number("timeout_char", 0)?;
+    settings.number("timeout", 1000)?;
+    // The field has 16 bits; what is negative leaves it as it was.
+    let timeout_char = settings.number("timeout_char", 10)?;
+    let timeout_char = (timeout_char >= 0).then_some(timeout_char as u16);
     let read_buf_len = settings.number("read_buf_len", 2048)?;
     let read_buf_len = usize::try_from(read_buf_len).unwrap_or(0);
     heap::reserve(read_buf_len)?;
     interpreter.cpu.init_uart(UartSettings {
         baud_rate: baud_rate as u32,
+        timeout_char,
         read_buf_len,
         ide: settings.get("ide").is_some_and(Value::is_true),
         from_ide: settings.get("from_ide").is_none_or(Value::is_true),

@@ -13,9 +13,10 @@ fn a_queue_that_does_not_stream_is_an_error_to_whoever_waits_for_it() {
     let _alone = alone();
     let node = Node::ready_for("canned");
     assert_eq!(node.ready(events), 0);
-    for asked in [input, output, input | output, input | events] {
+    for asked in [input, input | output, input | events] {
         assert_eq!(node.ready(asked), libc::POLLERR, "{asked:#x}");
     }
+    assert_eq!(node.ready(output), 0, "no queue is one for pictures yet");
     node.request_buffers(OUTPUT, MMAP, 2).expect("buffers");
     node.request_buffers(CAPTURE, MMAP, 2).expect("buffers");
     node.stream(OUTPUT, true).expect("on");
@@ -31,6 +32,120 @@ fn a_queue_that_does_not_stream_is_an_error_to_whoever_waits_for_it() {
     assert_eq!(node.ready(input), input);
     assert_eq!(node.ready(events), 0);
     assert_eq!(node.ready(libc::POLLRDNORM), libc::POLLRDNORM);
+}
+
+/// `mvx_buffer_filled_set` adds where a plane begins to what is filled, which has it in it already, and
+/// `mvx_buffer_frame_set` forgets it.
+#[test]
+fn a_plane_begins_with_its_memory_whatever_is_said() {
+    let _alone = alone();
+    let page = 4096;
+    for (faults, pages, refused) in [("", 2, true), ("", 4, false), ("offsets", 2, false)] {
+        let node = Node::ready_for(&format!("canned,{faults}"));
+        let file = memory_file(pages * u64::from(page));
+        let whole = pages as u32 * page;
+        let mut lent = Lent::new(OUTPUT, DMABUF, 0, 2);
+        for (plane, (begin, used)) in [(0, page), (page, 64 * 16)].into_iter().enumerate() {
+            lent.planes[plane].m.fd = file.as_raw_fd();
+            lent.planes[plane].length = whole;
+            lent.planes[plane].data_offset = begin;
+            lent.planes[plane].bytesused = begin + used;
+        }
+        // Before anything streams the driver has not seen it.
+        node.request_buffers(OUTPUT, DMABUF, 2).expect("buffers");
+        node.request_buffers(CAPTURE, MMAP, 4).expect("buffers");
+        lent.queue(&node).expect("queued");
+        assert_eq!(
+            lent.buffer.flags & V4L2_BUF_FLAG_QUEUED,
+            V4L2_BUF_FLAG_QUEUED
+        );
+        for index in 0..4 {
+            let mut encoded = Lent::new(CAPTURE, MMAP, index, 1);
+            encoded.queue(&node).expect("queued");
+        }
+        node.stream(OUTPUT, true).expect("on");
+        node.stream(CAPTURE, true).expect("on");
+        let mut second = lent.clone();
+        second.buffer.index = 1;
+        second.queue(&node).expect("queued");
+        let flags = second.buffer.flags;
+        let back = V4L2_BUF_FLAG_MVX_BUFFER_NEED_REALLOC;
+        assert_eq!(flags & V4L2_BUF_FLAG_DONE != 0, refused, "{flags:#x}");
+        assert_eq!(flags & back != 0, refused, "{flags:#x}");
+        assert_eq!(flags & V4L2_BUF_FLAG_ERROR, 0, "{flags:#x}");
+        for index in 0..2 {
+            node.wait(libc::POLLOUT);
+            let mut taken = Lent::new(OUTPUT, DMABUF, 0, 2);
+            taken.request(&node, VIDIOC_DQBUF).expect("it comes back");
+            assert_eq!(taken.buffer.index, index);
+            assert_eq!(taken.buffer.flags & back != 0, refused);
+        }
+        if refused {
+            assert_eq!(node.ready(libc::POLLIN), 0, "nothing was encoded");
+        } else {
+            node.encoded();
+        }
+    }
+}
+
+/// The type of a queue whose buffers were freed stays until there are others.
+#[test]
+fn streaming_that_has_ended_can_be_ended_again() {
+    let _alone = alone();
+    let node = Node::new();
+    assert_eq!(node.stream(OUTPUT, false), Err(libc::EINVAL));
+    let node = Node::ready_for("canned");
+    for _ in 0..2 {
+        node.start(MMAP, 2);
+        for kind in [OUTPUT, CAPTURE] {
+            node.request_buffers(kind, MMAP, 0).expect("freed");
+            assert_eq!(node.stream(kind, false), Ok(()));
+            assert_eq!(node.stream(kind, true), Err(libc::EINVAL), "no buffers");
+        }
+        assert_eq!(node.ready(libc::POLLOUT), libc::POLLERR);
+    }
+    // By the other type, which counts when there are buffers again.
+    node.request_buffers(OUTPUT, MMAP, 2).expect("buffers");
+    node.request_buffers(OUTPUT, MMAP, 0).expect("freed");
+    let single = V4L2_BUF_TYPE_VIDEO_OUTPUT;
+    let mut whole: v4l2_format = zeroed();
+    whole.type_ = single;
+    whole.fmt.pix.pixelformat = V4L2_PIX_FMT_YUYV;
+    node.request(VIDIOC_S_FMT, &mut whole).expect("a format");
+    assert_eq!(node.stream(single, false), Err(libc::EINVAL));
+    assert_eq!(node.stream(OUTPUT, false), Ok(()));
+    node.request_buffers(single, MMAP, 2).expect("buffers");
+    assert_eq!(node.stream(single, false), Ok(()));
+    assert_eq!(node.stream(OUTPUT, false), Err(libc::EINVAL));
+}
+
+/// A descriptor that is closed ends no call that is under way, as in the kernel, which has the file open as long.
+#[test]
+fn a_call_that_waits_is_not_ended_by_a_close() {
+    let _alone = alone();
+    let waiting = Node::with("canned", false);
+    waiting
+        .set_format(CAPTURE, V4L2_PIX_FMT_H264, (64, 32))
+        .expect("a format");
+    waiting.request_buffers(CAPTURE, MMAP, 1).expect("a buffer");
+    Lent::new(CAPTURE, MMAP, 0, 1)
+        .queue(&waiting)
+        .expect("queued");
+    waiting.stream(CAPTURE, true).expect("on");
+    let session = session(waiting.0).expect("a node");
+    std::thread::scope(|scope| {
+        let call = scope.spawn(|| Lent::new(CAPTURE, MMAP, 0, 1).request(&waiting, VIDIOC_DQBUF));
+        let until = Instant::now() + SOON;
+        while !session.lock().stream.waited_for {
+            assert!(Instant::now() < until, "nobody waits");
+            std::thread::yield_now();
+        }
+        close(waiting.0);
+        assert!(!is_node(waiting.0) && !session.lock().closed);
+        session.stop().expect("the end of the stream");
+        assert_eq!(call.join().expect("it ends"), Ok(()));
+    });
+    assert!(session.lock().closed, "with the last call");
 }
 
 /// Flags, times and offsets of what comes out, and that a buffer that is queued with the flags that it came
