@@ -516,7 +516,7 @@ impl Exactness {
                 Some(said) => interval.max(1e9 / f64::from(said)) + 2e6,
             } + 1e6,
             place: Some(interval),
-            late: interval + 1e8,
+            late: interval.max(1e8),
         }
     }
 }
