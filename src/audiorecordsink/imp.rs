@@ -279,6 +279,7 @@ impl AudioRecordSink {
         let path = Path::new(&location);
         Kind::of(path).map_err(|err| file_error(&err))?;
         files::check_directory(path)
+            .and_then(|()| files::check_unclaimed(path))
             .map_err(|err| gst::error_msg!(gst::ResourceError::OpenWrite, ("{err}")))
     }
 

@@ -6,10 +6,13 @@ use std::sync::{Condvar, Mutex, PoisonError};
 
 use super::CAT;
 use super::settings::{FileContent, Settings};
+use crate::streams::claims::Claim;
+use crate::streams::files;
 use crate::sync::lock;
 use avi_mjpeg::pcm::file::{FileError, Recording};
 use avi_mjpeg::pcm::ring::Ring;
 use avi_mjpeg::pcm::{Layout, gain};
+use avi_mjpeg::recorder::Whole;
 
 /// Written by the streaming thread and by the threads that call the action signals.
 #[derive(Debug, Default)]
@@ -41,6 +44,8 @@ pub(crate) struct State {
 #[derive(Debug, Default)]
 pub(crate) struct Output {
     pub recording: Option<Recording>,
+    /// Nobody else writes its file.
+    claim: Option<Claim>,
     /// No more of the stream goes to a file until `location` is set anew.
     pub finished: bool,
 }
@@ -50,8 +55,8 @@ pub(crate) struct Recorder {
     pub settings: Mutex<Settings>,
     pub output: Mutex<Output>,
     pub state: Mutex<State>,
-    /// The part of a frame that the last buffer ended with; written by the streaming thread.
-    rest: Mutex<Vec<u8>>,
+    /// Written by the streaming thread.
+    whole: Mutex<Whole<Vec<u8>>>,
     /// Something in the state changed that a waiting thread may be interested in.
     pub changed: Condvar,
 }
@@ -95,7 +100,11 @@ impl Recorder {
         };
         if output.recording.is_none() {
             gst::info!(CAT, "Recording {layout:?} to {location:?}");
-            output.recording = Some(Recording::create(Path::new(&location), layout)?);
+            let path = Path::new(&location);
+            // One that was given up is written no more.
+            output.claim = None;
+            output.claim = Some(claimed(path)?);
+            output.recording = Some(Recording::create(path, layout)?);
         }
         Ok(())
     }
@@ -118,7 +127,10 @@ impl Recorder {
 
     /// Completes the file, if there is one.
     pub(crate) fn close_file(&self) -> Result<(), FileError> {
-        let recording = lock(&self.output).recording.take();
+        let (recording, _claim) = {
+            let mut output = lock(&self.output);
+            (output.recording.take(), output.claim.take())
+        };
         if let Some(recording) = recording {
             let looked = recording.look();
             let bytes = recording.finish()?;
@@ -131,7 +143,7 @@ impl Recorder {
     /// READY to PAUSED.
     pub(crate) fn start(&self) {
         lock(&self.output).finished = false;
-        lock(&self.rest).clear();
+        lock(&self.whole).reset();
         *lock(&self.state) = State {
             running: true,
             ..State::default()
@@ -146,7 +158,7 @@ impl Recorder {
 
     /// The stream was flushed.
     pub(crate) fn flush(&self) {
-        lock(&self.rest).clear();
+        lock(&self.whole).reset();
         let mut state = lock(&self.state);
         state.ring.clear();
         state.eos = false;
@@ -165,7 +177,7 @@ impl Recorder {
         let mut state = lock(&self.state);
         if state.layout.is_some_and(|old| old != layout) {
             state.ring.clear();
-            lock(&self.rest).clear();
+            lock(&self.whole).reset();
         }
         state.layout = Some(layout);
         let stream = self.file_takes_stream(&state);
@@ -177,19 +189,15 @@ impl Recorder {
         Ok(true)
     }
 
-    /// Whole frames, as loud as they are wanted: what the last buffer left and this one brings. Half
-    /// a frame would shift the channels of all that follows; it waits for the rest of it.
+    /// Whole frames, as loud as they are wanted: what the last buffer left and this one brings.
     pub(crate) fn frames(&self, data: &[u8], layout: &Layout) -> Vec<u8> {
         let volume = {
             let settings = lock(&self.settings);
             if settings.mute { 0 } else { settings.volume }
         };
-        let mut rest = lock(&self.rest);
-        let mut frames = std::mem::take(&mut *rest);
-        frames.extend_from_slice(data);
-        let whole = frames.len() - frames.len() % layout.frame_bytes();
-        *rest = frames.split_off(whole);
-        drop(rest);
+        // Of a vector all bytes can be had.
+        let whole = lock(&self.whole).complete(data.to_vec(), layout.frame_bytes());
+        let mut frames = whole.unwrap_or_default();
         if volume != 100 {
             gain::scale(&mut frames, layout, volume);
         }
@@ -282,4 +290,19 @@ impl Recorder {
         self.changed.notify_all();
         (Offered::Bytes(n), overrun)
     }
+}
+
+/// Has nobody else write the file that is about to be made.
+fn claimed(path: &Path) -> Result<Claim, FileError> {
+    let claim = files::claim(path).and_then(|mut claim| {
+        files::keep_others_out(path, &mut claim)?;
+        Ok(claim)
+    });
+    claim.map_err(|error| FileError::Create {
+        path: path.to_owned(),
+        source: match error {
+            files::CreateError::Create { source, .. } => source,
+            _ => std::io::Error::other("another recorder is writing it: choose another location"),
+        },
+    })
 }

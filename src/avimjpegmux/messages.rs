@@ -6,6 +6,7 @@ use std::fmt::Display;
 use gst::prelude::*;
 
 use super::CAT;
+use crate::streams::stamps::backward_text;
 use avi_mjpeg::recorder::inputs::Refused;
 use avi_mjpeg::recorder::{InputNotice, Notice, RecordError};
 use avi_mjpeg::writer::WriteError;
@@ -52,6 +53,12 @@ pub(super) fn refused(element: &gst::Element, pad: &gst::Pad, refused: Refused) 
             )
         ),
     }
+}
+
+/// Posts that a pad takes nothing that is played backward.
+pub(super) fn backward(element: &gst::Element, pad: &gst::Pad) {
+    let text = backward_text(&format!("pad {}", pad.name()));
+    gst::element_error!(element, gst::StreamError::Format, ("{text}."));
 }
 
 /// A fact as the beginning of a text.

@@ -41,8 +41,7 @@ impl Sinks {
         if upstream.is_refused() {
             return Err(failure::POSTED);
         }
-        let time = buffer.pts().or(buffer.dts());
-        let time = time.and_then(|time| upstream.running_time(time));
+        let time = upstream.shown(&buffer);
         let lasts = buffer.duration().map(gst::ClockTime::nseconds);
         let pushed = self.recorder.push(pad, Bytes(buffer), time, lasts);
         pushed.map(|()| gst::FlowSuccess::Ok).map_err(|why| {
@@ -70,7 +69,12 @@ impl Sinks {
         match event.view() {
             EventView::StreamStart(_) => upstream.forget_segment(),
             EventView::Caps(caps) => return self.set_caps(pad, upstream, &caps.caps_owned()),
-            EventView::Segment(event) => upstream.set_segment(event.segment()),
+            EventView::Segment(event)
+                if !upstream.set_segment(event.segment(), caps::is_video(pad)) =>
+            {
+                self.host()
+                    .with_element(|element| messages::backward(element, pad));
+            }
             EventView::Tag(tag) => self.add_tags(tag.tag()),
             EventView::Gap(gap) => {
                 let (start, duration) = gap.get();

@@ -10,8 +10,7 @@ use gst::glib;
 use k230_venc::Codec;
 use k230_venc::packs::{delimiter, parameter_sets, picture_refreshes, refreshes};
 
-/// Access units are looked into this far: parameter sets come before the first slice.
-const REACH: usize = 1024;
+use crate::streams::begin::{REACH, begin_of};
 
 /// NAL units are looked for in a unit of NAL units with lengths up to here: delimiter, parameter sets
 /// and SEI come before the first slice.
@@ -125,15 +124,6 @@ pub(crate) fn with_headers(
     headers.copy_into(target, gst::BufferCopyFlags::MEMORY, ..)?;
     buffer.copy_into(target, gst::BufferCopyFlags::MEMORY, at..)?;
     Ok(whole)
-}
-
-/// The first bytes of a buffer, in `into`. It may consist of several memories: parsers put a
-/// delimiter of their own in front of a picture, h265parse from GStreamer 1.28 on. Mapping the buffer
-/// would join them all.
-fn begin_of<'a>(buffer: &gst::BufferRef, into: &'a mut [u8; REACH]) -> Option<&'a [u8]> {
-    let into = into.get_mut(..buffer.size().min(REACH))?;
-    buffer.copy_to_slice(0, into).ok()?;
-    Some(into)
 }
 
 /// The caps of JPEGs with the size that the first one has, where they do not say it: muxers want to

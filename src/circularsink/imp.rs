@@ -101,13 +101,11 @@ impl CircularSink {
             (Err(error), _) => gst::error_msg!(gst::ResourceError::Settings, ("location: {error}")),
             (_, Err(error)) => error.message(),
             (Ok(()), Ok(())) => {
-                if let Some(file) = target::taken(&order) {
-                    let file = file.display();
+                if let Some(why) = target::taken(&order) {
                     gst::element_imp_warning!(
                         self,
                         gst::ResourceError::OpenWrite,
-                        ("'{file}' exists, and a recording of that name fails: set overwrite=true, or put %05d into \
-                          location")
+                        ("{why}: a recording of that name fails")
                     );
                 }
                 return Ok(());

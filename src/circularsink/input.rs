@@ -17,8 +17,8 @@ use crate::ring::{Item, Pushed};
 use crate::streams::compact::is_spacious;
 use crate::streams::is_raw;
 use crate::streams::jpegs::{from_start, is_jpeg};
-use crate::streams::stamps::{Stamps, jump_text};
-use crate::streams::timeline::{Jump, Placed, Untimed};
+use crate::streams::stamps::{Stamps, Unplaced, backward_text, jump_text};
+use crate::streams::timeline::{Jump, Placed};
 use crate::streams::wallclock::{self, Reading};
 use crate::streams::whole::close_lines;
 use crate::sync::lock;
@@ -198,7 +198,7 @@ impl Input {
         let Some((shared, number)) = &state.target else {
             return Err(Refusal::Flushing);
         };
-        if !state.stamps.has_segment() {
+        if !state.stamps.assume_segment() {
             return Err(Refusal::NoSegment);
         }
         if state.jpegs {
@@ -207,7 +207,7 @@ impl Input {
         if let Some(info) = &state.raw {
             close_lines(info, &mut buffer);
         }
-        if !state.stamps.complete(&mut buffer) {
+        if !state.stamps.complete(&mut buffer, *CAT) {
             return Ok(None);
         }
         if from_bounded_pool(&buffer, &mut state.pool) || is_spacious(&buffer) {
@@ -227,7 +227,7 @@ impl Input {
         let (placed, pushed, dropped, waiting, former, seen) = {
             let mut inner = shared.lock();
             let placed = state.stamps.place_among(&buffer, &mut inner.runs);
-            let placed = placed.map_err(|Untimed| Refusal::Untimed)?;
+            let placed = placed.map_err(Refusal::Unplaced)?;
             let Placed {
                 time, end, jump, ..
             } = placed;
@@ -306,9 +306,9 @@ struct Accepted {
 enum Refusal {
     /// The element is being stopped.
     Flushing,
+    /// The segment is not in time, which was posted.
     NoSegment,
-    /// It has no timestamp, and the caps do not say how long one lasts.
-    Untimed,
+    Unplaced(Unplaced),
     NoMemory(glib::BoolError),
 }
 
@@ -409,12 +409,12 @@ impl Input {
         };
         match refusal {
             Refusal::Flushing => return gst::FlowError::Flushing,
-            Refusal::NoSegment => gst::element_error!(
-                element,
-                gst::StreamError::Failed,
-                ("The stream on {} has no segment in time", self.name)
-            ),
-            Refusal::Untimed => gst::element_error!(
+            Refusal::NoSegment => {}
+            Refusal::Unplaced(Unplaced::Backward) => {
+                let text = backward_text(&self.name);
+                gst::element_error!(element, gst::StreamError::Format, ("{text}"));
+            }
+            Refusal::Unplaced(Unplaced::Untimed) => gst::element_error!(
                 element,
                 gst::StreamError::Format,
                 (

@@ -2,7 +2,6 @@
 //! A recording: the thread that puts its sub-pipeline together, waits for its end and takes it
 //! apart, however that comes about.
 
-use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -21,6 +20,7 @@ use super::target::{Target, TargetError};
 use super::writer::{self, BuildError};
 use crate::ring::RecordingId;
 use crate::streams;
+use crate::streams::files::Claimed;
 use crate::streams::times::Times;
 use crate::streams::wallclock;
 
@@ -287,6 +287,7 @@ impl Recorder {
             Err((bin, failure)) => {
                 self.discard(bin.as_ref());
                 target.give_back();
+                target.close();
                 outcome.failure = Some(failure);
                 self.done(outcome);
             }
@@ -420,7 +421,7 @@ impl Recorder {
     }
 
     /// Opens the file of frame times. A recording does not fail for want of it.
-    fn times(&self, target: &Target) -> Option<Times<File>> {
+    fn times(&self, target: &Target) -> Option<Times<Claimed>> {
         let pattern = self.order.pts_pattern.as_deref()?;
         match target.create_times(pattern, &self.order) {
             Ok(file) => Some(Times::new(file)),

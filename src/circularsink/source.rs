@@ -2,7 +2,6 @@
 //! The element at the head of a recording's sub-pipeline: it takes references out of the ring and
 //! pushes them, a task for each stream, with timestamps that begin at zero.
 
-use std::fs::File;
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
 use std::sync::{Arc, LazyLock, Mutex, OnceLock};
 use std::time::Instant;
@@ -16,6 +15,7 @@ use super::shared::{Media, Shared, Stream};
 use super::silence::{HOLE, Patience, Stuff, warn_of_silence};
 use crate::ring::{Item, RecordingId, Taken};
 use crate::streams::bin::guarded;
+use crate::streams::files::Claimed;
 use crate::streams::times::Times;
 use crate::sync::lock;
 
@@ -60,7 +60,7 @@ pub struct Feed {
     /// Running time (ns) that becomes zero.
     pub start: i64,
     pub counters: Arc<Counters>,
-    pub times: Mutex<Option<Times<File>>>,
+    pub(crate) times: Mutex<Option<Times<Claimed>>>,
     group: gst::GroupId,
     stopped: AtomicBool,
     /// The muxer puts raw sound to its time, and finds the rate that it comes at. Written before the tasks start.
@@ -68,12 +68,12 @@ pub struct Feed {
 }
 
 impl Feed {
-    pub fn new(
+    pub(crate) fn new(
         shared: Arc<Shared>,
         id: RecordingId,
         start: i64,
         counters: Arc<Counters>,
-        times: Option<Times<File>>,
+        times: Option<Times<Claimed>>,
     ) -> Self {
         counters.end.store(start, Ordering::Relaxed);
         Self {
@@ -88,7 +88,7 @@ impl Feed {
         }
     }
 
-    fn times(&self) -> std::sync::MutexGuard<'_, Option<Times<File>>> {
+    fn times(&self) -> std::sync::MutexGuard<'_, Option<Times<Claimed>>> {
         lock(&self.times)
     }
 

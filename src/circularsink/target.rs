@@ -8,8 +8,9 @@ use avi_mjpeg::output::SyncThread;
 use avi_mjpeg::pcm::file::is_at;
 
 use super::settings::Order;
+use crate::streams::claims::Claim;
 use crate::streams::containers::{Container, Kind};
-use crate::streams::files::{self, CreateError};
+use crate::streams::files::{self, Claimed, CreateError};
 use crate::streams::held::{self, OpenFile};
 use crate::streams::names::{self, Pattern, PatternError};
 use crate::streams::ondisk;
@@ -42,6 +43,8 @@ pub(crate) struct Target {
     moment: Option<Moment>,
     /// Nobody deletes the file meanwhile.
     open: Option<OpenFile>,
+    /// Nor does anybody else write it.
+    claim: Option<Claim>,
     /// The file, as it was made.
     made: Option<File>,
 }
@@ -95,6 +98,7 @@ impl Target {
             let times = times.map(|times| self.with_time(&times));
             let made = files::create_numbered(&timed, id, order.overwrite, times.as_ref())?;
             self.open = Some(made.held);
+            self.claim = Some(made.claim);
             self.made = Some(made.file);
             self.location = Some(made.path.to_string_lossy().into_owned());
             self.number = (timed.places() > 0).then_some(made.number);
@@ -125,15 +129,20 @@ impl Target {
             files::create_directories(&pattern, &first)?;
             self.location = Some(text);
             let held = held::open(&first);
-            match files::create(&first, overwrite) {
-                Ok(_) => {
+            let made = files::claim(&first).and_then(|mut claim| {
+                files::create(&first, overwrite, &mut claim)?;
+                Ok(claim)
+            });
+            match made {
+                Ok(claim) => {
                     self.open = Some(held);
+                    self.claim = Some(claim);
                     self.reserved = Some(first);
                     self.pictures = Some(pictures);
                     self.number = numbered.then_some(number);
                     return Ok(());
                 }
-                Err(CreateError::Exists(_) | CreateError::Pinned(_))
+                Err(CreateError::Exists(_) | CreateError::Pinned(_) | CreateError::InUse(_))
                     if numbered && number < u64::MAX =>
                 {
                     number += 1;
@@ -146,6 +155,7 @@ impl Target {
     /// It is written no more.
     pub(crate) fn close(&mut self) {
         self.open = None;
+        self.claim = None;
         self.made = None;
     }
 
@@ -167,12 +177,16 @@ impl Target {
     }
 
     /// Makes the file of frame times, with the number that the recording has.
-    pub(crate) fn create_times(&self, pattern: &str, order: &Order) -> Result<File, TargetError> {
+    pub(crate) fn create_times(
+        &self,
+        pattern: &str,
+        order: &Order,
+    ) -> Result<Claimed, TargetError> {
         let pattern = Pattern::new(pattern, 1)?;
         let timed = self.with_time(&pattern);
         let number = self.number.unwrap_or(order.id.into());
         files::create_directories(&pattern, Path::new(&timed.fill(&[number])))?;
-        Ok(files::create_numbered(&timed, number, order.overwrite, None)?.file)
+        Ok(files::create_numbered(&timed, number, order.overwrite, None)?.into())
     }
 
     /// Removes what was made for the name, if nothing was written to it.
@@ -211,13 +225,10 @@ pub(crate) fn check(order: &Order) -> Result<(), TargetError> {
     Ok(())
 }
 
-/// The file that recordings would be called, if it is there and stays: a name without a number or a time is
-/// given once.
-pub(super) fn taken(order: &Order) -> Option<PathBuf> {
-    let name = order
-        .pattern
-        .as_ref()
-        .filter(|_| order.to_file() && !order.overwrite)?;
+/// Why recordings can't have their name, where it has no number and no time and is given once: a file of it is there
+/// and stays, or is being written.
+pub(super) fn taken(order: &Order) -> Option<CreateError> {
+    let name = order.pattern.as_ref().filter(|_| order.to_file())?;
     let pattern = Pattern::new(name, 2).ok()?;
     if pattern.is_timed() || pattern.places() > 0 {
         return None;
@@ -229,8 +240,11 @@ pub(super) fn taken(order: &Order) -> Option<PathBuf> {
         }
         false => PathBuf::from(pattern.fill(&[])),
     };
+    if let Err(in_use) = files::check_unclaimed(&path) {
+        return Some(in_use);
+    }
     let is_file = std::fs::symlink_metadata(&path).is_ok_and(|it| it.is_file() || it.is_symlink());
-    is_file.then_some(path)
+    (is_file && !order.overwrite).then_some(CreateError::Exists(path))
 }
 
 fn check_directory(pattern: &Pattern) -> Result<(), CreateError> {

@@ -15,8 +15,8 @@ use super::pipe::{self, Pipe};
 use super::settings::{PROPERTIES, Settings};
 use super::turn::Turn;
 use crate::streams::bin::{self, Place, Streams, refuse};
-use crate::streams::stamps::{Breaks, Stamps, jump_text};
-use crate::streams::timeline::Untimed;
+use crate::streams::claims::Claim;
+use crate::streams::stamps::{Breaks, Stamps, Unplaced, backward_text, jump_text};
 use crate::streams::{self, entry, missing, same_format, set};
 use crate::sync::lock;
 
@@ -82,6 +82,8 @@ pub struct FfmpegSink {
     /// Each stream's written by its thread.
     formats: Mutex<BTreeMap<String, Format>>,
     turn: Turn,
+    /// The program's files, which nobody else in this process writes.
+    claims: Mutex<Vec<Claim>>,
     /// Frames of video that came, and files that were begun.
     frames: AtomicU64,
     files: AtomicU64,
@@ -201,6 +203,10 @@ impl ElementImpl for FfmpegSink {
             })?,
             gst::StateChange::ReadyToPaused => {
                 self.clear();
+                self.claim_files(0).map_err(|message| {
+                    self.obj().post_error_message(message);
+                    gst::StateChangeError
+                })?;
                 self.streams.open();
                 self.turn.flow();
                 self.reserve_muxer_pads()?;
@@ -229,6 +235,7 @@ impl BinImpl for FfmpegSink {
             }
             // Another file follows.
             gst::MessageView::Eos(_) if self.turn.completed() => return,
+            gst::MessageView::Eos(_) => lock(&self.claims).clear(),
             _ => (),
         }
         self.parent_handle_message(message);
@@ -262,8 +269,22 @@ impl FfmpegSink {
         Ok(pad)
     }
 
+    /// Has nobody else in this process write the files of that number. The names of those before it stay taken: another
+    /// element would begin with them, and overwrite them one after the other.
+    fn claim_files(&self, number: u64) -> Result<(), gst::ErrorMessage> {
+        let settings = lock(&self.settings).clone();
+        let new = settings
+            .claim_files(number)
+            .map_err(|err| gst::error_msg!(gst::ResourceError::OpenWrite, ("{err}")))?;
+        let mut claims = lock(&self.claims);
+        claims.iter_mut().for_each(Claim::keep_name);
+        claims.extend(new);
+        Ok(())
+    }
+
     /// Takes away what was built for one recording, if that has not been done.
     fn clear(&self) {
+        lock(&self.claims).clear();
         let (muxer, pipe) = {
             let mut made = lock(&self.made);
             made.running = false;
@@ -403,7 +424,10 @@ impl FfmpegSink {
             }
             Some(gst::PadProbeData::Buffer(buffer)) => {
                 self.turn.wait();
-                self.place(name, pad, buffer)?;
+                if !self.place(name, pad, buffer)? {
+                    info.flow_res = Ok(gst::FlowSuccess::Ok);
+                    return Ok(gst::PadProbeReturn::Handled);
+                }
                 if name == "video" {
                     self.frames.fetch_add(1, Ordering::Relaxed);
                 }
@@ -487,6 +511,7 @@ impl FfmpegSink {
         let command = lock(&self.settings).command(number);
         let command =
             command.map_err(|err| gst::error_msg!(gst::ResourceError::Settings, ("{err}")))?;
+        self.claim_files(number)?;
         gst::element_imp_info!(
             self,
             gst::StreamError::Format,
@@ -523,20 +548,35 @@ impl FfmpegSink {
             .build()
     }
 
-    /// Gives a buffer its place in time.
+    /// Gives a buffer its place in time. False where there is no whole sample yet.
     fn place(
         &self,
         name: &str,
         pad: &gst::GhostPad,
         buffer: &mut gst::Buffer,
-    ) -> Result<(), gst::ErrorMessage> {
-        let stamped = lock(self.stamps(name)).stamp(buffer, &self.breaks);
-        let stamped = stamped.map_err(|Untimed| {
-            gst::error_msg!(
+    ) -> Result<bool, gst::ErrorMessage> {
+        if let Some(segment) = entry::assumed_segment(pad) {
+            let other = lock(self.stamps(name)).follow(&segment);
+            if let Some(target) = pad.target() {
+                target.send_event(other.unwrap_or(segment));
+            }
+        }
+        let stamped = {
+            let mut stamps = lock(self.stamps(name));
+            if !stamps.complete(buffer, *CAT) {
+                return Ok(false);
+            }
+            stamps.stamp(buffer, &self.breaks)
+        };
+        let stamped = stamped.map_err(|unplaced| match unplaced {
+            Unplaced::Untimed => gst::error_msg!(
                 gst::StreamError::Format,
                 ("The {name}'s buffers have no timestamps and its caps no frame rate: give it one \
                  of both (appsrc do-timestamp=true, or framerate in the caps)")
-            )
+            ),
+            Unplaced::Backward => {
+                gst::error_msg!(gst::StreamError::Format, ("{}", backward_text(name)))
+            }
         })?;
         let jump = stamped.placed.and_then(|placed| placed.jump);
         if let Some(jump) = jump.filter(|jump| jump.is_news()) {
@@ -546,7 +586,7 @@ impl FfmpegSink {
         if let (Some(segment), Some(target)) = (stamped.segment, pad.target()) {
             target.send_event(segment);
         }
-        Ok(())
+        Ok(true)
     }
 
     /// Brings a stream with these caps to the muxer.

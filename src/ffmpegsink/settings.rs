@@ -2,13 +2,14 @@
 //! `ffmpegsink`'s properties, and the command line that they make.
 
 use std::ffi::OsString;
-use std::path::Path;
+use std::path::PathBuf;
 use std::sync::LazyLock;
 
 use gst::glib;
 use gst::prelude::*;
 
 use super::process::CommandLine;
+use crate::streams::claims::Claim;
 use crate::streams::files::{self, CreateError};
 use crate::streams::names::numbered;
 use crate::streams::property::{Properties, property};
@@ -150,14 +151,30 @@ fn is_one_file(name: &str, format: Option<&str>) -> bool {
 impl Settings {
     /// Looks whether the files that ffmpeg is to write can be made.
     pub(crate) fn check_places(&self) -> Result<(), CreateError> {
+        for path in self.files(0) {
+            files::check_directory(&path)?;
+            files::check_unclaimed(&path)?;
+        }
+        Ok(())
+    }
+
+    /// Has nobody else in this process write the files of that number.
+    pub(crate) fn claim_files(&self, number: u64) -> Result<Vec<Claim>, CreateError> {
+        self.files(number)
+            .iter()
+            .map(|it| files::claim(it))
+            .collect()
+    }
+
+    /// The files of that number, as far as it can be told which they are.
+    fn files(&self, number: u64) -> Vec<PathBuf> {
         let text = self.args.as_deref().unwrap_or_default();
-        let mut format = None;
-        let mut names_format = false;
-        for (kind, arg) in kinds(shlex::split(text).unwrap_or_default()) {
+        let (mut format, mut names_format) = (None, false);
+        let mut files = Vec::new();
+        for (kind, arg) in kinds(for_file(shlex::split(text).unwrap_or_default(), number)) {
             match kind {
                 Kind::File if is_one_file(&arg, format.as_deref()) => {
-                    let path = arg.strip_prefix("file:").unwrap_or(&arg);
-                    files::check_directory(Path::new(path))?;
+                    files.push(arg.strip_prefix("file:").unwrap_or(&arg).into());
                 }
                 Kind::Option if std::mem::take(&mut names_format) => format = Some(arg),
                 Kind::Option => names_format = arg == "-f",
@@ -165,7 +182,7 @@ impl Settings {
                 Kind::File | Kind::Other => format = None,
             }
         }
-        Ok(())
+        files
     }
 
     /// The command line for the file of that number, the first one 0.

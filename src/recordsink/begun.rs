@@ -8,11 +8,21 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use avi_mjpeg::output::SyncThread;
 
+use crate::streams::claims::Claim;
 use crate::streams::creation::Creation;
 use crate::streams::held::OpenFile;
 use crate::streams::retention::Retention;
 use crate::streams::wallclock::WallClock;
 use crate::sync::lock;
+
+/// Who makes a file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Maker {
+    /// What begins it, which gets it open.
+    Recorder,
+    /// A sink, which opens it again.
+    Sink,
+}
 
 /// What is known of the file that is being written.
 #[derive(Debug, Default)]
@@ -25,6 +35,8 @@ pub(crate) struct Begun {
     /// It is to stay, and has no mark yet.
     pub to_be_pinned: bool,
     pub open: Option<OpenFile>,
+    /// Nobody else writes it.
+    pub claim: Option<Claim>,
     /// It, as it was made, where a sink of files writes it.
     pub file: Option<File>,
     /// Sends it to the disk.
@@ -47,6 +59,9 @@ pub(crate) struct Keeping {
     pub clock: Mutex<Clock>,
     pub retention: Retention,
     pub creation: Creation,
+    /// The name of the first file stays taken while the others are written: another recorder with this location would
+    /// begin with it, and overwrite them one after the other.
+    pub first: Mutex<Option<Claim>>,
     /// The sink has failed: nothing more goes into the file.
     pub sink_failed: AtomicBool,
 }
@@ -55,6 +70,7 @@ impl Keeping {
     /// Another recording begins.
     pub(crate) fn begin_anew(&self) {
         *lock(&self.begun) = None;
+        *lock(&self.first) = None;
         *lock(&self.clock) = Clock::default();
         self.sink_failed.store(false, Ordering::Release);
     }

@@ -16,15 +16,15 @@ use super::CAT;
 use super::first::First;
 use super::tally::Tally;
 use crate::streams::containers::Kind;
-use crate::streams::{file_error, files, layout_of, ondisk};
+use crate::streams::{file_error, layout_of, ondisk};
 use crate::sync::lock;
 use avi_mjpeg::output::SyncThread;
 use avi_mjpeg::pcm::file::{FileError, Recording, give_back};
 
 /// What the recording is asked and told of.
 pub trait Owner: Send + Sync + 'static {
-    /// The name of the file that is about to be opened; what is wrong with it has been posted.
-    fn next_file(&self, first: &First) -> Option<PathBuf>;
+    /// The next file, empty, and its name; what is wrong with it has been posted.
+    fn next_file(&self, first: &First) -> Option<(PathBuf, File)>;
     /// So many bytes are about to be written.
     fn writes(&self, bytes: u64);
     /// A file is complete.
@@ -38,8 +38,6 @@ pub struct Limits {
     pub time: u64,
     /// 0: never.
     pub bytes: u64,
-    /// A file that is there may be emptied.
-    pub overwrite: bool,
 }
 
 enum Body {
@@ -291,18 +289,13 @@ impl ElementarySink {
                 .static_pad("sink")
                 .map(|pad| First::of(&pad, buffer)),
         };
-        let location = owner.and_then(|owner| owner.next_file(&first));
-        let location = location.ok_or(gst::FlowError::Error)?;
-        let (kind, layout, overwrite) = {
+        let next = owner.and_then(|owner| owner.next_file(&first));
+        let (location, file) = next.ok_or(gst::FlowError::Error)?;
+        let (kind, layout) = {
             let mut state = lock(&self.state);
             state.due = false;
-            (state.kind, state.layout, state.limits.overwrite)
+            (state.kind, state.layout)
         };
-        let file = files::create(&location, overwrite).map_err(|err| {
-            self.obj()
-                .post_error_message(gst::error_msg!(gst::ResourceError::OpenWrite, ("{err}")));
-            gst::FlowError::Error
-        })?;
         let made = file.try_clone().ok().map(Arc::new);
         let body = match (kind, layout) {
             (Some(Kind::Samples(_)), Some(layout)) => {

@@ -235,6 +235,7 @@ impl BinImpl for RecordSink {
                         return;
                     }
                 }
+                recorder.ended(eos.src());
             }
             gst::MessageView::Error(error) => {
                 recorder.failed_in(error.src());

@@ -10,11 +10,12 @@ use avi_mjpeg::pcm::file::give_back;
 use gst::prelude::*;
 
 use super::CAT;
-use super::begun::Begun;
+use super::begun::{Begun, Maker};
 use super::first::First;
 use super::names::{Names, families};
 use super::recorder::{Recorder, settings_error};
 use super::settings::Settings;
+use crate::streams::claims::Claim;
 use crate::streams::files::{self, CreateError};
 use crate::streams::held::{self, OpenFile};
 use crate::streams::retention::{Limits, Policy, Swept};
@@ -34,6 +35,14 @@ fn limits(settings: &Settings) -> Limits {
         total_bytes: settings.max_total_bytes,
         free_bytes: settings.min_free_bytes,
     }
+}
+
+/// A file that is about to be written.
+struct Reserved {
+    open: OpenFile,
+    claim: Claim,
+    /// It, where it was made.
+    file: Option<File>,
 }
 
 impl Recorder {
@@ -80,9 +89,12 @@ impl Recorder {
         }
     }
 
-    /// Names the next file, which is made at once if `make` and nothing is to be overwritten. What is
-    /// wrong with it is posted.
-    pub(crate) fn begin_file(&self, first: &First, make: bool) -> Option<PathBuf> {
+    /// Names the next file, and takes it: of a sink's the name, of one's own the file too. What is wrong with it is posted.
+    pub(crate) fn begin_file(
+        &self,
+        first: &First,
+        maker: Maker,
+    ) -> Option<(PathBuf, Option<File>)> {
         let settings = lock(&self.settings).clone();
         let clock = || {
             let start = i64::try_from(first.start?).ok()?;
@@ -93,9 +105,16 @@ impl Recorder {
             ..Begun::default()
         };
         let name = self.name(&settings, first, begun.utc);
+        let mut made = None;
         if settings.other_sink().is_none() {
-            match self.reserve(&settings, &name, make) {
-                Ok((open, file)) => (begun.open, begun.file) = (Some(open), file),
+            match self.reserve(&settings, &name, maker) {
+                Ok(reserved) => {
+                    (begun.open, begun.claim) = (Some(reserved.open), Some(reserved.claim));
+                    match maker {
+                        Maker::Recorder => made = reserved.file,
+                        Maker::Sink => begun.file = reserved.file,
+                    }
+                }
                 Err(err) => {
                     self.post_error(gst::error_msg!(gst::ResourceError::OpenWrite, ("{err}")));
                     return None;
@@ -104,7 +123,7 @@ impl Recorder {
         }
         begun.path.clone_from(&name);
         *lock(&self.keeping.begun) = Some(begun);
-        Some(name)
+        Some((name, made))
     }
 
     /// What the next file is called: as it was asked for, as the application chooses, or by the
@@ -139,26 +158,33 @@ impl Recorder {
         names.next_name(|letter| moment.as_ref()?.text(letter))
     }
 
-    /// Has nobody else take or delete the file. Returns it, where it was made.
+    /// Has nobody else write or delete the file.
     fn reserve(
         &self,
         settings: &Settings,
         name: &Path,
-        make: bool,
-    ) -> Result<(OpenFile, Option<File>), CreateError> {
+        maker: Maker,
+    ) -> Result<Reserved, CreateError> {
         if pins::is_pinned(name) {
             return Err(CreateError::Pinned(name.to_owned()));
         }
         if let Some(pattern) = lock(&self.names).as_ref().map(Names::pattern) {
             files::create_directories(pattern, name)?;
         }
+        // An application may call each file the same.
+        lock(&self.keeping.first).take_if(|first| first.is_on(name));
+        let mut claim = files::claim(name)?;
         let open = held::open(name);
-        let file = (make && !settings.overwrite)
-            .then(|| files::create(name, false))
-            .transpose()?;
+        let file = match (maker, settings.overwrite) {
+            (Maker::Sink, true) => {
+                files::keep_others_out(name, &mut claim)?;
+                None
+            }
+            (_, overwrite) => Some(files::create(name, overwrite, &mut claim)?),
+        };
         self.keeping.retention.began(name, limits(settings));
         self.keeping.retention.look_soon();
-        Ok((open, file))
+        Ok(Reserved { open, claim, file })
     }
 
     /// The sink that was named, or that of files.
@@ -255,11 +281,21 @@ impl Recorder {
             // What its sink could not open, or had nothing for.
             give_back(&begun.path, file);
         }
+        self.leave_names();
+    }
+
+    /// No other file follows.
+    pub(crate) fn leave_names(&self) {
+        *lock(&self.keeping.first) = None;
     }
 
     /// The file is complete, or will never be.
     pub(crate) fn end_file(&self) -> Begun {
-        let begun = lock(&self.keeping.begun).take().unwrap_or_default();
+        let mut begun = lock(&self.keeping.begun).take().unwrap_or_default();
+        if let Some(mut claim) = begun.claim.take() {
+            claim.keep_name();
+            lock(&self.keeping.first).get_or_insert(claim);
+        }
         if begun.to_be_pinned {
             self.pin_file(&begun.path);
         }

@@ -14,6 +14,9 @@ use crate::sync::lock;
 /// What a queue holds: what a stream may bring before another one that has not come is done without.
 const HELD_BYTES: u32 = 64 << 20;
 
+/// How long after the one before a unit without a timestamp comes where nothing tells.
+const TOGETHER: gst::ClockTime = gst::ClockTime::from_mseconds(1);
+
 /// What a file has been told of a stream.
 #[derive(Debug, Default)]
 pub(crate) struct Told {
@@ -143,8 +146,9 @@ impl Lane {
     pub(crate) fn complete(&self, buffer: &mut gst::Buffer) {
         let mut last = lock(&self.last);
         if buffer.pts().is_none()
-            && let (Some(pts), Some(step)) = (last.pts, last.step)
+            && let Some(pts) = last.pts
         {
+            let step = last.step.unwrap_or(TOGETHER);
             let decoded = buffer.dts().or(last.dts.map(|dts| dts + step));
             let untimed = buffer.make_mut();
             untimed.set_pts(pts + step);
@@ -152,7 +156,10 @@ impl Lane {
         }
         let Some(pts) = buffer.pts() else { return };
         let step = last.pts.and_then(|before| pts.checked_sub(before));
-        let step = step.filter(|step| !step.is_zero()).or(last.step);
+        // What came together says nothing, and lasts for a moment.
+        let together = step.map(|_| TOGETHER);
+        let step = step.filter(|step| *step >= TOGETHER);
+        let step = step.or(last.step).or(together);
         *last = Last {
             pts: Some(pts),
             dts: buffer.dts(),

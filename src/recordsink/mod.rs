@@ -45,7 +45,8 @@
 //! Buffers without timestamps are counted by the caps' frame or sample rate; where there is none that
 //! is an error. H.264 and H.265 may come with one of their two times: when pictures with B frames are decoded is found out where
 //! they only tell when they are shown, as by RTP, and what is told to be decoded only is shown then. What comes outside its segment is recorded
-//! as well. Sound may be cut anywhere: the rest of a sample waits for the next buffer, but for one that is `DISCONT`. Timestamps that go back or begin anew, or that jump ahead by more than an hour (or ten
+//! as well, and timestamps without any segment are running times. Raw pictures and JPEGs that are played backward are recorded
+//! in the order in which they are shown. Sound may be cut anywhere: the rest of a sample waits for the next buffer, but for one that is `DISCONT`. Timestamps that go back or begin anew, or that jump ahead by more than an hour (or ten
 //! frames of a slow camera), go on behind what came, with one warning. What comes after a flush does so too: a seek of
 //! others takes nothing out of a file, and the element itself takes part in none. Motion JPEG goes into the file as it comes, damaged pictures too, from the first one
 //! whose head is readable on. For each complete file the bin posts an
@@ -61,6 +62,10 @@
 //! time and no number is never given twice: the second gets `-1`. What `split(location)` names wins,
 //! then what `format-location-full(number, first sample)` or `format-location(number)` answer, as with
 //! splitmuxsink; both are meant as they are.
+//!
+//! A file has one writer: a second recorder, of this plugin in any program, fails when it would begin with a file that
+//! is being written (other programs are known by a lock, on file systems of the machine itself; a program like `ffmpeg` asks
+//! for none).
 //!
 //! The time of day comes from the stream where buffers carry it (`GstReferenceTimestampMeta` of
 //! `timestamp/x-unix` or `timestamp/x-ntp`), else from the system's clock. `recordsink-file` has it in

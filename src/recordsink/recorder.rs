@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! A recording: what the application asks for, the streams that come in and the files that go out.
 
+use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Condvar, Mutex, PoisonError, Weak};
@@ -10,7 +11,7 @@ use gst::glib;
 use gst::prelude::*;
 
 use super::CAT;
-use super::begun::{Begun, Keeping, unsigned};
+use super::begun::{Begun, Keeping, Maker, unsigned};
 use super::cut;
 use super::elementary::{self, Elements};
 use super::encoder;
@@ -24,6 +25,7 @@ use super::settings::Settings;
 use super::tally::{Current, Dropped, Tally, Totals};
 use crate::streams::bin::Streams;
 use crate::streams::containers::{AudioCodec, Container, Kind, Muxer, VideoCodec};
+use crate::streams::files::Claimed;
 use crate::streams::stamps::{Breaks, Stamps};
 use crate::streams::times::Times;
 use crate::streams::{self, Profile, entry, files, missing, set, transport};
@@ -82,7 +84,7 @@ pub(crate) struct Flow {
     pub gates: Gates,
     pub totals: Totals,
     current: Arc<Mutex<Current>>,
-    pub times: Option<Times<std::fs::File>>,
+    pub times: Option<Times<Claimed>>,
     /// `interval` of it is the gates' to count.
     pub dropped: Dropped,
     /// What messages have told of.
@@ -136,9 +138,9 @@ struct Hand(Weak<Recorder>);
 
 impl muxed::Owner for Hand {
     fn next_file(&self, first: &First) -> Option<PathBuf> {
-        // The muxer's sink opens it again: the name is ours from here on. One that may be overwritten
-        // is opened by the sink alone.
-        self.0.upgrade()?.begin_file(first, true)
+        // The muxer's sink opens it again: the name is ours from here on.
+        let (name, _) = self.0.upgrade()?.begin_file(first, Maker::Sink)?;
+        Some(name)
     }
 
     fn prepare_file(
@@ -203,8 +205,9 @@ impl Hand {
 }
 
 impl elementary::Owner for Hand {
-    fn next_file(&self, first: &First) -> Option<PathBuf> {
-        self.0.upgrade()?.begin_file(first, false)
+    fn next_file(&self, first: &First) -> Option<(PathBuf, File)> {
+        let (name, file) = self.0.upgrade()?.begin_file(first, Maker::Recorder)?;
+        Some((name, file?))
     }
 
     fn writes(&self, bytes: u64) {
@@ -270,6 +273,18 @@ impl Recorder {
     pub(crate) fn failed_in(&self, element: Option<&gst::Object>) {
         if self.muxed().is_some_and(|muxed| muxed.is_sink(element)) {
             self.keeping.sink_failed.store(true, Ordering::Release);
+        }
+    }
+
+    /// An element of the recording has nothing more to come: if it is the end of all, the names are others'.
+    pub(crate) fn ended(&self, element: Option<&gst::Object>) {
+        let is_end = match &lock(&self.making).end {
+            Some(End::Muxed(muxed)) => muxed.is_sink(element),
+            Some(End::Elements(sink)) => element == Some(sink.upcast_ref()),
+            None => false,
+        };
+        if is_end {
+            self.leave_names();
         }
     }
 
@@ -366,6 +381,7 @@ impl Recorder {
         }
         let first = names.next_name(|_| None);
         files::check_place(&first).map_err(cannot)?;
+        files::check_unclaimed(&first).map_err(cannot)?;
         // A link that leads nowhere is there too.
         if !settings.overwrite && first.symlink_metadata().is_ok() {
             return Err(cannot(files::CreateError::Exists(first)));
@@ -523,7 +539,7 @@ impl Recorder {
         let cannot = |err| gst::error_msg!(gst::ResourceError::OpenWrite, ("{err}"));
         // One that is there was always written anew.
         let path = settings.pts_location.as_deref().map(Path::new);
-        let file = path.map(|path| files::create(path, true)).transpose();
+        let file = path.map(Claimed::create).transpose();
         let times = file.map_err(cannot)?.map(Times::new);
         let many = names.as_ref().is_some_and(Names::makes_many);
         let photograph = container.kind == Kind::Pictures && !many;
@@ -564,7 +580,6 @@ impl Recorder {
         let limits = elementary::Limits {
             time: settings.split_time,
             bytes: settings.split_bytes,
-            overwrite: settings.overwrite,
         };
         let owner = Arc::new(Hand(Arc::downgrade(self)));
         Ok(Elements::new(container.kind, limits, owner))

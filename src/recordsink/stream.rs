@@ -11,13 +11,14 @@ use gst::prelude::*;
 use super::CAT;
 use super::chain::{audio_chain, link_preview, preview_chain, video_chain};
 use super::gate::Verdict;
+use super::lane::running_time;
 use super::recorder::{End, Recorder};
 use crate::failure;
 use crate::streams::containers::{Container, Kind, Muxer, VideoCodec};
 use crate::streams::entry::{self, Admission};
 use crate::streams::jpegs::{from_start, is_jpeg};
-use crate::streams::stamps::{Stamped, jump_text};
-use crate::streams::timeline::{Jump, Untimed};
+use crate::streams::stamps::{Stamped, Unplaced, backward_text, jump_text};
+use crate::streams::timeline::Jump;
 use crate::streams::times::Times;
 use crate::streams::{self, bin::Place, missing, samples, speakers};
 use crate::sync::lock;
@@ -119,13 +120,14 @@ impl Recorder {
         pad: &gst::GhostPad,
         buffer: &mut gst::Buffer,
     ) -> Result<bool, gst::FlowError> {
+        self.assume_segment(name, pad);
         if name == "video" && lock(&self.video).jpegs {
             from_start(buffer);
         }
         if name == "video" && !self.is_sized(pad, buffer)? {
             return Ok(false);
         }
-        if !lock(self.arrival(name)).stamps.complete(buffer) {
+        if !lock(self.arrival(name)).stamps.complete(buffer, *CAT) {
             return Ok(false);
         }
         let placed = self.place(name, pad, buffer)?;
@@ -143,6 +145,17 @@ impl Recorder {
             self.streams.end(name);
         }
         Ok(verdict == Verdict::Pass)
+    }
+
+    /// Has a stream one segment at least.
+    fn assume_segment(&self, name: &str, pad: &gst::GhostPad) {
+        let Some(segment) = entry::assumed_segment(pad) else {
+            return;
+        };
+        let other = lock(self.arrival(name)).stamps.follow(&segment);
+        if let Some(target) = pad.target() {
+            target.send_event(other.unwrap_or(segment));
+        }
     }
 
     /// A buffer that should be a picture has nothing in it.
@@ -169,11 +182,16 @@ impl Recorder {
         let stamped = lock(self.arrival(name)).stamps.stamp(buffer, &self.breaks);
         let Stamped { placed, segment } = match stamped {
             Ok(stamped) => stamped,
-            Err(Untimed) if self.muxed().is_some() => {
+            Err(Unplaced::Backward) => {
+                let text = backward_text(name);
+                self.post_error(gst::error_msg!(gst::StreamError::Format, ("{text}")));
+                return Err(failure::POSTED);
+            }
+            Err(Unplaced::Untimed) if self.muxed().is_some() => {
                 self.tell_untimed(name);
                 return Err(failure::POSTED);
             }
-            Err(Untimed) => return Ok(None),
+            Err(Unplaced::Untimed) => return Ok(None),
         };
         if let Some(jump) = placed.and_then(|placed| placed.jump) {
             self.tell_jump(name, jump);
@@ -414,18 +432,21 @@ impl Recorder {
         } else {
             None
         };
-        if name == "video" {
-            // The end is new for each recording, and the probe goes with it.
-            self.count(target);
-        }
         if let End::Elements(sink) = end {
             sink.sync_state_with_parent().map_err(failed)?;
         }
+        let mut counted = target.clone();
         if let End::Muxed(muxed) = end {
             let last = chain.last().unwrap_or(&place.head.0);
             let source = last.static_pad("src");
             let no_pad = || failed(glib::bool_error!("{} has no source pad", last.name()));
-            muxed.cut(name, &source.ok_or_else(no_pad)?);
+            let source = source.ok_or_else(no_pad)?;
+            muxed.cut(name, &source);
+            counted = source;
+        }
+        if name == "video" {
+            // The end is new for each recording, and the probe goes with it.
+            self.count(target, &counted);
         }
         entry::extend(&bin, &place.head, &chain, target).map_err(failed)?;
         if let Some((tee, preview)) = preview {
@@ -435,9 +456,11 @@ impl Recorder {
         Ok(chain)
     }
 
-    /// Counts the encoded frames that reach `pad`, and writes down their times.
-    fn count(self: &Arc<Self>, pad: &gst::Pad) {
+    /// Counts the encoded frames that reach `pad`, and writes down their times by the segment that `source` has: a file
+    /// is told another one.
+    fn count(self: &Arc<Self>, pad: &gst::Pad, source: &gst::Pad) {
         let this = Arc::downgrade(self);
+        let source = source.downgrade();
         let messages = lock(&self.settings).frame_messages;
         let kinds = gst::PadProbeType::BUFFER | gst::PadProbeType::EVENT_DOWNSTREAM;
         pad.add_probe(kinds, move |_, info| {
@@ -445,7 +468,11 @@ impl Recorder {
                 return gst::PadProbeReturn::Ok;
             };
             let written = match &info.data {
-                Some(gst::PadProbeData::Buffer(buffer)) => this.frame_passed(buffer, messages),
+                Some(gst::PadProbeData::Buffer(buffer)) => {
+                    let source = source.upgrade();
+                    let time = source.and_then(|source| running_time(&source, buffer));
+                    this.frame_passed(buffer.size() as u64, time, messages)
+                }
                 Some(gst::PadProbeData::Event(event)) if event.type_() == gst::EventType::Eos => {
                     let times = &mut lock(&this.flow).times;
                     times.as_mut().map_or(Ok(()), Times::finish)
@@ -464,23 +491,22 @@ impl Recorder {
         });
     }
 
-    fn frame_passed(&self, buffer: &gst::BufferRef, messages: bool) -> std::io::Result<()> {
-        let bytes = buffer.size() as u64;
-        let pts = buffer.pts();
+    /// A frame of so many bytes, at this running time (ns), goes into the file.
+    fn frame_passed(&self, bytes: u64, time: Option<u64>, messages: bool) -> std::io::Result<()> {
         let written = {
             let mut flow = lock(&self.flow);
             flow.totals.frames += 1;
             flow.totals.bytes += bytes;
             flow.totals.last_frame_bytes = bytes;
-            match (flow.times.as_mut(), pts) {
-                (Some(times), Some(pts)) => times.push(pts.nseconds()),
+            match (flow.times.as_mut(), time) {
+                (Some(times), Some(time)) => times.push(time),
                 _ => Ok(()),
             }
         };
         if messages {
             let details = gst::Structure::builder("recordsink-frame")
                 .field("bytes", bytes)
-                .field("pts", pts)
+                .field("pts", time.map(gst::ClockTime::from_nseconds))
                 .build();
             self.post_element(details);
         }

@@ -18,9 +18,6 @@ pub(crate) struct DecodeTimes {
     last: Option<i64>,
     /// The same where it would be if it had been known how far they are reordered.
     wanted: Option<i64>,
-    /// Where there is not room for all times before the first picture, those up to the first time are put behind the
-    /// second, from the third on.
-    squeezed: Option<(i64, i64, i64)>,
 }
 
 impl DecodeTimes {
@@ -34,9 +31,9 @@ impl DecodeTimes {
         }
     }
 
-    /// When the next picture, which is shown at this time and lasts so long, is decoded, which is no more than `room`
-    /// before. `None` as long as pictures come as they are shown.
-    pub(crate) fn of(&mut self, shown: i64, lasts: i64, room: i64) -> Option<i64> {
+    /// When the next picture, which is shown at this time and lasts so long, is decoded: before 0 perhaps. `None` as long
+    /// as pictures come as they are shown.
+    pub(crate) fn of(&mut self, shown: i64, lasts: i64) -> Option<i64> {
         let lasts = lasts.max(1);
         let near = NEAR.max(lasts.saturating_mul(REORDERED));
         let before = self.shown.replace(shown);
@@ -48,9 +45,6 @@ impl DecodeTimes {
             let before = (1..=lead).rev();
             self.ahead
                 .extend(before.map(|n| shown.saturating_sub(lasts.saturating_mul(n))));
-            let from = shown.saturating_sub(lasts.saturating_mul(lead));
-            let least = shown.saturating_sub(room);
-            self.squeezed = (from < least).then_some((shown.saturating_add(lasts), from, least));
         }
         if let Some(wanted) = self.wanted.filter(|wanted| shown < *wanted) {
             // They come further from their order than was known.
@@ -58,18 +52,8 @@ impl DecodeTimes {
             self.insert(wanted);
         }
         self.insert(shown);
-        let mut next = self.ahead.remove(0);
+        let next = self.ahead.remove(0);
         self.wanted = Some(next);
-        if let Some((to, from, least)) = self.squeezed.take()
-            && next < to
-        {
-            // Each before the next, and none behind the time at which it is shown.
-            let whole = i128::from(to) - i128::from(from);
-            let part = (i128::from(next) - i128::from(from)) * (i128::from(to) - i128::from(least));
-            let off = i64::try_from(part / whole.max(1)).unwrap_or(0);
-            next = least.saturating_add(off);
-            self.squeezed = Some((to, from, least));
-        }
         let next = self.last.map_or(next, |last| next.max(last));
         self.last = Some(next);
         (self.depth > 0).then_some(next)
@@ -85,10 +69,10 @@ impl DecodeTimes {
 mod tests {
     use super::*;
 
-    fn all(times: &mut DecodeTimes, room: i64, shown: &[i64]) -> Vec<Option<i64>> {
+    fn all(times: &mut DecodeTimes, shown: &[i64]) -> Vec<Option<i64>> {
         shown
             .iter()
-            .map(|&time| times.of(time * 1_000_000, 40_000_000, room * 1_000_000))
+            .map(|&time| times.of(time * 1_000_000, 40_000_000))
             .map(|time| time.map(|time| time / 1_000_000))
             .collect()
     }
@@ -99,33 +83,21 @@ mod tests {
         times.set_depth(2);
         // I P B B b P ...
         let shown = [0, 160, 80, 40, 120, 320, 240, 200, 280];
-        let decoded = all(&mut times, 1000, &shown);
+        let decoded = all(&mut times, &shown);
         let expected = [-80, -40, 0, 40, 80, 120, 160, 200, 240];
         assert_eq!(decoded, expected.map(Some));
     }
 
     #[test]
-    fn the_first_are_decoded_in_the_time_that_there_is() {
-        let mut times = DecodeTimes::default();
-        times.set_depth(2);
-        let decoded = all(&mut times, 0, &[0, 160, 80, 40, 120, 320]);
-        assert_eq!(decoded, [0, 13, 26, 40, 80, 120].map(Some));
-    }
-
-    #[test]
     fn what_comes_in_order_is_left_alone() {
         let mut times = DecodeTimes::default();
-        assert_eq!(all(&mut times, 1000, &[0, 40, 81, 119, 160]), [None; 5]);
+        assert_eq!(all(&mut times, &[0, 40, 81, 119, 160]), [None; 5]);
     }
 
     #[test]
     fn a_stream_that_does_not_say_so_is_seen_to_reorder() {
         let mut times = DecodeTimes::default();
-        let decoded = all(
-            &mut times,
-            1000,
-            &[0, 120, 40, 80, 240, 160, 200, 360, 280, 320],
-        );
+        let decoded = all(&mut times, &[0, 120, 40, 80, 240, 160, 200, 360, 280, 320]);
         let expected = [120, 120, 120, 160, 200, 240, 280, 320].map(Some);
         assert_eq!(decoded, [&[None, None][..], &expected[..]].concat());
     }
@@ -135,7 +107,7 @@ mod tests {
         let mut times = DecodeTimes::default();
         times.set_depth(1);
         let shown = [5000, 5080, 5040, 0, 80, 40, 3_600_000, 3_600_080, 3_600_040];
-        let decoded = all(&mut times, 1000, &shown);
+        let decoded = all(&mut times, &shown);
         let expected = [
             4960, 5000, 5040, -40, 0, 40, 3_599_960, 3_600_000, 3_600_040,
         ];

@@ -213,6 +213,18 @@ impl Entry {
     }
 }
 
+/// The segment of a stream whose buffers come without one: their timestamps are running times, as GStreamer's own sinks
+/// take them. It is to be told to what is behind the pad, which is told of it here.
+pub(crate) fn assumed_segment(pad: &gst::GhostPad) -> Option<gst::Event> {
+    if pad.sticky_event::<gst::event::Segment>(0).is_some() {
+        return None;
+    }
+    let segment = gst::event::Segment::new(&gst::FormattedSegment::<gst::ClockTime>::new());
+    // Refused by a pad that flushes, which lets nothing in.
+    let _ = pad.store_sticky_event(&segment);
+    Some(segment)
+}
+
 /// Brings what comes out of `head`, whose source pad `plug` has kept, through `chain`, which is
 /// added to `bin`, to `target`.
 pub(crate) fn extend(

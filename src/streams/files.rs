@@ -3,10 +3,12 @@
 
 use std::fs::{File, OpenOptions};
 use std::io;
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
-use rustix::fs::{Access, access};
+use rustix::fs::{Access, OFlags, access};
 
+use super::claims::{Claim, is_claimed};
 use super::held::{self, OpenFile};
 use super::names::{Pattern, with_suffix};
 use super::pins;
@@ -20,6 +22,9 @@ pub(crate) enum CreateError {
     /// The file of this name is to stay.
     #[error("'{0}' is pinned: unpin it, or choose another name")]
     Pinned(PathBuf),
+    /// Somebody writes it, here or in another program.
+    #[error("'{0}' is being written by another recorder: choose another location")]
+    InUse(PathBuf),
     /// There is no such directory, or it takes no files.
     #[error("'{path}' can't be created: {source}")]
     Create {
@@ -30,27 +35,110 @@ pub(crate) enum CreateError {
     },
 }
 
-/// Makes the file, empty: a new one, so that no other program takes the name from here on; with
+/// Has nobody else write a file.
+pub(crate) fn claim(path: &Path) -> Result<Claim, CreateError> {
+    Claim::of(path).ok_or_else(|| CreateError::InUse(path.to_owned()))
+}
+
+/// Looks whether somebody writes a file.
+pub(crate) fn check_unclaimed(path: &Path) -> Result<(), CreateError> {
+    match is_claimed(path) {
+        true => Err(CreateError::InUse(path.to_owned())),
+        false => Ok(()),
+    }
+}
+
+/// Makes the file of a claim, empty: a new one, so that no other program takes the name from here on; with
 /// `overwrite` the one that is there may be emptied, unless it is pinned.
-pub(crate) fn create(path: &Path, overwrite: bool) -> Result<File, CreateError> {
+pub(crate) fn create(path: &Path, overwrite: bool, claim: &mut Claim) -> Result<File, CreateError> {
     if overwrite && pins::is_pinned(path) {
         return Err(CreateError::Pinned(path.to_owned()));
     }
+    let failed = |source| CreateError::Create {
+        path: path.to_owned(),
+        source,
+    };
     let mut options = OpenOptions::new();
     options.write(true);
     if overwrite {
-        options.create(true).truncate(true);
+        options.create(true).truncate(false);
     } else {
         // O_EXCL: not even a link that leads nowhere is followed.
         options.create_new(true);
     }
-    options.open(path).map_err(|source| match source.kind() {
+    let file = options.open(path).map_err(|source| match source.kind() {
         io::ErrorKind::AlreadyExists => CreateError::Exists(path.to_owned()),
-        _ => CreateError::Create {
+        _ => failed(source),
+    })?;
+    if !claim.made(&file) {
+        return Err(CreateError::InUse(path.to_owned()));
+    }
+    // Not before it is known to be nobody else's.
+    if overwrite && file.metadata().is_ok_and(|it| it.is_file() && it.len() > 0) {
+        file.set_len(0).map_err(failed)?;
+    }
+    Ok(file)
+}
+
+/// Has other programs not write the file of a claim, which somebody else is about to make or to empty.
+pub(crate) fn keep_others_out(path: &Path, claim: &mut Claim) -> Result<(), CreateError> {
+    if std::fs::metadata(path).is_ok_and(|it| !it.is_file()) {
+        // To open a pipe would be noticed by whoever is at its other end.
+        return Ok(());
+    }
+    let flags = OFlags::NONBLOCK | OFlags::NOCTTY;
+    let file = OpenOptions::new()
+        .write(true)
+        .create(true)
+        .truncate(false)
+        .custom_flags(flags.bits().cast_signed())
+        .open(path)
+        .map_err(|source| CreateError::Create {
             path: path.to_owned(),
             source,
-        },
-    })
+        })?;
+    match claim.made(&file) {
+        true => Ok(()),
+        false => Err(CreateError::InUse(path.to_owned())),
+    }
+}
+
+/// A file that nobody else writes while it is open.
+#[derive(Debug)]
+pub(crate) struct Claimed {
+    file: File,
+    _claim: Claim,
+}
+
+impl Claimed {
+    /// Makes the file, or empties the one that is there.
+    pub(crate) fn create(path: &Path) -> Result<Self, CreateError> {
+        let mut claim = claim(path)?;
+        let file = create(path, true, &mut claim)?;
+        Ok(Self {
+            file,
+            _claim: claim,
+        })
+    }
+}
+
+impl From<Numbered> for Claimed {
+    fn from(made: Numbered) -> Self {
+        Self {
+            file: made.file,
+            _claim: made.claim,
+        }
+    }
+}
+
+impl io::Write for Claimed {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.file.write(bytes)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.file.flush()
+    }
 }
 
 /// A file that was made by a pattern.
@@ -64,6 +152,8 @@ pub(crate) struct Numbered {
     pub number: u64,
     /// Keeps it from being deleted.
     pub held: OpenFile,
+    /// Keeps others from writing it.
+    pub claim: Claim,
 }
 
 /// Makes the file that a pattern names with `number` in its place, or with the next number whose
@@ -91,23 +181,31 @@ pub(crate) fn create_numbered(
         let held = held::open(&path);
         let created = match taken {
             true => Err(CreateError::Exists(path.clone())),
-            false => create(&path, overwrite && !of_a_moment),
+            false => claim(&path).and_then(|mut claim| {
+                let file = create(&path, overwrite && !of_a_moment, &mut claim)?;
+                Ok((file, claim))
+            }),
         };
         match created {
-            Ok(file) => {
+            Ok((file, claim)) => {
                 return Ok(Numbered {
                     file,
                     path,
                     number,
                     held,
+                    claim,
                 });
             }
-            Err(CreateError::Exists(_) | CreateError::Pinned(_))
+            Err(CreateError::Exists(_) | CreateError::Pinned(_) | CreateError::InUse(_))
                 if pattern.places() > 0 && number < u64::MAX =>
             {
                 number += 1;
             }
-            Err(CreateError::Exists(_)) if of_a_moment && again < u64::MAX => again += 1,
+            Err(CreateError::Exists(_) | CreateError::InUse(_))
+                if of_a_moment && again < u64::MAX =>
+            {
+                again += 1
+            }
             Err(error) => return Err(error),
         }
     }
@@ -167,6 +265,51 @@ pub(crate) fn check_place(path: &Path) -> Result<(), CreateError> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    fn create(path: &Path, overwrite: bool) -> Result<File, CreateError> {
+        super::create(path, overwrite, &mut claim(path)?)
+    }
+
+    #[test]
+    fn what_is_written_is_nobody_elses() {
+        let directory = tempfile::tempdir().unwrap();
+        let at = |name: &str| directory.path().join(name);
+        let one = Pattern::new(at("a.ts").to_str().unwrap(), 1).unwrap();
+        let many = Pattern::new(at("%d.ts").to_str().unwrap(), 1).unwrap();
+        let mut first = create_numbered(&one, 0, true, None).unwrap();
+        io::Write::write_all(&mut first.file, b"first").unwrap();
+        let error = create_numbered(&one, 0, true, None).unwrap_err();
+        assert!(
+            error
+                .to_string()
+                .contains("a.ts' is being written by another")
+        );
+        assert!(create(&at("a.ts"), true).is_err() && check_unclaimed(&at("a.ts")).is_err());
+        assert!(Claimed::create(&at("a.ts")).is_err());
+        assert_eq!(std::fs::read(at("a.ts")).unwrap(), b"first");
+        // A number that is in use is passed over.
+        let both = [(); 2].map(|()| create_numbered(&many, 0, true, None).unwrap());
+        assert_eq!(both.map(|made| made.number), [0, 1]);
+        drop(first);
+        create(&at("a.ts"), true).unwrap();
+        assert_eq!(std::fs::read(at("a.ts")).unwrap(), b"");
+    }
+
+    #[test]
+    fn what_another_program_writes_is_not_emptied() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("a.ts");
+        std::fs::write(&path, "theirs").unwrap();
+        let theirs = File::open(&path).unwrap();
+        let exclusive = rustix::fs::FlockOperation::NonBlockingLockExclusive;
+        rustix::fs::flock(&theirs, exclusive).unwrap();
+        assert!(matches!(create(&path, true), Err(CreateError::InUse(_))));
+        let kept_out = keep_others_out(&path, &mut claim(&path).unwrap());
+        assert!(matches!(kept_out, Err(CreateError::InUse(_))));
+        assert_eq!(std::fs::read(&path).unwrap(), b"theirs");
+        drop(theirs);
+        create(&path, true).unwrap();
+    }
 
     #[test]
     fn what_is_there_stays() {

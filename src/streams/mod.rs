@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! The kit of the recording sinks. Without GStreamer: the table of file formats ([`containers`])
 //! and of Debian packages ([`packages`]), names with numbers and times ([`names`]), files that
-//! overwrite nothing ([`files`]), files that are to stay ([`pins`], [`held`]) and those that make
+//! overwrite nothing ([`files`]) and that one recorder writes ([`claims`]), files that are to stay ([`pins`], [`held`]) and those that make
 //! room for others ([`retention`]), files that sinks of others write, on their disk ([`ondisk`]), the times of buffers ([`timeline`]) and the files of frame times
 //! ([`times`]). With it: the skeleton of a bin with request pads ([`bin`], [`entry`]), the times of
-//! what comes ([`stamps`], [`decoding`]), in buffers that muxers take ([`whole`]), in no more memory than it needs ([`compact`]), the elements it is made of, a sink of numbered pictures ([`pictures`]),
+//! what comes ([`stamps`], [`decoding`], [`begin`]), in buffers that muxers take ([`whole`]), in no more memory than it needs ([`compact`]), the elements it is made of, a sink of numbered pictures ([`pictures`]),
 //! WAVE's speakers ([`speakers`]), the time of day of what is recorded ([`wallclock`]) and its place
 //! in a file ([`creation`]), sound that comes in samples ([`samples`]), whom a file is for ([`Profile`]), transport streams that begin at 0 and tell of all channels ([`transport`]), names for sinks of all kinds ([`place`]), the end of what goes by SRT ([`srt`]), values for other elements'
 //! properties ([`set`]) and the properties of the sinks themselves ([`property`]). For the muxer: what its pads know of upstream ([`upstream`]),
@@ -12,7 +12,9 @@
 
 use gst::prelude::*;
 
+pub(crate) mod begin;
 pub(crate) mod bin;
+pub(crate) mod claims;
 pub(crate) mod compact;
 pub(crate) mod containers;
 pub(crate) mod creation;

@@ -11,6 +11,7 @@ use gst::subclass::prelude::*;
 use gst_base::prelude::*;
 use gst_base::subclass::prelude::*;
 
+use super::claims::Claim;
 use super::files::{self, CreateError};
 use super::names::Pattern;
 use crate::sync::lock;
@@ -53,7 +54,14 @@ mod imp {
         fn write(&mut self, picture: &[u8]) -> Result<(), gst::ErrorMessage> {
             let path = self.pattern.fill(&[self.next]);
             let reserved = std::mem::take(&mut self.reserved);
-            let created = files::create(Path::new(&path), self.overwrite || reserved);
+            let file = Path::new(&path);
+            let claim = match reserved {
+                // Whoever reserved it has the claim.
+                true => Ok(Claim::default()),
+                false => files::claim(file),
+            };
+            let mut claim = claim.map_err(|error| create_error(&error))?;
+            let created = files::create(file, self.overwrite || reserved, &mut claim);
             let mut file = created.map_err(|error| create_error(&error))?;
             self.next += 1;
             file.write_all(picture).map_err(|source| {

@@ -7,6 +7,7 @@ use std::sync::Mutex;
 use avi_mjpeg::recorder::Runs;
 use k230_venc::{Codec, reordering};
 
+use super::begin::{REACH, begin_of};
 use super::decoding::DecodeTimes;
 use super::is_raw;
 use super::timeline::{Jump, Pace, Placed, Stamp, Timeline, Untimed};
@@ -28,17 +29,27 @@ impl Breaks {
 /// One stream's times.
 #[derive(Debug, Default)]
 pub(crate) struct Stamps {
-    /// As upstream has it; `None` before it comes, and where it is not in time.
+    /// As upstream has it, with [`lead`](Self::lead) and without an end; `None` before it comes, and where it is not in
+    /// time.
     segment: Option<gst::FormattedSegment<gst::ClockTime>>,
+    /// One came that is not in time.
+    is_out_of_time: bool,
+    /// By so much all timestamps are later than upstream has them: the first pictures are decoded before they are shown,
+    /// and there are no times before 0.
+    lead: gst::ClockTime,
+    /// The segment is another one than went on last.
+    is_news: bool,
     timeline: Timeline,
     /// The caps are those of a stream whose buffers come in the order in which they are shown.
     in_order: bool,
+    /// Each buffer is a picture that needs no other.
+    stands_alone: bool,
     /// Nobody behind tells the times of such a stream better.
     is_counted: bool,
     /// Raw pictures whose caps do not say how long one lasts.
     lacks_rate: bool,
-    /// Buffers go on with their running times, since the segment does not fit them any more.
-    moved: bool,
+    /// Buffers go on with their running times and this much more (ns), since the segment does not fit them any more.
+    moved: Option<i64>,
     /// How often the timestamps broke off.
     jumps: u64,
     samples: WholeSamples,
@@ -49,13 +60,36 @@ pub(crate) struct Stamps {
     lasts: Option<i64>,
     /// Pictures that came before the segment.
     early: u64,
+    /// The last time of an encoded picture (ns), and how many there were of it before.
+    same: Option<(i64, i64)>,
 }
 
-/// The first bytes of a picture in which its parameter sets are looked for.
-const REACH: usize = 1024;
+/// Formats of which each picture needs no other.
+const STAND_ALONE: [&str; 5] = [
+    "video/x-raw",
+    "video/x-prores",
+    "video/x-dnxhd",
+    "video/x-dv",
+    "video/x-ffv",
+];
 
 /// How long (ns) a picture lasts where nothing says so.
 const USUAL: i64 = 40_000_000;
+
+/// Why a buffer has no place.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Unplaced {
+    /// It has no timestamp, and nothing says how long one lasts.
+    Untimed,
+    /// Its stream is played backward, and a buffer of it is nothing by itself.
+    Backward,
+}
+
+impl From<Untimed> for Unplaced {
+    fn from(Untimed: Untimed) -> Self {
+        Self::Untimed
+    }
+}
 
 /// What became of a buffer.
 #[derive(Debug, Default)]
@@ -73,6 +107,7 @@ impl Stamps {
             .structure(0)
             .map_or("", |structure| structure.name().as_str());
         self.is_counted = is_raw(caps) || name == "image/jpeg";
+        self.stands_alone = STAND_ALONE.contains(&name) || name.starts_with("image/");
         self.in_order = is_raw(caps) || name.starts_with("audio/") || name.starts_with("image/");
         let pace = pace(caps);
         self.lacks_rate = name == "video/x-raw" && pace.is_none();
@@ -90,38 +125,71 @@ impl Stamps {
     /// Follows the stream's segment. False where that is not in time.
     pub(crate) fn set_segment(&mut self, segment: &gst::Segment) -> bool {
         self.segment = segment.downcast_ref::<gst::ClockTime>().cloned();
+        self.is_out_of_time = self.segment.is_none();
         self.early = 0;
+        if let Some(segment) = &mut self.segment {
+            if segment.rate() > 0.0 {
+                // What comes behind its end has come, and would be in no file and in no count.
+                segment.set_stop(gst::ClockTime::NONE);
+            }
+            later(segment, self.lead);
+        }
         self.segment.is_some()
+    }
+
+    /// Takes timestamps for running times where no segment has come, as GStreamer's sinks do. False where one has that is
+    /// not in time.
+    pub(crate) fn assume_segment(&mut self) -> bool {
+        if self.segment.is_none() && !self.is_out_of_time {
+            self.set_segment(gst::FormattedSegment::<gst::ClockTime>::new().upcast_ref());
+        }
+        self.segment.is_some()
+    }
+
+    /// Whether what comes last is shown first.
+    fn is_backward(&self) -> bool {
+        self.segment.as_ref().is_some_and(|it| it.rate() < 0.0)
+    }
+
+    /// Whether what is played backward cannot be recorded so.
+    fn is_refused(&self) -> bool {
+        let has_begin = || self.segment.as_ref().is_some_and(|it| it.stop().is_some());
+        self.is_backward() && !(self.stands_alone && has_begin())
     }
 
     /// The segment that goes on.
     pub(crate) fn segment_event(&self) -> Option<gst::Event> {
         let segment = self.segment.as_ref()?;
         Some(match self.moved {
-            true => plain_segment(None),
-            false => gst::event::Segment::new(segment),
+            Some(lead) => plain_segment(lead, None),
+            None => gst::event::Segment::new(segment),
         })
     }
 
     /// What comes has another segment, and follows what came.
     pub(crate) fn forget_segment(&mut self) {
         self.segment = None;
+        self.is_out_of_time = false;
     }
 
     /// What comes does not follow what came.
     pub(crate) fn reset(&mut self) {
-        self.segment = None;
+        self.forget_segment();
         self.timeline.reset();
         self.samples.reset();
     }
 
     /// Makes a buffer one that muxers take, before it is placed: of whole samples, and with the time at which it is
-    /// decoded where it does not come as it is shown. False where there is no whole sample yet.
-    pub(crate) fn complete(&mut self, buffer: &mut gst::Buffer) -> bool {
-        if let (Some(codec), true) = (self.reordered, self.segment.is_some()) {
-            self.time_decoding(codec, buffer);
+    /// decoded where it does not come as it is shown. False where there is no whole sample yet. What goes wrong is told in
+    /// the element's category `cat`.
+    pub(crate) fn complete(&mut self, buffer: &mut gst::Buffer, cat: gst::DebugCategory) -> bool {
+        if self.segment.is_some() {
+            delay(buffer, self.lead);
+            if let Some(codec) = self.reordered {
+                self.time_decoding(codec, buffer);
+            }
         }
-        self.samples.complete(buffer)
+        self.samples.complete(buffer, cat)
     }
 
     fn time_decoding(&mut self, codec: Codec, buffer: &mut gst::Buffer) {
@@ -135,13 +203,9 @@ impl Stamps {
             _ => return,
         };
         if !buffer.flags().contains(gst::BufferFlags::DELTA_UNIT) {
-            let mut begin = [0; REACH];
-            let begin = begin.get_mut(..buffer.size().min(REACH));
-            let depth = begin.and_then(|begin| {
-                buffer.copy_to_slice(0, begin).ok()?;
-                reordering::depth(codec, begin)
-            });
-            if let Some(depth) = depth {
+            let mut room = [0; REACH];
+            let begin = begin_of(buffer, &mut room);
+            if let Some(depth) = begin.and_then(|begin| reordering::depth(codec, begin)) {
                 self.decoding.set_depth(depth);
             }
         }
@@ -149,20 +213,41 @@ impl Stamps {
             return;
         };
         let lasts = buffer.duration().and_then(signed).or(self.lasts);
-        let (lasts, room) = (lasts.unwrap_or(USUAL), signed(shown).unwrap_or(0));
-        if let Some(decoded) = self.decoding.of(time, lasts, room) {
-            let before = gst::ClockTime::from_nseconds(time.abs_diff(decoded));
-            let decoded = match decoded > time {
-                true => shown + before,
-                false => shown.saturating_sub(before),
-            };
-            buffer.make_mut().set_dts(decoded);
+        let decoded = self.decoding.of(time, lasts.unwrap_or(USUAL));
+        let (Some(decoded), Some(shown)) = (decoded, signed(shown)) else {
+            return;
+        };
+        let off = decoded.saturating_sub(time) as f64 * self.rate();
+        let decoded = shown.saturating_add(off.round() as i64);
+        let missing = clock_time(decoded.saturating_neg());
+        if !missing.is_zero() {
+            self.lead += missing;
+            self.is_news = true;
+            if let Some(segment) = &mut self.segment {
+                later(segment, missing);
+            }
+            delay(buffer, missing);
         }
+        buffer.make_mut().set_dts(clock_time(decoded));
     }
 
-    /// Whether there is a segment in time.
-    pub(crate) fn has_segment(&self) -> bool {
-        self.segment.is_some()
+    fn rate(&self) -> f64 {
+        self.segment.as_ref().map_or(1.0, |it| it.rate())
+    }
+
+    /// How long (ns) a buffer is shown or heard that says how long its part of the stream is.
+    fn played(&self, duration: gst::ClockTime) -> Option<i64> {
+        let duration = signed(duration)?;
+        Some(match self.rate().abs() {
+            1.0 => duration,
+            rate => (duration as f64 / rate).round() as i64,
+        })
+    }
+
+    /// When (ns) a buffer is decoded. Backward that is not before it is shown, and nobody needs it.
+    fn decoded(&self, buffer: &gst::BufferRef) -> Option<i64> {
+        let decoded = buffer.dts().filter(|_| !self.is_backward());
+        self.running_time(decoded?)
     }
 
     /// How often the timestamps broke off.
@@ -174,12 +259,12 @@ impl Stamps {
     /// those of all streams of the element.
     ///
     /// # Errors
-    /// When it has no timestamp and nothing says how long one lasts.
+    /// When it has no timestamp and nothing says how long one lasts, or cannot be recorded as it is played.
     pub(crate) fn place(
         &mut self,
         buffer: &gst::BufferRef,
         breaks: &Breaks,
-    ) -> Result<Placed, Untimed> {
+    ) -> Result<Placed, Unplaced> {
         self.place_among(buffer, &mut lock(&breaks.0))
     }
 
@@ -191,12 +276,19 @@ impl Stamps {
         &mut self,
         buffer: &gst::BufferRef,
         runs: &mut Runs,
-    ) -> Result<Placed, Untimed> {
+    ) -> Result<Placed, Unplaced> {
+        if self.is_refused() {
+            return Err(Unplaced::Backward);
+        }
         let running_time = |stamp| self.running_time(stamp);
         let stamp = Stamp {
-            time: buffer.pts().and_then(running_time),
-            decode: buffer.dts().and_then(running_time),
-            duration: buffer.duration().and_then(signed),
+            time: buffer.pts().and_then(|pts| match self.is_backward() {
+                // It is shown from its end on.
+                true => running_time(pts + buffer.duration().unwrap_or_default()),
+                false => running_time(pts),
+            }),
+            decode: self.decoded(buffer),
+            duration: buffer.duration().and_then(|it| self.played(it)),
             bytes: buffer.size() as u64,
         };
         let begun = self.timeline.begin_near(stamp, runs);
@@ -206,6 +298,7 @@ impl Stamps {
             runs.add(placed.offset, placed.time);
         }
         let placed = Placed {
+            time: placed.time.saturating_add(self.apart(placed.time)),
             jump: placed.jump.or(begun),
             ..placed
         };
@@ -213,49 +306,68 @@ impl Stamps {
         Ok(placed)
     }
 
+    /// How much later (ns) an encoded picture is shown than it says: those of one time have times of their own. Parsers take
+    /// equal ones for one picture's, and tell none of the second.
+    fn apart(&mut self, time: i64) -> i64 {
+        if self.in_order {
+            return 0;
+        }
+        let before = match self.same {
+            Some((same, before)) if same == time => before.saturating_add(1),
+            _ => 0,
+        };
+        self.same = Some((time, before));
+        before
+    }
+
     /// Gives a buffer the times of its place: counted ones where it has none, and others where its own
     /// do not follow what came. What encoded streams do not tell is left to their parsers.
     ///
     /// # Errors
-    /// When it has no timestamp and nothing says how long one lasts.
+    /// As [`Stamps::place`].
     pub(crate) fn stamp(
         &mut self,
         buffer: &mut gst::Buffer,
         breaks: &Breaks,
-    ) -> Result<Stamped, Untimed> {
+    ) -> Result<Stamped, Unplaced> {
         let is_untimed = buffer.dts_or_pts().is_none();
+        if self.is_refused() {
+            return Err(Unplaced::Backward);
+        }
         if self.segment.is_none() || (is_untimed && !self.is_counted) {
             return Ok(Stamped::default());
         }
         let placed = self.place(buffer, breaks)?;
-        let begins = placed.offset != 0 && !self.moved;
-        self.moved |= begins;
-        let segment = begins.then(|| plain_segment(None));
-        let decode = buffer.dts().and_then(|dts| self.running_time(dts));
+        let decode = self.decoded(buffer);
+        let apart = self.same.map_or(0, |(_, before)| before);
+        let decode = decode.map(|decode| self.timeline.shifted(decode).saturating_add(apart));
+        let segment = self.news(placed, decode);
         let own = buffer.dts_or_pts().and_then(|own| self.running_time(own));
         let is_own = own.is_none_or(|own| own == placed.time);
         let (shown, decoded) = match (self.moved, self.segment.as_ref()) {
-            (true, _) | (_, None) => (
-                Some(clock_time(placed.time)),
-                decode.map(|decode| clock_time(self.timeline.shifted(decode))),
+            (Some(lead), _) => (
+                Some(clock_time(placed.time.saturating_add(lead))),
+                decode.map(|decode| clock_time(decode.saturating_add(lead))),
             ),
-            (false, Some(segment)) if is_untimed || self.in_order && !is_own => (
+            (None, None) => (Some(clock_time(placed.time)), decode.map(clock_time)),
+            (None, Some(segment)) if is_untimed || self.in_order && !is_own => (
                 segment.position_from_running_time(clock_time(placed.time)),
                 None,
             ),
-            (false, _) if self.in_order => (buffer.dts_or_pts(), buffer.dts()),
-            (false, Some(segment)) => {
+            (None, _) if self.in_order => (buffer.dts_or_pts(), buffer.dts()),
+            (None, Some(segment)) => {
                 // What comes before it is needed by what follows, and muxers would leave it out. Parsers take equal
                 // times for one picture's.
                 let after = |early| Some(segment.start()? + gst::ClockTime::from_nseconds(early));
-                let own = buffer.pts();
+                let apart = clock_time(apart);
+                let own = buffer.pts().map(|own| own + apart);
                 let is_early = own < after(0) || (self.early > 0 && own <= after(self.early));
                 self.early += u64::from(own.is_some() && is_early);
                 let shown = own.and_then(|own| match is_early {
                     true => after(self.early),
                     false => Some(own),
                 });
-                (shown, buffer.dts())
+                (shown, buffer.dts().map(|decoded| decoded + apart))
             }
         };
         if (shown, decoded) != (buffer.pts(), buffer.dts()) {
@@ -265,6 +377,13 @@ impl Stamps {
             if is_untimed {
                 buffer.set_duration(clock_time(placed.end - placed.time));
             }
+        }
+        if (self.moved.is_some() && !is_untimed)
+            && let Some(duration) = buffer.duration()
+            && let Some(played) = self.played(duration).map(clock_time)
+            && played != duration
+        {
+            buffer.make_mut().set_duration(played);
         }
         if self.lacks_rate && buffer.duration().is_none() && placed.end > placed.time {
             // An encoder gives the last picture a nanosecond, which is none in an MP4 file: nobody shows it.
@@ -277,52 +396,81 @@ impl Stamps {
         })
     }
 
+    /// The segment that is to go before a buffer, if there is a new one. `decode` is when it is decoded.
+    fn news(&mut self, placed: Placed, decode: Option<i64>) -> Option<gst::Event> {
+        let is_news = std::mem::take(&mut self.is_news);
+        let before = self.moved;
+        if before.is_some() || placed.offset != 0 {
+            let early = decode.map_or(0, i64::saturating_neg);
+            let lead = before.unwrap_or(0).max(early);
+            self.moved = Some(lead);
+            return (before != Some(lead)).then(|| plain_segment(lead, None));
+        }
+        is_news.then(|| self.segment_event()).flatten()
+    }
+
     /// Follows an event; what goes on in its place.
     pub(crate) fn follow(&mut self, event: &gst::EventRef) -> Option<gst::Event> {
         match event.view() {
             gst::EventView::Caps(caps) => self.set_caps(caps.caps()),
             gst::EventView::Segment(segment) => {
-                let is_in_time = self.set_segment(segment.segment());
-                if is_in_time && self.moved {
-                    return Some(plain_segment(Some(event.seqnum())));
+                if !self.set_segment(segment.segment()) {
+                    return None;
                 }
-                return self.endless(event.seqnum());
+                if self.rate() != 1.0 {
+                    // Muxers write what they get, in the order and at the times of a stream that is played as it is.
+                    self.moved.get_or_insert(0);
+                }
+                self.is_news = false;
+                if let Some(lead) = self.moved {
+                    return Some(plain_segment(lead, Some(event.seqnum())));
+                }
+                let own = self.segment.as_ref()?;
+                let is_same = self.lead.is_zero() && segment.segment().stop() == own.stop().into();
+                let other = || gst::event::Segment::builder(own).seqnum(event.seqnum());
+                return (!is_same).then(|| other().build());
             }
             gst::EventView::Gap(gap) => {
                 let (start, duration) = gap.get();
-                let start_time = self.running_time(start)?;
-                self.skip(start + duration.unwrap_or_default());
-                if self.moved {
-                    let start = clock_time(self.timeline.shifted(start_time));
-                    let moved = gst::event::Gap::builder(start).duration(duration);
-                    return Some(moved.seqnum(event.seqnum()).build());
-                }
+                let (start, end) = (
+                    start + self.lead,
+                    start + self.lead + duration.unwrap_or_default(),
+                );
+                let (first, last) = match self.is_backward() {
+                    true => (end, start),
+                    false => (start, end),
+                };
+                let first = self.running_time(first)?;
+                let last = self.running_time(last)?;
+                self.timeline.skip_to(self.timeline.shifted(last));
+                let start = match self.moved {
+                    Some(lead) => clock_time(self.timeline.shifted(first).saturating_add(lead)),
+                    None if self.lead.is_zero() => return None,
+                    None => start,
+                };
+                let moved = gst::event::Gap::builder(start).duration(duration);
+                return Some(moved.seqnum(event.seqnum()).build());
             }
             _ => (),
         }
         None
     }
 
-    /// The segment without its end, if it has one: what comes behind that has come, and would be in no file and in no
-    /// count.
-    fn endless(&mut self, seqnum: gst::Seqnum) -> Option<gst::Event> {
-        let segment = self.segment.as_mut()?;
-        let forward = segment.rate() > 0.0;
-        segment.stop().filter(|_| forward)?;
-        segment.set_stop(gst::ClockTime::NONE);
-        Some(gst::event::Segment::builder(segment).seqnum(seqnum).build())
-    }
-
     /// Upstream has nothing up to a timestamp, which is this running time (ns).
     pub(crate) fn skip(&mut self, until: gst::ClockTime) -> Option<i64> {
-        let time = self.timeline.shifted(self.running_time(until)?);
+        let time = self.timeline.shifted(self.running_time(until + self.lead)?);
         self.timeline.skip_to(time);
         Some(time)
     }
 
     /// The running time of upstream for a timestamp, ns.
     fn running_time(&self, stamp: gst::ClockTime) -> Option<i64> {
-        Some(match self.segment.as_ref()?.to_running_time_full(stamp)? {
+        let segment = self.segment.as_ref()?;
+        if segment.rate() < 0.0 && segment.stop().is_none() {
+            // It begins nowhere.
+            return None;
+        }
+        Some(match segment.to_running_time_full(stamp)? {
             gst::Signed::Positive(time) => signed(time)?,
             gst::Signed::Negative(time) => -signed(time)?,
         })
@@ -340,9 +488,37 @@ pub(crate) fn jump_text(pad: &str, jump: Jump) -> String {
     )
 }
 
-/// Timestamps that are running times.
-fn plain_segment(seqnum: Option<gst::Seqnum>) -> gst::Event {
-    let segment = gst::FormattedSegment::<gst::ClockTime>::new();
+/// What is said of a stream that is played backward and is not recorded so.
+pub(crate) fn backward_text(pad: &str) -> String {
+    format!(
+        "What comes on {pad} is played backward, and only pictures that need no others, raw or JPEG, are recorded so: play \
+         it forward, or decode pictures in front and leave sound out"
+    )
+}
+
+/// Has a segment's timestamps so much later.
+fn later(segment: &mut gst::FormattedSegment<gst::ClockTime>, lead: gst::ClockTime) {
+    segment.set_start(segment.start().map(|start| start + lead));
+    segment.set_stop(segment.stop().map(|stop| stop + lead));
+    segment.set_position(segment.position().map(|position| position + lead));
+}
+
+/// Has a buffer's timestamps so much later.
+fn delay(buffer: &mut gst::Buffer, lead: gst::ClockTime) {
+    if lead.is_zero() {
+        return;
+    }
+    let (shown, decoded) = (buffer.pts(), buffer.dts());
+    let buffer = buffer.make_mut();
+    buffer.set_pts(shown.map(|shown| shown + lead));
+    buffer.set_dts(decoded.map(|decoded| decoded + lead));
+}
+
+/// Timestamps that are running times and so much more (ns).
+fn plain_segment(lead: i64, seqnum: Option<gst::Seqnum>) -> gst::Event {
+    let mut segment = gst::FormattedSegment::<gst::ClockTime>::new();
+    segment.set_start(clock_time(lead));
+    segment.set_position(clock_time(lead));
     let event = gst::event::Segment::builder(&segment);
     match seqnum {
         Some(seqnum) => event.seqnum(seqnum).build(),
@@ -419,7 +595,7 @@ mod tests {
         let mut segment = gst::FormattedSegment::<gst::ClockTime>::new();
         segment.set_start(ms(start));
         let passed_on = stamps.follow(&gst::event::Segment::new(&segment));
-        assert_eq!(passed_on.is_some(), stamps.moved);
+        assert_eq!(passed_on.is_some(), stamps.moved.is_some());
     }
 
     fn buffer(pts: Option<u64>) -> gst::Buffer {
@@ -462,7 +638,7 @@ mod tests {
         assert_eq!(endless.segment().stop(), gst::ClockTime::NONE.into());
         let times = [920, 960, 1000, 1040, 1120].map(|time| {
             let mut given = buffer(Some(time));
-            assert!(stamps.complete(&mut given));
+            assert!(stamps.complete(&mut given, *gst::CAT_RUST));
             stamps.stamp(&mut given, &Breaks::default()).unwrap();
             given.pts().unwrap().nseconds()
         });
@@ -470,6 +646,104 @@ mod tests {
         let later = [start + 40_000_000, start + 120_000_000];
         assert_eq!(times[..3], [start + 1, start + 2, start + 3]);
         assert_eq!(times[3..], later);
+    }
+
+    #[test]
+    fn pictures_that_come_together_have_times_of_their_own() {
+        let mut stamps = stamps("video/x-h264,stream-format=avc,alignment=au,framerate=25/1");
+        begin(&mut stamps, 0);
+        let times = [0, 1000, 1000, 1000, 1040].map(|time| {
+            let mut given = buffer(Some(time));
+            given.get_mut().unwrap().set_dts(ms(time));
+            let stamped = stamps.stamp(&mut given, &Breaks::default()).unwrap();
+            let shown = given.pts().unwrap().nseconds();
+            assert_eq!(given.dts(), given.pts());
+            assert_eq!(stamped.placed.unwrap().time, shown as i64);
+            shown
+        });
+        let second = 1_000_000_000;
+        assert_eq!(
+            times,
+            [0, second, second + 1, second + 2, second + 40_000_000]
+        );
+    }
+
+    #[test]
+    fn what_is_decoded_before_zero_is_shown_later() {
+        use gst::EventView::{Gap, Segment};
+        // A parameter set of x264 that says that two pictures are reordered.
+        let set = b"\0\0\0\x01\x67\x4d\x40\x15\xec\xa2\x13\x60\x2d\x41\x81\x81\xa9\x40\0\0\x03\0\x40\0\0\x0c\xa3\xc5\x8b\x65\x80";
+        let mut stamps =
+            stamps("video/x-h264,stream-format=byte-stream,alignment=au,framerate=25/1");
+        begin(&mut stamps, 0);
+        let mut stamp = |shown: u64| {
+            let mut given = gst::Buffer::from_slice(set);
+            given.get_mut().unwrap().set_pts(ms(shown));
+            assert!(stamps.complete(&mut given, *gst::CAT_RUST));
+            let stamped = stamps.stamp(&mut given, &Breaks::default()).unwrap();
+            assert_eq!(stamped.placed.unwrap().time, shown as i64 * 1_000_000);
+            (given.pts(), given.dts(), stamped.segment)
+        };
+        // I P B b ...
+        let (shown, decoded, segment) = stamp(0);
+        assert_eq!((shown, decoded), (Some(ms(80)), Some(ms(0))));
+        let segment = segment.unwrap();
+        let Segment(segment) = segment.view() else {
+            panic!("{segment:?}");
+        };
+        assert_eq!(segment.segment().start(), Some(ms(80)).into());
+        for (shown, decoded) in [(160, 40), (80, 80), (40, 120), (120, 160)] {
+            let stamped = stamp(shown);
+            let expected = (Some(ms(shown + 80)), Some(ms(decoded)));
+            assert_eq!((stamped.0, stamped.1), expected);
+            assert!(stamped.2.is_none());
+        }
+        let gap = gst::event::Gap::builder(ms(200)).duration(ms(40)).build();
+        let moved = stamps.follow(&gap).unwrap();
+        let Gap(moved) = moved.view() else {
+            panic!("{moved:?}");
+        };
+        assert_eq!(moved.get(), (ms(280), Some(ms(40))));
+    }
+
+    #[test]
+    fn what_is_played_backward_stands_alone_or_is_refused() {
+        let backward = |stop: Option<u64>| {
+            let mut segment = gst::FormattedSegment::<gst::ClockTime>::new();
+            segment.set_rate(-2.0);
+            segment.set_stop(stop.map(ms));
+            gst::event::Segment::new(&segment)
+        };
+        let mut pictures = stamps(RAW);
+        let moved = pictures.follow(&backward(Some(400))).unwrap();
+        let gst::EventView::Segment(moved) = moved.view() else {
+            panic!("{moved:?}");
+        };
+        assert_eq!(moved.segment().rate(), 1.0);
+        let times = [360, 320, 280].map(|time| {
+            let mut given = buffer(Some(time));
+            given.get_mut().unwrap().set_duration(ms(40));
+            pictures.stamp(&mut given, &Breaks::default()).unwrap();
+            (given.pts(), given.duration())
+        });
+        assert_eq!(
+            times,
+            [0, 20, 40].map(|time| (Some(ms(time)), Some(ms(20))))
+        );
+        let sound = "audio/x-raw,format=S16LE,rate=8000,channels=1,layout=interleaved";
+        for (caps, stop) in [(sound, Some(400)), ("video/x-h264", Some(400)), (RAW, None)] {
+            let mut stamps = stamps(caps);
+            stamps.follow(&backward(stop));
+            let refused = stamps.stamp(&mut buffer(Some(40)), &Breaks::default());
+            assert_eq!(refused.unwrap_err(), Unplaced::Backward, "{caps}");
+            let forward = gst::FormattedSegment::<gst::ClockTime>::new();
+            stamps.follow(&gst::event::Segment::new(&forward));
+            assert!(
+                stamps
+                    .stamp(&mut buffer(Some(40)), &Breaks::default())
+                    .is_ok()
+            );
+        }
     }
 
     #[test]
@@ -522,7 +796,7 @@ mod tests {
             let mut stamps = stamps(caps);
             begin(&mut stamps, 0);
             let refused = stamps.stamp(&mut buffer(None), &Breaks::default());
-            assert_eq!(refused.unwrap_err(), Untimed, "{caps}");
+            assert_eq!(refused.unwrap_err(), Unplaced::Untimed, "{caps}");
         }
         // A parser knows better in which order they are shown.
         let mut stamps = stamps("video/x-h264,framerate=30/1");

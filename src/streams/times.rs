@@ -8,7 +8,7 @@ use std::io::{self, Write};
 
 /// Writes presentation times in order, though frames come in decoding order.
 #[derive(Debug)]
-pub struct Times<W: Write> {
+pub(crate) struct Times<W: Write> {
     out: W,
     /// The least time that was seen first, which is 0.000 in the file.
     origin: Option<u64>,
@@ -19,7 +19,7 @@ pub struct Times<W: Write> {
 
 impl<W: Write> Times<W> {
     /// Begins with nothing written.
-    pub fn new(out: W) -> Self {
+    pub(crate) fn new(out: W) -> Self {
         Self {
             out,
             origin: None,
@@ -29,7 +29,7 @@ impl<W: Write> Times<W> {
     }
 
     /// Takes the time of the next frame in decoding order, in nanoseconds.
-    pub fn push(&mut self, time: u64) -> io::Result<()> {
+    pub(crate) fn push(&mut self, time: u64) -> io::Result<()> {
         // A frame that is shown after all before it begins a new group: with the reordering that
         // encoders do, nothing that follows is shown before that group's predecessors.
         if self.pending.iter().all(|&earlier| earlier < time) {
@@ -54,7 +54,7 @@ impl<W: Write> Times<W> {
     }
 
     /// Writes what is left.
-    pub fn finish(&mut self) -> io::Result<()> {
+    pub(crate) fn finish(&mut self) -> io::Result<()> {
         self.write()?;
         self.out.flush()
     }

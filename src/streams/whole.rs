@@ -4,13 +4,14 @@
 //! What reads sound from a pipe or a socket cuts it anywhere. `audioconvert` and libav's encoders fail at a part of a
 //! sample, and `matroskamux` makes noise of all that follows.
 
+use avi_mjpeg::recorder::Whole;
+
 /// The samples of one stream.
 #[derive(Debug, Default)]
 pub(crate) struct WholeSamples {
     /// Bytes of a sample of all channels; 0: a buffer is what it is.
     block: usize,
-    /// The begin of one whose rest is still to come.
-    rest: Vec<u8>,
+    whole: Whole<Vec<u8>>,
 }
 
 impl WholeSamples {
@@ -23,37 +24,35 @@ impl WholeSamples {
         let block = info.filter(is_woven).map_or(0, |info| info.bpf() as usize);
         if block != self.block {
             self.block = block;
-            self.rest.clear();
+            self.whole.reset();
         }
     }
 
     /// What comes does not follow what came.
     pub(crate) fn reset(&mut self) {
-        self.rest.clear();
+        self.whole.reset();
     }
 
     /// Puts the rest of a sample that came before in front, and keeps the begin of one whose rest is still to come.
-    /// False where there is no whole one yet.
-    pub(crate) fn complete(&mut self, buffer: &mut gst::Buffer) -> bool {
+    /// False where there is no whole one yet. What goes wrong is told in `cat`.
+    pub(crate) fn complete(&mut self, buffer: &mut gst::Buffer, cat: gst::DebugCategory) -> bool {
         if self.block <= 1 {
             return true;
         }
         if buffer.flags().contains(gst::BufferFlags::DISCONT) {
             // Something was lost in between, and it begins with a sample.
-            self.rest.clear();
+            self.whole.reset();
         }
-        let length = self.rest.len() + buffer.size();
-        let over = length % self.block;
-        if self.rest.is_empty() && over == 0 {
+        if self.whole.is_whole(buffer.size(), self.block) {
             return true;
         }
         let Ok(map) = buffer.map_readable() else {
             return true;
         };
-        let mut bytes = std::mem::take(&mut self.rest);
-        bytes.extend_from_slice(&map);
+        // Of a vector all bytes can be had.
+        let bytes = self.whole.complete(map.to_vec(), self.block);
+        let bytes = bytes.unwrap_or_default();
         drop(map);
-        self.rest = bytes.split_off(length - over);
         if bytes.is_empty() {
             return false;
         }
@@ -64,7 +63,7 @@ impl WholeSamples {
         if let Some(it) = whole.get_mut()
             && let Err(err) = buffer.copy_into(it, about, ..)
         {
-            gst::warning!(gst::CAT_RUST, "What is known of a buffer is lost: {err}");
+            gst::warning!(cat, "What is known of a buffer is lost: {err}");
         }
         *buffer = whole;
         true
@@ -120,7 +119,7 @@ mod tests {
     fn given(samples: &mut WholeSamples, bytes: &[u8]) -> Option<Vec<u8>> {
         let mut buffer = gst::Buffer::from_slice(bytes.to_vec());
         buffer.get_mut().unwrap().set_pts(gst::ClockTime::SECOND);
-        let is_whole = samples.complete(&mut buffer);
+        let is_whole = samples.complete(&mut buffer, *gst::CAT_RUST);
         assert_eq!(buffer.pts(), Some(gst::ClockTime::SECOND));
         is_whole.then(|| buffer.map_readable().unwrap().to_vec())
     }
@@ -133,7 +132,7 @@ mod tests {
         assert_eq!(given(&mut it, &[6, 7, 8, 9]), Some(vec![5, 6, 7, 8]));
         let mut lost = gst::Buffer::from_slice(vec![1, 2, 3, 4]);
         lost.get_mut().unwrap().set_flags(gst::BufferFlags::DISCONT);
-        assert!(it.complete(&mut lost));
+        assert!(it.complete(&mut lost, *gst::CAT_RUST));
         assert_eq!(*lost.map_readable().unwrap(), [1, 2, 3, 4]);
         assert_eq!(given(&mut it, &[5, 6, 7, 8]), Some(vec![5, 6, 7, 8]));
     }

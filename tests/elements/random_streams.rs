@@ -10,29 +10,30 @@ use proptest::prelude::*;
 
 use crate::circularsink::rig;
 use crate::common::{Pipeline, samples};
-use crate::random_cameras::{Said, packet_times, try_cameras, until_eos};
+use crate::random_cameras::{Said, packet_times, pad_to, try_cameras, until_eos};
 
 const MS: u64 = 1_000_000;
 const FRAME: u64 = rig::FRAME;
 
 /// Where the streams go.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Sink {
+pub(crate) enum Sink {
     Mux,
     Record,
     Circular,
+    Ffmpeg,
 }
 
 /// A pipeline of a sink, whose pads are fed by hand.
-struct Hand {
-    pipeline: Pipeline,
-    sink: gst::Element,
+pub(crate) struct Hand {
+    pub pipeline: Pipeline,
+    pub sink: gst::Element,
     kind: Sink,
     dir: tempfile::TempDir,
 }
 
 impl Hand {
-    fn new(kind: Sink, extension: &str) -> Self {
+    pub(crate) fn new(kind: Sink, extension: &str) -> Self {
         crate::common::init();
         let dir = tempfile::tempdir().unwrap();
         let file = dir.path().join("%03d").with_extension(extension);
@@ -43,6 +44,10 @@ impl Hand {
             Sink::Record => format!("recordsink name=s location={file}"),
             Sink::Circular => {
                 format!("circularsink name=s recording=true location={file}")
+            }
+            Sink::Ffmpeg => {
+                let file = dir.path().join("000").with_extension(extension);
+                format!("ffmpegsink name=s args=\"-c copy {}\"", file.display())
             }
         };
         let bin = gst::parse::bin_from_description(&described, false).unwrap();
@@ -57,35 +62,24 @@ impl Hand {
     }
 
     /// A pad that leads to the picture's or to the sound's.
-    fn pad(&self, is_video: bool) -> gst::Pad {
+    pub(crate) fn pad(&self, is_video: bool) -> gst::Pad {
         let name = match (self.kind, is_video) {
             (Sink::Mux, true) => "video_0",
             (_, true) => "video",
-            (Sink::Record, false) => "audio",
+            (Sink::Record | Sink::Ffmpeg, false) => "audio",
             _ => "audio_0",
         };
-        let there = self.sink.static_pad(name);
-        let to = there
-            .or_else(|| self.sink.request_pad_simple(name))
-            .unwrap();
-        let bin = self.sink.parent().and_downcast::<gst::Bin>().unwrap();
-        let ghost = gst::GhostPad::with_target(&to).unwrap();
-        bin.add_pad(&ghost).unwrap();
-        let pad = gst::Pad::builder(gst::PadDirection::Src).name(name).build();
-        pad.link(&ghost).unwrap();
-        pad.set_active(true).unwrap();
-        pad.push_event(gst::event::StreamStart::new(name));
-        pad
+        pad_to(&self.sink, name)
     }
 
-    fn until_eos(&self) -> Result<Said, TestCaseError> {
+    pub(crate) fn until_eos(&self) -> Result<Said, TestCaseError> {
         let said = until_eos(&self.pipeline)?;
         self.pipeline.0.set_state(gst::State::Null).unwrap();
         Ok(said)
     }
 
     /// What came out, by name.
-    fn files(&self) -> Vec<PathBuf> {
+    pub(crate) fn files(&self) -> Vec<PathBuf> {
         let entries = std::fs::read_dir(self.dir.path()).unwrap();
         let mut files: Vec<_> = entries.map(|entry| entry.unwrap().path()).collect();
         files.sort();
@@ -93,7 +87,7 @@ impl Hand {
     }
 }
 
-fn segment(start: u64, base: u64) -> gst::Event {
+pub(crate) fn segment(start: u64, base: u64) -> gst::Event {
     let mut segment = gst::FormattedSegment::<gst::ClockTime>::new();
     segment.set_start(gst::ClockTime::from_nseconds(start));
     segment.set_time(gst::ClockTime::ZERO);
@@ -170,8 +164,8 @@ fn coded() -> impl Strategy<Value = Coded> {
             changes,
             told: (pts, dts, durations),
             jitter,
-            // There are no times before 0, at which the first one would be decoded.
-            start: start.max(if between > 0 { 1_000 * MS } else { 0 }),
+            // There are no times before 0, at which the first one would be decoded, to tell them.
+            start: start.max(if between > 0 && dts { 1_000 * MS } else { 0 }),
             base,
             ends,
             again,
@@ -271,7 +265,9 @@ impl Coded {
             };
             it.set_dts(decoded.filter(|_| dts).and_then(ns));
             it.set_duration(duration.then(|| gst::ClockTime::from_nseconds(FRAME)));
-            pad.push(buffer).unwrap();
+            if pad.push(buffer).is_err() {
+                break;
+            }
             if self.gaps > 0 && number % self.gaps == self.gaps - 1 {
                 let at = ns(segment_at as i64).unwrap();
                 pad.push_event(gst::event::Gap::builder(at).build());
@@ -320,6 +316,38 @@ fn check_coded(coded: &Coded) -> Result<(), TestCaseError> {
 #[test]
 fn each_coded_picture_is_shown_when_it_should() {
     try_cameras(coded(), 2, check_coded);
+}
+
+/// By RTP from its begin on: with times of presentation alone, and none before 0 to be decoded at.
+#[test]
+fn the_last_pictures_of_what_begins_at_zero_are_shown() {
+    crate::common::init();
+    for (sink, extension) in [
+        (Sink::Record, "mp4"),
+        (Sink::Record, "mov"),
+        (Sink::Record, "ts"),
+        (Sink::Circular, "mp4"),
+    ] {
+        for between in [1, 3] {
+            let coded = Coded {
+                sink,
+                extension,
+                is_h265: false,
+                between,
+                in_caps: between == 1,
+                changes: None,
+                told: (true, false, false),
+                jitter: vec![0; 60],
+                start: 0,
+                base: 0,
+                ends: false,
+                again: 0,
+                moves: false,
+                gaps: 0,
+            };
+            check_coded(&coded).unwrap_or_else(|why| panic!("{coded:?}: {why}"));
+        }
+    }
 }
 
 /// Sound of chance, with pictures beside it.
@@ -410,7 +438,10 @@ impl Sound {
             if self.gaps > 0 && number % self.gaps == 0 {
                 it.set_flags(gst::BufferFlags::GAP);
             }
-            pad.push(buffer).unwrap();
+            if pad.push(buffer).is_err() {
+                // What goes wrong is on the bus.
+                break;
+            }
             at = end;
         }
         pad.push_event(gst::event::Eos::new());
@@ -451,7 +482,9 @@ fn check_sound(sound: &Sound) -> Result<(), TestCaseError> {
     video.push_event(gst::event::Caps::new(&jpegs.caps));
     video.push_event(segment(0, 0));
     for buffer in jpegs.buffers.iter().take(sound.pictures) {
-        video.push(buffer.clone()).unwrap();
+        if video.push(buffer.clone()).is_err() {
+            break;
+        }
     }
     video.push_event(gst::event::Eos::new());
     thread.join().unwrap();

@@ -4,7 +4,7 @@
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::sync::{Arc, Condvar, Mutex, OnceLock};
+use std::sync::{Arc, Condvar, Mutex};
 
 use gst::prelude::*;
 
@@ -16,12 +16,10 @@ pub(crate) const SAMPLES: u64 = 48_000;
 /// No test waits for time to pass; this only ends those that would hang.
 pub(crate) const FAILSAFE: gst::ClockTime = gst::ClockTime::from_seconds(120);
 
+/// Once in a process: where the plugin registers again, the factories of its elements are others, and classes that are in
+/// use have what is gone.
 pub(crate) fn init() {
-    static INIT: OnceLock<()> = OnceLock::new();
-    INIT.get_or_init(|| {
-        gst::init().expect("GStreamer starts");
-        gstkendryte::plugin_register_static().expect("the plugin registers");
-    });
+    crate::common::init();
 }
 
 /// A stream as an encoder gave it out.

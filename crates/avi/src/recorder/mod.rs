@@ -70,6 +70,7 @@ mod sound;
 #[cfg(test)]
 mod tests;
 mod track;
+mod whole;
 
 use std::time::{Duration, Instant};
 
@@ -82,6 +83,7 @@ pub use pace::Pace;
 pub use payload::Payload;
 pub use runs::Runs;
 use track::Track;
+pub use whole::Whole;
 
 use crate::header::WaveFormat;
 use crate::output::{Room, SYNC_INTERVAL};

@@ -85,23 +85,14 @@ impl<S: Storage> Recorder<S> {
     fn whole_samples(
         &mut self,
         stream: usize,
-        mut payload: S::Payload,
+        payload: S::Payload,
     ) -> Result<S::Payload, RecordError<S::Error>> {
         let Track::Audio(audio) = &mut self.tracks[stream] else {
             return Ok(payload);
         };
-        if !audio.rest.is_empty() {
-            let mut whole = std::mem::take(&mut audio.rest);
-            whole.append(payload);
-            payload = whole;
-        }
-        let whole = payload.len() / audio.block() * audio.block();
-        if whole < payload.len() {
-            let first = payload.take_first(whole);
-            let first = first.ok_or(RecordError::Unreadable(stream))?;
-            audio.rest = std::mem::replace(&mut payload, first);
-        }
-        Ok(payload)
+        let block = audio.block();
+        let whole = audio.whole.complete(payload, block);
+        whole.ok_or(RecordError::Unreadable(stream))
     }
 
     /// Writes samples at their time.

@@ -5,6 +5,7 @@ use std::collections::VecDeque;
 
 use super::fit::Fit;
 use super::sample_rate::SampleRate;
+use super::whole::Whole;
 use super::{Payload, Stream};
 use crate::header::WaveFormat;
 use crate::k210;
@@ -40,8 +41,7 @@ pub(super) struct Audio<P> {
     pub chunk: Option<usize>,
     pub pending: VecDeque<P>,
     pub pending_bytes: usize,
-    /// The begin of a sample, whose rest is still to come.
-    pub rest: P,
+    pub whole: Whole<P>,
     /// Samples that were left out.
     pub left_out: u64,
     /// What rate the times of samples tell, if the file can have another one than it was begun with.
@@ -88,7 +88,7 @@ impl<P: Payload> Track<P> {
                 },
                 pending: VecDeque::new(),
                 pending_bytes: 0,
-                rest: P::default(),
+                whole: Whole::default(),
                 left_out: 0,
                 rate: match is_fixed || profile == Profile::K210 {
                     true => None,
