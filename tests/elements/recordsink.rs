@@ -392,7 +392,11 @@ fn a_recording_that_is_cut_off_plays() {
         // A group of pictures is in the encoder or the splitter and one in the muxer, at most.
         let copy = dir.path().join(format!("cut-{name}"));
         until(&format!("{name} has 120 frames"), || {
-            std::fs::copy(dir.path().join(name), &copy).unwrap();
+            let path = dir.path().join(name);
+            if !path.exists() {
+                return false;
+            }
+            std::fs::copy(path, &copy).unwrap();
             // Silent: before the first second there may be nothing that plays.
             let probe = Command::new("ffprobe")
                 .args(["-v", "quiet", "-count_frames", "-select_streams", "v"])
