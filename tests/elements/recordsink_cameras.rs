@@ -256,17 +256,17 @@ fn a_stream_that_comes_after_all_begins_another_file() {
         let bus = pipeline.0.bus().unwrap();
         bus.timed_pop_filtered(HANG, &[gst::MessageType::Warning])
             .expect("a warning");
-        // The rest of the sound comes when the picture is there.
         give_video(&pipeline, gst::ClockTime::from_seconds(25), 50);
-        let video = source(&pipeline, "video");
-        until("the picture is taken", || {
-            video.property::<u64>("current-level-bytes") == 0
+        // The picture is encoded when that thread has run, and only then the sound belongs to another file.
+        let mut sound = gst::ClockTime::from_seconds(24);
+        let another = dir.path().join(name.replace("%d", "1"));
+        until("the picture has a file", || {
+            let piece = 5 * FRAME;
+            give_audio(&pipeline, sound, piece);
+            sound += piece;
+            another.exists()
         });
-        give_audio(
-            &pipeline,
-            gst::ClockTime::from_seconds(24),
-            gst::ClockTime::from_seconds(3),
-        );
+        give_audio(&pipeline, sound, gst::ClockTime::from_seconds(3));
         end(&pipeline, &["video", "audio"]);
         let said = until_eos(&pipeline);
         assert_eq!(said.files.len(), 2, "{name}: {said:?}");
