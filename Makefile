@@ -97,13 +97,14 @@ FLEET_MINUTES ?= 10
 FLEET_EVENTS ?= 1000
 FLEET_RECORDERS ?= 3
 FLEET_BOARDS ?= 20
+FLEET_BROKER_AWAY ?= 10
 
 .PHONY: fleet
 fleet: ## as root: recorders, broker, store and index while things go wrong (FLEET_MINUTES 10, FLEET_EVENTS 1000 ...); writes docs/fleet.md
 	@scripts/setup.sh fleet
 	$(CARGO) build --release --locked --package kendryte-recorder
 	scripts/fleet.py --minutes $(FLEET_MINUTES) --events $(FLEET_EVENTS) --recorders $(FLEET_RECORDERS) \
-	    --boards $(FLEET_BOARDS) --write $(or $(CARGO_TARGET_DIR),target)/release/kendryte-recorder
+	    --boards $(FLEET_BOARDS) --broker-away $(FLEET_BROKER_AWAY) --write $(or $(CARGO_TARGET_DIR),target)/release/kendryte-recorder
 
 CRASH_MOMENTS ?= 1000
 SOAK_SECONDS ?= 3600
