@@ -308,6 +308,11 @@ impl Camera {
                     hold = Some(pause_and_play(&pipeline.0));
                 }
                 Act::Flush(_) | Act::Seek(_) => {
+                    // A sink that is flushed while its bins go to PLAYING stays in PAUSED: GStreamer's bins take
+                    // what it says of that for an answer to their change.
+                    if let Some(before) = hold.take() {
+                        before.join().unwrap();
+                    }
                     video.push_event(gst::event::FlushStart::new());
                     video.push_event(gst::event::FlushStop::new(frame.act != Act::Flush(false)));
                     if frame.act != Act::Flush(false) {
@@ -390,12 +395,12 @@ fn from_zero() -> gst::Event {
 fn pause_and_play(pipeline: &gst::Pipeline) -> JoinHandle<()> {
     let pipeline = pipeline.clone();
     std::thread::spawn(move || {
-        let wait = || pipeline.state(gst::ClockTime::from_seconds(2));
         // GStreamer forgets that one is to play that is paused amid its start.
-        if wait().1 == gst::State::Playing {
+        if pipeline.state(gst::ClockTime::from_seconds(2)).1 == gst::State::Playing {
             // One that fails says so on its bus.
             let _ = pipeline.set_state(gst::State::Paused);
-            let _ = wait();
+            // Whoever flushes gives it nothing to pause at.
+            let _ = pipeline.state(gst::ClockTime::from_mseconds(200));
             let _ = pipeline.set_state(gst::State::Playing);
         }
     })
