@@ -288,84 +288,140 @@ fn copy(scratch: &Path, input: &str, output: &str) -> Command {
     command
 }
 
-fn main() {
-    let mut bench = Bench::new("avimjpegmux");
-    bench.prepare(|scratch| {
-        let (small, large) = (picture_of_about(3000), picture_of_about(100_000));
-        make(&scratch.join("small.avi"), 108_000, &small, false);
-        make(&scratch.join("sound.avi"), 54_000, &small, true);
-        make(&scratch.join("large.avi"), 3600, large, false);
-        gst::init().expect("GStreamer starts");
-        let film = film();
-        make(
-            &scratch.join("film.avi"),
-            6000,
-            |n| film[n % film.len()].clone(),
-            false,
-        );
-    });
-    for (input, what, sound) in [
-        ("small.avi", "108 000 frames of 3 KB", false),
-        ("sound.avi", "54 000 frames of 3 KB and sound", true),
-        ("large.avi", "3600 frames of 100 KB", false),
-    ] {
-        for (sink, name) in [(Sink::Nothing, "fakesink"), (Sink::File, "filesink")] {
-            let side = |muxer: &'static str| {
-                sink.written_by(Side::here(muxer, move |scratch: &Path| {
-                    mux(scratch, input, sound, muxer, sink)
-                }))
-            };
-            bench.pair(
-                &format!("{what} into {name}"),
-                side("avimjpegmux"),
-                side("avimux"),
-            );
-        }
+fn make_inputs(scratch: &Path) {
+    let (small, large) = (picture_of_about(3000), picture_of_about(100_000));
+    make(&scratch.join("small.avi"), 108_000, &small, false);
+    make(&scratch.join("sound.avi"), 54_000, &small, true);
+    make(&scratch.join("large.avi"), 3600, large, false);
+    gst::init().expect("GStreamer starts");
+    let film = film();
+    make(
+        &scratch.join("film.avi"),
+        6000,
+        |n| film[n % film.len()].clone(),
+        false,
+    );
+}
+
+/// The peer: ffmpeg's copy of an input to a file.
+fn ffmpeg(input: &'static str) -> Side<'static> {
+    Side::command("ffmpeg -c copy", move |scratch: &Path| {
+        copy(scratch, input, OUT)
+    })
+    .output(OUT)
+}
+
+fn ffmpeg_into_nothing(input: &'static str) -> Side<'static> {
+    Side::command("ffmpeg -c copy", move |scratch: &Path| {
+        copy(scratch, input, "/dev/null")
+    })
+}
+
+/// A demuxer brings what is in a file.
+fn demuxed(bench: &mut Bench, input: &'static str, what: &str, sound: bool) {
+    let muxed = |muxer: &'static str, sink: Sink| {
+        sink.written_by(Side::here(muxer, move |scratch: &Path| {
+            mux(scratch, input, sound, muxer, sink)
+        }))
+    };
+    let remuxed = |sink: Sink| {
+        let name = "avimjpegdemux ! avimjpegmux";
+        sink.written_by(Side::here(name, move |scratch: &Path| {
+            remux(scratch, input, sound, "standard", sink)
+        }))
+    };
+    for (sink, name) in [(Sink::Nothing, "fakesink"), (Sink::File, "filesink")] {
         bench.pair(
-            &format!("{what} into a file"),
-            Side::here("avimjpegmux", move |scratch: &Path| {
-                mux(scratch, input, sound, "avimjpegmux", Sink::File)
-            })
-            .output(OUT),
-            Side::command("ffmpeg -c copy", move |scratch: &Path| {
-                copy(scratch, input, OUT)
-            })
-            .output(OUT),
-        );
-        bench.pair(
-            &format!("copying, {what} into a file"),
-            Side::here("avimjpegdemux ! avimjpegmux", move |scratch: &Path| {
-                remux(scratch, input, sound, "standard", Sink::File)
-            })
-            .output(OUT),
-            Side::command("ffmpeg -c copy", move |scratch: &Path| {
-                copy(scratch, input, OUT)
-            })
-            .output(OUT),
-        );
-        bench.pair(
-            &format!("copying, {what} into nothing"),
-            Side::here("avimjpegdemux ! avimjpegmux", move |scratch: &Path| {
-                remux(scratch, input, sound, "standard", Sink::Nothing)
-            }),
-            Side::command("ffmpeg -c copy", move |scratch: &Path| {
-                copy(scratch, input, "/dev/null")
-            }),
-        );
-        bench.pair(
-            &format!("writing alone, {what} into a file"),
-            Side::here("write(2)", move |scratch: &Path| {
-                write_alone(scratch, input)
-            })
-            .output(OUT),
-            Side::command("ffmpeg -c copy", move |scratch: &Path| {
-                copy(scratch, input, OUT)
-            })
-            .output(OUT),
+            &format!("{what} into {name}"),
+            muxed("avimjpegmux", sink),
+            muxed("avimux", sink),
         );
     }
-    // Without a demuxer in the way, as a camera would.
-    for (input, what, frames, size, sound) in [
+    bench.pair(
+        &format!("{what} into a file"),
+        muxed("avimjpegmux", Sink::File),
+        ffmpeg(input),
+    );
+    bench.pair(
+        &format!("copying, {what} into a file"),
+        remuxed(Sink::File),
+        ffmpeg(input),
+    );
+    bench.pair(
+        &format!("copying, {what} into nothing"),
+        remuxed(Sink::Nothing),
+        ffmpeg_into_nothing(input),
+    );
+    bench.pair(
+        &format!("writing alone, {what} into a file"),
+        Side::here("write(2)", move |scratch: &Path| {
+            write_alone(scratch, input)
+        })
+        .output(OUT),
+        ffmpeg(input),
+    );
+}
+
+/// Without a demuxer in the way, as a camera would.
+fn already_demuxed(bench: &mut Bench, input: &'static str, what: &str, threads: Pushed) {
+    let in_turns = Pushed {
+        threads: false,
+        ..threads
+    };
+    let pushed = |name: &str, muxer: &'static str, sink: Sink, pushed: Pushed| {
+        sink.written_by(Side::here(name, move |scratch: &Path| {
+            push_and_mux(scratch, muxer, sink, pushed)
+        }))
+    };
+    let ours = |sink, how| pushed("avimjpegmux", "avimjpegmux", sink, how);
+    for (sink, name) in [(Sink::Nothing, "fakesink"), (Sink::File, "filesink")] {
+        bench.pair(
+            &format!("already demuxed, {what} into {name}"),
+            ours(sink, threads),
+            pushed("avimux", "avimux", sink, threads),
+        );
+    }
+    bench.pair(
+        &format!("already demuxed, {what} into a file, and ffmpeg that demuxes them too"),
+        ours(Sink::File, in_turns),
+        ffmpeg(input),
+    );
+    bench.pair(
+        &format!("already demuxed, {what} into nothing, and ffmpeg that demuxes them too"),
+        ours(Sink::Nothing, in_turns),
+        ffmpeg_into_nothing(input),
+    );
+    bench.pair(
+        &format!("pushing alone, {what}"),
+        Side::here("no muxer", move |_: &Path| {
+            push(
+                "fakesink name=video_0 async=false fakesink name=audio_0 async=false",
+                in_turns,
+            )
+        }),
+        ffmpeg(input),
+    );
+    let none = "avimjpegmux checkpoint-interval=0";
+    bench.pair(
+        &format!("checkpoints, {what} into filesink"),
+        pushed("each second", "avimjpegmux", Sink::File, in_turns),
+        pushed("none", none, Sink::File, in_turns),
+    );
+}
+
+/// A recording as long as it takes.
+fn record(scratch: &Path, muxer: &str) {
+    run(&format!(
+        "videotestsrc is-live=true num-buffers=300 ! video/x-raw,format=I420,width=640,height=480,\
+         framerate=30/1 ! jpegenc ! {muxer} ! filesink location={}",
+        scratch.join(OUT).display()
+    ))
+}
+
+fn main() {
+    let mut bench = Bench::new("avimjpegmux");
+    bench.prepare(make_inputs);
+    let inputs = [
         ("small.avi", "108 000 frames of 3 KB", 108_000, 3000, false),
         (
             "sound.avi",
@@ -375,100 +431,26 @@ fn main() {
             true,
         ),
         ("large.avi", "3600 frames of 100 KB", 3600, 100_000, false),
-    ] {
-        let threads = Pushed {
+    ];
+    for (input, what, _, _, sound) in inputs {
+        demuxed(&mut bench, input, what, sound);
+    }
+    for (input, what, frames, size, sound) in inputs {
+        let pushed = Pushed {
             frames,
             size,
             sound,
             threads: true,
         };
-        let in_turns = Pushed {
-            threads: false,
-            ..threads
-        };
-        bench.pair(
-            &format!("already demuxed, {what} into fakesink"),
-            Side::here("avimjpegmux", move |scratch: &Path| {
-                push_and_mux(scratch, "avimjpegmux", Sink::Nothing, threads)
-            }),
-            Side::here("avimux", move |scratch: &Path| {
-                push_and_mux(scratch, "avimux", Sink::Nothing, threads)
-            }),
-        );
-        bench.pair(
-            &format!("already demuxed, {what} into filesink"),
-            Side::here("avimjpegmux", move |scratch: &Path| {
-                push_and_mux(scratch, "avimjpegmux", Sink::File, threads)
-            })
-            .output(OUT),
-            Side::here("avimux", move |scratch: &Path| {
-                push_and_mux(scratch, "avimux", Sink::File, threads)
-            })
-            .output(OUT),
-        );
-        bench.pair(
-            &format!("already demuxed, {what} into a file, and ffmpeg that demuxes them too"),
-            Side::here("avimjpegmux", move |scratch: &Path| {
-                push_and_mux(scratch, "avimjpegmux", Sink::File, in_turns)
-            })
-            .output(OUT),
-            Side::command("ffmpeg -c copy", move |scratch: &Path| {
-                copy(scratch, input, OUT)
-            })
-            .output(OUT),
-        );
-        bench.pair(
-            &format!("already demuxed, {what} into nothing, and ffmpeg that demuxes them too"),
-            Side::here("avimjpegmux", move |scratch: &Path| {
-                push_and_mux(scratch, "avimjpegmux", Sink::Nothing, in_turns)
-            }),
-            Side::command("ffmpeg -c copy", move |scratch: &Path| {
-                copy(scratch, input, "/dev/null")
-            }),
-        );
-        bench.pair(
-            &format!("pushing alone, {what}"),
-            Side::here("no muxer", move |_: &Path| {
-                push(
-                    "fakesink name=video_0 async=false fakesink name=audio_0 async=false",
-                    in_turns,
-                )
-            }),
-            Side::command("ffmpeg -c copy", move |scratch: &Path| {
-                copy(scratch, input, OUT)
-            })
-            .output(OUT),
-        );
-        bench.pair(
-            &format!("checkpoints, {what} into filesink"),
-            Side::here("each second", move |scratch: &Path| {
-                push_and_mux(scratch, "avimjpegmux", Sink::File, in_turns)
-            })
-            .output(OUT),
-            Side::here("none", move |scratch: &Path| {
-                let none = "avimjpegmux checkpoint-interval=0";
-                push_and_mux(scratch, none, Sink::File, in_turns)
-            })
-            .output(OUT),
-        );
+        already_demuxed(&mut bench, input, what, pushed);
     }
-    let record = |scratch: &Path, muxer: &str| {
-        run(&format!(
-            "videotestsrc is-live=true num-buffers=300 ! video/x-raw,format=I420,width=640,height=480,\
-             framerate=30/1 ! jpegenc ! {muxer} ! filesink location={}",
-            scratch.join(OUT).display()
-        ))
+    let recorded = |name: &str, muxer: &'static str| {
+        Side::here(name, move |scratch: &Path| record(scratch, muxer)).output(OUT)
     };
     bench.pair(
         "checkpoints, a recording of 10 s",
-        Side::here("each second", |scratch: &Path| {
-            record(scratch, "avimjpegmux")
-        })
-        .output(OUT),
-        Side::here("none", |scratch: &Path| {
-            record(scratch, "avimjpegmux checkpoint-interval=0")
-        })
-        .output(OUT),
+        recorded("each second", "avimjpegmux"),
+        recorded("none", "avimjpegmux checkpoint-interval=0"),
     );
     let profile =
         |profile| move |scratch: &Path| remux(scratch, "film.avi", false, profile, Sink::Nothing);

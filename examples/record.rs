@@ -162,57 +162,60 @@ fn add_sound(pipeline: &gst::Pipeline, source: &str) -> Result<Sound, Error> {
     })
 }
 
-fn record(options: &Options) -> Result<String, Error> {
-    gst::init()?;
-    gstkendryte::plugin_register_static()?;
+/// What records the camera.
+struct Recording {
+    pipeline: gst::Pipeline,
+    camera: gst::Element,
+    mux: gst::Element,
+    /// Where pictures go into the muxer.
+    video_pad: gst::Pad,
+}
 
-    let pipeline = gst::Pipeline::new();
-    let camera = gst::ElementFactory::make("k210camerasrc")
-        .property_from_str("framesize", &options.framesize)
-        .property("quality", options.quality)
-        .property("interval", options.interval)
-        .property_if_some("device", options.device.as_ref())
-        .build()?;
-    let queue = gst::ElementFactory::make("queue").build()?;
-    let mux = gst::ElementFactory::make("avimjpegmux")
-        .property_from_str("profile", &options.profile)
-        .build()?;
-    let sink = gst::ElementFactory::make("filesink")
-        .property(
-            "location",
-            options
-                .file
-                .to_str()
-                .context("the file's name is not UTF-8")?,
-        )
-        .build()?;
-    pipeline.add_many([&camera, &queue, &mux, &sink])?;
-    gst::Element::link_many([&camera, &queue])?;
-    let video_pad = mux
-        .request_pad_simple("video_%u")
-        .context("no pad for video")?;
-    queue
-        .static_pad("src")
-        .context("no source pad")?
-        .link(&video_pad)?;
-    mux.link(&sink)?;
+impl Recording {
+    fn new(options: &Options) -> Result<Self, Error> {
+        let pipeline = gst::Pipeline::new();
+        let camera = gst::ElementFactory::make("k210camerasrc")
+            .property_from_str("framesize", &options.framesize)
+            .property("quality", options.quality)
+            .property("interval", options.interval)
+            .property_if_some("device", options.device.as_ref())
+            .build()?;
+        let queue = gst::ElementFactory::make("queue").build()?;
+        let mux = gst::ElementFactory::make("avimjpegmux")
+            .property_from_str("profile", &options.profile)
+            .build()?;
+        let location = options
+            .file
+            .to_str()
+            .context("the file's name is not UTF-8")?;
+        let sink = gst::ElementFactory::make("filesink")
+            .property("location", location)
+            .build()?;
+        pipeline.add_many([&camera, &queue, &mux, &sink])?;
+        gst::Element::link_many([&camera, &queue])?;
+        let video_pad = mux
+            .request_pad_simple("video_%u")
+            .context("no pad for video")?;
+        queue
+            .static_pad("src")
+            .context("no source pad")?
+            .link(&video_pad)?;
+        mux.link(&sink)?;
+        Ok(Self {
+            pipeline,
+            camera,
+            mux,
+            video_pad,
+        })
+    }
 
-    let counters = Arc::new(Counters::default());
-    let end = (options.seconds > 0).then(|| gst::ClockTime::from_seconds(options.seconds));
-    let main_loop = glib::MainLoop::new(None, false);
-
-    let sound = match options.sound.as_str() {
-        "none" => None,
-        source => Some(add_sound(&pipeline, source)?),
-    };
-
-    // Every frame passes here on its way into the muxer: the first one fixes where the recording
-    // begins, and the first that lies beyond its end stops it. What does not belong to it is Handled,
-    // as GStreamer 1.22 complains about a buffer that the bindings have let go already on Drop.
-    video_pad.add_probe(gst::PadProbeType::BUFFER, {
-        let (counters, pipeline) = (counters.clone(), pipeline.downgrade());
-        let held = sound.as_ref().map(|sound| sound.held.clone());
-        move |pad, info| {
+    /// Every frame passes here on its way into the muxer: the first one fixes where the recording
+    /// begins, and the first that lies beyond its `end` stops it. What does not belong to it is Handled,
+    /// as GStreamer 1.22 complains about a buffer that the bindings have let go already on Drop.
+    fn count(&self, counters: &Arc<Counters>, sound: Option<&Sound>, end: Option<gst::ClockTime>) {
+        let (counters, pipeline) = (counters.clone(), self.pipeline.downgrade());
+        let held = sound.map(|sound| sound.held.clone());
+        let count = move |pad: &gst::Pad, info: &mut gst::PadProbeInfo<'_>| {
             let (Some(buffer), Some(time)) = (info.buffer(), running_time(pad, info)) else {
                 return gst::PadProbeReturn::Ok;
             };
@@ -237,17 +240,24 @@ fn record(options: &Options) -> Result<String, Error> {
             let length = since + buffer.duration().unwrap_or_default();
             counters.length.store(length.nseconds(), Ordering::Relaxed);
             gst::PadProbeReturn::Ok
-        }
-    });
+        };
+        self.video_pad.add_probe(gst::PadProbeType::BUFFER, count);
+    }
 
-    if let Some(sound) = &sound {
-        let audio_pad = mux
+    /// Sound from before the first frame and from after the end does not belong to the recording.
+    fn link_sound(
+        &self,
+        sound: &Sound,
+        counters: &Arc<Counters>,
+        end: Option<gst::ClockTime>,
+    ) -> Result<(), Error> {
+        let pad = self
+            .mux
             .request_pad_simple("audio_%u")
             .context("no pad for sound")?;
-        sound.source.link(&audio_pad)?;
-        // Sound from before the first frame and from after the end does not belong to the recording.
+        sound.source.link(&pad)?;
         let counters = counters.clone();
-        audio_pad.add_probe(gst::PadProbeType::BUFFER, move |pad, info| {
+        pad.add_probe(gst::PadProbeType::BUFFER, move |pad, info| {
             let (Some(first), Some(time)) = (counters.first.get(), running_time(pad, info)) else {
                 return gst::PadProbeReturn::Handled;
             };
@@ -256,35 +266,60 @@ fn record(options: &Options) -> Result<String, Error> {
             }
             gst::PadProbeReturn::Ok
         });
+        Ok(())
     }
 
-    // An error that stops the recording; a warning only goes to the terminal.
-    let failure = Arc::new(OnceLock::new());
-    let bus = pipeline.bus().context("a pipeline has a bus")?;
-    let _watch = bus.add_watch({
-        let (main_loop, failure) = (main_loop.clone(), failure.clone());
-        move |_, message| {
-            match message.view() {
-                gst::MessageView::Eos(_) => main_loop.quit(),
-                gst::MessageView::Error(error) => {
-                    let _ = failure.set(format!(
-                        "{} ({})",
-                        error.error(),
-                        error.debug().unwrap_or_default()
-                    ));
-                    main_loop.quit();
+    /// Plays until the recording has ended, and has the camera's statistics. An error that stops it comes back; a
+    /// warning only goes to the terminal.
+    fn run(&self) -> Result<gst::Structure, Error> {
+        let main_loop = glib::MainLoop::new(None, false);
+        let failure = Arc::new(OnceLock::new());
+        let bus = self.pipeline.bus().context("a pipeline has a bus")?;
+        let _watch = bus.add_watch({
+            let (main_loop, failure) = (main_loop.clone(), failure.clone());
+            move |_, message| {
+                match message.view() {
+                    gst::MessageView::Eos(_) => main_loop.quit(),
+                    gst::MessageView::Error(error) => {
+                        let _ = failure.set(text_of(error));
+                        main_loop.quit();
+                    }
+                    gst::MessageView::Warning(warning) => eprintln!("\n{}", warning.error()),
+                    _ => {}
                 }
-                gst::MessageView::Warning(warning) => eprintln!("\n{}", warning.error()),
-                _ => {}
+                glib::ControlFlow::Continue
             }
-            glib::ControlFlow::Continue
+        })?;
+        let outcome = self.pipeline.set_state(gst::State::Playing);
+        if outcome.is_ok() {
+            main_loop.run();
         }
-    })?;
+        let stats = self.camera.property::<gst::Structure>("stats");
+        // What says why it did not start; NULL would throw it away.
+        let error = bus.pop_filtered(&[gst::MessageType::Error]);
+        self.pipeline.set_state(gst::State::Null)?;
+        println!();
+        if let Some(gst::MessageView::Error(error)) = error.as_ref().map(|message| message.view()) {
+            let _ = failure.set(text_of(error));
+        }
+        if let Some(failure) = failure.get() {
+            bail!("{failure}");
+        }
+        outcome?;
+        Ok(stats)
+    }
+}
+
+fn text_of(error: &gst::message::Error) -> String {
+    format!("{} ({})", error.error(), error.debug().unwrap_or_default())
+}
+
+/// Ends the recording at Ctrl-C. Asked twice, it does not wait for the end of the file.
+fn stop_at_signals(pipeline: &gst::Pipeline) {
     let stopping = Rc::new(Cell::new(false));
     for signal in [libc::SIGINT, libc::SIGTERM] {
         let (pipeline, stopping) = (pipeline.downgrade(), stopping.clone());
         glib_unix::unix_signal_add_local(signal, move || {
-            // Asked twice, it does not wait for the end of the file.
             if stopping.replace(true) {
                 std::process::exit(130);
             }
@@ -294,38 +329,38 @@ fn record(options: &Options) -> Result<String, Error> {
             glib::ControlFlow::Continue
         });
     }
+}
+
+fn show_progress(counters: &Arc<Counters>) {
     let terminal = std::io::stdout().is_terminal();
     let every = Duration::from_millis(if terminal { 200 } else { 1000 });
-    glib::timeout_add_local(every, {
-        let counters = counters.clone();
-        move || {
-            let (start, end) = if terminal { ("\r", "") } else { ("", "\n") };
-            print!("{start}recording: {}  {end}", progress(&counters));
-            let _ = std::io::stdout().flush();
-            glib::ControlFlow::Continue
-        }
+    let counters = counters.clone();
+    glib::timeout_add_local(every, move || {
+        let (start, end) = if terminal { ("\r", "") } else { ("", "\n") };
+        print!("{start}recording: {}  {end}", progress(&counters));
+        let _ = std::io::stdout().flush();
+        glib::ControlFlow::Continue
     });
+}
 
-    let outcome = pipeline.set_state(gst::State::Playing);
-    if outcome.is_ok() {
-        main_loop.run();
+fn record(options: &Options) -> Result<String, Error> {
+    gst::init()?;
+    gstkendryte::plugin_register_static()?;
+
+    let recording = Recording::new(options)?;
+    let counters = Arc::new(Counters::default());
+    let end = (options.seconds > 0).then(|| gst::ClockTime::from_seconds(options.seconds));
+    let sound = match options.sound.as_str() {
+        "none" => None,
+        source => Some(add_sound(&recording.pipeline, source)?),
+    };
+    recording.count(&counters, sound.as_ref(), end);
+    if let Some(sound) = &sound {
+        recording.link_sound(sound, &counters, end)?;
     }
-    let stats = camera.property::<gst::Structure>("stats");
-    // What says why it did not start; NULL would throw it away.
-    let error = bus.pop_filtered(&[gst::MessageType::Error]);
-    pipeline.set_state(gst::State::Null)?;
-    println!();
-    if let Some(gst::MessageView::Error(error)) = error.as_ref().map(|message| message.view()) {
-        let _ = failure.set(format!(
-            "{} ({})",
-            error.error(),
-            error.debug().unwrap_or_default()
-        ));
-    }
-    if let Some(failure) = failure.get() {
-        bail!("{failure}");
-    }
-    outcome?;
+    stop_at_signals(&recording.pipeline);
+    show_progress(&counters);
+    let stats = recording.run()?;
 
     let size = std::fs::metadata(&options.file)?.len();
     Ok(format!(

@@ -4,6 +4,9 @@
 //! takes more memory than the file has.
 #![no_main]
 
+#[path = "../../crates/avi/tests/common/length.rs"]
+mod length;
+
 use std::convert::Infallible;
 
 use avi_fuzz::{Moody, stretched};
@@ -11,7 +14,8 @@ use avi_mjpeg::reader::play::Playback;
 use avi_mjpeg::reader::player::{Player, Step};
 use avi_mjpeg::reader::walk::{Item, Stop, View, Walker};
 use avi_mjpeg::reader::{self, Reader, headers};
-use avi_mjpeg::writer::{Output, Profile};
+use avi_mjpeg::writer::Profile;
+use length::Length;
 use libfuzzer_sys::fuzz_target;
 
 struct Pipe<'a> {
@@ -36,27 +40,6 @@ impl View for Pipe<'_> {
 
     fn streamed(&self) -> bool {
         true
-    }
-}
-
-struct Count(usize);
-
-impl Output for Count {
-    type Payload = Vec<u8>;
-    type Error = Infallible;
-
-    fn put(&mut self, bytes: &[u8]) -> Result<(), Infallible> {
-        self.0 += bytes.len();
-        Ok(())
-    }
-
-    fn put_payload(&mut self, payload: Vec<u8>) -> Result<(), Infallible> {
-        self.put(&payload)
-    }
-
-    fn overwrite(&mut self, position: u64, bytes: &[u8]) -> Result<(), Infallible> {
-        assert!(position as usize + bytes.len() <= self.0);
-        Ok(())
     }
 }
 
@@ -144,5 +127,5 @@ fuzz_target!(|bytes: &[u8]| {
     } else {
         Profile::Standard
     };
-    let _ = avi_mjpeg::repair::repair(bytes, profile, &mut Count(0), |_, _| {});
+    let _ = avi_mjpeg::repair::repair(bytes, profile, &mut Length(0), |_, _| {});
 });

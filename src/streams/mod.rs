@@ -1,14 +1,27 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! The kit of the recording sinks. Without GStreamer: the table of file formats ([`containers`])
-//! and of Debian packages ([`packages`]), names with numbers and times ([`names`]), files that
-//! overwrite nothing ([`files`]) and that one recorder writes ([`claims`]), files that are to stay ([`pins`], [`held`]) and those that make
-//! room for others ([`retention`]), files that sinks of others write, on their disk ([`ondisk`]), the times of buffers ([`timeline`]) and the files of frame times
-//! ([`times`]). With it: the skeleton of a bin with request pads ([`bin`], [`entry`]), the times of
-//! what comes ([`stamps`], [`decoding`], [`begin`]), in buffers that muxers take ([`whole`]), in no more memory than it needs ([`compact`]), the elements it is made of, a sink of numbered pictures ([`pictures`]),
-//! WAVE's speakers ([`speakers`]), the time of day of what is recorded ([`wallclock`]) and its place
-//! in a file ([`creation`]), sound that comes in samples ([`samples`]), whom a file is for ([`Profile`]), transport streams that begin at 0 and tell of all channels ([`transport`]), names for sinks of all kinds ([`place`]), the end of what goes by SRT ([`srt`]), values for other elements'
-//! properties ([`set`]) and the properties of the sinks themselves ([`property`]). For the muxer: what its pads know of upstream ([`upstream`]),
-//! and tags as an AVI has them ([`tags`]).
+//! The kit of the recording sinks: what two of them have in common.
+//!
+//! Files:
+//! - what is in them: their formats ([`containers`]), the packages that have what writes them ([`packages`]), the
+//!   elements of each ([`Parser`]), whom a file is for ([`Profile`])
+//! - their names, with numbers and times in them ([`names`]), for sinks of all kinds ([`place`])
+//! - making them, so that nothing is overwritten ([`files`]) and one recorder writes each ([`claims`])
+//! - which stay ([`pins`], [`held`]) and which make room for others ([`retention`])
+//! - on their disk, whoever writes them ([`ondisk`])
+//! - the time of day in them ([`wallclock`], [`creation`]), and the times of their frames beside them ([`times`])
+//!
+//! Streams:
+//! - the skeleton of a bin with request pads ([`bin`], [`entry`])
+//! - when each buffer is shown ([`timeline`]) and decoded ([`decoding`], by what it begins with: [`begin`]), and how that is
+//!   brought to buffers and events ([`stamps`], `shift`)
+//! - buffers that muxers take ([`whole`]), in no more memory than they need ([`compact`]), and sound that comes in
+//!   samples ([`samples`])
+//! - single formats: numbered pictures ([`pictures`]), JPEGs ([`jpegs`]), WAVE's speakers ([`speakers`]), fragments of MP4
+//!   ([`fragments`]), transport streams that begin at 0 and tell of all channels ([`transport`]), the end of what goes by
+//!   SRT ([`srt`])
+//! - what a muxer's pads know of upstream ([`upstream`]), and tags as an AVI has them ([`tags`])
+//!
+//! Properties: those of the sinks ([`property`]), and values for those of other elements ([`set`]).
 
 use gst::prelude::*;
 
@@ -35,6 +48,7 @@ pub(crate) mod property;
 pub(crate) mod retention;
 pub(crate) mod samples;
 pub(crate) mod set;
+mod shift;
 pub(crate) mod speakers;
 pub(crate) mod srt;
 pub(crate) mod stamps;

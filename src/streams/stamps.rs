@@ -10,6 +10,7 @@ use k230_venc::{Codec, reordering};
 use super::begin::{REACH, begin_of};
 use super::decoding::DecodeTimes;
 use super::is_raw;
+use super::shift::{Shift, clock_time, delay};
 use super::timeline::{Jump, Pace, Placed, Stamp, Timeline, Untimed};
 use super::whole::WholeSamples;
 use crate::sync::lock;
@@ -29,16 +30,13 @@ impl Breaks {
 /// One stream's times.
 #[derive(Debug, Default)]
 pub(crate) struct Stamps {
-    /// As upstream has it, with [`lead`](Self::lead) and without an end; `None` before it comes, and where it is not in
-    /// time.
+    /// As upstream has it, but without an end and as late as `shift` has it; `None` before it comes, and where it is not
+    /// in time.
     segment: Option<gst::FormattedSegment<gst::ClockTime>>,
     /// One came that is not in time.
     is_out_of_time: bool,
-    /// By so much all timestamps are later than upstream has them: the first pictures are decoded before they are shown,
-    /// and there are no times before 0.
-    lead: gst::ClockTime,
-    /// The segment is another one than went on last.
-    is_news: bool,
+    /// By how much what goes on differs from what upstream has.
+    shift: Shift,
     timeline: Timeline,
     /// The caps are those of a stream whose buffers come in the order in which they are shown.
     in_order: bool,
@@ -48,8 +46,6 @@ pub(crate) struct Stamps {
     is_counted: bool,
     /// Raw pictures whose caps do not say how long one lasts.
     lacks_rate: bool,
-    /// Buffers go on with their running times and this much more (ns), since the segment does not fit them any more.
-    moved: Option<i64>,
     /// How often the timestamps broke off.
     jumps: u64,
     samples: WholeSamples,
@@ -58,10 +54,6 @@ pub(crate) struct Stamps {
     reordered: Option<Codec>,
     /// How long a picture lasts by the caps, ns.
     lasts: Option<i64>,
-    /// Pictures that came before the segment.
-    early: u64,
-    /// The last time of an encoded picture (ns), and how many there were of it before.
-    same: Option<(i64, i64)>,
 }
 
 /// Formats of which each picture needs no other.
@@ -126,14 +118,11 @@ impl Stamps {
     pub(crate) fn set_segment(&mut self, segment: &gst::Segment) -> bool {
         self.segment = segment.downcast_ref::<gst::ClockTime>().cloned();
         self.is_out_of_time = self.segment.is_none();
-        self.early = 0;
-        if let Some(segment) = &mut self.segment {
-            if segment.rate() > 0.0 {
-                // What comes behind its end has come, and would be in no file and in no count.
-                segment.set_stop(gst::ClockTime::NONE);
-            }
-            later(segment, self.lead);
+        if let Some(segment) = self.segment.as_mut().filter(|it| it.rate() > 0.0) {
+            // What comes behind its end has come, and would be in no file and in no count.
+            segment.set_stop(gst::ClockTime::NONE);
         }
+        self.shift.begin(self.segment.as_mut());
         self.segment.is_some()
     }
 
@@ -159,11 +148,8 @@ impl Stamps {
 
     /// The segment that goes on.
     pub(crate) fn segment_event(&self) -> Option<gst::Event> {
-        let segment = self.segment.as_ref()?;
-        Some(match self.moved {
-            Some(lead) => plain_segment(lead, None),
-            None => gst::event::Segment::new(segment),
-        })
+        let segment = self.shift.segment(self.segment.as_ref()?);
+        Some(gst::event::Segment::new(&segment))
     }
 
     /// What comes has another segment, and follows what came.
@@ -184,7 +170,7 @@ impl Stamps {
     /// the element's category `cat`.
     pub(crate) fn complete(&mut self, buffer: &mut gst::Buffer, cat: gst::DebugCategory) -> bool {
         if self.segment.is_some() {
-            delay(buffer, self.lead);
+            self.shift.lead_buffer(buffer);
             if let Some(codec) = self.reordered {
                 self.time_decoding(codec, buffer);
             }
@@ -221,11 +207,7 @@ impl Stamps {
         let decoded = shown.saturating_add(off.round() as i64);
         let missing = clock_time(decoded.saturating_neg());
         if !missing.is_zero() {
-            self.lead += missing;
-            self.is_news = true;
-            if let Some(segment) = &mut self.segment {
-                later(segment, missing);
-            }
+            self.shift.put_off(missing, self.segment.as_mut());
             delay(buffer, missing);
         }
         buffer.make_mut().set_dts(clock_time(decoded));
@@ -297,27 +279,17 @@ impl Stamps {
         if placed.jump.is_some_and(|jump| jump.first) {
             runs.add(placed.offset, placed.time);
         }
+        let apart = match self.in_order {
+            true => 0,
+            false => self.shift.part(placed.time),
+        };
         let placed = Placed {
-            time: placed.time.saturating_add(self.apart(placed.time)),
+            time: placed.time.saturating_add(apart),
             jump: placed.jump.or(begun),
             ..placed
         };
         self.jumps += u64::from(placed.jump.is_some_and(Jump::is_news));
         Ok(placed)
-    }
-
-    /// How much later (ns) an encoded picture is shown than it says: those of one time have times of their own. Parsers take
-    /// equal ones for one picture's, and tell none of the second.
-    fn apart(&mut self, time: i64) -> i64 {
-        if self.in_order {
-            return 0;
-        }
-        let before = match self.same {
-            Some((same, before)) if same == time => before.saturating_add(1),
-            _ => 0,
-        };
-        self.same = Some((time, before));
-        before
     }
 
     /// Gives a buffer the times of its place: counted ones where it has none, and others where its own
@@ -338,36 +310,29 @@ impl Stamps {
             return Ok(Stamped::default());
         }
         let placed = self.place(buffer, breaks)?;
-        let decode = self.decoded(buffer);
-        let apart = self.same.map_or(0, |(_, before)| before);
-        let decode = decode.map(|decode| self.timeline.shifted(decode).saturating_add(apart));
-        let segment = self.news(placed, decode);
+        let decode = self.decoded(buffer).map(|decode| {
+            let decode = self.timeline.shifted(decode);
+            decode.saturating_add(self.shift.apart())
+        });
+        let has_news = self.shift.has_news(placed.offset != 0, decode);
+        let segment = has_news.then(|| self.segment_event()).flatten();
         let own = buffer.dts_or_pts().and_then(|own| self.running_time(own));
         let is_own = own.is_none_or(|own| own == placed.time);
-        let (shown, decoded) = match (self.moved, self.segment.as_ref()) {
-            (Some(lead), _) => (
-                Some(clock_time(placed.time.saturating_add(lead))),
-                decode.map(|decode| clock_time(decode.saturating_add(lead))),
+        let within = self.segment.as_ref();
+        let (shown, decoded) = match self.shift.plain(placed.time) {
+            Some(shown) => (
+                Some(shown),
+                decode.and_then(|decode| self.shift.plain(decode)),
             ),
-            (None, None) => (Some(clock_time(placed.time)), decode.map(clock_time)),
-            (None, Some(segment)) if is_untimed || self.in_order && !is_own => (
-                segment.position_from_running_time(clock_time(placed.time)),
-                None,
-            ),
-            (None, _) if self.in_order => (buffer.dts_or_pts(), buffer.dts()),
-            (None, Some(segment)) => {
-                // What comes before it is needed by what follows, and muxers would leave it out. Parsers take equal
-                // times for one picture's.
-                let after = |early| Some(segment.start()? + gst::ClockTime::from_nseconds(early));
-                let apart = clock_time(apart);
-                let own = buffer.pts().map(|own| own + apart);
-                let is_early = own < after(0) || (self.early > 0 && own <= after(self.early));
-                self.early += u64::from(own.is_some() && is_early);
-                let shown = own.and_then(|own| match is_early {
-                    true => after(self.early),
-                    false => Some(own),
-                });
-                (shown, buffer.dts().map(|decoded| decoded + apart))
+            None if is_untimed || self.in_order && !is_own => {
+                let time = clock_time(placed.time);
+                let position = within.and_then(|it| it.position_from_running_time(time));
+                (position, None)
+            }
+            None if self.in_order => (buffer.dts_or_pts(), buffer.dts()),
+            None => {
+                let start = within.and_then(|it| it.start());
+                self.shift.encoded(start, buffer)
             }
         };
         if (shown, decoded) != (buffer.pts(), buffer.dts()) {
@@ -378,7 +343,7 @@ impl Stamps {
                 buffer.set_duration(clock_time(placed.end - placed.time));
             }
         }
-        if (self.moved.is_some() && !is_untimed)
+        if (self.shift.is_plain() && !is_untimed)
             && let Some(duration) = buffer.duration()
             && let Some(played) = self.played(duration).map(clock_time)
             && played != duration
@@ -396,19 +361,6 @@ impl Stamps {
         })
     }
 
-    /// The segment that is to go before a buffer, if there is a new one. `decode` is when it is decoded.
-    fn news(&mut self, placed: Placed, decode: Option<i64>) -> Option<gst::Event> {
-        let is_news = std::mem::take(&mut self.is_news);
-        let before = self.moved;
-        if before.is_some() || placed.offset != 0 {
-            let early = decode.map_or(0, i64::saturating_neg);
-            let lead = before.unwrap_or(0).max(early);
-            self.moved = Some(lead);
-            return (before != Some(lead)).then(|| plain_segment(lead, None));
-        }
-        is_news.then(|| self.segment_event()).flatten()
-    }
-
     /// Follows an event; what goes on in its place.
     pub(crate) fn follow(&mut self, event: &gst::EventRef) -> Option<gst::Event> {
         match event.view() {
@@ -419,23 +371,19 @@ impl Stamps {
                 }
                 if self.rate() != 1.0 {
                     // Muxers write what they get, in the order and at the times of a stream that is played as it is.
-                    self.moved.get_or_insert(0);
+                    self.shift.leave_segment();
                 }
-                self.is_news = false;
-                if let Some(lead) = self.moved {
-                    return Some(plain_segment(lead, Some(event.seqnum())));
-                }
+                self.shift.told();
                 let own = self.segment.as_ref()?;
-                let is_same = self.lead.is_zero() && segment.segment().stop() == own.stop().into();
-                let other = || gst::event::Segment::builder(own).seqnum(event.seqnum());
-                return (!is_same).then(|| other().build());
+                let is_same = self.shift.is_none() && segment.segment().stop() == own.stop().into();
+                let other = self.shift.segment(own);
+                let other = gst::event::Segment::builder(&other).seqnum(event.seqnum());
+                return (!is_same).then(|| other.build());
             }
             gst::EventView::Gap(gap) => {
                 let (start, duration) = gap.get();
-                let (start, end) = (
-                    start + self.lead,
-                    start + self.lead + duration.unwrap_or_default(),
-                );
+                let start = self.shift.lead(start);
+                let end = start + duration.unwrap_or_default();
                 let (first, last) = match self.is_backward() {
                     true => (end, start),
                     false => (start, end),
@@ -443,11 +391,11 @@ impl Stamps {
                 let first = self.running_time(first)?;
                 let last = self.running_time(last)?;
                 self.timeline.skip_to(self.timeline.shifted(last));
-                let start = match self.moved {
-                    Some(lead) => clock_time(self.timeline.shifted(first).saturating_add(lead)),
-                    None if self.lead.is_zero() => return None,
-                    None => start,
-                };
+                if self.shift.is_none() {
+                    return None;
+                }
+                let moved = self.shift.plain(self.timeline.shifted(first));
+                let start = moved.unwrap_or(start);
                 let moved = gst::event::Gap::builder(start).duration(duration);
                 return Some(moved.seqnum(event.seqnum()).build());
             }
@@ -458,7 +406,9 @@ impl Stamps {
 
     /// Upstream has nothing up to a timestamp, which is this running time (ns).
     pub(crate) fn skip(&mut self, until: gst::ClockTime) -> Option<i64> {
-        let time = self.timeline.shifted(self.running_time(until + self.lead)?);
+        let time = self
+            .timeline
+            .shifted(self.running_time(self.shift.lead(until))?);
         self.timeline.skip_to(time);
         Some(time)
     }
@@ -496,42 +446,8 @@ pub(crate) fn backward_text(pad: &str) -> String {
     )
 }
 
-/// Has a segment's timestamps so much later.
-fn later(segment: &mut gst::FormattedSegment<gst::ClockTime>, lead: gst::ClockTime) {
-    segment.set_start(segment.start().map(|start| start + lead));
-    segment.set_stop(segment.stop().map(|stop| stop + lead));
-    segment.set_position(segment.position().map(|position| position + lead));
-}
-
-/// Has a buffer's timestamps so much later.
-fn delay(buffer: &mut gst::Buffer, lead: gst::ClockTime) {
-    if lead.is_zero() {
-        return;
-    }
-    let (shown, decoded) = (buffer.pts(), buffer.dts());
-    let buffer = buffer.make_mut();
-    buffer.set_pts(shown.map(|shown| shown + lead));
-    buffer.set_dts(decoded.map(|decoded| decoded + lead));
-}
-
-/// Timestamps that are running times and so much more (ns).
-fn plain_segment(lead: i64, seqnum: Option<gst::Seqnum>) -> gst::Event {
-    let mut segment = gst::FormattedSegment::<gst::ClockTime>::new();
-    segment.set_start(clock_time(lead));
-    segment.set_position(clock_time(lead));
-    let event = gst::event::Segment::builder(&segment);
-    match seqnum {
-        Some(seqnum) => event.seqnum(seqnum).build(),
-        None => event.build(),
-    }
-}
-
 fn signed(time: gst::ClockTime) -> Option<i64> {
     i64::try_from(time.nseconds()).ok()
-}
-
-fn clock_time(time: i64) -> gst::ClockTime {
-    gst::ClockTime::from_nseconds(time.max(0).unsigned_abs())
 }
 
 /// The codec of caps whose buffers are pictures that may come in another order than they are shown.
@@ -595,7 +511,7 @@ mod tests {
         let mut segment = gst::FormattedSegment::<gst::ClockTime>::new();
         segment.set_start(ms(start));
         let passed_on = stamps.follow(&gst::event::Segment::new(&segment));
-        assert_eq!(passed_on.is_some(), stamps.moved.is_some());
+        assert_eq!(passed_on.is_some(), stamps.shift.is_plain());
     }
 
     fn buffer(pts: Option<u64>) -> gst::Buffer {

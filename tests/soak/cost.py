@@ -27,10 +27,8 @@ def main():
     ran = subprocess.run([arguments.program, str(arguments.mebibytes)], stdout=subprocess.PIPE,
                          text=True, check=True, cwd=page.ROOT)
     table = ran.stdout.strip()
-    print(table)
-    if arguments.write:
-        page.replace("cost", f"{page.stamp()}; `make soak-cost`, {arguments.mebibytes} MiB of each, the "
-                     f"best of three\n\n{table}")
+    page.tell("cost", f"`make soak-cost`, {arguments.mebibytes} MiB of each, the best of three", table,
+              arguments.write)
     rows = [re.findall(r"[^|]+", row) for row in table.split("\n")[2:]]
     if not rows:
         sys.exit("nothing was measured")

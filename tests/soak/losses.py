@@ -643,8 +643,8 @@ def main():
                 shutil.rmtree(directory)
             print(f"round {number + 1} of {arguments.rounds}, {time.monotonic() - started:.0f} s",
                   flush=True)
-    text = table(outcomes, arguments.what)
-    print(text)
+    how = f"`make soak-losses TROUBLE={arguments.what} ROUNDS={arguments.rounds}`"
+    page.tell(arguments.what, how, table(outcomes, arguments.what), arguments.write)
     faults = []
     for outcome in outcomes:
         case = outcome.case
@@ -656,9 +656,6 @@ def main():
         limit = case.may_lose(arguments.what)
         if max(outcome.losses) > limit:
             faults.append(f"{case.name}: {max(outcome.losses):.2f} s lost, {limit} s may be")
-    if arguments.write:
-        page.replace(arguments.what, f"{page.stamp()}; `make soak-losses TROUBLE={arguments.what} "
-                     f"ROUNDS={arguments.rounds}`\n\n{text}")
     if faults:
         sys.exit("\n".join(faults))
 

@@ -50,6 +50,13 @@ def stamp():
     return f"{datetime.date.today()}, commit {commit()}; {machine()}"
 
 
+def tell(name, how, table, write):
+    """Prints a measurement; with `write` the page has it too, with how it was made."""
+    print(table)
+    if write:
+        replace(name, f"{stamp()}; {how}\n\n{table}")
+
+
 def replace(name, text, page=PAGE):
     """Puts a text between the markers of that name."""
     begin, end = f"<!-- {name}: begin -->\n", f"<!-- {name}: end -->"

@@ -241,10 +241,7 @@ def main():
     table = "\n".join(["| | starts | MiB in use, most in the first tenth | at the end | "
                        "MiB resident, most in the first tenth | at the end | descriptors | "
                        "threads |", "|---|---|---|---|---|---|---|---|"] + rows)
-    print(table)
-    if arguments.write:
-        page.replace("starts", f"{page.stamp()}; `make soak-starts CYCLES={arguments.cycles}`\n\n"
-                     f"{table}")
+    page.tell("starts", f"`make soak-starts CYCLES={arguments.cycles}`", table, arguments.write)
     if faults:
         sys.exit("\n".join(faults))
 

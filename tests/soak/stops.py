@@ -78,10 +78,7 @@ def main():
             if max(worst) > LIMIT:
                 faults.append(f"{name}: {max(worst):.3f} s")
     table = "\n".join(["| seed | bytes | at any place | as it comes |", "|---|---|---|---|"] + rows)
-    print(table)
-    if arguments.write:
-        page.replace("stops", f"{page.stamp()}; `make soak-stops`, {arguments.times} times each; the "
-                     f"longest\n\n{table}")
+    page.tell("stops", f"`make soak-stops`, {arguments.times} times each; the longest", table, arguments.write)
     if faults:
         sys.exit("\n".join(faults))
 

@@ -25,7 +25,7 @@ fn row(name: &str, bytes: &[u8]) {
         cost.expect("there were some")
     };
     let len = bytes.len() as f64;
-    let [pulled, pushed] = [cost(pull), cost(|bytes| push(bytes, 4096))];
+    let [pulled, pushed] = [cost(|bytes| pull(bytes)), cost(|bytes| push(bytes, 4096))];
     let each = |cost: &Cost| cost.cpu.as_nanos() as f64 / len;
     println!(
         "| {name} | {:.1} | {:.1} | {:.1} |",

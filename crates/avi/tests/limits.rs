@@ -12,19 +12,16 @@ mod hostile;
 #[path = "common/reading.rs"]
 mod reading;
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use avi_bytes::{File, IndexKind, chunk, picture, pieces};
 use avi_memory::{bytes_of, memory};
+use avi_mjpeg::reader::Finding;
 use avi_mjpeg::reader::player::{Player, Step};
-use avi_mjpeg::reader::stream::{Item, StreamReader};
 use avi_mjpeg::reader::window::ReadAt;
-use avi_mjpeg::reader::{Finding, OpenError};
 use avi_mjpeg::repair::repair;
 use avi_mjpeg::writer::Profile;
-
-/// A minute for what takes a second or two on an idle machine; what these tests are about took longer.
-const DEADLINE: Duration = Duration::from_secs(60);
+use reading::{pull, push};
 
 /// A source that says that it has `told` bytes, whatever it has, and counts what is read.
 struct Source {
@@ -50,7 +47,7 @@ impl Source {
     }
 }
 
-impl ReadAt for Source {
+impl ReadAt for &mut Source {
     type Block = Vec<u8>;
     type Error = ();
 
@@ -72,76 +69,6 @@ impl ReadAt for Source {
         let to = from.saturating_add(len).min(self.bytes.len());
         self.read += (to - from) as u64;
         Ok(self.bytes[from..to].to_vec())
-    }
-}
-
-/// What came of a file.
-#[derive(Debug)]
-struct Outcome {
-    pictures: usize,
-    findings: Vec<Finding>,
-    opened: bool,
-}
-
-fn pull(source: &mut Source) -> Outcome {
-    struct By<'a>(&'a mut Source);
-    impl ReadAt for By<'_> {
-        type Block = Vec<u8>;
-        type Error = ();
-        fn size(&self) -> u64 {
-            self.0.size()
-        }
-        fn read_at(&mut self, pos: u64, len: usize) -> Result<Vec<u8>, ()> {
-            self.0.read_at(pos, len)
-        }
-    }
-    let begun = Instant::now();
-    let mut outcome = Outcome {
-        pictures: 0,
-        findings: Vec::new(),
-        opened: false,
-    };
-    let mut player = match Player::open(By(source)) {
-        Ok(player) => player,
-        Err(OpenError::NotAvi { .. }) => return outcome,
-        Err(error) => panic!("{error:?}"),
-    };
-    outcome.opened = true;
-    loop {
-        assert!(begun.elapsed() < DEADLINE, "it takes too long");
-        let step = player.step().expect("it can be read");
-        outcome.findings.extend(player.take_findings());
-        match step {
-            Step::Unit(unit) => outcome.pictures += usize::from(unit.content.is_some()),
-            Step::Searching | Step::Landed(_) | Step::Gap(_) => {}
-            Step::End => return outcome,
-        }
-    }
-}
-
-fn push(bytes: &[u8], step: usize) -> Outcome {
-    let begun = Instant::now();
-    let mut outcome = Outcome {
-        pictures: 0,
-        findings: Vec::new(),
-        opened: false,
-    };
-    let mut reader = StreamReader::new();
-    let mut pieces = bytes.chunks(step);
-    loop {
-        assert!(begun.elapsed() < DEADLINE, "it takes too long");
-        let item = reader.step();
-        outcome.findings.extend(reader.take_findings());
-        match item {
-            Ok(Some(Item::Header)) => outcome.opened = true,
-            Ok(Some(Item::Unit(unit))) => outcome.pictures += usize::from(unit.content.is_some()),
-            Ok(Some(Item::End)) | Err(_) => return outcome,
-            Ok(Some(_)) => {}
-            Ok(None) => match pieces.next() {
-                Some(piece) => reader.push(piece),
-                None => reader.finish(),
-            },
-        }
     }
 }
 
@@ -211,8 +138,8 @@ fn no_byte_costs_much_whatever_it_is() {
                 "behind a head"
             };
             let bytes = [head, bytes.clone()].concat();
-            let pulled = reading::pull(&bytes);
-            let pushed = [1 << 12, 1 << 16].map(|step| reading::push(&bytes, step));
+            let pulled = pull(&bytes[..]);
+            let pushed = [1 << 12, 1 << 16].map(|step| push(&bytes, step));
             if pulled.read > 40 * bytes.len() as u64 {
                 wrong.push(format!("{name}, {way}: {} bytes are read", pulled.read));
             }

@@ -10,12 +10,13 @@
 mod avi_bytes;
 #[path = "common/avi_memory.rs"]
 mod avi_memory;
+#[path = "common/length.rs"]
+mod length;
 #[path = "common/mutants.rs"]
 mod mutants;
 
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell;
-use std::convert::Infallible;
 use std::time::{Duration, Instant};
 
 use avi_mjpeg::reader::headers::{Format, Header};
@@ -25,7 +26,8 @@ use avi_mjpeg::reader::stream::{Item, StreamReader};
 use avi_mjpeg::reader::tracks::Range;
 use avi_mjpeg::reader::{Finding, Snap};
 use avi_mjpeg::repair::repair;
-use avi_mjpeg::writer::{Output, Profile};
+use avi_mjpeg::writer::Profile;
+use length::Length;
 use mutants::{Base, Dice, bases, mutant};
 
 /// Each file has some ten thousand bytes and is read in less than a millisecond.
@@ -224,28 +226,6 @@ fn push(bytes: &[u8], dice: &mut Dice, begun: Instant) -> Seen {
                 reader.begin(at as u64);
             }
         }
-    }
-}
-
-/// Counts what is written.
-struct Length(usize);
-
-impl Output for Length {
-    type Payload = Vec<u8>;
-    type Error = Infallible;
-
-    fn put(&mut self, bytes: &[u8]) -> Result<(), Infallible> {
-        self.0 += bytes.len();
-        Ok(())
-    }
-
-    fn put_payload(&mut self, payload: Vec<u8>) -> Result<(), Infallible> {
-        self.put(&payload)
-    }
-
-    fn overwrite(&mut self, position: u64, bytes: &[u8]) -> Result<(), Infallible> {
-        assert!(position as usize + bytes.len() <= self.0);
-        Ok(())
     }
 }
 

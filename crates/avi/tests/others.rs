@@ -8,7 +8,9 @@ mod avi_bytes;
 #[path = "common/avi_memory.rs"]
 mod avi_memory;
 
-use avi_bytes::{Built, File, IndexKind, Piece, chunk, list, picture, picture_of, pieces, sound};
+use avi_bytes::{
+    Built, File, IndexKind, Piece, chunk, list, of_fields, picture, picture_of, pieces, sound,
+};
 use avi_memory::{bytes_of, memory};
 use avi_mjpeg::pcm::Layout;
 use avi_mjpeg::reader::headers::{self, Codec, Format, Header, Hints, Joined, MAX_TEXTS};
@@ -148,6 +150,14 @@ fn expect(units: &Units, pictures: &[Vec<u8>]) {
     assert!(shown == expected);
 }
 
+/// Read in either way, a file shows all of these pictures, and nothing is wrong with it.
+fn assert_whole(bytes: &[u8], pictures: &[Vec<u8>], what: impl std::fmt::Debug) {
+    for (_, units, findings) in both(bytes) {
+        expect(&units, pictures);
+        assert_eq!(findings, [], "{what:?}");
+    }
+}
+
 #[test]
 fn a_picture_begins_at_its_start_marker() {
     let all = pictures(30);
@@ -159,10 +169,7 @@ fn a_picture_begins_at_its_start_marker() {
                 index,
                 ..File::default()
             };
-            for (_, units, findings) in both(&file.build(&led.collect::<Vec<_>>()).bytes) {
-                expect(&units, &all);
-                assert_eq!(findings, []);
-            }
+            assert_whole(&file.build(&led.collect::<Vec<_>>()).bytes, &all, ());
         }
     }
 }
@@ -188,10 +195,7 @@ fn chunks_of_other_names_are_neither_frames_nor_damage() {
                 index,
                 ..File::default()
             };
-            for (_, units, findings) in both(&file.build(&content).bytes) {
-                expect(&units, &all);
-                assert_eq!(findings, [], "{name:?} {index:?}");
-            }
+            assert_whole(&file.build(&content).bytes, &all, (name, index));
         }
     }
 }
@@ -303,22 +307,7 @@ fn an_index_of_fields_is_read() {
         ..File::default()
     };
     let built = file.build(&content);
-    let mut bytes = built.bytes.clone();
-    let at = bytes
-        .windows(4)
-        .position(|four| four == b"ix00")
-        .expect("it is there");
-    // Each entry with a word more.
-    let payload = bytes[at + 8..at + 8 + 24 + 80].to_vec();
-    let mut fields = payload[..24].to_vec();
-    fields[0] = 3;
-    fields[2] = 1;
-    for entry in payload[24..].chunks(8) {
-        fields.extend(entry);
-        fields.extend(&entry[..4]);
-    }
-    bytes.truncate(at);
-    bytes.extend(chunk(b"ix00", &fields));
+    let mut bytes = of_fields(&built.bytes, 10);
     // What follows the index is not in it.
     bytes.extend(chunk(b"JUNK", &[0; 20]));
     let mut reader = Reader::open(&bytes[..]).expect("it opens");
@@ -453,6 +442,11 @@ fn entries(pictures: &[Vec<u8>]) -> Vec<u8> {
     places.flatten().collect()
 }
 
+/// A chunk for each picture.
+fn chunks(pictures: &[Vec<u8>]) -> Vec<Vec<u8>> {
+    pictures.iter().map(|p| chunk(b"00dc", p)).collect()
+}
+
 /// The end of what is played.
 fn end(units: &Units) -> u64 {
     units.iter().map(|unit| unit.until).max().unwrap_or(0)
@@ -465,10 +459,11 @@ fn a_recorder_may_name_the_chunks_of_its_pictures_otherwise() {
         b"00db", b"00DC", b"00iv", b"00jp", b"00AM", b"00__", b"00x1",
     ] {
         let chunks: Vec<_> = all.iter().map(|p| chunk(name, p)).collect();
-        for (_, units, findings) in both(&of_chunks(&chunks, &[], &[])) {
-            expect(&units, &all);
-            assert_eq!(findings, [], "{}", name.escape_ascii());
-        }
+        assert_whole(
+            &of_chunks(&chunks, &[], &[]),
+            &all,
+            name.escape_ascii().to_string(),
+        );
     }
     // What is no picture of the stream's is none by such a name either.
     let chunks = all.iter().flat_map(|p| {
@@ -479,10 +474,7 @@ fn a_recorder_may_name_the_chunks_of_its_pictures_otherwise() {
             chunk(b"00gp", b"N 51.0"),
         ]
     });
-    for (_, units, findings) in both(&of_chunks(&chunks.collect::<Vec<_>>(), &[], &[])) {
-        expect(&units, &all);
-        assert_eq!(findings, []);
-    }
+    assert_whole(&of_chunks(&chunks.collect::<Vec<_>>(), &[], &[]), &all, ());
 }
 
 #[test]
@@ -493,10 +485,11 @@ fn lists_of_other_names_are_looked_into() {
         .map(|p| list(b"clip", &chunk(b"00dc", p)))
         .collect();
     let texts = list(b"INFO", &chunk(b"ISFT", b"a recorder\0"));
-    for (_, units, findings) in both(&of_chunks(&[&[texts], &chunks[..]].concat(), &[], &[])) {
-        expect(&units, &all);
-        assert_eq!(findings, []);
-    }
+    assert_whole(
+        &of_chunks(&[&[texts], &chunks[..]].concat(), &[], &[]),
+        &all,
+        (),
+    );
 }
 
 #[test]
@@ -510,17 +503,14 @@ fn zeros_before_a_chunk_that_is_aligned_are_no_damage() {
             let end = (head + bytes.len()).next_multiple_of(alignment);
             bytes.resize(end - head, 0);
         }
-        for (_, units, findings) in both(&of_chunks(&[bytes], &[], &[])) {
-            expect(&units, &all);
-            assert_eq!(findings, [], "{alignment}");
-        }
+        assert_whole(&of_chunks(&[bytes], &[], &[]), &all, alignment);
     }
 }
 
 #[test]
 fn what_is_put_behind_a_file_is_no_damage() {
     let all = pictures(30);
-    let chunks: Vec<_> = all.iter().map(|p| chunk(b"00dc", p)).collect();
+    let chunks = chunks(&all);
     let entries = entries(&all);
     let index = chunk(b"idx1", &entries);
     let tag = [&b"TAG"[..], &[0; 125]].concat();
@@ -537,10 +527,7 @@ fn what_is_put_behind_a_file_is_no_damage() {
         let mut bytes = of_chunks(&chunks, &index, &behind);
         let riff = (bytes.len() - index.len() - behind.len() - 8) as u32;
         bytes[4..8].copy_from_slice(&riff.to_le_bytes());
-        for (_, units, findings) in both(&bytes) {
-            expect(&units, &all);
-            assert_eq!(findings, []);
-        }
+        assert_whole(&bytes, &all, ());
     }
     // Frames behind the end are the file's all the same.
     let bytes = of_chunks(&chunks[..20], &[], &chunks[20..].concat());
@@ -552,7 +539,7 @@ fn what_is_put_behind_a_file_is_no_damage() {
 #[test]
 fn the_entries_of_an_index_are_no_frames() {
     let all = pictures(30);
-    let chunks: Vec<_> = all.iter().map(|p| chunk(b"00dc", p)).collect();
+    let chunks = chunks(&all);
     let entries = entries(&all);
     // An index that has no size, or one beyond the file.
     for size in [0, 0x7fff_ffff_u32] {
@@ -590,7 +577,7 @@ fn frames_that_only_the_index_has_keep_their_time_and_are_no_damage() {
 #[test]
 fn counts_of_something_else_are_no_lost_frames() {
     let all = pictures(30);
-    let chunks: Vec<_> = all.iter().map(|p| chunk(b"00dc", p)).collect();
+    let chunks = chunks(&all);
     let whole = of_chunks(&chunks, &[], &[]);
     let counted = |avih: u32, strh: u32| {
         let mut bytes = whole.clone();
@@ -607,10 +594,7 @@ fn counts_of_something_else_are_no_lost_frames() {
     };
     // ArduCAM: bytes a second. OpenMV: another unit.
     for (avih, strh) in [(12_760, 12_760), (30, 75), (30, 3), (0, 0)] {
-        for (_, units, findings) in both(&counted(avih, strh)) {
-            expect(&units, &all);
-            assert_eq!(findings, [], "{avih} {strh}");
-        }
+        assert_whole(&counted(avih, strh), &all, (avih, strh));
     }
     // Where both say so frames are missing, and in a file that is cut off any number is.
     let missing = |frames| Finding::Missing { stream: 0, frames };
@@ -767,10 +751,7 @@ fn an_index_that_is_cut_off_or_has_another_size_is_no_damage() {
         let mut bytes = built.bytes.clone();
         bytes[built.idx1 + 4..built.idx1 + 8].copy_from_slice(&size.to_le_bytes());
         bytes.truncate(bytes.len() - cut);
-        for (_, units, findings) in both(&bytes) {
-            expect(&units, &all);
-            assert_eq!(findings, [], "{size} {cut}");
-        }
+        assert_whole(&bytes, &all, (size, cut));
         if cut % 16 > 0 {
             continue;
         }
@@ -1208,22 +1189,19 @@ fn an_index_right_behind_a_chunk_without_padding_is_found() {
     let index = chunk(b"idx1", &places.flatten().collect::<Vec<_>>());
     let bytes = of_chunks(&chunks, &index, &[]);
     assert_eq!(all[29].len() % 2, 1);
-    for (_, units, findings) in both(&bytes) {
-        expect(&units, &all);
-        assert_eq!(findings, []);
-    }
+    assert_whole(&bytes, &all, ());
 }
 
 #[test]
 fn an_index_whose_sizes_count_the_heads_is_not_used() {
     let all = pictures(30);
-    let chunks: Vec<_> = all.iter().map(|p| chunk(b"00dc", p)).collect();
-    let places = all.iter().scan(4, |at, picture| {
-        let entry = entry(b"00dc", *at, picture.len() + 8);
-        *at += chunk(b"00dc", picture).len();
-        Some(entry)
-    });
-    let index = chunk(b"idx1", &places.flatten().collect::<Vec<_>>());
+    let chunks = chunks(&all);
+    let mut entries = entries(&all);
+    for entry in entries.chunks_mut(16) {
+        let size = entry.last_chunk_mut::<4>().expect("sixteen bytes");
+        *size = (u32::from_le_bytes(*size) + 8).to_le_bytes();
+    }
+    let index = chunk(b"idx1", &entries);
     let bytes = of_chunks(&chunks, &index, &[]);
     let [(_, units, findings), (_, pushed, none)] = both(&bytes);
     expect(&units, &all);
@@ -1238,7 +1216,7 @@ fn an_index_whose_sizes_count_the_heads_is_not_used() {
 #[test]
 fn a_count_that_nothing_can_be_as_many_as_is_none() {
     let all = pictures(30);
-    let chunks: Vec<_> = all.iter().map(|p| chunk(b"00dc", p)).collect();
+    let chunks = chunks(&all);
     // As ffmpeg writes it to a pipe: it does not know the end.
     let mut bytes = of_chunks(&chunks, &[], &[]);
     bytes[4..8].copy_from_slice(&u32::MAX.to_le_bytes());
@@ -1247,10 +1225,7 @@ fn a_count_that_nothing_can_be_as_many_as_is_none() {
         let at = place.expect("it is there") + 8 + field;
         bytes[at..at + 4].copy_from_slice(&count.to_le_bytes());
     }
-    for (_, units, findings) in both(&bytes) {
-        expect(&units, &all);
-        assert_eq!(findings, []);
-    }
+    assert_whole(&bytes, &all, ());
 }
 
 #[test]

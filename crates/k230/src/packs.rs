@@ -6,25 +6,26 @@
 
 use super::{Codec, Pack, PackKind};
 
+/// The type of a NAL unit by its first byte (H.264 7.3.1, H.265 7.3.1.2); a JPEG has none.
+pub(crate) fn unit_type(codec: Codec, first: u8) -> Option<u8> {
+    match codec {
+        Codec::H264 => Some(first & 0x1f),
+        Codec::H265 => Some((first >> 1) & 0x3f),
+        Codec::Jpeg => None,
+    }
+}
+
 /// NAL unit types that carry picture (ITU-T H.264 table 7-1, H.265 table 7-1), whether such a
 /// picture starts a GOP, and those of parameter sets and access unit delimiters.
 fn classify(codec: Codec, first: u8) -> Nal {
-    match codec {
-        Codec::H264 => match first & 0x1f {
-            5 => Nal::Picture { key: true },
-            1..=4 => Nal::Picture { key: false },
-            7 | 8 => Nal::ParameterSet,
-            9 => Nal::Delimiter,
-            _ => Nal::Other,
-        },
-        Codec::H265 => match (first >> 1) & 0x3f {
-            16..=23 => Nal::Picture { key: true },
-            0..=31 => Nal::Picture { key: false },
-            32..=34 => Nal::ParameterSet,
-            35 => Nal::Delimiter,
-            _ => Nal::Other,
-        },
-        Codec::Jpeg => Nal::Picture { key: true },
+    match (codec, unit_type(codec, first)) {
+        (Codec::H264, Some(5)) | (Codec::H265, Some(16..=23)) | (_, None) => {
+            Nal::Picture { key: true }
+        }
+        (Codec::H264, Some(1..=4)) | (Codec::H265, Some(0..=31)) => Nal::Picture { key: false },
+        (Codec::H264, Some(7 | 8)) | (Codec::H265, Some(32..=34)) => Nal::ParameterSet,
+        (Codec::H264, Some(9)) | (Codec::H265, Some(35)) => Nal::Delimiter,
+        _ => Nal::Other,
     }
 }
 
@@ -200,11 +201,10 @@ pub fn refreshes(codec: Codec, unit: &[u8], reach: usize) -> Option<bool> {
 /// The same of a NAL unit by its first byte; `None` if it is of no picture.
 pub fn picture_refreshes(codec: Codec, first: u8) -> Option<bool> {
     match classify(codec, first) {
-        Nal::Picture { key } => Some(match codec {
-            // CRA: its leading pictures need what came before.
-            Codec::H265 => key && (first >> 1) & 0x3f != 21,
-            Codec::H264 | Codec::Jpeg => key,
-        }),
+        // CRA: its leading pictures need what came before.
+        Nal::Picture { key } => {
+            Some(key && (codec, unit_type(codec, first)) != (Codec::H265, Some(21)))
+        }
         _ => None,
     }
 }

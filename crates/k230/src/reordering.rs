@@ -5,6 +5,7 @@
 //! decoded, which files with both times need.
 
 use super::Codec;
+use super::packs::unit_type;
 
 /// As many pictures as H.264 and H.265 may reorder.
 const MOST: u32 = 16;
@@ -30,9 +31,9 @@ pub fn depth(codec: Codec, units: &[u8]) -> Option<u8> {
 /// The same of a single NAL unit.
 pub fn depth_of(codec: Codec, unit: &[u8]) -> Option<u8> {
     let first = *unit.first()?;
-    let found = match codec {
-        Codec::H264 if first & 0x1f == 7 => h264(&mut Bits::new(unit.get(1..)?)),
-        Codec::H265 if (first >> 1) & 0x3f == 33 => h265(&mut Bits::new(unit.get(2..)?)),
+    let found = match (codec, unit_type(codec, first)) {
+        (Codec::H264, Some(7)) => h264(&mut Bits::new(unit.get(1..)?)),
+        (Codec::H265, Some(33)) => h265(&mut Bits::new(unit.get(2..)?)),
         _ => None,
     }?;
     u8::try_from(found.min(MOST)).ok()

@@ -214,24 +214,10 @@ impl Offload {
     /// Ends uploads of this machine's clips that were begun by a run that was killed before it knew
     /// their ids. This run's own, and what it goes on with, are in the index.
     async fn end_unknown(&self) -> Result<(), StoreError> {
-        let unfinished = self.store.unfinished().await?;
+        let mut uploads = self.store.unfinished().await?;
         let known: HashSet<_> = self.index.uploads().await?.into_iter().collect();
-        let mut first = Ok(());
-        for upload in unfinished {
-            if known.contains(&upload) {
-                continue;
-            }
-            let (camera, name, id) = upload;
-            match self.store.abort(&camera, &name, &id).await {
-                Ok(()) => tracing::info!(
-                    camera,
-                    clip = name,
-                    "an upload that nobody knew of is ended"
-                ),
-                Err(error) => first = first.and(Err(error)),
-            }
-        }
-        first
+        uploads.retain(|upload| !known.contains(upload));
+        self.store.end_unknown(uploads).await
     }
 }
 

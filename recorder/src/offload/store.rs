@@ -227,7 +227,7 @@ impl Store {
         let mut upload = match upload {
             Some(upload) => upload,
             None => {
-                self.end_others(&key).await;
+                self.end_others(clip).await;
                 let options = PutMultipartOptions::from(attributes);
                 let id = self.s3.create_multipart_opts(&key, options).await?;
                 let parts = Vec::new();
@@ -299,26 +299,51 @@ impl Store {
         }
     }
 
-    /// Ends what was begun of a key before, of which no id is known. A store that refuses is told of by who looks
+    /// Ends uploads in parts that nobody knows of: camera, name and id. What the store refuses does not keep it from the
+    /// others; the first refusal is the answer.
+    pub(crate) async fn end_unknown(
+        &self,
+        uploads: Vec<(String, String, String)>,
+    ) -> Result<(), StoreError> {
+        let mut first = Ok(());
+        for (camera, name, id) in uploads {
+            match self.abort(&camera, &name, &id).await {
+                Ok(()) => tracing::info!(
+                    camera,
+                    clip = name,
+                    "an upload that nobody knew of is ended"
+                ),
+                Err(error) => first = first.and(Err(error)),
+            }
+        }
+        first
+    }
+
+    /// Ends what was begun of a clip before, of which no id is known. A store that refuses is told of by who looks
     /// for all of them.
-    async fn end_others(&self, key: &Path) {
-        let begun = self.bucket.unfinished(key.as_ref()).await;
-        let begun = begun.inspect_err(|error| tracing::debug!("{key}: {error}"));
-        for upload in begun.unwrap_or_default() {
+    async fn end_others(&self, clip: &Clip) {
+        let ended = async {
+            let key = self.key(&clip.camera, &clip.name);
+            let mut begun = self.unfinished_below(key.as_ref()).await?;
             // A longer key begins so too.
-            if upload.key != key.as_ref() {
-                continue;
-            }
-            match self.s3.abort_multipart(key, &upload.id).await {
-                Ok(()) => tracing::info!("an upload of {key} that nobody knew of is ended"),
-                Err(error) => tracing::debug!("{key}: {error}"),
-            }
+            begun.retain(|(camera, name, _)| (camera, name) == (&clip.camera, &clip.name));
+            self.end_unknown(begun).await
+        };
+        if let Err(error) = ended.await {
+            tracing::debug!("{}: {error}", clip.name);
         }
     }
 
     /// The uploads of this site's clips that were begun and not ended: camera, name and id.
     pub(crate) async fn unfinished(&self) -> Result<Vec<(String, String, String)>, StoreError> {
-        let all = self.bucket.unfinished(&self.prefix).await?;
+        self.unfinished_below(&self.prefix).await
+    }
+
+    async fn unfinished_below(
+        &self,
+        prefix: &str,
+    ) -> Result<Vec<(String, String, String)>, StoreError> {
+        let all = self.bucket.unfinished(prefix).await?;
         let ours = all.into_iter().filter_map(|upload| {
             let (camera, name) = self.clip_of(&upload.key)?;
             Some((camera, name, upload.id))

@@ -3,7 +3,7 @@
 
 use std::process::Command;
 
-use crate::support::{FAILSAFE, HEAD, Program, Recorder, ask, ball, streams, until};
+use crate::support::{FAILSAFE, HEAD, Program, Recorder, ask, ball, streams, until, whole_clip};
 
 const ALL_THE_TIME: &str = "[camera.continuous]\n";
 
@@ -215,11 +215,7 @@ fn what_moves_is_an_event_for_as_long_as_it_moves() {
     assert_eq!(recording().map(|(name, _)| name), Some(name.clone()));
     let finish = ask(port, "POST", "/api/cameras/gate/finish", "");
     assert_eq!(finish.status, 200);
-    let clip = until("the clip is whole", || {
-        let list = ask(port, "GET", "/api/clips", "").json();
-        let mut clips = list.as_array()?.iter();
-        clips.find(|clip| clip["name"] == *name).cloned()
-    });
+    let clip = whole_clip(port, &name.as_str().into());
     assert!(clip["event"].as_str().unwrap().starts_with("motion-"));
     assert!(clip["length"].as_u64().unwrap() >= 7000, "{clip}");
     // It goes on moving.

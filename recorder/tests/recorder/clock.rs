@@ -9,7 +9,7 @@ use serde_json::Value;
 
 use crate::auth::{hash, log_in};
 use crate::servers::Broker;
-use crate::support::{Program, Recorder, ask, ball, until};
+use crate::support::{HEAD, Recorder, ask, ball, until, whole_clip};
 
 const HOUR: i64 = 3_600;
 
@@ -56,14 +56,9 @@ impl Clock {
     }
 
     fn recorder(&self, folder: tempfile::TempDir, config: &str) -> Recorder {
-        let text = format!("{}{config}", crate::support::HEAD);
-        std::fs::write(folder.path().join("config.toml"), text).unwrap();
-        let mut command = Recorder::command(folder.path(), &["config.toml"]);
-        command
-            .env("LD_PRELOAD", &self.shim)
-            .env("CLOCK_AHEAD", &self.ahead);
-        let program = Program::start(&mut command);
-        Recorder { program, folder }
+        let environment: [(&str, &Path); 2] =
+            [("LD_PRELOAD", &self.shim), ("CLOCK_AHEAD", &self.ahead)];
+        Recorder::start_among(folder, &format!("{HEAD}{config}"), &environment)
     }
 }
 
@@ -141,7 +136,7 @@ fn a_clock_that_is_set_amid_a_clip_changes_no_length() {
         let port = recorder.port();
         let path = "/api/cameras/gate/trigger?event=amid&after=3";
         let answer = ask(port, "POST", path, "").json();
-        let name = answer["name"].as_str().unwrap().to_owned();
+        let name = answer["name"].as_str().unwrap();
         until("it is being written", || {
             let file = recorder.path(&format!("clips/gate/{name}"));
             std::fs::metadata(file)
@@ -149,14 +144,7 @@ fn a_clock_that_is_set_amid_a_clip_changes_no_length() {
                 .then_some(())
         });
         clock.set(ahead);
-        let clip = until("the clip is whole", || {
-            let clips = ask(port, "GET", "/api/clips", "").json();
-            clips
-                .as_array()?
-                .iter()
-                .find(|clip| clip["name"] == name)
-                .cloned()
-        });
+        let clip = whole_clip(port, &answer["name"]);
         is_as_long_as_it_should(&clip);
         // What comes behind it has the new time.
         let next = recorder.clip("gate", "?event=next&after=0");

@@ -177,8 +177,19 @@ impl Recorder {
     /// Starts it with keys in front of `HEAD`, which begins a table.
     pub(crate) fn start_with(folder: tempfile::TempDir, first: &str, config: &str) -> Self {
         let text = format!("{first}{HEAD}{config}");
-        std::fs::write(folder.path().join("config.toml"), text).unwrap();
-        let program = Program::start(&mut Self::command(folder.path(), &["config.toml"]));
+        Self::start_among(folder, &text, &[])
+    }
+
+    /// Starts it with a whole configuration and these variables in its environment.
+    pub(crate) fn start_among(
+        folder: tempfile::TempDir,
+        config: &str,
+        environment: &[(&str, &Path)],
+    ) -> Self {
+        std::fs::write(folder.path().join("config.toml"), config).unwrap();
+        let mut command = Self::command(folder.path(), &["config.toml"]);
+        command.envs(environment.iter().copied());
+        let program = Program::start(&mut command);
         Self { program, folder }
     }
 
@@ -269,6 +280,15 @@ pub(crate) fn ask(port: u16, method: &str, path: &str, lines: &str) -> Answer {
     )
 }
 
+/// Waits until a recorder's clip of that name is complete; its facts.
+pub(crate) fn whole_clip(port: u16, name: &serde_json::Value) -> serde_json::Value {
+    until("the clip is whole", || {
+        let clips = ask(port, "GET", "/api/clips", "").json();
+        let mut clips = clips.as_array()?.iter();
+        clips.find(|clip| clip["name"] == *name).cloned()
+    })
+}
+
 /// Sends a request as it is.
 pub(crate) fn send(port: u16, head: &str, body: &str) -> Answer {
     let stream = TcpStream::connect(("127.0.0.1", port)).expect("the server listens");
@@ -321,14 +341,6 @@ impl Recorder {
         let path = format!("/api/cameras/{camera}/trigger{query}");
         let answer = ask(port, "POST", &path, "");
         assert_eq!(answer.status, 200, "{answer:?}");
-        let name = answer.json()["name"].clone();
-        until("the clip is whole", || {
-            let clips = ask(port, "GET", "/api/clips", "").json();
-            clips
-                .as_array()?
-                .iter()
-                .find(|clip| clip["name"] == name)
-                .cloned()
-        })
+        whole_clip(port, &answer.json()["name"])
     }
 }

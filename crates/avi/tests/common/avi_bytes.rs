@@ -52,6 +52,21 @@ pub(crate) fn list(kind: &[u8; 4], content: &[u8]) -> Vec<u8> {
     chunk(b"LIST", &body)
 }
 
+/// A file with so many entries in an `ix00` at its end, each of which gets a word more, for the second field.
+pub(crate) fn of_fields(bytes: &[u8], entries: usize) -> Vec<u8> {
+    let at = bytes.windows(4).position(|four| four == b"ix00");
+    let (before, index) = bytes.split_at(at.expect("it is there"));
+    let payload = &index[8..8 + 24 + 8 * entries];
+    let mut fields = payload[..24].to_vec();
+    fields[0] = 3;
+    fields[2] = 1;
+    for entry in payload[24..].chunks(8) {
+        fields.extend(entry);
+        fields.extend(&entry[..4]);
+    }
+    [before, &chunk(b"ix00", &fields)].concat()
+}
+
 fn words(words: &[u32]) -> Vec<u8> {
     words.iter().flat_map(|w| w.to_le_bytes()).collect()
 }

@@ -7,7 +7,7 @@ use avi_mjpeg::header::WaveFormat;
 use avi_mjpeg::timeline::Rate;
 use avi_mjpeg::writer::{Options, Output, Profile, StreamFormat, Tags, Writer};
 
-use super::avi_bytes::{File, IndexKind, MaixPy, Piece, chunk, picture, sound};
+use super::avi_bytes::{File, IndexKind, MaixPy, Piece, of_fields, picture, sound};
 use super::avi_memory::{bytes_of, memory};
 
 /// Numbers of chance (xorshift).
@@ -74,21 +74,10 @@ fn position(bytes: &[u8], name: &[u8; 4], from: usize) -> usize {
     from + found.expect("it is there")
 }
 
-/// An index whose entries have a word more, for the second field.
-fn of_fields() -> (Vec<u8>, Vec<Vec<u8>>) {
-    let (mut bytes, pictures) = built(0, IndexKind::OpenDml, false);
-    let at = position(&bytes, b"ix00", 0);
-    let payload = bytes[at + 8..at + 8 + 24 + 8 * FRAMES as usize].to_vec();
-    let mut fields = payload[..24].to_vec();
-    fields[0] = 3;
-    fields[2] = 1;
-    for entry in payload[24..].chunks(8) {
-        fields.extend(entry);
-        fields.extend(&entry[..4]);
-    }
-    bytes.truncate(at);
-    bytes.extend(chunk(b"ix00", &fields));
-    (bytes, pictures)
+/// An index of fields.
+fn with_fields() -> (Vec<u8>, Vec<Vec<u8>>) {
+    let (bytes, pictures) = built(0, IndexKind::OpenDml, false);
+    (of_fields(&bytes, pictures.len()), pictures)
 }
 
 /// Sound of another kind, by its tag, bits of a sample and bytes of a block.
@@ -152,7 +141,7 @@ pub(crate) fn bases() -> Vec<Base> {
         ),
         ("OpenDML", built(0, IndexKind::OpenDml, false)),
         ("OpenDML and sound", built(0, IndexKind::OpenDml, true)),
-        ("an index of fields", of_fields()),
+        ("an index of fields", with_fields()),
         ("bytes", with_sound(1, 8, 2)),
         ("\u{b5}-law", with_sound(7, 8, 2)),
         ("MS ADPCM", with_sound(2, 4, 256)),

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! Reading a file to its end, and what that costs.
 #![allow(dead_code)]
+#![allow(clippy::expect_used, clippy::panic, reason = "a failure ends the test")]
 
 use std::time::{Duration, Instant};
 
@@ -35,46 +36,48 @@ fn cpu() -> Duration {
     )
 }
 
-struct Counted<'a> {
-    bytes: &'a [u8],
+/// A source, with what is read of it.
+struct Counted<'a, S> {
+    source: S,
     read: &'a mut u64,
 }
 
-impl ReadAt for Counted<'_> {
-    type Block = Vec<u8>;
-    type Error = std::convert::Infallible;
+impl<S: ReadAt> ReadAt for Counted<'_, S> {
+    type Block = S::Block;
+    type Error = S::Error;
 
     fn size(&self) -> u64 {
-        self.bytes.len() as u64
+        self.source.size()
     }
 
-    fn read_at(&mut self, pos: u64, len: usize) -> Result<Vec<u8>, Self::Error> {
+    fn read_at(&mut self, pos: u64, len: usize) -> Result<Self::Block, Self::Error> {
         *self.read += len as u64;
-        self.bytes.read_at(pos, len)
+        self.source.read_at(pos, len)
     }
 }
 
 /// Reads it at any place, as a player does.
-pub(crate) fn pull(bytes: &[u8]) -> Cost {
+pub(crate) fn pull<S: ReadAt<Error: std::fmt::Debug>>(source: S) -> Cost {
     let (mut cost, begun, start) = (Cost::default(), Instant::now(), cpu());
     let read = &mut cost.read;
-    match Player::open(Counted { bytes, read }) {
+    match Player::open(Counted { source, read }) {
         Ok(mut player) => {
             cost.opened = true;
             loop {
                 assert!(begun.elapsed() < DEADLINE, "it takes too long");
-                let step = player.step();
+                let step = player.step().expect("it can be read");
                 cost.findings.extend(player.take_findings());
                 match step {
-                    Ok(Step::Unit(unit)) => {
+                    Step::Unit(unit) => {
                         cost.pictures += usize::from(unit.stream == 0 && unit.content.is_some());
                     }
-                    Ok(Step::End) => break,
-                    Ok(_) => {}
+                    Step::End => break,
+                    _ => {}
                 }
             }
         }
         Err(OpenError::NotAvi { .. }) => {}
+        Err(error) => panic!("{error:?}"),
     }
     cost.cpu = cpu() - start;
     cost

@@ -41,8 +41,7 @@ pub(super) fn note() {
 }
 
 fn pid() -> i32 {
-    // SAFETY: a number.
-    unsafe { libc::getpid() }
+    std::process::id().cast_signed()
 }
 
 pub(super) type Sessions = BTreeMap<RawFd, Arc<Session>>;

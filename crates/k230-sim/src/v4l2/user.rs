@@ -33,9 +33,9 @@ fn copy(here: *mut c_void, there: usize, len: usize, to_program: bool) -> Result
         iov_len: len,
     };
     if CHECKED.load(Ordering::Relaxed) {
+        let process = std::process::id().cast_signed();
         // SAFETY: `here` has room for `len` bytes; the kernel checks the other address.
         let copied = unsafe {
-            let process = libc::getpid();
             if to_program {
                 libc::process_vm_writev(process, &local, 1, &remote, 1, 0)
             } else {
