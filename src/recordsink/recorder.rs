@@ -28,7 +28,7 @@ use crate::streams::containers::{AudioCodec, Container, Kind, Muxer, VideoCodec}
 use crate::streams::files::Claimed;
 use crate::streams::stamps::{Breaks, Stamps};
 use crate::streams::times::Times;
-use crate::streams::{self, Profile, entry, files, missing, set, transport};
+use crate::streams::{self, Profile, entry, files, missing, set, ticks, transport};
 use crate::sync::lock;
 
 /// What a muxer that was named makes, where the extension does not say.
@@ -604,6 +604,7 @@ impl Recorder {
             set::set(&muxer, "profile", &"k210".to_value()).map_err(settings_error)?;
         }
         let properties = settings.muxer_properties.as_ref();
+        ticks::refine(&muxer);
         set::set_all(&muxer, properties).map_err(settings_error)?;
         Ok(muxer)
     }

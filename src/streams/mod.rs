@@ -6,7 +6,7 @@
 //! ([`times`]). With it: the skeleton of a bin with request pads ([`bin`], [`entry`]), the times of
 //! what comes ([`stamps`], [`decoding`], [`begin`]), in buffers that muxers take ([`whole`]), in no more memory than it needs ([`compact`]), the elements it is made of, a sink of numbered pictures ([`pictures`]),
 //! WAVE's speakers ([`speakers`]), the time of day of what is recorded ([`wallclock`]) and its place
-//! in a file ([`creation`]), sound that comes in samples ([`samples`]), whom a file is for ([`Profile`]), transport streams that begin at 0 and tell of all channels ([`transport`]), names for sinks of all kinds ([`place`]), the end of what goes by SRT ([`srt`]), values for other elements'
+//! in a file ([`creation`]), sound that comes in samples ([`samples`]), whom a file is for ([`Profile`]), transport streams that begin at 0 and tell of all channels ([`transport`]), how exactly an MP4 has times ([`ticks`]), names for sinks of all kinds ([`place`]), the end of what goes by SRT ([`srt`]), values for other elements'
 //! properties ([`set`]) and the properties of the sinks themselves ([`property`]). For the muxer: what its pads know of upstream ([`upstream`]),
 //! and tags as an AVI has them ([`tags`]).
 
@@ -39,6 +39,7 @@ pub(crate) mod speakers;
 pub(crate) mod srt;
 pub(crate) mod stamps;
 pub(crate) mod tags;
+pub(crate) mod ticks;
 pub(crate) mod timeline;
 pub(crate) mod times;
 pub(crate) mod transport;

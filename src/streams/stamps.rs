@@ -10,6 +10,7 @@ use k230_venc::{Codec, reordering};
 use super::begin::{REACH, begin_of};
 use super::decoding::DecodeTimes;
 use super::is_raw;
+use super::ticks::APART;
 use super::timeline::{Jump, Pace, Placed, Stamp, Timeline, Untimed};
 use super::whole::WholeSamples;
 use crate::sync::lock;
@@ -60,8 +61,10 @@ pub(crate) struct Stamps {
     lasts: Option<i64>,
     /// Pictures that came before the segment.
     early: u64,
-    /// The last time of an encoded picture (ns), and how many there were of it before.
-    same: Option<(i64, i64)>,
+    /// The last time of a picture (ns), and how much later it is shown.
+    last: Option<(i64, i64)>,
+    /// It is no picture's.
+    is_sound: bool,
 }
 
 /// Formats of which each picture needs no other.
@@ -108,6 +111,7 @@ impl Stamps {
             .map_or("", |structure| structure.name().as_str());
         self.is_counted = is_raw(caps) || name == "image/jpeg";
         self.stands_alone = STAND_ALONE.contains(&name) || name.starts_with("image/");
+        self.is_sound = name.starts_with("audio/");
         self.in_order = is_raw(caps) || name.starts_with("audio/") || name.starts_with("image/");
         let pace = pace(caps);
         self.lacks_rate = name == "video/x-raw" && pace.is_none();
@@ -306,18 +310,21 @@ impl Stamps {
         Ok(placed)
     }
 
-    /// How much later (ns) an encoded picture is shown than it says: those of one time have times of their own. Parsers take
-    /// equal ones for one picture's, and tell none of the second.
+    /// How much later (ns) a picture is shown than it says: those of one time have times of their own. Parsers take equal
+    /// ones for one picture's, and tell none of the second; of those that end an MP4, `qtdemux` shows one.
     fn apart(&mut self, time: i64) -> i64 {
-        if self.in_order {
+        if self.is_sound {
             return 0;
         }
-        let before = match self.same {
-            Some((same, before)) if same == time => before.saturating_add(1),
+        let later = match self.last {
+            Some((before, later)) if time >= before => {
+                let free = before.saturating_add(later).saturating_add(APART);
+                free.saturating_sub(time).max(0)
+            }
             _ => 0,
         };
-        self.same = Some((time, before));
-        before
+        self.last = Some((time, later));
+        later
     }
 
     /// Gives a buffer the times of its place: counted ones where it has none, and others where its own
@@ -339,7 +346,7 @@ impl Stamps {
         }
         let placed = self.place(buffer, breaks)?;
         let decode = self.decoded(buffer);
-        let apart = self.same.map_or(0, |(_, before)| before);
+        let apart = self.last.map_or(0, |(_, later)| later);
         let decode = decode.map(|decode| self.timeline.shifted(decode).saturating_add(apart));
         let segment = self.news(placed, decode);
         let own = buffer.dts_or_pts().and_then(|own| self.running_time(own));
@@ -358,7 +365,7 @@ impl Stamps {
             (None, Some(segment)) => {
                 // What comes before it is needed by what follows, and muxers would leave it out. Parsers take equal
                 // times for one picture's.
-                let after = |early| Some(segment.start()? + gst::ClockTime::from_nseconds(early));
+                let after = |early: u64| Some(segment.start()? + clock_time(APART) * early);
                 let apart = clock_time(apart);
                 let own = buffer.pts().map(|own| own + apart);
                 let is_early = own < after(0) || (self.early > 0 && own <= after(self.early));
@@ -636,6 +643,7 @@ mod tests {
             panic!("{endless:?}");
         };
         assert_eq!(endless.segment().stop(), gst::ClockTime::NONE.into());
+        let apart = APART.unsigned_abs();
         let times = [920, 960, 1000, 1040, 1120].map(|time| {
             let mut given = buffer(Some(time));
             assert!(stamps.complete(&mut given, *gst::CAT_RUST));
@@ -644,7 +652,7 @@ mod tests {
         });
         let start = 1_000_000_000;
         let later = [start + 40_000_000, start + 120_000_000];
-        assert_eq!(times[..3], [start + 1, start + 2, start + 3]);
+        assert_eq!(times[..3], [1, 2, 3].map(|early| start + early * apart));
         assert_eq!(times[3..], later);
     }
 
@@ -652,20 +660,23 @@ mod tests {
     fn pictures_that_come_together_have_times_of_their_own() {
         let mut stamps = stamps("video/x-h264,stream-format=avc,alignment=au,framerate=25/1");
         begin(&mut stamps, 0);
-        let times = [0, 1000, 1000, 1000, 1040].map(|time| {
-            let mut given = buffer(Some(time));
-            given.get_mut().unwrap().set_dts(ms(time));
+        let second = 1_000_000_000;
+        let given = [0, second, second, second, second + 100, second + 40_000_000];
+        let times = given.map(|time| {
+            let time = gst::ClockTime::from_nseconds(time);
+            let mut given = buffer(None);
+            given.get_mut().unwrap().set_pts(time);
+            given.get_mut().unwrap().set_dts(time);
             let stamped = stamps.stamp(&mut given, &Breaks::default()).unwrap();
             let shown = given.pts().unwrap().nseconds();
             assert_eq!(given.dts(), given.pts());
             assert_eq!(stamped.placed.unwrap().time, shown as i64);
             shown
         });
-        let second = 1_000_000_000;
-        assert_eq!(
-            times,
-            [0, second, second + 1, second + 2, second + 40_000_000]
-        );
+        let apart = APART.unsigned_abs();
+        let together = [0, 1, 2, 3].map(|before| second + before * apart);
+        assert_eq!(times[1..5], together);
+        assert_eq!((times[0], times[5]), (0, second + 40_000_000));
     }
 
     #[test]
