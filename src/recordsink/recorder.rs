@@ -186,6 +186,12 @@ impl muxed::Owner for Hand {
         }
     }
 
+    fn flushed(&self, stream: &str, frames: u64) {
+        if let Some(recorder) = self.0.upgrade().filter(|_| stream == "video") {
+            lock(&recorder.flow).dropped.flushed += frames;
+        }
+    }
+
     fn is_empty(&self) {
         if let Some(bin) = self.0.upgrade().and_then(|recorder| recorder.bin.upgrade()) {
             gst::element_warning!(
@@ -598,13 +604,13 @@ impl Recorder {
         let factory = named.or(muxers.first().map(|muxer| muxer.factory));
         let muxer = streams::make(factory.unwrap_or("matroskamux")).map_err(|err| missing(&err))?;
         streams::write_in_fragments(&muxer, sink.unwrap_or("filesink"));
+        ticks::refine(&muxer);
         transport::put_right(&muxer);
         self.keeping.creation.attach(&muxer);
         if settings.profile == Profile::K210 {
             set::set(&muxer, "profile", &"k210".to_value()).map_err(settings_error)?;
         }
         let properties = settings.muxer_properties.as_ref();
-        ticks::refine(&muxer);
         set::set_all(&muxer, properties).map_err(settings_error)?;
         Ok(muxer)
     }
