@@ -349,9 +349,14 @@ impl AudioRecordSink {
     }
 
     fn running_time_ns(&self, buffer: &gst::Buffer) -> Option<u64> {
+        let pts = buffer.pts()?;
         let segment = self.obj().segment();
+        if segment.format() == gst::Format::Undefined {
+            // None has come, and GStreamer's sinks take timestamps for running times then.
+            return Some(pts.nseconds());
+        }
         let segment = segment.downcast_ref::<gst::ClockTime>()?;
-        Some(segment.to_running_time(buffer.pts()?)?.nseconds())
+        Some(segment.to_running_time(pts)?.nseconds())
     }
 
     fn post_overrun(&self, overrun: Overrun) {

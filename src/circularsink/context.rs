@@ -18,6 +18,7 @@ use super::settings::Settings;
 use super::shared::{Shared, Stream};
 use super::source::Counters;
 use super::standby::{self, Standby};
+use super::target;
 use super::writer;
 use crate::ring::{Level, RecordingId};
 use crate::streams::retention::Retention;
@@ -85,6 +86,8 @@ struct Handle {
     /// It is to stay when it has a file.
     pinned: bool,
     file: Option<PathBuf>,
+    /// The name of its file, where others have it before and after.
+    name: Option<String>,
     /// An element in it has posted an error: what they warn of while they are stopped follows from that.
     failed: bool,
 }
@@ -352,6 +355,10 @@ impl Context {
         };
         let open = state.session.open().iter().find(|open| open.id == id);
         let location = open.and_then(|open| open.location.clone());
+        let mut order = settings.order(id, location);
+        if open.is_some_and(|open| open.continues) {
+            target::put_beside(&mut order);
+        }
         let (notices, receiver) = mpsc::channel();
         let handle = Handle {
             id,
@@ -360,6 +367,7 @@ impl Context {
             counters: Arc::default(),
             pinned: false,
             file: None,
+            name: target::shared_name(&order, order.location.as_deref()),
             failed: false,
         };
         if state.ended.is_some() {
@@ -370,7 +378,7 @@ impl Context {
             element,
             host: self.clone(),
             shared: shared.clone(),
-            order: settings.order(id, location),
+            order,
             notices: receiver,
             counters: handle.counters.clone(),
         };
@@ -597,6 +605,30 @@ impl Host for Context {
             .filter(|name| !name.is_empty())
     }
 
+    fn is_name_in_use(&self, id: RecordingId, name: &str) -> bool {
+        let mut state = lock(&self.state);
+        let Some(shared) = state.shared.clone() else {
+            return false;
+        };
+        let State {
+            session, handles, ..
+        } = &mut *state;
+        if let Some(own) = handles.iter_mut().find(|handle| handle.id == id) {
+            own.name = Some(name.to_owned());
+        }
+        let inner = shared.lock();
+        let is_ending = |id| {
+            let open = session.open().iter().find(|open| open.id == id);
+            let has_end = || inner.ring.span(id).is_none_or(|span| span.end.is_some());
+            open.is_none_or(|open| !open.goes_on() || has_end())
+        };
+        let is_before = |it: &&Handle| it.id < id && it.name.as_deref() == Some(name);
+        handles
+            .iter()
+            .filter(is_before)
+            .any(|before| is_ending(before.id))
+    }
+
     fn built(&self, id: RecordingId, bin: &gst::Bin) {
         let mut state = lock(&self.state);
         if let Some(handle) = state.handles.iter_mut().find(|handle| handle.id == id) {
@@ -664,6 +696,8 @@ impl Host for Context {
             // Only now that it was told of: the end of the stream comes behind the last message.
             let mut state = lock(&self.state);
             state.handles.retain(|handle| handle.id != id);
+            // One may wait for its name.
+            state.tell_all(|| Notice::Progress);
             // Under the lock, or a thread that is about to wait would miss it.
             self.drained.notify_all();
         }

@@ -25,7 +25,8 @@
 //! (`GstVideoMeta`): a file has whole samples, and lines as the caps say. Timestamps that go back or begin
 //! anew, as when a camera was plugged in again, or that jump ahead by more than an hour (or ten
 //! frames of a slow camera) are moved behind what came, with one warning: the recording goes on in
-//! the same file. Another size or format begins another file.
+//! the same file. Another size or format begins another file, a flush of what is not live too: where `location` has no
+//! number and no time, it gets the recording's number (`a-1.mkv`), and the first one stays.
 //!
 //! # Many triggers
 //! A trigger during a recording extends it. With another `location` it starts one of its own, of
@@ -59,7 +60,8 @@
 //! `%f`, the microseconds. It is the local time (`TZ`), with `utc-names` UTC. `%d` is the day beside
 //! another time, and the number without. Directories that a time names are made. A name that has a
 //! time and no number is never given twice: a second recording of that second gets `-1`. What a
-//! trigger or `format-location` names is meant as it is.
+//! trigger or `format-location` names is meant as it is. With `overwrite` a recording of a name that another one has waits
+//! until that is closed, if it is about to be, and takes its place.
 //!
 //! # Time of day
 //! It comes from the stream where buffers carry it (`GstReferenceTimestampMeta`, `timestamp/x-unix`

@@ -16,7 +16,7 @@ use super::settings::Order;
 use super::shared::{Shared, Stream};
 use super::silence::warn_of_silence;
 use super::source::{Counters, Feed, RecordingSource};
-use super::target::{Target, TargetError};
+use super::target::{Target, TargetError, shared_name};
 use super::writer::{self, BuildError};
 use crate::ring::RecordingId;
 use crate::streams;
@@ -187,6 +187,17 @@ impl Wait {
             .get_or_insert_with(|| Patience::new(self.timeout));
     }
 
+    /// Something else was waited for meanwhile, and that is no time in which nothing was written.
+    fn begin_anew(&mut self) {
+        let now = Instant::now();
+        if let Some(patience) = &mut self.patience {
+            patience.since = now;
+        }
+        if self.settle.is_some() {
+            self.settle = Some(now + SETTLE);
+        }
+    }
+
     fn settle(&mut self) {
         self.settle.get_or_insert_with(|| Instant::now() + SETTLE);
     }
@@ -224,6 +235,8 @@ impl Wait {
 pub(crate) trait Host: Send + Sync {
     /// The application's choice of a name, by the recording's first buffer.
     fn choose_name(&self, id: RecordingId, first: &gst::Sample) -> Option<String>;
+    /// The recording is to have this name: whether one before it is about to close the file of that name.
+    fn is_name_in_use(&self, id: RecordingId, name: &str) -> bool;
     /// The sub-pipeline is there, and its messages are to find their way.
     fn built(&self, id: RecordingId, bin: &gst::Bin);
     /// A file has been made for it.
@@ -276,7 +289,7 @@ impl Recorder {
         outcome.start = Some(ready.start);
         outcome.utc = ready.utc;
         let mut target = Target::default();
-        let started = self.start(&ready, &mut target);
+        let started = self.start(&ready, &mut target, &mut wait);
         outcome.location.clone_from(&target.location);
         match started {
             Ok(bin) => {
@@ -307,15 +320,44 @@ impl Recorder {
             if wait.is_ending() && !self.has_begun() && !self.go_on_without_reference() {
                 return Err(Failure::Nothing);
             }
-            match self.notices.recv_timeout(Duration::from_millis(500)) {
-                Ok(Notice::Finishing) => wait.settle(),
-                Ok(Notice::Ended) => wait.be_patient(),
-                Ok(Notice::CutOff) => wait.cut_off(),
-                Ok(Notice::Deadline(by)) => wait.end_by(by),
-                Err(RecvTimeoutError::Disconnected) => return Err(Failure::Nothing),
-                Ok(_) | Err(RecvTimeoutError::Timeout) => (),
-            }
+            self.heed(wait)?;
         }
+    }
+
+    /// Waits for news while nothing is written yet.
+    fn heed(&self, wait: &mut Wait) -> Result<(), Failure> {
+        let most = Duration::from_millis(500);
+        let left = |by: Instant| by.saturating_duration_since(Instant::now());
+        let least = Duration::from_millis(10);
+        let most = wait.deadline.map_or(most, |by| left(by).clamp(least, most));
+        match self.notices.recv_timeout(most) {
+            Ok(Notice::Finishing) => wait.settle(),
+            Ok(Notice::Ended) => wait.be_patient(),
+            Ok(Notice::CutOff) => wait.cut_off(),
+            Ok(Notice::Deadline(by)) => wait.end_by(by),
+            Err(RecvTimeoutError::Disconnected) => return Err(Failure::Nothing),
+            Ok(_) | Err(RecvTimeoutError::Timeout) => (),
+        }
+        Ok(())
+    }
+
+    /// Waits until recordings that had this one's name before have closed their file. How long that may take is theirs.
+    fn wait_for_name(&self, chosen: Option<&str>, wait: &mut Wait) -> Result<(), Failure> {
+        let Some(name) = shared_name(&self.order, chosen) else {
+            return Ok(());
+        };
+        let mut waited = false;
+        while self.host.is_name_in_use(self.order.id, &name) {
+            if wait.cut_off || wait.deadline.is_some_and(|by| by <= Instant::now()) {
+                return Err(wait.failure());
+            }
+            waited = true;
+            self.heed(wait)?;
+        }
+        if waited {
+            wait.begin_anew();
+        }
+        Ok(())
     }
 
     /// Where the picture never came, the sound is recorded.
@@ -382,10 +424,13 @@ impl Recorder {
         &self,
         ready: &Ready,
         target: &mut Target,
+        wait: &mut Wait,
     ) -> Result<gst::Bin, (Option<gst::Bin>, Failure)> {
         let id = self.order.id;
         let chosen = self.host.choose_name(id, &ready.sample);
         let chosen = chosen.or_else(|| self.order.location.clone());
+        self.wait_for_name(chosen.as_deref(), wait)
+            .map_err(|failure| (None, failure))?;
         target
             .reserve(&self.order, chosen, ready.utc)
             .map_err(|error| (None, error.into()))?;

@@ -17,6 +17,8 @@ pub(crate) struct Open {
     end: End,
     /// The one that begins where this one ends.
     successor: Option<RecordingId>,
+    /// It takes the place of one that ended where the streams broke off, and leaves that one's file alone.
+    pub continues: bool,
 }
 
 impl Open {
@@ -181,6 +183,7 @@ impl Session {
             location,
             end,
             successor: None,
+            continues: false,
         });
         id
     }
@@ -235,6 +238,9 @@ impl Session {
             // A post-time can't be carried over: running time may start anew.
             let (begin, end) = (Begin::Oldest, End::Open);
             opened.push(self.begin(ring, location, former.by_switch, begin, end));
+            if let Some(open) = self.open.last_mut() {
+                open.continues = true;
+            }
         }
         Restarted {
             ended: ended.iter().map(|open| open.id).collect(),
@@ -415,6 +421,7 @@ mod tests {
         let restarted = session.restart(&mut ring);
         assert_eq!((restarted.ended, restarted.opened), (vec![0], vec![1]));
         assert_eq!(session.open()[1].location.as_deref(), Some("/a.b/c-1.mp4"));
+        assert!(session.open()[1].continues && !session.open()[0].continues);
         assert_eq!(session.close(0, true).map(|open| open.id), Some(0));
         // One that has not begun waits for what comes.
         assert_eq!(session.restart(&mut ring), Restarted::default());

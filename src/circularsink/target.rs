@@ -225,14 +225,43 @@ pub(crate) fn check(order: &Order) -> Result<(), TargetError> {
     Ok(())
 }
 
+/// The file name that recordings have one after the other, each in the place of the one before: it has no place for a
+/// number or a time. `chosen` is meant as it is.
+pub(super) fn shared_name(order: &Order, chosen: Option<&str>) -> Option<String> {
+    let name = chosen.or(order.pattern.as_deref())?;
+    if !order.to_file() || !order.overwrite {
+        return None;
+    }
+    if chosen.is_some() && !is_sequence(order, name) {
+        return Some(name.to_owned());
+    }
+    fixed(name).map(|pattern| pattern.fill(&[]))
+}
+
+/// A name without places for a number or a time.
+fn fixed(name: &str) -> Option<Pattern> {
+    let pattern = Pattern::new(name, 2).ok()?;
+    (!pattern.is_timed() && pattern.places() == 0).then_some(pattern)
+}
+
+/// Has a recording that takes another one's place leave its files alone: names that have no place for a number get one.
+pub(super) fn put_beside(order: &mut Order) {
+    if !order.to_file() {
+        return;
+    }
+    for name in [&mut order.pattern, &mut order.pts_pattern] {
+        if let Some(own) = name.as_ref().filter(|name| fixed(name).is_some()) {
+            let numbered = names::with_suffix(own, "-%d");
+            *name = Some(numbered.to_string_lossy().into_owned());
+        }
+    }
+}
+
 /// Why recordings can't have their name, where it has no number and no time and is given once: a file of it is there
 /// and stays, or is being written.
 pub(super) fn taken(order: &Order) -> Option<CreateError> {
     let name = order.pattern.as_ref().filter(|_| order.to_file())?;
-    let pattern = Pattern::new(name, 2).ok()?;
-    if pattern.is_timed() || pattern.places() > 0 {
-        return None;
-    }
+    let pattern = fixed(name)?;
     let path = match is_sequence(order, name) {
         true => {
             let pictures = Pattern::new(&names::sequence(name, 0).ok()?, 1).ok()?;

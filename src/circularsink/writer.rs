@@ -17,7 +17,7 @@ use crate::streams::creation::Creation;
 use crate::streams::pictures::Pictures;
 use crate::streams::place;
 use crate::streams::set::{self, SetError};
-use crate::streams::{self, MissingElement, samples, srt, transport};
+use crate::streams::{self, MissingElement, samples, srt, ticks, transport};
 
 /// Why a recording's elements can't be put together. Each says what to do.
 #[derive(Debug, thiserror::Error)]
@@ -322,6 +322,7 @@ fn make_muxer(factory: &str, parts: &Parts<'_>) -> Result<gst::Element, BuildErr
     let muxer = streams::make(factory)?;
     let sink = parts.order.sink.as_deref().unwrap_or("filesink");
     streams::write_in_fragments(&muxer, sink);
+    ticks::refine(&muxer);
     transport::put_right(&muxer);
     if let (Some(setter), Some(tags)) = (muxer.dynamic_cast_ref::<gst::TagSetter>(), &parts.tags) {
         setter.merge_tags(tags, gst::TagMergeMode::Replace);

@@ -3,7 +3,7 @@
 
 use std::ops::ControlFlow;
 use std::sync::Mutex;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use gst::prelude::*;
 
@@ -44,6 +44,8 @@ pub(crate) struct Lane {
     /// Events have come that the file has not been told of.
     pub news: AtomicBool,
     last: Mutex<Last>,
+    /// Frames that are on their way to the point where they wait for the file's turn, or were flushed there.
+    under_way: AtomicU64,
     /// The unit that waits for a file.
     waiting: Mutex<Option<gst::Sample>>,
 }
@@ -58,8 +60,27 @@ impl Lane {
             told: Mutex::default(),
             news: AtomicBool::default(),
             last: Mutex::default(),
+            under_way: AtomicU64::default(),
             waiting: Mutex::default(),
         })
+    }
+
+    /// Frames come to an encoder or a queue, which forget them in a flush.
+    pub(crate) fn enters(&self, frames: usize) {
+        self.under_way.fetch_add(frames as u64, Ordering::Relaxed);
+    }
+
+    /// A frame of them goes into a file.
+    pub(crate) fn arrives(&self) {
+        let one_less = |frames: u64| Some(frames.saturating_sub(1));
+        let _ = self
+            .under_way
+            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, one_less);
+    }
+
+    /// How many have been flushed. Nothing moves while it is asked.
+    pub(crate) fn flushed(&self) -> u64 {
+        self.under_way.swap(0, Ordering::Relaxed)
     }
 
     /// Tells the file what the stream that leaves `source` says before its data; the file is the one of

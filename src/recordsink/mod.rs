@@ -53,7 +53,8 @@
 //! element message `recordsink-file` with `location`, `frames`, `bytes` and `duration` (from the first
 //! picture or sound to the end of the last), of the file that is on the disk, and the frames that came for it and are not in it: `dropped`, of which
 //! `dropped-interval` came before `interval` had passed, `dropped-unreadable` before the first picture
-//! whose head is readable or were empty, and `lost` were not put into it by the muxer. With
+//! whose head is readable or were empty, `dropped-flushed` were in an encoder or a queue when the stream was flushed, and
+//! `lost` were not put into it by the muxer. With
 //! `frame-messages=true` each frame posts `recordsink-frame` with its `bytes` and `pts`.
 //!
 //! Names may have a place for the time of day of the first picture, as `strftime` has it: `%Y %m %d %H

@@ -69,6 +69,8 @@ pub(crate) trait Owner: Send + Sync + 'static {
     fn is_without(&self, stream: &str);
     /// No stream has brought anything.
     fn is_empty(&self);
+    /// A flush has taken so many frames of the stream that were on their way.
+    fn flushed(&self, stream: &str, frames: u64);
     /// Another muxer like the first.
     fn make_muxer(&self) -> Result<gst::Element, gst::ErrorMessage>;
     /// Something went wrong.
@@ -299,6 +301,22 @@ impl Muxed {
         Ok(Some(queue))
     }
 
+    /// Has what comes to `pad`, in front of encoders and queues, told of if it does not come out of them.
+    pub(crate) fn count_under_way(self: &Arc<Self>, name: &str, pad: &gst::Pad) {
+        let Some(number) = self.number(name) else {
+            return;
+        };
+        let weak = Arc::downgrade(self);
+        let kinds = gst::PadProbeType::BUFFER | gst::PadProbeType::BUFFER_LIST;
+        pad.add_probe(kinds, move |_, info| {
+            let frames = info.buffer_list().map_or(1, |list| list.len());
+            if let Some(muxed) = weak.upgrade() {
+                muxed.lanes[number].enters(frames);
+            }
+            gst::PadProbeReturn::Ok
+        });
+    }
+
     /// The file that is open.
     pub(crate) fn location(&self) -> PathBuf {
         lock(&self.name).clone()
@@ -365,7 +383,10 @@ impl Muxed {
         match &info.data {
             Some(gst::PadProbeData::Event(event)) => self.event(number, source, event),
             Some(gst::PadProbeData::Buffer(buffer)) => match self.admit(number, source, buffer) {
-                Ok(()) => gst::PadProbeReturn::Ok,
+                Ok(()) => {
+                    self.lanes[number].arrives();
+                    gst::PadProbeReturn::Ok
+                }
                 Err(flow) => {
                     info.flow_res = Err(flow);
                     gst::PadProbeReturn::Handled
@@ -377,6 +398,7 @@ impl Muxed {
                     .iter_owned()
                     .try_fold(gst::FlowSuccess::Ok, |_, buffer| {
                         self.admit(number, source, &buffer)?;
+                        self.lanes[number].arrives();
                         let entry = entry.as_ref().ok_or(gst::FlowError::NotLinked)?;
                         entry.chain(buffer)
                     });
@@ -426,7 +448,13 @@ impl Muxed {
                 self.tell(|_| ());
                 gst::PadProbeReturn::Handled
             }
-            gst::EventView::FlushStop(_) => gst::PadProbeReturn::Handled,
+            gst::EventView::FlushStop(_) => {
+                let frames = lane.flushed();
+                if frames > 0 {
+                    self.owner.flushed(&lane.name, frames);
+                }
+                gst::PadProbeReturn::Handled
+            }
             gst::EventView::Eos(_) => self.ended(number, source),
             view if event.type_().is_sticky() => {
                 if let gst::EventView::Caps(caps) = view

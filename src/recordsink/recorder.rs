@@ -28,7 +28,7 @@ use crate::streams::containers::{AudioCodec, Container, Kind, Muxer, VideoCodec}
 use crate::streams::files::Claimed;
 use crate::streams::stamps::{Breaks, Stamps};
 use crate::streams::times::Times;
-use crate::streams::{self, Profile, entry, files, missing, set, transport};
+use crate::streams::{self, Profile, entry, files, missing, set, ticks, transport};
 use crate::sync::lock;
 
 /// What a muxer that was named makes, where the extension does not say.
@@ -183,6 +183,12 @@ impl muxed::Owner for Hand {
     fn failed(&self, message: gst::ErrorMessage) {
         if let Some(recorder) = self.0.upgrade() {
             recorder.post_error(message);
+        }
+    }
+
+    fn flushed(&self, stream: &str, frames: u64) {
+        if let Some(recorder) = self.0.upgrade().filter(|_| stream == "video") {
+            lock(&recorder.flow).dropped.flushed += frames;
         }
     }
 
@@ -598,6 +604,7 @@ impl Recorder {
         let factory = named.or(muxers.first().map(|muxer| muxer.factory));
         let muxer = streams::make(factory.unwrap_or("matroskamux")).map_err(|err| missing(&err))?;
         streams::write_in_fragments(&muxer, sink.unwrap_or("filesink"));
+        ticks::refine(&muxer);
         transport::put_right(&muxer);
         self.keeping.creation.attach(&muxer);
         if settings.profile == Profile::K210 {

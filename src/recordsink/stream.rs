@@ -413,10 +413,14 @@ impl Recorder {
         let bin = self.bin.upgrade();
         let bin =
             bin.ok_or_else(|| gst::error_msg!(gst::CoreError::StateChange, ("The bin is gone")))?;
-        if let End::Muxed(muxed) = end
-            && let Some(queue) = muxed.waiting_queue(name).map_err(|err| missing(&err))?
-        {
-            chain.push(queue);
+        if let End::Muxed(muxed) = end {
+            let queue = muxed.waiting_queue(name).map_err(|err| missing(&err))?;
+            // A parser may put pieces together, which are no frames before it.
+            let first = if raw { chain.first() } else { queue.as_ref() };
+            if let Some(pad) = first.and_then(|first| first.static_pad("sink")) {
+                muxed.count_under_way(name, &pad);
+            }
+            chain.extend(queue);
         }
         if with_preview && matches!(end, End::Elements(_)) {
             // The file's sink waits for PLAYING, and the preview has to get its picture meanwhile.

@@ -21,6 +21,8 @@ pub(crate) struct Dropped {
     pub interval: u64,
     /// They were empty, or came before the first picture whose head is readable.
     pub unreadable: u64,
+    /// They were in an encoder or in a queue when the stream was flushed.
+    pub flushed: u64,
     /// The muxer did not put them into the file.
     pub lost: u64,
 }
@@ -31,16 +33,19 @@ impl Dropped {
         Self {
             interval: self.interval.saturating_sub(before.interval),
             unreadable: self.unreadable.saturating_sub(before.unreadable),
+            flushed: self.flushed.saturating_sub(before.flushed),
             lost: self.lost.saturating_sub(before.lost),
         }
     }
 
     /// Adds the counts to a message or to statistics.
     pub(crate) fn tell(self, details: gst::structure::Builder) -> gst::structure::Builder {
+        let all = self.interval + self.unreadable + self.flushed + self.lost;
         details
-            .field("dropped", self.interval + self.unreadable + self.lost)
+            .field("dropped", all)
             .field("dropped-interval", self.interval)
             .field("dropped-unreadable", self.unreadable)
+            .field("dropped-flushed", self.flushed)
             .field("lost", self.lost)
     }
 }

@@ -17,8 +17,8 @@
 //! - buffers that muxers take ([`whole`]), in no more memory than they need ([`compact`]), and sound that comes in
 //!   samples ([`samples`])
 //! - single formats: numbered pictures ([`pictures`]), JPEGs ([`jpegs`]), WAVE's speakers ([`speakers`]), fragments of MP4
-//!   ([`fragments`]), transport streams that begin at 0 and tell of all channels ([`transport`]), the end of what goes by
-//!   SRT ([`srt`])
+//!   ([`fragments`]) and how exactly it has times ([`ticks`]), transport streams that begin at 0 and tell of all channels
+//!   ([`transport`]), the end of what goes by SRT ([`srt`])
 //! - what a muxer's pads know of upstream ([`upstream`]), and tags as an AVI has them ([`tags`])
 //!
 //! Properties: those of the sinks ([`property`]), and values for those of other elements ([`set`]).
@@ -53,6 +53,7 @@ pub(crate) mod speakers;
 pub(crate) mod srt;
 pub(crate) mod stamps;
 pub(crate) mod tags;
+pub(crate) mod ticks;
 pub(crate) mod timeline;
 pub(crate) mod times;
 pub(crate) mod transport;

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! By how much the times of what goes on differ from those that upstream has, for whatever reason.
 
+use super::ticks::APART;
+
 type Segment = gst::FormattedSegment<gst::ClockTime>;
 
 /// What moves the times of one stream.
@@ -13,8 +15,8 @@ pub(super) struct Shift {
     plain: Option<i64>,
     /// The segment is another one than went on last.
     is_news: bool,
-    /// The last time of an encoded picture (ns), and how many there were of it before.
-    same: Option<(i64, i64)>,
+    /// The last time of a picture (ns), and how much later it is shown.
+    last: Option<(i64, i64)>,
     /// Pictures that came before the segment.
     early: u64,
 }
@@ -96,20 +98,23 @@ impl Shift {
         before != self.plain
     }
 
-    /// How much later (ns) an encoded picture is shown than it says: those of one time have times of their own. Parsers take
-    /// equal ones for one picture's, and tell none of the second.
+    /// How much later (ns) a picture is shown than it says: those of one time have times of their own. Parsers take equal
+    /// ones for one picture's, and tell none of the second; of those that end an MP4, `qtdemux` shows one.
     pub(super) fn part(&mut self, time: i64) -> i64 {
-        let before = match self.same {
-            Some((same, before)) if same == time => before.saturating_add(1),
+        let later = match self.last {
+            Some((before, later)) if time >= before => {
+                let free = before.saturating_add(later).saturating_add(APART);
+                free.saturating_sub(time).max(0)
+            }
             _ => 0,
         };
-        self.same = Some((time, before));
-        before
+        self.last = Some((time, later));
+        later
     }
 
     /// The same for the last one.
     pub(super) fn apart(&self) -> i64 {
-        self.same.map_or(0, |(_, before)| before)
+        self.last.map_or(0, |(_, later)| later)
     }
 
     /// The timestamps of an encoded picture that has its own. Those from before the segment are needed by what follows, and
@@ -119,7 +124,7 @@ impl Shift {
         start: Option<gst::ClockTime>,
         buffer: &gst::BufferRef,
     ) -> (Option<gst::ClockTime>, Option<gst::ClockTime>) {
-        let after = |early| Some(start? + gst::ClockTime::from_nseconds(early));
+        let after = |early: u64| Some(start? + clock_time(APART) * early);
         let apart = clock_time(self.apart());
         let own = buffer.pts().map(|own| own + apart);
         let is_early = own < after(0) || (self.early > 0 && own <= after(self.early));
@@ -198,22 +203,21 @@ mod tests {
     fn pictures_of_one_time_and_from_before_the_segment_are_apart() {
         gst::init().unwrap();
         let mut shift = Shift::default();
+        let (second, one) = (1_000_000_000, APART);
         assert_eq!(
-            [7, 7, 7, 9, 9].map(|time| shift.part(time)),
-            [0, 1, 2, 0, 1]
+            [7, 7, 7, 8, second, second, 0].map(|time| shift.part(time)),
+            [0, one, 2 * one, 3 * one - 1, 0, one, 0]
         );
-        shift.part(0);
         let mut shown = |time: u64| {
             let mut buffer = gst::Buffer::new();
             buffer.get_mut().unwrap().set_pts(MS * time);
             shift.encoded(Some(MS * 100), &buffer).0.unwrap()
         };
-        let ns = gst::ClockTime::from_nseconds;
         let times = [20, 60, 100, 140].map(&mut shown);
-        let first = MS * 100;
+        let (first, one) = (MS * 100, clock_time(APART));
         assert_eq!(
             times,
-            [first + ns(1), first + ns(2), first + ns(3), MS * 140]
+            [first + one, first + one * 2, first + one * 3, MS * 140]
         );
     }
 }

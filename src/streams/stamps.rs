@@ -54,6 +54,8 @@ pub(crate) struct Stamps {
     reordered: Option<Codec>,
     /// How long a picture lasts by the caps, ns.
     lasts: Option<i64>,
+    /// It is no picture's.
+    is_sound: bool,
 }
 
 /// Formats of which each picture needs no other.
@@ -100,6 +102,7 @@ impl Stamps {
             .map_or("", |structure| structure.name().as_str());
         self.is_counted = is_raw(caps) || name == "image/jpeg";
         self.stands_alone = STAND_ALONE.contains(&name) || name.starts_with("image/");
+        self.is_sound = name.starts_with("audio/");
         self.in_order = is_raw(caps) || name.starts_with("audio/") || name.starts_with("image/");
         let pace = pace(caps);
         self.lacks_rate = name == "video/x-raw" && pace.is_none();
@@ -279,7 +282,7 @@ impl Stamps {
         if placed.jump.is_some_and(|jump| jump.first) {
             runs.add(placed.offset, placed.time);
         }
-        let apart = match self.in_order {
+        let apart = match self.is_sound {
             true => 0,
             false => self.shift.part(placed.time),
         };
@@ -492,6 +495,7 @@ fn pace(caps: &gst::CapsRef) -> Option<Pace> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::streams::ticks::APART;
 
     const RAW: &str = "video/x-raw,format=I420,width=16,height=16,framerate=25/1";
 
@@ -552,6 +556,7 @@ mod tests {
             panic!("{endless:?}");
         };
         assert_eq!(endless.segment().stop(), gst::ClockTime::NONE.into());
+        let apart = APART.unsigned_abs();
         let times = [920, 960, 1000, 1040, 1120].map(|time| {
             let mut given = buffer(Some(time));
             assert!(stamps.complete(&mut given, *gst::CAT_RUST));
@@ -560,7 +565,7 @@ mod tests {
         });
         let start = 1_000_000_000;
         let later = [start + 40_000_000, start + 120_000_000];
-        assert_eq!(times[..3], [start + 1, start + 2, start + 3]);
+        assert_eq!(times[..3], [1, 2, 3].map(|early| start + early * apart));
         assert_eq!(times[3..], later);
     }
 
@@ -568,20 +573,23 @@ mod tests {
     fn pictures_that_come_together_have_times_of_their_own() {
         let mut stamps = stamps("video/x-h264,stream-format=avc,alignment=au,framerate=25/1");
         begin(&mut stamps, 0);
-        let times = [0, 1000, 1000, 1000, 1040].map(|time| {
-            let mut given = buffer(Some(time));
-            given.get_mut().unwrap().set_dts(ms(time));
+        let second = 1_000_000_000;
+        let given = [0, second, second, second, second + 100, second + 40_000_000];
+        let times = given.map(|time| {
+            let time = gst::ClockTime::from_nseconds(time);
+            let mut given = buffer(None);
+            given.get_mut().unwrap().set_pts(time);
+            given.get_mut().unwrap().set_dts(time);
             let stamped = stamps.stamp(&mut given, &Breaks::default()).unwrap();
             let shown = given.pts().unwrap().nseconds();
             assert_eq!(given.dts(), given.pts());
             assert_eq!(stamped.placed.unwrap().time, shown as i64);
             shown
         });
-        let second = 1_000_000_000;
-        assert_eq!(
-            times,
-            [0, second, second + 1, second + 2, second + 40_000_000]
-        );
+        let apart = APART.unsigned_abs();
+        let together = [0, 1, 2, 3].map(|before| second + before * apart);
+        assert_eq!(times[1..5], together);
+        assert_eq!((times[0], times[5]), (0, second + 40_000_000));
     }
 
     #[test]

@@ -585,6 +585,54 @@ fn buffers_may_split_a_sample() {
 }
 
 #[test]
+fn timestamps_without_a_segment_are_running_times() {
+    let dir = tempfile::tempdir().unwrap();
+    let wav = dir.path().join("a.wav");
+    let samples = |first: u16| -> Vec<u8> {
+        let all = (0..960).map(|n| first + n);
+        all.flat_map(u16::to_le_bytes).collect()
+    };
+    for is_file in [true, false] {
+        crate::common::init();
+        let pipeline = Pipeline(gst::Pipeline::new());
+        let sink = gst::ElementFactory::make("audiorecordsink")
+            .build()
+            .unwrap();
+        pipeline.0.add(&sink).unwrap();
+        if is_file {
+            sink.set_property("location", wav.to_str());
+        }
+        let pad = crate::random_cameras::pad_to(&sink, "sink");
+        pipeline.play();
+        pad.push_event(gst::event::Caps::new(&CAPS.parse::<gst::Caps>().unwrap()));
+        let push = |number: u16, seconds, running| {
+            let mut buffer = gst::Buffer::from_slice(samples(number * 960));
+            let it = buffer.get_mut().unwrap();
+            it.set_pts(gst::ClockTime::from_seconds(seconds));
+            pad.push(buffer).unwrap();
+            if is_file {
+                return;
+            }
+            let asked = sink.emit_by_name::<gst::Buffer>("record", &[&20_i32]);
+            assert_eq!(asked.pts(), Some(gst::ClockTime::from_seconds(running)));
+            let found = asked.map_readable().unwrap();
+            assert!(found.as_slice() == samples(number * 960));
+        };
+        push(0, 5, 5);
+        // Behind a flush there is none either, whatever there was before.
+        pad.push_event(crate::random_streams::segment(7_000_000_000, 0));
+        push(1, 7, 0);
+        pad.push_event(gst::event::FlushStart::new());
+        pad.push_event(gst::event::FlushStop::new(false));
+        push(2, 8, 8);
+        pad.push_event(gst::event::Eos::new());
+        pipeline.wait().unwrap();
+    }
+    let all = [samples(0), samples(960), samples(1920)].concat();
+    assert!(wav_samples(&wav) == all);
+}
+
+#[test]
 fn a_directory_that_is_missing_is_said_at_the_start() {
     let pipeline = Pipeline::launch("audiotestsrc ! audiorecordsink location=/no/such/dir/a.wav");
     let _ = pipeline.0.set_state(gst::State::Ready).unwrap_err();

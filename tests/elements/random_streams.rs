@@ -350,6 +350,50 @@ fn the_last_pictures_of_what_begins_at_zero_are_shown() {
     }
 }
 
+/// As of a network camera that is taken away while it sends what it held back.
+#[test]
+fn pictures_of_one_time_at_the_end_are_shown() {
+    crate::common::init();
+    let stream = rig::encoded(&rig::x264(12, 0), 30);
+    for kind in [Sink::Record, Sink::Circular] {
+        for extension in ["mp4", "mov"] {
+            for rate in [None, Some(5), Some(25)] {
+                let what = format!("{kind:?} {extension} {rate:?}");
+                let hand = Hand::new(kind, extension);
+                let pad = hand.pad(true);
+                hand.pipeline.play();
+                let mut caps = stream.caps.clone();
+                let fields = caps.make_mut();
+                match rate {
+                    Some(rate) => fields.set("framerate", gst::Fraction::new(rate, 1)),
+                    None => fields.structure_mut(0).unwrap().remove_field("framerate"),
+                }
+                pad.push_event(gst::event::Caps::new(&caps));
+                pad.push_event(segment(0, 0));
+                // A few that are apart by no whole number of ticks of 5 a second, and then ten of one time.
+                let time = |number: u64| number.min(20) * 41_234_567;
+                for (number, source) in stream.buffers.iter().enumerate() {
+                    let mut buffer = source.copy();
+                    let it = buffer.get_mut().unwrap();
+                    it.set_pts(gst::ClockTime::from_nseconds(time(number as u64)));
+                    it.set_dts(gst::ClockTime::from_nseconds(time(number as u64)));
+                    it.set_duration(gst::ClockTime::NONE);
+                    pad.push(buffer).unwrap();
+                }
+                pad.push_event(gst::event::Eos::new());
+                let said = hand.until_eos().unwrap();
+                assert_eq!(said.frames, 30, "{what}: {said:?}");
+                let decoded = rig::decode_picture(&hand.files()[0]);
+                assert_eq!(decoded.numbers(), (0..30).collect::<Vec<_>>(), "{what}");
+                for (number, (shown, _)) in (0..).zip(&decoded.frames) {
+                    let off = shown.abs_diff(time(number));
+                    assert!(off <= 1_000_000, "{what}: {number} is {off} ns off");
+                }
+            }
+        }
+    }
+}
+
 /// Sound of chance, with pictures beside it.
 #[derive(Debug, Clone)]
 struct Sound {

@@ -1450,9 +1450,18 @@ fn a_flush_takes_nothing_out_of_a_file() {
         assert!(!pipeline.0.send_event(sought));
         flush(&pipeline.element("source"));
         pipeline.run().unwrap();
-        // What is on its way through an encoder is dropped.
+        // What is on its way through an encoder is dropped, and counted.
         let written = frames(&file);
         assert!(written > 100, "{extension}: {written} of 120");
+        let stats = pipeline.element("r").property::<gst::Structure>("stats");
+        let flushed = stats.get::<u64>("dropped-flushed").unwrap();
+        let came = count.load(std::sync::atomic::Ordering::Relaxed);
+        // One may be refused amid the flush.
+        let told = written as u64 + flushed;
+        assert!(
+            (came - 1..=came).contains(&told),
+            "{extension}: {written} + {flushed} of {came}"
+        );
     }
 }
 

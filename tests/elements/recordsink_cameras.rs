@@ -98,7 +98,12 @@ pub(crate) fn until_eos(pipeline: &Pipeline) -> Said {
                     said.files.push((location, details.get("frames").unwrap()));
                     let duration = details.get::<u64>("duration").unwrap();
                     said.durations.push(duration as f64 / 1e9);
-                    let reasons = ["dropped-interval", "dropped-unreadable", "lost"];
+                    let reasons = [
+                        "dropped-interval",
+                        "dropped-unreadable",
+                        "dropped-flushed",
+                        "lost",
+                    ];
                     let counts = reasons.map(|name| details.get::<u64>(name).unwrap());
                     assert_eq!(details.get("dropped"), Ok(counts.iter().sum::<u64>()));
                     let some = reasons

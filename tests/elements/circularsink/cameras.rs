@@ -190,6 +190,8 @@ fn another_size_begins_another_file() {
         ("s%d.avi", "jpegenc"),
         ("s%d.mkv", "jpegenc"),
         ("s%d.mp4", "x264enc"),
+        ("s.mkv", "jpegenc"),
+        ("s.jpg", "jpegenc"),
     ] {
         let encoder = match encoder {
             "jpegenc" => encoder.to_owned(),
@@ -202,6 +204,8 @@ fn another_size_begins_another_file() {
         );
         let mut rig = Rig::new(small, false);
         rig.locate(name);
+        // Nobody has asked for the first file to be overwritten by the second.
+        rig.sink.set_property("overwrite", true);
         rig.sink.set_property("recording", true);
         rig.start();
         rig.push(30);
@@ -214,8 +218,17 @@ fn another_size_begins_another_file() {
         rig.eos();
         let mut done = [rig.finished(), rig.finished()];
         done.sort_by_key(|done| done.id);
-        for done in &done {
-            assert_sound(done.path());
+        if name == "s.jpg" {
+            let pictures = std::fs::read_dir(rig.dir.path()).expect("it is there");
+            assert_eq!(pictures.count(), 61);
+        } else {
+            for done in &done {
+                assert_sound(done.path());
+            }
+        }
+        if name == "s.mkv" {
+            assert_eq!(done[0].path(), rig.dir.path().join("s.mkv"));
+            assert_eq!(done[1].path(), rig.dir.path().join("s-1.mkv"));
         }
         assert_eq!(done[0].frames, 30, "{name}");
         let skipped = stats_of(&rig, "buffers-skipped");

@@ -158,6 +158,54 @@ fn a_name_that_is_taken_is_told_of_at_the_start() {
 }
 
 #[test]
+fn recordings_of_one_name_come_one_after_the_other() {
+    for name in ["a.mkv", "a.avi", "a.mov", "a.jpg"] {
+        let mut rig = Rig::new(encoded("jpegenc", 200), false);
+        rig.locate(name);
+        rig.sink.set_property("overwrite", true);
+        rig.start();
+        rig.push(20);
+        // Each waits for another picture before it is closed, and meanwhile the next one is asked for.
+        for recording in [true, false, true, false, true] {
+            rig.sink.set_property("recording", recording);
+        }
+        rig.push(30);
+        rig.eos();
+        let done = [rig.finished(), rig.finished(), rig.finished()];
+        rig.wait_eos();
+        assert_eq!(done.each_ref().map(|it| it.id), [0, 1, 2], "{name}");
+        assert_eq!(done[2].frames, 50, "{name}");
+        let warnings = std::mem::take(&mut *rig.warnings.lock().expect("nobody panics"));
+        assert_eq!(warnings, [""; 0], "{name}");
+        // What the file has is the last one's.
+        if name == "a.jpg" {
+            let pictures = std::fs::read_dir(rig.dir.path()).expect("it is there");
+            assert_eq!(pictures.count(), 50);
+        } else {
+            let numbers = decode_picture(done[2].path()).numbers();
+            assert_eq!(numbers, (0..50).collect::<Vec<_>>(), "{name}");
+        }
+    }
+}
+
+#[test]
+fn a_recording_whose_name_is_given_to_the_next_one_ends_with_the_element() {
+    let mut rig = Rig::new(encoded("jpegenc", 200), false);
+    rig.locate("a.mkv");
+    rig.sink.set_property("overwrite", true);
+    rig.start();
+    rig.push(20);
+    for recording in [true, false, true] {
+        rig.sink.set_property("recording", recording);
+    }
+    rig.pipeline.set_state(gst::State::Ready).expect("it stops");
+    let done = [rig.finished(), rig.finished()];
+    assert_eq!(done.each_ref().map(|it| it.id), [0, 1]);
+    let numbers = decode_picture(done[1].path()).numbers();
+    assert_eq!(numbers, (0..20).collect::<Vec<_>>());
+}
+
+#[test]
 fn pictures_of_the_last_run_stay() {
     let mut rig = Rig::new(encoded("jpegenc", 200), false);
     for name in ["shot-000000.jpg", "00-000000.jpg", "01-000003.jpg"] {

@@ -9,6 +9,9 @@ const ENOUGH: u64 = 8;
 /// Frames up to which each eighth makes the rate better; after that, checkpoints do.
 const EARLY: u64 = 512;
 
+/// Timestamps of other containers are rounded to milliseconds; in nanoseconds.
+const ROUNDING: f64 = 1e6;
+
 /// Whether there is one rate at which all frames so far are shown in time, and which.
 ///
 /// The rate of a file can be changed as long as it is written, since positions are counted in frames. Each
@@ -18,6 +21,8 @@ const EARLY: u64 = 512;
 pub(super) struct Fit {
     /// How far a frame may be off, in nanoseconds.
     tolerance: f64,
+    /// Each frame is at the place that is nearest to it, whatever the rate.
+    fine: bool,
     /// Bounds of the interval, in nanoseconds.
     least: f64,
     most: f64,
@@ -30,11 +35,12 @@ pub(super) struct Fit {
 }
 
 impl Fit {
-    /// For frames that may be an interval of `rate` off, or `fine`: half of one.
+    /// For frames that may be an interval of `rate` off, or `fine`: half of one of the rate that is found.
     pub(crate) fn new(rate: Rate, fine: bool) -> Self {
         let interval = rate.time_of(1) as f64;
         Self {
             tolerance: if fine { interval / 2.0 } else { interval } + 2e6,
+            fine,
             least: 0.0,
             most: f64::INFINITY,
             rising: 0.0,
@@ -48,14 +54,22 @@ impl Fit {
     pub(crate) fn add(&mut self, place: u64, time: i64) {
         self.frames += 1;
         self.place = place;
-        if place == 0 {
-            return;
-        }
         let (place, time) = (place as f64, time as f64);
-        self.least = self.least.max((time - self.tolerance) / place);
-        self.most = self.most.min((time + self.tolerance) / place);
         self.rising += place * time;
         self.square += place * place;
+        // Where a frame is from half an interval before its place to half a one behind it, a shorter interval would
+        // have it nearer to another place.
+        let (off, half) = match self.fine {
+            true => (ROUNDING, 0.5),
+            false => (self.tolerance, 0.0),
+        };
+        let (before, behind) = (place - half, place + half);
+        if behind > 0.0 {
+            self.least = self.least.max((time - off) / behind);
+        }
+        if before > 0.0 {
+            self.most = self.most.min((time + off) / before);
+        }
     }
 
     /// Whether it is worth asking anew.
@@ -69,9 +83,14 @@ impl Fit {
             return None;
         }
         let interval = (self.rising / self.square).clamp(self.least, self.most);
-        // A usual rate may be no further off than an eighth of what a frame may be.
+        // A usual rate may be no further off than an eighth of what a frame may be, and than all frames may be.
         let slack = self.tolerance / 8.0 / self.place as f64;
-        Some(Rate::of_interval_within(interval, slack))
+        let bounds = (interval - self.least).min(self.most - interval);
+        let exact = interval * 5e-7;
+        Some(Rate::of_interval_within(
+            interval,
+            slack.min(bounds).max(exact),
+        ))
     }
 }
 
@@ -117,6 +136,31 @@ mod tests {
         };
         assert!(fit(false).is_some());
         assert_eq!(fit(true), None);
+    }
+
+    #[test]
+    fn frames_for_a_fine_grid_are_half_an_interval_of_the_rate_found_off() {
+        // On a grid of 80 ms these are at their places; at 25 a second, some would be an interval early.
+        let fit = |late: i64| {
+            let mut fit = Fit::new(rate(25, 2), true);
+            (0..9).for_each(|n| {
+                fit.add(
+                    n,
+                    1_000_000 * (40 * n as i64 + late * i64::from(n % 4 == 1)),
+                )
+            });
+            fit.rate()
+        };
+        assert_eq!(fit(40), None);
+        let found = fit(18).unwrap();
+        for n in 0..9 {
+            let off =
+                found.time_of(n) as i64 - 1_000_000 * (40 * n as i64 + 18 * i64::from(n % 4 == 1));
+            assert!(
+                off.unsigned_abs() <= found.time_of(1) / 2 + 1_000_000,
+                "{n}: {off} {found:?}"
+            );
+        }
     }
 
     #[test]
