@@ -50,6 +50,8 @@ NEXTEST_TEST_THREADS ?= $(shell expr 2 \* $$(nproc))
 test: export NEXTEST_TEST_THREADS := $(NEXTEST_TEST_THREADS)
 test: ## install what the tests need and run them all
 	@scripts/setup.sh test
+	@# What tests run as a user would. A test would build it in the time that it has for itself.
+	$(CARGO) build --workspace --locked --examples --bins
 	@if $(CARGO) nextest --version >/dev/null 2>&1; then \
 	    $(CARGO) nextest run --workspace --locked --no-fail-fast && $(CARGO) test --workspace --locked --doc; \
 	else \

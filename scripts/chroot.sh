@@ -63,6 +63,11 @@ esac
 [ "$rust" = none ] || cargo fetch --quiet --locked --target "$target"
 registry=${CARGO_HOME:-$HOME/.cargo}/registry
 
+# Where this machine is behind a proxy with a certificate of its own, only this machine knows that one.
+certificates=/etc/ssl/certs/ca-certificates.crt
+# A worktree's history is in another tree.
+history=$(git rev-parse --path-format=absolute --git-common-dir 2>/dev/null || true)
+
 case $(dpkg --print-architecture 2>/dev/null)-$arch in
     "$arch-$arch" | amd64-i386) ;;
     *) scripts/emulate.sh "$arch" ;;
@@ -88,8 +93,9 @@ fi
 inside=$(
     cat <<'INSIDE'
 set -euo pipefail
-root=$1 tree=$2 registry=$3 targets=$4 nextest=$5 tool=$6 name=$7 rust=$8
-shift 8
+root=$1 tree=$2 registry=$3 targets=$4 nextest=$5 tool=$6 name=$7 rust=$8 certificates=$9
+history=${10}
+shift 10
 
 # bind FROM [TO]: shows a file or directory of this machine in the chroot.
 bind() {
@@ -110,6 +116,7 @@ mount --rbind /sys "$root/sys"
 bind_read_only /etc/hosts
 bind_read_only "$(realpath /etc/resolv.conf)" /etc/resolv.conf
 bind_read_only "$tree"
+case $history in "" | "$tree"/*) ;; *) bind_read_only "$history" ;; esac
 bind_read_only "$registry" /var/cache/cargo/registry
 bind "$targets" /target
 path=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin
@@ -118,13 +125,21 @@ if [ -n "$tool" ]; then
     path=$tool/bin:$path
 fi
 case $rust in host | own | none) ;; *) bind_read_only "${root%/*}/$rust" /rust ;; esac
+# Beside the chroot's own, which what is tested there goes by: pip alone is told of them.
+pip=()
+if [ -s "$certificates" ]; then
+    bind_read_only "$certificates" /etc/ssl/certificates-outside.crt
+    pip=(PIP_CERT=/etc/ssl/certificates-outside.crt)
+fi
 if [ -n "$nextest" ]; then
     bind_read_only "$nextest" /usr/local/bin/cargo-nextest
 fi
 
 in_chroot=(chroot "$root" /usr/bin/env -i PATH="$path" HOME=/root TERM="${TERM:-dumb}" LANG=C.UTF-8
     DEBIAN_FRONTEND=noninteractive CARGO_HOME=/var/cache/cargo CARGO_NET_OFFLINE=true CARGO_TERM_COLOR=never
-    CARGO_INCREMENTAL=0 CARGO_TARGET_DIR="/target/$name")
+    CARGO_INCREMENTAL=0 CARGO_TARGET_DIR="/target/$name"
+    CI="${CI:-}" "${pip[@]}"
+    GIT_CONFIG_COUNT=1 GIT_CONFIG_KEY_0=safe.directory GIT_CONFIG_VALUE_0='*')
 
 # Nothing may start a service. A mirror may be one that stands still.
 printf '#!/bin/sh\nexit 101\n' >"$root/usr/sbin/policy-rc.d"
@@ -149,4 +164,4 @@ INSIDE
 )
 "${as_root[@]}" unshare --mount --propagation private --pid --fork --kill-child \
     bash -c "$inside" chroot.sh "$root" "$tree" "$registry" "$chroots/target" "${nextest:-}" "${tools[0]:-}" \
-    "$suite-$arch" "$rust" "$@"
+    "$suite-$arch" "$rust" "$certificates" "$history" "$@"

@@ -69,7 +69,8 @@ if [ "$arch" = "$here" ]; then
     copy "$tree"
     # -d: cargo is from rustup, which dpkg does not know.
     (cd "$tree" && dpkg-buildpackage --build=binary --no-sign -d)
-    mv "$result"/tree/*.deb "$result"/
+    # Ubuntu's symbols are in a .ddeb.
+    mv "$result"/tree/*deb "$result"/
     rm -rf "$result/tree"
     ls -l "$result"
     exit

@@ -84,8 +84,20 @@ case "${1:-}" in
         ;;
 esac
 
+# What is too old is said before anything is installed: cargo does not always know what it does not understand, and
+# pkg-config would only say so after minutes.
+rust=$(sed -n 's/^rust-version = "\(.*\)"$/\1/p' "$(dirname "$0")/../Cargo.toml")
 if ! command -v cargo >/dev/null; then
-    echo "Rust is not installed. See https://rustup.rs, then run this again." >&2
+    if [ -x "${CARGO_HOME:-$HOME/.cargo}/bin/cargo" ]; then
+        echo "Rust is installed, but this shell does not know it yet: . ${CARGO_HOME:-$HOME/.cargo}/env" >&2
+    else
+        echo "Rust is not installed. See https://rustup.rs, then run this again." >&2
+    fi
+    exit 1
+fi
+found=$("${RUSTC:-rustc}" --version | cut -d ' ' -f 2)
+if [ "$(printf '%s\n' "$rust" "${found%%-*}" | sort -V | head -n 1)" != "$rust" ]; then
+    echo "Rust $rust or newer is needed; this is $found. Most distributions have an older one: see https://rustup.rs." >&2
     exit 1
 fi
 
@@ -95,13 +107,10 @@ if ! command -v apt-get >/dev/null || ! command -v dpkg-query >/dev/null; then
     exit 0
 fi
 
-# Older ones are found by pkg-config as well, and the build would only say so after minutes.
-check_version() {
-    if ! pkg-config --exists 'gstreamer-1.0 >= 1.22'; then
-        echo "GStreamer 1.22 or newer is needed; this is $(pkg-config --modversion gstreamer-1.0 2>&1)." >&2
-        echo "Debian 12 and Ubuntu 24.04 have it." >&2
-        exit 1
-    fi
+gstreamer=1.22
+too_old() {
+    echo "GStreamer $gstreamer or newer is needed; this system has $1. Debian 12 and Ubuntu 24.04 have it." >&2
+    exit 1
 }
 
 # Sets `missing` to those of the packages that are not installed. Where something was cross-built, another
@@ -122,9 +131,13 @@ trap 'rm -f "$log"' EXIT
 
 # Installs `missing`; the log says why if it can't.
 install_missing() {
+    "${as_root[@]}" apt-get update >"$log" 2>&1 || return
+    local there
+    there=$(apt-cache policy libgstreamer1.0-dev | sed -n 's/^ *Candidate: //p')
+    [ "$there" = "(none)" ] || dpkg --compare-versions "${there:-$gstreamer}" ge "$gstreamer" || too_old "${there%%-*}"
     echo "Installing: ${missing[*]}"
-    { "${as_root[@]}" apt-get update && "${as_root[@]}" env DEBIAN_FRONTEND=noninteractive \
-        apt-get install -y --no-install-recommends "${missing[@]}"; } >"$log" 2>&1
+    "${as_root[@]}" env DEBIAN_FRONTEND=noninteractive \
+        apt-get install -y --no-install-recommends "${missing[@]}" >"$log" 2>&1
 }
 
 [ "$(id -u)" -eq 0 ] || as_root=(sudo)
@@ -132,8 +145,8 @@ install_missing() {
 find_missing "${wanted[@]}"
 if [ ${#missing[@]} -ne 0 ]; then
     if [ ${#as_root[@]} -ne 0 ] && ! command -v sudo >/dev/null; then
-        echo "These packages are missing, and neither root nor sudo is at hand to install them:" >&2
-        printf '  %s\n' "${missing[@]}" >&2
+        echo "There is no sudo. Run this as root, then try again:" >&2
+        echo "  apt-get update && apt-get install -y --no-install-recommends ${missing[*]}" >&2
         exit 1
     fi
     if ! install_missing; then
@@ -168,4 +181,6 @@ if [ "$1" = test ] && command -v chromedriver >/dev/null && ! fetch_axe >"$log" 
     tail -n 3 "$log"
     echo "axe-core could not be fetched; the recorder's page is tested without it."
 fi
-check_version
+
+# It may have been installed by other means.
+pkg-config --exists "gstreamer-1.0 >= $gstreamer" || too_old "$(pkg-config --modversion gstreamer-1.0 2>&1)"

@@ -224,3 +224,58 @@ fn every_package_has_the_same_version() {
         );
     }
 }
+
+/// What `scripts/setup.sh build` says on a system with this rustc and this GStreamer to be installed. Nothing is: it
+/// ends there.
+fn refused(rustc: &str, gstreamer: &str) -> String {
+    let scratch = tempfile::tempdir().expect("a directory");
+    let script = |name: &str, does: &str| {
+        let path = scratch.path().join(name);
+        std::fs::write(&path, format!("#!/bin/sh\n{does}\n")).expect("a file");
+        let mode = std::os::unix::fs::PermissionsExt::from_mode(0o755);
+        std::fs::set_permissions(&path, mode).expect("it is ours");
+    };
+    let installs = scratch.path().join("installs");
+    script("id", "echo 0");
+    script("cargo", "exit 1");
+    script(
+        "rustc",
+        &format!("echo 'rustc {rustc} (4d91de4e4 2025-02-17)'"),
+    );
+    script("dpkg-query", "exit 0");
+    script("apt-cache", &format!("echo '  Candidate: {gstreamer}'"));
+    let noticed = format!(
+        "case $1 in update) ;; *) echo \"$@\" >'{}' ;; esac",
+        installs.display()
+    );
+    script("apt-get", &noticed);
+    let path = std::env::var("PATH").expect("there is one");
+    let output = Command::new(root().join("scripts/setup.sh"))
+        .arg("build")
+        .env("PATH", format!("{}:{path}", scratch.path().display()))
+        .env_remove("RUSTC")
+        .output()
+        .expect("bash is installed");
+    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(!output.status.success(), "{said}");
+    assert!(!installs.exists(), "{said}");
+    said
+}
+
+#[test]
+fn what_is_too_old_is_said_before_anything_is_installed() {
+    // Debian 13's, whose cargo would say more; Ubuntu 24.04's does not know the edition.
+    for rustc in ["1.85.0", "1.75.0", "1.91.1-nightly"] {
+        let said = refused(rustc, "1.26.2-2");
+        let number = rustc.split('-').next().expect("a number");
+        assert!(said.starts_with("Rust 1.92 or newer is needed"), "{said}");
+        assert!(
+            said.contains(number) && said.contains("https://rustup.rs"),
+            "{said}"
+        );
+    }
+    // Ubuntu 22.04's.
+    let said = refused("1.92.0", "1.20.3-0ubuntu1");
+    let sentence = "GStreamer 1.22 or newer is needed; this system has 1.20.3.";
+    assert!(said.starts_with(sentence), "{said}");
+}
