@@ -46,6 +46,7 @@ macro_rules! real {
 }
 
 mod epoll;
+mod syscalls;
 
 fn fail(error: c_int) -> c_int {
     // SAFETY: the thread's own error number.

@@ -15,7 +15,8 @@
 //! | the rate control is constant from the beginning, quantizers or not | the same, with `rate-control=fixqp` |
 //! | a GOP that its control has by default is not set | `a_gop_that_the_driver_has_by_default_is_set_all_the_same` |
 //! | rate control reckons with 30 frames a second unless it is told, in 16.16 | `the_frame_rate_is_told_to_the_driver` |
-//! | mirror and rotation are flags of each picture | `by_v4l2_and_by_mpp_streams_are_the_same_to_the_bit` |
+//! | mirror and rotation are flags of each picture | `by_v4l2_and_by_mpp_streams_are_the_same_to_the_bit`, `pictures_of_all_kinds_are_the_same_by_v4l2_and_by_mpp` |
+//! | what it has of its own is under numbers of its own | `k230_venc`'s `the_drivers_own_numbers_are_those_of_its_header` |
 //! | parameter sets come apart, at nobody's time, and perhaps once | `parameter_sets_that_come_once_stand_before_each_idr` |
 //! | `V4L2_BUF_FLAG_KEYFRAME` is on every encoded picture | the same |
 //! | a buffer that is queued with the flags of parameter sets keeps them | the same |
@@ -150,6 +151,69 @@ fn by_v4l2_and_by_mpp_streams_are_the_same_to_the_bit() {
             }
         },
     );
+}
+
+/// The same of other pictures and rates, every way to turn them, and each setting of one codec alone.
+#[test]
+fn pictures_of_all_kinds_are_the_same_by_v4l2_and_by_mpp() {
+    const NAME: &str = "pictures_of_all_kinds_are_the_same_by_v4l2_and_by_mpp";
+    on_the_device(NAME, "", || {
+        on_one_core();
+        let (h264, h265, jpeg) = ("video/x-h264", "video/x-h265", "image/jpeg");
+        let size = (320, 240);
+        for (format, size, rate, codec, settings) in [
+            ("BGRA", size, "30/1", h264, ""),
+            ("ARGB", size, "30/1", h264, ""),
+            ("BGRA", size, "30/1", h265, "rate-control=fixqp"),
+            ("UYVY", size, "30/1", jpeg, "jpeg-quality=20"),
+            ("ARGB", size, "30/1", jpeg, "jpeg-quality=90"),
+            // Rows of chroma that end amid a word, and rows of blocks that end amid the picture.
+            ("NV12", (330, 242), "30/1", h264, ""),
+            ("NV12", (330, 242), "30/1", h265, "rate-control=fixqp"),
+            // jpegenc fills up blocks beyond the picture with whatever lies in its memory.
+            ("NV12", (144, 80), "30/1", jpeg, "jpeg-quality=1"),
+            ("NV12", (1280, 720), "60/1", h264, "bitrate=1500"),
+            ("NV12", size, "5/1", h264, "bitrate=200"),
+            // Rates that both have the same number for: the one has 16 bits behind the point.
+            ("NV12", size, "25/1", h264, "bitrate=900"),
+            ("NV12", size, "30/1", h264, "rotation=180"),
+            ("NV12", size, "30/1", h264, "rotation=270"),
+            ("NV12", size, "30/1", jpeg, "mirror=vertical rotation=270"),
+            (
+                "NV12",
+                size,
+                "30/1",
+                h265,
+                "rate-control=fixqp mirror=vertical",
+            ),
+            (
+                "NV12",
+                size,
+                "30/1",
+                h264,
+                "rate-control=fixqp qp-i=12 qp-p=44",
+            ),
+        ] {
+            let (width, height) = size;
+            let raw = format!(
+                "video/x-raw,format={format},width={width},height={height},framerate={rate}"
+            );
+            let by = |way: &str| {
+                let pipeline = Pipeline::launch(&format!(
+                    "videotestsrc num-buffers=8 ! {raw} ! k230venc {way} {settings} ! {codec} \
+                     ! appsink name=out"
+                ));
+                let out = collect(&pipeline, "out")
+                    .unwrap_or_else(|e| panic!("{raw} {way} {settings}: {e}"));
+                let bytes = |b: &gst::Buffer| b.map_readable().expect("memory").to_vec();
+                out.buffers.iter().map(bytes).collect::<Vec<_>>()
+            };
+            let v4l2 = by("backend=v4l2");
+            let mpp = by(&format!("backend=mpp library={}", mpp_double().display()));
+            assert_eq!(v4l2.len(), 8, "{raw} {codec} {settings}");
+            assert!(v4l2 == mpp, "{raw} {codec} {settings}");
+        }
+    });
 }
 
 #[test]

@@ -95,6 +95,57 @@ fn v4l2_ctl_lists_the_device_its_formats_and_its_controls() {
     assert!(set("10001").contains("video_gop_size: 10000"));
 }
 
+/// libv4l2, which programs of cameras are built with, enters the kernel by the C library's `syscall`.
+#[test]
+fn programs_reach_the_device_by_libv4l2() {
+    let said = v4l2_ctl(&["--wrapper", "--all"]);
+    let plain = v4l2_ctl(&["--all"]);
+    assert!(plain.contains("Driver name      : mvx"), "{plain}");
+    // It says so in its heading.
+    assert!(said.replace(" (using libv4l2)", "") == plain, "{said}");
+    let (output, said) = run(Command::new("timeout").args(["60", "python3", "-c", BY_LIBV4L2]));
+    assert!(
+        output.status.success() && said.contains("all is well"),
+        "{said}"
+    );
+}
+
+const BY_LIBV4L2: &str = r#"
+import ctypes, errno, os, struct
+libc = ctypes.CDLL(None, use_errno=True)
+lib = ctypes.CDLL("libv4l2.so.0", use_errno=True)
+lib.v4l2_mmap.restype = ctypes.c_void_p
+lib.v4l2_mmap.argtypes = [ctypes.c_void_p, ctypes.c_size_t] + 3 * [ctypes.c_int] + [ctypes.c_int64]
+lib.v4l2_munmap.argtypes = [ctypes.c_void_p, ctypes.c_size_t]
+
+def ask(call, fd, number, request):
+    room = ctypes.create_string_buffer(request, 256)
+    answer = call(fd, ctypes.c_ulong(number), room)
+    return room.raw if answer == 0 else errno.errorcode[ctypes.get_errno()]
+
+def driver(fd):
+    return ask(libc.ioctl, fd, 0x80685600, b"")[:3]
+
+node = lib.v4l2_open(b"/dev/video-k230", os.O_RDWR | os.O_NONBLOCK)
+assert node >= 0 and driver(node) == b"mvx", node
+assert ask(lib.v4l2_ioctl, node, 0x80685600, b"")[:3] == b"mvx"
+assert ask(lib.v4l2_ioctl, node, 0xc0cc5615, b"") == "ENOTTY", "there is no G_PARM"
+# A picture's buffer (V4L2_BUF_TYPE_VIDEO_OUTPUT, V4L2_MEMORY_MMAP), and one that is not there.
+REQBUFS = 0xc0145608
+assert ask(lib.v4l2_ioctl, node, REQBUFS, struct.pack("=3I", 1, 2, 1))[:4] == struct.pack("=I", 1)
+READ_WRITE, SHARED, FAILED = 3, 1, ctypes.c_void_p(-1).value
+at = lib.v4l2_mmap(None, 4096, READ_WRITE, SHARED, node, 0)
+assert at not in (None, FAILED)
+ctypes.memset(at, 1, 4096)
+assert lib.v4l2_mmap(None, 4096, READ_WRITE, SHARED, node, 1 << 20) == FAILED
+assert ctypes.get_errno() == errno.EINVAL
+assert lib.v4l2_munmap(at, 4096) == 0
+assert lib.v4l2_close(node) == 0
+again = os.open("/dev/null", os.O_RDWR)
+assert again == node and driver(again) != b"mvx"
+print("all is well")
+"#;
+
 /// What of v4l2-compliance the driver fails, and why.
 const DRIVERS_FAULTS: [(&str, &str); 14] = [
     (

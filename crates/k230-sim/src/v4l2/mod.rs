@@ -65,6 +65,7 @@ mod events;
 mod faults;
 mod format;
 mod journal;
+mod own;
 mod process;
 mod queue;
 mod requests;

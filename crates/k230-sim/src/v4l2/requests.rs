@@ -193,7 +193,8 @@ impl Session {
             VIDIOC_S_MVX_ROI_REGIONS if !self.faults.no_controls => {
                 given(argument, |regions| self.set_regions(regions))
             }
-            _ => Err(libc::ENOTTY),
+            _ if self.faults.no_controls => Err(libc::ENOTTY),
+            _ => self.own_request(number, argument),
         }
     }
 

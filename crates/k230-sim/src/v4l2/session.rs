@@ -59,6 +59,10 @@ pub(super) struct Inner {
     pub requests: u32,
     /// It was said that the driver would not live through what a program does.
     warned: bool,
+    /// The description of the colours, as the program gave it.
+    pub colours: [u8; super::own::COLOURS],
+    /// Settings that it was said of that they have no effect here.
+    told: u32,
 }
 
 /// One open node.
@@ -138,6 +142,13 @@ impl Inner {
         }
     }
 
+    /// Whether it is the first time that something is to be said.
+    pub(crate) fn is_new(&mut self, what: u32) -> bool {
+        let is_new = self.told & what == 0;
+        self.told |= what;
+        is_new
+    }
+
     /// Writes a picture that was queued into the journal.
     fn note_picture(&mut self, index: usize) {
         if let Some(buffer) = self.raw.buffers.get(index) {
@@ -198,6 +209,8 @@ impl Session {
                 events: Events::default(),
                 requests: 0,
                 warned: false,
+                colours: [0; super::own::COLOURS],
+                told: 0,
             }),
             to_do: Condvar::new(),
             changed: Condvar::new(),

@@ -14,6 +14,7 @@ use super::{controls::CONTROLS, uapi::*, *};
 
 mod buffers;
 mod core;
+mod settings;
 mod streaming;
 
 const OUTPUT: u32 = V4L2_BUF_TYPE_VIDEO_OUTPUT_MPLANE;

@@ -652,4 +652,44 @@ mod tests {
         assert_eq!(VIDIOC_S_MVX_RATE_CONTROL, 0xc00c_56c5);
         assert_eq!(VIDIOC_S_MVX_ROI_REGIONS, 0xc0e8_56c1);
     }
+
+    /// Its double has them from here, so that no stream tells a wrong one: these are from `mvx-v4l2-controls.h`, the
+    /// controls by their place in its list.
+    #[test]
+    fn the_drivers_own_numbers_are_those_of_its_header() {
+        let flags = [
+            (V4L2_BUF_FLAG_MVX_CODEC_CONFIG, 0xc100_0000),
+            (V4L2_BUF_FRAME_FLAG_MIRROR_HORI, 0x0100_0000),
+            (V4L2_BUF_FRAME_FLAG_MIRROR_VERT, 0x0200_0000),
+            (V4L2_BUF_FLAG_MVX_BUFFER_ROI, 0x0400_0000),
+            (V4L2_BUF_ENCODE_FLAG_ROTATION_90, 0x1000_0000),
+            (V4L2_BUF_ENCODE_FLAG_ROTATION_180, 0x2000_0000),
+            (V4L2_BUF_ENCODE_FLAG_ROTATION_270, 0x3000_0000),
+        ];
+        for (flag, expected) in flags {
+            assert_eq!(flag, expected, "{flag:#x}");
+        }
+        let controls = [
+            (V4L2_CID_MVE_VIDEO_FRAME_RATE, 0),
+            (V4L2_CID_MVE_VIDEO_H265_PROFILE, 3),
+            (V4L2_CID_MVE_VIDEO_H265_LEVEL, 5),
+            (V4L2_CID_MVE_VIDEO_P_FRAMES, 9),
+            (V4L2_CID_MVE_VIDEO_GOP_TYPE, 10),
+            (V4L2_CID_MVE_VIDEO_SAO_LUMA, 34),
+            (V4L2_CID_MVE_VIDEO_SAO_CHROMA, 35),
+            (V4L2_CID_MVE_VIDEO_QP_FIXED, 55),
+        ];
+        for (control, place) in controls {
+            assert_eq!(control, 0x0099_0000 + 0x2000 + place, "{control:#x}");
+        }
+        let modes = [
+            V4L2_OPT_RATE_CONTROL_MODE_OFF,
+            V4L2_OPT_RATE_CONTROL_MODE_STANDARD,
+            V4L2_OPT_RATE_CONTROL_MODE_VARIABLE,
+            V4L2_OPT_RATE_CONTROL_MODE_CONSTANT,
+            V4L2_OPT_RATE_CONTROL_MODE_C_VARIABLE,
+        ];
+        assert_eq!(modes, [0, 1, 2, 3, 4]);
+        assert_eq!((MVX_H265_PROFILE_MAIN, MVX_H265_PROFILE_MAIN_10), (0, 3));
+    }
 }
