@@ -499,6 +499,15 @@ def settle(source, recorders):
     say(f"not settled: {len(missing)} events missing, {backlog} clips to upload")
 
 
+def most(values):
+    """The most of what was measured; of nothing there is no figure."""
+    return max(values) if values else None
+
+
+def mean(values):
+    return sum(values) / len(values) if values else None
+
+
 def measure(folder, servers, recorders, source):
     wait_until_running(recorders)
     say(f"{len(recorders)} recorders with {ARGS.boards} boards each run")
@@ -526,19 +535,20 @@ def measure(folder, servers, recorders, source):
     say("checking")
     wrong, size = check(folder, source, recorders)
     # The rings fill in the first seconds; what is more than their limit would be a leak.
-    if max(grown, default=0) > 0.25 * max(memory) + 20:
+    if grown and max(grown) > 0.25 * max(memory) + 20:
         wrong.append(f"memory grew by {max(grown):.0f} MiB")
     scraped = ask_prometheus("count(count_over_time(up[1h]))")
     if not scraped or scraped[0] != len(recorders):
         wrong.append(f"Prometheus knows {scraped} recorders")
     cameras = len(recorders) * ARGS.boards
+    backlog = {unit: ask_prometheus(f"max_over_time(kendryte_upload_backlog_{unit}[1h])") for unit in ("clips", "bytes")}
+    wrong += [f"Prometheus knows no backlog of {unit}" for unit, of_each in backlog.items() if not of_each]
     found = {
         "lasted": lasted, "cameras": cameras, "again": source.again, "store": size,
-        "clip": size / max(1, len(source.events)),
-        "cpu": sum(cpu) / max(1, len(cpu)) / ARGS.boards, "memory": sum(memory) / cameras,
-        "grown": max(grown, default=0), "sent": bytes_sent, "messages": sum(source.heard.values()),
-        "backlog": max(ask_prometheus("max_over_time(kendryte_upload_backlog_clips[1h])"), default=0),
-        "disk": max(ask_prometheus("max_over_time(kendryte_upload_backlog_bytes[1h])"), default=0),
+        "clip": size / len(source.events) if source.events else None,
+        "cpu": mean([used / ARGS.boards for used in cpu]), "memory": sum(memory) / cameras,
+        "grown": most(grown), "sent": bytes_sent, "messages": sum(source.heard.values()),
+        "backlog": most(backlog["clips"]), "disk": most(backlog["bytes"]),
         "samples": samples, "untold": sum(untold), "http": len(source.taken),
     }
     return found, wrong
@@ -573,6 +583,11 @@ def inside():
             say(line)
         say(json.dumps(found))
         say(f"{len(wrong)} things are wrong" if wrong else "each event has its clip, once and whole")
+        unknown = [name for name, figure in found.items() if figure is None]
+        if ARGS.write and unknown:
+            # A recorder that was killed tells nothing of a whole run.
+            wrong.append(f"nobody measured {', '.join(unknown)}: the page stays as it is")
+            say(wrong[-1])
         if ARGS.write and not wrong:
             write(found)
         well = not wrong
@@ -620,8 +635,7 @@ def write(found):
     path = os.path.join(ROOT, "docs/fleet.md")
     with open(path) as file:
         text = file.read()
-    commit = subprocess.run(["git", "-C", ROOT, "rev-parse", "--short", "HEAD"], capture_output=True, text=True,
-                            check=False).stdout.strip()
+    commit = run("git", "-C", ROOT, "rev-parse", "--short", "HEAD", capture_output=True, text=True).stdout.strip()
     with open("/proc/cpuinfo") as file:
         models = [line.split(":")[1].strip() for line in file if line.startswith("model name")]
     machine = f"{os.cpu_count()} cores ({models[0] if models else platform.machine()}), Linux {platform.release()}"

@@ -10,10 +10,11 @@ use super::notice::Notice;
 use super::shared::Shared;
 use super::trouble::{self, Report, Trouble};
 use crate::sync::lock;
+use k210_link::MAX_JPEG_SIZE;
 use k210_link::address::Address;
 use k210_link::connect::{self, ConnectError, Connected, Goal, Search};
 use k210_link::pace::Pace;
-use k210_link::session::{Fetched, Frame, Session, SessionError};
+use k210_link::session::{Fetched, Frame, Session, SessionError, wire_time};
 use k210_link::text::printable;
 use k210_link::transport::Transport;
 
@@ -32,6 +33,12 @@ const IN_VAIN: Duration = connect::OVERALL;
 
 /// Script output that is kept to tell why a script ended.
 const CONSOLE_TAIL: usize = 2048;
+
+/// How often script output is asked for in one go; each time comes as much as the board's buffer holds (2048 bytes).
+const CONSOLE_PIECES: usize = 8;
+
+/// Lines of script output that are told in one go; more is a script out of hand, and only counted.
+const CONSOLE_LINES: usize = 256;
 
 /// The longest line that a script's output is told in, in bytes; longer ones are cut.
 const LONGEST_LINE: usize = 1024;
@@ -72,7 +79,7 @@ pub(crate) struct Stream {
 /// Connections to boards that answered, since the last frame.
 #[derive(Default)]
 struct InVain {
-    /// The time that they took.
+    /// The time that they took, with what the board then had for a picture.
     time: Duration,
     /// The user was told.
     told: bool,
@@ -272,7 +279,11 @@ impl Streaming<'_> {
 
     /// Gives up a board that went away, to wait for it.
     fn lose(&self, stream: &mut Stream, report: Report) -> Result<(), Trouble> {
-        stream.session = None;
+        if stream.session.take().is_some() {
+            // Since the board streams, or since its last picture.
+            let waited = stream.waiting_since.elapsed();
+            stream.in_vain.time += waited.saturating_sub(self.settling(stream));
+        }
         if !lock(&self.shared.settings).reconnect {
             return Err(Trouble::Fatal(report));
         }
@@ -341,6 +352,7 @@ impl Streaming<'_> {
     /// Asks the board until it has a frame.
     fn next_frame(&self, stream: &mut Stream) -> Result<Frame, Trouble> {
         loop {
+            self.limit_session(stream);
             self.do_chores(stream)?;
             stream.pace.set_interval(self.shared.interval());
             let now = Instant::now();
@@ -352,6 +364,7 @@ impl Streaming<'_> {
                     .wait_until(due)
                     .map_err(|_| Trouble::Flushing)?;
                 stream.waiting_since = stream.waiting_since.max(due);
+                self.limit_session(stream);
             }
             let device = stream.boards[0].address.to_string();
             let Some(session) = stream.session.as_mut() else {
@@ -393,21 +406,43 @@ impl Streaming<'_> {
         }
     }
 
+    /// How long a board may be without a picture; `None` for ever.
+    fn patience(&self, stream: &Stream) -> Option<Duration> {
+        let settings = self.shared.settings();
+        let timeout = Duration::from_nanos(settings.frame_timeout);
+        (!timeout.is_zero()).then(|| timeout + self.settling(stream))
+    }
+
+    /// How long a script of ours lets the sensor settle before its first picture.
+    fn settling(&self, stream: &Stream) -> Duration {
+        match stream.had_frame || !stream.own_script {
+            true => Duration::ZERO,
+            // The slowest sensors deliver 10 frames a second.
+            false => Duration::from_millis(100) * self.shared.settings().skip_frames,
+        }
+    }
+
     /// A board that has not given a picture for too long, whatever else it does meanwhile.
     fn check_patience(&self, stream: &Stream, device: &str) -> Result<(), Trouble> {
         let waiting = stream.waiting_since.elapsed();
-        let settings = self.shared.settings();
-        let timeout = Duration::from_nanos(settings.frame_timeout);
-        let settling = match stream.had_frame || !stream.own_script {
-            true => Duration::ZERO,
-            // The slowest sensors deliver 10 frames a second.
-            false => Duration::from_millis(100) * settings.skip_frames,
-        };
-        if timeout.is_zero() || waiting <= timeout + settling {
+        if self
+            .patience(stream)
+            .is_none_or(|patience| waiting <= patience)
+        {
             return Ok(());
         }
         let seconds = waiting.as_secs_f64();
         Err(Trouble::Unfit(trouble::no_frames(device, seconds)))
+    }
+
+    /// Ends an answer that does not when the board's time is over, and that of one picture on the wire.
+    fn limit_session(&self, stream: &mut Stream) {
+        let patience = self.patience(stream);
+        let since = stream.waiting_since;
+        if let Some(session) = &mut stream.session {
+            let crossing = wire_time(MAX_JPEG_SIZE as usize, session.baud());
+            session.set_deadline(patience.and_then(|it| since.checked_add(it + crossing)));
+        }
     }
 
     /// Waits a little for a frame that is not ready.
@@ -450,7 +485,8 @@ impl Streaming<'_> {
             other => other.map_err(failed)?,
         };
         let mut output = Vec::new();
-        loop {
+        // A board that says each time that a byte waits would keep us from its pictures, and from seeing that it has none.
+        for _ in 0..CONSOLE_PIECES {
             match session.console() {
                 Ok(more) if more.is_empty() => break,
                 Ok(more) => output.extend(more),
@@ -460,9 +496,6 @@ impl Streaming<'_> {
                     break;
                 }
                 Err(error) => return Err(failed(error)),
-            }
-            if output.len() > 8 * CONSOLE_TAIL {
-                break;
             }
         }
         self.print(stream, &output);
@@ -490,6 +523,7 @@ impl Streaming<'_> {
         stream.tail.extend_from_slice(output);
         let excess = stream.tail.len().saturating_sub(CONSOLE_TAIL);
         stream.tail.drain(..excess);
+        let mut lines = 0;
         for &byte in output {
             if byte != b'\n' {
                 stream.line.push(byte);
@@ -498,8 +532,16 @@ impl Streaming<'_> {
                 }
             }
             let line = std::mem::take(&mut stream.line);
+            lines += 1;
+            if lines > CONSOLE_LINES {
+                continue;
+            }
             let line = printable(line.strip_suffix(b"\r").unwrap_or(&line));
             gst::debug!(CAT, "the script prints: {line}");
+            (self.tell)(Notice::Console { line });
+        }
+        if let Some(more) = lines.checked_sub(CONSOLE_LINES).filter(|more| *more > 0) {
+            let line = format!("({more} lines more)");
             (self.tell)(Notice::Console { line });
         }
     }
@@ -680,6 +722,102 @@ mod tests {
         let result = streaming.next(&mut stream);
         let warnings = lock(&warnings).clone();
         (result, warnings)
+    }
+
+    /// A board that says each time that some bytes of output wait.
+    struct Talker {
+        waiting: u32,
+        asked: bool,
+    }
+
+    impl Tamper for Talker {
+        fn hear(&mut self, data: &[u8]) -> usize {
+            self.asked = data.starts_with(&[0x30, 0x8e]);
+            0
+        }
+
+        fn say(&mut self, answer: &mut [u8]) {
+            if std::mem::take(&mut self.asked) && answer.len() == 4 {
+                answer.copy_from_slice(&self.waiting.to_le_bytes());
+            }
+        }
+    }
+
+    #[test]
+    fn a_board_that_never_stops_talking_does_not_keep_its_pictures() {
+        for waiting in [1, 4096] {
+            let talker = Tampered {
+                port: board(),
+                with: Talker {
+                    waiting,
+                    asked: false,
+                },
+            };
+            let shared = Shared::default();
+            let (sender, receiver) = std::sync::mpsc::channel();
+            std::thread::scope(|scope| {
+                scope.spawn(|| {
+                    let streaming = Streaming {
+                        shared: &shared,
+                        tell: &|_| {},
+                    };
+                    let mut stream = stream(Box::new(talker), CAMERA);
+                    for _ in 0..5 {
+                        let _ = sender.send(streaming.next(&mut stream));
+                    }
+                });
+                for _ in 0..5 {
+                    let frame = receiver.recv_timeout(Duration::from_secs(60));
+                    // Lets the thread end if it has not.
+                    if !matches!(frame, Ok(Ok(_))) {
+                        shared.interrupt.set();
+                        panic!("{waiting} bytes wait: {frame:?}");
+                    }
+                }
+            });
+        }
+    }
+
+    #[test]
+    fn of_a_flood_of_lines_some_are_told_and_the_others_counted() {
+        let (shared, lines) = (Shared::default(), Mutex::new(Vec::new()));
+        let streaming = Streaming {
+            shared: &shared,
+            tell: &|notice| {
+                if let Notice::Console { line } = notice {
+                    lock(&lines).push(line);
+                }
+            },
+        };
+        let mut stream = stream(Box::new(board()), CAMERA);
+        streaming.print(&mut stream, "x\n".repeat(8192).as_bytes());
+        let told = std::mem::take(&mut *lock(&lines));
+        assert_eq!(told.len(), CONSOLE_LINES + 1);
+        assert_eq!(
+            told.last().unwrap(),
+            &format!("({} lines more)", 8192 - CONSOLE_LINES)
+        );
+        // What follows is told again.
+        streaming.print(&mut stream, b"the last\n");
+        assert_eq!(*lock(&lines), ["the last"]);
+    }
+
+    #[test]
+    fn the_time_that_a_board_streams_without_a_picture_is_in_vain_too() {
+        let shared = Shared::default();
+        let streaming = Streaming {
+            shared: &shared,
+            tell: &|_| {},
+        };
+        let lost = || trouble::script_failed("it was reset", "it");
+        for (waited, is_over) in [(Duration::from_secs(1), false), (IN_VAIN, true)] {
+            let mut stream = stream(Box::new(board()), CAMERA);
+            streaming.next(&mut stream).unwrap();
+            stream.had_frame = false;
+            stream.waiting_since = Instant::now().checked_sub(waited).unwrap();
+            let result = streaming.lose(&mut stream, lost());
+            assert_eq!(result.is_err(), is_over, "{waited:?}: {result:?}");
+        }
     }
 
     const SCRIPT_EXEC: u8 = 0x05;

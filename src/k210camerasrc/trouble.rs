@@ -55,6 +55,8 @@ impl Trouble {
     pub(crate) fn from_session(error: SessionError, device: &str) -> Self {
         match error {
             SessionError::Interrupted => Trouble::Flushing,
+            // It is there, and does not come to an end.
+            SessionError::Overdue => Trouble::Unfit(session_error(&SessionError::Overdue, device)),
             error => Trouble::Lost(session_error(&error, device)),
         }
     }

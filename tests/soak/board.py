@@ -102,6 +102,9 @@ def check_frames(log, path):
     with open(path) as lines:
         fields = [line.strip().split(",") for line in lines]
     sent = [(int(asked), int(size), int(hits), digest) for asked, size, hits, digest in fields]
+    if not sent or not log.hashes or not log.stats:
+        sys.exit(f"{len(sent)} frames were sent, {len(log.hashes)} arrived, and {len(log.stats)} statistics were told: "
+                 "nothing was tried")
     whole, lost, discarded = map(log.total, ("frames", "frames-dropped", "frames-discarded"))
     altered = match(sent, log.hashes)
     there = sum(size > 0 for _, size, _, _ in sent)
@@ -161,10 +164,10 @@ def main():
                     progress = (now, log.reconnections, len(log.hashes))
                 if now - progress[0] > 90:
                     sys.exit("nothing for 90 s: the pipeline hangs")
-            stream.send_signal(signal.SIGINT)
-            stream.wait(60)
-            sim.send_signal(signal.SIGINT)
-            sim.wait(60)
+            for name, child in (("the pipeline", stream), ("k210-sim", sim)):
+                child.send_signal(signal.SIGINT)
+                if child.wait(60):
+                    sys.exit("\n".join(log.tail + [f"{name} ended with {child.returncode}"]))
             log.read()
             if log.alive:
                 sys.exit(f"{log.alive} GStreamer objects were left behind")

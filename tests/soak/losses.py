@@ -300,7 +300,9 @@ def by_ffprobe(path):
             frames += 1
         elif fields.get("codec_type") == "audio" and fields.get("duration_time", "N/A") != "N/A":
             sound.append((fields.get("pts_time", "N/A"), float(fields["duration_time"])))
-    failed = result.stderr.strip() if result.returncode else ""
+    failed = ""
+    if result.returncode:
+        failed = result.stderr.strip() or f"ended with {result.returncode}"
     return frames / FRAMES, length_of(sound), failed
 
 

@@ -45,7 +45,7 @@ use play::Next;
 use walk::{Item, Kind, Stop, View, Walker};
 use window::{ReadAt, Window};
 
-use super::header::{ChunkHeader, FourCc, padded};
+use super::header::{ChunkHeader, FourCc, ListHeader, padded};
 use super::jpeg;
 use super::timeline::Rate;
 
@@ -479,7 +479,8 @@ impl<S: ReadAt> Reader<S> {
                     if self.joins > MAX_JOINED {
                         continue;
                     }
-                    let other = header_at(&mut self.window, pos)?;
+                    // Behind "RIFF", its size and its form, of which one may be lost.
+                    let other = header_at(&mut self.window, pos + ListHeader::SIZE as u64)?;
                     let left_out = join(&mut self.header, &self.index, &other);
                     self.notices.left_out(pos, left_out);
                     let streams = streams_of_joined(&self.header, &other);

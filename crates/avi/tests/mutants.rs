@@ -3,7 +3,8 @@
 //! after seeks, and repaired: each reader comes to its end, takes no more memory than is documented, and every picture
 //! that stands whole in a file is shown or told of.
 //!
-//! `MUTANTS=4000 cargo test -p avi-mjpeg --test mutants` tries more of them, `MUTANT=SEED` one.
+//! `MUTANTS=4000 cargo test -p avi-mjpeg --test mutants` tries more of them, `MUTANTS=4000..8000` others, `MUTANT=SEED`
+//! one. What is wrong is said as it is found.
 #![allow(clippy::expect_used, clippy::panic, reason = "a failure ends the test")]
 
 #[path = "common/avi_bytes.rs"]
@@ -339,30 +340,39 @@ fn try_one(bases: &[Base], seed: u64) -> Vec<String> {
     wrong
 }
 
+/// Of these, pictures were lost without a word: a size too small by a padding byte, entries of an index that say of
+/// chunks that they are empty, the name of a joined file's RIFF, chunks of other kinds that were believed and had
+/// pictures in them, a stream whose head is gone from a header that counts one less.
+const ONCE_SILENT: [u64; 8] = [4112, 7418, 8581, 10448, 14415, 15950, 20348, 27355];
+
 #[test]
 fn whatever_is_wrong_with_a_file_it_is_read_to_its_end() {
-    let number = |name: &str| {
-        std::env::var(name)
-            .ok()
-            .map(|it| it.parse().expect("a number"))
+    let number = |text: &str| -> u64 { text.parse().expect("a number") };
+    let said = |name: &str| std::env::var(name).ok();
+    let one = said("MUTANT").map(|it| number(&it));
+    let seeds: Vec<u64> = match (one, said("MUTANTS")) {
+        (Some(seed), _) => vec![seed],
+        (None, None) => (0..600).chain(ONCE_SILENT).collect(),
+        (None, Some(some)) => match some.split_once("..") {
+            Some((from, to)) => (number(from)..number(to)).collect(),
+            None => (0..number(&some)).collect(),
+        },
     };
-    let one: Option<u64> = number("MUTANT");
-    let seeds = match one {
-        Some(seed) => seed..seed + 1,
-        None => 0..number("MUTANTS").unwrap_or(600),
-    };
+    assert!(!seeds.is_empty(), "no mutant is tried");
     let bases = bases();
     if one.is_some() {
-        let (base, bytes) = mutant(&bases, seeds.start);
+        let (base, bytes) = mutant(&bases, seeds[0]);
         let path = std::env::temp_dir().join("mutant.avi");
         std::fs::write(&path, bytes).expect("it can be written");
         eprintln!("{} is in {}", base.name, path.display());
     }
     let mut wrong = Vec::new();
-    let count = seeds.end - seeds.start;
+    let count = seeds.len();
     for seed in seeds {
         let tried = std::panic::catch_unwind(|| try_one(&bases, seed));
-        wrong.extend(tried.unwrap_or_else(|_| vec![format!("{seed}: it panics, or hangs")]));
+        let found = tried.unwrap_or_else(|_| vec![format!("{seed}: it panics, or hangs")]);
+        found.iter().for_each(|it| eprintln!("{it}"));
+        wrong.extend(found);
     }
     assert!(
         wrong.is_empty(),

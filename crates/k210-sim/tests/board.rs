@@ -548,6 +548,49 @@ fn the_program_listens_on_tcp_and_runs_main_py() {
     assert!(String::from_utf8_lossy(&text).contains("mine\r\n"));
 }
 
+/// The processor's time that a process has taken.
+fn cpu_time(process: &std::path::Path) -> Duration {
+    let stat = std::fs::read_to_string(process.join("stat")).unwrap();
+    // The name, in brackets, may have spaces in it.
+    let (_, fields) = stat.rsplit_once(')').unwrap();
+    let ticks = fields.split_whitespace().skip(11).take(2);
+    let ticks: u64 = ticks.map(|ticks| ticks.parse::<u64>().unwrap()).sum();
+    // Linux tells of hundredths of a second, whatever it counts in.
+    Duration::from_millis(ticks * 10)
+}
+
+#[test]
+fn a_client_for_whom_there_is_no_descriptor_waits() {
+    use std::io::Read;
+
+    use rustix::process::{Pid, Resource, Rlimit, getrlimit, prlimit};
+    let mut program = Program::start(&["--tcp", "127.0.0.1:0", "--boot-mode", "ide"]);
+    let address = program.line().strip_prefix("tcp://").unwrap().to_owned();
+    let pid = Pid::from_child(&program.child);
+    let process = std::path::PathBuf::from(format!("/proc/{}", pid.as_raw_nonzero()));
+    let usual = getrlimit(Resource::Nofile);
+    let limit = |current: Option<u64>| {
+        let limit = Rlimit { current, ..usual };
+        prlimit(Some(pid), Resource::Nofile, limit).unwrap();
+    };
+    let open = std::fs::read_dir(process.join("fd")).unwrap();
+    let names = open.map(|it| it.unwrap().file_name().into_string().unwrap());
+    let next = names.map(|it| it.parse::<u64>().unwrap() + 1).max();
+    limit(next);
+    let mut client = std::net::TcpStream::connect(address).unwrap();
+    // It is known to wait when the program has found that out several times.
+    let (cpu, start) = (cpu_time(&process), Instant::now());
+    wait_for("a second", || start.elapsed() > Duration::from_secs(1));
+    let taken = cpu_time(&process) - cpu;
+    assert!(taken < Duration::from_millis(250), "{taken:?} of a second");
+    limit(usual.current);
+    client.set_read_timeout(Some(FAILSAFE)).unwrap();
+    io::Write::write_all(&mut client, &[0x30, 0x8d, 4, 0, 0, 0]).unwrap();
+    let mut answer = [0; 4];
+    client.read_exact(&mut answer).unwrap();
+    assert_eq!(answer, [0xaa, 0xbb, 0xee, 0xff]);
+}
+
 #[test]
 fn the_program_lists_the_frames_it_sends() {
     use sha2::Digest;

@@ -48,8 +48,12 @@ const LEAST_PATIENCE: Duration = Duration::from_millis(400);
 const LIMIT: Duration = Duration::from_secs(12);
 
 /// When connecting ends whatever happens: 12 s and what repetitions on a bad line may take. A
-/// reset of a board that answers, or one whose Ctrl-C came too late, starts this time again.
+/// reset of a board that answers, or one whose Ctrl-C came too late, starts this time again, within [`LONGEST`].
 pub const OVERALL: Duration = Duration::from_secs(20);
+
+/// When connecting ends whatever was begun anew meanwhile: a board that is made to may stay alive, ignore everything and
+/// start again for ever.
+pub const LONGEST: Duration = Duration::from_secs(30);
 
 /// When to pulse the modem lines, one way after the other: levels of DTR and RTS, and the time
 /// since the beginning. On most boards RTS resets and DTR selects the boot mode, on KD233 the
@@ -170,6 +174,7 @@ pub fn connect(
 ) -> Result<Connected, ConnectError> {
     let session = Session::new(transport, goal.baud, interrupt.clone(), counters.clone());
     let mut approach = Approach {
+        begun: session.now(),
         started: session.now(),
         session,
         goal,
@@ -183,8 +188,7 @@ pub fn connect(
         looked: None,
         late: false,
     };
-    let deadline = approach.started + OVERALL;
-    approach.session.set_deadline(Some(deadline));
+    approach.begin_deadline();
     let result = approach.bring_up_somehow();
     approach.session.set_deadline(None);
     match result {
@@ -308,6 +312,8 @@ impl Evidence {
 struct Approach<'a> {
     session: Session,
     goal: &'a Goal,
+    begun: Instant,
+    /// When it was begun anew last.
     started: Instant,
     /// How long the board may be without a sign of life.
     patience: Duration,
@@ -329,6 +335,13 @@ struct Approach<'a> {
 }
 
 impl Approach<'_> {
+    /// Gives the board its time, or anew.
+    fn begin_deadline(&mut self) {
+        let deadline = self.session.now() + OVERALL;
+        self.session
+            .set_deadline(Some(deadline.min(self.begun + LONGEST)));
+    }
+
     /// As [`bring_up`](Self::bring_up), once more where that may help.
     fn bring_up_somehow(&mut self) -> Result<(BoardIdentity, Vec<u8>), ConnectError> {
         let mut resets = 0;
@@ -367,7 +380,7 @@ impl Approach<'_> {
         let now = self.session.now();
         self.started = now.checked_sub(due).unwrap_or(now);
         self.patience = PATIENCE;
-        self.session.set_deadline(Some(now + OVERALL));
+        self.begin_deadline();
         self.seen = Evidence::default();
         self.late = false;
     }
@@ -435,7 +448,7 @@ impl Approach<'_> {
 
     /// When to give up.
     fn deadline(&self) -> Instant {
-        match self.seen.stage {
+        let deadline = match self.seen.stage {
             None => self.started + self.patience,
             Some((stage, time)) => {
                 let patience = match stage {
@@ -445,7 +458,8 @@ impl Approach<'_> {
                 };
                 (time + patience).min(self.started + LIMIT)
             }
-        }
+        };
+        deadline.min(self.begun + LONGEST)
     }
 
     fn out_of_patience(&self) -> bool {
@@ -528,7 +542,7 @@ impl Approach<'_> {
         self.session.reset()?;
         self.was_reset = true;
         self.started = self.session.now();
-        self.session.set_deadline(Some(self.started + OVERALL));
+        self.begin_deadline();
         self.seen = Evidence::default();
         Ok(())
     }

@@ -555,6 +555,8 @@ impl Session {
     /// Stops the script and the making of frames. Failure does no harm: whoever connects next does the
     /// same.
     pub fn leave(&mut self) {
+        // What was to be done in some time is over.
+        self.deadline = None;
         // The board does not hear requests while it sends an answer.
         let limit = wire_time(MAX_JPEG_SIZE as usize, self.baud) + Duration::from_millis(50);
         let result = self

@@ -60,7 +60,7 @@ pub enum Finding {
         pos: u64,
     },
     /// Another file that was joined on has more streams than the first, or of other kinds: they are not played. Told
-    /// of the first such file.
+    /// of the first such file; at 0 is the first of all, with pictures in a stream of which its header says nothing.
     LeftOut {
         /// The offset of the file.
         pos: u64,
@@ -177,6 +177,10 @@ impl std::fmt::Display for Finding {
                 "stream {stream} has {frames} frames fewer than the file's header tells; where no index says when they were, what follows comes as much earlier"
             ),
             Self::Joined { pos } => write!(f, "another file was joined to this one at {pos}"),
+            Self::LeftOut { pos: 0, .. } => write!(
+                f,
+                "the file has pictures in a stream that its header does not tell of: they are left out"
+            ),
             Self::LeftOut { pos, streams } => write!(
                 f,
                 "the file that was joined at {pos} has other streams than the first: {streams} of them are left out"

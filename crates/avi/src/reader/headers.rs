@@ -390,8 +390,8 @@ const KNOWN: [FourCc; 11] = [
     FourCc::IDIT,
 ];
 
-/// What those and a RIFF begin with.
-const FIRSTS: Firsts = Firsts::of(b"asivdJLIR");
+/// What those, a RIFF and the head of a picture begin with.
+const FIRSTS: Firsts = Firsts::of(b"asivdJLIR0123456789");
 
 /// No header chunk of these sizes or less has room for another in it.
 const SMALL: usize = 64;
@@ -529,6 +529,10 @@ fn find_known(data: &[u8]) -> Option<usize> {
     let is_known = |rest: &[u8]| match FourCc::parse(rest) {
         Some(FourCc::RIFF) => ListHeader::parse(rest)
             .is_ok_and(|head| matches!(head.kind, FourCc::AVI | FourCc::AVIX)),
+        // Pictures behind which the header goes on are none of it.
+        Some(id) if matches!(id.stream_and_kind(), Some((_, [b'd', b'c' | b'b']))) => {
+            rest.get(ChunkHeader::SIZE..).is_some_and(jpeg::begins)
+        }
         Some(id) => KNOWN.contains(&id),
         None => false,
     };

@@ -142,6 +142,8 @@ struct Evidence {
     /// Where the chunk behind the last one begins.
     end: u64,
     looks: u32,
+    /// Empty chunks before gaps that were looked at.
+    empties: u32,
     /// Bytes of all chunks that are named.
     bytes: u64,
     /// Where the first chunk of each stream is that was named.
@@ -154,6 +156,7 @@ impl Evidence {
             last: VecDeque::new(),
             end: 0,
             looks: 0,
+            empties: 0,
             bytes: 0,
             first: BTreeMap::new(),
         }
@@ -195,12 +198,32 @@ impl Evidence {
                 return Err(Unusable::Wrong("it leaves chunks out"));
             }
         }
+        if gap && self.is_made_empty(view)? {
+            return Err(Unusable::Wrong("it says of chunks that they are empty"));
+        }
         self.end = named.pos + padded(named.size.into());
         if self.last.len() == SAMPLE {
             self.last.pop_front();
         }
         self.last.push_back(named);
         Ok(())
+    }
+
+    /// Whether the chunk before a gap is an empty one by the index alone. A frame that is shown again may have an entry
+    /// and no chunk, but nothing is between that and the next.
+    fn is_made_empty<V: View>(&mut self, view: &mut V) -> Result<bool, Stop<V::Error>> {
+        let Some(empty) = self.last.back().filter(|named| named.size == 0) else {
+            return Ok(false);
+        };
+        if self.empties == GAPS || view.streamed() {
+            return Ok(false);
+        }
+        self.empties += 1;
+        let chunk = ChunkHeader::parse(view.get(empty.pos.saturating_sub(8), 8)?);
+        Ok(chunk.is_ok_and(|chunk| {
+            let stream = chunk.id.stream_and_kind().map(|(stream, _)| stream.into());
+            chunk.size > 0 && stream == Some(empty.stream)
+        }))
     }
 
     /// Whether the last chunks are where it says, each of another size.

@@ -9,7 +9,7 @@
 //! walker searches byte by byte for the next one that can be believed, or for a
 //! whole picture without a header, and reports the region once.
 
-use crate::header::{ChunkHeader, FourCc, OldIndexEntry, padded};
+use crate::header::{ChunkHeader, FourCc, ListHeader, OldIndexEntry, padded};
 use crate::jpeg;
 
 use super::firsts::Firsts;
@@ -207,6 +207,8 @@ pub struct Walker {
     /// The picture's size that a naked picture must have, if known.
     size: Option<(u32, u32)>,
     largest: u64,
+    /// The largest chunk so far that is no picture, and is known to hold none.
+    largest_other: u64,
     /// The chunk before had an odd size, and whether its padding is there has
     /// not been looked at.
     odd: bool,
@@ -222,7 +224,7 @@ pub struct Walker {
     index_end: Option<u64>,
     /// The first stream that has sound by the names of its chunks, and is not known to.
     unknown_sound: Option<usize>,
-    /// Where the first joined file begins that has pictures which no stream is known to have.
+    /// Where the first file begins, of those that are joined, that has pictures which no stream is known to have.
     left_out: Option<u64>,
 }
 
@@ -254,6 +256,7 @@ impl Walker {
             lost: None,
             size,
             largest: 0,
+            largest_other: 0,
             odd: false,
             queue: [None; 2],
             ended: false,
@@ -271,7 +274,8 @@ impl Walker {
         self.unknown_sound
     }
 
-    /// Where the first joined file begins that has pictures in chunks of a stream which is none of pictures.
+    /// Where the first file begins, of those that are joined, that has pictures in chunks of a stream which is none of
+    /// pictures.
     pub fn left_out(&self) -> Option<u64> {
         self.left_out
     }
@@ -382,6 +386,12 @@ impl Walker {
             return Ok(());
         };
         let kind = head.get(8..).and_then(FourCc::parse);
+        if let Some(form) = kind
+            && let Some(list) = self.list_without_name(view, id, form)?
+        {
+            self.enter(list, size);
+            return Ok(());
+        }
         match (id, kind) {
             (FourCc::RIFF, Some(form @ (FourCc::AVI | FourCc::AVIX))) => {
                 self.riff_end = (size > 4).then_some(pos + CHUNK_HEAD + u64::from(size));
@@ -409,15 +419,13 @@ impl Walker {
                             self.skip(view, size)?;
                         }
                         (_, b"dc" | b"db") if jpeg::begins(view.get(pos + CHUNK_HEAD, 3)?) => {
-                            self.leave_out(pos);
+                            self.leave_out(pos, stream);
                             self.skip(view, size)?;
                         }
                         _ => self.skip(view, size)?,
                     }
                 }
-                _ if !is_known(id) && self.is_foreign(view, pos)? => {
-                    self.pos = pos + CHUNK_HEAD + padded(size.into());
-                }
+                _ if !is_known(id) && self.is_foreign(view, pos)? => self.step_over(view, size)?,
                 _ if !is_known(id) => {
                     self.lose(pos);
                     if let Some(lost) = &mut self.lost {
@@ -453,11 +461,65 @@ impl Walker {
         Ok(())
     }
 
+    /// The file or list at `pos` whose name or form was overwritten: known by the other of the two, and by what
+    /// stands first in it. As the chunk that its name says it would take along all that is in it.
+    fn list_without_name<V: View>(
+        &self,
+        view: &mut V,
+        id: FourCc,
+        form: FourCc,
+    ) -> Result<Option<Nameless>, Stop<V::Error>> {
+        let (name, content) = (self.pos, self.pos + ListHeader::SIZE as u64);
+        let is_list = matches!(form, FourCc::MOVI | FourCc::REC);
+        let is_file = matches!(form, FourCc::AVI | FourCc::AVIX);
+        let is_whole = (is_list && id == FourCc::LIST) || (is_file && id == FourCc::RIFF);
+        // What a recorder has made void holds nothing any more.
+        if is_whole || is_void(id) {
+            return Ok(None);
+        }
+        if is_list {
+            let first = FourCc::parse(view.get(content, 4)?);
+            let is_list = first == Some(FourCc::LIST) || self.is_stream_head(view, content)?;
+            return Ok(is_list.then_some(Nameless::List { lost: name }));
+        }
+        if !is_file && id != FourCc::RIFF {
+            return Ok(None);
+        }
+        let list = ListHeader::parse(view.get(content, ListHeader::SIZE)?).ok();
+        let list = list
+            .filter(|list| list.id == FourCc::LIST)
+            .map(|list| list.kind);
+        Ok(match list {
+            Some(kind @ (FourCc::HDRL | FourCc::MOVI)) => Some(Nameless::File {
+                lost: if is_file { name } else { name + CHUNK_HEAD },
+                first: kind == FourCc::HDRL,
+            }),
+            _ => None,
+        })
+    }
+
+    /// Steps into such a file or list at `pos`.
+    fn enter(&mut self, list: Nameless, size: u32) {
+        let pos = self.pos;
+        self.pos = pos + ListHeader::SIZE as u64;
+        let (Nameless::File { lost, .. } | Nameless::List { lost }) = list;
+        if let Nameless::File { first, .. } = list {
+            self.riff_end = (size > 4).then_some(pos + CHUNK_HEAD + u64::from(size));
+            self.say(Item::Riff { pos, first });
+        }
+        self.say(Item::Damage {
+            from: lost,
+            to: lost + 4,
+            pictures: 0,
+        });
+    }
+
     /// A picture at `pos` is not played.
-    fn leave_out(&mut self, pos: u64) {
+    fn leave_out(&mut self, pos: u64, stream: usize) {
         let file = self.files.iter().rev().find(|(from, _)| *from <= pos);
-        // What the first file's header says is known to whoever reads it.
-        if let Some((from, _)) = file.filter(|(from, _)| *from > 0) {
+        // Whoever reads the first file's header knows which of its streams are of kinds that are not played.
+        let is_told = self.kinds.get(stream) == Some(&Kind::Other);
+        if let Some((from, _)) = file.filter(|(from, _)| *from > 0 || !is_told) {
             self.left_out.get_or_insert(*from);
         }
     }
@@ -555,6 +617,26 @@ impl Walker {
         }
     }
 
+    /// Past a chunk that is of no interest and whose size can be right, or to the first picture in it that nobody would
+    /// know of otherwise.
+    fn step_over<V: View>(&mut self, view: &mut V, size: u32) -> Result<(), Stop<V::Error>> {
+        let pos = self.pos;
+        let payload = pos + CHUNK_HEAD;
+        let id = FourCc::parse(view.get(pos, 4)?);
+        let picture = match id.is_some_and(is_void) {
+            true => None,
+            false => self.swallowed(view, payload, size)?,
+        };
+        match picture {
+            Some(head) => {
+                self.lose(pos);
+                self.pos = head;
+            }
+            None => self.pos = payload + padded(size.into()),
+        }
+        Ok(())
+    }
+
     /// Past a chunk that is of no interest.
     fn skip<V: View>(&mut self, view: &mut V, size: u32) -> Result<(), Stop<V::Error>> {
         let payload = self.pos + 8;
@@ -562,7 +644,7 @@ impl Walker {
         // In a stream too: one whose size was overwritten would take along all that comes.
         let sound = Self::fits(view, payload, size.into()) && self.believable(view, next)?;
         if sound {
-            self.pos = next;
+            self.step_over(view, size)?;
         } else if view
             .size()
             .is_some_and(|end| payload + u64::from(size) > end)
@@ -698,6 +780,13 @@ impl Walker {
         }
         if fits && sized {
             if let Some(next) = self.following(view, payload, size)? {
+                let size = with_its_end(view, payload, size)?;
+                let chunk = Item::Chunk {
+                    stream,
+                    pos: payload,
+                    size,
+                    bare: false,
+                };
                 self.accept(chunk, payload, size, Some(next));
                 return Ok(());
             }
@@ -785,6 +874,52 @@ impl Walker {
         Ok(())
     }
 
+    /// Where the first picture's chunk is within one of something else that is much larger than those before: its size
+    /// or its name was overwritten, and what follows it is by chance what may follow.
+    fn swallowed<V: View>(
+        &mut self,
+        view: &mut V,
+        payload: u64,
+        size: u32,
+    ) -> Result<Option<u64>, Stop<V::Error>> {
+        let size = u64::from(size);
+        // Each that is looked through is larger than all before together.
+        if size <= self.largest_other * 4 {
+            return Ok(None);
+        }
+        let end = payload + size.min(PATIENCE);
+        let mut at = payload;
+        while end - at > SIGN as u64 {
+            let most = usize::try_from(end - at).map_or(WINDOW, |left| left.min(WINDOW));
+            let data = view.some(at, SIGN, most)?;
+            let heads = memchr::memmem::find_iter(data, &[0xff, 0xd8, 0xff]);
+            let mut heads = heads.filter_map(|soi| soi.checked_sub(ChunkHeader::SIZE));
+            if let Some(head) = heads.find(|head| self.is_picture_within(data, *head, end - at)) {
+                return Ok(Some(at + head as u64));
+            }
+            if data.len() <= SIGN {
+                break;
+            }
+            at += (data.len() - SIGN) as u64;
+        }
+        self.largest_other = size;
+        Ok(None)
+    }
+
+    /// Whether the head of a picture's chunk is there, which ends before `end`.
+    fn is_picture_within(&self, data: &[u8], head: usize, end: u64) -> bool {
+        let chunk = data.get(head..).map(ChunkHeader::parse);
+        let Some(Ok(ChunkHeader { id, size })) = chunk else {
+            return false;
+        };
+        let is_named = id.stream_and_kind().is_some_and(|(stream, letters)| {
+            matches!(&letters, b"dc" | b"db")
+                && self.kinds.get(usize::from(stream)) == Some(&Kind::Jpeg)
+        });
+        let behind = head as u64 + CHUNK_HEAD + u64::from(size);
+        is_named && size >= MIN_PICTURE && behind <= end
+    }
+
     fn sound<V: View>(
         &mut self,
         view: &mut V,
@@ -801,8 +936,20 @@ impl Walker {
         };
         let fits = Self::fits(view, payload, size.into());
         if fits && let Some(next) = self.following(view, payload, size)? {
-            self.say(chunk(size, false));
-            self.pos = next;
+            let picture = self.swallowed(view, payload, size)?;
+            match picture {
+                None => self.say(chunk(size, false)),
+                Some(head) => {
+                    let samples = (head - payload) / u64::from(block) * u64::from(block);
+                    self.say(chunk(samples as u32, true));
+                    self.say(Item::Damage {
+                        from: self.pos,
+                        to: payload,
+                        pictures: 0,
+                    });
+                }
+            }
+            self.pos = picture.unwrap_or(next);
             return Ok(());
         }
         // Either this chunk's size is wrong, or the chunk that follows is damaged.
@@ -1069,6 +1216,13 @@ const SIGN: usize = 12;
 /// No second of sound is longer.
 const MAX_SOUND: u64 = 4 << 20;
 
+/// A file or list whose name or form was overwritten, which of them is lost, and whether a file begins anew.
+#[derive(Debug, Clone, Copy)]
+enum Nameless {
+    File { lost: u64, first: bool },
+    List { lost: u64 },
+}
+
 enum Sign {
     Certain,
     IfFollowed(u32),
@@ -1092,6 +1246,16 @@ enum Picture {
 /// Whether an entry of an `idx1` may have this name.
 fn is_index_name(id: FourCc) -> bool {
     id == FourCc::REC || id.stream_and_kind().is_some()
+}
+
+/// The size of a picture's chunk, with the byte behind it if that is the second of the picture's end marker and was taken
+/// for padding: what it says is too small by one.
+fn with_its_end<V: View>(view: &mut V, payload: u64, size: u32) -> Result<u32, Stop<V::Error>> {
+    if size % 2 == 0 {
+        return Ok(size);
+    }
+    let end = view.get(payload + u64::from(size) - 1, 2)?;
+    Ok(size + u32::from(end == [0xff, 0xd9]))
 }
 
 /// Where the entries end of an index that was cut off or whose size is wrong; where they should begin if there
@@ -1159,6 +1323,11 @@ fn is_stream_kind(letters: [u8; 2]) -> bool {
         &letters,
         b"dc" | b"db" | b"wb" | b"pc" | b"tx" | b"sb" | b"dd" | b"iv" | b"ix"
     )
+}
+
+/// What chunks are named that hold nothing.
+fn is_void(id: FourCc) -> bool {
+    matches!(&id.0, b"JUNK" | b"JUNQ" | b"PAD ")
 }
 
 /// Chunks and lists that are between or after the streams' chunks.

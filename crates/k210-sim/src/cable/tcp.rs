@@ -115,6 +115,8 @@ fn accept(shared: &Arc<Shared>, listener: &TcpListener) {
     let mut clients: Vec<JoinHandle<()>> = Vec::new();
     while let Ok(Some(_)) = wait_readable(listener.as_fd(), &shared.stop) {
         let Ok((client, _)) = listener.accept() else {
+            // Where there are no more descriptors the client stays where it is, and would be found again at once.
+            std::thread::sleep(LOOK);
             continue;
         };
         clients.retain(|client| !client.is_finished());
