@@ -466,17 +466,23 @@ fn a_disk_that_stalls_for_ten_seconds_loses_nothing() {
     let stall = Stall::on(&rig);
     rig.push(100);
     rig.trigger(None);
+    let (pushed, all_pushed) = std::sync::mpsc::channel();
+    let begun = std::time::Instant::now();
     let disk = std::thread::spawn(move || {
-        std::thread::sleep(std::time::Duration::from_secs(10));
+        let is_free = all_pushed.recv_timeout(FAILSAFE.into()).is_ok();
+        // As long as it lasts.
+        std::thread::sleep(std::time::Duration::from_secs(10).saturating_sub(begun.elapsed()));
         stall.release();
+        is_free
     });
     // Neither the frames nor the end of the stream wait for it.
     rig.push_all();
     rig.eos();
-    assert!(!disk.is_finished(), "the stream waited for the disk");
+    pushed.send(()).expect("the disk is stalled");
     let done = rig.finished();
     rig.wait_eos();
-    disk.join().expect("the thread ends");
+    let is_free = disk.join().expect("the thread ends");
+    assert!(is_free, "the stream waited for the disk");
     let decoded = decode(done.path(), true);
     assert_frames(&decoded, 0, 599);
     assert_sound_aligned(&decoded, 1);
