@@ -149,6 +149,7 @@ fn what_goes_on_behind_a_flush_without_its_segment_is_recorded() {
 
 #[test]
 fn ffmpeg_gets_whole_samples() {
+    crate::common::init();
     let (hand, pad) = begun(Sink::Ffmpeg, "mkv", &rig::raw_sound(), Some(segment(0, 0)));
     let all = bytes(&rig::samples(0..20_000));
     for piece in all.chunks(1001) {
@@ -197,6 +198,7 @@ fn pictures_that_are_played_backward_are_recorded_so() {
 
 #[test]
 fn raw_pictures_that_are_played_backward_are_encoded_so() {
+    crate::common::init();
     for extension in ["mp4", "mkv", "ts", "avi"] {
         let (hand, pad) = begun(
             Sink::Record,
