@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! What elements and cores share for their threads.
+//! What elements and cores share for their threads. Knows no GStreamer.
 
 use std::sync::{Mutex, MutexGuard};
 

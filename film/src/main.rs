@@ -4,6 +4,7 @@
 //! It exits with 0 if the file was made and, being one for a board, keeps every rule of its player; with
 //! 1 if it was made and the board does not play it; with 2 if nothing could be done; with 130 if it was
 //! interrupted.
+#![forbid(unsafe_code)]
 
 mod bar;
 mod convert;

@@ -3,6 +3,7 @@
 //!
 //! Each camera is a pipeline of this project's elements, which do all that has to do with pictures
 //! and sound. `docs/recorder.md` is the manual.
+#![forbid(unsafe_code)]
 
 mod camera;
 mod cameras;

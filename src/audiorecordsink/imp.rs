@@ -293,7 +293,7 @@ impl AudioRecordSink {
     /// Posts what went wrong with the file.
     fn told(&self, result: Result<(), FileError>) {
         match result {
-            // What was recorded is there, and elsewhere perhaps.
+            // Nothing failed: the recording was deleted or moved away.
             Err(err @ FileError::Gone(_)) => {
                 gst::element_imp_warning!(self, gst::ResourceError::NotFound, ("{err}"));
             }

@@ -6,8 +6,7 @@ use std::sync::{Condvar, Mutex, PoisonError};
 
 use super::CAT;
 use super::settings::{FileContent, Settings};
-use crate::streams::claims::Claim;
-use crate::streams::files;
+use crate::streams::files::{CreateError, Hold};
 use crate::sync::lock;
 use avi_mjpeg::pcm::file::{FileError, Recording};
 use avi_mjpeg::pcm::ring::Ring;
@@ -45,7 +44,7 @@ pub(crate) struct State {
 pub(crate) struct Output {
     pub recording: Option<Recording>,
     /// Nobody else writes its file.
-    claim: Option<Claim>,
+    hold: Option<Hold>,
     /// No more of the stream goes to a file until `location` is set anew.
     pub finished: bool,
 }
@@ -102,8 +101,8 @@ impl Recorder {
             gst::info!(CAT, "Recording {layout:?} to {location:?}");
             let path = Path::new(&location);
             // One that was given up is written no more.
-            output.claim = None;
-            output.claim = Some(claimed(path)?);
+            output.hold = None;
+            output.hold = Some(hold(path)?);
             output.recording = Some(Recording::create(path, layout)?);
         }
         Ok(())
@@ -127,9 +126,9 @@ impl Recorder {
 
     /// Completes the file, if there is one.
     pub(crate) fn close_file(&self) -> Result<(), FileError> {
-        let (recording, _claim) = {
+        let (recording, _hold) = {
             let mut output = lock(&self.output);
-            (output.recording.take(), output.claim.take())
+            (output.recording.take(), output.hold.take())
         };
         if let Some(recording) = recording {
             let looked = recording.look();
@@ -293,15 +292,11 @@ impl Recorder {
 }
 
 /// Has nobody else write the file that is about to be made.
-fn claimed(path: &Path) -> Result<Claim, FileError> {
-    let claim = files::claim(path).and_then(|mut claim| {
-        files::keep_others_out(path, &mut claim)?;
-        Ok(claim)
-    });
-    claim.map_err(|error| FileError::Create {
+fn hold(path: &Path) -> Result<Hold, FileError> {
+    Hold::for_sink(path).map_err(|error| FileError::Create {
         path: path.to_owned(),
         source: match error {
-            files::CreateError::Create { source, .. } => source,
+            CreateError::Create { source, .. } => source,
             _ => std::io::Error::other("another recorder is writing it: choose another location"),
         },
     })

@@ -41,11 +41,10 @@
 //! came is not in the file, or silent in it; a warning for each recording names it.
 //!
 //! # What no file can have
-//! What would keep every recording from being written is an error before one is asked for: a directory that is missing
-//! or may not be written, a pattern, property or element that is not there when the element starts; a stream that the
-//! muxer of `location` cannot store with its first buffer, and with the first of another format. Without `location` and
-//! `muxer-factory`, or where `format-location` is connected, each recording has a format of its own, and this shows when
-//! it begins. A name without a number or a time that is taken already is a warning at the start.
+//! If no recording could be written, the element fails before one is asked for. At its start: the directory is missing or
+//! may not be written, or a pattern, property or element is wrong. With a stream's first buffer, and the first one of
+//! another format: the muxer of `location` cannot store the stream. Without `location` and `muxer-factory`, or where
+//! `format-location` is connected, each recording has a format of its own, and this shows when it begins. A name without a number or a time that is taken already is a warning at the start.
 //!
 //! # Raw sound in a MOV
 //! It is Apple Lossless (`avenc_alac`) there, sample for sample; of more than 16 bits the upper 24. `qtmux` would write

@@ -235,7 +235,7 @@ mod tests {
         // The picture is far ahead, as where a file is read: that alone is no silence.
         assert_eq!(patience.over(&silence(0, 0, 9 * SECOND), start), None);
         assert_eq!(patience.left(start), Some(PATIENCE));
-        // Nor is it that nothing comes, on either.
+        // Neither stream going on is no silence of the sound.
         assert_eq!(patience.over(&silence(0, 0, SECOND), after(3)), None);
         assert_eq!(patience.left(after(3)), None);
         let over = patience.over(&silence(0, 0, 9 * SECOND), after(3));

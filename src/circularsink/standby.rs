@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! A thread that waits for the next recording. On a busy machine a new thread gets its first turn
 //! when others have had theirs, some milliseconds later; one that is woken is served before them.
+//! Knows no GStreamer.
 
 use std::io;
 use std::sync::Mutex;

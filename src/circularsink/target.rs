@@ -8,10 +8,8 @@ use avi_mjpeg::output::SyncThread;
 use avi_mjpeg::pcm::file::is_at;
 
 use super::settings::Order;
-use crate::streams::claims::Claim;
 use crate::streams::containers::{Container, Kind};
-use crate::streams::files::{self, Claimed, CreateError};
-use crate::streams::held::{self, OpenFile};
+use crate::streams::files::{self, Claimed, CreateError, Hold};
 use crate::streams::names::{self, Pattern, PatternError};
 use crate::streams::ondisk;
 use crate::streams::retention::{Family, Policy};
@@ -41,10 +39,8 @@ pub(crate) struct Target {
     number: Option<u64>,
     /// What is in the name's places for times.
     moment: Option<Moment>,
-    /// Nobody deletes the file meanwhile.
-    open: Option<OpenFile>,
-    /// Nor does anybody else write it.
-    claim: Option<Claim>,
+    /// Nobody else writes the file meanwhile, nor deletes it.
+    hold: Option<Hold>,
     /// The file, as it was made.
     made: Option<File>,
 }
@@ -96,12 +92,12 @@ impl Target {
             let times = order.pts_pattern.as_deref();
             let times = times.map(|times| Pattern::new(times, 1)).transpose()?;
             let times = times.map(|times| self.with_time(&times));
-            let made = files::create_numbered(&timed, id, order.overwrite, times.as_ref())?;
-            self.open = Some(made.held);
-            self.claim = Some(made.claim);
+            let (made, number) =
+                files::create_numbered(&timed, id, order.overwrite, times.as_ref())?;
+            self.hold = Some(made.hold);
             self.made = Some(made.file);
             self.location = Some(made.path.to_string_lossy().into_owned());
-            self.number = (timed.places() > 0).then_some(made.number);
+            self.number = (timed.places() > 0).then_some(number);
             self.reserved = Some(made.path);
         }
         Ok(())
@@ -128,25 +124,15 @@ impl Target {
             let first = PathBuf::from(pictures.fill(&[0]));
             files::create_directories(&pattern, &first)?;
             self.location = Some(text);
-            let held = held::open(&first);
-            let made = files::claim(&first).and_then(|mut claim| {
-                files::create(&first, overwrite, &mut claim)?;
-                Ok(claim)
-            });
-            match made {
-                Ok(claim) => {
-                    self.open = Some(held);
-                    self.claim = Some(claim);
-                    self.reserved = Some(first);
+            match Claimed::create(first, overwrite) {
+                Ok(made) => {
+                    self.hold = Some(made.hold);
+                    self.reserved = Some(made.path);
                     self.pictures = Some(pictures);
                     self.number = numbered.then_some(number);
                     return Ok(());
                 }
-                Err(CreateError::Exists(_) | CreateError::Pinned(_) | CreateError::InUse(_))
-                    if numbered && number < u64::MAX =>
-                {
-                    number += 1;
-                }
+                Err(error) if error.is_of_name() && numbered && number < u64::MAX => number += 1,
                 Err(error) => return Err(error.into()),
             }
         }
@@ -154,8 +140,7 @@ impl Target {
 
     /// It is written no more.
     pub(crate) fn close(&mut self) {
-        self.open = None;
-        self.claim = None;
+        self.hold = None;
         self.made = None;
     }
 
@@ -186,7 +171,8 @@ impl Target {
         let timed = self.with_time(&pattern);
         let number = self.number.unwrap_or(order.id.into());
         files::create_directories(&pattern, Path::new(&timed.fill(&[number])))?;
-        Ok(files::create_numbered(&timed, number, order.overwrite, None)?.into())
+        let (made, _) = files::create_numbered(&timed, number, order.overwrite, None)?;
+        Ok(made)
     }
 
     /// Removes what was made for the name, if nothing was written to it.

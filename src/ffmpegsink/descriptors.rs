@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! What programs that this element starts inherit.
+//! What programs that this element starts inherit. Knows no GStreamer.
 
 use std::os::unix::process::CommandExt;
 use std::process::Command;

@@ -15,7 +15,7 @@ use super::pipe::{self, Pipe};
 use super::settings::{PROPERTIES, Settings};
 use super::turn::Turn;
 use crate::streams::bin::{self, Place, Streams, refuse};
-use crate::streams::claims::Claim;
+use crate::streams::claims::{Claim, KeptNames};
 use crate::streams::stamps::{Breaks, Stamps, Unplaced, backward_text, jump_text};
 use crate::streams::{self, entry, missing, same_format, set};
 use crate::sync::lock;
@@ -82,11 +82,31 @@ pub struct FfmpegSink {
     /// Each stream's written by its thread.
     formats: Mutex<BTreeMap<String, Format>>,
     turn: Turn,
-    /// The program's files, which nobody else in this process writes.
-    claims: Mutex<Vec<Claim>>,
+    claims: Mutex<Claims>,
     /// Frames of video that came, and files that were begun.
     frames: AtomicU64,
     files: AtomicU64,
+}
+
+/// The program's files, which nobody else in this process writes.
+#[derive(Debug, Default)]
+struct Claims {
+    writing: Vec<Claim>,
+    complete: KeptNames,
+}
+
+impl Claims {
+    /// The program goes on with other files.
+    fn go_on(&mut self, with: Vec<Claim>) {
+        let complete = std::mem::replace(&mut self.writing, with);
+        self.complete.keep(complete);
+    }
+
+    /// No other file follows.
+    fn clear(&mut self) {
+        self.writing.clear();
+        self.complete.clear();
+    }
 }
 
 /// What a stream is in.
@@ -269,16 +289,13 @@ impl FfmpegSink {
         Ok(pad)
     }
 
-    /// Has nobody else in this process write the files of that number. The names of those before it stay taken: another
-    /// element would begin with them, and overwrite them one after the other.
+    /// Has nobody else in this process write the files of that number.
     fn claim_files(&self, number: u64) -> Result<(), gst::ErrorMessage> {
         let settings = lock(&self.settings).clone();
         let new = settings
             .claim_files(number)
             .map_err(|err| gst::error_msg!(gst::ResourceError::OpenWrite, ("{err}")))?;
-        let mut claims = lock(&self.claims);
-        claims.iter_mut().for_each(Claim::keep_name);
-        claims.extend(new);
+        lock(&self.claims).go_on(new);
         Ok(())
     }
 

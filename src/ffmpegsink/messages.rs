@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! What a program says on its standard error, cut into lines of bounded length.
+//! What a program says on its standard error, cut into lines of bounded length. Knows no GStreamer.
 
 /// The longest line in bytes; the rest of a longer one is left out.
 const MAX_LINE: usize = 4096;

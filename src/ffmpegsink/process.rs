@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! A program that reads what we write: started, fed, watched and never left behind.
+//! Knows no GStreamer.
 
 use std::collections::VecDeque;
 use std::ffi::OsString;

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! Ends a program that outlives this process by too long.
+//! Ends a program that outlives this process by too long. Knows no GStreamer.
 //!
 //! When this process dies, whatever the reason, the program's input ends, and that is what lets it
 //! complete its file. PR_SET_PDEATHSIG would end it at that moment instead. Only a program that does

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! Boards as URIs, for players that know no properties.
+//! Boards as URIs, for players that know no properties. Knows no GStreamer.
 
 use std::fmt::Write;
 

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! Who holds which of VENC's four channels in this process.
+//! Who holds which of VENC's four channels in this process. Knows no GStreamer.
 
 use std::sync::{Mutex, MutexGuard};
 

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! How many of the element's buffers are downstream.
+//! How many of the element's buffers are downstream. Knows no GStreamer.
 
 use std::{
     sync::{Arc, Condvar, Mutex, PoisonError},

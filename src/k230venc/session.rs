@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! A channel at work: which frames are inside it, when a stream is due, and how long to wait.
+//! Knows no GStreamer.
 
 use std::{
     collections::VecDeque,

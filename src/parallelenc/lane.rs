@@ -162,7 +162,7 @@ fn catch_pad(caught: &Arc<Mutex<Caught>>, output: &gst::Pad) -> gst::Pad {
             move |pad, parent, query| {
                 let peer = output.upgrade().and_then(|output| output.peer());
                 match (query.type_(), peer) {
-                    // What is wanted of the encoder is what is wanted of the whole.
+                    // The encoder is asked for what the element's peer takes.
                     (gst::QueryType::Caps | gst::QueryType::AcceptCaps, Some(peer)) => {
                         peer.query(query)
                     }

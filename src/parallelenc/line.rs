@@ -3,7 +3,7 @@
 //!
 //! Three kinds of threads meet here: the one that brings work ([`Line::put`]), those that do it
 //! ([`Line::take`], [`Line::done`]), and the one that carries results away ([`Line::next`]).
-//! Nothing here knows of GStreamer.
+//! Knows no GStreamer.
 
 use std::collections::VecDeque;
 use std::sync::{Condvar, Mutex, MutexGuard};

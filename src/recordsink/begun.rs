@@ -8,9 +8,9 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use avi_mjpeg::output::SyncThread;
 
-use crate::streams::claims::Claim;
+use crate::streams::claims::KeptNames;
 use crate::streams::creation::Creation;
-use crate::streams::held::OpenFile;
+use crate::streams::files::Hold;
 use crate::streams::retention::Retention;
 use crate::streams::wallclock::WallClock;
 use crate::sync::lock;
@@ -34,9 +34,8 @@ pub(crate) struct Begun {
     pub path: PathBuf,
     /// It is to stay, and has no mark yet.
     pub to_be_pinned: bool,
-    pub open: Option<OpenFile>,
-    /// Nobody else writes it.
-    pub claim: Option<Claim>,
+    /// Nobody else writes it, nor deletes it.
+    pub hold: Option<Hold>,
     /// It, as it was made, where a sink of files writes it.
     pub file: Option<File>,
     /// Sends it to the disk.
@@ -59,9 +58,8 @@ pub(crate) struct Keeping {
     pub clock: Mutex<Clock>,
     pub retention: Retention,
     pub creation: Creation,
-    /// The name of the first file stays taken while the others are written: another recorder with this location would
-    /// begin with it, and overwrite them one after the other.
-    pub first: Mutex<Option<Claim>>,
+    /// The name that stays taken while others are written.
+    pub names: Mutex<KeptNames>,
     /// The sink has failed: nothing more goes into the file.
     pub sink_failed: AtomicBool,
 }
@@ -70,7 +68,7 @@ impl Keeping {
     /// Another recording begins.
     pub(crate) fn begin_anew(&self) {
         *lock(&self.begun) = None;
-        *lock(&self.first) = None;
+        lock(&self.names).clear();
         *lock(&self.clock) = Clock::default();
         self.sink_failed.store(false, Ordering::Release);
     }

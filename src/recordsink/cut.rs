@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! Where a recording of several streams is cut into files, and which of them a file has. Nothing
-//! here knows of GStreamer.
+//! Where a recording of several streams is cut into files, and which of them a file has.
+//! Knows no GStreamer.
 //!
 //! One stream is the reference: the video, or the sound where there is none. A file begins with a key
 //! unit of the reference; the other streams wait until the reference is as far as they are, so that
@@ -497,7 +497,7 @@ impl Plan {
             Phase::Cutting(at) => at,
             _ => None,
         };
-        // What waits for the reference only, and is earlier, still goes into this file.
+        // A unit from before the cut that waits for the reference alone still goes into this file.
         let settled = |stream: &Stream| {
             !stream.in_file
                 || stream.ended

@@ -174,7 +174,7 @@ impl BaseSinkImpl for ElementarySink {
             Some((field("width")?, field("height")?))
         };
         let size = size(caps);
-        // So does a player for the size of pictures.
+        // Players look at the size once, too.
         state.due |= state.size.is_some() && size.is_some() && state.size != size;
         state.size = size.or(state.size);
         Ok(())

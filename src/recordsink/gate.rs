@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! Which frames are recorded: not sooner after one another than asked, and not after the end.
+//! Knows no GStreamer.
 
 use std::collections::BTreeMap;
 

@@ -15,12 +15,10 @@ use super::first::First;
 use super::names::{Names, families};
 use super::recorder::{Recorder, settings_error};
 use super::settings::Settings;
-use crate::streams::claims::Claim;
-use crate::streams::files::{self, CreateError};
-use crate::streams::held::{self, OpenFile};
+use crate::streams::files::{self, Claimed, CreateError, Hold};
 use crate::streams::retention::{Limits, Policy, Swept};
 use crate::streams::wallclock::{self, Moment, Reading};
-use crate::streams::{self, missing, ondisk, pins, place, set, srt};
+use crate::streams::{self, held, missing, ondisk, pins, place, set, srt};
 use crate::sync::lock;
 
 /// How much of a stream (ns) passes between two looks at the clocks.
@@ -35,14 +33,6 @@ fn limits(settings: &Settings) -> Limits {
         total_bytes: settings.max_total_bytes,
         free_bytes: settings.min_free_bytes,
     }
-}
-
-/// A file that is about to be written.
-struct Reserved {
-    open: OpenFile,
-    claim: Claim,
-    /// It, where it was made.
-    file: Option<File>,
 }
 
 impl Recorder {
@@ -108,11 +98,11 @@ impl Recorder {
         let mut made = None;
         if settings.other_sink().is_none() {
             match self.reserve(&settings, &name, maker) {
-                Ok(reserved) => {
-                    (begun.open, begun.claim) = (Some(reserved.open), Some(reserved.claim));
+                Ok((hold, file)) => {
+                    begun.hold = Some(hold);
                     match maker {
-                        Maker::Recorder => made = reserved.file,
-                        Maker::Sink => begun.file = reserved.file,
+                        Maker::Recorder => made = file,
+                        Maker::Sink => begun.file = file,
                     }
                 }
                 Err(err) => {
@@ -158,13 +148,13 @@ impl Recorder {
         names.next_name(|letter| moment.as_ref()?.text(letter))
     }
 
-    /// Has nobody else write or delete the file.
+    /// Has nobody else write or delete the file, which is made unless its sink does that.
     fn reserve(
         &self,
         settings: &Settings,
         name: &Path,
         maker: Maker,
-    ) -> Result<Reserved, CreateError> {
+    ) -> Result<(Hold, Option<File>), CreateError> {
         if pins::is_pinned(name) {
             return Err(CreateError::Pinned(name.to_owned()));
         }
@@ -172,19 +162,17 @@ impl Recorder {
             files::create_directories(pattern, name)?;
         }
         // An application may call each file the same.
-        lock(&self.keeping.first).take_if(|first| first.is_on(name));
-        let mut claim = files::claim(name)?;
-        let open = held::open(name);
-        let file = match (maker, settings.overwrite) {
-            (Maker::Sink, true) => {
-                files::keep_others_out(name, &mut claim)?;
-                None
+        lock(&self.keeping.names).give_up(name);
+        let reserved = match (maker, settings.overwrite) {
+            (Maker::Sink, true) => (Hold::for_sink(name)?, None),
+            (_, overwrite) => {
+                let made = Claimed::create(name.to_owned(), overwrite)?;
+                (made.hold, Some(made.file))
             }
-            (_, overwrite) => Some(files::create(name, overwrite, &mut claim)?),
         };
         self.keeping.retention.began(name, limits(settings));
         self.keeping.retention.look_soon();
-        Ok(Reserved { open, claim, file })
+        Ok(reserved)
     }
 
     /// The sink that was named, or that of files.
@@ -286,23 +274,19 @@ impl Recorder {
 
     /// No other file follows.
     pub(crate) fn leave_names(&self) {
-        *lock(&self.keeping.first) = None;
+        lock(&self.keeping.names).clear();
     }
 
     /// The file is complete, or will never be.
     pub(crate) fn end_file(&self) -> Begun {
         let mut begun = lock(&self.keeping.begun).take().unwrap_or_default();
-        if let Some(mut claim) = begun.claim.take() {
-            claim.keep_name();
-            lock(&self.keeping.first).get_or_insert(claim);
+        if let Some(hold) = begun.hold.take() {
+            lock(&self.keeping.names).keep([hold.into_claim()]);
         }
         if begun.to_be_pinned {
             self.pin_file(&begun.path);
         }
-        Begun {
-            open: None,
-            ..begun
-        }
+        begun
     }
 
     fn policy(&self) -> Policy {

@@ -42,21 +42,28 @@
 //! brought 20 s, or 64 MiB encoded, and the other nothing, the file does without it, with a warning;
 //! when it comes after all, it begins another file.
 //!
-//! Buffers without timestamps are counted by the caps' frame or sample rate; where there is none that
-//! is an error. H.264 and H.265 may come with one of their two times: when pictures with B frames are decoded is found out where
-//! they only tell when they are shown, as by RTP, and what is told to be decoded only is shown then. What comes outside its segment is recorded
-//! as well, and timestamps without any segment are running times. Raw pictures and JPEGs that are played backward are recorded
-//! in the order in which they are shown. Sound may be cut anywhere: the rest of a sample waits for the next buffer, but for one that is `DISCONT`. Timestamps that go back or begin anew, or that jump ahead by more than an hour (or ten
-//! frames of a slow camera), go on behind what came, with one warning. What comes after a flush does so too: a seek of
-//! others takes nothing out of a file, and the element itself takes part in none. Motion JPEG goes into the file as it comes, damaged pictures too, from the first one
-//! whose head is readable on. For each complete file the bin posts an
-//! element message `recordsink-file` with `location`, `frames`, `bytes` and `duration` (from the first
-//! picture or sound to the end of the last), of the file that is on the disk, and the frames that came for it and are not in it: `dropped`, of which
-//! `dropped-interval` came before `interval` had passed, `dropped-unreadable` before the first picture
-//! whose head is readable or were empty, `dropped-flushed` were in an encoder or a queue when the stream was flushed, and
-//! `lost` were not put into it by the muxer. With
+//! # Timestamps
+//! Buffers without timestamps are counted by the caps' frame or sample rate; without a rate that is an error. H.264 and
+//! H.265 need one of their two times. Where only the time of presentation is there, as by RTP, the element works out when
+//! pictures are decoded; where only the time of decoding is there, as from an AVI, the picture is shown at that time.
+//! Buffers outside their segment are recorded, and without a segment timestamps are running times. Raw pictures and JPEGs
+//! that are played backward are recorded in the order in which they are shown. Sound may be cut anywhere: the rest of a
+//! sample waits for the next buffer, unless that has the flag `DISCONT`.
+//!
+//! Timestamps that go back or begin anew, or that jump ahead by more than an hour (or ten frames of a slow camera), go on
+//! behind what came, with one warning; so they do after a flush. A seek by others takes nothing out of a file, and the
+//! element itself takes part in none. Motion JPEG goes into the file as it comes, damaged pictures too, from the first
+//! picture with a readable head on.
+//!
+//! # Messages
+//! For each complete file the bin posts an element message `recordsink-file` with `location`, `frames`, `bytes`,
+//! `duration` (from the first picture or sound to the end of the last), all of the file that is on the disk, and `dropped`,
+//! the frames that came for it and are not in it. Of these, `dropped-interval` came before `interval` had passed,
+//! `dropped-unreadable` were empty or came before the first picture with a readable head, `dropped-flushed` were in an
+//! encoder or a queue when the stream was flushed, and `lost` were not put into the file by the muxer. With
 //! `frame-messages=true` each frame posts `recordsink-frame` with its `bytes` and `pts`.
 //!
+//! # Names, writers, time of day
 //! Names may have a place for the time of day of the first picture, as `strftime` has it: `%Y %m %d %H
 //! %M %S`, `%j %y %F %T %z %f`, the local time or with `utc-names` UTC; `%d` is the day beside another
 //! time, and the file's number without. Directories that a time names are made, and a name that has a

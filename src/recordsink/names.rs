@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! The names of a recording's files, one after the other.
+//! The names of a recording's files, one after the other. Knows no GStreamer.
 
 use std::collections::VecDeque;
 use std::path::PathBuf;

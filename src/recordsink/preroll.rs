@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! PAUSED to PLAYING waits for whoever tells the pipeline that PAUSED is reached.
+//! Knows no GStreamer.
 //!
 //! A bin notes that it is not in PLAYING after it has posted that it reached PAUSED. splitmuxsink has
 //! that posted by a stream's thread, which holds nothing meanwhile: an application that goes to

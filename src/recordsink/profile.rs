@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! What a recording for the K210 rules out before it begins.
+//! What a recording for the K210 rules out before it begins. Knows no GStreamer.
 
 /// The muxer that knows the K210's rules.
 pub(crate) const MUXER: &str = "avimjpegmux";

@@ -544,8 +544,8 @@ impl Recorder {
         self.keeping.begin_anew();
         let cannot = |err| gst::error_msg!(gst::ResourceError::OpenWrite, ("{err}"));
         // One that is there was always written anew.
-        let path = settings.pts_location.as_deref().map(Path::new);
-        let file = path.map(Claimed::create).transpose();
+        let path = settings.pts_location.as_deref().map(PathBuf::from);
+        let file = path.map(|path| Claimed::create(path, true)).transpose();
         let times = file.map_err(cannot)?.map(Times::new);
         let many = names.as_ref().is_some_and(Names::makes_many);
         let photograph = container.kind == Kind::Pictures && !many;

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! How large pictures become that are scaled.
+//! How large pictures become that are scaled. Knows no GStreamer.
 
 /// Pictures as they come.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

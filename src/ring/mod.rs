@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! The last seconds of a stream, kept so that a recording can begin before its trigger.
+//! Knows no GStreamer.
 //!
 //! A [`Ring`] holds the media of one *reference* stream (the picture; without one, the first
 //! sound) and of any number of others, each in a numbered [`Log`]. It begins at a key unit of the

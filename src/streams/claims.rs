@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! Files that are being written, each by one recorder: of two that write into one file neither's is left.
+//! Knows no GStreamer.
 //!
 //! In this process a file is known by its name, whatever links lead to it, and once it is there by device and inode.
 //! Other programs find a lock (`flock`), which ends with the process. It is taken on file systems of this machine alone:
@@ -114,7 +115,7 @@ impl Claim {
     }
 
     /// The file is complete, and may go elsewhere or be looked at by others: only its name stays claimed.
-    pub(crate) fn keep_name(&mut self) {
+    fn keep_name(&mut self) {
         self.unlock();
         let (all, _) = &mut *lock(&WRITTEN);
         if let Some(own) = all.iter_mut().find(|it| Some(it.id) == self.id) {
@@ -123,7 +124,7 @@ impl Claim {
     }
 
     /// Whether this is the claim on a name.
-    pub(crate) fn is_on(&self, path: &Path) -> bool {
+    fn is_on(&self, path: &Path) -> bool {
         let path = target(path);
         let (all, _) = &*lock(&WRITTEN);
         all.iter()
@@ -133,7 +134,7 @@ impl Claim {
     /// The lock is not left to the last descriptor: the thread that sends the file to its disk has one for a while yet.
     fn unlock(&mut self) {
         if let Some(file) = self.lock.take() {
-            // What is not locked is as good.
+            // If this fails the lock goes with the last descriptor.
             let _ = flock(&file, FlockOperation::Unlock);
         }
     }
@@ -144,6 +145,31 @@ impl Drop for Claim {
         self.unlock();
         let (all, _) = &mut *lock(&WRITTEN);
         all.retain(|it| Some(it.id) != self.id);
+    }
+}
+
+/// The names that a recorder began with, which stay taken while it goes on with other files: another one that is told
+/// the same would begin with them, and overwrite all that follows one after the other.
+#[derive(Debug, Default)]
+pub(crate) struct KeptNames(Vec<Claim>);
+
+impl KeptNames {
+    /// Files are complete. Of those after the first ones the names are free.
+    pub(crate) fn keep(&mut self, complete: impl IntoIterator<Item = Claim>) {
+        if self.0.is_empty() {
+            self.0.extend(complete);
+            self.0.iter_mut().for_each(Claim::keep_name);
+        }
+    }
+
+    /// The recorder itself writes a file of this name again.
+    pub(crate) fn give_up(&mut self, path: &Path) {
+        self.0.retain(|claim| !claim.is_on(path));
+    }
+
+    /// No other file follows.
+    pub(crate) fn clear(&mut self) {
+        self.0.clear();
     }
 }
 
@@ -211,6 +237,22 @@ mod tests {
         assert!(Claim::of(&at("b")).is_some() && Claim::of(&at("a")).is_none());
         drop(first);
         assert!(Claim::of(&at("link")).is_some() && !is_claimed(&at("a")));
+    }
+
+    #[test]
+    fn names_of_complete_files_stay_taken_where_the_recording_began() {
+        let directory = tempfile::tempdir().unwrap();
+        let at = |name: &str| directory.path().join(name);
+        let claim = |name: &str| Claim::of(&at(name)).unwrap();
+        let mut names = KeptNames::default();
+        names.keep([claim("a"), claim("b")]);
+        names.keep([claim("a1"), claim("b1")]);
+        let taken = || ["a", "b", "a1", "b1"].map(|name| is_claimed(&at(name)));
+        assert_eq!(taken(), [true, true, false, false]);
+        names.give_up(&at("b"));
+        assert_eq!(taken(), [true, false, false, false]);
+        names.clear();
+        assert_eq!(taken(), [false; 4]);
     }
 
     #[test]

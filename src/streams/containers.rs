@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! What the extension of a file's name stands for: the one table of the recording sinks.
+//! Knows no GStreamer.
 
 use super::names;
 

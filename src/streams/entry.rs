@@ -69,7 +69,7 @@ impl Admission {
         self.refusal().unwrap_or(error)
     }
 
-    /// What it is told of what `pass` does, which is not asked when all is turned away.
+    /// The flow return for what `pass` does; `pass` is not called once everything is turned away.
     fn let_in(
         &self,
         pass: impl FnOnce() -> Result<gst::FlowSuccess, gst::FlowError>,
@@ -270,9 +270,9 @@ pub(crate) fn add(bin: &gst::Bin, elements: &[gst::Element]) -> Result<(), glib:
 
 /// Brings an element to the state of the bin that it is in, in a stream's thread.
 ///
-/// Who hears of an error stops the pipeline, perhaps before the element that could not start is taken away. The bin
-/// would have it get as far as READY on the way down, where it fails again, and nothing upstream would stop. So
-/// it is not the bin's to change before it has got there.
+/// The element's state is locked until it is in READY. If it fails to start, the application hears of the error and may stop
+/// the pipeline before the element is taken away: on the way down the bin would bring the element to READY first, which
+/// fails again, and nothing upstream would be stopped.
 pub(crate) fn start(element: &gst::Element) -> Result<(), glib::BoolError> {
     element.set_locked_state(true);
     if let Err(err) = element.set_state(gst::State::Ready) {

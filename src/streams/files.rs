@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! How the sinks make files: nothing is overwritten that was not asked for.
+//! How the sinks make files: nothing is overwritten that was not asked for. Knows no GStreamer.
 
 use std::fs::{File, OpenOptions};
 use std::io;
@@ -35,6 +35,13 @@ pub(crate) enum CreateError {
     },
 }
 
+impl CreateError {
+    /// Whether a file with another number in its name may be made instead.
+    pub(crate) fn is_of_name(&self) -> bool {
+        matches!(self, Self::Exists(_) | Self::Pinned(_) | Self::InUse(_))
+    }
+}
+
 /// Has nobody else write a file.
 pub(crate) fn claim(path: &Path) -> Result<Claim, CreateError> {
     Claim::of(path).ok_or_else(|| CreateError::InUse(path.to_owned()))
@@ -50,7 +57,7 @@ pub(crate) fn check_unclaimed(path: &Path) -> Result<(), CreateError> {
 
 /// Makes the file of a claim, empty: a new one, so that no other program takes the name from here on; with
 /// `overwrite` the one that is there may be emptied, unless it is pinned.
-pub(crate) fn create(path: &Path, overwrite: bool, claim: &mut Claim) -> Result<File, CreateError> {
+fn make(path: &Path, overwrite: bool, claim: &mut Claim) -> Result<File, CreateError> {
     if overwrite && pins::is_pinned(path) {
         return Err(CreateError::Pinned(path.to_owned()));
     }
@@ -80,54 +87,73 @@ pub(crate) fn create(path: &Path, overwrite: bool, claim: &mut Claim) -> Result<
     Ok(file)
 }
 
-/// Has other programs not write the file of a claim, which somebody else is about to make or to empty.
-pub(crate) fn keep_others_out(path: &Path, claim: &mut Claim) -> Result<(), CreateError> {
-    if std::fs::metadata(path).is_ok_and(|it| !it.is_file()) {
-        // To open a pipe would be noticed by whoever is at its other end.
-        return Ok(());
+/// Opens the file that somebody in this process has made and claims, empty.
+pub(crate) fn reopen(path: &Path) -> Result<File, CreateError> {
+    make(path, true, &mut Claim::default())
+}
+
+/// The right to write a file: nobody else writes it meanwhile, and nobody in this process deletes it.
+#[derive(Debug)]
+pub(crate) struct Hold {
+    claim: Claim,
+    _open: OpenFile,
+}
+
+impl Hold {
+    fn of(path: &Path) -> Result<Self, CreateError> {
+        let open = held::open(path);
+        Ok(Self {
+            claim: claim(path)?,
+            _open: open,
+        })
     }
-    let flags = OFlags::NONBLOCK | OFlags::NOCTTY;
-    let file = OpenOptions::new()
-        .write(true)
-        .create(true)
-        .truncate(false)
-        .custom_flags(flags.bits().cast_signed())
-        .open(path)
-        .map_err(|source| CreateError::Create {
-            path: path.to_owned(),
-            source,
-        })?;
-    match claim.made(&file) {
-        true => Ok(()),
-        false => Err(CreateError::InUse(path.to_owned())),
+
+    /// Of a file that a sink is about to make or to empty. Other programs do not write it either.
+    pub(crate) fn for_sink(path: &Path) -> Result<Self, CreateError> {
+        let mut hold = Self::of(path)?;
+        if std::fs::metadata(path).is_ok_and(|it| !it.is_file()) {
+            // To open a pipe would be noticed by whoever is at its other end.
+            return Ok(hold);
+        }
+        let flags = OFlags::NONBLOCK | OFlags::NOCTTY;
+        let file = OpenOptions::new()
+            .write(true)
+            .create(true)
+            .truncate(false)
+            .custom_flags(flags.bits().cast_signed())
+            .open(path)
+            .map_err(|source| CreateError::Create {
+                path: path.to_owned(),
+                source,
+            })?;
+        match hold.claim.made(&file) {
+            true => Ok(hold),
+            false => Err(CreateError::InUse(path.to_owned())),
+        }
+    }
+
+    /// It is written no more; its name is still claimed.
+    pub(crate) fn into_claim(self) -> Claim {
+        self.claim
     }
 }
 
-/// A file that nobody else writes while it is open.
+/// A file that was made, and the right to write it.
 #[derive(Debug)]
 pub(crate) struct Claimed {
-    file: File,
-    _claim: Claim,
+    /// Open for writing.
+    pub file: File,
+    /// Its name.
+    pub path: PathBuf,
+    pub hold: Hold,
 }
 
 impl Claimed {
-    /// Makes the file, or empties the one that is there.
-    pub(crate) fn create(path: &Path) -> Result<Self, CreateError> {
-        let mut claim = claim(path)?;
-        let file = create(path, true, &mut claim)?;
-        Ok(Self {
-            file,
-            _claim: claim,
-        })
-    }
-}
-
-impl From<Numbered> for Claimed {
-    fn from(made: Numbered) -> Self {
-        Self {
-            file: made.file,
-            _claim: made.claim,
-        }
+    /// Makes the file; with `overwrite` the one that is there may be emptied, unless it is pinned.
+    pub(crate) fn create(path: PathBuf, overwrite: bool) -> Result<Self, CreateError> {
+        let mut hold = Hold::of(&path)?;
+        let file = make(&path, overwrite, &mut hold.claim)?;
+        Ok(Self { file, path, hold })
     }
 }
 
@@ -141,24 +167,9 @@ impl io::Write for Claimed {
     }
 }
 
-/// A file that was made by a pattern.
-#[derive(Debug)]
-pub(crate) struct Numbered {
-    /// Open for writing.
-    pub file: File,
-    /// Its name.
-    pub path: PathBuf,
-    /// The number in it, if the pattern has a place for one.
-    pub number: u64,
-    /// Keeps it from being deleted.
-    pub held: OpenFile,
-    /// Keeps others from writing it.
-    pub claim: Claim,
-}
-
 /// Makes the file that a pattern names with `number` in its place, or with the next number whose
-/// file is not there, nor that which `beside` names. Returns the name and the number with it; nobody in
-/// this process deletes the file while it is held.
+/// file is not there, nor that which `beside` names. Returns the number that it has with it, if the pattern has a place
+/// for one.
 ///
 /// A name that has a time and no number stands for that moment, and is never overwritten: where it
 /// is in use it gets `-1`, `-2`... in front of the extension.
@@ -167,7 +178,7 @@ pub(crate) fn create_numbered(
     mut number: u64,
     overwrite: bool,
     beside: Option<&Pattern>,
-) -> Result<Numbered, CreateError> {
+) -> Result<(Claimed, u64), CreateError> {
     let of_a_moment = pattern.is_timed() && pattern.places() == 0;
     let beside = beside.filter(|it| it.places() > 0 && pattern.places() > 0 && !overwrite);
     let mut again = 0;
@@ -178,27 +189,13 @@ pub(crate) fn create_numbered(
             again => with_suffix(&name, &format!("-{again}")),
         };
         let taken = beside.is_some_and(|it| Path::new(&it.fill(&[number])).exists());
-        let held = held::open(&path);
         let created = match taken {
-            true => Err(CreateError::Exists(path.clone())),
-            false => claim(&path).and_then(|mut claim| {
-                let file = create(&path, overwrite && !of_a_moment, &mut claim)?;
-                Ok((file, claim))
-            }),
+            true => Err(CreateError::Exists(path)),
+            false => Claimed::create(path, overwrite && !of_a_moment),
         };
         match created {
-            Ok((file, claim)) => {
-                return Ok(Numbered {
-                    file,
-                    path,
-                    number,
-                    held,
-                    claim,
-                });
-            }
-            Err(CreateError::Exists(_) | CreateError::Pinned(_) | CreateError::InUse(_))
-                if pattern.places() > 0 && number < u64::MAX =>
-            {
+            Ok(made) => return Ok((made, number)),
+            Err(error) if error.is_of_name() && pattern.places() > 0 && number < u64::MAX => {
                 number += 1;
             }
             Err(CreateError::Exists(_) | CreateError::InUse(_))
@@ -266,8 +263,8 @@ pub(crate) fn check_place(path: &Path) -> Result<(), CreateError> {
 mod tests {
     use super::*;
 
-    fn create(path: &Path, overwrite: bool) -> Result<File, CreateError> {
-        super::create(path, overwrite, &mut claim(path)?)
+    fn create(path: &Path, overwrite: bool) -> Result<Claimed, CreateError> {
+        Claimed::create(path.to_owned(), overwrite)
     }
 
     #[test]
@@ -276,8 +273,8 @@ mod tests {
         let at = |name: &str| directory.path().join(name);
         let one = Pattern::new(at("a.ts").to_str().unwrap(), 1).unwrap();
         let many = Pattern::new(at("%d.ts").to_str().unwrap(), 1).unwrap();
-        let mut first = create_numbered(&one, 0, true, None).unwrap();
-        io::Write::write_all(&mut first.file, b"first").unwrap();
+        let (mut first, _) = create_numbered(&one, 0, true, None).unwrap();
+        io::Write::write_all(&mut first, b"first").unwrap();
         let error = create_numbered(&one, 0, true, None).unwrap_err();
         assert!(
             error
@@ -285,11 +282,11 @@ mod tests {
                 .contains("a.ts' is being written by another")
         );
         assert!(create(&at("a.ts"), true).is_err() && check_unclaimed(&at("a.ts")).is_err());
-        assert!(Claimed::create(&at("a.ts")).is_err());
+        assert!(Hold::for_sink(&at("a.ts")).is_err());
         assert_eq!(std::fs::read(at("a.ts")).unwrap(), b"first");
         // A number that is in use is passed over.
         let both = [(); 2].map(|()| create_numbered(&many, 0, true, None).unwrap());
-        assert_eq!(both.map(|made| made.number), [0, 1]);
+        assert_eq!(both.map(|(_, number)| number), [0, 1]);
         drop(first);
         create(&at("a.ts"), true).unwrap();
         assert_eq!(std::fs::read(at("a.ts")).unwrap(), b"");
@@ -304,8 +301,7 @@ mod tests {
         let exclusive = rustix::fs::FlockOperation::NonBlockingLockExclusive;
         rustix::fs::flock(&theirs, exclusive).unwrap();
         assert!(matches!(create(&path, true), Err(CreateError::InUse(_))));
-        let kept_out = keep_others_out(&path, &mut claim(&path).unwrap());
-        assert!(matches!(kept_out, Err(CreateError::InUse(_))));
+        assert!(matches!(Hold::for_sink(&path), Err(CreateError::InUse(_))));
         assert_eq!(std::fs::read(&path).unwrap(), b"theirs");
         drop(theirs);
         create(&path, true).unwrap();
@@ -333,10 +329,10 @@ mod tests {
         let at = |name: &str| directory.path().join(name);
         std::fs::write(at("2.ts"), "kept").unwrap();
         let pattern = Pattern::new(at("%d.ts").to_str().unwrap(), 1).unwrap();
-        let made = create_numbered(&pattern, 2, false, None).unwrap();
-        assert_eq!((made.path, made.number), (at("3.ts"), 3));
-        let made = create_numbered(&pattern, 2, false, None).unwrap();
-        assert_eq!((made.path, made.number), (at("4.ts"), 4));
+        let (made, number) = create_numbered(&pattern, 2, false, None).unwrap();
+        assert_eq!((made.path, number), (at("3.ts"), 3));
+        let (made, number) = create_numbered(&pattern, 2, false, None).unwrap();
+        assert_eq!((made.path, number), (at("4.ts"), 4));
         let fixed = Pattern::new(at("2.ts").to_str().unwrap(), 1).unwrap();
         let error = create_numbered(&fixed, 2, false, None)
             .unwrap_err()
@@ -358,7 +354,7 @@ mod tests {
         let error = create(&at("0.ts"), true).unwrap_err().to_string();
         assert!(error.contains("0.ts' is pinned: unpin it"), "{error}");
         let pattern = Pattern::new(at("%d.ts").to_str().unwrap(), 1).unwrap();
-        let made = create_numbered(&pattern, 0, true, None).unwrap();
+        let (made, _) = create_numbered(&pattern, 0, true, None).unwrap();
         assert_eq!(made.path, at("1.ts"));
         assert_eq!(std::fs::read(at("0.ts")).unwrap(), b"kept");
     }
@@ -370,8 +366,8 @@ mod tests {
         std::fs::write(at("0.txt"), "kept").unwrap();
         let [names, times] =
             ["%d.ts", "%d.txt"].map(|name| Pattern::new(at(name).to_str().unwrap(), 1).unwrap());
-        let made = create_numbered(&names, 0, false, Some(&times)).unwrap();
-        assert_eq!((made.path, made.number), (at("1.ts"), 1));
+        let (made, number) = create_numbered(&names, 0, false, Some(&times)).unwrap();
+        assert_eq!((made.path, number), (at("1.ts"), 1));
     }
 
     #[test]
@@ -383,7 +379,7 @@ mod tests {
         let first = PathBuf::from(pattern_at.fill(&[]));
         create_directories(&pattern, &first).unwrap();
         for expected in ["<F>/<H>h.ts", "<F>/<H>h-1.ts", "<F>/<H>h-2.ts"] {
-            let made = create_numbered(&pattern_at, 0, true, None).unwrap();
+            let (made, _) = create_numbered(&pattern_at, 0, true, None).unwrap();
             assert_eq!(made.path, at(expected));
         }
         // Only what the time names is made.

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! Files that are being written, of all elements in this process: nobody here deletes them.
+//! Knows no GStreamer.
 
 use std::io;
 use std::path::{Path, PathBuf};

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! File names with places in them: for numbers, as `printf` and with it splitmuxsink and
 //! multifilesink write them (`event-%05d.mp4`), and for the time of day, as `strftime` writes them
-//! (`%Y-%m-%d_%H-%M-%S.mp4`).
+//! (`%Y-%m-%d_%H-%M-%S.mp4`). Knows no GStreamer.
 //!
 //! `%d` is a number for the one and the day for the other: it is the day in a name that has another
 //! place for a time, and a number in all others. With a width, `%05d`, it is always a number.

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! Which Debian package has which of the elements that recordings are made with.
+//! Knows no GStreamer.
 
 const PACKAGES: &[(&str, &[&str])] = &[
     (

@@ -11,8 +11,7 @@ use gst::subclass::prelude::*;
 use gst_base::prelude::*;
 use gst_base::subclass::prelude::*;
 
-use super::claims::Claim;
-use super::files::{self, CreateError};
+use super::files::{self, Claimed, CreateError};
 use super::names::Pattern;
 use crate::sync::lock;
 
@@ -53,16 +52,13 @@ mod imp {
     impl Files {
         fn write(&mut self, picture: &[u8]) -> Result<(), gst::ErrorMessage> {
             let path = self.pattern.fill(&[self.next]);
-            let reserved = std::mem::take(&mut self.reserved);
-            let file = Path::new(&path);
-            let claim = match reserved {
+            let created = match std::mem::take(&mut self.reserved) {
                 // Whoever reserved it has the claim.
-                true => Ok(Claim::default()),
-                false => files::claim(file),
+                true => files::reopen(Path::new(&path)).map(|file| (file, None)),
+                false => Claimed::create(path.clone().into(), self.overwrite)
+                    .map(|made| (made.file, Some(made.hold))),
             };
-            let mut claim = claim.map_err(|error| create_error(&error))?;
-            let created = files::create(file, self.overwrite || reserved, &mut claim);
-            let mut file = created.map_err(|error| create_error(&error))?;
+            let (mut file, _hold) = created.map_err(|error| create_error(&error))?;
             self.next += 1;
             file.write_all(picture).map_err(|source| {
                 // Half a picture is none. That it can't be removed is no news beside the error.

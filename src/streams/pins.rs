@@ -3,6 +3,7 @@
 //! the extended attribute `user.kendryte.pinned`; on file systems that have none, as FAT, it is an
 //! empty file beside it, `clip.mp4.pinned` for `clip.mp4`. Either counts, whoever made it: `touch
 //! clip.mp4.pinned` and `setfattr -n user.kendryte.pinned clip.mp4` pin as well.
+//! Knows no GStreamer.
 
 use std::fs::OpenOptions;
 use std::io;

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! Which recordings make room for others.
+//! Which recordings make room for others. Knows no GStreamer.
 //!
 //! Only files whose names a sink's pattern makes are counted and deleted, the oldest first: by when
 //! they were written last, and those of this run behind all others, in the order in which they were
@@ -249,7 +249,7 @@ impl Retention {
 
     fn sweep_for(&self, counts: &mut Counts, policy: impl Fn() -> Policy, coming: u64) -> Swept {
         let mut files = self.files(&policy());
-        // Those of now: by the limits of before the files were looked at, one would go that is to stay.
+        // Asked again: the limits may have been raised while the files were looked at.
         let policy = &policy();
         let limits = policy.limits;
         files.retain(|file| !pins::is_pinned(&file.path));
@@ -474,7 +474,7 @@ fn walk(
             true => PathBuf::from(&name),
             false => entry.path(),
         };
-        // Of the entry itself: a link is not ours.
+        // This follows no link: what one leads to is not ours.
         match entry.metadata() {
             Ok(metadata) if below.is_empty() && metadata.is_file() => visit(path, found, metadata),
             Ok(metadata) if !below.is_empty() && metadata.is_dir() => {

@@ -2,7 +2,7 @@
 //! The file of presentation times that `pts-location` asks for: one line a frame in the order of
 //! presentation, milliseconds rounded to three decimals, the first frame at 0.000. That is what
 //! picamera2 writes (`picamera2/outputs/output.py`); `mkvmerge` and `mp4fpsmod` want a first line
-//! `# timestamp format v2` in front of it.
+//! `# timestamp format v2` in front of it. Knows no GStreamer.
 
 use std::io::{self, Write};
 

@@ -193,6 +193,17 @@ fn recordsink_says_what_another_sink_needs() {
     );
 }
 
+/// The pad of a sink that takes anything.
+fn sink_of_anything() -> &'static [gst::PadTemplate] {
+    static TEMPLATES: std::sync::LazyLock<Vec<gst::PadTemplate>> = std::sync::LazyLock::new(|| {
+        let (direction, presence) = (gst::PadDirection::Sink, gst::PadPresence::Always);
+        let any = gst::Caps::new_any();
+        let template = gst::PadTemplate::new("sink", direction, presence, &any);
+        vec![template.expect("any caps")]
+    });
+    &TEMPLATES
+}
+
 /// A sink that never starts.
 mod unwilling {
     use gst::subclass::prelude::*;
@@ -221,14 +232,7 @@ mod unwilling {
         }
 
         fn pad_templates() -> &'static [gst::PadTemplate] {
-            static TEMPLATES: std::sync::LazyLock<Vec<gst::PadTemplate>> =
-                std::sync::LazyLock::new(|| {
-                    let (direction, presence) = (gst::PadDirection::Sink, gst::PadPresence::Always);
-                    let any = gst::Caps::new_any();
-                    let template = gst::PadTemplate::new("sink", direction, presence, &any);
-                    vec![template.expect("any caps")]
-                });
-            &TEMPLATES
+            super::sink_of_anything()
         }
     }
 
@@ -346,15 +350,7 @@ macro_rules! store {
                 }
 
                 fn pad_templates() -> &'static [gst::PadTemplate] {
-                    static TEMPLATES: std::sync::LazyLock<Vec<gst::PadTemplate>> =
-                        std::sync::LazyLock::new(|| {
-                            let (direction, presence) =
-                                (gst::PadDirection::Sink, gst::PadPresence::Always);
-                            let any = gst::Caps::new_any();
-                            let template = gst::PadTemplate::new("sink", direction, presence, &any);
-                            vec![template.expect("any caps")]
-                        });
-                    &TEMPLATES
+                    super::sink_of_anything()
                 }
             }
 

@@ -49,6 +49,7 @@ mod one_error;
 mod one_location;
 mod parallelenc;
 mod players;
+mod properties;
 mod random_cameras;
 mod random_streams;
 mod recording;

@@ -54,6 +54,32 @@ fn assert_recorded(hand: &Hand, kind: Sink, sent: &[gst::Buffer]) {
     }
 }
 
+/// A hand whose pad plays, and has these caps and perhaps a segment.
+fn begun(
+    kind: Sink,
+    extension: &str,
+    caps: &gst::Caps,
+    segment: Option<gst::Event>,
+) -> (Hand, gst::Pad) {
+    let hand = Hand::new(kind, extension);
+    let name = caps.structure(0).unwrap().name();
+    let pad = hand.pad(!name.starts_with("audio/"));
+    hand.pipeline.play();
+    pad.push_event(gst::event::Caps::new(caps));
+    if let Some(segment) = segment {
+        pad.push_event(segment);
+    }
+    (hand, pad)
+}
+
+/// All of these, and the end.
+fn push_all<'a>(pad: &gst::Pad, buffers: impl IntoIterator<Item = &'a gst::Buffer>) {
+    for buffer in buffers {
+        pad.push(buffer.clone()).unwrap();
+    }
+    pad.push_event(gst::event::Eos::new());
+}
+
 const SINKS: [(Sink, &str); 7] = [
     (Sink::Mux, "avi"),
     (Sink::Record, "avi"),
@@ -67,16 +93,10 @@ const SINKS: [(Sink, &str); 7] = [
 #[test]
 fn timestamps_without_a_segment_are_running_times() {
     for (kind, extension) in SINKS {
-        let hand = Hand::new(kind, extension);
-        let pad = hand.pad(true);
-        hand.pipeline.play();
         let stream = jpegs();
-        pad.push_event(gst::event::Caps::new(&stream.caps));
+        let (hand, pad) = begun(kind, extension, &stream.caps, None);
         let sent: Vec<_> = (0..JPEGS).map(|n| at(&stream, n, n * FRAME)).collect();
-        for buffer in &sent {
-            pad.push(buffer.clone()).unwrap();
-        }
-        pad.push_event(gst::event::Eos::new());
+        push_all(&pad, &sent);
         assert_recorded(&hand, kind, &sent);
     }
 }
@@ -112,14 +132,11 @@ fn raw_pictures_without_a_segment_are_encoded() {
 #[test]
 fn what_goes_on_behind_a_flush_without_its_segment_is_recorded() {
     for extension in ["avi", "mkv", "mov"] {
-        let hand = Hand::new(Sink::Record, extension);
-        let pad = hand.pad(true);
-        hand.pipeline.play();
         let stream = jpegs();
-        pad.push_event(gst::event::Caps::new(&stream.caps));
         // By this one, what comes behind the flush would be before its begin, and have come hours ago.
         let start = 10_000 * 1_000_000_000;
-        pad.push_event(segment(start, 0));
+        let first = Some(segment(start, 0));
+        let (hand, pad) = begun(Sink::Record, extension, &stream.caps, first);
         let time = |n| n * FRAME + if n < 10 { start } else { 0 };
         let sent: Vec<_> = (0..JPEGS).map(|n| at(&stream, n, time(n))).collect();
         for (number, buffer) in sent.iter().enumerate() {
@@ -136,11 +153,8 @@ fn what_goes_on_behind_a_flush_without_its_segment_is_recorded() {
 
 #[test]
 fn ffmpeg_gets_whole_samples() {
-    let hand = Hand::new(Sink::Ffmpeg, "mkv");
-    let pad = hand.pad(false);
-    hand.pipeline.play();
-    pad.push_event(gst::event::Caps::new(&rig::raw_sound()));
-    pad.push_event(segment(0, 0));
+    crate::common::init();
+    let (hand, pad) = begun(Sink::Ffmpeg, "mkv", &rig::raw_sound(), Some(segment(0, 0)));
     let all = bytes(&rig::samples(0..20_000));
     for piece in all.chunks(1001) {
         pad.push(gst::Buffer::from_slice(piece.to_vec())).unwrap();
@@ -179,34 +193,27 @@ fn backward(frames: u64, ends: bool) -> gst::Event {
 #[test]
 fn pictures_that_are_played_backward_are_recorded_so() {
     for (kind, extension) in SINKS {
-        let hand = Hand::new(kind, extension);
-        let pad = hand.pad(true);
-        hand.pipeline.play();
         let stream = jpegs();
-        pad.push_event(gst::event::Caps::new(&stream.caps));
-        pad.push_event(backward(JPEGS, true));
+        let (hand, pad) = begun(kind, extension, &stream.caps, Some(backward(JPEGS, true)));
         let sent: Vec<_> = (0..JPEGS)
             .rev()
             .map(|n| at(&stream, n, n * FRAME))
             .collect();
-        for buffer in &sent {
-            pad.push(buffer.clone()).unwrap();
-        }
-        pad.push_event(gst::event::Eos::new());
+        push_all(&pad, &sent);
         assert_recorded(&hand, kind, &sent);
     }
 }
 
 #[test]
 fn raw_pictures_that_are_played_backward_are_encoded_so() {
+    crate::common::init();
     for extension in ["mp4", "mkv", "ts", "avi"] {
-        let hand = Hand::new(Sink::Record, extension);
-        let pad = hand.pad(true);
-        hand.pipeline.play();
-        pad.push_event(gst::event::Caps::new(
+        let (hand, pad) = begun(
+            Sink::Record,
+            extension,
             &rig::RAW.parse::<gst::Caps>().unwrap(),
-        ));
-        pad.push_event(backward(JPEGS, true));
+            Some(backward(JPEGS, true)),
+        );
         for number in (0..JPEGS).rev() {
             pad.push(rig::picture(number)).unwrap();
         }
@@ -251,11 +258,7 @@ fn what_is_nothing_backward_is_refused_once() {
         (Sink::Circular, "mkv"),
         (Sink::Ffmpeg, "mkv"),
     ] {
-        let hand = Hand::new(kind, extension);
-        let pad = hand.pad(true);
-        hand.pipeline.play();
-        pad.push_event(gst::event::Caps::new(&h264.caps));
-        pad.push_event(backward(30, true));
+        let (hand, pad) = begun(kind, extension, &h264.caps, Some(backward(30, true)));
         let buffers = (0..30).map(|n| at(&h264, n, n * FRAME));
         assert_refused(&hand, &pad, buffers, &format!("{kind:?} {extension}"));
     }
@@ -267,18 +270,10 @@ fn what_is_nothing_backward_is_refused_once() {
         } else {
             "mkv"
         };
-        let hand = Hand::new(kind, extension);
-        let pad = hand.pad(false);
-        hand.pipeline.play();
-        pad.push_event(gst::event::Caps::new(&rig::raw_sound()));
-        pad.push_event(backward(30, true));
+        let (hand, pad) = begun(kind, extension, &rig::raw_sound(), Some(backward(30, true)));
         let sound = (0..30).map(|n| rig::samples(n * 1000..(n + 1) * 1000));
         assert_refused(&hand, &pad, sound, &format!("{kind:?}, sound"));
-        let hand = Hand::new(kind, extension);
-        let pad = hand.pad(true);
-        hand.pipeline.play();
-        pad.push_event(gst::event::Caps::new(&stream.caps));
-        pad.push_event(backward(30, false));
+        let (hand, pad) = begun(kind, extension, &stream.caps, Some(backward(30, false)));
         let buffers = (0..30).map(|n| at(&stream, n, n * FRAME));
         assert_refused(&hand, &pad, buffers, &format!("{kind:?}, from nowhere"));
     }
@@ -287,19 +282,13 @@ fn what_is_nothing_backward_is_refused_once() {
 #[test]
 fn what_is_played_twice_as_fast_lasts_half_as_long() {
     for (kind, extension) in SINKS {
-        let hand = Hand::new(kind, extension);
-        let pad = hand.pad(true);
-        hand.pipeline.play();
         let stream = jpegs();
-        pad.push_event(gst::event::Caps::new(&stream.caps));
+        let (hand, pad) = begun(kind, extension, &stream.caps, None);
         let mut fast = gst::FormattedSegment::<gst::ClockTime>::new();
         fast.set_rate(2.0);
         pad.push_event(gst::event::Segment::new(&fast));
         let sent: Vec<_> = (0..JPEGS).map(|n| at(&stream, n, 2 * n * FRAME)).collect();
-        for buffer in &sent {
-            pad.push(buffer.clone()).unwrap();
-        }
-        pad.push_event(gst::event::Eos::new());
+        push_all(&pad, &sent);
         assert_recorded(&hand, kind, &sent);
     }
 }
@@ -327,11 +316,7 @@ fn headers_that_come_alone_are_no_pictures() {
             .any(|it| it[..3] == [0, 0, 1] && it[3] & 0x1f == kind)
     };
     assert!(is_set(7) && is_set(8), "{sets:?}");
-    let hand = Hand::new(Sink::Circular, "mkv");
-    let pad = hand.pad(true);
-    hand.pipeline.play();
-    pad.push_event(gst::event::Caps::new(&stream.caps));
-    pad.push_event(segment(0, 0));
+    let (hand, pad) = begun(Sink::Circular, "mkv", &stream.caps, Some(segment(0, 0)));
     for number in 0..30 {
         if number % 10 == 0 {
             let mut header = gst::Buffer::from_slice(sets.clone());

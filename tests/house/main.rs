@@ -10,6 +10,7 @@
 )]
 
 mod benchmarks;
+mod code;
 mod imports;
 mod map;
 mod packages;

@@ -112,6 +112,27 @@ fn the_drawing_is_what_the_sources_say() {
     }
 }
 
+/// Nothing is reached from itself, and no crate leads to an element.
+#[test]
+fn the_arrows_lead_in_no_circle() {
+    let arrows = arrows();
+    let elements = elements();
+    for (from, to) in &arrows {
+        assert!(
+            !from.contains('/') || (to.contains('/') && !elements.contains(to)),
+            "{from} --> {to}"
+        );
+        let mut reached = BTreeSet::new();
+        let mut open = vec![to];
+        while let Some(part) = open.pop() {
+            assert!(part != from, "{from} --> {to} --> ... --> {from}");
+            if reached.insert(part) {
+                open.extend(arrows.iter().filter(|it| it.0 == *part).map(|it| &it.1));
+            }
+        }
+    }
+}
+
 /// The paths in the page's tables. A `*` stands for what there are several of.
 fn mapped() -> BTreeSet<String> {
     let page = page();

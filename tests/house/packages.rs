@@ -72,6 +72,17 @@ fn dependencies(id: &str) -> BTreeSet<&'static str> {
     seen
 }
 
+/// The ids of what a package's tests need, it and what it needs itself included.
+fn dependencies_with_tests(id: &str) -> BTreeSet<&'static str> {
+    let nodes = list(&METADATA["resolve"]["nodes"]).iter();
+    let node = nodes.into_iter().find(|node| text(node, "id") == id);
+    let direct = list(&node.unwrap()["deps"]).iter();
+    direct
+        .flat_map(|dep| dependencies(text(dep, "pkg")))
+        .chain(dependencies(id))
+        .collect()
+}
+
 /// The packages of the workspace by the folder of their manifest, the root's being empty.
 pub(crate) fn members() -> BTreeMap<String, &'static Value> {
     let packages = packages();
@@ -114,10 +125,11 @@ fn crates_know_no_gstreamer() {
             continue;
         }
         checked += 1;
-        for id in dependencies(text(package, "id")) {
+        // Its tests need none either, and link no plugin.
+        for id in dependencies_with_tests(text(package, "id")) {
             let name = text(packages[id], "name");
             assert!(
-                !foreign(name),
+                !foreign(name) && name != env!("CARGO_PKG_NAME"),
                 "{folder} depends on {name}: what needs GStreamer is an element's"
             );
         }
@@ -127,6 +139,109 @@ fn crates_know_no_gstreamer() {
         entries("crates").len(),
         "a folder of crates/ is no package"
     );
+}
+
+/// A change is linked in seconds.
+#[test]
+fn the_plugins_tests_are_few_programs() {
+    let targets = list(&members()[""]["targets"]).iter();
+    let tests = targets.filter(|target| list(&target["kind"]).iter().any(|kind| kind == "test"));
+    let names: BTreeSet<&str> = tests.map(|target| text(target, "name")).collect();
+    assert_eq!(names, BTreeSet::from(["elements", "house", "programs"]));
+}
+
+/// The crate's first page is its README, whose example is a doctest.
+#[test]
+fn each_crates_readme_has_an_example_that_is_built() {
+    for folder in entries("crates") {
+        let library = std::fs::read_to_string(folder.join("src/lib.rs")).unwrap();
+        assert!(
+            library.contains("doc = include_str!(\"../README.md\")]"),
+            "{} does not include its README",
+            folder.display()
+        );
+        let readme = std::fs::read_to_string(folder.join("README.md")).unwrap();
+        let fences = readme.lines().filter(|line| line.starts_with("```"));
+        let built = |fence: &&str| ["```", "```rust", "```no_run"].contains(fence);
+        assert!(
+            fences.step_by(2).any(|fence| built(&fence)),
+            "{}/README.md has no example that rustdoc builds",
+            folder.display()
+        );
+    }
+}
+
+/// All Rust text of a package that may use what this kind of dependency brings.
+fn text_of(folder: &str, kind: &str) -> String {
+    let places: &[&str] = match kind {
+        "dev" => &["src", "tests", "benches", "examples"],
+        "build" => &["build.rs"],
+        _ => &["src"],
+    };
+    let mut text = String::new();
+    let mut open: Vec<_> = places
+        .iter()
+        .map(|it| root().join(folder).join(it))
+        .collect();
+    while let Some(path) = open.pop() {
+        if path.is_dir() {
+            open.extend(entries(&path));
+        } else if path.extension().is_some_and(|it| it == "rs") {
+            let own = std::fs::read_to_string(&path).unwrap_or_default();
+            // What several packages share is built in each.
+            let shared = own.split("#[path = \"").skip(1);
+            let shared = shared.filter_map(|rest| rest.split('"').next());
+            open.extend(shared.map(|shared| path.with_file_name(shared)));
+            text += &own;
+        }
+    }
+    text
+}
+
+/// The library of a package: what it is called, and whether programs may load it too.
+fn library_of(name: &str) -> Option<(&'static str, bool)> {
+    let package = packages()
+        .into_values()
+        .find(|it| text(it, "name") == name)?;
+    let has = |target: &Value, kind: &str| list(&target["crate_types"]).iter().any(|it| it == kind);
+    let is_library = |target: &&Value| {
+        let kinds = ["lib", "rlib", "proc-macro"];
+        kinds.iter().any(|kind| has(target, kind))
+    };
+    let library = list(&package["targets"]).iter().find(is_library)?;
+    Some((text(library, "name"), has(library, "cdylib")))
+}
+
+/// Whether a text has a name in a path, or imports it.
+fn is_named(sources: &str, name: &str) -> bool {
+    let is_part = |it: char| it.is_alphanumeric() || it == '_';
+    sources.match_indices(name).any(|(at, _)| {
+        let before = sources[..at].chars().next_back();
+        let after = sources[at + name.len()..].chars().next();
+        !before.is_some_and(is_part) && after.is_some_and(|it| ":; ".contains(it))
+    })
+}
+
+/// What nobody names is not depended on. What a test only loads or preloads has to be built, and has no name there.
+#[test]
+fn every_dependency_is_used() {
+    let (mut all, mut idle) = (0, Vec::new());
+    for (folder, package) in members() {
+        for dependency in list(&package["dependencies"]) {
+            let kind = dependency["kind"].as_str().unwrap_or_default();
+            let name = text(dependency, "name");
+            let (library, is_loaded) = library_of(name).unwrap_or((name, false));
+            let called = dependency["rename"].as_str().unwrap_or(library);
+            let named = is_named(&text_of(&folder, kind), &called.replace('-', "_"));
+            all += 1;
+            let is_used = named || (is_loaded && kind == "dev");
+            if !is_used {
+                idle.push(format!("{folder}/Cargo.toml: {name}"));
+            }
+        }
+    }
+    assert!(all > 60, "{all}");
+    assert!(idle.is_empty(), "nothing names\n{}", idle.join("\n"));
 }
 
 #[test]

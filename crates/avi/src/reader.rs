@@ -169,7 +169,7 @@ pub fn streams_of_joined(header: &Header, other: &Header) -> walk::Streams {
     let places = places(header, other);
     let all = || 0..header.streams.len();
     let (kinds, numbers) = match places.iter().any(Option::is_some) && !other.lacks_video() {
-        // What it has may be what the first one has, of which its header has lost a part.
+        // No stream of the two is alike, or this header has lost its video: assume the streams of the first.
         false => (kinds(header), all().collect()),
         true => places
             .iter()
@@ -790,7 +790,7 @@ impl Snap {
     }
 }
 
-/// What of a picture's chunk is of use.
+/// The part of a picture's chunk that can be used.
 enum Useful {
     /// These bytes, which hold a picture, or two fields of one.
     All {

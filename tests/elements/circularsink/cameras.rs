@@ -216,8 +216,7 @@ fn another_size_begins_another_file() {
         // The first one may have to be a key unit.
         rig.push(31);
         rig.eos();
-        let mut done = [rig.finished(), rig.finished()];
-        done.sort_by_key(|done| done.id);
+        let done = rig.all_finished(2);
         if name == "s.jpg" {
             let pictures = std::fs::read_dir(rig.dir.path()).expect("it is there");
             assert_eq!(pictures.count(), 61);
@@ -389,11 +388,8 @@ fn a_picture_that_comes_late_is_recorded() {
     rig.next = 50;
     rig.announce();
     rig.push(30);
-    rig.eos();
     // The sound until then is in a file of its own.
-    let mut done = [rig.finished(), rig.finished()];
-    rig.wait_eos();
-    done.sort_by_key(|done| done.id);
+    let done = rig.end(2);
     let numbers = decode_picture(done[1].path()).numbers();
     assert_eq!(numbers, (50..80).collect::<Vec<_>>());
 }
@@ -419,10 +415,7 @@ fn a_format_that_changes_before_the_file_is_open_is_written_as_it_was() {
     push(&rig, 0..20);
     rig.stream = encoded("jpegenc", 200);
     push(&rig, 20..40);
-    rig.eos();
-    let mut done = [rig.finished(), rig.finished()];
-    rig.wait_eos();
-    done.sort_by_key(|done| done.id);
+    let done = rig.end(2);
     assert_frames(&decode_picture(done[0].path()), 0, 19);
     assert_frames(&decode_picture(done[1].path()), 20, 39);
 }

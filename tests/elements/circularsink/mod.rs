@@ -183,8 +183,7 @@ fn recordings_overlap() {
     rig.push(50);
     rig.finish();
     rig.push(30);
-    let mut done: Vec<_> = (0..3).map(|_| rig.finished()).collect();
-    done.sort_by_key(|d| d.id);
+    let done = rig.all_finished(3);
     for ((done, id), name) in done.iter().zip(ids).zip(&names) {
         assert_eq!((done.id, done.path()), (id, Path::new(name)));
         let decoded = decode(done.path(), true);
@@ -206,10 +205,7 @@ fn a_split_loses_nothing_and_repeats_nothing() {
         rig.trigger(Some(&rig.path(&format!("{number}.mkv"))));
     }
     rig.push_all();
-    rig.eos();
-    let mut done: Vec<_> = (0..4).map(|_| rig.finished()).collect();
-    rig.wait_eos();
-    done.sort_by_key(|d| d.id);
+    let done = rig.end(4);
     assert_eq!(done[0].id, first);
     let (mut frames, mut sound) = (0, 0);
     for done in &done {
@@ -249,8 +245,7 @@ fn events_trigger() {
             .send_event(gst::event::CustomUpstream::new(outside))
     );
     rig.push(50);
-    let mut done = [rig.finished(), rig.finished()];
-    done.sort_by_key(|d| d.id);
+    let done = rig.all_finished(2);
     assert_eq!(done[0].path(), Path::new(&rig.path("in.mkv")));
     assert_eq!(done[0].frames, 60);
     assert_eq!(done[1].path(), Path::new(&rig.path("out.mkv")));
@@ -471,17 +466,23 @@ fn a_disk_that_stalls_for_ten_seconds_loses_nothing() {
     let stall = Stall::on(&rig);
     rig.push(100);
     rig.trigger(None);
+    let (pushed, all_pushed) = std::sync::mpsc::channel();
+    let begun = std::time::Instant::now();
     let disk = std::thread::spawn(move || {
-        std::thread::sleep(std::time::Duration::from_secs(10));
+        let is_free = all_pushed.recv_timeout(FAILSAFE.into()).is_ok();
+        // As long as it lasts.
+        std::thread::sleep(std::time::Duration::from_secs(10).saturating_sub(begun.elapsed()));
         stall.release();
+        is_free
     });
     // Neither the frames nor the end of the stream wait for it.
     rig.push_all();
     rig.eos();
-    assert!(!disk.is_finished(), "the stream waited for the disk");
+    pushed.send(()).expect("the disk is stalled");
     let done = rig.finished();
     rig.wait_eos();
-    disk.join().expect("the thread ends");
+    let is_free = disk.join().expect("the thread ends");
+    assert!(is_free, "the stream waited for the disk");
     let decoded = decode(done.path(), true);
     assert_frames(&decoded, 0, 599);
     assert_sound_aligned(&decoded, 1);
@@ -654,10 +655,7 @@ fn a_change_of_format_begins_a_new_file() {
     rig.stream = other;
     rig.announce();
     rig.push(50);
-    rig.eos();
-    let mut done = [rig.finished(), rig.finished()];
-    rig.wait_eos();
-    done.sort_by_key(|d| d.id);
+    let done = rig.end(2);
     assert_frames(&decode(done[0].path(), false), 0, 99);
     assert_frames(&decode(done[1].path(), false), 100, 149);
 }
@@ -674,10 +672,7 @@ fn a_flush_begins_a_new_file() {
     rig.next = 30;
     rig.announce();
     rig.push(60);
-    rig.eos();
-    let mut done = [rig.finished(), rig.finished()];
-    rig.wait_eos();
-    done.sort_by_key(|d| d.id);
+    let done = rig.end(2);
     assert_frames(&decode(done[0].path(), false), 0, 99);
     assert_frames(&decode(done[1].path(), false), 30, 89);
 }

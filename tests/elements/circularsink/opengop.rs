@@ -190,10 +190,7 @@ fn split(stream: &Encoded, extension: &str) -> (Rig, Vec<Done>) {
         rig.trigger(Some(&rig.path(&format!("{number}.{extension}"))));
     }
     rig.push_all();
-    rig.eos();
-    let mut done: Vec<_> = (0..4).map(|_| rig.finished()).collect();
-    rig.wait_eos();
-    done.sort_by_key(|d| d.id);
+    let done = rig.end(4);
     (rig, done)
 }
 

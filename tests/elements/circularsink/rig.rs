@@ -343,6 +343,21 @@ impl Rig {
         Done::new(&self.wait("circularsink-recording-finished"))
     }
 
+    /// So many recordings, in the order in which they began.
+    pub(crate) fn all_finished(&self, count: usize) -> Vec<Done> {
+        let mut done: Vec<_> = (0..count).map(|_| self.finished()).collect();
+        done.sort_by_key(|done| done.id);
+        done
+    }
+
+    /// Ends the stream, and with it the last of so many recordings.
+    pub(crate) fn end(&self, count: usize) -> Vec<Done> {
+        self.eos();
+        let done = self.all_finished(count);
+        self.wait_eos();
+        done
+    }
+
     pub(crate) fn failed(&self) -> (Done, String) {
         let structure = self.wait("circularsink-recording-failed");
         let error = structure.get::<String>("error").expect("it says why");

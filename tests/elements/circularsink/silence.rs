@@ -372,8 +372,7 @@ fn what_a_recording_does_not_take_is_not_kept_for_it() {
     caught_up(&rig);
     rig.finish();
     rig.push(10);
-    let mut done = [rig.finished(), rig.finished()];
-    done.sort_by_key(|d| d.id);
+    let done = rig.all_finished(2);
     assert_eq!(done[0].frames, 530);
     let samples = stored_samples(done[1].path()).len() as u64;
     assert!(samples.abs_diff(530 * SAMPLES / RATE) < 100, "{samples}");

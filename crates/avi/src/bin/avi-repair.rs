@@ -16,6 +16,7 @@
 //! The new file has every intact frame at its time, and sound likewise; what was
 //! lost is listed. It exits with 0 if the repair (or the check) went well, with
 //! 1 if the file does not play on a K210, and with 2 if nothing could be done.
+#![forbid(unsafe_code)]
 
 use std::ffi::OsString;
 use std::fs::File;

@@ -176,7 +176,7 @@ pub struct Bits<'a> {
     at: usize,
     /// Bytes that were loaded since the start, without their stuffing.
     loaded: usize,
-    /// Of these, those that are not in the data.
+    /// How many of these are not in the data: zeros behind its end.
     made_up: usize,
     /// What is loaded and was not read, from the highest bit on; behind that, zeros.
     window: u64,

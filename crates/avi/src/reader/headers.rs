@@ -166,7 +166,7 @@ impl Stream {
         }
     }
 
-    /// What it is in a part, by its number.
+    /// The stream as the part of this number describes it; 0 is the first.
     pub fn numbered_part(&self, number: usize) -> &Self {
         let joined = number.checked_sub(1).and_then(|n| self.joined.get(n));
         joined.map_or(self, |joined| &joined.stream)

@@ -264,7 +264,7 @@ impl StreamReader {
                 };
                 if header.is_enough() {
                     let before = super::picture_before(&mut self.arrived, base, header.begin);
-                    // What is there of one that has not all come is gone through.
+                    // Of a file that has come in part, walk through what there is.
                     let before = before.unwrap_or(Some(base));
                     return Ok(Some(self.start(header, before)));
                 }

@@ -30,7 +30,7 @@ const REGULAR: f64 = 0.05;
 /// What the first frames of a camera tell of its rate.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Cadence {
-    /// Of the shortest usual interval between two frames.
+    /// The rate at which frames come with the shortest usual interval.
     pub usual: Rate,
     /// Of a grid for frames that come at any time: the same for a camera that is regular and has 24 frames a second
     /// or more; else the same, or two or three times that, such that there are 30 places a second or more. A camera

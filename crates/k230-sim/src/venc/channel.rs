@@ -66,6 +66,7 @@ struct Picture {
 // SAFETY: the pointers are into the mapping that lives as long as the process; that the program
 // leaves a frame alone while the encoder has it is the ABI's rule.
 unsafe impl Send for Picture {}
+// SAFETY: as above; nobody writes through them.
 unsafe impl Sync for Picture {}
 
 impl FrameData for Picture {

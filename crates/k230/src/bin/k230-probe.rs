@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! `k230-probe [DEVICE]`: what the K230's encoder on this machine has, and whether it encodes a
 //! second of test picture, as a report that one can send.
+#![forbid(unsafe_code)]
 
 use std::{
     any::Any,
