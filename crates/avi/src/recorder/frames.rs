@@ -30,6 +30,15 @@ pub fn picture_size(bytes: &[u8]) -> Option<(u32, u32)> {
     (header.width > 0 && header.height > 0).then_some((header.width.into(), header.height.into()))
 }
 
+impl<P> Video<P> {
+    /// Whether a frame of a time in nanoseconds is late at the next place.
+    fn is_late(&self, time: i64) -> bool {
+        let shown = i64::try_from(self.grid.next_time()).unwrap_or(i64::MAX);
+        let interval = i64::try_from(self.grid.rate().time_of(1)).unwrap_or(i64::MAX);
+        shown.saturating_sub(time) > interval.max(LATE)
+    }
+}
+
 impl<S: Storage> Recorder<S> {
     /// `time` is in nanoseconds since the start of the file.
     pub(super) fn frame(
@@ -60,6 +69,8 @@ impl<S: Storage> Recorder<S> {
         let missing = match time {
             Some(time) => self.place(stream, time),
             None => {
+                let is_late = video.last_time.is_some_and(|last| video.is_late(last));
+                video.together += u64::from(is_late);
                 video.grid.fill();
                 Some(0)
             }
@@ -110,14 +121,12 @@ impl<S: Storage> Recorder<S> {
             Placement::Next { missing } => missing,
             Placement::Drop if keeps_rate => return None,
             Placement::Drop => {
-                let shown = i64::try_from(video.grid.next_time()).unwrap_or(i64::MAX);
-                let interval = i64::try_from(video.grid.rate().time_of(1)).unwrap_or(i64::MAX);
-                let is_late = shown.saturating_sub(time) > interval.max(LATE);
-                video.displaced += u64::from(is_late);
+                video.displaced += u64::from(video.is_late(time)) + video.together;
                 video.grid.fill();
                 0
             }
         };
+        (video.last_time, video.together) = (Some(time), 0);
         video.fit.add(video.grid.len() - 1, time);
         Some(missing)
     }

@@ -419,6 +419,33 @@ fn a_camera_that_becomes_faster_loses_nothing_and_what_is_late_is_counted() {
 }
 
 #[test]
+fn frames_that_come_together_are_late_where_there_is_no_room_for_them() {
+    let late = |next: i64| {
+        let guessed = Stream {
+            is_guessed: true,
+            ..video(25)
+        };
+        let (mut recorder, _) = recorder(Profile::Standard, &[guessed]);
+        for n in 0..=20 {
+            let time = Some(i64::from(n) * 40 * MS);
+            recorder.push(0, picture(n), time).unwrap();
+        }
+        // Ten come with the last one, and are shown from 0.84 s to 1.2 s.
+        for n in 21..=30 {
+            recorder.push(0, picture(n), None).unwrap();
+        }
+        recorder.push(0, picture(31), Some(next * MS)).unwrap();
+        recorder.finish().unwrap();
+        let stats = recorder.stats();
+        assert_eq!((stats.frames, stats.dropped), (32, 0));
+        stats.displaced
+    };
+    // What is up to 0.1 s late is not counted.
+    assert_eq!(late(840), 8 + 1);
+    assert_eq!(late(1240), 0);
+}
+
+#[test]
 fn a_pipe_cannot_have_another_rate_but_all_frames() {
     let pipe: Unseekable<_> = Unseekable::new(Vec::new());
     let settings = Settings::new(Profile::Standard);

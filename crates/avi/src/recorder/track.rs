@@ -31,6 +31,10 @@ pub(super) struct Video<P> {
     pub is_fitted: bool,
     /// Frames that are shown later than their place allows, unless another rate is found.
     pub displaced: u64,
+    /// When the last frame came that had a time of its own, in nanoseconds; and how many came with it that are shown as
+    /// late. They are not if there is room for them until the next one.
+    pub last_time: Option<i64>,
+    pub together: u64,
 }
 
 #[derive(Debug)]
@@ -75,6 +79,8 @@ impl<P: Payload> Track<P> {
                 fit: Fit::new(rate, is_fine),
                 is_fitted: false,
                 displaced: 0,
+                last_time: None,
+                together: 0,
             }),
             StreamFormat::Audio(format) => Self::Audio(Audio {
                 clock: SampleClock::new(
