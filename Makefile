@@ -63,7 +63,7 @@ lint: ## check formatting, and clippy with warnings as errors, with and without 
 	@scripts/setup.sh build
 	$(CARGO) fmt --all --check
 	$(CARGO) clippy --workspace --all-targets --locked -- -D warnings
-	$(CARGO) clippy --workspace --lib --bins --examples --benches --locked -- -D warnings -D clippy::too_many_lines
+	$(CARGO) clippy --workspace --lib --bins --examples --bench '*' --locked -- -D warnings -D clippy::too_many_lines
 	$(CARGO) clippy --lib --no-default-features --locked -- -D warnings
 
 RUNS ?= 9

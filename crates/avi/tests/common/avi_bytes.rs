@@ -203,6 +203,10 @@ impl File {
         first.0
     }
 
+    #[allow(
+        clippy::too_many_lines,
+        reason = "the file's parts in their order; tests have it, and an example and benches with them"
+    )]
     fn build_with(&self, pieces: &[Piece], standard: [u64; 2]) -> (Built, [u64; 2]) {
         let frames = pieces
             .iter()
