@@ -11,6 +11,7 @@ use gst::prelude::*;
 use super::CAT;
 use super::encoder::{self, Wish};
 use super::fit;
+use super::mixdown::Fitted;
 use super::quality::Pace;
 use super::recorder::settings_error;
 use super::settings::Settings;
@@ -354,12 +355,12 @@ fn time_pictures(parser: &gst::Element, caps: &gst::CapsRef) {
     });
 }
 
-/// From the audio pad, likewise.
+/// From the audio pad, likewise; and where raw sound is fitted to what takes it.
 pub(crate) fn audio_chain(
     settings: &Settings,
     container: &Container,
     caps: &gst::Caps,
-) -> Result<Vec<gst::Element>, gst::ErrorMessage> {
+) -> Result<(Vec<gst::Element>, Option<Fitted>), gst::ErrorMessage> {
     let mut chain = Vec::new();
     if !streams::is_raw(caps) {
         if matches!(container.kind, Kind::Samples(_)) {
@@ -371,7 +372,7 @@ pub(crate) fn audio_chain(
         if let Some(parser) = streams::parser(caps) {
             chain.push(make(parser)?);
         }
-        return Ok(chain);
+        return Ok((chain, None));
     }
     let codec = container
         .audio
@@ -390,9 +391,12 @@ pub(crate) fn audio_chain(
             chain.push(make("audioresample")?);
             samples = samples.rate_range(1..=K210_RATE).channels_range(1..=2);
         }
-        chain.push(filter(samples.build())?);
-        return Ok(chain);
+        let filter = filter(samples.build())?;
+        chain.push(filter.clone());
+        let fitted = (settings.profile == Profile::K210).then(|| Fitted::to_k210(&filter));
+        return Ok((chain, fitted.flatten()));
     };
+    let fitted = Fitted::to_encoder(&encoder);
     let resampler = make("audioresample")?;
     if let Some(source) = resampler.static_pad("src") {
         begin_anew_with_each_format(&source, &encoder);
@@ -403,7 +407,7 @@ pub(crate) fn audio_chain(
     if let Some(parser) = streams::parser(&made) {
         chain.push(make(parser)?);
     }
-    Ok(chain)
+    Ok((chain, fitted))
 }
 
 /// Has libav's encoders of sound begin anew when the format of the samples that come from `source` changes. They would

@@ -126,6 +126,7 @@ mod gate;
 mod imp;
 mod keeping;
 mod lane;
+mod mixdown;
 mod muxed;
 mod names;
 mod preroll;

@@ -111,6 +111,10 @@ pub(crate) struct Arrival {
     /// Caps of pictures that do not say how large these are.
     pub sizeless: Option<gst::Caps>,
     pub size: Option<(i32, i32)>,
+    /// The caps that came last.
+    pub caps: Option<gst::Caps>,
+    /// What was told to be lost on the way to an encoder.
+    pub told_loss: Option<String>,
 }
 
 #[derive(Debug, Default)]

@@ -12,6 +12,7 @@ use super::CAT;
 use super::chain::{audio_chain, link_preview, preview_chain, video_chain};
 use super::gate::Verdict;
 use super::lane::running_time;
+use super::mixdown::{self, Fitted};
 use super::recorder::{End, Recorder};
 use crate::failure;
 use crate::streams::containers::{Container, Kind, Muxer, VideoCodec};
@@ -103,7 +104,11 @@ impl Recorder {
     }
 
     fn caps_arrived(self: &Arc<Self>, name: &str, caps: &gst::Caps) -> gst::PadProbeReturn {
-        lock(self.arrival(name)).stamps.set_caps(caps);
+        {
+            let mut arrival = lock(self.arrival(name));
+            arrival.stamps.set_caps(caps);
+            arrival.caps = Some(caps.clone());
+        }
         match self.build(name, caps) {
             Ok(()) => gst::PadProbeReturn::Ok,
             Err(message) => {
@@ -111,6 +116,36 @@ impl Recorder {
                 gst::PadProbeReturn::Handled
             }
         }
+    }
+
+    /// Tells of channels and samples that do not get through to what encodes sound.
+    fn watch_loss(self: &Arc<Self>, name: &str, fitted: Fitted) {
+        let (this, name) = (Arc::downgrade(self), name.to_owned());
+        let Fitted { pad, by, advice } = fitted;
+        pad.add_probe(gst::PadProbeType::EVENT_DOWNSTREAM, move |_, info| {
+            if let Some(event) = info.event()
+                && let gst::EventView::Caps(caps) = event.view()
+                && let Some(this) = this.upgrade()
+                && let Some(loss) = this.new_loss(&name, caps.caps())
+                && let Some(bin) = this.bin.upgrade()
+            {
+                gst::element_warning!(
+                    bin,
+                    gst::StreamError::Encode,
+                    ("Not all of the sound is in the file: {loss} on the way to {by}; {advice}")
+                );
+            }
+            gst::PadProbeReturn::Ok
+        });
+    }
+
+    /// What is lost of a stream that goes on with these caps, if that has not been told.
+    fn new_loss(&self, name: &str, goes_on: &gst::CapsRef) -> Option<String> {
+        let mut arrival = lock(self.arrival(name));
+        let loss = mixdown::loss(arrival.caps.as_ref()?, goes_on);
+        let is_news = loss != arrival.told_loss;
+        arrival.told_loss.clone_from(&loss);
+        loss.filter(|_| is_news)
     }
 
     /// Whether a buffer is recorded.
@@ -365,7 +400,13 @@ impl Recorder {
         let settings = lock(&self.settings).clone();
         let chain = match name {
             "video" => video_chain(&settings, container, caps)?,
-            _ => audio_chain(&settings, container, caps)?,
+            _ => {
+                let (chain, fitted) = audio_chain(&settings, container, caps)?;
+                if let Some(fitted) = fitted {
+                    self.watch_loss(name, fitted);
+                }
+                chain
+            }
         };
         if let End::Muxed(muxed) = &end {
             let made = match chain.last().and_then(|last| last.static_pad("src")) {

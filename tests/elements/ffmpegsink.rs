@@ -690,6 +690,37 @@ fn a_killed_process_leaves_a_file_that_plays() {
 }
 
 #[test]
+fn the_program_inherits_no_file_of_the_hosts() {
+    let dir = tempfile::tempdir().unwrap();
+    let [marker, list] = ["marker", "list"].map(|name| dir.path().join(name));
+    std::fs::write(&marker, "").unwrap();
+    let script = format!(
+        "for fd in /proc/$$/fd/*; do readlink \"$fd\"; done > '{0}.new'; mv '{0}.new' '{0}'; exec cat > /dev/null",
+        list.display()
+    );
+    let fake = program(dir.path(), &script);
+    let launch = "exec 9< \"$0\"; exec gst-launch-1.0 -q videotestsrc is-live=true ! ffmpegsink args=- ffmpeg=\"$1\"";
+    let mut host = Command::new("/bin/sh")
+        .args(["-c", launch])
+        .args([&marker, &fake])
+        .envs(crate::common::plugin_path(dir.path()))
+        .spawn()
+        .unwrap();
+    until("the program has listed its descriptors", || {
+        assert!(host.try_wait().unwrap().is_none(), "the host has ended");
+        list.exists()
+    });
+    let opened = std::fs::read_dir(format!("/proc/{}/fd", host.id())).unwrap();
+    let mut opened = opened.filter_map(|fd| std::fs::read_link(fd.unwrap().path()).ok());
+    assert!(opened.any(|file| file == marker), "the host has none");
+    host.kill().unwrap();
+    host.wait().unwrap();
+    let listed = std::fs::read_to_string(&list).unwrap();
+    assert!(listed.contains("pipe:"), "{listed}");
+    assert!(!listed.contains(marker.to_str().unwrap()), "{listed}");
+}
+
+#[test]
 fn a_stopped_program_is_told_of() {
     let dir = tempfile::tempdir().unwrap();
     let fake = program(dir.path(), "kill -STOP $$; exec cat > /dev/null");

@@ -750,14 +750,23 @@ fn microphones_without_places_are_heard_in_the_file() {
             audio.push_event(gst::event::Eos::new());
             thread.join().unwrap();
             let said = hand.until_eos().unwrap();
-            assert!(said.warnings.is_empty(), "{said:?}");
             let decoded = crate::common::ffprobe(
                 &hand.files()[0],
                 &["-count_frames", "-select_streams", "a"],
-                "stream=nb_read_frames",
+                "stream=channels,nb_read_frames",
             );
-            let frames: u32 = decoded[0].parse().unwrap();
+            let there: i32 = decoded[0].parse().unwrap();
+            let frames: u32 = decoded[1].parse().unwrap();
             assert!(frames >= 6, "{extension} {channels}: {frames} frames");
+            // Debian 12's encoder of AAC takes six.
+            let mixed = format!("{channels} channels are mixed into {there}");
+            match there == channels {
+                true => assert!(said.warnings.is_empty(), "{said:?}"),
+                false => assert!(
+                    matches!(&said.warnings[..], [told] if told.contains(&mixed)),
+                    "{extension} {channels}: {said:?}"
+                ),
+            }
         }
     }
 }

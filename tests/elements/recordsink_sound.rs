@@ -137,3 +137,68 @@ fn another_format_of_sound_beside_pictures_is_another_file_from_the_next_key_uni
         assert_eq!(said.warnings, [""; 0], "{name}");
     }
 }
+
+/// Files, options, the sound that comes, and what it has to come through.
+const LOSSES: [(&str, &str, Format, &str); 4] = [
+    (
+        "mp3.mkv",
+        "audio-encoder=lamemp3enc",
+        (48_000, 4),
+        "lamemp3enc",
+    ),
+    ("opus.webm", "", (96_000, 1), "opusenc"),
+    ("k210.avi", "profile=k210", (96_000, 4), "a K210's player"),
+    ("all.wav", "", (96_000, 4), ""),
+];
+
+#[test]
+fn what_an_encoder_does_not_take_of_sound_is_told() {
+    gst::init().unwrap();
+    let dir = tempfile::tempdir().unwrap();
+    for (name, options, format, by) in LOSSES {
+        let file = dir.path().join(name);
+        let mask = gst_audio::AudioChannelPosition::fallback_mask(format.1 as u32);
+        let caps = format!("{},channel-mask=(bitmask){mask:#x}", caps(format));
+        // A film for a K210 has pictures.
+        let streams = [("audio", caps.as_str()), ("video", RAW)];
+        let streams = match options {
+            "profile=k210" => &streams[..],
+            _ => &streams[..1],
+        };
+        let pipeline = recorder(streams, options, &file);
+        pipeline.play();
+        if let [_, (video, _)] = streams {
+            give_video(&pipeline, gst::ClockTime::ZERO, 25);
+            end(&pipeline, &[video]);
+        }
+        let audio = source(&pipeline, "audio");
+        let piece = vec![7; (format.0 / 50 * format.1 * 2) as usize];
+        for n in 0..50 {
+            let time = n * gst::ClockTime::from_mseconds(20);
+            audio
+                .push_buffer(buffer(piece.clone(), Some(time)))
+                .unwrap();
+        }
+        end(&pipeline, &["audio"]);
+        let said = until_eos(&pipeline);
+        let (rate, channels) = format_of(&said.files[0].0);
+        if by.is_empty() {
+            assert_eq!((rate, channels), format, "{name}");
+            assert_eq!(said.warnings, [""; 0], "{name}");
+            continue;
+        }
+        let mut lost = Vec::new();
+        if channels < format.1 {
+            lost.push(format!("{} channels are mixed into {channels}", format.1));
+        }
+        if rate < format.0 {
+            lost.push(format!("of {} samples a second {rate} are left", format.0));
+        }
+        assert!(!lost.is_empty(), "{name}: {rate} and {channels}");
+        let told = format!("{} on the way to {by};", lost.join(" and "));
+        assert!(
+            matches!(&said.warnings[..], [warning] if warning.contains(&told)),
+            "{name}: {told}: {said:?}"
+        );
+    }
+}

@@ -363,7 +363,7 @@ fn meet(seed: u64) -> bool {
     let goal = Goal {
         baud: IDE_BAUD_RATE,
         script: vec![b'#'; 400],
-        greets: seed % 2 == 0,
+        greets: seed.is_multiple_of(2),
         patience: PATIENCE,
     };
     let start = clock.now();

@@ -393,6 +393,9 @@ const KNOWN: [FourCc; 11] = [
 /// What those, a RIFF and the head of a picture begin with.
 const FIRSTS: Firsts = Firsts::of(b"asivdJLIR0123456789");
 
+/// So far behind the beginning of a file does its head's first chunk not stand.
+const FAR: usize = 256;
+
 /// No header chunk of these sizes or less has room for another in it.
 const SMALL: usize = 64;
 
@@ -443,6 +446,10 @@ pub fn parse(data: &[u8], base: u64, complete: bool) -> Result<Header, Short> {
             _ if is_data_chunk(id) => break,
             _ => false,
         };
+        // Of what is before the first chunk of a head only the names of lists are a part of it.
+        if raw.is_empty() && at - begin > FAR {
+            begin = at;
+        }
         if descend {
             // One that has nothing in it, by its size too, is no stream.
             if kind == FourCc::STRL && size != 4 && nested != Some(at) {

@@ -4,7 +4,7 @@
 
 use std::collections::{BTreeMap, HashSet, VecDeque};
 
-use super::headers::{Format, Header};
+use super::headers::{Format, Header, Stream};
 use super::index::Index;
 use super::walk::{Stop, View};
 use crate::header::{
@@ -339,7 +339,7 @@ impl OldEntries {
         view: &mut V,
         at: u64,
         base: u64,
-        streams: usize,
+        header: &Header,
     ) -> Result<(Vec<Named>, u64), Unusable<V::Error>> {
         let file = view.size().unwrap_or(u64::MAX);
         let len = ((self.end - at) as usize).min(PIECE * OldIndexEntry::SIZE);
@@ -357,11 +357,15 @@ impl OldEntries {
                 }
                 return Err(Unusable::Wrong("it has entries that name no chunk"));
             };
+            let is_picture = matches!(entry.id.0, [_, _, b'd', b'c' | b'b']);
+            if is_picture && header.streams.get(stream).is_some_and(Stream::is_sound) {
+                return Err(Unusable::Wrong("it names pictures in a stream of sound"));
+            }
             let named = named(&entry, stream, base);
             if !named.fits(file) {
                 return Err(Unusable::Wrong("it has entries that lie outside the file"));
             }
-            if stream < streams {
+            if stream < header.streams.len() {
                 names.push(named);
             }
         }
@@ -384,7 +388,7 @@ fn load_old<V: View>(
     let mut evidence = Evidence::new();
     let mut at = entries.pos;
     while at < entries.end {
-        let (names, next) = entries.piece(view, at, base, header.streams.len())?;
+        let (names, next) = entries.piece(view, at, base, header)?;
         if next == at {
             break;
         }

@@ -1251,7 +1251,7 @@ fn is_index_name(id: FourCc) -> bool {
 /// The size of a picture's chunk, with the byte behind it if that is the second of the picture's end marker and was taken
 /// for padding: what it says is too small by one.
 fn with_its_end<V: View>(view: &mut V, payload: u64, size: u32) -> Result<u32, Stop<V::Error>> {
-    if size % 2 == 0 {
+    if size.is_multiple_of(2) {
         return Ok(size);
     }
     let end = view.get(payload + u64::from(size) - 1, 2)?;
