@@ -580,12 +580,13 @@ fn check_holds(
     caps: &gst::Caps,
     name: &str,
 ) -> Result<(), gst::ErrorMessage> {
-    let held = |wanted: &str| {
-        muxer
-            .pad_template_list()
-            .iter()
-            .filter(|template| template.direction() == gst::PadDirection::Sink)
-            .any(|template| template.caps().iter().any(|held| held.name() == wanted))
+    let templates = muxer.pad_template_list();
+    let held = || {
+        let sinks = templates.iter();
+        sinks.filter(|template| template.direction() == gst::PadDirection::Sink)
+    };
+    let by_name = |wanted: &gst::StructureRef| {
+        held().any(|template| template.caps().iter().any(|it| it.name() == wanted.name()))
     };
     if streams::writes_fragments(muxer) && samples::are_counted(caps) {
         return Err(gst::error_msg!(
@@ -594,7 +595,7 @@ fn check_holds(
                  set it to avenc_alac")
         ));
     }
-    if caps.iter().any(|structure| held(structure.name().as_str())) {
+    if held().any(|template| template.caps().can_intersect(caps)) {
         return Ok(());
     }
     let factory = muxer.factory().map(|factory| factory.name().to_string());
@@ -610,13 +611,17 @@ fn check_holds(
         || "choose another extension".to_owned(),
         |other| format!("set muxer-factory={}", other.factory),
     );
+    let what = match caps.structure(0) {
+        // It is a detail that it has no place for.
+        Some(structure) if by_name(structure) => caps.to_string(),
+        Some(structure) => structure.name().to_string(),
+        None => "it".to_owned(),
+    };
     Err(gst::error_msg!(
         gst::StreamError::Mux,
         (
-            "{} cannot hold {}: {instead}, or give raw {name} to have it encoded",
-            factory.as_deref().unwrap_or("The muxer"),
-            caps.structure(0)
-                .map_or("it", |structure| structure.name().as_str())
+            "{} cannot hold {what}: {instead}, or give raw {name} to have it encoded",
+            factory.as_deref().unwrap_or("The muxer")
         )
     ))
 }

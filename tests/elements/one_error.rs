@@ -242,6 +242,27 @@ fn what_a_file_cannot_have_is_one_error() {
     ]);
 }
 
+/// Of a format that a muxer knows, one that it does not take.
+#[test]
+fn sound_of_more_channels_than_a_container_has_is_one_error() {
+    let scratch = tempfile::tempdir().expect("a directory");
+    for (name, muxer) in [("a.mkv", "matroskamux"), ("a.mov", "qtmux")] {
+        let file = scratch.path().join(name);
+        let pipeline = format!(
+            "audiotestsrc ! audio/x-raw,rate=8000,channels=1 ! mulawenc ! \
+             capssetter caps=audio/x-mulaw,channels=8 ! recordsink location={}",
+            file.display()
+        );
+        let says = [
+            muxer,
+            "cannot hold audio/x-mulaw",
+            "channels=(int)8",
+            "raw audio",
+        ];
+        each_fails(&[(&pipeline, &says)]);
+    }
+}
+
 /// What would keep each recording from being written is said before one is asked for.
 #[test]
 fn a_recording_that_no_trigger_could_save_is_one_error() {

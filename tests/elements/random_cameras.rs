@@ -193,7 +193,7 @@ impl Camera {
                 }
                 // Behind a longer pause too.
                 Act::Burst(frames, us)
-                    if !is_together && !(restarted && frames * self.interval > 700 * MS) =>
+                    if !(is_together || restarted && frames * self.interval > 700 * MS) =>
                 {
                     clock += frames * self.interval;
                     (together, apart) = (frames, us * 1000);
