@@ -327,11 +327,12 @@ impl Camera {
                 hold = Some(pause_and_play(&pipeline.0));
             }
             if frame.act.is_flush() {
-                // A sink that is flushed while its bins go to PLAYING stays in PAUSED: GStreamer's bins take what
-                // it says of that for an answer to their change.
+                // A sink that is flushed while its bins go to PLAYING, behind a pause or the flush before, stays in
+                // PAUSED: GStreamer's bins take what it says of that for an answer to their change.
                 if let Some(before) = hold.take() {
                     before.join().unwrap();
                 }
+                let _ = pipeline.0.state(gst::ClockTime::from_mseconds(300));
                 let pads = [Some(&video), audio.as_ref()];
                 flush(&pads, frame.act, hears_now.take());
                 hears_now = hears(frame.epoch);
@@ -517,8 +518,8 @@ pub(crate) fn read(file: &Path) -> (Vec<(Vec<u8>, u64)>, f64) {
     };
     // Behind a picture that ends early a demuxer fails whose sound goes nowhere.
     let pipeline = Pipeline::launch(&format!(
-        "filesrc location={} ! {demuxer} name=d d.video_0 ! queue max-size-buffers=0 max-size-bytes=0 \
-         max-size-time=0 ! appsink name=s sync=false d.audio_0 ! queue ! fakesink sync=false async=false",
+        "filesrc location={} ! {demuxer} name=d d.video_0 ! {QUEUE} ! appsink name=s sync=false \
+         d.audio_0 ! {QUEUE} ! fakesink sync=false async=false",
         file.display()
     ));
     pipeline.play();
@@ -538,6 +539,9 @@ pub(crate) fn read(file: &Path) -> (Vec<(Vec<u8>, u64)>, f64) {
     }
     (frames, rate)
 }
+
+/// It holds all that comes before a sink plays.
+const QUEUE: &str = "queue max-size-buffers=0 max-size-bytes=0 max-size-time=0";
 
 /// Times are read in whole nanoseconds.
 const ROUNDING: f64 = 10.0;
