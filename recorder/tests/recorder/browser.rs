@@ -103,7 +103,7 @@ impl Browser {
         self.command("execute/async", &json!({"script": script, "args": []}))
     }
 
-    /// Waits until an expression in the page is true.
+    /// Waits until an expression in the page is true. What it asks for may not be there yet, which is an exception.
     pub(crate) fn wait(&self, expression: &str) {
         let what = || {
             format!(
@@ -112,7 +112,8 @@ impl Browser {
             )
         };
         let deadline = std::time::Instant::now() + FAILSAFE;
-        while self.run(&format!("return Boolean({expression})")) != Value::Bool(true) {
+        let script = format!("try {{ return Boolean({expression}) }} catch {{ return false }}");
+        while self.run(&script) != Value::Bool(true) {
             assert!(std::time::Instant::now() < deadline, "never: {}", what());
             std::thread::sleep(Duration::from_millis(50));
         }
