@@ -36,6 +36,8 @@ const BATCH_BYTES: u64 = 1 << 20;
 /// have no negative timestamps, running times may be. The figure is the one that GStreamer's video
 /// encoders use (gst_video_encoder_set_min_pts).
 const BEFORE_ZERO: i64 = 1000 * 3600 * 1_000_000_000;
+/// Silence (ns) in the place of sound of which nothing is in the recording.
+const LEAST: i64 = 20_000_000;
 
 /// What has gone out, for messages, `stats` and to see whether anything moves.
 #[derive(Debug, Default)]
@@ -167,6 +169,7 @@ struct Task {
     announced: bool,
     /// Something of the stream is in the file, or it was told that nothing is.
     settled: bool,
+    has_pushed: bool,
     /// Timestamp that stands for running time zero, once it is known.
     base: Option<i64>,
     items: Vec<Item<Media>>,
@@ -203,6 +206,7 @@ impl Task {
             filled: start,
             announced: false,
             settled: false,
+            has_pushed: false,
             base: None,
             items: Vec::with_capacity(BATCH),
         }
@@ -239,6 +243,7 @@ impl Task {
                 if !self.settled {
                     self.end_silently(pad);
                 }
+                self.leave_something(pad);
                 self.segment(pad, 0);
                 pad.push_event(gst::event::Eos::new());
             }
@@ -296,6 +301,16 @@ impl Task {
         }
     }
 
+    /// Nothing may have come up to a flush, and not a time until when: sound that is encoded on its way has no format
+    /// before its first samples, and a file with a track without one is none.
+    fn leave_something(&mut self, pad: &gst::Pad) {
+        if !self.has_pushed
+            && let Err(error) = self.fill(pad, self.sounded.saturating_add(LEAST))
+        {
+            gst::debug!(CAT, obj = pad, "No silence: {error}");
+        }
+    }
+
     /// Goes on without the stream up to a running time. Returns whether it may come back.
     fn silence(
         &mut self,
@@ -339,6 +354,7 @@ impl Task {
                 buffer.set_duration(clock_time(end - self.sounded));
             }
             let bytes = buffer.size() as u64;
+            self.has_pushed = true;
             pad.push(buffer)?;
             let counters = &self.feed.counters;
             counters.bytes.fetch_add(bytes, Ordering::Relaxed);
@@ -366,7 +382,7 @@ impl Task {
         };
         let buffer = self.stamp(pad, buffer, (time, end), shift);
         let bytes = buffer.size() as u64;
-        self.settled = true;
+        (self.settled, self.has_pushed) = (true, true);
         let flow = pad.push(buffer)?;
         let counters = &self.feed.counters;
         counters.bytes.fetch_add(bytes, Ordering::Relaxed);

@@ -252,6 +252,27 @@ fn sound_that_never_comes_is_not_waited_for() {
     }
 }
 
+/// Nobody knows how far the sound would be. The file has a track nevertheless, and its format.
+#[test]
+fn a_picture_without_sound_before_a_flush_plays() {
+    let mut rig = Rig::new(encoded("jpegenc", 100), true);
+    rig.locate("f.mov");
+    rig.sink.set_property("recording", true);
+    rig.start();
+    let audio = rig.audio.take().expect("there is sound");
+    rig.push(1);
+    for pad in [&rig.video, &audio] {
+        pad.push_event(gst::event::FlushStart::new());
+    }
+    for pad in [&rig.video, &audio] {
+        pad.push_event(gst::event::FlushStop::new(true));
+    }
+    let done = rig.finished();
+    assert_sound(done.path());
+    let (found, _) = crate::random_cameras::read(done.path());
+    assert_eq!(found.len(), 1);
+}
+
 /// How nothing comes of the sound.
 #[derive(Debug, Clone, Copy)]
 enum Nothing {
