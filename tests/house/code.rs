@@ -8,20 +8,7 @@ use proc_macro2::{TokenStream, TokenTree};
 
 use crate::packages::members;
 use crate::source::Target;
-use crate::{elements, entries, imports, root};
-
-/// The Rust files below a folder.
-fn sources(folder: &Path) -> Vec<PathBuf> {
-    let mut found = Vec::new();
-    for path in entries(folder) {
-        if path.is_dir() {
-            found.extend(sources(&path));
-        } else if path.extension().is_some_and(|it| it == "rs") {
-            found.push(path);
-        }
-    }
-    found
-}
+use crate::{elements, entries, imports, root, sources};
 
 fn read(path: &Path) -> String {
     std::fs::read_to_string(path).unwrap_or_else(|e| panic!("{}: {e}", path.display()))

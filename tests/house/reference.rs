@@ -3,11 +3,11 @@
 //! their fields and its type, the codes of its errors, and which threads its messages and signals come from.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use proc_macro2::{Delimiter, TokenStream, TokenTree};
 
-use crate::{elements, entries, name, root};
+use crate::{elements, name, root, sources};
 
 /// Fields of caps, whose builders have the same methods.
 const OF_CAPS: [&str; 3] = ["alignment", "colorimetry", "stream-format"];
@@ -174,19 +174,6 @@ fn in_c(domain: &str, code: &str) -> String {
         name.extend(letter.to_uppercase());
     }
     name
-}
-
-/// The files of Rust in a folder and those in it.
-fn sources(folder: &Path) -> Vec<PathBuf> {
-    let mut files = Vec::new();
-    for path in entries(folder) {
-        if path.is_dir() {
-            files.extend(sources(&path));
-        } else if path.extension().is_some_and(|it| it == "rs") {
-            files.push(path);
-        }
-    }
-    files
 }
 
 /// What an element's sources name.
