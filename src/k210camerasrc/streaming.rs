@@ -552,6 +552,7 @@ impl Streaming<'_> {
 mod tests {
     use std::io;
     use std::sync::Mutex;
+    use std::sync::mpsc::RecvTimeoutError;
 
     use k210_link::transport::Transport;
     use k210_sim::{BootMode, Config, Port};
@@ -630,6 +631,34 @@ mod tests {
         Stream::new(boards, Some(transport), script.into(), false)
     }
 
+    /// What comes of so many frames of a board behind `transport`, up to the first that does not come within a minute.
+    fn pulled(
+        shared: &Shared,
+        transport: impl Transport + 'static,
+        count: usize,
+    ) -> Vec<Result<Result<Frame, Trouble>, RecvTimeoutError>> {
+        let (sender, receiver) = std::sync::mpsc::channel();
+        std::thread::scope(|scope| {
+            scope.spawn(move || {
+                let streaming = Streaming {
+                    shared,
+                    tell: &|_| {},
+                };
+                let mut stream = stream(Box::new(transport), CAMERA);
+                for _ in 0..count {
+                    let _ = sender.send(streaming.next(&mut stream));
+                }
+            });
+            let mut results = Vec::new();
+            while results.len() < count && results.iter().all(Result::is_ok) {
+                results.push(receiver.recv_timeout(Duration::from_secs(60)));
+            }
+            // Lets the thread end if it has not.
+            shared.interrupt.set();
+            results
+        })
+    }
+
     const CAMERA: &str = "import sensor\n\
         sensor.reset()\n\
         sensor.set_pixformat(sensor.RGB565)\n\
@@ -647,24 +676,11 @@ mod tests {
         };
         let shared = Shared::default();
         lock(&shared.settings).frame_timeout = 300_000_000;
-        let (sender, receiver) = std::sync::mpsc::channel();
-        std::thread::scope(|scope| {
-            scope.spawn(|| {
-                let streaming = Streaming {
-                    shared: &shared,
-                    tell: &|_| {},
-                };
-                let mut stream = stream(Box::new(liar), CAMERA);
-                let _ = sender.send(streaming.next(&mut stream));
-            });
-            let result = receiver.recv_timeout(Duration::from_secs(60));
-            // Lets the thread end if it has not.
-            shared.interrupt.set();
-            let Ok(Err(Trouble::Unfit(report))) = result else {
-                panic!("{result:?}");
-            };
-            assert!(report.text.contains("is stuck"), "{}", report.text);
-        });
+        let results = pulled(&shared, liar, 1);
+        let [Ok(Err(Trouble::Unfit(report)))] = &results[..] else {
+            panic!("{results:?}");
+        };
+        assert!(report.text.contains("is stuck"), "{}", report.text);
     }
 
     /// A board that is deaf from some command on.
@@ -753,28 +769,9 @@ mod tests {
                     asked: false,
                 },
             };
-            let shared = Shared::default();
-            let (sender, receiver) = std::sync::mpsc::channel();
-            std::thread::scope(|scope| {
-                scope.spawn(|| {
-                    let streaming = Streaming {
-                        shared: &shared,
-                        tell: &|_| {},
-                    };
-                    let mut stream = stream(Box::new(talker), CAMERA);
-                    for _ in 0..5 {
-                        let _ = sender.send(streaming.next(&mut stream));
-                    }
-                });
-                for _ in 0..5 {
-                    let frame = receiver.recv_timeout(Duration::from_secs(60));
-                    // Lets the thread end if it has not.
-                    if !matches!(frame, Ok(Ok(_))) {
-                        shared.interrupt.set();
-                        panic!("{waiting} bytes wait: {frame:?}");
-                    }
-                }
-            });
+            let frames = pulled(&Shared::default(), talker, 5);
+            let all = frames.len() == 5 && frames.iter().all(|frame| matches!(frame, Ok(Ok(_))));
+            assert!(all, "{waiting} bytes wait: {frames:?}");
         }
     }
 
