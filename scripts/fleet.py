@@ -542,6 +542,8 @@ def measure(folder, servers, recorders, source):
         wrong.append(f"Prometheus knows {scraped} recorders")
     cameras = len(recorders) * ARGS.boards
     backlog = {unit: ask_prometheus(f"max_over_time(kendryte_upload_backlog_{unit}[1h])") for unit in ("clips", "bytes")}
+    if ARGS.broker_away >= LONG and not (sum(untold) and source.taken):
+        wrong.append("nothing happened while the broker was away")
     wrong += [f"Prometheus knows no backlog of {unit}" for unit, of_each in backlog.items() if not of_each]
     found = {
         "lasted": lasted, "cameras": cameras, "again": source.again, "store": size,
@@ -708,6 +710,8 @@ PARSER.add_argument("--broker-away", type=float, default=10, help="seconds")
 PARSER.add_argument("--write", action="store_true")
 PARSER.add_argument("--inside", action="store_true", help=argparse.SUPPRESS)
 ARGS = PARSER.parse_args()
+if min(ARGS.minutes, ARGS.events, ARGS.recorders, ARGS.boards) <= 0:
+    PARSER.error("with nothing to do nothing would be found wrong")
 ARGS.program = os.path.abspath(ARGS.program)
 
 if __name__ == "__main__":
