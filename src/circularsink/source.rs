@@ -287,13 +287,10 @@ impl Task {
         if let Some(element) = pad.parent_element() {
             warn_of_silence(&element, std::slice::from_ref(&self.info.name), silent);
         }
-        let until = {
-            let inner = self.feed.shared.lock();
-            let reached = inner.ring.reached();
-            let end = inner.ring.span(self.feed.id).and_then(|span| span.end);
-            // The greatest of all stands for the end of the streams.
-            end.filter(|end| *end < i64::MAX).or(reached)
-        };
+        // Behind a flush the ring is further.
+        let until = self.feed.shared.lock().ring.reached_by(self.feed.id);
+        // The greatest of all stands for the end of streams that are gone.
+        let until = until.filter(|until| *until < i64::MAX);
         if let Some(until) = until
             && let Err(error) = self.fill(pad, until)
         {

@@ -32,6 +32,8 @@ pub(crate) struct Recording {
     /// The reference stream's length when `end` was set: it lies behind that.
     pub asked_at: u64,
     pub span: Span,
+    /// The running time up to which its pictures are shown, once its end is known.
+    pub shown: Option<i64>,
     /// One a stream; `None` for a stream that came later, and for all until `first` is known.
     pub cursors: Vec<Option<Cursor>>,
     pub cut_off: bool,
@@ -57,8 +59,8 @@ impl Recording {
 
     /// The running time that its end is not before, given how far the reference stream has come.
     pub(crate) fn reached(&self, newest_end: i64) -> i64 {
-        match (self.span.end, self.held) {
-            (Some(end), _) => newest_end.min(end),
+        match (self.shown, self.held) {
+            (Some(shown), _) => shown,
             (None, Some(held)) => newest_end.min(held.before_end).min(held.time),
             (None, None) => newest_end,
         }

@@ -159,9 +159,11 @@ impl<P: Clone> Ring<P> {
     /// Lets a recording end in front of item `number` of the reference stream, at time `end`.
     pub(super) fn close(&mut self, index: usize, number: u64, end: i64) {
         let reference = self.reference;
+        let newest_end = self.newest_end();
         let recording = &mut self.recordings[index];
         recording.held = None;
         recording.span.end = Some(end);
+        recording.shown = Some(newest_end.min(end));
         if let Some(Some(cursor)) = reference.and_then(|r| recording.cursors.get_mut(r)) {
             cursor.end = Some(number.max(cursor.next));
         }
@@ -208,6 +210,7 @@ impl<P: Clone> Ring<P> {
             end,
             asked_at,
             span: Span::default(),
+            shown: None,
             cursors: Vec::new(),
             cut_off: false,
             held: None,
@@ -266,8 +269,10 @@ impl<P: Clone> Ring<P> {
             .iter()
             .map(|s| s.as_ref().map(|s| s.log.end()))
             .collect();
+        let newest_end = self.newest_end();
         let recording = &mut self.recordings[index];
         recording.span.end.get_or_insert(i64::MAX);
+        recording.shown.get_or_insert(newest_end);
         for (cursor, end) in recording.cursors.iter_mut().zip(ends) {
             if let (Some(cursor), Some(end)) = (cursor, end) {
                 cursor.end.get_or_insert(end);
@@ -281,6 +286,18 @@ impl<P: Clone> Ring<P> {
     /// The recording's span, as far as it is known.
     pub fn span(&self, id: RecordingId) -> Option<Span> {
         Some(self.recordings[self.position(id)?].span)
+    }
+
+    /// The running time (ns) up to which a recording's pictures are shown, as far as they have come.
+    pub fn reached_by(&self, id: RecordingId) -> Option<i64> {
+        let recording = &self.recordings[self.position(id)?];
+        recording.span.start?;
+        Some(recording.reached(self.newest_end()))
+    }
+
+    /// The running time (ns) up to which the reference stream has come; the greatest where there is none.
+    fn newest_end(&self) -> i64 {
+        self.reference_stream().map_or(i64::MAX, |r| r.newest_end)
     }
 
     /// The next buffer of the reference stream that a recording takes, if it has begun.
@@ -305,7 +322,7 @@ impl<P: Clone> Ring<P> {
             return Taken::CutOff;
         };
         let is_reference = self.reference == Some(stream);
-        let newest_end = self.reference_stream().map_or(i64::MAX, |r| r.newest_end);
+        let newest_end = self.newest_end();
         let recording = &mut self.recordings[index];
         if recording.cut_off {
             return Taken::CutOff;

@@ -593,13 +593,20 @@ fn a_reset_ends_recordings_and_starts_anew() {
     ring.reset();
     ring.open(2, Begin::Oldest, End::Open);
     assert_eq!(ring.level().buffers, 0);
+    assert_eq!(
+        (ring.reached_by(1), ring.reached_by(2)),
+        (Some(15 * FRAME), None)
+    );
+    // The one that has ended goes no further with what comes behind it.
     let mut frames = Frames::new(10, 0);
-    for _ in 0..5 {
+    for number in 1..=25 {
         let frame = frames.next();
         ring.push(video, frames.item(frame, 1));
+        assert_eq!(ring.reached_by(1), Some(15 * FRAME));
+        assert_eq!(ring.reached_by(2), Some(number * FRAME));
     }
     assert_eq!(drain(&mut ring, 1, video), ((0..15).collect(), Taken::End));
-    assert_eq!(drain(&mut ring, 2, video), ((0..5).collect(), Taken::Wait));
+    assert_eq!(drain(&mut ring, 2, video), ((0..25).collect(), Taken::Wait));
 }
 
 #[test]
