@@ -382,31 +382,37 @@ impl Muxed {
         }
         match &info.data {
             Some(gst::PadProbeData::Event(event)) => self.event(number, source, event),
-            Some(gst::PadProbeData::Buffer(buffer)) => match self.admit(number, source, buffer) {
-                Ok(()) => {
-                    self.lanes[number].arrives();
-                    gst::PadProbeReturn::Ok
-                }
-                Err(flow) => {
-                    info.flow_res = Err(flow);
-                    gst::PadProbeReturn::Handled
-                }
-            },
+            Some(gst::PadProbeData::Buffer(buffer)) => {
+                let buffer = buffer.clone();
+                info.data = None;
+                info.flow_res = self.write(number, source, buffer);
+                gst::PadProbeReturn::Handled
+            }
             Some(gst::PadProbeData::BufferList(list)) => {
-                let entry = self.lanes[number].entry();
                 info.flow_res = list
                     .iter_owned()
                     .try_fold(gst::FlowSuccess::Ok, |_, buffer| {
-                        self.admit(number, source, &buffer)?;
-                        self.lanes[number].arrives();
-                        let entry = entry.as_ref().ok_or(gst::FlowError::NotLinked)?;
-                        entry.chain(buffer)
+                        self.write(number, source, buffer)
                     });
                 gst::PadProbeReturn::Handled
             }
             Some(gst::PadProbeData::Query(_)) => self.query(number, info),
             _ => gst::PadProbeReturn::Ok,
         }
+    }
+
+    /// Hands a unit to the file, once it is its turn. The pad would not push what it has if it is flushed meanwhile.
+    fn write(
+        &self,
+        number: usize,
+        source: &gst::Pad,
+        buffer: gst::Buffer,
+    ) -> Result<gst::FlowSuccess, gst::FlowError> {
+        let lane = &self.lanes[number];
+        self.admit(number, source, &buffer)?;
+        let entry = lane.entry().ok_or(gst::FlowError::NotLinked)?;
+        lane.arrives();
+        entry.chain(buffer)
     }
 
     fn query(&self, number: usize, info: &mut gst::PadProbeInfo<'_>) -> gst::PadProbeReturn {
