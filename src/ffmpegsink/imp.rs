@@ -607,12 +607,7 @@ impl FfmpegSink {
     }
 
     /// Brings a stream with these caps to the muxer.
-    fn build(
-        &self,
-        name: &str,
-        place: &Place,
-        caps: &gst::CapsRef,
-    ) -> Result<(), gst::ErrorMessage> {
+    fn build(&self, name: &str, place: &Place, caps: &gst::Caps) -> Result<(), gst::ErrorMessage> {
         let target = place
             .target
             .as_ref()
@@ -630,6 +625,13 @@ impl FfmpegSink {
             )
         })?;
         self.streams.built(name, chain);
+        if entry::refuses(&place.head, caps).is_some() {
+            return Err(gst::error_msg!(
+                gst::StreamError::Format,
+                ("Matroska, in which ffmpeg gets the streams, does not hold {caps}: decode the {name} before it \
+                  gets here")
+            ));
+        }
         Ok(())
     }
 }

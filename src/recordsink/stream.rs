@@ -426,6 +426,13 @@ impl Recorder {
             streams::is_raw(caps),
         )?;
         self.streams.built(name, chain);
+        if let Some(element) = entry::refuses(&place.head, caps) {
+            return Err(gst::error_msg!(
+                gst::StreamError::Format,
+                ("Nothing makes of {caps} what {element} takes: convert the {name} before it gets here, or \
+                     choose another extension or {name}-encoder")
+            ));
+        }
         Ok(())
     }
 

@@ -241,6 +241,28 @@ pub(crate) fn extend(
     })
 }
 
+/// What behind `head` does not take a stream with these caps, as a user knows it: the element that encodes it, or
+/// writes it. `None` where it is taken, or a parser may bring it into another form.
+pub(crate) fn refuses(head: &(gst::Element, gst::Pad), caps: &gst::Caps) -> Option<String> {
+    if super::parser(caps).is_some() {
+        return None;
+    }
+    let mut source = source_of(&head.0).ok()?;
+    if !source.peer_query_caps(Some(caps)).is_empty() {
+        return None;
+    }
+    let known = ["Encoder", "Muxer"];
+    loop {
+        let element = source.peer()?.parent_element()?;
+        let factory = element.factory()?;
+        let klass = factory.klass();
+        if known.iter().any(|kind| klass.contains(kind)) {
+            return Some(factory.name().into());
+        }
+        source = source_of(&element).ok()?;
+    }
+}
+
 fn join(
     (head, plug): &(gst::Element, gst::Pad),
     chain: &[gst::Element],

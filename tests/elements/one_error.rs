@@ -261,6 +261,37 @@ fn sound_of_more_channels_than_a_container_has_is_one_error() {
         ];
         each_fails(&[(&pipeline, &says)]);
     }
+    each_fails(&[(
+        "audiotestsrc ! audio/x-raw,rate=8000,channels=1 ! mulawenc ! capssetter \
+         caps=audio/x-mulaw,channels=8 ! ffmpegsink args=\"-f null -\"",
+        &[
+            "Matroska",
+            "audio/x-mulaw",
+            "channels=(int)8",
+            "decode the audio",
+        ],
+    )]);
+}
+
+/// Of raw sound there is always something that converts it, but not from any number of channels to any other.
+#[test]
+fn sound_of_more_channels_than_an_encoder_takes_is_one_error() {
+    let scratch = tempfile::tempdir().expect("a directory");
+    for (name, encoder) in [("a.webm", "opusenc"), ("a.flac.mkv", "flacenc")] {
+        let file = scratch.path().join(name);
+        let pipeline = format!(
+            "audiotestsrc ! audio/x-raw,rate=48000,channels=11,channel-mask=(bitmask)0 ! recordsink \
+             audio-encoder={encoder} location={}",
+            file.display()
+        );
+        let says = [
+            encoder,
+            "Nothing makes",
+            "channels=(int)11",
+            "audio-encoder",
+        ];
+        each_fails(&[(&pipeline, &says)]);
+    }
 }
 
 /// What would keep each recording from being written is said before one is asked for.
