@@ -75,6 +75,17 @@ fn what_needs_no_unsafe_forbids_it() {
     }
 }
 
+/// The lines in which unsafe code begins.
+fn unsafe_blocks(lines: &[&str]) -> impl Iterator<Item = usize> {
+    let begins = |line: &str| {
+        let is_block = ["unsafe {", "unsafe impl "]
+            .iter()
+            .any(|it| line.contains(it));
+        is_block && !line.trim().starts_with("//") && !line.contains('"')
+    };
+    (0..lines.len()).filter(move |at| begins(lines[*at]))
+}
+
 /// Whether the statement that a line is in has a reason in front of it, or within.
 fn has_reason(lines: &[&str], at: usize) -> bool {
     let before = lines[..at].iter().rev().map(|line| line.trim());
@@ -98,18 +109,10 @@ fn each_unsafe_block_has_its_reason() {
             for file in sources(&folder) {
                 let text = read(&file);
                 let lines: Vec<&str> = text.lines().collect();
-                for (at, line) in lines.iter().enumerate() {
-                    let is_block = ["unsafe {", "unsafe impl "]
-                        .iter()
-                        .any(|it| line.contains(it));
-                    let is_code = !line.trim().starts_with("//") && !line.contains('"');
-                    if is_block && is_code {
-                        blocks += 1;
-                        if !has_reason(&lines, at) {
-                            bare.push(format!("{}:{}", file.display(), at + 1));
-                        }
-                    }
-                }
+                let begins: Vec<usize> = unsafe_blocks(&lines).collect();
+                blocks += begins.len();
+                let without = begins.into_iter().filter(|at| !has_reason(&lines, *at));
+                bare.extend(without.map(|at| format!("{}:{}", file.display(), at + 1)));
             }
         }
     }

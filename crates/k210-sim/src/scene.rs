@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! What the simulated camera looks at.
 
+use std::ops::Range;
 use std::time::Duration;
 
 use super::{counter, font};
@@ -53,22 +54,25 @@ impl Frame {
                 .zip(spans(self.height, height, top))
         {
             for (pixel, &(left, right)) in row.chunks_exact_mut(3).zip(&columns) {
-                let mut sums = [0u32; 3];
-                for y in top..bottom {
-                    let start = 3 * (y * from.width + left);
-                    let samples = &from.rgb[start..start + 3 * (right - left)];
-                    for sample in samples.chunks_exact(3) {
-                        for (sum, &value) in sums.iter_mut().zip(sample) {
-                            *sum += u32::from(value);
-                        }
-                    }
-                }
-                let count = ((bottom - top) * (right - left)) as u32;
-                for (value, sum) in pixel.iter_mut().zip(sums) {
-                    *value = (sum / count) as u8;
+                pixel.copy_from_slice(&from.mean(left..right, top..bottom));
+            }
+        }
+    }
+
+    /// The mean of the pixels of some columns and rows.
+    fn mean(&self, columns: Range<usize>, rows: Range<usize>) -> [u8; 3] {
+        let count = (columns.len() * rows.len()) as u32;
+        let mut sums = [0u32; 3];
+        for y in rows {
+            let start = 3 * (y * self.width + columns.start);
+            let samples = &self.rgb[start..start + 3 * columns.len()];
+            for sample in samples.chunks_exact(3) {
+                for (sum, &value) in sums.iter_mut().zip(sample) {
+                    *sum += u32::from(value);
                 }
             }
         }
+        sums.map(|sum| (sum / count) as u8)
     }
 
     fn fill(&mut self, x: usize, y: usize, width: usize, height: usize, color: [u8; 3]) {

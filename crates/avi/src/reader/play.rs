@@ -142,19 +142,13 @@ impl Playback {
                 let far = best.is_some_and(|next| {
                     reader.scanned() > next.entry.pos.saturating_add(LOOK_AHEAD)
                 });
-                if missing && !far {
-                    for head in &mut self.heads {
-                        if matches!(head, Head::None) {
-                            *head = Head::Unknown;
-                        }
-                    }
-                    continue;
+                // Streams for which a chunk was found meanwhile take part, now or from the next chunk on.
+                let ended = |head: &&mut Head| matches!(head, Head::None);
+                for head in self.heads.iter_mut().filter(ended) {
+                    *head = Head::Unknown;
                 }
-                // Streams for which a chunk was found meanwhile take part from the next chunk on.
-                for head in &mut self.heads {
-                    if matches!(head, Head::None) {
-                        *head = Head::Unknown;
-                    }
+                if missing && !far {
+                    continue;
                 }
             }
             return Ok(best.map(|next| {
