@@ -960,7 +960,7 @@ fn a_file_of_which_nothing_is_linked_says_so() {
     );
 }
 
-/// The errors until the task has stopped.
+/// The errors until the task has ended.
 fn errors(pipeline: &Pipeline) -> Vec<String> {
     pipeline.play();
     let bus = pipeline.0.bus().expect("a bus");
@@ -969,6 +969,11 @@ fn errors(pipeline: &Pipeline) -> Vec<String> {
     crate::common::until("the task to stop", || {
         sink.task_state() != gst::TaskState::Started
     });
+    // It pauses first and tells why behind that. In READY it is over, and messages are still there.
+    pipeline
+        .0
+        .set_state(gst::State::Ready)
+        .expect("it goes down");
     let messages = std::iter::from_fn(|| bus.pop());
     messages
         .filter_map(|message| match message.view() {
