@@ -17,6 +17,7 @@ use super::reader::window::ReadAt;
 use super::reader::{Finding, OpenError, Payload, Reader};
 use super::writer::{Options, Output, Profile, StreamFormat, Tags, WriteError, Writer};
 use crate::header::FourCc;
+use crate::timeline::Rate;
 
 /// So many places of a file that no frame was found for are filled; more are
 /// errors in its headers.
@@ -24,6 +25,9 @@ const MAX_FILL: u64 = 1_000_000;
 
 /// The same in bytes of silence.
 const MAX_SILENCE: u64 = 100_000_000;
+
+/// Places for each frame of the first of joined files; a rate that needs more is an error in a header.
+const MAX_PLACES: u64 = 1000;
 
 /// Silence that is written at once: whole samples of up to eight channels of one to four bytes.
 const SILENCE: usize = 960_960;
@@ -79,6 +83,9 @@ struct Copied {
     sound: bool,
     /// Units of the new file before the first of the old one: the stream begins later than another.
     lead: u64,
+    /// Places that each frame of the first of joined files has, and their rate.
+    places: u64,
+    rate: Rate,
     /// Units that have been written.
     done: u64,
     /// Silence is this byte.
@@ -225,6 +232,7 @@ fn choose<S: ReadAt, W>(
 ) -> Result<Chosen, RepairError<S::Error, W>> {
     let streams = reader.header().streams.clone();
     let mut chosen: Vec<(bool, usize, StreamFormat)> = Vec::new();
+    let mut places = vec![1; streams.len()];
     for (n, stream) in streams.iter().enumerate() {
         let mut leave = |why: &str| summary.left_out.push((n, why.to_owned()));
         if reader.index().chunks(n) == 0 {
@@ -251,7 +259,13 @@ fn choose<S: ReadAt, W>(
                 let Some((width, height)) = size else {
                     return Err(RepairError::NoSize);
                 };
-                let rate = stream.rate.reduced();
+                let mut rate = stream.rate.reduced();
+                if profile == Profile::Standard
+                    && let Some((for_each, finer)) = finer(stream, reader.index().units(n))
+                    && let Some(places) = places.get_mut(n)
+                {
+                    (*places, rate) = (for_each, finer);
+                }
                 let format = StreamFormat::Video {
                     width,
                     height,
@@ -279,20 +293,49 @@ fn choose<S: ReadAt, W>(
         .filter_map(|(_, n, _)| streams.get(*n).map(begin))
         .min();
     let mut copied: Vec<Option<Copied>> = streams.iter().map(|_| None).collect();
-    for (to, (sound, n, _)) in chosen.iter().enumerate() {
+    for (to, (sound, n, format)) in chosen.iter().enumerate() {
         let (Some(stream), Some(copied)) = (streams.get(*n), copied.get_mut(*n)) else {
             continue;
         };
         let later = begin(stream) - first.unwrap_or(0);
+        let rate = match format {
+            StreamFormat::Video { rate, .. } => *rate,
+            StreamFormat::Audio(_) => stream.rate,
+        };
         *copied = Some(Copied {
             to,
             sound: *sound,
-            lead: stream.rate.unit_at(later) * stream.unit_bytes(),
+            lead: rate.unit_at(later) * stream.unit_bytes(),
+            places: places.get(*n).copied().unwrap_or(1),
+            rate,
             done: 0,
             quiet: quiet(&stream.format),
         });
     }
     Ok((chosen.into_iter().map(|c| c.2).collect(), copied))
+}
+
+/// How many places each frame of a stream needs, and their rate, for the frames of files that were joined on to
+/// have places of their own; `None` if they have at the stream's own rate. It has so many frames.
+fn finer(stream: &Stream, frames: u64) -> Option<(u64, Rate)> {
+    let own = stream.rate.reduced();
+    let ends = stream.joined.iter().skip(1).map(|joined| joined.from);
+    let lengths = stream.joined.iter().zip(ends.chain([frames]));
+    let shortest = lengths
+        .filter(|(joined, end)| {
+            // One place is within what a frame may be off.
+            let count = end.saturating_sub(joined.from);
+            let lasts = joined.stream.rate.time_of(count);
+            own.time_of(count) > lasts.saturating_add(own.time_of(1))
+        })
+        .map(|(joined, _)| joined.stream.rate.time_of(1).max(1))
+        .min()?;
+    let places = own.time_of(1).div_ceil(shortest).min(MAX_PLACES);
+    // What is filled has a bound.
+    let places = places.min(MAX_FILL / frames.max(1));
+    let numerator = u64::from(own.numerator()) * places;
+    let rate = Rate::new(u32::try_from(numerator).ok()?, own.denominator())?;
+    (places > 1).then_some((places, rate))
 }
 
 /// The byte that silence is of.
@@ -363,13 +406,14 @@ impl Copy {
     }
 
     /// Where a chunk goes, counted as the new file's stream is: it has the rate of the first of
-    /// joined files. `None` if it cannot be in it.
+    /// joined files, or a multiple of it. `None` if it cannot be in it.
     fn place(&mut self, stream: &Stream, next: &Next) -> Option<u64> {
         let entry = next.entry;
         let of = self.copied.get(entry.stream)?.as_ref()?;
         let part = stream.part(entry.first);
         if part.number == 0 {
-            return Some(of.lead.saturating_add(entry.first));
+            let place = entry.first.saturating_mul(of.places);
+            return Some(of.lead.saturating_add(place));
         }
         if stream.is_sound() {
             if part.stream.format == stream.format {
@@ -383,9 +427,12 @@ impl Copy {
             }
             return None;
         }
-        let half = stream.rate.time_of(1) / 2;
-        let place = stream.rate.unit_at(next.time.saturating_add(half));
-        let place = place.saturating_sub(stream.start).saturating_add(of.lead);
+        let start = stream.start.saturating_mul(of.places);
+        let place = of.rate.nearest(next.time).saturating_sub(start);
+        let place = place.saturating_add(of.lead);
+        if place < of.done && place.saturating_add(1) >= of.done {
+            return Some(of.done);
+        }
         if place < of.done {
             self.summary.refused += 1;
             let why = "a file that was joined on has more frames a second than the first";

@@ -143,37 +143,59 @@ fn what_was_lost_leaves_a_gap_of_its_length() {
 
 #[test]
 fn a_joined_file_of_another_rate_keeps_its_time() {
-    let second = File {
-        scale: 1,
-        rate: 10,
-        interval: 100_000,
+    let file = |(rate, scale)| File {
+        scale,
+        rate,
+        interval: (1_000_000 * u64::from(scale) / u64::from(rate)) as u32,
         ..File::default()
     };
-    let bytes = [
-        File::default().build(&pieces(30, None)).bytes,
-        second.build(&pieces(20, None)).bytes,
-    ]
-    .concat();
-    let before: Vec<_> = {
-        let mut reader = Reader::open(bytes.as_slice()).expect("opens");
-        let mut playback = Playback::new(1);
-        std::iter::from_fn(|| {
-            playback
-                .next(&mut reader)
-                .expect("no I/O")
-                .map(|next| next.time)
-        })
-        .collect()
-    };
-    let (mended, summary) = mend(&bytes, Profile::Standard);
-    assert_eq!(summary.frames, 50);
-    let after: Vec<_> = read_sound(&mended)
-        .into_iter()
-        .map(|played| played.1)
-        .collect();
-    assert_eq!(after.len(), 50);
-    for (before, after) in before.iter().zip(&after) {
-        assert!(before.abs_diff(*after) < 17_000_000, "{before} {after}");
+    let rates = [(10, 1), (15, 1), (24, 1), (25, 1), (30_000, 1001), (50, 1)];
+    for (first, second) in rates
+        .iter()
+        .flat_map(|first| rates.iter().map(move |second| (*first, *second)))
+    {
+        let bytes = [
+            file(first).build(&pieces(30, None)).bytes,
+            file(second).build(&pieces(90, None)).bytes,
+            file(first).build(&pieces(10, None)).bytes,
+        ]
+        .concat();
+        let before: Vec<_> = {
+            let mut reader = Reader::open(bytes.as_slice()).expect("opens");
+            let mut playback = Playback::new(1);
+            std::iter::from_fn(|| {
+                playback
+                    .next(&mut reader)
+                    .expect("no I/O")
+                    .map(|next| next.time)
+            })
+            .collect()
+        };
+        let (mended, summary) = mend(&bytes, Profile::Standard);
+        assert_eq!(
+            (summary.frames, summary.refused),
+            (130, 0),
+            "{first:?} {second:?}"
+        );
+        let reader = Reader::open(mended.as_slice()).expect("opens");
+        let interval = reader.header().streams[0].rate.time_of(1);
+        let after: Vec<_> = read_sound(&mended)
+            .into_iter()
+            .map(|played| played.1)
+            .collect();
+        assert_eq!(after.len(), 130);
+        for (before, after) in before.iter().zip(&after) {
+            let off = before.abs_diff(*after);
+            assert!(
+                off <= interval / 2 + 1_000_000,
+                "{first:?} {second:?}: {before} {after}"
+            );
+        }
+        // A file that has places enough gets no others.
+        if u64::from(first.0) * u64::from(second.1) >= u64::from(second.0) * u64::from(first.1) {
+            let own = 1_000_000_000 * u64::from(first.1) / u64::from(first.0);
+            assert!(interval.abs_diff(own) < 2, "{first:?} {second:?}");
+        }
     }
 }
 
