@@ -386,18 +386,30 @@ impl<S: ReadAt> Reader<S> {
         self.header.set_guessed_rate(rate);
     }
 
-    /// The rate of frames by the sound that is as long as they are, of a file that is complete and whose header has
-    /// none: a usual one if that is near.
-    pub fn rate_by_sound(&self) -> Option<Rate> {
+    /// The rate of frames by what else is in a file whose header has none: by the sound that is as long as they are, if
+    /// the file is complete, a usual rate if that is near; else that of the same stream in a file that was joined on.
+    pub fn rate_by_the_rest(&self) -> Option<Rate> {
+        let mut streams = self.header.streams.iter().enumerate();
+        let (video, stream) =
+            streams.find(|(_, stream)| stream.rate_is_guess && !stream.is_sound())?;
+        let of_joined = || {
+            let mut joined = stream.joined.iter().map(|joined| &joined.stream);
+            let known = joined.find(|of| !of.rate_is_guess && of.format == stream.format);
+            known.map(|of| of.rate)
+        };
+        self.rate_by_sound(video).or_else(of_joined)
+    }
+
+    fn rate_by_sound(&self, video: usize) -> Option<Rate> {
         const USUAL: [(u32, u32); 3] = [(24_000, 1001), (30_000, 1001), (60_000, 1001)];
         let streams = || self.header.streams.iter().enumerate();
-        let (video, _) =
-            streams().find(|(_, stream)| stream.rate_is_guess && !stream.is_sound())?;
-        let frames = self.index.units(video);
+        let own = |(n, stream): (usize, &headers::Stream)| {
+            let counts = self.index.units(n);
+            stream.in_first_part(counts)
+        };
+        let frames = streams().nth(video).map(own)?;
         let ends = streams().filter(|(_, stream)| stream.is_sound());
-        let end = ends
-            .map(|(n, stream)| stream.end(self.index.units(n)))
-            .max();
+        let end = ends.map(|(n, stream)| stream.end(own((n, stream)))).max();
         let seconds = end.filter(|end| *end > 0 && self.complete)? as f64 / 1e9;
         let found = frames as f64 / seconds;
         let usual = (1..=240).map(|n| (n, 1)).chain(USUAL);

@@ -17,9 +17,11 @@ use avi_bytes::jpeg_head::{HALVED, jpeg_head};
 use avi_bytes::{File, IndexKind, MaixPy, Piece, picture, picture_of, pieces};
 use avi_memory::{bytes_of, memory};
 use avi_mjpeg::k210_check::{self, Report, Rule, Verdict};
+use avi_mjpeg::pcm::Layout;
+use avi_mjpeg::reader::headers::Hints;
 use avi_mjpeg::reader::play::Playback;
 use avi_mjpeg::reader::{Payload, Reader};
-use avi_mjpeg::repair::{RepairError, Summary, repair};
+use avi_mjpeg::repair::{RepairError, Summary, repair, repair_with};
 use avi_mjpeg::writer::Profile;
 use proptest::prelude::*;
 
@@ -197,6 +199,57 @@ fn a_joined_file_of_another_rate_keeps_its_time() {
             assert!(interval.abs_diff(own) < 2, "{first:?} {second:?}");
         }
     }
+}
+
+/// The rest of the file tells the rate: the file that was joined on, or the sound, which goes first.
+#[test]
+fn a_file_without_head_has_its_rate_from_the_rest() {
+    let file = |rate, audio| File {
+        scale: 1,
+        rate,
+        interval: 1_000_000 / rate,
+        audio,
+        ..File::default()
+    };
+    let times = |sound: Option<u32>, second: u32| {
+        let audio = sound.map(|samples| (samples, 1));
+        // A frame's sound of a first file that has 25 a second.
+        let piece = sound.map(|samples| 2 * samples as usize / 25);
+        let first = file(25, audio).build(&pieces(30, piece));
+        let piece = sound.map(|samples| (2 * samples / second) as usize);
+        let joined = file(second, audio).build(&pieces(20, piece));
+        let bytes = [&first.bytes[first.at[0]..], &joined.bytes].concat();
+        let hints = Hints {
+            sound: sound.map(|rate| Layout::of_bits(rate, 1, 16)),
+            ..Hints::default()
+        };
+        let mut out = memory();
+        let summary = repair_with(
+            bytes.as_slice(),
+            &hints,
+            Profile::Standard,
+            &mut out,
+            |_, _| {},
+        )
+        .expect("is mended");
+        assert_eq!((summary.frames, summary.refused), (50, 0));
+        let times = read_sound(&bytes_of(out)).into_iter();
+        times
+            .filter_map(|(stream, time, _)| (stream == 0).then_some(time / 1_000_000))
+            .collect::<Vec<_>>()
+    };
+    let expected = |first: u64, second: u64| {
+        let later = (0..20).map(|n| 30 * 1000 / first + n * 1000 / second);
+        (0..30)
+            .map(|n| n * 1000 / first)
+            .chain(later)
+            .collect::<Vec<_>>()
+    };
+    assert_eq!(times(None, 25), expected(25, 25));
+    assert_eq!(times(None, 5), expected(5, 5), "there is nothing else");
+    assert_eq!(times(Some(8000), 25), expected(25, 25));
+    assert_eq!(times(Some(8000), 5), expected(25, 5));
+    assert_eq!(times(Some(8000), 50), expected(25, 50));
 }
 
 #[test]

@@ -3,6 +3,7 @@
 //! recorder that was cut off leaves zeros or old memory in them), chunks are
 //! taken one by one wherever they are, and what is no chunk is stepped over.
 
+use std::collections::BTreeMap;
 use std::mem::discriminant;
 
 use super::firsts::Firsts;
@@ -185,6 +186,19 @@ impl Stream {
     /// Whether it is sound.
     pub fn is_sound(&self) -> bool {
         matches!(self.format, Format::Pcm(_) | Format::Coded(_))
+    }
+
+    /// The rate of video, where it is a guess.
+    fn set_guessed_rate(&mut self, rate: Rate) {
+        if self.rate_is_guess && !self.is_sound() {
+            (self.rate, self.rate_is_guess) = (rate, false);
+        }
+    }
+
+    /// How many counts of so many are before the first file that was joined on.
+    pub(super) fn in_first_part(&self, counts: u64) -> u64 {
+        let first = self.joined.first();
+        first.map_or(counts, |joined| joined.from)
     }
 
     /// Whether nothing is left of what the header said of it.
@@ -929,10 +943,39 @@ impl Header {
 
     /// The rate of the video, where it is a guess.
     pub fn set_guessed_rate(&mut self, rate: Rate) {
-        let guessed = self.streams.iter_mut();
-        for stream in guessed.filter(|stream| stream.rate_is_guess && !stream.is_sound()) {
-            stream.rate = rate;
-            stream.rate_is_guess = false;
+        for stream in &mut self.streams {
+            stream.set_guessed_rate(rate);
+            for joined in &mut stream.joined {
+                joined.stream.set_guessed_rate(rate);
+            }
+        }
+        self.begin_joined_again();
+    }
+
+    /// Has files that were joined on begin where all that is before them ends by the rates that are known now.
+    fn begin_joined_again(&mut self) {
+        // In which streams, and there the how manieth, for each of them.
+        let mut files: BTreeMap<u64, Vec<(usize, usize)>> = BTreeMap::new();
+        for (n, stream) in self.streams.iter().enumerate() {
+            for (number, joined) in stream.joined.iter().enumerate() {
+                files.entry(joined.time).or_default().push((n, number));
+            }
+        }
+        for places in files.into_values() {
+            let ends = places.iter().filter_map(|(n, number)| {
+                let stream = self.streams.get(*n)?;
+                let from = stream.joined.get(*number)?.from;
+                (from > 0).then(|| stream.end(from))
+            });
+            let Some(time) = ends.max() else {
+                continue;
+            };
+            for (n, number) in places {
+                let stream = self.streams.get_mut(n);
+                if let Some(joined) = stream.and_then(|stream| stream.joined.get_mut(number)) {
+                    joined.time = time;
+                }
+            }
         }
     }
 }

@@ -75,7 +75,7 @@ impl<S: ReadAt> Player<S> {
     pub fn open(source: S) -> Result<Self, OpenError<S::Error>> {
         let mut reader = Reader::open(source)?;
         reader.scan(FIRST_SCAN).map_err(OpenError::Read)?;
-        if let Some(rate) = reader.rate_by_sound() {
+        if let Some(rate) = reader.rate_by_the_rest() {
             reader.set_guessed_rate(rate);
         }
         let streams = reader.header().streams.len();
