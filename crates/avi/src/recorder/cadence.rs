@@ -39,11 +39,11 @@ pub struct Cadence {
     /// The rate at which frames come with the shortest usual interval.
     pub usual: Rate,
     /// Of a grid for frames that come at any time: the same for a camera that is regular and has 24 frames a second
-    /// or more; else the same, or two or three times that, such that there are 30 places a second or more. A camera
-    /// that is regular meets the grid exactly, one that is not is at most half a
-    /// place off, and one that becomes faster (in the light, say) still has its places. Where frames beside the
-    /// others took the places of those (two came 3 ms apart, and 25 a second from then on), there are up to three
-    /// places a frame too. An empty place costs 32 bytes; ffmpeg, GStreamer and OpenCV pass over it.
+    /// or more; else two or three times that, such that there are 30 places a second or more. A camera that is regular
+    /// meets the grid exactly, one that is not is at most half a place off, as no two frames want the same place, and one
+    /// that becomes faster (in the light, say) still has its places. Where frames beside the others took the places of
+    /// those (two came 3 ms apart, and 25 a second from then on), there are up to three places a frame too. An empty
+    /// place costs 32 bytes; ffmpeg, GStreamer and OpenCV pass over it.
     pub grid: Rate,
 }
 
@@ -77,7 +77,7 @@ impl Cadence {
         let (usual, least) = match regular {
             Some(rate) => (rate.time_of(1_000_000) as f64 / 1e6, 1),
             None => {
-                let least = (FINE * usual / 1e9 - 1e-6).ceil().clamp(1.0, MOST);
+                let least = (FINE * usual / 1e9 - 1e-6).ceil().clamp(2.0, MOST);
                 (usual, least as u32)
             }
         };
@@ -212,6 +212,8 @@ mod tests {
         assert_eq!(of(&network), Some((25, 1)), "nor is 10 %");
         let irregular: Vec<i64> = (0..30).map(|n| [40, 60][n % 2]).collect();
         assert_eq!(of(&irregular), Some((50, 1)));
+        let fast: Vec<i64> = (0..30).map(|n| [20, 30][n % 2]).collect();
+        assert_eq!(of(&fast), Some((100, 1)));
         assert_eq!(of(&[50; 30]), Some((40, 1)), "20 a second may become 30");
     }
 
