@@ -510,7 +510,6 @@ fn a_program_that_stops_reading_blocks_until_the_pipeline_stops() {
          ffmpegsink name=f ffmpeg={} args=-",
         fake.display()
     ));
-    pipeline.play();
     let pad = pipeline.element("f").static_pad("video").unwrap();
     let count = std::sync::Arc::new(std::sync::atomic::AtomicUsize::new(0));
     pad.add_probe(gst::PadProbeType::BUFFER, {
@@ -520,6 +519,7 @@ fn a_program_that_stops_reading_blocks_until_the_pipeline_stops() {
             gst::PadProbeReturn::Ok
         }
     });
+    pipeline.play();
     until("frames pass", || {
         count.load(std::sync::atomic::Ordering::Relaxed) > 1
     });
