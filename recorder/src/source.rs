@@ -18,6 +18,10 @@ const MOTION_RATE: u32 = 5;
 /// The element from which the pictures of a camera that encodes itself come to the one who looks at them.
 const LOOK: &str = "look";
 
+/// What takes the sound as it comes, and what encodes it.
+const MICROPHONE: &str = "microphone";
+const VOICE: &str = "voice";
+
 /// Where pictures come from.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Source {
@@ -180,8 +184,8 @@ fn sinks(camera: &Camera) -> Sinks {
     };
     let sound = camera.sound.as_ref().map(|sound| {
         format!(
-            "{sound} ! queue ! audioconvert ! audioresample ! audio/x-raw,rate=48000 ! \
-             avenc_aac bitrate=128000 ! aacparse ! {}",
+            "{sound} ! queue ! audioconvert name={MICROPHONE} ! audioresample ! audio/x-raw,rate=48000 ! \
+             avenc_aac name={VOICE} bitrate=128000 ! aacparse ! {}",
             end("audio_0", "audio", "s")
         )
     });
@@ -209,7 +213,43 @@ pub(crate) fn build(camera: &Camera) -> Result<gst::Pipeline, gst::glib::Error> 
     {
         element.set_property(property, address);
     }
+    tell_what_is_left_out(&pipeline);
     Ok(pipeline)
+}
+
+/// Tells of channels and samples that do not get into the files: conversion leaves them out without a word.
+fn tell_what_is_left_out(pipeline: &gst::Pipeline) {
+    let pad = |name| pipeline.by_name(name)?.static_pad("sink");
+    let (Some(comes), Some(goes)) = (pad(MICROPHONE), pad(VOICE)) else {
+        return;
+    };
+    let comes = comes.downgrade();
+    goes.add_probe(gst::PadProbeType::EVENT_DOWNSTREAM, move |goes, info| {
+        if let Some(gst::EventView::Caps(caps)) = info.event().map(|event| event.view())
+            // The pad itself has them once they have been taken here.
+            && let Some(came) = comes.upgrade().and_then(|pad| pad.peer()?.current_caps())
+            && let Some(what) = left_out(&came, caps.caps())
+            && let Some(encoder) = goes.parent_element()
+        {
+            gst::element_warning!(
+                encoder,
+                gst::StreamError::Encode,
+                ("Not all of the sound is recorded: {what}")
+            );
+        }
+        gst::PadProbeReturn::Ok
+    });
+}
+
+/// What is left out of sound that came so and goes on so.
+fn left_out(came: &gst::CapsRef, goes: &gst::CapsRef) -> Option<String> {
+    let fewer = |field: &str| {
+        let number = |caps: &gst::CapsRef| caps.structure(0)?.get::<i32>(field).ok();
+        let (came, goes) = (number(came)?, number(goes)?);
+        (goes < came).then(|| format!("{field}={came} comes, and {field}={goes} is encoded"))
+    };
+    let what: Vec<String> = ["channels", "rate"].into_iter().filter_map(fewer).collect();
+    (!what.is_empty()).then(|| what.join("; "))
 }
 
 /// Makes the live picture of what a camera encodes itself: its JPEGs as they are, at [`LIVE_RATE`] at most, JPEGs of

@@ -84,6 +84,22 @@ fn what_is_recorded_all_the_time_is_whole_after_sigterm() {
 }
 
 #[test]
+fn sound_that_is_not_recorded_as_it_comes_is_told_of() {
+    let with = |name: &str, caps: &str| {
+        let sound = format!("sound = 'audiotestsrc is-live=true ! audio/x-raw,{caps}'\n");
+        ball(name) + &sound
+    };
+    let fine = with("fine", "rate=44100,channels=2");
+    let fast = with("fast", "rate=96000,channels=1");
+    let mut recorder = Recorder::start(&(fine + &fast));
+    recorder.runs("fine");
+    recorder.runs("fast");
+    let words = ["WARN", "camera=\"fast\"", "rate=96000 comes", "rate=48000"];
+    recorder.program.says(&words);
+    assert!(!recorder.program.said().contains("rate=44100 comes"));
+}
+
+#[test]
 fn a_reload_leaves_cameras_that_stay_alone() {
     let all_the_time = |name: &str| ball(name) + ALL_THE_TIME;
     let mut recorder = Recorder::start(&(all_the_time("stays") + &all_the_time("goes")));
