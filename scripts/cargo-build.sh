@@ -1,7 +1,7 @@
 #!/bin/sh
 # What meson runs:
 #
-#   cargo-build.sh CARGO PROFILE TARGET-DIRECTORY OUTPUT PACKAGE...
+#   cargo-build.sh CARGO PROFILE TARGET-DIRECTORY OUTPUT PACKAGE... [--OPTION=OF-CARGO...]
 #
 # OUTPUT is what cargo leaves of one of the packages: a library by its file's name, or a program. All packages are
 # built each time, which is quick when nothing has changed: built by themselves they would want different features
@@ -20,7 +20,10 @@ directory=$target/${CARGO_BUILD_TARGET:+$CARGO_BUILD_TARGET/}$directory
 
 for package; do
     shift
-    set -- "$@" --package "$package"
+    case $package in
+        --*) set -- "$@" "$package" ;;
+        *) set -- "$@" --package "$package" ;;
+    esac
 done
 if [ -d "$source/vendor" ]; then
     set -- "$@" --offline --config 'source.crates-io.replace-with="vendored"' \

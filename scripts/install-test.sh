@@ -39,7 +39,7 @@ if [ "${1:-}" = --inside ]; then
     }
 
     by_meson meson
-    by_meson elsewhere -Dplugindir=lib/plugins -Dprograms=false -Dudevrulesdir=
+    by_meson elsewhere -Dplugindir=lib/plugins -Dprograms=false -Dudevrulesdir= -Dsim=false
     test "$(realpath "$(plugin_of elsewhere)")" = "$scratch/elsewhere$prefix/lib/plugins/libgstkendryte.so"
     test "$(find "$scratch/elsewhere" -type f | wc -l)" -eq 2
 
@@ -62,6 +62,9 @@ if [ "${1:-}" = --inside ]; then
     for other in "$(plugin_of elsewhere)" "$scratch/cargo-c$prefix/lib/gstreamer-1.0/libgstkendryte.so"; do
         test "$(elements_of "$other")" = "$elements"
     done
+    # Built without the simulated board, it says so.
+    GST_REGISTRY=$scratch/registry GST_REGISTRY_FORK=no GST_PLUGIN_PATH=$(dirname "$(plugin_of elsewhere)") \
+        gst-launch-1.0 k210camerasrc device=sim: ! fakesink 2>&1 | grep 'built without the simulated board'
     for root in meson cargo-c; do
         pc=$scratch/$root$prefix/lib/pkgconfig/gstkendryte.pc
         echo "$root: $(pkg-config --modversion "$pc")"

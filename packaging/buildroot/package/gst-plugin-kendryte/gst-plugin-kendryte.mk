@@ -18,9 +18,11 @@ GST_PLUGIN_KENDRYTE_DEPENDENCIES = \
 # Buildroot's 16 units and no LTO would make the plugin larger, by about a tenth on x86-64.
 GST_PLUGIN_KENDRYTE_NINJA_ENV = $(PKG_CARGO_ENV) \
 	CARGO_PROFILE_RELEASE_LTO=thin CARGO_PROFILE_RELEASE_CODEGEN_UNITS=1
+# The simulated K210 board is for those who develop; the program k210-sim has it too.
 GST_PLUGIN_KENDRYTE_CONF_OPTS = \
 	-Dcargo_target=$(RUSTC_TARGET_NAME) \
-	-Dplugindir=lib/gstreamer-1.0
+	-Dplugindir=lib/gstreamer-1.0 \
+	-Dsim=false
 
 ifeq ($(BR2_PACKAGE_HAS_UDEV),)
 GST_PLUGIN_KENDRYTE_CONF_OPTS += -Dudevrulesdir=
