@@ -276,8 +276,19 @@ fn sound_of_more_channels_than_a_container_has_is_one_error() {
 /// Of raw sound there is always something that converts it, but not from any number of channels to any other.
 #[test]
 fn sound_of_more_channels_than_an_encoder_takes_is_one_error() {
+    init();
     let scratch = tempfile::tempdir().expect("a directory");
-    for (name, encoder) in [("a.webm", "opusenc"), ("a.flac.mkv", "flacenc")] {
+    let eleven: gst::Caps = "audio/x-raw,channels=11".parse().expect("caps");
+    let takes_it = |encoder: &str| {
+        let factory = gst::ElementFactory::find(encoder).expect("it is installed");
+        factory.can_sink_any_caps(&eleven)
+    };
+    assert!(!takes_it("flacenc"));
+    for (name, encoder) in [("a.webm", "opusenc"), ("a.mkv", "flacenc")] {
+        // Newer ones take 255.
+        if takes_it(encoder) {
+            continue;
+        }
         let file = scratch.path().join(name);
         let pipeline = format!(
             "audiotestsrc ! audio/x-raw,rate=48000,channels=11,channel-mask=(bitmask)0 ! recordsink \
