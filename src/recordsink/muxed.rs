@@ -377,17 +377,13 @@ impl Muxed {
         source: &gst::Pad,
         info: &mut gst::PadProbeInfo<'_>,
     ) -> gst::PadProbeReturn {
-        if let Some(buffer) = info.buffer_mut() {
-            self.lanes[number].complete(buffer);
+        if let Some(mut buffer) = info.take_buffer() {
+            self.lanes[number].complete(&mut buffer);
+            info.flow_res = self.write(number, source, buffer);
+            return gst::PadProbeReturn::Handled;
         }
         match &info.data {
             Some(gst::PadProbeData::Event(event)) => self.event(number, source, event),
-            Some(gst::PadProbeData::Buffer(buffer)) => {
-                let buffer = buffer.clone();
-                info.data = None;
-                info.flow_res = self.write(number, source, buffer);
-                gst::PadProbeReturn::Handled
-            }
             Some(gst::PadProbeData::BufferList(list)) => {
                 info.flow_res = list
                     .iter_owned()
