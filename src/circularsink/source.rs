@@ -169,7 +169,6 @@ struct Task {
     announced: bool,
     /// Something of the stream is in the file, or it was told that nothing is.
     settled: bool,
-    has_pushed: bool,
     /// Timestamp that stands for running time zero, once it is known.
     base: Option<i64>,
     items: Vec<Item<Media>>,
@@ -206,7 +205,6 @@ impl Task {
             filled: start,
             announced: false,
             settled: false,
-            has_pushed: false,
             base: None,
             items: Vec::with_capacity(BATCH),
         }
@@ -243,7 +241,6 @@ impl Task {
                 if !self.settled {
                     self.end_silently(pad);
                 }
-                self.leave_something(pad);
                 self.segment(pad, 0);
                 pad.push_event(gst::event::Eos::new());
             }
@@ -287,23 +284,13 @@ impl Task {
         if let Some(element) = pad.parent_element() {
             warn_of_silence(&element, std::slice::from_ref(&self.info.name), silent);
         }
-        // Behind a flush the ring is further.
-        let until = self.feed.shared.lock().ring.reached_by(self.feed.id);
-        // The greatest of all stands for the end of streams that are gone.
-        let until = until.filter(|until| *until < i64::MAX);
-        if let Some(until) = until
-            && let Err(error) = self.fill(pad, until)
-        {
-            gst::debug!(CAT, obj = pad, "No silence: {error}");
-        }
-    }
-
-    /// Nothing may have come up to a flush, and not a time until when: sound that is encoded on its way has no format
-    /// before its first samples, and a file with a track without one is none.
-    fn leave_something(&mut self, pad: &gst::Pad) {
-        if !self.has_pushed
-            && let Err(error) = self.fill(pad, self.sounded.saturating_add(LEAST))
-        {
+        // Behind a flush the ring is further. The greatest of all stands for the end of streams that are gone.
+        let reached = self.feed.shared.lock().ring.reached_by(self.feed.id);
+        let reached = reached.filter(|until| *until > self.sounded && *until < i64::MAX);
+        // Sound that is encoded on its way has no format before its first samples, and a file with a track without one
+        // is none.
+        let until = reached.unwrap_or_else(|| self.sounded.saturating_add(LEAST));
+        if let Err(error) = self.fill(pad, until) {
             gst::debug!(CAT, obj = pad, "No silence: {error}");
         }
     }
@@ -351,7 +338,6 @@ impl Task {
                 buffer.set_duration(clock_time(end - self.sounded));
             }
             let bytes = buffer.size() as u64;
-            self.has_pushed = true;
             pad.push(buffer)?;
             let counters = &self.feed.counters;
             counters.bytes.fetch_add(bytes, Ordering::Relaxed);
@@ -379,7 +365,7 @@ impl Task {
         };
         let buffer = self.stamp(pad, buffer, (time, end), shift);
         let bytes = buffer.size() as u64;
-        (self.settled, self.has_pushed) = (true, true);
+        self.settled = true;
         let flow = pad.push(buffer)?;
         let counters = &self.feed.counters;
         counters.bytes.fetch_add(bytes, Ordering::Relaxed);
