@@ -381,31 +381,31 @@ impl<S: ReadAt> Reader<S> {
         &self.header
     }
 
-    /// The rate of the video, where it is a guess: to be set before anything is played.
-    pub fn set_guessed_rate(&mut self, rate: Rate) {
-        self.header.set_guessed_rate(rate);
-    }
-
-    /// The rate of frames by what else is in a file whose header has none: by the sound that is as long as they are, if
-    /// the file is complete, a usual rate if that is near; else that of the same stream in a file that was joined on.
-    pub fn rate_by_the_rest(&self) -> Option<Rate> {
+    /// Gives video whose rate is a guess the one that the rest of the file tells: by the sound that is as long as the
+    /// frames are, if the file is complete, a usual rate if that is near; else that of the same stream in a file that
+    /// was joined on. To be called before anything is played.
+    pub fn find_rate(&mut self) {
         let mut streams = self.header.streams.iter().enumerate();
-        let (video, stream) =
-            streams.find(|(_, stream)| stream.rate_is_guess && !stream.is_sound())?;
+        let guessed = streams.find(|(_, stream)| stream.rate_is_guess && !stream.is_sound());
+        let Some((video, stream)) = guessed else {
+            return;
+        };
         let of_joined = || {
             let mut joined = stream.joined.iter().map(|joined| &joined.stream);
             let known = joined.find(|of| !of.rate_is_guess && of.format == stream.format);
             known.map(|of| of.rate)
         };
-        self.rate_by_sound(video).or_else(of_joined)
+        if let Some(rate) = self.rate_by_sound(video).or_else(of_joined) {
+            self.header.set_guessed_rate(rate);
+        }
     }
 
     fn rate_by_sound(&self, video: usize) -> Option<Rate> {
         const USUAL: [(u32, u32); 3] = [(24_000, 1001), (30_000, 1001), (60_000, 1001)];
         let streams = || self.header.streams.iter().enumerate();
         let own = |(n, stream): (usize, &headers::Stream)| {
-            let counts = self.index.units(n);
-            stream.in_first_part(counts)
+            let first = stream.joined.first();
+            first.map_or_else(|| self.index.units(n), |joined| joined.from)
         };
         let frames = streams().nth(video).map(own)?;
         let ends = streams().filter(|(_, stream)| stream.is_sound());

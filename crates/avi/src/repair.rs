@@ -143,9 +143,7 @@ pub fn repair_with<S: ReadAt, O: Output<Payload = Vec<u8>>>(
     while !reader.scan(1000).map_err(RepairError::Read)? {
         progress(reader.scanned() / 2, size);
     }
-    if let Some(rate) = reader.rate_by_the_rest() {
-        reader.set_guessed_rate(rate);
-    }
+    reader.find_rate();
     let (formats, copied) = choose(&mut reader, profile, &mut summary)?;
     let Some(video) = copied.iter().flatten().find(|c| !c.sound) else {
         return Err(RepairError::NoVideo);

@@ -3,7 +3,7 @@
 //! recorder that was cut off leaves zeros or old memory in them), chunks are
 //! taken one by one wherever they are, and what is no chunk is stepped over.
 
-use std::collections::BTreeMap;
+use std::collections::BTreeSet;
 use std::mem::discriminant;
 
 use super::firsts::Firsts;
@@ -193,12 +193,6 @@ impl Stream {
         if self.rate_is_guess && !self.is_sound() {
             (self.rate, self.rate_is_guess) = (rate, false);
         }
-    }
-
-    /// How many counts of so many are before the first file that was joined on.
-    pub(super) fn in_first_part(&self, counts: u64) -> u64 {
-        let first = self.joined.first();
-        first.map_or(counts, |joined| joined.from)
     }
 
     /// Whether nothing is left of what the header said of it.
@@ -954,26 +948,29 @@ impl Header {
 
     /// Has files that were joined on begin where all that is before them ends by the rates that are known now.
     fn begin_joined_again(&mut self) {
-        // In which streams, and there the how manieth, for each of them.
-        let mut files: BTreeMap<u64, Vec<(usize, usize)>> = BTreeMap::new();
-        for (n, stream) in self.streams.iter().enumerate() {
-            for (number, joined) in stream.joined.iter().enumerate() {
-                files.entry(joined.time).or_default().push((n, number));
-            }
-        }
-        for places in files.into_values() {
-            let ends = places.iter().filter_map(|(n, number)| {
-                let stream = self.streams.get(*n)?;
-                let from = stream.joined.get(*number)?.from;
-                (from > 0).then(|| stream.end(from))
-            });
-            let Some(time) = ends.max() else {
+        let begins = |stream: &Stream| -> Vec<(u64, u64)> {
+            let joined = stream.joined.iter();
+            joined.map(|joined| (joined.time, joined.from)).collect()
+        };
+        let known: Vec<_> = self.streams.iter().map(begins).collect();
+        let files: BTreeSet<u64> = known.iter().flatten().map(|(time, _)| *time).collect();
+        for file in files {
+            let ends = self
+                .streams
+                .iter()
+                .zip(&known)
+                .filter_map(|(stream, known)| {
+                    // A stream that has nothing in a file has what it had before where the next one begins.
+                    let (_, from) = known.iter().find(|(time, _)| *time >= file)?;
+                    (*from > 0).then(|| stream.end(*from))
+                });
+            let Some(begin) = ends.max() else {
                 continue;
             };
-            for (n, number) in places {
-                let stream = self.streams.get_mut(n);
-                if let Some(joined) = stream.and_then(|stream| stream.joined.get_mut(number)) {
-                    joined.time = time;
+            for (stream, known) in self.streams.iter_mut().zip(&known) {
+                let joined = stream.joined.iter_mut().zip(known);
+                for (joined, _) in joined.filter(|(_, (time, _))| *time == file) {
+                    joined.time = begin;
                 }
             }
         }

@@ -75,9 +75,7 @@ impl<S: ReadAt> Player<S> {
     pub fn open(source: S) -> Result<Self, OpenError<S::Error>> {
         let mut reader = Reader::open(source)?;
         reader.scan(FIRST_SCAN).map_err(OpenError::Read)?;
-        if let Some(rate) = reader.rate_by_the_rest() {
-            reader.set_guessed_rate(rate);
-        }
+        reader.find_rate();
         let streams = reader.header().streams.len();
         Ok(Self {
             reader,
