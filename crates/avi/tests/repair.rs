@@ -22,6 +22,7 @@ use avi_mjpeg::reader::headers::Hints;
 use avi_mjpeg::reader::play::Playback;
 use avi_mjpeg::reader::{Payload, Reader};
 use avi_mjpeg::repair::{RepairError, Summary, repair, repair_with};
+use avi_mjpeg::timeline::Rate;
 use avi_mjpeg::writer::Profile;
 use proptest::prelude::*;
 
@@ -198,6 +199,43 @@ fn a_joined_file_of_another_rate_keeps_its_time() {
             let own = 1_000_000_000 * u64::from(first.1) / u64::from(first.0);
             assert!(interval.abs_diff(own) < 2, "{first:?} {second:?}");
         }
+    }
+}
+
+/// Two files of these rates that were joined, once they are mended: the times of their pictures in ms, the new rate, and
+/// how many were refused.
+fn mended_parts(parts: [(u32, u32, u32); 2]) -> (Vec<u64>, Rate, u64) {
+    let build = |(rate, scale, frames)| {
+        let file = File {
+            scale,
+            rate,
+            interval: 1_000_000 / (rate / scale),
+            ..File::default()
+        };
+        file.build(&pieces(frames, None)).bytes
+    };
+    let (mended, summary) = mend(&parts.map(build).concat(), Profile::Standard);
+    let reader = Reader::open(mended.as_slice()).expect("opens");
+    let rate = reader.header().streams[0].rate;
+    let times = read_sound(&mended).into_iter();
+    let times = times.map(|played| played.1 / 1_000_000).collect();
+    (times, rate, summary.refused)
+}
+
+#[test]
+fn a_joined_file_that_is_hardly_faster_gets_no_other_places() {
+    let (times, rate, refused) = mended_parts([(25, 1, 30), (25_025, 1000, 900)]);
+    assert_eq!((times.len(), rate, refused), (930, Rate::PAL, 0));
+    assert!(times.iter().zip(0..).all(|(time, n)| *time == 40 * n));
+}
+
+/// Places for each of a million frames a second would be more than are filled, and what comes behind those early.
+#[test]
+fn a_joined_file_of_a_wrong_rate_leaves_the_first_at_its_time() {
+    let (times, _, refused) = mended_parts([(25, 1, 1500), (1_000_000, 1, 20)]);
+    assert_eq!(times.len() as u64 + refused, 1520);
+    for (time, n) in times[..1500].iter().zip(0..) {
+        assert!(time.abs_diff(40 * n) <= 1, "{time} {n}");
     }
 }
 
