@@ -252,25 +252,51 @@ fn sound_that_never_comes_is_not_waited_for() {
     }
 }
 
-/// Nobody knows how far the sound would be. The file has a track nevertheless, and its format.
-#[test]
-fn a_picture_without_sound_before_a_flush_plays() {
-    let mut rig = Rig::new(encoded("jpegenc", 100), true);
-    rig.locate("f.mov");
+/// So many pictures come without sound before a flush, and then more; the first recording, which ffmpeg plays.
+fn before_a_flush(stream: Encoded, count: usize) -> (Rig, Done) {
+    let mut rig = Rig::new(stream, true);
+    rig.locate("f%d.mov");
     rig.sink.set_property("recording", true);
     rig.start();
     let audio = rig.audio.take().expect("there is sound");
-    rig.push(1);
+    rig.push(count);
     for pad in [&rig.video, &audio] {
         pad.push_event(gst::event::FlushStart::new());
     }
     for pad in [&rig.video, &audio] {
         pad.push_event(gst::event::FlushStop::new(true));
     }
+    let segment = gst::event::Segment::new(&rig.stream.segment);
+    rig.video.push_event(segment);
+    rig.push(30);
     let done = rig.finished();
     assert_sound(done.path());
-    let (found, _) = crate::random_cameras::read(done.path());
-    assert_eq!(found.len(), 1);
+    (rig, done)
+}
+
+#[test]
+fn silence_before_a_flush_is_as_long_as_the_picture() {
+    for count in [1, 10] {
+        let (_rig, done) = before_a_flush(encoded("jpegenc", 100), count);
+        let (found, _) = crate::random_cameras::read(done.path());
+        assert_eq!(found.len(), count);
+        let silence = stored_samples(done.path()).len() as u64;
+        let picture = count as u64 * FRAME * SAMPLES / 1_000_000_000;
+        assert_eq!(silence, picture, "{count}");
+    }
+}
+
+/// Its track has a format nevertheless.
+#[test]
+fn a_picture_that_lasts_no_time_has_some_silence() {
+    let mut stream = encoded("jpegenc", 100);
+    let caps = stream.caps.make_mut().structure_mut(0);
+    caps.expect("they say something").remove_field("framerate");
+    for buffer in &mut stream.buffers {
+        buffer.make_mut().set_duration(gst::ClockTime::NONE);
+    }
+    let (_rig, done) = before_a_flush(stream, 1);
+    assert!(!stored_samples(done.path()).is_empty());
 }
 
 /// How nothing comes of the sound.
