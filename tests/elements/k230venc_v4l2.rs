@@ -170,7 +170,8 @@ fn pictures_of_all_kinds_are_the_same_by_v4l2_and_by_mpp() {
             // Rows of chroma that end amid a word, and rows of blocks that end amid the picture.
             ("NV12", (330, 242), "30/1", h264, ""),
             ("NV12", (330, 242), "30/1", h265, "rate-control=fixqp"),
-            // jpegenc fills up blocks beyond the picture with whatever lies in its memory.
+            // jpegenc fills up blocks beyond the picture with whatever lies in its memory: of 130x66 it
+            // makes another JPEG with each MALLOC_PERTURB_, with no element of ours beside it.
             ("NV12", (144, 80), "30/1", jpeg, "jpeg-quality=1"),
             ("NV12", (1280, 720), "60/1", h264, "bitrate=1500"),
             ("NV12", size, "5/1", h264, "bitrate=200"),
