@@ -508,8 +508,10 @@ impl Cpu {
 
     /// What `_boot.py` does; false when it ended early.
     fn boot_script(&mut self) -> Result<bool> {
-        self.print("[MaixPy] init end\n")?;
+        // From before the line is written (`mp_task`, `maixpy_main.c`): who types Ctrl-C as soon as it has come is in
+        // time.
         self.shared.lock().core.interrupt_char = Some(CTRL_C);
+        self.print("[MaixPy] init end\n")?;
         let waited = self.sleep(200_000_000);
         self.shared.lock().core.interrupt_char = None;
         if let Err(Raise::Exception(exception)) = waited {
