@@ -186,7 +186,8 @@ fn facts_that_cannot_be_written_are_written_later() {
 fn a_file_that_may_not_grow_ends_its_recording_and_nothing_else() {
     let mut recorder = Recorder::start(&ball("gate"));
     recorder.runs("gate");
-    let before = recorder.clip("gate", "?event=before");
+    // Of fifteen frames at least, so that there is room for more than ten.
+    let before = recorder.clip("gate", "?event=before&after=1");
     let id = recorder.program.id();
     let set = |limit: &str| {
         let mut command = Command::new("prlimit");
