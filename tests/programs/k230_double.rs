@@ -286,6 +286,87 @@ fn stock_ffmpeg_drives_the_device_to_the_end() {
     assert_eq!(crate::common::frames(file.as_ref()), 30);
 }
 
+/// Programs look at a device before they open it: by `stat`, by `statx`, by what a program that was linked before glibc
+/// 2.33 has in its place, from within `/dev`, and by its name there.
+#[test]
+fn programs_see_a_character_device_that_may_be_read_and_written() {
+    let script = r#"
+        set -e
+        stat --format '%F %t:%T' /dev/video-k230
+        ls -l /dev/video-k230
+        find /dev/video-k230 -type c
+        test -c /dev/video-k230 -a -r /dev/video-k230 -a -w /dev/video-k230
+        ! test -x /dev/video-k230
+        realpath -e /dev/video-k230
+        cd /dev
+        ls -l video-k230
+        v4l2-ctl -d video-k230 --info | grep mvx
+        cd /
+        ! ls video-k230
+        ! stat /dev/video-k231
+    "#;
+    for shell in ["bash", "dash"] {
+        let (output, said) = run(Command::new(shell).args(["-c", script]));
+        assert!(output.status.success(), "{shell}: {said}");
+        assert!(
+            said.starts_with("character special file 51:3ff\ncrw-rw----"),
+            "{said}"
+        );
+        assert!(!said.contains("ls: /dev/video-k230"), "{said}");
+    }
+    let (output, said) = run(Command::new("timeout").args(["60", "python3", "-c", PATHS]));
+    assert!(
+        output.status.success() && said.contains("all is well"),
+        "{said}"
+    );
+}
+
+const PATHS: &str = r#"
+import ctypes, os, stat
+libc = ctypes.CDLL(None, use_errno=True)
+node = b"/dev/video-k230"
+DEVICE = os.makedev(81, 1023)
+
+room = ctypes.create_string_buffer(256)
+def device_of(call, *arguments):
+    """The device that a structure of stat's says it is."""
+    room.raw = bytes(256)
+    if call(*arguments) != 0:
+        return None
+    mode = int.from_bytes(room.raw[24:28], "little")
+    assert stat.S_ISCHR(mode), oct(mode)
+    return int.from_bytes(room.raw[40:48], "little")
+
+opened = os.open(node, os.O_RDWR)
+directory = os.open("/dev", os.O_RDONLY)
+HERE, EMPTY = -100, 0x1000
+for name in ["stat", "stat64", "lstat", "lstat64"]:
+    assert device_of(libc[name], node, room) == DEVICE, name
+    old = libc["__" + name.replace("stat", "xstat")]
+    assert device_of(old, 1, node, room) == DEVICE, name
+    assert device_of(old, 1, b"/dev/null", room) == os.stat("/dev/null").st_rdev, name
+for name in ["fstat", "fstat64"]:
+    assert device_of(libc[name], opened, room) == DEVICE, name
+    assert device_of(libc["__" + name.replace("stat", "xstat")], 1, opened, room) == DEVICE, name
+for name in ["fstatat", "fstatat64"]:
+    for place in [(HERE, node, room, 0), (directory, b"video-k230", room, 0), (opened, b"", room, EMPTY)]:
+        assert device_of(libc[name], *place) == DEVICE, (name, place)
+        assert device_of(libc["__fxstatat" + name[7:]], 1, *place) == DEVICE, (name, place)
+    assert device_of(libc[name], opened, b"", room, 0) is None, "it is no path"
+for place in [(HERE, node, 0), (directory, b"video-k230", 0), (opened, b"", EMPTY)]:
+    room.raw = bytes(256)
+    assert libc.statx(*place, 0x7ff, room) == 0, place
+    assert stat.S_ISCHR(int.from_bytes(room.raw[28:30], "little")), place
+    assert [int.from_bytes(room.raw[at:at + 4], "little") for at in (128, 132)] == [81, 1023], place
+assert os.access("video-k230", os.W_OK, dir_fd=directory)
+assert not os.access("video-k230", os.X_OK, dir_fd=directory)
+assert not os.path.exists("video-k230"), "this is not /dev"
+for name in ["euidaccess", "eaccess"]:
+    assert libc[name](node, os.R_OK | os.W_OK) == 0 and libc[name](node, os.X_OK) == -1, name
+assert libc.__realpath_chk(node, room, 256) != 0 and room.value == node
+print("all is well")
+"#;
+
 /// What the library stands in front of, with what programs hand to it: times that are none, sets with more
 /// descriptors than the header has room for, copies of descriptors of every kind.
 #[test]
