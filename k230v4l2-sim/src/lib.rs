@@ -301,7 +301,7 @@ fn real_ppoll(waited: &mut [libc::pollfd], pause: Duration) -> c_int {
     ) -> c_int);
     let pause = libc::timespec {
         tv_sec: pause.as_secs() as libc::time_t,
-        tv_nsec: pause.subsec_nanos().into(),
+        tv_nsec: pause.subsec_nanos() as libc::c_long,
     };
     // SAFETY: as many as there are, and a time.
     unsafe {

@@ -183,31 +183,34 @@ const DEVICE: (c_uint, c_uint) = (81, 1023);
 /// A character device, which its owner and its group may read and write.
 const MODE: libc::mode_t = libc::S_IFCHR | 0o660;
 
-/// Describes the node.
-fn describe(to: &mut libc::stat) {
-    // SAFETY: numbers, which may be zero.
-    *to = unsafe { mem::zeroed() };
-    to.st_mode = MODE;
-    to.st_nlink = 1;
-    to.st_rdev = libc::makedev(DEVICE.0, DEVICE.1);
+/// Describes the node, in one of the C library's structures.
+macro_rules! describe {
+    ($to:expr) => {{
+        let to = $to;
+        // SAFETY: numbers, which may be zero.
+        *to = unsafe { mem::zeroed() };
+        to.st_mode = MODE;
+        to.st_nlink = 1;
+        to.st_rdev = libc::makedev(DEVICE.0, DEVICE.1);
+    }};
 }
 
 /// Functions that describe a path.
 macro_rules! stats {
-    ($($name:ident)*) => {
+    ($($name:ident($stat:ident))*) => {
         $(
             /// The C library's; the node is a character device.
             ///
             /// # Safety
             /// As for the C library's.
             #[unsafe(no_mangle)]
-            pub(crate) unsafe extern "C" fn $name(path: *const c_char, to: *mut libc::stat) -> c_int {
+            pub(crate) unsafe extern "C" fn $name(path: *const c_char, to: *mut libc::$stat) -> c_int {
                 // SAFETY: the caller's promise.
                 if let (true, Some(to)) = unsafe { (is_node(path), to.as_mut()) } {
-                    describe(to);
+                    describe!(to);
                     return 0;
                 }
-                let real = real!($name: fn(*const c_char, *mut libc::stat) -> c_int);
+                let real = real!($name: fn(*const c_char, *mut libc::$stat) -> c_int);
                 // SAFETY: the caller's promise.
                 unsafe { real(path, to) }
             }
@@ -215,19 +218,19 @@ macro_rules! stats {
     };
 }
 
-stats! { stat stat64 lstat lstat64 }
+stats! { stat(stat) stat64(stat64) lstat(stat) lstat64(stat64) }
 
 /// Functions that describe a descriptor.
 macro_rules! describes {
-    ($($name:ident)*) => {
+    ($($name:ident($stat:ident))*) => {
         $(
             /// The C library's; a node's descriptor is of a character device.
             ///
             /// # Safety
             /// As for the C library's.
             #[unsafe(no_mangle)]
-            pub(crate) unsafe extern "C" fn $name(fd: c_int, to: *mut libc::stat) -> c_int {
-                let real = real!($name: fn(c_int, *mut libc::stat) -> c_int);
+            pub(crate) unsafe extern "C" fn $name(fd: c_int, to: *mut libc::$stat) -> c_int {
+                let real = real!($name: fn(c_int, *mut libc::$stat) -> c_int);
                 // SAFETY: the caller's promise.
                 let answer = unsafe { real(fd, to) };
                 if answer == 0
@@ -235,7 +238,7 @@ macro_rules! describes {
                     // SAFETY: the C library has written to it.
                     && let Some(to) = unsafe { to.as_mut() }
                 {
-                    describe(to);
+                    describe!(to);
                 }
                 answer
             }
@@ -243,11 +246,11 @@ macro_rules! describes {
     };
 }
 
-describes! { fstat fstat64 }
+describes! { fstat(stat) fstat64(stat64) }
 
 /// Functions that describe a path from a directory.
 macro_rules! stats_at {
-    ($($name:ident)*) => {
+    ($($name:ident($stat:ident))*) => {
         $(
             /// The C library's; the node is a character device.
             ///
@@ -257,7 +260,7 @@ macro_rules! stats_at {
             pub(crate) unsafe extern "C" fn $name(
                 directory: c_int,
                 path: *const c_char,
-                to: *mut libc::stat,
+                to: *mut libc::$stat,
                 flags: c_int,
             ) -> c_int {
                 // SAFETY: the caller's promise.
@@ -266,13 +269,13 @@ macro_rules! stats_at {
                 };
                 // SAFETY: the caller's promise.
                 if let (true, Some(to)) = (is_node, unsafe { to.as_mut() }) {
-                    describe(to);
+                    describe!(to);
                     return 0;
                 }
                 let real = real!($name: fn(
                     c_int,
                     *const c_char,
-                    *mut libc::stat,
+                    *mut libc::$stat,
                     c_int,
                 ) -> c_int);
                 // SAFETY: the caller's promise.
@@ -282,7 +285,7 @@ macro_rules! stats_at {
     };
 }
 
-stats_at! { fstatat fstatat64 }
+stats_at! { fstatat(stat) fstatat64(stat64) }
 
 /// The C library's; the node is a character device.
 ///
@@ -337,13 +340,13 @@ mod before_2_33 {
 
     old! {
         __xstat = stat(path: *const c_char, to: *mut libc::stat);
-        __xstat64 = stat64(path: *const c_char, to: *mut libc::stat);
+        __xstat64 = stat64(path: *const c_char, to: *mut libc::stat64);
         __lxstat = lstat(path: *const c_char, to: *mut libc::stat);
-        __lxstat64 = lstat64(path: *const c_char, to: *mut libc::stat);
+        __lxstat64 = lstat64(path: *const c_char, to: *mut libc::stat64);
         __fxstat = fstat(fd: c_int, to: *mut libc::stat);
-        __fxstat64 = fstat64(fd: c_int, to: *mut libc::stat);
+        __fxstat64 = fstat64(fd: c_int, to: *mut libc::stat64);
         __fxstatat = fstatat(directory: c_int, path: *const c_char, to: *mut libc::stat, flags: c_int);
-        __fxstatat64 = fstatat64(directory: c_int, path: *const c_char, to: *mut libc::stat, flags: c_int);
+        __fxstatat64 = fstatat64(directory: c_int, path: *const c_char, to: *mut libc::stat64, flags: c_int);
     }
 }
 

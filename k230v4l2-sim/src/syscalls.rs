@@ -7,9 +7,11 @@ use std::{
     sync::atomic::{AtomicPtr, Ordering},
 };
 
+#[cfg(target_pointer_width = "64")]
+use super::mmap64;
 use super::{
-    close, ioctl, mmap64, munmap,
-    paths::{open, openat},
+    close, ioctl, munmap,
+    paths::{self, openat},
 };
 
 /// The C library's, which knows a node.
@@ -31,7 +33,7 @@ pub(crate) unsafe extern "C" fn syscall(
         match number {
             libc::SYS_openat => openat(a as c_int, b as *const c_char, c as c_int, d as c_uint),
             #[cfg(target_arch = "x86_64")]
-            libc::SYS_open => open(a as *const c_char, b as c_int, c as c_uint),
+            libc::SYS_open => paths::open(a as *const c_char, b as c_int, c as c_uint),
             libc::SYS_close => close(a as c_int),
             libc::SYS_ioctl => ioctl(a as c_int, b as c_ulong, c as *mut c_void),
             libc::SYS_munmap => munmap(a as *mut c_void, b),
