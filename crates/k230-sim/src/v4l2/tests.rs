@@ -210,7 +210,7 @@ impl Lent {
     }
 
     /// A picture of 64x32 pixels in NV12.
-    fn picture(index: u32, seconds: i64) -> Self {
+    fn picture(index: u32, seconds: libc::time_t) -> Self {
         let mut lent = Self::new(OUTPUT, MMAP, index, 2);
         lent.planes[0].bytesused = 64 * 32;
         lent.planes[1].bytesused = 64 * 16;

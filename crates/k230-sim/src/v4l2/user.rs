@@ -137,7 +137,7 @@ mod tests {
         for nowhere in [0usize, 1, 0x10, usize::MAX & !3, usize::MAX / 2] {
             assert_eq!(read::<u32>(nowhere as *const c_void), Err(libc::EFAULT));
             assert_eq!(write(nowhere as *mut c_void, &9u32), Err(libc::EFAULT));
-            assert_eq!(read_bytes(nowhere, 1 << 40), Err(libc::EFAULT));
+            assert_eq!(read_bytes(nowhere, usize::MAX / 4), Err(libc::EFAULT));
             assert_eq!(reaches(nowhere, 2), Err(libc::EFAULT));
         }
     }

@@ -239,7 +239,7 @@ fn queued_buffers_are_what_videobuf2_takes() {
         "a request of the media controller"
     );
     // Times beyond what the kernel's clock holds do not end the double.
-    let mut lent = Lent::picture(0, i64::MAX);
+    let mut lent = Lent::picture(0, libc::time_t::MAX);
     lent.buffer.timestamp.tv_usec = -1;
     assert_eq!(lent.queue(&node), Ok(()));
     node.stream(OUTPUT, true).expect("on");
