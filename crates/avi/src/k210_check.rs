@@ -197,12 +197,17 @@ pub fn check<S: ReadAt>(source: S, mut progress: impl FnMut(u64)) -> Result<Repo
     Ok(report)
 }
 
-fn list_at(buffer: &[u8], at: usize) -> Option<ListHeader> {
-    ListHeader::parse(buffer.get(at..)?).ok()
+/// What a buffer has from a place on, which a size of 32 bits may have put anywhere.
+fn from(buffer: &[u8], at: u64) -> Option<&[u8]> {
+    buffer.get(usize::try_from(at).ok()?..)
 }
 
-fn chunk_at(buffer: &[u8], at: usize) -> Option<ChunkHeader> {
-    ChunkHeader::parse(buffer.get(at..)?).ok()
+fn list_at(buffer: &[u8], at: u64) -> Option<ListHeader> {
+    ListHeader::parse(from(buffer, at)?).ok()
+}
+
+fn chunk_at(buffer: &[u8], at: u64) -> Option<ChunkHeader> {
+    ChunkHeader::parse(from(buffer, at)?).ok()
 }
 
 /// `avi_srarch_id`: the first place of `id`, or 0.
@@ -273,9 +278,9 @@ fn judge<T>(step: Judged<T>, report: &mut Report, kept: &[Rule]) -> Option<T> {
 struct First {
     strh: StreamHeader,
     /// Where the payload of its `strf` is.
-    strf: usize,
+    strf: u64,
     /// Where the list behind its own is.
-    next: usize,
+    next: u64,
 }
 
 /// What the two streams are.
@@ -293,15 +298,15 @@ struct Opening<'a> {
 
 impl Opening<'_> {
     /// Its payload's offset, where a list of some kind has the main header as its first chunk.
-    const MAIN: usize = 24;
+    const MAIN: u64 = 24;
 
-    fn list(&self, at: usize, id: FourCc, kind: FourCc) -> bool {
+    fn list(&self, at: u64, id: FourCc, kind: FourCc) -> bool {
         list_at(self.buffer, at).is_some_and(|list| (list.id, list.kind) == (id, kind))
     }
 
     /// What is at a place, if all of it is in the buffer.
-    fn parse<T, E>(&self, at: usize, parse: impl Fn(&[u8]) -> Result<T, E>) -> Option<T> {
-        self.buffer.get(at..).and_then(|bytes| parse(bytes).ok())
+    fn parse<T, E>(&self, at: u64, parse: impl Fn(&[u8]) -> Result<T, E>) -> Option<T> {
+        from(self.buffer, at).and_then(|bytes| parse(bytes).ok())
     }
 
     fn main(&self) -> Judged<MainHeader> {
@@ -316,7 +321,7 @@ impl Opening<'_> {
     fn first_stream(&self) -> Judged<First> {
         let broken = |why| (Rule::FirstStream, why);
         let avih = chunk_at(self.buffer, Self::MAIN).map_or(0, |chunk| chunk.size);
-        let at = Self::MAIN + avih as usize + 8;
+        let at = Self::MAIN + u64::from(avih) + 8;
         let strl = list_at(self.buffer, at)
             .filter(|list| (list.id, list.kind) == (FourCc::LIST, FourCc::STRL));
         let chunk = chunk_at(self.buffer, at + 12).filter(|chunk| chunk.id == FourCc::STRH);
@@ -325,13 +330,13 @@ impl Opening<'_> {
             let why = format!("at byte {at} there is no strl with a strh");
             return Err(broken(why));
         };
-        let strf = at + 12 + chunk.size as usize + 8;
+        let strf = at + 12 + u64::from(chunk.size) + 8;
         if chunk_at(self.buffer, strf).is_none_or(|chunk| chunk.id != FourCc::STRF) {
             let why = format!("behind strh, at byte {strf}, there is no strf");
             return Err(broken(why));
         }
         let strf = strf + 8;
-        let next = at + strl.size as usize + 8;
+        let next = at + u64::from(strl.size) + 8;
         Ok(First { strh, strf, next })
     }
 
@@ -387,7 +392,7 @@ impl Opening<'_> {
     }
 
     /// Where the payload of the second stream's `strf` is, if there is a second stream.
-    fn second(&self, at: usize, kind: FourCc) -> Judged<Option<usize>> {
+    fn second(&self, at: u64, kind: FourCc) -> Judged<Option<u64>> {
         let broken = |why| Err((Rule::SecondStream, why));
         // For sound it looks at the list's kind only.
         if list_at(self.buffer, at).is_none_or(|list| list.kind != FourCc::STRL) {
@@ -401,7 +406,7 @@ impl Opening<'_> {
         if header.kind != kind {
             return broken(format!("it is {}, not {kind}", header.kind));
         }
-        let strf = at + 12 + strh.size as usize + 8;
+        let strf = at + 12 + u64::from(strh.size) + 8;
         let there = chunk_at(self.buffer, strf).is_some_and(|chunk| chunk.id == FourCc::STRF);
         if kind == FourCc::AUDS && !there {
             return broken(format!("behind strh, at byte {strf}, there is no strf"));
@@ -416,8 +421,8 @@ impl Opening<'_> {
         if movi == 0 {
             return broken("there is none".to_owned());
         }
-        let is_list =
-            movi >= 8 && list_at(self.buffer, movi - 8).is_some_and(|list| list.id == FourCc::LIST);
+        let is_list = movi >= 8
+            && list_at(self.buffer, movi as u64 - 8).is_some_and(|list| list.id == FourCc::LIST);
         if !is_list {
             return broken(format!(
                 "the bytes \"movi\" at {movi} are no list: the player starts there all the same"

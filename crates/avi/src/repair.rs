@@ -472,13 +472,13 @@ impl Copy {
                 false => MAX_SILENCE,
             };
             let left = most.saturating_sub(self.summary.silence);
-            let mut gap = missing.min(left) as usize;
-            self.summary.silence += gap as u64;
-            while gap > SILENCE {
+            let mut gap = missing.min(left);
+            self.summary.silence += gap;
+            while gap > SILENCE as u64 {
                 self.sound(to, vec![quiet; SILENCE], out)?;
-                gap -= SILENCE;
+                gap -= SILENCE as u64;
             }
-            let mut sound = vec![quiet; gap];
+            let mut sound = vec![quiet; gap as usize];
             // Silence that was put before it has taken the place of its start.
             let over = (done.saturating_sub(first)).min(size.into()) as usize;
             match data {

@@ -469,7 +469,8 @@ pub fn parse(data: &[u8], base: u64, complete: bool) -> Result<Header, Short> {
             continue;
         }
         let sane = id.0.iter().all(|b| (0x20..0x7F).contains(b)) && size < MAX_HEADER;
-        let next = at + 8 + size + (size & 1);
+        // A size of 32 bits leads beyond what 32 bits address.
+        let next = (at + 8).saturating_add(size).saturating_add(size & 1);
         if !sane || (complete && next > data.len()) {
             let found = rest.get(1..).and_then(find_known);
             let found = found.map_or(rest.len(), |found| found + 1);

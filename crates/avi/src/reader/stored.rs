@@ -342,7 +342,7 @@ impl OldEntries {
         header: &Header,
     ) -> Result<(Vec<Named>, u64), Unusable<V::Error>> {
         let file = view.size().unwrap_or(u64::MAX);
-        let len = ((self.end - at) as usize).min(PIECE * OldIndexEntry::SIZE);
+        let len = (self.end - at).min((PIECE * OldIndexEntry::SIZE) as u64) as usize;
         let piece = view.get(at, len)?;
         let mut names = Vec::with_capacity(PIECE);
         for bytes in piece.chunks_exact(OldIndexEntry::SIZE) {

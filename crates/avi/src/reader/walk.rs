@@ -1018,7 +1018,8 @@ impl Walker {
                     Found::End => view.size().unwrap_or(self.pos).max(self.pos),
                     Found::Picture { .. } => self.pos,
                 };
-                let passed = view.get(self.pos, (to - self.pos) as usize)?;
+                let passed = usize::try_from(to - self.pos).unwrap_or(usize::MAX);
+                let passed = view.get(self.pos, passed)?;
                 lost.is_blank = passed.iter().all(|byte| *byte == 0);
                 self.lost = Some(lost);
             }

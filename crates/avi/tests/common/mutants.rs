@@ -211,25 +211,26 @@ fn is_list(bytes: &[u8], at: usize) -> bool {
 /// Where heads of chunks and lists are.
 fn heads(bytes: &[u8]) -> Vec<usize> {
     let (mut at, mut heads) = (0, Vec::new());
-    while at + 8 <= bytes.len() {
+    while bytes.len().saturating_sub(at) >= 8 {
         heads.push(at);
-        let size = word(bytes, at + 4);
-        at += match is_list(bytes, at) {
-            true => 12,
-            false => 8 + size + size % 2,
-        };
+        at = at.saturating_add(length(bytes, at));
     }
     heads
 }
 
+/// How long a chunk says it is, of a list its head.
+fn length(bytes: &[u8], at: usize) -> usize {
+    let size = word(bytes, at + 4);
+    match is_list(bytes, at) {
+        true => 12,
+        // Where a place has 32 bits it may not fit.
+        false => size.saturating_add(8 + size % 2),
+    }
+}
+
 /// Where a chunk ends, of a list its head.
 fn end(bytes: &[u8], at: usize) -> usize {
-    let size = word(bytes, at + 4);
-    let len = match is_list(bytes, at) {
-        true => 12,
-        false => 8 + size + size % 2,
-    };
-    (at + len).min(bytes.len())
+    at.saturating_add(length(bytes, at)).min(bytes.len())
 }
 
 const NAMES: [&[u8; 4]; 19] = [
