@@ -23,7 +23,9 @@ impl Amount {
         match self {
             Self::Ms(ms) => {
                 let frames = layout.frames_in_ms(u32::try_from(ms).ok()?);
-                Some(usize::try_from(frames).ok()?.saturating_mul(frame))
+                // More than 32 bits address is never there.
+                let frames = usize::try_from(frames).unwrap_or(usize::MAX);
+                Some(frames.saturating_mul(frame))
             }
             Self::Bytes(bytes) => {
                 let bytes = usize::try_from(bytes).ok()?;

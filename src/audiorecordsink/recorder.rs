@@ -241,7 +241,8 @@ impl Recorder {
         let (capacity, block) = {
             let settings = lock(&self.settings);
             let frames = settings.period_size as usize * settings.period_count as usize;
-            (frames * frame, settings.block)
+            // More than 32 bits address is as much as there is.
+            (frames.saturating_mul(frame), settings.block)
         };
         let mut state = lock(&self.state);
         // A source that is not live has no "now" that a recording could begin at: what it
@@ -254,7 +255,7 @@ impl Recorder {
             return (Offered::Unlocked, None);
         }
         let waits = !live && state.called;
-        let limit = capacity + state.wanted;
+        let limit = capacity.saturating_add(state.wanted);
         let room = limit.saturating_sub(state.ring.len());
         let n = if waits {
             room.min(data.len())
