@@ -17,6 +17,8 @@ mod k210_player;
 mod c_examples;
 mod element_docs;
 mod examples;
+// What its programs hand over are structures of 64 bits, as the board has them.
+#[cfg(target_pointer_width = "64")]
 mod k230_double;
 mod migrating;
 mod python_examples;
