@@ -43,14 +43,15 @@ unsafe fn is_node_at(directory: c_int, path: *const c_char) -> bool {
     if path.starts_with(b"/") {
         return path == node().as_bytes();
     }
-    let is_named = node()
-        .strip_prefix("/dev/")
-        .is_some_and(|name| name.as_bytes() == path);
+    let name = node().strip_prefix("/dev/");
+    if name.is_none_or(|name| name.as_bytes() != path) {
+        return false;
+    }
     let place = match directory {
         libc::AT_FDCWD => "/proc/self/cwd".to_owned(),
         open => format!("/proc/self/fd/{open}"),
     };
-    is_named && std::fs::read_link(place).is_ok_and(|it| it.as_os_str() == "/dev")
+    std::fs::read_link(place).is_ok_and(|it| it.as_os_str() == "/dev")
 }
 
 /// Whether a program means a node that it has open, by no path.
