@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! How exactly an MP4 or MOV has the times of its pictures. GStreamer's muxers choose a hundredth of an interval by the
 //! caps' rate, 10 ms of a camera of one picture a second; its demuxer shows one picture only of those that end the file
-//! with one time.
+//! with one time, and waits for ever for the only one of a file, where it lasts no time and sound is beside it.
 
 use gst::prelude::*;
 
@@ -10,6 +10,13 @@ pub(crate) const APART: i64 = 12_000;
 
 /// Ticks a second at least, as MPEG has them.
 const LEAST: u32 = 90_000;
+
+/// How long the only picture of a file lasts where nothing says so. Of the first of several its muxers know when the next
+/// one comes.
+const USUAL: gst::ClockTime = gst::ClockTime::from_mseconds(40);
+
+/// What is no longer is no duration: without a frame rate in the caps `h264parse` tells of a nanosecond.
+const NOTHING: gst::ClockTime = gst::ClockTime::from_useconds(1);
 
 /// Ticks a second of a stream with pictures at this rate: an interval is a whole number of them, where that can be.
 fn of_rate(rate: Option<gst::Fraction>) -> u32 {
@@ -20,7 +27,8 @@ fn of_rate(rate: Option<gst::Fraction>) -> u32 {
     }
 }
 
-/// Has a muxer of that kind keep the times of pictures to a tick of these, unless it is told to by its properties.
+/// Has a muxer of that kind keep the times of pictures to a tick of these, unless it is told to by its properties, and
+/// their first one last some time.
 pub(crate) fn refine(muxer: &gst::Element) {
     if muxer.find_property("trak-timescale").is_none() {
         return;
@@ -30,6 +38,14 @@ pub(crate) fn refine(muxer: &gst::Element) {
         if !pad.name().starts_with("video") || pad.find_property("trak-timescale").is_none() {
             return;
         }
+        pad.add_probe(gst::PadProbeType::BUFFER, |_, info| {
+            if let Some(buffer) = info.buffer_mut()
+                && buffer.duration().is_none_or(|lasts| lasts <= NOTHING)
+            {
+                buffer.make_mut().set_duration(USUAL);
+            }
+            gst::PadProbeReturn::Remove
+        });
         let weak = weak.clone();
         pad.add_probe(gst::PadProbeType::EVENT_DOWNSTREAM, move |pad, info| {
             if let Some(event) = info.event()

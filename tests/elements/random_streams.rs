@@ -10,7 +10,7 @@ use proptest::prelude::*;
 
 use crate::circularsink::rig;
 use crate::common::{Pipeline, samples};
-use crate::random_cameras::{Said, packet_times, pad_to, try_cameras, until_eos};
+use crate::random_cameras::{Said, packet_times, pad_to, read, try_cameras, until_eos};
 
 const MS: u64 = 1_000_000;
 const FRAME: u64 = rig::FRAME;
@@ -389,6 +389,66 @@ fn pictures_of_one_time_at_the_end_are_shown() {
                     let off = shown.abs_diff(time(number));
                     assert!(off <= 1_000_000, "{what}: {number} is {off} ns off");
                 }
+            }
+        }
+    }
+}
+
+/// Of a camera that says nothing of its rate, with sound beside it: `qtdemux` waits for ever for a picture that lasts
+/// no time.
+#[test]
+fn a_recording_of_one_picture_is_shown() {
+    crate::common::init();
+    let of_each = [
+        ("jpegenc", ["mov", "mkv"].as_slice()),
+        ("x264enc tune=zerolatency", &["mov", "mp4", "mkv"]),
+    ];
+    for (encoder, extensions) in of_each {
+        let stream = rig::encoded(encoder, 1);
+        for kind in [Sink::Record, Sink::Circular] {
+            for extension in extensions {
+                let what = format!("{encoder} {kind:?} {extension}");
+                // It does not encode, and MP4 has no raw sound.
+                let is_heard = kind == Sink::Record || *extension != "mp4";
+                let hand = Hand::new(kind, extension);
+                let pad = hand.pad(true);
+                let sound = is_heard.then(|| hand.pad(false));
+                hand.pipeline.play();
+                hand.pipeline.play();
+                let mut caps = stream.caps.clone();
+                let fields = caps.make_mut().structure_mut(0).unwrap();
+                fields.remove_field("framerate");
+                let mut picture = stream.buffers[0].copy();
+                let it = picture.get_mut().unwrap();
+                it.set_pts(gst::ClockTime::ZERO);
+                it.set_dts(gst::ClockTime::NONE);
+                it.set_duration(gst::ClockTime::NONE);
+                pad.push_event(gst::event::Caps::new(&caps));
+                pad.push_event(segment(0, 0));
+                if let Some(sound) = &sound {
+                    sound.push_event(gst::event::Caps::new(&rig::raw_sound()));
+                    sound.push_event(segment(0, 0));
+                }
+                pad.push(picture)
+                    .unwrap_or_else(|flow| panic!("{what}: {flow}"));
+                pad.push_event(gst::event::Eos::new());
+                if let Some(sound) = &sound {
+                    let piece = rig::SAMPLES / 50;
+                    for number in 0..5 {
+                        let samples = rig::samples(number * piece..(number + 1) * piece);
+                        sound.push(samples).unwrap();
+                    }
+                    sound.push_event(gst::event::Eos::new());
+                }
+                let said = hand.until_eos().unwrap();
+                assert_eq!(said.frames, 1, "{what}: {said:?}");
+                let file = &hand.files()[0];
+                let pictures = match is_heard {
+                    true => read(file).0.len(),
+                    false => rig::decode_picture(file).frames.len(),
+                };
+                assert_eq!(pictures, 1, "{what}");
+                rig::assert_sound(file);
             }
         }
     }
