@@ -17,6 +17,7 @@ use super::recorder::settings_error;
 use super::settings::Settings;
 use super::size::{self, Shape};
 use crate::streams::containers::{Container, Kind, VideoCodec};
+use crate::streams::ticks::{NOTHING, has_duration};
 use crate::streams::{self, Profile, WAV_FORMATS, entry, missing, set_if_there};
 use crate::sync::lock;
 
@@ -299,10 +300,6 @@ pub(crate) fn video_chain(
     Ok(chain)
 }
 
-/// A picture that lasts no longer has no duration: without a frame rate in the caps `h264parse` takes the unit of
-/// the encoder's clock for it, a nanosecond.
-const NOTHING: gst::ClockTime = gst::ClockTime::from_useconds(1);
-
 /// Has pictures without a duration last as long as those before them. The last one of an MP4 file that lasts no time
 /// is shown by nobody.
 fn lengthen_pictures(parser: &gst::Element) {
@@ -323,8 +320,7 @@ fn lengthen_pictures(parser: &gst::Element) {
             steps.1 = step.filter(|step| *step > NOTHING).or(steps.1);
             steps.1
         };
-        let lasts = buffer.duration().is_some_and(|duration| duration > NOTHING);
-        if let (Some(usual), false) = (usual, lasts) {
+        if let (Some(usual), false) = (usual, has_duration(buffer)) {
             buffer.make_mut().set_duration(usual);
         }
         gst::PadProbeReturn::Ok

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! What `mp4mux` and `qtmux` write of an MP4 in fragments, put right where a file without an end would
-//! not play to where it goes. When the file is closed they write another head, and all of this is gone.
+//! not play to where it goes. When the file is closed they write another head, and most of this is gone.
 //!
 //! They write an edit list for a track that does not begin with the others, and give
 //! its last edit the length of what is in the file at that moment: the first fragment. GStreamer's
@@ -15,6 +15,10 @@
 //! When the file is closed they first make the head void that the fragments need, and then write the one for the whole
 //! file behind them. Where the disk is full by then, or the power is cut before all of that is on it, there is none, and
 //! the file is lost. Here what makes the old head void waits until the new one is on the disk.
+//!
+//! GStreamer's demuxer takes a track that is shorter than a fifth of the file for a preview, and leaves it out: the
+//! picture of a camera that was unplugged early, the sound of a microphone that came late. Here the new head says that
+//! such a track is a fifth as long as the file. When each sample is shown is said elsewhere.
 
 use std::sync::Mutex;
 
@@ -129,12 +133,15 @@ fn put_right(buffer: &mut gst::Buffer) {
         match kind {
             Kind::Head => open_edits(&mut bytes),
             Kind::Fragment => give_sizes(&mut bytes),
+            Kind::WholeHead => lengthen_tracks(&mut bytes),
         }
     }
 }
 
 /// A box that is looked into.
 enum Kind {
+    /// The `moov` of a file without fragments.
+    WholeHead,
     /// The `moov` of a file that has fragments.
     Head,
     /// A `moof`.
@@ -148,6 +155,7 @@ fn kind_of(bytes: &[u8]) -> Option<Kind> {
     let is_head = || boxes(&bytes[content.clone()]).any(|(kind, _)| kind == *b"mvex");
     match &kind {
         b"moov" if whole && is_head() => Some(Kind::Head),
+        b"moov" if whole => Some(Kind::WholeHead),
         b"moof" if whole => Some(Kind::Fragment),
         _ => None,
     }
@@ -191,6 +199,78 @@ fn open_last_edit(list: &mut [u8]) {
         && let Some(length) = last.first_chunk_mut()
     {
         *length = NO_END;
+    }
+}
+
+/// A track that is as many times shorter than its file is taken for a preview.
+const PREVIEW: u64 = 5;
+
+/// Has each track that holds something be long enough to be played.
+fn lengthen_tracks(bytes: &mut [u8]) {
+    let Some((_, movie)) = boxes(bytes).find(|(kind, _)| kind == b"moov") else {
+        return;
+    };
+    let movie = &mut bytes[movie];
+    let header = boxes(movie).find(|(kind, _)| kind == b"mvhd");
+    let whole = header.and_then(|(_, content)| length_of(&movie[content]));
+    if let Some((ticks, length)) = whole {
+        lengthen_media(movie, &|scale| {
+            let here = u128::from(length) * u128::from(scale);
+            here.div_ceil(u128::from(ticks.max(1) * PREVIEW))
+        });
+    }
+}
+
+/// Has each track be at least as long as `least` says of its time scale.
+fn lengthen_media(bytes: &mut [u8], least: &impl Fn(u64) -> u128) {
+    let found: Vec<_> = boxes(bytes).collect();
+    for (kind, content) in found {
+        let content = &mut bytes[content];
+        match &kind {
+            b"trak" | b"mdia" => lengthen_media(content, least),
+            b"mdhd" => {
+                if let Some((scale, length)) = length_of(content)
+                    && length > 0
+                    && u128::from(length) < least(scale)
+                {
+                    set_length(content, least(scale));
+                }
+            }
+            _ => {}
+        }
+    }
+}
+
+/// The ticks a second and the length in ticks that the content of a movie's or a track's header tells; two times
+/// come before them, all of 32 bits in version 0 and of 64 but the ticks in version 1 (ISO/IEC 14496-12, 8.2.2 and
+/// 8.4.2). `None` where the length is not known.
+fn length_of(header: &[u8]) -> Option<(u64, u64)> {
+    let (at, is_long) = match header.first()? {
+        0 => (12, false),
+        1 => (20, true),
+        _ => return None,
+    };
+    let word = |at| word(header, at).map(u64::from);
+    let ticks = word(at)?;
+    let length = word(at + 4)?;
+    match is_long {
+        false => (length < u64::from(u32::MAX)).then_some((ticks, length)),
+        true => Some((ticks, length << 32 | word(at + 8)?)),
+    }
+}
+
+/// Puts a length of fewer ticks than there is room for into such a header.
+fn set_length(header: &mut [u8], length: u128) {
+    if header.first() == Some(&0)
+        && let Ok(length) = u32::try_from(length)
+        && let Some(room) = header.get_mut(16..20)
+    {
+        room.copy_from_slice(&length.to_be_bytes());
+    } else if header.first() == Some(&1)
+        && let Ok(length) = u64::try_from(length)
+        && let Some(room) = header.get_mut(24..32)
+    {
+        room.copy_from_slice(&length.to_be_bytes());
     }
 }
 
@@ -323,6 +403,52 @@ mod tests {
         let mut buffer = gst::Buffer::from_mut_slice(head([0, 0, 8, 0xfc], &mvex));
         put_right(&mut buffer);
         assert_eq!(*buffer.map_readable().unwrap(), head(NO_END, &mvex)[..]);
+    }
+
+    /// The `moov` of a file without fragments: 1000 ticks a second, and a track of 90 000.
+    fn whole(is_long: bool, movie: u32, track: u32) -> Vec<u8> {
+        let header = |ticks: u32, length: u32| match is_long {
+            false => [&[0; 12][..], &ticks.to_be_bytes(), &length.to_be_bytes()].concat(),
+            true => [
+                &[1, 0, 0, 0][..],
+                &[0; 16],
+                &ticks.to_be_bytes(),
+                &u64::from(length).to_be_bytes(),
+            ]
+            .concat(),
+        };
+        let media = make(b"mdia", &[&make(b"mdhd", &[&header(90_000, track)])]);
+        let movie = make(b"mvhd", &[&header(1000, movie)]);
+        make(b"moov", &[&movie, &make(b"trak", &[&media])])
+    }
+
+    #[test]
+    fn a_track_that_ends_early_is_no_preview() {
+        gst::init().unwrap();
+        for is_long in [false, true] {
+            for (movie, track, expected) in [
+                (10_000, 3600, 180_000),
+                (10_001, 179_999, 180_018),
+                (10_000, 180_000, 180_000),
+                (10_000, 900_000, 900_000),
+                // It holds nothing.
+                (10_000, 0, 0),
+                (0, 3600, 3600),
+                // Not to be said in 32 bits.
+                (
+                    u32::MAX - 1,
+                    3600,
+                    if is_long { 77_309_411_292 } else { 3600 },
+                ),
+            ] {
+                let mut buffer = gst::Buffer::from_mut_slice(whole(is_long, movie, track));
+                put_right(&mut buffer);
+                let bytes = buffer.map_readable().unwrap();
+                let header = bytes.windows(4).position(|it| it == b"mdhd").unwrap();
+                let length = length_of(&bytes[header + 4..]);
+                assert_eq!(length, Some((90_000, expected)), "{movie} {track}");
+            }
+        }
     }
 
     #[test]

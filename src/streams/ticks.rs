@@ -15,8 +15,14 @@ const LEAST: u32 = 90_000;
 /// one comes.
 const USUAL: gst::ClockTime = gst::ClockTime::from_mseconds(40);
 
-/// What is no longer is no duration: without a frame rate in the caps `h264parse` tells of a nanosecond.
-const NOTHING: gst::ClockTime = gst::ClockTime::from_useconds(1);
+/// A duration of no more than this is none: without a frame rate in the caps `h264parse` takes the unit of the
+/// encoder's clock for it, a nanosecond.
+pub(crate) const NOTHING: gst::ClockTime = gst::ClockTime::from_useconds(1);
+
+/// Whether a picture says how long it lasts.
+pub(crate) fn has_duration(picture: &gst::BufferRef) -> bool {
+    picture.duration().is_some_and(|lasts| lasts > NOTHING)
+}
 
 /// Ticks a second of a stream with pictures at this rate: an interval is a whole number of them, where that can be.
 fn of_rate(rate: Option<gst::Fraction>) -> u32 {
@@ -40,7 +46,7 @@ pub(crate) fn refine(muxer: &gst::Element) {
         }
         pad.add_probe(gst::PadProbeType::BUFFER, |_, info| {
             if let Some(buffer) = info.buffer_mut()
-                && buffer.duration().is_none_or(|lasts| lasts <= NOTHING)
+                && !has_duration(buffer)
             {
                 buffer.make_mut().set_duration(USUAL);
             }

@@ -454,6 +454,72 @@ fn a_recording_of_one_picture_is_shown() {
     }
 }
 
+/// How many buffers of sound `qtdemux` has of a file with pictures.
+fn heard(file: &Path) -> usize {
+    let pipeline = Pipeline::launch(&format!(
+        "filesrc location={} ! qtdemux name=d d.audio_0 ! queue max-size-buffers=0 max-size-time=0 ! \
+         appsink name=s sync=false d.video_0 ! queue max-size-time=0 ! fakesink sync=false async=false",
+        file.display()
+    ));
+    pipeline.play();
+    let sink: gst_app::AppSink = pipeline.element("s").downcast().unwrap();
+    samples(&sink).count()
+}
+
+/// A camera that is unplugged, and a microphone, while the other goes on: `qtdemux` takes what is shorter than a fifth
+/// of the file for a preview.
+#[test]
+fn what_ends_early_is_played() {
+    crate::common::init();
+    let stream = rig::encoded(&rig::x264(12, 0), 400);
+    let (format, sound) = rig::sound("avenc_aac");
+    for kind in [Sink::Record, Sink::Circular] {
+        for extension in ["mov", "mp4"] {
+            for (pictures, pieces) in [(30, sound.len()), (400, 40)] {
+                let what = format!("{kind:?} {extension} {pictures} {pieces}");
+                let hand = Hand::new(kind, extension);
+                let (video, audio) = (hand.pad(true), hand.pad(false));
+                hand.pipeline.play();
+                for (pad, caps) in [(&video, &stream.caps), (&audio, &format)] {
+                    pad.push_event(gst::event::Caps::new(caps));
+                    pad.push_event(segment(0, 0));
+                }
+                let first = stream.buffers[0].pts().unwrap();
+                let mut all: Vec<_> = stream.buffers[..pictures]
+                    .iter()
+                    .map(|it| (&video, it.pts().unwrap() - first, it.copy()))
+                    .chain(
+                        sound[..pieces]
+                            .iter()
+                            .map(|it| (&audio, it.pts().unwrap(), it.copy())),
+                    )
+                    .collect();
+                all.sort_by_key(|(_, time, _)| *time);
+                let [ends, goes_on] = match pieces < sound.len() {
+                    true => [&audio, &video],
+                    false => [&video, &audio],
+                };
+                let last = all.iter().rposition(|(pad, ..)| *pad == ends).unwrap();
+                for (number, (pad, time, mut buffer)) in all.into_iter().enumerate() {
+                    buffer.get_mut().unwrap().set_pts(time);
+                    buffer.get_mut().unwrap().set_dts(gst::ClockTime::NONE);
+                    pad.push(buffer).unwrap_or_else(|it| panic!("{what}: {it}"));
+                    if number == last {
+                        ends.push_event(gst::event::Eos::new());
+                    }
+                }
+                goes_on.push_event(gst::event::Eos::new());
+                let said = hand.until_eos().unwrap();
+                assert_eq!(said.frames, pictures as u64, "{what}: {said:?}");
+                let file = &hand.files()[0];
+                assert_eq!(read(file).0.len(), pictures, "{what}");
+                assert_eq!(heard(file), pieces, "{what}");
+                rig::assert_sound(file);
+            }
+        }
+    }
+}
+
 /// Sound of chance, with pictures beside it.
 #[derive(Debug, Clone)]
 struct Sound {
