@@ -112,6 +112,7 @@ CRASH_MOMENTS ?= 1000
 SOAK_SECONDS ?= 3600
 SOAK_TRIGGERS ?= 1000
 SOAK_TIME ?= 86400
+AT_ONCE ?= 1
 CYCLES ?= 10000
 OFFSET_STEP ?= 7
 TROUBLE ?= kill eio gone full power
@@ -162,11 +163,11 @@ soak-cost: ## what reading costs for each byte, whatever is in a file; writes do
 	$(CARGO) build --release --locked --package avi-mjpeg --example cost
 	/usr/bin/python3 tests/soak/cost.py --write
 
-soak-day: ## a day (SOAK_TIME seconds) of board link and circularsink: says how far it is and goes on; writes docs/reliability.md
+soak-day: ## a day (SOAK_TIME seconds) of board link and circularsink, AT_ONCE pieces at once: goes on where it is; writes docs/reliability.md
 	@/usr/bin/python3 tests/soak/day.py --seconds 0
 	@scripts/setup.sh test
 	$(CARGO) build --release --locked
-	/usr/bin/python3 tests/soak/day.py --seconds $(SOAK_TIME) --write
+	/usr/bin/python3 tests/soak/day.py --seconds $(SOAK_TIME) --at-once $(AT_ONCE) --write
 
 VALGRIND = valgrind --quiet --error-exitcode=99 --leak-check=no --suppressions=$(CURDIR)/tests/valgrind.supp
 RUNNER = CARGO_TARGET_$(shell rustc -vV | sed -n 's/host: //p' | tr a-z- A-Z_)_RUNNER

@@ -2,11 +2,12 @@
 # SPDX-License-Identifier: MIT OR Apache-2.0
 """A day of the board link and of circularsink, in pieces: what was done is kept, and taken up again.
 
-    day.py [--seconds 86400] [--write]
+    day.py [--seconds 86400] [--at-once 1] [--write]
 
 Half of the time a board streams over a noisy line whose cable is pulled (board.py); in the other half
 circularsink gets triggers at random moments, each run of them others (the test circularsink::random).
-A piece that fails ends it all, and is not counted.
+A piece that fails ends it all, and is not counted. Of a machine that is fast enough several pieces may
+run at once: their times are added up, and the table says how many there were.
 
 What was done is in tests/soak/day.tsv, which is committed: whoever runs this next, on whatever
 machine, goes on where it ends. It has a line for each date, commit and machine, and so has the page.
@@ -14,8 +15,10 @@ machine, goes on where it ends. It has a line for each date, commit and machine,
 """
 
 import argparse
+import concurrent.futures
 import dataclasses
 import datetime
+import itertools
 import os
 import re
 import subprocess
@@ -34,6 +37,7 @@ class Line:
     date: str
     commit: str
     machine: str
+    at_once: int            # pieces
     board: int = 0          # seconds
     frames: int = 0
     reconnections: int = 0
@@ -78,10 +82,9 @@ class Day:
     def sum(self, name):
         return sum(getattr(line, name) for line in self.lines)
 
-    def add(self, date, commit, machine, **counts):
-        """Counts a piece where it belongs."""
-        place = (date, commit, machine)
-        found = [line for line in self.lines if (line.date, line.commit, line.machine) == place]
+    def add(self, *place, **counts):
+        """Counts a piece where it belongs: a date, a commit, a machine, and how many pieces run at once."""
+        found = [line for line in self.lines if dataclasses.astuple(line)[:len(place)] == place]
         if not found:
             self.lines.append(Line(*place))
             found = self.lines[-1:]
@@ -95,10 +98,11 @@ class Day:
                 f"of the board link, {self.sum('ring') / 3600:.1f} h of circularsink")
 
     def table(self, wanted):
-        rows = ["| date | commit | board link | frames | reconnections | `circularsink` | triggers | machine |",
-                "|---|---|---|---|---|---|---|---|"]
+        rows = ["| date | commit | board link | frames | reconnections | `circularsink` | triggers | at once | machine |",
+                "|---|---|---|---|---|---|---|---|---|"]
         rows += [f"| {line.date} | {line.commit} | {line.board / 60:.0f} min | {line.frames} "
-                 f"| {line.reconnections} | {line.ring / 60:.0f} min | {line.triggers} | {line.machine} |"
+                 f"| {line.reconnections} | {line.ring / 60:.0f} min | {line.triggers} | {line.at_once} "
+                 f"| {line.machine} |"
                  for line in self.lines]
         return f"{self.how_far(wanted)}. Nothing was lost, doubled or left behind, and nothing hung.\n\n" \
             + "\n".join(rows)
@@ -121,7 +125,7 @@ def number(pattern, text):
     return int(found[1])
 
 
-def board(arguments, seconds, _):
+def board(arguments, seconds, _seeds):
     output, took = run([sys.executable, os.path.join(HERE, "board.py"), "--seconds", str(seconds),
                         "--plugins", arguments.plugins, "--sim", arguments.sim])
     return {"board": round(took),
@@ -129,21 +133,31 @@ def board(arguments, seconds, _):
             "frames": number(r"(\d+) arrived", output)}
 
 
-def ring(arguments, seconds, before):
-    """`before` triggers were tried: the moments of others come now."""
+def ring(arguments, seconds, seeds):
+    """Each run of the test has moments of its own."""
     start, triggers = time.monotonic(), 0
     while not triggers or time.monotonic() - start < seconds:
         environment = dict(os.environ, SOAK=str(arguments.triggers),
-                           SOAK_SEED=str(before + triggers + 1))
+                           SOAK_SEED=str(next(seeds)))
         output, _ = run(arguments.ring.split(), environment)
         triggers += number(r"(\d+) triggers", output)
     return {"ring": round(time.monotonic() - start), "triggers": triggers}
+
+
+def next_works(day, seconds, count):
+    """So many pieces, each of what is behind."""
+    done = {board: day.sum("board"), ring: day.sum("ring")}
+    for _ in range(count):
+        work = min(done, key=done.get)
+        done[work] += seconds
+        yield work
 
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__,
                                      formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--seconds", type=int, default=A_DAY)
+    parser.add_argument("--at-once", type=int, default=1, help="pieces that run at once")
     parser.add_argument("--piece", type=int, default=1800, help="seconds of each piece")
     parser.add_argument("--triggers", type=int, default=100, help="of each run of the test")
     parser.add_argument("--plugins", default="target/release")
@@ -154,6 +168,8 @@ def main():
     arguments = parser.parse_args()
     day, wanted = Day(), arguments.seconds or A_DAY
     commit, machine = page.commit(), page.machine()
+    # No number of an earlier run comes again: each had fewer than triggers.
+    seeds = itertools.count(day.sum("triggers") + 1)
     while True:
         print(day.how_far(wanted), flush=True)
         if arguments.write:
@@ -163,11 +179,12 @@ def main():
             break
         if page.has_changed_since(commit):
             sys.exit(f"the sources are not those of {commit} any more, of which the figures would be: begin again")
-        piece = int(min(arguments.piece, max(60, left / 2)))
-        # Whichever is behind.
-        work = board if day.sum("board") <= day.sum("ring") else ring
-        counts = work(arguments, piece, day.sum("triggers"))
-        day.add(str(datetime.date.today()), commit, machine, **counts)
+        piece = int(min(arguments.piece, max(60, left / 2 / arguments.at_once)))
+        with concurrent.futures.ThreadPoolExecutor(arguments.at_once) as pool:
+            works = [pool.submit(work, arguments, piece, seeds)
+                     for work in next_works(day, piece, arguments.at_once)]
+            for done in concurrent.futures.as_completed(works):
+                day.add(str(datetime.date.today()), commit, machine, arguments.at_once, **done.result())
 
 
 if __name__ == "__main__":
