@@ -118,7 +118,7 @@ OFFSET_STEP ?= 7
 TROUBLE ?= kill eio gone full power
 ROUNDS ?= 100
 
-.PHONY: soak soak-avi soak-board soak-ring soak-losses soak-offsets soak-starts soak-stops soak-cost soak-day
+.PHONY: soak soak-avi soak-board soak-ring soak-losses soak-offsets soak-starts soak-stops soak-cost soak-day soak-suite
 soak: soak-avi soak-ring soak-losses soak-offsets soak-starts soak-stops soak-cost soak-board ## run the long tests, each of which can be run alone
 
 soak-avi: ## AVI: CRASH_MOMENTS failures (1000), 4000 files with something wrong in them, a file of 5 GiB
@@ -168,6 +168,14 @@ soak-day: ## a day (SOAK_TIME seconds) of board link and circularsink, AT_ONCE p
 	@scripts/setup.sh test
 	$(CARGO) build --release --locked
 	/usr/bin/python3 tests/soak/day.py --seconds $(SOAK_TIME) --at-once $(AT_ONCE) --write
+
+SUITES ?= 10
+LOOPS ?= 2
+
+soak-suite: ## the tests, SUITES times (10) in a row beside LOOPS busy loops (2); writes docs/reliability.md
+	@scripts/setup.sh test
+	$(CARGO) build --workspace --locked --examples --bins
+	/usr/bin/python3 tests/soak/suite.py --runs $(SUITES) --loops $(LOOPS) --write
 
 VALGRIND = valgrind --quiet --error-exitcode=99 --leak-check=no --suppressions=$(CURDIR)/tests/valgrind.supp
 RUNNER = CARGO_TARGET_$(shell rustc -vV | sed -n 's/host: //p' | tr a-z- A-Z_)_RUNNER
