@@ -4,6 +4,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use rustix::time::{ClockId, clock_gettime};
 use sd_notify::NotifyState;
 use tokio::net::TcpListener;
 use tokio::signal::unix::{self, SignalKind, signal};
@@ -99,7 +100,7 @@ pub(crate) async fn run(options: &Options, config: Config) -> Result<(), Error> 
     notify(&[NotifyState::Ready]);
     let mut current = config;
     while signals.next().await == Signal::HangUp {
-        notify(&[NotifyState::Reloading, NotifyState::monotonic_usec_now()?]);
+        notify(&[NotifyState::Reloading, now()]);
         reload(options, &cameras, rtsp.as_ref(), &mut current).await?;
         notify(&[NotifyState::Ready]);
     }
@@ -252,6 +253,14 @@ async fn watchdog(cameras: Arc<Cameras>) {
             tracing::error!("a camera's thread hangs since {} s", silent.as_secs());
         }
     }
+}
+
+/// The time at which a reload begins. `NotifyState::monotonic_usec_now` overflows where a second's count has 32 bits, 36
+/// minutes after the machine's start.
+fn now() -> NotifyState<'static> {
+    let now = clock_gettime(ClockId::Monotonic);
+    let micros = i128::from(now.tv_sec) * 1_000_000 + i128::from(now.tv_nsec) / 1000;
+    NotifyState::MonotonicUsec(micros)
 }
 
 fn notify(state: &[NotifyState<'_>]) {
