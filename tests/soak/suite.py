@@ -52,8 +52,8 @@ def main():
     finally:
         for loop in loops:
             loop.kill()
-    rows = ["| run | tests | failed | time |", "|---|---|---|---|"]
-    rows += [f"| {number + 1} | {tests} | 0 | {took:.0f} s |" for number, (tests, took) in enumerate(done)]
+    rows = ["| run | passed | time |", "|---|---|---|"]
+    rows += [f"| {number + 1} | {passed} | {took:.0f} s |" for number, (passed, took) in enumerate(done)]
     how = (f"`make soak-suite SUITES={arguments.runs} LOOPS={arguments.loops}` "
            f"({threads} tests at once)")
     page.tell("suite", how, "\n".join(rows), arguments.write)
