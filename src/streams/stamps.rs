@@ -11,6 +11,7 @@ use super::begin::{REACH, begin_of};
 use super::decoding::DecodeTimes;
 use super::is_raw;
 use super::shift::{Shift, clock_time, delay};
+use super::ticks::USUAL;
 use super::timeline::{Jump, Pace, Placed, Stamp, Timeline, Untimed};
 use super::whole::WholeSamples;
 use crate::sync::lock;
@@ -66,9 +67,6 @@ const STAND_ALONE: [&str; 5] = [
     "video/x-dv",
     "video/x-ffv",
 ];
-
-/// How long (ns) a picture lasts where nothing says so.
-const USUAL: i64 = 40_000_000;
 
 /// Why a buffer has no place.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -8,12 +8,11 @@ use gst::prelude::*;
 /// The shortest time between two pictures (ns): more than a tick of what [`of_rate`] gives.
 pub(crate) const APART: i64 = 12_000;
 
+/// How long (ns) a picture lasts where nothing says so.
+pub(super) const USUAL: i64 = 40_000_000;
+
 /// Ticks a second at least, as MPEG has them.
 const LEAST: u32 = 90_000;
-
-/// How long the only picture of a file lasts where nothing says so. Of the first of several its muxers know when the next
-/// one comes.
-const USUAL: gst::ClockTime = gst::ClockTime::from_mseconds(40);
 
 /// A duration of no more than this is none: without a frame rate in the caps `h264parse` takes the unit of the
 /// encoder's clock for it, a nanosecond.
@@ -48,7 +47,9 @@ pub(crate) fn refine(muxer: &gst::Element) {
             if let Some(buffer) = info.buffer_mut()
                 && !has_duration(buffer)
             {
-                buffer.make_mut().set_duration(USUAL);
+                // Of the first of several the muxer knows when the next one comes.
+                let lasts = gst::ClockTime::from_nseconds(USUAL.unsigned_abs());
+                buffer.make_mut().set_duration(lasts);
             }
             gst::PadProbeReturn::Remove
         });
