@@ -121,10 +121,11 @@ ROUNDS ?= 100
 .PHONY: soak soak-avi soak-board soak-ring soak-losses soak-offsets soak-starts soak-stops soak-cost soak-day soak-suite
 soak: soak-avi soak-ring soak-losses soak-offsets soak-starts soak-stops soak-cost soak-board ## run the long tests, each of which can be run alone
 
-soak-avi: ## AVI: CRASH_MOMENTS failures (1000), 4000 files with something wrong in them, a file of 5 GiB
+soak-avi: ## AVI: CRASH_MOMENTS failures (1000), 4000 files with something wrong in them, alone and in pipelines, a file of 5 GiB
 	@scripts/setup.sh test
 	PROPTEST_CASES=20000 $(CARGO) test --locked --package avi-mjpeg --lib writer
 	MUTANTS=4000 $(CARGO) test --locked --package avi-mjpeg --test mutants
+	MUTANTS=4000 $(CARGO) test --locked --test elements avimjpegdemux_mutants::
 	CRASH_MOMENTS=$(CRASH_MOMENTS) $(CARGO) test --locked --test elements avimjpegmux_crash::
 	$(CARGO) test --locked --test elements avimjpegmux:: -- --ignored
 

@@ -24,6 +24,8 @@ pub struct AviMjpegDemux {
     /// stopped that.
     pull: Mutex<Option<Box<Pull>>>,
     push: Mutex<Option<Box<Push>>>,
+    /// Held by who sends upstream elsewhere, but for the streaming thread.
+    going: Mutex<()>,
     /// From READY to READY.
     errors: Mutex<Option<Errors>>,
 }
@@ -63,6 +65,7 @@ impl ObjectSubclass for AviMjpegDemux {
             shared: Arc::default(),
             pull: Mutex::default(),
             push: Mutex::default(),
+            going: Mutex::default(),
             errors: Mutex::default(),
         }
     }
@@ -154,8 +157,7 @@ impl ElementImpl for AviMjpegDemux {
 impl AviMjpegDemux {
     /// A new source pad for a stream.
     fn source_pad(template: &gst::PadTemplate, name: &str, info: &Arc<PadInfo>) -> gst::Pad {
-        let for_query = info.clone();
-        let for_event = info.clone();
+        let (for_query, for_event) = (info.clone(), info.clone());
         let pad = gst::Pad::builder_from_template(template)
             .name(name)
             .query_function(move |pad, parent, query| {
@@ -269,43 +271,47 @@ impl AviMjpegDemux {
         let Some(mut push) = lock(&self.push).take() else {
             return Err(gst::FlowError::Flushing);
         };
-        let result = match push.failed {
-            true => Err(gst::FlowError::Error),
-            false => push.feed(&buffer),
-        };
+        let result = push.feed(&buffer);
         drop(buffer);
         push.failed |= result
             .as_ref()
             .is_err_and(|flow| !matches!(flow, gst::FlowError::Flushing | gst::FlowError::Eos));
         let began = push.output.has_pads();
         *lock(&self.push) = Some(push);
-        let to = result.map_err(|flow| {
+        result.map_err(|flow| {
             failure::explain(self.obj().upcast_ref(), flow, self.is_told());
             match flow {
                 gst::FlowError::Flushing | gst::FlowError::Eos => flow,
                 _ => failure::posted(began),
             }
         })?;
-        if let Some(to) = to
-            && !self.fetch(&to)
-        {
-            if self.shared.is_stopping() {
-                return Err(gst::FlowError::Flushing);
-            }
-            gst::element_imp_error!(
-                self,
-                gst::ResourceError::Seek,
-                (
-                    "The source said that it can seek, but does not go to byte {}",
-                    to.pos
-                )
-            );
-            if let Some(push) = &mut *lock(&self.push) {
-                push.failed = true;
-            }
-            return Err(failure::POSTED);
-        }
+        self.go()?;
         Ok(gst::FlowSuccess::Ok)
+    }
+
+    /// Has upstream go where the reader needs it, if it does.
+    fn go(&self) -> Result<(), gst::FlowError> {
+        let to = lock(&self.push).as_mut().and_then(|push| push.to.take());
+        let Some(GoTo { pos, seqnum }) = to else {
+            return Ok(());
+        };
+        // Nothing was pushed since the last flush.
+        self.shared.set_fetching(true);
+        let done = self.seek_upstream(pos, seqnum);
+        self.shared.set_fetching(false);
+        if done {
+            return Ok(());
+        }
+        if self.shared.is_stopping() {
+            return Err(gst::FlowError::Flushing);
+        }
+        gst::element_imp_error!(
+            self,
+            gst::ResourceError::Seek,
+            ("The source said that it can seek, but does not go to byte {pos}")
+        );
+        lock(&self.push).iter_mut().for_each(|it| it.failed = true);
+        Err(failure::POSTED)
     }
 
     fn sink_event(&self, pad: &gst::Pad, event: gst::Event) -> bool {
@@ -349,29 +355,27 @@ impl AviMjpegDemux {
         let Some(mut push) = lock(&self.push).take() else {
             return true;
         };
-        if push.failed {
-            // What is downstream of it may complete what it has.
-            push.output.end();
-            *lock(&self.push) = Some(push);
-            return true;
-        }
-        let result = match push.awaits_flush {
-            true => Ok(None),
-            false => push.drain(),
-        };
-        let nothing = !push.awaits_flush && !push.output.has_pads();
+        let result = push.drain();
+        let is_elsewhere = push.to.is_some();
         *lock(&self.push) = Some(push);
-        match result {
-            Ok(Some(to)) => return self.fetch(&to),
-            Ok(None) if nothing => gst::element_imp_error!(
-                self,
-                gst::StreamError::Demux,
-                ("The stream ended before there was a frame in it")
-            ),
-            Ok(None) => {}
-            Err(flow) => gst::debug!(CAT, imp = self, "Draining: {flow:?}"),
+        if let Err(flow) = result {
+            gst::debug!(CAT, imp = self, "Draining: {flow:?}");
+        } else if is_elsewhere {
+            self.obj().call_async(|element| {
+                element.imp().catch_panic(|| (), Self::go_on);
+            });
         }
         true
+    }
+
+    /// The same at the end of a stream, not from the streaming thread: a queue pauses that one once it has passed the
+    /// EOS on, and would not go on after a flush in it.
+    fn go_on(&self) {
+        let _going = lock(&self.going);
+        if self.go() == Err(failure::POSTED) {
+            let _stream_lock = self.sinkpad.stream_lock();
+            self.sink_eos();
+        }
     }
 
     fn source_query(&self, pad: &gst::Pad, query: &mut gst::QueryRef, info: &PadInfo) -> bool {
@@ -504,6 +508,7 @@ impl AviMjpegDemux {
             return false;
         }
         self.flush(&seek.flush_start());
+        let _going = lock(&self.going);
         let target = {
             let _stream_lock = self.sinkpad.stream_lock();
             let size = self.sinkpad.peer_query_duration::<gst::format::Bytes>();
@@ -534,13 +539,5 @@ impl AviMjpegDemux {
         .seqnum(seqnum)
         .build();
         self.sinkpad.push_event(event)
-    }
-
-    /// The same from the streaming thread, when nothing was pushed since the last flush.
-    fn fetch(&self, to: &GoTo) -> bool {
-        self.shared.set_fetching(true);
-        let done = self.seek_upstream(to.pos, to.seqnum);
-        self.shared.set_fetching(false);
-        done
     }
 }

@@ -32,6 +32,8 @@ pub(crate) struct Push {
     /// A seek was asked for; until upstream flushes for it what comes is of no use, and must not
     /// have upstream go elsewhere again.
     pub awaits_flush: bool,
+    /// Where upstream has to go next, if it has to.
+    pub to: Option<GoTo>,
     /// Nothing more is played, which was posted.
     pub failed: bool,
 }
@@ -45,6 +47,7 @@ impl Push {
             output: Output::new(element, make_pad, shared, ALL_PADS),
             seeking: None,
             awaits_flush: false,
+            to: None,
             failed: false,
         }
     }
@@ -52,6 +55,7 @@ impl Push {
     /// A flush drops what has come.
     pub(crate) fn flush(&mut self) {
         self.awaits_flush = false;
+        self.to = None;
         self.failed = false;
         self.reader.flush();
     }
@@ -71,14 +75,18 @@ impl Push {
         let pos = self.reader.seek(seek.range(&segment), size)?;
         self.output.repeat_caps();
         self.seeking = Some((seek, segment));
+        self.to = None;
         self.awaits_flush = true;
         Some(pos)
     }
 
-    /// Takes a piece of the file in. Answers where upstream has to go next, if it has to.
-    pub(crate) fn feed(&mut self, buffer: &gst::Buffer) -> Result<Option<GoTo>, gst::FlowError> {
+    /// Takes a piece of the file in.
+    pub(crate) fn feed(&mut self, buffer: &gst::Buffer) -> Result<(), gst::FlowError> {
+        if self.failed {
+            return Err(gst::FlowError::Error);
+        }
         if self.awaits_flush {
-            return Ok(None);
+            return Ok(());
         }
         let map = buffer.map_readable();
         let map = map.map_err(|_| failure::unreadable(Some(&self.element)))?;
@@ -87,12 +95,23 @@ impl Push {
         self.run()
     }
 
-    /// There is no more of the file. Answers as [`feed`](Self::feed) does.
-    pub(crate) fn drain(&mut self) -> Result<Option<GoTo>, gst::FlowError> {
+    /// There is no more of the file, unless upstream has to go elsewhere.
+    pub(crate) fn drain(&mut self) -> Result<(), gst::FlowError> {
+        if self.failed {
+            // What is downstream of it may complete what it has.
+            self.output.end();
+        }
+        if self.failed || self.awaits_flush {
+            return Ok(());
+        }
         self.reader.finish();
         match self.run() {
-            Err(gst::FlowError::Eos) | Ok(None) => {}
+            Err(gst::FlowError::Eos) | Ok(()) => {}
             other => return other,
+        }
+        if self.to.is_some() {
+            self.awaits_flush = true;
+            return Ok(());
         }
         if let Some(duration) = self.reader.duration() {
             let told = self.shared.duration().map(gst::ClockTime::nseconds);
@@ -104,10 +123,14 @@ impl Push {
         if self.reader.header().is_some() {
             self.output.finish();
         }
-        Ok(None)
+        if !self.output.has_pads() {
+            let text = "The stream ended before there was a frame in it";
+            gst::element_error!(self.element, gst::StreamError::Demux, ("{text}"));
+        }
+        Ok(())
     }
 
-    fn run(&mut self) -> Result<Option<GoTo>, gst::FlowError> {
+    fn run(&mut self) -> Result<(), gst::FlowError> {
         loop {
             let item = self.reader.step();
             self.output.tell(self.reader.take_findings());
@@ -119,7 +142,7 @@ impl Push {
                 return Err(gst::FlowError::Flushing);
             }
             let Some(item) = item else {
-                return Ok(None);
+                return Ok(());
             };
             match (item, self.reader.header()) {
                 (Item::Header, Some(header)) => {
@@ -133,7 +156,8 @@ impl Push {
                 (Item::GoTo(pos), _) => {
                     let seqnum = self.seeking.as_ref().map(|(seek, _)| seek.seqnum);
                     let seqnum = seqnum.unwrap_or_else(gst::Seqnum::next);
-                    return Ok(Some(GoTo { pos, seqnum }));
+                    self.to = Some(GoTo { pos, seqnum });
+                    return Ok(());
                 }
                 (Item::Landed(range), _) => {
                     if let Some((seek, segment)) = self.seeking.take() {

@@ -27,7 +27,7 @@ pub(crate) struct Shared {
     known: Mutex<Known>,
     /// Set by who waits for the streaming thread, which then reads no more.
     stopping: AtomicBool,
-    /// The streaming thread itself sends the source elsewhere. Downstream has nothing to flush then,
+    /// The element itself sends the source elsewhere. Downstream has nothing to flush then,
     /// and to flush it would refuse an application's seeks meanwhile.
     fetching: AtomicBool,
 }

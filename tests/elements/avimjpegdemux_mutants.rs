@@ -2,13 +2,14 @@
 //! Files with something wrong in them in pipelines: each comes to its end or to an error, before and after seeks
 //! forward and backward, and is left at once when asked. `crates/avi/tests/mutants.rs` tries more of them, and looks
 //! at what is shown and told.
+//! `MUTANTS` and `MUTANT` in the environment say which are tried, as there.
 
 use std::time::{Duration, Instant};
 
 use gst::prelude::*;
 
 use crate::common::{HANG, Pipeline};
-use crate::mutants::{Dice, bases, mutant};
+use crate::mutants::{Dice, bases, mutant, seeds};
 
 /// What takes 200 ms at most on a machine that does nothing else (`make soak-stops`).
 const STOPS: Duration = Duration::from_secs(10);
@@ -95,8 +96,13 @@ fn whatever_is_wrong_with_a_file_a_pipeline_comes_to_its_end() {
     let scratch = tempfile::tempdir().expect("a directory");
     let path = scratch.path().join("a.avi");
     let bases = bases();
-    let ways = ["", "blocksize=1777 ! queue"];
-    for seed in 0..84 {
+    let ways = [
+        "",
+        "blocksize=1777",
+        "blocksize=1777 ! queue",
+        "blocksize=1777 ! queue2",
+    ];
+    for seed in seeds(0..150) {
         let (base, bytes) = mutant(&bases, seed);
         std::fs::write(&path, bytes).expect("written");
         let mut dice = Dice::new(seed);

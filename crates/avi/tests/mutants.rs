@@ -29,7 +29,7 @@ use avi_mjpeg::reader::{Finding, Snap};
 use avi_mjpeg::repair::repair;
 use avi_mjpeg::writer::Profile;
 use length::Length;
-use mutants::{Base, Dice, bases, mutant};
+use mutants::{Base, Dice, bases, mutant, seeds};
 
 /// Each file has some ten thousand bytes and is read in less than a millisecond.
 const DEADLINE: Duration = Duration::from_secs(20);
@@ -349,20 +349,9 @@ const ONCE_SILENT: [u64; 10] = [
 
 #[test]
 fn whatever_is_wrong_with_a_file_it_is_read_to_its_end() {
-    let number = |text: &str| -> u64 { text.parse().expect("a number") };
-    let said = |name: &str| std::env::var(name).ok();
-    let one = said("MUTANT").map(|it| number(&it));
-    let seeds: Vec<u64> = match (one, said("MUTANTS")) {
-        (Some(seed), _) => vec![seed],
-        (None, None) => (0..600).chain(ONCE_SILENT).collect(),
-        (None, Some(some)) => match some.split_once("..") {
-            Some((from, to)) => (number(from)..number(to)).collect(),
-            None => (0..number(&some)).collect(),
-        },
-    };
-    assert!(!seeds.is_empty(), "no mutant is tried");
+    let seeds = seeds((0..600).chain(ONCE_SILENT));
     let bases = bases();
-    if one.is_some() {
+    if std::env::var("MUTANT").is_ok() {
         let (base, bytes) = mutant(&bases, seeds[0]);
         let path = std::env::temp_dir().join("mutant.avi");
         std::fs::write(&path, bytes).expect("it can be written");

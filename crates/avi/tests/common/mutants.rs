@@ -27,7 +27,7 @@ impl Dice {
 
     /// Less than a number.
     pub(crate) fn below(&mut self, end: usize) -> usize {
-        (self.next() >> 16) as usize % end.max(1)
+        ((self.next() >> 16) % end.max(1) as u64) as usize
     }
 
     pub(crate) fn one<'a, T>(&mut self, all: &'a [T]) -> &'a T {
@@ -392,4 +392,20 @@ pub(crate) fn mutant(bases: &[Base], seed: u64) -> (&Base, Vec<u8>) {
         harm(&mut bytes, &mut dice);
     }
     (base, bytes)
+}
+
+/// Which are tried: those that usually are, or what MUTANT or MUTANTS in the environment says.
+pub(crate) fn seeds(usual: impl Iterator<Item = u64>) -> Vec<u64> {
+    let number = |text: &str| -> u64 { text.parse().expect("a number") };
+    let said = |name: &str| std::env::var(name).ok();
+    let seeds: Vec<_> = match (said("MUTANT"), said("MUTANTS")) {
+        (Some(seed), _) => vec![number(&seed)],
+        (None, None) => usual.collect(),
+        (None, Some(some)) => match some.split_once("..") {
+            Some((from, to)) => (number(from)..number(to)).collect(),
+            None => (0..number(&some)).collect(),
+        },
+    };
+    assert!(!seeds.is_empty(), "no mutant is tried");
+    seeds
 }
