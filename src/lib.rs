@@ -7,6 +7,7 @@ pub mod avimjpegmux;
 pub mod circularsink;
 mod failure;
 pub mod ffmpegsink;
+mod fixed_caps;
 pub mod k210camerasrc;
 pub mod k230venc;
 pub mod parallelenc;

@@ -14,6 +14,7 @@ use super::push::{GoTo, Push};
 use super::seek::{Seek, convert};
 use super::shared::{PadInfo, Shared};
 use crate::failure::{self, Errors};
+use crate::fixed_caps;
 use crate::sync::lock;
 use crate::typefind;
 
@@ -158,7 +159,7 @@ impl AviMjpegDemux {
     /// A new source pad for a stream.
     fn source_pad(template: &gst::PadTemplate, name: &str, info: &Arc<PadInfo>) -> gst::Pad {
         let (for_query, for_event) = (info.clone(), info.clone());
-        let pad = gst::Pad::builder_from_template(template)
+        gst::Pad::builder_from_template(template)
             .name(name)
             .query_function(move |pad, parent, query| {
                 let answer = |this: &Self| this.source_query(pad, query, &for_query);
@@ -168,10 +169,7 @@ impl AviMjpegDemux {
                 let act = |this: &Self| this.source_event(pad, event, &for_event);
                 Self::catch_panic_pad_function(parent, || false, act)
             })
-            .flags(gst::PadFlags::FIXED_CAPS)
-            .build();
-        pad.use_fixed_caps();
-        pad
+            .build()
     }
 
     fn sink_activate(&self, pad: &gst::Pad) -> Result<(), gst::LoggableError> {
@@ -416,7 +414,7 @@ impl AviMjpegDemux {
                 let stop = segment.to_stream_time(segment.stop().or(segment.duration()));
                 query.set(segment.rate(), start, stop);
             }),
-            _ => return gst::Pad::query_default(pad, Some(&*self.obj()), query),
+            _ => return fixed_caps::query(pad, Some(&*self.obj()), query),
         };
         answered.is_some()
     }

@@ -10,6 +10,7 @@ use gst::subclass::prelude::*;
 use super::caps;
 use super::settings::Settings;
 use super::sinks::Sinks;
+use crate::fixed_caps;
 use crate::streams::Profile;
 use crate::streams::upstream::Upstream;
 use crate::sync::lock;
@@ -138,7 +139,9 @@ impl ObjectSubclass for AviMjpegMux {
             .event_function(|pad, parent, event| {
                 Self::guarded(parent, false, |mux| mux.src_event(pad, event))
             })
-            .flags(gst::PadFlags::FIXED_CAPS)
+            .query_function(|pad, parent, query| {
+                Self::guarded(parent, false, |_| fixed_caps::query(pad, parent, query))
+            })
             .build();
         let settings = Arc::<Mutex<Settings>>::default();
         Self {
