@@ -5,7 +5,7 @@ use std::iter::Peekable;
 use std::str::Chars;
 
 use super::value::{Value, general};
-use super::{Args, Raise, Result, float, heap, int};
+use super::{Args, Raise, Result, amount, float, heap, int};
 
 /// What stands between `%` and its letter, or after `:`.
 #[derive(Default)]
@@ -117,8 +117,10 @@ fn conversion(
     let mut spec = Spec::default();
     spec.percent_flags(characters);
     spec.width = if characters.next_if_eq(&'*').is_some() {
-        let width = usize::try_from(int(&arguments.next()?)?);
-        width.map_err(|_| bad())?.min(WIDEST)
+        match int(&arguments.next()?)? {
+            ..0 => return Err(bad()),
+            width => amount(width).min(WIDEST),
+        }
     } else {
         number(characters).unwrap_or(0)
     };

@@ -7,7 +7,7 @@ use super::heap::{self, Held};
 use super::interpreter::Interpreter;
 use super::native::{Function, Method, find};
 use super::value::{Items, Pairs, Terminal, Text, Value, dict, list, no_buffer, string, tuple};
-use super::{Args, Raise, Result, bytes, format, int, modules, operators, sets, text};
+use super::{Args, Raise, Result, amount, bytes, format, int, modules, operators, sets, text};
 
 static STR: &[Method<Text>] = &[
     ("format", |interpreter, this, args| {
@@ -104,8 +104,7 @@ static STR: &[Method<Text>] = &[
         Ok(Value::Bool(all && !this.is_empty()))
     }),
     ("center", |_, this, args| {
-        let width = usize::try_from(int(&args.exactly(1)?[0])?).unwrap_or(0);
-        let width = width.min(10_000);
+        let width = amount(int(&args.exactly(1)?[0])?).min(10_000);
         Ok(string(format!("{this:^width$}")))
     }),
     ("splitlines", |_, this, _| {

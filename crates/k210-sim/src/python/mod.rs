@@ -144,6 +144,11 @@ impl Args {
     }
 }
 
+/// So many of something: none for what is negative, and for what is more than a place has bits for, all of them.
+pub(crate) fn amount(number: i64) -> usize {
+    usize::try_from(number.max(0)).unwrap_or(usize::MAX)
+}
+
 /// `mp_obj_get_int`.
 pub(crate) fn int(value: &Value) -> Result<i64> {
     match value {

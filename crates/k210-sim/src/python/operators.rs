@@ -176,8 +176,7 @@ fn sequence(operator: &str, left: &Value, right: &Value) -> Option<Result<Value>
                 }
                 _ => return None,
             };
-            let count = usize::try_from(count).unwrap_or(0);
-            Some(multiply(value, count))
+            Some(multiply(value, super::amount(count)))
         }
         _ => None,
     }

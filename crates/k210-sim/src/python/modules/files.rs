@@ -149,14 +149,14 @@ fn seek(interpreter: &mut Interpreter<'_>, file: &RefCell<File>, args: &Args) ->
         2 => length as i64,
         _ => return Ok(Value::Int(0)),
     };
-    match usize::try_from(base.saturating_add(offset)) {
+    match u64::try_from(base.saturating_add(offset)) {
         Err(_) => Ok(Value::Int(SEEK_BOUNDS)),
-        Ok(place) if place > length => {
+        Ok(place) if place > length as u64 => {
             file.position = length;
             Ok(Value::Int(END_OF_OBJECT))
         }
         Ok(place) => {
-            file.position = place;
+            file.position = place as usize;
             Ok(Value::Int(place as i64))
         }
     }

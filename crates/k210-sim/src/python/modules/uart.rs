@@ -9,7 +9,7 @@ use crate::python::interpreter::Interpreter;
 use crate::python::native::{Function, find};
 use crate::python::stream::{self, Got};
 use crate::python::value::Value;
-use crate::python::{Args, Raise, Result, float, int};
+use crate::python::{Args, Raise, Result, amount, float, int};
 
 pub(crate) static MACHINE: Module = Module {
     name: "machine",
@@ -209,7 +209,7 @@ fn init(interpreter: &mut Interpreter<'_>, args: &Args) -> Result<()> {
     let timeout_char = settings.number("timeout_char", 10)?;
     let timeout_char = (timeout_char >= 0).then_some(timeout_char as u16);
     let read_buf_len = settings.number("read_buf_len", 2048)?;
-    let read_buf_len = usize::try_from(read_buf_len).unwrap_or(0);
+    let read_buf_len = amount(read_buf_len);
     heap::reserve(read_buf_len)?;
     interpreter.cpu.init_uart(UartSettings {
         baud_rate: baud_rate as u32,
