@@ -4,6 +4,8 @@
  * nanoseconds as the eight bytes of the file CLOCK_AHEAD say. Clocks that nobody sets go on as they are.
  */
 #define _GNU_SOURCE
+/* Each name is the function of that name: what has 64 bits where long has 32 is below. */
+#undef _TIME_BITS
 #include <dlfcn.h>
 #include <fcntl.h>
 #include <pthread.h>
@@ -65,3 +67,36 @@ time_t time(time_t *now)
         *now = time.tv_sec;
     return time.tv_sec;
 }
+
+#if __SIZEOF_LONG__ == 4
+/* What programs call there that are built for times after 2038. */
+struct seconds_and {
+    int64_t seconds;
+    int32_t rest;
+    int32_t nothing;
+};
+
+int __clock_gettime64(clockid_t clock, struct seconds_and *now)
+{
+    struct timespec time;
+    int result = clock_gettime(clock, &time);
+    *now = (struct seconds_and){.seconds = time.tv_sec, .rest = time.tv_nsec};
+    return result;
+}
+
+int __gettimeofday64(struct seconds_and *restrict now, void *restrict zone)
+{
+    (void)zone;
+    int result = __clock_gettime64(CLOCK_REALTIME, now);
+    now->rest /= 1000;
+    return result;
+}
+
+int64_t __time64(int64_t *now)
+{
+    time_t seconds = time(NULL);
+    if (now)
+        *now = seconds;
+    return seconds;
+}
+#endif
