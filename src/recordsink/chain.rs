@@ -142,6 +142,23 @@ fn source_caps(element: &gst::Element) -> gst::Caps {
         .map_or_else(gst::Caps::new_empty, |pad| pad.pad_template_caps())
 }
 
+/// Refuses pictures that there is no memory for: GStreamer's elements write into what they asked for whether they got it
+/// or not.
+fn check_memory(caps: &gst::Caps, width: i32, height: i32) -> Result<(), gst::ErrorMessage> {
+    let bytes = gst_video::VideoInfo::from_caps(caps).map_or(usize::MAX, |info| info.size());
+    // What is scaled, what is converted from it, and the encoder's own.
+    let mut pictures: [Vec<u8>; 3] = Default::default();
+    let mut all = pictures.iter_mut();
+    let is_there = all.all(|picture| picture.try_reserve_exact(bytes).is_ok());
+    std::hint::black_box(&pictures);
+    match is_there {
+        true => Ok(()),
+        false => Err(settings_error(format_args!(
+            "There is no memory for pictures of {width}x{height}: smaller width and height need less"
+        ))),
+    }
+}
+
 /// What scales raw pictures, and what comes out of it.
 fn scaling(
     settings: &Settings,
@@ -172,6 +189,7 @@ fn scaling(
     fields.set("width", width);
     fields.set("height", height);
     fields.set("pixel-aspect-ratio", square);
+    check_memory(&scaled, width, height)?;
     Ok((vec![scale, filter(wanted.build())?], scaled))
 }
 

@@ -2,7 +2,9 @@
 //! Every property of the sinks and of `parallelenc` at its extremes: whatever an application sets,
 //! a recording works or is refused with a sentence. A panic in an element would end the process.
 
-use crate::common::Pipeline;
+use std::process::Command;
+
+use crate::common::{Pipeline, plugin_path};
 use gst::glib;
 use gst::prelude::*;
 
@@ -144,6 +146,33 @@ fn recordsinks_properties() {
         "audiotestsrc num-buffers=3 ! recordsink name=e location={}",
         dir.path().join("a.wav").display()
     ));
+}
+
+/// As on 32 bits, and on boards with little memory: elements of GStreamer write into pictures that they did not get.
+#[test]
+fn pictures_that_there_is_no_memory_for_are_refused() {
+    let scratch = tempfile::tempdir().expect("a directory");
+    let record = |side: u32| {
+        let line = format!(
+            "videotestsrc is-live=true num-buffers=3 ! video/x-raw,width=160,height=128 ! recordsink width={side} \
+             height={side} video-encoder=jpegenc location={}",
+            scratch.path().join(format!("{side}.avi")).display()
+        );
+        let ran = Command::new("timeout")
+            .args(["60", "prlimit", "--as=2000000000", "gst-launch-1.0"])
+            .args(line.split_whitespace())
+            .envs(plugin_path(scratch.path()))
+            .output()
+            .expect("it starts");
+        let said = String::from_utf8_lossy(&ran.stderr).into_owned();
+        (ran.status.code(), said)
+    };
+    let (code, said) = record(32_767);
+    let sentence = "There is no memory for pictures of 32767x32767";
+    assert!(said.contains(sentence), "{code:?}: {said}");
+    assert_eq!(code, Some(1), "{said}");
+    let (code, said) = record(64);
+    assert_eq!(code, Some(0), "{said}");
 }
 
 #[test]
