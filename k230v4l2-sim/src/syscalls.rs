@@ -9,10 +9,7 @@ use std::{
 
 #[cfg(target_pointer_width = "64")]
 use super::mmap64;
-use super::{
-    close, ioctl, munmap,
-    paths::{self, openat},
-};
+use super::{close, ioctl, munmap, paths};
 
 /// The C library's, which knows a node.
 ///
@@ -31,7 +28,9 @@ pub(crate) unsafe extern "C" fn syscall(
     // SAFETY: the caller's promise: the functions take the calls' arguments in their order, and answer as the calls do.
     let answer = unsafe {
         match number {
-            libc::SYS_openat => openat(a as c_int, b as *const c_char, c as c_int, d as c_uint),
+            libc::SYS_openat => {
+                paths::openat(a as c_int, b as *const c_char, c as c_int, d as c_uint)
+            }
             #[cfg(target_arch = "x86_64")]
             libc::SYS_open => paths::open(a as *const c_char, b as c_int, c as c_uint),
             libc::SYS_close => close(a as c_int),
