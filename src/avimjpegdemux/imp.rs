@@ -101,15 +101,11 @@ impl ElementImpl for AviMjpegDemux {
             use gst::{PadDirection as Direction, PadPresence as Presence};
             let file = typefind::caps();
             let pictures = gst::Caps::new_empty_simple("image/jpeg");
+            let sound = caps::sound();
             [
                 ("sink", Direction::Sink, Presence::Always, file),
                 ("video_%u", Direction::Src, Presence::Sometimes, pictures),
-                (
-                    "audio_%u",
-                    Direction::Src,
-                    Presence::Sometimes,
-                    caps::sound(),
-                ),
+                ("audio_%u", Direction::Src, Presence::Sometimes, sound),
             ]
             .into_iter()
             .filter_map(|(name, direction, presence, caps)| {

@@ -98,7 +98,10 @@ impl Seek {
             self.stop,
         )?;
         if self.rate < 0.0 && segment.stop().is_none() {
+            // GStreamer counts a missing one from the segment's start.
+            segment.set_stop(duration);
             segment.set_position(duration);
+            segment.set_offset(ClockTime::ZERO);
         }
         Some(segment)
     }
@@ -137,6 +140,7 @@ impl Seek {
         if !self.flags.contains(gst::SeekFlags::KEY_UNIT) {
             return segment;
         }
+        segment.set_offset(ClockTime::ZERO);
         if range.backward {
             let stop = range.stop.map(ClockTime::from_nseconds);
             segment.set_position(stop);

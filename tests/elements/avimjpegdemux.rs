@@ -656,6 +656,57 @@ fn plays_backward_and_in_trick_modes() {
     }
 }
 
+/// A bound that a seek does not give is the one from before, or the file's: what is played is due from when it begins.
+#[test]
+fn what_is_played_behind_a_seek_of_one_bound_is_due_at_once() {
+    let scratch = Scratch::new();
+    let (built, _) = file_of(150, IndexKind::Old);
+    let path = scratch.write("d.avi", &built.bytes);
+    let pipeline = paused(&pull(&path), true);
+    let (set, none) = (gst::SeekType::Set, gst::SeekType::None);
+    let (at, no) = (
+        gst::ClockTime::from_nseconds(frame_time(40) + 1_000_000),
+        gst::ClockTime::NONE,
+    );
+    for flags in [gst::SeekFlags::ACCURATE, gst::SeekFlags::KEY_UNIT] {
+        for (rate, start_type, start, stop_type, stop) in [
+            (-1.0, set, Some(at), none, no),
+            (-1.0, none, no, set, Some(at)),
+            (1.0, set, Some(at), none, no),
+            (1.0, none, no, set, Some(at * 2)),
+        ] {
+            let flags = flags | gst::SeekFlags::FLUSH;
+            let done = pipeline
+                .0
+                .seek(rate, flags, start_type, start, stop_type, stop);
+            let what =
+                format!("{rate}, {flags:?}, {start_type:?} {start:?}, {stop_type:?} {stop:?}");
+            done.unwrap_or_else(|err| panic!("{what}: {err}"));
+            settle(&pipeline);
+            for name in ["v", "a"] {
+                let sink = appsink(&pipeline, name);
+                let due = crate::common::samples(&sink).map(|sample| {
+                    let segment = sample.segment().expect("a segment");
+                    let segment = segment.downcast_ref::<gst::ClockTime>().expect("in time");
+                    let buffer = sample.buffer().expect("a buffer");
+                    let (from, until) = (buffer.pts(), buffer.pts().zip(buffer.duration()));
+                    let until = until.map(|(from, lasts)| from + lasts);
+                    let (from, until) = segment.clip(from, until).expect("it is in the segment");
+                    segment
+                        .to_running_time(if rate > 0.0 { from } else { until })
+                        .unwrap_or_else(|| panic!("{what}: {name} has a buffer that is never due"))
+                });
+                let due: Vec<_> = due.collect();
+                assert!(due.is_sorted(), "{what}, {name}: {due:?}");
+                let first = due
+                    .first()
+                    .unwrap_or_else(|| panic!("{what}: nothing in {name}"));
+                assert!(first.mseconds() < 50, "{what}, {name}: {first}");
+            }
+        }
+    }
+}
+
 #[test]
 fn seeks_by_frames_and_by_bytes_of_sound() {
     let scratch = Scratch::new();
