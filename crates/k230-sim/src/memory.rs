@@ -17,8 +17,13 @@ use crate::ffi::lock;
 
 /// Where the memory begins, which is where the K230's does.
 const BASE: u64 = 0x1000_0000;
-/// How much there is; pages cost nothing until touched.
-const SIZE: u64 = 2 << 30;
+/// How much there is; pages cost nothing until touched. A process of 32 bits has no 2 GiB of addresses in one piece, unless
+/// it does nothing else.
+const SIZE: u64 = if cfg!(target_pointer_width = "64") {
+    2 << 30
+} else {
+    256 << 20
+};
 const PAGE: u64 = 4096;
 
 #[derive(Clone, Copy)]
