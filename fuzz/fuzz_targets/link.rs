@@ -66,7 +66,7 @@ fuzz_target!(|data: &[u8]| {
         Box::new(Parrot {
             clock: clock.clone(),
             text: answers.iter().copied().collect(),
-            every: Duration::from_micros(7 + 500 * u64::from(pace)),
+            every: Duration::from_micros(107 + 500 * u64::from(pace)),
         })
     };
     let goal = Goal {

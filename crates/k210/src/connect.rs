@@ -249,8 +249,10 @@ impl Evidence {
             buffer.drain(..excess);
         }
         let tail = self.text.rchunks(256).next().unwrap_or_default();
-        let tail = String::from_utf8_lossy(tail);
-        let place = |(sign, stage)| Some((tail.rfind(sign)?, stage));
+        let place = |(sign, stage): (&str, _)| {
+            let mut places = tail.windows(sign.len());
+            Some((places.rposition(|it| it == sign.as_bytes())?, stage))
+        };
         // The last one; of two at the same place the later in the table, which is the longer.
         let last = Self::SIGNS
             .into_iter()
