@@ -23,6 +23,11 @@ use crate::timeline::Rate;
 /// errors in its headers.
 const MAX_FILL: u64 = 1_000_000;
 
+/// For the K210 a frame is repeated there: bytes of such copies, and more of them for each byte of the file's own
+/// frames. A frame a second among 60 places is within that; a megabyte of empty chunks was 2 GiB.
+const MAX_REPEATED: u64 = 256 << 20;
+const REPEATED_FOR_EACH: u64 = 64;
+
 /// The same in bytes of silence.
 const MAX_SILENCE: u64 = 100_000_000;
 
@@ -60,6 +65,10 @@ pub struct Summary {
     /// Places where a frame is missing, that were filled: with empty chunks, or
     /// for the K210 with the frame before.
     pub missing: u64,
+    /// More such places, that were left out: a million are filled, and for the
+    /// K210 with 256 MiB and 64 times the bytes of the frames that were copied.
+    /// What follows is earlier by as many.
+    pub unfilled: u64,
     /// Frames that the profile cannot have, with the reason of the first.
     pub refused: u64,
     /// That reason.
@@ -156,6 +165,8 @@ pub fn repair_with<S: ReadAt, O: Output<Payload = Vec<u8>>>(
         copied,
         video_to,
         last: None,
+        own: 0,
+        repeated: 0,
         pieces: Pieces::default(),
         summary,
     };
@@ -386,6 +397,9 @@ struct Copy {
     video_to: usize,
     /// The last frame, which fills gaps for the K210.
     last: Option<Vec<u8>>,
+    /// Bytes of frames that were copied for it, and of such fillings.
+    own: u64,
+    repeated: u64,
     pieces: Pieces,
     summary: Summary,
 }
@@ -501,7 +515,9 @@ impl Copy {
         }
         of.done = first + 1;
         let left = MAX_FILL.saturating_sub(self.summary.missing);
-        for _ in 0..missing.min(left) {
+        let filled = missing.min(left);
+        self.summary.unfilled = self.summary.unfilled.saturating_add(missing - filled);
+        for _ in 0..filled {
             self.fill(to, out)?;
         }
         match data {
@@ -544,6 +560,7 @@ impl Copy {
                 self.summary.refused_why.get_or_insert(why);
                 return self.fill(to, out);
             }
+            self.own += data.len() as u64;
             self.last = Some(data.clone());
         }
         self.summary.frames += 1;
@@ -605,6 +622,16 @@ impl Copy {
         to: usize,
         out: &mut O,
     ) -> Result<(), WriteError<O::Error>> {
+        if self.k210
+            && let Some(last) = &self.last
+        {
+            let repeated = self.repeated + last.len() as u64;
+            if repeated > MAX_REPEATED + REPEATED_FOR_EACH * self.own {
+                self.summary.unfilled = self.summary.unfilled.saturating_add(1);
+                return Ok(());
+            }
+            self.repeated = repeated;
+        }
         self.summary.missing += 1;
         if !self.k210 {
             return self.write(to, Vec::new(), out);

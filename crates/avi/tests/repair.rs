@@ -12,6 +12,8 @@
 mod avi_bytes;
 #[path = "common/avi_memory.rs"]
 mod avi_memory;
+#[path = "common/length.rs"]
+mod length;
 
 use avi_bytes::jpeg_head::{HALVED, jpeg_head};
 use avi_bytes::{File, IndexKind, MaixPy, Piece, picture, picture_of, pieces};
@@ -24,6 +26,7 @@ use avi_mjpeg::reader::{Payload, Reader};
 use avi_mjpeg::repair::{RepairError, Summary, repair, repair_with};
 use avi_mjpeg::timeline::Rate;
 use avi_mjpeg::writer::Profile;
+use length::Length;
 use proptest::prelude::*;
 
 fn mend(bytes: &[u8], profile: Profile) -> (Vec<u8>, Summary) {
@@ -306,7 +309,36 @@ fn gaps_are_filled_within_a_bound_for_the_whole_file() {
     .concat();
     let (mended, summary) = mend(&bytes, Profile::Standard);
     assert_eq!((summary.frames, summary.missing), (50, 1_000_000));
+    assert!(summary.unfilled > 1_000_000, "{}", summary.unfilled);
     assert_eq!(read_sound(&mended).len(), 50);
+}
+
+/// Eight bytes for a frame of 28 kB: 3 GB of the same picture for the K210, which has no other way to wait.
+#[test]
+fn frames_are_repeated_for_the_k210_within_a_bound_for_the_whole_file() {
+    let picture_bytes = 28_000;
+    let mend = |empty: usize, profile| {
+        let mut content = vec![Piece::Video(picture(0, picture_bytes))];
+        content.extend(vec![Piece::Video(Vec::new()); empty]);
+        content.push(Piece::Video(picture(1, picture_bytes)));
+        let bytes = File::default().build(&content).bytes;
+        let mut out = Length(0);
+        let summary = repair(&bytes[..], profile, &mut out, |_, _| {});
+        (summary.expect("it is mended"), out.0)
+    };
+    let (summary, written) = mend(120_000, Profile::K210);
+    assert_eq!(summary.frames, 2);
+    assert_eq!(summary.missing + summary.unfilled, 120_000);
+    let most = (256 << 20) + 64 * picture_bytes;
+    assert!(summary.missing > (256 << 20) / picture_bytes as u64);
+    assert!(written < most + (1 << 20), "{written}");
+    // A frame a second, each of which is shown for as long.
+    let (summary, _) = mend(60, Profile::K210);
+    assert_eq!((summary.missing, summary.unfilled), (60, 0));
+    // Nothing is repeated where chunks may be empty.
+    let (summary, written) = mend(120_000, Profile::Standard);
+    assert_eq!((summary.missing, summary.unfilled), (120_000, 0));
+    assert!(written < 5 << 20, "{written}");
 }
 
 #[test]

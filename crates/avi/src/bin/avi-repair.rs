@@ -110,6 +110,12 @@ fn report(summary: &Summary) -> Vec<String> {
             summary.missing
         ));
     }
+    if summary.unfilled > 0 {
+        lines.push(format!(
+            "{} more such places are left out, as they would be most of the file: what follows comes earlier by them",
+            summary.unfilled
+        ));
+    }
     if summary.refused > 0 {
         lines.push(format!(
             "{} frames cannot be in such a file; the first: {}",
@@ -126,8 +132,8 @@ fn report(summary: &Summary) -> Vec<String> {
             summary.sound, summary.silence
         ));
     }
-    let lost = summary.missing + summary.refused;
-    if lost == 0 && summary.findings.is_empty() {
+    let lost = summary.missing > 0 || summary.unfilled > 0 || summary.refused > 0;
+    if !lost && summary.findings.is_empty() {
         lines.push("nothing was lost".into());
     }
     lines
