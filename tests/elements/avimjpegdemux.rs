@@ -882,6 +882,73 @@ fn a_seek_ahead_in_a_stream_does_not_believe_a_wrong_index() {
     assert_eq!(got[0].0, frame_time(500));
 }
 
+/// The index is gone to first; the pictures that it promises are not where it says, and the source goes nowhere any more.
+#[test]
+fn a_source_that_no_longer_goes_where_it_could_is_one_error() {
+    let content = pieces(600, None);
+    let mut bytes = File::default().build(&content).bytes;
+    let index = bytes.windows(4).rposition(|four| four == b"idx1");
+    let index = index.expect("the file has one") + 8;
+    for entry in bytes[index..].chunks_exact_mut(16) {
+        entry[8] ^= 0x55;
+    }
+    let pipeline = Pipeline::launch(
+        "appsrc name=s stream-type=seekable ! queue ! avimjpegdemux name=d \
+         d.video_0 ! appsink name=v sync=false max-buffers=1",
+    );
+    let source: gst_app::AppSrc = pipeline.element("s").downcast().expect("an appsrc");
+    source.set_size(bytes.len() as i64);
+    let place = Arc::new(AtomicUsize::new(0));
+    let went = Arc::new(AtomicUsize::new(0));
+    let (to, times) = (place.clone(), went.clone());
+    source.set_callbacks(
+        gst_app::AppSrcCallbacks::builder()
+            .need_data(move |source, _| {
+                let from = place.load(Ordering::SeqCst);
+                let piece = bytes[from..].chunks(1777).next();
+                let _ = match piece {
+                    Some(piece) => {
+                        place.store(from + piece.len(), Ordering::SeqCst);
+                        source.push_buffer(gst::Buffer::from_slice(piece.to_vec()))
+                    }
+                    None => source.end_of_stream(),
+                };
+            })
+            .seek_data(move |_, position| {
+                let goes = position == 0 || times.fetch_add(1, Ordering::SeqCst) == 0;
+                if goes {
+                    to.store(position as usize, Ordering::SeqCst);
+                }
+                goes
+            })
+            .build(),
+    );
+    pipeline.0.set_state(gst::State::Paused).expect("pauses");
+    pipeline.0.state(HANG).0.expect("prerolls");
+    let flags = gst::SeekFlags::FLUSH | gst::SeekFlags::ACCURATE;
+    let target = gst::ClockTime::from_nseconds(frame_time(500) + 5);
+    pipeline
+        .0
+        .seek_simple(flags, target)
+        .expect("it goes to the index");
+    let bus = pipeline.0.bus().expect("a bus");
+    let error = bus.timed_pop_filtered(HANG, &[gst::MessageType::Error]);
+    let error = error.expect("it says so");
+    let gst::MessageView::Error(error) = error.view() else {
+        unreachable!("nothing else was asked for");
+    };
+    let text = error.error().to_string();
+    assert!(text.contains("does not go to byte"), "{text}");
+    assert!(went.load(Ordering::SeqCst) > 1);
+    pipeline
+        .0
+        .set_state(gst::State::Ready)
+        .expect("it goes down");
+    let others: Vec<_> =
+        std::iter::from_fn(|| bus.pop_filtered(&[gst::MessageType::Error])).collect();
+    assert!(others.is_empty(), "{others:?}");
+}
+
 #[test]
 fn a_stream_that_cannot_seek_plays_on_when_asked_to() {
     let (built, pieces) = file_of(150, IndexKind::Old);
