@@ -118,8 +118,8 @@ OFFSET_STEP ?= 7
 TROUBLE ?= kill eio gone full power
 ROUNDS ?= 100
 
-.PHONY: soak soak-avi soak-board soak-ring soak-losses soak-offsets soak-starts soak-stops soak-cost soak-day soak-suite
-soak: soak-avi soak-ring soak-losses soak-offsets soak-starts soak-stops soak-cost soak-board ## run the long tests, each of which can be run alone
+.PHONY: soak soak-avi soak-board soak-ring soak-losses soak-offsets soak-starts soak-stops soak-cost soak-bounds soak-day soak-suite
+soak: soak-avi soak-ring soak-losses soak-offsets soak-starts soak-stops soak-cost soak-bounds soak-board ## run the long tests, each of which can be run alone
 
 soak-avi: ## AVI: CRASH_MOMENTS failures (1000), 4000 files with something wrong in them, alone and in pipelines, a file of 5 GiB
 	@scripts/setup.sh test
@@ -163,6 +163,11 @@ soak-cost: ## what reading costs for each byte, whatever is in a file; writes do
 	@scripts/setup.sh test
 	$(CARGO) build --release --locked --package avi-mjpeg --example cost
 	/usr/bin/python3 tests/soak/cost.py --write
+
+soak-bounds: ## what files, boards, clients and programs that are made to hurt cost; writes docs/reliability.md
+	@scripts/setup.sh test
+	$(CARGO) build --release --locked --workspace --lib --bins
+	/usr/bin/python3 tests/soak/bounds.py --write
 
 soak-day: ## a day (SOAK_TIME seconds) of board link and circularsink, AT_ONCE pieces at once: goes on where it is; writes docs/reliability.md
 	@/usr/bin/python3 tests/soak/day.py --seconds 0
