@@ -344,7 +344,7 @@ impl FfmpegPipe {
                 outcome.reason(),
                 outcome.sentence()
             ),
-            ["{}", outcome.last_lines]
+            ["{}", outcome.said.last_lines()]
         );
         lock(&self.state).posted = true;
         self.settled.notify_all();

@@ -70,13 +70,53 @@ impl CommandLine {
 /// What is in front of ffmpeg's lines that say why it failed.
 const ERRORS: [&str; 2] = ["[error] ", "[fatal] "];
 
+/// What is in those lines when its output is not whole: it ends with 0 all the same where only the end of the file found
+/// no room (`fftools/ffmpeg_mux.c`).
+const UNWRITTEN: [&str; 5] = [
+    "Error writing",
+    "Error closing",
+    "Error muxing",
+    "av_interleaved_write_frame",
+    "No space left on device",
+];
+
 /// How the program ended, and the last that it said.
 #[derive(Debug, Clone)]
 pub struct Outcome {
     /// Exit code or signal.
     pub status: ExitStatus,
-    /// The last lines of its standard error.
-    pub last_lines: String,
+    /// What of its standard error is kept.
+    pub said: Said,
+}
+
+/// What is kept of what a program says.
+#[derive(Debug, Clone, Default)]
+pub struct Said {
+    tail: VecDeque<String>,
+    /// The first line that ffmpeg marks as an error.
+    error: Option<String>,
+    /// One said that its work is not done.
+    failed: bool,
+}
+
+impl Said {
+    fn hear(&mut self, line: &str) {
+        if self.tail.len() == TAIL {
+            self.tail.pop_front();
+        }
+        self.tail.push_back(line.to_owned());
+        if ERRORS.iter().any(|level| line.contains(level)) {
+            self.failed |=
+                line.contains("[fatal] ") || UNWRITTEN.iter().any(|it| line.contains(it));
+            self.error.get_or_insert_with(|| line.to_owned());
+        }
+    }
+
+    /// The last lines.
+    pub fn last_lines(&self) -> String {
+        let lines: Vec<_> = self.tail.iter().map(String::as_str).collect();
+        lines.join("\n")
+    }
 }
 
 impl Outcome {
@@ -89,17 +129,20 @@ impl Outcome {
         }
     }
 
-    /// The first line that ffmpeg marks as an error, which the others follow from; all if there is none.
-    pub fn sentence(&self) -> &str {
-        let cause = |line: &&str| ERRORS.iter().any(|level| line.contains(level));
-        let first = self.last_lines.lines().find(cause);
-        first.unwrap_or(&self.last_lines)
+    /// The first line that ffmpeg marks as an error, which the others follow from; the last lines if there is none.
+    pub fn sentence(&self) -> String {
+        let error = self.said.error.clone();
+        let sentence = error.unwrap_or_else(|| self.said.last_lines());
+        match sentence.is_empty() {
+            true => "it did not say why".to_owned(),
+            false => sentence,
+        }
     }
 
-    /// Whether the program has done what it was asked to. ffmpeg 7 ends with 0 as well when it has
-    /// refused to begin (`-n` and a file that exists), and only says so, at its level `fatal`.
+    /// Whether the program has done what it was asked to. ffmpeg ends with 0 as well when it has
+    /// refused to begin (7, `-n` and a file that exists), and when there was no room for the end of the file; it only says so.
     pub fn succeeded(&self) -> bool {
-        self.status.success() && !self.last_lines.contains("[fatal] ")
+        self.status.success() && !self.said.failed
     }
 }
 
@@ -189,7 +232,7 @@ struct Shared {
     ended: Condvar,
     /// The program has ended, for those who poll.
     gone: Flag,
-    tail: Mutex<VecDeque<String>>,
+    said: Mutex<Said>,
     /// A signal has stopped the program.
     stopped: AtomicBool,
 }
@@ -249,7 +292,7 @@ impl Process {
             outcome: Mutex::default(),
             ended: Condvar::new(),
             gone: Flag::new()?,
-            tail: Mutex::default(),
+            said: Mutex::default(),
             stopped: AtomicBool::new(false),
         });
         let watchdog = Watchdog::start().inspect_err(|err| {
@@ -478,7 +521,7 @@ fn attend(
             let (shared, listener) = (shared.clone(), listener.clone());
             move || {
                 if let Some(stderr) = stderr {
-                    read_lines(stderr, &shared.tail, &*listener);
+                    read_lines(stderr, &shared.said, &*listener);
                 }
                 drop(silent);
             }
@@ -494,11 +537,7 @@ fn attend(
             status: child
                 .wait()
                 .unwrap_or_else(|_| ExitStatus::from_raw(1 << 8)),
-            last_lines: lock(&shared.tail)
-                .iter()
-                .cloned()
-                .collect::<Vec<_>>()
-                .join("\n"),
+            said: lock(&shared.said).clone(),
         };
         *slot = Some(outcome.clone());
         outcome
@@ -533,14 +572,9 @@ fn wait_for_end(child: &Child, listener: &dyn Listener, stopped: &AtomicBool) {
     }
 }
 
-fn read_lines(mut stderr: ChildStderr, tail: &Mutex<VecDeque<String>>, listener: &dyn Listener) {
+fn read_lines(mut stderr: ChildStderr, said: &Mutex<Said>, listener: &dyn Listener) {
     let on_line = |line: &str| {
-        let mut tail = lock(tail);
-        if tail.len() == TAIL {
-            tail.pop_front();
-        }
-        tail.push_back(line.to_owned());
-        drop(tail);
+        lock(said).hear(line);
         listener.line(line);
     };
     let mut lines = Lines::default();
@@ -648,11 +682,11 @@ mod tests {
         let outcome = process.watch().wait(LONG).unwrap();
         assert_eq!(outcome.reason(), "exit code 7");
         assert!(
-            outcome.last_lines.ends_with("line 29\nline 30"),
-            "{}",
-            outcome.last_lines
+            outcome.said.last_lines().ends_with("line 29\nline 30"),
+            "{:?}",
+            outcome.said
         );
-        assert_eq!(outcome.last_lines.lines().count(), TAIL);
+        assert_eq!(outcome.said.last_lines().lines().count(), TAIL);
         for n in 1..=30 {
             assert_eq!(next_line(&heard), format!("line {n}"));
         }
@@ -662,11 +696,15 @@ mod tests {
     fn the_sentence_is_the_first_line_that_is_an_error() {
         let said = |script: &str| {
             let (process, _) = shell(script);
-            process.watch().wait(LONG).unwrap().sentence().to_owned()
+            process.watch().wait(LONG).unwrap().sentence()
         };
         let script = "printf '[info] Input\\n[error] a.avi: No such file\\n[error] Conversion failed\\n' >&2";
         assert_eq!(said(script), "[error] a.avi: No such file");
         assert_eq!(said("printf 'no\\nluck\\n' >&2"), "no\nluck");
+        assert_eq!(said("exit 3"), "it did not say why");
+        let script =
+            "echo '[error] no room' >&2; for i in $(seq 30); do echo \"[info] $i\" >&2; done";
+        assert_eq!(said(script), "[error] no room");
     }
 
     #[test]
@@ -678,6 +716,12 @@ mod tests {
         assert!(succeeded("echo '[info] Exiting.' >&2"));
         assert!(!succeeded("echo '[fatal] Exiting.' >&2"));
         assert!(!succeeded("exit 8"));
+        // Of a picture that is damaged ffmpeg says as much, and goes on.
+        assert!(succeeded("echo '[mjpeg] [error] overread 8' >&2"));
+        // Behind it come the encoder's figures.
+        let full = "[error] Error writing trailer of a.mkv: No space left on device";
+        let figures = "for i in $(seq 30); do echo \"[info] $i\"; done";
+        assert!(!succeeded(&format!("{{ echo '{full}'; {figures}; }} >&2")));
     }
 
     #[test]
