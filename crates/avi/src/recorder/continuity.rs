@@ -9,6 +9,9 @@ pub(crate) const BACK: i64 = 200_000_000;
 /// A pause of more than this, in nanoseconds, is a new beginning; ten frames of a slow camera may be.
 pub(crate) const AHEAD: i64 = 3600 * 1_000_000_000;
 
+/// The most that any camera is waited for, in nanoseconds: all of it is filled.
+const FAR_AHEAD: i64 = 48 * AHEAD;
+
 /// Streams whose new beginnings are no further apart than this, in nanoseconds, have made the same one.
 const TOGETHER: i64 = 2_000_000_000;
 
@@ -64,7 +67,7 @@ struct Line {
 /// Makes one run of times of several, as a camera or a file that starts again gives them.
 ///
 /// What goes back by more than 0.2 s (or three intervals), and what is more than an hour (or ten
-/// intervals) later, is put right behind what came before it, and all that follows with it. Streams that
+/// intervals, but never more than two days) later, is put right behind what came before it, and all that follows with it. Streams that
 /// jump together stay together, whichever of them comes to the jump first, and one that begins more than an
 /// hour from where the others are begins there. What comes back to where it was, as after one wrong time,
 /// is there again.
@@ -99,6 +102,8 @@ impl Continuity {
     fn begin(&mut self, stream: usize, time: i64, duration: i64) -> (i64, Option<Jump>) {
         let (shift, others) = self.runs.begin(time, AHEAD);
         let shifted = time.saturating_add(shift);
+        // What says that it lasts for days is not believed: all of them would be filled.
+        let duration = duration.min(AHEAD / 10);
         self.lines[stream] = Line {
             last: Some(shifted),
             step: duration,
@@ -120,9 +125,11 @@ impl Continuity {
         let ahead = shifted.saturating_sub(last);
         let breaks = ahead < -BACK.max(line.usual.saturating_mul(3))
             || ahead
-                > AHEAD
-                    .max(line.step.saturating_mul(10))
-                    .max(line.slow.saturating_mul(2));
+                > line
+                    .step
+                    .saturating_mul(10)
+                    .max(line.slow.saturating_mul(2))
+                    .clamp(AHEAD, FAR_AHEAD);
         let may_return = line.shift != 0 && ahead > TOGETHER;
         let wanted = last.saturating_add(line.usual).saturating_sub(time);
         let other = match breaks || may_return {
@@ -244,6 +251,33 @@ mod tests {
         assert_eq!(follow(times).0, [0, 40, 80, 120, 160, 200]);
         let (times, _) = follow([0, 40, 80, 1_800_080, 0, 40]);
         assert_eq!(times, [0, 40, 80, 1_800_080, 1_800_160, 1_800_200]);
+    }
+
+    /// Each of them would be filled with as many frames as there is room for.
+    #[test]
+    fn what_says_that_it_lasts_for_days_is_not_believed() {
+        for days in [2, 500] {
+            let mut one = Continuity::default();
+            let mut follow = |time| one.follow(0, time, days * FAR_AHEAD);
+            assert_eq!(follow(0), (0, None));
+            for n in 1..5 {
+                let (time, jump) = follow(n * days * FAR_AHEAD);
+                assert!(
+                    time < n * AHEAD && jump.is_some(),
+                    "{days}: {time}, {jump:?}"
+                );
+            }
+        }
+        // Nor is what grows tenfold each time.
+        let mut one = Continuity::default();
+        let mut pauses = (0..8).map(|n| 40 * MS * 10_i64.pow(n));
+        let mut time = 0;
+        let longest = pauses.by_ref().map(|pause| {
+            time += pause;
+            let before = one.lines.first().and_then(|line| line.last).unwrap_or(time);
+            one.follow(0, time, 40 * MS).0 - before
+        });
+        assert!(longest.max().unwrap() <= FAR_AHEAD);
     }
 
     #[test]
