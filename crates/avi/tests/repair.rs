@@ -715,6 +715,35 @@ fn the_program_loses_nothing_that_is_there() {
     assert_eq!(left, 5);
 }
 
+/// Too large for what it may write is a signal; others end it in the same moment.
+#[test]
+fn a_program_that_is_killed_leaves_nothing() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let old = dir.path().join("old.avi");
+    std::fs::write(&old, File::default().build(&pieces(60, None)).bytes).expect("written");
+    let flags = rustix::fs::OFlags::TMPFILE | rustix::fs::OFlags::WRONLY;
+    if rustix::fs::open(dir.path(), flags, rustix::fs::Mode::RUSR).is_err() {
+        eprintln!("this file system has no files without a name");
+        return;
+    }
+    for options in ["", "--force"] {
+        let status = std::process::Command::new("sh")
+            .args(["-c", "ulimit -f 8; ulimit -c 0; \"$0\" $1 old.avi new.avi"])
+            .arg(program().get_program())
+            .arg(options)
+            .current_dir(dir.path())
+            .stderr(std::process::Stdio::null())
+            .status()
+            .expect("a shell");
+        assert!(!status.success());
+        let left: Vec<_> = std::fs::read_dir(dir.path())
+            .expect("a directory")
+            .map(|entry| entry.expect("a name").file_name())
+            .collect();
+        assert_eq!(left, ["old.avi"]);
+    }
+}
+
 #[test]
 fn the_program_shows_a_bar_on_a_terminal() {
     let dir = tempfile::tempdir().expect("a directory");

@@ -21,6 +21,7 @@
 use std::ffi::OsString;
 use std::fs::File;
 use std::io::{self, IsTerminal};
+use std::os::fd::AsRawFd;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -34,8 +35,9 @@ use avi_mjpeg::reader::headers::Hints;
 use avi_mjpeg::reader::window::FileSource;
 use avi_mjpeg::repair::{self, Summary};
 use avi_mjpeg::timeline::Rate;
-use avi_mjpeg::writer::Profile;
+use avi_mjpeg::writer::{Profile, WriteError};
 use closed_output::{complain, say};
+use rustix::fs::{AtFlags, CWD, Mode, OFlags};
 
 const USAGE: &str = "usage: avi-repair [--profile standard|k210] [--force] \
 [--rate N[/D]] [--sound RATE,CHANNELS,BITS] IN OUT
@@ -206,54 +208,101 @@ fn check_target(from: &Path, to: &Path, force: bool) -> Result<(), String> {
     Ok(())
 }
 
-/// A new file beside another, with a name that nothing has.
-fn beside(to: &Path) -> Result<(PathBuf, File), String> {
-    let name = to.file_name().ok_or("the new file has no name")?;
+/// A name beside another that nothing has, as `make` finds when it makes something of that name.
+fn beside<T>(to: &Path, make: impl Fn(&Path) -> io::Result<T>) -> io::Result<(PathBuf, T)> {
+    let name = to.file_name().ok_or(io::ErrorKind::InvalidFilename)?;
     for n in 0..1000 {
         let mut hidden = OsString::from(".");
         hidden.push(name);
         hidden.push(format!(".{}-{n}", std::process::id()));
         let path = to.with_file_name(hidden);
-        match File::options().write(true).create_new(true).open(&path) {
-            Ok(file) => return Ok((path, file)),
+        match make(&path) {
+            Ok(made) => return Ok((path, made)),
             Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
-            Err(error) => return Err(format!("{}: {error}", path.display())),
+            Err(error) => return Err(error),
         }
     }
-    Err(format!("{}: there is no name left beside it", to.display()))
+    Err(io::ErrorKind::AlreadyExists.into())
+}
+
+/// What becomes the new file: without a name until it is whole, so that nothing is left of it whatever ends the
+/// program, or where the file system has no such files, with one of its own.
+struct Unfinished {
+    file: File,
+    path: Option<PathBuf>,
+}
+
+impl Unfinished {
+    fn new(to: &Path) -> io::Result<Self> {
+        let directory = to.parent().filter(|it| !it.as_os_str().is_empty());
+        let directory = directory.unwrap_or(Path::new("."));
+        let flags = OFlags::TMPFILE | OFlags::WRONLY | OFlags::CLOEXEC;
+        let mode = Mode::from_raw_mode(0o666);
+        if let Ok(file) = rustix::fs::open(directory, flags, mode) {
+            let file = file.into();
+            return Ok(Self { file, path: None });
+        }
+        let (path, file) = beside(to, |path| {
+            File::options().write(true).create_new(true).open(path)
+        })?;
+        let path = Some(path);
+        Ok(Self { file, path })
+    }
+
+    /// Gives it its name. Without `force`, a file that appeared meanwhile is not replaced.
+    fn place(self, to: &Path, force: bool) -> io::Result<()> {
+        let Some(path) = &self.path else {
+            let own = format!("/proc/self/fd/{}", self.file.as_raw_fd());
+            let link = |path: &Path| {
+                rustix::fs::linkat(CWD, &own, CWD, path, AtFlags::SYMLINK_FOLLOW)
+                    .map_err(io::Error::from)
+            };
+            if !force {
+                return link(to);
+            }
+            let (path, ()) = beside(to, link)?;
+            return std::fs::rename(&path, to).inspect_err(|_| {
+                let _ = std::fs::remove_file(&path);
+            });
+        };
+        match force {
+            true => std::fs::rename(path, to),
+            false => std::fs::hard_link(path, to).or_else(|error| match error.kind() {
+                io::ErrorKind::AlreadyExists => Err(error),
+                // Not every file system has links.
+                _ => std::fs::rename(path, to),
+            }),
+        }
+    }
+}
+
+impl Drop for Unfinished {
+    fn drop(&mut self) {
+        if let Some(path) = &self.path {
+            let _ = std::fs::remove_file(path);
+        }
+    }
 }
 
 fn mend(from: &Path, to: &Path, request: &Request) -> Result<(), String> {
     check_target(from, to, request.force)?;
     let source = FileSource::open(from).map_err(|error| format!("{}: {error}", from.display()))?;
-    let (path, file) = beside(to)?;
-    let result = write(source, from, &path, file, request);
-    // Without --force, a file that appeared meanwhile is not replaced.
-    let placed = result.and_then(|summary| {
-        let placed = match request.force {
-            true => std::fs::rename(&path, to),
-            false => std::fs::hard_link(&path, to).or_else(|error| match error.kind() {
-                io::ErrorKind::AlreadyExists => Err(error),
-                // Not every file system has links.
-                _ => std::fs::rename(&path, to),
-            }),
-        };
-        placed.map_err(|error| format!("{}: {error}", to.display()))?;
-        Ok(summary)
-    });
-    // The unfinished output is of no use to anyone.
-    let _ = std::fs::remove_file(&path);
-    say(&report(&placed?).join("\n")).map_err(unsaid)
+    let cannot = |error: io::Error| format!("{}: {error}", to.display());
+    let made = Unfinished::new(to).map_err(cannot)?;
+    let file = made.file.try_clone().map_err(cannot)?;
+    let summary = write(source, from, to, file, request)?;
+    made.place(to, request.force).map_err(cannot)?;
+    say(&report(&summary).join("\n")).map_err(unsaid)
 }
 
 fn write(
     source: FileSource,
     from: &Path,
-    path: &Path,
+    to: &Path,
     file: File,
     request: &Request,
 ) -> Result<Summary, String> {
-    let mut target = Seekable::new(file).map_err(|error| format!("{}: {error}", path.display()))?;
+    let mut target = Seekable::new(file).map_err(|error| format!("{}: {error}", to.display()))?;
     let result = {
         let mut bar = Bar::new();
         let progress = |done, all| bar.at(done, all);
@@ -267,13 +316,16 @@ fn write(
     };
     let summary = result.map_err(|error| match error {
         repair::RepairError::Read(error) => format!("{}: {error}", from.display()),
-        repair::RepairError::Write(error) => format!("{}: {error}", path.display()),
+        repair::RepairError::Write(WriteError::Output(error)) => {
+            format!("{}: {error}", to.display())
+        }
+        repair::RepairError::Write(error) => format!("{}: {error}", to.display()),
         error => format!("{}: {error}", from.display()),
     })?;
     target
         .into_inner()
         .and_then(|file| file.sync_all())
-        .map_err(|error| format!("{}: {error}", path.display()))?;
+        .map_err(|error| format!("{}: {error}", to.display()))?;
     Ok(summary)
 }
 
