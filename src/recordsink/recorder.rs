@@ -115,6 +115,11 @@ pub(crate) struct Arrival {
     pub caps: Option<gst::Caps>,
     /// What was told to be lost on the way to an encoder.
     pub told_loss: Option<String>,
+    /// EOS has come, and once more.
+    pub ended: bool,
+    pub ended_again: bool,
+    /// That more came behind it has been told.
+    pub told_late: bool,
 }
 
 #[derive(Debug, Default)]
@@ -547,9 +552,18 @@ impl Recorder {
             .map_err(settings_error)?;
         self.keeping.begin_anew();
         let cannot = |err| gst::error_msg!(gst::ResourceError::OpenWrite, ("{err}"));
-        // One that is there was always written anew.
         let path = settings.pts_location.as_deref().map(PathBuf::from);
-        let file = path.map(|path| Claimed::create(path, true)).transpose();
+        if let (Some(path), Some(location)) = (&path, location)
+            && files::is_same(path, Path::new(location))
+        {
+            return Err(settings_error(format_args!(
+                "pts-location and location are one file, {location:?}"
+            )));
+        }
+        let overwrite = settings.overwrite;
+        let file = path
+            .map(|path| Claimed::create(path, overwrite))
+            .transpose();
         let times = file.map_err(cannot)?.map(Times::new);
         let many = names.as_ref().is_some_and(Names::makes_many);
         let photograph = container.kind == Kind::Pictures && !many;

@@ -3,7 +3,7 @@
 
 use std::fs::{File, OpenOptions};
 use std::io;
-use std::os::unix::fs::OpenOptionsExt;
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
 use rustix::fs::{Access, OFlags, access};
@@ -40,6 +40,20 @@ impl CreateError {
     pub(crate) fn is_of_name(&self) -> bool {
         matches!(self, Self::Exists(_) | Self::Pinned(_) | Self::InUse(_))
     }
+}
+
+/// Whether two names are one file's, whether it is there or not.
+pub(crate) fn is_same(one: &Path, other: &Path) -> bool {
+    let whole = |path: &Path| {
+        path.canonicalize().ok().or_else(|| {
+            let directory = path.parent().filter(|it| !it.as_os_str().is_empty());
+            let directory = directory.unwrap_or(Path::new(".")).canonicalize().ok()?;
+            Some(directory.join(path.file_name()?))
+        })
+    };
+    let identity = |path: &Path| std::fs::metadata(path).ok().map(|it| (it.dev(), it.ino()));
+    whole(one).is_some_and(|path| whole(other) == Some(path))
+        || identity(one).is_some_and(|one| identity(other) == Some(one))
 }
 
 /// Has nobody else write a file.

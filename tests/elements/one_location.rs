@@ -238,3 +238,66 @@ fn what_another_program_writes_is_left_alone() {
     let frames: gst_app::AppSink = found.element("s").downcast().unwrap();
     assert_eq!(samples(&frames).count(), 5);
 }
+
+/// What a recording says that is refused at its start, or is not.
+fn said(sink: &str) -> Option<String> {
+    let source = "videotestsrc num-buffers=3 ! video/x-raw,width=64,height=48,framerate=30/1";
+    Pipeline::launch(&format!("{source} ! {sink}")).run().err()
+}
+
+#[test]
+fn times_overwrite_nothing_that_is_to_stay() {
+    init();
+    let dir = tempfile::tempdir().unwrap();
+    let path = |name: &str| dir.path().join(name);
+    let sink = |file: &str, times: &str, overwrite: bool| {
+        format!(
+            "recordsink location={} pts-location={} overwrite={overwrite}",
+            path(file).display(),
+            path(times).display()
+        )
+    };
+    std::fs::write(path("there.txt"), "precious").unwrap();
+    std::os::unix::fs::symlink("there.txt", path("link.txt")).unwrap();
+    std::os::unix::fs::symlink("nothing.txt", path("dangling.txt")).unwrap();
+    for times in ["there.txt", "link.txt", "dangling.txt"] {
+        let error = said(&sink("a.avi", times, false)).expect("it is refused");
+        assert!(error.contains(times), "{error}");
+        assert!(!path("a.avi").exists() && !path("nothing.txt").exists());
+    }
+    assert_eq!(std::fs::read(path("there.txt")).unwrap(), b"precious");
+    assert_eq!(said(&sink("a.avi", "there.txt", true)), None);
+    assert_ne!(std::fs::read(path("there.txt")).unwrap(), b"precious");
+}
+
+#[test]
+fn times_and_recording_are_not_one_file() {
+    init();
+    let dir = tempfile::tempdir().unwrap();
+    let path = |name: &str| dir.path().join(name);
+    std::fs::write(path("a.avi"), "precious").unwrap();
+    std::fs::hard_link(path("a.avi"), path("b.avi")).unwrap();
+    for times in ["a.avi", "./a.avi", "b.avi"] {
+        for overwrite in [true, false] {
+            let error = said(&format!(
+                "recordsink location={} pts-location={} overwrite={overwrite}",
+                path("a.avi").display(),
+                path(times).display()
+            ));
+            let error = error.expect("it is refused");
+            assert!(
+                error.contains("a.avi") && !error.contains("another recorder"),
+                "{error}"
+            );
+            assert_eq!(std::fs::read(path("a.avi")).unwrap(), b"precious");
+        }
+    }
+    // Nor where there is none yet.
+    std::fs::remove_file(path("a.avi")).unwrap();
+    let name = path("a.avi");
+    let error = said(&format!(
+        "recordsink location={0} pts-location={0}",
+        name.display()
+    ));
+    assert!(error.is_some_and(|it| it.contains("one file")) && !name.exists());
+}
