@@ -88,7 +88,10 @@
 //! Never deleted is the newest, and what is pinned: `pin(location or NULL)`, with NULL for the one that
 //! is being written, until `unpin(location)`. The pin is the extended attribute `user.kendryte.pinned`,
 //! or where the file system has none, an empty file `NAME.pinned` beside it; what is pinned is neither
-//! counted nor overwritten. `pts-location` is one file for the whole recording, which stays.
+//! counted nor overwritten. `pts-location` is one file for the whole recording, which stays; `overwrite=false` is for it too.
+//!
+//! A recording ends with its streams. What a seek has them bring behind their end goes into further files where the
+//! format has no container (`.mjpeg`, `.jpg`, `.h264`); else it is refused with EOS, and a warning says so.
 //!
 //! `sink-factory` and `sink-properties` have what the muxer makes stored by another element (`giosink`,
 //! `srtsink`, `awss3sink`, `appsink`), which gets the name as its `location`, `key` or `uri`, whichever it

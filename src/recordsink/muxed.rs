@@ -720,6 +720,11 @@ impl Muxed {
         object == Some(self.sink.upcast_ref())
     }
 
+    /// Whether all streams have ended, or no more files are made.
+    pub(crate) fn has_ended(&self) -> bool {
+        lock(&self.state).plan.has_ended()
+    }
+
     /// It has said so; true when another file follows.
     pub(crate) fn goes_on(&self) -> bool {
         let mut state = lock(&self.state);

@@ -56,6 +56,12 @@ impl Recorder {
                     self.caps_arrived(name, &caps)
                 }
                 gst::EventView::Eos(_) => {
+                    if std::mem::replace(&mut lock(self.arrival(name)).ended, true)
+                        && self.is_finished()
+                    {
+                        self.ended_again(name);
+                        return gst::PadProbeReturn::Drop;
+                    }
                     if self.streams.place(name).is_some()
                         && let Some(muxed) = self.muxed()
                     {
@@ -75,6 +81,13 @@ impl Recorder {
                     gst::PadProbeReturn::Ok
                 }
             },
+            Some(gst::PadProbeData::Buffer(_))
+                if lock(self.arrival(name)).ended && self.is_finished() =>
+            {
+                self.came_late(name);
+                info.flow_res = Err(gst::FlowError::Eos);
+                gst::PadProbeReturn::Handled
+            }
             Some(gst::PadProbeData::Buffer(buffer))
                 if buffer.size() == 0 && !admission.is_closed() =>
             {
@@ -100,6 +113,41 @@ impl Recorder {
                 }
             }
             _ => gst::PadProbeReturn::Ok,
+        }
+    }
+
+    /// A stream that was flushed behind its end, as by a seek, goes on: its file is finished.
+    fn came_late(&self, name: &str) {
+        if name == "video" {
+            lock(&self.flow).dropped.flushed += 1;
+        }
+        if !std::mem::replace(&mut lock(self.arrival(name)).told_late, true)
+            && let Some(bin) = self.bin.upgrade()
+        {
+            gst::element_warning!(
+                bin,
+                gst::StreamError::Mux,
+                ("More {name} comes behind its end, as after a seek; it is not recorded. Set the element to READY \
+                  and back to begin another recording")
+            );
+        }
+    }
+
+    /// Whether all streams of a file that a muxer makes have ended.
+    fn is_finished(&self) -> bool {
+        self.muxed().is_some_and(|muxed| muxed.has_ended())
+    }
+
+    /// Sinks that were flushed say once more that they are at their end, and so does a recording that is over.
+    fn ended_again(&self, name: &str) {
+        lock(self.arrival(name)).ended_again = true;
+        let all = [&self.video, &self.audio].into_iter().all(|arrival| {
+            let arrival = lock(arrival);
+            arrival.ended_again || !arrival.ended
+        });
+        if let Some(bin) = self.bin.upgrade().filter(|_| all) {
+            gst::debug!(CAT, obj = bin, "The streams have ended again");
+            let _ = bin.post_message(gst::message::Eos::builder().src(&bin).build());
         }
     }
 

@@ -1547,3 +1547,56 @@ fn a_file_that_leaves_its_place_is_told_of() {
         }
     }
 }
+
+/// A seek in a film that has been recorded to its end.
+#[test]
+fn what_comes_behind_the_end_is_refused_with_a_word() {
+    let dir = tempfile::tempdir().unwrap();
+    let film = dir.path().join("film.avi");
+    record(&format!(
+        "videotestsrc num-buffers=30 ! video/x-raw,width=64,height=48,framerate=30/1 ! recordsink location={}",
+        film.display()
+    ));
+    for name in ["a.mkv", "a.avi", "a.mov"] {
+        let file = dir.path().join(name);
+        let pipeline = Pipeline::launch(&format!(
+            "filesrc location={} ! avimjpegdemux name=d d.video_0 ! queue ! recordsink name=r location={}",
+            film.display(),
+            file.display()
+        ));
+        let bus = pipeline.0.bus().unwrap();
+        pipeline.play();
+        let ends = |what: &str| {
+            let wanted = [gst::MessageType::Eos, gst::MessageType::Error];
+            let message = bus.timed_pop_filtered(crate::common::HANG, &wanted);
+            let message = message.unwrap_or_else(|| panic!("{name}: no end {what}"));
+            assert_eq!(message.type_(), gst::MessageType::Eos, "{message:?}");
+        };
+        ends("of the film");
+        let warnings = mpsc::channel();
+        bus.set_sync_handler(move |_, message| {
+            if let gst::MessageView::Warning(warning) = message.view() {
+                warnings.0.send(warning.error().to_string()).unwrap();
+            }
+            gst::BusSyncReply::Pass
+        });
+        let seek = gst::event::Seek::new(
+            1.0,
+            gst::SeekFlags::FLUSH,
+            gst::SeekType::Set,
+            gst::ClockTime::ZERO,
+            gst::SeekType::None,
+            gst::ClockTime::NONE,
+        );
+        assert!(pipeline.element("d").send_event(seek));
+        ends("behind the seek");
+        pipeline.0.set_state(gst::State::Null).unwrap();
+        bus.unset_sync_handler();
+        let warnings: Vec<_> = warnings.1.try_iter().collect();
+        assert!(
+            matches!(&warnings[..], [one] if one.contains("behind its end")),
+            "{name}: {warnings:?}"
+        );
+        assert_eq!(frames(&file), 30, "{name}");
+    }
+}
