@@ -111,6 +111,8 @@ struct InputState {
     /// Each is a picture as this says.
     raw: Option<gst_video::VideoInfo>,
     warned_empty: bool,
+    /// Why nothing is taken has been told.
+    told_refusal: bool,
 }
 
 impl InputState {
@@ -407,9 +409,17 @@ impl Input {
         let Some(element) = context.element.upgrade() else {
             return gst::FlowError::Flushing;
         };
-        match refusal {
+        // Who goes on after it gets the same answer, and not the same sentence once more.
+        let is_told = match refusal {
             Refusal::Flushing => return gst::FlowError::Flushing,
-            Refusal::NoSegment => {}
+            Refusal::NoSegment => true,
+            _ => std::mem::replace(&mut self.state().told_refusal, true),
+        };
+        if is_told {
+            return failure::POSTED;
+        }
+        match refusal {
+            Refusal::Flushing | Refusal::NoSegment => {}
             Refusal::Unplaced(Unplaced::Backward) => {
                 let text = backward_text(&self.name);
                 gst::element_error!(element, gst::StreamError::Format, ("{text}"));

@@ -57,6 +57,8 @@ struct Stream {
     /// What may not come before caps, which are known with the first picture; by the source pad's
     /// thread.
     held: Vec<gst::Event>,
+    /// That a buffer was empty has been told.
+    told_empty: bool,
 }
 
 impl Default for Stream {
@@ -68,6 +70,7 @@ impl Default for Stream {
             flow: Ok(gst::FlowSuccess::Ok),
             eos: false,
             held: Vec::new(),
+            told_empty: false,
         }
     }
 }
@@ -299,6 +302,9 @@ impl ParallelEnc {
         _pad: &gst::Pad,
         buffer: gst::Buffer,
     ) -> Result<gst::FlowSuccess, gst::FlowError> {
+        if buffer.size() == 0 {
+            return self.leave_out();
+        }
         let job = {
             let stream = lock(&self.stream);
             stream.flow?;
@@ -318,6 +324,18 @@ impl ParallelEnc {
             Ok(()) => flow,
             Err(_) => Err(flow.err().unwrap_or(gst::FlowError::Flushing)),
         }
+    }
+
+    /// There is no picture in it, and an encoder that is given it fails.
+    fn leave_out(&self) -> Result<gst::FlowSuccess, gst::FlowError> {
+        if !std::mem::replace(&mut lock(&self.stream).told_empty, true) {
+            gst::element_imp_warning!(
+                self,
+                gst::StreamError::Format,
+                ("An empty buffer came, and perhaps more of them: there is no picture to encode in it")
+            );
+        }
+        lock(&self.stream).flow
     }
 
     fn sink_event(&self, pad: &gst::Pad, event: gst::Event) -> bool {

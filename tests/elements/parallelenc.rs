@@ -348,3 +348,30 @@ fn recordsink_takes_it() {
         );
     }
 }
+
+#[test]
+fn an_empty_buffer_is_no_picture() {
+    let pipeline = Pipeline::launch(
+        "appsrc name=s format=time caps=video/x-raw,format=I420,width=16,height=16,framerate=25/1 ! \
+         parallelenc threads=2 ! appsink name=a sync=false",
+    );
+    let source: gst_app::AppSrc = pipeline.element("s").downcast().unwrap();
+    for n in 0..8 {
+        let mut buffer = match n {
+            0 | 3..6 => gst::Buffer::new(),
+            _ => gst::Buffer::from_slice([0; 384]),
+        };
+        buffer
+            .get_mut()
+            .unwrap()
+            .set_pts(gst::ClockTime::from_mseconds(40 * n));
+        source.push_buffer(buffer).unwrap();
+    }
+    source.end_of_stream().unwrap();
+    let got = pictures(&pipeline);
+    let times: Vec<_> = got.iter().map(|it| pts(it).mseconds()).collect();
+    assert_eq!(times, [40, 80, 240, 280]);
+    let bus = pipeline.0.bus().unwrap();
+    let warnings = std::iter::from_fn(|| bus.pop_filtered(&[gst::MessageType::Warning]));
+    assert_eq!(warnings.count(), 1);
+}

@@ -88,6 +88,11 @@ fn buffers_without_timestamps_and_rate_are_refused_at_once() {
         text.contains("Buffers on video have no timestamps"),
         "{text}"
     );
+    // A source that does not heed it hears it, and the user does not once more.
+    let refused = rig.video.push(rig.stream.buffers[1].clone());
+    assert_eq!(refused, Err(gst::FlowError::Eos));
+    let more = rig.bus().pop_filtered(&[gst::MessageType::Error]);
+    assert!(more.is_none(), "{more:?}");
 }
 
 #[test]
