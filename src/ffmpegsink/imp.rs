@@ -572,6 +572,7 @@ impl FfmpegSink {
         pad: &gst::GhostPad,
         buffer: &mut gst::Buffer,
     ) -> Result<bool, gst::ErrorMessage> {
+        check_times(name, pad)?;
         if let Some(segment) = entry::assumed_segment(pad) {
             let other = lock(self.stamps(name)).follow(&segment);
             if let Some(target) = pad.target() {
@@ -654,4 +655,25 @@ fn chain(name: &str, caps: &gst::CapsRef) -> Result<Vec<gst::Element>, gst::Erro
         pack_tightly(&pad);
     }
     Ok(vec![make("videoconvert")?, filter])
+}
+
+/// Raw pictures and samples in a segment of bytes are pieces of a file: nothing says where one begins, and when.
+fn check_times(name: &str, pad: &gst::GhostPad) -> Result<(), gst::ErrorMessage> {
+    let segment = pad.sticky_event::<gst::event::Segment>(0);
+    let timed = segment.is_none_or(|it| it.segment().format() == gst::Format::Time);
+    if timed
+        || !pad
+            .current_caps()
+            .is_some_and(|caps| streams::is_raw(&caps))
+    {
+        return Ok(());
+    }
+    let parser = match name {
+        "video" => "rawvideoparse",
+        _ => "rawaudioparse",
+    };
+    Err(gst::error_msg!(
+        gst::StreamError::Format,
+        ("The {name} is pieces of a file without times: put {parser} in front")
+    ))
 }

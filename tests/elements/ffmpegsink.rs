@@ -884,3 +884,30 @@ fn the_sentence_says_why_ffmpeg_failed() {
     crate::common::assert_mentions(&text, &["/a.avi", "Is a directory"]);
     assert_eq!(text.lines().count(), 1, "{text}");
 }
+
+#[test]
+fn pieces_of_a_raw_file_want_a_parser() {
+    let dir = tempfile::tempdir().unwrap();
+    let raw = dir.path().join("raw");
+    std::fs::write(&raw, vec![0; 384 * 10]).unwrap();
+    let caps = "video/x-raw,format=I420,width=16,height=16,framerate=25/1";
+    let run = |between: &str, name: &str| {
+        let file = dir.path().join(name);
+        let said = Pipeline::launch(&format!(
+            "filesrc location={} blocksize=384 ! {between} ! ffmpegsink args=\"-y {}\"",
+            raw.display(),
+            file.display()
+        ))
+        .run();
+        (said, file)
+    };
+    let (said, _) = run(caps, "a.mkv");
+    let error = said.expect_err("it has no times");
+    assert!(error.contains("rawvideoparse"), "{error}");
+    let (said, file) = run(
+        "rawvideoparse format=i420 width=16 height=16 framerate=25/1",
+        "b.mkv",
+    );
+    said.unwrap();
+    assert_eq!(frames(&file), 10);
+}
