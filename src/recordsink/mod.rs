@@ -60,7 +60,7 @@
 //! `duration` (from the first picture or sound to the end of the last), all of the file that is on the disk, and `dropped`,
 //! the frames that came for it and are not in it. Of these, `dropped-interval` came before `interval` had passed,
 //! `dropped-unreadable` were empty or came before the first picture with a readable head, `dropped-flushed` were in an
-//! encoder or a queue when the stream was flushed, and `lost` were not put into the file by the muxer. With
+//! encoder or a queue when the stream was flushed, or came behind its end, and `lost` were not put into the file by the muxer. With
 //! `frame-messages=true` each frame posts `recordsink-frame` with its `bytes` and `pts`.
 //!
 //! # Names, writers, time of day

@@ -21,7 +21,7 @@ pub(crate) struct Dropped {
     pub interval: u64,
     /// They were empty, or came before the first picture whose head is readable.
     pub unreadable: u64,
-    /// They were in an encoder or in a queue when the stream was flushed.
+    /// They were in an encoder or in a queue when the stream was flushed, or came behind its end.
     pub flushed: u64,
     /// The muxer did not put them into the file.
     pub lost: u64,
