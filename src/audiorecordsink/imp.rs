@@ -25,6 +25,8 @@ pub struct AudioRecordSink {
     recorder: Recorder,
     /// What comes is turned away, as what went wrong was posted.
     failed: AtomicBool,
+    /// Samples have come.
+    came: AtomicBool,
 }
 
 #[glib::object_subclass]
@@ -166,6 +168,7 @@ impl ElementImpl for AudioRecordSink {
             })?,
             gst::StateChange::ReadyToPaused => {
                 self.failed.store(false, Ordering::SeqCst);
+                self.came.store(false, Ordering::SeqCst);
                 self.recorder.start();
             }
             // Before the pad is shut.
@@ -238,6 +241,7 @@ impl BaseSinkImpl for AudioRecordSink {
             })?;
             self.recorder.frames(&map, &layout)
         };
+        self.came.store(true, Ordering::SeqCst);
         let written = self.recorder.write(layout, &frames);
         written.map_err(|err| self.fail(file_error(&err)))?;
         self.offer(&frames, &layout, self.running_time_ns(buffer))
@@ -249,6 +253,7 @@ impl BaseSinkImpl for AudioRecordSink {
                 let ended = self.recorder.end();
                 if !self.failed.load(Ordering::SeqCst) {
                     self.told(ended);
+                    self.tell_of_nothing();
                 }
             }
             gst::EventView::FlushStop(_) => self.recorder.flush(),
@@ -299,6 +304,20 @@ impl AudioRecordSink {
             }
             Err(err) => self.obj().post_error_message(file_error(&err)),
             Ok(()) => (),
+        }
+    }
+
+    /// A file without samples is no surprise to whoever calls for them.
+    fn tell_of_nothing(&self) {
+        let is_streams = self.recorder.file_takes_stream(&lock(&self.recorder.state));
+        let location = lock(&self.recorder.settings).location.clone();
+        if let Some(location) = location.filter(|_| is_streams && !self.came.load(Ordering::SeqCst))
+        {
+            gst::element_imp_warning!(
+                self,
+                gst::StreamError::Failed,
+                ("Nothing has come, and there is nothing in '{location}'")
+            );
         }
     }
 

@@ -64,6 +64,8 @@ pub(crate) enum Notice {
 pub(crate) enum Failure {
     #[error("it ended before a key unit arrived")]
     Nothing,
+    #[error("the stream ended before a key unit arrived")]
+    NothingCame,
     #[error(transparent)]
     Build(#[from] BuildError),
     #[error(transparent)]
@@ -318,7 +320,10 @@ impl Recorder {
                 return Ok(ready);
             }
             if wait.is_ending() && !self.has_begun() && !self.go_on_without_reference() {
-                return Err(Failure::Nothing);
+                return Err(match self.shared.lock().all_ended() {
+                    true => Failure::NothingCame,
+                    false => Failure::Nothing,
+                });
             }
             self.heed(wait)?;
         }

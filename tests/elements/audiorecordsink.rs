@@ -639,3 +639,28 @@ fn a_directory_that_is_missing_is_said_at_the_start() {
     let err = pipeline.error().unwrap();
     assert!(err.contains("/no/such/dir/a.wav"), "{err}");
 }
+
+#[test]
+fn a_recording_of_nothing_is_told() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("a.wav");
+    for (buffers, told) in [(0, 1), (3, 0)] {
+        let pipeline = Pipeline::launch(&format!(
+            "audiotestsrc num-buffers={buffers} ! audiorecordsink location={}",
+            path.display()
+        ));
+        let bus = pipeline.0.bus().unwrap();
+        let warnings = std::sync::Arc::new(std::sync::atomic::AtomicUsize::new(0));
+        let count = warnings.clone();
+        bus.set_sync_handler(move |_, message| {
+            if message.type_() == gst::MessageType::Warning {
+                count.fetch_add(1, std::sync::atomic::Ordering::SeqCst);
+            }
+            gst::BusSyncReply::Pass
+        });
+        pipeline.run().unwrap();
+        bus.unset_sync_handler();
+        let warnings = warnings.load(std::sync::atomic::Ordering::SeqCst);
+        assert_eq!(warnings, told, "{buffers}");
+    }
+}

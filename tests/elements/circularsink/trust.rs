@@ -329,6 +329,23 @@ fn a_storm_of_triggers_is_a_few_recordings() {
 }
 
 #[test]
+fn a_recording_of_a_stream_that_brings_nothing_is_told() {
+    let rig = Rig::new(encoded("jpegenc", 1), true);
+    rig.sink.set_property("recording", true);
+    rig.start();
+    rig.eos();
+    let warning = rig
+        .bus()
+        .timed_pop_filtered(FAILSAFE, &[gst::MessageType::Warning]);
+    let warning = warning.expect("it is told");
+    let gst::MessageView::Warning(warning) = warning.view() else {
+        unreachable!("nothing else was asked for");
+    };
+    let text = warning.error().to_string();
+    assert!(text.contains("the stream ended before"), "{text}");
+}
+
+#[test]
 fn no_more_recordings_are_open_than_may_be() {
     let mut rig = Rig::new(encoded("jpegenc", 200), false);
     rig.sink.set_property("max-recordings", 2u32);
