@@ -60,7 +60,7 @@ impl Recorder {
                         && self.is_finished()
                     {
                         self.ended_again(name);
-                        return gst::PadProbeReturn::Drop;
+                        return gst::PadProbeReturn::Handled;
                     }
                     if self.streams.place(name).is_some()
                         && let Some(muxed) = self.muxed()

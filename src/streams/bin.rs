@@ -261,7 +261,8 @@ pub(crate) fn write_no_gaps(pad: &gst::Pad) {
         };
         let factory = pad.parent_element().and_then(|muxer| muxer.factory());
         if factory.is_some_and(|factory| factory.name() == "flvmux") {
-            return gst::PadProbeReturn::Drop;
+            // Dropped, it would be given back twice.
+            return gst::PadProbeReturn::Handled;
         }
         let (start, duration) = gap.get();
         *event = gst::event::Gap::builder(start)

@@ -1548,6 +1548,62 @@ fn a_file_that_leaves_its_place_is_told_of() {
     }
 }
 
+/// What GStreamer complains of where an event is given back twice.
+struct Complaints {
+    heard: std::sync::Arc<Mutex<Vec<String>>>,
+    handler: gst::glib::LogHandlerId,
+}
+
+impl Complaints {
+    fn heed() -> Self {
+        let heard = std::sync::Arc::new(Mutex::new(Vec::new()));
+        let hears = heard.clone();
+        let levels = gst::glib::LogLevels::LEVEL_CRITICAL;
+        let hear = move |_: Option<&str>, _, text: &str| {
+            if text.contains("mini_object") {
+                hears.lock().unwrap().push(text.to_owned());
+            }
+        };
+        let handler = gst::glib::log_set_handler(Some("GStreamer"), levels, false, false, hear);
+        Self { heard, handler }
+    }
+
+    fn assert_none(self) {
+        gst::glib::log_remove_handler(Some("GStreamer"), self.handler);
+        assert_eq!(*self.heard.lock().unwrap(), [""; 0]);
+    }
+}
+
+#[test]
+fn gaps_are_told_to_no_flash_video() {
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("a.flv");
+    let complaints = Complaints::heed();
+    let pipeline = Pipeline::launch(&format!(
+        "appsrc name=s format=time caps=video/x-raw,format=I420,width=16,height=16,framerate=25/1 ! \
+         recordsink location={}",
+        file.display()
+    ));
+    let source: gst_app::AppSrc = pipeline.element("s").downcast().unwrap();
+    pipeline.play();
+    let pad = source.static_pad("src").unwrap();
+    for n in 0..20 {
+        let time = gst::ClockTime::from_mseconds(40 * n);
+        let mut buffer = gst::Buffer::from_slice([0; 384]);
+        buffer.get_mut().unwrap().set_pts(time);
+        source.push_buffer(buffer).unwrap();
+        until("it is on its way", || source.current_level_buffers() == 0);
+        if n % 5 == 4 {
+            let gap = gst::event::Gap::builder(time);
+            assert!(pad.push_event(gap.duration(gst::ClockTime::from_mseconds(40)).build()));
+        }
+    }
+    source.end_of_stream().unwrap();
+    pipeline.wait().unwrap();
+    assert_eq!(frames(&file), 20);
+    complaints.assert_none();
+}
+
 /// A seek in a film that has been recorded to its end.
 #[test]
 fn what_comes_behind_the_end_is_refused_with_a_word() {
@@ -1557,6 +1613,7 @@ fn what_comes_behind_the_end_is_refused_with_a_word() {
         "videotestsrc num-buffers=30 ! video/x-raw,width=64,height=48,framerate=30/1 ! recordsink location={}",
         film.display()
     ));
+    let complaints = Complaints::heed();
     for name in ["a.mkv", "a.avi", "a.mov"] {
         let file = dir.path().join(name);
         let pipeline = Pipeline::launch(&format!(
@@ -1599,4 +1656,5 @@ fn what_comes_behind_the_end_is_refused_with_a_word() {
         );
         assert_eq!(frames(&file), 30, "{name}");
     }
+    complaints.assert_none();
 }
