@@ -320,6 +320,7 @@ fn bookkeeping() -> String {
         max_time: 30_000_000_000,
         max_bytes: 0,
         max_buffers: 0,
+        least_bytes: 0,
     });
     let video = ring.add_stream(true);
     let mut most = 0.0f64;

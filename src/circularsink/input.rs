@@ -111,6 +111,9 @@ struct InputState {
     /// Each is a picture as this says.
     raw: Option<gst_video::VideoInfo>,
     warned_empty: bool,
+    /// The `max-bytes` of which it was told that a GOP is larger, and that one was given up.
+    told_oversize: Option<u64>,
+    told_given_up: Option<u64>,
     /// Why nothing is taken has been told.
     told_refusal: bool,
 }
@@ -456,26 +459,39 @@ impl Input {
                 request_key_unit(pad);
             }
         }
-        if pushed.oversize {
-            gst::element_warning!(
-                element,
-                gst::StreamError::Failed,
-                ("A single GOP is larger than max-bytes: it is kept, but lower the encoder's \
-                     key unit interval or raise max-bytes")
-            );
-            request_key_unit(pad);
-        }
-        if pushed.given_up {
-            gst::element_warning!(
-                element,
-                gst::StreamError::Failed,
-                ("No key unit came within four times max-bytes: what was kept is forgotten")
-            );
+        if pushed.oversize || pushed.given_up {
+            self.tell_large(context, &element, pushed.given_up);
             request_key_unit(pad);
         }
         if !pushed.cut_off.is_empty() || pushed.settled {
             context.tell_settled(&pushed.cut_off);
         }
+    }
+
+    /// Says that there is no room for what comes from one key unit on; once, until `max-bytes` is another.
+    fn tell_large(&self, context: &Context, element: &gst::Bin, given_up: bool) {
+        let limit = lock(&context.settings).max_bytes;
+        let told = {
+            let mut state = self.state();
+            match given_up {
+                true => state.told_given_up.replace(limit),
+                false => state.told_oversize.replace(limit),
+            }
+        };
+        if told == Some(limit) {
+            return;
+        }
+        let text = match given_up {
+            true => {
+                "What came behind one key unit was more than four times max-bytes: it is forgotten, as \
+                 each time from here on; lower the encoder's key unit interval or raise max-bytes"
+            }
+            false => {
+                "A single GOP is larger than max-bytes: it is kept, and none before it; raise max-bytes, or \
+                 lower the encoder's key unit interval"
+            }
+        };
+        gst::element_warning!(element, gst::StreamError::Failed, ("{text}"));
     }
 
     /// Takes an event that arrives on the pad.

@@ -74,7 +74,9 @@ pub(crate) enum Failure {
     Start(String),
     #[error("{0}")]
     Element(String),
-    #[error("it fell behind by more than the ring may hold (max-bytes): the storage is too slow")]
+    #[error(
+        "it fell behind by more than the ring may hold (max-bytes): the storage is too slow, or max-bytes too small"
+    )]
     TooSlow,
     #[error("the storage took nothing for {0:?}")]
     Stalled(Duration),

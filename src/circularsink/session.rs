@@ -283,6 +283,7 @@ mod tests {
             max_time: 100 * SECOND,
             max_bytes: 0,
             max_buffers: 0,
+            least_bytes: 0,
         };
         let mut ring = Ring::new(limits);
         ring.add_stream(true);

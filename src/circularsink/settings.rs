@@ -61,6 +61,9 @@ impl Default for Settings {
     }
 }
 
+/// However small `max-bytes` is, a few pictures have to wait until they are written.
+const LEAST_BYTES: u64 = 1 << 20;
+
 /// The settings as they were when a recording was asked for.
 #[derive(Debug, Clone)]
 pub(crate) struct Order {
@@ -96,6 +99,7 @@ impl Settings {
             max_time: self.max_time,
             max_bytes: self.max_bytes,
             max_buffers: self.max_buffers,
+            least_bytes: LEAST_BYTES,
         }
     }
 
@@ -169,7 +173,8 @@ fn kept() -> List {
             .nick("Maximum bytes")
             .blurb(
                 "Bytes that are kept at most over all streams, and by which a recording may fall \
-                 behind (0: no limit for what is kept, 256 MiB for falling behind; default: 256 MiB)"
+                 behind, 1 MiB at least (0: no limit for what is kept, 256 MiB for falling behind; \
+                 default: 256 MiB)"
             )
             .default_value(defaults.max_bytes)
             .mutable_playing()),

@@ -51,10 +51,6 @@ pub use types::*;
 use horizon::{Horizon, KeyUnit};
 use recording::Recording;
 
-/// How many times [`Limits::max_bytes`] the newest GOP may take before even that is given up: a
-/// stream that never brings another key unit must not take all memory.
-const OVERSIZE: u64 = 4;
-
 #[derive(Debug)]
 struct Stream<P> {
     log: Log<Item<P>>,
@@ -396,8 +392,8 @@ impl<P: Clone> Ring<P> {
                 return;
             };
             let too_large = limits.max_bytes != 0 && bytes > limits.max_bytes;
-            let too_many =
-                limits.max_buffers != 0 && from.log.end() - from.start > limits.max_buffers;
+            let (count, own) = (from.log.end() - from.start, from.bytes);
+            let too_many = limits.max_buffers != 0 && count > limits.max_buffers;
             let next = match too_large || too_many {
                 true => self.second_key(),
                 false => self.second_by_length(),
@@ -407,7 +403,9 @@ impl<P: Clone> Ring<P> {
                     self.oversize = true;
                     pushed.oversize = true;
                 }
-                if too_large && bytes > limits.max_bytes.saturating_mul(OVERSIZE) {
+                // A single one is all that there is to record, and takes no more than it did upstream.
+                let alone = if count == 1 { own } else { 0 };
+                if too_large && bytes - alone > limits.given_up() {
                     pushed.given_up = true;
                     self.empty();
                 }

@@ -13,6 +13,7 @@ const SOUND: i64 = 20_000_000;
 const NO_LIMITS: Limits = Limits {
     max_time: 0,
     max_bytes: 0,
+    least_bytes: 0,
     max_buffers: 0,
 };
 
@@ -248,6 +249,50 @@ fn gives_up_a_gop_that_never_ends() {
 }
 
 #[test]
+fn keeps_one_picture_however_large() {
+    let limits = Limits {
+        max_bytes: 1,
+        ..NO_LIMITS
+    };
+    let mut ring = Ring::new(limits);
+    let (video, audio) = (ring.add_stream(true), ring.add_stream(false));
+    let mut frames = Frames::new(1, 0);
+    for _ in 0..10 {
+        let frame = frames.next();
+        assert!(!ring.push(video, frames.item(frame, 100)).given_up);
+        assert_eq!(ring.level().buffers, 1);
+    }
+    // But not what another stream brings for ever.
+    let mut frames = Frames::new(1, 0);
+    let given_up = (0..10).any(|_| {
+        let frame = frames.next();
+        ring.push(audio, frames.item(frame, 100)).given_up
+    });
+    assert!(given_up);
+}
+
+#[test]
+fn what_has_to_wait_has_room_whatever_the_limit() {
+    let limits = Limits {
+        max_bytes: 1,
+        least_bytes: 1000,
+        ..NO_LIMITS
+    };
+    let mut ring = Ring::new(limits);
+    let video = ring.add_stream(true);
+    let mut frames = Frames::new(4, 0);
+    ring.open(1, Begin::Oldest, End::Open);
+    let cut_off = (0..20).position(|_| {
+        let frame = frames.next();
+        let pushed = ring.push(video, frames.item(frame, 100));
+        assert!(!pushed.given_up);
+        !pushed.cut_off.is_empty()
+    });
+    // The newest group of four is the ring's, and ten pictures may wait.
+    assert_eq!(cut_off, Some(12));
+}
+
+#[test]
 fn begins_at_a_key_unit() {
     let mut ring = Ring::new(NO_LIMITS);
     let video = ring.add_stream(true);
@@ -328,6 +373,7 @@ fn tells_of_silence() {
         max_time: 400_000_000,
         max_bytes: 4000,
         max_buffers: 0,
+        ..NO_LIMITS
     };
     let mut ring = Ring::new(limits);
     let video = ring.add_stream(true);
@@ -393,6 +439,7 @@ fn a_slow_recording_is_cut_off_and_the_fast_one_is_not() {
         max_time: 400_000_000,
         max_bytes: 10_000,
         max_buffers: 0,
+        ..NO_LIMITS
     };
     let mut ring = Ring::new(limits);
     let video = ring.add_stream(true);
@@ -420,6 +467,7 @@ fn nothing_is_kept_for_a_recording_that_does_not_want_it() {
         max_time: 400_000_000,
         max_bytes: 10_000,
         max_buffers: 0,
+        ..NO_LIMITS
     };
     let mut ring = Ring::new(limits);
     let video = ring.add_stream(true);

@@ -7,6 +7,10 @@ pub type RecordingId = u32;
 /// The backlog's limit, in bytes, where [`Limits::max_bytes`] sets none.
 pub const DEFAULT_BACKLOG: u64 = 256 << 20;
 
+/// How many times [`Limits::max_bytes`] the newest GOP may take before even that is given up: a
+/// stream that never brings another key unit must not take all memory.
+const OVERSIZE: u64 = 4;
+
 /// How much the ring keeps. A limit of 0 does not apply.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Limits {
@@ -17,14 +21,22 @@ pub struct Limits {
     pub max_bytes: u64,
     /// Buffers of the reference stream that the ring holds at most, the newest GOP excepted.
     pub max_buffers: u64,
+    /// Bytes that the newest GOP may have and a recording may fall behind by, however small `max_bytes` is.
+    pub least_bytes: u64,
 }
 
 impl Limits {
     pub(super) fn backlog(&self) -> u64 {
         match self.max_bytes {
             0 => DEFAULT_BACKLOG,
-            bytes => bytes,
+            bytes => bytes.max(self.least_bytes),
         }
+    }
+
+    /// Beyond what a newest GOP is given up.
+    pub(super) fn given_up(&self) -> u64 {
+        let bytes = self.max_bytes.saturating_mul(OVERSIZE);
+        bytes.max(self.least_bytes)
     }
 }
 
@@ -66,7 +78,7 @@ pub struct Pushed {
     pub skipped: bool,
     /// The newest GOP just grew past the ring's limit of bytes and is kept all the same.
     pub oversize: bool,
-    /// The newest GOP grew so far past the limit that it was given up.
+    /// The newest GOP grew so far past the limit that it was given up. One that is a single buffer is not.
     pub given_up: bool,
     /// Recordings that were cut off because of their backlog.
     pub cut_off: Vec<RecordingId>,

@@ -114,6 +114,34 @@ fn a_format_that_no_file_can_have_is_refused_before_a_trigger() {
 }
 
 #[test]
+fn a_limit_that_no_picture_fits_in_keeps_one_and_records() {
+    for encoder in ["jpegenc".to_owned(), x264(50, 0)] {
+        for limit in [1_u64, 100] {
+            let mut rig = Rig::new(encoded(&encoder, 200), false);
+            rig.sink.set_property("max-bytes", limit);
+            rig.start();
+            rig.push(60);
+            rig.trigger(None);
+            rig.push(60);
+            rig.finish();
+            rig.push(5);
+            let done = rig.finished();
+            assert!(decode(done.path(), false).frames.len() >= 55, "{encoder}");
+            let warnings = rig.warnings.lock().expect("nobody panics").clone();
+            assert!(
+                matches!(&warnings[..], [one] if one.contains("larger than max-bytes")),
+                "{encoder}, {limit}: {warnings:#?}"
+            );
+            // Another that is too small as well is told of anew.
+            rig.sink.set_property("max-bytes", 2_u64);
+            rig.push(60);
+            assert_eq!(rig.warnings.lock().expect("nobody panics").len(), 2);
+            rig.stop();
+        }
+    }
+}
+
+#[test]
 fn an_application_that_names_recordings_chooses_their_format() {
     let mut rig = Rig::new(encoded("jpegenc", 200), false);
     rig.locate("a%d.mp4");
