@@ -5,7 +5,7 @@
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::sync::Once;
+use std::sync::{Arc, Mutex, Once};
 use std::time::{Duration, Instant};
 
 use gst::prelude::*;
@@ -178,6 +178,42 @@ impl Pipeline {
         }
     }
 
+    /// Waits for EOS, which comes as often as the pipeline plays to its end.
+    pub(crate) fn ends(&self, what: &str) {
+        self.wait()
+            .unwrap_or_else(|error| panic!("{what}: {error}"));
+    }
+
+    /// The words of the warnings up to EOS.
+    pub(crate) fn warned(&self) -> Vec<String> {
+        let bus = self.0.bus().expect("a pipeline has a bus");
+        let mut warned = Vec::new();
+        loop {
+            let message = bus.timed_pop(HANG).expect("it hangs");
+            match message.view() {
+                gst::MessageView::Eos(_) => return warned,
+                gst::MessageView::Error(error) => panic!("{}", text_of(error)),
+                gst::MessageView::Warning(warning) => warned.push(warning.error().to_string()),
+                _ => (),
+            }
+        }
+    }
+
+    /// The words of the warnings that are posted from here on, whoever takes messages from the bus.
+    pub(crate) fn warnings(&self) -> Arc<Mutex<Vec<String>>> {
+        let heard = Arc::<Mutex<Vec<String>>>::default();
+        let keep = heard.clone();
+        let bus = self.0.bus().expect("a pipeline has a bus");
+        bus.set_sync_handler(move |_, message| {
+            if let gst::MessageView::Warning(warning) = message.view() {
+                let text = warning.error().to_string();
+                keep.lock().expect("nobody panics").push(text);
+            }
+            gst::BusSyncReply::Pass
+        });
+        heard
+    }
+
     /// The error that is waiting on the bus, if there is one.
     pub(crate) fn error(&self) -> Option<String> {
         let message = self.0.bus()?.pop_filtered(&[gst::MessageType::Error])?;
@@ -192,6 +228,18 @@ impl Drop for Pipeline {
     fn drop(&mut self) {
         let _ = self.0.set_state(gst::State::Null);
     }
+}
+
+/// A seek to the beginning, with a flush.
+pub(crate) fn to_the_beginning() -> gst::Event {
+    gst::event::Seek::new(
+        1.0,
+        gst::SeekFlags::FLUSH,
+        gst::SeekType::Set,
+        gst::ClockTime::ZERO,
+        gst::SeekType::None,
+        gst::ClockTime::NONE,
+    )
 }
 
 /// What comes out of a sink until EOS. An error of its pipeline ends the wait for either.

@@ -7,7 +7,7 @@ use std::process::Command;
 use std::sync::{Arc, Mutex};
 use std::time::Instant;
 
-use crate::common::{Pipeline, ffprobe, output, python};
+use crate::common::{Pipeline, ffprobe, output, python, to_the_beginning};
 use crate::feed::jpeg_head::{HALVED, jpeg_head};
 use crate::feed::{Feed, JPEG, PCM, begin, link, numbers, picture};
 use avi_mjpeg::jpeg;
@@ -765,14 +765,7 @@ fn events_pass_in_their_turn_and_seeks_are_refused() {
     );
     assert!(seen.ends_with("eos"), "{seen}");
     let src = feed.mux.static_pad("src").unwrap();
-    assert!(!src.send_event(gst::event::Seek::new(
-        1.0,
-        gst::SeekFlags::FLUSH,
-        gst::SeekType::Set,
-        gst::ClockTime::ZERO,
-        gst::SeekType::None,
-        gst::ClockTime::NONE,
-    )));
+    assert!(!src.send_event(to_the_beginning()));
 }
 
 #[test]

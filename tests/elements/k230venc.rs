@@ -1037,20 +1037,6 @@ fn quantizers(trace: &str) -> Vec<i64> {
         .collect()
 }
 
-/// Counts the warnings on the bus, and keeps their words.
-pub(crate) fn warnings(pipeline: &Pipeline) -> Arc<Mutex<Vec<String>>> {
-    let heard: Arc<Mutex<Vec<String>>> = Arc::default();
-    let keep = heard.clone();
-    let bus = pipeline.0.bus().expect("a bus");
-    bus.set_sync_handler(move |_, message| {
-        if let gst::MessageView::Warning(warning) = message.view() {
-            keep.lock().unwrap().push(warning.error().to_string());
-        }
-        gst::BusSyncReply::Pass
-    });
-    heard
-}
-
 /// Whether there is openh264enc, which not every distribution has.
 fn has_openh264enc() -> bool {
     let found = gst::ElementFactory::find("openh264enc").is_some();
@@ -1169,7 +1155,7 @@ fn settings_reach_the_stream_or_a_warning_says_that_they_do_not() {
                 "videotestsrc num-buffers=8 ! {RAW} ! {venc} ! {caps} ! filesink location={}",
                 file.display()
             ));
-            let heard = warnings(&pipeline);
+            let heard = pipeline.warnings();
             pipeline.run().unwrap_or_else(|e| panic!("{venc}: {e}"));
             let heard = heard.lock().unwrap();
             assert_eq!(heard.len(), words.len(), "{venc}: {heard:?}");
@@ -1684,7 +1670,7 @@ fn a_settings_conflict_is_said_once_in_a_warning() {
         "videotestsrc num-buffers=2 ! {RAW} ! k230venc backend=element entropy-mode=cavlc \
          ! video/x-h265 ! fakesink"
     ));
-    let heard = warnings(&pipeline);
+    let heard = pipeline.warnings();
     pipeline.run().expect("it encodes all the same");
     let heard = heard.lock().unwrap();
     assert!(heard.len() == 1 && heard[0].contains("CAVLC"), "{heard:?}");
@@ -1783,7 +1769,7 @@ fn regions_of_interest_that_have_no_effect_are_one_warning() {
              default-roi-delta-qp=-6 {backend} ! video/x-h264 ! fakesink"
         ));
         mark_regions(&pipeline, 1);
-        let heard = warnings(&pipeline);
+        let heard = pipeline.warnings();
         pipeline.run().unwrap_or_else(|e| panic!("{backend}: {e}"));
         let heard = heard.lock().unwrap();
         assert!(

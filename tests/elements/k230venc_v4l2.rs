@@ -38,7 +38,7 @@ use std::time::{Duration, Instant};
 
 use crate::common::{K230_NODE as NODE, Pipeline, mpp_double, v4l2_double};
 use crate::k230venc::{
-    CODECS, Fed, RAW, alone, collect, gops, lay_out, mark_regions, structure, tap, warnings,
+    CODECS, Fed, RAW, alone, collect, gops, lay_out, mark_regions, structure, tap,
 };
 use gst::prelude::*;
 use gst_video::prelude::*;
@@ -389,7 +389,7 @@ fn lost_frames_are_counted_and_the_others_keep_their_times() {
             "videotestsrc num-buffers=13 ! {RAW} ! k230venc name=venc backend=v4l2 \
              ! video/x-h264 ! appsink name=out"
         ));
-        let heard = warnings(&pipeline);
+        let heard = pipeline.warnings();
         let out = collect(&pipeline, "out").expect("it goes on");
         let frames = |n: &u64| !(n + 1).is_multiple_of(4);
         let expected: Vec<_> = (0..13u64)
@@ -452,7 +452,7 @@ fn a_frame_that_the_driver_leaves_out_is_counted() {
                 "videotestsrc num-buffers=10 ! {RAW} ! k230venc name=venc backend=v4l2 ! {codec} \
                  ! fakesink"
             ));
-            let heard = warnings(&pipeline);
+            let heard = pipeline.warnings();
             pipeline.run().unwrap_or_else(|e| panic!("{codec}: {e}"));
             let stats: gst::Structure = pipeline.element("venc").property("stats");
             assert_eq!(count(&stats, "lost"), 2, "{stats:?}");
@@ -496,7 +496,7 @@ fn level(venc: &str, caps: &str) -> (String, Vec<String>) {
     let pipeline = Pipeline::launch(&format!(
         "videotestsrc num-buffers=3 ! {RAW} ! {venc} name=venc ! {caps} ! {parser} ! appsink name=out"
     ));
-    let heard = warnings(&pipeline);
+    let heard = pipeline.warnings();
     let said: Arc<Mutex<Option<gst::Caps>>> = Arc::default();
     let keep = said.clone();
     let pad = pipeline.element("venc").static_pad("src").expect("a pad");
@@ -583,7 +583,7 @@ fn a_level_that_the_encoder_cannot_be_told_is_one_warning() {
                 let pipeline = Pipeline::launch(&format!(
                     "videotestsrc num-buffers=2 ! {RAW} ! k230venc {way} ! {caps} ! appsink name=out"
                 ));
-                let heard = warnings(&pipeline);
+                let heard = pipeline.warnings();
                 let out = collect(&pipeline, "out").expect("it encodes all the same");
                 let heard = heard.lock().unwrap();
                 assert_eq!(
@@ -627,7 +627,7 @@ fn what_the_driver_has_no_control_for_is_one_warning() {
             let pipeline = Pipeline::launch(&format!(
                 "videotestsrc num-buffers=2 ! {RAW} ! k230venc backend=v4l2 {settings} ! fakesink"
             ));
-            let heard = warnings(&pipeline);
+            let heard = pipeline.warnings();
             pipeline.run().expect("it encodes all the same");
             let heard = heard.lock().unwrap();
             assert_eq!(heard.len(), 1, "{heard:?}");
@@ -647,7 +647,7 @@ fn software_in_the_place_of_the_chips_encoder_is_loud() {
                 "videotestsrc num-buffers=2 ! {RAW} ! k230venc name=venc device={NODE} \
                  ! video/x-h264 ! fakesink"
             ));
-            let heard = warnings(&pipeline);
+            let heard = pipeline.warnings();
             pipeline.run().expect("an element encodes");
             let heard = heard.lock().unwrap();
             assert_eq!(heard.len(), 1, "{heard:?}");
@@ -991,7 +991,7 @@ fn regions_of_interest_reach_the_device_in_blocks_and_turn_with_the_picture() {
                  {settings} ! video/x-h264 ! fakesink"
             ));
             mark_regions(&pipeline, count);
-            let heard = warnings(&pipeline);
+            let heard = pipeline.warnings();
             pipeline.run().expect("it encodes");
             (
                 noted().pop().expect("a line"),
@@ -1030,7 +1030,7 @@ fn a_driver_without_regions_of_interest_is_one_warning() {
              name=venc ! video/x-h264 ! fakesink"
         ));
         mark_regions(&pipeline, 1);
-        let heard = warnings(&pipeline);
+        let heard = pipeline.warnings();
         pipeline.run().expect("it encodes all the same");
         let heard = heard.lock().unwrap();
         let of_regions = heard

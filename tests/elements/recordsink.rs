@@ -7,7 +7,7 @@ use std::process::{Command, Stdio};
 use std::sync::{Mutex, mpsc};
 use std::time::Duration;
 
-use crate::common::{Pipeline, frames, until};
+use crate::common::{Pipeline, frames, to_the_beginning, until};
 use gst::prelude::*;
 
 const VIDEO: &str = "videotestsrc num-buffers=60 ! video/x-raw,width=320,height=240,framerate=30/1";
@@ -710,6 +710,12 @@ fn given_pictures(options: &str, location: &Path) -> Pipeline {
     ))
 }
 
+/// What was recorded last has left the sinks too: it would wait in them for PLAYING.
+fn has_left(pipeline: &Pipeline) {
+    let pad = pipeline.element("i").static_pad("sink").unwrap();
+    drop(pad.stream_lock());
+}
+
 #[test]
 fn split_before_the_first_frame_and_while_paused() {
     let dir = tempfile::tempdir().unwrap();
@@ -723,9 +729,7 @@ fn split_before_the_first_frame_and_while_paused() {
     let mut given = 0;
     give(&pipeline, &mut given, 3);
     until("it is recorded", || stat(&sink, "frames") == 3);
-    // The last of them has left the sinks too: one that was in them would wait for PLAYING instead.
-    let pad = pipeline.element("i").static_pad("sink").unwrap();
-    drop(pad.stream_lock());
+    has_left(&pipeline);
     pipeline.0.set_state(gst::State::Paused).unwrap();
     split(&sink, Some(&second));
     // The first of these waits for PLAYING in the midst of the split.
@@ -776,6 +780,7 @@ fn a_recording_may_be_stopped_amid_a_split() {
     pipeline.play();
     give(&pipeline, &mut given, 3);
     until("it is recorded", || stat(&sink, "frames") == 3);
+    has_left(&pipeline);
     pipeline.0.set_state(gst::State::Paused).unwrap();
     split(&sink, None);
     give(&pipeline, &mut given, 1);
@@ -1399,16 +1404,8 @@ fn what_has_its_pads_later_is_recorded_without_a_queue() {
 
 /// Seeks to the beginning, so that a flush comes down from `source`.
 fn flush(source: &gst::Element) {
-    let flags = gst::SeekFlags::FLUSH;
-    let seek = gst::event::Seek::new(
-        1.0,
-        flags,
-        gst::SeekType::Set,
-        gst::ClockTime::ZERO,
-        gst::SeekType::None,
-        gst::ClockTime::NONE,
-    );
-    assert!(source.static_pad("src").unwrap().send_event(seek));
+    let pad = source.static_pad("src").unwrap();
+    assert!(pad.send_event(to_the_beginning()));
 }
 
 /// Counts the frames that come to a recording's pad.
@@ -1439,15 +1436,7 @@ fn a_flush_takes_nothing_out_of_a_file() {
             count.load(std::sync::atomic::Ordering::Relaxed) > 60
         });
         // A seek is for others: some muxers would wait for the flush.
-        let sought = gst::event::Seek::new(
-            1.0,
-            gst::SeekFlags::FLUSH,
-            gst::SeekType::Set,
-            gst::ClockTime::ZERO,
-            gst::SeekType::None,
-            gst::ClockTime::NONE,
-        );
-        assert!(!pipeline.0.send_event(sought));
+        assert!(!pipeline.0.send_event(to_the_beginning()));
         flush(&pipeline.element("source"));
         pipeline.run().unwrap();
         // What is on its way through an encoder is dropped, and counted.
@@ -1621,35 +1610,13 @@ fn what_comes_behind_the_end_is_refused_with_a_word() {
             film.display(),
             file.display()
         ));
-        let bus = pipeline.0.bus().unwrap();
         pipeline.play();
-        let ends = |what: &str| {
-            let wanted = [gst::MessageType::Eos, gst::MessageType::Error];
-            let message = bus.timed_pop_filtered(crate::common::HANG, &wanted);
-            let message = message.unwrap_or_else(|| panic!("{name}: no end {what}"));
-            assert_eq!(message.type_(), gst::MessageType::Eos, "{message:?}");
-        };
-        ends("of the film");
-        let warnings = mpsc::channel();
-        bus.set_sync_handler(move |_, message| {
-            if let gst::MessageView::Warning(warning) = message.view() {
-                warnings.0.send(warning.error().to_string()).unwrap();
-            }
-            gst::BusSyncReply::Pass
-        });
-        let seek = gst::event::Seek::new(
-            1.0,
-            gst::SeekFlags::FLUSH,
-            gst::SeekType::Set,
-            gst::ClockTime::ZERO,
-            gst::SeekType::None,
-            gst::ClockTime::NONE,
-        );
-        assert!(pipeline.element("d").send_event(seek));
-        ends("behind the seek");
+        pipeline.ends("of the film");
+        let warnings = pipeline.warnings();
+        assert!(pipeline.element("d").send_event(to_the_beginning()));
+        pipeline.ends("behind the seek");
         pipeline.0.set_state(gst::State::Null).unwrap();
-        bus.unset_sync_handler();
-        let warnings: Vec<_> = warnings.1.try_iter().collect();
+        let warnings = warnings.lock().unwrap();
         assert!(
             matches!(&warnings[..], [one] if one.contains("behind its end")),
             "{name}: {warnings:?}"

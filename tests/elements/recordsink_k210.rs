@@ -13,25 +13,6 @@ fn played(file: &Path) -> Played {
     k210_player::play(&bytes).unwrap_or_else(|error| panic!("{}: {error}", file.display()))
 }
 
-/// What is warned of until the stream has ended.
-fn warnings(pipeline: &Pipeline) -> Vec<String> {
-    let bus = pipeline.0.bus().unwrap();
-    let kinds = [
-        gst::MessageType::Warning,
-        gst::MessageType::Eos,
-        gst::MessageType::Error,
-    ];
-    let mut warnings = Vec::new();
-    loop {
-        let message = bus.timed_pop_filtered(crate::common::HANG, &kinds);
-        match message.expect("neither EOS nor an error").view() {
-            gst::MessageView::Warning(warning) => warnings.push(warning.error().to_string()),
-            gst::MessageView::Error(error) => panic!("{} ({:?})", error.error(), error.debug()),
-            _ => return warnings,
-        }
-    }
-}
-
 /// The brightness of a recording's first picture, row by row, and how long its rows are.
 fn first_picture(file: &Path) -> (Vec<u8>, usize, usize) {
     let pipeline = Pipeline::launch(&format!(
@@ -104,7 +85,7 @@ fn pictures_that_are_too_large_get_less_quality() {
         file.display()
     ));
     pipeline.play();
-    let warnings = warnings(&pipeline);
+    let warnings = pipeline.warned();
     let played = played(&file);
     assert_eq!(played.frames.len(), 16);
     let sizes: Vec<usize> = played.frames.iter().map(Vec::len).collect();

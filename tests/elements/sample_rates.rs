@@ -3,7 +3,7 @@
 
 use std::path::Path;
 
-use crate::common::{HANG, Pipeline, assert_mentions, ffprobe};
+use crate::common::{Pipeline, assert_mentions, ffprobe};
 use crate::feed::{JPEG, chunks, numbers, picture};
 use gst::prelude::*;
 
@@ -49,20 +49,6 @@ fn push(pipeline: &Pipeline, name: &str, pieces: Vec<(u64, Vec<u8>)>) {
     source.end_of_stream().unwrap();
 }
 
-fn warnings(pipeline: &Pipeline) -> Vec<String> {
-    let bus = pipeline.0.bus().unwrap();
-    let mut warned = Vec::new();
-    loop {
-        let message = bus.timed_pop(HANG).expect("it hangs");
-        match message.view() {
-            gst::MessageView::Eos(_) => return warned,
-            gst::MessageView::Error(error) => panic!("{error:?}"),
-            gst::MessageView::Warning(warning) => warned.push(warning.error().to_string()),
-            _ => (),
-        }
-    }
-}
-
 impl Sound {
     /// Records it through `sink`, which has pads for both.
     fn check(&self, sink: &str, pads: [&str; 2], file: &Path) {
@@ -84,7 +70,7 @@ impl Sound {
         let pictures = (0..LENGTH / 100).map(|n| (n * 100, picture(n as u32, 500)));
         push(&pipeline, "video", pictures.collect());
         push(&pipeline, "audio", pieces);
-        let warned = warnings(&pipeline);
+        let warned = pipeline.warned();
         drop(pipeline);
         assert_eq!(warned.len(), 1, "{sink}, {says}: {warned:?}");
         let rates = [self.says, self.comes].map(|rate| rate.to_string());

@@ -41,6 +41,10 @@ fn pictures(count: u32, pattern: &str) -> String {
 
 /// Plays the parts with `playbin`, forward and backward: from `0` to `end`, in order.
 pub(crate) fn plays(directory: &Path, end: u64) {
+    plays_at(&[1.0, -1.0], directory, end);
+}
+
+fn plays_at(rates: &[f64], directory: &Path, end: u64) {
     init();
     let seen: Arc<Mutex<Vec<(u64, u64)>>> = Arc::default();
     let callbacks = gst_app::AppSinkCallbacks::builder().new_sample({
@@ -73,7 +77,7 @@ pub(crate) fn plays(directory: &Path, end: u64) {
         .build()
         .expect("playbin");
     let pipeline = Pipeline(player.downcast().expect("a pipeline"));
-    for rate in [1.0, -1.0] {
+    for &rate in rates {
         pipeline.0.set_state(gst::State::Paused).expect("it opens");
         pipeline.0.state(HANG).0.expect("it prerolls");
         let flags = gst::SeekFlags::FLUSH | gst::SeekFlags::ACCURATE;
@@ -110,7 +114,9 @@ fn three_pictures_at_once_are_split_by_the_first() {
     );
     let split = "muxer=avimjpegmux max-size-time=1000000000";
     assert_eq!(record(directory.path(), split, &streams).len(), 3);
-    plays(directory.path(), 3 * SECOND);
+    // Not backward: with three streams `splitmuxsrc` (1.22) waits for ever at one of a hundred ends then,
+    // and so it does with `avidemux`.
+    plays_at(&[1.0], directory.path(), 3 * SECOND);
 }
 
 #[test]
