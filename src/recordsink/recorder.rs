@@ -118,8 +118,17 @@ pub(crate) struct Arrival {
     /// EOS has come, and once more.
     pub ended: bool,
     pub ended_again: bool,
+    /// It goes on though its recording has ended, as behind a seek.
+    pub goes_on: bool,
     /// That more came behind it has been told.
     pub told_late: bool,
+}
+
+impl Arrival {
+    /// EOS has come; true if it is not the first that ends what has come.
+    pub(crate) fn end(&mut self) -> bool {
+        std::mem::replace(&mut self.ended, true) || self.goes_on
+    }
 }
 
 #[derive(Debug, Default)]

@@ -56,9 +56,7 @@ impl Recorder {
                     self.caps_arrived(name, &caps)
                 }
                 gst::EventView::Eos(_) => {
-                    if std::mem::replace(&mut lock(self.arrival(name)).ended, true)
-                        && self.is_finished()
-                    {
+                    if lock(self.arrival(name)).end() && self.is_finished() {
                         self.ended_again(name);
                         return gst::PadProbeReturn::Handled;
                     }
@@ -75,14 +73,20 @@ impl Recorder {
                     self.pieces_arrive(name, pad)
                 }
                 _ => {
-                    if let Some(moved) = lock(self.arrival(name)).stamps.follow(event) {
+                    let has_ended = self.has_ended(name);
+                    let mut arrival = lock(self.arrival(name));
+                    // Behind `finish` or a limit that means a flush: EOS is to come again.
+                    arrival.goes_on |= has_ended && event.type_() == gst::EventType::Segment;
+                    if let Some(moved) = arrival.stamps.follow(event) {
                         *event = moved;
                     }
                     gst::PadProbeReturn::Ok
                 }
             },
             Some(gst::PadProbeData::Buffer(_))
-                if lock(self.arrival(name)).ended && self.is_finished() =>
+                if lock(self.arrival(name)).ended
+                    && self.is_finished()
+                    && !self.has_ended(name) =>
             {
                 self.came_late(name);
                 info.flow_res = Err(gst::FlowError::Eos);
@@ -141,10 +145,13 @@ impl Recorder {
     /// Sinks that were flushed say once more that they are at their end, and so does a recording that is over.
     fn ended_again(&self, name: &str) {
         lock(self.arrival(name)).ended_again = true;
-        let all = [&self.video, &self.audio].into_iter().all(|arrival| {
-            let arrival = lock(arrival);
-            arrival.ended_again || !arrival.ended
-        });
+        let names = self.streams.names();
+        let all = names
+            .iter()
+            .all(|name| lock(self.arrival(name)).ended_again);
+        for name in names.iter().filter(|_| all) {
+            lock(self.arrival(name)).ended_again = false;
+        }
         if let Some(bin) = self.bin.upgrade().filter(|_| all) {
             gst::debug!(CAT, obj = bin, "The streams have ended again");
             let _ = bin.post_message(gst::message::Eos::builder().src(&bin).build());
@@ -203,6 +210,9 @@ impl Recorder {
         pad: &gst::GhostPad,
         buffer: &mut gst::Buffer,
     ) -> Result<bool, gst::FlowError> {
+        if self.has_ended(name) {
+            return Ok(false);
+        }
         self.assume_segment(name, pad);
         if name == "video" && lock(&self.video).jpegs {
             from_start(buffer);

@@ -1625,3 +1625,35 @@ fn what_comes_behind_the_end_is_refused_with_a_word() {
     }
     complaints.assert_none();
 }
+
+/// A seek behind `finish`, in a film that goes on: what comes is not recorded, nothing is said of it, and EOS comes again.
+#[test]
+fn a_finished_recording_ends_again_behind_a_seek() {
+    let dir = tempfile::tempdir().unwrap();
+    for name in ["a.mkv", "a.avi", "a.mjpeg"] {
+        let file = dir.path().join(name);
+        let pipeline = given_pictures("", &file);
+        let source: gst_app::AppSrc = pipeline.element("s").downcast().unwrap();
+        source.set_stream_type(gst_app::AppStreamType::Seekable);
+        source.connect("seek-data", false, |_| Some(true.to_value()));
+        let sink = pipeline.element("r");
+        let warnings = pipeline.warnings();
+        let mut given = 0;
+        pipeline.play();
+        give(&pipeline, &mut given, 3);
+        sink.emit_by_name::<()>("finish", &[]);
+        pipeline.ends("finished");
+        for _ in 0..2 {
+            flush(source.upcast_ref());
+            for n in 0..3 {
+                push(&pipeline, &mut { n });
+            }
+            source.end_of_stream().unwrap();
+            pipeline.ends("behind the seek");
+        }
+        assert_eq!(*warnings.lock().unwrap(), [""; 0], "{name}");
+        assert_eq!(stat(&sink, "frames"), 3, "{name}");
+        pipeline.0.set_state(gst::State::Null).unwrap();
+        assert_eq!(frames(&file), 3, "{name}");
+    }
+}
