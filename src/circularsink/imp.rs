@@ -13,6 +13,7 @@ use super::settings::{PROPERTIES, Settings};
 use super::target::{self, TargetError};
 use super::writer::{self, Writer};
 use crate::streams::bin::{be_a_sink, guarded};
+use crate::streams::files;
 use crate::sync::lock;
 
 /// The element. The lock of `inputs` is taken before those of the context.
@@ -105,7 +106,10 @@ impl CircularSink {
                     gst::element_imp_warning!(
                         self,
                         gst::ResourceError::OpenWrite,
-                        ("{why}: a recording of that name fails")
+                        (
+                            "{why}, a recording of that name fails; {}",
+                            files::PASSED_OVER
+                        )
                     );
                 }
                 return Ok(());

@@ -18,7 +18,7 @@ use super::settings::Settings;
 use crate::streams::files::{self, Claimed, CreateError, Hold};
 use crate::streams::retention::{Limits, Policy, Swept};
 use crate::streams::wallclock::{self, Moment, Reading};
-use crate::streams::{self, held, missing, ondisk, pins, place, set, srt};
+use crate::streams::{self, claims, held, missing, ondisk, pins, place, set, srt};
 use crate::sync::lock;
 
 /// How much of a stream (ns) passes between two looks at the clocks.
@@ -94,10 +94,16 @@ impl Recorder {
             utc: first.utc().or_else(clock),
             ..Begun::default()
         };
-        let name = self.name(&settings, first, begun.utc);
+        let (mut name, mut may_pass) = self.name(&settings, first, begun.utc);
         let mut made = None;
         if settings.other_sink().is_none() {
-            match self.reserve(&settings, &name, maker) {
+            let mut reserved = self.reserve(&settings, &name, maker);
+            // Somebody else was faster.
+            while may_pass && matches!(&reserved, Err(error) if error.is_of_name()) {
+                (name, may_pass) = self.name(&settings, first, begun.utc);
+                reserved = self.reserve(&settings, &name, maker);
+            }
+            match reserved {
                 Ok((hold, file)) => {
                     begun.hold = Some(hold);
                     match maker {
@@ -106,7 +112,16 @@ impl Recorder {
                     }
                 }
                 Err(err) => {
-                    self.post_error(gst::error_msg!(gst::ResourceError::OpenWrite, ("{err}")));
+                    let times = settings.pts_location.as_deref().map(Path::new);
+                    let error = match (&err, times) {
+                        (CreateError::InUse(_), Some(times)) if claims::is_same(&name, times) => {
+                            settings_error(format_args!(
+                                "{name:?} is where pts-location has the times: choose another name"
+                            ))
+                        }
+                        _ => gst::error_msg!(gst::ResourceError::OpenWrite, ("{err}")),
+                    };
+                    self.post_error(error);
                     return None;
                 }
             }
@@ -117,15 +132,15 @@ impl Recorder {
     }
 
     /// What the next file is called: as it was asked for, as the application chooses, or by the
-    /// location.
-    fn name(&self, settings: &Settings, first: &First, utc: Option<i64>) -> PathBuf {
+    /// location; and whether the next one will do as well.
+    fn name(&self, settings: &Settings, first: &First, utc: Option<i64>) -> (PathBuf, bool) {
         let (asked_for, number) = {
             let mut names = lock(&self.names);
             let names = names.as_mut();
             names.map_or((None, 0), |names| (names.asked_for(), names.number()))
         };
         if let Some(name) = asked_for {
-            return name;
+            return (name, false);
         }
         let chosen = self.bin.upgrade().and_then(|bin| {
             let number = u32::try_from(number).unwrap_or(u32::MAX);
@@ -135,17 +150,19 @@ impl Recorder {
         });
         let mut names = lock(&self.names);
         let Some(names) = names.as_mut() else {
-            return chosen.unwrap_or_default().into();
+            return (chosen.unwrap_or_default().into(), false);
         };
         if let Some(name) = chosen.filter(|name| !name.is_empty()) {
             names.pass();
-            return name.into();
+            return (name.into(), false);
         }
         let moment = match utc {
             Some(utc) => Moment::new(utc, settings.utc_names),
             None => Moment::now(settings.utc_names),
         };
-        names.next_name(|letter| moment.as_ref()?.text(letter))
+        let may_pass = !settings.overwrite && (names.makes_many() || names.number() > 0);
+        let text = |letter| moment.as_ref()?.text(letter);
+        (names.next_name(text, settings.overwrite), may_pass)
     }
 
     /// Has nobody else write or delete the file, which is made unless its sink does that.

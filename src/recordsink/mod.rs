@@ -88,7 +88,8 @@
 //! Never deleted is the newest, and what is pinned: `pin(location or NULL)`, with NULL for the one that
 //! is being written, until `unpin(location)`. The pin is the extended attribute `user.kendryte.pinned`,
 //! or where the file system has none, an empty file `NAME.pinned` beside it; what is pinned is neither
-//! counted nor overwritten. `pts-location` is one file for the whole recording, which stays; `overwrite=false` is for it too.
+//! counted nor overwritten. `pts-location` is one file for the whole recording, which stays; `overwrite=false` is for it too, and has
+//! the numbers of files that are there passed over.
 //!
 //! A recording ends with its streams. What a seek has them bring behind their end goes into further files where the
 //! format has no container (`.mjpeg`, `.jpg`, `.h264`); else it is refused with EOS, and a warning says so.

@@ -2,7 +2,7 @@
 //! The names of a recording's files, one after the other. Knows no GStreamer.
 
 use std::collections::VecDeque;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use crate::streams::names::{Pattern, PatternError, numbered, with_suffix};
 use crate::streams::pins;
@@ -62,10 +62,15 @@ impl Names {
         &self.pattern
     }
 
-    /// The next file's name; `text` has what stands for `strftime`'s letters. Those of files that
-    /// are to stay are passed over. A name that has a time and no number is that of a moment: where
+    /// The next file's name; `text` has what stands for `strftime`'s letters. Numbers of files that
+    /// are to stay are passed over, without `overwrite` those of all that are there; a name without a number comes as it
+    /// is. A name that has a time and no number is that of a moment: where
     /// there is one already, a number is put behind it.
-    pub(crate) fn next_name(&mut self, text: impl Fn(char) -> Option<String>) -> PathBuf {
+    pub(crate) fn next_name(
+        &mut self,
+        text: impl Fn(char) -> Option<String>,
+        overwrite: bool,
+    ) -> PathBuf {
         let timed = self.pattern.at(text);
         if timed.is_timed() && !self.is_numbered() {
             self.next += 1;
@@ -84,11 +89,31 @@ impl Names {
                 true => numbered(&name, number),
                 false => name.into(),
             };
-            if !pins::is_pinned(&name) {
+            let has_number = number > 0 || self.is_numbered();
+            let is_taken = has_number && !overwrite && name.symlink_metadata().is_ok();
+            if !is_taken && !pins::is_pinned(&name) {
                 return name;
             }
         }
     }
+}
+
+/// Whether a recording to `location` makes files of that name.
+pub(crate) fn are_of(location: &str, name: &Path) -> bool {
+    // A directory without places in its name may be written in another way.
+    let whole = |path: &Path| {
+        let directory = path.parent().filter(|it| !it.as_os_str().is_empty());
+        let directory = directory.unwrap_or(Path::new("."));
+        let directory = directory.canonicalize().unwrap_or(directory.to_owned());
+        path.file_name()
+            .and_then(|it| Some(directory.join(it).to_str()?.to_owned()))
+    };
+    let (Some(location), Some(name)) = (whole(Path::new(location)), whole(name)) else {
+        return false;
+    };
+    let families = families(&location);
+    let is_of = |family: &Family| family.names.read(&name).is_some();
+    families.iter().any(is_of)
 }
 
 /// The names that files of a location have, from this run and from earlier ones.
@@ -115,12 +140,11 @@ pub(crate) fn families(location: &str) -> Vec<Family> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::path::Path;
 
     fn names(location: &str, n: usize) -> Vec<String> {
         let mut names = Names::new(location).unwrap();
         (0..n)
-            .map(|_| names.next_name(|_| None).to_str().unwrap().to_owned())
+            .map(|_| names.next_name(|_| None, true).to_str().unwrap().to_owned())
             .collect()
     }
 
@@ -145,11 +169,11 @@ mod tests {
     #[test]
     fn a_name_that_is_asked_for_comes_next() {
         let mut names = Names::new("a.mp4").unwrap();
-        names.next_name(|_| None);
+        names.next_name(|_| None, true);
         names.ask_for("b.mp4".into());
         assert_eq!(names.asked_for().as_deref(), Some(Path::new("b.mp4")));
         assert_eq!(names.asked_for(), None);
-        assert_eq!(names.next_name(|_| None), Path::new("a-00001.mp4"));
+        assert_eq!(names.next_name(|_| None, true), Path::new("a-00001.mp4"));
     }
 
     #[test]
@@ -164,9 +188,49 @@ mod tests {
             pins::pin(&at(name)).unwrap();
         }
         let year = |_| Some("2026".to_owned());
-        assert_eq!(of("a%d.ts").next_name(year), at("a1.ts"));
-        assert_eq!(of("c.ts").next_name(year), at("c-00002.ts"));
-        assert_eq!(of("%Y.ts").next_name(year), at("2026-2.ts"));
+        assert_eq!(of("a%d.ts").next_name(year, true), at("a1.ts"));
+        assert_eq!(of("c.ts").next_name(year, true), at("c-00002.ts"));
+        assert_eq!(of("%Y.ts").next_name(year, true), at("2026-2.ts"));
+    }
+
+    #[test]
+    fn numbers_in_use_are_passed_over_without_overwrite() {
+        let directory = tempfile::tempdir().unwrap();
+        let at = |name: &str| directory.path().join(name);
+        for name in ["a0.ts", "a1.ts", "c.ts", "c-00001.ts"] {
+            std::fs::write(at(name), "kept").unwrap();
+        }
+        std::os::unix::fs::symlink("nothing", at("a2.ts")).unwrap();
+        let of = |name: &str| Names::new(at(name).to_str().unwrap()).unwrap();
+        assert_eq!(of("a%d.ts").next_name(|_| None, false), at("a3.ts"));
+        assert_eq!(of("a%d.ts").next_name(|_| None, true), at("a0.ts"));
+        let mut plain = of("c.ts");
+        let names = [(); 2].map(|()| plain.next_name(|_| None, false));
+        assert_eq!(names, [at("c.ts"), at("c-00002.ts")]);
+    }
+
+    #[test]
+    fn names_that_a_recording_makes_are_known() {
+        let directory = tempfile::tempdir().unwrap();
+        let at = |name: &str| directory.path().join(name);
+        std::fs::create_dir(at("sub")).unwrap();
+        let is = |location: &str, name: &str| are_of(at(location).to_str().unwrap(), &at(name));
+        for (location, name) in [
+            ("a%05d.avi", "a00007.avi"),
+            ("a%05d.avi", "sub/../a00007.avi"),
+            ("sub/../a.avi", "a-00001.avi"),
+            ("a.avi", "a.avi"),
+            ("%Y/%H.ts", "2026/12.ts"),
+        ] {
+            assert!(is(location, name), "{location} {name}");
+        }
+        for (location, name) in [
+            ("a%05d.avi", "a00007.txt"),
+            ("a%05d.avi", "sub/a00007.avi"),
+            ("a.avi", "a.txt"),
+        ] {
+            assert!(!is(location, name), "{location} {name}");
+        }
     }
 
     #[test]

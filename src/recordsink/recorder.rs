@@ -18,7 +18,7 @@ use super::encoder;
 use super::first::First;
 use super::gate::{Gate, Gates};
 use super::muxed::{self, Muxed, Parts};
-use super::names::Names;
+use super::names::{self, Names};
 use super::preroll::Preroll;
 use super::profile::{self, Choices, ProfileError};
 use super::settings::Settings;
@@ -28,7 +28,7 @@ use crate::streams::containers::{AudioCodec, Container, Kind, Muxer, VideoCodec}
 use crate::streams::files::Claimed;
 use crate::streams::stamps::{Breaks, Stamps};
 use crate::streams::times::Times;
-use crate::streams::{self, Profile, entry, files, missing, set, ticks, transport};
+use crate::streams::{self, Profile, claims, entry, files, missing, set, ticks, transport};
 use crate::sync::lock;
 
 /// What a muxer that was named makes, where the extension does not say.
@@ -403,12 +403,16 @@ impl Recorder {
             // What a time names is made when it comes.
             return files::check_directory(&fixed.join("a")).map_err(cannot);
         }
-        let first = names.next_name(|_| None);
+        let first = names.next_name(|_| None, settings.overwrite);
         files::check_place(&first).map_err(cannot)?;
         files::check_unclaimed(&first).map_err(cannot)?;
         // A link that leads nowhere is there too.
         if !settings.overwrite && first.symlink_metadata().is_ok() {
-            return Err(cannot(files::CreateError::Exists(first)));
+            let error = files::CreateError::Exists(first);
+            return Err(gst::error_msg!(
+                gst::ResourceError::OpenWrite,
+                ("{error}; {}", files::PASSED_OVER)
+            ));
         }
         Ok(())
     }
@@ -563,10 +567,10 @@ impl Recorder {
         let cannot = |err| gst::error_msg!(gst::ResourceError::OpenWrite, ("{err}"));
         let path = settings.pts_location.as_deref().map(PathBuf::from);
         if let (Some(path), Some(location)) = (&path, location)
-            && files::is_same(path, Path::new(location))
+            && (claims::is_same(path, Path::new(location)) || names::are_of(location, path))
         {
             return Err(settings_error(format_args!(
-                "pts-location and location are one file, {location:?}"
+                "pts-location and a file of location, {location:?}, are one file: choose another name for the times"
             )));
         }
         let overwrite = settings.overwrite;

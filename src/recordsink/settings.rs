@@ -147,7 +147,10 @@ fn files() -> Declared {
             .mutable_ready()),
         property!(Settings: overwrite => |name| glib::ParamSpecBoolean::builder(name)
             .nick("Overwrite")
-            .blurb("Overwrite files that exist; otherwise that is an error (default true)")
+            .blurb(
+                "Whether files that exist are overwritten; if not, numbers in use are passed over, and a \
+                 name without a number that exists is an error (default: true)"
+            )
             .default_value(true)
             .mutable_ready()),
         property!(Settings: muxer_factory => |name| glib::ParamSpecString::builder(name)

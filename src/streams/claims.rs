@@ -173,6 +173,12 @@ impl KeptNames {
     }
 }
 
+/// Whether two names are one file's, whether it is there or not.
+pub(crate) fn is_same(one: &Path, other: &Path) -> bool {
+    let there = |path: &Path| std::fs::metadata(path).ok().map(|it| inode(&it));
+    target(one) == target(other) || there(one).is_some_and(|one| there(other) == Some(one))
+}
+
 /// Whether a file is claimed.
 pub(crate) fn is_claimed(path: &Path) -> bool {
     let inode = std::fs::metadata(path)
@@ -237,6 +243,23 @@ mod tests {
         assert!(Claim::of(&at("b")).is_some() && Claim::of(&at("a")).is_none());
         drop(first);
         assert!(Claim::of(&at("link")).is_some() && !is_claimed(&at("a")));
+    }
+
+    #[test]
+    fn a_file_is_the_same_by_any_of_its_names() {
+        let directory = tempfile::tempdir().unwrap();
+        let at = |name: &str| directory.path().join(name);
+        std::os::unix::fs::symlink("a", at("link")).unwrap();
+        // There or not.
+        for _ in 0..2 {
+            for name in ["a", "./a", "link"] {
+                assert!(is_same(&at("a"), &at(name)), "{name}");
+            }
+            assert!(!is_same(&at("a"), &at("b")));
+            File::create(at("a")).unwrap();
+        }
+        std::fs::hard_link(at("a"), at("b")).unwrap();
+        assert!(is_same(&at("link"), &at("b")));
     }
 
     #[test]

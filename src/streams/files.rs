@@ -3,7 +3,7 @@
 
 use std::fs::{File, OpenOptions};
 use std::io;
-use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
 use rustix::fs::{Access, OFlags, access};
@@ -13,11 +13,15 @@ use super::held::{self, OpenFile};
 use super::names::{Pattern, with_suffix};
 use super::pins;
 
+/// What helps where a location's name is taken.
+pub(crate) const PASSED_OVER: &str =
+    "with a number such as %05d in location what is there is passed over";
+
 /// Why a file was not made.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum CreateError {
     /// There is one of this name, or a link.
-    #[error("'{0}' exists: set overwrite=true, or put a number such as %05d into location")]
+    #[error("'{0}' exists: set overwrite=true, or choose another name")]
     Exists(PathBuf),
     /// The file of this name is to stay.
     #[error("'{0}' is pinned: unpin it, or choose another name")]
@@ -40,20 +44,6 @@ impl CreateError {
     pub(crate) fn is_of_name(&self) -> bool {
         matches!(self, Self::Exists(_) | Self::Pinned(_) | Self::InUse(_))
     }
-}
-
-/// Whether two names are one file's, whether it is there or not.
-pub(crate) fn is_same(one: &Path, other: &Path) -> bool {
-    let whole = |path: &Path| {
-        path.canonicalize().ok().or_else(|| {
-            let directory = path.parent().filter(|it| !it.as_os_str().is_empty());
-            let directory = directory.unwrap_or(Path::new(".")).canonicalize().ok()?;
-            Some(directory.join(path.file_name()?))
-        })
-    };
-    let identity = |path: &Path| std::fs::metadata(path).ok().map(|it| (it.dev(), it.ino()));
-    whole(one).is_some_and(|path| whole(other) == Some(path))
-        || identity(one).is_some_and(|one| identity(other) == Some(one))
 }
 
 /// Has nobody else write a file.

@@ -292,6 +292,42 @@ fn times_and_recording_are_not_one_file() {
             assert_eq!(std::fs::read(path("a.avi")).unwrap(), b"precious");
         }
     }
+    // Nor one that comes later, or that a link will lead to.
+    let name = path("later.avi");
+    std::os::unix::fs::symlink(&name, path("link.txt")).unwrap();
+    for (location, times) in [
+        ("b%05d.avi", "b00003.avi"),
+        ("c.avi", "c-00001.avi"),
+        ("later.avi", "link.txt"),
+    ] {
+        let error = said(&format!(
+            "recordsink location={} pts-location={}",
+            path(location).display(),
+            path(times).display()
+        ));
+        assert!(
+            error.is_some_and(|it| it.contains("one file")),
+            "{location}"
+        );
+    }
+    // What an application calls so is told apart from another recorder's.
+    let pipeline = Pipeline::launch(&format!(
+        "videotestsrc num-buffers=3 ! video/x-raw,width=64,height=48,framerate=30/1 ! \
+         recordsink name=r location={} pts-location={}",
+        path("d.avi").display(),
+        path("e.avi").display()
+    ));
+    let called = path("e.avi");
+    pipeline
+        .element("r")
+        .connect("format-location", false, move |_| {
+            Some(called.to_str().to_value())
+        });
+    let error = pipeline.run().unwrap_err();
+    assert!(
+        error.contains("pts-location") && !error.contains("another recorder"),
+        "{error}"
+    );
     // Nor where there is none yet.
     std::fs::remove_file(path("a.avi")).unwrap();
     let name = path("a.avi");
@@ -300,4 +336,55 @@ fn times_and_recording_are_not_one_file() {
         name.display()
     ));
     assert!(error.is_some_and(|it| it.contains("one file")) && !name.exists());
+}
+
+#[test]
+fn numbers_of_what_is_there_are_passed_over() {
+    init();
+    let dir = tempfile::tempdir().unwrap();
+    let path = |name: &str| dir.path().join(name);
+    for name in ["a00000.avi", "a00002.avi", "b-00001.avi", "p1.jpg"] {
+        std::fs::write(path(name), "mine").unwrap();
+    }
+    let record = |location: &str| {
+        said(&format!(
+            "recordsink split-time=34000000 video-encoder=jpegenc overwrite=false location={}",
+            path(location).display()
+        ))
+    };
+    for location in ["a%05d.avi", "b.avi", "p%d.jpg", "c.avi"] {
+        assert_eq!(record(location), None, "{location}");
+    }
+    for name in [
+        "a00001.avi",
+        "a00003.avi",
+        "b.avi",
+        "b-00002.avi",
+        "p0.jpg",
+        "p2.jpg",
+    ] {
+        assert_ne!(std::fs::read(path(name)).unwrap(), b"mine", "{name}");
+    }
+    for name in ["a00000.avi", "a00002.avi", "b-00001.avi", "p1.jpg"] {
+        assert_eq!(std::fs::read(path(name)).unwrap(), b"mine", "{name}");
+    }
+    // A name that was said is none of many.
+    let error = record("c.avi").expect("it is refused");
+    assert!(error.contains("exists: set overwrite=true"), "{error}");
+}
+
+/// Two that begin at once share the numbers.
+#[test]
+fn two_that_do_not_overwrite_take_a_number_each() {
+    init();
+    let dir = tempfile::tempdir().unwrap();
+    for round in 0..10 {
+        let location = dir.path().join(format!("{round}-%05d.jpg"));
+        let sink = format!("recordsink overwrite=false location={}", location.display());
+        let source = "videotestsrc num-buffers=20 ! video/x-raw,width=64,height=48,framerate=30/1";
+        Pipeline::launch(&format!("{source} ! {sink} {source} ! {sink}"))
+            .run()
+            .unwrap_or_else(|error| panic!("{error}"));
+    }
+    assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 10 * 40);
 }
