@@ -98,7 +98,10 @@ impl Host for Downstream {
         element.map_or_else(Tags::default, |element| tags::of(&element, &upstream))
     }
 
-    fn finished(&self) {
+    fn finished(&self, any: bool) {
+        if !any {
+            self.with_element(messages::nothing);
+        }
         self.src.push_event(gst::event::Eos::new());
     }
 
@@ -118,7 +121,7 @@ impl Host for Downstream {
         self.with_element(|element| messages::failed(element, error));
         if is_finished {
             // Behind the error: an application that sees the end first takes it for the good one.
-            self.finished();
+            self.finished(true);
         }
         failure::POSTED
     }

@@ -1,8 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! What the recorder tells, as the messages of an element.
 
-use std::fmt::Display;
-
 use gst::prelude::*;
 
 use super::CAT;
@@ -55,26 +53,24 @@ pub(super) fn refused(element: &gst::Element, pad: &gst::Pad, refused: Refused) 
     }
 }
 
+/// Warns that there is no file.
+pub(super) fn nothing(element: &gst::Element) {
+    gst::element_warning!(
+        element,
+        gst::StreamError::Mux,
+        ("Nothing has come: there is no file, or it is empty.")
+    );
+}
+
 /// Posts that a pad takes nothing that is played backward.
 pub(super) fn backward(element: &gst::Element, pad: &gst::Pad) {
     let text = backward_text(&format!("pad {}", pad.name()));
     gst::element_error!(element, gst::StreamError::Format, ("{text}."));
 }
 
-/// A fact as the beginning of a text.
-fn sentence(fact: &impl Display) -> String {
-    let fact = fact.to_string();
-    let first = fact.chars().next().map(char::to_uppercase);
-    first
-        .into_iter()
-        .flatten()
-        .chain(fact.chars().skip(1))
-        .collect()
-}
-
 /// Posts why a recording ended that the sink did not end.
 pub(super) fn failed(element: &gst::Element, error: &RecordError<gst::FlowError>) {
-    let text = sentence(error);
+    let text = error.sentence();
     match error {
         // The element downstream that failed has posted the reason.
         RecordError::Storage(_) => {}

@@ -941,3 +941,18 @@ fn a_large_file_plays_and_seeks_to_its_end() {
         pipeline.run().unwrap();
     }
 }
+
+/// `gst-launch-1.0` ends with 0 then, and leaves an empty file.
+#[test]
+fn a_stream_that_brings_nothing_is_told_of() {
+    let pipeline = Pipeline::launch(
+        "videotestsrc num-buffers=0 ! jpegenc ! avimjpegmux name=m ! fakesink \
+         audiotestsrc num-buffers=0 ! m.",
+    );
+    pipeline.play();
+    let warned = pipeline.warned();
+    assert!(
+        matches!(&warned[..], [one] if one.contains("Nothing has come")),
+        "{warned:?}"
+    );
+}

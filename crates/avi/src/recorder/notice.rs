@@ -364,6 +364,19 @@ pub enum RecordError<E> {
     NoStream(usize),
 }
 
+impl<E> RecordError<E> {
+    /// The reason as the beginning of a text, with a capital letter and without a full stop.
+    pub fn sentence(&self) -> String
+    where
+        Self: std::fmt::Display,
+    {
+        let text = self.to_string();
+        let mut letters = text.chars();
+        let first = letters.next().map(char::to_uppercase);
+        first.into_iter().flatten().chain(letters).collect()
+    }
+}
+
 impl<E> From<WriteError<E>> for RecordError<E> {
     fn from(error: WriteError<E>) -> Self {
         match error {

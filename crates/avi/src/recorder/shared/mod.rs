@@ -39,8 +39,8 @@ pub trait Host {
     /// What the file's `INFO` list is to say by now.
     fn tags(&self) -> Tags;
 
-    /// The file is complete.
-    fn finished(&self);
+    /// The file is complete; without `any`, nothing has come and there is none.
+    fn finished(&self, any: bool);
 
     /// The recording ends before its inputs do. What of the file was begun is to be made one; what is returned is
     /// answered to whatever comes.
@@ -532,13 +532,14 @@ impl<H: Host> SharedRecorder<H> {
                 self.host.event(recorder.storage(), event)?;
             }
             (Work::Next(Next::End), recorder) => {
+                let any = recorder.is_some();
                 if let Some(recorder) = recorder {
                     recorder.set_tags(&self.host.tags());
                     recorder.finish()?;
                     // Whoever hears of the end finds what the file has.
                     self.lock().count(recorder);
                 }
-                self.host.finished();
+                self.host.finished(any);
             }
             _ => {}
         }

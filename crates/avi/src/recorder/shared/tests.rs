@@ -48,7 +48,7 @@ impl Host for Test {
         Tags::default()
     }
 
-    fn finished(&self) {
+    fn finished(&self, _: bool) {
         let _ = self.0.send(Stats::default());
     }
 
