@@ -331,9 +331,9 @@ impl FfmpegSink {
         let command = settings
             .command(0)
             .map_err(|err| gst::error_msg!(gst::ResourceError::Settings, ("{err}")))?;
-        if !command.is_installed() {
-            return Err(pipe::not_installed(&command));
-        }
+        command
+            .find()
+            .map_err(|err| pipe::no_start(&command, &err))?;
         settings
             .check_places()
             .map_err(|err| gst::error_msg!(gst::ResourceError::OpenWrite, ("{err}")))?;

@@ -196,15 +196,23 @@ impl BaseSinkImpl for FfmpegPipe {
     }
 }
 
-/// What is said where the program is not there.
-pub(crate) fn not_installed(command: &CommandLine) -> gst::ErrorMessage {
-    gst::error_msg!(
-        gst::ResourceError::NotFound,
-        (
-            "The program {} is not installed: apt install ffmpeg, or name another with the property ffmpeg",
-            command.program.to_string_lossy()
-        )
-    )
+/// What is said where the program does not start.
+pub(crate) fn no_start(command: &CommandLine, err: &std::io::Error) -> gst::ErrorMessage {
+    let program = command.program.to_string_lossy();
+    match err.kind() {
+        std::io::ErrorKind::NotFound => gst::error_msg!(
+            gst::ResourceError::NotFound,
+            ("The program {program} is not installed: apt install ffmpeg, or name another with the property ffmpeg")
+        ),
+        std::io::ErrorKind::PermissionDenied => gst::error_msg!(
+            gst::ResourceError::Failed,
+            ("{program} may not be run: make it executable (chmod +x), or name another with the property ffmpeg")
+        ),
+        _ => gst::error_msg!(
+            gst::ResourceError::Failed,
+            ("{program} cannot be started: {err}")
+        ),
+    }
 }
 
 impl FfmpegPipe {
@@ -229,16 +237,7 @@ impl FfmpegPipe {
                 Ok(Some(process))
             }
             Err(err) => {
-                let program = command.program.to_string_lossy();
-                if err.kind() == std::io::ErrorKind::NotFound {
-                    self.obj().post_error_message(not_installed(&command));
-                } else {
-                    gst::element_imp_error!(
-                        self,
-                        gst::ResourceError::Failed,
-                        ("{program} cannot be started: {err}")
-                    );
-                }
+                self.obj().post_error_message(no_start(&command, &err));
                 Err(gst::FlowError::Error)
             }
         }

@@ -52,18 +52,30 @@ pub struct CommandLine {
 }
 
 impl CommandLine {
-    /// Whether there is such a program, where the system would look for it.
-    pub fn is_installed(&self) -> bool {
+    /// Looks for the program where the system would.
+    ///
+    /// # Errors
+    /// `NotFound`, and `PermissionDenied` where what there is may not be run.
+    pub fn find(&self) -> io::Result<()> {
         let program = Path::new(&self.program);
-        let is_there = |file: &Path| {
-            file.is_file() && rustix::fs::access(file, rustix::fs::Access::EXEC_OK).is_ok()
+        let find = |file: &Path| match file.is_file() {
+            true => rustix::fs::access(file, rustix::fs::Access::EXEC_OK),
+            false => Err(rustix::io::Errno::NOENT),
         };
         if program.components().count() > 1 || program.is_absolute() {
-            return is_there(program);
+            return Ok(find(program)?);
         }
         // What execvp() takes where nothing is set.
         let path = std::env::var_os("PATH").unwrap_or_else(|| "/bin:/usr/bin".into());
-        std::env::split_paths(&path).any(|directory| is_there(&directory.join(program)))
+        let mut why = rustix::io::Errno::NOENT;
+        for directory in std::env::split_paths(&path) {
+            match find(&directory.join(program)) {
+                Ok(()) => return Ok(()),
+                Err(rustix::io::Errno::ACCESS) => why = rustix::io::Errno::ACCESS,
+                Err(_) => {}
+            }
+        }
+        Err(why.into())
     }
 }
 

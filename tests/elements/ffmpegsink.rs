@@ -377,7 +377,8 @@ fn a_program_that_is_not_installed_is_named_at_the_start() {
     let dir = tempfile::tempdir().unwrap();
     let text = dir.path().join("text");
     std::fs::write(&text, "no program").unwrap();
-    for program in ["/no/such/ffmpeg", "no-such-ffmpeg", text.to_str().unwrap()] {
+    let text = text.to_str().unwrap();
+    for program in ["/no/such/ffmpeg", "no-such-ffmpeg", text] {
         let launch = format!("videotestsrc ! ffmpegsink ffmpeg={program} args=a.avi");
         let pipeline = Pipeline::launch(&launch);
         assert!(
@@ -385,10 +386,11 @@ fn a_program_that_is_not_installed_is_named_at_the_start() {
             "{program}"
         );
         let error = pipeline.error().unwrap();
-        let expected = format!(
-            "The program {program} is not installed: apt install ffmpeg, or name another with the \
-             property ffmpeg"
-        );
+        let why = match program == text {
+            true => format!("{program} may not be run: make it executable (chmod +x)"),
+            false => format!("The program {program} is not installed: apt install ffmpeg"),
+        };
+        let expected = format!("{why}, or name another with the property ffmpeg");
         assert!(error.starts_with(&expected), "{error}");
         assert_eq!(pipeline.error(), None);
     }
