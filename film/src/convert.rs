@@ -184,7 +184,7 @@ fn run(conversion: &Rc<Conversion>) -> Result<Option<Converted>, ConvertError> {
         own.hear(message);
         glib::ControlFlow::Continue
     })?;
-    for signal in [Signal::INT, Signal::TERM] {
+    for signal in [Signal::INT, Signal::TERM, Signal::HUP] {
         let own = conversion.clone();
         glib_unix::unix_signal_add_local(signal.as_raw(), move || {
             own.finish(End::Interrupted);

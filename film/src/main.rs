@@ -12,10 +12,13 @@ mod options;
 mod target;
 
 use std::process::ExitCode;
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 
 use avi_mjpeg::k210_check::{self, Verdict};
 use avi_mjpeg::reader::window::FileSource;
 use closed_output::{complain, say};
+use rustix::process::Signal;
 
 use convert::Converted;
 use options::{Options, Task};
@@ -52,6 +55,9 @@ fn said(text: &str) -> Result<u8, Error> {
 }
 
 fn make(options: &Options) -> Result<u8, Error> {
+    // Beyond the limit of a file's size writing fails then, and the program does not end with what it began.
+    let beyond = Arc::<AtomicBool>::default();
+    signal_hook::flag::register(Signal::XFSZ.as_raw(), beyond)?;
     gst::init()?;
     gstkendryte::plugin_register_static()?;
     let target = Target::new(&options.film, &options.file, options.force)?;

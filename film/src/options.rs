@@ -7,7 +7,7 @@ pub(crate) const USAGE: &str = "\
 usage: k210-film [OPTION...] FILM BOARD.avi    a film, for the player of MaixPy on a K210
        k210-film [OPTION...] BOARD.avi FILM    a recording of a K210, as .mp4, .mkv, .mov ...
 
-  --size WIDTHxHEIGHT  of the pictures (320x240 for a board, which has that screen; else as they are)
+  --size WIDTHxHEIGHT  of the pictures, 2 to 4096 each (320x240 for a board, which has that screen; else as they are)
   --rate N             frames a second at most (15 for a board, else as many as there are)
   --quality LEVEL      very-low, low, medium, high or very-high (medium)
   --no-sound           pictures alone
@@ -101,7 +101,7 @@ fn parse_size(text: &str) -> Result<(u32, u32), String> {
         let side = |text: &str| text.parse().ok().filter(|side| (2..=4096).contains(side));
         Some((side(width)?, side(height)?))
     });
-    size.ok_or_else(|| "a size is written as 320x240".to_owned())
+    size.ok_or_else(|| "a size is written as 320x240, and each side is 2 to 4096".to_owned())
 }
 
 fn parse_rate(text: &str) -> Result<u32, String> {

@@ -272,16 +272,32 @@ fn an_interrupted_film_leaves_nothing() {
     // Longer than the test takes.
     let film = film(dir.path(), "long.mp4", "color=s=64x64:r=30:d=900");
     let board = dir.path().join("board.avi");
-    let mut child = program(&[], &film, &board).spawn().unwrap();
-    let deadline = Instant::now() + Duration::from_secs(120);
-    while files(dir.path()) < 2 {
-        assert!(Instant::now() < deadline, "it begins no file");
-        assert_eq!(child.try_wait().unwrap(), None, "it has ended");
-        std::thread::sleep(Duration::from_millis(10));
+    use rustix::process::Signal;
+    for signal in [Signal::INT, Signal::TERM, Signal::HUP] {
+        let mut child = program(&[], &film, &board).spawn().unwrap();
+        let deadline = Instant::now() + Duration::from_secs(120);
+        while files(dir.path()) < 2 {
+            assert!(Instant::now() < deadline, "it begins no file");
+            assert_eq!(child.try_wait().unwrap(), None, "it has ended");
+            std::thread::sleep(Duration::from_millis(10));
+        }
+        let id = rustix::process::Pid::from_child(&child);
+        rustix::process::kill_process(id, signal).unwrap();
+        assert_eq!(child.wait().unwrap().code(), Some(130), "{signal:?}");
+        assert_eq!(files(dir.path()), 1, "{signal:?}");
     }
-    let id = rustix::process::Pid::from_child(&child);
-    rustix::process::kill_process(id, rustix::process::Signal::INT).unwrap();
-    assert_eq!(child.wait().unwrap().code(), Some(130));
+}
+
+#[test]
+fn beyond_the_limit_of_a_files_size_nothing_is_left() {
+    let dir = tempfile::tempdir().unwrap();
+    let film = film(dir.path(), "film.mp4", "testsrc=s=320x240:r=15:d=4");
+    let mut limited = Command::new("prlimit");
+    limited.args(["--fsize=50000", env!("CARGO_BIN_EXE_k210-film")]);
+    let output = run(limited.arg(&film).arg(dir.path().join("board.avi")));
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(2), "{said}");
+    assert!(!said.is_empty());
     assert_eq!(files(dir.path()), 1);
 }
 
