@@ -142,6 +142,8 @@ pub(crate) struct Context {
     pub gate: Gate,
     /// Buffers that nothing can begin with.
     pub skipped: AtomicU64,
+    /// The `max-bytes` of which it was told that a GOP is larger, and that one was given up.
+    pub told_large: Mutex<[Option<u64>; 2]>,
     pub retention: Retention,
     /// No recording can be written, as was posted.
     refused: AtomicBool,
@@ -186,6 +188,7 @@ impl Context {
         state.ended = None;
         state.eos_posted = false;
         self.skipped.store(0, Ordering::Relaxed);
+        *lock(&self.told_large) = [None; 2];
         self.refused.store(false, Ordering::Relaxed);
         shared
     }

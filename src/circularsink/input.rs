@@ -111,9 +111,6 @@ struct InputState {
     /// Each is a picture as this says.
     raw: Option<gst_video::VideoInfo>,
     warned_empty: bool,
-    /// The `max-bytes` of which it was told that a GOP is larger, and that one was given up.
-    told_oversize: Option<u64>,
-    told_given_up: Option<u64>,
     /// Why nothing is taken has been told.
     told_refusal: bool,
 }
@@ -449,9 +446,6 @@ impl Input {
     /// Acts on what rarely happens when a buffer goes into the ring.
     fn react(&self, context: &Context, pad: &gst::Pad, taken: &Accepted) {
         let pushed = &taken.pushed;
-        let Some(element) = context.element.upgrade() else {
-            return;
-        };
         if pushed.skipped {
             context.skipped.fetch_add(1, Ordering::Relaxed);
             if taken.first_skipped {
@@ -460,38 +454,14 @@ impl Input {
             }
         }
         if pushed.oversize || pushed.given_up {
-            self.tell_large(context, &element, pushed.given_up);
-            request_key_unit(pad);
+            context.tell_large(pushed.given_up);
+            if self.is_video() {
+                request_key_unit(pad);
+            }
         }
         if !pushed.cut_off.is_empty() || pushed.settled {
             context.tell_settled(&pushed.cut_off);
         }
-    }
-
-    /// Says that there is no room for what comes from one key unit on; once, until `max-bytes` is another.
-    fn tell_large(&self, context: &Context, element: &gst::Bin, given_up: bool) {
-        let limit = lock(&context.settings).max_bytes;
-        let told = {
-            let mut state = self.state();
-            match given_up {
-                true => state.told_given_up.replace(limit),
-                false => state.told_oversize.replace(limit),
-            }
-        };
-        if told == Some(limit) {
-            return;
-        }
-        let text = match given_up {
-            true => {
-                "What came behind one key unit was more than four times max-bytes: it is forgotten, as \
-                 each time from here on; lower the encoder's key unit interval or raise max-bytes"
-            }
-            false => {
-                "A single GOP is larger than max-bytes: it is kept, and none before it; raise max-bytes, or \
-                 lower the encoder's key unit interval"
-            }
-        };
-        gst::element_warning!(element, gst::StreamError::Failed, ("{text}"));
     }
 
     /// Takes an event that arrives on the pad.

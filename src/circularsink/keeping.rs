@@ -32,6 +32,27 @@ impl Context {
         self.tell_swept(swept);
     }
 
+    /// Says that there is no room for what comes from one key unit on, or none even for that; once, until `max-bytes`
+    /// is another.
+    pub(crate) fn tell_large(&self, given_up: bool) {
+        let limit = lock(&self.settings).max_bytes;
+        let told = lock(&self.told_large)[usize::from(given_up)].replace(limit);
+        let Some(element) = self.element.upgrade().filter(|_| told != Some(limit)) else {
+            return;
+        };
+        let text = match given_up {
+            true => {
+                "What came behind one key unit was more than four times max-bytes: it is forgotten, as \
+                 each time from here on; lower the encoder's key unit interval or raise max-bytes"
+            }
+            false => {
+                "A single GOP is larger than max-bytes: it is kept, and none before it; raise max-bytes, or \
+                 lower the encoder's key unit interval"
+            }
+        };
+        gst::element_warning!(element, gst::StreamError::Failed, ("{text}"));
+    }
+
     fn tell_swept(&self, swept: Swept) {
         for deleted in swept.deleted {
             let structure = gst::Structure::builder("circularsink-file-deleted")

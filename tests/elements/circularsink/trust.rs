@@ -141,6 +141,22 @@ fn a_limit_that_no_picture_fits_in_keeps_one_and_records() {
     }
 }
 
+/// Whichever stream it is that goes beyond the limit.
+#[test]
+fn a_limit_that_picture_and_sound_exceed_is_told_of_once() {
+    let stream = encoded(&x264(50, 0), 200);
+    let gop: usize = stream.buffers[..50].iter().map(|it| it.size()).sum();
+    for limit in [gop / 4, gop / 2, gop, gop + gop / 4] {
+        let mut rig = Rig::new(stream.clone(), true);
+        rig.sink.set_property("max-bytes", limit as u64);
+        rig.start();
+        rig.push(180);
+        rig.stop();
+        let warnings = rig.warnings.lock().expect("nobody panics").clone();
+        assert_eq!(warnings.len(), 1, "{limit}: {warnings:#?}");
+    }
+}
+
 #[test]
 fn an_application_that_names_recordings_chooses_their_format() {
     let mut rig = Rig::new(encoded("jpegenc", 200), false);
