@@ -61,15 +61,15 @@ impl Gate {
         }
         if let (Some(time), true) = (time, self.interval > 0) {
             let early = EARLY.min(self.interval / 20);
-            if self.frames > 0 && time + early < self.due {
+            if self.frames > 0 && time.saturating_add(early) < self.due {
                 self.dropped += 1;
                 return Verdict::Drop;
             }
             // On a grid, so that the mean rate is what was asked for; a late frame moves it.
-            self.due = if self.frames == 0 || time >= self.due + self.interval {
-                time + self.interval
-            } else {
-                self.due + self.interval
+            let next = self.due.saturating_add(self.interval);
+            self.due = match self.frames == 0 || time >= next {
+                true => time.saturating_add(self.interval),
+                false => next,
             };
         }
         self.frames += 1;
@@ -177,6 +177,15 @@ mod tests {
         };
         // 25 fps do not fit into 10: still ten a second.
         assert_eq!(passed(&mut gate, (0..250).map(|n| n * 40 * MS)).len(), 100);
+    }
+
+    #[test]
+    fn the_longest_interval_has_one_frame() {
+        let mut gate = Gate {
+            interval: u64::MAX,
+            ..Gate::default()
+        };
+        assert_eq!(passed(&mut gate, [1, 2, 1000 * MS].into_iter()), [1]);
     }
 
     #[test]

@@ -102,7 +102,8 @@ impl Streams {
             let bin = bin.downgrade();
             let admission = entry.admission().clone();
             move |pad, info| match bin.upgrade() {
-                Some(bin) => guarded(&bin, gst::PadProbeReturn::Drop, || {
+                // What is dropped would be given back twice.
+                Some(bin) => guarded(&bin, gst::PadProbeReturn::Handled, || {
                     arrived(&bin, pad, info, &admission)
                 }),
                 None => gst::PadProbeReturn::Ok,
