@@ -57,6 +57,10 @@ pub(crate) enum Ending {
     File,
 }
 
+/// A stream that comes so much later than a file begins, in nanoseconds, is not in it where its length is a matter of
+/// bytes.
+const AWAY: u64 = 10_000_000_000;
+
 /// When a file is full; 0: never.
 #[derive(Debug, Clone, Copy, Default)]
 pub(crate) struct Limits {
@@ -202,6 +206,11 @@ impl Plan {
     /// Whether something has come of a stream.
     pub(crate) fn came(&self, stream: usize) -> bool {
         self.streams.get(stream).is_some_and(|stream| stream.came)
+    }
+
+    /// Whether a stream has ended.
+    pub(crate) fn stream_has_ended(&self, stream: usize) -> bool {
+        self.streams.get(stream).is_some_and(|stream| stream.ended)
     }
 
     /// Whether a stream is in the file that is open.
@@ -436,7 +445,7 @@ impl Plan {
             self.version += 1;
             // They have not been asked since.
             for (number, stream) in self.streams.iter_mut().enumerate() {
-                if number != reference && stream.waiting.flatten() <= before {
+                if number != reference && stream.in_file && stream.waiting.flatten() <= before {
                     stream.waiting = None;
                 }
             }
@@ -512,12 +521,26 @@ impl Plan {
     }
 
     fn begin(&mut self) -> Verdict {
-        for stream in &mut self.streams {
-            stream.in_file = stream.waiting.is_some() && !stream.ended;
-            stream.changed = false;
-        }
         let starts = self.streams.iter().filter_map(|stream| stream.waiting);
         self.origin = starts.flatten().min().unwrap_or(self.origin);
+        // Muxers make files that cannot be read of a stream that has a place and brings nothing.
+        let lasts = match self.limits {
+            Limits {
+                time: 0, bytes: 0, ..
+            } => u64::MAX,
+            Limits { time: 0, .. } => AWAY,
+            Limits { time, .. } => time,
+        };
+        let cut = match self.phase {
+            Phase::Cutting(Some(at)) => at.max(self.origin),
+            _ => self.origin,
+        };
+        let end = cut.saturating_add(lasts);
+        for stream in &mut self.streams {
+            let is_of_this = |start: Option<u64>| start.is_none_or(|start| start < end);
+            stream.in_file = stream.waiting.is_some_and(is_of_this) && !stream.ended;
+            stream.changed = false;
+        }
         self.enter(Phase::Changing);
         self.files += 1;
         self.due = false;
@@ -636,6 +659,48 @@ mod tests {
         assert_eq!(plan.offer(AUDIO, key(20)), Verdict::Open);
         assert!(plan.in_file(VIDEO) && plan.in_file(AUDIO));
         assert_eq!(plan.origin(), 15);
+    }
+
+    #[test]
+    fn a_stream_that_is_away_for_a_whole_file_is_not_in_it() {
+        let by_time = Limits {
+            time: 100,
+            ..Limits::default()
+        };
+        let by_bytes = Limits {
+            bytes: 1 << 20,
+            ..Limits::default()
+        };
+        for (limits, comes) in [(by_time, 250), (by_bytes, 2 * AWAY)] {
+            let mut plan = Plan::new(2, limits);
+            assert_eq!(plan.offer(VIDEO, key(0)), Verdict::Wait);
+            assert_eq!(plan.offer(AUDIO, key(comes)), Verdict::Open);
+            plan.opened();
+            assert!(plan.in_file(VIDEO) && !plan.in_file(AUDIO));
+            assert_eq!(plan.offer(VIDEO, key(0)), Verdict::Pass);
+            // It is in the one that has something of it.
+            let at = comes + 10;
+            assert_eq!(plan.offer(AUDIO, key(comes)), Verdict::Wait);
+            assert_eq!(plan.offer(VIDEO, key(at)), Verdict::Open);
+            plan.opened();
+            assert!(plan.in_file(VIDEO) && plan.in_file(AUDIO));
+            assert_eq!(plan.origin(), comes);
+        }
+        // What waits with less than the file before is in the next one with the unit that begins it.
+        let mut plan = Plan::new(2, by_time);
+        plan.offer(VIDEO, key(0));
+        assert_eq!(plan.offer(AUDIO, key(500)), Verdict::Open);
+        plan.opened();
+        plan.offer(VIDEO, key(0));
+        plan.offer(AUDIO, key(500));
+        assert_eq!(plan.offer(VIDEO, key(700)), Verdict::Open);
+        assert!(plan.in_file(VIDEO) && plan.in_file(AUDIO));
+        assert_eq!(plan.origin(), 500);
+        // Any may be in one that has no end.
+        let mut plan = Plan::new(2, Limits::default());
+        assert_eq!(plan.offer(VIDEO, key(0)), Verdict::Wait);
+        assert_eq!(plan.offer(AUDIO, key(100 * AWAY)), Verdict::Open);
+        assert!(plan.in_file(AUDIO));
     }
 
     #[test]

@@ -5,6 +5,7 @@ use std::ops::ControlFlow;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
+use gst::glib;
 use gst::prelude::*;
 
 use super::first::First;
@@ -43,6 +44,10 @@ pub(crate) struct Lane {
     pub told: Mutex<Told>,
     /// Events have come that the file has not been told of.
     pub news: AtomicBool,
+    /// That the file is without it has been said.
+    pub told_missing: AtomicBool,
+    /// Where it leaves for the file.
+    source: glib::WeakRef<gst::Pad>,
     last: Mutex<Last>,
     /// Frames that are on their way to the point where they wait for the file's turn, or were flushed there.
     under_way: AtomicU64,
@@ -59,6 +64,8 @@ impl Lane {
             pad: Mutex::default(),
             told: Mutex::default(),
             news: AtomicBool::default(),
+            told_missing: AtomicBool::default(),
+            source: glib::WeakRef::new(),
             last: Mutex::default(),
             under_way: AtomicU64::default(),
             waiting: Mutex::default(),
@@ -132,6 +139,24 @@ impl Lane {
             }
         }
         Ok(())
+    }
+
+    /// The stream leaves this pad for the file.
+    pub(crate) fn leaves(&self, source: &gst::Pad) {
+        self.source.set(Some(source));
+    }
+
+    /// Tells a file that has just been opened what the stream is, which may have nothing for it: a muxer writes nothing
+    /// that can be read of a stream that it does not know.
+    pub(crate) fn introduce(&self, file: u64, origin: u64) {
+        let told = self
+            .source
+            .upgrade()
+            .map(|source| self.tell_file(&source, file, origin));
+        if let Some(Err(_)) = told {
+            // Its own thread is to hear of it.
+            *lock(&self.told) = Told::default();
+        }
     }
 
     /// The next file begins with this unit, if it begins with one of this stream.

@@ -65,8 +65,8 @@ pub(crate) trait Owner: Send + Sync + 'static {
     fn opened(&self, muxer: &gst::Element, sink: &gst::Element);
     /// The first file is open, and the element that the bin waited for in its place can go.
     fn began(&self, placeholder: &gst::Element);
-    /// A file begins without this stream.
-    fn is_without(&self, stream: &str);
+    /// A file begins without this stream, which may have ended.
+    fn is_without(&self, stream: &str, ended: bool);
     /// No stream has brought anything.
     fn is_empty(&self);
     /// A flush has taken so many frames of the stream that were on their way.
@@ -351,6 +351,7 @@ impl Muxed {
         let Some(number) = self.number(name) else {
             return;
         };
+        self.lanes[number].leaves(source);
         // The pad may be one that stays for the next recording, which has another muxer.
         let muxed = Arc::downgrade(self);
         let kinds = gst::PadProbeType::EVENT_DOWNSTREAM
@@ -365,7 +366,7 @@ impl Muxed {
             let Some(bin) = muxed.bin.upgrade() else {
                 return gst::PadProbeReturn::Remove;
             };
-            guarded(&bin, gst::PadProbeReturn::Drop, || {
+            guarded(&bin, gst::PadProbeReturn::Handled, || {
                 muxed.arrived(number, source, info)
             })
         });
@@ -622,6 +623,19 @@ impl Muxed {
             self.tell(Plan::stop);
             return Err(gst::FlowError::Flushing);
         }
+        let (file, origin, in_file) = {
+            let plan = &lock(&self.state).plan;
+            let in_file = (0..self.lanes.len()).map(|number| plan.in_file(number));
+            (plan.file(), plan.origin(), in_file.collect::<Vec<_>>())
+        };
+        for (lane, _) in self
+            .lanes
+            .iter()
+            .zip(in_file)
+            .filter(|(_, in_file)| *in_file)
+        {
+            lane.introduce(file, origin);
+        }
         self.tell(Plan::opened);
         Ok(())
     }
@@ -653,8 +667,12 @@ impl Muxed {
             state.plan.file() == 1
         };
         for (number, lane) in self.lanes.iter().enumerate() {
-            if !lock(&self.state).plan.came(number) {
-                self.owner.is_without(&lane.name);
+            let (came, ended) = {
+                let plan = &lock(&self.state).plan;
+                (plan.came(number), plan.stream_has_ended(number))
+            };
+            if !came && !lane.told_missing.swap(true, Ordering::AcqRel) {
+                self.owner.is_without(&lane.name, ended);
             }
         }
         let prepared = self.choose_streams().and_then(|()| {

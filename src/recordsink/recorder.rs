@@ -184,12 +184,13 @@ impl muxed::Owner for Hand {
         }
     }
 
-    fn is_without(&self, stream: &str) {
+    fn is_without(&self, stream: &str, ended: bool) {
         if let Some(bin) = self.0.upgrade().and_then(|recorder| recorder.bin.upgrade()) {
+            let until = if ended { "" } else { " until something does" };
             gst::element_warning!(
                 bin,
                 gst::StreamError::Mux,
-                ("Nothing has come of the {stream}: the file is without it until something does")
+                ("Nothing has come of the {stream}: the file is without it{until}")
             );
         }
     }

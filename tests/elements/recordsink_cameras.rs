@@ -368,6 +368,43 @@ fn buffers_without_times_are_counted() {
     assert_mentions(&err, &["video", "no timestamps", "no frame rate"]);
 }
 
+/// A microphone that is away for longer than files take.
+#[test]
+fn files_during_which_a_stream_is_away_are_whole_without_it() {
+    for name in [
+        "a.mp4", "a.mov", "a.ts", "a.mkv", "a.webm", "a.avi", "a.flv",
+    ] {
+        let dir = tempfile::tempdir().unwrap();
+        let sound = "audio/x-raw,format=S16LE,layout=interleaved,rate=48000,channels=1";
+        let pipeline = recorder(
+            &[("video", RAW), ("audio", sound)],
+            "split-time=400000000",
+            &dir.path().join(name),
+        );
+        let warnings = pipeline.warnings();
+        pipeline.play();
+        give_video(&pipeline, gst::ClockTime::ZERO, 75);
+        for n in (0..10).chain(100..150) {
+            let at = gst::ClockTime::from_mseconds(20 * n);
+            let samples = vec![0; 2 * 960];
+            let pushed = source(&pipeline, "audio").push_buffer(buffer(samples, Some(at)));
+            pushed.unwrap();
+        }
+        end(&pipeline, &["video", "audio"]);
+        until_eos(&pipeline);
+        pipeline.0.set_state(gst::State::Null).unwrap();
+        assert_eq!(*warnings.lock().unwrap(), [""; 0], "{name}");
+        let mut files: Vec<_> = std::fs::read_dir(dir.path())
+            .unwrap()
+            .map(|it| it.unwrap().path())
+            .collect();
+        files.sort();
+        assert!(files.len() >= 3, "{name}: {files:?}");
+        let shown: Vec<usize> = files.iter().map(|file| frames(file)).collect();
+        assert_eq!(shown.iter().sum::<usize>(), 75, "{files:?}: {shown:?}");
+    }
+}
+
 /// Pictures that decoders show, of a size.
 pub(crate) fn jpegs(width: u32, height: u32, count: u32) -> Vec<Vec<u8>> {
     let pipeline = Pipeline::launch(&format!(
