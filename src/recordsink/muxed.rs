@@ -21,7 +21,9 @@ use super::cut::{Ending, GRACE, Limits, Plan, Unit, Verdict};
 use super::first::First;
 use super::lane::{Lane, held_queue, running_time};
 use super::tally::Current;
+use crate::failure;
 use crate::streams::bin::{guarded, have_it_waited_for, write_no_gaps};
+use crate::streams::stamps::reordered;
 use crate::streams::{self, MissingElement, entry, same_format, set_if_there};
 use crate::sync::lock;
 
@@ -48,6 +50,13 @@ struct State {
 /// Whether what waits to leave `source` is to be dropped.
 fn flushes(source: &gst::Pad) -> bool {
     source.pad_flags().contains(gst::PadFlags::FLUSHING)
+}
+
+/// Whether a buffer has no more than headers. Those of H.264 and H.265 are in front of a picture.
+fn is_header(source: &gst::Pad, buffer: &gst::BufferRef) -> bool {
+    let is_flagged = buffer.flags().contains(gst::BufferFlags::HEADER);
+    let caps = source.current_caps();
+    is_flagged && caps.is_none_or(|caps| reordered(&caps).is_none())
 }
 
 /// What the recording is asked and told of.
@@ -380,6 +389,11 @@ impl Muxed {
     ) -> gst::PadProbeReturn {
         if let Some(mut buffer) = info.take_buffer() {
             self.lanes[number].complete(&mut buffer);
+            if buffer.pts().is_none() && !is_header(source, &buffer) {
+                self.untimed(number);
+                info.flow_res = Err(failure::POSTED);
+                return gst::PadProbeReturn::Handled;
+            }
             info.flow_res = self.write(number, source, buffer);
             return gst::PadProbeReturn::Handled;
         }
@@ -396,6 +410,17 @@ impl Muxed {
             Some(gst::PadProbeData::Query(_)) => self.query(number, info),
             _ => gst::PadProbeReturn::Ok,
         }
+    }
+
+    /// A muxer leaves out what has no time, without a word.
+    fn untimed(&self, number: usize) {
+        self.owner.failed(gst::error_msg!(
+            gst::StreamError::Format,
+            (
+                "The {}'s buffers have no timestamps: give it some (appsrc do-timestamp=true, or a parser in front)",
+                self.lanes[number].name
+            )
+        ));
     }
 
     /// Hands a unit to the file, once it is its turn. The pad would not push what it has if it is flushed meanwhile.

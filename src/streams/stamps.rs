@@ -92,13 +92,29 @@ pub(crate) struct Stamped {
     pub segment: Option<gst::Event>,
 }
 
+/// Whether each buffer of an encoded stream is a picture, or a package of sound, as it comes: what is not is for a
+/// parser, and pictures that are not decoded in the order in which they are shown are nobody's to count.
+fn is_whole(caps: &gst::CapsRef) -> bool {
+    caps.structure(0).is_some_and(|structure| {
+        let is = |field| structure.get::<bool>(field) == Ok(true);
+        match structure.name().as_str() {
+            "video/x-vp8" | "video/x-vp9" | "audio/x-opus" => true,
+            name if name.starts_with("audio/") => {
+                let is_raw = structure.get::<&str>("stream-format") == Ok("raw");
+                is("framed") || is("parsed") || is_raw
+            }
+            _ => false,
+        }
+    })
+}
+
 impl Stamps {
     /// Follows the stream's caps; counting goes on from where the stream is.
     pub(crate) fn set_caps(&mut self, caps: &gst::CapsRef) {
         let name = caps
             .structure(0)
             .map_or("", |structure| structure.name().as_str());
-        self.is_counted = is_raw(caps) || name == "image/jpeg";
+        self.is_counted = is_raw(caps) || name == "image/jpeg" || is_whole(caps);
         self.stands_alone = STAND_ALONE.contains(&name) || name.starts_with("image/");
         self.is_sound = name.starts_with("audio/");
         self.in_order = is_raw(caps) || name.starts_with("audio/") || name.starts_with("image/");
@@ -304,10 +320,11 @@ impl Stamps {
         breaks: &Breaks,
     ) -> Result<Stamped, Unplaced> {
         let is_untimed = buffer.dts_or_pts().is_none();
+        let is_counted = self.is_counted && !buffer.flags().contains(gst::BufferFlags::HEADER);
         if self.is_refused() {
             return Err(Unplaced::Backward);
         }
-        if self.segment.is_none() || (is_untimed && !self.is_counted) {
+        if self.segment.is_none() || (is_untimed && !is_counted) {
             return Ok(Stamped::default());
         }
         let placed = self.place(buffer, breaks)?;
@@ -452,7 +469,7 @@ fn signed(time: gst::ClockTime) -> Option<i64> {
 }
 
 /// The codec of caps whose buffers are pictures that may come in another order than they are shown.
-fn reordered(caps: &gst::CapsRef) -> Option<Codec> {
+pub(crate) fn reordered(caps: &gst::CapsRef) -> Option<Codec> {
     let structure = caps.structure(0)?;
     let codec = match structure.name().as_str() {
         "video/x-h264" => Codec::H264,

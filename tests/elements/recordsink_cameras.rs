@@ -368,6 +368,60 @@ fn buffers_without_times_are_counted() {
     assert_mentions(&err, &["video", "no timestamps", "no frame rate"]);
 }
 
+/// As an application hands them on: a muxer would leave all of them out, and say nothing.
+#[test]
+fn encoded_buffers_without_times_are_counted_or_refused() {
+    let dir = tempfile::tempdir().unwrap();
+    let record = |source: &str, name: &str| {
+        let file = dir.path().join(name);
+        let pipeline = Pipeline::launch(&format!(
+            "{source} ! identity name=i ! recordsink location={}",
+            file.display()
+        ));
+        let pad = pipeline.element("i").static_pad("src").unwrap();
+        pad.add_probe(gst::PadProbeType::BUFFER, |_, info| {
+            let times = info.buffer_mut().unwrap().make_mut();
+            times.set_pts(None);
+            times.set_dts(None);
+            gst::PadProbeReturn::Ok
+        });
+        (pipeline.run(), file)
+    };
+    let pictures = "videotestsrc num-buffers=20 ! video/x-raw,width=64,height=48,framerate=10/1";
+    for name in ["a.mkv", "a.webm", "a.ogg"] {
+        let (ended, file) = record(&format!("{pictures} ! vp8enc"), name);
+        ended.unwrap();
+        assert_eq!(frames(&file), 20, "{name}");
+        let duration = ffprobe(&file, &[], "format=duration");
+        let duration: f64 = duration[0].parse().unwrap();
+        assert!((duration - 2.0).abs() < 0.11, "{name}: {duration}");
+    }
+    let sound = "audiotestsrc num-buffers=48 samplesperbuffer=1000 ! audio/x-raw,rate=48000";
+    for (encoder, name) in [
+        ("opusenc", "b.mkv"),
+        ("avenc_aac", "b.mkv"),
+        ("avenc_aac ! aacparse", "b.m4a"),
+    ] {
+        let (ended, file) = record(&format!("{sound} ! {encoder}"), name);
+        ended.unwrap();
+        let duration = ffprobe(&file, &[], "format=duration");
+        let duration: f64 = duration[0].parse().unwrap();
+        assert!(
+            (duration - 1.0).abs() < 0.1,
+            "{encoder}, {name}: {duration}"
+        );
+    }
+    for name in ["c.mkv", "c.mp4", "c.ts"] {
+        let (ended, file) = record(&format!("{pictures} ! x264enc"), name);
+        let error = ended.expect_err("they are not decoded in the order in which they are shown");
+        assert_mentions(
+            &error,
+            &["The video's buffers have no timestamps", "parser"],
+        );
+        assert!(!file.exists(), "{name}");
+    }
+}
+
 /// A microphone that is away for longer than files take.
 #[test]
 fn files_during_which_a_stream_is_away_are_whole_without_it() {
