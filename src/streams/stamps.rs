@@ -347,7 +347,8 @@ impl Stamps {
                 let position = within.and_then(|it| it.position_from_running_time(time));
                 (position, None)
             }
-            None if self.in_order => (buffer.dts_or_pts(), buffer.dts()),
+            // Samples from before the segment are before the recording. Pictures are in it.
+            None if self.is_sound || buffer.pts().is_none() => (buffer.dts_or_pts(), buffer.dts()),
             None => {
                 let start = within.and_then(|it| it.start());
                 self.shift.encoded(start, buffer)

@@ -422,6 +422,49 @@ fn encoded_buffers_without_times_are_counted_or_refused() {
     }
 }
 
+/// As behind an exact seek; a sink and muxers leave out what is not in its segment.
+#[test]
+fn pictures_from_before_their_segment_are_recorded() {
+    let dir = tempfile::tempdir().unwrap();
+    let jpeg = jpegs(64, 48, 1).remove(0);
+    for (name, caps) in [
+        ("a.mjpeg", "image/jpeg,width=64,height=48,framerate=25/1"),
+        ("a.mkv", "image/jpeg,width=64,height=48,framerate=25/1"),
+        ("a.avi", "image/jpeg,width=64,height=48,framerate=25/1"),
+        ("b.mkv", RAW),
+        ("b.mp4", RAW),
+    ] {
+        let file = dir.path().join(name);
+        let pipeline = recorder(&[("video", caps)], "", &file);
+        let pad = source(&pipeline, "video").static_pad("src").unwrap();
+        let start = gst::ClockTime::from_seconds(5);
+        let from = pad.add_probe(gst::PadProbeType::EVENT_DOWNSTREAM, move |_, info| {
+            if let Some(gst::PadProbeData::Event(event)) = &mut info.data
+                && event.type_() == gst::EventType::Segment
+            {
+                let mut segment = gst::FormattedSegment::<gst::ClockTime>::new();
+                segment.set_start(start);
+                *event = gst::event::Segment::new(&segment);
+            }
+            gst::PadProbeReturn::Ok
+        });
+        assert!(from.is_some());
+        pipeline.play();
+        for n in 0..20_u8 {
+            let picture = match caps == RAW {
+                true => vec![n * 10; 160 * 128 * 3 / 2],
+                false => jpeg.clone(),
+            };
+            let at = start + FRAME * u64::from(n) - FRAME * 10;
+            let pushed = source(&pipeline, "video").push_buffer(buffer(picture, Some(at)));
+            pushed.unwrap();
+        }
+        end(&pipeline, &["video"]);
+        let said = until_eos(&pipeline);
+        assert_eq!(frames(&file), 20, "{name}: {said:?}");
+    }
+}
+
 /// A microphone that is away for longer than files take.
 #[test]
 fn files_during_which_a_stream_is_away_are_whole_without_it() {
