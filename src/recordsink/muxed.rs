@@ -768,6 +768,13 @@ impl Muxed {
         lock(&self.state).plan.has_ended()
     }
 
+    /// Whether a stream has ended, or no more files are made.
+    pub(crate) fn has_ended_of(&self, name: &str) -> bool {
+        let plan = &lock(&self.state).plan;
+        let number = self.number(name);
+        plan.has_ended() || number.is_some_and(|number| plan.stream_has_ended(number))
+    }
+
     /// It has said so; true when another file follows.
     pub(crate) fn goes_on(&self) -> bool {
         let mut state = lock(&self.state);

@@ -85,7 +85,7 @@ impl Recorder {
             },
             Some(gst::PadProbeData::Buffer(_))
                 if lock(self.arrival(name)).ended
-                    && self.is_finished()
+                    && self.is_finished_of(name)
                     && !self.has_ended(name) =>
             {
                 self.came_late(name);
@@ -135,6 +135,11 @@ impl Recorder {
                   and back to begin another recording")
             );
         }
+    }
+
+    /// Whether a stream of a file that a muxer makes has ended.
+    fn is_finished_of(&self, name: &str) -> bool {
+        self.muxed().is_some_and(|muxed| muxed.has_ended_of(name))
     }
 
     /// Whether all streams of a file that a muxer makes have ended.

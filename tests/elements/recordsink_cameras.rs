@@ -422,6 +422,43 @@ fn encoded_buffers_without_times_are_counted_or_refused() {
     }
 }
 
+/// A stream that was flushed behind its end while the other goes on.
+#[test]
+fn a_stream_that_comes_again_behind_its_end_is_refused_at_once() {
+    let dir = tempfile::tempdir().unwrap();
+    for name in ["a.mp4", "a.mkv", "a.avi"] {
+        let file = dir.path().join(name);
+        let pipeline = recorder(&[("video", RAW), ("audio", PCM)], "", &file);
+        let warnings = pipeline.warnings();
+        pipeline.play();
+        give_video(&pipeline, gst::ClockTime::ZERO, 20);
+        let samples = || buffer(vec![0; 2 * 800], Some(gst::ClockTime::ZERO));
+        source(&pipeline, "audio").push_buffer(samples()).unwrap();
+        end(&pipeline, &["audio"]);
+        let pad = pipeline.element("r").static_pad("audio").unwrap();
+        let has_ended = || pad.sticky_event::<gst::event::Eos>(0).is_some();
+        until("its end has come", has_ended);
+        until("the pictures are recorded", || {
+            let stats = pipeline.element("r").property::<gst::Structure>("stats");
+            stats.get::<u64>("frames").unwrap() >= 10
+        });
+        assert!(pad.send_event(gst::event::FlushStart::new()));
+        assert!(pad.send_event(gst::event::FlushStop::new(true)));
+        let segment = gst::FormattedSegment::<gst::ClockTime>::new();
+        pad.send_event(gst::event::Segment::new(&segment));
+        // Not before the end that was given has come to the file, through a thread of its own.
+        until("it is refused", || {
+            pad.chain(samples()) == Err(gst::FlowError::Eos)
+        });
+        end(&pipeline, &["video"]);
+        pipeline.ends(name);
+        let warnings = warnings.lock().unwrap();
+        let said = |it: &&String| it.contains("More audio comes behind its end");
+        assert_eq!(warnings.iter().filter(said).count(), 1, "{warnings:?}");
+        assert_eq!(frames(&file), 20, "{name}");
+    }
+}
+
 /// As behind an exact seek; a sink and muxers leave out what is not in its segment.
 #[test]
 fn pictures_from_before_their_segment_are_recorded() {
