@@ -266,7 +266,7 @@ impl Context {
             // Its thread hangs in the sink or in the disk.
             let counters = handles.iter().find(|handle| handle.id == open.id);
             let counters = counters.map(|handle| handle.counters.clone());
-            let outcome = Outcome::of(Failure::Stalled(timeout));
+            let outcome = Outcome::of(Failure::Late(timeout));
             self.tell(open.id, &outcome, &counters.unwrap_or_default());
         }
     }
@@ -687,7 +687,7 @@ impl Host for Context {
         // Where the storage hangs, looking at it would.
         let stalled = matches!(
             outcome.failure,
-            Some(Failure::Stalled(_) | Failure::TooSlow)
+            Some(Failure::Stalled(_) | Failure::Late(_) | Failure::TooSlow)
         );
         if !stalled {
             self.sweep();

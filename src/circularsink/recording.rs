@@ -80,6 +80,8 @@ pub(crate) enum Failure {
     TooSlow,
     #[error("the storage took nothing for {0:?}")]
     Stalled(Duration),
+    #[error("the storage did not take all of it within {0:?} (finish-timeout)")]
+    Late(Duration),
     #[error("{0} recordings are open already (max-recordings)")]
     TooMany(u32),
     #[error("a fault in this element, please report it")]
@@ -120,14 +122,16 @@ struct Patience {
     since: Instant,
     seen: u64,
     timeout: Duration,
+    has_moved: bool,
 }
 
 impl Patience {
-    fn new(timeout: Duration) -> Self {
+    fn new(timeout: Duration, progress: u64) -> Self {
         Self {
             since: Instant::now(),
-            seen: 0,
+            seen: progress,
             timeout,
+            has_moved: false,
         }
     }
 
@@ -136,6 +140,7 @@ impl Patience {
         if progress != self.seen {
             self.since = Instant::now();
             self.seen = progress;
+            self.has_moved = true;
         }
         self.since + self.timeout
     }
@@ -144,6 +149,7 @@ impl Patience {
 /// What the thread of a recording waits for besides notices.
 struct Wait {
     timeout: Duration,
+    counters: Arc<Counters>,
     /// The element is being shut down.
     deadline: Option<Instant>,
     /// Set when the end is a matter of writing what is there.
@@ -155,9 +161,10 @@ struct Wait {
 }
 
 impl Wait {
-    fn new(timeout: Duration) -> Self {
+    fn new(timeout: Duration, counters: Arc<Counters>) -> Self {
         Self {
             timeout,
+            counters,
             deadline: None,
             patience: None,
             settle: None,
@@ -166,8 +173,13 @@ impl Wait {
         }
     }
 
+    fn progress(&self) -> u64 {
+        self.counters.progress.load(Ordering::Relaxed)
+    }
+
     /// When to look again, whatever comes.
-    fn wake(&mut self, progress: u64) -> Option<Instant> {
+    fn wake(&mut self) -> Option<Instant> {
+        let progress = self.progress();
         let patience = self.patience.as_mut().map(|p| p.until(progress));
         let settle = self.settle.filter(|_| !self.sealed);
         [self.deadline, settle, patience]
@@ -187,8 +199,9 @@ impl Wait {
     }
 
     fn be_patient(&mut self) {
+        let progress = self.progress();
         self.patience
-            .get_or_insert_with(|| Patience::new(self.timeout));
+            .get_or_insert_with(|| Patience::new(self.timeout, progress));
     }
 
     /// Something else was waited for meanwhile, and that is no time in which nothing was written.
@@ -215,21 +228,28 @@ impl Wait {
 
     fn cut_off(&mut self) {
         self.cut_off = true;
-        self.patience = Some(Patience::new(self.timeout.min(CUT_OFF_PATIENCE)));
+        let timeout = self.timeout.min(CUT_OFF_PATIENCE);
+        self.patience = Some(Patience::new(timeout, self.progress()));
+    }
+
+    /// Whether nothing was written for as long as that may be.
+    fn is_stalled(&mut self, now: Instant) -> bool {
+        let progress = self.progress();
+        let patience = self.patience.as_mut();
+        patience.is_some_and(|p| p.until(progress) <= now)
     }
 
     /// Whether there is no more waiting for it.
-    fn is_over(&mut self, progress: u64, now: Instant) -> bool {
-        let stalled = self
-            .patience
-            .as_mut()
-            .is_some_and(|p| p.until(progress) <= now);
-        stalled || self.deadline.is_some_and(|by| by <= now)
+    fn is_over(&mut self, now: Instant) -> bool {
+        self.is_stalled(now) || self.deadline.is_some_and(|by| by <= now)
     }
 
-    fn failure(&self) -> Failure {
-        match self.cut_off {
-            true => Failure::TooSlow,
+    fn failure(&mut self, now: Instant) -> Failure {
+        let stalled = self.is_stalled(now);
+        let moved = self.patience.as_ref().is_some_and(|p| p.has_moved);
+        match moved && !stalled {
+            _ if self.cut_off => Failure::TooSlow,
+            true => Failure::Late(self.timeout),
             false => Failure::Stalled(self.timeout),
         }
     }
@@ -279,7 +299,7 @@ struct Ready {
 impl Recorder {
     /// Runs the recording to its end.
     pub(crate) fn run(self) {
-        let mut wait = Wait::new(self.order.finish_timeout);
+        let mut wait = Wait::new(self.order.finish_timeout, self.counters.clone());
         let mut outcome = Outcome::default();
         let ready = match self.wait_for_streams(&mut wait) {
             Ok(ready) => ready,
@@ -355,8 +375,9 @@ impl Recorder {
         };
         let mut waited = false;
         while self.host.is_name_in_use(self.order.id, &name) {
-            if wait.cut_off || wait.deadline.is_some_and(|by| by <= Instant::now()) {
-                return Err(wait.failure());
+            let now = Instant::now();
+            if wait.cut_off || wait.deadline.is_some_and(|by| by <= now) {
+                return Err(wait.failure(now));
             }
             waited = true;
             self.heed(wait)?;
@@ -540,8 +561,7 @@ impl Recorder {
     /// Waits until the recording is over.
     fn watch(&self, mut wait: Wait) -> Result<(), Failure> {
         loop {
-            let progress = self.counters.progress.load(Ordering::Relaxed);
-            let notice = match wait.wake(progress) {
+            let notice = match wait.wake() {
                 None => self
                     .notices
                     .recv()
@@ -575,9 +595,8 @@ impl Recorder {
                     if wait.has_settled(now) {
                         self.seal();
                     }
-                    let progress = self.counters.progress.load(Ordering::Relaxed);
-                    if wait.is_over(progress, now) {
-                        return Err(wait.failure());
+                    if wait.is_over(now) {
+                        return Err(wait.failure(now));
                     }
                 }
             }
@@ -599,7 +618,10 @@ impl Recorder {
         mut outcome: Outcome,
     ) {
         // A sink that hangs would hang whoever stops it: then the news goes first.
-        if matches!(result, Err(Failure::Stalled(_) | Failure::TooSlow)) {
+        if matches!(
+            result,
+            Err(Failure::Stalled(_) | Failure::Late(_) | Failure::TooSlow)
+        ) {
             self.seal();
             outcome.failure = result.err();
             self.abandon(bin, &target, outcome);

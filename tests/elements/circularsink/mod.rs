@@ -11,6 +11,7 @@ mod trust;
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, mpsc};
 
 use gst::prelude::*;
@@ -608,6 +609,27 @@ fn a_hanging_sink_can_not_hold_up_a_change_of_state() {
     stall.release();
 }
 
+#[test]
+fn a_storage_that_is_slow_is_not_said_to_take_nothing() {
+    let mut rig = Rig::new(encoded(&x264(30, 0), 600), false);
+    rig.sink.set_property("finish-timeout", 1_000_000_000u64);
+    rig.start();
+    let slow = Arc::new(AtomicBool::new(true));
+    let is_slow = slow.clone();
+    before_each_write(&rig, move || {
+        if is_slow.load(Ordering::Relaxed) {
+            std::thread::sleep(std::time::Duration::from_millis(20));
+        }
+    });
+    rig.trigger(None);
+    rig.push_all();
+    rig.stop_to_ready();
+    let (_, error) = rig.failed();
+    assert!(error.contains("did not take all of it"), "{error}");
+    slow.store(false, Ordering::Relaxed);
+    until("its thread is over", || !recordings_run());
+}
+
 /// A thread that hangs where no deadline reaches it: here in the application's answer.
 #[test]
 fn a_recording_that_is_given_up_at_the_end_is_told_of() {
@@ -626,12 +648,10 @@ fn a_recording_that_is_given_up_at_the_end_is_told_of() {
     rig.push(100);
     let id = rig.trigger(None);
     rig.push(50);
-    rig.pipeline
-        .set_state(gst::State::Ready)
-        .expect("the pipeline stops");
+    rig.stop_to_ready();
     let (done, error) = rig.failed();
     assert_eq!(done.id, id);
-    assert!(error.contains("took nothing"), "{error}");
+    assert!(error.contains("within 200ms"), "{error}");
     *hang.0.lock().expect("nobody panics") = false;
     hang.1.notify_all();
     until("its thread is over", || !recordings_run());

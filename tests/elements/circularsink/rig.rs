@@ -383,6 +383,13 @@ impl Rig {
         assert_eq!(message.type_(), gst::MessageType::Eos, "{message:?}");
     }
 
+    /// Stops so far that messages of it can be read.
+    pub(crate) fn stop_to_ready(&self) {
+        self.pipeline
+            .set_state(gst::State::Ready)
+            .expect("the pipeline stops");
+    }
+
     pub(crate) fn stop(&self) {
         self.pipeline
             .set_state(gst::State::Null)
@@ -579,6 +586,22 @@ pub(crate) fn assert_sound_aligned(decoded: &Decoded, tolerance: u64) {
     );
 }
 
+/// Has something done before each buffer that the sinks of recordings take, of those that begin from now on.
+pub(crate) fn before_each_write(rig: &Rig, what: impl Fn() + Send + Sync + 'static) {
+    let what = Arc::new(what);
+    let bin = rig.sink.downcast_ref::<gst::Bin>().expect("it is a bin");
+    bin.connect_deep_element_added(move |_, _, element| {
+        if element.factory().is_some_and(|f| f.name() == "filesink") {
+            let what = what.clone();
+            let pad = element.static_pad("sink").expect("sinks have a pad");
+            pad.add_probe(gst::PadProbeType::BUFFER, move |_, _| {
+                what();
+                gst::PadProbeReturn::Ok
+            });
+        }
+    });
+}
+
 /// Keeps buffers from reaching a recording's sink until it is opened.
 #[derive(Clone, Default)]
 pub(crate) struct Stall(pub Arc<Gate>);
@@ -602,19 +625,11 @@ impl Stall {
     pub(crate) fn on(rig: &Rig) -> Self {
         let stall = Self::default();
         let gate = stall.0.clone();
-        let bin = rig.sink.downcast_ref::<gst::Bin>().expect("it is a bin");
-        bin.connect_deep_element_added(move |_, _, element| {
-            if element.factory().is_some_and(|f| f.name() == "filesink") {
-                let gate = gate.clone();
-                let pad = element.static_pad("sink").expect("sinks have a pad");
-                pad.add_probe(gst::PadProbeType::BUFFER, move |_, _| {
-                    let mut state = gate.state.lock().expect("nobody panics");
-                    state.arrived += 1;
-                    while !state.open {
-                        state = gate.changed.wait(state).expect("nobody panics");
-                    }
-                    gst::PadProbeReturn::Ok
-                });
+        before_each_write(rig, move || {
+            let mut state = gate.state.lock().expect("nobody panics");
+            state.arrived += 1;
+            while !state.open {
+                state = gate.changed.wait(state).expect("nobody panics");
             }
         });
         stall
