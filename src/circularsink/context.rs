@@ -235,6 +235,7 @@ impl Context {
             .unwrap_or(now + Duration::from_secs(1 << 30));
         let mut state = lock(&self.state);
         if let Some(shared) = state.shared.clone() {
+            shared.stop();
             let mut inner = shared.lock();
             // Nothing more comes: recordings that wait for a picture have the sound alone.
             if !state.session.open().is_empty() {

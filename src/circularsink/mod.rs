@@ -37,7 +37,8 @@
 //! A recording goes on without sound that stops without an end, as that of a microphone that was
 //! unplugged: two seconds later, or earlier where memory is short, a warning says so and the file
 //! gets silence until something comes (raw sound, AAC, Opus). Sound of other formats ends there in
-//! that file. GAP events upstream are silence at once, without a warning. A linked stream of which nothing at all
+//! that file. At a change of state to READY ten seconds of it are made at most, and the sound ends there if there is
+//! more to fill. GAP events upstream are silence at once, without a warning. A linked stream of which nothing at all
 //! came is not in the file, or silent in it; a warning for each recording names it.
 //!
 //! # What no file can have

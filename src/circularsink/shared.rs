@@ -2,6 +2,7 @@
 //! What the element's pads write and the recordings read: the ring, and what is to be known of
 //! each stream.
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -155,6 +156,7 @@ impl Inner {
 pub struct Shared {
     inner: Mutex<Inner>,
     arrived: Condvar,
+    stopping: AtomicBool,
 }
 
 impl Shared {
@@ -169,6 +171,7 @@ impl Shared {
                 waiting: 0,
             }),
             arrived: Condvar::new(),
+            stopping: AtomicBool::new(false),
         }
     }
 
@@ -196,6 +199,16 @@ impl Shared {
         };
         inner.waiting -= 1;
         inner
+    }
+
+    /// The element is being shut down: recordings are to be over soon.
+    pub fn stop(&self) {
+        self.stopping.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether [`Shared::stop`] was called.
+    pub fn is_stopping(&self) -> bool {
+        self.stopping.load(Ordering::Relaxed)
     }
 
     /// Wakes all that wait; to be called without the lock.

@@ -39,6 +39,9 @@ const BEFORE_ZERO: i64 = 1000 * 3600 * 1_000_000_000;
 /// Silence (ns) in the place of sound of which nothing is in the recording.
 const LEAST: i64 = 20_000_000;
 
+/// Silence (ns) that a stream gets at most where the element is being shut down: no more than takes a moment.
+const LAST: i64 = 10_000_000_000;
+
 /// What has gone out, for messages, `stats` and to see whether anything moves.
 #[derive(Debug, Default)]
 pub struct Counters {
@@ -167,6 +170,8 @@ struct Task {
     sampled: i64,
     filled: i64,
     announced: bool,
+    /// There was no time for all of a silence: the stream ends there.
+    broken_off: bool,
     /// Something of the stream is in the file, or it was told that nothing is.
     settled: bool,
     /// Timestamp that stands for running time zero, once it is known.
@@ -204,6 +209,7 @@ impl Task {
             sampled: start,
             filled: start,
             announced: false,
+            broken_off: false,
             settled: false,
             base: None,
             items: Vec::with_capacity(BATCH),
@@ -235,6 +241,7 @@ impl Task {
         if let Got::Silence(until) = got {
             (flow, goes_on) = self.silence(pad, until);
         }
+        goes_on &= !self.broken_off;
         match flow {
             Ok(_) if goes_on => return true,
             Ok(_) => {
@@ -326,12 +333,20 @@ impl Task {
     }
 
     /// Pushes silence up to a running time.
-    fn fill(&mut self, pad: &gst::Pad, until: i64) -> Result<gst::FlowSuccess, gst::FlowError> {
-        let Some(stuff) = self.stuff.clone() else {
+    fn fill(&mut self, pad: &gst::Pad, mut until: i64) -> Result<gst::FlowSuccess, gst::FlowError> {
+        let Some(stuff) = self.stuff.clone().filter(|_| !self.broken_off) else {
             return Ok(gst::FlowSuccess::Ok);
         };
         let base = self.segment(pad, 0);
-        while let Some((mut buffer, end)) = stuff.next(self.sounded, until) {
+        loop {
+            let last = self.sounded.saturating_add(LAST);
+            if last < until && self.feed.shared.is_stopping() {
+                self.broken_off = true;
+                until = last;
+            }
+            let Some((mut buffer, end)) = stuff.next(self.sounded, until) else {
+                return Ok(gst::FlowSuccess::Ok);
+            };
             {
                 let buffer = buffer.make_mut();
                 buffer.set_pts(clock_time(self.sounded - self.feed.start + base));
@@ -345,7 +360,6 @@ impl Task {
             self.sounded = end;
             self.filled = self.filled.max(end);
         }
-        Ok(gst::FlowSuccess::Ok)
     }
 
     /// Pushes what of an item is in the recording.
@@ -411,6 +425,9 @@ impl Task {
         if !leaves_holes && self.filled == self.sounded {
             // The silence lasts until here.
             self.fill(pad, time)?;
+        }
+        if self.broken_off {
+            return Ok(None);
         }
         self.sounded = self.sounded.max(end);
         let begun = self.sampled.max(self.filled);

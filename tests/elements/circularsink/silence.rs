@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! Sound that stops: with GAP events, and like that of a microphone whose cable was pulled.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use gst::prelude::*;
@@ -372,6 +372,99 @@ fn sound_of_which_nothing_came_is_told_of_with_each_recording() {
             assert_eq!(warnings(&rig), [""; 0], "{what}");
         }
     }
+}
+
+/// Just under an hour, which is no new beginning.
+const AWAY: u64 = 59 * 60 * 1_000_000_000;
+
+/// A buffer that comes later than it would.
+fn later(mut buffer: gst::Buffer, by: u64) -> gst::Buffer {
+    let by = gst::ClockTime::from_nseconds(by);
+    let it = buffer.make_mut();
+    let (pts, dts) = (it.pts(), it.dts());
+    it.set_pts(pts.map(|time| time + by));
+    it.set_dts(dts.map(|time| time + by));
+    buffer
+}
+
+/// Pictures that are away before every 50th of the first 200.
+fn with_jumps(mut stream: Encoded, jumps: u64) -> Encoded {
+    for (number, buffer) in (0..).zip(&mut stream.buffers) {
+        let by = (number / 50u64).min(jumps) * AWAY;
+        *buffer = later(buffer.clone(), by);
+    }
+    stream
+}
+
+#[test]
+fn a_change_of_state_does_not_wait_for_silence() {
+    for name in ["r.ts", "r.avi"] {
+        let mut rig = Rig::new(with_jumps(encoded(&x264(30, 0), 600), 3), true);
+        rig.locate(name);
+        rig.sink.set_property("recording", true);
+        rig.start();
+        let audio = rig.audio.take().expect("there is sound");
+        let (caps, sound) = sound("avenc_aac");
+        audio.push_event(gst::event::Caps::new(&caps));
+        let send = |from: usize, by: u64| {
+            for buffer in &sound[from..from + 94] {
+                audio.push(later(buffer.clone(), by)).expect("it is taken");
+            }
+        };
+        send(0, 0);
+        rig.push(200);
+        let path = PathBuf::from(rig.path(name));
+        let bytes = || path.metadata().map_or(0, |file| file.len());
+        until("it is silent", || bytes() > 1_000_000);
+        // What comes back now is behind hours of silence.
+        send(281, 3 * AWAY);
+        rig.stop_to_ready();
+        assert_eq!(rig.finished().frames, 200, "{name}");
+        assert_sound(&path);
+        let packets = sound_packets(&path).len() as u64;
+        let all = 3 * AWAY / 1_000_000_000 * SAMPLES / 1024;
+        assert!(packets < all / 2, "{name}: {packets} of {all}");
+    }
+}
+
+/// Avimux counts samples: what is behind a hole that is not filled would be at another time.
+#[test]
+fn sound_behind_a_silence_that_is_broken_off_is_left_out() {
+    let mut rig = Rig::new(with_jumps(encoded(&x264(30, 0), 100), 1), true);
+    rig.locate("r.avi");
+    rig.sink.set_property("recording", true);
+    let audio = rig.audio.take().expect("there is sound");
+    rig.start();
+    audio.push_event(gst::event::StreamStart::new("audio"));
+    audio.push_event(gst::event::Caps::new(&raw_sound()));
+    let segment = gst::FormattedSegment::<gst::ClockTime>::new();
+    audio.push_event(gst::event::Segment::new(&segment));
+    let stall = Stall::on(&rig);
+    let samples_in = |frames: u64| frames * SAMPLES / RATE;
+    let sound = |number: u64| {
+        let sound = samples(samples_in(number)..samples_in(number + 1));
+        audio.push(later(sound, (number / 50).min(1) * AWAY))
+    };
+    for number in 0..100 {
+        sound(number).expect("it is taken");
+        rig.push(1);
+    }
+    stall.wait();
+    std::thread::scope(|scope| {
+        scope.spawn(|| rig.stop_to_ready());
+        let mut more = 100..;
+        until("it is being stopped", || {
+            more.next().is_some_and(|n| sound(n).is_err())
+        });
+        stall.release();
+    });
+    let done = rig.finished();
+    assert_eq!(done.frames, 100);
+    let stored = stored_samples(done.path());
+    let silence = &stored[samples_in(50) as usize..];
+    let all = AWAY / 1_000_000_000 * SAMPLES;
+    assert!((silence.len() as u64) < all / 2, "{}", silence.len());
+    assert!(silence.iter().all(|sample| *sample == 0));
 }
 
 /// Pushes frames no faster than they are written.
