@@ -407,7 +407,10 @@ impl Task {
         // What was late by so much that there is silence in its place is too late.
         let from = self.feed.start.max(self.filled);
         let raw = self.audio.as_ref();
-        let leaves_holes = raw.is_some() && self.feed.leaves_holes.load(Ordering::Relaxed);
+        // A hole that takes long to fill is filled here, where that can be broken off.
+        let leaves_holes = raw.is_some()
+            && self.feed.leaves_holes.load(Ordering::Relaxed)
+            && time.saturating_sub(self.sounded) <= LAST;
         if let Some((rate, bpf)) = raw.map(|info| (u64::from(info.rate()), info.bpf())) {
             let Some(clipped) = clip(buffer, (time, end), (from, until), rate, bpf) else {
                 return Ok(None);
@@ -430,7 +433,10 @@ impl Task {
             return Ok(None);
         }
         self.sounded = self.sounded.max(end);
-        let begun = self.sampled.max(self.filled);
+        let begun = match leaves_holes {
+            true => time,
+            false => self.sampled.max(self.filled),
+        };
         self.sampled = begun.saturating_add(end.saturating_sub(time));
         Ok(Some((buffer, time, end)))
     }

@@ -13,6 +13,9 @@ pub(crate) const RATE: u64 = 25;
 pub(crate) const FRAME: u64 = 1_000_000_000 / RATE;
 pub(crate) const SAMPLES: u64 = 48_000;
 
+/// Just under an hour (ns), which is no new beginning.
+pub(crate) const AWAY: u64 = 59 * 60 * 1_000_000_000;
+
 /// No test waits for time to pass; this only ends those that would hang.
 pub(crate) const FAILSAFE: gst::ClockTime = gst::ClockTime::from_seconds(120);
 

@@ -71,7 +71,6 @@ fn a_mov_with_raw_sound_plays_where_it_is_cut_off() {
 
 #[test]
 fn nearly_an_hour_without_anything_is_recorded_at_once() {
-    const AWAY: u64 = 59 * 60 * 1_000_000_000;
     const FEW: i32 = 8000;
     let mut rig = Rig::new(encoded("jpegenc", 200), true);
     rig.locate("r.mov");

@@ -12,6 +12,11 @@ use super::rig::*;
 const STOPS: u64 = 150;
 const COMES_BACK: u64 = 400;
 
+/// The first sample of a frame.
+fn sample_at(frame: u64) -> u64 {
+    frame * SAMPLES / RATE
+}
+
 /// The samples in a file, as they are stored.
 fn stored_samples(path: &Path) -> Vec<i64> {
     let output = Command::new("ffmpeg")
@@ -33,11 +38,10 @@ fn stored_samples(path: &Path) -> Vec<i64> {
 /// frame `first`.
 fn assert_silence(path: &Path, first: u64) {
     let samples = stored_samples(path);
-    let at = |frame: u64| frame * SAMPLES / RATE;
-    let near = |sample: u64, edge: u64| sample.abs_diff(at(edge)) < SAMPLES / 500;
+    let near = |sample: u64, edge: u64| sample.abs_diff(sample_at(edge)) < SAMPLES / 500;
     for (index, &value) in samples.iter().enumerate() {
-        let sample = at(first) + index as u64;
-        let silent = (at(STOPS)..at(COMES_BACK)).contains(&sample);
+        let sample = sample_at(first) + index as u64;
+        let silent = (sample_at(STOPS)..sample_at(COMES_BACK)).contains(&sample);
         if near(sample, STOPS) || near(sample, COMES_BACK) || sample % 30_000 < 100 {
             continue;
         }
@@ -48,8 +52,11 @@ fn assert_silence(path: &Path, first: u64) {
             assert!(off <= SAMPLES / 1000, "sample {sample} is {value}");
         }
     }
-    let end = at(first) + samples.len() as u64;
-    assert!(end > at(COMES_BACK + 50), "the sound ends at sample {end}");
+    let end = sample_at(first) + samples.len() as u64;
+    assert!(
+        end > sample_at(COMES_BACK + 50),
+        "the sound ends at sample {end}"
+    );
 }
 
 fn caught_up(rig: &Rig) {
@@ -374,9 +381,6 @@ fn sound_of_which_nothing_came_is_told_of_with_each_recording() {
     }
 }
 
-/// Just under an hour, which is no new beginning.
-const AWAY: u64 = 59 * 60 * 1_000_000_000;
-
 /// A buffer that comes later than it would.
 fn later(mut buffer: gst::Buffer, by: u64) -> gst::Buffer {
     let by = gst::ClockTime::from_nseconds(by);
@@ -387,10 +391,10 @@ fn later(mut buffer: gst::Buffer, by: u64) -> gst::Buffer {
     buffer
 }
 
-/// Pictures that are away before every 50th of the first 200.
-fn with_jumps(mut stream: Encoded, jumps: u64) -> Encoded {
+/// Pictures that are away so long (ns) before every 50th, so many times.
+fn with_jumps(mut stream: Encoded, away: u64, jumps: u64) -> Encoded {
     for (number, buffer) in (0..).zip(&mut stream.buffers) {
-        let by = (number / 50u64).min(jumps) * AWAY;
+        let by = (number / 50u64).min(jumps) * away;
         *buffer = later(buffer.clone(), by);
     }
     stream
@@ -399,7 +403,7 @@ fn with_jumps(mut stream: Encoded, jumps: u64) -> Encoded {
 #[test]
 fn a_change_of_state_does_not_wait_for_silence() {
     for name in ["r.ts", "r.avi"] {
-        let mut rig = Rig::new(with_jumps(encoded(&x264(30, 0), 600), 3), true);
+        let mut rig = Rig::new(with_jumps(encoded(&x264(30, 0), 600), AWAY, 3), true);
         rig.locate(name);
         rig.sink.set_property("recording", true);
         rig.start();
@@ -427,44 +431,82 @@ fn a_change_of_state_does_not_wait_for_silence() {
     }
 }
 
-/// Avimux counts samples: what is behind a hole that is not filled would be at another time.
-#[test]
-fn sound_behind_a_silence_that_is_broken_off_is_left_out() {
-    let mut rig = Rig::new(with_jumps(encoded(&x264(30, 0), 100), 1), true);
+/// A hundred pictures to an AVI, and what pushes the sound of one: both are away for so long (ns) after the first 50.
+fn both_away(
+    encoder: &str,
+    away: u64,
+) -> (
+    Rig,
+    impl Fn(u64) -> Result<gst::FlowSuccess, gst::FlowError>,
+) {
+    let mut rig = Rig::new(with_jumps(encoded(encoder, 100), away, 1), true);
     rig.locate("r.avi");
     rig.sink.set_property("recording", true);
-    let audio = rig.audio.take().expect("there is sound");
     rig.start();
-    audio.push_event(gst::event::StreamStart::new("audio"));
-    audio.push_event(gst::event::Caps::new(&raw_sound()));
-    let segment = gst::FormattedSegment::<gst::ClockTime>::new();
-    audio.push_event(gst::event::Segment::new(&segment));
-    let stall = Stall::on(&rig);
-    let samples_in = |frames: u64| frames * SAMPLES / RATE;
-    let sound = |number: u64| {
-        let sound = samples(samples_in(number)..samples_in(number + 1));
-        audio.push(later(sound, (number / 50).min(1) * AWAY))
+    let audio = rig.audio.take().expect("there is sound");
+    let sound = move |frame: u64| {
+        let sound = samples(sample_at(frame)..sample_at(frame + 1));
+        audio.push(later(sound, (frame / 50).min(1) * away))
     };
-    for number in 0..100 {
-        sound(number).expect("it is taken");
-        rig.push(1);
-    }
-    stall.wait();
-    std::thread::scope(|scope| {
-        scope.spawn(|| rig.stop_to_ready());
-        let mut more = 100..;
-        until("it is being stopped", || {
-            more.next().is_some_and(|n| sound(n).is_err())
+    (rig, sound)
+}
+
+/// In an AVI samples are counted: what is behind a hole that is not filled would be at another time.
+#[test]
+fn sound_behind_a_silence_that_is_broken_off_is_left_out() {
+    for encoder in [&x264(30, 0), "jpegenc"] {
+        let (mut rig, sound) = both_away(encoder, AWAY);
+        let stall = Stall::on(&rig);
+        for frame in 0..100 {
+            sound(frame).expect("it is taken");
+            rig.push(1);
+        }
+        stall.wait();
+        std::thread::scope(|scope| {
+            scope.spawn(|| rig.stop_to_ready());
+            let mut more = 100..;
+            until("it is being stopped", || {
+                more.next().is_some_and(|frame| sound(frame).is_err())
+            });
+            stall.release();
         });
-        stall.release();
-    });
-    let done = rig.finished();
-    assert_eq!(done.frames, 100);
-    let stored = stored_samples(done.path());
-    let silence = &stored[samples_in(50) as usize..];
-    let all = AWAY / 1_000_000_000 * SAMPLES;
-    assert!((silence.len() as u64) < all / 2, "{}", silence.len());
-    assert!(silence.iter().all(|sample| *sample == 0));
+        let done = rig.finished();
+        assert_eq!(done.frames, 100, "{encoder}");
+        let stored = stored_samples(done.path());
+        // To within 1 ms.
+        let silence = &stored[sample_at(50) as usize + 48..];
+        let all = (AWAY / 1_000_000_000 * SAMPLES) as usize;
+        assert!(silence.len() < all / 2, "{encoder}: {}", silence.len());
+        assert!(silence.iter().all(|sample| *sample == 0), "{encoder}");
+    }
+}
+
+#[test]
+fn sound_behind_a_silence_is_at_its_time() {
+    const MINUTE: u64 = 60_000_000_000;
+    for encoder in [&x264(30, 0), "jpegenc"] {
+        let (mut rig, sound) = both_away(encoder, MINUTE);
+        for frame in 0..100 {
+            sound(frame).expect("it is taken");
+            rig.push(1);
+        }
+        rig.eos();
+        let done = rig.finished();
+        let stored = stored_samples(done.path());
+        let (before, rest) = stored.split_at(sample_at(50) as usize);
+        let (silence, behind) = rest.split_at((MINUTE / 1_000_000_000 * SAMPLES) as usize);
+        let numbered = |samples: &[i64], first: u64| {
+            let numbers = first as i64..;
+            samples
+                .iter()
+                .zip(numbers)
+                .all(|(sample, n)| *sample == n % 30_000)
+        };
+        assert!(numbered(before, 0), "{encoder}");
+        assert!(silence.iter().all(|sample| *sample == 0), "{encoder}");
+        assert!(numbered(behind, sample_at(50)), "{encoder}");
+        assert_eq!(behind.len() as u64, sample_at(50), "{encoder}");
+    }
 }
 
 /// Pushes frames no faster than they are written.
