@@ -120,24 +120,22 @@ impl Entry {
         let target = sink_of(&head)?;
         // What is behind the pad is taken away while upstream may still be pushing.
         let admission = Arc::new(Admission::default());
-        let outcome = Arc::new(move |flow| match flow {
+        let outcome = move |flow| match flow {
             Err(gst::FlowError::Eos) if ended() => Ok(gst::FlowSuccess::Ok),
             flow => flow,
-        });
+        };
         let ghost = gst::GhostPad::builder_from_template_with_target(template, &target)?
             .name(name)
             .chain_function({
-                let (outcome, admission) = (outcome.clone(), admission.clone());
+                let admission = admission.clone();
                 move |pad, parent, buffer| {
                     admission.let_in(|| outcome(gst::ProxyPad::chain_default(pad, parent, buffer)))
                 }
             })
-            .chain_list_function({
-                let admission = admission.clone();
-                move |pad, parent, list| {
-                    admission
-                        .let_in(|| outcome(gst::ProxyPad::chain_list_default(pad, parent, list)))
-                }
+            // One by one: probes for buffers see no lists.
+            .chain_list_function(|pad, _, list| {
+                let mut buffers = list.iter_owned();
+                buffers.try_fold(gst::FlowSuccess::Ok, |_, buffer| pad.chain(buffer))
             })
             .event_full_function({
                 let admission = admission.clone();

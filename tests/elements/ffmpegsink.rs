@@ -8,6 +8,7 @@ use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use crate::common::{Pipeline, frames, until};
+use crate::feed::begin;
 use gst::prelude::*;
 use gst_video::prelude::*;
 
@@ -769,14 +770,20 @@ fn buffers_without_times_are_counted_or_refused() {
 }
 
 /// Raw pictures of a size, from a number on, 25 a second.
-fn give(source: &gst_app::AppSrc, size: (u64, u64), numbers: std::ops::Range<u64>) {
-    for n in numbers {
+fn pictures(size: (u64, u64), numbers: std::ops::Range<u64>) -> impl Iterator<Item = gst::Buffer> {
+    numbers.map(move |n| {
         let bytes = (size.0 * size.1 * 3 / 2) as usize;
         let mut buffer = gst::Buffer::from_slice(vec![(n * 5) as u8; bytes]);
         buffer
             .get_mut()
             .unwrap()
             .set_pts(n * gst::ClockTime::from_mseconds(40));
+        buffer
+    })
+}
+
+fn give(source: &gst_app::AppSrc, size: (u64, u64), numbers: std::ops::Range<u64>) {
+    for buffer in pictures(size, numbers) {
         source.push_buffer(buffer).unwrap();
     }
 }
@@ -831,6 +838,42 @@ fn another_size_is_another_file() {
             (75, 3, 0)
         );
     }
+}
+
+#[test]
+fn lists_of_buffers_are_buffers() {
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("a.mkv");
+    let (pipeline, pads) = by_hand(&format!("-c copy {}", file.display()), &["video"]);
+    assert!(begin(&pads[0], &raw(64, 48, 25)));
+    pads[0]
+        .push_list(pictures((64, 48), 0..5).collect())
+        .unwrap();
+    assert!(pads[0].push_event(gst::event::Eos::new()));
+    pipeline.ends("a list");
+    let stats = pipeline.element("f").property::<gst::Structure>("stats");
+    assert_eq!((frames(&file), stats.get("frames")), (5, Ok(5_u64)));
+}
+
+/// An `ffmpegsink` and pads of the test's own that lead to it.
+fn by_hand(args: &str, streams: &[&str]) -> (Pipeline, Vec<gst::Pad>) {
+    crate::common::init();
+    let pipeline = Pipeline(gst::Pipeline::new());
+    let sink = gst::ElementFactory::make("ffmpegsink")
+        .name("f")
+        .property("args", args);
+    let sink = sink.build().unwrap();
+    pipeline.0.add(&sink).unwrap();
+    let pads = streams.iter().map(|stream| {
+        let sink = sink.request_pad_simple(stream).unwrap();
+        let pad = gst::Pad::builder(gst::PadDirection::Src).build();
+        pad.set_active(true).unwrap();
+        pad.link(&sink).unwrap();
+        pad
+    });
+    let pads = pads.collect();
+    pipeline.play();
+    (pipeline, pads)
 }
 
 #[test]
