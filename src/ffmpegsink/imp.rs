@@ -81,6 +81,8 @@ pub struct FfmpegSink {
     breaks: Breaks,
     /// Each stream's written by its thread.
     formats: Mutex<BTreeMap<String, Format>>,
+    /// Held by the stream's thread that builds, or ends what nothing is built for.
+    building: Mutex<()>,
     turn: Turn,
     claims: Mutex<Claims>,
     /// Frames of video that came, and files that were begun.
@@ -114,6 +116,8 @@ impl Claims {
 struct Format {
     /// What was built for it was built for these.
     caps: Option<gst::Caps>,
+    /// What comes next is in these.
+    next: Option<gst::Caps>,
     /// Nothing more comes.
     ended: bool,
 }
@@ -255,7 +259,16 @@ impl BinImpl for FfmpegSink {
             }
             // Another file follows.
             gst::MessageView::Eos(_) if self.turn.completed() => return,
-            gst::MessageView::Eos(_) => lock(&self.claims).clear(),
+            gst::MessageView::Eos(_) => {
+                if self.begun() == 0 {
+                    gst::element_imp_warning!(
+                        self,
+                        gst::StreamError::Mux,
+                        ("Nothing has come, and ffmpeg was not started")
+                    );
+                }
+                lock(&self.claims).clear();
+            }
             _ => (),
         }
         self.parent_handle_message(message);
@@ -299,14 +312,16 @@ impl FfmpegSink {
         Ok(())
     }
 
+    fn made(&self) -> (Option<gst::Element>, Option<Pipe>) {
+        let made = lock(&self.made);
+        (made.muxer.clone(), made.pipe.clone())
+    }
+
     /// Takes away what was built for one recording, if that has not been done.
     fn clear(&self) {
         lock(&self.claims).clear();
-        let (muxer, pipe) = {
-            let mut made = lock(&self.made);
-            made.running = false;
-            (made.muxer.clone(), made.pipe.clone())
-        };
+        lock(&self.made).running = false;
+        let (muxer, pipe) = self.made();
         if let Some(muxer) = muxer {
             muxer.set_locked_state(false);
         }
@@ -394,10 +409,13 @@ impl FfmpegSink {
     }
 
     fn reserve_muxer_pad(&self, name: &str) {
-        let muxer = lock(&self.made).muxer.clone();
+        let (muxer, pipe) = self.made();
         let pad = muxer.and_then(|muxer| muxer.request_pad_simple(&format!("{name}_%u")));
         if let Some(pad) = &pad {
             bin::have_it_waited_for(pad);
+            if let Some(pipe) = pipe {
+                pipe.start_with(pad);
+            }
         }
         self.streams.set_target(name, pad);
     }
@@ -428,19 +446,18 @@ impl FfmpegSink {
                 }
                 match event.view() {
                     gst::EventView::Caps(caps) => {
-                        return self.caps_arrived(name, caps.caps_owned());
+                        return Ok(self.caps_arrived(name, caps.caps_owned()));
                     }
-                    gst::EventView::Eos(_) => {
-                        lock(&self.formats)
-                            .entry(name.to_owned())
-                            .or_default()
-                            .ended = true;
+                    gst::EventView::Gap(_) if self.streams.place(name).is_some() => {
+                        self.begin(name, pad)?;
                     }
+                    gst::EventView::Eos(_) => return Ok(self.end(name)),
                     _ => (),
                 }
             }
             Some(gst::PadProbeData::Buffer(buffer)) => {
                 self.turn.wait();
+                self.begin(name, pad)?;
                 if !self.place(name, pad, buffer)? {
                     info.flow_res = Ok(gst::FlowSuccess::Ok);
                     return Ok(gst::PadProbeReturn::Handled);
@@ -454,25 +471,59 @@ impl FfmpegSink {
         Ok(gst::PadProbeReturn::Ok)
     }
 
+    /// Nothing is built, and no other file begun, before something comes in these caps.
+    fn caps_arrived(&self, name: &str, caps: gst::Caps) -> gst::PadProbeReturn {
+        let is_built = self.streams.place(name).is_none();
+        let mut formats = lock(&self.formats);
+        let format = formats.entry(name.to_owned()).or_default();
+        let built = format.caps.as_ref().filter(|_| is_built);
+        // Matroska takes no other caps, though they say the same in more detail.
+        let goes_on = built.is_some_and(|built| same_format(built, &caps));
+        format.next = (!goes_on).then_some(caps);
+        match is_built {
+            true => gst::PadProbeReturn::Handled,
+            false => gst::PadProbeReturn::Ok,
+        }
+    }
+
     /// Builds what a format takes: with the first one, and in another file with another one.
-    fn caps_arrived(
-        &self,
-        name: &str,
-        caps: gst::Caps,
-    ) -> Result<gst::PadProbeReturn, gst::ErrorMessage> {
-        let before = lock(&self.formats).get(name).and_then(|it| it.caps.clone());
-        if let Some(before) = before.filter(|_| self.streams.place(name).is_none()) {
-            if same_format(&before, &caps) {
-                // Matroska takes no other caps, though they say the same in more detail.
-                return Ok(gst::PadProbeReturn::Handled);
-            }
+    fn begin(&self, name: &str, pad: &gst::GhostPad) -> Result<(), gst::ErrorMessage> {
+        let next = || lock(&self.formats).get(name).and_then(|it| it.next.clone());
+        let Some(caps) = next() else {
+            return Ok(());
+        };
+        let _building = lock(&self.building);
+        if self.streams.place(name).is_none() {
             self.change_file(name)?;
         }
         if let Some(place) = self.streams.place(name) {
             self.build(name, &place, &caps)?;
         }
-        lock(&self.formats).entry(name.to_owned()).or_default().caps = Some(caps);
-        Ok(gst::PadProbeReturn::Ok)
+        if pad.current_caps().as_ref() != Some(&caps) {
+            let event = gst::event::Caps::new(&caps);
+            // Refused by a pad that flushes, which lets nothing in.
+            let _ = pad.store_sticky_event(&event);
+            // Where it is not taken, the buffer is not either.
+            gst::Pad::event_default(pad, Some(&*self.obj()), event);
+        }
+        let mut formats = lock(&self.formats);
+        let format = formats.entry(name.to_owned()).or_default();
+        (format.caps, format.next) = (Some(caps), None);
+        Ok(())
+    }
+
+    /// A stream has ended. The muxer is told of it here where nothing is built, and leaves it out.
+    fn end(&self, name: &str) -> gst::PadProbeReturn {
+        let _building = lock(&self.building);
+        lock(&self.formats)
+            .entry(name.to_owned())
+            .or_default()
+            .ended = true;
+        if self.streams.place(name).is_none() {
+            return gst::PadProbeReturn::Ok;
+        }
+        self.streams.drain(name);
+        gst::PadProbeReturn::Handled
     }
 
     /// Has the program complete its file, and makes everything ready for another one, since the stream
@@ -498,6 +549,7 @@ impl FfmpegSink {
         for other in &others {
             let caps = lock(&self.formats)
                 .get(other)
+                .filter(|it| it.next.is_none())
                 .and_then(|it| it.caps.clone());
             if let (Some(place), Some(caps)) = (self.streams.place(other), caps)
                 && place.target.is_some()
@@ -517,11 +569,7 @@ impl FfmpegSink {
                 ("ffmpeg cannot be started for another file: {err}")
             )
         };
-        let (muxer, pipe) = {
-            let made = lock(&self.made);
-            (made.muxer.clone(), made.pipe.clone())
-        };
-        let (Some(muxer), Some(pipe)) = (muxer, pipe) else {
+        let (Some(muxer), Some(pipe)) = self.made() else {
             return Ok(());
         };
         let number = self.files.fetch_add(1, Ordering::Relaxed);
@@ -556,11 +604,18 @@ impl FfmpegSink {
         elements.iter().try_for_each(entry::start).map_err(failed)
     }
 
+    /// How many files ffmpeg has begun.
+    fn begun(&self) -> u64 {
+        let fed = lock(&self.made).pipe.as_ref().is_some_and(Pipe::is_fed);
+        let files = self.files.load(Ordering::Relaxed);
+        files.saturating_sub(u64::from(!fed))
+    }
+
     fn stats(&self) -> gst::Structure {
         let jumps = [&self.video, &self.audio].map(|stamps| lock(stamps).jumps());
         gst::Structure::builder("ffmpegsink-stats")
             .field("frames", self.frames.load(Ordering::Relaxed))
-            .field("files", self.files.load(Ordering::Relaxed))
+            .field("files", self.begun())
             .field("jumps", jumps.iter().sum::<u64>())
             .build()
     }

@@ -18,13 +18,15 @@
 //! The program starts with the first data, gets the end of its input at EOS, and the element's own
 //! EOS comes when it has ended: the file is complete then. Its messages are log lines of the
 //! category `ffmpegsink`. Where it fails, the element's error has its last lines. When it ends
-//! by itself and is content (`-t 10`), the stream ends.
+//! by itself and is content (`-t 10`), the stream ends. A stream that ends before anything of it has come is left out;
+//! when nothing comes at all, the program is not started, and a warning says so.
 //!
 //! Buffers without timestamps are counted by the caps' frame or sample rate; where there is none that
 //! is an error. Timestamps that go back, begin anew or jump ahead by more than an hour go on behind
 //! what came, with a warning. When a stream goes on in another size or format, the program gets the
 //! end of its input and is started again with the same arguments, except that the files it writes
-//! have numbers: `clip.mp4`, `clip-00001.mp4` and so on; an INFO message says so.
+//! have numbers: `clip.mp4`, `clip-00001.mp4` and so on; an INFO message says so. That is with the first buffer of the
+//! other format: caps that nothing follows begin no file.
 //!
 //! Behind an error of its own the element tells upstream that the stream ends, so that files on other branches of a
 //! `tee` are completed.

@@ -24,6 +24,10 @@ const TICK: Duration = Duration::from_millis(50);
 #[derive(Debug, Default)]
 struct State {
     process: Option<Arc<Mutex<Process>>>,
+    /// Something of a stream is in what comes.
+    fed: bool,
+    /// What came before: the muxer writes the head of a file without anything in it, too.
+    early: Vec<gst::Buffer>,
     /// What a program that ended well before its input did is not told any more.
     done: bool,
     /// The pipeline is being stopped, or flushed.
@@ -64,6 +68,27 @@ impl Pipe {
 
     pub fn set_command(&self, command: CommandLine) {
         *lock(&self.imp().command) = command;
+    }
+
+    /// The program is started when something has come to this pad of the muxer, or to another.
+    pub fn start_with(&self, pad: &gst::Pad) {
+        let pipe = self.downgrade();
+        pad.add_probe(gst::PadProbeType::BUFFER, move |_, info| {
+            // What is empty, or has no time, is in no file.
+            let is_in = |it: &gst::Buffer| it.size() > 0 && it.dts_or_pts().is_some();
+            if !info.buffer().is_some_and(is_in) {
+                return gst::PadProbeReturn::Ok;
+            }
+            if let Some(pipe) = pipe.upgrade() {
+                lock(&pipe.imp().state).fed = true;
+            }
+            gst::PadProbeReturn::Remove
+        });
+    }
+
+    /// Whether something has come.
+    pub fn is_fed(&self) -> bool {
+        lock(&self.imp().state).fed
     }
 }
 
@@ -134,36 +159,18 @@ impl BaseSinkImpl for FfmpegPipe {
     }
 
     fn render(&self, buffer: &gst::Buffer) -> Result<gst::FlowSuccess, gst::FlowError> {
-        let map = buffer.map_readable().map_err(|_| {
-            gst::element_imp_error!(self, gst::ResourceError::Read, ("Cannot map a buffer"));
-            gst::FlowError::Error
-        })?;
-        let Some(process) = self.running_process()? else {
-            return Err(gst::FlowError::Eos);
-        };
-        let Some(interrupt) = lock(&self.interrupt).clone() else {
-            return Err(gst::FlowError::Flushing);
-        };
-        let mut done = 0;
-        loop {
-            let written = lock(&process).write(&map[done..], &interrupt);
-            match written {
-                Ok(Written::All) => return Ok(gst::FlowSuccess::Ok),
-                Ok(Written::Interrupted(n)) => {
-                    done += n;
-                    self.obj().wait_preroll()?;
-                }
-                Ok(Written::Closed) => return Err(self.gone(&process)),
-                Err(err) => {
-                    gst::element_imp_error!(
-                        self,
-                        gst::ResourceError::Write,
-                        ("Cannot write to ffmpeg: {err}")
-                    );
-                    return Err(gst::FlowError::Error);
-                }
+        let early = {
+            let mut state = lock(&self.state);
+            if !state.fed {
+                state.early.push(buffer.clone());
+                return Ok(gst::FlowSuccess::Ok);
             }
+            std::mem::take(&mut state.early)
+        };
+        for buffer in early.iter().chain([buffer]) {
+            self.write(buffer)?;
         }
+        Ok(gst::FlowSuccess::Ok)
     }
 
     fn event(&self, event: gst::Event) -> bool {
@@ -216,6 +223,40 @@ pub(crate) fn no_start(command: &CommandLine, err: &std::io::Error) -> gst::Erro
 }
 
 impl FfmpegPipe {
+    /// Writes a buffer to the program.
+    fn write(&self, buffer: &gst::Buffer) -> Result<(), gst::FlowError> {
+        let map = buffer.map_readable().map_err(|_| {
+            gst::element_imp_error!(self, gst::ResourceError::Read, ("Cannot map a buffer"));
+            gst::FlowError::Error
+        })?;
+        let Some(process) = self.running_process()? else {
+            return Err(gst::FlowError::Eos);
+        };
+        let Some(interrupt) = lock(&self.interrupt).clone() else {
+            return Err(gst::FlowError::Flushing);
+        };
+        let mut done = 0;
+        loop {
+            let written = lock(&process).write(&map[done..], &interrupt);
+            match written {
+                Ok(Written::All) => return Ok(()),
+                Ok(Written::Interrupted(n)) => {
+                    done += n;
+                    self.obj().wait_preroll()?;
+                }
+                Ok(Written::Closed) => return Err(self.gone(&process)),
+                Err(err) => {
+                    gst::element_imp_error!(
+                        self,
+                        gst::ResourceError::Write,
+                        ("Cannot write to ffmpeg: {err}")
+                    );
+                    return Err(gst::FlowError::Error);
+                }
+            }
+        }
+    }
+
     /// The program, started when it is not; `None` when it has ended and wants no more.
     fn running_process(&self) -> Result<Option<Arc<Mutex<Process>>>, gst::FlowError> {
         {
@@ -275,7 +316,12 @@ impl FfmpegPipe {
     /// The end of the stream: waits for the program to complete its file. False when that failed,
     /// or when the pipeline stops meanwhile.
     fn complete(&self) -> bool {
-        let process = lock(&self.state).process.clone();
+        let process = {
+            let mut state = lock(&self.state);
+            // What comes behind the end has no head.
+            state.done |= !state.fed;
+            state.process.clone()
+        };
         let Some(process) = process else {
             return true;
         };

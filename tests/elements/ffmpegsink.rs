@@ -8,7 +8,7 @@ use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use crate::common::{Pipeline, frames, until};
-use crate::feed::begin;
+use crate::feed::{PCM, begin};
 use gst::prelude::*;
 use gst_video::prelude::*;
 
@@ -876,6 +876,118 @@ fn by_hand(args: &str, streams: &[&str]) -> (Pipeline, Vec<gst::Pad>) {
     (pipeline, pads)
 }
 
+fn set_caps(pad: &gst::Pad, caps: &str) {
+    let caps: gst::Caps = caps.parse().unwrap();
+    assert!(pad.push_event(gst::event::Caps::new(&caps)));
+}
+
+fn begun(pipeline: &Pipeline) -> u64 {
+    let stats = pipeline.element("f").property::<gst::Structure>("stats");
+    stats.get("files").unwrap()
+}
+
+#[test]
+fn caps_that_nothing_follows_begin_no_file() {
+    let dir = tempfile::tempdir().unwrap();
+    let file = |number: &str| dir.path().join(format!("a{number}.mkv"));
+    let args = format!("-c:v mpeg4 {}", file("").display());
+    let (pipeline, pads) = by_hand(&args, &["video"]);
+    let [pad] = &pads[..] else { unreachable!() };
+    assert!(begin(pad, &raw(32, 32, 25)));
+    set_caps(pad, &raw(64, 48, 25));
+    let give = |size, numbers| {
+        for buffer in pictures(size, numbers) {
+            pad.push(buffer).unwrap();
+        }
+    };
+    give((64, 48), 0..5);
+    // Back before anything has come in them.
+    set_caps(pad, &raw(128, 96, 25));
+    set_caps(pad, &raw(64, 48, 25));
+    give((64, 48), 5..10);
+    set_caps(pad, &raw(128, 96, 25));
+    set_caps(pad, &raw(96, 64, 25));
+    give((96, 64), 10..13);
+    set_caps(pad, &raw(128, 96, 25));
+    pad.push_event(gst::event::Eos::new());
+    pipeline.ends("all of it");
+    for (number, width, count) in [("", "64", 10), ("-00001", "96", 3)] {
+        let file = file(number);
+        let found = crate::common::ffprobe(&file, &[], "stream=width");
+        assert_eq!((frames(&file), &*found[0]), (count, width), "{number}");
+    }
+    assert!(!file("-00002").exists());
+    assert_eq!(begun(&pipeline), 2);
+}
+
+#[test]
+fn what_brings_nothing_starts_nothing() {
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("a.mkv");
+    let args = format!("-c copy {}", file.display());
+    let caps = [raw(64, 48, 25), format!("{PCM},rate=8000,channels=1")];
+    for (number, with_caps) in [(1, 1), (1, 0), (2, 2), (2, 1), (2, 0)] {
+        let (pipeline, pads) = by_hand(&args, &["video", "audio"][..number]);
+        for (n, pad) in pads.iter().enumerate() {
+            if n < with_caps {
+                assert!(begin(pad, &caps[n]));
+            } else {
+                pad.push_event(gst::event::StreamStart::new("nothing"));
+            }
+        }
+        for pad in &pads {
+            pad.push_event(gst::event::Eos::new());
+        }
+        assert_eq!(
+            pipeline.warned(),
+            ["Nothing has come, and ffmpeg was not started"],
+            "{number} {with_caps}"
+        );
+        assert!(!file.exists() && begun(&pipeline) == 0);
+    }
+}
+
+#[test]
+fn a_stream_that_ends_before_its_caps_is_left_out() {
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("a.mkv");
+    let args = format!("-c copy {}", file.display());
+    for kept in ["video", "audio"] {
+        for order in [
+            ["end the empty", "give", "end"],
+            ["give", "end the empty", "end"],
+            ["give", "end", "end the empty"],
+        ] {
+            let (pipeline, pads) = by_hand(&args, &["video", "audio"]);
+            let (pad, empty, caps) = match kept {
+                "video" => (&pads[0], &pads[1], raw(64, 48, 25)),
+                _ => (&pads[1], &pads[0], format!("{PCM},rate=8000,channels=1")),
+            };
+            for what in order {
+                match what {
+                    "give" => {
+                        assert!(begin(pad, &caps));
+                        for buffer in pictures((64, 48), 0..5) {
+                            pad.push(buffer).unwrap();
+                        }
+                    }
+                    "end" => assert!(pad.push_event(gst::event::Eos::new())),
+                    _ => {
+                        empty.push_event(gst::event::StreamStart::new("nothing"));
+                        assert!(empty.push_event(gst::event::Eos::new()));
+                    }
+                }
+            }
+            pipeline.ends(&format!("{kept} {order:?}"));
+            let found = crate::common::ffprobe(&file, &[], "stream=codec_type");
+            assert_eq!(found, [kept], "{order:?}");
+            let packets = ["-count_packets"];
+            let found = crate::common::ffprobe(&file, &packets, "stream=nb_read_packets");
+            assert_eq!(found, ["5"], "{kept} {order:?}");
+        }
+    }
+}
+
 #[test]
 fn a_recording_may_be_stopped_or_fail_amid_a_change() {
     let dir = tempfile::tempdir().unwrap();
@@ -901,8 +1013,9 @@ fn a_recording_may_be_stopped_or_fail_amid_a_change() {
             crate::common::assert_mentions(&error, &["exit code 3"]);
             assert!(pipeline.error().is_none(), "one failure is one error");
         } else {
+            // The first of the other size waits for the end of the first file.
             crate::common::until("the first file is taken", || {
-                source.property::<u64>("current-level-bytes") == 5 * 128 * 96 * 3 / 2
+                source.property::<u64>("current-level-bytes") == 4 * 128 * 96 * 3 / 2
             });
         }
         pipeline.0.set_state(gst::State::Null).unwrap();
