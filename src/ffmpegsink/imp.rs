@@ -118,6 +118,8 @@ struct Format {
     caps: Option<gst::Caps>,
     /// What comes next is in these.
     next: Option<gst::Caps>,
+    /// A buffer had its place in time.
+    placed: bool,
     /// Nothing more comes.
     ended: bool,
 }
@@ -651,6 +653,7 @@ impl FfmpegSink {
                 gst::error_msg!(gst::StreamError::Format, ("{}", backward_text(name)))
             }
         })?;
+        self.check_untimed(name, pad, buffer, stamped.placed.is_some())?;
         let jump = stamped.placed.and_then(|placed| placed.jump);
         if let Some(jump) = jump.filter(|jump| jump.is_news()) {
             let text = jump_text(name, jump);
@@ -660,6 +663,29 @@ impl FfmpegSink {
             target.send_event(segment);
         }
         Ok(true)
+    }
+
+    /// The muxer drops what has no timestamp: no parser gives it one unless it comes in bytes, or behind one that has.
+    fn check_untimed(
+        &self,
+        name: &str,
+        pad: &gst::GhostPad,
+        buffer: &gst::BufferRef,
+        is_placed: bool,
+    ) -> Result<(), gst::ErrorMessage> {
+        let mut formats = lock(&self.formats);
+        let format = formats.entry(name.to_owned()).or_default();
+        format.placed |= is_placed;
+        // The heads of Vorbis and others have no times.
+        let is_head = buffer.flags().contains(gst::BufferFlags::HEADER);
+        if format.placed || is_head || !is_timed(pad) {
+            return Ok(());
+        }
+        Err(gst::error_msg!(
+            gst::StreamError::Format,
+            ("The {name}'s buffers have no timestamps, and such are not counted: give them some (appsrc \
+             do-timestamp=true)")
+        ))
     }
 
     /// Brings a stream with these caps to the muxer.
@@ -712,11 +738,15 @@ fn chain(name: &str, caps: &gst::CapsRef) -> Result<Vec<gst::Element>, gst::Erro
     Ok(vec![make("videoconvert")?, filter])
 }
 
+/// What comes is not pieces of a file.
+fn is_timed(pad: &gst::GhostPad) -> bool {
+    let segment = pad.sticky_event::<gst::event::Segment>(0);
+    segment.is_none_or(|it| it.segment().format() == gst::Format::Time)
+}
+
 /// Raw pictures and samples in a segment of bytes are pieces of a file: nothing says where one begins, and when.
 fn check_times(name: &str, pad: &gst::GhostPad) -> Result<(), gst::ErrorMessage> {
-    let segment = pad.sticky_event::<gst::event::Segment>(0);
-    let timed = segment.is_none_or(|it| it.segment().format() == gst::Format::Time);
-    if timed
+    if is_timed(pad)
         || !pad
             .current_caps()
             .is_some_and(|caps| streams::is_raw(&caps))

@@ -21,8 +21,8 @@
 //! by itself and is content (`-t 10`), the stream ends. A stream that ends before anything of it has come is left out;
 //! when nothing comes at all, the program is not started, and a warning says so.
 //!
-//! Buffers without timestamps are counted by the caps' frame or sample rate; where there is none that
-//! is an error. Timestamps that go back, begin anew or jump ahead by more than an hour go on behind
+//! Buffers without timestamps are counted by the caps' frame or sample rate where each is a picture, or a package of
+//! sound, as it comes (raw, JPEG, VP8, VP9, Opus, framed sound); without a rate, and of anything else, that is an error. Timestamps that go back, begin anew or jump ahead by more than an hour go on behind
 //! what came, with a warning. When a stream goes on in another size or format, the program gets the
 //! end of its input and is started again with the same arguments, except that the files it writes
 //! have numbers: `clip.mp4`, `clip-00001.mp4` and so on; an INFO message says so. That is with the first buffer of the

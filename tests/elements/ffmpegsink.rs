@@ -769,6 +769,46 @@ fn buffers_without_times_are_counted_or_refused() {
     }
 }
 
+/// Of most encoded ones nobody knows how long they last, or in which order they are shown.
+#[test]
+fn encoded_buffers_without_times_are_refused() {
+    for (stream, encoded) in [
+        ("video", "videotestsrc num-buffers=9 ! x264enc"),
+        ("audio", "audiotestsrc num-buffers=9 ! vorbisenc"),
+    ] {
+        for is_timed in [true, false] {
+            let encoder = Pipeline::launch(&format!("{encoded} ! appsink name=a"));
+            encoder.play();
+            let sink: gst_app::AppSink = encoder.element("a").downcast().unwrap();
+            let pipeline = Pipeline::launch(&format!(
+                "appsrc name=s format=time ! f.{stream} ffmpegsink name=f args=\"-f null -\""
+            ));
+            let source: gst_app::AppSrc = pipeline.element("s").downcast().unwrap();
+            pipeline.play();
+            for sample in crate::common::samples(&sink) {
+                source.set_caps(sample.caps_owned().as_ref());
+                let mut buffer = sample.buffer_owned().unwrap();
+                if !is_timed {
+                    let buffer = buffer.make_mut();
+                    buffer.set_pts(None);
+                    buffer.set_dts(None);
+                }
+                // Refused behind the error.
+                let _ = source.push_buffer(buffer);
+            }
+            let _ = source.end_of_stream();
+            match is_timed {
+                true => pipeline.ends(encoded),
+                false => {
+                    let error = pipeline.wait().unwrap_err();
+                    crate::common::assert_mentions(&error, &["no timestamps", "do-timestamp"]);
+                    assert!(pipeline.error().is_none(), "one failure is one error");
+                }
+            }
+        }
+    }
+}
+
 /// Raw pictures of a size, from a number on, 25 a second.
 fn pictures(size: (u64, u64), numbers: std::ops::Range<u64>) -> impl Iterator<Item = gst::Buffer> {
     numbers.map(move |n| {
