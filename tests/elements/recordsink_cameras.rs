@@ -459,6 +459,51 @@ fn a_stream_that_comes_again_behind_its_end_is_refused_at_once() {
     }
 }
 
+/// The same where nobody knows beforehand how long a file is, and it has a place in it.
+#[test]
+fn files_in_which_a_stream_brings_nothing_can_be_read() {
+    for name in ["a.mov", "a.mkv"] {
+        let dir = tempfile::tempdir().unwrap();
+        let options = "split-bytes=30000 video-encoder=jpegenc";
+        let file = dir.path().join(name);
+        let pipeline = recorder(&[("video", RAW), ("audio", PCM)], options, &file);
+        pipeline.play();
+        give_video(&pipeline, gst::ClockTime::ZERO, 75);
+        for at in [0, 2000] {
+            let at = gst::ClockTime::from_mseconds(at);
+            let samples = buffer(vec![0; 2 * 800], Some(at));
+            source(&pipeline, "audio").push_buffer(samples).unwrap();
+        }
+        end(&pipeline, &["video", "audio"]);
+        until_eos(&pipeline);
+        pipeline.0.set_state(gst::State::Null).unwrap();
+        let files = std::fs::read_dir(dir.path()).unwrap();
+        let shown: Vec<usize> = files.map(|it| frames(&it.unwrap().path())).collect();
+        assert!(shown.len() >= 4, "{name}: {shown:?}");
+        assert_eq!(shown.iter().sum::<usize>(), 75, "{name}: {shown:?}");
+    }
+}
+
+#[test]
+fn that_nothing_comes_of_a_stream_is_said_once() {
+    let dir = tempfile::tempdir().unwrap();
+    let options = "split-time=200000000 video-encoder=jpegenc";
+    let file = dir.path().join("a.mkv");
+    let pipeline = recorder(&[("video", RAW), ("audio", PCM)], options, &file);
+    let warnings = pipeline.warnings();
+    pipeline.play();
+    end(&pipeline, &["audio"]);
+    give_video(&pipeline, gst::ClockTime::ZERO, 50);
+    end(&pipeline, &["video"]);
+    until_eos(&pipeline);
+    assert!(std::fs::read_dir(dir.path()).unwrap().count() >= 5);
+    let warnings = warnings.lock().unwrap();
+    assert!(
+        matches!(&warnings[..], [one] if one.ends_with("the file is without it")),
+        "{warnings:?}"
+    );
+}
+
 /// As behind an exact seek; a sink and muxers leave out what is not in its segment.
 #[test]
 fn pictures_from_before_their_segment_are_recorded() {
