@@ -9,7 +9,8 @@ use gst::glib;
 use gst::prelude::*;
 
 use super::first::First;
-use crate::streams::{self, MissingElement, same_format};
+use crate::streams::ticks::APART;
+use crate::streams::{self, MissingElement, same_format, stamps};
 use crate::sync::lock;
 
 /// What a queue holds: what a stream may bring before another one that has not come is done without.
@@ -34,6 +35,13 @@ struct Last {
     step: Option<gst::ClockTime>,
 }
 
+/// A file, and how many units have come for it that are from before its begin.
+#[derive(Debug, Default)]
+struct Early {
+    file: u64,
+    units: u64,
+}
+
 /// One stream's place in the file.
 #[derive(Debug)]
 pub(crate) struct Lane {
@@ -49,6 +57,7 @@ pub(crate) struct Lane {
     /// Where it leaves for the file.
     source: glib::WeakRef<gst::Pad>,
     last: Mutex<Last>,
+    early: Mutex<Early>,
     /// Frames that are on their way to the point where they wait for the file's turn, or were flushed there.
     under_way: AtomicU64,
     /// The unit that waits for a file.
@@ -67,6 +76,7 @@ impl Lane {
             told_missing: AtomicBool::default(),
             source: glib::WeakRef::new(),
             last: Mutex::default(),
+            early: Mutex::default(),
             under_way: AtomicU64::default(),
             waiting: Mutex::default(),
         })
@@ -215,6 +225,43 @@ impl Lane {
             buffer.make_mut().set_duration(step);
         }
     }
+
+    /// Has a unit from before the begin of its file, which muxers leave out without a word, just behind that: the clock
+    /// went back a little, or the picture is shown before the key unit that the file begins with. The file is the one of
+    /// that number, and begins at `origin`.
+    pub(crate) fn bring_into(
+        &self,
+        source: &gst::Pad,
+        buffer: &mut gst::Buffer,
+        file: u64,
+        origin: u64,
+    ) {
+        let Some(segment) = segment_of(source) else {
+            return;
+        };
+        let Some(time) = buffer
+            .pts()
+            .and_then(|pts| stamps::running_time(&segment, pts))
+        else {
+            return;
+        };
+        let mut early = lock(&self.early);
+        if early.file != file {
+            *early = Early { file, units: 0 };
+        }
+        let begin = i64::try_from(origin).unwrap_or(i64::MAX);
+        let behind = |units: u64| APART.saturating_mul(i64::try_from(units).unwrap_or(i64::MAX));
+        let last = begin.saturating_add(behind(early.units));
+        if time > last || (time == begin && early.units == 0) {
+            return;
+        }
+        early.units += 1;
+        let time = begin.saturating_add(behind(early.units));
+        let time = gst::ClockTime::from_nseconds(time.unsigned_abs());
+        if let Some(shown) = segment.position_from_running_time(time) {
+            buffer.make_mut().set_pts(shown);
+        }
+    }
 }
 
 /// A queue that has room for a stream that waits. Its own measure of time begins at 0, which may be
@@ -229,9 +276,14 @@ pub(crate) fn held_queue() -> Result<gst::Element, MissingElement> {
 
 /// The running time of a buffer that passes a pad, in nanoseconds.
 pub(crate) fn running_time(pad: &gst::Pad, buffer: &gst::BufferRef) -> Option<u64> {
-    let segment = pad.sticky_event::<gst::event::Segment>(0)?;
-    let segment = segment.segment().downcast_ref::<gst::ClockTime>()?;
+    let segment = segment_of(pad)?;
     Some(segment.to_running_time(buffer.pts()?)?.nseconds())
+}
+
+/// The segment of what passes a pad, where that is in time.
+fn segment_of(pad: &gst::Pad) -> Option<gst::FormattedSegment<gst::ClockTime>> {
+    let segment = pad.sticky_event::<gst::event::Segment>(0)?;
+    segment.segment().downcast_ref::<gst::ClockTime>().cloned()
 }
 
 /// A segment whose running time is 0 at `origin`; other events as they are.

@@ -52,8 +52,9 @@
 //! sample waits for the next buffer, unless that has the flag `DISCONT`.
 //!
 //! Timestamps that go back or begin anew, or that jump ahead by more than an hour (or ten frames of a slow camera), go on
-//! behind what came, with one warning; so they do after a flush. A seek by others takes nothing out of a file, and the
-//! element itself takes part in none. Motion JPEG goes into the file as it comes, damaged pictures too, from the first
+//! behind what came, with one warning; so they do after a flush. What goes back by no more than clocks jitter, or than
+//! pictures are reordered, keeps its time, and is just behind the begin of its file where that would be before it. A seek
+//! by others takes nothing out of a file, and the element itself takes part in none. Motion JPEG goes into the file as it comes, damaged pictures too, from the first
 //! picture with a readable head on.
 //!
 //! # Messages

@@ -428,10 +428,10 @@ impl Muxed {
         &self,
         number: usize,
         source: &gst::Pad,
-        buffer: gst::Buffer,
+        mut buffer: gst::Buffer,
     ) -> Result<gst::FlowSuccess, gst::FlowError> {
         let lane = &self.lanes[number];
-        self.admit(number, source, &buffer)?;
+        self.admit(number, source, &mut buffer)?;
         let entry = lane.entry().ok_or(gst::FlowError::NotLinked)?;
         lane.arrives();
         entry.chain(buffer)
@@ -510,7 +510,7 @@ impl Muxed {
         &self,
         number: usize,
         source: &gst::Pad,
-        buffer: &gst::Buffer,
+        buffer: &mut gst::Buffer,
     ) -> Result<(), gst::FlowError> {
         let unit = Unit {
             start: running_time(source, buffer),
@@ -558,8 +558,9 @@ impl Muxed {
             self.lanes[number].waiting();
         }
         self.lanes[number].tell_file(source, file, origin)?;
+        self.lanes[number].bring_into(source, buffer, file, origin);
         let duration = buffer.duration().map(gst::ClockTime::nseconds);
-        lock(&self.current).add(unit.start, duration, counted);
+        lock(&self.current).add(running_time(source, buffer), duration, counted);
         Ok(())
     }
 

@@ -2,9 +2,7 @@
 //! When pictures are decoded, where their stream tells only when they are shown, as RTP does: `qtmux` and `flvmux` take
 //! the one time for the other, and the times of a stream with B frames come to nothing. Knows no GStreamer.
 
-/// Pictures of one stream are not further apart (ns) unless its clock breaks off; slow ones are not by so many pictures.
-const NEAR: i64 = 1_000_000_000;
-const REORDERED: i64 = 16;
+use super::timeline::reach;
 
 /// The times of decoding of one stream; times in ns.
 #[derive(Debug, Clone, Default)]
@@ -32,12 +30,15 @@ impl DecodeTimes {
     }
 
     /// When the next picture, which is shown at this time and lasts so long, is decoded: before 0 perhaps. `None` as long
-    /// as pictures come as they are shown.
-    pub(crate) fn of(&mut self, shown: i64, lasts: i64) -> Option<i64> {
+    /// as pictures come as they are shown. Where they go back by more than `near`, the clock has broken off.
+    pub(crate) fn of(&mut self, shown: i64, lasts: i64, near: i64) -> Option<i64> {
         let lasts = lasts.max(1);
-        let near = NEAR.max(lasts.saturating_mul(REORDERED));
         let before = self.shown.replace(shown);
-        let broke_off = before.is_none_or(|before| before.abs_diff(shown) > near.unsigned_abs());
+        let far = |before: i64| {
+            let ahead = shown.saturating_sub(before);
+            ahead > reach(lasts) || ahead < near.saturating_neg()
+        };
+        let broke_off = before.is_none_or(far);
         if broke_off {
             self.ahead.clear();
             (self.last, self.wanted) = (None, None);
@@ -72,7 +73,7 @@ mod tests {
     fn all(times: &mut DecodeTimes, shown: &[i64]) -> Vec<Option<i64>> {
         shown
             .iter()
-            .map(|&time| times.of(time * 1_000_000, 40_000_000))
+            .map(|&time| times.of(time * 1_000_000, 40_000_000, 1_000_000_000))
             .map(|time| time.map(|time| time / 1_000_000))
             .collect()
     }

@@ -12,7 +12,7 @@ use super::decoding::DecodeTimes;
 use super::is_raw;
 use super::shift::{Shift, clock_time, delay};
 use super::ticks::USUAL;
-use super::timeline::{Jump, Pace, Placed, Stamp, Timeline, Untimed};
+use super::timeline::{Jump, Pace, Placed, Stamp, Timeline, Untimed, jitter, reach};
 use super::whole::WholeSamples;
 use crate::sync::lock;
 
@@ -68,6 +68,21 @@ const STAND_ALONE: [&str; 5] = [
     "video/x-ffv",
 ];
 
+/// Encoded pictures that nothing shows in another order than they come: what is decoded first and shown later is in one
+/// buffer with what is shown meanwhile.
+const AS_THEY_COME: [&str; 5] = [
+    "video/x-vp8",
+    "video/x-vp9",
+    "video/x-av1",
+    "video/x-theora",
+    "video/x-h263",
+];
+
+fn is_shown_as_it_comes(name: &str) -> bool {
+    let each = name.starts_with("audio/") || name.starts_with("image/");
+    each || STAND_ALONE.contains(&name) || AS_THEY_COME.contains(&name)
+}
+
 /// Why a buffer has no place.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Unplaced {
@@ -117,7 +132,7 @@ impl Stamps {
         self.is_counted = is_raw(caps) || name == "image/jpeg" || is_whole(caps);
         self.stands_alone = STAND_ALONE.contains(&name) || name.starts_with("image/");
         self.is_sound = name.starts_with("audio/");
-        self.in_order = is_raw(caps) || name.starts_with("audio/") || name.starts_with("image/");
+        self.in_order = is_raw(caps) || is_shown_as_it_comes(name);
         let pace = pace(caps);
         self.lacks_rate = name == "video/x-raw" && pace.is_none();
         self.lasts = pace.map(|pace| pace.duration(0));
@@ -126,6 +141,7 @@ impl Stamps {
         if let Some(codec) = self.reordered {
             let depth = depth_by_caps(codec, caps);
             self.decoding.set_depth(depth.unwrap_or(0));
+            self.in_order = depth == Some(0);
         }
         self.timeline.set_format(pace, !self.in_order);
         self.timeline.set_raw(name == "video/x-raw");
@@ -210,13 +226,21 @@ impl Stamps {
             let begin = begin_of(buffer, &mut room);
             if let Some(depth) = begin.and_then(|begin| reordering::depth(codec, begin)) {
                 self.decoding.set_depth(depth);
+                self.in_order = depth == 0;
+                self.timeline.set_reorders(!self.in_order);
             }
         }
         let Some(time) = self.running_time(shown) else {
             return;
         };
         let lasts = buffer.duration().and_then(signed).or(self.lasts);
-        let decoded = self.decoding.of(time, lasts.unwrap_or(USUAL));
+        let lasts = lasts.unwrap_or(USUAL);
+        // What is said to come in order goes back because its clock does.
+        let near = match self.in_order {
+            true => jitter(lasts),
+            false => reach(lasts),
+        };
+        let decoded = self.decoding.of(time, lasts, near);
         let (Some(decoded), Some(shown)) = (decoded, signed(shown)) else {
             return;
         };
@@ -728,6 +752,40 @@ mod tests {
         let mut counted = buffer(None);
         stamps.stamp(&mut counted, &breaks).unwrap();
         assert_eq!(counted.pts(), Some(ms(2560)));
+    }
+
+    #[test]
+    fn what_is_not_reordered_goes_on_behind_what_came() {
+        // H.264 tells so: a parameter set of the baseline profile.
+        let set = b"\0\0\0\x01\x67\x42\xc0\x15\xda\x0a\x11\xb0";
+        for (caps, jumps) in [
+            ("video/x-vp8,framerate=25/1", 1),
+            (
+                "video/x-h264,stream-format=byte-stream,alignment=au,framerate=25/1",
+                1,
+            ),
+            (
+                "video/x-h264,stream-format=byte-stream,alignment=nal,framerate=25/1",
+                0,
+            ),
+        ] {
+            let mut stamps = stamps(caps);
+            begin(&mut stamps, 0);
+            let times = [5000, 5040, 5080, 4800, 4840].map(|time| {
+                let mut given = gst::Buffer::from_slice(set);
+                given.get_mut().unwrap().set_pts(ms(time));
+                assert!(stamps.complete(&mut given, *gst::CAT_RUST));
+                stamps.stamp(&mut given, &Breaks::default()).unwrap();
+                given.pts().unwrap().mseconds()
+            });
+            let later = if jumps > 0 { 320 } else { 0 };
+            assert_eq!(
+                times,
+                [5000, 5040, 5080, 4800 + later, 4840 + later],
+                "{caps}"
+            );
+            assert_eq!(stamps.jumps(), jumps, "{caps}");
+        }
     }
 
     #[test]

@@ -27,6 +27,16 @@ const STANDS: u8 = 16;
 /// H.264 and H.265 may reorder (`max_num_reorder_frames`).
 const REORDERED: i64 = 16;
 
+/// How far (ns) pictures that last so long may be from the one before because they are reordered.
+pub(crate) fn reach(length: i64) -> i64 {
+    NEAR.max(length.saturating_mul(REORDERED))
+}
+
+/// By how much (ns) what comes in order, and lasts so long, may be before what came and still follow it.
+pub(crate) fn jitter(length: i64) -> i64 {
+    (NEAR / 10).max(length.saturating_mul(2))
+}
+
 /// Nanoseconds in a second.
 const SECOND: u64 = 1_000_000_000;
 
@@ -170,6 +180,11 @@ impl Timeline {
         self.origin = self.position();
         self.counted = 0;
         self.pace = pace;
+        self.reorders = reorders;
+    }
+
+    /// Whether pictures may come in another order than they are presented.
+    pub(crate) fn set_reorders(&mut self, reorders: bool) {
         self.reorders = reorders;
     }
 
@@ -395,8 +410,8 @@ impl Timeline {
     /// By how much a buffer may be before the last one and still follow it.
     fn tolerance(&self, stamp: Stamp) -> i64 {
         match self.reorders && stamp.decode.is_none() {
-            true => NEAR.max(self.length(stamp).saturating_mul(REORDERED)),
-            false => (NEAR / 10).max(self.length(stamp).saturating_mul(2)),
+            true => reach(self.length(stamp)),
+            false => jitter(self.length(stamp)),
         }
     }
 }

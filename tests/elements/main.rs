@@ -55,6 +55,7 @@ mod random_streams;
 mod recording;
 mod recordsink;
 mod recordsink_cameras;
+mod recordsink_joins;
 mod recordsink_k210;
 mod recordsink_live;
 mod recordsink_sound;
