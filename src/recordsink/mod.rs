@@ -54,16 +54,21 @@
 //! Timestamps that go back or begin anew, or that jump ahead by more than an hour (or ten frames of a slow camera), go on
 //! behind what came, with one warning; so they do after a flush. What goes back by no more than clocks jitter, or than
 //! pictures are reordered, keeps its time, and is just behind the begin of its file where that would be before it. A seek
-//! by others takes nothing out of a file, and the element itself takes part in none. Motion JPEG goes into the file as it comes, damaged pictures too, from the first
-//! picture with a readable head on.
+//! by others takes nothing out of a file, and the element itself takes part in none.
+//!
+//! Of a stream that is joined amid a group of pictures `h264parse` and `h265parse` leave out what comes before the first
+//! parameter sets, unless the caps have them, and `av1parse` what needs pictures that have not come: that is counted, and a
+//! warning says so. Other pictures are recorded from the first one on. Motion JPEG goes into the file as it comes, damaged
+//! pictures too, from the first picture with a readable head on.
 //!
 //! # Messages
 //! For each complete file the bin posts an element message `recordsink-file` with `location`, `frames`, `bytes`,
 //! `duration` (from the first picture or sound to the end of the last), all of the file that is on the disk, and `dropped`,
 //! the frames that came for it and are not in it. Of these, `dropped-interval` came before `interval` had passed,
-//! `dropped-unreadable` were empty or came before the first picture with a readable head, `dropped-flushed` were in an
-//! encoder or a queue when the stream was flushed, or came behind its end, and `lost` were not put into the file by the muxer. With
-//! `frame-messages=true` each frame posts `recordsink-frame` with its `bytes` and `pts`.
+//! `dropped-unreadable` were empty, came before the first picture with a readable head, or were left out by a parser,
+//! `dropped-flushed` were in an encoder, a parser or a queue when the stream was flushed, or came behind its end, and `lost`
+//! were not put into the file by the muxer. With `frame-messages=true` each frame posts `recordsink-frame` with its `bytes`
+//! and `pts`.
 //!
 //! # Names, writers, time of day
 //! Names may have a place for the time of day of the first picture, as `strftime` has it: `%Y %m %d %H
@@ -135,6 +140,7 @@ mod lane;
 mod mixdown;
 mod muxed;
 mod names;
+mod parsing;
 mod preroll;
 mod profile;
 pub mod quality;

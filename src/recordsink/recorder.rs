@@ -108,6 +108,8 @@ pub(crate) struct Arrival {
     pub jpegs: bool,
     /// That one was empty has been told.
     pub told_empty: bool,
+    /// That a parser has left some out has been told.
+    pub told_left_out: bool,
     /// Caps of pictures that do not say how large these are.
     pub sizeless: Option<gst::Caps>,
     pub size: Option<(i32, i32)>,

@@ -96,8 +96,9 @@ pub(crate) static PROPERTIES: LazyLock<Properties<Settings>> = LazyLock::new(|| 
             .blurb(
                 "frames, bytes (encoded video), last-frame-bytes (what MaixPy's record() \
                  returns), dropped (frames that came and are in no file) and of these \
-                 dropped-interval (before the interval had passed), dropped-unreadable (empty, or before \
-                 the first readable picture), dropped-flushed (in an encoder or a queue when the stream was flushed) and lost (by the muxer), files (complete ones), jumps (how often timestamps began anew or jumped ahead)",
+                 dropped-interval (before the interval had passed), dropped-unreadable (empty, before \
+                 the first readable picture, or left out by a parser), dropped-flushed (in an encoder, a parser or a queue \
+                 when the stream was flushed) and lost (by the muxer), files (complete ones), jumps (how often timestamps began anew or jumped ahead)",
             )
             .read_only()
             .build(),

@@ -462,7 +462,11 @@ impl Recorder {
         }
         let settings = lock(&self.settings).clone();
         let chain = match name {
-            "video" => video_chain(&settings, container, caps)?,
+            "video" => {
+                let chain = video_chain(&settings, container, caps)?;
+                self.watch_parser(&chain);
+                chain
+            }
             _ => {
                 let (chain, fitted) = audio_chain(&settings, container, caps)?;
                 if let Some(fitted) = fitted {

@@ -19,9 +19,9 @@ pub(crate) struct Totals {
 pub(crate) struct Dropped {
     /// They came before `interval` had passed.
     pub interval: u64,
-    /// They were empty, or came before the first picture whose head is readable.
+    /// They were empty, came before the first picture whose head is readable, or a parser left them out.
     pub unreadable: u64,
-    /// They were in an encoder or in a queue when the stream was flushed, or came behind its end.
+    /// They were in an encoder, a parser or a queue when the stream was flushed, or came behind its end.
     pub flushed: u64,
     /// The muxer did not put them into the file.
     pub lost: u64,
