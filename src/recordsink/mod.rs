@@ -53,8 +53,9 @@
 //!
 //! Timestamps that go back or begin anew, or that jump ahead by more than an hour (or ten frames of a slow camera), go on
 //! behind what came, with one warning; so they do after a flush. What goes back by no more than clocks jitter, or than
-//! pictures are reordered, keeps its time, and is just behind the begin of its file where that would be before it. A seek
-//! by others takes nothing out of a file, and the element itself takes part in none.
+//! pictures are reordered, keeps its time; encoded pictures that nothing reorders are just behind the one before, and what
+//! would be before the begin of its file is just behind that. A seek by others takes nothing out of a file, and the element
+//! itself takes part in none.
 //!
 //! Of a stream that is joined amid a group of pictures `h264parse` and `h265parse` leave out what comes before the first
 //! parameter sets, unless the caps have them, and `av1parse` what needs pictures that have not come: that is counted, and a

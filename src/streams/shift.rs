@@ -30,6 +30,11 @@ impl Shift {
         }
     }
 
+    /// What comes does not follow what came.
+    pub(super) fn reset(&mut self) {
+        self.last = None;
+    }
+
     /// Timestamps are so much later from here on, and those of the segment too.
     pub(super) fn put_off(&mut self, by: gst::ClockTime, segment: Option<&mut Segment>) {
         self.lead += by;
@@ -99,10 +104,11 @@ impl Shift {
     }
 
     /// How much later (ns) a picture is shown than it says: those of one time have times of their own. Parsers take equal
-    /// ones for one picture's, and tell none of the second; of those that end an MP4, `qtdemux` shows one.
-    pub(super) fn part(&mut self, time: i64) -> i64 {
+    /// ones for one picture's, and tell none of the second; of those that end an MP4, `qtdemux` shows one. What is
+    /// shown `in_order` is not before what came: an MP4 would end before its last pictures.
+    pub(super) fn part(&mut self, time: i64, in_order: bool) -> i64 {
         let later = match self.last {
-            Some((before, later)) if time >= before => {
+            Some((before, later)) if in_order || time >= before => {
                 let free = before.saturating_add(later).saturating_add(APART);
                 free.saturating_sub(time).max(0)
             }
@@ -205,8 +211,14 @@ mod tests {
         let mut shift = Shift::default();
         let (second, one) = (1_000_000_000, APART);
         assert_eq!(
-            [7, 7, 7, 8, second, second, 0].map(|time| shift.part(time)),
+            [7, 7, 7, 8, second, second, 0].map(|time| shift.part(time, false)),
             [0, one, 2 * one, 3 * one - 1, 0, one, 0]
+        );
+        let mut shift_in_order = Shift::default();
+        let mut part = |time| shift_in_order.part(time, true);
+        assert_eq!(
+            [second, second - 5, second - 9, second + one].map(&mut part),
+            [0, one + 5, 2 * one + 9, 2 * one]
         );
         let mut shown = |time: u64| {
             let mut buffer = gst::Buffer::new();

@@ -195,6 +195,7 @@ impl Stamps {
     pub(crate) fn reset(&mut self) {
         self.forget_segment();
         self.timeline.reset();
+        self.shift.reset();
         self.samples.reset();
     }
 
@@ -322,7 +323,10 @@ impl Stamps {
         }
         let apart = match self.is_sound {
             true => 0,
-            false => self.shift.part(placed.time),
+            false => {
+                let in_order = self.in_order && !self.stands_alone;
+                self.shift.part(placed.time, in_order)
+            }
         };
         let placed = Placed {
             time: placed.time.saturating_add(apart),

@@ -157,6 +157,29 @@ fn pictures_that_are_shown_as_they_come_go_on_behind_what_came() {
     }
 }
 
+/// An MP4 lasts as long as its pictures: what is before the one before, and at the end, was behind its end.
+#[test]
+fn pictures_that_jitter_at_the_end_of_a_file_are_shown() {
+    for (encoder, extensions) in ENCODED {
+        let in_order = !encoder.contains("bframes");
+        let stream = rig::encoded(encoder, 12);
+        let extensions = extensions
+            .iter()
+            .filter(|it| ["mp4", "mov", "mkv"].contains(it));
+        for extension in extensions.filter(|_| in_order) {
+            let what = format!("{encoder} {extension}");
+            let buffers = stream.buffers.iter().enumerate().map(|(number, buffer)| {
+                let back = 90 * u64::from(number > 7) + 60 * u64::from(number > 10);
+                shown_at(buffer, 5000 * MS + number as u64 * FRAME - back * MS)
+            });
+            let (said, found, _) = record(&stream.caps, buffers, "", extension);
+            assert_eq!(found[0].len(), 12, "{what}: {said:?}");
+            assert!(found[0].is_sorted(), "{what}: {found:?}");
+            assert!(said.warnings.is_empty(), "{what}: {said:?}");
+        }
+    }
+}
+
 /// Encoders, their files and how many pictures from before a key unit are left out, behind the begin and behind a flush.
 /// The others are recorded from the first one on.
 const PARSED: [(&str, &[&str], bool, bool); 8] = [
