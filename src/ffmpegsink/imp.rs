@@ -13,7 +13,7 @@ use super::CAT;
 use super::pack::pack_tightly;
 use super::pipe::{self, Pipe};
 use super::settings::{PROPERTIES, Settings};
-use super::turn::Turn;
+use super::turn::{Out, Turn};
 use crate::streams::bin::{self, Place, Streams, refuse};
 use crate::streams::claims::{Claim, KeptNames};
 use crate::streams::stamps::{Breaks, Stamps, Unplaced, backward_text, jump_text};
@@ -81,7 +81,7 @@ pub struct FfmpegSink {
     breaks: Breaks,
     /// Each stream's written by its thread.
     formats: Mutex<BTreeMap<String, Format>>,
-    /// Held by the stream's thread that builds, or ends what nothing is built for.
+    /// Held by the stream's thread that builds, ends what nothing is built for, or brings other caps.
     building: Mutex<()>,
     turn: Turn,
     claims: Mutex<Claims>,
@@ -122,6 +122,20 @@ struct Format {
     placed: bool,
     /// Nothing more comes.
     ended: bool,
+    /// Holds what comes until the muxer takes it.
+    queue: Option<gst::Element>,
+}
+
+/// What holds a stream back for those that go on, as long as it lives.
+#[derive(Debug)]
+struct Held(gst::Pad, Option<gst::PadProbeId>);
+
+impl Drop for Held {
+    fn drop(&mut self) {
+        if let Some(id) = self.1.take() {
+            self.0.remove_probe(id);
+        }
+    }
 }
 
 fn raw_formats() -> gst::Caps {
@@ -473,8 +487,14 @@ impl FfmpegSink {
         Ok(gst::PadProbeReturn::Ok)
     }
 
+    fn has_ended(&self, name: &str) -> bool {
+        lock(&self.formats).get(name).is_some_and(|it| it.ended)
+    }
+
     /// Nothing is built, and no other file begun, before something comes in these caps.
     fn caps_arrived(&self, name: &str, caps: gst::Caps) -> gst::PadProbeReturn {
+        // Another stream may be about to take away what is built.
+        let _building = lock(&self.building);
         let is_built = self.streams.place(name).is_none();
         let mut formats = lock(&self.formats);
         let format = formats.entry(name.to_owned()).or_default();
@@ -531,19 +551,36 @@ impl FfmpegSink {
     /// Has the program complete its file, and makes everything ready for another one, since the stream
     /// `name` goes on in another format. Other streams wait meanwhile.
     fn change_file(&self, name: &str) -> Result<(), gst::ErrorMessage> {
+        let stopped = || {
+            gst::error_msg!(
+                gst::CoreError::StateChange,
+                ("The recording was stopped while another file was to be begun")
+            )
+        };
         self.turn.complete();
-        // This one first: the muxer may hold the others back for it.
+        // This one first: the muxer may hold the others back for it. It waits for none of them: their next data come
+        // behind the change.
+        if let Some(queue) = lock(&self.formats)
+            .get(name)
+            .and_then(|it| it.queue.clone())
+        {
+            open_wide(&queue);
+        }
         self.streams.drain(name);
         let others = self.streams.names().into_iter();
         let others: Vec<_> = others.filter(|other| other != name).collect();
+        let mut held = Vec::new();
         for other in &others {
+            // What is on its way belongs in front of the end, and what comes from here on into the next file.
+            let (hold, out) = self.hold(other);
+            held.push(hold);
+            if !self.turn.wait_for(&out) {
+                return Err(stopped());
+            }
             self.streams.drain(other);
         }
         if !self.turn.wait_for_end() {
-            return Err(gst::error_msg!(
-                gst::CoreError::StateChange,
-                ("The recording was stopped while another file was to be begun")
-            ));
+            return Err(stopped());
         }
         let targets = self.streams.dismantle(&*self.obj());
         self.release_muxer_pads(targets);
@@ -563,6 +600,26 @@ impl FfmpegSink {
         Ok(())
     }
 
+    /// Holds a stream back behind its pad's first element, once nothing more is on its way from there.
+    fn hold(&self, name: &str) -> (Option<Held>, Out) {
+        let out = Out::default();
+        let Some(pad) = self.streams.way_out(name) else {
+            self.turn.is_out(&out);
+            return (None, out);
+        };
+        let kinds = gst::PadProbeType::IDLE | gst::PadProbeType::BLOCK_DOWNSTREAM;
+        let id = pad.add_probe(kinds, {
+            let (bin, out) = (self.obj().downgrade(), out.clone());
+            move |_, _| {
+                if let Some(bin) = bin.upgrade() {
+                    bin.imp().turn.is_out(&out);
+                }
+                gst::PadProbeReturn::Ok
+            }
+        });
+        (Some(Held(pad, id)), out)
+    }
+
     /// Starts muxer and program anew for the streams that go on.
     fn restart(&self, name: &str) -> Result<(), gst::ErrorMessage> {
         let failed = |err: glib::BoolError| {
@@ -574,19 +631,23 @@ impl FfmpegSink {
         let (Some(muxer), Some(pipe)) = self.made() else {
             return Ok(());
         };
-        let number = self.files.fetch_add(1, Ordering::Relaxed);
-        let command = lock(&self.settings).command(number);
-        let command =
-            command.map_err(|err| gst::error_msg!(gst::ResourceError::Settings, ("{err}")))?;
-        self.claim_files(number)?;
-        gst::element_imp_info!(
-            self,
-            gst::StreamError::Format,
-            (
-                "The {name} goes on in another format, and ffmpeg writes another file: {}",
-                command.args.join(" ")
-            )
-        );
+        // One in which nothing is was not begun.
+        if pipe.is_fed() {
+            let number = self.files.fetch_add(1, Ordering::Relaxed);
+            let command = lock(&self.settings).command(number);
+            let command =
+                command.map_err(|err| gst::error_msg!(gst::ResourceError::Settings, ("{err}")))?;
+            self.claim_files(number)?;
+            gst::element_imp_info!(
+                self,
+                gst::StreamError::Format,
+                (
+                    "The {name} goes on in another format, and ffmpeg writes another file: {}",
+                    command.args.join(" ")
+                )
+            );
+            pipe.set_command(command);
+        }
         let elements = [pipe.clone().upcast::<gst::Element>(), muxer];
         for element in elements.iter().rev() {
             // Until they start again, the bin leaves them alone.
@@ -596,10 +657,8 @@ impl FfmpegSink {
         }
         // The pipeline has prerolled long ago.
         pipe.set_async(false);
-        pipe.set_command(command);
         for stream in self.streams.names() {
-            let ended = lock(&self.formats).get(&stream).is_some_and(|it| it.ended);
-            if !ended {
+            if !self.has_ended(&stream) {
                 self.reserve_muxer_pad(&stream);
             }
         }
@@ -697,7 +756,10 @@ impl FfmpegSink {
         let mut chain = chain(name, caps)?;
         // With two streams the muxer holds one back until the other has caught up.
         if !place.alone {
-            chain.push(make("queue")?);
+            let queue = make("queue")?;
+            let mut formats = lock(&self.formats);
+            formats.entry(name.to_owned()).or_default().queue = Some(queue.clone());
+            chain.push(queue);
         }
         gst::debug!(CAT, imp = self, "{name} is {caps}: {chain:?}");
         entry::extend(self.obj().upcast_ref(), &place.head, &chain, target).map_err(|err| {
@@ -715,6 +777,13 @@ impl FfmpegSink {
             ));
         }
         Ok(())
+    }
+}
+
+/// Has a queue take all that comes.
+fn open_wide(queue: &gst::Element) {
+    for limit in ["max-size-buffers", "max-size-bytes", "max-size-time"] {
+        queue.set_property_from_str(limit, "0");
     }
 }
 

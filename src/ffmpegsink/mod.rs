@@ -26,7 +26,8 @@
 //! what came, with a warning. When a stream goes on in another size or format, the program gets the
 //! end of its input and is started again with the same arguments, except that the files it writes
 //! have numbers: `clip.mp4`, `clip-00001.mp4` and so on; an INFO message says so. That is with the first buffer of the
-//! other format: caps that nothing follows begin no file.
+//! other format: caps that nothing follows begin no file. Where several streams change in one moment, each buffer is in the
+//! file before or in the one behind; between the changes there may be a short one.
 //!
 //! Behind an error of its own the element tells upstream that the stream ends, so that files on other branches of a
 //! `tee` are completed.

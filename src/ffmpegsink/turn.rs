@@ -2,7 +2,8 @@
 //! Whether streams flow to ffmpeg, or wait until it has completed a file and is started for the next
 //! one. Knows no GStreamer.
 
-use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 
 use crate::sync::lock;
 
@@ -19,6 +20,10 @@ enum State {
     /// There will be no other: an error, or the end of the pipeline.
     Over,
 }
+
+/// Whether what a stream had on its way when a file's end was asked for is out of there. Written by whoever finds it so.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Out(Arc<AtomicBool>);
 
 /// Written by the stream's thread that begins another file, by the thread that brings the end of the
 /// one before, and by whoever stops the element.
@@ -57,18 +62,26 @@ impl Turn {
 
     /// Waits for [`Turn::completed`]; false when it will not come.
     pub(crate) fn wait_for_end(&self) -> bool {
-        *self.wait_while(State::Completing) == State::Complete
+        *self.wait_while(|state| *state == State::Completing) == State::Complete
     }
 
     /// Waits as long as a file is exchanged for the next one.
     pub(crate) fn wait(&self) {
-        loop {
-            let state = *self.wait_while(State::Completing);
-            if state != State::Complete {
-                return;
-            }
-            drop(self.wait_while(State::Complete));
-        }
+        let exchanged = |state: &mut State| matches!(state, State::Completing | State::Complete);
+        drop(self.wait_while(exchanged));
+    }
+
+    /// Waits for `out`; false when it is over before.
+    pub(crate) fn wait_for(&self, out: &Out) -> bool {
+        let waits = |state: &mut State| *state != State::Over && !out.0.load(Ordering::Acquire);
+        *self.wait_while(waits) != State::Over
+    }
+
+    /// Says that what was on its way is out.
+    pub(crate) fn is_out(&self, out: &Out) {
+        out.0.store(true, Ordering::Release);
+        drop(lock(&self.state));
+        self.changed.notify_all();
     }
 
     fn set(&self, to: State) {
@@ -80,10 +93,9 @@ impl Turn {
         self.changed.notify_all();
     }
 
-    fn wait_while(&self, what: State) -> MutexGuard<'_, State> {
-        self.changed
-            .wait_while(lock(&self.state), |state| *state == what)
-            .unwrap_or_else(PoisonError::into_inner)
+    fn wait_while(&self, waits: impl FnMut(&mut State) -> bool) -> MutexGuard<'_, State> {
+        let state = self.changed.wait_while(lock(&self.state), waits);
+        state.unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -115,9 +127,13 @@ mod tests {
         turn.complete();
         turn.stop();
         assert!(!turn.wait_for_end() && !turn.completed());
+        let out = Out::default();
+        assert!(!turn.wait_for(&out));
         turn.complete();
         turn.wait();
         turn.flow();
+        turn.is_out(&out);
+        assert!(turn.wait_for(&out));
         turn.complete();
         assert!(turn.completed());
     }

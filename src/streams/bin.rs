@@ -180,6 +180,12 @@ impl Streams {
         }
     }
 
+    /// The pad from which a stream goes to what is built for it.
+    pub(crate) fn way_out(&self, name: &str) -> Option<gst::Pad> {
+        let streams = lock(&self.0);
+        streams.get(name)?.entry.head().0.static_pad("src")
+    }
+
     /// Ends what was built for a stream; the stream itself goes on, to what is built next.
     pub(crate) fn drain(&self, name: &str) {
         let end = {

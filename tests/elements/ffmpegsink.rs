@@ -895,6 +895,78 @@ fn lists_of_buffers_are_buffers() {
     assert_eq!((frames(&file), stats.get("frames")), (5, Ok(5_u64)));
 }
 
+/// How many pictures and how much sound (buffers) are in the files of a directory.
+fn packets(dir: &Path) -> [u64; 2] {
+    ["v", "a"].map(|kind| {
+        let files = std::fs::read_dir(dir).unwrap().map(|it| it.unwrap().path());
+        let counts = files.flat_map(|file| {
+            let arguments = ["-count_packets", "-select_streams", kind];
+            crate::common::ffprobe(&file, &arguments, "stream=nb_read_packets")
+        });
+        // A track may have nothing in it.
+        counts.map(|count| count.parse::<u64>().unwrap_or(0)).sum()
+    })
+}
+
+/// Sound of a rate, in buffers as long as a picture.
+fn sounds(rate: u64, numbers: std::ops::Range<u64>) -> impl Iterator<Item = gst::Buffer> {
+    numbers.map(move |n| {
+        let mut buffer = gst::Buffer::from_slice(vec![0; (rate / 25 * 2) as usize]);
+        let stamped = buffer.get_mut().unwrap();
+        stamped.set_pts(n * gst::ClockTime::from_mseconds(40));
+        buffer
+    })
+}
+
+#[test]
+fn streams_that_change_in_one_moment_lose_nothing() {
+    for round in 0..12 {
+        let dir = tempfile::tempdir().unwrap();
+        let args = format!("-c copy {}", dir.path().join("a.mkv").display());
+        let (pipeline, pads) = by_hand(&args, &["video", "audio"]);
+        let moment = std::sync::Barrier::new(2);
+        std::thread::scope(|threads| {
+            threads.spawn(|| {
+                assert!(begin(&pads[0], &raw(64, 48, 25)));
+                for buffer in pictures((64, 48), 0..15) {
+                    pads[0].push(buffer).unwrap();
+                }
+                moment.wait();
+                set_caps(&pads[0], &raw(32, 32, 25));
+                for buffer in pictures((32, 32), 15..30) {
+                    pads[0].push(buffer).unwrap();
+                }
+                assert!(pads[0].push_event(gst::event::Eos::new()));
+            });
+            threads.spawn(|| {
+                assert!(begin(&pads[1], &format!("{PCM},rate=8000,channels=1")));
+                for buffer in sounds(8000, 0..15) {
+                    pads[1].push(buffer).unwrap();
+                }
+                moment.wait();
+                // One is just before the other, and just behind it.
+                for buffer in sounds(8000, 15..15 + round % 4) {
+                    pads[1].push(buffer).unwrap();
+                }
+                set_caps(&pads[1], &format!("{PCM},rate=16000,channels=1"));
+                for buffer in sounds(16_000, 15 + round % 4..30) {
+                    pads[1].push(buffer).unwrap();
+                }
+                assert!(pads[1].push_event(gst::event::Eos::new()));
+            });
+        });
+        pipeline.ends(&format!("{round}"));
+        assert_eq!(packets(dir.path()), [30, 30], "{round}");
+        let stats = pipeline.element("f").property::<gst::Structure>("stats");
+        let files = std::fs::read_dir(dir.path()).unwrap().count() as u64;
+        assert_eq!(
+            (stats.get("frames"), stats.get("files")),
+            (Ok(30_u64), Ok(files)),
+            "{round}"
+        );
+    }
+}
+
 /// An `ffmpegsink` and pads of the test's own that lead to it.
 fn by_hand(args: &str, streams: &[&str]) -> (Pipeline, Vec<gst::Pad>) {
     crate::common::init();
