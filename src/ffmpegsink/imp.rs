@@ -88,6 +88,9 @@ pub struct FfmpegSink {
     /// Frames of video that came, and files that were begun.
     frames: AtomicU64,
     files: AtomicU64,
+    /// Frames that no file can have.
+    dropped_empty: AtomicU64,
+    dropped_ended: AtomicU64,
 }
 
 /// The program's files, which nobody else in this process writes.
@@ -124,6 +127,18 @@ struct Format {
     ended: bool,
     /// Holds what comes until the muxer takes it.
     queue: Option<gst::Element>,
+    /// Whoever brings the stream is to be let go at once.
+    flushes: bool,
+}
+
+impl Format {
+    /// Lets go who brings the stream, or has them wait for the muxer again.
+    fn set_flushes(&mut self, flushes: bool) {
+        self.flushes = flushes;
+        if let Some(queue) = &self.queue {
+            open_wide(queue, flushes);
+        }
+    }
 }
 
 /// What holds a stream back for those that go on, as long as it lives.
@@ -312,6 +327,17 @@ impl FfmpegSink {
                 }
             },
         )?;
+        pad.add_probe(gst::PadProbeType::EVENT_FLUSH, {
+            let name = template.name_template().to_owned();
+            let bin = self.obj().downgrade();
+            move |_, info| match (bin.upgrade(), &info.data) {
+                (Some(bin), Some(gst::PadProbeData::Event(event))) => {
+                    let starts = event.type_() == gst::EventType::FlushStart;
+                    bin.imp().flush(&name, starts)
+                }
+                _ => gst::PadProbeReturn::Ok,
+            }
+        });
         if lock(&self.made).running {
             self.reserve_muxer_pad(template.name_template());
         }
@@ -416,6 +442,8 @@ impl FfmpegSink {
         self.breaks.clear();
         self.frames.store(0, Ordering::Relaxed);
         self.files.store(1, Ordering::Relaxed);
+        self.dropped_empty.store(0, Ordering::Relaxed);
+        self.dropped_ended.store(0, Ordering::Relaxed);
         lock(&self.formats).clear();
         for name in self.streams.names() {
             *lock(self.stamps(&name)) = Stamps::default();
@@ -455,7 +483,13 @@ impl FfmpegSink {
         match &mut info.data {
             Some(gst::PadProbeData::Event(event)) => {
                 if event.is_serialized() {
-                    self.turn.wait();
+                    // One that is flushed goes on: a format that is lost would not come again.
+                    self.turn.wait(|| is_flushing(pad));
+                    if self.has_ended(name) {
+                        // Data behind it are refused here, and have to have what belongs in front of them.
+                        let _ = event.is_sticky().then(|| pad.store_sticky_event(event));
+                        return Ok(gst::PadProbeReturn::Handled);
+                    }
                 }
                 if let Some(moved) = lock(self.stamps(name)).follow(event) {
                     *event = moved;
@@ -472,23 +506,60 @@ impl FfmpegSink {
                 }
             }
             Some(gst::PadProbeData::Buffer(buffer)) => {
-                self.turn.wait();
-                self.begin(name, pad)?;
-                if !self.place(name, pad, buffer)? {
-                    info.flow_res = Ok(gst::FlowSuccess::Ok);
+                let taken = match self.turn.wait(|| is_flushing(pad)) {
+                    true => self.take(name, pad, buffer)?,
+                    false => Err(gst::FlowError::Flushing),
+                };
+                if taken != Ok(true) {
+                    info.flow_res = taken.map(|_| gst::FlowSuccess::Ok);
                     return Ok(gst::PadProbeReturn::Handled);
                 }
-                if name == "video" {
-                    self.frames.fetch_add(1, Ordering::Relaxed);
-                }
+                self.count(name, &self.frames);
             }
             _ => (),
         }
         Ok(gst::PadProbeReturn::Ok)
     }
 
+    /// Makes a buffer ready for the file. False where there is nothing of it to be in one, or not yet.
+    fn take(
+        &self,
+        name: &str,
+        pad: &gst::GhostPad,
+        buffer: &mut gst::Buffer,
+    ) -> Result<Result<bool, gst::FlowError>, gst::ErrorMessage> {
+        if buffer.size() == 0 {
+            self.count(name, &self.dropped_empty);
+            return Ok(Ok(false));
+        }
+        if self.has_ended(name) {
+            self.count(name, &self.dropped_ended);
+            return Ok(Err(gst::FlowError::Eos));
+        }
+        self.begin(name, pad)?;
+        self.place(name, pad, buffer).map(Ok)
+    }
+
     fn has_ended(&self, name: &str) -> bool {
         lock(&self.formats).get(name).is_some_and(|it| it.ended)
+    }
+
+    /// Counts a buffer, if it is a picture.
+    fn count(&self, name: &str, counter: &AtomicU64) {
+        if name == "video" {
+            counter.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
+    /// What has come stays: only whoever brings the stream is let go, and what is behind here knows of no flush.
+    fn flush(&self, name: &str, starts: bool) -> gst::PadProbeReturn {
+        let mut formats = lock(&self.formats);
+        let format = formats.entry(name.to_owned()).or_default();
+        format.set_flushes(starts);
+        drop(formats);
+        self.turn.wake();
+        // What is dropped would be given back twice.
+        gst::PadProbeReturn::Handled
     }
 
     /// Nothing is built, and no other file begun, before something comes in these caps.
@@ -564,7 +635,7 @@ impl FfmpegSink {
             .get(name)
             .and_then(|it| it.queue.clone())
         {
-            open_wide(&queue);
+            open_wide(&queue, true);
         }
         self.streams.drain(name);
         let others = self.streams.names().into_iter();
@@ -676,6 +747,8 @@ impl FfmpegSink {
         let jumps = [&self.video, &self.audio].map(|stamps| lock(stamps).jumps());
         gst::Structure::builder("ffmpegsink-stats")
             .field("frames", self.frames.load(Ordering::Relaxed))
+            .field("dropped-empty", self.dropped_empty.load(Ordering::Relaxed))
+            .field("dropped-ended", self.dropped_ended.load(Ordering::Relaxed))
             .field("files", self.begun())
             .field("jumps", jumps.iter().sum::<u64>())
             .build()
@@ -754,13 +827,16 @@ impl FfmpegSink {
             .as_ref()
             .ok_or_else(|| gst::error_msg!(gst::CoreError::Pad, ("No room for the {name}")))?;
         let mut chain = chain(name, caps)?;
-        // With two streams the muxer holds one back until the other has caught up.
-        if !place.alone {
-            let queue = make("queue")?;
+        // The muxer holds a stream back until the other has caught up, and ffmpeg until it reads. What waits is kept
+        // where whoever brings it can be let go.
+        let queue = make("queue")?;
+        {
             let mut formats = lock(&self.formats);
-            formats.entry(name.to_owned()).or_default().queue = Some(queue.clone());
-            chain.push(queue);
+            let format = formats.entry(name.to_owned()).or_default();
+            open_wide(&queue, format.flushes);
+            format.queue = Some(queue.clone());
         }
+        chain.push(queue);
         gst::debug!(CAT, imp = self, "{name} is {caps}: {chain:?}");
         entry::extend(self.obj().upcast_ref(), &place.head, &chain, target).map_err(|err| {
             gst::error_msg!(
@@ -780,10 +856,20 @@ impl FfmpegSink {
     }
 }
 
-/// Has a queue take all that comes.
-fn open_wide(queue: &gst::Element) {
+fn is_flushing(pad: &gst::GhostPad) -> bool {
+    pad.pad_flags().contains(gst::PadFlags::FLUSHING)
+}
+
+/// Has a queue take all that comes, or as much as it does by default.
+fn open_wide(queue: &gst::Element, wide: bool) {
     for limit in ["max-size-buffers", "max-size-bytes", "max-size-time"] {
-        queue.set_property_from_str(limit, "0");
+        let default = queue
+            .find_property(limit)
+            .map(|it| it.default_value().clone());
+        match (default, wide) {
+            (Some(default), false) => queue.set_property_from_value(limit, &default),
+            _ => queue.set_property_from_str(limit, "0"),
+        }
     }
 }
 

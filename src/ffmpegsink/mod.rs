@@ -29,6 +29,10 @@
 //! other format: caps that nothing follows begin no file. Where several streams change in one moment, each buffer is in the
 //! file before or in the one behind; between the changes there may be a short one.
 //!
+//! A flush, as of a seek by others, takes nothing out of a file: what has come is in it, and what follows goes on behind
+//! it. Pictures that are empty, or that come behind the end of their stream after a flush, are in no file and are counted.
+//! ffmpeg itself leaves pictures out where it encodes and two have the same time.
+//!
 //! Behind an error of its own the element tells upstream that the stream ends, so that files on other branches of a
 //! `tee` are completed.
 //!

@@ -12,6 +12,7 @@ use gst_base::subclass::prelude::*;
 
 use super::CAT;
 use super::process::{CommandLine, Interrupt, Listener, Outcome, Process, Written};
+use crate::failure;
 use crate::sync::lock;
 
 /// How long a program may neither read nor end when the pipeline is stopped without EOS.
@@ -30,7 +31,7 @@ struct State {
     early: Vec<gst::Buffer>,
     /// What a program that ended well before its input did is not told any more.
     done: bool,
-    /// The pipeline is being stopped, or flushed.
+    /// The pipeline is being stopped.
     leaving: bool,
     /// One of the threads that know of the program's failure posts it.
     reported: bool,
@@ -174,14 +175,9 @@ impl BaseSinkImpl for FfmpegPipe {
     }
 
     fn event(&self, event: gst::Event) -> bool {
-        match event.view() {
-            gst::EventView::Eos(_) if !self.complete() => {
-                // An error has been posted, or the pipeline stops.
-                return false;
-            }
-            gst::EventView::FlushStart(_) => self.leave(),
-            gst::EventView::FlushStop(_) => lock(&self.state).leaving = false,
-            _ => (),
+        if event.type_() == gst::EventType::Eos && !self.complete() {
+            // An error has been posted, or the pipeline stops.
+            return false;
         }
         self.parent_event(event)
     }
@@ -227,7 +223,7 @@ impl FfmpegPipe {
     fn write(&self, buffer: &gst::Buffer) -> Result<(), gst::FlowError> {
         let map = buffer.map_readable().map_err(|_| {
             gst::element_imp_error!(self, gst::ResourceError::Read, ("Cannot map a buffer"));
-            gst::FlowError::Error
+            failure::POSTED
         })?;
         let Some(process) = self.running_process()? else {
             return Err(gst::FlowError::Eos);
@@ -251,7 +247,7 @@ impl FfmpegPipe {
                         gst::ResourceError::Write,
                         ("Cannot write to ffmpeg: {err}")
                     );
-                    return Err(gst::FlowError::Error);
+                    return Err(failure::POSTED);
                 }
             }
         }
@@ -279,7 +275,7 @@ impl FfmpegPipe {
             }
             Err(err) => {
                 self.obj().post_error_message(no_start(&command, &err));
-                Err(gst::FlowError::Error)
+                Err(failure::POSTED)
             }
         }
     }
@@ -300,7 +296,7 @@ impl FfmpegPipe {
             Some(outcome) => {
                 // Before upstream has an error of its own to tell of.
                 self.report(&outcome);
-                gst::FlowError::Error
+                failure::POSTED
             }
             None => {
                 gst::element_imp_error!(
@@ -308,7 +304,7 @@ impl FfmpegPipe {
                     gst::ResourceError::Write,
                     ("ffmpeg has closed its input and goes on running")
                 );
-                gst::FlowError::Error
+                failure::POSTED
             }
         }
     }

@@ -60,8 +60,9 @@ pub(crate) static PROPERTIES: LazyLock<Properties<Settings>> = LazyLock::new(|| 
         glib::ParamSpecBoxed::builder::<gst::Structure>("stats")
             .nick("Statistics")
             .blurb(
-                "frames (of video that came), files (begun), jumps (how often timestamps began \
-                 anew or jumped ahead)",
+                "frames (of video that came), dropped-empty, dropped-ended (of video that is in no file: \
+                 without data, or behind the stream's end), files (begun), jumps (how often timestamps \
+                 began anew or jumped ahead)",
             )
             .read_only()
             .build(),

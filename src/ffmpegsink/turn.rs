@@ -65,10 +65,17 @@ impl Turn {
         *self.wait_while(|state| *state == State::Completing) == State::Complete
     }
 
-    /// Waits as long as a file is exchanged for the next one.
-    pub(crate) fn wait(&self) {
-        let exchanged = |state: &mut State| matches!(state, State::Completing | State::Complete);
-        drop(self.wait_while(exchanged));
+    /// Waits as long as a file is exchanged for the next one; false when `flushes` is true before that.
+    pub(crate) fn wait(&self, flushes: impl Fn() -> bool) -> bool {
+        let exchanged = |state: State| matches!(state, State::Completing | State::Complete);
+        let waits = |state: &mut State| exchanged(*state) && !flushes();
+        !exchanged(*self.wait_while(waits))
+    }
+
+    /// Has those that wait look whether they are flushed.
+    pub(crate) fn wake(&self) {
+        drop(lock(&self.state));
+        self.changed.notify_all();
     }
 
     /// Waits for `out`; false when it is over before.
@@ -80,8 +87,7 @@ impl Turn {
     /// Says that what was on its way is out.
     pub(crate) fn is_out(&self, out: &Out) {
         out.0.store(true, Ordering::Release);
-        drop(lock(&self.state));
-        self.changed.notify_all();
+        self.wake();
     }
 
     fn set(&self, to: State) {
@@ -107,18 +113,26 @@ mod tests {
     #[test]
     fn others_wait_until_the_next_file_flows() {
         let turn = Arc::new(Turn::default());
-        turn.wait();
+        assert!(turn.wait(|| false));
         assert!(!turn.completed(), "nobody waits for an end");
         turn.complete();
         let other = std::thread::spawn({
             let turn = turn.clone();
-            move || turn.wait()
+            move || turn.wait(|| false)
         });
         assert!(turn.completed() && !turn.completed());
         assert!(turn.wait_for_end());
         assert!(!other.is_finished());
+        let flushed = AtomicBool::new(false);
+        std::thread::scope(|threads| {
+            let flushes = threads.spawn(|| turn.wait(|| flushed.load(Ordering::Relaxed)));
+            assert!(!flushes.is_finished());
+            flushed.store(true, Ordering::Relaxed);
+            turn.wake();
+            assert!(!flushes.join().unwrap());
+        });
         turn.flow();
-        other.join().unwrap();
+        assert!(other.join().unwrap());
     }
 
     #[test]
@@ -130,7 +144,7 @@ mod tests {
         let out = Out::default();
         assert!(!turn.wait_for(&out));
         turn.complete();
-        turn.wait();
+        assert!(turn.wait(|| false));
         turn.flow();
         turn.is_out(&out);
         assert!(turn.wait_for(&out));

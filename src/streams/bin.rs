@@ -37,8 +37,6 @@ pub(crate) struct Place {
     pub head: (gst::Element, gst::Pad),
     /// The pad that the stream leads to; `None` if there is no place for it.
     pub target: Option<gst::Pad>,
-    /// There is no other stream.
-    pub alone: bool,
 }
 
 /// Says that `bin` is a sink, whatever is in it.
@@ -158,7 +156,6 @@ impl Streams {
         (!stream.entry.is_built()).then(|| Place {
             head: stream.entry.head(),
             target: stream.target.clone(),
-            alone: streams.len() == 1,
         })
     }
 

@@ -967,6 +967,123 @@ fn streams_that_change_in_one_moment_lose_nothing() {
     }
 }
 
+fn flush(pad: &gst::Pad) {
+    pad.push_event(gst::event::FlushStart::new());
+    pad.push_event(gst::event::FlushStop::new(false));
+    let segment = gst::FormattedSegment::<gst::ClockTime>::new();
+    assert!(pad.push_event(gst::event::Segment::new(&segment)));
+}
+
+#[test]
+fn a_flush_takes_nothing_out_of_the_file() {
+    for streams in [&["video"][..], &["video", "audio"]] {
+        let dir = tempfile::tempdir().unwrap();
+        let args = format!("-c copy {}", dir.path().join("a.mkv").display());
+        let (pipeline, pads) = by_hand(&args, streams);
+        assert!(begin(&pads[0], &raw(64, 48, 25)));
+        // With sound, they wait for it.
+        for buffer in pictures((64, 48), 0..10) {
+            pads[0].push(buffer).unwrap();
+        }
+        flush(&pads[0]);
+        for buffer in pictures((64, 48), 10..20) {
+            pads[0].push(buffer).unwrap();
+        }
+        if let Some(audio) = pads.get(1) {
+            assert!(begin(audio, &format!("{PCM},rate=8000,channels=1")));
+            for buffer in sounds(8000, 0..10) {
+                audio.push(buffer).unwrap();
+            }
+            flush(audio);
+            for buffer in sounds(8000, 10..20) {
+                audio.push(buffer).unwrap();
+            }
+        }
+        for pad in &pads {
+            assert!(pad.push_event(gst::event::Eos::new()));
+        }
+        pipeline.ends("flushed");
+        let sound = 20 * (streams.len() as u64 - 1);
+        assert_eq!(packets(dir.path()), [20, sound]);
+    }
+}
+
+#[test]
+fn a_flush_frees_a_stream_that_waits() {
+    let dir = tempfile::tempdir().unwrap();
+    for (streams, reads) in [(&["video"][..], false), (&["video", "audio"], true)] {
+        let program = program(
+            dir.path(),
+            if reads {
+                "cat > /dev/null"
+            } else {
+                "sleep 1000"
+            },
+        );
+        let (pipeline, pads) = by_hand("a.mkv", streams);
+        pipeline.0.set_state(gst::State::Null).unwrap();
+        let sink = pipeline.element("f");
+        sink.set_property("ffmpeg", program.to_str().unwrap());
+        pipeline.play();
+        let pad = &pads[0];
+        assert!(begin(pad, &raw(640, 480, 25)));
+        let count = std::sync::atomic::AtomicU64::new(0);
+        std::thread::scope(|threads| {
+            let stream = threads.spawn(|| {
+                for buffer in pictures((640, 480), 0..1000) {
+                    pad.push(buffer)?;
+                    count.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+                }
+                Ok(gst::FlowSuccess::Ok)
+            });
+            let mut seen = None;
+            until("the stream waits", || {
+                std::thread::sleep(Duration::from_millis(300));
+                let now = count.load(std::sync::atomic::Ordering::Relaxed);
+                seen.replace(now) == Some(now)
+            });
+            pad.push_event(gst::event::FlushStart::new());
+            until("the stream is free", || stream.is_finished());
+            assert_eq!(stream.join().unwrap(), Err(gst::FlowError::Flushing));
+        });
+        pad.push_event(gst::event::FlushStop::new(false));
+        pipeline.0.set_state(gst::State::Null).unwrap();
+    }
+}
+
+#[test]
+fn pictures_that_are_in_no_file_are_counted() {
+    let dir = tempfile::tempdir().unwrap();
+    let args = format!("-c copy {}", dir.path().join("a.mkv").display());
+    let (pipeline, pads) = by_hand(&args, &["video", "audio"]);
+    assert!(begin(&pads[0], &raw(64, 48, 25)));
+    assert!(begin(&pads[1], &format!("{PCM},rate=8000,channels=1")));
+    for buffer in pictures((64, 48), 0..5) {
+        pads[0].push(buffer).unwrap();
+    }
+    // An empty one is no picture.
+    let mut empty = gst::Buffer::new();
+    let stamped = empty.get_mut().unwrap();
+    stamped.set_pts(gst::ClockTime::from_mseconds(200));
+    pads[0].push(empty).unwrap();
+    assert!(pads[0].push_event(gst::event::Eos::new()));
+    // Its track in the file has ended.
+    flush(&pads[0]);
+    for buffer in pictures((64, 48), 6..8) {
+        assert_eq!(pads[0].push(buffer), Err(gst::FlowError::Eos));
+    }
+    for buffer in sounds(8000, 0..10) {
+        pads[1].push(buffer).unwrap();
+    }
+    assert!(pads[1].push_event(gst::event::Eos::new()));
+    pipeline.ends("the sound");
+    assert_eq!(packets(dir.path()), [5, 10]);
+    let stats = pipeline.element("f").property::<gst::Structure>("stats");
+    let counted =
+        ["frames", "dropped-empty", "dropped-ended"].map(|name| stats.get::<u64>(name).unwrap());
+    assert_eq!(counted, [5, 1, 2]);
+}
+
 /// An `ffmpegsink` and pads of the test's own that lead to it.
 fn by_hand(args: &str, streams: &[&str]) -> (Pipeline, Vec<gst::Pad>) {
     crate::common::init();
