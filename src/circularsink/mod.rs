@@ -38,7 +38,11 @@
 //! unplugged: two seconds later, or earlier where memory is short, a warning says so and the file
 //! gets silence until something comes (raw sound, AAC, Opus). Sound of other formats ends there in
 //! that file. At a change of state to READY ten seconds of it are made at most, and the sound ends there if there is
-//! more to fill. GAP events upstream are silence at once, without a warning. A linked stream of which nothing at all
+//! more to fill. Where more than a minute is to be filled at once, as when everything was away for an hour, MP4, MOV,
+//! Matroska, WebM and FLV have a gap there, and the sound behind it is at its time. A file that counts its samples has to be
+//! filled, up to an hour for each gap: raw sound in an AVI takes as much room as if it had been there (690 MB an hour of
+//! stereo at 48 kHz), AAC in a transport stream, where players would take a gap for another clock, about 30 MB an hour and
+//! some seconds of work. GAP events upstream are silence at once, without a warning. A linked stream of which nothing at all
 //! came is not in the file, or silent in it; a warning for each recording names it.
 //!
 //! # What no file can have

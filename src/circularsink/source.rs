@@ -36,11 +36,19 @@ const BATCH_BYTES: u64 = 1 << 20;
 /// have no negative timestamps, running times may be. The figure is the one that GStreamer's video
 /// encoders use (gst_video_encoder_set_min_pts).
 const BEFORE_ZERO: i64 = 1000 * 3600 * 1_000_000_000;
+
 /// Silence (ns) in the place of sound of which nothing is in the recording.
 const LEAST: i64 = 20_000_000;
 
 /// Silence (ns) that a stream gets at most where the element is being shut down: no more than takes a moment.
 const LAST: i64 = 10_000_000_000;
+
+/// A gap (ns) that stays one where the file has times: silence for an hour is 3.5 s of work as AAC, and 690 MB as samples.
+const GAP: i64 = 60_000_000_000;
+
+/// Silence (ns) at both ends of such a gap: longer than a packet, so that decoders fade in it, that an encoder's frame which
+/// is half behind the gap is silent (4096 samples of Apple Lossless, half a second at 8 kHz), and that the muxer goes on.
+const EDGE: i64 = 1_000_000_000;
 
 /// What has gone out, for messages, `stats` and to see whether anything moves.
 #[derive(Debug, Default)]
@@ -70,6 +78,8 @@ pub struct Feed {
     stopped: AtomicBool,
     /// The muxer puts raw sound to its time, and finds the rate that it comes at. Written before the tasks start.
     leaves_holes: AtomicBool,
+    /// The file has times: a long gap in sound stays one. Written before the tasks start.
+    leaves_gaps: AtomicBool,
 }
 
 impl Feed {
@@ -90,6 +100,7 @@ impl Feed {
             group: gst::GroupId::next(),
             stopped: AtomicBool::new(false),
             leaves_holes: AtomicBool::new(false),
+            leaves_gaps: AtomicBool::new(false),
         }
     }
 
@@ -296,7 +307,10 @@ impl Task {
         let reached = reached.filter(|until| *until > self.sounded && *until < i64::MAX);
         // Sound that is encoded on its way has no format before its first samples, and a file with a track without one
         // is none.
-        let until = reached.unwrap_or_else(|| self.sounded.saturating_add(LEAST));
+        let mut until = reached.unwrap_or_else(|| self.sounded.saturating_add(LEAST));
+        if self.feed.leaves_gaps.load(Ordering::Relaxed) {
+            until = until.min(self.sounded.saturating_add(GAP));
+        }
         if let Err(error) = self.fill(pad, until) {
             gst::debug!(CAT, obj = pad, "No silence: {error}");
         }
@@ -332,12 +346,17 @@ impl Task {
         (self.fill(pad, until), true)
     }
 
-    /// Pushes silence up to a running time.
+    /// Pushes silence up to a running time; where that would be long and the file has times, its two ends alone.
     fn fill(&mut self, pad: &gst::Pad, mut until: i64) -> Result<gst::FlowSuccess, gst::FlowError> {
         let Some(stuff) = self.stuff.clone().filter(|_| !self.broken_off) else {
             return Ok(gst::FlowSuccess::Ok);
         };
         let base = self.segment(pad, 0);
+        let is_long = until.saturating_sub(self.sounded) > GAP;
+        if is_long && self.feed.leaves_gaps.load(Ordering::Relaxed) {
+            self.fill(pad, self.sounded + EDGE)?;
+            self.sounded = until - EDGE;
+        }
         loop {
             let last = self.sounded.saturating_add(LAST);
             if last < until && self.feed.shared.is_stopping() {
@@ -555,6 +574,13 @@ impl RecordingSource {
     pub fn leave_holes(&self) {
         if let Some(feed) = self.imp().feed.get() {
             feed.leaves_holes.store(true, Ordering::Relaxed);
+        }
+    }
+
+    /// Leaves long gaps in sound to a file that has times.
+    pub fn leave_gaps(&self) {
+        if let Some(feed) = self.imp().feed.get() {
+            feed.leaves_gaps.store(true, Ordering::Relaxed);
         }
     }
 

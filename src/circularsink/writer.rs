@@ -221,6 +221,9 @@ pub(crate) fn build(
     if matches!(&writer, Writer::Muxer(muxer) if muxer == "avimjpegmux") {
         source.leave_holes();
     }
+    if matches!(&writer, Writer::Muxer(muxer) if streams::keeps_times(muxer)) {
+        source.leave_gaps();
+    }
     for (number, stream) in &chosen {
         let pad = source
             .add_stream(*number, stream, *number == parts.reference)

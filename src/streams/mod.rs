@@ -130,6 +130,15 @@ pub(crate) fn syncs_itself(muxer: &str) -> bool {
     muxer == "avimjpegmux"
 }
 
+/// Whether what a muxer writes has times that players go by: where nothing comes for long, nothing has to be in the file.
+/// A transport stream has times too, but ffmpeg takes more than ten seconds between two of them for another clock.
+pub(crate) fn keeps_times(muxer: &str) -> bool {
+    matches!(
+        muxer,
+        "matroskamux" | "webmmux" | "mp4mux" | "qtmux" | "flvmux"
+    )
+}
+
 /// Frames of video in a muxer's file, where there is video and the muxer counts its frames.
 pub(crate) fn frames_in(muxer: &gst::Element) -> Option<u64> {
     let is_video = |pad: &gst::Pad| pad.name().starts_with("video");

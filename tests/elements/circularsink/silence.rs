@@ -509,6 +509,133 @@ fn sound_behind_a_silence_is_at_its_time() {
     }
 }
 
+/// When (s) sound that is heard begins and ends in a file, as GStreamer plays it: each time that there is none for a second
+/// between.
+fn heard(path: &Path) -> Vec<[f64; 2]> {
+    let pipeline = crate::common::Pipeline::launch(&format!(
+        "filesrc location={} ! decodebin name=d d. ! queue ! audioconvert ! \
+         audio/x-raw,format=F32LE,channels=1 ! appsink name=out sync=false",
+        path.display()
+    ));
+    let out: gst_app::AppSink = pipeline.element("out").downcast().expect("it is one");
+    pipeline.play();
+    let mut heard: Vec<[f64; 2]> = Vec::new();
+    for sample in crate::common::samples(&out) {
+        let buffer = sample.buffer().expect("samples have buffers");
+        let data = buffer.map_readable().expect("it can be read");
+        let values = data.chunks_exact(4);
+        let loudest = values.map(|b| f32::from_le_bytes([b[0], b[1], b[2], b[3]]).abs());
+        let is_loud: Vec<_> = loudest.map(|value| value > 0.01).collect();
+        let edge = [
+            is_loud.iter().position(|it| *it),
+            is_loud.iter().rposition(|it| *it),
+        ];
+        let [Some(first), Some(last)] = edge else {
+            continue;
+        };
+        let start = buffer.pts().expect("it has a time").nseconds() as f64 / 1e9;
+        let [time, end] = [first, last].map(|at| start + at as f64 / SAMPLES as f64);
+        match heard.last_mut() {
+            Some(last) if time - last[1] < 1. => last[1] = end,
+            _ => heard.push([time, end]),
+        }
+    }
+    heard
+}
+
+const HOUR: f64 = AWAY as f64 / 1e9;
+
+/// Pictures and sound that are away after the first 50, to a file; the sound comes back so many pictures later.
+fn away_with_sound(name: &str, encoder: Option<&str>, quiet: u64) -> (Rig, Done) {
+    let mut rig = Rig::new(with_jumps(encoded(&x264(30, 0), 200), AWAY, 1), true);
+    rig.locate(name);
+    rig.sink.set_property("recording", true);
+    rig.start();
+    let audio = rig.audio.take().expect("there is sound");
+    let (caps, sound) = match encoder {
+        None => {
+            let frame = |n| samples(sample_at(n)..sample_at(n + 1));
+            (raw_sound(), (0..150).map(frame).collect())
+        }
+        Some(encoder) => sound(encoder),
+    };
+    audio.push_event(gst::event::Caps::new(&caps));
+    let mut sound = sound.into_iter().peekable();
+    let mut play = |rig: &mut Rig, frames: std::ops::Range<u64>, away: Option<u64>| {
+        for frame in frames {
+            let end = gst::ClockTime::from_nseconds((frame + 1) * FRAME);
+            while let Some(buffer) = sound.next_if(|it| it.pts() < Some(end)) {
+                let pushed = away.map(|away| audio.push(later(buffer, away)));
+                assert!(pushed.is_none_or(|flow| flow.is_ok()));
+            }
+            rig.push(1);
+        }
+    };
+    play(&mut rig, 0..50, Some(0));
+    if quiet > 0 {
+        play(&mut rig, 50..50 + quiet, None);
+        until("the sound is missed", || !warnings(&rig).is_empty());
+        caught_up(&rig);
+    }
+    play(&mut rig, 50 + quiet..150, Some(AWAY));
+    audio.push_event(gst::event::Eos::new());
+    rig.video.push_event(gst::event::Eos::new());
+    let done = rig.finished();
+    (rig, done)
+}
+
+#[test]
+fn a_long_gap_in_sound_stays_one_where_the_file_has_times() {
+    for (name, encoder) in [
+        ("r.mkv", None),
+        ("r.mov", None),
+        ("r.mkv", Some("opusenc")),
+        ("r.mp4", Some("avenc_aac")),
+        ("r.flv", Some("avenc_aac")),
+    ] {
+        for quiet in [0, 50] {
+            let what = format!("{name} {encoder:?} {quiet}");
+            let (_rig, done) = away_with_sound(name, encoder, quiet);
+            assert_sound(done.path());
+            assert_eq!(done.frames, 150, "{what}");
+            let bytes = done.path().metadata().expect("it is there").len();
+            assert!(bytes < 3_000_000, "{what}: {bytes}");
+            let packets = sound_packets(done.path());
+            assert!(packets.len() < 1000, "{what}: {}", packets.len());
+            let ends = packets.last().expect("there is sound");
+            let back = HOUR + 2. + quiet as f64 / RATE as f64;
+            let near = |a: f64, b: f64| (a - b).abs() < 0.1;
+            assert!(near(*ends, HOUR + 6.), "{what}: {ends}");
+            let loud = loudness(done.path(), back + 0.2, back + 1.2);
+            assert!(loud > 0.1, "{what}: {loud}");
+            let heard = heard(done.path());
+            let is_right = match &heard[..] {
+                [[a, b], [c, d]] => {
+                    near(*a, 0.) && near(*b, 2.) && near(*c, back) && near(*d, HOUR + 6.)
+                }
+                _ => false,
+            };
+            assert!(is_right, "{what}: {heard:?}");
+        }
+    }
+}
+
+#[test]
+fn silence_in_the_place_of_a_sound_is_no_longer_than_it_has_to_be() {
+    let mut rig = Rig::new(with_jumps(encoded(&x264(30, 0), 100), AWAY, 1), true);
+    rig.locate("r.mkv");
+    rig.sink.set_property("recording", true);
+    rig.start();
+    let audio = rig.audio.take().expect("there is sound");
+    rig.push(100);
+    audio.push_event(gst::event::Eos::new());
+    rig.video.push_event(gst::event::Eos::new());
+    let done = rig.finished();
+    assert_sound(done.path());
+    let samples = stored_samples(done.path()).len() as u64;
+    assert!(samples <= 60 * SAMPLES, "{samples}");
+}
+
 /// Pushes frames no faster than they are written.
 fn push_paced(rig: &mut Rig, frames: usize, limit: u64) {
     for _ in 0..frames {
