@@ -499,7 +499,10 @@ impl FfmpegSink {
                         return Ok(self.caps_arrived(name, caps.caps_owned()));
                     }
                     gst::EventView::Gap(_) if self.streams.place(name).is_some() => {
-                        self.begin(name, pad)?;
+                        let next = lock(&self.formats).get(name).and_then(|it| it.next.clone());
+                        if let Some(caps) = next {
+                            self.begin(name, pad, caps)?;
+                        }
                     }
                     gst::EventView::Eos(_) => return Ok(self.end(name)),
                     _ => (),
@@ -532,11 +535,16 @@ impl FfmpegSink {
             self.count(name, &self.dropped_empty);
             return Ok(Ok(false));
         }
-        if self.has_ended(name) {
-            self.count(name, &self.dropped_ended);
-            return Ok(Err(gst::FlowError::Eos));
+        let next = match lock(&self.formats).get(name) {
+            Some(format) if format.ended => {
+                self.count(name, &self.dropped_ended);
+                return Ok(Err(gst::FlowError::Eos));
+            }
+            format => format.and_then(|it| it.next.clone()),
+        };
+        if let Some(caps) = next {
+            self.begin(name, pad, caps)?;
         }
-        self.begin(name, pad)?;
         self.place(name, pad, buffer).map(Ok)
     }
 
@@ -580,11 +588,12 @@ impl FfmpegSink {
     }
 
     /// Builds what a format takes: with the first one, and in another file with another one.
-    fn begin(&self, name: &str, pad: &gst::GhostPad) -> Result<(), gst::ErrorMessage> {
-        let next = || lock(&self.formats).get(name).and_then(|it| it.next.clone());
-        let Some(caps) = next() else {
-            return Ok(());
-        };
+    fn begin(
+        &self,
+        name: &str,
+        pad: &gst::GhostPad,
+        caps: gst::Caps,
+    ) -> Result<(), gst::ErrorMessage> {
         let _building = lock(&self.building);
         if self.streams.place(name).is_none() {
             self.change_file(name)?;
@@ -805,12 +814,15 @@ impl FfmpegSink {
         buffer: &gst::BufferRef,
         is_placed: bool,
     ) -> Result<(), gst::ErrorMessage> {
-        let mut formats = lock(&self.formats);
-        let format = formats.entry(name.to_owned()).or_default();
-        format.placed |= is_placed;
+        let is_placed = lock(&self.formats)
+            .get_mut(name)
+            .map_or(is_placed, |format| {
+                format.placed |= is_placed;
+                format.placed
+            });
         // The heads of Vorbis and others have no times.
         let is_head = buffer.flags().contains(gst::BufferFlags::HEADER);
-        if format.placed || is_head || !is_timed(pad) {
+        if is_placed || is_head || !is_timed(pad) {
             return Ok(());
         }
         Err(gst::error_msg!(
