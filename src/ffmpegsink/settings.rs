@@ -81,13 +81,18 @@ pub(crate) enum ArgsError {
 }
 
 /// Options for outputs that stand alone; all others have a value behind them.
-const FLAGS: [&str; 16] = [
+const FLAGS: [&str; 21] = [
     "accurate_seek",
     "an",
     "autorotate",
+    "benchmark",
     "bitexact",
+    "copy_unknown",
+    "copyinkf",
     "copyts",
     "dn",
+    "hide_banner",
+    "ignore_unknown",
     "n",
     "re",
     "report",
@@ -119,6 +124,8 @@ fn kinds(args: Vec<String>) -> impl Iterator<Item = (Kind, String)> {
             return (Kind::Option, arg);
         }
         if let Some(option) = arg.strip_prefix('-').filter(|option| !option.is_empty()) {
+            // For some streams only.
+            let (option, _) = option.split_once(':').unwrap_or((option, ""));
             // -nostats is -stats the other way round.
             let negated = option.strip_prefix("no").unwrap_or(option);
             has_value = !FLAGS.contains(&option) && !FLAGS.contains(&negated);
@@ -235,6 +242,8 @@ mod tests {
                 "-i other.wav -map 0 a-00001.mkv",
             ),
             ("-nostats a.mkv", "-nostats a-00001.mkv"),
+            ("-copyinkf:v a.mkv", "-copyinkf:v a-00001.mkv"),
+            ("-copyinkf a.mkv", "-copyinkf a-00001.mkv"),
             ("-f flv rtmp://host/live", "-f flv rtmp://host/live"),
             ("-f null -", "-f null -"),
             ("-f mjpeg pipe:1", "-f mjpeg pipe:1"),
