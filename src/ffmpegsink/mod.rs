@@ -31,7 +31,9 @@
 //!
 //! A flush, as of a seek by others, takes nothing out of a file: what has come is in it, and what follows goes on behind
 //! it. Pictures that are empty, or that come behind the end of their stream after a flush, are in no file and are counted.
-//! ffmpeg itself leaves pictures out where it encodes and two have the same time.
+//! ffmpeg itself leaves pictures out where it encodes and two have the same time. Where the sound changes its format amid
+//! a group of H.264 or another encoder's pictures, the next file has them from the next key unit on: parsers and ffmpeg leave
+//! out what nothing can show, and `stats` counts it among `frames`.
 //!
 //! Behind an error of its own the element tells upstream that the stream ends, so that files on other branches of a
 //! `tee` are completed.
