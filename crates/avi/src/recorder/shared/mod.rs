@@ -99,6 +99,8 @@ struct State<H: Host> {
     stats: Stats,
     /// Frames left out before the first readable ones that were told of.
     told_unreadable: u64,
+    /// What was told of inputs that had brought nothing when the file was begun.
+    missing: Vec<(H::Input, InputNotice)>,
     /// Threads that wait for `busy` to end. Waking none costs a system call too.
     waiting: usize,
 }
@@ -115,6 +117,7 @@ impl<H: Host> Default for State<H> {
             tags_are_new: false,
             stats: Stats::default(),
             told_unreadable: 0,
+            missing: Vec::new(),
             waiting: 0,
         }
     }
@@ -142,6 +145,16 @@ struct Begin<I> {
     streams: Vec<Stream>,
     left_out: Vec<I>,
     awaited: Vec<I>,
+}
+
+impl<I: Clone> Begin<I> {
+    /// What there is to tell of inputs that have brought nothing.
+    fn missing(&self) -> Vec<(I, InputNotice)> {
+        let left_out = self.left_out.iter().map(|it| (it, InputNotice::LeftOut));
+        let awaited = self.awaited.iter().map(|it| (it, InputNotice::Awaited));
+        let all = left_out.chain(awaited);
+        all.map(|(input, notice)| (input.clone(), notice)).collect()
+    }
 }
 
 /// What there is to do next.
@@ -505,12 +518,12 @@ impl<H: Host> SharedRecorder<H> {
                 self.host.tell(&input, InputNotice::Waits(profile));
             }
             (Work::Begin(begin), recorder) => {
-                let told = [
-                    (&begin.left_out, InputNotice::LeftOut),
-                    (&begin.awaited, InputNotice::Awaited),
-                ];
-                for (inputs, notice) in told {
-                    inputs.iter().for_each(|it| self.host.tell(it, notice));
+                let missing = begin.missing();
+                // Behind a flush the file is begun anew without what it was without before.
+                let before = std::mem::replace(&mut self.lock().missing, missing.clone());
+                let is_news = |it: &&(H::Input, InputNotice)| !before.contains(it);
+                for (input, notice) in missing.iter().filter(is_news) {
+                    self.host.tell(input, *notice);
                 }
                 let begun = recorder.insert(Box::new(self.host.begin(&begin.streams)?));
                 self.tell_of_unreadable(begun);

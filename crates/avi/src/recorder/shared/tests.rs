@@ -12,8 +12,8 @@ use crate::timeline::Rate;
 
 type Memory = Seekable<Cursor<Vec<u8>>>;
 
-/// Two inputs of those names into a file in memory, which is sent when it is complete.
-struct Test(mpsc::Sender<Stats>);
+/// Two inputs of those names into a file in memory, which is sent when it is complete, and what was told of them.
+struct Test(mpsc::Sender<Stats>, Mutex<Vec<InputNotice>>);
 
 impl Host for Test {
     type Input = &'static str;
@@ -28,7 +28,9 @@ impl Host for Test {
         true
     }
 
-    fn tell(&self, _: &&'static str, _: InputNotice) {}
+    fn tell(&self, _: &&'static str, notice: InputNotice) {
+        self.1.lock().unwrap().push(notice);
+    }
 
     fn begin(&self, streams: &[Stream]) -> Result<Recorder<Disk>, Ended<Self>> {
         let memory =
@@ -81,20 +83,21 @@ impl Storage for Disk {
     }
 }
 
+const VIDEO: InputFormat = InputFormat::Video {
+    size: Some((64, 48)),
+    rate: Some(Rate::PAL),
+    is_most: false,
+};
+
 /// A recorder of video at 25 frames a second and of sound, and what hears of its end.
 fn recorder() -> (SharedRecorder<Test>, mpsc::Receiver<Stats>) {
     let (tell, told) = mpsc::channel();
-    let shared = SharedRecorder::new(Test(tell));
+    let shared = SharedRecorder::new(Test(tell, Mutex::default()));
     shared.add("video", true);
     shared.add("sound", false);
     shared.reset(Profile::Standard);
-    let video = InputFormat::Video {
-        size: Some((64, 48)),
-        rate: Some(Rate::PAL),
-        is_most: false,
-    };
     let sound = InputFormat::Audio(WaveFormat::pcm(8000, 1, 16, 0));
-    assert_eq!(shared.set_format(&"video", video), Some(true));
+    assert_eq!(shared.set_format(&"video", VIDEO), Some(true));
     assert_eq!(shared.set_format(&"sound", sound), Some(true));
     (shared, told)
 }
@@ -171,4 +174,35 @@ fn a_failure_and_a_panic_are_answered_to_all() {
         assert_eq!(bring(&shared, "video", 1), Err(expected.clone()));
         assert_eq!(bring(&shared, "sound", 1), Err(expected));
     }
+}
+
+#[test]
+fn what_the_file_is_without_is_told_once_for_each_file() {
+    let (shared, _told) = recorder();
+    let told = || std::mem::take(&mut *shared.host().1.lock().unwrap());
+    let again = || {
+        shared.begin_flush(&"video");
+        shared.flush(&"video");
+        bring(&shared, "video", 0).unwrap();
+    };
+    shared.remove(&"sound");
+    shared.add("mute", false);
+    assert!(shared.end(&"mute"));
+    bring(&shared, "video", 0).unwrap();
+    assert_eq!(told(), [InputNotice::LeftOut]);
+    again();
+    again();
+    assert_eq!(told(), []);
+    // It is another input that is missing then.
+    shared.add("dumb", false);
+    assert!(shared.end(&"dumb"));
+    again();
+    assert_eq!(told(), [InputNotice::LeftOut]);
+    shared.reset(Profile::Standard);
+    assert_eq!(shared.set_format(&"video", VIDEO), Some(true));
+    for input in ["mute", "dumb"] {
+        assert!(shared.end(&input));
+    }
+    bring(&shared, "video", 0).unwrap();
+    assert_eq!(told(), [InputNotice::LeftOut; 2]);
 }
