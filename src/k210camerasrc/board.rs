@@ -106,7 +106,9 @@ impl Board {
             None => Box::new(TestScene),
             Some(file) => match Footage::new(file, Pace::Time) {
                 Ok(footage) => Box::new(footage),
-                Err(error) => return Err(failed(&error.to_string())),
+                Err(error) => {
+                    return Err(Trouble::Fatal(trouble::no_footage(&error, &self.address)));
+                }
             },
         };
         let config = Config {

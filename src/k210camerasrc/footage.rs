@@ -4,6 +4,7 @@
 //! The program `k210-sim` has its own, decoded by `ffmpeg`: a crate without GStreamer cannot use this
 //! one, and an element that has GStreamer needs no other program.
 
+use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
@@ -26,16 +27,16 @@ pub enum Error {
     /// GStreamer, or an element of its base plugins, is missing.
     #[error("cannot decode video: {0}")]
     Setup(#[from] glib::Error),
-    /// Not a path that a URI can hold.
-    #[error("{}: {reason}", path.display())]
+    /// No file that can be read.
+    #[error("{} {reason}", path.display())]
     Path {
         /// The file.
         path: PathBuf,
         /// What is wrong with it.
         reason: String,
     },
-    /// The file cannot be read or decoded.
-    #[error("{}: {reason}", path.display())]
+    /// The file cannot be decoded.
+    #[error("{} is no video that can be decoded ({})", path.display(), reason.trim_end_matches('.'))]
     Decode {
         /// The file.
         path: PathBuf,
@@ -76,10 +77,13 @@ impl Footage {
     /// When there is no such file, or no decoder for its video.
     pub fn new(path: &Path, pace: Pace) -> Result<Self, Error> {
         gst::init()?;
-        let absolute = std::path::absolute(path).map_err(|error| Error::Path {
+        let path_error = |reason: String| Error::Path {
             path: path.into(),
-            reason: error.to_string(),
-        })?;
+            reason,
+        };
+        check(path).map_err(path_error)?;
+        let absolute = std::path::absolute(path);
+        let absolute = absolute.map_err(|error| path_error(format!("cannot be read: {error}")))?;
         let uri = glib::filename_to_uri(&absolute, None)?;
         let pipeline = gst::parse::launch(
             "uridecodebin name=source expose-all-streams=false caps=video/x-raw(ANY) \
@@ -131,7 +135,9 @@ impl Footage {
             .bus()
             .and_then(|bus| bus.pop_filtered(&[gst::MessageType::Error]));
         if let Some(gst::MessageView::Error(error)) = message.as_ref().map(|found| found.view()) {
-            self.error = Some(error.error().to_string());
+            // What follows the first follows from it.
+            let text = error.error().to_string();
+            self.error.get_or_insert(text);
         }
         self.error.is_some()
     }
@@ -232,6 +238,23 @@ impl Footage {
             }
         }
     }
+}
+
+/// What is wrong with a file before anybody decodes it, which decoders do not say or say at length.
+fn check(path: &Path) -> Result<(), String> {
+    let unreadable = |error: std::io::Error| format!("cannot be read: {error}");
+    let found = path.metadata().map_err(unreadable)?;
+    if found.is_dir() {
+        return Err("is a directory".into());
+    }
+    if found.is_file() {
+        // What is no file may wait for who opens it.
+        File::open(path).map_err(unreadable)?;
+        if found.len() == 0 {
+            return Err("is empty".into());
+        }
+    }
+    Ok(())
 }
 
 impl Scene for Footage {

@@ -9,6 +9,9 @@ use k210_link::connect::ConnectError;
 use k210_link::session::SessionError;
 use k210_link::transport::serial::OpenError;
 
+#[cfg(feature = "sim")]
+use super::footage::Error;
+
 /// An error to post: its code, and the sentence that the user reads.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Report {
@@ -160,6 +163,19 @@ pub(crate) fn sim_error(error: &str, address: &Address) -> Report {
     report!(
         OpenRead,
         "Cannot start the simulated board {address}: {error}"
+    )
+}
+
+/// A simulated board whose film cannot be shown.
+#[cfg(feature = "sim")]
+pub(super) fn no_footage(error: &Error, address: &Address) -> Report {
+    let advice = match error {
+        Error::Setup(_) => "Install it, or take sim: for a test picture",
+        _ => "Name a video file behind sim:, or nothing for a test picture",
+    };
+    report!(
+        OpenRead,
+        "Cannot start the simulated board {address}: {error}. {advice}"
     )
 }
 

@@ -781,8 +781,20 @@ fn the_built_in_board_looks_at_a_test_scene_or_a_file() {
         ));
         assert_eq!(pipeline.run(), Ok(()), "{device}");
     }
-    for file in ["/nonexistent.mp4", "/etc/passwd"] {
+    let dir = tempfile::tempdir().unwrap();
+    let at = |name: &str| dir.path().join(name).display().to_string();
+    std::fs::write(at("empty"), "").unwrap();
+    for (file, words) in [
+        ("/nonexistent.mp4", "No such file or directory"),
+        (
+            "/etc/passwd",
+            "is no video that can be decoded (This appears to be a text file)",
+        ),
+        (dir.path().to_str().unwrap(), "is a directory"),
+        (&at("empty"), "is empty"),
+    ] {
         let pipeline = Pipeline::launch(&format!("k210camerasrc device=sim:{file} ! fakesink"));
-        assert_mentions(&pipeline.run().expect_err("no film"), &[file]);
+        let text = pipeline.run().expect_err("no film");
+        assert_mentions(&text, &[file, words, "Name a video file behind sim:"]);
     }
 }
