@@ -57,6 +57,8 @@ struct State {
     counts: Counts,
     /// What could not be mapped and has been warned of.
     said: Vec<String>,
+    /// Why the settings were refused with the caps that came last.
+    refused: Option<String>,
     /// Taken out by the streaming thread for as long as it works with it.
     running: Option<Box<Running>>,
 }
@@ -327,10 +329,11 @@ impl VideoEncoderImpl for K230Venc {
             Err(error) => {
                 // Caps that are refused come again with each frame, and upstream would have an error of its own:
                 // the frames are turned away instead.
-                let _ = self.fail(error_message(&error));
+                let _ = self.refuse(&error);
                 return Ok(());
             }
         };
+        lock(&self.state).refused = None;
         for sentence in running.session.unmapped() {
             self.warn_once(sentence);
         }
@@ -760,6 +763,17 @@ impl K230Venc {
         self.after_failure()
     }
 
+    /// Refuses what the settings ask for, and says why unless that was said of what came last.
+    fn refuse(&self, error: &Error) -> gst::FlowError {
+        let why = error.to_string();
+        let before = lock(&self.state).refused.replace(why.clone());
+        if before == Some(why) {
+            self.failed.store(true, Ordering::SeqCst);
+            return self.after_failure();
+        }
+        self.fail(error_message(error))
+    }
+
     fn after_failure(&self) -> gst::FlowError {
         failure::posted(lock(&self.state).counts.frames_out > 0)
     }
@@ -859,7 +873,7 @@ impl K230Venc {
         let successor = running
             .session
             .set_rate(rate, gop)
-            .map_err(|error| self.fail(error_message(&error)))?;
+            .map_err(|error| self.refuse(&error))?;
         let Some(attr) = successor else {
             return Ok(());
         };
@@ -868,7 +882,7 @@ impl K230Venc {
         running
             .session
             .replace(|| self.create(attr))
-            .map_err(|error| self.fail(error_message(&error)))?;
+            .map_err(|error| self.refuse(&error))?;
         if running.offered {
             // The memory that upstream has is the old channel's. It asks for a pool again.
             running.lent = running.session.lend(LENT).unwrap_or_default();

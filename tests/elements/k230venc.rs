@@ -1881,3 +1881,54 @@ fn a_refusal_is_one_error() {
         crate::common::assert_mentions(&texts[0], &words);
     }
 }
+
+/// Caps come again and again, as behind a seek or with tags; what they are refused for stays.
+#[test]
+fn a_setting_is_refused_once_until_something_changes() {
+    let _alone = alone();
+    let pipeline = Pipeline::launch(
+        "k230venc name=venc backend=element bitrate=0 ! video/x-h264 ! fakesink async=false",
+    );
+    let venc = pipeline.element("venc");
+    let pad = crate::random_cameras::pad_to(&venc, "sink");
+    pipeline.play();
+    let bus = pipeline.0.bus().unwrap();
+    let said = || -> Vec<String> {
+        let errors = std::iter::from_fn(|| bus.pop_filtered(&[gst::MessageType::Error]));
+        let texts = errors.map(|message| match message.view() {
+            gst::MessageView::Error(error) => error.error().to_string(),
+            _ => unreachable!("only errors were asked for"),
+        });
+        texts.collect()
+    };
+    let refused = |rate: u32| {
+        let caps = RAW.replace("framerate=30/1", &format!("framerate={rate}/1"));
+        assert!(rate == 30 || caps != RAW, "{RAW}");
+        let caps = gst::Caps::from_str(&caps).unwrap();
+        pad.push_event(gst::event::Caps::new(&caps));
+        said()
+    };
+    let [first] = refused(30).try_into().unwrap();
+    pad.push_event(crate::random_streams::segment(0, 0));
+    assert!(first.contains("bitrate of 0"), "{first}");
+    assert_eq!(refused(25), [""; 0]);
+    assert_eq!(refused(30), [""; 0]);
+    venc.set_property("bitrate", 300_000_u32);
+    let [other] = refused(25).try_into().unwrap();
+    assert!(other.contains("bitrate of 300000"), "{other}");
+    // What was well in between is news when it is bad again.
+    venc.set_property("bitrate", 1000_u32);
+    assert_eq!(refused(30), [""; 0]);
+    venc.set_property("bitrate", 300_000_u32);
+    assert_eq!(refused(25), [other]);
+    // Or in the middle of the stream.
+    venc.set_property("bitrate", 1000_u32);
+    assert_eq!(refused(30), [""; 0]);
+    let push = || pad.push(gst::Buffer::from_slice(vec![0_u8; 320 * 240 * 3 / 2]));
+    push().unwrap();
+    venc.set_property("bitrate", 0_u32);
+    let _ = push().unwrap_err();
+    let [again] = said().try_into().unwrap();
+    assert_eq!(again, first);
+    assert_eq!(refused(25), [""; 0]);
+}
