@@ -162,7 +162,7 @@ pub(super) fn delay(buffer: &mut gst::Buffer, lead: gst::ClockTime) {
 }
 
 /// A time in ns as GStreamer has it, which has none before 0.
-pub(super) fn clock_time(time: i64) -> gst::ClockTime {
+pub(crate) fn clock_time(time: i64) -> gst::ClockTime {
     gst::ClockTime::from_nseconds(time.max(0).unsigned_abs())
 }
 

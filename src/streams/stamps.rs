@@ -10,7 +10,8 @@ use k230_venc::{Codec, reordering};
 use super::begin::{REACH, begin_of};
 use super::decoding::DecodeTimes;
 use super::is_raw;
-use super::shift::{Shift, clock_time, delay};
+pub(crate) use super::shift::clock_time;
+use super::shift::{Shift, delay};
 use super::ticks::USUAL;
 use super::timeline::{Jump, Pace, Placed, Stamp, Timeline, Untimed, jitter, reach};
 use super::whole::WholeSamples;
@@ -467,22 +468,41 @@ impl Stamps {
             // It begins nowhere.
             return None;
         }
-        Some(match segment.to_running_time_full(stamp)? {
-            gst::Signed::Positive(time) => signed(time)?,
-            gst::Signed::Negative(time) => -signed(time)?,
-        })
+        running_time(segment, stamp)
     }
+}
+
+/// The running time (ns) of a timestamp; before the segment it is less than 0.
+pub(crate) fn running_time(
+    segment: &gst::FormattedSegment<gst::ClockTime>,
+    stamp: gst::ClockTime,
+) -> Option<i64> {
+    Some(match segment.to_running_time_full(stamp)? {
+        gst::Signed::Positive(time) => signed(time)?,
+        gst::Signed::Negative(time) => -signed(time)?,
+    })
 }
 
 /// What is said of a jump of the timestamps on a pad.
 pub(crate) fn jump_text(pad: &str, jump: Jump) -> String {
     let direction = if jump.to < jump.from { "back" } else { "ahead" };
+    // As exact as pictures need it, if that tells them apart.
+    const MS: i64 = 1_000_000;
+    let is_told = jump.from / MS != jump.to / MS
+        && [jump.from, jump.to]
+            .iter()
+            .all(|it| *it == 0 || it / MS != 0);
+    let digits = if is_told { 3 } else { 9 };
+    let [from, to] = [jump.from, jump.to].map(|time| time_text(time, digits));
     format!(
-        "Timestamps on {pad} went from {} {direction} to {}: what follows is recorded behind what \
-         came",
-        clock_time(jump.from),
-        clock_time(jump.to)
+        "Timestamps on {pad} went from {from} {direction} to {to}: what follows is recorded behind what came"
     )
+}
+
+/// A time (ns), with so many digits of its seconds' fraction.
+fn time_text(time: i64, digits: usize) -> String {
+    let sign = if time < 0 { "-" } else { "" };
+    format!("{sign}{:.digits$}", clock_time(time.saturating_abs()))
 }
 
 /// What is said of a stream that is played backward and is not recorded so.
@@ -711,6 +731,47 @@ mod tests {
                     .stamp(&mut buffer(Some(40)), &Breaks::default())
                     .is_ok()
             );
+        }
+    }
+
+    #[test]
+    fn a_jump_is_told_by_times_that_differ() {
+        let second = 1_000_000_000;
+        for (from, to, words) in [
+            (
+                5 * second,
+                2 * second,
+                "from 0:00:05.000 back to 0:00:02.000: ",
+            ),
+            (
+                -20_000_000,
+                20_000_000,
+                "from -0:00:00.020 ahead to 0:00:00.020: ",
+            ),
+            (
+                -2 * second,
+                4_000 * second,
+                "from -0:00:02.000 ahead to 1:06:40.000: ",
+            ),
+            (
+                second + 1,
+                second,
+                "from 0:00:01.000000001 back to 0:00:01.000000000: ",
+            ),
+            (
+                0,
+                -700,
+                "from 0:00:00.000000000 back to -0:00:00.000000700: ",
+            ),
+        ] {
+            let jump = Jump {
+                from,
+                to,
+                first: true,
+                counted: false,
+            };
+            let text = jump_text("video", jump);
+            assert!(text.contains(words), "{text}");
         }
     }
 

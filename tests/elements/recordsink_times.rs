@@ -56,7 +56,7 @@ fn record_runs(name: &str, runs: &[(gst::ClockTime, u64)], sound: bool) {
     let count: u64 = runs.iter().map(|(_, count)| count).sum();
     assert_eq!(said.files, [(file.clone(), count)], "{said:?}");
     assert_eq!(said.warnings.len(), runs.len() - 1, "{name}: {said:?}");
-    let seconds = |at: gst::ClockTime| format!("{at}");
+    let seconds = |at: gst::ClockTime| format!("{at:.3}");
     for (warning, pair) in said.warnings.iter().zip(runs.windows(2)) {
         let [(start, count), (to, _)] = pair else {
             unreachable!()
@@ -122,8 +122,8 @@ fn ffmpegsink_goes_on_behind_what_came() {
         end(&pipeline, &["video"]);
         let said = until_eos(&pipeline);
         assert_eq!(said.warnings.len(), 2, "{name}: {said:?}");
-        assert_mentions(&said.warnings[0], &["video", "back to 0:00:00.000000000"]);
-        assert_mentions(&said.warnings[1], &["video", "ahead to 30:00:00.000000000"]);
+        assert_mentions(&said.warnings[0], &["video", "back to 0:00:00.000: what"]);
+        assert_mentions(&said.warnings[1], &["video", "ahead to 30:00:00.000: what"]);
         assert_regular(&file, 120);
     }
 }
