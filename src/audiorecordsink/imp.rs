@@ -41,6 +41,8 @@ impl ObjectImpl for AudioRecordSink {
         self.parent_constructed();
         // A file is written as fast as samples come; a live source sets the pace by itself.
         self.obj().set_sync(false);
+        // All that comes is the recording.
+        self.obj().set_drop_out_of_segment(false);
     }
 
     fn properties() -> &'static [glib::ParamSpec] {

@@ -9,7 +9,8 @@
 //! # Two ways to record
 //!
 //! A pipeline on its own records everything that reaches the element, from the start to the end of
-//! the stream or to `finish()`. A program that calls `record(ms)` or `reset(start)` takes over, as
+//! the stream or to `finish()`, samples from outside their segment too (before it they have no timestamp in what `record()`
+//! returns). A program that calls `record(ms)` or `reset(start)` takes over, as
 //! MaixCAM's users know it: from the first such call on the file holds what `record()` returned
 //! and nothing else. What had been written before that call is discarded, because the `Recorder`
 //! opens its file at the first `record()`. The property `file-content` fixes one of the two ways.

@@ -47,7 +47,7 @@ pub(crate) struct Begun {
 pub(crate) struct Clock {
     pub wall: WallClock,
     /// The running time at which the clocks were looked at last.
-    pub looked: Option<u64>,
+    pub looked: Option<i64>,
     pub live: bool,
 }
 

@@ -391,7 +391,11 @@ pub(crate) fn audio_chain(
     let codec = container
         .audio
         .ok_or_else(|| gst::error_msg!(gst::StreamError::Mux, ("The file holds no sound")))?;
-    chain.push(make("audioconvert")?);
+    let convert = make("audioconvert")?;
+    if matches!(container.kind, Kind::Samples(_)) {
+        keep_early_samples(&convert);
+    }
+    chain.push(convert);
     let encoder =
         encoder::audio(settings.audio_encoder.as_deref(), codec).map_err(|err| missing(&err))?;
     let Some(encoder) = encoder else {
@@ -422,6 +426,29 @@ pub(crate) fn audio_chain(
         chain.push(make(parser)?);
     }
     Ok((chain, fitted))
+}
+
+/// Has samples from before their segment go on, with the running times that they have: `audioconvert` cuts them off.
+fn keep_early_samples(convert: &gst::Element) {
+    let Some(sink) = convert.static_pad("sink") else {
+        return;
+    };
+    sink.add_probe(gst::PadProbeType::EVENT_DOWNSTREAM, |_, info| {
+        if let Some(gst::PadProbeData::Event(event)) = &mut info.data
+            && let gst::EventView::Segment(it) = event.view()
+            && let Some(segment) = it.segment().downcast_ref::<gst::ClockTime>()
+            && let Some(start) = segment.start()
+        {
+            // What is cut off is before the start, and running time begins so much behind that.
+            let mut open = segment.clone();
+            open.set_start(gst::ClockTime::ZERO);
+            open.set_offset(segment.offset().map(|offset| offset + start));
+            *event = gst::event::Segment::builder(&open)
+                .seqnum(it.seqnum())
+                .build();
+        }
+        gst::PadProbeReturn::Ok
+    });
 }
 
 /// Has libav's encoders of sound begin anew when the format of the samples that come from `source` changes. They would

@@ -13,9 +13,11 @@ use gst_base::prelude::*;
 use gst_base::subclass::prelude::*;
 
 use super::CAT;
+use super::begun::unsigned;
 use super::first::First;
 use super::tally::Tally;
 use crate::streams::containers::Kind;
+use crate::streams::stamps::{clock_time, running_time};
 use crate::streams::{file_error, layout_of, ondisk};
 use crate::sync::lock;
 use avi_mjpeg::output::SyncThread;
@@ -49,8 +51,9 @@ enum Body {
 struct Open {
     body: Body,
     tally: Tally,
-    first: Option<gst::ClockTime>,
-    end: Option<gst::ClockTime>,
+    /// Running times in nanoseconds, before 0 too.
+    first: Option<i64>,
+    end: Option<i64>,
     /// Bytes since the last key unit, with it.
     group: u64,
     /// Something could not be written.
@@ -111,6 +114,8 @@ impl ObjectImpl for ElementarySink {
     fn constructed(&self) {
         self.parent_constructed();
         self.obj().set_sync(false);
+        // All that comes is the recording.
+        self.obj().set_drop_out_of_segment(false);
     }
 }
 
@@ -232,9 +237,9 @@ impl BaseSinkImpl for ElementarySink {
             n => (map.len() / n) as u64,
         };
         open.first = open.first.or(start);
-        open.end = start
-            .map(|start| start + buffer.duration().unwrap_or_default())
-            .or(open.end);
+        let lasts = buffer.duration().unwrap_or_default();
+        let end = start.map(|start| start.saturating_add_unsigned(lasts.nseconds()));
+        open.end = end.or(open.end);
         let half = (result.is_err() && state.kind == Some(Kind::Pictures))
             .then(|| state.open.take())
             .flatten();
@@ -260,7 +265,7 @@ impl BaseSinkImpl for ElementarySink {
 
 impl ElementarySink {
     /// Whether the key unit that starts at `start` and has `len` bytes begins the next file.
-    fn next_is_due(&self, start: Option<gst::ClockTime>, len: u64) -> bool {
+    fn next_is_due(&self, start: Option<i64>, len: u64) -> bool {
         let mut state = lock(&self.state);
         let Some(open) = &state.open else {
             return false;
@@ -268,7 +273,7 @@ impl ElementarySink {
         let picture = state.kind == Some(Kind::Pictures);
         let limit = state.limits.time;
         let time = matches!((start, open.first), (Some(start), Some(first))
-            if limit > 0 && start.saturating_sub(first).nseconds() >= limit);
+            if limit > 0 && unsigned(start.saturating_sub(first)) >= limit);
         // How large the group is that begins here is known when it is over: it may take what the largest
         // one took.
         let group = state.largest_group.max(open.group).max(len);
@@ -276,14 +281,10 @@ impl ElementarySink {
         picture || time || bytes || std::mem::take(&mut state.due)
     }
 
-    fn open(
-        &self,
-        start: Option<gst::ClockTime>,
-        buffer: &gst::Buffer,
-    ) -> Result<(), gst::FlowError> {
+    fn open(&self, start: Option<i64>, buffer: &gst::Buffer) -> Result<(), gst::FlowError> {
         let owner = lock(&self.state).owner.clone();
         let first = First {
-            start: start.map(gst::ClockTime::nseconds),
+            start,
             sample: self
                 .obj()
                 .static_pad("sink")
@@ -338,7 +339,7 @@ impl ElementarySink {
         };
         let mut tally = open.tally;
         if let (Some(first), Some(end)) = (open.first, open.end) {
-            tally.duration = end.saturating_sub(first);
+            tally.duration = clock_time(end.saturating_sub(first));
         }
         if let Body::Samples(recording) = open.body
             && let Err(err) = recording.finish()
@@ -351,9 +352,9 @@ impl ElementarySink {
         }
     }
 
-    fn running_time(&self, buffer: &gst::Buffer) -> Option<gst::ClockTime> {
+    fn running_time(&self, buffer: &gst::Buffer) -> Option<i64> {
         let segment = self.obj().segment();
         let segment = segment.downcast_ref::<gst::ClockTime>()?;
-        segment.to_running_time(buffer.pts()?)
+        running_time(segment, buffer.pts()?)
     }
 }

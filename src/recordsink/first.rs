@@ -9,7 +9,7 @@ use crate::streams::wallclock;
 #[derive(Debug, Clone, Default)]
 pub struct First {
     /// Its running time, in nanoseconds.
-    pub start: Option<u64>,
+    pub start: Option<i64>,
     /// It, and its caps; the video's where there is one.
     pub sample: Option<gst::Sample>,
 }

@@ -25,7 +25,7 @@ use crate::sync::lock;
 const LOOK_AT_CLOCKS: u64 = 200_000_000;
 
 /// How far (ns) running time may go back and still go on: encoders reorder pictures.
-const BACK: u64 = 1_000_000_000;
+const BACK: i64 = 1_000_000_000;
 
 fn limits(settings: &Settings) -> Limits {
     Limits {
@@ -42,7 +42,7 @@ impl Recorder {
         name: &str,
         pad: &gst::GhostPad,
         buffer: &gst::BufferRef,
-        time: u64,
+        time: i64,
     ) {
         let keeping = &self.keeping;
         let looked = lock(&keeping.clock).looked;
@@ -65,9 +65,8 @@ impl Recorder {
             }
             clock.looked = Some(time);
             clock.live = live;
-            let running = i64::try_from(time).unwrap_or(i64::MAX);
             let reference = wallclock::reference_of(buffer);
-            clock.wall.observe(running, reference, reading)
+            clock.wall.observe(time, reference, reading)
         };
         if let Some(change) = change {
             let details = gst::Structure::builder("recordsink-clock-set")
@@ -86,10 +85,7 @@ impl Recorder {
         maker: Maker,
     ) -> Option<(PathBuf, Option<File>)> {
         let settings = lock(&self.settings).clone();
-        let clock = || {
-            let start = i64::try_from(first.start?).ok()?;
-            lock(&self.keeping.clock).wall.utc(start)
-        };
+        let clock = || lock(&self.keeping.clock).wall.utc(first.start?);
         let mut begun = Begun {
             utc: first.utc().or_else(clock),
             ..Begun::default()

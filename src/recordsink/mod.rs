@@ -46,8 +46,8 @@
 //! Buffers without timestamps are counted by the caps' frame or sample rate; without a rate that is an error. H.264 and
 //! H.265 need one of their two times. Where only the time of presentation is there, as by RTP, the element works out when
 //! pictures are decoded; where only the time of decoding is there, as from an AVI, the picture is shown at that time.
-//! Pictures outside their segment are recorded, and sound behind its end, but none from before its begin; without a
-//! segment timestamps are running times. Raw pictures and JPEGs
+//! Pictures outside their segment are recorded, and sound behind its end; sound from before its begin is in a file of
+//! samples (`.wav`, `.pcm`) only. Without a segment timestamps are running times. Raw pictures and JPEGs
 //! that are played backward are recorded in the order in which they are shown. Sound may be cut anywhere: the rest of a
 //! sample waits for the next buffer, unless that has the flag `DISCONT`.
 //!

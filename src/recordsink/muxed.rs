@@ -675,7 +675,7 @@ impl Muxed {
         };
         let mut waiting = came.into_iter().map(|number| self.lanes[number].waiting());
         First {
-            start: Some(start),
+            start: i64::try_from(start).ok(),
             sample: waiting.find_map(|sample| sample),
         }
     }

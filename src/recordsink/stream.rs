@@ -229,14 +229,15 @@ impl Recorder {
             return Ok(false);
         }
         let placed = self.place(name, pad, buffer)?;
-        if name == "audio" && placed.is_some_and(|time| time < 0) {
-            // audio-sync has moved it before the beginning.
+        let is_early = name == "audio" && placed.is_some_and(|time| time < 0);
+        if is_early && self.muxed().is_some() {
+            // Other streams are not there yet, or audio-sync has moved it before the beginning.
             return Ok(false);
         }
-        let time = placed.and_then(|time| u64::try_from(time).ok());
-        if let Some(time) = time {
+        if let Some(time) = placed {
             self.observe(name, pad, buffer, time);
         }
+        let time = placed.and_then(|time| u64::try_from(time).ok());
         let verdict = lock(&self.flow).gates.judge(name, time);
         if verdict == Verdict::End {
             gst::info!(CAT, "{name} has been recorded");

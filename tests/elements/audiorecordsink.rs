@@ -664,3 +664,79 @@ fn a_recording_of_nothing_is_told() {
         assert_eq!(warnings, told, "{buffers}");
     }
 }
+
+/// As behind an exact seek; sinks leave out what is not in its segment.
+#[test]
+fn samples_outside_their_segment_are_recorded() {
+    let dir = tempfile::tempdir().unwrap();
+    let ms = gst::ClockTime::from_mseconds;
+    for (element, options) in [
+        ("audiorecordsink", ""),
+        ("audiorecordsink", "file-content=calls"),
+        ("recordsink", ""),
+        ("recordsink", "audio-sync=-5000000"),
+    ] {
+        let wav = dir.path().join("a.wav");
+        crate::common::init();
+        let pipeline = Pipeline(gst::Pipeline::new());
+        let sink = format!("{element} {options} location={}", wav.display());
+        let sink = gst::parse::launch(&sink).unwrap();
+        pipeline.0.add(&sink).unwrap();
+        let pad = if element == "recordsink" {
+            "audio"
+        } else {
+            "sink"
+        };
+        let pad = crate::random_cameras::pad_to(&sink, pad);
+        pipeline.play();
+        pad.push_event(gst::event::Caps::new(&CAPS.parse::<gst::Caps>().unwrap()));
+        let mut segment = gst::FormattedSegment::<gst::ClockTime>::new();
+        segment.set_start(ms(5025));
+        segment.set_stop(ms(5055));
+        pad.push_event(gst::event::Segment::new(&segment));
+        let mut all = Vec::new();
+        for n in 0..8_u16 {
+            let piece: Vec<u8> = (0..480)
+                .flat_map(|sample| (n * 480 + sample).to_le_bytes())
+                .collect();
+            all.extend_from_slice(&piece);
+            let mut buffer = gst::Buffer::from_slice(piece);
+            let it = buffer.get_mut().unwrap();
+            it.set_pts(ms(5000 + 10 * u64::from(n)));
+            it.set_duration(ms(10));
+            pad.push(buffer).unwrap();
+            if options == "file-content=calls" {
+                assert_eq!(record(&sink, 10).len(), 960, "{n}");
+            }
+        }
+        pad.push_event(gst::event::Eos::new());
+        let lasts = until_eos(&pipeline);
+        assert!(
+            wav_samples(&wav) == all,
+            "{element} {options} {} of {}",
+            wav_samples(&wav).len(),
+            all.len()
+        );
+        if element == "recordsink" {
+            assert_eq!(lasts, Some(ms(80)), "{options}");
+        }
+    }
+}
+
+/// How long the file is that a recording bin tells of.
+fn until_eos(pipeline: &Pipeline) -> Option<gst::ClockTime> {
+    let bus = pipeline.0.bus().unwrap();
+    let mut lasts = None;
+    loop {
+        let message = bus.timed_pop(crate::common::HANG).expect("it hangs");
+        match message.view() {
+            gst::MessageView::Error(error) => panic!("{error:?}"),
+            gst::MessageView::Element(element) => {
+                let details = element.structure().unwrap();
+                lasts = lasts.or(details.get("duration").ok());
+            }
+            gst::MessageView::Eos(_) => return lasts,
+            _ => (),
+        }
+    }
+}
