@@ -18,6 +18,7 @@ use crate::failure;
 use crate::streams::containers::{Container, Kind, Muxer, VideoCodec};
 use crate::streams::entry::{self, Admission};
 use crate::streams::jpegs::{from_start, is_jpeg};
+use crate::streams::sentences::without_caps;
 use crate::streams::stamps::{Stamped, Unplaced, backward_text, jump_text};
 use crate::streams::timeline::Jump;
 use crate::streams::times::Times;
@@ -218,6 +219,10 @@ impl Recorder {
         if self.has_ended(name) {
             return Ok(false);
         }
+        if self.is_without_caps(name, pad) {
+            self.post_error(without_caps(name, buffer));
+            return Err(failure::POSTED);
+        }
         self.assume_segment(name, pad);
         if name == "video" && lock(&self.video).jpegs {
             from_start(buffer);
@@ -244,6 +249,12 @@ impl Recorder {
             self.streams.end(name);
         }
         Ok(verdict == Verdict::Pass)
+    }
+
+    /// Whether nothing has told what a stream is.
+    fn is_without_caps(&self, name: &str, pad: &gst::GhostPad) -> bool {
+        let arrival = lock(self.arrival(name));
+        arrival.caps.is_none() && arrival.sizeless.is_none() && pad.current_caps().is_none()
     }
 
     /// Has a stream one segment at least.

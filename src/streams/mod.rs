@@ -21,6 +21,8 @@
 //!   ([`transport`]), the end of what goes by SRT ([`srt`])
 //! - what a muxer's pads know of upstream ([`upstream`]), and tags as an AVI has them ([`tags`])
 //!
+//! What several elements say in the same words ([`sentences`]).
+//!
 //! Properties: those of the sinks ([`property`]), and values for those of other elements ([`set`]).
 
 use gst::prelude::*;
@@ -47,6 +49,7 @@ mod profile;
 pub(crate) mod property;
 pub(crate) mod retention;
 pub(crate) mod samples;
+pub(crate) mod sentences;
 pub(crate) mod set;
 mod shift;
 pub(crate) mod speakers;

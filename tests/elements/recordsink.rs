@@ -1654,3 +1654,60 @@ fn a_finished_recording_ends_again_behind_a_seek() {
         assert_eq!(frames(&file), 3, "{name}");
     }
 }
+
+/// As `filesrc` reads it: nothing says what it is.
+#[test]
+fn a_file_without_a_parser_in_front_is_refused_with_its_name() {
+    let dir = tempfile::tempdir().unwrap();
+    let at = |name: &str| dir.path().join(name);
+    record(&format!(
+        "{VIDEO} ! x264enc ! video/x-h264,stream-format=byte-stream ! filesink location={}",
+        at("x.h264").display()
+    ));
+    std::fs::write(
+        at("x.jpg"),
+        crate::recordsink_cameras::jpegs(64, 48, 1).remove(0),
+    )
+    .unwrap();
+    std::fs::write(at("x.raw"), [0; 5000]).unwrap();
+    let film = crate::common::footage();
+    std::os::unix::fs::symlink(&film, at("x.webm")).unwrap();
+    let sound = "recordsink name=r location=y.mka r.audio";
+    for (file, sink, words) in [
+        (
+            "x.h264",
+            "recordsink location=y.mp4",
+            "video/x-h264 and has no caps: put h264parse in front",
+        ),
+        (
+            "x.h264",
+            "recordsink location=y.h264",
+            "put h264parse in front",
+        ),
+        (
+            "x.jpg",
+            "recordsink location=y.avi",
+            "put jpegparse in front",
+        ),
+        (
+            "x.raw",
+            "recordsink location=y.avi",
+            "rawvideoparse for a file of raw pictures",
+        ),
+        (
+            "x.webm",
+            "recordsink location=y.mkv",
+            "put parsebin in front",
+        ),
+        ("x.raw", sound, "rawaudioparse for a file of raw sound"),
+    ] {
+        let sink = sink.replace("y.", &at("y.").display().to_string());
+        let source = format!("filesrc location={}", at(file).display());
+        let pipeline = match sink.strip_suffix(" r.audio") {
+            Some(sink) => Pipeline::launch(&format!("{sink} {source} ! r.audio")),
+            None => Pipeline::launch(&format!("{source} ! {sink}")),
+        };
+        let err = pipeline.run().unwrap_err();
+        assert!(err.contains(words), "{file} {sink}: {err}");
+    }
+}

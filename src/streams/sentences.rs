@@ -1,0 +1,69 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! What several of the recording elements say, each in one place.
+
+use super::any_parser;
+
+/// What is said of a stream that comes without caps, as what `filesrc` reads: which element knows what it is.
+pub(crate) fn without_caps(name: &str, buffer: &gst::BufferRef) -> gst::ErrorMessage {
+    let found = gst_base::type_find_helper_for_buffer(gst::Object::NONE, buffer);
+    let found = found
+        .ok()
+        .filter(|(_, how)| *how >= gst::TypeFindProbability::Possible);
+    let known = found.as_ref().and_then(|(caps, _)| {
+        let format = caps.structure(0)?.name();
+        let is_media = ["video/", "audio/", "image/"]
+            .iter()
+            .any(|kind| format.starts_with(kind));
+        let parser = any_parser(caps).map(|parser| parser.factory);
+        let parser =
+            parser.or_else(|| (is_media || format == "application/ogg").then_some("parsebin"))?;
+        Some((format, parser))
+    });
+    if let Some((format, parser)) = known {
+        return gst::error_msg!(
+            gst::StreamError::Format,
+            ("What comes on {name} looks like {format} and has no caps: put {parser} in front")
+        );
+    }
+    let made = match name {
+        "video" => "pictures",
+        _ => "sound",
+    };
+    gst::error_msg!(
+        gst::StreamError::Format,
+        ("What comes on {name} has no caps, which say what it is: put what makes {made} of it in front (decodebin, or \
+         raw{name}parse for a file of raw {made})")
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_comes_without_caps_is_looked_at() {
+        gst::init().unwrap();
+        let said = |name, begin: &[u8]| {
+            let message = without_caps(name, &gst::Buffer::from_slice(begin.to_vec()));
+            format!("{message:?}")
+        };
+        let mut jpeg =
+            b"\xff\xd8\xff\xe0\0\x10JFIF\0\x01\x01\0\0\x01\0\x01\0\0\xff\xdb\0\x43\0".to_vec();
+        jpeg.resize(200, 16);
+        let cases: [(&str, &[u8], &str); 5] = [
+            ("video", &jpeg, "put jpegparse in front"),
+            ("video", b"RIFF\x24\0\0\0AVI LIST", "put parsebin in front"),
+            (
+                "audio",
+                b"RIFF\x24\0\0\0WAVEfmt \x10\0\0\0",
+                "put parsebin in front",
+            ),
+            ("audio", b"nothing", "rawaudioparse for a file of raw sound"),
+            ("video", b"", "rawvideoparse for a file of raw pictures"),
+        ];
+        for (name, begin, words) in cases {
+            let said = said(name, begin);
+            assert!(said.contains(words), "{said}");
+        }
+    }
+}
