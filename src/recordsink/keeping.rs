@@ -12,7 +12,7 @@ use gst::prelude::*;
 use super::CAT;
 use super::begun::{Begun, Maker};
 use super::first::First;
-use super::names::{Names, families};
+use super::names::{CalledBy, Names, families};
 use super::recorder::{Recorder, settings_error};
 use super::settings::Settings;
 use crate::streams::files::{self, Claimed, CreateError, Hold};
@@ -90,36 +90,48 @@ impl Recorder {
             utc: first.utc().or_else(clock),
             ..Begun::default()
         };
-        let (mut name, mut may_pass) = self.name(&settings, first, begun.utc);
-        let mut made = None;
-        if settings.other_sink().is_none() {
-            let mut reserved = self.reserve(&settings, &name, maker);
-            // Somebody else was faster.
-            while may_pass && matches!(&reserved, Err(error) if error.is_of_name()) {
-                (name, may_pass) = self.name(&settings, first, begun.utc);
-                reserved = self.reserve(&settings, &name, maker);
+        let moment = match begun.utc {
+            Some(utc) => Moment::new(utc, settings.utc_names),
+            None => Moment::now(settings.utc_names),
+        };
+        let chosen = self.chosen_name(first);
+        let mut taken = 0;
+        let (name, reserved) = loop {
+            let (name, by) = match &chosen {
+                Some(name) => (name.clone(), CalledBy::Choice),
+                None => self.next_name(moment.as_ref(), taken),
+            };
+            let reserved = match settings.other_sink() {
+                Some(_) => by.look(&name, settings.overwrite).map(|()| None),
+                None => self.reserve(&settings, &name, by, maker).map(Some),
+            };
+            match &reserved {
+                Err(error) if by.passes(error, settings.overwrite) => taken += 1,
+                _ => break (name, reserved),
             }
-            match reserved {
-                Ok((hold, file)) => {
-                    begun.hold = Some(hold);
-                    match maker {
-                        Maker::Recorder => made = file,
-                        Maker::Sink => begun.file = file,
+        };
+        let mut made = None;
+        match reserved {
+            Ok(Some((hold, file))) => {
+                begun.hold = Some(hold);
+                match maker {
+                    Maker::Recorder => made = file,
+                    Maker::Sink => begun.file = file,
+                }
+            }
+            Ok(None) => (),
+            Err(err) => {
+                let times = settings.pts_location.as_deref().map(Path::new);
+                let error = match (&err, times) {
+                    (CreateError::InUse(_), Some(times)) if claims::is_same(&name, times) => {
+                        settings_error(format_args!(
+                            "{name:?} is where pts-location has the times: choose another name"
+                        ))
                     }
-                }
-                Err(err) => {
-                    let times = settings.pts_location.as_deref().map(Path::new);
-                    let error = match (&err, times) {
-                        (CreateError::InUse(_), Some(times)) if claims::is_same(&name, times) => {
-                            settings_error(format_args!(
-                                "{name:?} is where pts-location has the times: choose another name"
-                            ))
-                        }
-                        _ => gst::error_msg!(gst::ResourceError::OpenWrite, ("{err}")),
-                    };
-                    self.post_error(error);
-                    return None;
-                }
+                    _ => gst::error_msg!(gst::ResourceError::OpenWrite, ("{err}")),
+                };
+                self.post_error(error);
+                return None;
             }
         }
         begun.path.clone_from(&name);
@@ -127,16 +139,15 @@ impl Recorder {
         Some((name, made))
     }
 
-    /// What the next file is called: as it was asked for, as the application chooses, or by the
-    /// location; and whether the next one will do as well.
-    fn name(&self, settings: &Settings, first: &First, utc: Option<i64>) -> (PathBuf, bool) {
+    /// What the next file is called where that was asked for, or the application chooses it.
+    fn chosen_name(&self, first: &First) -> Option<PathBuf> {
         let (asked_for, number) = {
             let mut names = lock(&self.names);
             let names = names.as_mut();
             names.map_or((None, 0), |names| (names.asked_for(), names.number()))
         };
-        if let Some(name) = asked_for {
-            return (name, false);
+        if asked_for.is_some() {
+            return asked_for;
         }
         let chosen = self.bin.upgrade().and_then(|bin| {
             let number = u32::try_from(number).unwrap_or(u32::MAX);
@@ -146,19 +157,20 @@ impl Recorder {
         });
         let mut names = lock(&self.names);
         let Some(names) = names.as_mut() else {
-            return (chosen.unwrap_or_default().into(), false);
+            return Some(chosen.unwrap_or_default().into());
         };
-        if let Some(name) = chosen.filter(|name| !name.is_empty()) {
-            names.pass();
-            return (name.into(), false);
+        let chosen = chosen.filter(|name| !name.is_empty())?;
+        names.pass();
+        Some(chosen.into())
+    }
+
+    /// What it is called by the location, where so many of its names are taken.
+    fn next_name(&self, moment: Option<&Moment>, taken: u64) -> (PathBuf, CalledBy) {
+        let text = |letter| moment?.text(letter);
+        match lock(&self.names).as_mut() {
+            Some(names) => names.next_name(text, taken),
+            None => (PathBuf::new(), CalledBy::Choice),
         }
-        let moment = match utc {
-            Some(utc) => Moment::new(utc, settings.utc_names),
-            None => Moment::now(settings.utc_names),
-        };
-        let may_pass = !settings.overwrite && (names.makes_many() || names.number() > 0);
-        let text = |letter| moment.as_ref()?.text(letter);
-        (names.next_name(text, settings.overwrite), may_pass)
     }
 
     /// Has nobody else write or delete the file, which is made unless its sink does that.
@@ -166,6 +178,7 @@ impl Recorder {
         &self,
         settings: &Settings,
         name: &Path,
+        by: CalledBy,
         maker: Maker,
     ) -> Result<(Hold, Option<File>), CreateError> {
         if pins::is_pinned(name) {
@@ -174,9 +187,11 @@ impl Recorder {
         if let Some(pattern) = lock(&self.names).as_ref().map(Names::pattern) {
             files::create_directories(pattern, name)?;
         }
-        // An application may call each file the same.
-        lock(&self.keeping.names).give_up(name);
-        let reserved = match (maker, settings.overwrite) {
+        if by == CalledBy::Choice {
+            // An application may call each file the same.
+            lock(&self.keeping.names).give_up(name);
+        }
+        let reserved = match (maker, by.overwrites(settings.overwrite)) {
             (Maker::Sink, true) => (Hold::for_sink(name)?, None),
             (_, overwrite) => {
                 let made = Claimed::create(name.to_owned(), overwrite)?;

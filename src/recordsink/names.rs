@@ -4,6 +4,7 @@
 use std::collections::VecDeque;
 use std::path::{Path, PathBuf};
 
+use crate::streams::files::CreateError;
 use crate::streams::names::{Pattern, PatternError, numbered, with_suffix};
 use crate::streams::pins;
 use crate::streams::retention::Family;
@@ -62,39 +63,80 @@ impl Names {
         &self.pattern
     }
 
-    /// The next file's name; `text` has what stands for `strftime`'s letters. Numbers of files that
-    /// are to stay are passed over, without `overwrite` those of all that are there; a name without a number comes as it
-    /// is. A name that has a time and no number is that of a moment: where
-    /// there is one already, a number is put behind it.
+    /// The next file's name, and what it is called by; `text` has what stands for `strftime`'s letters, and so many names
+    /// are `taken` of those that there were for the file.
     pub(crate) fn next_name(
         &mut self,
         text: impl Fn(char) -> Option<String>,
-        overwrite: bool,
-    ) -> PathBuf {
+        taken: u64,
+    ) -> (PathBuf, CalledBy) {
         let timed = self.pattern.at(text);
         if timed.is_timed() && !self.is_numbered() {
-            self.next += 1;
+            self.next += u64::from(taken == 0);
             let name = timed.fill(&[]);
-            let again = (1..).map(|again: u64| with_suffix(&name, &format!("-{again}")));
-            let names = std::iter::once(PathBuf::from(&name)).chain(again);
-            // A link that leads nowhere is there too.
-            let mut free = names.filter(|name| name.symlink_metadata().is_err());
-            return free.next().unwrap_or_default();
-        }
-        loop {
-            let number = self.next;
-            self.next += 1;
-            let name = timed.fill(&[number]);
-            let name = match number > 0 && !self.is_numbered() {
-                true => numbered(&name, number),
-                false => name.into(),
+            let name = match taken {
+                0 => name.into(),
+                again => with_suffix(&name, &format!("-{again}")),
             };
-            let has_number = number > 0 || self.is_numbered();
-            let is_taken = has_number && !overwrite && name.symlink_metadata().is_ok();
-            if !is_taken && !pins::is_pinned(&name) {
-                return name;
-            }
+            return (name, CalledBy::Moment);
         }
+        let number = self.next;
+        self.next += 1;
+        let name = timed.fill(&[number]);
+        match (self.is_numbered(), number) {
+            (true, _) => (name.into(), CalledBy::Number),
+            (false, 0) => (name.into(), CalledBy::Location),
+            (false, _) => (numbered(&name, number), CalledBy::Number),
+        }
+    }
+}
+
+/// What a file is called by.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum CalledBy {
+    /// Whoever chose its name, which is meant as it is.
+    Choice,
+    /// The location, which has no place for a number.
+    Location,
+    Number,
+    /// The moment at which it begins, alone: there is one file of each such name.
+    Moment,
+}
+
+impl CalledBy {
+    /// Whether what is there under a file's name may be overwritten, if that is set.
+    pub(crate) fn overwrites(self, overwrite: bool) -> bool {
+        overwrite && self != Self::Moment
+    }
+
+    /// Whether the next name will do as well where the file cannot be made for this reason: what is to stay is passed over,
+    /// and what is there or is being written too, unless it is to be overwritten.
+    pub(crate) fn passes(self, error: &CreateError, overwrite: bool) -> bool {
+        match self {
+            Self::Choice => false,
+            Self::Location => matches!(error, CreateError::Pinned(_)),
+            Self::Number if self.overwrites(overwrite) => matches!(error, CreateError::Pinned(_)),
+            Self::Number | Self::Moment => error.is_of_name(),
+        }
+    }
+
+    /// Looks whether the name of a file that somebody else makes is to be passed over.
+    ///
+    /// # Errors
+    /// Why it is.
+    pub(crate) fn look(self, name: &Path, overwrite: bool) -> Result<(), CreateError> {
+        let found = match pins::is_pinned(name) {
+            true => Err(CreateError::Pinned(name.to_owned())),
+            // A link that leads nowhere is there too.
+            false if !self.overwrites(overwrite) && name.symlink_metadata().is_ok() => {
+                Err(CreateError::Exists(name.to_owned()))
+            }
+            false => Ok(()),
+        };
+        found.or_else(|error| match self.passes(&error, overwrite) {
+            true => Err(error),
+            false => Ok(()),
+        })
     }
 }
 
@@ -144,7 +186,7 @@ mod tests {
     fn names(location: &str, n: usize) -> Vec<String> {
         let mut names = Names::new(location).unwrap();
         (0..n)
-            .map(|_| names.next_name(|_| None, true).to_str().unwrap().to_owned())
+            .map(|_| names.next_name(|_| None, 0).0.to_str().unwrap().to_owned())
             .collect()
     }
 
@@ -169,44 +211,80 @@ mod tests {
     #[test]
     fn a_name_that_is_asked_for_comes_next() {
         let mut names = Names::new("a.mp4").unwrap();
-        names.next_name(|_| None, true);
+        names.next_name(|_| None, 0);
         names.ask_for("b.mp4".into());
         assert_eq!(names.asked_for().as_deref(), Some(Path::new("b.mp4")));
         assert_eq!(names.asked_for(), None);
-        assert_eq!(names.next_name(|_| None, true), Path::new("a-00001.mp4"));
+        let (next, _) = names.next_name(|_| None, 0);
+        assert_eq!(next, Path::new("a-00001.mp4"));
+    }
+
+    /// The names that are tried one after the other, as long as each is passed over.
+    fn tried(location: &str, overwrite: bool, why: fn(PathBuf) -> CreateError) -> Vec<String> {
+        let mut names = Names::new(location).unwrap();
+        let mut tried = Vec::new();
+        for taken in 0..3 {
+            let (name, by) = names.next_name(|letter| Some(format!("<{letter}>")), taken);
+            tried.push(name.to_str().unwrap().to_owned());
+            if !by.passes(&why(name), overwrite) {
+                break;
+            }
+        }
+        tried
     }
 
     #[test]
-    fn what_is_pinned_is_passed_over_and_a_moment_named_once() {
-        let directory = tempfile::tempdir().unwrap();
-        let at = |name: &str| directory.path().join(name);
-        let of = |name: &str| Names::new(at(name).to_str().unwrap()).unwrap();
-        for name in ["a0.ts", "c.ts", "c-00001.ts", "2026.ts", "2026-1.ts"] {
-            std::fs::write(at(name), "kept").unwrap();
+    fn what_is_taken_is_passed_over() {
+        use CreateError::{Exists, InUse, Pinned};
+        for why in [Exists, InUse, Pinned] {
+            assert_eq!(tried("a%d.ts", false, why), ["a0.ts", "a1.ts", "a2.ts"]);
+            for overwrite in [true, false] {
+                let tried = tried("%Y.ts", overwrite, why);
+                assert_eq!(tried, ["<Y>.ts", "<Y>-1.ts", "<Y>-2.ts"]);
+            }
         }
-        for name in ["a0.ts", "c.ts", "c-00001.ts"] {
-            pins::pin(&at(name)).unwrap();
+        for why in [Exists, InUse] {
+            assert_eq!(tried("a%d.ts", true, why), ["a0.ts"]);
+            assert_eq!(tried("c.ts", false, why), ["c.ts"]);
         }
-        let year = |_| Some("2026".to_owned());
-        assert_eq!(of("a%d.ts").next_name(year, true), at("a1.ts"));
-        assert_eq!(of("c.ts").next_name(year, true), at("c-00002.ts"));
-        assert_eq!(of("%Y.ts").next_name(year, true), at("2026-2.ts"));
+        assert_eq!(tried("a%d.ts", true, Pinned), ["a0.ts", "a1.ts", "a2.ts"]);
+        assert_eq!(
+            tried("c.ts", true, Pinned),
+            ["c.ts", "c-00001.ts", "c-00002.ts"]
+        );
+        let full = |path| CreateError::Create {
+            path,
+            source: std::io::ErrorKind::StorageFull.into(),
+        };
+        assert_eq!(tried("a%d.ts", false, full), ["a0.ts"]);
     }
 
     #[test]
-    fn numbers_in_use_are_passed_over_without_overwrite() {
+    fn a_file_of_a_moment_has_one_number_whatever_is_taken() {
+        let mut names = Names::new("%Y.ts").unwrap();
+        for taken in 0..3 {
+            names.next_name(|_| None, taken);
+        }
+        assert_eq!(names.number(), 1);
+    }
+
+    #[test]
+    fn a_name_for_another_sink_is_looked_at_where_another_will_do() {
         let directory = tempfile::tempdir().unwrap();
         let at = |name: &str| directory.path().join(name);
-        for name in ["a0.ts", "a1.ts", "c.ts", "c-00001.ts"] {
-            std::fs::write(at(name), "kept").unwrap();
-        }
-        std::os::unix::fs::symlink("nothing", at("a2.ts")).unwrap();
-        let of = |name: &str| Names::new(at(name).to_str().unwrap()).unwrap();
-        assert_eq!(of("a%d.ts").next_name(|_| None, false), at("a3.ts"));
-        assert_eq!(of("a%d.ts").next_name(|_| None, true), at("a0.ts"));
-        let mut plain = of("c.ts");
-        let names = [(); 2].map(|()| plain.next_name(|_| None, false));
-        assert_eq!(names, [at("c.ts"), at("c-00002.ts")]);
+        std::fs::write(at("there.ts"), "kept").unwrap();
+        std::fs::write(at("pinned.ts"), "kept").unwrap();
+        std::os::unix::fs::symlink("nothing", at("link.ts")).unwrap();
+        pins::pin(&at("pinned.ts")).unwrap();
+        let free = |by: CalledBy, overwrite| {
+            ["there.ts", "link.ts", "pinned.ts", "none.ts"]
+                .map(|name| by.look(&at(name), overwrite).is_ok())
+        };
+        assert_eq!(free(CalledBy::Number, false), [false, false, false, true]);
+        assert_eq!(free(CalledBy::Number, true), [true, true, false, true]);
+        assert_eq!(free(CalledBy::Moment, true), [false, false, false, true]);
+        assert_eq!(free(CalledBy::Location, false), [true, true, false, true]);
+        assert_eq!(free(CalledBy::Choice, false), [true; 4]);
     }
 
     #[test]

@@ -406,7 +406,11 @@ impl Recorder {
             // What a time names is made when it comes.
             return files::check_directory(&fixed.join("a")).map_err(cannot);
         }
-        let first = names.next_name(|_| None, settings.overwrite);
+        let (first, by) = names.next_name(|_| None, 0);
+        if by.look(&first, settings.overwrite).is_err() {
+            // The next one will do.
+            return files::check_directory(&first).map_err(cannot);
+        }
         files::check_place(&first).map_err(cannot)?;
         files::check_unclaimed(&first).map_err(cannot)?;
         // A link that leads nowhere is there too.

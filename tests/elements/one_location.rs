@@ -373,14 +373,21 @@ fn numbers_of_what_is_there_are_passed_over() {
     assert!(error.contains("exists: set overwrite=true"), "{error}");
 }
 
-/// Two that begin at once share the numbers.
+/// Two that begin at once share the numbers, and a moment's name is never overwritten.
 #[test]
 fn two_that_do_not_overwrite_take_a_number_each() {
     init();
     let dir = tempfile::tempdir().unwrap();
     for round in 0..10 {
-        let location = dir.path().join(format!("{round}-%05d.jpg"));
-        let sink = format!("recordsink overwrite=false location={}", location.display());
+        let (overwrite, place) = match round % 2 {
+            0 => (false, "%05d"),
+            _ => (true, "%Y"),
+        };
+        let location = dir.path().join(format!("{round}-{place}.jpg"));
+        let sink = format!(
+            "recordsink overwrite={overwrite} location={}",
+            location.display()
+        );
         let source = "videotestsrc num-buffers=20 ! video/x-raw,width=64,height=48,framerate=30/1";
         Pipeline::launch(&format!("{source} ! {sink} {source} ! {sink}"))
             .run()
