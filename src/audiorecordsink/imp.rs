@@ -15,7 +15,7 @@ use super::calls::Amount;
 use super::recorder::{Offered, Overrun, Recorder};
 use super::settings::{PROPERTIES, caps_for};
 use crate::failure;
-use crate::streams::sentences::without_caps;
+use crate::streams::sentences::{nothing_came, without_caps};
 use crate::streams::{file_error, files, layout_of};
 use crate::sync::lock;
 use avi_mjpeg::pcm::Layout;
@@ -316,11 +316,8 @@ impl AudioRecordSink {
         let location = lock(&self.recorder.settings).location.clone();
         if let Some(location) = location.filter(|_| is_streams && !self.came.load(Ordering::SeqCst))
         {
-            gst::element_imp_warning!(
-                self,
-                gst::StreamError::Failed,
-                ("Nothing has come, and there is nothing in '{location}'")
-            );
+            let text = nothing_came(&[], &format!("there is nothing in '{location}'"));
+            gst::element_imp_warning!(self, gst::StreamError::Failed, ("{text}"));
         }
     }
 

@@ -4,6 +4,7 @@
 use gst::prelude::*;
 
 use super::CAT;
+use crate::streams::sentences::nothing_came;
 use crate::streams::stamps::backward_text;
 use avi_mjpeg::recorder::inputs::Refused;
 use avi_mjpeg::recorder::{InputNotice, Notice, RecordError};
@@ -55,11 +56,8 @@ pub(super) fn refused(element: &gst::Element, pad: &gst::Pad, refused: Refused) 
 
 /// Warns that there is no file.
 pub(super) fn nothing(element: &gst::Element) {
-    gst::element_warning!(
-        element,
-        gst::StreamError::Mux,
-        ("Nothing has come: there is no file, or it is empty.")
-    );
+    let text = nothing_came(&[], "there is no file, or it is empty.");
+    gst::element_warning!(element, gst::StreamError::Mux, ("{text}"));
 }
 
 /// Posts that a pad takes nothing that is played backward.

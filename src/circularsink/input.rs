@@ -17,6 +17,7 @@ use crate::ring::{Item, Pushed};
 use crate::streams::compact::is_spacious;
 use crate::streams::is_raw;
 use crate::streams::jpegs::{from_start, is_jpeg};
+use crate::streams::sentences::untimed;
 use crate::streams::stamps::{Stamps, Unplaced, backward_text, jump_text};
 use crate::streams::timeline::{Jump, Placed};
 use crate::streams::wallclock::{self, Reading};
@@ -424,16 +425,9 @@ impl Input {
                 let text = backward_text(&self.name);
                 gst::element_error!(element, gst::StreamError::Format, ("{text}"));
             }
-            Refusal::Unplaced(Unplaced::Untimed) => gst::element_error!(
-                element,
-                gst::StreamError::Format,
-                (
-                    "Buffers on {} have no timestamps, and its caps do not say how long one \
-                     lasts: set do-timestamp=true at the source, or put a parser or a framerate \
-                     in front",
-                    self.name
-                )
-            ),
+            Refusal::Unplaced(Unplaced::Untimed) => {
+                element.post_error_message(untimed(&self.name, true));
+            }
             Refusal::NoMemory(error) => gst::element_error!(
                 element,
                 gst::ResourceError::NoSpaceLeft,

@@ -12,6 +12,7 @@ use std::time::{Duration, Instant};
 use gst::prelude::*;
 
 use crate::ring::Silence;
+use crate::streams::sentences::nothing_came;
 
 /// How long nothing must have come, and by how much in time (ns) the sound must be behind the
 /// picture, until a recording goes on without it. Encoders and sound cards that were fed late are
@@ -202,14 +203,9 @@ pub(crate) fn warn_of_silence(element: &impl IsA<gst::Element>, streams: &[Strin
         [_] => "is without it",
         _ => "is without them",
     };
-    gst::element_warning!(
-        element,
-        gst::StreamError::Failed,
-        (
-            "Nothing came on {}: the recording {without}",
-            streams.join(", ")
-        )
-    );
+    let names: Vec<_> = streams.iter().map(String::as_str).collect();
+    let text = nothing_came(&names, &format!("the recording {without}"));
+    gst::element_warning!(element, gst::StreamError::Failed, ("{text}"));
 }
 
 #[cfg(test)]

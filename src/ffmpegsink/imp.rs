@@ -16,6 +16,7 @@ use super::settings::{PROPERTIES, Settings};
 use super::turn::{Out, Turn};
 use crate::streams::bin::{self, Place, Streams, refuse};
 use crate::streams::claims::{Claim, KeptNames};
+use crate::streams::sentences::{nothing_came, untimed};
 use crate::streams::stamps::{Breaks, Stamps, Unplaced, backward_text, jump_text};
 use crate::streams::{self, entry, missing, same_format, set};
 use crate::sync::lock;
@@ -292,11 +293,8 @@ impl BinImpl for FfmpegSink {
             gst::MessageView::Eos(_) if self.turn.completed() => return,
             gst::MessageView::Eos(_) => {
                 if self.begun() == 0 {
-                    gst::element_imp_warning!(
-                        self,
-                        gst::StreamError::Mux,
-                        ("Nothing has come, and ffmpeg was not started")
-                    );
+                    let text = nothing_came(&[], "ffmpeg was not started");
+                    gst::element_imp_warning!(self, gst::StreamError::Mux, ("{text}"));
                 }
                 lock(&self.claims).clear();
             }
@@ -785,11 +783,7 @@ impl FfmpegSink {
             stamps.stamp(buffer, &self.breaks)
         };
         let stamped = stamped.map_err(|unplaced| match unplaced {
-            Unplaced::Untimed => gst::error_msg!(
-                gst::StreamError::Format,
-                ("The {name}'s buffers have no timestamps and its caps no frame rate: give it one \
-                 of both (appsrc do-timestamp=true, or framerate in the caps)")
-            ),
+            Unplaced::Untimed => untimed(name, true),
             Unplaced::Backward => {
                 gst::error_msg!(gst::StreamError::Format, ("{}", backward_text(name)))
             }
@@ -825,11 +819,7 @@ impl FfmpegSink {
         if is_placed || is_head || !is_timed(pad) {
             return Ok(());
         }
-        Err(gst::error_msg!(
-            gst::StreamError::Format,
-            ("The {name}'s buffers have no timestamps, and such are not counted: give them some (appsrc \
-             do-timestamp=true)")
-        ))
+        Err(untimed(name, false))
     }
 
     /// Brings a stream with these caps to the muxer.

@@ -23,6 +23,7 @@ use super::lane::{Lane, held_queue, running_time};
 use super::tally::Current;
 use crate::failure;
 use crate::streams::bin::{guarded, have_it_waited_for, write_no_gaps};
+use crate::streams::sentences::untimed;
 use crate::streams::stamps::reordered;
 use crate::streams::{self, MissingElement, entry, same_format, set_if_there};
 use crate::sync::lock;
@@ -414,13 +415,7 @@ impl Muxed {
 
     /// A muxer leaves out what has no time, without a word.
     fn untimed(&self, number: usize) {
-        self.owner.failed(gst::error_msg!(
-            gst::StreamError::Format,
-            (
-                "The {}'s buffers have no timestamps: give it some (appsrc do-timestamp=true, or a parser in front)",
-                self.lanes[number].name
-            )
-        ));
+        self.owner.failed(untimed(&self.lanes[number].name, false));
     }
 
     /// Hands a unit to the file, once it is its turn. The pad would not push what it has if it is flushed meanwhile.

@@ -26,6 +26,7 @@ use super::tally::{Current, Dropped, Tally, Totals};
 use crate::streams::bin::Streams;
 use crate::streams::containers::{AudioCodec, Container, Kind, Muxer, VideoCodec};
 use crate::streams::files::Claimed;
+use crate::streams::sentences::nothing_came;
 use crate::streams::stamps::{Breaks, Stamps};
 use crate::streams::times::Times;
 use crate::streams::{self, Profile, claims, entry, files, missing, set, ticks, transport};
@@ -188,12 +189,12 @@ impl muxed::Owner for Hand {
 
     fn is_without(&self, stream: &str, ended: bool) {
         if let Some(bin) = self.0.upgrade().and_then(|recorder| recorder.bin.upgrade()) {
-            let until = if ended { "" } else { " until something does" };
-            gst::element_warning!(
-                bin,
-                gst::StreamError::Mux,
-                ("Nothing has come of the {stream}: the file is without it{until}")
-            );
+            let so = match ended {
+                true => "the file is without it",
+                false => "the file is without it until something does",
+            };
+            let text = nothing_came(&[stream], so);
+            gst::element_warning!(bin, gst::StreamError::Mux, ("{text}"));
         }
     }
 
@@ -215,11 +216,8 @@ impl muxed::Owner for Hand {
 
     fn is_empty(&self) {
         if let Some(bin) = self.0.upgrade().and_then(|recorder| recorder.bin.upgrade()) {
-            gst::element_warning!(
-                bin,
-                gst::StreamError::Mux,
-                ("Nothing has come, and there is no file")
-            );
+            let text = nothing_came(&[], "there is no file");
+            gst::element_warning!(bin, gst::StreamError::Mux, ("{text}"));
         }
     }
 }

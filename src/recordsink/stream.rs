@@ -18,7 +18,7 @@ use crate::failure;
 use crate::streams::containers::{Container, Kind, Muxer, VideoCodec};
 use crate::streams::entry::{self, Admission};
 use crate::streams::jpegs::{from_start, is_jpeg};
-use crate::streams::sentences::without_caps;
+use crate::streams::sentences::{untimed, without_caps};
 use crate::streams::stamps::{Stamped, Unplaced, backward_text, jump_text};
 use crate::streams::timeline::Jump;
 use crate::streams::times::Times;
@@ -298,7 +298,7 @@ impl Recorder {
                 return Err(failure::POSTED);
             }
             Err(Unplaced::Untimed) if self.muxed().is_some() => {
-                self.tell_untimed(name);
+                self.post_error(untimed(name, true));
                 return Err(failure::POSTED);
             }
             Err(Unplaced::Untimed) => return Ok(None),
@@ -317,14 +317,6 @@ impl Recorder {
             let text = jump_text(name, jump);
             gst::element_warning!(bin, gst::StreamError::Format, ("{text}"));
         }
-    }
-
-    fn tell_untimed(&self, name: &str) {
-        self.post_error(gst::error_msg!(
-            gst::StreamError::Format,
-            ("The {name}'s buffers have no timestamps and its caps no frame rate: give it one of \
-             both (appsrc do-timestamp=true, or framerate in the caps)")
-        ));
     }
 
     /// Whether caps are those of a camera's JPEGs that do not say how large these are: the first

@@ -36,9 +36,45 @@ pub(crate) fn without_caps(name: &str, buffer: &gst::BufferRef) -> gst::ErrorMes
     )
 }
 
+/// What is said of a stream whose buffers have no timestamps: where they would be counted, its caps do not say how long
+/// one lasts.
+pub(crate) fn untimed(name: &str, are_counted: bool) -> gst::ErrorMessage {
+    let (why, front) = match are_counted {
+        true => (
+            "its caps do not say how long one lasts",
+            "a parser or a framerate",
+        ),
+        false => ("nothing counts those of its format", "a parser"),
+    };
+    gst::error_msg!(
+        gst::StreamError::Format,
+        ("Buffers on {name} have no timestamps, and {why}: set do-timestamp=true at the source, or put {front} in front")
+    )
+}
+
+/// What is said of streams of which nothing came, or of all where none is named, and what becomes of the file for it.
+pub(crate) fn nothing_came(on: &[&str], so: &str) -> String {
+    match on {
+        [] => format!("Nothing came: {so}"),
+        _ => format!("Nothing came on {}: {so}", on.join(", ")),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_nothing_came_of_is_named() {
+        assert_eq!(
+            nothing_came(&[], "there is no file"),
+            "Nothing came: there is no file"
+        );
+        assert_eq!(
+            nothing_came(&["video", "audio"], "the file is without them"),
+            "Nothing came on video, audio: the file is without them"
+        );
+    }
 
     #[test]
     fn what_comes_without_caps_is_looked_at() {

@@ -1087,7 +1087,10 @@ fn check_raw(raw: &Raw) -> Result<(), TestCaseError> {
     let said = until_eos(&pipeline)?;
     drop(pipeline);
     prop_assert_eq!(said.files, 1, "{:?}", said);
-    let never = said.warnings.iter().filter(|it| it.contains("has come of"));
+    let never = said
+        .warnings
+        .iter()
+        .filter(|it| it.contains("Nothing came on "));
     let missing = usize::from(raw.is_dark) + usize::from(camera.sound.is_some() && !has_sound);
     prop_assert_eq!(never.count(), missing, "{:?}", said);
     let mut kinds = match raw.extension {
