@@ -15,7 +15,7 @@ use super::calls::Amount;
 use super::recorder::{Offered, Overrun, Recorder};
 use super::settings::{PROPERTIES, caps_for};
 use crate::failure;
-use crate::streams::sentences::{nothing_came, without_caps};
+use crate::streams::sentences::{Takes, nothing_came, without_caps};
 use crate::streams::{file_error, files, layout_of};
 use crate::sync::lock;
 use avi_mjpeg::pcm::Layout;
@@ -233,7 +233,7 @@ impl BaseSinkImpl for AudioRecordSink {
             return Err(failure::POSTED);
         }
         let Some(layout) = lock(&self.recorder.state).layout else {
-            return Err(self.fail(without_caps("audio", buffer)));
+            return Err(self.fail(without_caps("audio", Takes::Raw, buffer)));
         };
         let frames = {
             let map = buffer.map_readable().map_err(|_| {

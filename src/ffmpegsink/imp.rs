@@ -16,7 +16,7 @@ use super::settings::{PROPERTIES, Settings};
 use super::turn::{Out, Turn};
 use crate::streams::bin::{self, Place, Streams, refuse};
 use crate::streams::claims::{Claim, KeptNames};
-use crate::streams::sentences::{nothing_came, untimed};
+use crate::streams::sentences::{Takes, nothing_came, untimed, without_caps};
 use crate::streams::stamps::{Breaks, Stamps, Unplaced, backward_text, jump_text};
 use crate::streams::{self, entry, missing, same_format, set};
 use crate::sync::lock;
@@ -768,6 +768,9 @@ impl FfmpegSink {
         pad: &gst::GhostPad,
         buffer: &mut gst::Buffer,
     ) -> Result<bool, gst::ErrorMessage> {
+        if pad.current_caps().is_none() {
+            return Err(without_caps(name, Takes::Encoded, buffer));
+        }
         check_times(name, pad)?;
         if let Some(segment) = entry::assumed_segment(pad) {
             let other = lock(self.stamps(name)).follow(&segment);

@@ -18,7 +18,7 @@ use crate::failure;
 use crate::streams::containers::{Container, Kind, Muxer, VideoCodec};
 use crate::streams::entry::{self, Admission};
 use crate::streams::jpegs::{from_start, is_jpeg};
-use crate::streams::sentences::{untimed, without_caps};
+use crate::streams::sentences::{Takes, untimed, without_caps};
 use crate::streams::stamps::{Stamped, Unplaced, backward_text, jump_text};
 use crate::streams::timeline::Jump;
 use crate::streams::times::Times;
@@ -220,7 +220,7 @@ impl Recorder {
             return Ok(false);
         }
         if self.is_without_caps(name, pad) {
-            self.post_error(without_caps(name, buffer));
+            self.post_error(without_caps(name, Takes::Encoded, buffer));
             return Err(failure::POSTED);
         }
         self.assume_segment(name, pad);

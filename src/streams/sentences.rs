@@ -3,8 +3,15 @@
 
 use super::any_parser;
 
+/// What an element takes of a stream.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Takes {
+    Encoded,
+    Raw,
+}
+
 /// What is said of a stream that comes without caps, as what `filesrc` reads: which element knows what it is.
-pub(crate) fn without_caps(name: &str, buffer: &gst::BufferRef) -> gst::ErrorMessage {
+pub(crate) fn without_caps(name: &str, takes: Takes, buffer: &gst::BufferRef) -> gst::ErrorMessage {
     let found = gst_base::type_find_helper_for_buffer(gst::Object::NONE, buffer);
     let found = found
         .ok()
@@ -15,14 +22,17 @@ pub(crate) fn without_caps(name: &str, buffer: &gst::BufferRef) -> gst::ErrorMes
             .iter()
             .any(|kind| format.starts_with(kind));
         let parser = any_parser(caps).map(|parser| parser.factory);
-        let parser =
-            parser.or_else(|| (is_media || format == "application/ogg").then_some("parsebin"))?;
-        Some((format, parser))
+        let is_known = parser.is_some() || is_media || format == "application/ogg";
+        let front = match takes {
+            Takes::Encoded => parser.unwrap_or("parsebin"),
+            Takes::Raw => "decodebin",
+        };
+        is_known.then_some((format, front))
     });
-    if let Some((format, parser)) = known {
+    if let Some((format, front)) = known {
         return gst::error_msg!(
             gst::StreamError::Format,
-            ("What comes on {name} looks like {format} and has no caps: put {parser} in front")
+            ("What comes on {name} looks like {format} and has no caps: put {front} in front")
         );
     }
     let made = match name {
@@ -79,26 +89,49 @@ mod tests {
     #[test]
     fn what_comes_without_caps_is_looked_at() {
         gst::init().unwrap();
-        let said = |name, begin: &[u8]| {
-            let message = without_caps(name, &gst::Buffer::from_slice(begin.to_vec()));
+        let said = |name, takes, begin: &[u8]| {
+            let message = without_caps(name, takes, &gst::Buffer::from_slice(begin.to_vec()));
             format!("{message:?}")
         };
         let mut jpeg =
             b"\xff\xd8\xff\xe0\0\x10JFIF\0\x01\x01\0\0\x01\0\x01\0\0\xff\xdb\0\x43\0".to_vec();
         jpeg.resize(200, 16);
-        let cases: [(&str, &[u8], &str); 5] = [
-            ("video", &jpeg, "put jpegparse in front"),
-            ("video", b"RIFF\x24\0\0\0AVI LIST", "put parsebin in front"),
+        use Takes::{Encoded, Raw};
+        let cases: [(&str, Takes, &[u8], &str); 6] = [
+            ("video", Encoded, &jpeg, "put jpegparse in front"),
+            (
+                "video",
+                Encoded,
+                b"RIFF\x24\0\0\0AVI LIST",
+                "put parsebin in front",
+            ),
             (
                 "audio",
+                Encoded,
                 b"RIFF\x24\0\0\0WAVEfmt \x10\0\0\0",
                 "put parsebin in front",
             ),
-            ("audio", b"nothing", "rawaudioparse for a file of raw sound"),
-            ("video", b"", "rawvideoparse for a file of raw pictures"),
+            (
+                "audio",
+                Raw,
+                b"nothing",
+                "rawaudioparse for a file of raw sound",
+            ),
+            (
+                "video",
+                Encoded,
+                b"",
+                "rawvideoparse for a file of raw pictures",
+            ),
+            (
+                "audio",
+                Raw,
+                b"RIFF\x24\0\0\0WAVEfmt \x10\0\0\0",
+                "put decodebin in front",
+            ),
         ];
-        for (name, begin, words) in cases {
-            let said = said(name, begin);
+        for (name, takes, begin, words) in cases {
+            let said = said(name, takes, begin);
             assert!(said.contains(words), "{said}");
         }
     }

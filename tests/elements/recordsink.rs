@@ -1700,6 +1700,17 @@ fn a_file_without_a_parser_in_front_is_refused_with_its_name() {
             "put parsebin in front",
         ),
         ("x.raw", sound, "rawaudioparse for a file of raw sound"),
+        ("x.h264", "ffmpegsink args=y.mkv", "put h264parse in front"),
+        (
+            "x.webm",
+            "audiorecordsink location=y.wav",
+            "put decodebin in front",
+        ),
+        (
+            "x.raw",
+            "audiorecordsink location=y.wav",
+            "rawaudioparse for a file of raw sound",
+        ),
     ] {
         let sink = sink.replace("y.", &at("y.").display().to_string());
         let source = format!("filesrc location={}", at(file).display());
