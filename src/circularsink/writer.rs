@@ -17,7 +17,7 @@ use crate::streams::creation::Creation;
 use crate::streams::pictures::Pictures;
 use crate::streams::place;
 use crate::streams::set::{self, SetError};
-use crate::streams::{self, MissingElement, samples, srt, ticks, transport};
+use crate::streams::{self, MissingElement, ogg, samples, srt, ticks, transport};
 
 /// Why a recording's elements can't be put together. Each says what to do.
 #[derive(Debug, thiserror::Error)]
@@ -327,6 +327,7 @@ fn make_muxer(factory: &str, parts: &Parts<'_>) -> Result<gst::Element, BuildErr
     streams::write_in_fragments(&muxer, sink);
     ticks::refine(&muxer);
     transport::put_right(&muxer);
+    ogg::put_right(&muxer);
     if let (Some(setter), Some(tags)) = (muxer.dynamic_cast_ref::<gst::TagSetter>(), &parts.tags) {
         setter.merge_tags(tags, gst::TagMergeMode::Replace);
     }

@@ -186,6 +186,12 @@ impl Lane {
         Some(pad.as_ref()?.pad_template_caps())
     }
 
+    /// Whether the muxer has a pad for it, still.
+    pub(crate) fn has_place(&self) -> bool {
+        let pad = lock(&self.pad);
+        pad.as_ref().is_some_and(|pad| pad.parent().is_some())
+    }
+
     /// Where the stream enters.
     pub(crate) fn entry(&self) -> Option<gst::Pad> {
         match &self.queue {

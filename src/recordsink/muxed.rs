@@ -231,8 +231,7 @@ impl Muxed {
     /// Has a muxer with the streams that the next file has, between files.
     fn choose_streams(&self) -> Result<(), gst::ErrorMessage> {
         let wanted = |number| lock(&self.state).plan.in_file(number);
-        let as_before =
-            |(number, lane): (usize, &Lane)| wanted(number) == lock(&lane.pad).is_some();
+        let as_before = |(number, lane): (usize, &Lane)| wanted(number) == lane.has_place();
         if self.lanes.iter().enumerate().all(as_before) {
             return Ok(());
         }

@@ -29,7 +29,7 @@ use crate::streams::files::Claimed;
 use crate::streams::sentences::nothing_came;
 use crate::streams::stamps::{Breaks, Stamps};
 use crate::streams::times::Times;
-use crate::streams::{self, Profile, claims, entry, files, missing, set, ticks, transport};
+use crate::streams::{self, Profile, claims, entry, files, missing, ogg, set, ticks, transport};
 use crate::sync::lock;
 
 /// What a muxer that was named makes, where the extension does not say.
@@ -642,6 +642,7 @@ impl Recorder {
         streams::write_in_fragments(&muxer, sink.unwrap_or("filesink"));
         ticks::refine(&muxer);
         transport::put_right(&muxer);
+        ogg::put_right(&muxer);
         self.keeping.creation.attach(&muxer);
         if settings.profile == Profile::K210 {
             set::set(&muxer, "profile", &"k210".to_value()).map_err(settings_error)?;

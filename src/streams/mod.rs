@@ -40,6 +40,7 @@ pub(crate) mod fragments;
 pub(crate) mod held;
 pub(crate) mod jpegs;
 pub(crate) mod names;
+pub(crate) mod ogg;
 pub(crate) mod ondisk;
 pub(crate) mod packages;
 pub(crate) mod pictures;

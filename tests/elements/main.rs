@@ -44,6 +44,7 @@ mod k210_trouble;
 mod k210camerasrc;
 mod k230venc;
 mod k230venc_v4l2;
+mod ogg;
 mod ondisk;
 mod one_error;
 mod one_location;
