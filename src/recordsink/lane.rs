@@ -33,6 +33,8 @@ struct Last {
     pts: Option<gst::ClockTime>,
     dts: Option<gst::ClockTime>,
     step: Option<gst::ClockTime>,
+    /// When the first one was that has come to the encoder.
+    entered: Option<gst::ClockTime>,
 }
 
 /// A file, and how many units have come for it that are from before its begin.
@@ -82,9 +84,11 @@ impl Lane {
         })
     }
 
-    /// Frames come to an encoder or a queue, which forget them in a flush.
-    pub(crate) fn enters(&self, frames: usize) {
-        self.under_way.fetch_add(frames as u64, Ordering::Relaxed);
+    /// Frames come to an encoder or a queue, which forget them in a flush; the first of them at `pts`.
+    pub(crate) fn enters(&self, frames: usize, pts: Option<gst::ClockTime>) {
+        if self.under_way.fetch_add(frames as u64, Ordering::Relaxed) == 0 {
+            lock(&self.last).entered = pts;
+        }
     }
 
     /// A frame of them goes into a file.
@@ -216,6 +220,11 @@ impl Lane {
             untimed.set_pts(pts + step);
             untimed.set_dts(decoded);
         }
+        if last.pts.is_none() && buffer.pts().is_none() && buffer.duration().is_some() {
+            // `speexenc` has no time for a packet that begins before its first sample.
+            let entered = last.entered;
+            buffer.make_mut().set_pts(entered);
+        }
         let Some(pts) = buffer.pts() else { return };
         let step = last.pts.and_then(|before| pts.checked_sub(before));
         // What came together says nothing, and lasts for a moment.
@@ -226,6 +235,7 @@ impl Lane {
             pts: Some(pts),
             dts: buffer.dts(),
             step,
+            entered: last.entered,
         };
         if let (None, Some(step)) = (buffer.duration(), step) {
             buffer.make_mut().set_duration(step);

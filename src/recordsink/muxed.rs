@@ -53,11 +53,15 @@ fn flushes(source: &gst::Pad) -> bool {
     source.pad_flags().contains(gst::PadFlags::FLUSHING)
 }
 
-/// Whether a buffer has no more than headers. Those of H.264 and H.265 are in front of a picture.
+/// Whether a buffer has no more than headers, which are in the caps too, as of Theora or Vorbis. Those of H.264, H.265
+/// and MPEG are in front of a picture.
 fn is_header(source: &gst::Pad, buffer: &gst::BufferRef) -> bool {
     let is_flagged = buffer.flags().contains(gst::BufferFlags::HEADER);
-    let caps = source.current_caps();
-    is_flagged && caps.is_none_or(|caps| reordered(&caps).is_none())
+    let are_there = |caps: gst::Caps| {
+        let structure = caps.structure(0);
+        structure.is_some_and(|it| it.has_field("streamheader")) && reordered(&caps).is_none()
+    };
+    is_flagged && source.current_caps().is_some_and(are_there)
 }
 
 /// What the recording is asked and told of.
@@ -318,9 +322,13 @@ impl Muxed {
         let weak = Arc::downgrade(self);
         let kinds = gst::PadProbeType::BUFFER | gst::PadProbeType::BUFFER_LIST;
         pad.add_probe(kinds, move |_, info| {
-            let frames = info.buffer_list().map_or(1, |list| list.len());
+            let list = info.buffer_list();
+            let frames = list.map_or(1, |list| list.len());
+            let first = list
+                .and_then(|list| list.get(0))
+                .or(info.buffer().map(|it| it.as_ref()));
             if let Some(muxed) = weak.upgrade() {
-                muxed.lanes[number].enters(frames);
+                muxed.lanes[number].enters(frames, first.and_then(|first| first.pts()));
             }
             gst::PadProbeReturn::Ok
         });
@@ -388,8 +396,12 @@ impl Muxed {
         info: &mut gst::PadProbeInfo<'_>,
     ) -> gst::PadProbeReturn {
         if let Some(mut buffer) = info.take_buffer() {
+            if is_header(source, &buffer) {
+                // The file has them from the caps. They are no frames, and have no time that it could begin at.
+                return gst::PadProbeReturn::Handled;
+            }
             self.lanes[number].complete(&mut buffer);
-            if buffer.pts().is_none() && !is_header(source, &buffer) {
+            if buffer.pts().is_none() {
                 self.untimed(number);
                 info.flow_res = Err(failure::POSTED);
                 return gst::PadProbeReturn::Handled;

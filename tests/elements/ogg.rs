@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! Recordings in Ogg files: what `oggmux` would lose of them is there.
 
+use gst::prelude::*;
+
 use crate::common::{Pipeline, ffprobe, frames};
 
 /// `oggmux` forgets the last picture of most of these.
@@ -37,4 +39,48 @@ fn the_last_picture_is_there_though_the_sound_goes_on() {
         );
         assert_eq!(lost, [0; 4], "{name}");
     }
+}
+
+/// Headers come out of the encoder as buffers, and are none of the frames.
+#[test]
+fn headers_are_no_pictures_and_move_none() {
+    const SOUND: &str = "audiotestsrc num-buffers=60 samplesperbuffer=960 timestamp-offset=100000000 ! \
+                         audio/x-raw,format=S16LE,rate=48000,channels=1 ! r.audio";
+    let dir = tempfile::tempdir().unwrap();
+    for (sound, encoders) in [("", "vp8enc"), (SOUND, "theoraenc audio-encoder=vorbisenc")] {
+        let file = dir.path().join("a.ogg");
+        let pipeline = Pipeline::launch(&format!(
+            "videotestsrc num-buffers=26 ! video/x-raw,width=160,height=128,framerate=25/1 ! r.video {sound} \
+             recordsink name=r overwrite=true video-encoder={encoders} location={}",
+            file.display()
+        ));
+        pipeline.run().unwrap();
+        let stats = pipeline.element("r").property::<gst::Structure>("stats");
+        assert_eq!(stats.get::<u64>("frames"), Ok(26), "{encoders}");
+        assert_eq!(frames(&file), 26, "{encoders}");
+    }
+}
+
+/// `oggmux` takes the first two packets for headers, which come once and are none of the samples.
+#[test]
+fn all_of_speex_is_in_each_file() {
+    const SAMPLES: usize = 640;
+    let dir = tempfile::tempdir().unwrap();
+    let pipeline = Pipeline::launch(&format!(
+        "audiotestsrc num-buffers=200 samplesperbuffer={SAMPLES} ! \
+         audio/x-raw,format=S16LE,rate=32000,channels=1 ! \
+         recordsink audio-encoder=speexenc split-time=1000000000 location={}",
+        dir.path().join("%05d.ogg").display()
+    ));
+    pipeline.run().unwrap();
+    let files = std::fs::read_dir(dir.path()).unwrap();
+    let packets: Vec<usize> = files
+        .map(|file| {
+            let options = ["-count_packets"];
+            let packets = ffprobe(&file.unwrap().path(), &options, "stream=nb_read_packets");
+            packets.concat().parse().unwrap()
+        })
+        .collect();
+    assert!(packets.len() >= 4, "{packets:?}");
+    assert!(packets.iter().sum::<usize>() >= 200, "{packets:?}");
 }
