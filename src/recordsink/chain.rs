@@ -301,7 +301,7 @@ pub(crate) fn video_chain(
         if codec == "image/jpeg" {
             time_pictures(&parser, caps);
         }
-        if alone.is_some() {
+        if alone.is_some() || !has_parameters_apart(settings, container, codec) {
             // Each file has to begin with what a decoder needs, and picamera2 repeats it too.
             set_if_there(&parser, "config-interval", "-1");
         }
@@ -316,6 +316,13 @@ pub(crate) fn video_chain(
         chain.push(filter(caps.map_err(broken)?)?);
     }
     Ok(chain)
+}
+
+/// Whether a file of a codec has what a decoder needs somewhere else than in front of its pictures.
+fn has_parameters_apart(settings: &Settings, container: &Container, codec: &str) -> bool {
+    let muxer = settings.muxer_factory.as_deref();
+    let muxer = muxer.or_else(|| Some(container.muxer([codec])?.factory));
+    !matches!(muxer, Some("mpegtsmux" | "avimux"))
 }
 
 /// Has pictures without a duration last as long as those before them. The last one of an MP4 file that lasts no time

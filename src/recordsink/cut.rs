@@ -225,6 +225,14 @@ impl Plan {
         self.streams.iter().position(|stream| stream.in_file) == Some(stream)
     }
 
+    /// Whether a unit that has just passed is shown before its file's first picture, which came before it: it may need
+    /// the file before (an open GOP).
+    pub(crate) fn leads(&self, stream: usize, unit: Unit) -> bool {
+        let is_earlier =
+            matches!((unit.start, self.first), (Some(start), Some(first)) if start < first);
+        is_earlier && self.files > 1 && self.is_counted(stream)
+    }
+
     /// The running time in nanoseconds at which the file begins.
     pub(crate) fn origin(&self) -> u64 {
         self.origin

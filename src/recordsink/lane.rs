@@ -147,10 +147,14 @@ impl Lane {
         drop(told);
         let entry = self.entry().ok_or(gst::FlowError::NotLinked)?;
         for event in events {
-            let is_caps = event.type_() == gst::EventType::Caps;
-            if !entry.send_event(from_origin(event, origin)) && is_caps {
-                return Err(gst::FlowError::NotNegotiated);
+            if let gst::EventView::Caps(caps) = event.view() {
+                // A queue takes whatever comes, and its thread could only end without a word.
+                let muxer = lock(&self.pad).clone();
+                if muxer.is_some_and(|muxer| !muxer.query_accept_caps(&caps.caps_owned())) {
+                    return Err(gst::FlowError::NotNegotiated);
+                }
             }
+            entry.send_event(from_origin(event, origin));
         }
         Ok(())
     }

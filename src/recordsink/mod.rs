@@ -36,7 +36,9 @@
 //!
 //! A new file begins when `split-time` or `split-bytes` is reached, when `split(location)` is emitted
 //! and when a stream goes on in another size or format (rate and channels of sound too, but for rates in Opus),
-//! each time at a key unit, with no frame lost.
+//! each time at a key unit, with no frame lost. Behind a key unit of an open GOP, as `x265enc` makes them, come pictures that
+//! are shown before it and need what is in the file before: they are in the new file, players leave them out, and a warning
+//! says so.
 //! Every file begins at 0, whatever the running time is (in an MPEG transport stream the clock does,
 //! which runs ahead of the pictures by an eighth of a second). With two streams the first file begins when both have come. If one has
 //! brought 20 s, or 64 MiB encoded, and the other nothing, the file does without it, with a warning;

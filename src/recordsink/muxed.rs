@@ -10,7 +10,7 @@
 //! of every stream.
 
 use std::path::{Path, PathBuf};
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 
 use gst::glib;
@@ -81,6 +81,8 @@ pub(crate) trait Owner: Send + Sync + 'static {
     fn began(&self, placeholder: &gst::Element);
     /// A file begins without this stream, which may have ended.
     fn is_without(&self, stream: &str, ended: bool);
+    /// Pictures in a file need one that is in the file before.
+    fn has_leading(&self);
     /// No stream has brought anything.
     fn is_empty(&self);
     /// A flush has taken so many frames of the stream that were on their way.
@@ -108,6 +110,7 @@ pub(crate) struct Muxed {
     /// stops the recording.
     state: Mutex<State>,
     changed: Condvar,
+    told_leading: AtomicBool,
     current: Arc<Mutex<Current>>,
     owner: Box<dyn Owner>,
 }
@@ -169,6 +172,7 @@ impl Muxed {
                 file: File::Closed,
             }),
             changed: Condvar::new(),
+            told_leading: AtomicBool::default(),
             current: parts.current,
             owner: parts.owner,
         };
@@ -424,6 +428,22 @@ impl Muxed {
         }
     }
 
+    /// The muxer does not take the caps that a stream has.
+    fn refused(&self, number: usize, source: &gst::Pad) {
+        let caps = source.current_caps();
+        let caps = caps.map_or_else(|| "a stream without caps".into(), |caps| caps.to_string());
+        let muxer = self.muxer().factory();
+        let muxer = muxer.map_or_else(|| "The muxer".into(), |factory| factory.name());
+        self.owner.failed(gst::error_msg!(
+            gst::StreamError::Mux,
+            (
+                "{muxer} does not take the {} as it is, {caps}: choose another extension, or give raw {0} to have it \
+                 encoded",
+                self.lanes[number].name
+            )
+        ));
+    }
+
     /// A muxer leaves out what has no time, without a word.
     fn untimed(&self, number: usize) {
         self.owner.failed(untimed(&self.lanes[number].name, false));
@@ -558,12 +578,21 @@ impl Muxed {
         }
         let (file, origin) = (state.plan.file(), state.plan.origin());
         let counted = state.plan.is_counted(number);
+        let leads = state.plan.leads(number, unit);
         drop(state);
+        if leads && !self.told_leading.swap(true, Ordering::AcqRel) {
+            self.owner.has_leading();
+        }
         if waited {
             // A camera has only so many buffers.
             self.lanes[number].waiting();
         }
-        self.lanes[number].tell_file(source, file, origin)?;
+        let told = self.lanes[number].tell_file(source, file, origin);
+        if told == Err(gst::FlowError::NotNegotiated) {
+            self.refused(number, source);
+            return Err(failure::POSTED);
+        }
+        told?;
         self.lanes[number].bring_into(source, buffer, file, origin);
         let duration = buffer.duration().map(gst::ClockTime::nseconds);
         lock(&self.current).add(running_time(source, buffer), duration, counted);

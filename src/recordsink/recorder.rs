@@ -198,6 +198,17 @@ impl muxed::Owner for Hand {
         }
     }
 
+    fn has_leading(&self) {
+        if let Some(bin) = self.0.upgrade().and_then(|recorder| recorder.bin.upgrade()) {
+            gst::element_warning!(
+                bin,
+                gst::StreamError::Mux,
+                ("Pictures at the beginning of a file need the file before it, and players leave them out: have the \
+                     encoder close its groups of pictures (x265enc option-string=open-gop=0)")
+            );
+        }
+    }
+
     fn make_muxer(&self) -> Result<gst::Element, gst::ErrorMessage> {
         self.recorder()?.make_muxer()
     }

@@ -190,8 +190,10 @@ pub(crate) fn parser(caps: &gst::CapsRef) -> Option<&'static str> {
     if structure.name() == "image/jpeg" && !sized {
         return Some("jpegparse");
     }
+    // `mpegtsmux` and `flvmux` have no place for MP3 that nobody has looked at, as encoders make it.
+    let is_parsed = structure.get("parsed") == Ok(true);
     any_parser(caps)
-        .filter(|parser| parser.needed)
+        .filter(|parser| parser.needed || (!is_parsed && parser.factory == "mpegaudioparse"))
         .map(|parser| parser.factory)
 }
 

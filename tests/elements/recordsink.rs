@@ -1722,3 +1722,39 @@ fn a_file_without_a_parser_in_front_is_refused_with_its_name() {
         assert!(err.contains(words), "{file} {sink}: {err}");
     }
 }
+
+/// Its parameter sets come once, in front of the first picture.
+#[test]
+fn each_file_of_a_transport_stream_can_be_decoded() {
+    let dir = tempfile::tempdir().unwrap();
+    let pipeline = Pipeline::launch(&format!(
+        "videotestsrc num-buffers=60 pattern=ball ! video/x-raw,width=160,height=128,framerate=10/1 ! \
+         x265enc speed-preset=ultrafast key-int-max=10 option-string=open-gop=0 ! \
+         recordsink split-bytes=10000 location={}",
+        dir.path().join("%05d.ts").display()
+    ));
+    pipeline.run().unwrap();
+    let files = std::fs::read_dir(dir.path()).unwrap();
+    let shown: Vec<usize> = files.map(|it| frames(&it.unwrap().path())).collect();
+    assert!(shown.len() >= 3, "{shown:?}");
+    assert_eq!(shown.iter().sum::<usize>(), 60, "{shown:?}");
+}
+
+/// Pictures that nobody can show are told of.
+#[test]
+fn a_split_of_open_gops_is_told_of_once() {
+    let dir = tempfile::tempdir().unwrap();
+    for (option, told) in [("open-gop=1", 1), ("open-gop=0", 0)] {
+        let pipeline = Pipeline::launch(&format!(
+            "videotestsrc num-buffers=60 ! video/x-raw,width=160,height=128,framerate=10/1 ! \
+             x265enc speed-preset=ultrafast key-int-max=10 option-string={option} ! \
+             recordsink overwrite=true split-time=1000000000 location={}",
+            dir.path().join("%05d.mp4").display()
+        ));
+        let warnings = pipeline.warnings();
+        pipeline.run().unwrap();
+        let warnings = warnings.lock().unwrap();
+        let said = |it: &&String| it.contains("need the file before it");
+        assert_eq!(warnings.iter().filter(said).count(), told, "{warnings:?}");
+    }
+}

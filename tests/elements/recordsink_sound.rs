@@ -5,7 +5,7 @@ use std::path::Path;
 
 use gst::prelude::*;
 
-use crate::common::{ffprobe, until};
+use crate::common::{Pipeline, ffprobe, until};
 use crate::recordsink_cameras::{RAW, buffer, end, give_video, recorder, source, until_eos};
 
 /// Samples of 16 bits: so many a second, of so many channels.
@@ -200,5 +200,25 @@ fn what_an_encoder_does_not_take_of_sound_is_told() {
             matches!(&said.warnings[..], [warning] if warning.contains(&told)),
             "{name}: {told}: {said:?}"
         );
+    }
+}
+
+/// Muxers with no place for MP3 that no parser has seen.
+#[test]
+fn an_encoder_of_mp3_needs_no_parser_behind_it() {
+    let dir = tempfile::tempdir().unwrap();
+    for name in ["a.ts", "a.flv"] {
+        for (encoder, option) in [("lamemp3enc !", ""), ("", "audio-encoder=lamemp3enc")] {
+            let file = dir.path().join(name);
+            let pipeline = Pipeline::launch(&format!(
+                "audiotestsrc num-buffers=50 ! audio/x-raw,rate=44100,channels=1 ! {encoder} r.audio \
+                 videotestsrc num-buffers=20 ! video/x-raw,width=160,height=128 ! r.video \
+                 recordsink name=r overwrite=true {option} location={}",
+                file.display()
+            ));
+            pipeline.run().unwrap();
+            let codecs = ffprobe(&file, &["-select_streams", "a"], "stream=codec_name");
+            assert_eq!(codecs.first().map(String::as_str), Some("mp3"), "{name}");
+        }
     }
 }
