@@ -25,7 +25,7 @@ use crate::failure;
 use crate::streams::bin::{guarded, have_it_waited_for, write_no_gaps};
 use crate::streams::sentences::untimed;
 use crate::streams::stamps::reordered;
-use crate::streams::{self, MissingElement, entry, same_format, set_if_there};
+use crate::streams::{self, MissingElement, entry, ogg, same_format, set_if_there};
 use crate::sync::lock;
 
 /// How far the file is.
@@ -240,7 +240,9 @@ impl Muxed {
     fn choose_streams(&self) -> Result<(), gst::ErrorMessage> {
         let wanted = |number| lock(&self.state).plan.in_file(number);
         let as_before = |(number, lane): (usize, &Lane)| wanted(number) == lane.has_place();
-        if self.lanes.iter().enumerate().all(as_before) {
+        let is_new = self.lanes.len() < 2 || lock(&self.state).plan.file() < 2;
+        let goes_on = is_new || ogg::can_go_on(&self.muxer());
+        if goes_on && self.lanes.iter().enumerate().all(as_before) {
             return Ok(());
         }
         let bin = self.bin.upgrade();

@@ -1,19 +1,20 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! Ogg files that have all that came. `oggmux` (GStreamer 1.22 to 1.28) loses three things:
+//! Ogg files that have all that came. `oggmux` (GStreamer 1.22 to 1.28) loses four things:
 //!
 //! - The last picture of a stream that ends before another one does, and what is on a page with it. It has read that
 //!   picture ahead (`gst_ogg_mux_queue_pads`), sees that nothing follows and takes the stream for ended, and then goes
 //!   on with a page of the other stream (`gst_ogg_mux_process_best_pad`): it does not come back to one that has ended.
 //! - All of a file, where nothing has come of one of its streams: it waits for a page of that one for ever, even
 //!   behind its end (`gst_ogg_mux_dequeue_page`).
-//!
 //! - The first two packets of Speex that has had no headers: it takes so many for headers, which it writes from the
 //!   caps (`gst_ogg_stream_packet_is_header`). An encoder gives them once, to the first muxer.
+//! - The first page of another file, if it ends with the first picture, as a key unit of 65 kB has it: that page has
+//!   the time of the last file's last one, and sinks take it for one from before the file.
 //!
-//! The muxer stays with a stream until a page of it is complete, or longer than `max-delay` and another stream is due.
-//! So the last buffer is kept until the end is known. The one before is put on a page of its own (`max-page-delay`),
-//! which completes none; then the muxer is at this stream, waits for it, and stays with it (`max-delay`) when it hears
-//! of the end.
+//! For the first, the muxer stays with a stream until a page of it is complete, or longer than `max-delay` and another
+//! stream is due. So the last buffer is kept until the end is known. The one before is put on a page of its own
+//! (`max-page-delay`), which completes none; then the muxer is at this stream, waits for it, and stays with it
+//! (`max-delay`) when it hears of the end.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
@@ -31,47 +32,45 @@ const PAGE: usize = 254 * 255;
 const DELAY: &str = "max-delay";
 const PAGE_DELAY: &str = "max-page-delay";
 
-/// What a muxer's properties are without this.
+/// So many buffers of another stream behind the end of one, the muxer has taken the last of that.
+const SETTLED: u32 = 3;
+
+/// How the streams of a muxer end.
 #[derive(Debug, Default)]
-struct Usual {
-    /// `max-delay`, if a stream has ended in this file.
-    delay: Option<u64>,
-    /// `max-page-delay`, while streams are about to end, and how many are.
+struct Ending {
+    /// How many have.
+    ended: usize,
+    /// How many are about to, and what `max-page-delay` is otherwise.
+    count: usize,
     page_delay: u64,
-    ending: usize,
 }
 
-impl Usual {
-    /// Before the last buffer of a stream is handed on.
-    fn begin_end(&mut self, muxer: &gst::Element) {
-        if self.ending == 0 {
+impl Ending {
+    /// Before the last buffer of a stream is handed on, of which so many have come since another one ended. False where
+    /// the muxer may be at that one still.
+    fn begin(&mut self, muxer: &gst::Element, since: u32) -> bool {
+        if self.count == 0 {
             self.page_delay = muxer.property(PAGE_DELAY);
         }
-        self.ending += 1;
-        // Of three, the others would have no end of their pages, and this one would wait for that.
-        if muxer.num_sink_pads() == 2 {
+        self.count += 1;
+        let is_settled = self.ended == 0 || since >= SETTLED;
+        if is_settled {
+            // No page is completed, and the muxer is at whatever is due.
             muxer.set_property(PAGE_DELAY, 0_u64);
+            muxer.set_property(DELAY, 0_u64);
         }
+        is_settled
     }
 
-    /// Before the muxer hears of the end; it is at this stream unless that has completed a page.
-    fn end(&mut self, muxer: &gst::Element, is_at_it: bool) {
-        self.ending -= 1;
-        if self.ending == 0 {
+    /// Before the muxer hears of the end; it `stays` at this stream unless that has completed a page.
+    fn end(&mut self, muxer: &gst::Element, is_settled: bool, stays: bool) {
+        self.count -= 1;
+        if self.count == 0 {
             muxer.set_property(PAGE_DELAY, self.page_delay);
         }
-        // Where another one has ended it may be at that one still.
-        if self.delay.is_none() {
-            self.delay = Some(muxer.property(DELAY));
-            let delay = if is_at_it { NEVER } else { 0 };
-            muxer.set_property(DELAY, delay);
-        }
-    }
-
-    /// Another file begins.
-    fn restore(&mut self, muxer: &gst::Element) {
-        if let Some(delay) = self.delay.take() {
-            muxer.set_property(DELAY, delay);
+        self.ended += 1;
+        if is_settled {
+            muxer.set_property(DELAY, if stays { NEVER } else { 0 });
         }
     }
 }
@@ -83,9 +82,9 @@ struct Came {
     held: Option<(gst::Buffer, Vec<gst::Event>)>,
     /// The size of the one before.
     before: Option<usize>,
-    /// The muxer has had headers, and counts on in the next file.
+    /// How many buffers have come since so many streams had ended.
+    since: (usize, u32),
     has_headers: bool,
-    has_ended: bool,
 }
 
 /// The headers of Speex, which are in its caps. Of other formats the muxer knows a header when it sees one.
@@ -106,7 +105,7 @@ struct Stream {
     came: Mutex<Came>,
     /// What passes is what was held.
     passes: AtomicBool,
-    usual: Arc<Mutex<Usual>>,
+    ending: Arc<Mutex<Ending>>,
 }
 
 impl Stream {
@@ -124,8 +123,13 @@ impl Stream {
         if is_header {
             return Ok(true);
         }
+        let ended = lock(&self.ending).ended;
         let before = {
             let mut came = lock(&self.came);
+            came.since = match came.since {
+                (before, count) if before == ended => (ended, count.saturating_add(1)),
+                _ => (ended, 0),
+            };
             let before = came.held.replace((buffer.clone(), Vec::new()));
             came.before = before.as_ref().map(|(before, _)| before.size());
             before
@@ -161,10 +165,9 @@ impl Stream {
 
     /// The stream is over. False where the muxer is not to hear of it.
     fn end(&self, pad: &gst::Pad, muxer: &gst::Element) -> bool {
-        let (held, before) = {
+        let (held, before, since) = {
             let mut came = lock(&self.came);
-            came.has_ended = true;
-            (came.held.take(), came.before.take())
+            (came.held.take(), came.before.take(), came.since)
         };
         let Some((last, events)) = held else {
             // Somebody has to tell of the end of the file.
@@ -174,25 +177,24 @@ impl Stream {
             }
             return is_alone;
         };
-        lock(&self.usual).begin_end(muxer);
+        let is_settled = {
+            let mut ending = lock(&self.ending);
+            let since = if since.0 == ending.ended { since.1 } else { 0 };
+            ending.begin(muxer, since)
+        };
         // If it is not taken, the end will not be either.
         let _ = self.pass(pad, |pad| pad.chain(last));
-        let is_at_it = before.is_some_and(|size| size < PAGE);
-        lock(&self.usual).end(muxer, is_at_it);
+        let stays = before.is_some_and(|size| size < PAGE);
+        lock(&self.ending).end(muxer, is_settled, stays);
         self.tell(pad, events);
         true
     }
 
     fn event(&self, pad: &gst::Pad, event: &gst::Event) -> bool {
-        let Some(muxer) = pad.parent_element() else {
-            return true;
-        };
-        if event.type_() == gst::EventType::Eos {
+        if let Some(muxer) = pad.parent_element()
+            && event.type_() == gst::EventType::Eos
+        {
             return self.end(pad, &muxer);
-        }
-        let begins = event.type_() == gst::EventType::StreamStart;
-        if begins && std::mem::take(&mut lock(&self.came).has_ended) {
-            lock(&self.usual).restore(&muxer);
         }
         let mut came = lock(&self.came);
         match &mut came.held {
@@ -205,18 +207,39 @@ impl Stream {
     }
 }
 
-/// Has an `oggmux` write all that comes. Other muxers stay as they are.
+fn is_oggmux(muxer: &gst::Element) -> bool {
+    muxer.factory().is_some_and(|it| it.name() == "oggmux")
+}
+
+/// Whether a muxer of several streams that has written a file can write another. This one would put pages behind
+/// those that belong behind them, by times of the last file.
+pub(crate) fn can_go_on(muxer: &gst::Element) -> bool {
+    !is_oggmux(muxer)
+}
+
+/// Has an `oggmux` write all that comes, into one file if there are several streams. Other muxers stay as they are.
 pub(crate) fn put_right(muxer: &gst::Element) {
-    if muxer.factory().is_none_or(|it| it.name() != "oggmux") {
+    if !is_oggmux(muxer) {
         return;
     }
-    let usual = Arc::new(Mutex::new(Usual::default()));
+    for pad in muxer.src_pads() {
+        pad.add_probe(gst::PadProbeType::BUFFER, |_, info| {
+            if let Some(page) = info.buffer_mut()
+                && page.duration().is_some_and(|it| it.nseconds() > NEVER)
+            {
+                // It ends before it begins.
+                page.make_mut().set_duration(gst::ClockTime::NONE);
+            }
+            gst::PadProbeReturn::Ok
+        });
+    }
+    let ending = Arc::new(Mutex::new(Ending::default()));
     muxer.connect_pad_added(move |_, pad| {
         if pad.direction() != gst::PadDirection::Sink {
             return;
         }
         let stream = Stream {
-            usual: usual.clone(),
+            ending: ending.clone(),
             ..Stream::default()
         };
         let kinds = gst::PadProbeType::BUFFER | gst::PadProbeType::EVENT_DOWNSTREAM;

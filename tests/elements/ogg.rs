@@ -84,3 +84,51 @@ fn all_of_speex_is_in_each_file() {
     assert!(packets.len() >= 4, "{packets:?}");
     assert!(packets.iter().sum::<usize>() >= 200, "{packets:?}");
 }
+
+/// As it is of three streams, of which the muxer may be at either of two others.
+#[test]
+fn the_last_picture_is_there_beside_two_sounds() {
+    let dir = tempfile::tempdir().unwrap();
+    let lost = [(26, 38, 75), (6, 71, 186), (30, 133, 102)].map(|(pictures, one, other)| {
+        let file = dir.path().join(format!("{pictures}.ogg"));
+        let sound = |number: usize, packets: usize| {
+            format!(
+                "audiotestsrc num-buffers={packets} samplesperbuffer=960 timestamp-offset={}000000 ! \
+                 audio/x-raw,format=S16LE,rate=48000,channels=1 ! opusenc ! r.audio_{number} ",
+                700 - 200 * number
+            )
+        };
+        let pipeline = Pipeline::launch(&format!(
+            "circularsink recording=true name=r location={} {} {} \
+             videotestsrc num-buffers={pictures} ! video/x-raw,width=160,height=128,framerate=25/1 ! \
+             vp8enc deadline=1 keyframe-max-dist=5 ! r.video",
+            file.display(),
+            sound(0, one),
+            sound(1, other)
+        ));
+        pipeline.run().unwrap();
+        pictures - frames(&file)
+    });
+    assert_eq!(lost, [0; 3]);
+}
+
+/// A key unit of 65 kB fills the first page, which `oggmux` gives the time of the last file's last one.
+#[test]
+fn large_key_units_are_in_each_file() {
+    const SOUND: &str = "audiotestsrc num-buffers=170 samplesperbuffer=960 ! \
+                         audio/x-raw,rate=48000 ! r.audio";
+    for sound in ["", SOUND] {
+        let dir = tempfile::tempdir().unwrap();
+        let pipeline = Pipeline::launch(&format!(
+            "videotestsrc num-buffers=35 pattern=snow ! \
+             video/x-raw,width=640,height=480,framerate=10/1 ! r.video {sound} \
+             recordsink name=r split-time=1000000000 location={}",
+            dir.path().join("%05d.ogg").display()
+        ));
+        pipeline.run().unwrap();
+        let files = std::fs::read_dir(dir.path()).unwrap();
+        let shown: Vec<usize> = files.map(|it| frames(&it.unwrap().path())).collect();
+        assert!(shown.len() >= 3, "{shown:?}");
+        assert_eq!(shown.iter().sum::<usize>(), 35, "{shown:?}");
+    }
+}
