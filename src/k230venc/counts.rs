@@ -14,6 +14,8 @@ pub(super) struct Counts {
     pub idr: u64,
     /// Left out to keep `frame-rate`.
     pub dropped: u64,
+    /// Left out because there was not enough of them.
+    pub short: u64,
     pub lost: u64,
     pub stalls: u64,
     /// What the channel said of itself last.
@@ -61,6 +63,7 @@ impl Counts {
             .field("bytes-out", c.bytes_out)
             .field("idr", c.idr)
             .field("dropped", c.dropped)
+            .field("dropped-short", c.short)
             .field("lost", c.lost)
             .field("imported", ways.imported)
             .field("pooled", ways.pooled)

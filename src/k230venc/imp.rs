@@ -228,7 +228,7 @@ impl ObjectImpl for K230Venc {
                     .nick("Statistics")
                     .blurb(
                         "backend, encoder, channel, frames-in, frames-out, bytes-out, idr, dropped, \
-                         lost, imported, pooled, copied, held, stalls: what encodes, and counts since \
+                         dropped-short, lost, imported, pooled, copied, held, stalls: what encodes, and counts since \
                          the start; a frame that was dropped was left out to keep frame-rate, \
                          and one is imported, written to the device's memory or copied",
                     )
@@ -449,6 +449,12 @@ impl VideoEncoderImpl for K230Venc {
         }
         self.parent_propose_allocation(query)
     }
+}
+
+/// Whether a buffer has less than a picture. One that says itself where its planes are has been made for that.
+fn is_short(buffer: &gst::BufferRef, info: &gst_video::VideoInfo) -> bool {
+    let has_planes = buffer.meta::<gst_video::VideoMeta>().is_some();
+    buffer.size() == 0 || (!has_planes && buffer.size() < info.size())
 }
 
 /// How long a frame lasts, a thirtieth of a second if the caps do not say.
@@ -677,6 +683,10 @@ impl K230Venc {
 
     /// Posts a warning, unless it has been.
     fn warn_once(&self, sentence: &str) {
+        self.warn_once_of(gst::LibraryError::Settings, sentence);
+    }
+
+    fn warn_once_of(&self, error: impl gst::MessageErrorDomain, sentence: &str) {
         {
             let mut state = lock(&self.state);
             if state.said.iter().any(|said| said == sentence) {
@@ -684,7 +694,7 @@ impl K230Venc {
             }
             state.said.push(sentence.to_string());
         }
-        gst::element_warning!(self.obj(), gst::LibraryError::Settings, ("{sentence}"));
+        gst::element_warning!(self.obj(), error, ("{sentence}"));
     }
 
     /// Tells downstream what comes out.
@@ -818,6 +828,26 @@ impl K230Venc {
             let mut state = lock(&self.state);
             state.counts.frames_in += 1;
             state.counts.dropped += 1;
+            drop(state);
+            return self.deliver_due(running);
+        }
+        if is_short(&buffer, &running.info) {
+            drop(frame);
+            running.session.skip(discont);
+            let info = &running.info;
+            self.warn_once_of(
+                gst::StreamError::Format,
+                &format!(
+                    "Buffers of less than the {} bytes that a picture of {}x{} in {} has are left out",
+                    info.size(),
+                    info.width(),
+                    info.height(),
+                    info.format()
+                ),
+            );
+            let mut state = lock(&self.state);
+            state.counts.frames_in += 1;
+            state.counts.short += 1;
             drop(state);
             return self.deliver_due(running);
         }

@@ -1932,3 +1932,37 @@ fn a_setting_is_refused_once_until_something_changes() {
     assert_eq!(again, first);
     assert_eq!(refused(25), [""; 0]);
 }
+
+/// As of a camera that was pulled out while it gave a picture.
+#[test]
+fn buffers_of_less_than_a_picture_are_left_out_and_counted() {
+    let _alone = alone();
+    for backend in backends() {
+        let pipeline = Pipeline::launch(&format!(
+            "appsrc name=s format=time caps={RAW} ! k230venc name=v {backend} ! video/x-h264 ! fakesink"
+        ));
+        let warnings = pipeline.warnings();
+        pipeline.play();
+        let source: gst_app::AppSrc = pipeline.element("s").downcast().unwrap();
+        for n in 0..12 {
+            let bytes = match n {
+                4 => 0,
+                7 => 1000,
+                _ => 320 * 240 * 3 / 2,
+            };
+            let mut buffer = gst::Buffer::from_slice(vec![n * 9; bytes]);
+            let pts = gst::ClockTime::from_mseconds(33 * u64::from(n));
+            buffer.get_mut().unwrap().set_pts(pts);
+            source.push_buffer(buffer).unwrap();
+        }
+        source.end_of_stream().unwrap();
+        pipeline.ends(&backend);
+        let stats = pipeline.element("v").property::<gst::Structure>("stats");
+        let counts = ["frames-in", "frames-out", "dropped-short", "lost"];
+        let counts = counts.map(|name| stats.get::<u64>(name).unwrap());
+        assert_eq!(counts, [12, 10, 2, 0], "{backend}");
+        let warnings = warnings.lock().unwrap();
+        let said = |it: &&String| it.contains("less than the 115200 bytes");
+        assert_eq!(warnings.iter().filter(said).count(), 1, "{warnings:?}");
+    }
+}
