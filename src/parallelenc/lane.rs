@@ -127,7 +127,16 @@ impl Lane {
         flow.map_err(LaneError::Flow)?;
         let [mut buffer] = <[gst::Buffer; 1]>::try_from(buffers).map_err(|_| LaneError::Delays)?;
         if buffer.flags().contains(gst::BufferFlags::DELTA_UNIT) {
-            return Err(LaneError::Refers);
+            let is_image = |caps: &gst::Caps| {
+                let structure = caps.structure(0);
+                structure.is_some_and(|it| it.name().starts_with("image/"))
+            };
+            if !caps.as_ref().is_some_and(is_image) {
+                return Err(LaneError::Refers);
+            }
+            // `pngenc` says so, and its pictures stand alone.
+            let picture = buffer.make_mut();
+            picture.unset_flags(gst::BufferFlags::DELTA_UNIT);
         }
         // Some encoders count time from an origin of their own.
         let times = buffer.make_mut();

@@ -210,6 +210,11 @@ impl Stamps {
                 self.time_decoding(codec, buffer);
             }
         }
+        if self.stands_alone && buffer.flags().contains(gst::BufferFlags::DELTA_UNIT) {
+            // `pngenc` says of pictures but the first that they need others.
+            let buffer = buffer.make_mut();
+            buffer.unset_flags(gst::BufferFlags::DELTA_UNIT);
+        }
         self.samples.complete(buffer, cat)
     }
 

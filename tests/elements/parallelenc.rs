@@ -375,3 +375,18 @@ fn an_empty_buffer_is_no_picture() {
     let warnings = std::iter::from_fn(|| bus.pop_filtered(&[gst::MessageType::Warning]));
     assert_eq!(warnings.count(), 1);
 }
+
+/// `pngenc` flags its pictures as if they needed others.
+#[test]
+fn pngs_are_encoded_on_several_cores() {
+    let pipeline = Pipeline::launch(
+        "videotestsrc num-buffers=10 ! video/x-raw,format=RGB,width=160,height=120 ! \
+         parallelenc encoder=pngenc threads=2 ! appsink name=a sync=false",
+    );
+    let pictures = pictures(&pipeline);
+    assert_eq!(pictures.len(), 10);
+    for picture in &pictures {
+        let flags = picture.buffer().unwrap().flags();
+        assert!(!flags.contains(gst::BufferFlags::DELTA_UNIT));
+    }
+}

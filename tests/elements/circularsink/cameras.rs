@@ -9,7 +9,7 @@ use gst::prelude::*;
 
 use super::Random;
 use super::rig::*;
-use crate::common::{HANG, Pipeline, ffprobe};
+use crate::common::{HANG, Pipeline, ffprobe, frames};
 use crate::recordsink_cameras::jpegs;
 
 const SECOND: u64 = 1_000_000_000;
@@ -469,4 +469,18 @@ fn pictures_begin_at_their_start_marker_and_empty_buffers_are_none() {
         .map(|(_, picture)| picture.len().to_string())
         .collect();
     assert_eq!(ffprobe(&file, &[], "packet=size"), sizes);
+}
+
+/// `pngenc` flags its pictures as if they needed others.
+#[test]
+fn pngs_are_recorded() {
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("a.mov");
+    let pipeline = Pipeline::launch(&format!(
+        "videotestsrc num-buffers=10 ! video/x-raw,width=160,height=120 ! pngenc ! \
+         circularsink recording=true location={}",
+        file.display()
+    ));
+    pipeline.run().unwrap();
+    assert_eq!(frames(&file), 10);
 }
