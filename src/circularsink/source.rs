@@ -266,11 +266,17 @@ impl Task {
             Err(gst::FlowError::Flushing | gst::FlowError::Error | gst::FlowError::Eos) => (),
             Err(error) => {
                 if let Some(element) = pad.parent_element() {
+                    let caps = pad.current_caps();
+                    let caps = caps.map_or_else(String::new, |caps| format!(" ({caps})"));
                     gst::element_error!(
                         element,
                         gst::StreamError::Failed,
-                        ("The recording can't be written in this format"),
-                        ["{} could not be pushed on: {error}", self.info.name]
+                        (
+                            "What writes the recording does not take {}{caps}: encode it differently or choose another \
+                             format",
+                            self.info.name
+                        ),
+                        ["{error}"]
                     );
                 }
             }

@@ -16,6 +16,7 @@ use crate::streams::containers::{Container, Kind, UnknownExtension};
 use crate::streams::creation::Creation;
 use crate::streams::pictures::Pictures;
 use crate::streams::place;
+use crate::streams::sentences::lacks_rate;
 use crate::streams::set::{self, SetError};
 use crate::streams::{self, MissingElement, ogg, samples, srt, ticks, transport};
 
@@ -38,6 +39,8 @@ pub(crate) enum BuildError {
          example"
     )]
     Samples(String, String, String),
+    #[error("{0}")]
+    NoRate(String),
     #[error("{0} writes {1}, and there is no such stream")]
     NothingToWrite(String, &'static str),
     #[error("the elements of the recording can't be joined: {0}")]
@@ -51,6 +54,7 @@ impl BuildError {
             Self::Missing(error) => streams::missing(error),
             Self::Unsupported(..)
             | Self::Samples(..)
+            | Self::NoRate(_)
             | Self::NothingToWrite(..)
             | Self::Join(_) => {
                 gst::error_msg!(gst::StreamError::Mux, ("{self}"))
@@ -355,6 +359,9 @@ fn join(
     let Some(caps) = &stream.caps else {
         return Err(BuildError::NothingToWrite(name(), "a stream with a format"));
     };
+    if let Some(text) = lacks_rate(&name(), caps) {
+        return Err(BuildError::NoRate(text));
+    }
     let told = || (name(), stream.name.clone(), caps.to_string());
     let unsupported = || {
         let (muxer, stream, caps) = told();

@@ -147,6 +147,7 @@ impl Lane {
         drop(told);
         let entry = self.entry().ok_or(gst::FlowError::NotLinked)?;
         for event in events {
+            let is_caps = event.type_() == gst::EventType::Caps;
             if let gst::EventView::Caps(caps) = event.view() {
                 // A queue takes whatever comes, and its thread could only end without a word.
                 let muxer = lock(&self.pad).clone();
@@ -154,7 +155,9 @@ impl Lane {
                     return Err(gst::FlowError::NotNegotiated);
                 }
             }
-            entry.send_event(from_origin(event, origin));
+            if !entry.send_event(from_origin(event, origin)) && is_caps {
+                return Err(gst::FlowError::NotNegotiated);
+            }
         }
         Ok(())
     }

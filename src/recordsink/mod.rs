@@ -19,6 +19,10 @@
 //! | `.jpg` | one picture; `%05d` in the name: one picture a frame | |
 //! | `.wav` `.pcm` | | samples |
 //!
+//! Encoders of sound put something in front of it that is heard too, and do not take that off the times: 1024 samples by
+//! `avenc_aac`, 21 ms at 48 kHz and 128 ms at 8 kHz, so that the sound is later by that. Opus has no such delay.
+//! In an Ogg file sound that begins less than 40 ms behind the picture begins with it, as `oggmux` writes it.
+//!
 //! H.264 and H.265 are encoded by `k230venc`, or by a software encoder where pictures are smaller
 //! than VENC's 128x64. `video-encoder`, `audio-encoder` and `muxer-factory` name other elements;
 //! `video-encoder=h265` (or `h264`, `mjpeg`) names a codec only. Encoded input is not decoded.

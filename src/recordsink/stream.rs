@@ -18,7 +18,7 @@ use crate::failure;
 use crate::streams::containers::{Container, Kind, Muxer, VideoCodec};
 use crate::streams::entry::{self, Admission};
 use crate::streams::jpegs::{from_start, is_jpeg};
-use crate::streams::sentences::{Takes, untimed, without_caps};
+use crate::streams::sentences::{Takes, has_rate, lacks_rate, untimed, without_caps};
 use crate::streams::stamps::{Stamped, Unplaced, backward_text, jump_text};
 use crate::streams::timeline::Jump;
 use crate::streams::times::Times;
@@ -358,7 +358,7 @@ impl Recorder {
         let (Some(mut caps), Some(head)) = (caps, pad.target()) else {
             return gst::PadProbeReturn::Ok;
         };
-        if !has_rate(&caps) {
+        if !caps.structure(0).is_some_and(has_rate) {
             caps.make_mut().set("framerate", gst::Fraction::new(25, 1));
         }
         let built = self.caps_arrived(name, &caps);
@@ -457,12 +457,8 @@ impl Recorder {
         let (Some(container), Some(end)) = (container, end) else {
             return Ok(());
         };
-        if name == "video" && counts_frames(&end) && !has_rate(caps) {
-            return Err(gst::error_msg!(
-                gst::StreamError::Format,
-                ("An Ogg file has no times, it counts frames, and the video's caps have no frame rate: put \
-                     videorate and caps with one in front, or choose another extension")
-            ));
+        if let Some(text) = muxer_of(&end).and_then(|muxer| lacks_rate(&muxer, caps)) {
+            return Err(gst::error_msg!(gst::StreamError::Format, ("{text}")));
         }
         let settings = lock(&self.settings).clone();
         let chain = match name {
@@ -637,17 +633,9 @@ impl Recorder {
     }
 }
 
-/// Whether a file has no other times than its frame rate: without one, nobody can read it.
-fn counts_frames(end: &End) -> bool {
-    let End::Muxed(muxed) = end else { return false };
-    let factory = muxed.muxer().factory();
-    factory.is_some_and(|factory| factory.name() == "oggmux")
-}
-
-fn has_rate(caps: &gst::CapsRef) -> bool {
-    caps.structure(0)
-        .and_then(|structure| structure.get::<gst::Fraction>("framerate").ok())
-        .is_some_and(|rate| rate.numer() > 0)
+fn muxer_of(end: &End) -> Option<glib::GString> {
+    let End::Muxed(muxed) = end else { return None };
+    Some(muxed.muxer().factory()?.name())
 }
 
 /// Refuses what a muxer has no place for. Which form of H.264 it is does not matter here: a parser

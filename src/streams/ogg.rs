@@ -7,7 +7,8 @@
 //! - All of a file, where nothing has come of one of its streams: it waits for a page of that one for ever, even
 //!   behind its end (`gst_ogg_mux_dequeue_page`).
 //! - The first two packets of Speex that has had no headers: it takes so many for headers, which it writes from the
-//!   caps (`gst_ogg_stream_packet_is_header`). An encoder gives them once, to the first muxer.
+//!   caps (`gst_ogg_stream_packet_is_header`). Of Vorbis without them it does not know how long a packet is heard. An
+//!   encoder gives them once, to the first muxer.
 //! - The first page of another file, if it ends with the first picture, as a key unit of 65 kB has it: that page has
 //!   the time of the last file's last one, and sinks take it for one from before the file.
 //!
@@ -87,11 +88,11 @@ struct Came {
     has_headers: bool,
 }
 
-/// The headers of Speex, which are in its caps. Of other formats the muxer knows a header when it sees one.
+/// The headers of sound, which are in its caps. Of pictures the muxer knows what it needs without them.
 fn headers(pad: &gst::Pad) -> Vec<gst::Buffer> {
     let caps = pad.current_caps();
     let structure = caps.as_ref().and_then(|caps| caps.structure(0));
-    let structure = structure.filter(|it| it.name() == "audio/x-speex");
+    let structure = structure.filter(|it| it.name().starts_with("audio/"));
     let headers = structure.and_then(|it| it.get::<gst::ArrayRef<'_>>("streamheader").ok());
     let headers = headers.iter().flat_map(|it| it.iter());
     headers

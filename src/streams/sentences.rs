@@ -3,6 +3,30 @@
 
 use super::any_parser;
 
+/// What is said of pictures without a frame rate for a muxer whose files have no other times; `None` where it can have
+/// them.
+pub(crate) fn lacks_rate(muxer: &str, caps: &gst::CapsRef) -> Option<String> {
+    let file = match muxer {
+        "oggmux" => "An Ogg file",
+        "avimux" => "An AVI file",
+        _ => return None,
+    };
+    let structure = caps.structure(0)?;
+    let is_picture = !structure.name().starts_with("audio/");
+    (is_picture && !has_rate(structure)).then(|| {
+        format!(
+            "{file} has no times, it counts frames, and the video's caps have no frame rate: put videorate and caps \
+             with one in front of the encoder, or choose another extension"
+        )
+    })
+}
+
+/// Whether caps say how many pictures a second has.
+pub(crate) fn has_rate(structure: &gst::StructureRef) -> bool {
+    let rate = structure.get::<gst::Fraction>("framerate");
+    rate.is_ok_and(|rate| rate.numer() > 0)
+}
+
 /// What an element takes of a stream.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Takes {

@@ -85,6 +85,75 @@ fn all_of_speex_is_in_each_file() {
     assert!(packets.iter().sum::<usize>() >= 200, "{packets:?}");
 }
 
+/// Without its headers `oggmux` does not know how long a packet of Vorbis is heard.
+#[test]
+fn vorbis_is_as_long_as_it_was() {
+    const SOUND: &str = "audiotestsrc num-buffers=100 samplesperbuffer=960 ! \
+                         audio/x-raw,rate=48000,channels=1 ! audioconvert";
+    let dir = tempfile::tempdir().unwrap();
+    for sink in [
+        "vorbisenc ! r.audio recordsink",
+        "r.audio recordsink audio-encoder=vorbisenc",
+        "vorbisenc ! r.audio_0 circularsink recording=true",
+    ] {
+        let [file, heard] = ["a.ogg", "a.raw"].map(|name| dir.path().join(name));
+        Pipeline::launch(&format!(
+            "{SOUND} ! {sink} name=r overwrite=true location={}",
+            file.display()
+        ))
+        .run()
+        .unwrap();
+        Pipeline::launch(&format!(
+            "filesrc location={} ! oggdemux ! vorbisdec ! audioconvert ! audio/x-raw,format=S16LE ! \
+             filesink location={}",
+            file.display(),
+            heard.display()
+        ))
+        .run()
+        .unwrap();
+        // To a sample: the decoder rounds.
+        let samples = heard.metadata().unwrap().len() / 2;
+        assert!(samples.abs_diff(96_000) <= 1, "{sink}: {samples}");
+    }
+}
+
+#[test]
+fn a_file_that_counts_pictures_needs_their_rate() {
+    let dir = tempfile::tempdir().unwrap();
+    for (encoder, name) in [("vp8enc", "a.ogg"), ("x264enc", "a.avi")] {
+        for sink in [
+            "recordsink muxer-factory=avimux",
+            "circularsink recording=true",
+        ] {
+            let sink = if name == "a.ogg" {
+                sink.replace("avimux", "oggmux")
+            } else {
+                sink.to_owned()
+            };
+            let pipeline = Pipeline::launch(&format!(
+                "appsrc name=s format=time caps=video/x-raw,format=I420,width=64,height=48,framerate=0/1 ! \
+                 {encoder} ! {sink} location={}",
+                dir.path().join(name).display()
+            ));
+            pipeline.play();
+            let source: gst_app::AppSrc = pipeline.element("s").downcast().unwrap();
+            for n in 0..5 {
+                let mut buffer = gst::Buffer::from_slice([0; 64 * 48 * 3 / 2]);
+                let pts = gst::ClockTime::from_mseconds(40 * n);
+                buffer.get_mut().unwrap().set_pts(pts);
+                // It may have failed by then.
+                let _ = source.push_buffer(buffer);
+            }
+            let _ = source.end_of_stream();
+            let error = pipeline.wait().unwrap_err();
+            assert!(
+                error.contains("have no frame rate"),
+                "{name} {sink}: {error}"
+            );
+        }
+    }
+}
+
 /// As it is of three streams, of which the muxer may be at either of two others.
 #[test]
 fn the_last_picture_is_there_beside_two_sounds() {
