@@ -30,6 +30,7 @@ pub(crate) fn until<T>(what: &str, mut look: impl FnMut() -> Option<T>) -> T {
 pub(crate) struct Program {
     child: Child,
     said: Arc<Mutex<String>>,
+    readers: Vec<std::thread::JoinHandle<()>>,
 }
 
 impl Program {
@@ -46,15 +47,20 @@ impl Program {
             Box::new(child.stdout.take().unwrap()),
             Box::new(child.stderr.take().unwrap()),
         ];
-        for output in outputs {
+        let reader = |output| {
             let said = said.clone();
             std::thread::spawn(move || {
                 for line in BufReader::new(output).lines().map_while(Result::ok) {
                     *said.lock().unwrap() += &(line + "\n");
                 }
-            });
+            })
+        };
+        let readers = outputs.into_iter().map(reader).collect();
+        Self {
+            child,
+            said,
+            readers,
         }
-        Self { child, said }
     }
 
     pub(crate) fn id(&self) -> u32 {
@@ -82,8 +88,10 @@ impl Program {
                 return line;
             }
             let ended = self.child.try_wait().unwrap();
-            let over =
-                Instant::now() > deadline || (ended.is_some() && line(&self.said()).is_none());
+            // What it said at last may not have been read yet.
+            let is_read = self.readers.iter().all(|reader| reader.is_finished());
+            let over = Instant::now() > deadline
+                || (ended.is_some() && is_read && line(&self.said()).is_none());
             assert!(!over, "never {what} ({ended:?}):\n{}", self.said());
             std::thread::sleep(Duration::from_millis(10));
         }
